@@ -58,6 +58,10 @@ class GenOpsLab(ExtensionApp):
         help="Targets for everybody, which users see as locked: fields of `genops targets add`, such as "
         '{"name": "gpu1", "host": "gpu1.example.org", "python": "/opt/python/bin/python", "price_per_hour": 2.5}.',
     ).tag(config=True)
+    target_fields = Dict(
+        help="What users may give when they add a target, by its kind and field: default, minimum, maximum, choices, "
+        'locked. Such as {"ssh": {"carrier": {"default": "openssh", "locked": True}}}.'
+    ).tag(config=True)
     allow_user_targets = Bool(True, help="Whether users may add targets of their own.").tag(config=True)
     outputs_left_to_page_s = Float(
         20.0,
@@ -166,6 +170,7 @@ class GenOpsLab(ExtensionApp):
             hub="JUPYTERHUB_SERVICE_PREFIX" in os.environ,
             targets=targets,
             allow_user_targets=self.allow_user_targets,
+            target_fields=self.target_fields,
         )
 
     def _administrators_targets(self) -> tuple[NewTarget, ...]:

@@ -1,14 +1,15 @@
-"""What ``genops targets set`` makes of its options."""
+"""What ``genops targets add`` and ``set`` make of their options."""
 
 from __future__ import annotations
 
+import math
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from genops_lab.core.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from genops_lab.hosts.models import ChangeTarget, Target
+    from genops_lab.hosts.models import ChangeTarget, Target, TargetKind
 
 _TIME = re.compile(r"(\d+(?:\.\d+)?)(m|min|h|d)")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(b|[kmg]i?b)")
@@ -79,3 +80,36 @@ def size(text: str) -> int:
     if found is None:
         raise InvalidRequest(f"{text[:40]!r} is no size.", hint="Give one such as 500MiB or 2GiB.")
     return round(float(found[1]) * _BYTES[found[2]])
+
+
+def field_values(given: list[str], kind: TargetKind) -> dict[str, Any]:
+    """The values of ``--field NAME=VALUE``, as the kind's form takes them. Raises InvalidRequest."""
+    fields = {field.name: field for field in kind.fields}
+    values: dict[str, Any] = {}
+    for each in given:
+        name, equals, text = each.partition("=")
+        if not equals or name not in fields:
+            raise InvalidRequest(
+                f"{each!r} is no field of a target of the kind {kind.kind}.",
+                hint=f"Write NAME=VALUE, with one of: {', '.join(fields)}.",
+            )
+        values[name] = _value(text, fields[name].widget, name)
+    return values
+
+
+def _value(text: str, widget: str, name: str) -> Any:
+    if widget == "switch" and text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    if widget == "number":
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if math.isfinite(number):
+            return int(number) if number.is_integer() else number
+    if widget in ("switch", "number"):
+        raise InvalidRequest(
+            f"{name} cannot be {text!r}.",
+            hint=f"Give {'a number' if widget == 'number' else 'true or false'}.",
+        )
+    return text

@@ -13,7 +13,7 @@ from genops_lab.core.errors import Failed, InvalidRequest, Unavailable
 from .completion import target_names
 from .questions import Prompts
 from .session import Json, Session, command
-from .target_options import changed
+from .target_options import changed, field_values
 from .views import targets as views
 
 if TYPE_CHECKING:
@@ -72,6 +72,11 @@ def add_target(
     no_folder: Annotated[
         bool, typer.Option("--no-folder", help="Do not send the notebook's folder before its kernels start.")
     ] = False,
+    kind: Annotated[str, typer.Option("--kind", help="A kind of target in place of --ssh or --local.")] = "",
+    field: Annotated[
+        list[str] | None,
+        typer.Option("--field", metavar="NAME=VALUE", help="A field of the kind's form; repeatable."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Add a target and its kernel. Nothing is connected; the same again changes nothing."""
@@ -79,14 +84,22 @@ def add_target(
         from genops_lab.hosts.models import NewTarget, TargetPolicy
         from genops_lab.hosts.service import TargetsService
 
-        if bool(ssh) == local:
+        if bool(ssh) + local + bool(kind) != 1:
             raise InvalidRequest(
-                "Give either --ssh HOST or --local.", hint=f"Such as: genops targets add {name} --ssh HOST"
+                "Give one of --ssh HOST, --local and --kind KIND.",
+                hint=f"Such as: genops targets add {name} --ssh HOST",
+            )
+        kind = kind or ("local" if local else "ssh")
+        kinds = {each.kind: each for each in session.call(TargetsService.list_target_kinds)}
+        if kind not in kinds:
+            raise InvalidRequest(
+                f"There is no kind of target {kind!r}.", hint=f"Choose one of: {', '.join(kinds)}."
             )
         user, _, host = ssh.rpartition("@")
         body = NewTarget(
             name=name,
-            kind="local" if local else "ssh",
+            kind=kind,
+            config=field_values(field or [], kinds[kind]),
             host=host,
             user=user,
             port=port,

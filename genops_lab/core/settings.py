@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .paths import data_dir
 
@@ -35,6 +35,8 @@ class Settings:
     hub: bool = False
     targets: tuple[NewTarget, ...] | None = None
     allow_user_targets: bool = True
+    #: by kind and field of a target: its default, minimum, maximum, choices and locked
+    target_fields: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
 
     @staticmethod
     def from_environment() -> Settings:

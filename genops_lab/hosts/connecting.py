@@ -57,7 +57,7 @@ class Connecting:
     def told(self, name: str, state: LinkState | None) -> dict[str, Any]:
         """How a target's link is, in the fields of a Target."""
         told = {} if state is None else _told(state)
-        if told.get("state") in ("up", "connecting", "asking"):
+        if told.get("state") in ("up", "connecting", "asking", "pending"):
             return told
         if name in self._jobs:
             return {"state": "connecting"}

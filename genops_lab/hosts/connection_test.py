@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from genops_lab.core.errors import GenOpsError
 from genops_lab.hosts.link.errors import LinkError
 
-from .models import ReportStep, StepFix, StepName, StepState
+from .models import ReportStep, StepFix, StepState
+from .providers import provider_of
+from .providers.base import TestStep
 from .records import TargetRecord
 
 if TYPE_CHECKING:
@@ -21,9 +23,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-CONNECTING: tuple[StepName, ...] = ("reachable", "host_key", "login", "python", "agent")
-OVER_SSH: tuple[StepName, ...] = ("reachable", "host_key", "login")
-CHECKS: tuple[StepName, ...] = ("ipykernel", "mlflow", "gpu", "disk", "clock", "logout")
+#: what follows the provider's own steps on the way to a host
+STARTING = (
+    TestStep(name="python", label="Python", message="Its Python can run the agent."),
+    TestStep(name="agent", label="Agent", message=""),
+)
+CHECKS: tuple[str, ...] = ("ipykernel", "mlflow", "gpu", "disk", "clock", "logout")
 
 MAX_SKEW_S = 5.0
 LOW_BYTES, FULL_BYTES = 2 * 1024**3, 200 * 1024**2
@@ -74,6 +79,7 @@ class ConnectionTest:
         pause: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._record = record
+        self._provider = provider_of(record.route.kind)
         self._link = link
         self._run = run
         self._told = told
@@ -117,25 +123,23 @@ class ConnectionTest:
             await self._run(self._link.up())
             await self._ask_probe()
         except GenOpsError as error:
-            failed: StepName = error.step if isinstance(error, LinkError) else "agent"
-            at = CONNECTING.index(failed)
-            for step in CONNECTING[:at]:
-                self._tell(step, Finding("ok", _REACHED[step]))
-            self._tell(failed, self._not_connected(error), time.monotonic() - began)
-            for step in (*CONNECTING[at + 1 :], *CHECKS):
-                self._skip(step, "Not reached.")
+            steps = (*self._provider.test_steps, *STARTING)
+            failed = error.step if isinstance(error, LinkError) else "agent"
+            at = next((at for at, step in enumerate(steps) if step.name == failed), 0)
+            for step in steps[:at]:
+                self._tell(step.name, Finding("ok", step.message))
+            self._tell(steps[at].name, self._not_connected(error), time.monotonic() - began)
+            for name in (*(step.name for step in steps[at + 1 :]), *CHECKS):
+                self._skip(name, "Not reached.")
             return False
         self._tell_connected(time.monotonic() - began)
         return True
 
     def _tell_connected(self, took_s: float) -> None:
-        probe, local = self._probe, self._record.route.kind == "local"
-        for step in OVER_SSH:
-            if local:
-                self._skip(step, "This machine needs no connection.")
-            else:
-                message = f"Logged in as {probe.get('user')}." if step == "login" else _REACHED[step]
-                self._tell(step, Finding("ok", message))
+        probe = self._probe
+        for step in self._provider.test_steps:
+            said = step.detail.format_map(probe) if step.detail else step.message
+            self._tell(step.name, Finding(step.state, said))
         self._tell("python", Finding("ok", f"Python {probe.get('python')} ({probe.get('executable')})."))
         message = f"The agent runs on {probe.get('hostname')}."
         self._tell("agent", Finding("ok", message), took_s)
@@ -205,16 +209,7 @@ class ConnectionTest:
             command = f"{python} -m pip install {package}"
         else:
             command = f"{python} -m ensurepip --user && {python} -m pip install {package}"
-        if route.kind == "local":
-            return command
-        words = ["ssh"]
-        if route.port:
-            words += ["-p", str(route.port)]
-        if route.user:
-            words += ["-l", route.user]
-        if route.identity_file:
-            words += ["-i", route.identity_file]
-        return f"{shlex.join([*words, route.host])} {shlex.quote(command)}"
+        return self._provider.by_hand(route.config, command)
 
     async def _gpu(self) -> Finding:
         reading = await self._call("readings")
@@ -327,7 +322,7 @@ class ConnectionTest:
         sure = self._probe.get("survives_logout") == "yes"
         await asyncio.sleep(SHORT_PAUSE_S if sure else LOGOUT_PAUSE_S)
 
-    async def _step(self, step: StepName, look: Callable[[], Awaitable[Finding]]) -> None:
+    async def _step(self, step: str, look: Callable[[], Awaitable[Finding]]) -> None:
         began = time.monotonic()
         try:
             finding = await look()
@@ -335,10 +330,10 @@ class ConnectionTest:
             finding = Finding("failed", error.message, error.hint)
         self._tell(step, finding, time.monotonic() - began)
 
-    def _skip(self, step: StepName, why: str) -> None:
+    def _skip(self, step: str, why: str) -> None:
         self._tell(step, Finding("skipped", why))
 
-    def _tell(self, step: StepName, finding: Finding, took_s: float = 0.0) -> None:
+    def _tell(self, step: str, finding: Finding, took_s: float = 0.0) -> None:
         self._told(
             ReportStep(
                 step=step,
@@ -350,14 +345,6 @@ class ConnectionTest:
                 took_s=round(took_s, 3),
             )
         )
-
-
-_REACHED: dict[StepName, str] = {
-    "reachable": "It answers.",
-    "host_key": "Its key is the one that is known.",
-    "login": "Logged in.",
-    "python": "Its Python can run the agent.",
-}
 
 
 def _size(count: float) -> str:

@@ -122,7 +122,7 @@ class EnvironmentsService:
         refused: GenOpsError | None = None
         try:
             for python in [own, *others]:
-                link = connections.link(msgspec.structs.replace(record.route, python=python))
+                link = connections.link(record.route.with_python(python))
                 try:
                     await connections.run(link.up())
                 except (NoPython, OldPython) as error:
@@ -203,7 +203,7 @@ class EnvironmentsService:
     async def _linked(self, name: str, data: dict[str, Any]) -> tuple[TargetRecord, HostConnection]:
         """The target, and its link with the interpreter that its agent was started by."""
         record = await self._targets.record(name)
-        route = msgspec.structs.replace(record.route, python=data["python"])
+        route = record.route.with_python(data["python"])
         return record, self._targets.connections.link(route)
 
     async def _leave(self, record: TargetRecord, link: HostConnection) -> None:

@@ -15,6 +15,7 @@ from genops_lab.core.store.tables import remote_kernels, targets
 from genops_lab.hosts.link.route import Route
 
 from .models import ChangeTarget, TargetPolicy
+from .providers import route_of
 from .records import TargetRecord
 
 
@@ -61,7 +62,7 @@ class Ledger:
             if found is not None:
                 if found.route != record.route:
                     raise Conflict(
-                        f"There is a target {record.name!r} already, for {_where(found.route)}.",
+                        f"There is a target {record.name!r} already, for {found.where}.",
                         hint="Give the new one another name, or remove that one first.",
                         code="name_in_use",
                     )
@@ -83,7 +84,7 @@ class Ledger:
         """Give a target another interpreter. Raises NotFound, and NotAllowed for the administrator's."""
         with self._store.transaction() as connection:
             found = _get(connection, name)
-            route = msgspec.structs.replace(found.route, python=python)
+            route = found.route.with_python(python)
             return _change(connection, found, {"options": _json(_options(route))})
 
     def remove(self, name: str) -> bool:
@@ -151,7 +152,7 @@ def _insert(connection: Connection, record: TargetRecord) -> None:
         targets.insert().values(
             name=record.name,
             kind=record.route.kind,
-            host=record.route.host,
+            host=getattr(record.route.config, "host", ""),
             options=_json(_options(record.route)),
             price_per_hour=record.price_per_hour,
             secrets=_json(record.secrets),
@@ -164,15 +165,14 @@ def _insert(connection: Connection, record: TargetRecord) -> None:
 
 
 def _options(route: Route) -> dict[str, Any]:
-    """What a route says beyond the table's own columns."""
-    found = msgspec.to_builtins(route)
-    return {name: value for name, value in found.items() if name not in ("target", "kind", "host")}
+    """The configuration, without what has a column of its own."""
+    return {name: value for name, value in msgspec.to_builtins(route.config).items() if name != "host"}
 
 
 def _record(row: Row[Any]) -> TargetRecord:
-    options = {"target": row.name, "kind": row.kind, "host": row.host, **msgspec.json.decode(row.options)}
+    config = {"host": row.host, **msgspec.json.decode(row.options)}
     return TargetRecord(
-        route=msgspec.convert(options, Route),
+        route=route_of(row.name, row.kind, **config),
         price_per_hour=row.price_per_hour,
         secrets=msgspec.json.decode(row.secrets, type=list[str]),
         policy=msgspec.json.decode(row.policy, type=TargetPolicy),
@@ -183,10 +183,6 @@ def _record(row: Row[Any]) -> TargetRecord:
 
 def _json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
-
-
-def _where(route: Route) -> str:
-    return route.host or "this machine"
 
 
 def _locked(name: str) -> NotAllowed:

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from genops_lab.hosts.link.state import LinkState
 
 T = TypeVar("T")
+_NEAREST = ("up", "asking", "connecting", "pending", "down", "failed", "idle")
 
 
 class LoopConnections(Service):
-    """Links by target, those that kernels' starts made too. Links live on a loop of their own."""
+    """Links by host, those that kernels' starts made too. Links live on a loop of their own."""
 
     def __init__(self, links: HostConnections) -> None:
         self.links = links
@@ -33,12 +34,17 @@ class LoopConnections(Service):
         return self._changed.add(changed)
 
     def link(self, route: Route) -> HostConnection:
-        """The link of a target; nothing is connected by this."""
+        """The link of a target's host; nothing is connected by this."""
         return self.links.link(route)
 
     def states(self) -> dict[str, LinkState]:
-        """The state of each link that somebody asked for."""
-        return {link.route.target: link.state for link in self.links.known()}
+        """The state of each target that somebody asked for: that of its host which is nearest to being up."""
+        found: dict[str, LinkState] = {}
+        for link in self.links.known():
+            known = found.get(link.route.target)
+            if known is None or _NEAREST.index(link.state.state) < _NEAREST.index(known.state):
+                found[link.route.target] = link.state
+        return found
 
     def is_up(self, target: str) -> bool:
         """Whether a target's link is up now."""

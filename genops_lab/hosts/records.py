@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
 from genops_lab.core.errors import InvalidRequest
 from genops_lab.hosts.link.route import Route
 
+from .configuration import check, limited
 from .models import NewTarget, TargetPolicy
 from .names import check_name, check_secrets
+from .providers import provider_of, route_of
 
 MAX_TEXT = 1024
 MAX_WARM = 8
@@ -35,31 +39,33 @@ class TargetRecord(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def where(self) -> str:
         """The host, as a person knows it."""
-        return self.route.host or "this machine"
+        return provider_of(self.route.kind).where(self.route.config)
 
 
-def record_of(new: NewTarget, *, locked: bool = False) -> TargetRecord:
-    """What to remember of a new target. Raises InvalidRequest, naming the field that cannot be used."""
+def record_of(
+    new: NewTarget, *, locked: bool = False, limits: Mapping[str, Mapping[str, Any]] | None = None
+) -> TargetRecord:
+    """What to remember of a new target. ``limits`` are those of its kind's fields (``limited``).
+
+    Raises InvalidRequest, naming the field that cannot be used.
+    """
     check_name(new.name)
-    for field in ("host", "user", "identity_file", "python"):
-        if len(getattr(new, field)) > MAX_TEXT:
-            raise InvalidRequest(f"{field} is longer than {MAX_TEXT} characters.", hint="Give a shorter one.")
-    if new.kind == "local" and (new.host or new.user or new.port or new.identity_file):
-        raise InvalidRequest(
-            "A target on this machine has no host, user, port or key.",
-            hint="Leave them out, or add the host over SSH.",
-        )
-    route = Route(
-        target=new.name,
-        kind=new.kind,
-        host=new.host.strip(),
-        user=new.user.strip(),
-        port=new.port,
-        identity_file=new.identity_file.strip(),
-        python=new.python.strip() or "python3",
-        carrier=new.carrier,
-    )
-    route.check()
+    provider = provider_of(new.kind)
+    form = limited(provider.form(), limits or {})
+    fields = {field.name: field for field in form}
+    given = {name: value.strip() if isinstance(value, str) else value for name, value in new.given().items()}
+    for name, value in given.items():
+        if name not in fields:
+            raise InvalidRequest(
+                f"A target of the kind {provider.label!r} has no {name.replace('_', ' ')}.",
+                hint=f"Leave it out, or choose another kind. It has: {', '.join(fields)}.",
+            )
+        if isinstance(value, str) and len(value) > MAX_TEXT:
+            raise InvalidRequest(f"{name} is longer than {MAX_TEXT} characters.", hint="Give a shorter one.")
+    defaults = {name: fields[name].default for name in limits or {}}
+    route = route_of(new.name, new.kind, **{**defaults, **given})
+    check(route.config, form)
+    provider.check(route.config)
     return TargetRecord(
         route=route,
         price_per_hour=check_price(new.price_per_hour),

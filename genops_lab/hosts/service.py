@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest, NotAllowed
 from genops_lab.core.events import EventBus
 from genops_lab.core.live import LiveHub
@@ -15,7 +17,7 @@ from genops_lab.core.settings import Settings
 from genops_lab.core.tasks import TaskHandle, TasksService
 
 from .best_fit import fit_of
-from .candidates import candidates
+from .configuration import limited
 from .connecting import Connecting
 from .connection_test import ConnectionTest
 from .live_topic import Publisher
@@ -24,14 +26,18 @@ from .models import (
     BestFitQuery,
     Candidate,
     ChangeTarget,
+    KindStep,
     NewTarget,
     RemovedTarget,
     RemoveQuery,
     ReportStep,
     Target,
+    TargetKind,
     TargetReport,
 )
 from .names import check_secrets, kernel_name
+from .providers import PROVIDERS, provider_of
+from .providers.base import Resources
 from .records import TargetRecord, check_policy, check_price, record_of
 from .test_reports import Outcome, Reports, what_to_do
 
@@ -47,6 +53,8 @@ if TYPE_CHECKING:
     from .target_kernels import TargetKernels
 
 TOPIC = "targets"
+#: Fields of a configuration that a Target has beside it, as clients of before read them.
+_OF_SSH = ("host", "user", "port", "identity_file", "carrier")
 EVENT, NOTICE = "target", "kernel_notice"
 
 
@@ -94,7 +102,9 @@ class TargetsService(Service):
     async def list_targets(self) -> list[Target]:
         """All targets with the state of their links and their last readings; connects nowhere."""
         records = await asyncio.to_thread(self.ledger.all)
-        await self._metrics.look([record.name for record in records if record.route.kind == "local"])
+        await self._metrics.look(
+            [record.name for record in records if provider_of(record.route.kind).is_this_machine]
+        )
         states = self.connections.states()
         return [self._target(record, states.get(record.name)) for record in records]
 
@@ -113,9 +123,24 @@ class TargetsService(Service):
         return fit_of(await self.list_targets(), body)
 
     async def list_candidates(self) -> list[Candidate]:
-        """Hosts of the user's ssh_config that are no targets yet."""
-        records = await asyncio.to_thread(self.ledger.all)
-        return await asyncio.to_thread(candidates, [record.route for record in records])
+        """Targets that could be added: hosts of the user's ssh_config that are no targets yet."""
+        known = [record.route for record in await asyncio.to_thread(self.ledger.all)]
+        return await asyncio.to_thread(
+            lambda: [found for provider in PROVIDERS.values() for found in provider.candidates(known)]
+        )
+
+    async def list_target_kinds(self) -> list[TargetKind]:
+        """The kinds of targets that can be added, with what is asked of each."""
+        limits = self._settings.target_fields
+        return [
+            TargetKind(
+                kind=each.kind,
+                label=each.label,
+                fields=limited(each.form(), limits.get(each.kind, {})),
+                steps=[KindStep(step.name, step.label) for step in each.test_steps],
+            )
+            for each in PROVIDERS.values()
+        ]
 
     async def add_target(self, body: NewTarget) -> Target:
         """Add a target and its kernel; nothing is connected. The same again changes nothing."""
@@ -124,7 +149,9 @@ class TargetsService(Service):
                 "Targets are chosen by the administrator of this Lab.",
                 hint="Ask who runs it to add the host.",
             )
-        record, added = await asyncio.to_thread(self._inventory.add, record_of(body))
+        record, added = await asyncio.to_thread(
+            self._inventory.add, record_of(body, limits=self._settings.target_fields.get(body.kind))
+        )
         if added:
             self.changed(record.name)
         return await self.get_target(record.name)
@@ -251,8 +278,10 @@ class TargetsService(Service):
         name = record.name
         outcome: Outcome = "failed"
         try:
-            keeps_login = await self._keeps_login(record)
-            await self._guided(handle, record).run(keeps_login)
+            if provider_of(record.route.kind).allocates:
+                await self._test_a_new_host(handle, record)
+            else:
+                await self._guided(handle, record).run(await self._keeps_login(record))
             outcome = ""
         except asyncio.CancelledError:
             outcome = "cancelled"
@@ -265,6 +294,20 @@ class TargetsService(Service):
         if failed:
             raise Failed(failed[0].message, hint=what_to_do(failed[0]), code="target_test")
         return _works(report)
+
+    async def _test_a_new_host(self, handle: TaskHandle, record: TargetRecord) -> None:
+        """Ask for a host, test it, and give it back."""
+        provider, run = provider_of(record.route.kind), self.connections.run
+        asked = await run(provider.allocate(record.route, f"test-{handle.task.id}", Resources()))
+        host = record.route.at(asked)
+        try:
+            test = self._guided(handle, msgspec.structs.replace(record, route=host))
+            await test.run("The host goes with its kernel.")
+        finally:
+            link = self.connections.link(host)
+            await run(link.down())
+            self.connections.links.drop(link)
+            await run(provider.release(host))
 
     async def test_connected(self, name: str, handle: TaskHandle) -> str:
         """Test a target within other work, over the connection that is open: what was found, in a sentence.
@@ -318,12 +361,10 @@ class TargetsService(Service):
         return Target(
             name=name,
             kind=route.kind,
-            host=route.host,
-            user=route.user,
-            port=route.port,
-            identity_file=route.identity_file,
+            config=msgspec.to_builtins(route.config),
+            where=record.where,
             python=route.python,
-            carrier=route.carrier,
+            **{name: getattr(route.config, name) for name in _OF_SSH if hasattr(route.config, name)},
             kernel_name=kernel_name(name),
             price_per_hour=record.price_per_hour,
             secrets=record.secrets,

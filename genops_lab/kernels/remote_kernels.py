@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import msgspec
 import zmq
 
 from ..core.errors import Conflict, GenOpsError, NotFound, Unavailable
@@ -16,6 +17,8 @@ from ..hosts.link.connections import HostConnections
 from ..hosts.link.listeners import Listeners
 from ..hosts.link.route import HERE, Route
 from ..hosts.link.state import LinkDown, LinkState, RemoteError
+from ..hosts.providers import provider_of
+from ..hosts.providers.base import HostProvider, Resources
 from .client.client import RemoteKernelClient
 from .client.gpu_choice import GpuChoices
 from .client.live_labs import LiveLabs
@@ -61,6 +64,8 @@ class RemoteKernels:
         self.wishes = GpuChoices()
         self._to_stop: dict[str, HostConnection] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        #: starts that wait for their hosts
+        self._waiting: dict[str, asyncio.Task[None]] = {}
         links.at_close(self._close)
         links.watch_all(self._link_changed)
 
@@ -128,10 +133,15 @@ class RemoteKernels:
     # In the links' loop
 
     async def launch(self, start: Start) -> RemoteKernelClient:
-        """Start the kernel; attach when it runs on the host already. Raises LinkError, RemoteError, KernelBusy."""
+        """Start the kernel; attach when it runs on the host already. Where hosts are asked for and may be waited for,
+        it starts when its host is there. Raises LinkError, RemoteError, KernelBusy."""
+        start = msgspec.structs.replace(start, route=_host_of(start.route, start.kernel_id))
         if start.kernel_id in self._expected:
             self._expected.discard(start.kernel_id)
             return self._find_again(start)
+        provider = provider_of(start.route.kind)
+        if provider.allocates:
+            return self._start_on_a_new_host(start, provider)
         async with self._turn(start.kernel_id):
             bridge, new = await self._connected_bridge(start.route, start.kernel_id)
             try:
@@ -173,7 +183,10 @@ class RemoteKernels:
         if self.bridges.get(bridge.kernel_id) is bridge:
             del self.bridges[bridge.kernel_id]
         await bridge.detach()
-        if (
+        provider = provider_of(bridge.link.route.kind)
+        if provider.allocates and bridge.state.state == "ended":
+            self._later(self._release(bridge, provider))
+        elif (
             bridge.state.state == "ended"
             and bridge.expected_end
             and bridge.exchange.all_safe
@@ -188,6 +201,10 @@ class RemoteKernels:
     async def stop(self, bridge: RemoteKernelClient) -> bool:
         """End the kernel. False when its host is away: it is ended as soon as that is back."""
         bridge.expected_end = True
+        waiting = self._waiting.pop(bridge.kernel_id, None)
+        if waiting is not None and waiting.cancel():
+            bridge.end(None, "")
+            return True
         params = {"kernel_id": bridge.kernel_id, "grace_s": 0.0}
         try:
             await bridge.link.call("kernels.stop", params, timeout_s=_STOP_S if bridge.link.is_up else 0.0)
@@ -219,9 +236,42 @@ class RemoteKernels:
 
     async def _connected_bridge(self, route: Route, kernel_id: str) -> tuple[RemoteKernelClient, bool]:
         """The bridge, and whether it is a new one."""
-        link = self.links.link(route)
+        link = self.links.link(_host_of(route, kernel_id))
         await link.up()
         return self._bridge(link, kernel_id)
+
+    def _start_on_a_new_host(self, start: Start, provider: HostProvider) -> RemoteKernelClient:
+        bridge, _new = self._bridge(self.links.link(start.route), start.kernel_id)
+        waiting = self._waiting.get(start.kernel_id)
+        if waiting is None or waiting.done():
+            bridge.wait_for_host(start.key, start.signature_scheme)
+            self._waiting[start.kernel_id] = self._later(self._start_when_there(bridge, start, provider))
+        return bridge
+
+    async def _start_when_there(
+        self, bridge: RemoteKernelClient, start: Start, provider: HostProvider
+    ) -> None:
+        unwatch = bridge.link.watch(
+            lambda state: bridge.away(state.message) if state.state == "pending" else None
+        )
+        try:
+            await provider.allocate(start.route, start.kernel_id, Resources())
+            await bridge.link.up()
+            async with self._turn(start.kernel_id):
+                await self._start_or_attach(bridge, start)
+        except GenOpsError as error:
+            bridge.not_started(error)
+        finally:
+            unwatch()
+
+    async def _release(self, bridge: RemoteKernelClient, provider: HostProvider) -> None:
+        """The kernel's host is needed no more."""
+        await bridge.link.down()
+        self.links.drop(bridge.link)
+        try:
+            await provider.release(bridge.link.route)
+        except GenOpsError as error:
+            log.warning("The host of kernel %s was not given back: %s", bridge.kernel_id, error.message)
 
     def _find_again(self, start: Start) -> RemoteKernelClient:
         bridge, _new = self._bridge(self.links.link(start.route), start.kernel_id)
@@ -229,10 +279,25 @@ class RemoteKernels:
 
         async def attach(found: RemoteKernelClient) -> None:
             async with self._turn(found.kernel_id):
-                await self._attach(found, take_over=False)
+                # A host of its own goes with its kernel: one that has none still waits for its start.
+                if provider_of(start.route.kind).allocates and await self._is_unknown(found):
+                    await self._start_or_attach(found, start)
+                else:
+                    await self._attach(found, take_over=False)
 
         self._later(attach_when_it_answers(bridge, attach))
         return bridge
+
+    @staticmethod
+    async def _is_unknown(bridge: RemoteKernelClient) -> bool:
+        """Whether the kernel's host says that it never had it."""
+        try:
+            await bridge.link.call("kernels.info", {"kernel_id": bridge.kernel_id})
+        except RemoteError as error:
+            if error.code == "not_found":
+                return True
+            raise
+        return False
 
     def _bridge(self, link: HostConnection, kernel_id: str) -> tuple[RemoteKernelClient, bool]:
         bridge = self.bridges.get(kernel_id)
@@ -281,15 +346,16 @@ class RemoteKernels:
     def _link_changed(self, target: str, state: LinkState) -> None:
         if state.state == "up":
             for kernel_id, link in list(self._to_stop.items()):
-                if link.route.target == target:
+                if link.route.target == target and link.is_up:
                     del self._to_stop[kernel_id]
                     params = {"kernel_id": kernel_id, "grace_s": 2.0}
                     self._later(self._quietly(link, "kernels.stop", params))
 
-    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+    def _later(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _quietly(self, link: HostConnection, method: str, params: dict[str, Any]) -> None:
         try:
@@ -306,3 +372,8 @@ class RemoteKernels:
         await self.detach_all()
         self._clients.close()
         self._context.destroy(linger=0)
+
+
+def _host_of(target: Route, kernel_id: str) -> Route:
+    """The way to the host that a kernel has or gets."""
+    return target.at(provider_of(target.kind).host_of(target, kernel_id))

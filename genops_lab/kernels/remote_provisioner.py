@@ -21,6 +21,7 @@ from traitlets import Float, Unicode
 
 from ..core.errors import GenOpsError, InvalidRequest, Unavailable
 from ..hosts.names import is_never_sent
+from ..hosts.providers import provider_of
 from .client.client import RemoteKernelClient
 from .folders.before_start import Cap, Prepared
 from .launch import Start, TargetEntry, idle_order
@@ -141,8 +142,11 @@ class GenOpsTargetProvisioner(KernelProvisionerBase):
     async def _folder(self, own: RemoteKernels, entry: TargetEntry, kwargs: Mapping[str, Any]) -> Prepared:
         """Where the kernel starts, once the notebook's folder is there."""
         cwd = str(kwargs.get("cwd") or "")
-        if self.cwd or entry.route.kind == "local":
+        provider = provider_of(entry.route.kind)
+        if self.cwd or provider.is_this_machine:
             return Prepared(cwd=self.cwd or cwd)
+        if provider.allocates:  # there is no host yet that it could be sent to
+            return Prepared()
         notebook = Path(self._notebook)
         if not cwd and notebook.is_absolute():
             cwd = str(notebook.parent)

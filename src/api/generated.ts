@@ -566,6 +566,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/target-kinds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The kinds of targets that can be added, with what is asked of each. */
+        get: operations["hosts.list_target_kinds"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/targets/candidates": {
         parameters: {
             query?: never;
@@ -573,7 +590,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Hosts of the user's ssh_config that are no targets yet. */
+        /** Targets that could be added: hosts of the user's ssh_config that are no targets yet. */
         get: operations["hosts.list_candidates"];
         put?: never;
         post?: never;
@@ -2563,16 +2580,21 @@ export interface components {
          * Target
          * @description A place that runs kernels, and how its link is.
          *
-         *         ``state``: ``idle`` was not asked for in this Lab, ``asking`` waits for an answer (see the questions), ``down``
-         *         is tried again at ``retry_at``, ``failed`` waits until somebody connects. ``carrier_used`` is empty while not
-         *         connected. ``locked``: the administrator's, cannot be removed. ``warm_ready``: how many kernels stand ready there,
-         *         None while that is not known; ``warm_message``: why there are fewer than wanted. ``reading_age_s`` counts since
-         *         the reading arrived here.
+         *         ``config`` is of its ``kind``, ``where`` the place in words; fields of hosts over SSH also stand beside it.
+         *         ``state``: ``idle`` was not asked for in this Lab, ``asking`` waits for an answer (see the questions),
+         *         ``pending`` waits for its host, ``down`` is tried again at ``retry_at``, ``failed`` waits until somebody
+         *         connects. ``carrier_used`` is empty while not connected. ``locked``: the administrator's, cannot be removed.
+         *         ``warm_ready``: how many kernels stand ready there, None while that is not known; ``warm_message``: why there
+         *         are fewer than wanted. ``reading_age_s`` counts since the reading arrived here.
          */
         Target: {
             name: string;
-            /** @enum {unknown} */
-            kind: "local" | "ssh";
+            kind: string;
+            /** @default {} */
+            config: Record<string, never>;
+            /** @default  */
+            where: string;
+            /** @default  */
             host: string;
             /** @default  */
             user: string;
@@ -2581,7 +2603,10 @@ export interface components {
             /** @default  */
             identity_file: string;
             python: string;
-            /** @enum {unknown} */
+            /**
+             * @default auto
+             * @enum {unknown}
+             */
             carrier: "auto" | "openssh" | "paramiko";
             kernel_name: string;
             /** @default null */
@@ -2609,7 +2634,7 @@ export interface components {
              * @default idle
              * @enum {unknown}
              */
-            state: "asking" | "connecting" | "down" | "failed" | "idle" | "up";
+            state: "asking" | "connecting" | "down" | "failed" | "idle" | "pending" | "up";
             /** @default null */
             since: number | null;
             /** @default null */
@@ -2763,17 +2788,14 @@ export interface components {
         };
         /**
          * NewTarget
-         * @description Add a target. ``host`` is an alias of the ssh_config or a name, empty for ``kind`` ``local`` (this machine);
-         *         what else is empty comes from the ssh_config. ``secrets`` names variables of the Lab's environment that the
-         *         target's kernels get.
+         * @description Add a target. ``config`` has what the form of its ``kind`` asks for (see the kinds of targets); the fields of
+         *         hosts over SSH may also stand beside it, and ``config`` goes before them. ``secrets`` names variables of the Lab's
+         *         environment that the target's kernels get.
          */
         NewTarget: {
             name: string;
-            /**
-             * @default ssh
-             * @enum {unknown}
-             */
-            kind: "local" | "ssh";
+            /** @default ssh */
+            kind: string;
             /** @default  */
             host: string;
             /** @default  */
@@ -2804,6 +2826,67 @@ export interface components {
              *     }
              */
             policy: components["schemas"]["TargetPolicy"];
+            /** @default {} */
+            config: Record<string, never>;
+        };
+        /**
+         * TargetKind
+         * @description A kind of target: what the form of a new one asks for, with the administrator's defaults, limits and locks, and
+         *         what its test goes through at first.
+         */
+        TargetKind: {
+            kind: string;
+            label: string;
+            fields: components["schemas"]["FormField"][];
+            steps: components["schemas"]["KindStep"][];
+        };
+        /**
+         * FormField
+         * @description A field of a target's form. ``pattern`` must match a whole text. ``advanced`` ones are folded away at first,
+         *         ``locked`` ones have the administrator's value.
+         */
+        FormField: {
+            name: string;
+            label: string;
+            /** @default  */
+            help: string;
+            /**
+             * @default text
+             * @enum {unknown}
+             */
+            widget: "choice" | "number" | "switch" | "text";
+            /** @default null */
+            default: unknown;
+            /** @default false */
+            required: boolean;
+            /** @default false */
+            advanced: boolean;
+            /** @default false */
+            locked: boolean;
+            /** @default [] */
+            choices: string[];
+            /** @default {} */
+            choice_labels: {
+                [key: string]: string;
+            };
+            /** @default  */
+            pattern: string;
+            /** @default null */
+            minimum: number | null;
+            /** @default null */
+            maximum: number | null;
+            /** @default  */
+            noun: string;
+            /** @default  */
+            hint: string;
+        };
+        /**
+         * KindStep
+         * @description A step of the test of a target of a kind, before those that all kinds have.
+         */
+        KindStep: {
+            name: string;
+            label: string;
         };
         /**
          * Candidate
@@ -2900,11 +2983,10 @@ export interface components {
         /**
          * ReportStep
          * @description One step of a test: what was found and, unless it is well, what to do. ``commands`` do it at a terminal, any
-         *         of them; ``fixes`` can be done from here.
+         *         of them; ``fixes`` can be done from here. As far as ``agent`` the steps are those of its kind.
          */
         ReportStep: {
-            /** @enum {unknown} */
-            step: "agent" | "clock" | "disk" | "gpu" | "host_key" | "ipykernel" | "login" | "logout" | "mlflow" | "python" | "reachable";
+            step: string;
             /** @enum {unknown} */
             state: "failed" | "ok" | "optional" | "skipped" | "warning";
             message: string;
@@ -6650,6 +6732,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Target"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "hosts.list_target_kinds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TargetKind"][];
                 };
             };
             /** @description What went wrong. */

@@ -16,20 +16,24 @@ import {
 } from './folder-policy';
 import type {
   ICandidate,
+  IFormField,
   INewTarget,
+  ITargetKind,
   ITargetReport,
   TargetsService
 } from './service';
 
 export interface IAddFields extends IFolderFields {
-  host: string;
+  kind: string;
+  /** What is asked of a target of this kind, as typed; what is absent is as by default. */
+  config: Readonly<Record<string, string | boolean>>;
   name: string;
-  python: string;
-  carrier: INewTarget['carrier'];
   /** As typed; USD an hour. */
   price: string;
   /** Hosts of the ssh_config; undefined while they are being read. */
   candidates: readonly ICandidate[] | undefined;
+  /** The kinds of targets; a host over SSH alone while they are being read. */
+  kinds: readonly ITargetKind[];
 }
 
 /** `fields` are typed, `adding` is sent, `testing` goes on, `tested` has ended. */
@@ -52,13 +56,15 @@ export class AddTarget implements IDisposable {
     this.existing = Boolean(start.existing);
     const host = start.host ?? '';
     this._fields = {
-      host,
+      kind: 'ssh',
+      config: host ? { host } : {},
       name: host ? defaultName(host) : '',
-      python: 'python3',
-      carrier: 'auto',
       price: '',
       ...folderFields(DEFAULT_POLICY),
-      candidates: undefined
+      candidates: undefined,
+      kinds: [
+        { kind: 'ssh', label: '', fields: [hostField(this._trans)], steps: [] }
+      ]
     };
     this.report = new Resource<ITargetReport>({
       fetch: signal => _service.report(this._name, signal),
@@ -135,16 +141,49 @@ export class AddTarget implements IDisposable {
   }
 
   get valid(): boolean {
-    const { host, name, python } = this._fields;
+    const { name } = this._fields;
     const folder = folderProblems(this._fields, this._trans);
     return (
-      host.trim() !== '' &&
       isName(name) &&
-      python.trim() !== '' &&
+      this.kind.fields.every(
+        field => this.problem(field) === '' && !this._lacks(field)
+      ) &&
       this._price !== undefined &&
       folder.size === '' &&
       folder.files === ''
     );
+  }
+
+  /** The kind of target that is chosen. */
+  get kind(): ITargetKind {
+    const { kind, kinds } = this._fields;
+    return kinds.find(each => each.kind === kind) ?? kinds[0];
+  }
+
+  /** What stands in a field of the kind's form. */
+  value(field: IFormField): string | boolean {
+    const { config } = this._fields;
+    const typed = field.locked ? undefined : config[field.name];
+    if (typed !== undefined) {
+      return typed;
+    }
+    const { default: given } = field as { default?: unknown };
+    return typeof given === 'boolean' ? given : String(given ?? '');
+  }
+
+  /** Why a field's value cannot be, where something stands in it. */
+  problem(field: IFormField): string {
+    const text = String(this.value(field)).trim();
+    if (field.widget !== 'number' || text === '') {
+      return '';
+    }
+    const { minimum, maximum } = field;
+    const value = Number(text);
+    return Number.isFinite(value) &&
+      value >= (minimum ?? -Infinity) &&
+      value <= (maximum ?? Infinity)
+      ? ''
+      : field.hint || this._trans.__('Give a number.');
   }
 
   set(part: Partial<IAddFields>): void {
@@ -153,13 +192,23 @@ export class AddTarget implements IDisposable {
     this._changed.emit();
   }
 
+  /** Change a field of the kind's form. */
+  setField(field: string, value: string | boolean): void {
+    this.set({ config: { ...this._fields.config, [field]: value } });
+  }
+
+  /** Change the kind; what is asked of both stays. */
+  setKind(kind: string): void {
+    this.set({ kind });
+  }
+
   /** Change the host, and with it the name unless that was changed by hand. */
   setHost(host: string): void {
     const known = this._fields.candidates?.find(({ alias }) => alias === host);
-    this.set({
-      host,
-      ...(this._named ? {} : { name: known?.name ?? defaultName(host) })
-    });
+    this.setField('host', host);
+    if (!this._named) {
+      this.set({ name: known?.name ?? defaultName(host) });
+    }
   }
 
   setName(name: string): void {
@@ -170,12 +219,16 @@ export class AddTarget implements IDisposable {
   /** Read which hosts can be chosen. */
   async load(): Promise<void> {
     let candidates: ICandidate[] = [];
+    let { kinds } = this._fields;
     try {
-      candidates = await this._service.candidates();
+      [candidates, kinds] = await Promise.all([
+        this._service.candidates(),
+        this._service.kinds()
+      ]);
     } catch (reason) {
       this._fail(reason);
     }
-    this._fields = { ...this._fields, candidates };
+    this._fields = { ...this._fields, candidates, kinds };
     this._changed.emit();
   }
 
@@ -184,16 +237,14 @@ export class AddTarget implements IDisposable {
     if (this._stage !== 'fields' || !this.valid) {
       return;
     }
-    const { host, name, python, carrier } = this._fields;
+    const { name } = this._fields;
     this._put('adding');
     try {
       const added = await this._service.add({
         name,
-        kind: 'ssh',
-        ...address(host),
-        identity_file: '',
-        python: python.trim(),
-        carrier,
+        ...NOT_BESIDE,
+        kind: this.kind.kind,
+        config: this._config() as INewTarget['config'],
         price_per_hour: this._price ?? null,
         secrets: [],
         policy: withFolder(DEFAULT_POLICY, this._fields, this._trans)
@@ -260,6 +311,31 @@ export class AddTarget implements IDisposable {
     return Number.isFinite(price) && price >= 0 ? price : undefined;
   }
 
+  private _lacks(field: IFormField): boolean {
+    return field.required && String(this.value(field)).trim() === '';
+  }
+
+  /** What was typed, as the server takes it. */
+  private _config(): Record<string, unknown> {
+    const config: Record<string, unknown> = {};
+    for (const field of this.kind.fields) {
+      const typed = this._fields.config[field.name];
+      const value = typeof typed === 'string' ? typed.trim() : typed;
+      if (field.locked || value === undefined || value === '') {
+        continue;
+      }
+      if (field.name === 'host' && this.kind.kind === 'ssh') {
+        const { host, user, port } = address(String(value));
+        config.host = host;
+        config.user ??= user;
+        config.port ??= port;
+      } else {
+        config[field.name] = field.widget === 'number' ? Number(value) : value;
+      }
+    }
+    return config;
+  }
+
   private async _undo(): Promise<void> {
     this.report.visible = false;
     const running = this._stage === 'testing' && this._taskId !== '';
@@ -319,6 +395,40 @@ export class AddTarget implements IDisposable {
   private _taskId = '';
   private _isDisposed = false;
   private _changed = new Signal<this, void>(this);
+}
+
+/** The configuration alone says what a target is; older clients say it beside it. */
+const NOT_BESIDE: Pick<
+  INewTarget,
+  'host' | 'user' | 'port' | 'identity_file' | 'python' | 'carrier'
+> = {
+  host: '',
+  user: '',
+  port: 0,
+  identity_file: '',
+  python: 'python3',
+  carrier: 'auto'
+};
+
+/** What is asked while the kinds of targets are being read. */
+function hostField(trans: TranslationBundle): IFormField {
+  return {
+    name: 'host',
+    label: trans.__('Host'),
+    help: '',
+    widget: 'text',
+    default: '',
+    required: true,
+    advanced: false,
+    locked: false,
+    choices: [],
+    choice_labels: {},
+    pattern: '',
+    minimum: null,
+    maximum: null,
+    noun: '',
+    hint: ''
+  };
 }
 
 function isName(name: string): boolean {

@@ -14,6 +14,12 @@ export interface IStateWords {
   readonly detail: string;
 }
 
+/** Words that a kind of target declares: they come from the server, in English, and a language pack may have them. */
+export function declaredWords(text: string, trans: TranslationBundle): string {
+  // eslint-disable-next-line jupyter/no-dynamic-translation
+  return text && trans.__(text);
+}
+
 /**
  * A link's state for people. A link that was lost is "disconnected": its kernels go on,
  * and nothing of theirs is dead. `now` in seconds since 1970.
@@ -28,6 +34,16 @@ export function describeLink(
       return { tone: 'ok', label: trans.__('connected'), detail: '' };
     case 'connecting':
       return { tone: 'busy', label: trans.__('connecting'), detail: '' };
+    case 'pending':
+      return {
+        tone: 'busy',
+        label: trans.__('waits for a host'),
+        detail: trans.__(
+          '%1 It has waited for %2.',
+          target.message,
+          formatDuration(Math.max(now - (target.since ?? now), 0))
+        )
+      };
     case 'asking':
       return {
         tone: 'warning',

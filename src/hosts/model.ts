@@ -113,7 +113,7 @@ export class TargetsModel implements IDisposable, IDriven {
     const watching = this.watch();
     try {
       // The list may still tell of an earlier attempt: only what is asked for from now on counts.
-      while (!isSettled(latest) && !signal?.aborted) {
+      while (isUnderWay(latest) && !signal?.aborted) {
         await this._next(signal);
         if (!signal?.aborted) {
           latest = await this.service.get(name);
@@ -218,9 +218,9 @@ export function inOrder(targets: readonly ITarget[]): ITarget[] {
   return [...targets].sort((a, b) => Number(isHere(b)) - Number(isHere(a)));
 }
 
-/** Whether a link's state stands: nothing more comes of itself or soon. */
-function isSettled({ state }: ITarget): boolean {
-  return state !== 'connecting' && state !== 'asking';
+/** Whether a target is being connected: more comes of itself, or by an answer. */
+export function isUnderWay({ state }: ITarget): boolean {
+  return ['connecting', 'asking', 'pending'].includes(state);
 }
 
 /** All GPUs of a host together, in percent; null where a driver does not tell. */

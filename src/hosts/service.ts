@@ -3,6 +3,8 @@ import type { GenOpsApi } from '../core';
 
 export type ITarget = components['schemas']['Target'];
 export type INewTarget = components['schemas']['NewTarget'];
+export type ITargetKind = components['schemas']['TargetKind'];
+export type IFormField = components['schemas']['FormField'];
 export type ICandidate = components['schemas']['Candidate'];
 export type ITakenKernel = components['schemas']['TakenKernel'];
 export type IEndedKernel = components['schemas']['EndedKernel'];
@@ -43,9 +45,7 @@ export class TargetsService {
   }
 
   get(name: string): Promise<ITarget> {
-    return this._api.data(
-      this._api.http.GET('/targets/{name}', path(name))
-    );
+    return this._api.data(this._api.http.GET('/targets/{name}', path(name)));
   }
 
   /** Hosts of the user's ssh_config that are no targets yet. */
@@ -53,6 +53,11 @@ export class TargetsService {
     return this._api.data(
       this._api.http.GET('/targets/candidates', { signal })
     );
+  }
+
+  /** The kinds of targets, with what is asked of each. */
+  kinds(signal?: AbortSignal): Promise<ITargetKind[]> {
+    return this._api.data(this._api.http.GET('/target-kinds', { signal }));
   }
 
   add(body: INewTarget): Promise<ITarget> {
@@ -98,10 +103,7 @@ export class TargetsService {
 
   /** Stop a test or a build that goes on. */
   async cancel(taskId: string): Promise<void> {
-    await this._api.http.POST(
-      '/tasks/{task_id}/cancel',
-      taskPath(taskId)
-    );
+    await this._api.http.POST('/tasks/{task_id}/cancel', taskPath(taskId));
   }
 
   /** Files of a notebook's project that say what its environment holds. */
@@ -187,10 +189,10 @@ export class TargetsService {
   }
 
   async stopKernel(name: string, kernelId: string): Promise<void> {
-    await this._api.http.POST(
-      '/targets/{name}/kernels/{kernel_id}/stop',
-      { ...kernelPath(name, kernelId), body: { grace_s: GRACE_S } }
-    );
+    await this._api.http.POST('/targets/{name}/kernels/{kernel_id}/stop', {
+      ...kernelPath(name, kernelId),
+      body: { grace_s: GRACE_S }
+    });
   }
 
   /** Give a kernel that does nothing its whole time anew. */

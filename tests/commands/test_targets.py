@@ -342,3 +342,20 @@ def test_without_a_lab_and_a_person_a_question_is_refused(home: Home) -> None:
         states = {step["step"]: step["state"] for step in tested.json["steps"]}
         assert states["host_key"] == "failed"
         assert host.fingerprint() in tested.err and "Nobody is here to answer" in tested.err
+
+
+def test_a_target_is_added_by_the_fields_of_its_kind(lab: RunningLab, host: Sshd) -> None:
+    fields = ["--field", f"host={host.alias}", "--field", "port=2222", "--field", f"python={sys.executable}"]
+    added = lab.call("targets", "add", "by-fields", "--kind", "ssh", *fields, "--json")
+    try:
+        assert added.code == 0, added.err
+        assert (added.json["host"], added.json["port"], added.json["python"]) == (
+            host.alias, 2222, sys.executable,
+        )  # fmt: skip
+    finally:
+        lab.call("targets", "remove", "by-fields", "--force")
+    wrong = lab.call("targets", "add", "other", "--kind", "ssh", "--field", "colour=red")
+    assert wrong.code and "colour=red" in wrong.err and "identity_file" in wrong.err
+    wrong = lab.call("targets", "add", "other", "--kind", "ssh", "--field", "port=many")
+    assert wrong.code and "Give a number" in wrong.err
+    assert "ssh, local" in lab.call("targets", "add", "other", "--kind", "moon").err

@@ -319,7 +319,7 @@ CONFIGURATION = _lines(
     "An operator's setting has no effect; a kernelspec does not start.",
     """
 GenOpsLab: allow_user_targets cell_output_mb cell_outputs data_dir deployment_lease_hours keep_local_kernels locked
-    mlflow_uri outputs_left_to_page_s rooms store_url targets
+    mlflow_uri outputs_left_to_page_s rooms store_url target_fields targets
 GenOpsLocalProvisioner:
 GenOpsTargetProvisioner: cwd lease_s target
 """,
@@ -503,7 +503,7 @@ sweeps.plan: cwd direction experiment hours method metric name notebook objectiv
     source system_metrics}
 sweeps.summary: high low mean metric n
 sweeps/ID.json: cell setup{label source}
-targets.options: carrier host identity_file kind port python ssh_config target user
+targets.options: carrier host identity_file port python ssh_config user
 targets.policy: folder folder_max_bytes folder_max_files idle_gpu_percent idle_minutes warm_kernels
 """,
 )
@@ -594,8 +594,8 @@ genops sweep run: --detach --experiment --hours --json --maximize --method --met
 genops sweep show: --json sweep
 genops sweep stop: --json sweep
 genops sweep:
-genops targets add: --carrier --identity-file --json --local --no-folder --port --price-per-hour --python --secret
-    --ssh name
+genops targets add: --carrier --field --identity-file --json --kind --local --no-folder --port --price-per-hour --python
+    --secret --ssh name
 genops targets build: --from --json --name --python --with name
 genops targets candidates: --json
 genops targets clean: --dry-run --force --json --older-than --timeout name

@@ -294,17 +294,17 @@ def json_keys() -> set[str]:
     """Keys of the JSON in columns of the store and of files, with those below them in braces."""
     from genops_lab.deployments.record import Wanted
     from genops_lab.deployments.targets.local import Handle, ProcessState
-    from genops_lab.hosts.link.route import Route
     from genops_lab.hosts.models import TargetPolicy
+    from genops_lab.hosts.providers.ssh.config import SshConfig
     from genops_lab.kernels.outputs.excerpt import Excerpt
     from genops_lab.profiling.models import ProfileSummary
     from genops_lab.sweeps.ledger import Code, Plan
     from genops_lab.sweeps.models import MetricSummary, Trial
 
     held = {
-        "targets.options": Route, "targets.policy": TargetPolicy, "sweeps.plan": Plan, "sweeps.summary": MetricSummary,
-        "sweep_trials.trial": Trial, "profiles.summary": ProfileSummary, "sweeps/ID.json": Code,
-        "deployments.spec": Wanted, "deployments/NAME/process.json": Handle,
+        "targets.options": SshConfig, "targets.policy": TargetPolicy, "sweeps.plan": Plan,
+        "sweeps.summary": MetricSummary, "sweep_trials.trial": Trial, "profiles.summary": ProfileSummary,
+        "sweeps/ID.json": Code, "deployments.spec": Wanted, "deployments/NAME/process.json": Handle,
         "deployments/NAME/state.json": ProcessState, "display of cut outputs": Excerpt,
     }  # fmt: skip
     return {line(place, _keys(struct)) for place, struct in held.items()}

@@ -15,6 +15,7 @@ from genops_lab.agent.mux import Channel, Mux, StreamEnded
 from genops_lab.hosts.link.carrier import End, HostStream
 from genops_lab.hosts.link.connections import HostConnections
 from genops_lab.hosts.link.route import Route
+from genops_lab.hosts.providers import route_of
 
 #: (target, method) -> result
 Answers = Callable[[str, str], Awaitable[Any]]
@@ -32,7 +33,7 @@ class Hosts:
 
     async def connect(self, *targets: str) -> None:
         """Connect these targets, as a person does."""
-        links = [self.links.link(Route(target=target, host=target)) for target in targets]
+        links = [self.links.link(route_of(target=target, host=target)) for target in targets]
         await self.links.run(_up(links))
 
     async def cut(self, target: str) -> None:

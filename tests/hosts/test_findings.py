@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from genops_lab.hosts.connection_test import ConnectionTest
-from genops_lab.hosts.link.route import Route
 from genops_lab.hosts.models import ReportStep
+from genops_lab.hosts.providers import route_of
 from genops_lab.hosts.records import TargetRecord
 
 from .hosts import Refused, hosts
@@ -42,7 +42,7 @@ def report(
 
     async def body() -> list[ReportStep]:
         told: list[ReportStep] = []
-        record = TargetRecord(route=Route(**{"target": "gpu1", "host": "gpu1", **route}))
+        record = TargetRecord(route=route_of(**{"target": "gpu1", "host": "gpu1", **route}))
         with hosts(answer, folder) as made:
             link = made.links.link(record.route)
             await ConnectionTest(record, link, made.links.run, told.append).run(
@@ -144,7 +144,7 @@ def test_a_host_that_does_not_answer_the_first_question_fails_at_the_agent(tmp_p
 
     async def body() -> list[ReportStep]:
         told: list[ReportStep] = []
-        record = TargetRecord(route=Route(target="gpu1", host="gpu1"))
+        record = TargetRecord(route=route_of(target="gpu1", host="gpu1"))
         with hosts(refuse, tmp_path) as made:
             link = made.links.link(record.route)
             await ConnectionTest(record, link, made.links.run, told.append).run()

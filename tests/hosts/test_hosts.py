@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from genops_lab.core.errors import Conflict, GenOpsError
-from genops_lab.hosts import connection_test
+from genops_lab.hosts import connection_test, providers
 from genops_lab.hosts.models import (
     KernelLogQuery,
     NewTarget,
@@ -22,6 +22,7 @@ from genops_lab.hosts.models import (
     TargetReport,
 )
 from genops_lab.hosts.records import record_of
+from tests.support import toy_provider
 from tests.support.homes import Home
 from tests.support.processes import runs
 from tests.support.quota import small_disk
@@ -439,3 +440,21 @@ def test_a_lab_that_stops_while_a_target_connects_ends(at_home: Home, host: Sshd
         assert lab.links.closed
 
     run(body())
+
+
+def test_a_target_of_many_hosts_is_tested_on_one_that_is_given_back(
+    at_home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(providers.PROVIDERS, "toy", toy_provider.PROVIDER)
+    config = {"python": sys.executable, "folder": str(tmp_path), "wait_s": 0.5}
+
+    async def body() -> None:
+        async with open_lab(at_home) as lab:
+            await lab.targets.add_target(NewTarget(name="queue", kind="toy", config=config))
+            report = await report_of(lab, "queue")
+            assert [step.step for step in report.steps][:4] == ["queue", "python", "agent", "ipykernel"]
+            assert report.state in ("ok", "warning"), report
+            assert lab.links.known() == []
+
+    run(body())
+    assert not list(tmp_path.glob("*/asked.json"))

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from genops_lab.hosts import metrics as fleet_module
-from genops_lab.hosts.link.route import Route
 from genops_lab.hosts.loop_connections import LoopConnections
 from genops_lab.hosts.metrics import HostMetrics
+from genops_lab.hosts.providers import route_of
 
 from .hosts import Answers, Hosts, Refused, hosts
 
@@ -113,11 +113,11 @@ def test_nobody_is_asked_while_nobody_looks_and_what_is_not_connected_is_left_al
     async def work() -> None:
         with looking(answer, tmp_path) as (made, fleet):
             await made.connect("one", "two")
-            idle = made.links.link(Route(target="idle", host="idle"))
+            idle = made.links.link(route_of(target="idle", host="idle"))
             await fleet.look()
             assert sorted(made.calls) == ["one", "two"] and sorted(made.opened) == ["one", "two"]
             assert fleet.reading("idle") is None and idle.state.state == "idle"
-            await made.links.run(made.links.link(Route(target="two", host="two")).down())
+            await made.links.run(made.links.link(route_of(target="two", host="two")).down())
             before = fleet.reading("two")
             assert before is not None
             monkeypatch.setattr(fleet_module, "FRESH_S", 0.0)

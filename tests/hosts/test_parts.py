@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from genops_lab.core.errors import InvalidRequest
-from genops_lab.hosts.candidates import candidates
-from genops_lab.hosts.link.route import Route
 from genops_lab.hosts.models import Candidate, NewTarget
 from genops_lab.hosts.names import check_name, check_secrets, default_name, is_name, kernel_name
+from genops_lab.hosts.providers import route_of
+from genops_lab.hosts.providers.ssh.candidates import candidates
 from genops_lab.hosts.records import record_of
 from tests.support.homes import Home
 
@@ -106,7 +106,7 @@ def test_the_ssh_config_offers_its_concrete_hosts(at_home: Home) -> None:
 def test_hosts_that_are_targets_are_not_offered_and_names_stay_free(tmp_path: Path) -> None:
     config = tmp_path / "config"
     config.write_text("Host GPU\nHost gpu\nHost other\n")
-    known = [Route(target="gpu", host="elsewhere"), Route(target="x", host="other")]
+    known = [route_of(target="gpu", host="elsewhere"), route_of(target="x", host="other")]
     assert [(each.alias, each.name) for each in candidates(known, config)] == [
         ("GPU", "gpu-2"),
         ("gpu", "gpu-3"),

@@ -397,3 +397,29 @@ def test_a_change_goes_before_or_after_the_administrator_and_never_over_it(tmp_p
     assert ledger.get("gpu1").price_per_hour == 9.0
     store.close()
     other.close()
+
+
+def test_kinds_of_targets_say_what_they_ask_for_with_the_administrators_limits(at_home: Home) -> None:
+    async def body() -> None:
+        limits = {"ssh": {"carrier": {"default": "openssh", "locked": True}, "port": {"minimum": 1024}}}
+        async with open_lab(at_home, target_fields=limits) as lab:
+            kinds = {each.kind: each for each in await lab.targets.list_target_kinds()}
+            fields = {field.name: field for field in kinds["ssh"].fields}
+            assert fields["host"].required and fields["carrier"].choices == ["auto", "openssh", "paramiko"]
+            assert (fields["carrier"].default, fields["carrier"].locked) == ("openssh", True)
+            assert fields["port"].minimum == 1024 and fields["port"].widget == "number"
+            assert [field.name for field in kinds["local"].fields] == ["python"]
+            assert [step.name for step in kinds["ssh"].steps] == ["reachable", "host_key", "login"]
+            given = {"host": "gpu1.invalid", "port": 2222}
+            found = await lab.targets.add_target(NewTarget(name="gpu1", config=given))
+            assert (found.host, found.port, found.carrier, found.where) == (
+                "gpu1.invalid", 2222, "openssh", "gpu1.invalid",
+            )  # fmt: skip
+            assert found.config["carrier"] == "openssh"
+            for wrong, why in (({"port": 22}, "is not a port"), ({"carrier": "paramiko"}, "administrator's")):
+                with pytest.raises(InvalidRequest, match=why):
+                    await lab.targets.add_target(NewTarget(name="gpu2", config={**given, **wrong}))
+            with pytest.raises(InvalidRequest, match="no kind of target"):
+                await lab.targets.add_target(NewTarget(name="gpu2", kind="moon"))
+
+    run(body())

@@ -20,6 +20,7 @@ from genops_lab.hosts.link.connections import HostConnections
 from genops_lab.hosts.link.questions import Nobody
 from genops_lab.hosts.link.route import Route
 from genops_lab.hosts.models import TargetPolicy
+from genops_lab.hosts.providers import route_of
 from genops_lab.kernels import kernelspecs, process
 from genops_lab.kernels.client.client import RemoteKernelClient
 from genops_lab.kernels.remote_kernels import RemoteKernels
@@ -92,7 +93,7 @@ def a_place(home: Home, route: Route | None = None, secrets: list[str] | None = 
     os.environ.update(home.environment())
     try:
         home.data.mkdir(parents=True, exist_ok=True)
-        place = Place(home, route or Route(target=TARGET, kind="local", python=sys.executable), secrets)
+        place = Place(home, route or route_of(target=TARGET, kind="local", python=sys.executable), secrets)
         try:
             yield place
         finally:

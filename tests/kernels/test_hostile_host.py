@@ -17,8 +17,8 @@ from genops_lab.agent import records
 from genops_lab.agent.channels import Channel
 from genops_lab.hosts.link.connections import HostConnections
 from genops_lab.hosts.link.questions import Nobody
-from genops_lab.hosts.link.route import Route
 from genops_lab.hosts.models import TargetPolicy
+from genops_lab.hosts.providers import route_of
 from genops_lab.kernels.client.client import RemoteKernelClient
 from genops_lab.kernels.remote_kernels import RemoteKernels
 from tests.kernels.fake_host import FakeHost
@@ -35,7 +35,7 @@ class Scene:
     def __init__(self, folder: Path) -> None:
         self.host = FakeHost()
         self.links = HostConnections(folder, Nobody(), opener=self.host.open)
-        route = Route(target="gpu", kind="local")
+        route = route_of(target="gpu", kind="local")
         self.remote = RemoteKernels(
             self.links, lambda _name: SimpleNamespace(route=route, secrets=[], policy=TargetPolicy())
         )

@@ -23,8 +23,8 @@ from genops_lab.hosts.link.errors import (
     QuestionUnanswered,
 )
 from genops_lab.hosts.link.questions import Question
-from genops_lab.hosts.link.route import Route
 from genops_lab.hosts.link.state import LinkDown, LinkState, RemoteError
+from genops_lab.hosts.providers import route_of
 from tests.kernels.fake_host import FakeHost
 
 DEADLINE_S = 60.0
@@ -52,7 +52,7 @@ class Scene:
         self.states: list[LinkState] = []
         self.changed = threading.Condition()
         self.links.watch_all(self._told)
-        self.link: HostConnection = self.links.link(Route(target="gpu", kind="local"))
+        self.link: HostConnection = self.links.link(route_of(target="gpu", kind="local"))
 
     def _told(self, target: str, state: LinkState) -> None:
         with self.changed:
@@ -329,7 +329,7 @@ def test_closing_takes_little_time_and_ends_the_thread(scene: Scene) -> None:
 
 def test_a_changed_route_counts_from_the_next_connection(scene: Scene) -> None:
     scene.do(scene.link.up())
-    changed = Route(target="gpu", kind="local", python="python3.12")
+    changed = route_of(target="gpu", kind="local", python="python3.12")
     assert scene.links.link(changed) is scene.link and scene.link.route == changed
 
 

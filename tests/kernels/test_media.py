@@ -7,7 +7,7 @@ from pathlib import Path
 
 from genops_lab.experiments.media.models import HistogramQuery, MediaSeries
 from genops_lab.experiments.media.service import MediaService
-from genops_lab.hosts.link.route import Route
+from genops_lab.hosts.providers import route_of
 from tests.experiments.conftest import made_folder  # noqa: F401 - a fixture
 from tests.support.homes import Home
 
@@ -31,7 +31,7 @@ def test_media_travel_like_metrics_also_through_a_cut(
     made_folder: Path,  # noqa: F811
 ) -> None:
     count = 60
-    route = Route(target=TARGET, kind="local", python=sys.executable)
+    route = route_of(target=TARGET, kind="local", python=sys.executable)
     with tracking_lab(home, made_folder, route) as lab, loaded(lab.place) as kernel:
         media = MediaService(lab.room.mlflow)
 

@@ -13,7 +13,7 @@ import pytest
 
 from genops_lab.core.store import LocalStore
 from genops_lab.hosts.ledger import Ledger
-from genops_lab.hosts.link.route import Route
+from genops_lab.hosts.providers import route_of
 from genops_lab.hosts.records import TargetRecord
 from tests.kernels.places import TARGET, Place, a_place, wait
 from tests.support.homes import temporary_home
@@ -27,7 +27,7 @@ TIMEOUT_S = 150.0
 def place() -> Iterator[Place]:
     with temporary_home() as home, a_place(home) as found:
         store = LocalStore(home.data / "store.db")
-        Ledger(store).add(TargetRecord(route=Route(target=TARGET, kind="local", python=sys.executable)))
+        Ledger(store).add(TargetRecord(route=route_of(target=TARGET, kind="local", python=sys.executable)))
         store.close()
         yield found
 

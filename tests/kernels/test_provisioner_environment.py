@@ -15,8 +15,8 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.provisioning.factory import KernelProvisionerFactory
 
 from genops_lab.core.errors import Conflict, GenOpsError
-from genops_lab.hosts.link.route import Route
 from genops_lab.hosts.models import TargetPolicy
+from genops_lab.hosts.providers import route_of
 from genops_lab.kernels import kernelspecs, remote_provisioner
 from genops_lab.kernels.client.gpu_choice import GpuChoices
 from genops_lab.kernels.remote_provisioner import GenOpsTargetProvisioner
@@ -28,12 +28,12 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def prepared(monkeypatch: pytest.MonkeyPatch, secrets: list[str], **kwargs: Any) -> dict[str, Any]:
-    entry = SimpleNamespace(route=Route(target="gpu", host="gpu"), secrets=secrets, policy=TargetPolicy())
+    entry = SimpleNamespace(route=route_of(target="gpu", host="gpu"), secrets=secrets, policy=TargetPolicy())
 
     async def found() -> Any:
         return SimpleNamespace(find=lambda _name: entry, wishes=GpuChoices())
 
-    monkeypatch.setattr(remote_provisioner, "remote_when_open", found)
+    monkeypatch.setattr(remote_provisioner.PROCESS, "remote_when_open", found)
     spec = KernelSpec(
         argv=["python", "-m", "ipykernel_launcher", "-f", "{connection_file}"],
         env={"OMP_NUM_THREADS": "2", "TOKEN_AGAIN": "${HF_TOKEN}", "THERE": "${SOMETHING_THERE}/lib"},

@@ -15,7 +15,7 @@ import pytest
 
 from genops_lab.experiments.models import MetricsQuery, Run
 from genops_lab.experiments.tracking import KERNEL_ENDED
-from genops_lab.hosts.link.route import Route
+from genops_lab.hosts.providers import route_of
 from tests.experiments.conftest import Room, made_folder, move_made, open_room  # noqa: F401 - a fixture
 from tests.support.environments import environment_without_lab, find_python
 from tests.support.faults import FaultProxy
@@ -300,7 +300,7 @@ def test_nothing_of_genops_is_needed_there(home: Home, made_folder: Path, minor:
     if found is None:
         pytest.skip(f"no Python 3.{minor} here")
     python = environment_without_lab("ipykernel", python=found)
-    route = Route(target=TARGET, kind="local", python=str(python))
+    route = route_of(target=TARGET, kind="local", python=str(python))
     with tracking_lab(home, made_folder, route) as lab, loaded(lab.place) as kernel:
         shown = ok(kernel, "import sys; print(sys.executable, sys.version_info[1], 'msgspec' in sys.modules)")
         assert shown.split() == [str(python), str(minor), "False"]

@@ -33,6 +33,7 @@ import psutil
 import pytest
 
 from genops_lab.hosts.link.route import Route
+from genops_lab.hosts.providers import route_of
 from tests.minutes.processes import MARK
 
 from .homes import without_debugger
@@ -154,7 +155,7 @@ class Sshd:
     def route(self, **changes: Any) -> Route:
         """A route that needs no answers. ``port=proxy.port`` leads through a proxy."""
         fields: dict[str, Any] = {"target": self.alias, "host": self.alias, "ssh_config": str(self.config)}
-        return Route(**{**fields, **changes})
+        return route_of(**{**fields, **changes})
 
     # the server
 

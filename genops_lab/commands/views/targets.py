@@ -58,8 +58,8 @@ def _price(target: Target) -> str:
 
 
 def _host(target: Target) -> str:
-    if target.kind == "local":
-        return "this machine"
+    if not target.host:
+        return target.where
     user = f"{target.user}@" if target.user else ""
     return f"{user}{target.host}" + (f":{target.port}" if target.port else "")
 

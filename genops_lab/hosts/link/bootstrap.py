@@ -16,9 +16,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 import struct
 import zlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from .errors import AgentRefused, LinkError
@@ -164,6 +165,7 @@ _LOADER = (
     "import sys;sys.path=[p for p in sys.path if p];import zlib,base64;"
     "exec(zlib.decompress(base64.b64decode({})))"
 )
+_PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
 _PACKED = base64.b64encode(zlib.compress(HOST_PROGRAM.encode(), 9)).decode()
 
 #: What the shell may print before the agent speaks, in bytes.
@@ -210,9 +212,15 @@ def quoted(python: str) -> str:
     return home + (rest if plain.isalnum() and plain.isascii() else f"'{rest}'")
 
 
-def command(python: str, sha: str, nonce: str) -> str:
-    """The whole command line for the remote shell."""
-    return f"exec {quoted(python)} -c '{loader()}' {sha} {nonce}"
+def command(python: str, sha: str, nonce: str) -> list[str]:
+    """The program and its arguments, for a host that starts it without a shell."""
+    return [python, "-c", loader(), sha, nonce]
+
+
+def shell_line(command: Sequence[str]) -> str:
+    """A command as one line for any remote shell; no word but the first needs more than single quotes."""
+    words = [word if _PLAIN.fullmatch(word) else f"'{word}'" for word in command[1:]]
+    return " ".join(["exec", quoted(command[0]), *words])
 
 
 class NoAnswer(Exception):

@@ -13,16 +13,28 @@ import asyncio
 import secrets
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import Protocol
 
 from ...core.errors import GenOpsError
-from ..providers.ssh import ssh_config
 from . import bootstrap
-from .errors import AgentRefused, CarrierEnded, ConfigurationUnusable, LinkError, NoPython
+from .errors import AgentRefused, CarrierEnded, HostGone, HostPending, LinkError, NoPython
 from .questions import Asker
 from .route import Route
 
 #: Bytes that may wait to be read here before the host is slowed down.
 READ_LIMIT = 256 * 1024
+
+
+class Way(Protocol):
+    """What a stream knows of the way that it takes."""
+
+    @property
+    def target(self) -> str:
+        """The target's name."""
+
+    @property
+    def python(self) -> str:
+        """The interpreter there."""
 
 
 class End:
@@ -48,7 +60,7 @@ class HostStream(ABC):
     established: bool = False
     """Whether the agent spoke: what comes later is a cut, not a failure to connect."""
 
-    def __init__(self, route: Route) -> None:
+    def __init__(self, route: Way) -> None:
         self.route = route
 
     @property
@@ -95,9 +107,22 @@ async def open_carriage(
     in place of this version's own. Raises :class:`~genops_lab.hosts.link.errors.LinkError`, and InvalidRequest for a
     route that cannot be one. Questions go to ``asker`` and may take as long as a person does.
     """
+    from ..providers import provider_of
+    from ..providers.base import Gone, Pending
+
+    provider = provider_of(route.kind)
+    provider.check(route.config)
+    await asyncio.to_thread(provider.load)
+    observed = await provider.observe(route)
+    if isinstance(observed, Pending):
+        raise HostPending(observed.reason, observed.position)
+    if isinstance(observed, Gone):
+        raise HostGone(
+            f"The host of {route.target} is gone: {observed.why}", hint="Restart the kernel there."
+        )
     data, sha = await asyncio.to_thread(_own_payload) if payload is None else payload
     nonce = secrets.token_hex(8)
-    carriage = await _open(route, asker, folder, sha, nonce)
+    carriage = await provider.open_stream(route, bootstrap.command(route.python, sha, nonce), asker, folder)
     try:
         await bootstrap.start(
             carriage.reader,
@@ -120,51 +145,6 @@ async def open_carriage(
         raise
     carriage.established = True
     return carriage
-
-
-async def _open(route: Route, asker: Asker, folder: Path, sha: str, nonce: str) -> HostStream:
-    if route.kind == "local":
-        from ..providers.local import LocalCarriage
-
-        return await LocalCarriage.start(route, sha, nonce)
-    command = bootstrap.command(route.python, sha, nonce)
-    plan = await ssh_config.plan(route, folder)
-    carrier, _ = carrier_of(route, plan)
-    if carrier == "paramiko":
-        from ..providers.ssh.paramiko_carrier import ParamikoCarriage
-
-        try:
-            return await ParamikoCarriage.start(route, plan, asker, folder, command)
-        except ConfigurationUnusable as error:
-            if (
-                error.code != "ssh_incompatible"
-                or route.carrier != "auto"
-                or ssh_config.ssh_program() is None
-            ):
-                raise
-    from ..providers.ssh.openssh_carrier import OpensshCarriage
-
-    return await OpensshCarriage.start(route, plan, asker, folder, command)
-
-
-async def chosen_carrier(route: Route, folder: Path) -> tuple[str, str]:
-    """Which carrier a route gets (``paramiko``, ``openssh``, ``local``), and why. Raises ConfigurationUnusable."""
-    if route.kind == "local":
-        return "local", "this machine"
-    return carrier_of(route, await ssh_config.plan(route, folder))
-
-
-def carrier_of(route: Route, plan: ssh_config.Plan) -> tuple[str, str]:
-    """As :func:`chosen_carrier`, for a plan that was made. Raises ConfigurationUnusable."""
-    carrier, why = route.carrier, "chosen for this target"
-    if carrier == "auto":
-        carrier, why = ("openssh", plan.needs_openssh) if plan.needs_openssh else ("paramiko", "the default")
-    if carrier == "openssh" and ssh_config.ssh_program() is None:
-        raise ConfigurationUnusable(
-            f"{route.target} needs the system's ssh ({why}), and there is none here.",
-            hint="Install OpenSSH's client.",
-        )
-    return carrier, why
 
 
 def _own_payload() -> tuple[bytes, str]:

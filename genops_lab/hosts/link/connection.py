@@ -1,7 +1,7 @@
 """A link: one connection to a target that comes back by itself, and the channels over it.
 
     idle --up()--> connecting <--> asking --> up --broken--> down --> connecting ...
-                        |                                      |
+                        | <--> pending                         |
                         +-- first attempt failed --> failed <--+-- an attempt needs a person, or cannot succeed
 
 Everything here belongs to the loop of :class:`~genops_lab.hosts.link.connections.HostConnections`; only ``state``,
@@ -28,8 +28,10 @@ from .deadline import Answers, Deadline
 from .errors import (
     AuthenticationFailed,
     CarrierEnded,
+    HostGone,
     HostKeyChanged,
     HostKeyUnknown,
+    HostPending,
     HostUnreachable,
     LinkError,
     QuestionUnanswered,
@@ -55,10 +57,11 @@ FIRST_ATTEMPT_S = 90.0
 #: is known to be slow.
 ATTEMPT_S = 4.0
 _SLOW_LOGIN = 4.0
-#: Tried again by itself, these would lock an account or hide an attack.
-_NEEDS_A_PERSON = (AuthenticationFailed, HostKeyChanged, HostKeyUnknown, QuestionUnanswered)
+#: Tried again by itself, these would lock an account, hide an attack, or never succeed.
+_FINAL = (AuthenticationFailed, HostGone, HostKeyChanged, HostKeyUnknown, QuestionUnanswered)
 #: A connection that breaks sooner and was of no use counts as a failed attempt.
 _LASTED_S = 1.0
+_FIRST_LOOK_S, _RARE_LOOK_S = 0.5, 15.0
 #: How long the reconnection waits to learn why the connection broke.
 _WHY_S = 0.02
 
@@ -221,9 +224,15 @@ class HostConnection:
             self._hurry.clear()
             try:
                 carriage, mux = await self._connect(may_ask=may_ask, first=not was_up)
+            except HostPending as waiting:
+                self._set("pending", error=waiting)
+                self._may_ask = may_ask
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(self._hurry.wait(), _pending_pause(time.time() - self.state.since))
+                continue
             except GenOpsError as error:
                 failures += 1
-                if not was_up or not isinstance(error, LinkError) or isinstance(error, _NEEDS_A_PERSON):
+                if not was_up or not isinstance(error, LinkError) or isinstance(error, _FINAL):
                     self._set("failed", error=error)
                     self._tell_waiting(error)
                     return
@@ -243,7 +252,8 @@ class HostConnection:
                 await asyncio.wait_for(self._hurry.wait(), pause)
 
     async def _connect(self, *, may_ask: bool, first: bool) -> tuple[HostStream, Mux]:
-        self._set("connecting", message=self.state.message)
+        if self.state.state != "pending":
+            self._set("connecting", message=self.state.message)
         self._answers.begin(may_ask=may_ask)
         started = time.monotonic()
         allowed = FIRST_ATTEMPT_S if first or may_ask else max(ATTEMPT_S, _SLOW_LOGIN * self._took_s)
@@ -380,3 +390,9 @@ class HostConnection:
                 hint=self.state.hint or "Connect it (genops targets connect, or the Targets panel).",
             )
         return LinkDown(f"{self.route.target} is not connected.", hint="Connect it, then try again.")
+
+
+def _pending_pause(waited_s: float) -> float:
+    """Seconds until a host that is waited for is looked at again: what comes soon is seen at once, and who manages a
+    queue is not asked each second for an hour."""
+    return min(max(_FIRST_LOOK_S, waited_s / 10), _RARE_LOOK_S)

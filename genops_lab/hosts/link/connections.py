@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from .connection import HostConnection, Opener
 from .listeners import Listeners
 from .questions import Asker, Question
-from .route import Route
+from .route import HostRef, Route
 from .state import LinkDown, LinkState
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ class HostConnections:
         self.folder = folder
         self._asker = asker
         self._opener = opener
-        self._links: dict[str, HostConnection] = {}
+        self._links: dict[HostRef, HostConnection] = {}
         self._watchers: Listeners[[str, LinkState]] = Listeners("links")
         self._closers: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self._lock = threading.Lock()
@@ -66,12 +66,12 @@ class HostConnections:
     # From any thread
 
     def link(self, route: Route) -> HostConnection:
-        """The link of the route's target; nothing is connected by this. A changed route counts from the next
+        """The link of the route's host; nothing is connected by this. A changed route counts from the next
         connection on."""
         with self._lock:
-            link = self._links.get(route.target)
+            link = self._links.get(route.ref)
             if link is None:
-                link = self._links[route.target] = HostConnection(route, self.folder, self, self._opener)
+                link = self._links[route.ref] = HostConnection(route, self.folder, self, self._opener)
                 link.watch(lambda state: self._watchers.tell(route.target, state))
             link.route = route
             return link
@@ -82,11 +82,17 @@ class HostConnections:
             return list(self._links.values())
 
     def forget(self, target: str) -> None:
-        """Drop the link of a target that is removed, and end its connection."""
+        """Drop the links of a target that is removed, and end their connections."""
         with self._lock:
-            link = self._links.pop(target, None)
-        if link is not None:
+            links = [self._links.pop(ref) for ref in list(self._links) if ref.target == target]
+        for link in links:
             self.submit(link.down())
+
+    def drop(self, link: HostConnection) -> None:
+        """Forget the link of a host that is gone."""
+        with self._lock:
+            if self._links.get(link.route.ref) is link:
+                del self._links[link.route.ref]
 
     def watch_all(self, told: Callable[[str, LinkState], None]) -> Callable[[], None]:
         """Call ``told(target, state)`` in the links' thread whenever a link's state changes, also of links to

@@ -10,25 +10,24 @@
     |-- NoPython              step python      no such interpreter there
     |-- OldPython             step python      one older than 3.8
     |-- AgentRefused          step agent       the agent cannot be put or started there
-    `-- CarrierEnded          step reachable   the carrier's process or the connection ended meanwhile
+    |-- CarrierEnded          step reachable   the carrier's process or the connection ended meanwhile
+    |-- HostPending           step reachable   the host is asked for and not there yet
+    `-- HostGone              step reachable   the host is not there any more
 
-``step`` is the step of "test target" that failed. ``code`` is stable; neither message nor hint holds a secret.
+``step`` is the step of "test target" that failed: one of the target's kind, ``python`` or ``agent``. ``code`` is
+stable; neither message nor hint holds a secret.
 """
 
 from __future__ import annotations
 
-from typing import Literal
-
 from ...core.errors import Unavailable
-
-Step = Literal["reachable", "host_key", "login", "python", "agent"]
 
 
 class LinkError(Unavailable):
     """A link could not be made, or ended."""
 
     code = "link"
-    step: Step = "reachable"
+    step: str = "reachable"
 
     @staticmethod
     def of(
@@ -58,55 +57,73 @@ class HostKeyUnknown(LinkError):
     """The host's key is not known, and nobody accepted it. ``details``: fingerprint, key_type."""
 
     code = "host_key_unknown"
-    step: Step = "host_key"
+    step: str = "host_key"
 
 
 class HostKeyChanged(LinkError):
     """The host shows another key than the one known. ``details``: fingerprint, key_type, file."""
 
     code = "host_key_changed"
-    step: Step = "host_key"
+    step: str = "host_key"
 
 
 class AuthenticationFailed(LinkError):
     """The host took neither key nor password."""
 
     code = "authentication_failed"
-    step: Step = "login"
+    step: str = "login"
 
 
 class QuestionUnanswered(LinkError):
     """Something had to be answered by a person, and nobody did."""
 
     code = "question_unanswered"
-    step: Step = "login"
+    step: str = "login"
 
 
 class NoPython(LinkError):
     """The host has no such interpreter."""
 
     code = "no_python"
-    step: Step = "python"
+    step: str = "python"
 
 
 class OldPython(LinkError):
     """The interpreter there is older than the agent needs."""
 
     code = "old_python"
-    step: Step = "python"
+    step: str = "python"
 
 
 class AgentRefused(LinkError):
     """The agent could not be written or started on the host (read-only home, full disk, foreign owner, ...)."""
 
     code = "agent_refused"
-    step: Step = "agent"
+    step: str = "agent"
 
 
 class CarrierEnded(LinkError):
     """What carried the stream is gone."""
 
     code = "carrier_ended"
+
+
+class HostPending(LinkError):
+    """The host is asked for and not there yet; ``reason`` says what it waits for, ``position`` is its place in the
+    queue, from 1, where there is one. Asked again, it may be there."""
+
+    code = "host_pending"
+
+    def __init__(self, reason: str, position: int | None = None) -> None:
+        place = "" if position is None else f" It is number {position} in the queue."
+        super().__init__(f"{reason}{place}", hint="What waits for it starts by itself.")
+        self.position = position
+
+
+class HostGone(LinkError):
+    """The host ended, or was given back: another one has to be asked for."""
+
+    code = "host_gone"
 
 
 _BY_CODE: dict[str, type[LinkError]] = {

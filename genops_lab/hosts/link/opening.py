@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 import random
 from pathlib import Path
@@ -24,16 +25,9 @@ _FIRST_PAUSE_S, _MAX_PAUSE_S, _MAX_PAUSE_AT_FIRST_S, _AT_FIRST_S = 0.05, 30.0, 5
 
 
 async def open_it(route: Route, asker: Asker, folder: Path) -> HostStream:
-    await asyncio.to_thread(_load_carriers)
-    from .carrier import open_carriage
-
-    return await open_carriage(route, asker, folder)
-
-
-def _load_carriers() -> None:
-    """So that no loop reads modules when the first connection is made."""
-    from ..providers import local  # noqa: F401
-    from ..providers.ssh import openssh_carrier, paramiko_carrier  # noqa: F401
+    carrier = await asyncio.to_thread(importlib.import_module, f"{__package__}.carrier")
+    opened: HostStream = await carrier.open_carriage(route, asker, folder)
+    return opened
 
 
 async def greeting(carriage: HostStream) -> tuple[dict[str, Any], bytes]:

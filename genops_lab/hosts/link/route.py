@@ -1,54 +1,44 @@
-"""How a target is reached."""
+"""How a host of a target is reached."""
 
 from __future__ import annotations
 
-import re
-from typing import Literal
-
 import msgspec
 
-from ...core.errors import InvalidRequest
+from ..configuration import HostConfig
 
-_HOST = re.compile(r"[^\s\x00-\x1f\x7f'\"`$\\;&|<>(){}*?!#,-][^\s\x00-\x1f\x7f'\"`$\\;&|<>(){}*?!#,]*")
-_USER = re.compile(r"[^\s\x00-\x1f\x7f'\"`$;&|<>(){}*?!#,:-][^\s\x00-\x1f\x7f'\"`$;&|<>(){}*?!#,:]*")
+
+class HostRef(msgspec.Struct, frozen=True):
+    """Names a host, to which a connection and kernels belong. ``host_id`` is empty where a target is one host."""
+
+    target: str
+    host_id: str = ""
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """How to reach a target. What is empty comes from the ssh_config, or else from the program's defaults.
-
-    ``host`` is an alias of the ssh_config or a name; ``ssh_config`` is a file ("" = the user's own);
-    ``python`` the interpreter there: a name on the login shell's PATH, or a path, which may begin with ``~/``.
-    """
+    """A target, and with ``host_id`` one of its hosts. ``kind`` names the provider that reads ``config``."""
 
     target: str
-    kind: Literal["ssh", "local"] = "ssh"
-    host: str = ""
-    user: str = ""
-    port: int = 0
-    identity_file: str = ""
-    ssh_config: str = ""
-    python: str = "python3"
-    carrier: Literal["auto", "paramiko", "openssh"] = "auto"
+    kind: str
+    config: HostConfig = HostConfig()
+    host_id: str = ""
 
-    def check(self) -> None:
-        """Raises InvalidRequest where a field could not be what it says, or would be read as an option."""
-        if self.kind == "ssh" and not _HOST.fullmatch(self.host):
-            raise InvalidRequest(
-                f"{self.host!r} is not a host.",
-                hint="Give an alias of your ssh_config, a name or an address, without spaces or a leading hyphen.",
-            )
-        if self.user and not _USER.fullmatch(self.user):
-            raise InvalidRequest(
-                f"{self.user!r} is not a user's name.", hint="Give the login name on the host."
-            )
-        if not 0 <= self.port <= 65535:
-            raise InvalidRequest(
-                f"{self.port} is not a port.", hint="Ports go from 1 to 65535; 0 leaves it open."
-            )
-        if not self.python or re.search(r"[\x00-\x1f\x7f]", self.python):
-            raise InvalidRequest(
-                f"{self.python!r} is not an interpreter.", hint="Give a name such as python3, or a path."
-            )
+    @property
+    def ref(self) -> HostRef:
+        """The host's name."""
+        return HostRef(self.target, self.host_id)
+
+    @property
+    def python(self) -> str:
+        """The interpreter on the host."""
+        return self.config.python
+
+    def with_python(self, python: str) -> Route:
+        """The same with another interpreter."""
+        return msgspec.structs.replace(self, config=msgspec.structs.replace(self.config, python=python))
+
+    def at(self, host: HostRef) -> Route:
+        """The way to this host of the target."""
+        return msgspec.structs.replace(self, host_id=host.host_id)
 
 
 #: To this machine's own kernels, which belong to no target: none can have this name.

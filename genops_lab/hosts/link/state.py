@@ -9,13 +9,14 @@ import msgspec
 
 from ...core.errors import GenOpsError
 
-LinkStateName = Literal["idle", "connecting", "asking", "up", "down", "failed"]
+LinkStateName = Literal["idle", "connecting", "asking", "pending", "up", "down", "failed"]
 
 
 class LinkState(msgspec.Struct, frozen=True, kw_only=True):
     """A link at one moment.
 
-    ``idle``: nobody wants it. ``asking``: a person has to answer something. ``down``: it broke and comes back
+    ``idle``: nobody wants it. ``asking``: a person has to answer something. ``pending``: the host is asked for and not
+    there yet; ``message`` says why. ``down``: it broke and comes back
     by itself; the next attempt is at ``retry_at``. ``failed``: it stays so until somebody connects. Times in
     seconds since 1970; ``rtt_s`` in seconds.
     """

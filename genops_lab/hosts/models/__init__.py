@@ -16,7 +16,7 @@ from .kernels import (
     TargetKernels,
 )
 from .questions import Answer, OpenQuestion
-from .reports import ReportStep, StepFix, StepName, StepState, TargetReport
+from .reports import ReportStep, StepFix, StepState, TargetReport
 from .storage import (
     OLDER_THAN_DAYS,
     RemovedStored,
@@ -31,12 +31,14 @@ from .targets import (
     CarrierChoice,
     ChangeTarget,
     EndedKernel,
+    KindStep,
     LinkStateName,
     NewTarget,
     RemovedTarget,
     RemoveQuery,
     TakenKernel,
     Target,
+    TargetKind,
     TargetPolicy,
 )
 
@@ -62,6 +64,7 @@ __all__ = [
     "KernelLog",
     "KernelLogQuery",
     "KernelNotice",
+    "KindStep",
     "LinkStateName",
     "MigSlice",
     "NewEnvironment",
@@ -77,7 +80,6 @@ __all__ = [
     "SourceKind",
     "SourcesQuery",
     "StepFix",
-    "StepName",
     "StepState",
     "StopKernel",
     "StorageQuery",
@@ -86,6 +88,7 @@ __all__ = [
     "TakenKernel",
     "Target",
     "TargetKernels",
+    "TargetKind",
     "TargetPolicy",
     "TargetReport",
     "TargetStorage",

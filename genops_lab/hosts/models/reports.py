@@ -6,19 +6,6 @@ from typing import Literal
 
 import msgspec
 
-StepName = Literal[
-    "reachable",
-    "host_key",
-    "login",
-    "python",
-    "agent",
-    "ipykernel",
-    "mlflow",
-    "gpu",
-    "disk",
-    "clock",
-    "logout",
-]
 #: ``optional``: not there, and nothing that a kernel needs.
 StepState = Literal["ok", "warning", "failed", "skipped", "optional"]
 #: What the Lab can do about a step: build an environment, or install what lacks into the one that is there.
@@ -27,9 +14,9 @@ StepFix = Literal["build", "install"]
 
 class ReportStep(msgspec.Struct, frozen=True, kw_only=True):
     """One step of a test: what was found and, unless it is well, what to do. ``commands`` do it at a terminal, any
-    of them; ``fixes`` can be done from here."""
+    of them; ``fixes`` can be done from here. As far as ``agent`` the steps are those of its kind."""
 
-    step: StepName
+    step: str
     state: StepState
     message: str
     hint: str = ""

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
+from ..configuration import FormField
 from .hosts import HostReading
 
-LinkStateName = Literal["idle", "connecting", "asking", "up", "down", "failed"]
+LinkStateName = Literal["idle", "connecting", "asking", "pending", "up", "down", "failed"]
 CarrierChoice = Literal["auto", "paramiko", "openssh"]
 
 
@@ -49,21 +50,24 @@ class EndedKernel(msgspec.Struct, frozen=True, kw_only=True):
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """A place that runs kernels, and how its link is.
 
-    ``state``: ``idle`` was not asked for in this Lab, ``asking`` waits for an answer (see the questions), ``down``
-    is tried again at ``retry_at``, ``failed`` waits until somebody connects. ``carrier_used`` is empty while not
-    connected. ``locked``: the administrator's, cannot be removed. ``warm_ready``: how many kernels stand ready there,
-    None while that is not known; ``warm_message``: why there are fewer than wanted. ``reading_age_s`` counts since
-    the reading arrived here.
+    ``config`` is of its ``kind``, ``where`` the place in words; fields of hosts over SSH also stand beside it.
+    ``state``: ``idle`` was not asked for in this Lab, ``asking`` waits for an answer (see the questions),
+    ``pending`` waits for its host, ``down`` is tried again at ``retry_at``, ``failed`` waits until somebody
+    connects. ``carrier_used`` is empty while not connected. ``locked``: the administrator's, cannot be removed.
+    ``warm_ready``: how many kernels stand ready there, None while that is not known; ``warm_message``: why there
+    are fewer than wanted. ``reading_age_s`` counts since the reading arrived here.
     """
 
     name: str
-    kind: Literal["ssh", "local"]
-    host: str
+    kind: str
+    config: dict[str, Any] = {}
+    where: str = ""
+    host: str = ""
     user: str = ""
     port: int = 0
     identity_file: str = ""
     python: str
-    carrier: CarrierChoice
+    carrier: CarrierChoice = "auto"
     kernel_name: str
     price_per_hour: float | None = None
     secrets: list[str] = []
@@ -84,13 +88,30 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     ended: list[EndedKernel] = []
 
 
-class NewTarget(msgspec.Struct, frozen=True, kw_only=True):
-    """Add a target. ``host`` is an alias of the ssh_config or a name, empty for ``kind`` ``local`` (this machine);
-    what else is empty comes from the ssh_config. ``secrets`` names variables of the Lab's environment that the
-    target's kernels get."""
+class KindStep(msgspec.Struct, frozen=True):
+    """A step of the test of a target of a kind, before those that all kinds have."""
 
     name: str
-    kind: Literal["ssh", "local"] = "ssh"
+    label: str
+
+
+class TargetKind(msgspec.Struct, frozen=True, kw_only=True):
+    """A kind of target: what the form of a new one asks for, with the administrator's defaults, limits and locks, and
+    what its test goes through at first."""
+
+    kind: str
+    label: str
+    fields: list[FormField]
+    steps: list[KindStep]
+
+
+class NewTarget(msgspec.Struct, frozen=True, kw_only=True):
+    """Add a target. ``config`` has what the form of its ``kind`` asks for (see the kinds of targets); the fields of
+    hosts over SSH may also stand beside it, and ``config`` goes before them. ``secrets`` names variables of the Lab's
+    environment that the target's kernels get."""
+
+    name: str
+    kind: str = "ssh"
     host: str = ""
     user: str = ""
     port: int = 0
@@ -100,6 +121,17 @@ class NewTarget(msgspec.Struct, frozen=True, kw_only=True):
     price_per_hour: float | None = None
     secrets: list[str] = []
     policy: TargetPolicy = TargetPolicy()
+    config: dict[str, Any] = {}
+
+    def given(self) -> dict[str, Any]:
+        """What was given of the configuration: ``config``, and what older clients give beside it."""
+        flat = {
+            name: getattr(self, name)
+            for name in ("host", "user", "port", "identity_file", "python", "carrier")
+        }
+        defaults = {"python": "python3", "carrier": "auto"}
+        given = {name: value for name, value in flat.items() if value and value != defaults.get(name)}
+        return {**given, **self.config}
 
 
 class ChangeTarget(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,111 +1,60 @@
-"""The carrier for this machine: the agent, started here by the same command that starts it on a host."""
+"""This machine: the agent is started here by the same command that starts it on a host."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import os
-import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from genops_lab.agent.stream_input import open_stream
-
-from ..link import bootstrap
-from ..link.carrier import READ_LIMIT, End, HostStream
 from ..link.errors import NoPython
-from ..link.route import Route
+from .base import HostProvider, TestStep
 
-_UNWANTED = ("JUPYTERHUB_", "JPY_", "GENOPS_SOCKET", "GENOPS_RUNTIME_DIR")
-#: Seconds for the agent to end by itself once its stream has.
-_GRACE_S = 5.0
-_MAX_STDERR = 8192
+if TYPE_CHECKING:
+    from ..configuration import HostConfig
+    from ..link.carrier import HostStream
+    from ..link.questions import Asker
+    from ..link.route import Route
+
+_NO_CONNECTION = "This machine needs no connection."
 
 
-def _path(text: str) -> str:
-    return str(Path(text).expanduser())
+class LocalProvider(HostProvider):
+    """This machine is its one host. ``python3`` means the interpreter of this process."""
 
+    kind = "local"
+    label = "This machine"
+    test_steps = tuple(
+        TestStep(name=name, label=label, message=_NO_CONNECTION, state="skipped")
+        for name, label in (("reachable", "Reachable"), ("host_key", "Host key"), ("login", "Login"))
+    )
+    is_this_machine = True
 
-class ProcessCarriage(HostStream):
-    """A stream that is the standard input and output of a child of this process."""
+    def where(self, config: HostConfig) -> str:
+        """This machine."""
+        return "this machine"
 
-    def __init__(self, route: Route) -> None:
-        super().__init__(route)
-        self._stderr = b""
+    def load(self) -> None:
+        """Import what opening a stream needs."""
+        from . import process_stream  # noqa: F401
 
-    async def _spawn(self, arguments: list[str], environment: dict[str, str]) -> None:
-        """Raises OSError."""
-        loop = asyncio.get_running_loop()
-        near, far = socket.socketpair()
-        errors, their_errors = os.pipe()
+    async def open_stream(
+        self, host: Route, command: Sequence[str], asker: Asker, folder: Path
+    ) -> HostStream:
+        """Start the command here. Raises NoPython."""
+        from .process_stream import ProcessCarriage
+
+        carriage = ProcessCarriage(host, self.kind)
+        python = sys.executable if command[0] == "python3" else os.path.expanduser(command[0])  # noqa: PTH111, ASYNC240 - reads no disk
         try:
-            self._process = await asyncio.create_subprocess_exec(
-                *arguments,
-                stdin=far.fileno(),
-                stdout=far.fileno(),
-                stderr=their_errors,
-                env=environment,
-                start_new_session=True,
-            )
-        except OSError:
-            near.close()
-            os.close(errors)
-            raise
-        finally:
-            far.close()
-            os.close(their_errors)
-        self.pid = self._process.pid
-        self.reader, self.writer = await open_stream(near, READ_LIMIT)
-        stderr = asyncio.StreamReader()
-        self._pipe, _ = await loop.connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(stderr), os.fdopen(errors, "rb", 0)
-        )
-        self._errors = asyncio.ensure_future(self._read_errors(stderr))
-
-    async def _read_errors(self, stderr: asyncio.StreamReader) -> None:
-        while data := await stderr.read(4096):
-            self._stderr = (self._stderr + data)[-_MAX_STDERR:]
-
-    async def end(self) -> End:
-        code = await self._process.wait()
-        # What the child left running may hold its standard error open.
-        await asyncio.wait([self._errors], timeout=0.5)
-        stderr = self._stderr.decode(errors="replace")
-        if code < 0:
-            return End(None, stderr, reason=f"its process was ended by signal {-code}")
-        return End(code, stderr)
-
-    async def close(self) -> None:
-        self.writer.close()
-        if self._process.returncode is None:
-            try:
-                await asyncio.wait_for(self._process.wait(), self._grace_s)
-            except asyncio.TimeoutError:
-                with contextlib.suppress(ProcessLookupError):
-                    self._process.kill()
-                await self._process.wait()
-        self._pipe.close()
-        self._errors.cancel()
-
-    _grace_s = _GRACE_S
-
-
-class LocalCarriage(ProcessCarriage):
-    """The agent on this machine."""
-
-    carrier = "local"
-
-    @classmethod
-    async def start(cls, route: Route, sha: str, nonce: str) -> LocalCarriage:
-        """Start it. ``python3`` means the interpreter of this process. Raises NoPython."""
-        self = cls(route)
-        python = sys.executable if route.python == "python3" else _path(route.python)
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(_UNWANTED)}
-        try:
-            await self._spawn([python, "-c", bootstrap.loader(), sha, nonce], environment)
+            await carriage.spawn([python, *command[1:]])
         except OSError as error:
             raise NoPython(
                 f"{python} cannot be started on this machine: {error.strerror}.",
                 hint="Give the target the path of an interpreter that is there.",
             ) from error
-        return self
+        return carriage
+
+
+PROVIDER = LocalProvider()

@@ -107,6 +107,20 @@ class RemoteKernelClient:
         self.exchange.speak(key, signature_scheme)
         self.away("Not connected yet.")
 
+    def wait_for_host(self, key: bytes, signature_scheme: str) -> None:
+        """The kernel is started as soon as its host is there: clients may connect before."""
+        self._another()
+        self.info = {}
+        self.exchange.wait_for_host(key, signature_scheme)
+        self._set(BridgeState(state="disconnected", reason="A host is asked for."))
+
+    def not_started(self, error: GenOpsError) -> None:
+        """The kernel does not start; another try is up to somebody."""
+        reason = f"The kernel could not be started: {error.message} {error.hint}".strip()
+        self.exchange.refuse_waiting(f"{reason} This cell was not run.")
+        self.info = {"ended_by": "start"}
+        self.end(None, reason)
+
     def away(self, reason: str) -> None:
         """The host does not answer; as far as anybody knows the kernel runs on."""
         if self.state.state in ("connecting", "disconnected"):

@@ -65,6 +65,7 @@ class Exchange:
         self._state = state
         self._idle_warned = idle_warned
         self._loop = asyncio.get_running_loop()
+        self._answers_meanwhile = False
         self._channel: Channel | None = None
         self._speaker: Speaker | None = None
         self._running = Running()
@@ -98,9 +99,23 @@ class Exchange:
 
     def begin(self, incarnation: str, key: bytes, signature_scheme: str) -> None:
         """A kernel was started for these clients: what they said since the last one ended is for it."""
+        self._answers_meanwhile = False
         self._outbox.renumber()
         self.reset(incarnation)
         self.speak(key, signature_scheme)
+
+    def wait_for_host(self, key: bytes, signature_scheme: str) -> None:
+        """The kernel starts later: until then its clients are answered what they need to be ready, and what else they
+        say is kept for it."""
+        self.reset("")
+        self.speak(key, signature_scheme)
+        self._answers_meanwhile = True
+
+    def refuse_waiting(self, text: str) -> None:
+        """The kernel does not start: the code that waits for it is not run."""
+        for channel, frames in self._outbox.waiting():
+            if channel == SHELL:
+                self._refuse(frames, text, "KernelNotStarted")
 
     def reset(self, incarnation: str) -> None:
         """Another kernel counts from 1."""
@@ -118,6 +133,7 @@ class Exchange:
 
     def ended(self) -> None:
         """The kernel has ended; what still waits for it is dropped."""
+        self._answers_meanwhile = False
         self._running.clear()
         self._statuses.clear()
         self._outbox.clear()
@@ -242,15 +258,29 @@ class Exchange:
             return
         if state.state == "ended" and channel == CONTROL:
             return  # a shutdown of what has ended must not reach the one that is started in its place
+        if self._answers_meanwhile and self._answered(channel, frames):
+            return
         if channel == SHELL:
             self._running.asked(frames)
         self._outbox.put(channel, frames)
 
+    def _answered(self, channel: int, frames: list[bytes]) -> bool:
+        """What clients ask before they run anything, of a kernel that waits for its host."""
+        told = self._speaker and self._speaker.presence(frames)
+        if not told:
+            return False
+        busy, reply, idle = told
+        self.endpoints.deliver(IOPUB, busy)
+        self.endpoints.deliver(channel, reply)
+        self.endpoints.deliver(IOPUB, idle)
+        return True
+
     def _refuses(self, request: list[bytes], reason: str) -> bool:
         """Code that was sent while another Lab has the kernel: to run it later, unasked, would surprise."""
-        told = self._speaker and self._speaker.refusal(
-            request, f"{reason} This cell was not run. {TAKE_BACK}"
-        )
+        return self._refuse(request, f"{reason} This cell was not run. {TAKE_BACK}", "KernelTaken")
+
+    def _refuse(self, request: list[bytes], text: str, name: str) -> bool:
+        told = self._speaker and self._speaker.refusal(request, text, name)
         if not told:
             return False
         published, reply = told

@@ -9,6 +9,28 @@ from jupyter_client.session import Session
 
 _DELIMITER = b"<IDS|MSG>"
 _MOST_REQUESTS = 1000
+_PYTHON = {
+    "name": "python",
+    "version": "3",
+    "mimetype": "text/x-python",
+    "file_extension": ".py",
+    "pygments_lexer": "ipython3",
+    "codemirror_mode": {"name": "ipython", "version": 3},
+    "nbconvert_exporter": "python",
+}
+#: What a kernel that waits for its host says of itself.
+_PRESENCE: dict[str, dict[str, Any]] = {
+    "connect_request": {"status": "ok"},
+    "kernel_info_request": {
+        "status": "ok",
+        "protocol_version": "5.3",
+        "implementation": "ipython",
+        "implementation_version": "",
+        "language_info": _PYTHON,
+        "banner": "This kernel waits for its host.",
+        "help_links": [],
+    },
+}
 
 
 class Speaker:
@@ -33,7 +55,9 @@ class Speaker:
         frames = self._message("iopub_welcome", content, {}, topic)
         return frames if topic else frames[1:]
 
-    def refusal(self, request: list[bytes], text: str) -> tuple[list[list[bytes]], list[bytes]] | None:
+    def refusal(
+        self, request: list[bytes], text: str, name: str
+    ) -> tuple[list[list[bytes]], list[bytes]] | None:
         """What a request to run code gets that is not run: messages for iopub with ``text``, and the reply. None for
         every other request."""
         header, _parent = _headers(request)
@@ -45,9 +69,23 @@ class Speaker:
             self.stream(text, header),
             self._message("status", {"execution_state": "idle"}, header, status),
         ]
-        content = {"status": "error", "ename": "KernelTaken", "evalue": text, "traceback": []}
+        content = {"status": "error", "ename": name, "evalue": text, "traceback": []}
         reply = self._message("execute_reply", content, header, request[0])
         return published, reply
+
+    def presence(self, request: list[bytes]) -> tuple[list[bytes], list[bytes], list[bytes]] | None:
+        """What a request that only asks for the kernel gets: busy, the reply, idle. None for every other request."""
+        header, _parent = _headers(request)
+        content = _PRESENCE.get(str(header.get("msg_type")))
+        if content is None:
+            return None
+        reply = str(header["msg_type"]).replace("_request", "_reply")
+        status = self._topic + b"status"
+        return (
+            self._message("status", {"execution_state": "busy"}, header, status),
+            self._message(reply, content, header, request[0]),
+            self._message("status", {"execution_state": "idle"}, header, status),
+        )
 
     def _message(
         self, kind: str, content: dict[str, Any], parent: dict[str, Any], topic: bytes

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 
 from genops_lab.agent.channels import Channel, ChannelReset
-from genops_lab.agent.records import MESSAGE, pack, record
+from genops_lab.agent.records import MESSAGE, pack, record, unpack
 
 #: While more than this waits, nothing is taken from the clients.
 _MUCH_BYTES = 256 * 1024 * 1024
@@ -73,6 +73,10 @@ class Outbox:
         self._kept.clear()
         self._bytes = 0
         self._look_at_size()
+
+    def waiting(self) -> list[tuple[int, list[bytes]]]:
+        """What no keeper has: channels and frames, in their order."""
+        return [(channel, frames) for channel, _, frames in (unpack(payload) for _, payload in self._kept)]
 
     def renumber(self) -> None:
         """A new kernel counts from 1; what came since the old one ended is for it."""

@@ -25,6 +25,60 @@ const CANDIDATE = {
   port: 0
 };
 
+const FIELD = {
+  help: '',
+  widget: 'text',
+  default: '',
+  required: false,
+  advanced: false,
+  locked: false,
+  choices: [],
+  choice_labels: {},
+  pattern: '',
+  minimum: null,
+  maximum: null,
+  noun: '',
+  hint: ''
+} as const;
+
+const SSH = {
+  kind: 'ssh',
+  label: 'A host over SSH',
+  fields: [
+    { ...FIELD, name: 'host', label: 'Host', required: true },
+    { ...FIELD, name: 'port', label: 'Port', widget: 'number', default: 0 }
+  ],
+  steps: []
+};
+
+const QUEUE = {
+  kind: 'queue',
+  label: 'A queue',
+  fields: [
+    { ...FIELD, name: 'partition', label: 'Partition', required: true },
+    {
+      ...FIELD,
+      name: 'hours',
+      label: 'Hours',
+      widget: 'number',
+      default: 8,
+      maximum: 24,
+      hint: 'At most a day.'
+    },
+    {
+      ...FIELD,
+      name: 'tier',
+      label: 'Tier',
+      widget: 'choice',
+      default: 'spot',
+      locked: true,
+      choices: ['spot', 'kept'],
+      choice_labels: { spot: 'May be taken back' }
+    }
+  ],
+  steps: [{ name: 'queue', label: 'Queue' }]
+};
+
 function step(part: Partial<IReportStep> = {}): IReportStep {
   return {
     step: 'reachable',
@@ -63,6 +117,7 @@ describe('adding a target', () => {
     bench = new Bench({
       'GET /questions': [],
       'GET /targets/candidates': [CANDIDATE],
+      'GET /target-kinds': [SSH, QUEUE],
       'POST /targets': (body: unknown) =>
         target({ name: (body as { name: string }).name, state: 'idle' }),
       'POST /targets/gpu1/test': { id: 't1' },
@@ -116,6 +171,35 @@ describe('adding a target', () => {
     expect(model.valid).toBe(false);
   });
 
+  it('asks what the kind of target declares, within the administrator’s limits', async () => {
+    render(<Shown />);
+    await act(() => model.load());
+    fireEvent.change(screen.getByLabelText('Kind'), {
+      target: { value: 'queue' }
+    });
+    const type = (label: string, value: string) =>
+      fireEvent.change(screen.getByLabelText(label), { target: { value } });
+    type('Name', 'gpu1');
+    expect(button('Add and test').disabled).toBe(true);
+    type('Partition', ' gpu ');
+    expect(button('Add and test').disabled).toBe(false);
+    type('Hours', '48');
+    expect(screen.getByText('At most a day.')).toBeTruthy();
+    expect(button('Add and test').disabled).toBe(true);
+    type('Hours', '12');
+    const tier = screen.getByLabelText<HTMLSelectElement>('Tier');
+    expect([tier.disabled, tier.value]).toEqual([true, 'spot']);
+    fireEvent.click(button('Add and test'));
+    await act(() => settle());
+    expect(bench.bodies).toContainEqual(
+      expect.objectContaining({
+        kind: 'queue',
+        config: { partition: 'gpu', hours: 12 }
+      })
+    );
+    expect(screen.getAllByRole('listitem')[0].textContent).toContain('Queue');
+  });
+
   it('takes addresses apart', () => {
     expect(address(' ada@gpu1:2222 ')).toEqual({
       user: 'ada',
@@ -151,7 +235,11 @@ describe('adding a target', () => {
     fireEvent.click(button('Add and test'));
     await act(() => settle());
     expect(bench.bodies).toContainEqual(
-      expect.objectContaining({ name: 'gpu1', host: 'gpu1', kind: 'ssh' })
+      expect.objectContaining({
+        name: 'gpu1',
+        kind: 'ssh',
+        config: { host: 'gpu1', user: '', port: 0 }
+      })
     );
     expect(screen.getAllByRole('listitem')[0].textContent).toContain(
       'under way'

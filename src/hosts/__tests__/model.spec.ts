@@ -154,6 +154,16 @@ describe('words for targets', () => {
     ).toContain('Trying again now.');
   });
 
+  it('say why a host is waited for, and for how long', () => {
+    const { detail, label, tone } = describeLink(
+      target({ state: 'pending', message: 'All are in use.', since: 100 }),
+      190,
+      trans
+    );
+    expect([tone, label]).toEqual(['busy', 'waits for a host']);
+    expect(detail).toBe('All are in use. It has waited for 1 min 30 s.');
+  });
+
   it('say why a connection failed and what to do', () => {
     const { detail, tone } = describeLink(
       target({ state: 'failed', message: 'No key.', hint: 'Add one.' }),

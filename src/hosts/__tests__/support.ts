@@ -47,6 +47,8 @@ export function target(part: Partial<ITarget> = {}): ITarget {
   return {
     name,
     kind: 'ssh',
+    config: {},
+    where: 'gpu1.example.org',
     host: 'gpu1.example.org',
     user: '',
     port: 0,

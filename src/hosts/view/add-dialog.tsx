@@ -7,8 +7,10 @@ import * as React from 'react';
 import { ApiError, Callout, Field, FormError } from '../../core';
 import type { ITaskNotifier } from '../../tasks/tokens';
 
-import type { AddTarget, IAddFields } from '../add';
+import type { AddTarget } from '../add';
+import { declaredWords } from '../messages';
 import type { QuestionsModel } from '../questions';
+import type { IFormField } from '../service';
 
 import { BuildView } from './build-view';
 import { FolderFields } from './folder-fields';
@@ -144,11 +146,10 @@ export function AddView(
 
 function AddFields(props: Parameters<typeof AddView>[0]): React.ReactElement {
   const { model, trans } = props;
-  const { fields, stage } = model;
-  const list = React.useId();
-  const text = (name: 'python' | 'price' | 'name', value: string) =>
+  const { fields, stage, kind } = model;
+  const text = (name: 'price' | 'name', value: string) =>
     name === 'name' ? model.setName(value) : model.set({ [name]: value });
-  const input = (name: 'python' | 'price' | 'name') =>
+  const input = (name: 'price' | 'name') =>
     function InputOf(control: Field.IControl): React.ReactElement {
       return (
         <input
@@ -162,6 +163,10 @@ function AddFields(props: Parameters<typeof AddView>[0]): React.ReactElement {
         />
       );
     };
+  const [first, ...others] = kind.fields.filter(({ advanced }) => !advanced);
+  const shown = (field: IFormField) => (
+    <KindField key={field.name} field={field} model={model} trans={trans} />
+  );
   return (
     <form
       className="gol-Form"
@@ -171,38 +176,24 @@ function AddFields(props: Parameters<typeof AddView>[0]): React.ReactElement {
         void model.add();
       }}
     >
-      <Field
-        label={trans.__('Host')}
-        help={
-          fields.candidates?.length
-            ? trans.__(
-                'An alias of your ssh_config, or a name or address. User, port and keys come from the ssh_config.'
-              )
-            : trans.__('A name, an address or user@host.')
-        }
-      >
-        {control => (
-          <>
-            <input
+      {fields.kinds.length > 1 && (
+        <Field label={trans.__('Kind')}>
+          {control => (
+            <select
               {...control}
-              type="text"
-              list={list}
-              value={fields.host}
-              placeholder={fields.candidates?.[0]?.alias}
-              autoComplete="off"
-              spellCheck={false}
-              onChange={event => model.setHost(event.target.value)}
-            />
-            <datalist id={list}>
-              {fields.candidates?.map(({ alias, hostname }) => (
-                <option key={alias} value={alias}>
-                  {hostname}
+              value={kind.kind}
+              onChange={event => model.setKind(event.target.value)}
+            >
+              {fields.kinds.map(each => (
+                <option key={each.kind} value={each.kind}>
+                  {declaredWords(each.label, trans)}
                 </option>
               ))}
-            </datalist>
-          </>
-        )}
-      </Field>
+            </select>
+          )}
+        </Field>
+      )}
+      {first && shown(first)}
       <Field
         label={trans.__('Name')}
         error={model.nameProblem}
@@ -210,14 +201,7 @@ function AddFields(props: Parameters<typeof AddView>[0]): React.ReactElement {
       >
         {input('name')}
       </Field>
-      <Field
-        label={trans.__('Python there')}
-        help={trans.__(
-          'The interpreter of the kernels, with ipykernel: a name or a path such as ~/venv/bin/python.'
-        )}
-      >
-        {input('python')}
-      </Field>
+      {others.map(shown)}
       <details className="gol-Form-more">
         <summary>{trans.__('More')}</summary>
         <FolderFields
@@ -231,30 +215,7 @@ function AddFields(props: Parameters<typeof AddView>[0]): React.ReactElement {
         >
           {input('price')}
         </Field>
-        <Field
-          label={trans.__('Connection')}
-          help={trans.__(
-            "Automatic takes the system's ssh only where your ssh_config needs it."
-          )}
-        >
-          {control => (
-            <select
-              {...control}
-              value={fields.carrier}
-              onChange={event =>
-                model.set({
-                  carrier: event.target.value as IAddFields['carrier']
-                })
-              }
-            >
-              <option value="auto">{trans.__('Automatic')}</option>
-              <option value="paramiko">
-                {trans.__('Built in (paramiko)')}
-              </option>
-              <option value="openssh">{trans.__("The system's ssh")}</option>
-            </select>
-          )}
-        </Field>
+        {kind.fields.filter(({ advanced }) => advanced).map(shown)}
       </details>
       <FormError error={model.error} />
       <DialogButtons>
@@ -271,6 +232,87 @@ function AddFields(props: Parameters<typeof AddView>[0]): React.ReactElement {
         />
       </DialogButtons>
     </form>
+  );
+}
+
+/** A field of the form that a kind of target declares. */
+function KindField(props: {
+  field: IFormField;
+  model: AddTarget;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { field, model, trans } = props;
+  const { candidates } = model.fields;
+  const list = React.useId();
+  const isHost = field.name === 'host';
+  const value = model.value(field);
+  const change = (typed: string | boolean) =>
+    isHost ? model.setHost(String(typed)) : model.setField(field.name, typed);
+  if (field.widget === 'switch') {
+    return (
+      <label className="gol-Tick">
+        <input
+          type="checkbox"
+          checked={value === true}
+          disabled={field.locked}
+          onChange={event => change(event.target.checked)}
+        />
+        {declaredWords(field.label, trans)}
+      </label>
+    );
+  }
+  const help = field.locked
+    ? trans.__('The administrator of this Lab chose it.')
+    : isHost && candidates && !candidates.length
+      ? trans.__('A name, an address or user@host.')
+      : declaredWords(field.help, trans);
+  return (
+    <Field
+      label={declaredWords(field.label, trans)}
+      help={help}
+      error={model.problem(field)}
+    >
+      {control =>
+        field.widget === 'choice' ? (
+          <select
+            {...control}
+            value={String(value)}
+            disabled={field.locked}
+            onChange={event => change(event.target.value)}
+          >
+            {field.choices.map(choice => (
+              <option key={choice} value={choice}>
+                {declaredWords(field.choice_labels[choice] ?? choice, trans)}
+              </option>
+            ))}
+          </select>
+        ) : (
+          <>
+            <input
+              {...control}
+              type="text"
+              inputMode={field.widget === 'number' ? 'decimal' : undefined}
+              list={isHost ? list : undefined}
+              value={String(value)}
+              disabled={field.locked}
+              placeholder={isHost ? candidates?.[0]?.alias : undefined}
+              autoComplete="off"
+              spellCheck={false}
+              onChange={event => change(event.target.value)}
+            />
+            {isHost && (
+              <datalist id={list}>
+                {candidates?.map(({ alias, hostname }) => (
+                  <option key={alias} value={alias}>
+                    {hostname}
+                  </option>
+                ))}
+              </datalist>
+            )}
+          </>
+        )
+      }
+    </Field>
   );
 }
 

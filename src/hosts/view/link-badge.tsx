@@ -26,7 +26,7 @@ export function LinkBadge(props: {
       icon={
         target.state === 'idle' || target.state === 'down'
           ? circleEmptyIcon
-          : target.state === 'connecting'
+          : target.state === 'connecting' || target.state === 'pending'
             ? undefined
             : circleIcon
       }

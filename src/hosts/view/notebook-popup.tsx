@@ -7,6 +7,7 @@ import * as React from 'react';
 import { stateWord } from '../../kernels/kernel-messages';
 import { ActionButton, Callout, Facts } from '../../core';
 
+import { isUnderWay } from '../model';
 import type { NotebookTarget } from '../notebook-target';
 import {
   formatPrice,
@@ -220,7 +221,7 @@ function PopupView(
   }
   const stale = staleWords(target, trans);
   const isUp = isConnected(target);
-  const busy = target.state === 'connecting' || target.state === 'asking';
+  const busy = isUnderWay(target);
   return (
     <>
       <div className="gol-Popup-head">

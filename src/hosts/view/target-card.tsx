@@ -17,6 +17,7 @@ import { formatNumber } from '../../core/palette';
 import type { IDriven } from '../../panel/tokens';
 
 import type { TargetsModel } from '../model';
+import { isUnderWay } from '../model';
 import type { IRemoteKernel, ITarget } from '../service';
 import {
   formatPrice,
@@ -122,7 +123,7 @@ function TargetButtons(props: TargetCard.IProps): React.ReactElement {
   const { target, trans } = props;
   const { name, state } = target;
   const title = targetTitle(target, trans);
-  const busy = state === 'connecting' || state === 'asking';
+  const busy = isUnderWay(target);
   return (
     <div className="gol-Actions">
       {(state === 'idle' || state === 'failed') && (

@@ -14,6 +14,7 @@ import { ActionButton, CopyButton, formatDuration } from '../../core';
 import type { Callout } from '../../core';
 
 import type { AddTarget } from '../add';
+import { declaredWords } from '../messages';
 import type { IQuestion, IReportStep } from '../service';
 
 type State = IReportStep['state'] | 'running' | 'waiting' | 'asking';
@@ -62,16 +63,17 @@ export function TestSteps(props: {
   trans: TranslationBundle;
 }): React.ReactElement {
   const { model, asks, trans } = props;
-  const names = stepNames(trans);
+  const names = stepNames(model, trans);
+  const order = stepOrder(model);
   const states = stateNames(trans);
   const done = new Map(model.steps.map(step => [step.step, step]));
   const isOver = model.stage === 'tested';
-  const next = ORDER.find(step => !done.has(step));
+  const next = order.find(step => !done.has(step));
   const asking = asks && (asks === 'host_key' ? 'host_key' : 'login');
   // The steps of a connection are told together, at its end: what asks has the ones before it behind it.
-  const behind = asking ? ORDER.slice(0, ORDER.indexOf(asking)) : [];
+  const behind = asking ? order.slice(0, order.indexOf(asking)) : [];
   // What was not reached is not shown once nothing comes any more.
-  const shown = isOver ? ORDER.filter(step => done.has(step)) : ORDER;
+  const shown = isOver ? order.filter(step => done.has(step)) : order;
   return (
     <ol
       className="gol-Steps"
@@ -99,7 +101,7 @@ export function TestSteps(props: {
             <Icon.react tag="span" className="gol-Icon" />
             <div className="gol-Step-text">
               <p className="gol-Step-head">
-                <span className="gol-Step-name">{names[step]}</span>
+                <span className="gol-Step-name">{names[step] ?? step}</span>
                 {state !== 'asking' && (
                   <span className="gol-VisuallyHidden">{states[state]}</span>
                 )}
@@ -200,10 +202,28 @@ export function outcomeWords(
   }
 }
 
+/** The steps of the target's kind, then those of all kinds. */
+function stepOrder(model: AddTarget): readonly string[] {
+  const told = model.steps.map(({ step }) => step);
+  const own = model.kind.steps.map(({ name }) => name);
+  const others = told.filter(step => !ORDER.includes(step));
+  const first = own.length ? own : others;
+  return first.length
+    ? [...first, ...ORDER.slice(ORDER.indexOf('python'))]
+    : ORDER;
+}
+
 function stepNames(
+  model: AddTarget,
   trans: TranslationBundle
-): Record<IReportStep['step'], string> {
+): Record<string, string> {
   return {
+    ...Object.fromEntries(
+      model.kind.steps.map(({ name, label }) => [
+        name,
+        declaredWords(label, trans)
+      ])
+    ),
     reachable: trans.__('Reachable'),
     host_key: trans.__('Host key'),
     login: trans.__('Login'),

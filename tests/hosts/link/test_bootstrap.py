@@ -19,6 +19,7 @@ import pytest
 from genops_lab.hosts.link import bootstrap
 from genops_lab.hosts.link.errors import AgentRefused, LinkError, NoPython, OldPython
 from genops_lab.hosts.link.route import Route
+from genops_lab.hosts.providers import route_of
 from tests.hosts.link.stand_in import PAYLOAD, People, connect, run, try_once, zipped
 from tests.support.quota import used_up_quota
 from tests.support.sshd import Sshd, throwaway_user
@@ -69,7 +70,9 @@ def test_what_looks_like_a_command_is_a_path() -> None:
     for python in ("python3; touch owned", "$(touch owned)", "`touch owned`", "a b", "x|y", "*"):
         with tempfile.TemporaryDirectory() as folder:
             subprocess.run(
-                ["sh", "-c", bootstrap.command(python, "0" * 64, "1")], cwd=folder, capture_output=True
+                ["sh", "-c", bootstrap.shell_line(bootstrap.command(python, "0" * 64, "1"))],
+                cwd=folder,
+                capture_output=True,
             )
             assert os.listdir(folder) == []
 
@@ -319,7 +322,7 @@ def test_two_first_connections_at_once(tmp_path: Path) -> None:
 def test_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "planted")
-    route = Route(target="here", kind="local")
+    route = route_of(target="here", kind="local")
     program = (
         "import os\ntoken = os.environ.get('JUPYTERHUB_API_TOKEN', 'none')\n"
         "os.write(1, b'\\0GENOPS1 {' + token.encode() + b'}\\n')"
@@ -337,5 +340,5 @@ def test_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(work()) == b"\0GENOPS1 {none}\n"
     assert try_once(route, tmp_path) == b"hello"
     assert isinstance(
-        failure(Route(target="here", kind="local", python="/no/such/python"), tmp_path), NoPython
+        failure(route_of(target="here", kind="local", python="/no/such/python"), tmp_path), NoPython
     )

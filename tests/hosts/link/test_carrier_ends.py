@@ -177,16 +177,17 @@ def test_the_child_ends_with_the_lab(host: Sshd, tmp_path: Path, carrier: str) -
 
     program = (
         "import asyncio, json, sys\nfrom pathlib import Path\n"
-        "from genops_lab.hosts.link.route import Route\nfrom tests.hosts.link.stand_in import connect\n"
+        "from genops_lab.hosts.providers import route_of\nfrom tests.hosts.link.stand_in import connect\n"
         "async def main():\n"
-        "    carriage = await connect(Route(**json.loads(sys.argv[1])), Path(sys.argv[2]))\n"
+        "    carriage = await connect(route_of(**json.loads(sys.argv[1])), Path(sys.argv[2]))\n"
         "    print(carriage.pid, flush=True)\n"
         "    await asyncio.sleep(3600)\n"
         "asyncio.run(main())\n"
     )
     import msgspec
 
-    fields = json.dumps(msgspec.to_builtins(host.route(carrier=carrier)))
+    route = host.route(carrier=carrier)
+    fields = json.dumps({"target": route.target, **msgspec.to_builtins(route.config)})
     lab = subprocess.Popen(
         [sys.executable, "-c", program, fields, str(tmp_path)],
         stdout=subprocess.PIPE,

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from genops_lab.hosts.link.carrier import chosen_carrier
 from genops_lab.hosts.link.errors import ConfigurationUnusable
-from genops_lab.hosts.link.route import Route
+from genops_lab.hosts.providers import route_of
 from genops_lab.hosts.providers.ssh import host_keys, ssh_config
+from genops_lab.hosts.providers.ssh.config import SshRoute
 from genops_lab.hosts.providers.ssh.host_keys import KnownHosts, entry_name, fingerprint
+from genops_lab.hosts.providers.ssh.provider import chosen_carrier
 from tests.hosts.link.stand_in import run
 from tests.support.sshd import make_key
 
@@ -107,7 +108,7 @@ def planned(tmp_path: Path, text: str, **route: Any) -> ssh_config.Plan:
     file = tmp_path / "config"
     file.write_text(text)
     fields = {"target": "t", "host": "box", "ssh_config": str(file), **route}
-    return run(ssh_config.plan(Route(**fields), tmp_path))
+    return run(ssh_config.plan(SshRoute(**fields), tmp_path))
 
 
 @pytest.mark.usefixtures("reader")
@@ -208,10 +209,10 @@ def test_what_paramiko_lacks_gets_the_systems_ssh(tmp_path: Path, lines: str) ->
     (tmp_path / "authority").write_text(f"@cert-authority * {kind} {text}\n")
     file = tmp_path / "config"
     file.write_text("Host box\n" + lines.format(folder=tmp_path))
-    route = Route(target="t", host="box", ssh_config=str(file))
+    route = route_of(target="t", host="box", ssh_config=str(file))
     carrier, why = run(chosen_carrier(route, tmp_path))
     assert carrier == "openssh" and NEEDS[lines] in why
-    wanted = Route(target="t", host="box", ssh_config=str(file), carrier="paramiko")
+    wanted = route_of(target="t", host="box", ssh_config=str(file), carrier="paramiko")
     assert run(chosen_carrier(wanted, tmp_path))[0] == "paramiko"
 
 
@@ -220,11 +221,12 @@ def test_without_ssh_what_only_it_can_do_is_an_error(tmp_path: Path, monkeypatch
     file = tmp_path / "config"
     file.write_text("Host box\n    GSSAPIAuthentication yes\n")
     with pytest.raises(ConfigurationUnusable, match="GSSAPI"):
-        run(chosen_carrier(Route(target="t", host="box", ssh_config=str(file)), tmp_path))
+        run(chosen_carrier(route_of(target="t", host="box", ssh_config=str(file)), tmp_path))
 
 
-def test_the_default_is_paramiko_and_this_machine_needs_none(tmp_path: Path) -> None:
+def test_the_default_is_paramiko(tmp_path: Path) -> None:
     file = tmp_path / "config"
     file.write_text("")
-    assert run(chosen_carrier(Route(target="t", host="box", ssh_config=str(file)), tmp_path))[0] == "paramiko"
-    assert run(chosen_carrier(Route(target="t", kind="local"), tmp_path))[0] == "local"
+    assert (
+        run(chosen_carrier(route_of(target="t", host="box", ssh_config=str(file)), tmp_path))[0] == "paramiko"
+    )

@@ -21,7 +21,7 @@ import pytest
 
 from genops_lab.hosts.link.carrier import HostStream
 from genops_lab.hosts.link.errors import ConfigurationUnusable, LinkError
-from genops_lab.hosts.link.route import Route
+from genops_lab.hosts.providers import route_of
 from tests.hosts.link.stand_in import People, echo, try_once
 from tests.support.sshd import Sshd, make_key, throwaway_user
 
@@ -172,7 +172,7 @@ def test_servers_that_are_no_openssh(tmp_path: Path, banner: str, first: int, co
             "    IdentitiesOnly yes\n    IdentityAgent none\n    GlobalKnownHostsFile /dev/null\n"
             f"    UserKnownHostsFile {tmp_path}/kh\n"
         )
-        route = Route(target="box", host="box", ssh_config=str(config), carrier="paramiko")
+        route = route_of(target="box", host="box", ssh_config=str(config), carrier="paramiko")
         people = People(host_key="yes")
         assert try_once(route, tmp_path, people) == b"hello"
         assert people.kinds() == ["host_key"]

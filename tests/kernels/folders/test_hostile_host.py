@@ -16,7 +16,7 @@ from genops_lab.agent.transfer import DOCUMENT, HEADER, TransferReader, data, do
 from genops_lab.core.errors import GenOpsError
 from genops_lab.hosts.link.connections import HostConnections
 from genops_lab.hosts.link.questions import Nobody
-from genops_lab.hosts.link.route import Route
+from genops_lab.hosts.providers import route_of
 from genops_lab.kernels.folders import channel as talk
 from genops_lab.kernels.folders.before_start import Folders
 from genops_lab.kernels.folders.download import Progress, Report
@@ -43,7 +43,7 @@ class Scene:
         self.here.mkdir()
         self.outside = folder / "outside"
         self.outside.mkdir()
-        self.route = Route(target="gpu", host="gpu")
+        self.route = route_of(target="gpu", host="gpu")
 
     async def _serve(self, channel: Channel) -> None:
         channel.write(document({"root": "/there", "running": False}))

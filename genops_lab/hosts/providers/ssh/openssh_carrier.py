@@ -23,9 +23,9 @@ from pathlib import Path
 from ...link.carrier import End
 from ...link.errors import ConfigurationUnusable, HostKeyUnknown, LinkError, QuestionUnanswered
 from ...link.questions import ACCEPT, Asker, Kind, Question
-from ...link.route import Route
-from ..local import ProcessCarriage
+from ..process_stream import ProcessCarriage
 from . import host_keys, openssh_askpass, openssh_errors, ssh_config
+from .config import SshRoute
 from .paramiko_carrier import UNWANTED
 
 _HOST_KEY = re.compile(r"(\S+) key fingerprint is:?\s+(SHA256:[A-Za-z0-9+/]+)")
@@ -44,7 +44,7 @@ class OpensshCarriage(ProcessCarriage):
     carrier = "openssh"
     _grace_s = 1.0
 
-    def __init__(self, route: Route, plan: ssh_config.Plan, asker: Asker) -> None:
+    def __init__(self, route: SshRoute, plan: ssh_config.Plan, asker: Asker) -> None:
         super().__init__(route)
         self._label = plan.hops[-1].label
         self._asker = asker
@@ -56,7 +56,7 @@ class OpensshCarriage(ProcessCarriage):
 
     @classmethod
     async def start(
-        cls, route: Route, plan: ssh_config.Plan, asker: Asker, folder: Path, command: str
+        cls, route: SshRoute, plan: ssh_config.Plan, asker: Asker, folder: Path, command: str
     ) -> OpensshCarriage:
         """Start ssh. Whether it gets through shows when the stream is read. Raises ConfigurationUnusable."""
         self = cls(route, plan, asker)
@@ -64,7 +64,7 @@ class OpensshCarriage(ProcessCarriage):
         try:
             socket = await asyncio.to_thread(self._make_folder, folder)
             self._server = await asyncio.start_unix_server(self._prompted, socket)
-            await self._spawn(
+            await self.spawn(
                 [program, *_options(route, plan, folder), "--", route.host, command],
                 self._environment(socket),
             )
@@ -214,7 +214,7 @@ def _end_session(leader: int, until: float) -> None:
                 process.kill()
 
 
-def _options(route: Route, plan: ssh_config.Plan, folder: Path) -> list[str]:
+def _options(route: SshRoute, plan: ssh_config.Plan, folder: Path) -> list[str]:
     hop = plan.hops[-1]
     files = [str(host_keys.own_file(folder)), *(file for file in hop.known_hosts)]
     quoted = " ".join('"{}"'.format(file.replace("%", "%%")) for file in dict.fromkeys(files))

@@ -21,7 +21,7 @@ from genops_lab.agent.stream_input import open_stream
 from ...link.carrier import READ_LIMIT, End, HostStream
 from ...link.errors import CarrierEnded, LinkError
 from ...link.questions import Asker, Question
-from ...link.route import Route
+from .config import SshRoute
 from .ssh_config import Plan
 
 #: Names that no process of a connection needs.
@@ -137,7 +137,7 @@ class ParamikoCarriage(HostStream):
 
     carrier = "paramiko"
 
-    def __init__(self, route: Route, asker: Asker) -> None:
+    def __init__(self, route: SshRoute, asker: Asker) -> None:
         super().__init__(route)
         self._asker = asker
         self._task: asyncio.Future[None]
@@ -151,7 +151,7 @@ class ParamikoCarriage(HostStream):
 
     @classmethod
     async def start(
-        cls, route: Route, plan: Plan, asker: Asker, folder: Path, command: str
+        cls, route: SshRoute, plan: Plan, asker: Asker, folder: Path, command: str
     ) -> ParamikoCarriage:
         """Connect and log in; the command runs. Raises LinkError."""
         self = cls(route, asker)

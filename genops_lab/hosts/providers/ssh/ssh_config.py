@@ -19,9 +19,10 @@ from typing import Any
 
 import msgspec
 
+from ...configuration import check
 from ...link.errors import ConfigurationUnusable
-from ...link.route import Route
 from . import host_keys
+from .config import SshRoute
 
 Settings = dict[str, list[str]]
 
@@ -69,15 +70,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     needs_openssh: str = ""
 
 
-async def plan(route: Route, folder: Path) -> Plan:
+async def plan(route: SshRoute, folder: Path) -> Plan:
     """How to reach the route's host. Raises ConfigurationUnusable, InvalidRequest."""
-    route.check()
+    check(route)
     settings = await lookup(route)
     hops, reasons = await _hops(route, settings, folder, _MAX_HOPS)
     return Plan(hops=hops, needs_openssh=next(filter(None, reasons), ""))
 
 
-async def _hops(route: Route, settings: Settings, folder: Path, left: int) -> tuple[list[Hop], list[str]]:
+async def _hops(route: SshRoute, settings: Settings, folder: Path, left: int) -> tuple[list[Hop], list[str]]:
     if left == 0:
         raise ConfigurationUnusable(
             f"The way to {route.host} goes over more than {_MAX_HOPS} hosts.",
@@ -104,7 +105,7 @@ async def _hops(route: Route, settings: Settings, folder: Path, left: int) -> tu
     return [*before, hop], reasons
 
 
-def _jump(route: Route, word: str) -> Route:
+def _jump(route: SshRoute, word: str) -> SshRoute:
     found = re.fullmatch(
         r"(?:ssh://)?(?:(?P<user>[^@]+)@)?(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^:\[\]]+|[0-9a-fA-F:]+?))(?::(?P<port>\d+))?/?",
         word.strip(),
@@ -113,14 +114,14 @@ def _jump(route: Route, word: str) -> Route:
         raise ConfigurationUnusable(
             f"ProxyJump of {route.host} has {word!r}, which is no host.", hint="Write it as user@host:port."
         )
-    through = Route(
+    through = SshRoute(
         target=route.target,
         host=found["v6"] or found["host"],
         user=found["user"] or "",
         port=int(found["port"] or 0),
         ssh_config=route.ssh_config,
     )
-    through.check()
+    check(through)
     return through
 
 
@@ -133,7 +134,7 @@ def _path(text: str) -> str:
     return str(Path(os.path.expandvars(text)).expanduser())
 
 
-def _hop(route: Route, settings: Settings, folder: Path, proxy_command: str) -> Hop:
+def _hop(route: SshRoute, settings: Settings, folder: Path, proxy_command: str) -> Hop:
     hostname = _one(settings, "hostname", route.host)
     port = int(_one(settings, "port", "22"))
     user = _one(settings, "user", "")
@@ -187,7 +188,7 @@ def _hop(route: Route, settings: Settings, folder: Path, proxy_command: str) -> 
     )
 
 
-def _expanded(text: str, route: Route, hostname: str, port: int, user: str) -> str:
+def _expanded(text: str, route: SshRoute, hostname: str, port: int, user: str) -> str:
     """With ssh's tokens in their places (`ssh -G` leaves most as they are)."""
     here = socket.gethostname()
     tokens = {
@@ -246,7 +247,7 @@ def ssh_program() -> str | None:
     return shutil.which("ssh")
 
 
-def arguments(route: Route) -> list[str]:
+def arguments(route: SshRoute) -> list[str]:
     """What of the route goes on the command line of ssh; the host comes after ``--``."""
     found: list[str] = []
     if route.ssh_config:
@@ -272,7 +273,7 @@ def _moved() -> str:
     return str(file) if file != account and file.is_file() else ""
 
 
-async def lookup(route: Route) -> Settings:
+async def lookup(route: SshRoute) -> Settings:
     """What the configuration says of the host: option in lower case to its values. Raises ConfigurationUnusable."""
     if route.ssh_config and not os.access(_path(route.ssh_config), os.R_OK):
         raise ConfigurationUnusable(
@@ -318,7 +319,7 @@ async def lookup(route: Route) -> Settings:
     return settings
 
 
-def _read_by_paramiko(route: Route) -> Settings:
+def _read_by_paramiko(route: SshRoute) -> Settings:
     import paramiko
 
     file = Path(route.ssh_config or "~/.ssh/config").expanduser()

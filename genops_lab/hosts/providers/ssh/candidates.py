@@ -9,11 +9,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .models import Candidate
-from .names import default_name
+from ...models import Candidate
+from ...names import default_name
+from .config import SshConfig
 
 if TYPE_CHECKING:
-    from genops_lab.hosts.link.route import Route
+    from ...link.route import Route
 
 MAX_CANDIDATES = 1000
 _LINE = re.compile(r"\s*(\w+)(?:\s*=\s*|\s+)(.*?)\s*$")
@@ -38,7 +39,7 @@ def candidates(known: Sequence[Route], config: Path | None = None) -> list[Candi
         elif keyword in ("hostname", "user", "port"):
             for alias in block:
                 found[alias].setdefault(keyword, " ".join(_words(value)))
-    hosts = {route.host for route in known}
+    hosts = {route.config.host for route in known if isinstance(route.config, SshConfig)}
     taken = {route.target for route in known}
     offered: list[Candidate] = []
     for alias, said in found.items():

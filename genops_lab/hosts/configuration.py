@@ -1,0 +1,146 @@
+"""The configuration of a target: one Struct a kind, whose annotations say how it is asked for and checked."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from ..core.errors import InvalidRequest
+
+Widget = Literal["text", "number", "choice", "switch"]
+
+
+class FormField(msgspec.Struct, frozen=True, kw_only=True):
+    """A field of a target's form. ``pattern`` must match a whole text. ``advanced`` ones are folded away at first,
+    ``locked`` ones have the administrator's value.
+    """
+
+    name: str
+    label: str
+    help: str = ""
+    widget: Widget = "text"
+    default: Any = None
+    required: bool = False
+    advanced: bool = False
+    locked: bool = False
+    choices: list[str] = []
+    #: how people read the choices
+    choice_labels: dict[str, str] = {}
+    pattern: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    #: how errors call a value (``a port``), and what they advise
+    noun: str = ""
+    hint: str = ""
+
+
+def option(
+    label: str,
+    help: str = "",
+    *,
+    noun: str = "",
+    hint: str = "",
+    required: bool = False,
+    advanced: bool = False,
+    pattern: str = "",
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choice_labels: Mapping[str, str] | None = None,
+) -> msgspec.Meta:
+    """Describe a field of a configuration: ``port: Annotated[int, option("Port", maximum=65535)] = 0``."""
+    more = {
+        "noun": noun, "hint": hint, "required": required, "advanced": advanced, "pattern": pattern,
+        "minimum": minimum, "maximum": maximum, "choice_labels": dict(choice_labels or {}),
+    }  # fmt: skip
+    return msgspec.Meta(title=label, description=help or None, extra=more)
+
+
+class HostConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """A target's configuration: each kind of target has its own, which adds to this.
+
+    ``python`` is the interpreter there: a name on the PATH, or a path, which may begin with ``~/``.
+    """
+
+    python: Annotated[
+        str,
+        option(
+            "Python there",
+            "The interpreter of the kernels, with ipykernel: a name or a path such as ~/venv/bin/python.",
+            required=True,
+            pattern=r"[^\x00-\x1f\x7f]+",
+            noun="an interpreter",
+            hint="Give a name such as python3, or a path.",
+        ),
+    ] = "python3"
+
+
+@functools.cache
+def form_of(config_type: type[HostConfig]) -> list[FormField]:
+    """The fields that a configuration declares with :func:`option`, in its order."""
+    info = msgspec.inspect.type_info(config_type)
+    assert isinstance(info, msgspec.inspect.StructType)
+    own = set(config_type.__annotations__)  # a kind's own fields come before those of all kinds
+    found = sorted(info.fields, key=lambda each: each.name not in own)
+    return [field for each in found if (field := _form_field(each)) is not None]
+
+
+def limited(fields: Sequence[FormField], limits: Mapping[str, Mapping[str, Any]]) -> list[FormField]:
+    """The fields with an administrator's ``default``, ``minimum``, ``maximum``, ``choices`` and ``locked``, by name."""
+    return [msgspec.structs.replace(field, **limits.get(field.name, {})) for field in fields]
+
+
+def check(config: HostConfig, fields: Sequence[FormField] | None = None) -> None:
+    """Raises InvalidRequest for a value that cannot be what its field says."""
+    for field in form_of(type(config)) if fields is None else fields:
+        value = getattr(config, field.name)
+        if field.locked and value != field.default:
+            raise InvalidRequest(
+                f"{field.label} is the administrator's: {field.default}.", hint="Leave it out, or give that."
+            )
+        _check(field, value)
+
+
+def _form_field(field: msgspec.inspect.Field) -> FormField | None:
+    declared = field.type
+    if not isinstance(declared, msgspec.inspect.Metadata):
+        return None
+    words, kind = declared.extra_json_schema or {}, declared.type
+    widget: Widget = "text"
+    choices: list[str] = []
+    if isinstance(kind, msgspec.inspect.LiteralType):
+        widget, choices = "choice", [str(each) for each in kind.values]
+    elif isinstance(kind, msgspec.inspect.BoolType):
+        widget = "switch"
+    elif isinstance(kind, msgspec.inspect.IntType | msgspec.inspect.FloatType):
+        widget = "number"
+    return FormField(
+        name=field.encode_name,
+        label=words.get("title", field.name),
+        help=words.get("description", ""),
+        widget=widget,
+        default=None if field.default is msgspec.NODEFAULT else field.default,
+        choices=choices,
+        **(declared.extra or {}),
+    )
+
+
+def _check(field: FormField, value: Any) -> None:
+    given = value.strip() if isinstance(value, str) else value
+    wrong = (
+        (field.required and given in ("", None))
+        or (field.pattern and given and not re.fullmatch(field.pattern, value))
+        or (isinstance(given, int | float) and not _within(field, given))
+        or (field.choices and given not in field.choices)
+    )
+    if wrong:
+        noun = field.noun or f"a value of {field.label}"
+        raise InvalidRequest(f"{value!r} is not {noun}.", hint=field.hint or field.help)
+
+
+def _within(field: FormField, value: float) -> bool:
+    low = field.minimum is None or value >= field.minimum
+    return low and (field.maximum is None or value <= field.maximum)

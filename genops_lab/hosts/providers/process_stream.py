@@ -1,0 +1,89 @@
+"""A byte stream that is a child process of this one: the agent on this machine, the system's ssh."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Sequence
+
+from genops_lab.agent.stream_input import open_stream
+
+from ..link.carrier import READ_LIMIT, End, HostStream, Way
+
+_UNWANTED = ("JUPYTERHUB_", "JPY_", "GENOPS_SOCKET", "GENOPS_RUNTIME_DIR")
+#: Seconds for the agent to end by itself once its stream has.
+_GRACE_S = 5.0
+_MAX_STDERR = 8192
+
+
+class ProcessCarriage(HostStream):
+    """A stream that is the standard input and output of a child of this process."""
+
+    carrier = "process"
+
+    def __init__(self, route: Way, carrier: str = "") -> None:
+        super().__init__(route)
+        self.carrier = carrier or self.carrier
+        self._stderr = b""
+
+    async def spawn(self, arguments: Sequence[str], environment: dict[str, str] | None = None) -> None:
+        """Start it, with the environment of this process as far as it concerns nobody else. Raises OSError."""
+        if environment is None:
+            environment = {
+                name: value for name, value in os.environ.items() if not name.startswith(_UNWANTED)
+            }
+        loop = asyncio.get_running_loop()
+        near, far = socket.socketpair()
+        errors, their_errors = os.pipe()
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *arguments,
+                stdin=far.fileno(),
+                stdout=far.fileno(),
+                stderr=their_errors,
+                env=environment,
+                start_new_session=True,
+            )
+        except OSError:
+            near.close()
+            os.close(errors)
+            raise
+        finally:
+            far.close()
+            os.close(their_errors)
+        self.pid = self._process.pid
+        self.reader, self.writer = await open_stream(near, READ_LIMIT)
+        stderr = asyncio.StreamReader()
+        self._pipe, _ = await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(stderr), os.fdopen(errors, "rb", 0)
+        )
+        self._errors = asyncio.ensure_future(self._read_errors(stderr))
+
+    async def _read_errors(self, stderr: asyncio.StreamReader) -> None:
+        while data := await stderr.read(4096):
+            self._stderr = (self._stderr + data)[-_MAX_STDERR:]
+
+    async def end(self) -> End:
+        code = await self._process.wait()
+        # What the child left running may hold its standard error open.
+        await asyncio.wait([self._errors], timeout=0.5)
+        stderr = self._stderr.decode(errors="replace")
+        if code < 0:
+            return End(None, stderr, reason=f"its process was ended by signal {-code}")
+        return End(code, stderr)
+
+    async def close(self) -> None:
+        self.writer.close()
+        if self._process.returncode is None:
+            try:
+                await asyncio.wait_for(self._process.wait(), self._grace_s)
+            except asyncio.TimeoutError:
+                with contextlib.suppress(ProcessLookupError):
+                    self._process.kill()
+                await self._process.wait()
+        self._pipe.close()
+        self._errors.cancel()
+
+    _grace_s = _GRACE_S

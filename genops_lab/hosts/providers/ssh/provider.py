@@ -1,0 +1,119 @@
+"""A host over SSH, by one of two carriers."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ...link import bootstrap
+from ...link.errors import ConfigurationUnusable
+from ..base import HostProvider, TestStep
+from .config import SshConfig, SshRoute
+
+if TYPE_CHECKING:
+    from ...configuration import HostConfig
+    from ...link.carrier import HostStream
+    from ...link.questions import Asker
+    from ...link.route import Route
+    from ...models import Candidate
+    from .ssh_config import Plan
+
+
+class SshProvider(HostProvider):
+    """The host is its one host. What its configuration leaves open comes from the user's ssh_config."""
+
+    kind = "ssh"
+    label = "A host over SSH"
+    config_type = SshConfig
+    test_steps = (
+        TestStep(name="reachable", label="Reachable", message="It answers."),
+        TestStep(name="host_key", label="Host key", message="Its key is the one that is known."),
+        TestStep(name="login", label="Login", message="Logged in.", detail="Logged in as {user}."),
+    )
+
+    def where(self, config: HostConfig) -> str:
+        """The host, as the user named it."""
+        return _ssh(config).host
+
+    def by_hand(self, config: HostConfig, command: str) -> str:
+        """The command by ssh."""
+        ssh, words = _ssh(config), ["ssh"]
+        if ssh.port:
+            words += ["-p", str(ssh.port)]
+        if ssh.user:
+            words += ["-l", ssh.user]
+        if ssh.identity_file:
+            words += ["-i", ssh.identity_file]
+        return f"{shlex.join([*words, ssh.host])} {shlex.quote(command)}"
+
+    def candidates(self, known: Sequence[Route]) -> list[Candidate]:
+        """Hosts of the user's ssh_config."""
+        from .candidates import candidates
+
+        return candidates(known)
+
+    def load(self) -> None:
+        """Import both carriers."""
+        from . import openssh_carrier, paramiko_carrier  # noqa: F401
+
+    async def open_stream(
+        self, host: Route, command: Sequence[str], asker: Asker, folder: Path
+    ) -> HostStream:
+        """Log in and run the command. Raises LinkError."""
+        from . import ssh_config
+        from .openssh_carrier import OpensshCarriage
+        from .paramiko_carrier import ParamikoCarriage
+
+        line, route = bootstrap.shell_line(command), ssh_route(host)
+        plan = await ssh_config.plan(route, folder)
+        carrier, _ = _carrier_of(route, plan)
+        if carrier == "paramiko":
+            try:
+                return await ParamikoCarriage.start(route, plan, asker, folder, line)
+            except ConfigurationUnusable as error:
+                if (
+                    error.code != "ssh_incompatible"
+                    or route.carrier != "auto"
+                    or ssh_config.ssh_program() is None
+                ):
+                    raise
+        return await OpensshCarriage.start(route, plan, asker, folder, line)
+
+
+def ssh_route(host: Route) -> SshRoute:
+    """The way to an SSH target's host."""
+    return SshRoute(target=host.target, **msgspec.structs.asdict(_ssh(host.config)))
+
+
+async def chosen_carrier(host: Route, folder: Path) -> tuple[str, str]:
+    """Which carrier a target gets (``paramiko``, ``openssh``), and why. Raises ConfigurationUnusable."""
+    from . import ssh_config
+
+    route = ssh_route(host)
+    return _carrier_of(route, await ssh_config.plan(route, folder))
+
+
+def _carrier_of(route: SshRoute, plan: Plan) -> tuple[str, str]:
+    from . import ssh_config
+
+    carrier, why = str(route.carrier), "chosen for this target"
+    if carrier == "auto":
+        carrier, why = ("openssh", plan.needs_openssh) if plan.needs_openssh else ("paramiko", "the default")
+    if carrier == "openssh" and ssh_config.ssh_program() is None:
+        raise ConfigurationUnusable(
+            f"{route.target} needs the system's ssh ({why}), and there is none here.",
+            hint="Install OpenSSH's client.",
+        )
+    return carrier, why
+
+
+def _ssh(config: HostConfig) -> SshConfig:
+    assert isinstance(config, SshConfig), config
+    return config
+
+
+PROVIDER = SshProvider()

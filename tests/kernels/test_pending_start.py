@@ -1,0 +1,164 @@
+"""A kernel whose host is asked for and waited for: a toy queue, with a real agent of this machine behind it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from genops_lab.hosts import providers
+from genops_lab.kernels import kernelspecs
+from tests.kernels.outputs.pages import Page
+from tests.kernels.places import Place, Running, a_kernel, a_place, wait
+from tests.support import toy_provider
+from tests.support.homes import Home
+from tests.support.lab_server import running_lab
+
+WAIT_S = 4.0
+
+
+@pytest.fixture
+def place(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    monkeypatch.setitem(providers.PROVIDERS, "toy", toy_provider.PROVIDER)
+    route = providers.route_of(
+        "queue", "toy", python=sys.executable, folder=str(tmp_path / "queue"), wait_s=WAIT_S
+    )
+    with a_place(home, route) as found:
+        yield found
+
+
+@pytest.mark.parametrize("wait_s", [1.0, pytest.param(90.0, marks=pytest.mark.exhaustive)])
+def test_nbclient_runs_a_notebook_whose_host_comes_later(place: Place, wait_s: float) -> None:
+    import nbformat
+    from nbclient import NotebookClient
+
+    place.route = msgspec.structs.replace(
+        place.route, config=msgspec.structs.replace(place.route.config, wait_s=wait_s)
+    )
+    cells = [nbformat.v4.new_code_cell("print(6 * 7)")]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    began = time.monotonic()
+    NotebookClient(
+        notebook, kernel_name=kernelspecs.name_of(place.route.target), startup_timeout=60
+    ).execute()
+    assert notebook.cells[0].outputs[0]["text"] == "42\n" and time.monotonic() - began >= wait_s
+
+
+def asked(place: Place) -> list[str]:
+    """The hosts that are asked for."""
+    return [ref.host_id for ref in place.do(toy_provider.PROVIDER.list_hosts(place.route))]
+
+
+def test_a_start_answers_at_once_and_cells_wait_for_the_host(place: Place) -> None:
+    began = time.monotonic()
+    with a_kernel(place) as kernel:
+        assert time.monotonic() - began < 2.0
+        kernel_id = str(kernel.manager.kernel_id)
+        assert asked(place) == [kernel_id]
+        wait(lambda: "All toys are in use." in kernel.bridge.state.reason)
+        assert kernel.bridge.link.state.state == "pending"
+        assert "number 1 in the queue" in kernel.bridge.link.state.message
+        kernel.client.kernel_info()
+        assert kernel.client.get_shell_msg(timeout=2)["content"]["language_info"]["name"] == "python"
+        first, second = kernel.client.execute("x = 20; print(x)"), kernel.client.execute("x + 1")
+        assert kernel.finish(first)[1] == "20\n"
+        assert time.monotonic() - began >= WAIT_S
+        assert kernel.client.get_shell_msg(timeout=10)["parent_header"]["msg_id"] == second
+        # The same host serves the kernel that takes its place.
+        kernel.manager.restart_kernel(now=True)
+        kernel.client.wait_for_ready(timeout=30)
+        assert kernel.run("print('x' in dir())")[1] == "False\n"
+        assert asked(place) == [kernel_id]
+    wait(lambda: asked(place) == [], "the host was not given back")
+
+
+def test_a_restart_keeps_the_place_in_the_queue_and_drops_what_waited(place: Place) -> None:
+    with a_kernel(place) as kernel:
+        kernel.client.execute("print('before'); before = 1")
+        wait(lambda: kernel.bridge.link.state.state == "pending")
+        (asked_for,) = Path(place.route.config.folder).glob("*/asked.json")
+        at_first = asked_for.read_bytes()
+        kernel.manager.restart_kernel()
+        kernel.client.wait_for_ready(timeout=30)
+        assert kernel.run("print('before' in dir())")[1] == "False\n"
+        assert asked_for.read_bytes() == at_first
+
+
+def test_a_kernel_that_is_shut_down_while_it_waits_gives_its_place_back(place: Place) -> None:
+    with a_kernel(place):
+        wait(lambda: len(asked(place)) == 1)
+    wait(lambda: asked(place) == [], "the place in the queue is still taken")
+
+
+def test_a_host_that_never_comes_is_said_and_no_cell_hangs(place: Place) -> None:
+    with a_kernel(place) as kernel:
+        waiting = kernel.client.execute("print('never')")
+        wait(lambda: kernel.bridge.link.state.state == "pending")
+        host = place.route.at(toy_provider.PROVIDER.host_of(place.route, str(kernel.manager.kernel_id)))
+        place.do(toy_provider.PROVIDER.release(host))
+        reply, printed = kernel.finish(waiting)
+        assert reply["status"] == "error" and "It was given back." in printed and "not run" in printed
+        wait(lambda: not kernel.manager.is_alive())
+
+
+def test_each_kernel_has_a_host_and_a_connection_of_its_own(place: Place) -> None:
+    with a_kernel(place) as one, a_kernel(place) as two:
+        pids = [_pid(each) for each in (one, two)]
+        assert len(set(pids)) == 2 and one.bridge.link is not two.bridge.link
+        assert len([link for link in place.remote.links.known() if link.is_up]) == 2
+
+
+def _pid(kernel: Running) -> str:
+    return kernel.run("import os; print(os.getpid())")[1]
+
+
+def test_the_next_lab_starts_what_the_last_one_waited_for(place: Place) -> None:
+    first = place.manager()
+    first.start_kernel()
+    kernel_id = str(first.kernel_id)
+    wait(lambda: place.bridge(first).link.state.state == "pending")
+    place.new_process().expect(kernel_id)
+    with a_kernel(place, kernel_id) as kernel:
+        assert asked(place) == [kernel_id]
+        assert kernel.run("print(6 * 7)")[1] == "42\n"
+    wait(lambda: asked(place) == [], "the host was not given back")
+
+
+_CONFIG = """
+from genops_lab.hosts.providers import PROVIDERS
+from tests.support.toy_provider import PROVIDER
+PROVIDERS[PROVIDER.kind] = PROVIDER
+c.GenOpsLab.targets = [{"name": "queue", "kind": "toy", "config": %r}]
+"""
+
+
+@pytest.mark.parametrize("wait_s", [6.0, pytest.param(90.0, marks=pytest.mark.exhaustive)])
+def test_a_lab_answers_at_once_says_why_it_waits_and_runs_what_was_sent(
+    home: Home, tmp_path: Path, wait_s: float
+) -> None:
+    config = {"python": sys.executable, "folder": str(tmp_path / "queue"), "wait_s": wait_s}
+    file = home.path / "config" / "jupyter_server_config.py"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(_CONFIG % config)
+    with running_lab(home) as lab:
+        body = {"path": "a.ipynb", "name": "a", "type": "notebook", "kernel": {"name": "genops-queue"}}
+        began = time.monotonic()
+        status, session = lab.request("POST", "api/sessions", body)
+        assert status == 201 and time.monotonic() - began < 2.0, session
+        page = Page(lab, session["kernel"]["id"])
+        sent = page.send("cell", "print(6 * 7)")
+        (target,) = lab.get("genops/targets")
+        assert target["state"] == "pending", target
+        assert target["message"] == "All toys are in use. It is number 1 in the queue."
+        page.close()  # a proxy cuts, a laptop closes: the request waits here
+        again = Page(lab, session["kernel"]["id"])
+        again.run("next", "pass")
+        assert time.monotonic() - began >= wait_s
+        assert again.run("last", "assert _oh is not None")["execution_count"] == 3, sent
+        again.close()
+        assert lab.request("DELETE", f"api/sessions/{session['id']}")[0] == 204
+        wait(lambda: not list((tmp_path / "queue").glob("*/asked.json")), "the host was not given back")

@@ -1,0 +1,93 @@
+"""Hosts for tests: they are asked for, come after a while, and are this machine with agents of their own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+
+from genops_lab.hosts.configuration import HostConfig, option
+from genops_lab.hosts.link.route import HostRef, Route
+from genops_lab.hosts.providers.base import (
+    Gone,
+    HostProvider,
+    Observed,
+    Pending,
+    Resources,
+    Running,
+    TestStep,
+)
+
+if TYPE_CHECKING:
+    from genops_lab.hosts.link.carrier import HostStream
+    from genops_lab.hosts.link.questions import Asker
+
+
+class ToyConfig(HostConfig, frozen=True, kw_only=True):
+    """``folder`` is where the queue is kept."""
+
+    folder: Annotated[str, option("Folder", "Where the queue is kept.", required=True)] = ""
+    wait_s: Annotated[float, option("Wait", "Seconds until a host is there.", minimum=0, maximum=3600)] = 0.0
+
+
+class Asked(msgspec.Struct):
+    """A line of the queue."""
+
+    ready_at: float
+    resources: Resources
+
+
+class ToyProvider(HostProvider):
+    """A host is a folder that was asked for by name."""
+
+    kind = "toy"
+    label = "A toy queue"
+    config_type = ToyConfig
+    test_steps = (TestStep(name="queue", label="Queue", message="The queue takes requests."),)
+    allocates = True
+
+    async def allocate(self, target: Route, name: str, resources: Resources) -> HostRef:
+        file = _file(target, name)
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            ready_at = time.time() + _config(target).wait_s
+            file.write_bytes(msgspec.json.encode(Asked(ready_at, resources)))
+        return HostRef(target.target, name)
+
+    async def observe(self, host: Route) -> Observed:
+        if not (file := _file(host, host.host_id)).exists():
+            return Gone(why="It was given back.")
+        left_s = msgspec.json.decode(file.read_bytes(), type=Asked).ready_at - time.time()
+        return Pending(reason="All toys are in use.", position=1) if left_s > 0 else Running()
+
+    async def release(self, host: Route) -> None:
+        _file(host, host.host_id).unlink(missing_ok=True)
+
+    async def list_hosts(self, target: Route) -> list[HostRef]:
+        folder = _file(target, "").parent
+        return [HostRef(target.target, file.parent.name) for file in folder.glob("*/asked.json")]
+
+    async def open_stream(
+        self, host: Route, command: Sequence[str], asker: Asker, folder: Path
+    ) -> HostStream:
+        from genops_lab.hosts.providers.process_stream import ProcessCarriage
+
+        stream = ProcessCarriage(host, self.kind)
+        state = _file(host, host.host_id).parent / "agent"
+        await stream.spawn(["env", f"GENOPS_AGENT_STATE={state}", *command])
+        return stream
+
+
+def _config(target: Route) -> ToyConfig:
+    assert isinstance(target.config, ToyConfig)
+    return target.config
+
+
+def _file(target: Route, name: str) -> Path:
+    return Path(_config(target).folder) / name / "asked.json"
+
+
+PROVIDER = ToyProvider()
