@@ -17,7 +17,7 @@ from genops_lab.agent.channels import Channel
 from genops_lab.agent.transfer import PART_BYTES
 from genops_lab.hosts.link.connections import HostConnections
 from genops_lab.hosts.link.questions import Nobody
-from genops_lab.hosts.link.route import Route
+from genops_lab.hosts.providers import route_of
 from genops_lab.kernels.folders.before_start import Folders
 from genops_lab.kernels.folders.download import Progress, Report
 from genops_lab.kernels.folders.local_folder import place_of
@@ -56,7 +56,7 @@ class Scene:
         self.links = HostConnections(folder, Nobody(), opener=self.host.open)
         self.here = folder / "proj"
         self.here.mkdir()
-        self.route = Route(target="gpu", host="gpu")
+        self.route = route_of("gpu", "ssh", host="gpu")
         self.folders = Folders(self.links)
         memory = self.folders.memories.get("gpu", str(self.here.resolve()))
         self.there = Path(memory.there).expanduser()
