@@ -12,7 +12,7 @@ import select
 import socket
 import stat
 import sys
-from typing import Any, Awaitable, Callable, Dict, Set
+from typing import Any, Awaitable, Callable, Dict, Optional, Set
 
 from . import version, zip_imports
 from .calls import answer, table
@@ -22,11 +22,12 @@ from .kernel_sockets import KernelSockets
 from .kernels import Kernels
 from .mux import Mux, StreamEnded
 from .processes import boot_id
-from .proxy import pipe
 from .stream_input import StreamInput, open_stream
 
 _STREAM_LIMIT = 262144
 _F_SETPIPE_SZ, _PIPE_BYTES = 1031, 262144
+
+_PORTION_BYTES = 262144
 
 
 class Attachment:
@@ -208,3 +209,77 @@ def main() -> int:
     _note_use()
     sys.stderr.flush()
     os._exit(code)  # a thread that hangs in a driver or on a file server holds no process back
+
+
+async def pipe(channel: Channel, sock: socket.socket) -> None:
+    """Carry bytes both ways until both directions have ended, or one broke. Raises :class:`ChannelReset`."""
+    loop = asyncio.get_running_loop()
+    transport, outlet = await loop.create_connection(lambda: _Outlet(channel), sock=sock)
+    try:
+        while data := await channel.read(_PORTION_BYTES):
+            transport.write(data)
+            await outlet.writable.wait()
+        transport.write_eof()
+        await outlet.ended
+    finally:
+        transport.abort()
+
+
+class _Outlet(asyncio.BufferedProtocol):
+    """What the socket says goes into the channel; while much waits there, nothing is taken from it."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._buffer = memoryview(bytearray(_PORTION_BYTES))
+        self._transport: Any = None
+        self._draining: "Optional[asyncio.Future[None]]" = None
+        self.writable = asyncio.Event()
+        self.writable.set()
+        #: Done when the socket has said all, or is gone.
+        self.ended: "asyncio.Future[None]" = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        try:
+            self._channel.write(bytes(self._buffer[:nbytes]))
+        except ChannelReset:
+            self._transport.abort()
+            return
+        if self._channel.crowded:
+            self._transport.pause_reading()
+            self._draining = asyncio.ensure_future(self._drain())
+
+    async def _drain(self) -> None:
+        try:
+            await self._channel.drain()
+        except ChannelReset:
+            self._transport.abort()
+        else:
+            self._transport.resume_reading()
+
+    def eof_received(self) -> bool:
+        self._channel.write_eof()
+        self._end()
+        return True
+
+    def connection_lost(self, exc: Optional[Exception]) -> None:
+        if self._draining is not None:
+            self._draining.cancel()
+        self._channel.write_eof()
+        self._end()
+        self.writable.set()
+
+    def _end(self) -> None:
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+    def pause_writing(self) -> None:
+        self.writable.clear()
+
+    def resume_writing(self) -> None:
+        self.writable.set()

@@ -32,7 +32,7 @@ def list_groups(
     from genops_lab.experiments.columns.models import RunGrouping, RunTableQuery
     from genops_lab.experiments.columns.service import RunTableService
 
-    from .views.groups import groups as view
+    from .views.runs import groups as view
 
     asked = RunTableQuery(
         experiments=experiments,

@@ -10,7 +10,6 @@ import typer
 
 from genops_lab.core.version import __version__
 
-from . import environments, storage  # noqa: F401  # add to targets
 from .deployments import deploy, deployments
 from .folders import folders, pull, push
 from .kernels import kernels

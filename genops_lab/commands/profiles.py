@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genops_lab.core.errors import InvalidRequest
+from genops_lab.core.errors import Failed, InvalidRequest
 
 from .completion import profile_ids
-from .session import EXIT_INCOMPLETE, Json, command
-from .target_paths import analyze_there, on_target
+from .session import EXIT_INCOMPLETE, Json, Session, command
 from .tasks import followed
 from .views import lab as lab_views
 from .views import profiles as views
 from .views.profiles import difference as profile_difference
-from .views.profiles import memory as profile_memory
 from .views.profiles import nsight_compute as profile_measured
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ UsdPerHour = Annotated[
     typer.Option(min=0, help="What all the traced ranks cost an hour together; gives the price of a step."),
 ]
 Id = Annotated[str, typer.Argument(help="A profile's id.", autocompletion=profile_ids)]
+
+_LOOK_S = 0.2
+_PLACE = re.compile(r"([A-Za-z0-9][\w.-]*):(.+)\Z", re.DOTALL)
 
 
 @profiles.command("list")
@@ -114,7 +117,7 @@ def analyze(
         if summary.damaged:
             session.say(f"Warning: {summary.damaged}")
         if summary.memory is not None and not summary.ranks:
-            session.show(summary, profile_memory.memory(summary.memory))
+            session.show(summary, views.memory(summary.memory))
         else:
             session.show(summary, views.summary(summary))
         if summary.ranks and not summary.events:
@@ -142,7 +145,7 @@ def memory(
         from genops_lab.profiling import memory as memory_of
 
         found = memory_of(file)
-        session.show(found, profile_memory.memory(found))
+        session.show(found, views.memory(found))
 
 
 @profile.command("kernel")
@@ -213,3 +216,35 @@ def _end_whole(answer: ProfileSummary | Difference) -> None:
     """End with the exit code for what is damaged. Raises Exit."""
     if answer.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)
+
+
+def on_target(trace: Path) -> tuple[str, str] | None:
+    """The target and the path there; None for a file of this machine."""
+    found = _PLACE.match(str(trace))
+    return None if found is None or trace.exists() else (found[1], found[2])
+
+
+def analyze_there(session: Session, target: str, path: str, usd_per_hour: float | None) -> ProfileSummary:
+    """What a trace on a target says: the engine reads it there. The Lab keeps the profile.
+
+    Raises Conflict for a target that is not connected, Failed where the trace cannot be read.
+    """
+    from genops_lab.profiling.models import TraceOnTarget
+    from genops_lab.profiling.remote_analysis.service import RemoteAnalysisService
+    from genops_lab.profiling.service import ProfilesService
+
+    body = TraceOnTarget(target=target, path=path, usd_per_hour=usd_per_hour)
+    profile = session.call(RemoteAnalysisService.open_on_target, body=body)
+    while profile.state == "analyzing":
+        time.sleep(_LOOK_S)
+        profile = session.call(ProfilesService.get_profile, profile_id=profile.id)
+    if profile.state == "failed" or profile.summary is None:
+        raise Failed(
+            profile.message or f"{target}:{path} could not be analysed.", hint="Look at it on the host."
+        )
+    if profile.message:
+        session.say(profile.message)
+    session.say(
+        f"The Lab keeps it as profile {profile.id}; `genops profiles show {profile.id}` shows it again."
+    )
+    return profile.summary

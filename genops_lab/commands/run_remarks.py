@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from genops_lab.core.errors import GenOpsError, NotFound
 
-from .daily import is_due
 from .session import Session
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _PAGE = 1000
 #: So many runs that go on are looked at, whether they still log.
 _MOST_RUNNING = 20
+
+DAY_S = 86_400.0
 
 
 @contextlib.contextmanager
@@ -122,3 +124,17 @@ def _kind(by: RunSort) -> str:
     prefix, dot, _ = by.column.partition(".")
     kind = prefix.removesuffix("s") if dot else ""
     return kind if kind in ("metric", "param") else ""
+
+
+def is_due(code: str) -> bool:
+    """Whether what has this code was not said in the last day; it counts as said from now on."""
+    from genops_lab.core.errors import Failed
+    from genops_lab.core.paths import data_dir, private_dir
+
+    # What cannot be noted is said again.
+    with contextlib.suppress(OSError, Failed):
+        said = private_dir(data_dir() / "said") / code
+        if said.exists() and 0 <= time.time() - said.stat().st_mtime < DAY_S:
+            return False
+        said.touch()
+    return True

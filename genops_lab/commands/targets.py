@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import math
+import re
 import time
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
-from genops_lab.core.errors import Failed, InvalidRequest, Unavailable
+from genops_lab.core.errors import Failed, GenOpsError, InvalidRequest, Unavailable
 
 from .completion import target_names
 from .questions import Prompts
 from .session import Json, Session, command
-from .target_options import changed, field_values
+from .tasks import followed
 from .views import targets as views
 
 if TYPE_CHECKING:
-    from genops_lab.hosts.models import CarrierChoice, Target, TargetReport
+    from genops_lab.hosts.models import (
+        Addition,
+        CarrierChoice,
+        ChangeTarget,
+        StorageQuery,
+        StoredItem,
+        Target,
+        TargetKind,
+        TargetReport,
+    )
 
 targets = typer.Typer(help="Places that run kernels: hosts over SSH, this machine.", no_args_is_help=True)
 
@@ -25,6 +37,18 @@ POLL_S = 0.25
 
 Name = Annotated[str, typer.Argument(help="A target.", autocompletion=target_names)]
 Timeout = Annotated[float, typer.Option("--timeout", min=1, help="Wait at most so many seconds.")]
+
+_TIME = re.compile(r"(\d+(?:\.\d+)?)(m|min|h|d)")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(b|[kmg]i?b)")
+_BYTES: dict[str, int] = {
+    "b": 1,
+    **{f"{prefix}b": 1000**power for power, prefix in enumerate("kmg", start=1)},
+    **{f"{prefix}ib": 1024**power for power, prefix in enumerate("kmg", start=1)},
+}
+_MINUTES = {"m": 1.0, "min": 1.0, "h": 60.0, "d": 1440.0}
+
+ADDITIONS = ("ipykernel", "mlflow")
+NOTHING = "none"
 
 
 @targets.command("list")
@@ -298,3 +322,260 @@ def remove_target(
 
         found = session.call(TargetsService.remove_target, name=name, query=RemoveQuery(force=force))
         session.show(found, views.removed(found))
+
+
+def changed(
+    target: Target,
+    price_per_hour: float | None,
+    secrets: list[str],
+    no_secrets: list[str],
+    warm: int | None,
+    idle: str,
+    idle_gpu: float | None,
+    folder: bool | None,
+    folder_size: str,
+    folder_files: int | None,
+) -> ChangeTarget:
+    """The target's changeable parts with these in place of its own. Raises InvalidRequest."""
+    import msgspec
+
+    from genops_lab.hosts.models import ChangeTarget
+
+    strange = [name for name in no_secrets if name not in target.secrets]
+    if strange:
+        raise InvalidRequest(
+            f"{target.name} gives its kernels no {strange[0]}.",
+            hint=f"It gives: {', '.join(target.secrets) or 'nothing'}",
+        )
+    parts = {
+        "warm_kernels": warm,
+        "idle_gpu_percent": idle_gpu,
+        "folder": None if folder is None else "sync" if folder else "off",
+        "folder_max_files": folder_files,
+        "folder_max_bytes": size(folder_size) if folder_size else None,
+        **({"idle_minutes": minutes(idle)} if idle and idle != "off" else {}),
+    }
+    policy = msgspec.structs.replace(
+        target.policy, **{name: value for name, value in parts.items() if value is not None}
+    )
+    if idle == "off":
+        policy = msgspec.structs.replace(policy, idle_minutes=None)
+    return ChangeTarget(
+        price_per_hour=target.price_per_hour if price_per_hour is None else price_per_hour,
+        secrets=sorted({*target.secrets, *secrets} - set(no_secrets)),
+        policy=policy,
+    )
+
+
+def minutes(text: str) -> float:
+    """``30m``, ``8h``, ``2d`` in minutes. Raises InvalidRequest."""
+    found = _TIME.fullmatch(text.strip().lower())
+    if found is None:
+        raise InvalidRequest(
+            f"{text[:40]!r} is no length of time.", hint="Give one such as 30m, 8h or 2d; or: off"
+        )
+    return float(found[1]) * _MINUTES[found[2]]
+
+
+def size(text: str) -> int:
+    """``500MiB``, ``2GiB`` (powers of 1024), ``500MB``, ``2GB`` (of 1000) in bytes. Raises InvalidRequest."""
+    found = _SIZE.fullmatch(text.strip().lower())
+    if found is None:
+        raise InvalidRequest(f"{text[:40]!r} is no size.", hint="Give one such as 500MiB or 2GiB.")
+    return round(float(found[1]) * _BYTES[found[2]])
+
+
+def field_values(given: list[str], kind: TargetKind) -> dict[str, Any]:
+    """The values of ``--field NAME=VALUE``, as the kind's form takes them. Raises InvalidRequest."""
+    fields = {field.name: field for field in kind.fields}
+    values: dict[str, Any] = {}
+    for each in given:
+        name, equals, text = each.partition("=")
+        if not equals or name not in fields:
+            raise InvalidRequest(
+                f"{each!r} is no field of a target of the kind {kind.kind}.",
+                hint=f"Write NAME=VALUE, with one of: {', '.join(fields)}.",
+            )
+        values[name] = _value(text, fields[name].widget, name)
+    return values
+
+
+def _value(text: str, widget: str, name: str) -> Any:
+    if widget == "switch" and text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    if widget == "number":
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if math.isfinite(number):
+            return int(number) if number.is_integer() else number
+    if widget in ("switch", "number"):
+        raise InvalidRequest(
+            f"{name} cannot be {text!r}.",
+            hint=f"Give {'a number' if widget == 'number' else 'true or false'}.",
+        )
+    return text
+
+
+@targets.command("build")
+def build_environment(
+    name: Name,
+    source: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="FILE",
+            help="uv.lock, pylock.toml or a requirements file; the best of this folder without it, none with 'none'.",
+        ),
+    ] = "",
+    packages: Annotated[
+        list[str] | None, typer.Option("--with", help="Also install mlflow; ipykernel always comes along.")
+    ] = None,
+    python: Annotated[
+        str, typer.Option("--python", help="A version (3.12) or a path there; the target's own without it.")
+    ] = "",
+    environment: Annotated[
+        str,
+        typer.Option("--name", help="What to call it there, or a folder; without it, one by its contents."),
+    ] = "",
+    json: Json = False,
+) -> None:
+    """Build a Python environment on a target, let its kernels use it, and test it. Ctrl-C cancels.
+
+    It is built on the host with uv, or pip where there is no uv. A cut connection does not end it.
+    """
+    with command(json) as session:
+        from genops_lab.hosts.environments import EnvironmentsService
+        from genops_lab.hosts.models import NewEnvironment
+
+        body = NewEnvironment(
+            source=_source(session, source),
+            packages=_additions(packages or []),
+            python=python,
+            folder=environment,
+        )
+        if body.source:
+            session.say(f"From {body.source}.")
+        task = session.call(EnvironmentsService.build_environment, name=name, body=body)
+        followed(session, task, Prompts(session, name).look)
+        _show(session, name)
+
+
+@targets.command("install")
+def install_packages(
+    name: Name,
+    packages: Annotated[list[str], typer.Argument(help="mlflow, ipykernel.")],
+    json: Json = False,
+) -> None:
+    """Install into the environment that a target's kernels use now, and test it. Ctrl-C cancels."""
+    with command(json) as session:
+        from genops_lab.hosts.environments import EnvironmentsService
+        from genops_lab.hosts.models import Additions
+
+        body = Additions(packages=_additions(packages))
+        task = session.call(EnvironmentsService.install_packages, name=name, body=body)
+        followed(session, task, Prompts(session, name).look)
+        _show(session, name)
+
+
+def _source(session: Session, given: str) -> str:
+    """The path of the source that is meant; empty for none."""
+    if given == NOTHING:
+        return ""
+    if given:
+        return str(Path(given).expanduser().absolute())
+    from genops_lab.hosts.environments import EnvironmentsService
+    from genops_lab.hosts.models import SourcesQuery
+
+    query = SourcesQuery(path=str(Path.cwd()))
+    found = session.call(EnvironmentsService.list_environment_sources, query=query)
+    for each in found:
+        if each.problem:
+            session.say(f"Not from {each.file}: {each.problem}")
+    return next((each.path for each in found if each.preferred), "")
+
+
+def _additions(names: list[str]) -> list[Addition]:
+    for name in names:
+        if name not in ADDITIONS:
+            raise InvalidRequest(
+                f"{name!r} is not installed by this command.",
+                hint=f"It installs {' and '.join(ADDITIONS)}; put everything else into a requirements file (--from).",
+            )
+    return cast("list[Addition]", names)
+
+
+def _show(session: Session, name: str) -> None:
+    from genops_lab.hosts.service import TargetsService
+
+    report = tested(session, name)
+    target = session.call(TargetsService.get_target, name=name)
+    session.show({"target": target, "report": report}, views.built(target, report))
+    check_report(name, report)
+
+
+@targets.command("clean")
+def clean_target(
+    name: Name,
+    older_than: Annotated[
+        float, typer.Option("--older-than", metavar="DAYS", min=0, help="What was used since then stays.")
+    ] = 30.0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Remove nothing, say what would go.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also folders with results that were not brought here.")
+    ] = False,
+    timeout: Timeout = 300.0,
+    json: Json = False,
+) -> None:
+    """Remove from a target's host what nobody uses: environments that were built there, copies of folders.
+
+    What a kernel or another process uses stays, and the interpreters of your targets. A target that is not connected
+    is connected first.
+    """
+    with command(json) as session:
+        from genops_lab.hosts.models import StorageQuery
+        from genops_lab.hosts.service import TargetsService
+        from genops_lab.kernels.storage import StorageService
+
+        target = session.call(TargetsService.get_target, name=name)
+        if target.state != "up":
+            connected(session, session.call(TargetsService.connect_target, name=name), timeout)
+        query = StorageQuery(older_than_days=older_than, force=force)
+        items = session.call(StorageService.list_target_storage, name=name, query=query).items
+        go, stay = [each for each in items if not each.stays], [each for each in items if each.stays]
+        gone, failures = ([], {}) if dry_run else _remove(session, name, go, query)
+        answer = {"target": name, "dry_run": dry_run, "removable": go if dry_run else [], "removed": gone}
+        session.show(
+            {**answer, "stays": stay, "failed": failures}, views.cleaned(go, stay, failures, dry_run)
+        )
+        if failures:
+            raise Failed("; ".join(f"{path} was not removed: {why}" for path, why in failures.items()))
+
+
+def _remove(
+    session: Session, name: str, items: list[StoredItem], query: StorageQuery
+) -> tuple[list[StoredItem], dict[str, str]]:
+    """What was removed, and why the others were not, by path."""
+    from genops_lab.hosts.models import RemoveStored
+    from genops_lab.kernels.storage import StorageService
+
+    gone: list[StoredItem] = []
+    failures: dict[str, str] = {}
+    for item in items:
+        session.say(f"Removing {item.path}")
+        body = RemoveStored(path=item.path, older_than_days=query.older_than_days, force=query.force)
+        try:
+            removed = session.call(StorageService.remove_stored, name=name, body=body)
+        except GenOpsError as error:  # one that somebody began to use meanwhile must not keep the others
+            failures[item.path] = error.message
+            continue
+        gone.append(item)
+        left, trouble = removed.left, removed.trouble
+        while left:
+            time.sleep(POLL_S)
+            swept = session.call(StorageService.sweep_target, name=name)
+            left, trouble = swept.left, swept.trouble
+        if trouble:
+            session.say(f"Not all of its files can be deleted: {trouble}")
+    return gone, failures

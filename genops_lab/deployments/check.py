@@ -117,7 +117,7 @@ class ModelChecker:
         description = _description(folder, version)
         files = [_file(folder, path) for path in sorted(folder.rglob("*")) if path.is_file()]
         holds_pickle = _says_pickle(description) or any(_is_pickle(folder / file.path) for file in files)
-        from .origins import run_that_recorded
+        from .records import run_that_recorded
 
         digest = _model_digest(folder)
         recorded = run_that_recorded(self._store, digest)

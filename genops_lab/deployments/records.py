@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Row, select
 from genops_lab.core.errors import NotFound
 from genops_lab.core.store import LocalStore, post
 from genops_lab.core.store.shared_tables import deployment_specs
-from genops_lab.core.store.tables import deployments, idempotency
+from genops_lab.core.store.tables import deployments, idempotency, model_hashes
 
 from .record import Record, name_in_use
 
@@ -113,3 +113,12 @@ def _missing(name: str) -> NotFound:
 
 def _record(row: Row[Any]) -> Record:
     return Record(**dict(row._mapping))
+
+
+def run_that_recorded(store: LocalStore, digest: str) -> str | None:
+    """The id of the run that logged the files of this digest. Blocks."""
+    with store.reading() as connection:
+        found = connection.execute(
+            select(model_hashes.c.run_id).where(model_hashes.c.digest == digest)
+        ).scalar()
+    return None if found is None else str(found)

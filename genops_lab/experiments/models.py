@@ -81,7 +81,7 @@ class LatestMetric(msgspec.Struct, frozen=True, kw_only=True):
 
 class LatestMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """The latest values of a run's metrics, by name. ``stalled_s``: it goes on, but has logged no metric of its own for
-    so many seconds, which is long (:mod:`.stalled`)."""
+    so many seconds, which is long."""
 
     metrics: list[LatestMetric]
     stalled_s: float | None = None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import logging
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,9 +19,8 @@ from genops_lab.core.tasks import TaskHandle, TasksService
 
 from .best_fit import fit_of
 from .configuration import limited
-from .connecting import Connecting
 from .connection_test import ConnectionTest
-from .live_topic import Publisher
+from .loop_connections import Connecting
 from .models import (
     BestFit,
     BestFitQuery,
@@ -56,6 +56,11 @@ TOPIC = "targets"
 #: Fields of a configuration that a Target has beside it, as clients of before read them.
 _OF_SSH = ("host", "user", "port", "identity_file", "carrier")
 EVENT, NOTICE = "target", "kernel_notice"
+
+_PUBLISH_EVERY_S = 1.0
+_AFTER_FAILURE_S = 15.0
+
+log = logging.getLogger("genops_lab")
 
 
 class TargetsService(Service):
@@ -399,3 +404,30 @@ def _shown(kernel: OwnKernel) -> str:
 
 def _works(report: TargetReport) -> str:
     return f"{report.target} can run kernels{'' if report.state == 'ok' else ', with warnings'}."
+
+
+class Publisher:
+    """Publishes what ``look`` returns once a second while somebody listens to ``topic``."""
+
+    def __init__(self, live: LiveHub, topic: str, look: Callable[[], Awaitable[Any]]) -> None:
+        self._live = live
+        self._look = look
+        self._publishing: asyncio.Task[None] | None = None
+        live.produce(topic, self._switch)
+
+    def _switch(self, topic: str, active: bool) -> None:
+        if self._publishing is not None:
+            self._publishing.cancel()
+            self._publishing = None
+        if active:
+            self._publishing = asyncio.create_task(self._publish(topic))
+
+    async def _publish(self, topic: str) -> None:
+        while True:
+            try:
+                self._live.publish(topic, await self._look())
+            except Exception:  # a look that fails must not end the topic for good
+                log.warning("The topic %s could not be published.", topic, exc_info=True)
+                await asyncio.sleep(_AFTER_FAILURE_S)
+                continue
+            await asyncio.sleep(_PUBLISH_EVERY_S)

@@ -11,7 +11,7 @@ from ..hosts.models import EndedKernel, TakenKernel
 
 if TYPE_CHECKING:
     from genops_lab.kernels.client.client import RemoteKernelClient
-    from genops_lab.kernels.client.state import BridgeStateName
+    from genops_lab.kernels.client.exchange import BridgeStateName
     from genops_lab.kernels.remote_kernels import RemoteKernels
 
 

@@ -16,8 +16,7 @@ from jupyter_client.connect import KernelConnectionInfo
 
 from ..core.paths import data_dir
 from ..hosts.link.connections import HostConnections
-from .launch import TargetEntry
-from .remote_kernels import RemoteKernels
+from .remote_kernels import RemoteKernels, TargetEntry
 from .terminal_questions import asker_of_this_process
 
 if TYPE_CHECKING:

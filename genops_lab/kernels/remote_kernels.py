@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import getpass
 import logging
+import socket
+import time
+import uuid
 import weakref
 from collections.abc import Callable, Coroutine
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import zmq
 
+from genops_lab.agent.launch_spec import packed
+
 from ..core.errors import Conflict, GenOpsError, NotFound, Unavailable
+from ..core.locks import FileLock
+from ..core.paths import private_dir
 from ..hosts.link.connection import HostConnection
 from ..hosts.link.connections import HostConnections
 from ..hosts.link.listeners import Listeners
@@ -19,18 +29,22 @@ from ..hosts.link.route import HERE, Route
 from ..hosts.link.state import LinkDown, LinkState, RemoteError
 from ..hosts.providers import provider_of
 from ..hosts.providers.base import HostProvider, Resources
-from .client.client import RemoteKernelClient
-from .client.gpu_choice import GpuChoices
-from .client.live_labs import LiveLabs
-from .client.reattach import Keys, attach_when_it_answers
-from .client.state import KernelBusy
+from .client.client import Keys, RemoteKernelClient, attach_when_it_answers
+from .client.exchange import KernelBusy
 from .folders.before_start import Folders, Watch
-from .launch import Start, TargetEntry
+
+if TYPE_CHECKING:
+    from ..hosts.models import TargetPolicy
 
 log = logging.getLogger("genops_lab")
 
 START_S, ATTACH_S = 60.0, 30.0
 _STOP_S, _QUIET_S = 3.0, 10.0
+
+#: A start follows its choice at once; one that does not come is not remembered for another.
+_CHOICE_KEPT_S = 600.0
+
+_LABELS_KEPT_S = 30 * 86400.0
 
 
 class RemoteKernels:
@@ -377,3 +391,144 @@ class RemoteKernels:
 def _host_of(target: Route, kernel_id: str) -> Route:
     """The way to the host that a kernel has or gets."""
     return target.at(provider_of(target.kind).host_of(target, kernel_id))
+
+
+class TargetEntry(Protocol):
+    """What the store knows of a target (``targets.ledger.TargetRecord``)."""
+
+    @property
+    def route(self) -> Route:
+        """How to reach it."""
+
+    @property
+    def secrets(self) -> list[str]:
+        """Names of this process's variables that its kernels get."""
+
+    @property
+    def policy(self) -> TargetPolicy:
+        """How its kernels are kept."""
+
+
+def idle_order(policy: TargetPolicy) -> dict[str, float] | None:
+    """A policy's part about kernels without work, as agents take it."""
+    if policy.idle_minutes is None:
+        return None
+    return {"seconds": policy.idle_minutes * 60.0, "gpu_percent": policy.idle_gpu_percent}
+
+
+class Start(msgspec.Struct, frozen=True, kw_only=True):
+    """A kernel to start, or to attach to where it runs already."""
+
+    route: Route
+    kernel_id: str
+    argv: list[str]
+    env: dict[str, str]
+    cwd: str
+    key: bytes
+    signature_scheme: str
+    name: str
+    notebook: str
+    lease_s: float
+    #: what the agent is told of kernels without work; None: they stay
+    idle: dict[str, float] | None = None
+    #: ``env`` is all of its environment: for :data:`HERE`
+    whole_env: bool = False
+
+    def params(self, *, owner: str) -> dict[str, Any]:
+        """The parameters of ``kernels.start``."""
+        return {
+            "kernel_id": self.kernel_id,
+            "argv": self.argv,
+            **({"whole_env": packed(self.env)} if self.whole_env else {"env": self.env}),
+            "cwd": self.cwd,
+            "key": self.key.decode(),
+            "signature_scheme": self.signature_scheme,
+            "name": self.name,
+            "notebook": self.notebook,
+            "owner": owner,
+            "lease": {"seconds": self.lease_s},
+            "idle": self.idle,
+        }
+
+
+class GpuChoices:
+    """From any thread. Taken once, by the kernel that starts for that notebook on that target."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str, str], tuple[float, dict[str, str]]] = {}
+        self._remembered: dict[str, dict[str, str]] = {}
+
+    def remember(self, kernel_id: str, environment: dict[str, str]) -> None:
+        """What was chosen for a kernel that runs already, and that this process attaches to next."""
+        self._remembered[kernel_id] = environment
+
+    def recall(self, kernel_id: str) -> dict[str, str]:
+        """What is remembered of a kernel, once; empty where nothing is."""
+        return self._remembered.pop(kernel_id, {})
+
+    def make(self, target: str, notebook: str, environment: dict[str, str]) -> None:
+        """For the next start of ``notebook`` (as the contents manager calls it); replaces an earlier one."""
+        now = time.monotonic()
+        for key, (made_at, _) in list(self._made.items()):
+            if now - made_at > _CHOICE_KEPT_S:
+                self._made.pop(key, None)
+        self._made[target, notebook.strip("/")] = now, environment
+
+    def take(self, target: str, file: str) -> dict[str, str] | None:
+        """What was chosen for a kernel that starts for this notebook's file; None where nothing was."""
+        for key, (made_at, environment) in list(self._made.items()):
+            if key[0] == target and f"/{file}".endswith(f"/{key[1]}"):
+                self._made.pop(key, None)
+                return environment if time.monotonic() - made_at <= _CHOICE_KEPT_S else None
+        return None
+
+
+class LiveLabs:
+    """This process's name among the clients of hosts. ``folder``: GenOps' data directory."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = private_dir(private_dir(folder / "remote") / "clients")
+        self.process = uuid.uuid4().hex
+        self._lock = FileLock(self._folder / self.process)
+        self._lock.try_acquire()
+        self._count = 0
+        self.label = _label()
+        self._tidy()
+
+    def new(self) -> str:
+        """A name for a bridge."""
+        self._count += 1
+        return f"{self.process}.{self._count}"
+
+    def is_dead(self, client: str) -> bool:
+        """Whether this names a bridge of a process of this machine that is gone."""
+        process = client.partition(".")[0]
+        if process == self.process or not process.isalnum() or not (self._folder / process).exists():
+            return False
+        lock = FileLock(self._folder / process)
+        free = lock.try_acquire()
+        lock.release()
+        return free
+
+    def is_own(self, client: str) -> bool:
+        """Whether this names a bridge of this process."""
+        return client.partition(".")[0] == self.process
+
+    def _tidy(self) -> None:
+        old = time.time() - _LABELS_KEPT_S
+        for path in self._folder.iterdir():
+            with contextlib.suppress(OSError):
+                if path.stat().st_mtime < old and self.is_dead(path.name):
+                    path.unlink()
+
+    def close(self) -> None:
+        """The process needs its name no more; its file stays, for hosts that have not noticed."""
+        self._lock.release()
+
+
+def _label() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "user"
+    return f"{user}@{socket.gethostname()}"

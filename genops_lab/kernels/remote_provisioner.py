@@ -24,9 +24,8 @@ from ..hosts.names import is_never_sent
 from ..hosts.providers import provider_of
 from .client.client import RemoteKernelClient
 from .folders.before_start import Cap, Prepared
-from .launch import Start, TargetEntry, idle_order
 from .process import PROCESS
-from .remote_kernels import RemoteKernels
+from .remote_kernels import RemoteKernels, Start, TargetEntry, idle_order
 
 log = logging.getLogger("genops_lab")
 T = TypeVar("T")

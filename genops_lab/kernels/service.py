@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from genops_lab.core.live import LiveHub
 
-from ..hosts.live_topic import Publisher
 from ..hosts.machine.models import KernelUse, Machine, MachineReading
+from ..hosts.service import Publisher
 
 if TYPE_CHECKING:
     from ..hosts.machine.metrics import KernelEntry

@@ -12,7 +12,7 @@ import msgspec
 
 from genops_lab.core.errors import GenOpsError
 from genops_lab.kernels.kernelspecs import ARGV
-from genops_lab.kernels.launch import idle_order
+from genops_lab.kernels.remote_kernels import idle_order
 
 if TYPE_CHECKING:
     from ..hosts.ledger import Ledger

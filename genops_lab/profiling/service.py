@@ -21,7 +21,6 @@ from genops_lab.core.settings import Settings
 from genops_lab.core.worker import Worker
 
 from .backends.analysis import NCU_REPORT, SQLITE, Kept, TraceAnalysis
-from .metrics import metrics
 from .models import (
     NO_RANK,
     ComparedProfiles,
@@ -31,6 +30,7 @@ from .models import (
     NewProfile,
     OpenedFile,
     Profile,
+    ProfileSummary,
     RankQuery,
 )
 from .timeline.backend import Timelines
@@ -52,6 +52,8 @@ NUMBER_DIGITS = 9
 Price = tuple[float | None, str]
 WORKER_IDLE_S = 120.0
 CLOSE_TIMEOUT_S = 15.0
+
+METRICS_PREFIX = "profile/"
 
 
 class ProfilesService(Service):
@@ -308,3 +310,23 @@ def _keep_report(source: Path, folder: Path) -> None:
     report = source.with_name(REPORT)
     if report.is_file():
         report.replace(folder / REPORT)
+
+
+def metrics(summary: ProfileSummary) -> dict[str, float]:
+    """``idle_percent`` and ``exposed_comm_percent`` of all devices' spans, ``mfu_percent`` and
+    ``usd_a_step`` where they are known.
+
+    Without a device there is no idle time to speak of, nor of kernels that Nsight Compute ran one by one: no metric.
+    """
+    found: dict[str, float] = {}
+    span = sum(device.span_us for device in summary.devices)
+    if span > 0 and summary.measured is None:
+        found["idle_percent"] = 100 * sum(device.idle_us for device in summary.devices) / span
+        exposed = sum(device.exposed_comm_us for device in summary.devices)
+        found["exposed_comm_percent"] = 100 * exposed / span
+    mfu = None if summary.roofline is None else summary.roofline.mfu
+    if mfu is not None:
+        found["mfu_percent"] = 100 * mfu
+    if summary.price is not None and summary.price.usd_a_step is not None:
+        found["usd_a_step"] = summary.price.usd_a_step
+    return {METRICS_PREFIX + name: value for name, value in found.items()}

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
-from genops_lab.core.errors import Conflict
+from genops_lab.core.errors import Conflict, InvalidRequest
 from genops_lab.core.events import EventBus
 
 from .backends.mlflow_models import MlflowModels
 from .models import ModelVersion, RegisteredModel, RegisterModel, SetAlias
-from .names import check_alias, check_name
 
 if TYPE_CHECKING:
     from genops_lab.core.store import LocalStore
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from genops_lab.experiments.service import ExperimentsService
 
 _PATIENCE_S = 20.0
+
+MAX_NAME = 256
+MAX_ALIAS = 255
+_ALIAS = re.compile(r"[\w-]+")
+_RESERVED_ALIAS = re.compile(r"v\d+|latest", re.IGNORECASE)
 
 
 class RegistryService:
@@ -120,3 +125,37 @@ class RegistryService:
         """Copy a version's files into the new folder ``folder``. Raises Failed (disk full, files gone)."""
         await self._mlflow.ensure()
         await self._mlflow.worker.call(MlflowModels.download, version.name, version.version, str(folder))
+
+
+def check_name(name: str) -> None:
+    """Raise InvalidRequest unless ``name`` can name a registered model (unicode may)."""
+    if not name.strip():
+        raise InvalidRequest("A registered model needs a name.", hint="Give it one, such as 'digits'.")
+    if len(name) > MAX_NAME:
+        raise InvalidRequest(
+            f"The model name {name[:40]!r}... has {len(name)} characters.",
+            hint=f"Use at most {MAX_NAME} characters.",
+        )
+    if set(name) & set("/:"):
+        raise InvalidRequest(
+            f"The model name {name!r} holds '/' or ':'.",
+            hint="MLflow refuses both in the names of registered models: use '-' or '_' instead.",
+        )
+    if name in (".", "..") or not name.isprintable():
+        raise InvalidRequest(
+            f"{name!r} cannot name a model.", hint="Use printable characters, and more than '.' or '..'."
+        )
+
+
+def check_alias(alias: str) -> None:
+    """Raise InvalidRequest unless ``alias`` can point at a version."""
+    if not _ALIAS.fullmatch(alias) or len(alias) > MAX_ALIAS:
+        raise InvalidRequest(
+            f"{alias[:60]!r} cannot be an alias.",
+            hint=f"Use letters, digits, '_' and '-', at most {MAX_ALIAS} of them.",
+        )
+    if _RESERVED_ALIAS.fullmatch(alias):
+        raise InvalidRequest(
+            f"MLflow keeps the alias {alias!r} for itself.",
+            hint="Use a word that says what the version is for, such as 'champion'.",
+        )

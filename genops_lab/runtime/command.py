@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import importlib.util
 import json
@@ -13,12 +14,13 @@ import subprocess
 import sys
 import threading
 from types import FrameType
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, NoReturn, Optional
 
+from .deploying import Progress
 from .display import show
 from .errors import CommandFailed, GenOpsError
+from .lab import call, segment
 from .paths import is_remote
-from .progress import Progress
 from .results import result_of
 from .scopes import words
 
@@ -28,6 +30,8 @@ _NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV")
 #: The answer is there, of what could be read of a damaged trace, and says so.
 _INCOMPLETE = 6
 _EXIT_WORDS = {2: "wrong usage", 3: "not found", 4: "a conflict", 5: "a backend that does not answer"}
+
+_PULL_S = 90.0
 
 
 def command_line() -> List[str]:
@@ -68,8 +72,6 @@ def run_command(line: str, *, always: bool = False) -> Any:
 
         return memory_command(arguments[1:])
     if is_remote() and arguments[:1] == ["pull"]:
-        from .pulling import pull
-
         return pull(arguments[1:])
     as_json = "--json" in arguments
     env = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
@@ -163,3 +165,23 @@ def _is_statement() -> bool:
             return line.strip().startswith(("get_ipython().run_line_magic(", "%genops"))
         frame = frame.f_back
     return False
+
+
+class _PullParser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise GenOpsError(f"%genops pull: {message}.", "%genops pull [PATHS] [--theirs]")
+
+
+def pull(arguments: List[str]) -> Any:
+    """Ask, wait for the person, say what came. Raises GenOpsError."""
+    parser = _PullParser(prog="%genops pull", add_help=False)
+    parser.add_argument("paths", nargs="*")
+    parser.add_argument("--theirs", action="store_true")
+    options = parser.parse_args(arguments)
+    print("Looking at the files; JupyterLab asks you before any is brought.", flush=True)
+    answer = call(
+        "POST", "/folder/pull", {"paths": options.paths, "replace": options.theirs}, timeout_s=_PULL_S
+    )
+    while answer["state"] == "running":
+        answer = call("GET", "/folder/pull/" + segment(answer["id"]), timeout_s=_PULL_S)
+    print(answer["text"])

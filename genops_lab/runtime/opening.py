@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import sys
 import threading
-from typing import Any, Mapping, NamedTuple, Optional
+from typing import Any, Dict, Mapping, NamedTuple, Optional
 
 from .display import in_notebook, shell
 from .errors import GenOpsError
@@ -83,8 +84,6 @@ def _autolog(opened: Run, log_models: bool) -> None:
     elif opened.bridge is None or not opened.bridge.takes_part:
         why = "mlflow's calls do not reach this run"
     else:
-        from .autologging import Autologging
-
         opened.until_end.append(Autologging(log_models=log_models).close)
         # mlflow writes in threads that a script's end stops before it ends the runs that are open.
         register = getattr(threading, "_register_atexit", None)  # Python 3.9 and later
@@ -133,3 +132,24 @@ def default_experiment() -> str:
     """What ``MLFLOW_EXPERIMENT_NAME`` says, else the notebook's name, else MLflow's own default."""
     notebook = os.path.splitext(os.path.basename(notebook_path()))[0]
     return os.environ.get("MLFLOW_EXPERIMENT_NAME") or notebook or "Default"
+
+
+class Autologging:
+    """Switched on when made. mlflow must be there, and its active run be the one that is open.
+
+    What the user has switched on before is as it was afterwards.
+    """
+
+    def __init__(self, *, log_models: bool) -> None:
+        import mlflow
+        from mlflow.utils import autologging_utils
+
+        self._mlflow: Any = mlflow
+        self._integrations: Dict[str, Any] = autologging_utils.AUTOLOGGING_INTEGRATIONS
+        self._before = copy.deepcopy(dict(self._integrations))
+        mlflow.autolog(log_models=log_models, silent=True)
+
+    def close(self) -> None:
+        """Off again, also for libraries that are imported later."""
+        self._mlflow.autolog(disable=True, silent=True)
+        self._integrations.update(self._before)

@@ -8,7 +8,9 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -20,11 +22,11 @@ from .display import shell
 from .environment import as_requirements, installed, lock_file, site_folders
 from .errors import GenOpsError
 from .git_state import Patch, all_counts, git_tags, redacted_again, remote_url, top_of, uncommitted
-from .gpu_models import gpu_models
 from .paths import is_remote, kernelspec_name, script_path
 from .redaction import Counts, Redactor, added, marks_in
 from .secret_names import current_values
 from .source import simple_params
+from .system import is_visible
 
 if TYPE_CHECKING:
     from .run import Run
@@ -33,6 +35,8 @@ OFF_VARIABLE = "GENOPS_NO_SOURCE"
 RECORD_VERSION = 1
 #: How long a run's end waits for what is still gathered.
 WAIT_S = 10.0
+
+_GPU_TIMEOUT_S = 10.0
 
 
 def redactor_now() -> Redactor:
@@ -219,3 +223,52 @@ def _machine() -> Dict[str, Any]:
             "remote": is_remote(),
         },
     }
+
+
+def gpu_models() -> List[Dict[str, str]]:
+    """``[{index, name, driver}]``; empty where there is none, or none that NVIDIA's tools know."""
+    try:
+        return _by_nvml()
+    except ImportError:
+        pass
+    except Exception:  # NVML's errors share no base with ours; no driver is a normal state
+        return []
+    try:
+        return _by_program()
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return []
+
+
+def _text(given: Any) -> str:
+    return given.decode("utf-8", "replace") if isinstance(given, bytes) else str(given)
+
+
+def _by_nvml() -> List[Dict[str, str]]:
+    import pynvml
+
+    nvml: Any = pynvml
+    nvml.nvmlInit()
+    driver = _text(nvml.nvmlSystemGetDriverVersion())
+    found = []
+    for index in range(nvml.nvmlDeviceGetCount()):
+        handle = nvml.nvmlDeviceGetHandleByIndex(index)
+        if is_visible(str(index), _text(nvml.nvmlDeviceGetUUID(handle))):
+            name = _text(nvml.nvmlDeviceGetName(handle))
+            found.append({"index": str(index), "name": name, "driver": driver})
+    return found
+
+
+def _by_program() -> List[Dict[str, str]]:
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return []
+    answer = subprocess.run(
+        [program, "--query-gpu=index,name,driver_version,uuid", "--format=csv,noheader"],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, universal_newlines=True, timeout=_GPU_TIMEOUT_S, check=True,
+    )  # fmt: skip
+    rows = [[field.strip() for field in line.split(",")] for line in answer.stdout.splitlines()]
+    return [
+        {"index": index, "name": name, "driver": driver}
+        for index, name, driver, uuid in rows
+        if is_visible(index, uuid)
+    ]

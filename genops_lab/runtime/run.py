@@ -281,7 +281,7 @@ class Run:
         self._log_media(name, step, {"type": "histogram", **histogram(values, bins)}, "")
 
     def log_table(self, name: str, rows: Any, step: Optional[int] = None) -> None:
-        """Keep rows (:mod:`.tables`) of a step; without ``step`` each table is one further."""
+        """Keep rows (:mod:`.media`) of a step; without ``step`` each table is one further."""
         self._log_media(name, step, *table_event(rows))
 
     def _log_media(self, name: str, step: Optional[int], made: Dict[str, Any], note: str) -> None:

@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import msgspec
 
-from genops_lab.core.errors import GenOpsError
+from genops_lab.core.errors import GenOpsError, Unavailable
 from genops_lab.jobs.attempt import JobEnd
 from genops_lab.jobs.kernels import Start
 from genops_lab.jobs.scheduler import Scheduler
@@ -19,7 +20,6 @@ from .backends.outcomes import MlflowTrials, Outcome
 from .ledger import ENDED, Code, Record, SweepLedger, shown
 from .models import Sweep, SweepState, Trial, TrialState
 from .next_trial import Proposals
-from .retry import RetryingMlflow
 from .trial import SAFE_WITHIN_S, Live, SetupFailed, prepared, waiting
 
 if TYPE_CHECKING:
@@ -36,6 +36,11 @@ FAILURES_IN_A_ROW = 3
 #: Until a trial that ended while no server was there has its end in MLflow.
 _SETTLED_WITHIN_S = 60.0
 _ENDS: dict[str, TrialState] = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "stopped"}
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_RETRY_AFTER_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 
 
 class SweepRunner:
@@ -301,3 +306,24 @@ class SweepRunner:
         self.changed.set()
         self.changed = asyncio.Event()
         self._events.emit("sweep", self.record.id)
+
+
+class RetryingMlflow:
+    """Asks again for a minute where MLflow does not answer. A trial that ended meanwhile is not lost by that."""
+
+    def __init__(self, mlflow: MlflowConnection) -> None:
+        self._mlflow = mlflow
+
+    async def ask(
+        self, method: Callable[Concatenate[MlflowTrials, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """The answer of the MLflow worker. Raises what it raises in the end."""
+        for wait_s in (*_RETRY_AFTER_S, None):
+            try:
+                await self._mlflow.ensure()
+                return await self._mlflow.worker.call(method, *args, **kwargs)
+            except Unavailable:
+                if wait_s is None:
+                    raise
+                await asyncio.sleep(wait_s)
+        raise AssertionError

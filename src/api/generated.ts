@@ -2483,7 +2483,7 @@ export interface components {
          *         ``message_ids`` are those of the last messages that are in ``outputs`` (of the kernel's, in order, at most
          *         1,000 while it runs): a page that got them over its websocket as well leaves them out. ``status`` is empty
          *         until the reply. ``truncated`` says that a part of it is not shown; a display of ours among the outputs
-         *         (:mod:`.excerpt`) says how much, and ``full_output`` names the file that has the whole text.
+         *         (:mod:`.output_limits`) says how much, and ``full_output`` names the file that has the whole text.
          */
         Execution: {
             msg_id: string;
@@ -3289,7 +3289,7 @@ export interface components {
         /**
          * LatestMetrics
          * @description The latest values of a run's metrics, by name. ``stalled_s``: it goes on, but has logged no metric of its own for
-         *         so many seconds, which is long (:mod:`.stalled`).
+         *         so many seconds, which is long.
          */
         LatestMetrics: {
             metrics: components["schemas"]["LatestMetric"][];

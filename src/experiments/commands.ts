@@ -6,13 +6,13 @@ import type { INotebookTracker } from '@jupyterlab/notebook';
 import type { Contents } from '@jupyterlab/services';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { addIcon, copyIcon, undoIcon } from '@jupyterlab/ui-components';
+import { ServerConnection } from '@jupyterlab/services';
 
 import { ApiError, experimentIcon } from '../core';
 import { LOAD_EXTENSION, insertCells } from '../core/notebook';
 import type { IGenOpsPanel } from '../panel';
 
 import type { ExperimentsModel } from './model';
-import { writeRestored } from './restore';
 import type { ExperimentsService, IRestoredNotebook } from './service';
 
 export namespace CommandIDs {
@@ -197,4 +197,50 @@ function loadModel(uri: string): string {
   return `import mlflow
 
 model = mlflow.pyfunc.load_model(${JSON.stringify(uri)})`;
+}
+
+/** A name is looked for so many times; then the notebook keeps the one that Jupyter gave it. */
+const TRIES = 20;
+const TAKEN = 409;
+
+/**
+ * Write a restored notebook into a folder of the Lab's, under a name that is
+ * free, and return its path.
+ *
+ * All goes through the contents API, so that it lands where the Lab has its
+ * files, whatever these are. A new file is made first and renamed then:
+ * neither writes over another file, as a plain save would.
+ */
+export async function writeRestored(
+  contents: Pick<Contents.IManager, 'newUntitled' | 'save' | 'rename'>,
+  restored: IRestoredNotebook,
+  folder: string
+): Promise<string> {
+  const made = await contents.newUntitled({ path: folder, type: 'notebook' });
+  await contents.save(made.path, {
+    type: 'notebook',
+    format: 'json',
+    content: restored.notebook
+  });
+  const parent = PathExt.dirname(made.path);
+  for (let number = 0; number < TRIES; number++) {
+    const wanted = PathExt.join(parent, numbered(restored.name, number));
+    try {
+      return (await contents.rename(made.path, wanted)).path;
+    } catch (error) {
+      const taken =
+        error instanceof ServerConnection.ResponseError &&
+        error.response.status === TAKEN;
+      if (!taken) {
+        break;
+      }
+    }
+  }
+  return made.path;
+}
+
+function numbered(name: string, number: number): string {
+  const ending = PathExt.extname(name);
+  const stem = name.slice(0, name.length - ending.length);
+  return number === 0 ? name : `${stem}-${number}${ending}`;
 }

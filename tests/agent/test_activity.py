@@ -7,7 +7,7 @@ import json
 import pytest
 
 from genops_lab.agent.wire import Activity
-from genops_lab.kernels.client.busy_status import BusyStatus
+from genops_lab.kernels.client.exchange import BusyStatus
 
 
 def message(kind: str, request: str, **content: str) -> list[bytes]:

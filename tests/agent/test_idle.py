@@ -17,9 +17,8 @@ from genops_lab.agent import wire
 from genops_lab.agent.channels import ChannelReset
 from genops_lab.agent.gpus import GpuReader
 from genops_lab.agent.gpus.found import Found, gpu
-from genops_lab.agent.idle import IdleWatch
+from genops_lab.agent.idle import GpuUse, IdleWatch, Work, held_words, read_work
 from genops_lab.agent.idle_policy import IdlePolicy, policy_of
-from genops_lab.agent.usage import GpuUse, Work, held_words, read_work
 
 from .hosts import attached
 from .waiting import gone, ready, run

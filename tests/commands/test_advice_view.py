@@ -8,7 +8,7 @@ import msgspec
 
 from genops_lab.commands import terminal
 from genops_lab.commands.document import Document
-from genops_lab.commands.views.profiles.advice import advice_blocks
+from genops_lab.commands.views.profiles import advice_blocks
 from genops_lab.profiling.models import Advice, CpuTime, DeviceTime, Place, ProfileSummary
 
 BOUND = Advice(

@@ -24,7 +24,7 @@ from genops_lab.commands.document import (
 )
 from genops_lab.commands.session import exit_code
 from genops_lab.commands.views import deployments as deployment_views
-from genops_lab.commands.views.groups import groups
+from genops_lab.commands.views.runs import groups
 from genops_lab.core.errors import (
     Conflict,
     Failed,

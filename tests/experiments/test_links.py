@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from genops_lab.experiments.links import links_of
 from genops_lab.experiments.models import Run
+from genops_lab.experiments.service import links_of
 
 RUN = Run(run_id="abc", experiment_id="7", experiment="e", name="fox", status="FINISHED")
 

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from genops_lab.core.errors import GenOpsError, InvalidRequest, NotFound
-from genops_lab.experiments.columns.editing import RunsTagging
 from genops_lab.experiments.columns.models import (
     RunGrouping,
     RunIds,
     RunQueryText,
     RunSearch,
     RunSort,
+    RunsTagging,
     RunTable,
     RunTableQuery,
     RunTags,

@@ -296,7 +296,7 @@ def json_keys() -> set[str]:
     from genops_lab.deployments.targets.local import Handle, ProcessState
     from genops_lab.hosts.models import TargetPolicy
     from genops_lab.hosts.providers.ssh.config import SshConfig
-    from genops_lab.kernels.outputs.excerpt import Excerpt
+    from genops_lab.kernels.outputs.output_limits import Excerpt
     from genops_lab.profiling.models import ProfileSummary
     from genops_lab.sweeps.ledger import Code, Plan
     from genops_lab.sweeps.models import MetricSummary, Trial

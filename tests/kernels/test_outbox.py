@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from genops_lab.agent.channels import ChannelReset
 from genops_lab.agent.records import MESSAGE, RecordReader, unpack
-from genops_lab.kernels.client import outbox as module
-from genops_lab.kernels.client.outbox import Outbox
+from genops_lab.kernels.client import exchange
+from genops_lab.kernels.client.exchange import Outbox
 from tests.support.exhaustive import examples
 
 
@@ -98,7 +98,7 @@ def test_any_interleaving_of_messages_cuts_and_receipts(steps: list[Step]) -> No
 
 
 def test_much_that_waits_holds_the_clients_back(monkeypatch: Any) -> None:
-    monkeypatch.setattr(module, "_MUCH_BYTES", 1000)
+    monkeypatch.setattr(exchange, "_MUCH_BYTES", 1000)
 
     async def body() -> None:
         crowded: list[bool] = []

@@ -10,9 +10,9 @@ import pytest
 
 from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
 from genops_lab.profiling import analyze
-from genops_lab.profiling.metrics import metrics
 from genops_lab.profiling.models import NewProfile, OpenedFile, RankQuery
 from genops_lab.profiling.report import report as report_page
+from genops_lab.profiling.service import metrics
 from tests.commands.conftest import genops
 from tests.support.homes import Home
 from tests.support.ncu_reports import Rule, kernel, report

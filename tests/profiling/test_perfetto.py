@@ -20,7 +20,7 @@ from genops_lab.core.errors import Failed, InvalidRequest, NotFound, Unavailable
 from genops_lab.profiling.engine.reading import cutting
 from genops_lab.profiling.models import CutQuery
 from genops_lab.profiling.perfetto.backend import KEPT, Cuts
-from genops_lab.profiling.perfetto.shipped import shipped
+from genops_lab.profiling.perfetto.service import shipped
 from tests.support.homes import Home
 from tests.support.lab_server import LabServer, running_lab
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from genops_lab.profiling.engine.columns import NO_ID
 from genops_lab.profiling.engine.nesting import NOTHING
 from genops_lab.profiling.engine.positions import common, present, without
-from genops_lab.profiling.engine.sums.launching import DENSE, first
+from genops_lab.profiling.engine.sums.operators import DENSE, first
 
 SIZE = 20
 positions = st.lists(st.integers(0, SIZE - 1), max_size=30).map(lambda values: np.array(values, np.int64))

@@ -21,9 +21,8 @@ from genops_lab.core.events import EventBus
 from genops_lab.core.settings import Settings
 from genops_lab.core.store import LocalStore
 from genops_lab.experiments.mlflow import MlflowConnection
-from genops_lab.profiling.metrics import metrics
 from genops_lab.profiling.models import ComparedProfiles, NewProfile, Profile, ProfileSummary
-from genops_lab.profiling.service import ProfilesService
+from genops_lab.profiling.service import ProfilesService, metrics
 from tests.support.homes import Home
 from tests.support.mlflow_file import place_store
 from tests.support.real_traces import TRACES

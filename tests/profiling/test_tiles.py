@@ -15,8 +15,7 @@ from genops_lab.profiling.engine.kinds import Kind
 from genops_lab.profiling.engine.reading import kineto
 from genops_lab.profiling.engine.reading.building import Builder
 from genops_lab.profiling.engine.timeline import slices, tiles
-from genops_lab.profiling.engine.timeline.rows import MOST_ROWS, rows_of
-from genops_lab.profiling.engine.timeline.tiles import MOST_ITEMS, TILE_CELLS, Timeline
+from genops_lab.profiling.engine.timeline.tiles import MOST_ITEMS, MOST_ROWS, TILE_CELLS, Timeline, rows_of
 from genops_lab.profiling.engine.timeline.views import OneTrace
 from genops_lab.profiling.models import SumsQuery
 from tests.support.exhaustive import examples

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from genops_lab.runtime.cards import deployment_card
-from genops_lab.runtime.widget import VIEW_MIME, script
+from genops_lab.runtime.live import VIEW_MIME, script
 from tests.support.homes import Home
 
 from .forked import ForkServer

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from genops_lab.runtime.gpu_models import gpu_models
+from genops_lab.runtime.provenance import gpu_models
 from genops_lab.runtime.system import _gpu_reader
 
 

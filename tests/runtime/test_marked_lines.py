@@ -14,7 +14,7 @@ from IPython.core.interactiveshell import InteractiveShell
 shell = InteractiveShell.instance()
 """
 LINES = """
-from genops_lab.runtime.profiling.sources import marked_cells
+from genops_lab.runtime.profiling.upload import marked_cells
 
 def lines(cell, wanted):
     shell.run_cell(cell, store_history=True)

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genops_lab.runtime import histograms, pictures, tables
+from genops_lab.runtime import histograms, media, pictures
 from genops_lab.runtime.errors import GenOpsError
 from genops_lab.runtime.histograms import histogram
+from genops_lab.runtime.media import table
 from genops_lab.runtime.pictures import Picture, picture
-from genops_lab.runtime.tables import table
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -191,7 +191,7 @@ def test_tables_from_all_forms(monkeypatch: pytest.MonkeyPatch) -> None:
             table(wrong)
     long, note = table([{"n": n} for n in range(5000)])
     assert len(long["data"]) == 1000 and note == "the first 1,000 of 5,000 rows are kept"
-    monkeypatch.setattr(tables, "MAX_CHARACTERS", 100_000)
+    monkeypatch.setattr(media, "MAX_CHARACTERS", 100_000)
     long, note = table([{"text": "x" * 30_000}] * 9)
     assert len(long["data"]) == 4 and len(long["data"][0][0]) == 20_000
     assert (

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from genops_lab.runtime import profile_highlights as found
+from genops_lab.runtime import views
 from genops_lab.runtime.cards import deployment_card, run_card, run_text
 from genops_lab.runtime.chart import groups, line_chart, picture
 from genops_lab.runtime.history import MAX_POINTS, History
@@ -104,7 +104,7 @@ def line_of(line: int, device: float, cpu: float, cell: str = "c1") -> dict[str,
 
 
 def test_advice_and_the_costliest_lines_stand_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(found, "_cells", lambda: {"c1": found._Cell(7, ["%%profile", "  y = a < b", "x"])})
+    monkeypatch.setattr(views, "_cells", lambda: {"c1": views._Cell(7, ["%%profile", "  y = a < b", "x"])})
     advice = [
         {"title": title, "severity": "low", "saving_us": us, "evidence": "E.", "suggestion": "S."}
         for title, us in (("a", 1.0), ("b", 4000.0), ("c", 3.0), ("d", 2.0))
@@ -113,7 +113,7 @@ def test_advice_and_the_costliest_lines_stand_first(monkeypatch: pytest.MonkeyPa
     operators = [{"name": "op", "count": 1, "self_us": 1.0, "total_us": 1.0, "device_us": 0.0}]
     summary: dict[str, Any] = {"advice": advice, "operators": operators}
     summary["attribution"] = {"lines": [line_of(3, 0.0, 100.0), line_of(2, 0.0, 300.0)]}
-    shown = found.findings(summary)
+    shown = views.findings(summary)
     assert [one["title"] for one in shown["advice"]] == ["b", "c", "d"] and shown["more_advice"] == 1
     assert shown["advice"][0]["where"] == "[7] line 2" and shown["advice"][0]["saving"] == "up to 4.00 ms"
     assert [(one["where"], one["text"], one["share"]) for one in shown["lines"]] == [
@@ -127,7 +127,7 @@ def test_advice_and_the_costliest_lines_stand_first(monkeypatch: pytest.MonkeyPa
     assert "b up to 4.00 ms: E. S." in text and text.endswith("recorded")
     # Device time counts where there is some.
     summary["attribution"]["lines"].append(line_of(1, 5.0, 0.0))
-    assert [one["where"] for one in found.findings(summary)["lines"]] == ["[7] line 1"]
+    assert [one["where"] for one in views.findings(summary)["lines"]] == ["[7] line 1"]
 
 
 def test_kernels_that_were_measured_one_by_one_stand_in_place_of_busy_time() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from genops_lab.runtime.widget import VIEW_MIME, script
+from genops_lab.runtime.live import VIEW_MIME, script
 from tests.support.homes import Home
 from tests.support.needs import need_torch
 

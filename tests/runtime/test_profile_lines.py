@@ -15,8 +15,8 @@ from genops_lab.runtime.profiling.budget import Costs
 from genops_lab.runtime.profiling.device_errors import named, without_device_events
 from genops_lab.runtime.profiling.lines import LineMarkers
 from genops_lab.runtime.profiling.markers import cell_marker, line_marker
-from genops_lab.runtime.profiling.recording_summary import _unmarked
 from genops_lab.runtime.profiling.steps import Cost, cost
+from genops_lab.runtime.profiling.upload import _unmarked
 from tests.support.environments import find_python
 
 SITE = Path(__file__).parents[2] / "genops_lab" / "kernel" / "site"

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, expect
 
-from genops_lab.kernels.outputs.excerpt import MIME
+from genops_lab.kernels.outputs.output_limits import EXCERPT_MIME
 from tests.support import exhaustive
 from tests.support.browser import CLOSE_ALL, LabPage
 from tests.support.lab_server import LabServer
@@ -147,7 +147,7 @@ def test_more_text_and_displays_than_a_page_holds(
     head, notice, tail, result = outputs
     lines = int("".join(result["data"]["text/plain"]).strip("'").split()[0])
     assert lines >= LINES
-    assert notice["data"][MIME]["lines"] == lines - sum(
+    assert notice["data"][EXCERPT_MIME]["lines"] == lines - sum(
         "".join(each["text"]).count("\n") for each in (head, tail)
     )
     told(server)
@@ -158,12 +158,12 @@ def test_more_text_and_displays_than_a_page_holds(
     answers(lab)
     finished(lab, 1)
     outputs = saved(lab, path, 1)
-    at = next(index for index, each in enumerate(outputs) if MIME in each.get("data", {}))
+    at = next(index for index, each in enumerate(outputs) if EXCERPT_MIME in each.get("data", {}))
     shown = ["".join(each["data"]["text/plain"]) for each in outputs]
     assert shown[:at] == [f"'display {number}'" for number in range(at)]
     last = len(outputs) - at - 1
     assert shown[at + 1 :] == [f"'display {number}'" for number in range(DISPLAYS - last, DISPLAYS)]
-    assert outputs[at]["data"][MIME]["displays"] == DISPLAYS - len(outputs) + 1
+    assert outputs[at]["data"][EXCERPT_MIME]["displays"] == DISPLAYS - len(outputs) + 1
     told(server)
 
     # The notebook opened again, from its file, and the whole text beside it.

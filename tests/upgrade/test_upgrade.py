@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from genops_lab.kernels.client.reattach import Keys
+from genops_lab.kernels.client.client import Keys
 from tests.agent.hosts import attached
 from tests.kernels.outputs.notebooks import cells_of, text_of
 from tests.kernels.outputs.pages import Page, eventually

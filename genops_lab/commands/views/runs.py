@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from genops_lab.runtime.history import DIVERGED
 
@@ -29,9 +29,9 @@ from ..document import (
 
 if TYPE_CHECKING:
     from genops_lab.experiments.columns.models import RunsState
-    from genops_lab.experiments.links import RunLinks
     from genops_lab.experiments.models import Experiment, RelatedRun, Run, RunDetail, RunOutput
     from genops_lab.experiments.restoring.models import RestoredNotebook, RunPatch
+    from genops_lab.experiments.service import RunLinks
 
     from ..extremes import Best, Extremes
 
@@ -290,3 +290,35 @@ def patch(found: RunPatch, path: str) -> Document:
 
 def _counts(counts: dict[str, int]) -> str:
     return ", ".join(f"{kind} × {count}" for kind, count in sorted(counts.items()))
+
+
+def groups(by: list[str], told: list[dict[str, Any]], metrics: list[str]) -> Document:
+    """``runs list --group``."""
+    shown = [name.removeprefix("metrics.") for name in metrics[:SHOWN_METRICS]]
+    rows: list[Row] = [
+        [
+            *("(none)" if value is None else value for value in each["group"].values()),
+            f"{each['runs']:,}",
+            moment(each["newest_at"]),
+            *(_spread(each["metrics"].get(name)) for name in shown),
+        ]
+        for each in told
+    ]
+    columns = [
+        *(Column(name, shrinks=True) for name in by),
+        Column("runs", right=True),
+        Column("newest"),
+        *(Column(f"{name} (mean, range)", right=True) for name in shown),
+    ]
+    return Document([Table(columns, rows, empty="No run matches.")])
+
+
+def _spread(metric: dict[str, Any] | None) -> str:
+    """The mean, between what the values lie, and how many are no finite numbers."""
+    if metric is None:
+        return ""
+    other = f" +{metric['not_finite']} not finite" if metric["not_finite"] else ""
+    if not metric["finite"]:
+        return other.strip(" +")
+    low, high = f"{metric['min']:.4g}", f"{metric['max']:.4g}"
+    return f"{metric['mean']:.4g}" + (f" ({low} to {high})" if low != high else "") + other

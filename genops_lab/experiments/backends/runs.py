@@ -6,6 +6,7 @@ import hashlib
 import re
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,7 +28,6 @@ from genops_lab.experiments.models import (
     RunStatus,
     Series,
 )
-from genops_lab.experiments.stalled import stalled_s
 from genops_lab.runtime.artifacts import OUTPUT, STREAMS
 
 from .client import all_pages, open_client, quoted, search_models, told
@@ -52,6 +52,10 @@ _LOOKED_AT = 25
 _WHOLE = 32
 _MAX_CHILDREN = 100
 _MAX_OUTPUT_BYTES = 2_000_000
+
+#: A run that has logged nothing for so many seconds is stalled.
+STALLED_AFTER_S = 300.0
+_SYSTEM = "system/"
 
 
 class MlflowRuns:
@@ -403,3 +407,14 @@ def _seconds(milliseconds: int | None) -> float | None:
 
 def _digest(value: object) -> str:
     return hashlib.sha256(repr(value).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def stalled_s(latest: Iterable[LatestMetric], now: float) -> float | None:
+    """Return for how many seconds a running run has logged no metric of its own (``system/...`` go on by themselves);
+    None while it logs, and for one that never logged any.
+
+    ``now``: seconds since 1970.
+    """
+    times = [metric.at for metric in latest if not metric.key.startswith(_SYSTEM)]
+    quiet = now - max(times) if times else 0.0
+    return quiet if quiet > STALLED_AFTER_S else None

@@ -194,3 +194,10 @@ class RunIds(msgspec.Struct, frozen=True, kw_only=True):
     """Some runs, by whole ids, at most 1,000."""
 
     run_ids: list[str]
+
+
+class RunsTagging(msgspec.Struct, frozen=True, kw_only=True):
+    """Tags to set on runs, by whole ids, at most 1,000."""
+
+    run_ids: list[str]
+    set: dict[str, str]

@@ -20,7 +20,6 @@ from genops_lab.experiments.models import RunQuery
 from genops_lab.experiments.query.models import Completion
 
 from .backend import RunMirror
-from .editing import RunsTagging
 from .models import (
     DeletedRuns,
     RunColumns,
@@ -29,6 +28,7 @@ from .models import (
     RunSearch,
     RunsFound,
     RunsState,
+    RunsTagging,
     RunTable,
     RunTableQuery,
     RunTags,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -11,7 +12,6 @@ from genops_lab.experiments.media.layout import is_media
 from genops_lab.experiments.restoring.environment import packages_of
 from genops_lab.experiments.restoring.run_source import FOLDER
 
-from .facts import facts_of
 from .gathered import Gathered
 from .grouping import groups, repeat_label
 from .models import (
@@ -40,6 +40,8 @@ SYSTEM = "system/"
 Digest = Callable[[str, str], str]
 Columns = Sequence[Sequence[Gathered]]
 R = TypeVar("R", ComparedRow, MetricRow, ArtifactRow)
+
+TARGET_TAG = "genops.target"
 
 
 def compare(
@@ -239,3 +241,30 @@ def _entry(run: Gathered, base: Gathered, path: str, digest: Digest) -> Artifact
         one, two = digest(run.run_id, path), digest(base.run_id, path)
         sameness = "same_size" if not one or not two else "same" if one == two else "differs"
     return ArtifactEntry(run_id=run.run_id, size_bytes=file.size_bytes, sameness=sameness)
+
+
+def facts_of(run: Gathered) -> dict[str, str]:
+    """What is known of it, in the order in which it is shown. Names are stable: views translate them."""
+    record = run.kept.record if run.kept is not None else None
+    facts = {
+        "experiment": run.experiment,
+        "status": run.status,
+        "user": run.user,
+        "source": record.script if record is not None and record.script else run.source,
+        "target": run.tags.get(TARGET_TAG, ""),
+        "commit": run.git_commit,
+    }
+    if record is not None:
+        environment, git = record.environment, record.git
+        lock = environment.lock_file
+        names = Counter(gpu.name for gpu in record.gpus)
+        facts |= {
+            "branch": git.branch if git is not None else "",
+            "host": record.host,
+            "platform": record.platform,
+            "gpus": ", ".join(f"{count} × {name}" if count > 1 else name for name, count in names.items()),
+            "driver": ", ".join(dict.fromkeys(gpu.driver for gpu in record.gpus if gpu.driver)),
+            "python": environment.python,
+            "lock": f"{lock.name} {lock.sha256[:12]}" if lock is not None else "",
+        }
+    return {name: value for name, value in facts.items() if value}

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import logging
+import random
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
@@ -20,12 +22,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from genops_lab.agent.frames import PreambleReader, ProtocolError
 from genops_lab.agent.mux import Channel, ChannelReset, Mux, StreamEnded
 
 from ...core.errors import GenOpsError
 from . import calls
 from .deadline import Answers, Deadline
 from .errors import (
+    AgentRefused,
     AuthenticationFailed,
     CarrierEnded,
     HostGone,
@@ -38,7 +42,6 @@ from .errors import (
 )
 from .keepalive import Keepalive
 from .listeners import Listeners
-from .opening import CLOSE_S, close_soon, greeting, open_it, pause_after
 from .questions import Asker
 from .route import Route
 from .state import LinkDown, LinkState, LinkStateName
@@ -64,6 +67,9 @@ _LASTED_S = 1.0
 _FIRST_LOOK_S, _RARE_LOOK_S = 0.5, 15.0
 #: How long the reconnection waits to learn why the connection broke.
 _WHY_S = 0.02
+
+CLOSE_S = 2.0
+_FIRST_PAUSE_S, _MAX_PAUSE_S, _MAX_PAUSE_AT_FIRST_S, _AT_FIRST_S = 0.05, 30.0, 5.0, 600.0
 
 
 class HostConnection:
@@ -396,3 +402,37 @@ def _pending_pause(waited_s: float) -> float:
     """Seconds until a host that is waited for is looked at again: what comes soon is seen at once, and who manages a
     queue is not asked each second for an hour."""
     return min(max(_FIRST_LOOK_S, waited_s / 10), _RARE_LOOK_S)
+
+
+async def open_it(route: Route, asker: Asker, folder: Path) -> HostStream:
+    carrier = await asyncio.to_thread(importlib.import_module, f"{__package__}.carrier")
+    opened: HostStream = await carrier.open_carriage(route, asker, folder)
+    return opened
+
+
+async def greeting(carriage: HostStream) -> tuple[dict[str, Any], bytes]:
+    preamble = PreambleReader()
+    while True:
+        data = await carriage.reader.read(65536)
+        if not data:
+            raise await carriage.why()
+        try:
+            found = preamble.feed(data)
+        except ProtocolError as error:
+            raise AgentRefused(
+                str(error), hint="See what the login shell's rc files print when no terminal is there."
+            ) from error
+        if found is not None:
+            return found
+
+
+async def close_soon(carriage: HostStream) -> None:
+    try:
+        await asyncio.wait_for(carriage.close(), CLOSE_S)
+    except asyncio.TimeoutError:
+        log.warning("A connection's process did not end within %.0f s.", CLOSE_S)
+
+
+def pause_after(failures: int, broken_for_s: float) -> float:
+    longest = _MAX_PAUSE_AT_FIRST_S if broken_for_s < _AT_FIRST_S else _MAX_PAUSE_S
+    return float(min(_FIRST_PAUSE_S * 2 ** min(failures - 1, 16), longest)) * random.uniform(0.8, 1.0)  # noqa: S311

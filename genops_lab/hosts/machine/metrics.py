@@ -16,8 +16,8 @@ from typing import Any
 import msgspec
 
 from genops_lab.agent import processes
+from genops_lab.agent.idle import Work, work_of
 from genops_lab.agent.metrics import host_reading
-from genops_lab.agent.usage import Work, work_of
 from genops_lab.hosts.names import target_of
 
 from .models import KernelUse, Machine, MachineReading

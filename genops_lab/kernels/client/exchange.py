@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
+from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import msgspec
 import zmq
@@ -20,25 +22,37 @@ from genops_lab.agent.records import (
     ACK,
     CONTROL,
     IOPUB,
+    MESSAGE,
     NOTE,
     REQUEST,
     SHELL,
     STDIN,
     Payload,
+    pack,
     record,
     unpack,
 )
+from genops_lab.agent.wire import Activity
 
-from .acks import Acks
-from .busy_status import BusyStatus
+from ...core.errors import Conflict
 from .endpoints import Endpoints
-from .keeper_notes import ends_at, told_of
-from .message_listeners import MessageListeners, Tap
-from .messages import Running, Speaker, cell_of
-from .outbox import Outbox
-from .state import TAKE_BACK, BridgeState
+from .messages import Running, Speaker, cell_of, ends_at, told_of
 
 _FULL_PAUSE_S = 0.005
+
+#: What a notebook says whose kernel another Lab has.
+TAKE_BACK = "To have it here again, click on the target in the notebook's toolbar, then on “Take it back”."
+
+BridgeStateName = Literal["connecting", "connected", "disconnected", "ended", "taken"]
+
+_ACK_EACH = 256
+_ACK_AFTER_S = 0.5
+
+log = logging.getLogger("genops_lab")
+
+#: While more than this waits, nothing is taken from the clients.
+_MUCH_BYTES = 256 * 1024 * 1024
+_DRAIN_ABOVE_BYTES = 65536
 
 
 class Exchange:
@@ -301,3 +315,271 @@ class Exchange:
                 self._channel.write(record(ACK, seq))
                 return True
         return False
+
+
+class BridgeState(msgspec.Struct, frozen=True, kw_only=True):
+    """A bridge at one moment. ``disconnected``: the kernel runs on as far as anybody knows, and what it says
+    comes when the link is back. ``ended``: with its ``exit_code`` and ``reason``. ``taken``: ``other`` has it."""
+
+    state: BridgeStateName = "connecting"
+    since: float = msgspec.field(default_factory=time.time)
+    reason: str = ""
+    exit_code: int | None = None
+    other: str = ""
+
+
+class KernelBusy(Conflict):
+    """Another Lab is attached to the kernel. ``details``: client, label."""
+
+    code = "kernel_busy"
+
+
+def busy(kernel_id: str, target: str, body: dict[str, Any]) -> KernelBusy:
+    """The error of a kernel that another Lab has."""
+    label = str(body.get("label", "")) or "another Lab"
+    return KernelBusy(
+        f"The kernel on {target} is attached to {label}.",
+        hint="Close it there, or take it over: in the panel, under “Kernels there”, or with"
+        f" genops kernels attach {kernel_id} --take-over",
+        details={"client": str(body.get("client", "")), "label": label},
+    )
+
+
+def last_words(exit_code: int | None, reason: str, ended_by: str = "") -> str:
+    """What the notebook says about a kernel's end; nothing where the code itself ended it."""
+    if ended_by:
+        return f"{reason} Restart the kernel to go on."
+    if exit_code == 0:
+        return ""
+    if reason:
+        return f"The kernel has ended. {reason}"
+    if exit_code is None:
+        return "The kernel has ended."
+    return f"The kernel has ended (exit code {exit_code})."
+
+
+class Acks:
+    """``send(seq)`` acknowledges; False while there is no channel: the next receipt tells it."""
+
+    def __init__(self, send: Callable[[int], bool]) -> None:
+        self._send = send
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._sent = 0
+        self.acked = 0
+
+    def reset(self) -> None:
+        """A new kernel counts from 1."""
+        self._stop()
+        self._sent = self.acked = 0
+
+    def told(self, seq: int) -> None:
+        """The keeper has it that the messages up to ``seq`` are safe."""
+        self._sent = max(self._sent, seq)
+        self.acked = max(self.acked, seq)
+        if self.acked > self._sent:
+            self._later()
+
+    def safe(self, seq: int) -> None:
+        """The messages up to ``seq`` are safe."""
+        self.acked = max(self.acked, seq)
+        if self.acked - self._sent >= _ACK_EACH:
+            self._tell()
+        elif self.acked > self._sent:
+            self._later()
+
+    def _later(self) -> None:
+        if self._timer is None:
+            self._timer = self._loop.call_later(_ACK_AFTER_S, self._tell)
+
+    def _tell(self) -> None:
+        self._stop()
+        if self.acked > self._sent and self._send(self.acked):
+            self._sent = self.acked
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class BusyStatus:
+    """Clients take the last status for the kernel's, whichever request it was about. While a cell runs and another
+    request ends, ``say`` is called with what holds."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._activity = Activity("")
+        self._corrected = False
+
+    def follow(self, welcome: dict[str, Any]) -> None:
+        """What the keeper knows; one of an earlier version does not tell it."""
+        requests = welcome.pop("requests", None)
+        if requests is not None:
+            self._activity.follow(str(welcome.get("execution_state", "")), requests)
+
+    def heard(self, frames: list[bytes]) -> None:
+        """Clients have heard this on iopub."""
+        wrong = self._activity.saw(frames)
+        if wrong is not None:
+            self._corrected = False
+        if wrong:
+            self.tell()
+
+    def answered(self, frames: list[bytes]) -> None:
+        """A reply."""
+        self._activity.answered(frames)
+        if self._corrected and self._activity.state != "busy":
+            self._corrected = False
+            self._say("idle")
+
+    def tell(self) -> None:
+        """Somebody may not have heard that it is busy."""
+        if self._activity.requests:
+            self._corrected = True
+            self._say("busy")
+
+    def clear(self) -> None:
+        """The kernel has ended."""
+        self._activity = Activity("")
+        self._corrected = False
+
+
+class Tap(Protocol):
+    """Gets all that a kernel says, in the links' thread: be quick, raise nothing.
+
+    ``channel`` is one of ``agent.records``: shell, control, stdin, iopub, note, request. ``seq`` grows by one
+    within an ``incarnation`` of the bridge and is 0 for what the Lab says itself (on iopub: its words about
+    notes, cuts and the kernel's end). What a Lab finds unacknowledged when it attaches comes here first.
+    """
+
+    def record(self, kernel_id: str, seq: int, channel: int, timestamp: float, frames: list[bytes]) -> None:
+        """One message."""
+        ...
+
+    @property
+    def crowded(self) -> bool:
+        """Whether the kernel's next messages should wait, on its host."""
+        ...
+
+
+class MessageListeners:
+    """The taps of one kernel. ``ack``: whether one of them says what is safe."""
+
+    def __init__(self, kernel_id: str) -> None:
+        self._kernel_id = kernel_id
+        self._taps: list[Tap] = []
+        self.ack = False
+
+    def add(self, tap: Tap, *, acks: bool) -> None:
+        """One more."""
+        self._taps.append(tap)
+        self.ack = self.ack or acks
+
+    @property
+    def crowded(self) -> bool:
+        """Whether one of them is behind."""
+        return any(tap.crowded for tap in self._taps)
+
+    def give(self, seq: int, channel: int, timestamp: float, frames: list[bytes]) -> None:
+        """To all of them; one that fails is in nobody's way."""
+        for tap in self._taps:
+            try:
+                tap.record(self._kernel_id, seq, channel, timestamp, frames)
+            except Exception:  # the boundary: who listens in is not in the way of the clients
+                log.exception("A recorder failed with message %d of kernel %s.", seq, self._kernel_id)
+
+
+class Outbox:
+    """``crowded(bool)`` is called when much begins, or ceases, to wait."""
+
+    def __init__(self, crowded: Callable[[bool], None]) -> None:
+        self._crowded = crowded
+        self._kept: deque[tuple[int, bytes]] = deque()
+        self._bytes = 0
+        self._full = False
+        self._last = 0
+        self._sent = 0
+        self._channel: Channel | None = None
+        self._sending: asyncio.Task[None] | None = None
+
+    def put(self, channel: int, frames: list[bytes]) -> None:
+        """Take a message; send it if that can be done now."""
+        payload = pack(channel, time.time(), frames)
+        self._last += 1
+        self._kept.append((self._last, payload))
+        self._bytes += len(payload)
+        self._look_at_size()
+        if self._channel is None or self._sending is not None:
+            return
+        if self._sent == self._last - 1 and len(payload) <= _DRAIN_ABOVE_BYTES:
+            self._sent = self._last
+            with contextlib.suppress(ChannelReset):  # cut: sent again on the next channel
+                self._channel.write(record(MESSAGE, self._last, payload))
+        else:
+            self._sending = asyncio.get_running_loop().create_task(self._send(self._channel))
+
+    def connect(self, channel: Channel, seen: int) -> None:
+        """A channel to the keeper, which has the messages up to ``seen``."""
+        self.disconnect()
+        self.seen(seen)
+        self._channel = channel
+        self._sent = seen
+        if self._waits:
+            self._sending = asyncio.get_running_loop().create_task(self._send(channel))
+
+    def disconnect(self) -> None:
+        """The channel is gone."""
+        self._channel = None
+        if self._sending is not None:
+            self._sending.cancel()
+            self._sending = None
+
+    def seen(self, seq: int) -> None:
+        """The keeper has the messages up to ``seq``."""
+        while self._kept and self._kept[0][0] <= seq:
+            self._bytes -= len(self._kept.popleft()[1])
+        self._look_at_size()
+
+    def clear(self) -> None:
+        """What waits was meant for a kernel that has ended."""
+        self.disconnect()
+        self._kept.clear()
+        self._bytes = 0
+        self._look_at_size()
+
+    def waiting(self) -> list[tuple[int, list[bytes]]]:
+        """What no keeper has: channels and frames, in their order."""
+        return [(channel, frames) for channel, _, frames in (unpack(payload) for _, payload in self._kept)]
+
+    def renumber(self) -> None:
+        """A new kernel counts from 1; what came since the old one ended is for it."""
+        self.disconnect()
+        self._kept = deque((number, payload) for number, (_, payload) in enumerate(self._kept, start=1))
+        self._last = len(self._kept)
+        self._sent = 0
+
+    @property
+    def _waits(self) -> bool:
+        """Whether anything is to be sent. One that was taken by a keeper that was killed then is kept no more."""
+        return bool(self._kept) and self._kept[-1][0] > self._sent
+
+    async def _send(self, channel: Channel) -> None:
+        try:
+            while self._waits:
+                first = self._kept[0][0]
+                seq, payload = self._kept[max(self._sent + 1 - first, 0)]
+                self._sent = seq
+                channel.write(record(MESSAGE, seq, payload))
+                await channel.drain()
+        except ChannelReset:
+            return  # cut: sent again on the next channel
+        finally:
+            if self._channel is channel:
+                self._sending = None
+
+    def _look_at_size(self) -> None:
+        full = self._bytes > _MUCH_BYTES
+        if full != self._full:
+            self._full = full
+            self._crowded(full)

@@ -19,9 +19,8 @@ from ...hosts.link.transfer import through_breaks
 from . import plan as plans
 from .channel import FolderChannel, Listed, folder_talk, putting
 from .download import Coming, Download, Progress, Report, check_room, known_of
-from .ignore_rules import rules_of
 from .last_sync import LastSync, LastSyncs
-from .local_folder import Contents, Place, contents
+from .local_folder import Contents, Place, contents, rules_of
 
 T = TypeVar("T")
 Allow = Callable[[plans.Push, Contents], Awaitable[bool]]

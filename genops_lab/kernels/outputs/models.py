@@ -13,7 +13,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     ``message_ids`` are those of the last messages that are in ``outputs`` (of the kernel's, in order, at most
     1,000 while it runs): a page that got them over its websocket as well leaves them out. ``status`` is empty
     until the reply. ``truncated`` says that a part of it is not shown; a display of ours among the outputs
-    (:mod:`.excerpt`) says how much, and ``full_output`` names the file that has the whole text.
+    (:mod:`.output_limits`) says how much, and ``full_output`` names the file that has the whole text.
     """
 
     msg_id: str

@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from .excerpt import TAIL_CHARACTERS, Excerpt, short
+import msgspec
+
 from .items import Fixed, Stream, as_notebook
 
 MAX_BYTES = 1_000_000
@@ -21,6 +22,11 @@ MIN_PART_BYTES = 64
 #: Figures between much text are shown, up to so many; and errors.
 KEPT_DISPLAYS = 100
 KEPT_ERRORS = 20
+
+#: Its renderer is in the front end (``src/kernels/outputs``); everything else shows the text.
+EXCERPT_MIME = "application/vnd.genops.output-excerpt+json"
+TAIL_LINES = 20
+TAIL_CHARACTERS = 4000
 
 
 class Overflow(Protocol):
@@ -275,3 +281,37 @@ def _pieces(text: str, size: int) -> Iterator[str]:
         start = end
     if start < len(text) or not text:
         yield text[start:]
+
+
+class Excerpt(msgspec.Struct, frozen=True, kw_only=True):
+    """``lines``, ``bytes`` and ``displays`` are not shown; ``tail`` is the end so far of a cell that runs."""
+
+    kernel_id: str
+    msg_id: str
+    running: bool
+    lines: int
+    bytes: int
+    displays: int
+    tail: str = ""
+
+    def as_output(self) -> dict[str, Any]:
+        """The notebook's form."""
+        return {"output_type": "display_data", "data": self.data(), "metadata": {}}
+
+    def data(self) -> dict[str, Any]:
+        """The display's data."""
+        return {"text/plain": self.text(), EXCERPT_MIME: msgspec.to_builtins(self)}
+
+    def text(self) -> str:
+        """What those see who do not have our renderer."""
+        what = f"{self.lines:,} lines, {self.bytes / 1024**2:,.1f} MiB"
+        if self.displays:
+            what += f", {self.displays:,} displays"
+        shown = f"… not shown here: {what}. The full output opens in a JupyterLab with GenOps Lab. …"
+        return f"{shown}\n{self.tail}" if self.tail else shown
+
+
+def short(text: str) -> str:
+    """The end of ``text`` that is shown live."""
+    lines = text[-TAIL_CHARACTERS:].split("\n")
+    return "\n".join(lines[-TAIL_LINES - 1 :])

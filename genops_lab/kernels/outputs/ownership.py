@@ -6,13 +6,14 @@ from typing import Any
 
 from jupyter_server.services.kernels.kernelmanager import MappingKernelManager
 
-from .collaboration import collaborates
 from .websocket import SETTING, LosslessConnection
 
 #: Extensions that keep outputs and documents on the server themselves.
 KEEPS_DOCUMENTS = "jupyter_server_documents"
 #: One that runs the cells of notebooks itself, in the server, and does not tell the kernel which cell it is.
 RUNS_CELLS = "jupyter_server_nbmodel"
+
+EXTENSION = "jupyter_server_ydoc"
 
 
 def keeps_kernels(serverapp: Any) -> bool:
@@ -72,3 +73,25 @@ def limits(serverapp: Any) -> list[str]:
 
 def _name(manager: Any) -> str:
     return f"{type(manager).__module__}.{type(manager).__qualname__}"
+
+
+def collaborates(serverapp: Any) -> bool:
+    """Whether jupyter-collaboration is on in this server."""
+    return bool(_apps(serverapp))
+
+
+def in_room(serverapp: Any, path: str) -> bool:
+    """Whether a notebook is open in a room now. Then outputs are left to its pages: they merge and save."""
+    files = serverapp.web_app.settings.get("file_id_manager")
+    file_id = files.get_id(path) if files is not None else None
+    if file_id is None:
+        return False
+    return any(
+        str(room).rpartition(":")[2] == file_id
+        for app in _apps(serverapp)
+        for room in getattr(getattr(app, "ywebsocket_server", None), "rooms", ())
+    )
+
+
+def _apps(serverapp: Any) -> Any:
+    return serverapp.extension_manager.extension_apps.get(EXTENSION, ())

@@ -13,10 +13,9 @@ from jupyter_core.utils import ensure_async
 from genops_lab.core.errors import GenOpsError
 from genops_lab.hosts.link.route import HERE
 
-from .collaboration import in_room
 from .document_writer import DocumentKeeper
 from .documents import Documents
-from .ownership import keeps_kernels, writes_documents
+from .ownership import in_room, keeps_kernels, writes_documents
 from .provisioners import target_provisioner
 from .sessions import RemoteSessions
 from .startup_gate import passing

@@ -3,7 +3,7 @@
 Jupyter Server drops what a kernel puts out above 1,000 messages or 1 MB a second. For kernels whose messages
 are kept (a target's) this connection sends everything, and reads on only while the page keeps up. A browser gets
 of one cell what it can hold (:mod:`.page_limits`), and reads the rest elsewhere; other clients get all. Code for
-such a kernel that has ended is refused (:mod:`.ended_kernels`).
+such a kernel that has ended is refused.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from functools import partial
 from typing import Any
 
 from jupyter_client.jsonutil import json_default
-from jupyter_server.services.kernels.connection.base import serialize_msg_to_ws_v1
+from jupyter_server.services.kernels.connection.base import deserialize_msg_from_ws_v1, serialize_msg_to_ws_v1
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 
-from . import ended_kernels
 from .messages import message
 from .page_limits import Bounds, PageOutputs
 from .provisioners import doer
@@ -31,6 +30,9 @@ LOW_WATER_BYTES = 1 * 2**20
 BOUNDS = "genops_output_bounds"
 
 log = logging.getLogger("genops_lab")
+
+#: The name of the error that the page offers a restart for; its value is the reason.
+KERNEL_ENDED = "KernelEnded"
 
 
 class LosslessConnection(ZMQChannelsWebsocketConnection):
@@ -93,12 +95,12 @@ class LosslessConnection(ZMQChannelsWebsocketConnection):
     def handle_incoming_message(self, incoming_msg: Any) -> None:
         """Jupyter's own. Code for a kernel that has ended is refused: to run it in another one later, unasked, would
         surprise."""
-        why = ended_kernels.words(self.bridge) if self.is_page else ""
-        request = ended_kernels.cell_of(incoming_msg, self.subprotocol) if why else {}
+        why = how_it_ended(self.bridge) if self.is_page else ""
+        request = request_to_run(incoming_msg, self.subprotocol) if why else {}
         if not request:
             super().handle_incoming_message(incoming_msg)
             return
-        for channel, kind, content in ended_kernels.refusal(why):
+        for channel, kind, content in refusal(why):
             self._say(kind, content, request, channel=channel)
 
     def disconnect(self) -> Any:
@@ -201,3 +203,41 @@ def install(settings: dict[str, Any], bounds: Bounds | None = None) -> bool:
         return False
     settings[SETTING] = LosslessConnection
     return True
+
+
+def how_it_ended(bridge: Any) -> str:
+    """How the kernel of a bridge ended, for people; empty while it has not, or is being restarted or stopped."""
+    if bridge is None or bridge.state.state != "ended" or bridge.expected_end:
+        return ""
+    if bridge.ended_by:
+        return str(bridge.state.reason)
+    return f"The kernel has ended. {bridge.state.reason}".strip()
+
+
+def request_to_run(ws_message: str | bytes, protocol: str | None) -> dict[str, Any]:
+    """The header of a page's request to run code; empty for every other message, and for what is none."""
+    try:
+        if protocol == "v1.kernel.websocket.jupyter.org":
+            _channel, parts = deserialize_msg_from_ws_v1(ws_message)  # type: ignore[no-untyped-call]
+            header = json.loads(parts[0])
+        else:
+            header = json.loads(ws_message)["header"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return {}
+    is_code = isinstance(header, dict) and header.get("msg_type") == "execute_request"
+    return header if is_code else {}
+
+
+def refusal(why: str) -> list[tuple[str, str, dict[str, Any]]]:
+    """What a page gets for code that is not run: channels, types and contents of messages."""
+    text = f"{why} This cell was not run: restart the kernel, then run it again."
+    return [
+        ("iopub", "status", {"execution_state": "busy"}),
+        ("iopub", "stream", {"name": "stderr", "text": f"{text}\n"}),
+        (
+            "shell",
+            "execute_reply",
+            {"status": "error", "ename": KERNEL_ENDED, "evalue": why, "traceback": []},
+        ),
+        ("iopub", "status", {"execution_state": "idle"}),
+    ]

@@ -51,7 +51,7 @@ def analyze(
     files, left_out = LeftOut.of(paths)
     if not files:
         raise InvalidRequest("No trace was given.", hint="Name one trace file a rank.")
-    from .reading.ranked import ranked
+    from .reading.files import ranked
     from .sums.summary import Sums
 
     sums = Sums()

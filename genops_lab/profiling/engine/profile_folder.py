@@ -21,9 +21,8 @@ from .columns import Columns
 from .memory import tables
 from .memory.files import held_of_columns, held_of_snapshots
 from .memory.memory_timeline import MemoryTimeline
-from .reading.files import read
+from .reading.files import ranked, read
 from .reading.kinds_of_files import FileKind, kind_of_file
-from .reading.ranked import ranked
 from .reading.skipped_files import LeftOut
 from .timeline.clocks import Beats, RankClock, aligned, beats_of
 from .traces import Trace

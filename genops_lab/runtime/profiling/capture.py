@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import statistics
+import sys
 import threading
 import time
 from typing import Any, Callable, Dict, List, Optional
@@ -12,20 +13,19 @@ from typing import Any, Callable, Dict, List, Optional
 from ..errors import GenOpsError
 from .line_tracing import watch
 from .lines import LineMarkers
-from .markers import own_files
-from .part import Part
+from .markers import is_ours, own_files
 from .recorder import (
     Recorder,
     annotation,
     device_to_record,
     marker,
     refuse_second,
+    resident_bytes,
     torch_profiler,
     warmed_up,
 )
 from .recording_options import RecordingOptions
-from .slices import OpenSlices, inside_torch
-from .step_end import behind_the_step
+from .slices import OpenSlices, inside_torch, is_of_torch
 from .steps import COMPARED, StepHook
 from .upload import expected, finished, write_trace
 
@@ -34,6 +34,18 @@ _LOOK_EVERY_S = 0.05
 _WAKE_EVERY_S = 0.02
 #: Growth of the process by so many times the bound is looked at even where few events are expected.
 _ALARM = 3.3
+
+#: An event takes 0.2 kB while it is recorded and 1.4 kB in the result (torch 2.13).
+_RESULT_TO_RECORDED = 6.7
+#: Steps may be shorter than it takes to ask the system; in such a time nothing grows by much.
+_ASKED_EVERY_S = 0.01
+#: Of fewer stretches of steps it is not known what is usual.
+_FEW = 3
+#: So many times the bound is believed to be the recording's after the first of them.
+_BELIEVED = 1.25
+
+#: How torch calls the slice round an optimizer's step, in which its hooks run.
+_OF_THE_STEP = "Optimizer.step#"
 
 
 class Capture:
@@ -372,3 +384,75 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
+
+
+class Part:
+    """What was recorded in one go. ``steps``: those that it has whole."""
+
+    def __init__(self, recorder: Recorder, elapsed_s: float) -> None:
+        self.recorder = recorder
+        self.from_s = elapsed_s
+        self.began = time.perf_counter()
+        self.seconds = 0.0
+        self.steps = 0
+        self.ended_by = ""
+        #: It has all steps, and ends when the last one's slices are closed.
+        self.over = False
+        #: The name of the slice that would have been the next step.
+        self.not_whole = ""
+        self.resident = resident_bytes()
+        #: Growth before this age is the program's own, as far as is known.
+        self.look_at_s = 0.0
+        self._asked_at = 0.0
+        #: How much and over how many steps it had grown when it was last asked, and what steps grew by in between.
+        self._grown_then, self._steps_then = 0.0, 0
+        self._grown_a_step: List[float] = []
+
+    @property
+    def age(self) -> float:
+        """Seconds since it began."""
+        return time.perf_counter() - self.began
+
+    @property
+    def grown_mb(self) -> float:
+        """By how much the recording will have made the process grow, if all growth so far is its own."""
+        return _RESULT_TO_RECORDED * max(0, resident_bytes() - self.resident) / 1e6
+
+    def grown_by_steps_mb(self) -> float:
+        """The same, at the end of a step, by what the usual step grew. What it grew by in few of them is the program's
+        own, as an optimizer's states are; of the very first one all counts."""
+        if time.perf_counter() - self._asked_at >= _ASKED_EVERY_S and self.steps > self._steps_then:
+            grown = self.grown_mb
+            self._grown_a_step.append((grown - self._grown_then) / (self.steps - self._steps_then))
+            self._asked_at, self._grown_then, self._steps_then = time.perf_counter(), grown, self.steps
+        if len(self._grown_a_step) < 2:
+            return self._grown_then / _BELIEVED
+        if len(self._grown_a_step) < _FEW:
+            return min(self._grown_a_step) * self.steps
+        return statistics.median(self._grown_a_step) * self.steps
+
+
+def behind_the_step(
+    markers: Optional[LineMarkers], hearing: Any, slices: Optional[OpenSlices], action: Callable[[], None]
+) -> None:
+    """Do ``action`` at the caller's next line, where that is heard of; else behind the optimizer's slice, between the
+    slices of lines. To be called in a hook of the optimizer."""
+
+    def between_lines() -> None:
+        if markers is not None and markers.on:
+            markers.around(action)
+        else:
+            action()
+
+    if markers is not None and markers.on:
+        frame: Any = sys._getframe(1)
+        while frame is not None and (
+            is_of_torch(frame.f_code.co_filename) or is_ours(frame.f_code.co_filename)
+        ):
+            frame = frame.f_back
+        code = frame.f_code if frame is not None else None
+        if code is not None and code.co_filename in markers.files and hearing.hears(code):
+            markers.pending = action
+            return
+    if slices is None or not slices.behind(_OF_THE_STEP, between_lines):
+        between_lines()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import abc
 import contextlib
 import functools
+import importlib
 import os
 import shutil
 import sys
@@ -22,7 +23,6 @@ from .budget import Costs
 from .line_tracing import watch
 from .lines import LineMarkers, running_frames
 from .markers import cell_marker
-from .nvtx import Range, nvtx, torch_on_cuda
 from .recording_options import RecordingOptions
 from .steps import StepHook
 from .upload import finished, new_folder
@@ -258,3 +258,44 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
+
+
+class Nvtx:
+    """PyPI's ``nvtx``, with the names of PyTorch's own."""
+
+    def __init__(self, module: Any) -> None:
+        self.range_push, self.range_pop = module.push_range, module.pop_range
+        self.range_start, self.range_end = module.start_range, module.end_range
+
+
+class Range:
+    """A slice of the trace: an NVTX range of this thread."""
+
+    def __init__(self, nvtx: Any, name: str) -> None:
+        self._nvtx, self._name = nvtx, name
+
+    def __enter__(self) -> None:
+        self._nvtx.range_push(self._name)
+
+    def __exit__(self, *_: Any) -> None:
+        self._nvtx.range_pop()
+
+
+def torch_on_cuda() -> Any:
+    """PyTorch; None where there is none with a CUDA device."""
+    try:
+        import torch
+    except ImportError:
+        return None
+    return torch if torch.cuda.is_available() else None
+
+
+def nvtx() -> Any:
+    """PyTorch's NVTX where it has a CUDA device, else PyPI's ``nvtx`` (for JAX, CuPy and the like), else None."""
+    torch = torch_on_cuda()
+    if torch is not None:
+        return torch.cuda.nvtx
+    try:
+        return Nvtx(importlib.import_module("nvtx"))
+    except ImportError:
+        return None

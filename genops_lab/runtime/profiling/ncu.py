@@ -17,9 +17,8 @@ from typing import Any, Dict, Iterator, NamedTuple, Optional
 
 from ..errors import GenOpsError
 from .device_errors import named
-from .external_tool import OutsideCapture
+from .external_tool import OutsideCapture, torch_on_cuda
 from .ncu_report import cut, measured_in, state
-from .nvtx import torch_on_cuda
 from .recording_options import RecordingOptions
 
 FOLDER_VARIABLE, SET_VARIABLE = "GENOPS_NCU_FOLDER", "GENOPS_NCU_SET"

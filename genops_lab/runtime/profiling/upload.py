@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import linecache
 import mmap
 import os
 import shutil
@@ -12,20 +13,24 @@ import threading
 import time
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Protocol
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Optional, Protocol, Tuple
 
 from .. import lab
+from ..display import shell
 from ..errors import GenOpsError, Refused
 from ..paths import is_remote, notebook_path, private_dir
+from ..provenance import OFF_VARIABLE, redactor_now
+from ..redaction import Redactor
 from ..state import runs
 from ..views import ProfileView
+from .budget import told_lines
 from .device_errors import named, without_device_events
 from .recorder import said_at_first_start
-from .recording_summary import told
-from .sources import marked_cells
+from .steps import cost
 
 if TYPE_CHECKING:
     from .capture import Capture
+    from .lines import LineMarkers
     from .recording_options import RecordingOptions
 
 ANALYSIS_WAIT_S = 60.0
@@ -34,6 +39,17 @@ _POLL_S = 0.25
 STAYS_ABOVE_BYTES = 50 * 1024 * 1024
 #: Traces shrink to a sixth at level 1 already, five times faster than at the default level.
 _LEVEL = 1
+
+_WORTH_TELLING_S = 1.0
+_WORTH_TELLING_PERCENT = 1.0
+#: A recording that begins so late misses something of the code.
+_LATE_S = 0.05
+
+#: Of a line so much is told, and so many lines.
+MAX_TEXT = 200
+MAX_LINES = 5000
+#: Longer ones are not looked into for secrets, so nothing of them is told.
+_MAX_LINE = 10_000
 
 
 class Handed(Protocol):
@@ -195,3 +211,110 @@ def _hand_over(capture: Handed, view: ProfileView) -> Dict[str, Any]:
         profile = lab.call("GET", "/profiles/" + lab.segment(profile["id"]))
     view.update(profile)
     return profile
+
+
+def told(capture: "Capture") -> str:
+    """Of a capture that has ended; empty where all of it was recorded at no known cost."""
+    said: List[str] = [_extent(capture)]
+    compared = cost(capture.recorded_s, capture.unrecorded_s)
+    if compared is not None:
+        said.append(str(compared))
+    markers = capture.markers
+    if markers is not None:
+        said.extend(_unmarked(markers))
+    if capture.first_start_s >= _WORTH_TELLING_S:
+        took = f"{capture.first_start_s:.1f} s"
+        said.append(f"The profiler's first start in this kernel took {took}, unrecorded.")
+    said.append(capture.trouble)
+    return " ".join(one for one in said if one)
+
+
+def _unmarked(markers: "LineMarkers") -> List[str]:
+    """What has no marker, by which lines, and how much of the time it is at most."""
+    said = []
+    muted = sorted({code.co_name for code in markers.budget.muted})
+    if muted:
+        said.append(
+            f"Lines of {', '.join(muted)} ran too often to be marked; what they did counts for their callers."
+        )
+    lines = "; ".join(told_lines(markers.budget))
+    if lines:
+        said.append(f"Too often to be marked ran {lines}; what they did counts for what is around them.")
+    percent = 100 * markers.unheard_s / markers.seconds if markers.seconds else 0.0
+    if percent >= _WORTH_TELLING_PERCENT:
+        part = f"{min(percent, 100.0):.0f} % of the time"
+        said.append(
+            f"Up to {part} thus has no line of its own."
+            if said
+            else f"Other code was called so often that lines were not always heard of: up to {part} has none."
+        )
+    return said
+
+
+def _extent(capture: "Capture") -> str:
+    part = capture.chosen()
+    if part is None:
+        return ""
+    wishes = capture.wishes
+    bound = {
+        "time": f"{wishes.seconds:g} s (more with --seconds)",
+        "memory": f"{wishes.megabytes:g} MB of memory (more with --megabytes)",
+        "growth": "the code's own memory grew (later with --megabytes)",
+        "another profiler": "another profiler started",
+        "error": f"it ended with {capture.raised}",
+    }.get(part.ended_by, "")
+    until = f", until {bound}." if bound else "."
+    if part is capture.of_steps and part.steps:
+        first = wishes.warmup + 1
+        last = first + part.steps - 1
+        steps = f"step {first}" if part.steps == 1 else f"steps {first} to {last}"
+        return f"recorded {steps}, {part.seconds:.3g} s{until}"
+    if bound or part.from_s > _LATE_S:
+        start = "the first" if part.from_s <= _LATE_S else f"from second {part.from_s:.3g} on,"
+        return f"recorded {start} {part.seconds:.3g} s{until}"
+    if capture.steps_done:
+        return f"recorded until the first of {capture.steps_done} optimizer steps (see --warmup)."
+    return ""
+
+
+def marked_cells(files: Dict[str, str], marked: Iterable[Tuple[str, int]]) -> List[Dict[str, Any]]:
+    """For each name of ``files`` with a marker (a file and a line; 0: the whole of it) its number and its lines.
+
+    Of a cell that ran several times the numbers and lines of the last time hold. No text with GENOPS_NO_SOURCE set.
+    """
+    numbers, redactor = _numbers(), redactor_now()
+    texts: Dict[str, List[str]] = {}
+    told: Dict[str, Dict[str, Any]] = {}
+    order = sorted(marked, key=lambda one: (numbers.get(one[0], 0), one))[:MAX_LINES]
+    for file, line in order:
+        cell = told.setdefault(files[file], {"name": files[file], "number": None, "lines": {}})
+        cell["number"] = numbers.get(file) or cell["number"]
+        if file not in texts:
+            texts[file] = _lines(file, numbers.get(file, 0), redactor)
+        text = texts[file][line - 1] if 0 < line <= len(texts[file]) else ""
+        if text:
+            cell["lines"][line] = text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
+    return list(told.values())
+
+
+def _numbers() -> Dict[str, int]:
+    """The numbers of cells by their code's file name."""
+    known = getattr(getattr(shell(), "compile", None), "_filename_map", None)
+    return dict(known) if isinstance(known, dict) else {}
+
+
+def _lines(file: str, number: int, redactor: Redactor) -> List[str]:
+    """As they were typed (the file of a cell has its magics in other words), without secrets, which may be told by
+    the lines around theirs."""
+    if os.environ.get(OFF_VARIABLE):
+        return []
+    here = shell()
+    typed: List[str] = list(here.history_manager.input_hist_raw) if number and here is not None else []
+    if number < len(typed):
+        lines = typed[number].split("\n")
+        while lines and not lines[0].strip():  # IPython takes them off before it compiles
+            del lines[0]
+    else:
+        lines = "".join(linecache.getlines(file)).split("\n")
+    text = "\n".join(line if len(line) <= _MAX_LINE else "" for line in lines)
+    return [line.strip() for line in redactor.redact(text).split("\n")]

@@ -6,9 +6,8 @@ import { CommandRegistry } from '@lumino/commands';
 
 import { ApiError } from '../../core';
 import type { IGenOpsPanel } from '../../panel';
-import { CommandIDs, addCommands } from '../commands';
+import { CommandIDs, addCommands, writeRestored } from '../commands';
 import type { ExperimentsModel } from '../model';
-import { writeRestored } from '../restore';
 import type { IRestoredNotebook } from '../service';
 
 import { trans } from './support';

@@ -7,6 +7,7 @@ import { Signal } from '@lumino/signaling';
 import type { GenOpsEvents, LiveChannel } from '../../core';
 import { ApiError } from '../../core';
 import { Throttle } from '../../core/throttle';
+import type { RunTableModel } from '../table/model';
 import type {
   IQuestion,
   IRunColumnInfo,
@@ -23,7 +24,6 @@ import { boardJson } from './history-cache';
 import { Narrowing } from './narrowing';
 import type { IRows } from './rows';
 import type { ChartsService, IImportance } from './service';
-import type { ITable } from './table';
 
 const REFRESH_MS = 1000;
 /** The server stops looking for changes when nobody asked for some minutes. */
@@ -394,3 +394,9 @@ export namespace ChartsModel {
     trans: TranslationBundle;
   }
 }
+
+/** What of the table the charts use. */
+export type ITable = Pick<
+  RunTableModel,
+  'view' | 'changed' | 'selection' | 'setView' | 'open' | 'windows' | 'charts'
+>;

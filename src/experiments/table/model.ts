@@ -1,4 +1,5 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
+import type { PartialJSONObject } from '@lumino/coreutils';
 import type { IDisposable } from '@lumino/disposable';
 import { Poll } from '@lumino/polling';
 import type { ISignal } from '@lumino/signaling';
@@ -14,7 +15,6 @@ import { ColorScales } from './color-scales';
 import { askedColumns, chooseColumns, withAsked } from './first-columns';
 import type { GroupPath } from './groups';
 import { CLOSED, GroupFolds, keyOf } from './groups';
-import { LatestMetrics } from './latest';
 import { Leaving } from './leaving';
 import { rowsOf, runsOf } from './questions';
 import type { ISelected } from './reading';
@@ -28,7 +28,6 @@ import type {
   IRunTable,
   RunTableService
 } from './service';
-import { ViewCharts } from './view-charts';
 import type { IShownColumn, IView } from './view-state';
 import {
   FIRST_VIEW,
@@ -439,4 +438,75 @@ export namespace RunTableModel {
     live: LiveChannel;
     trans: TranslationBundle;
   }
+}
+
+type ILatestMetric = ILatestMetrics['metrics'][number];
+
+const MOST_RUNS = 50;
+
+/** Steps and times of runs' latest metrics, which the table does not hold: fetched when somebody points at one. */
+export class LatestMetrics {
+  constructor(private _fetch: (runId: string) => Promise<ILatestMetrics>) {}
+
+  /**
+   * A metric of a run. `version` is that of what the table shows: what was fetched
+   * for another one is fetched again.
+   *
+   * @throws ApiError
+   */
+  async get(
+    runId: string,
+    metric: string,
+    version: number
+  ): Promise<ILatestMetric | undefined> {
+    if (version !== this._version) {
+      this._version = version;
+      this._runs.clear();
+    }
+    let asked = this._runs.get(runId);
+    if (!asked) {
+      asked = this._fetch(runId);
+      this._runs.set(runId, asked);
+      asked.catch(() => this._runs.delete(runId));
+      if (this._runs.size > MOST_RUNS) {
+        this._runs.delete([...this._runs.keys()][0]);
+      }
+    }
+    return (await asked).metrics.find(({ key }) => key === metric);
+  }
+
+  private _version = -1;
+  private _runs = new Map<string, Promise<ILatestMetrics>>();
+}
+
+/**
+ * What a named view keeps of the charts beside the table, in their own form: they say here
+ * what they show, and take what a view that is chosen has.
+ */
+export class ViewCharts {
+  /** What the charts show; null while they are not open. */
+  now: PartialJSONObject | null = null;
+
+  /** Emitted when a view that has charts is chosen. */
+  get chosen(): ISignal<this, void> {
+    return this._chosen;
+  }
+
+  /** A view is chosen; null: it has none, and the charts stay as they are. */
+  choose(charts: PartialJSONObject | null): void {
+    this._wanted = charts;
+    if (charts) {
+      this._chosen.emit();
+    }
+  }
+
+  /** What was chosen last, once: charts that are opened later take it then. */
+  take(): PartialJSONObject | null {
+    const wanted = this._wanted;
+    this._wanted = null;
+    return wanted;
+  }
+
+  private _wanted: PartialJSONObject | null = null;
+  private _chosen = new Signal<this, void>(this);
 }

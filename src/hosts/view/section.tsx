@@ -8,11 +8,10 @@ import {
   IconButton,
   ResourceView
 } from '../../core';
-
 import { inOrder } from '../model';
-import type { ICandidate } from '../service';
+import type { ICandidate, ITarget } from '../service';
+import type { TargetsModel } from '../model';
 
-import { useTargets } from './hooks';
 import { TargetCard } from './target-card';
 
 /** Below this machine: the other places that run kernels. */
@@ -133,4 +132,19 @@ function NoTargets(props: TargetsView.IProps): React.ReactElement {
       )}
     </EmptyState>
   );
+}
+
+/** The latest list of targets, drawn again with each. */
+function useTargets(model: TargetsModel): readonly ITarget[] | undefined {
+  const subscribe = React.useCallback(
+    (onChange: () => void) => {
+      const slot = () => onChange();
+      model.changed.connect(slot, slot);
+      return () => {
+        model.changed.disconnect(slot, slot);
+      };
+    },
+    [model]
+  );
+  return React.useSyncExternalStore(subscribe, () => model.targets);
 }

@@ -8,7 +8,7 @@ import { formatBytes } from '../../core';
 
 import { AnsiReader } from './full/ansi';
 
-/** The display that stands for what a cell does not show; the server's `outputs/excerpt.py` makes it. */
+/** The display that stands for what a cell does not show; the server's `outputs/output_limits.py` makes it. */
 export const MIME = 'application/vnd.genops.output-excerpt+json';
 
 export interface IExcerpt {

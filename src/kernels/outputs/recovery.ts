@@ -4,13 +4,14 @@ import type * as nbformat from '@jupyterlab/nbformat';
 import type { INotebookModel, NotebookPanel } from '@jupyterlab/notebook';
 import type { Kernel, KernelMessage } from '@jupyterlab/services';
 import type { TranslationBundle } from '@jupyterlab/translation';
+import type { ReadonlyJSONValue } from '@lumino/coreutils';
+import { JSONExt } from '@lumino/coreutils';
 import type { IDisposable } from '@lumino/disposable';
 import { Signal } from '@lumino/signaling';
 
 import type { GenOpsEvents, IChanged } from '../../core';
 
 import { OutputsWriter, updateExcerpt } from './apply';
-import { holdsMore, sameOutputs } from './compare';
 import { appendRecovered } from './recovered';
 import type { IExecution, IExecutions, OutputsService } from './service';
 
@@ -470,4 +471,42 @@ function futureOf(cell: CodeCell): Kernel.IShellFuture | null {
 
 function source(cell: ICodeCellModel): string {
   return cell.sharedModel.getSource();
+}
+
+/** Whether two lists of outputs show the same; empty metadata and what is not saved do not count. */
+export function sameOutputs(
+  one: readonly object[],
+  other: readonly object[]
+): boolean {
+  return (
+    one.length === other.length &&
+    one.every((output, i) => JSONExt.deepEqual(plain(output), plain(other[i])))
+  );
+}
+
+/** Whether a list of outputs begins or ends with all of another one and has more. */
+function holdsMore(
+  there: readonly object[],
+  outputs: readonly object[]
+): boolean {
+  const { length } = outputs;
+  return (
+    length > 0 &&
+    there.length > length &&
+    (sameOutputs(there.slice(0, length), outputs) ||
+      sameOutputs(there.slice(-length), outputs))
+  );
+}
+
+function plain(output: object): ReadonlyJSONValue {
+  const saved: Record<string, unknown> = { ...output };
+  delete saved.transient;
+  const metadata = saved.metadata as object | undefined;
+  if (metadata && Object.keys(metadata).length === 0) {
+    delete saved.metadata;
+  }
+  if (Array.isArray(saved.text)) {
+    saved.text = saved.text.join('');
+  }
+  return saved as ReadonlyJSONValue;
 }

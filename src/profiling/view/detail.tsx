@@ -14,17 +14,14 @@ import {
   formatBytes
 } from '../../core';
 import type { IDriven } from '../../panel/tokens';
-
-import { formatMicroseconds } from '../figures';
-import type { ProfilesModel } from '../model';
+import { formatMicroseconds, formatShare } from '../figures';
+import type { ProfilesModel, ITimePart } from '../model';
 import { cpuParts, deviceParts } from '../model';
 import type { IDeviceTime, IProfile, IProfileSummary } from '../service';
-
 import { kernelCount } from '../main/nsight-compute/sums';
 import { boundsWords, modelsOf } from '../main/nsight-compute/messages';
 
 import { RankedTimes } from './ranked-times';
-import { TimeBar } from './time-bar';
 
 /** What an open row shows: where it comes from, and what its trace says. */
 export function ProfileDetail(props: ProfileDetail.IProps): React.ReactElement {
@@ -282,4 +279,55 @@ export function SummaryView(props: {
       )}
     </div>
   );
+}
+
+/** Time in parts of one bar; below it each part with its name and share in words. */
+function TimeBar(props: TimeBar.IProps): React.ReactElement {
+  const { label, span, parts } = props;
+  const total = parts.reduce((sum, part) => sum + part.us, 0) || span;
+  const words = parts.map(
+    part => `${part.label} ${formatShare(part.us, total)}`
+  );
+  return (
+    <div className="gol-TimeBar">
+      <div className="gol-TimeBar-head">
+        <span className="gol-TimeBar-label" title={label}>
+          {label}
+        </span>
+        <span>{formatMicroseconds(span)}</span>
+      </div>
+      <div
+        className="gol-TimeBar-bar"
+        role="img"
+        aria-label={`${label}: ${words.join(', ')}`}
+      >
+        {parts.map(part => (
+          <span
+            key={part.id}
+            className={`gol-mod-${part.id}`}
+            style={{ flexGrow: total > 0 ? part.us / total : 0 }}
+            title={`${part.label}: ${formatMicroseconds(part.us)}`}
+          />
+        ))}
+      </div>
+      <ul className="gol-TimeBar-legend" aria-hidden="true">
+        {parts.map((part, index) => (
+          <li key={part.id} title={formatMicroseconds(part.us)}>
+            <span className={`gol-TimeBar-key gol-mod-${part.id}`} />
+            {words[index]}
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}
+
+export namespace TimeBar {
+  export interface IProps {
+    /** Whose time it is. */
+    label: string;
+    /** From the first start to the last end, in microseconds. */
+    span: number;
+    parts: readonly ITimePart[];
+  }
 }

@@ -125,7 +125,7 @@ export class LiveCards {
   private _opened = new Map<string, string>();
 }
 
-/** `Widget` of `genops_lab/runtime/widget.py` names its view so. */
+/** `Widget` of `genops_lab/runtime/live.py` names its view so. */
 const OURS = 'genops_lab.kernel.';
 
 function stateOf(data: unknown): Record<string, unknown> {

@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genops_lab.kernels.outputs import full_text
-from genops_lab.kernels.outputs.excerpt import MIME
 from genops_lab.kernels.outputs.full_text import FullTexts
-from genops_lab.kernels.outputs.output_limits import OutputArea
+from genops_lab.kernels.outputs.output_limits import EXCERPT_MIME, OutputArea
 from genops_lab.kernels.outputs.recorder import Recorder
 from tests.support.exhaustive import examples
 
@@ -37,11 +36,11 @@ def test_the_middle_of_a_long_stream_is_left_out_and_kept_in_a_file(tmp_path: Pa
     found = only(recorder)
     assert found.truncated
     head, marker, tail = found.outputs
-    assert running.outputs[0] == head and running.outputs[1]["data"][MIME]["tail"].endswith(lines[-1])
+    assert running.outputs[0] == head and running.outputs[1]["data"][EXCERPT_MIME]["tail"].endswith(lines[-1])
     assert len(running.outputs) == 2
     assert "".join(lines).startswith(head["text"]) and "".join(lines).endswith(tail["text"])
     assert 1_000_000 <= len(head["text"]) < 1_200_000 and len(tail["text"]) < 200_000
-    excerpt = marker["data"][MIME]
+    excerpt = marker["data"][EXCERPT_MIME]
     shown = head["text"].count("\n") + tail["text"].count("\n")
     assert excerpt["lines"] == len(lines) - shown and not excerpt["running"] and not excerpt["tail"]
     assert f"{excerpt['lines']:,} lines" in marker["data"]["text/plain"]
@@ -111,9 +110,9 @@ def test_many_displays_are_left_out_in_the_middle() -> None:
     for number in range(1000):
         area.add({"output_type": "display_data", "data": {"text/plain": str(number)}, "metadata": {}}, 10)
     area.finish()
-    shown = [output["data"]["text/plain"] for output in area.outputs() if MIME not in output["data"]]
+    shown = [output["data"]["text/plain"] for output in area.outputs() if EXCERPT_MIME not in output["data"]]
     assert shown == [*map(str, range(100)), *map(str, range(990, 1000))]
-    assert area.outputs()[100]["data"][MIME]["displays"] == 890
+    assert area.outputs()[100]["data"][EXCERPT_MIME]["displays"] == 890
 
 
 def test_figures_and_errors_among_much_text_are_shown() -> None:
@@ -128,7 +127,7 @@ def test_figures_and_errors_among_much_text_are_shown() -> None:
             area.add(error, 10)
     area.finish()
     first, notice, *kept, last = area.outputs()
-    assert kept == [figure, error] and MIME in notice["data"]
+    assert kept == [figure, error] and EXCERPT_MIME in notice["data"]
     assert first["text"].startswith("0\n1\n") and last["text"].endswith("4998\n4999\n")
 
 

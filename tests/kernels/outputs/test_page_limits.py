@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genops_lab.agent.records import IOPUB, SHELL
-from genops_lab.kernels.outputs.excerpt import MIME
 from genops_lab.kernels.outputs.messages import message
+from genops_lab.kernels.outputs.output_limits import EXCERPT_MIME
 from genops_lab.kernels.outputs.page_limits import Bounds, PageOutputs
 from genops_lab.kernels.outputs.recorder import Recorder
 from tests.support.exhaustive import examples
@@ -112,7 +112,7 @@ def test_a_flood_becomes_a_head_a_live_end_and_a_tail(tmp_path: Path) -> None:
     page.hear(kernel)
     assert page.kinds[-1] == "display_data" and page.kinds.count("stream") < 300
     page.tick()
-    shown = page.got[-1]["content"]["data"][MIME]
+    shown = page.got[-1]["content"]["data"][EXCERPT_MIME]
     assert page.kinds[-1] == "update_display_data" and shown["tail"].endswith("9998\n9999\n")
     assert shown["lines"] > 9_000 and shown["running"]
     assert page.timers == []  # nothing is said while nothing comes
@@ -138,7 +138,7 @@ def test_a_page_that_comes_in_the_middle_is_shown_the_live_end_alone(tmp_path: P
     assert page.kinds == []
     page.tick()
     (update,) = page.got
-    shown = update["content"]["data"][MIME]
+    shown = update["content"]["data"][EXCERPT_MIME]
     assert update["msg_type"] == "update_display_data" and shown["tail"] == "more\n"
     assert shown["lines"] > 9_000 and shown["msg_id"] == "m1"
     recorder.close()
@@ -213,7 +213,7 @@ def test_a_display_that_would_end_the_page_is_left_out_and_its_text_kept(tmp_pat
     before, small, excerpt, after = found.outputs
     assert (before["text"], after["text"]) == ("before\n", "after\n")
     assert small["data"] == {"text/plain": "… not shown here: a display of 195.4 KiB. …"}
-    assert (excerpt["data"][MIME]["displays"], excerpt["data"][MIME]["bytes"]) == (
+    assert (excerpt["data"][EXCERPT_MIME]["displays"], excerpt["data"][EXCERPT_MIME]["bytes"]) == (
         2,
         2 * len(json.dumps(large)),
     )

@@ -7,28 +7,53 @@ from typing import TYPE_CHECKING
 from ...document import (
     SHORT_ID,
     Block,
+    Cell,
     Column,
     Document,
     Facts,
+    Lines,
     Note,
     Row,
     Table,
+    Tone,
     microseconds,
     moment,
     share,
     size,
     state_cell,
 )
-from .advice import advice_blocks
-from .lines import lines
 from .nsight_compute import measured_blocks
-from .pricing import price_words
-from .roofline import roofline
 
 if TYPE_CHECKING:
-    from genops_lab.profiling.models import Profile, ProfileSummary
+    from genops_lab.profiling.models import (
+        Advice,
+        Attribution,
+        DeviceMemory,
+        MemorySummary,
+        OutOfMemory,
+        Place,
+        Profile,
+        ProfileSummary,
+        Roofline,
+        Site,
+        StepPrice,
+    )
 
 SHOWN_OPERATORS = 15
+
+_TONES: dict[str, Tone] = {"high": "bad", "medium": "busy", "low": "dim"}
+
+SHOWN_LINES = 15
+SHOWN_UNATTRIBUTED = 3
+#: Of a path so many characters are shown, its end.
+PATH = 40
+TEXT = 50
+
+SHOWN_ROOFLINE_OPERATORS = 10
+
+SHOWN_SITES = 15
+SHOWN_HOLDERS = 10
+_CATEGORIES = {"": "not told by the frames", "autocast": "copies for autocast", "backward": "backward pass"}
 
 
 def profiles(found: list[Profile]) -> Document:
@@ -145,3 +170,219 @@ def _devices(found: ProfileSummary) -> Table:
         empty="The trace holds no device and no operator.",
         title=f"{found.events:,} events",
     )
+
+
+def price_words(price: StepPrice) -> str:
+    """``$0.00012 a step, at $2.5 an hour (target gpu1)``."""
+    rate = f"${price.usd_per_hour:.3g} an hour"
+    rate += f" (the price of target {price.target})" if price.target else ""
+    if price.usd_a_step is None:
+        return f"No steps are known, so none has a price; {rate}."
+    return f"${price.usd_a_step:.3g} a step, at {rate}"
+
+
+def advice_blocks(summary: ProfileSummary) -> list[Block]:
+    """A table of the problems, then what was seen of each and what to change. Nothing where there is none."""
+    found = summary.advice
+    if not found:
+        return []
+    rows: list[Row] = [
+        [
+            Cell(each.severity, _TONES[each.severity]),
+            each.code,
+            each.title,
+            microseconds(each.saving_us) if each.saving_us else "",
+            share(each.saving_us, _whole_us(summary, each)) if each.saving_us else "",
+        ]
+        for each in found
+    ]
+    columns = [
+        Column("severity"),
+        Column("code"),
+        Column("problem", shrinks=True),
+        Column("saves at most", right=True),
+        Column("of the trace", right=True),
+    ]
+    title = "Advice on the part of the trace that could be read" if summary.incomplete else "Advice"
+    blocks: list[Block] = [Table(columns, rows, title=title)]
+    for each in found:
+        rank = f" (rank {each.rank})" if each.rank is not None and len(summary.ranks) > 1 else ""
+        blocks.append(Note(f"{each.code}{rank}: {each.evidence}"))
+        lines = [each.suggestion, *each.code_hint.splitlines()]
+        lines += [f"{place.where} {(place.text or place.function).strip()}" for place in each.places]
+        blocks.append(Lines([f"  {line.rstrip()}" for line in lines if line]))
+    return blocks
+
+
+def _whole_us(summary: ProfileSummary, of: Advice) -> float:
+    """Of what an advice's saving is a part: the longest device of its rank, or of all ranks where it compares them;
+    without devices the host's span of a rank."""
+    everywhere = of.rank is None or of.code == "straggler"
+    spans = [each.span_us for each in summary.devices if everywhere or each.rank == of.rank]
+    return max(spans, default=summary.cpu.span_us / max(1, len(summary.ranks)))
+
+
+def lines(found: Attribution, *, measured: bool) -> list[Table | Note]:
+    """The lines with most time, then what has none. ``measured``: it is of a report of Nsight Compute."""
+    blocks: list[Table | Note] = []
+    # Where a device worked, lines without a part in it are not of interest.
+    shown = [each for each in found.lines if each.device_us or not found.device_us]
+    if shown:
+        rows: list[Row] = [
+            [
+                _place(each.place),
+                microseconds(each.device_us),
+                share(each.device_us, found.device_us),
+                microseconds(each.backward_us) if each.backward_us else "",
+                microseconds(each.cpu_us),
+                str(each.kernels),
+                ", ".join(each.operators),
+            ]
+            for each in shown[:SHOWN_LINES]
+        ]
+        columns = [
+            Column("line"),
+            *(Column(number, right=True) for number in ("device", "of all", "backward", "cpu", "kernels")),
+            Column("most time in", shrinks=True),
+        ]
+        blocks.append(Table(columns, rows, title="Lines by device time"))
+    if found.device_us:
+        blocks.append(Note(_covered(found, measured), "dim"))
+    return blocks
+
+
+def _covered(found: Attribution, measured: bool) -> str:
+    if found.by == "none" and measured:
+        return (
+            "The report tells no lines: use %%profile in a kernel with Nsight Compute, or ncu --call-stack."
+        )
+    if found.by == "none":
+        return "The trace tells no lines: record it with %%profile, or with_stack=True."
+    said = f"{share(found.attributed_us, found.device_us)} of the device time has a line"
+    if found.unattributed:
+        most = ", ".join(each.name for each in found.unattributed[:SHOWN_UNATTRIBUTED])
+        said += f"; without one: {most}"
+    return f"{said}."
+
+
+def _place(place: Place) -> str:
+    where = place.where if len(place.where) <= PATH else f"…{place.where[1 - PATH :]}"
+    if place.whole_function:
+        return f"{where} {place.function}()"
+    text = place.text.strip()
+    return f"{where}  {text if len(text) <= TEXT else f'{text[: TEXT - 1]}…'}" if text else where
+
+
+def roofline(found: Roofline) -> list[Table | Note]:
+    """MFU, the operators with most time, and what is missing."""
+    blocks: list[Table | Note] = []
+    if found.operators:
+        rows: list[Row] = [
+            [
+                each.name,
+                each.shapes,
+                each.dtype,
+                str(each.count),
+                microseconds(each.device_us),
+                f"{each.tflops:.1f}" if each.flops else "",
+                f"{each.gb_per_s:,.0f}",
+                share(each.share, 1) if each.bound else "",
+                each.bound,
+            ]
+            for each in found.operators[:SHOWN_ROOFLINE_OPERATORS]
+        ]
+        numbers = ("count", "device", "TFLOP/s", "GB/s", "of attainable")
+        columns = [
+            Column("operator"),
+            Column("shapes", shrinks=True),
+            Column("dtype"),
+            *(Column(number, right=True) for number in numbers),
+            Column("bound by"),
+        ]
+        blocks.append(Table(columns, rows, title="Roofline"))
+    figures = [f"MFU {share(found.mfu, 1)}"] if found.mfu is not None else []
+    figures += [
+        f"{each.model} {each.dtype}: {each.tflops:g} TFLOP/s, {each.gb_per_s:,.0f} GB/s"
+        for each in found.peaks
+    ]
+    if figures:
+        blocks.append(Note(" · ".join(figures)))
+    if found.missing:
+        blocks.append(Note(found.missing, "dim"))
+    return blocks
+
+
+def memory(found: MemorySummary) -> Document:
+    """``profile memory``."""
+    blocks: list[Block] = []
+    if found.damaged:
+        blocks.append(Note(f"Not all of it could be read: {found.damaged}", "busy"))
+    for failure in found.out_of_memory:
+        blocks += _failure(failure)
+    for device in found.devices:
+        blocks += _device(device)
+    return Document(blocks or [Note("It tells of no memory.")])
+
+
+def _device(found: DeviceMemory) -> list[Block]:
+    name = "host" if found.device < 0 else f"device {found.device}"
+    if found.rank is not None:
+        name += f" (rank {found.rank})"
+    rows: list[tuple[str, str]] = [
+        ("reserved", size(found.reserved) if found.reserved else ""),
+        ("allocated", size(found.allocated)),
+        ("blocks", f"{found.blocks:,} in {found.segments:,} segments" if found.segments else ""),
+        ("fragmentation", f"{100 * found.fragmentation:.1f} % of what is reserved" if found.segments else ""),
+        ("largest free block", size(found.largest_free) if found.segments else ""),
+        ("held before the recording", size(found.before) if found.before else ""),
+        ("retries", str(found.retries) if found.retries else ""),
+    ]
+    if found.peak:
+        when = f"event {found.peak_event:,} of {found.events:,}"
+        peak = f"{size(found.peak)} more, in {found.live_at_peak:,} blocks ({when})"
+        rows.append(("peak while recorded", peak))
+    elif found.segments:
+        rows.append(("peak while recorded", "nothing was recorded"))
+    blocks: list[Block] = [Facts(rows, title=name)]
+    if found.sites:
+        recorded = " (of what was allocated while it was recorded)" if found.before else ""
+        blocks.append(_sites(f"Who held it at the peak{recorded}", found.sites[:SHOWN_SITES], found.peak))
+    if found.before_sites:
+        blocks.append(_sites("Who held it before the recording", found.before_sites, found.before))
+    told = [each for each in found.categories if each.category]
+    if told:
+        kinds: list[Row] = [
+            [_CATEGORIES.get(each.category, each.category), size(each.bytes), share(each.bytes, found.peak)]
+            for each in found.categories
+        ]
+        columns = [Column("what"), Column("bytes", right=True), Column("share", right=True)]
+        blocks.append(Table(columns, kinds, title="What it was at the peak"))
+    return blocks
+
+
+def _failure(found: OutOfMemory) -> list[Block]:
+    when = f" after {microseconds(found.at_us)}" if found.at_us is not None else ""
+    asked = f" It was asked for by {_named(found.asked)}." if found.asked is not None else ""
+    said = (
+        f"Device {found.device} was out of memory{when}: {size(found.wanted)} were wanted, {size(found.free)} "
+        f"were free on the device, {size(found.held)} were held here.{asked}"
+    )
+    return [Note(said, "bad"), _sites("Who held it then", found.holders[:SHOWN_HOLDERS], found.held)]
+
+
+def _sites(title: str, sites: list[Site], whole: int) -> Table:
+    rows: list[Row] = [
+        [_named(site), size(site.bytes), share(site.bytes, whole), f"{site.blocks:,}", site.category]
+        for site in sites
+    ]
+    columns = [
+        Column("line or operator", shrinks=True),
+        *(Column(number, right=True) for number in ("bytes", "share", "blocks")),
+        Column("what"),
+    ]
+    return Table(columns, rows, empty="Nobody held any that is known.", title=title)
+
+
+def _named(site: Site) -> str:
+    text = site.place.text.strip() if site.place is not None else ""
+    return f"{site.name}: {text}" if text else site.name

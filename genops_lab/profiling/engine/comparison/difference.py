@@ -6,15 +6,13 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from ...models import Change, Difference, Figure, LaunchedWith, Place, ProfileSummary
 from ..formatting import percent
 from ..reading.kinds_of_files import Paths, paths_of, require_trace
 from ..reading.skipped_files import LeftOut
-from .launched import KernelTally, Launched
-from .matching import pairs
-from .replacements import replaced
+from .launched import Kernel, KernelTally, Launched, Launcher
 
 _Key = TypeVar("_Key")
 _STEP = re.compile(r"^ProfilerStep#\d+$")
@@ -262,3 +260,68 @@ def _warnings(before: Side, after: Side) -> Iterable[str]:
     for which, side in (("before", one), ("after", other)):
         if side.damaged:
             yield f"Not everything of the trace {which} was read: {side.damaged}"
+
+
+class Pair(NamedTuple):
+    """What one row compares: of one name. One of them may be empty."""
+
+    name: str
+    before: list[Launched]
+    after: list[Launched]
+
+
+def pairs(before: Iterable[Launched], after: Iterable[Launched]) -> list[Pair]:
+    """Each of both once. They come in the order of their launches."""
+    earlier, later = dict.fromkeys(before), dict.fromkeys(after)
+    found = [Pair(each.name, [each], [each]) for each in later if each in earlier]
+    old, new = (
+        _by_name(each for each in one if each not in other)
+        for one, other in ((earlier, later), (later, earlier))
+    )
+    for name in dict.fromkeys([*old, *new]):
+        left, right = old.get(name, []), new.get(name, [])
+        if len(left) == len(right):
+            found += [Pair(name, [one], [other]) for one, other in zip(left, right, strict=True)]
+        elif left and right:
+            # Nothing tells which became which.
+            found.append(Pair(name, left, right))
+        else:
+            found += [Pair(name, [each], []) for each in left]
+            found += [Pair(name, [], [each]) for each in right]
+    return found
+
+
+def _by_name(launched: Iterable[Launched]) -> dict[str, list[Launched]]:
+    found: dict[str, list[Launched]] = {}
+    for each in launched:
+        found.setdefault(each.name, []).append(each)
+    return found
+
+
+def replaced(before: KernelTally, after: KernelTally) -> dict[str, str]:
+    """By the name of a new kernel, the one that is gone and did the same work.
+
+    Both were launched by the same operator with the same shapes; where a trace has no shapes, by the operator. Of
+    several that are gone it is the one that spent most there.
+    """
+    gone = {name: kernel for name, kernel in before.kernels.items() if name not in after.kernels}
+    new = {name: kernel for name, kernel in after.kernels.items() if name not in before.kernels}
+    found = {}
+    for name, kernel in new.items():
+        shared = {other: _shared(old, kernel) for other, old in gone.items()}
+        best = max(shared, key=lambda other: (shared[other], other), default="")
+        if best and shared[best]:
+            found[name] = best
+    return found
+
+
+def _shared(old: Kernel, new: Kernel) -> int:
+    """Nanoseconds that the old one spent on work that the new one does."""
+    return sum(spent for launcher, spent in old.launchers.items() if _does(new, launcher))
+
+
+def _does(kernel: Kernel, launcher: Launcher) -> bool:
+    operator, shapes = launcher
+    return launcher in kernel.launchers or any(
+        operator == other and not (shapes and others_shapes) for other, others_shapes in kernel.launchers
+    )

@@ -15,6 +15,7 @@ from genops_lab.core.errors import GenOpsError, InvalidRequest, NotFound
 from .. import heap
 from ..columns import Columns
 from ..threads import cores
+from ..traces import Trace
 from . import kineto
 from .helpers import MOST, Helpers, helpers, worth
 from .kinds_of_files import FileKind, kind_of_file
@@ -118,3 +119,19 @@ def _told(path: Path) -> Iterator[None]:
         raise InvalidRequest(
             f"{path} could not be read: {error.strerror}.", hint="Check the path."
         ) from error
+
+
+def ranked(paths: Sequence[Path], left_out: LeftOut) -> Iterator[tuple[Path, Trace]]:
+    """Each file's trace, in order. A trace without a rank, or with one that is taken, gets the next free number.
+
+    Raises NotFound for a missing file and InvalidRequest for one that is no trace, unless they may be ``left_out``.
+    """
+    taken: set[int] = set()
+    for path, columns in read_all(paths, left_out):
+        rank = columns.rank
+        if rank is None or rank in taken:
+            rank = next(each for each in range(len(taken) + 1) if each not in taken)
+        taken.add(rank)
+        yield path, Trace(columns, rank)
+        # Not kept while the next is waited for.
+        del columns

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from .. import threads
 from ..columns import TEXTS, Allocations, Columns, Counters, CounterSeries, Int32, Int64, Lane, Sparse
 from ..kinds import Kind, kind_of_work
 from .counters import Counted, Sampled
-from .implicit_devices import Place, looks_like_a_device, place_of
+from .locations import device_of
 
 #: In the place of a thread.
 ALL_THREADS = "\0"
@@ -39,6 +39,14 @@ _UNEVEN = re.compile(r"[,:](?! \S)|[\[{]\s|\s[\]}]")
 #: Narrow types with what they hold.
 _NARROW = [(each, int(np.iinfo(each).min), int(np.iinfo(each).max)) for each in (np.int8, np.int16, np.int32)]
 MEMORY = ("ts", "lane", "device", "bytes", "address", "allocated", "reserved")
+
+_XLA, _XLA_STREAM = re.compile(r"/device:GPU:(\d+)(?: .*)?"), re.compile(r"Stream #(\d+)\b.*")
+#: TensorFlow 1 writes each kernel once for all streams and once for its own; "/job:..." is what the host scheduled.
+_TENSORFLOW = re.compile(r"/(?:device:)?gpu:(\d+)/(stream:all|memcpy) Compute", re.IGNORECASE)
+_BEFORE_KINETO = "CUDA functions"
+#: As converters of Nsight's exports name them.
+_NSIGHT, _NSIGHT_STREAM = re.compile(r"Device (\d+)"), re.compile(r"Stream (\d+)")
+_ALIKE = re.compile(r"Ascend Hardware|/device:(?!CPU|CUSTOM)\w+:\d+.*|(?:\d+ )?GPU ?\d+")
 
 
 @dataclass
@@ -333,3 +341,28 @@ def _mapped(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
             return np.asarray(np.memmap(stream, column.dtype, "r"))
     except OSError:
         return column
+
+
+class Place(NamedTuple):
+    """A device and one of its streams."""
+
+    device: str
+    stream: str
+
+
+def place_of(process: str, process_name: str, thread: str, thread_name: str) -> Place | None:
+    """Where what a thread "ran" was run; None where this is not sure."""
+    if process == _BEFORE_KINETO:
+        return Place(device_of(thread, thread), "")
+    if (device := _XLA.fullmatch(process_name)) and (stream := _XLA_STREAM.fullmatch(thread_name)):
+        return Place(device[1], stream[1])
+    if (device := _NSIGHT.fullmatch(process)) and (stream := _NSIGHT_STREAM.fullmatch(thread)):
+        return Place(device[1], stream[1])
+    if device := _TENSORFLOW.fullmatch(process_name):
+        return Place(device[1], device[2])
+    return None
+
+
+def looks_like_a_device(process_name: str) -> bool:
+    """Whether slices of a process may be work of a device."""
+    return _ALIKE.fullmatch(process_name) is not None

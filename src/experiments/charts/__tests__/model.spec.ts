@@ -3,14 +3,14 @@ import { Signal } from '@lumino/signaling';
 import { CHANGED_SCHEMA, GenOpsEvents } from '../../../core';
 import { fakeLive } from '../../../core/__tests__/fake-socket';
 import { FakeTable, trans } from '../../table/__tests__/support';
-import { ViewCharts } from '../../table/view-charts';
+import { ViewCharts } from '../../table/model';
 import type { IView } from '../../table/view-state';
 import { FIRST_VIEW } from '../../table/view-state';
 import { RunSelection } from '../../table/selection';
 import { BoardStore } from '../history-cache';
 import { ChartsModel } from '../model';
 import type { IHistoriesQuery } from '../service';
-import type { ITable } from '../table';
+import type { ITable } from '../model';
 
 /** The view of a table, as the charts use it. */
 class FakeView {

@@ -6,12 +6,11 @@ import { useResource } from '../../../core/ui/hooks';
 import type { MediaModel } from '../model';
 import type { IMediaSeries, MediaService } from '../service';
 import type { IMediaRow } from '../steps';
-import { entriesAt } from '../steps';
+import { entriesAt, placeAt } from '../steps';
 
 import { Histograms } from './histograms';
 import { useSteps } from './hooks';
 import { Pictures } from './pictures';
-import { StepSlider } from './step-slider';
 import { MediaTable } from './table';
 
 /** Names that are shown before a person asks for more. */
@@ -161,4 +160,43 @@ function Cell(
       <p className="gol-Media-quiet">{trans.__('step %1', entries[0].step)}</p>
     </>
   );
+}
+
+/** Goes through the steps of which something was kept: by mouse, by the arrow keys, Home and End. */
+function StepSlider(props: StepSlider.IProps): React.ReactElement | null {
+  const { steps, step, onChange, trans } = props;
+  const id = React.useId();
+  if (steps.length < 2) {
+    return null;
+  }
+  const place = placeAt(
+    steps.map(each => ({ step: each })),
+    step
+  );
+  return (
+    <div className="gol-Media-slider">
+      <label htmlFor={id}>{trans.__('Step')}</label>
+      <input
+        id={id}
+        type="range"
+        min={0}
+        max={steps.length - 1}
+        step={1}
+        value={place}
+        aria-valuetext={trans.__('step %1', steps[place])}
+        onChange={event => onChange(steps[Number(event.target.value)])}
+      />
+      <output htmlFor={id}>{steps[place].toLocaleString()}</output>
+    </div>
+  );
+}
+
+export namespace StepSlider {
+  export interface IProps {
+    /** In their order, each once. */
+    steps: readonly number[];
+    step: number;
+    onChange: (step: number) => void;
+    trans: TranslationBundle;
+  }
 }

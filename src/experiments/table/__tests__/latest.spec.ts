@@ -1,4 +1,4 @@
-import { LatestMetrics } from '../latest';
+import { LatestMetrics } from '../model';
 
 const METRIC = { key: 'loss', value: 0.5, step: 900, at: 1000 };
 

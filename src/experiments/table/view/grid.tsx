@@ -1,8 +1,8 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import type { GridColumn } from '../../../core/ui/grid';
-import { Grid } from '../../../core/ui/grid';
+import type { GridColumn, RenderRowProps } from '../../../core/ui/grid';
+import { Grid, GridRow } from '../../../core/ui/grid';
 import { useLasting } from '../../../core/ui/hooks';
 import { useSignalled } from '../../view/hooks';
 import { NAME, columnLabel, defaultWidth } from '../column-messages';
@@ -19,7 +19,6 @@ import { CellContent, heat } from './cells';
 import { GroupName, GroupValue, INDENT_PX } from './group-cell';
 import { HeaderCell } from './header-cell';
 import { SELECT, selectColumn } from './select-column';
-import { treeRow } from './tree-row';
 import { useRevision } from './use-revision';
 
 const ROW_PX = 28;
@@ -311,5 +310,26 @@ function dataColumn(
         content
       );
     }
+  };
+}
+
+/** Draws rows that lie in groups: assistive technology hears how deep, and which group is open. */
+function treeRow(
+  levels: number
+): (key: React.Key, props: RenderRowProps<IRow>) => React.ReactElement {
+  return (key, props) => {
+    const { group, id } = props.row;
+    return (
+      <GridRow
+        key={key}
+        {...props}
+        aria-level={
+          group || id !== null ? levelOf(props.row, levels) + 1 : undefined
+        }
+        aria-expanded={group?.open}
+        aria-posinset={group?.position}
+        aria-setsize={group?.siblings}
+      />
+    );
   };
 }

@@ -1,4 +1,4 @@
-import { sameOutputs } from '../compare';
+import { sameOutputs } from '../recovery';
 
 describe('sameOutputs', () => {
   it('does not mind what the document leaves out', () => {

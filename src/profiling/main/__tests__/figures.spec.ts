@@ -1,7 +1,7 @@
 import { csvOf } from '../download';
 import { relative, signed } from '../difference/messages';
 import { basisOf, codeGroups } from '../lines/groups';
-import { outlineOf } from '../memory/outline';
+import { outlineOf } from '../memory/memory';
 import { tableCode } from '../notebook-code';
 import { deviceBars, stepBars, straggler } from '../parts';
 import { barsPicture, lengthOf, partAt } from '../picture';

@@ -9,11 +9,12 @@ import type { IProfileSummary } from '../../service';
 import { DownloadButton } from '../download';
 import type { IPlaces } from '../places';
 
-import { HeldDevice } from './device';
-import { outlineOf } from './outline';
+import { Holders } from './holders';
+import { HeldModel } from './model';
 import type { IHeldTimeline } from './service';
 import { MemoryService } from './service';
 import { categoryWords, siteWords } from './messages';
+import { MemoryTimeline } from './timeline';
 
 type IMemory = NonNullable<IProfileSummary['memory']>;
 type IDeviceMemory = IMemory['devices'][number];
@@ -332,4 +333,57 @@ function deviceWords(
   const name =
     device < 0 ? trans.__('Memory of the host') : trans.__('Device %1', device);
   return rank === null ? name : trans.__('Rank %1, %2', rank, name);
+}
+
+type IPoint = NonNullable<
+  IProfileSummary['memory']
+>['devices'][number]['timeline'][number];
+
+/** The outline of what was held, as the path of an area: it stays as it is until the next event. */
+export function outlineOf(
+  points: readonly IPoint[],
+  width: number,
+  height: number
+): string {
+  const first = points[0].at;
+  const span = Math.max(points[points.length - 1].at - first, 1);
+  const most = Math.max(...points.map(({ bytes }) => bytes), 1);
+  const x = (at: number) => (((at - first) / span) * width).toFixed(1);
+  const y = (bytes: number) => (height - (bytes / most) * height).toFixed(1);
+  const steps = points.map(({ at, bytes }) => `H${x(at)}V${y(bytes)}`).join('');
+  return `M0 ${height}V${y(points[0].bytes)}${steps}H${width}V${height}Z`;
+}
+
+/** One device's memory over time, and beside it who held it at the moment that is looked at. */
+function HeldDevice(props: {
+  profileId: string;
+  timeline: IHeldTimeline;
+  service: MemoryService;
+  name: string;
+  places: IPlaces;
+  notebook: string;
+  trans: TranslationBundle;
+}): React.ReactElement | null {
+  const { profileId, timeline, service, trans } = props;
+  const [model, setModel] = React.useState<HeldModel | null>(null);
+  React.useEffect(() => {
+    const made = new HeldModel({ profileId, timeline, service, trans });
+    made.look(made.at);
+    setModel(made);
+    return () => made.dispose();
+  }, [profileId, timeline, service]);
+  return (
+    model && (
+      <div className="gol-Memory-device">
+        <MemoryTimeline model={model} name={props.name} trans={trans} />
+        <Holders
+          model={model}
+          name={props.name}
+          places={props.places}
+          notebook={props.notebook}
+          trans={trans}
+        />
+      </div>
+    )
+  );
 }

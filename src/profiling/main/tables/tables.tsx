@@ -1,7 +1,8 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import type { IProfileSummary } from '../../service';
+import { formatMicroseconds } from '../../figures';
+import type { IProfileSummary, IStepTime } from '../../service';
 import { peakWords } from '../messages';
 
 import {
@@ -9,10 +10,12 @@ import {
   kernelRows,
   operatorColumns,
   operatorRows,
-  workColumns
+  workColumns,
+  count,
+  time
 } from './columns';
 import { OneTable } from './one-table';
-import { stepColumns } from './step-columns';
+import type { IColumn } from './rows';
 
 type Which = 'operators' | 'kernels' | 'shapes' | 'steps';
 
@@ -168,4 +171,55 @@ function Steps({ summary, ...shared }: IShared): React.ReactElement {
       none={trans.__('No steps are known of this trace.')}
     />
   );
+}
+
+/** The columns of steps; ranks only where there are several. */
+function stepColumns(
+  { ranks }: Pick<IProfileSummary, 'ranks'>,
+  trans: TranslationBundle
+): IColumn<IStepTime>[] {
+  const rank: IColumn<IStepTime> = {
+    id: 'rank',
+    title: trans.__('Rank'),
+    width: 70,
+    value: each => each.rank
+  };
+  return [
+    {
+      id: 'name',
+      title: trans.__('Step'),
+      width: 160,
+      value: ({ name }) => name
+    },
+    ...(ranks.length > 1 ? [rank] : []),
+    time('span_us', trans.__('Length'), '', true),
+    {
+      id: 'start_us',
+      title: trans.__('Begins at'),
+      width: 100,
+      value: ({ start_us }) => start_us,
+      words: formatMicroseconds
+    },
+    time(
+      'busy_us',
+      trans.__('Busy'),
+      trans.__('What the step launched, wherever on the clock it ran')
+    ),
+    time('compute_us', trans.__('Compute')),
+    time('comm_us', trans.__('Communication')),
+    time(
+      'exposed_comm_us',
+      trans.__('Of it exposed'),
+      trans.__('Communication while nothing computes')
+    ),
+    time('memory_us', trans.__('Copies')),
+    time('idle_us', trans.__('Idle')),
+    count('kernels', trans.__('Kernels')),
+    {
+      id: 'warmup',
+      title: trans.__('Warm-up'),
+      width: 90,
+      value: ({ warmup }) => (warmup ? trans.__('yes') : null)
+    }
+  ];
 }

@@ -1,8 +1,7 @@
 import { nullTranslator } from '@jupyterlab/translation';
 
 import { layout } from '../lanes';
-import { TimelineModel } from '../model';
-import { besideOf, shownOf } from '../needed';
+import { TimelineModel, besideOf, shownOf } from '../model';
 import { pick } from '../picking';
 import type {
   ISliceDetails,

@@ -1,15 +1,17 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
+import { infoIcon, notTrustedIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import { EmptyState } from '../../../core';
+import { EmptyState, ActionButton, Callout } from '../../../core';
 import type { IMemory, IMemoryAt } from '../memory-strip';
 import { memoryOfRank, stripsOf } from '../memory-strip';
 import type { TimelineModel } from '../model';
+import type { ITimeline } from '../service';
+import type { ApiError } from '../../../core';
 
 import { TimelineBar } from './bar';
 import { TimelineCanvas } from './canvas';
-import { Clocks } from './clocks';
-import { TimelineFailure } from './failure';
+import { clockWords } from './clock-messages';
 import { LaneHeads } from './heads';
 import { Marks } from './marks';
 import { MemoryStrip } from './memory-strip';
@@ -120,5 +122,73 @@ export function TimelineView(props: {
         {told(model, trans)}
       </div>
     </div>
+  );
+}
+
+/** How far the common clock of several ranks can be trusted; nothing for one rank. */
+function Clocks(props: {
+  timeline: ITimeline;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { aligned, apart } = clockWords(props.timeline, props.trans);
+  return (
+    <div className="gol-Timeline-clocks" role="note">
+      {aligned && (
+        <p>
+          <infoIcon.react tag="span" className="gol-Icon" />
+          {aligned}
+        </p>
+      )}
+      {apart.map(sentence => (
+        <p key={sentence} className="gol-mod-apart">
+          <notTrustedIcon.react tag="span" className="gol-Icon" />
+          {sentence}
+        </p>
+      ))}
+    </div>
+  );
+}
+
+/** What happened to the timeline, and what can be done: again, or the trace itself in Perfetto. */
+function TimelineFailure(props: {
+  model: TimelineModel;
+  error: ApiError;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { model, error, trans } = props;
+  // With a timeline its own bar leads to Perfetto.
+  const toPerfetto = model.hasPerfetto && !model.timeline;
+  return (
+    <Callout
+      tone="error"
+      title={
+        model.timeline
+          ? trans.__('A part of the timeline could not be fetched.')
+          : trans.__('The timeline could not be made.')
+      }
+    >
+      <>
+        <p>{`${error.message} ${error.hint}`.trim()}</p>
+        {toPerfetto && (
+          <p>
+            {trans.__(
+              'Perfetto reads the trace itself, so it may show it all the same.'
+            )}
+          </p>
+        )}
+        <div className="gol-Timeline-actions">
+          <ActionButton
+            label={trans.__('Try again')}
+            onClick={() => model.retry()}
+          />
+          {toPerfetto && (
+            <ActionButton
+              label={trans.__('Perfetto')}
+              onClick={() => model.openPerfetto()}
+            />
+          )}
+        </div>
+      </>
+    </Callout>
   );
 }
