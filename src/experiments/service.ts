@@ -52,9 +52,7 @@ export class ExperimentsService {
   run(run_id: string, signal?: AbortSignal): Promise<IRunDetail> {
     const { http } = this._api;
     const params = { path: { run_id } };
-    return this._api.data(
-      http.GET('/runs/{run_id}', { params, signal })
-    );
+    return this._api.data(http.GET('/runs/{run_id}', { params, signal }));
   }
 
   /** What a run printed: the beginning and the end of each stream. */
@@ -102,9 +100,7 @@ export class ExperimentsService {
   restoredNotebook(run_id: string): Promise<IRestoredNotebook> {
     const { http } = this._api;
     const params = { path: { run_id } };
-    return this._api.data(
-      http.GET('/runs/{run_id}/notebook', { params })
-    );
+    return this._api.data(http.GET('/runs/{run_id}/notebook', { params }));
   }
 
   private _api: GenOpsApi;

@@ -66,9 +66,7 @@ export const quickstartPlugin: JupyterFrontEndPlugin<void> = {
       execute: async ({ cwd }) => {
         const path = typeof cwd === 'string' ? cwd : browser?.model.path;
         const body = { folder: folderOf(path ?? '') };
-        const found = await api.data(
-          api.http.POST('/quickstart', { body })
-        );
+        const found = await api.data(api.http.POST('/quickstart', { body }));
         await commands.execute('docmanager:open', { path: found.path });
       }
     });

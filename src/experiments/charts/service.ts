@@ -19,9 +19,7 @@ export class ChartsService {
 
   histories(body: IHistoriesQuery, signal?: AbortSignal): Promise<IHistories> {
     const { http } = this._api;
-    return this._api.data(
-      http.POST('/run-charts/histories', { body, signal })
-    );
+    return this._api.data(http.POST('/run-charts/histories', { body, signal }));
   }
 
   importance(

@@ -27,9 +27,7 @@ export class ComparisonService {
     signal?: AbortSignal
   ): Promise<IRunComparison> {
     const { http } = this._api;
-    return this._api.data(
-      http.POST('/run-comparison', { body, signal })
-    );
+    return this._api.data(http.POST('/run-comparison', { body, signal }));
   }
 
   /** The newest runs, to choose from. */

@@ -17,9 +17,7 @@ export class MediaService {
   media(run_id: string, signal?: AbortSignal): Promise<IRunMedia> {
     const { http } = this._api;
     const params = { path: { run_id } };
-    return this._api.data(
-      http.GET('/runs/{run_id}/media', { params, signal })
-    );
+    return this._api.data(http.GET('/runs/{run_id}/media', { params, signal }));
   }
 
   histograms(

@@ -79,9 +79,7 @@ export class RunTableService {
   async delete(run_ids: string[]): Promise<string[]> {
     const { http } = this._api;
     const body = { run_ids };
-    const done = this._api.data(
-      http.POST('/run-table/delete', { body })
-    );
+    const done = this._api.data(http.POST('/run-table/delete', { body }));
     return (await done).serving ?? [];
   }
 

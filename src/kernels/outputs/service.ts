@@ -80,9 +80,8 @@ export class OutputsService {
 
   /** The page has an execution's outputs in its document, and has saved it. */
   async done(kernelId: string, msgId: string): Promise<void> {
-    await this._api.http.POST(
-      '/kernels/{kernel_id}/executions/{msg_id}/done',
-      { params: { path: { kernel_id: kernelId, msg_id: msgId } } }
-    );
+    await this._api.http.POST('/kernels/{kernel_id}/executions/{msg_id}/done', {
+      params: { path: { kernel_id: kernelId, msg_id: msgId } }
+    });
   }
 }

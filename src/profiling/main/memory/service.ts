@@ -58,13 +58,10 @@ export class MemoryService {
     signal?: AbortSignal
   ): Promise<IHeldMoment> {
     return this._api.data(
-      this._api.http.GET(
-        '/profiles/{profile_id}/memory/{device}/moment',
-        {
-          params: { path: { profile_id: id, device: String(device) }, query },
-          signal
-        }
-      )
+      this._api.http.GET('/profiles/{profile_id}/memory/{device}/moment', {
+        params: { path: { profile_id: id, device: String(device) }, query },
+        signal
+      })
     );
   }
 }
