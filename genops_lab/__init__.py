@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .core.version import __version__
+from .version import __version__
 
 __all__ = ["__version__"]
 

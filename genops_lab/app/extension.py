@@ -14,7 +14,7 @@ from ..core.errors import Failed, GenOpsError
 from ..core.events import SCHEMA_ID
 from ..core.live import CHANGES
 from ..core.settings import Settings
-from ..core.version import __version__
+from ..version import __version__
 from .features import FEATURES, SWITCHES, features, operations
 
 if TYPE_CHECKING:

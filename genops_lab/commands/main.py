@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from genops_lab.core.version import __version__
+from genops_lab.version import __version__
 
 from .deployments import deploy, deployments
 from .folders import folders, pull, push

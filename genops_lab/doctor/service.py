@@ -11,7 +11,7 @@ import msgspec
 
 from genops_lab.core.models import Check, Diagnosis, Locked, Status
 from genops_lab.core.paths import on_network
-from genops_lab.core.version import __version__
+from genops_lab.version import __version__
 
 from .checks import environment, outputs, storage, targets, tracking, versions
 from .redaction import Redactor

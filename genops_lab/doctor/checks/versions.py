@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from genops_lab.core.models import Check
-from genops_lab.core.version import __version__
+from genops_lab.version import __version__
 
 DISTRIBUTION = "genops-lab"
 EXTENSION = "genops_lab"

@@ -8,7 +8,7 @@ import threading
 import zipfile
 from pathlib import Path
 
-from ...core.version import __version__
+from ...version import __version__
 
 _PACKAGE = Path(__file__).parent.parent.parent
 _PARTS = ("agent", "kernel", "runtime")

@@ -18,7 +18,7 @@ import msgspec
 
 from genops_lab.core.errors import Unavailable
 from genops_lab.core.paths import private_dir
-from genops_lab.core.version import __version__
+from genops_lab.version import __version__
 
 #: What the engine needs besides the standard library, with the first version that will do.
 NEEDED = {"numpy": (1, 24), "msgspec": (0, 18, 6)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 try:
-    from .._version import __version__
+    from ._version import __version__
 except ImportError:
     __version__ = "0.0.0"
 
