@@ -23,7 +23,6 @@ from genops_lab.commands.document import (
     state_cell,
 )
 from genops_lab.commands.session import exit_code
-from genops_lab.commands.views import deployments as deployment_views
 from genops_lab.commands.views.runs import groups
 from genops_lab.core.errors import (
     Conflict,
@@ -34,7 +33,6 @@ from genops_lab.core.errors import (
     NotFound,
     Unavailable,
 )
-from genops_lab.deployments.models import Deployment
 
 TABLE = Document(
     [
@@ -149,15 +147,6 @@ def test_units() -> None:
 )
 def test_exit_codes(kind: type[GenOpsError], code: int) -> None:
     assert exit_code(kind("x")) == code
-
-
-def test_a_key_is_never_shown() -> None:
-    shown = Deployment(
-        name="d", model="m", version="1", state="running", url="http://127.0.0.1:1", key="k3y-k3y",
-        created_at=0, lease_until=1,
-    )  # fmt: skip
-    for document in (deployment_views.deployment(shown), deployment_views.deployments([shown])):
-        assert "k3y" not in terminal.render(document) + html.render(document)
 
 
 def test_groups_tell_between_what_their_metrics_lie() -> None:
