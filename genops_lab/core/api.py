@@ -143,6 +143,7 @@ class _Streams(web.RequestHandler):
 
     def on_connection_close(self) -> None:
         """The client is gone."""
+        super().on_connection_close()
         if self._sending is not None:
             self._sending.cancel()
 
