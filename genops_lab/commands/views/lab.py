@@ -108,7 +108,7 @@ def audit(page: AuditPage) -> Document:
     if page.next:
         notes.append(Note(f"More: genops audit --after {quote(page.next)}", "dim"))
     if page.waiting:
-        notes.append(Note(f"{page.waiting} changes wait for the shared store.", "busy"))
+        notes.append(Note(f"Not in the shared store yet: {page.waiting}.", "dim"))
     return Document([Table(columns, rows, empty="Nothing was changed yet."), *notes])
 
 

@@ -10,7 +10,7 @@ import logging
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, delete, func, select
+from sqlalchemy import Connection, Row, Table, delete, func, select
 
 from ..errors import GenOpsError
 from ..services import Service
@@ -35,6 +35,12 @@ class Outbox(Service):
         """Return how many changes have not been written to the shared store."""
         with self._local.reading() as connection:
             return int(connection.execute(select(func.count()).select_from(outbox)).scalar_one())
+
+    def contents(self, table: Table) -> list[str]:
+        """Return the rows, as JSON, that wait to be put into a table of the shared store."""
+        wanted = (outbox.c.table_name == table.name) & (outbox.c.action == "put")
+        with self._local.reading() as connection:
+            return list(connection.execute(select(outbox.c.content).where(wanted)).scalars())
 
     def deliver(self) -> None:
         """Write all changes to the shared store in their order; one that was written already changes nothing. Blocks.
