@@ -56,7 +56,7 @@ export default defineConfig([
       curly: ['error', 'all'],
       eqeqeq: 'error',
       'prefer-arrow-callback': 'error',
-      // All of it is some 20 kB: one file is quicker than many. What is heavy (uPlot) is loaded on use.
+      // All of it is some 20 kB: one file is quicker than many. What is heavy (views, react-data-grid) is loaded on use.
       'jupyter/prefer-lazy-imports': 'off'
     }
   },

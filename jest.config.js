@@ -15,7 +15,6 @@ const esModules = [
   'nanoid',
   'openapi-fetch',
   'react-data-grid',
-  'uplot',
   'vscode-ws-jsonrpc',
   'y-protocols',
   'y-websocket',

@@ -29,6 +29,27 @@ export function formatBytesOf(used: number, total: number): string {
   return `${part.endsWith(unit) ? part.slice(0, -unit.length) : part} / ${whole}`;
 }
 
+/** A figure for people: four significant digits, exponents only where needed. */
+export function formatNumber(value: number): string {
+  if (!Number.isFinite(value)) {
+    return String(value);
+  }
+  if (Number.isInteger(value) && Math.abs(value) < 1e7) {
+    return value.toLocaleString();
+  }
+  const size = Math.abs(value);
+  if (size !== 0 && (size < 1e-3 || size >= 1e7)) {
+    return value.toExponential(2).replace(/\.?0+e/, 'e');
+  }
+  // Made once: toLocaleString with options makes one at each call.
+  fourDigits ??= new Intl.NumberFormat(undefined, {
+    maximumSignificantDigits: 4
+  });
+  return fourDigits.format(Number(value.toPrecision(4)));
+}
+
+let fourDigits: Intl.NumberFormat | undefined;
+
 /** A share of a hundred, `37 %`. */
 export function formatPercent(percent: number): string {
   return `${Math.round(percent)} %`;

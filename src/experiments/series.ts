@@ -71,48 +71,29 @@ export function seriesOf(points: readonly IPoint[]): ISeries[] {
   });
 }
 
-/** Lines over a common x. */
-export interface IAligned {
-  x: number[];
-  /** One a history, null where it has no point at x. */
-  lines: (number | null)[][];
-  /** What x is: steps, or seconds since the first point where all points have one step. */
-  axis: 'step' | 'seconds' | 'time';
-}
-
-/** Histories over common steps, or over time (seconds since 1970). */
-export function align(
+/**
+ * Where the points of histories stand: at their steps, in seconds since the first point where all
+ * have one step, or at their times (seconds since 1970).
+ */
+export function placed(
   all: readonly ISeries[],
   over: 'step' | 'time'
-): IAligned {
+): { axis: 'step' | 'seconds' | 'time'; places: readonly number[][] } {
+  const [first] = all.flatMap(({ steps }) => steps);
   const stepless =
-    over === 'step' &&
     all.some(({ steps }) => steps.length > 1) &&
-    all.every(({ steps }) => steps.every(step => step === all[0].steps[0]));
-  const start = Math.min(
-    ...all.flatMap(({ timestamps }) => timestamps[0] ?? [])
-  );
-  const places = all.map(({ steps, timestamps }) =>
-    over === 'time'
-      ? timestamps
-      : stepless
-        ? timestamps.map(at => at - start)
-        : steps
-  );
-  const x = [...new Set(places.flat())].sort((a, b) => a - b);
-  const index = new Map(x.map((place, position) => [place, position]));
-  const lines = all.map(({ values }, line) => {
-    const own: (number | null)[] = new Array(x.length).fill(null);
-    places[line].forEach((place, point) => {
-      own[index.get(place)!] = values[point];
-    });
-    return own;
-  });
-  return {
-    x,
-    lines,
-    axis: over === 'time' ? over : stepless ? 'seconds' : over
-  };
+    all.every(({ steps }) => steps.every(step => step === first));
+  if (over === 'step' && !stepless) {
+    return { axis: 'step', places: all.map(({ steps }) => steps) };
+  }
+  const times = all.map(({ timestamps }) => timestamps);
+  const start = Math.min(...times.flatMap(([time]) => time ?? []));
+  return over === 'time'
+    ? { axis: 'time', places: times }
+    : {
+        axis: 'seconds',
+        places: times.map(each => each.map(time => time - start))
+      };
 }
 
 /**

@@ -110,7 +110,7 @@ def test_a_run_of_a_script_is_seen_while_it_goes_on(lab: LabPage, server: LabSer
     with script(server, COUNT) as process:
         row = experiments.get_by_role("button", name=re.compile("counter"))
         expect(row).to_contain_text("running")
-        expect(experiments.locator(".gol-Run-live .uplot")).to_be_visible()
+        expect(experiments.locator(".gol-Run-live .gol-Chart canvas")).to_be_visible()
         figure = row.locator(".gol-Run-metric", has_text="count")
         expect(figure).to_be_visible()
         first = figure.inner_text()

@@ -11,6 +11,7 @@ export * from './log-tail';
 export * from './main-area';
 export * from './meter';
 export * from './resource-view';
+export * from './scene';
 export * from './sparkline';
 export * from './states';
 export * from './status-badge';

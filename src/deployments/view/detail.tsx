@@ -14,7 +14,7 @@ import {
   formatMoment,
   useNow
 } from '../../core';
-import { formatNumber } from '../../core/palette';
+import { formatNumber } from '../../core/format';
 import type { IDriven } from '../../panel/tokens';
 
 import type { DeploymentsModel } from '../model';

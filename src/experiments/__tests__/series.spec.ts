@@ -1,5 +1,5 @@
 import { chartGroups, chooseMetrics } from '../metric-choice';
-import { align, mergeSeries, missingAfter, seriesOf } from '../series';
+import { mergeSeries, missingAfter, placed, seriesOf } from '../series';
 
 import { makeRun, makeSeries } from './support';
 
@@ -27,22 +27,13 @@ describe('histories', () => {
     const second = { ...makeSeries('loss', [0], [5]), timestamps: [12] };
     const merged = mergeSeries(first, second);
     expect(merged.timestamps).toEqual([10, 11, 12]);
-    const { x, axis } = align([merged], 'step');
-    expect(axis).toBe('seconds');
-    expect(x).toEqual([0, 1, 2]);
-  });
-
-  it('puts histories of different steps on one axis, with gaps', () => {
-    const { x, lines, axis } = align(
-      [makeSeries('a', [0, 2]), makeSeries('b', [1, 2], [5, null])],
+    expect(placed([merged], 'step')).toEqual({
+      axis: 'seconds',
+      places: [[0, 1, 2]]
+    });
+    expect(placed([merged, makeSeries('loss', [0, 1])], 'step').axis).toBe(
       'step'
     );
-    expect(axis).toBe('step');
-    expect(x).toEqual([0, 1, 2]);
-    expect(lines).toEqual([
-      [0, null, 2],
-      [null, 5, null]
-    ]);
   });
 
   it('asks again for the last step, at which another metric may come later', () => {

@@ -1,5 +1,3 @@
-import './mock-uplot';
-
 import {
   act,
   cleanup,

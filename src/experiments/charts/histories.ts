@@ -1,4 +1,6 @@
 /** Histories as they are drawn: numbers out of an answer, and what is new of them in its place. */
+import { lowerBound } from '../../core/charts/axes';
+
 import type { IRunHistory } from './service';
 
 export interface ILine {
@@ -63,21 +65,6 @@ export function merged(
     first: answer.first ?? null,
     last: answer.last ?? null
   };
-}
-
-/** The first place in ascending numbers that is not below `wanted`. */
-export function lowerBound(numbers: ArrayLike<number>, wanted: number): number {
-  let low = 0;
-  let high = numbers.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (numbers[middle] < wanted) {
-      low = middle + 1;
-    } else {
-      high = middle;
-    }
-  }
-  return low;
 }
 
 function joined(a: Float64Array, b: Float64Array): Float64Array {

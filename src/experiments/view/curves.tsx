@@ -2,12 +2,13 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import { ActionButton, Chart, DownState } from '../../core';
+import { lineColor } from '../../core/charts/look';
 import type { IDivergence } from '../diverged';
 import { DIVERGED, divergences } from '../diverged';
 import type { ExperimentsModel } from '../model';
 import { isRunning } from '../model';
 import { chartGroups } from '../metric-choice';
-import { align } from '../series';
+import { placed } from '../series';
 import type { IRun, ISeries } from '../service';
 
 import { useCurves } from './hooks';
@@ -15,13 +16,11 @@ import { metricText } from './messages';
 
 /** How many charts are drawn before a person asks for more. */
 const FIRST = 6;
-const LINES = [
-  '--jp-brand-color1',
-  '--jp-warn-color1',
-  '--jp-success-color1',
-  '--jp-error-color1',
-  '--jp-info-color1'
-];
+const AXIS_KINDS = {
+  step: 'linear',
+  seconds: 'duration',
+  time: 'time'
+} as const;
 
 /** A small chart for each metric of a run; training and validation share one. */
 export function Curves(props: Curves.IProps): React.ReactElement | null {
@@ -106,7 +105,7 @@ const Curve = React.memo(function Curve(props: {
   trans: TranslationBundle;
 }): React.ReactElement {
   const { name, lines, small, trans } = props;
-  const { x, lines: values, axis } = align(lines, small ? 'time' : 'step');
+  const { places, axis } = placed(lines, small ? 'time' : 'step');
   const bad = lines.map(line =>
     props.diverged.find(each => each.metric === line.key)
   );
@@ -122,7 +121,7 @@ const Curve = React.memo(function Curve(props: {
           <span key={line.key} className="gol-Curve-last" title={line.key}>
             <span
               className="gol-Curve-swatch"
-              style={{ background: `var(${LINES[index % LINES.length]})` }}
+              style={{ background: lineColor(index) }}
               aria-hidden="true"
             />
             {lines.length > 1 && `${variant(line.key, name)} `}
@@ -139,8 +138,7 @@ const Curve = React.memo(function Curve(props: {
             ? trans.__('%1 by step', title)
             : trans.__('%1 over time', title)
         }
-        x={x}
-        xTime={axis === 'time'}
+        x={AXIS_KINDS[axis]}
         bare={small}
         height={small ? 36 : 96}
         marks={
@@ -150,10 +148,10 @@ const Curve = React.memo(function Curve(props: {
               )
             : undefined
         }
-        series={lines.map((line, index) => ({
-          label: line.key,
-          values: values[index],
-          color: LINES[index % LINES.length]
+        lines={lines.map(({ key, values }, index) => ({
+          label: key,
+          x: places[index],
+          y: values
         }))}
       />
     </figure>

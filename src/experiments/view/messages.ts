@@ -2,7 +2,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { Tone } from '../../core';
-import { formatNumber } from '../../core/palette';
+import { formatNumber } from '../../core/format';
 import type { IRun } from '../service';
 
 /** A run's status in a word, and what it means for the person. */

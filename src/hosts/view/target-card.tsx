@@ -13,7 +13,7 @@ import {
   IconButton,
   formatBytesOf
 } from '../../core';
-import { formatNumber } from '../../core/palette';
+import { formatNumber } from '../../core/format';
 import type { IDriven } from '../../panel/tokens';
 
 import type { TargetsModel } from '../model';

@@ -8,7 +8,7 @@ import {
   formatBytesOf,
   formatPercent
 } from '../../core';
-import { formatNumber } from '../../core/palette';
+import { formatNumber } from '../../core/format';
 import type { IHistory } from '../model';
 import { HISTORY } from '../model';
 import type { IMachine } from '../service';

@@ -1,74 +1,60 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { drawOnCanvas } from '../../experiments/charts/drawing/canvas';
-import { readLook } from '../../experiments/charts/drawing/colors';
-import { savePng } from '../../experiments/charts/files';
-import { ActionButton, DataTable } from '../../core';
+import { readLook } from '../../core/charts/look';
+import { savePng } from '../../core/charts/files';
+import { ActionButton, DataTable, useScene } from '../../core';
+import type { ILook } from '../../core/charts/scene';
 import { formatMicroseconds, formatShare } from '../figures';
 
 import type { IBar } from './parts';
 import type { IBarsPicture } from './picture';
 import { barsPicture, lengthOf, partAt, partsShown } from './picture';
-import { useRedraw } from './redraw';
 
 const PNG_WIDTH = 900;
 
 /** Stacked bars on one scale, with their figures as a table. */
 export function Bars(props: Bars.IProps): React.ReactElement {
   const { title, bars, trans } = props;
-  const host = React.useRef<HTMLDivElement>(null);
   const canvas = React.useRef<HTMLCanvasElement>(null);
-  const picture = React.useRef<IBarsPicture | null>(null);
+  const drawn = React.useRef<IBarsPicture['parts']>([]);
   const [tip, setTip] = React.useState('');
   const parts = partsShown(bars);
 
-  const draw = React.useCallback(() => {
-    const node = host.current;
-    if (node && canvas.current && node.clientWidth > 0) {
-      picture.current = barsPicture({
-        bars,
-        width: node.clientWidth,
-        look: readLook(node),
-        colorOf: colorsAt(node)
-      });
-      drawOnCanvas(
-        canvas.current,
-        picture.current.scene,
-        readLook(node),
-        window.devicePixelRatio || 1
-      );
-      canvas.current.style.height = `${picture.current.scene.height}px`;
-    }
-  }, [bars]);
-
-  useRedraw(host, draw);
-
+  const made = (width: number, look: ILook, legend = false) =>
+    barsPicture({
+      bars,
+      width,
+      look,
+      colorOf: colorsAt(canvas.current!),
+      legend
+    });
+  useScene(
+    canvas,
+    React.useCallback(
+      (width, look) => {
+        const { parts, scene } = made(width, look);
+        drawn.current = parts;
+        return scene;
+      },
+      [bars]
+    )
+  );
   const save = () => {
-    const node = host.current;
-    if (node) {
-      const look = readLook(node);
-      const { scene } = barsPicture({
-        bars,
-        width: PNG_WIDTH,
-        look,
-        colorOf: colorsAt(node),
-        legend: true
-      });
-      void savePng(scene, look, title);
-    }
+    const look = readLook(canvas.current!);
+    void savePng(made(PNG_WIDTH, look, true).scene, look, title);
   };
 
   return (
     <figure className="gol-TimeBars">
-      <div ref={host} className="gol-TimeBars-host">
+      <div className="gol-TimeBars-host">
         <canvas
           ref={canvas}
           role="img"
           aria-label={`${title}: ${bars.map(sentence).join('; ')}`}
           title={tip}
           onMouseMove={({ nativeEvent: { offsetX, offsetY } }) => {
-            const at = partAt(picture.current?.parts ?? [], offsetX, offsetY);
+            const at = partAt(drawn.current, offsetX, offsetY);
             setTip(
               at
                 ? `${at.bar.label}\n${at.part.label}: ${formatMicroseconds(at.part.us)} (${formatShare(at.part.us, lengthOf(at.bar))})`

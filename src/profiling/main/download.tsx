@@ -1,7 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { fileName, save } from '../../experiments/charts/files';
+import { fileName, save } from '../../core/charts/files';
 import { ActionButton } from '../../core';
 import { asCsv } from '../../experiments/table/copies';
 

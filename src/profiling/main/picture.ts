@@ -1,11 +1,6 @@
 /** Bars of parts as a picture: the screen and the PNG draw the same marks. */
-import type {
-  IFrame,
-  ILook,
-  IScene,
-  Mark
-} from '../../experiments/charts/drawing/scene';
-import { LETTER_PX, fitted } from '../../experiments/charts/drawing/scene';
+import type { IFrame, ILook, IScene, Mark } from '../../core/charts/scene';
+import { LETTER_PX, fitted } from '../../core/charts/scene';
 import { formatMicroseconds } from '../figures';
 
 import type { IBar, IPart } from './parts';

@@ -1,6 +1,6 @@
 /** Colours of slices by kind and name, out of the theme. */
-import { asRgb } from '../../experiments/charts/drawing/colors';
-import { readColors } from '../../core/palette';
+import { asRgb, readLook } from '../../core/charts/look';
+import type { ILook } from '../../core/charts/scene';
 
 /** Of names, as the style sheet numbers them. */
 const NAME_COLORS = 6;
@@ -26,13 +26,7 @@ enum Kind {
 /** Strengths of a colour over the background: runs are the fainter the less their time is filled. */
 export const SHADES = 8;
 
-export interface ITheme {
-  readonly background: string;
-  readonly text: string;
-  readonly faint: string;
-  readonly grid: string;
-  readonly accent: string;
-  readonly font: string;
+export interface ITheme extends ILook {
   /** Pixels of a counter, and of what lies below it. */
   readonly counter: { readonly line: number; readonly area: number };
   readonly backgroundPixel: number;
@@ -51,15 +45,13 @@ export function readTheme(
   kinds: Int8Array
 ): ITheme {
   const style = getComputedStyle(node);
-  const { grid } = readColors(node);
+  const look = readLook(node);
   const read = (variable: string, fallback: string) =>
     style.getPropertyValue(variable).trim() || fallback;
-  const background = read('--jp-layout-color1', 'white');
-  const back = rgbOf(background);
+  const { faint } = look;
+  const back = rgbOf(look.background);
   const light = read('--jp-ui-inverse-font-color0', 'white');
   const dark = read('--jp-ui-font-color0', 'black');
-  const faint = read('--jp-ui-font-color2', 'gray');
-  const accent = read('--jp-brand-color1', 'blue');
   const copy = rgbOf(read('--gol-slice-copy', 'green'));
   const base = Array.from({ length: NAME_COLORS }, (_, at) =>
     rgbOf(read(`--gol-slice-name-${at}`, 'steelblue'))
@@ -90,15 +82,10 @@ export function readTheme(
       : dark;
   });
   return {
-    background,
-    text: read('--jp-ui-font-color1', 'black'),
-    faint,
-    grid,
-    accent,
-    font: style.fontFamily || 'sans-serif',
+    ...look,
     counter: {
-      line: pixelOf(mixed(back, rgbOf(accent), 0.9)),
-      area: pixelOf(mixed(back, rgbOf(accent), 0.25))
+      line: pixelOf(mixed(back, rgbOf(look.accent), 0.9)),
+      area: pixelOf(mixed(back, rgbOf(look.accent), 0.25))
     },
     backgroundPixel: pixelOf(back),
     pixels,

@@ -1,9 +1,7 @@
 /** The run card as an anywidget module, for front ends without GenOps Lab's own: its style is inside. */
-import uplot from 'uplot/dist/uPlot.min.css';
-
 import run from '../../../style/runtime/card-run.css';
 import { RunView } from '../cards/views/run';
 
 import { anywidget } from './_anywidget';
 
-export default anywidget(RunView, [uplot, run]);
+export default anywidget(RunView, [run]);

@@ -1,6 +1,4 @@
 /** The sweep card as an anywidget module, for front ends without GenOps Lab's own: its style is inside. */
-import uplot from 'uplot/dist/uPlot.min.css';
-
 import base from '../../../style/runtime/card-base.css';
 import run from '../../../style/runtime/card-run.css';
 import sweep from '../../../style/runtime/card-sweep.css';
@@ -8,4 +6,4 @@ import { SweepView } from '../cards/views/sweep';
 
 import { anywidget } from './_anywidget';
 
-export default anywidget(SweepView, [uplot, base, run, sweep]);
+export default anywidget(SweepView, [base, run, sweep]);

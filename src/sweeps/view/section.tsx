@@ -11,7 +11,7 @@ import {
   ResourceView,
   StatusBadge
 } from '../../core';
-import { formatNumber } from '../../core/palette';
+import { formatNumber } from '../../core/format';
 
 import type { ISweep } from '../service';
 

@@ -8,10 +8,11 @@ import {
   withCondition,
   withoutCondition
 } from '../conditions';
-import { extent, makeScale } from '../drawing/axes';
-import type { ILook } from '../drawing/scene';
-import { asSvg } from '../drawing/svg';
-import { fileName } from '../files';
+import { extent } from '../../../core/charts/axes';
+import { makeScale } from '../scales';
+import { LOOK } from '../../../core/charts/__tests__/support';
+import { asSvg } from '../../../core/charts/svg';
+import { fileName } from '../../../core/charts/files';
 import { merged, unpacked } from '../histories';
 import { meanOf } from '../means';
 import { curvesCode } from '../notebook-code';
@@ -23,15 +24,6 @@ import type { IRunHistory } from '../service';
 import { moved } from '../view/plot';
 
 const trans = nullTranslator.load('genops_lab');
-const LOOK: ILook = {
-  text: '#111',
-  faint: '#666',
-  grid: '#ccc',
-  accent: '#00f',
-  background: '#fff',
-  font: 'sans-serif'
-};
-
 function packed(...numbers: number[]): string {
   const bytes = new Uint8Array(Float64Array.from(numbers).buffer);
   return btoa(String.fromCharCode(...bytes));

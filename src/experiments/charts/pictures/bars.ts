@@ -1,13 +1,13 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import { formatNumber } from '../../../core/palette';
+import { formatNumber } from '../../../core/format';
 import { columnLabel } from '../../table/column-messages';
 import type { IBarCard } from '../cards';
 import type { ICondition } from '../conditions';
-import { extent, makeScale, uprightGrid } from '../drawing/axes';
-import { runLooks, wordColor } from '../drawing/colors';
-import type { ILook } from '../drawing/scene';
-import { fitted } from '../drawing/scene';
+import { extent, numberScale, uprightGrid } from '../../../core/charts/axes';
+import { runLooks, wordColor } from '../colors';
+import type { ILook } from '../../../core/charts/scene';
+import { fitted } from '../../../core/charts/scene';
 import { meanOf } from '../means';
 import type { IRows } from '../rows';
 import { axisValues } from '../rows';
@@ -60,7 +60,7 @@ export function barPicture(
     ])
   ]) ?? [0, 1];
   // Bars begin at nought: their lengths are what is compared.
-  const x = makeScale(
+  const x = numberScale(
     'linear',
     [Math.min(0, ends[0]), Math.max(0, ends[1]) || 1],
     [left, left + frame.width]

@@ -1,19 +1,21 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import { formatNumber } from '../../../core/palette';
+import { formatNumber } from '../../../core/format';
 import type { ICurvesCard } from '../cards';
-import type { IScale, ScaleKind } from '../drawing/axes';
+import type { IScale } from '../../../core/charts/axes';
 import {
   axes,
   extent,
   frameIn,
-  makeScale,
+  lowerBound,
   padded,
+  projected,
   valueText
-} from '../drawing/axes';
-import type { ILook, Mark } from '../drawing/scene';
+} from '../../../core/charts/axes';
+import type { ILook, Mark } from '../../../core/charts/scene';
+import type { ScaleKind } from '../scales';
+import { makeScale } from '../scales';
 import type { IHistory, ILine } from '../histories';
-import { lowerBound } from '../histories';
 import type { IAxis } from '../service';
 
 import type { IPicture } from './picture';
@@ -235,14 +237,6 @@ function range(
 function seen(line: ILine, domain: readonly [number, number]): ILine {
   const [begin, end] = range(line, domain);
   return { x: line.x.subarray(begin, end), y: line.y.subarray(begin, end) };
-}
-
-function projected(line: ILine, x: IScale, y: IScale) {
-  return {
-    x: line.x.map(value => x.at(value)),
-    // What is infinite is no place on the axis.
-    y: line.y.map(value => (Number.isFinite(value) ? y.at(value) : NaN))
-  };
 }
 
 /** Triangles at the edges, where values are infinite. */

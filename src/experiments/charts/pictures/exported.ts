@@ -1,6 +1,6 @@
 /** A picture as it leaves the Lab: with its title above and its keys below. */
-import type { IScene, Mark } from '../drawing/scene';
-import { LETTER_PX, fitted } from '../drawing/scene';
+import type { IScene, Mark } from '../../../core/charts/scene';
+import { LETTER_PX, fitted } from '../../../core/charts/scene';
 
 import type { IKey } from './picture';
 

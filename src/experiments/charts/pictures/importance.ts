@@ -1,8 +1,8 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import { makeScale, uprightGrid } from '../drawing/axes';
-import type { ILook } from '../drawing/scene';
-import { fitted } from '../drawing/scene';
+import { numberScale, uprightGrid } from '../../../core/charts/axes';
+import type { ILook } from '../../../core/charts/scene';
+import { fitted } from '../../../core/charts/scene';
 import type { IImportance } from '../service';
 
 import type { IPicture } from './picture';
@@ -30,7 +30,7 @@ export function importancePicture(
     width: width - left - 110,
     height: height - 44
   };
-  const x = makeScale('linear', [0, 1], [left, left + frame.width]);
+  const x = numberScale('linear', [0, 1], [left, left + frame.width]);
   const bottom = frame.top + frame.height;
   const step = Math.min(frame.height / Math.max(shown.length, 1), 30);
   const marks = uprightGrid(x, frame, look);

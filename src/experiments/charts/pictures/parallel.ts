@@ -2,8 +2,8 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { columnLabel } from '../../table/column-messages';
 import type { IParallelCard } from '../cards';
-import type { ILook, Mark } from '../drawing/scene';
-import { LETTER_PX, fitted } from '../drawing/scene';
+import type { ILook, Mark } from '../../../core/charts/scene';
+import { LETTER_PX, fitted } from '../../../core/charts/scene';
 import { axisValues } from '../rows';
 
 import type { IPicture } from './picture';

@@ -1,5 +1,5 @@
 import type { ICondition } from '../conditions';
-import type { IScene, Numbers } from '../drawing/scene';
+import type { IScene, Numbers } from '../../../core/charts/scene';
 
 /** Places in a picture that stand for something, such as a run's point. */
 export interface ITargets {

@@ -3,17 +3,18 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { columnLabel } from '../../table/column-messages';
 import type { IScatterCard } from '../cards';
 import type { ICondition } from '../conditions';
-import { runLooks, scaleColor, wordColor } from '../drawing/colors';
-import type { IScale, ScaleKind } from '../drawing/axes';
+import { runLooks, scaleColor, wordColor } from '../colors';
+import type { IScale } from '../../../core/charts/axes';
 import {
   axes,
   extent,
   frameIn,
-  makeScale,
   padded,
   valueText
-} from '../drawing/axes';
-import type { ILook, Mark } from '../drawing/scene';
+} from '../../../core/charts/axes';
+import type { ILook, Mark } from '../../../core/charts/scene';
+import type { ScaleKind } from '../scales';
+import { makeScale } from '../scales';
 import type { IAxisValues, IRows } from '../rows';
 import { axisValues } from '../rows';
 

@@ -5,7 +5,7 @@ import { ActionButton, Callout, DownState, EmptyState } from '../../../core';
 import { isOfQuery } from '../../table/query-text';
 import { runColors } from '../../table/run-color';
 import { useRevision } from '../../table/view/use-revision';
-import { runLooks } from '../drawing/colors';
+import { runLooks } from '../colors';
 import type { ChartsModel } from '../model';
 import type { IDrawnRun } from '../pictures/curves';
 

@@ -1,10 +1,8 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { onThemeChange } from '../../../core/palette';
-import { drawOnCanvas } from '../drawing/canvas';
-import { readLook } from '../drawing/colors';
-import type { ILook } from '../drawing/scene';
+import { useScene } from '../../../core';
+import type { ILook } from '../../../core/charts/scene';
 import type { IPicture, ITarget, Picked } from '../pictures/picture';
 import { nearest } from '../pictures/picture';
 
@@ -18,48 +16,26 @@ type Place = readonly [number, number];
 /** A picture that is drawn, looked into and brushed. */
 export function Plot(props: Plot.IProps): React.ReactElement {
   const { height, draw, trans } = props;
-  const host = React.useRef<HTMLDivElement>(null);
   const canvas = React.useRef<HTMLCanvasElement>(null);
-  const [width, setWidth] = React.useState(0);
-  const [look, setLook] = React.useState<ILook | null>(null);
+  const [picture, setPicture] = React.useState<IPicture | null>(null);
   const [at, setAt] = React.useState(-1);
   const [drag, setDrag] = React.useState<{ from: Place; to: Place } | null>(
     null
   );
 
-  React.useEffect(() => {
-    const node = host.current!;
-    const readTheme = () =>
-      setLook(before => {
-        const now = readLook(node);
-        return JSON.stringify(now) === JSON.stringify(before) ? before : now;
-      });
-    readTheme();
-    const endTheme = onThemeChange(() => requestAnimationFrame(readTheme));
-    const resize = new ResizeObserver(() => setWidth(node.clientWidth));
-    resize.observe(node);
-    setWidth(node.clientWidth);
-    return () => {
-      endTheme();
-      resize.disconnect();
-    };
-  }, []);
-
-  const picture = React.useMemo(
-    () => (look && width > 0 ? draw(width, height, look) : null),
-    [draw, width, height, look]
+  useScene(
+    canvas,
+    React.useCallback(
+      (across, look) => {
+        const made = draw(across, height, look);
+        setPicture(made);
+        props.onDrawn(made, look);
+        return made.scene;
+      },
+      [draw, height]
+    )
   );
-  React.useLayoutEffect(() => {
-    if (picture && look && canvas.current) {
-      drawOnCanvas(
-        canvas.current,
-        picture.scene,
-        look,
-        window.devicePixelRatio || 1
-      );
-      props.onDrawn(picture, look);
-    }
-  }, [picture, look]);
+  const width = picture?.scene.width ?? 0;
   React.useEffect(() => {
     if (width > 0) {
       props.onWidth?.(width);
@@ -115,7 +91,6 @@ export function Plot(props: Plot.IProps): React.ReactElement {
 
   return (
     <div
-      ref={host}
       className="gol-Plot"
       style={{ height: picture?.scene.height ?? height }}
       data-brush={picture?.brush}
@@ -133,7 +108,6 @@ export function Plot(props: Plot.IProps): React.ReactElement {
         ref={canvas}
         role="img"
         aria-label={picture?.summary ?? ''}
-        style={{ width, height: picture?.scene.height ?? height }}
         onPointerDown={event => {
           if (event.button === 0 && picture) {
             const from = placeOf(event);

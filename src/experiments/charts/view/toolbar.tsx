@@ -5,7 +5,7 @@ import * as React from 'react';
 import { ActionButton } from '../../../core';
 import type { IBoard } from '../cards';
 import { MOST_CURVES } from '../cards';
-import { valueText } from '../drawing/axes';
+import { valueText } from '../../../core/charts/axes';
 import type { ChartsModel } from '../model';
 import type { IAxis } from '../service';
 

@@ -1,6 +1,6 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import { formatNumber } from '../../../core/palette';
+import { formatNumber } from '../../../core/format';
 import type {
   IComparedRow,
   IEstimate,

@@ -1,7 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { formatNumber } from '../../../core/palette';
+import { formatNumber } from '../../../core/format';
 import type { MediaModel } from '../model';
 import { HEIGHT, WIDTH, ridges } from '../ridges';
 import type { IHistogramRow, IHistograms } from '../service';

@@ -8,7 +8,7 @@ import {
   formatMoment
 } from '../../../core';
 import { bestByName } from '../../../core/metric-names';
-import { formatNumber } from '../../../core/palette';
+import { formatNumber } from '../../../core/format';
 import { DIVERGED, divergences } from '../../diverged';
 import { EXTREMES, extreme } from '../../extremes';
 import type { IRun } from '../../service';

@@ -3,7 +3,7 @@ import { caretDownIcon, caretRightIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { RelativeTime, formatDuration, formatMoment } from '../../../core';
-import { formatNumber } from '../../../core/palette';
+import { formatNumber } from '../../../core/format';
 import type { IRun } from '../../service';
 import { statusWord } from '../../view/messages';
 import {

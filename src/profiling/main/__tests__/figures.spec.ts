@@ -1,3 +1,4 @@
+import { LOOK } from '../../../core/charts/__tests__/support';
 import { csvOf } from '../download';
 import { relative, signed } from '../difference/messages';
 import { basisOf, codeGroups } from '../lines/groups';
@@ -77,18 +78,10 @@ describe('parts of a device', () => {
       { label: 'a', parts: [{ id: 'compute', label: 'C', us: 100 }] },
       { label: 'b', parts: [{ id: 'compute', label: 'C', us: 50 }] }
     ];
-    const look = {
-      text: 't',
-      faint: 'f',
-      grid: 'g',
-      accent: 'a',
-      background: 'b',
-      font: 'x'
-    };
     const { parts } = barsPicture({
       bars,
       width: 500,
-      look,
+      look: LOOK,
       colorOf: part => part
     });
     expect(parts[0].width).toBeCloseTo(2 * parts[1].width);

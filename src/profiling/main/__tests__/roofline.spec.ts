@@ -1,4 +1,4 @@
-import type { ILook } from '../../../experiments/charts/drawing/scene';
+import { LOOK } from '../../../core/charts/__tests__/support';
 import type { IOperatorWork, IRoofline } from '../../service';
 import {
   attainable,
@@ -10,15 +10,6 @@ import {
 import { trans } from './support';
 
 const PEAK = { model: 'V100', dtype: 'fp16', tflops: 100, gb_per_s: 1000 };
-const LOOK: ILook = {
-  text: 'black',
-  faint: 'gray',
-  grid: 'silver',
-  accent: 'blue',
-  background: 'white',
-  font: 'sans-serif'
-};
-
 function work(part: Partial<IOperatorWork>): IOperatorWork {
   return {
     name: 'aten::mm',

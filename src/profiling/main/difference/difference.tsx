@@ -9,7 +9,7 @@ import {
   ResourceView,
   Tabs
 } from '../../../core';
-import { formatNumber } from '../../../core/palette';
+import { formatNumber } from '../../../core/format';
 import type { ISort } from '../../../core/ui/grid';
 import { formatMicroseconds } from '../../figures';
 import type { IChange, IDifference, IProfile } from '../../service';

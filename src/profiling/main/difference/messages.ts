@@ -1,7 +1,6 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import { formatBytes } from '../../../core/format';
-import { formatNumber } from '../../../core/palette';
+import { formatBytes, formatNumber } from '../../../core/format';
 import { formatMicroseconds, formatShare } from '../../figures';
 import type { IChange, IDifference, IFigure } from '../../service';
 import { siNumber } from '../tables/columns';

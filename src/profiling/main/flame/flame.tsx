@@ -1,8 +1,8 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { readLook } from '../../../experiments/charts/drawing/colors';
-import { savePng } from '../../../experiments/charts/files';
+import { readLook } from '../../../core/charts/look';
+import { savePng } from '../../../core/charts/files';
 import { ActionButton, EmptyState, ResourceView } from '../../../core';
 import { formatMicroseconds, formatShare } from '../../figures';
 import { RankPicker } from '../../timeline/view/rank-picker';

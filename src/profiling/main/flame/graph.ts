@@ -6,7 +6,7 @@ import { select } from 'd3-selection';
 // Gives selections their transitions.
 import 'd3-transition';
 
-import type { ILook, IScene } from '../../../experiments/charts/drawing/scene';
+import type { ILook, IScene } from '../../../core/charts/scene';
 
 import type { ICall, Measure } from './calls';
 import { WHOLE } from './calls';

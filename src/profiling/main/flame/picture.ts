@@ -1,10 +1,6 @@
 /** A flame graph that leaves the page: the screen's frames, in the screen's colours, as marks. */
-import type {
-  ILook,
-  IScene,
-  Mark
-} from '../../../experiments/charts/drawing/scene';
-import { fitted } from '../../../experiments/charts/drawing/scene';
+import type { ILook, IScene, Mark } from '../../../core/charts/scene';
+import { fitted } from '../../../core/charts/scene';
 
 export interface IShownFrame {
   /** What the library made of it. */

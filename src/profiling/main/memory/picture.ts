@@ -1,9 +1,5 @@
 /** Bands of memory as marks at places: the screen and the PNG draw the same. */
-import type {
-  ILook,
-  IScene,
-  Mark
-} from '../../../experiments/charts/drawing/scene';
+import type { ILook, IScene, Mark } from '../../../core/charts/scene';
 import { formatBytes } from '../../../core';
 
 import type { IBand, IHeld } from './bands';

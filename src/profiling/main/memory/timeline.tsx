@@ -1,14 +1,12 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { drawOnCanvas } from '../../../experiments/charts/drawing/canvas';
-import { readLook } from '../../../experiments/charts/drawing/colors';
-import type { IScene } from '../../../experiments/charts/drawing/scene';
-import { savePng } from '../../../experiments/charts/files';
-import { ActionButton, formatBytes } from '../../../core';
+import { readLook } from '../../../core/charts/look';
+import type { ILook, IScene } from '../../../core/charts/scene';
+import { savePng } from '../../../core/charts/files';
+import { ActionButton, formatBytes, useScene } from '../../../core';
 import { useRevision } from '../../../experiments/table/view/use-revision';
 import { formatMicroseconds } from '../../figures';
-import { useRedraw } from '../redraw';
 
 import type { IBand } from './bands';
 import type { HeldModel } from './model';
@@ -38,25 +36,24 @@ export function MemoryTimeline(props: {
 }): React.ReactElement {
   const { model, name, trans } = props;
   const [revision] = useRevision(model.changed);
-  const host = React.useRef<HTMLDivElement>(null);
   const canvas = React.useRef<HTMLCanvasElement>(null);
   const [width, setWidth] = React.useState(0);
   const [tip, setTip] = React.useState('');
   const { held, lit } = model;
 
   const scene = (
-    node: HTMLElement,
     across: number,
+    look: ILook,
     legend?: (band: IBand) => string
   ): IScene => {
-    const style = getComputedStyle(node);
+    const style = getComputedStyle(canvas.current!);
     const read = (variable: string) =>
       style.getPropertyValue(variable).trim() || style.color;
     return memoryPicture({
       held,
       width: across,
       height: HEIGHT_PX,
-      look: readLook(node),
+      look,
       colorOf: place => read(bandColor(place)),
       alarm: read('--jp-error-color1'),
       lit,
@@ -68,19 +65,16 @@ export function MemoryTimeline(props: {
       legend
     });
   };
-  const draw = React.useCallback(() => {
-    const node = host.current;
-    if (node && canvas.current && node.clientWidth > 0) {
-      setWidth(node.clientWidth);
-      drawOnCanvas(
-        canvas.current,
-        scene(node, node.clientWidth),
-        readLook(node),
-        window.devicePixelRatio || 1
-      );
-    }
-  }, [held, lit]);
-  useRedraw(host, draw);
+  useScene(
+    canvas,
+    React.useCallback(
+      (across, look) => {
+        setWidth(across);
+        return scene(across, look);
+      },
+      [held, lit]
+    )
+  );
 
   const inner = innerWidth(width);
   const place = (event: React.PointerEvent) => {
@@ -105,7 +99,6 @@ export function MemoryTimeline(props: {
   return (
     <div className="gol-Memory-timeline">
       <div
-        ref={host}
         className="gol-Memory-picture"
         role="slider"
         tabIndex={0}
@@ -146,11 +139,7 @@ export function MemoryTimeline(props: {
         }}
         onPointerLeave={() => model.point(null)}
       >
-        <canvas
-          ref={canvas}
-          aria-hidden="true"
-          style={{ height: `${HEIGHT_PX}px` }}
-        />
+        <canvas ref={canvas} aria-hidden="true" />
         {width > 0 && (
           <div
             className="gol-Memory-cursor"
@@ -206,10 +195,10 @@ export function MemoryTimeline(props: {
           label={trans.__('PNG')}
           caption={trans.__('Save the picture as a PNG')}
           onClick={() => {
-            const node = host.current!;
+            const theme = readLook(canvas.current!);
             void savePng(
-              scene(node, PNG_WIDTH, ({ site }) => shortWords(site, trans)),
-              readLook(node),
+              scene(PNG_WIDTH, theme, ({ site }) => shortWords(site, trans)),
+              theme,
               trans.__('Memory, %1', name)
             );
           }}

@@ -2,7 +2,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { formatNumber } from '../../../core/palette';
+import { formatNumber } from '../../../core/format';
 import { formatShare } from '../../figures';
 import type { IMeasuredKernel, IMeasurement } from '../../service';
 import { deviceName } from '../parts';

@@ -2,7 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import { Disclosure, formatBytes } from '../../../core';
-import { formatNumber } from '../../../core/palette';
+import { formatNumber } from '../../../core/format';
 import { formatMicroseconds, formatShare } from '../../figures';
 import type { IDeviceTime, IMeasuredKernel } from '../../service';
 import { deviceName } from '../parts';

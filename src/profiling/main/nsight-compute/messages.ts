@@ -2,7 +2,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { formatBytes } from '../../../core';
-import { formatNumber } from '../../../core/palette';
+import { formatNumber } from '../../../core/format';
 import { formatMicroseconds, formatShare } from '../../figures';
 import type { IDeviceTime, IMeasuredKernel, IMeasurement } from '../../service';
 import { siNumber } from '../tables/columns';

@@ -1,17 +1,9 @@
 /** Operators against what their device can do, as marks on axes of two logarithms. */
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import {
-  axes,
-  frameIn,
-  makeScale
-} from '../../../experiments/charts/drawing/axes';
-import type {
-  ILook,
-  IScene,
-  Mark
-} from '../../../experiments/charts/drawing/scene';
-import { LETTER_PX, fitted } from '../../../experiments/charts/drawing/scene';
+import { axes, frameIn, numberScale } from '../../../core/charts/axes';
+import type { ILook, IScene, Mark } from '../../../core/charts/scene';
+import { LETTER_PX, fitted } from '../../../core/charts/scene';
 import type { IOperatorWork, IRoofline } from '../../service';
 
 const LEAST_RADIUS_PX = 3;
@@ -62,8 +54,8 @@ export function rooflinePicture(options: {
     ...shown.map(({ intensity }) => intensity),
     ...peaks.map(({ tflops, gb_per_s }) => (1000 * tflops) / gb_per_s)
   ]);
-  const x = makeScale('log', across, [frame.left, frame.left + frame.width]);
-  const y = makeScale(
+  const x = numberScale('log', across, [frame.left, frame.left + frame.width]);
+  const y = numberScale(
     'log',
     domainOf([
       ...shown.map(({ tflops }) => tflops),

@@ -1,14 +1,13 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { drawOnCanvas } from '../../../experiments/charts/drawing/canvas';
-import { readLook } from '../../../experiments/charts/drawing/colors';
-import { savePng } from '../../../experiments/charts/files';
-import { ActionButton } from '../../../core';
-import { formatNumber } from '../../../core/palette';
+import { readLook } from '../../../core/charts/look';
+import { savePng } from '../../../core/charts/files';
+import type { ILook } from '../../../core/charts/scene';
+import { ActionButton, useScene } from '../../../core';
+import { formatNumber } from '../../../core/format';
 import { formatMicroseconds, formatShare } from '../../figures';
 import type { IOperatorWork, IRoofline } from '../../service';
-import { useRedraw } from '../redraw';
 import { peakWords } from '../messages';
 
 import type { IDrawnWork } from './roofline-picture';
@@ -24,52 +23,42 @@ export function RooflineChart(props: {
   trans: TranslationBundle;
 }): React.ReactElement {
   const { roofline, trans } = props;
-  const host = React.useRef<HTMLDivElement>(null);
   const canvas = React.useRef<HTMLCanvasElement>(null);
   const works = React.useRef<IDrawnWork[]>([]);
   const [tip, setTip] = React.useState('');
   const title = trans.__('Roofline of the operators');
 
-  const made = React.useCallback(
-    (node: HTMLElement, width: number, height: number) => {
-      const style = getComputedStyle(node);
-      const look = readLook(node);
-      const picture = rooflinePicture({
-        roofline,
-        width,
-        height,
-        look,
-        colorOf: bound =>
-          style.getPropertyValue(`--gol-part-${partOf(bound)}`).trim() ||
-          look.accent,
-        trans
-      });
-      return { ...picture, look };
-    },
-    [roofline, trans]
+  const made = (width: number, height: number, look: ILook) => {
+    const style = getComputedStyle(canvas.current!);
+    return rooflinePicture({
+      roofline,
+      width,
+      height,
+      look,
+      colorOf: bound =>
+        style.getPropertyValue(`--gol-part-${partOf(bound)}`).trim() ||
+        look.accent,
+      trans
+    });
+  };
+  useScene(
+    canvas,
+    React.useCallback(
+      (width, look) => {
+        const picture = made(width, HEIGHT_PX, look);
+        works.current = picture.works;
+        return picture.scene;
+      },
+      [roofline, trans]
+    )
   );
-  const draw = React.useCallback(() => {
-    const node = host.current;
-    if (node && canvas.current && node.clientWidth > 0) {
-      const picture = made(node, node.clientWidth, HEIGHT_PX);
-      works.current = picture.works;
-      drawOnCanvas(
-        canvas.current,
-        picture.scene,
-        picture.look,
-        window.devicePixelRatio || 1
-      );
-    }
-  }, [made]);
-  useRedraw(host, draw);
 
   return (
     <figure className="gol-TimeBars gol-Roofline">
-      <div ref={host} className="gol-TimeBars-host">
+      <div className="gol-TimeBars-host">
         <canvas
           ref={canvas}
           role="img"
-          style={{ height: HEIGHT_PX }}
           aria-label={`${title}: ${placedWorks(roofline)
             .slice(0, 5)
             .map(work => workWords(work, trans).replace(/\n/g, ', '))
@@ -97,11 +86,8 @@ export function RooflineChart(props: {
           label={trans.__('PNG')}
           caption={trans.__('Save “%1” as a PNG', title)}
           onClick={() => {
-            const { scene, look } = made(
-              host.current!,
-              PNG_WIDTH_PX,
-              PNG_HEIGHT_PX
-            );
+            const look = readLook(canvas.current!);
+            const { scene } = made(PNG_WIDTH_PX, PNG_HEIGHT_PX, look);
             void savePng(scene, look, title);
           }}
         />

@@ -2,7 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import { ActionButton } from '../../../core';
-import { fileName, save } from '../../../experiments/charts/files';
+import { fileName, save } from '../../../core/charts/files';
 import type { TimelineModel } from '../model';
 import { AXIS_PX } from '../painter';
 

@@ -1,7 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { onThemeChange } from '../../../core/palette';
+import { onThemeChange } from '../../../core/charts/look';
 import { formatMicroseconds } from '../../figures';
 import type { ITheme } from '../colors';
 import { readTheme } from '../colors';

@@ -3,7 +3,7 @@ import { closeIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { ApiError, IconButton, formatBytes } from '../../../core';
-import { onThemeChange } from '../../../core/palette';
+import { onThemeChange } from '../../../core/charts/look';
 import { formatMicroseconds, formatShare } from '../../figures';
 import type { IHeldMoment } from '../../main/memory/service';
 import { shortWords, siteWords } from '../../main/memory/messages';

@@ -2,7 +2,7 @@
  * A deployment while it starts and in its first minute, as an anywidget module.
  * Its key never reaches this code.
  */
-import { formatNumber } from '../../../core/palette';
+import { formatNumber } from '../../../core/format';
 
 import { Badge, follow, make, type IModel, type Tone } from './dom';
 

@@ -1,5 +1,3 @@
-import 'uplot/dist/uPlot.min.css';
-
 import type { CardView } from '../card';
 import type { CardModel } from '../model';
 
@@ -12,7 +10,7 @@ interface IView {
   dispose(): void;
 }
 
-/** The views of cards. Loaded when the first card is drawn: they bring the charts' library. */
+/** The views of cards. Loaded when the first card is drawn. */
 export const VIEWS: Record<
   CardView,
   new (model: CardModel, el: HTMLElement) => IView

@@ -6,7 +6,7 @@
  * a metric's own name; the few words here are English, as the kernel's are.
  */
 import { groupOf } from '../../../core/metric-names';
-import { formatNumber, onThemeChange } from '../../../core/palette';
+import { formatNumber } from '../../../core/format';
 
 import { make, type IModel } from './dom';
 import { divergedNow, lastOf, SmallChart, type ISeries } from './small-chart';
@@ -114,9 +114,6 @@ export class RunView {
     for (const field of FIELDS) {
       _model.on(`change:${field}`, this._schedule);
     }
-    this._endTheme = onThemeChange(() =>
-      requestAnimationFrame(() => this._charts.forEach(c => c.restyle()))
-    );
     this._draw();
   }
 
@@ -125,7 +122,6 @@ export class RunView {
       this._model.off(`change:${field}`, this._schedule);
     }
     cancelAnimationFrame(this._frame);
-    this._endTheme();
     this._charts.forEach(chart => chart.dispose());
     this._root.remove();
   }
@@ -275,5 +271,4 @@ export class RunView {
   private _series: Record<string, ISeries> | null = null;
   private _words = '';
   private _frame = 0;
-  private _endTheme: () => void;
 }

@@ -1,11 +1,9 @@
 /** One small chart of a run's metrics, for the widgets that travel with a message. */
-import uPlot from 'uplot';
-
-import type { IMark } from '../../../core/chart-marks';
-import { drawMarks } from '../../../core/chart-marks';
-import { LastLabel } from '../../../core/last-label';
+import type { IMark } from '../../../core/charts/line-chart';
+import { LineChart } from '../../../core/charts/line-chart';
+import { lineColor } from '../../../core/charts/look';
+import { formatNumber } from '../../../core/format';
 import { bestByName } from '../../../core/metric-names';
-import { formatNumber, readColors } from '../../../core/palette';
 
 import { make } from './dom';
 
@@ -15,35 +13,20 @@ export interface ISeries {
 }
 
 const PLOT_HEIGHT = 104;
-
-function clean(series: ISeries | undefined): [number[], (number | null)[]] {
-  const points = (series?.steps ?? []).map(
-    (step, index): [number, number | null] => {
-      const value = series?.values[index];
-      return [
-        step,
-        typeof value === 'number' && Number.isFinite(value) ? value : null
-      ];
-    }
-  );
-  // uPlot wants x in order; equal steps keep the last value.
-  const byStep = new Map(points.filter(([step]) => Number.isFinite(step)));
-  const sorted = [...byStep].sort(([a], [b]) => a - b);
-  return [sorted.map(([step]) => step), sorted.map(([, value]) => value)];
-}
+const NO_SERIES: ISeries = { steps: [], values: [] };
 
 /** The last step that has a value, and the value. */
 export function lastOf(
   series: ISeries | undefined
 ): [number, number] | undefined {
-  const [steps, values] = clean(series);
-  for (let index = values.length - 1; index >= 0; index--) {
-    const value = values[index];
-    if (value !== null) {
-      return [steps[index], value];
+  const { steps, values } = series ?? NO_SERIES;
+  let last: [number, number] | undefined;
+  values.forEach((value, at) => {
+    if (Number.isFinite(value) && !(last && steps[at] < last[0])) {
+      last = [steps[at], value as number];
     }
-  }
-  return undefined;
+  });
+  return last;
 }
 
 /** Since which step a metric is no number, and what it is; none while its last value is a number. */
@@ -52,8 +35,9 @@ export function divergedNow(
   words: string | undefined
 ): { value: string; step: number } | undefined {
   const [, value, step] = /^(\S+) since step (-?\d+)$/.exec(words ?? '') ?? [];
-  const [, values] = clean(series);
-  return value && values[values.length - 1] === null
+  const { steps, values } = series ?? NO_SERIES;
+  const end = steps.reduce((a, b) => Math.max(a, b), -Infinity);
+  return value && !Number.isFinite(values[steps.lastIndexOf(end)])
     ? { value, step: Number(step) }
     : undefined;
 }
@@ -79,9 +63,10 @@ export class SmallChart {
     this.node = make('figure', 'gol-run-chart');
     this._group = group;
     const legend = make('figcaption', 'gol-run-legend');
-    for (const metric of _metrics) {
+    _metrics.forEach((metric, place) => {
       const key = make('span', 'gol-run-key');
       const swatch = make('span', 'gol-run-swatch');
+      swatch.style.borderTopColor = lineColor(place);
       const value = make('span', 'gol-run-value');
       const best = make('span', 'gol-run-best gol-run-muted');
       key.append(
@@ -91,16 +76,12 @@ export class SmallChart {
         best
       );
       legend.append(key);
-      this._keys.push({ swatch, value, best });
-    }
+      this._keys.push({ value, best });
+    });
     this._plotNode = make('div', 'gol-run-plot');
     this._plotNode.setAttribute('role', 'img');
     this.node.append(legend, this._plotNode);
-    this._resize =
-      typeof ResizeObserver === 'undefined'
-        ? null
-        : new ResizeObserver(() => this._fit());
-    this._resize?.observe(this._plotNode);
+    this._chart = new LineChart(this._plotNode, PLOT_HEIGHT);
   }
 
   readonly node: HTMLElement;
@@ -110,7 +91,7 @@ export class SmallChart {
     series: Record<string, ISeries>,
     diverged: Record<string, string> = {}
   ): void {
-    this._marks = [];
+    const marks: IMark[] = [];
     const spoken = this._metrics.map((metric, index) => {
       const bad = divergedNow(series[metric], diverged[metric]);
       const last = lastOf(series[metric]);
@@ -122,7 +103,7 @@ export class SmallChart {
       const also = other && `, ${other}`;
       value.classList.toggle('gol-run-bad', bad !== undefined);
       if (bad) {
-        this._marks.push({ x: bad.step, label: bad.value });
+        marks.push({ x: bad.step, label: bad.value });
         return `${metric} ${text} since step ${formatNumber(bad.step)}${also}`;
       }
       return last
@@ -133,106 +114,21 @@ export class SmallChart {
       'aria-label',
       `Chart of ${this._group}: ${spoken.join(', ')}`
     );
-    const tables = this._metrics.map(
-      metric => clean(series[metric]) as uPlot.AlignedData
-    );
-    this._data = tables.length > 1 ? uPlot.join(tables) : tables[0];
-    if (this._plot) {
-      this._plot.setData(this._data);
-    } else {
-      this._fit();
-    }
-  }
-
-  /** Draw again in the colours of now. */
-  restyle(): void {
-    this._plot?.destroy();
-    this._plot = null;
-    this._fit();
+    this._chart.update({
+      lines: this._metrics.map(metric => {
+        const { steps, values } = series[metric] ?? NO_SERIES;
+        return { label: metric, x: steps, y: values };
+      }),
+      marks
+    });
   }
 
   dispose(): void {
-    this._resize?.disconnect();
-    this._plot?.destroy();
-    this._plot = null;
-    this._data = null;
-  }
-
-  private _fit(): void {
-    const width = this._plotNode.clientWidth;
-    if (!this._data || width === 0) {
-      return;
-    }
-    if (this._plot) {
-      if (this._plot.width !== width) {
-        this._plot.setSize({ width, height: PLOT_HEIGHT });
-      }
-      return;
-    }
-    const colors = readColors(this._plotNode);
-    const style = getComputedStyle(this._plotNode);
-    const font = `10px ${style.fontFamily || 'sans-serif'}`;
-    const last = new LastLabel(font, 6);
-    const axis: uPlot.Axis = {
-      stroke: colors.text,
-      font,
-      grid: { stroke: colors.grid, width: 1 },
-      ticks: { show: false },
-      gap: 3
-    };
-    this._keys.forEach(({ swatch }, index) => {
-      swatch.style.borderTopColor = colors.series[index % colors.series.length];
-    });
-    this._plot = new uPlot(
-      {
-        width,
-        height: PLOT_HEIGHT,
-        padding: [6, last.padding, 0, 0],
-        legend: { show: false },
-        cursor: { drag: { x: false, y: false }, points: { size: 5 } },
-        scales: {
-          x: {
-            time: false,
-            // One point stands in the middle.
-            range: (plot, min, max) => {
-              const x = plot.data[0];
-              return x.length === 1 ? [x[0] - 1, x[0] + 1] : [min, max];
-            }
-          }
-        },
-        axes: [
-          { ...axis, size: last.size(18), space: 50 },
-          {
-            ...axis,
-            size: 42,
-            space: 24,
-            values: (_, ticks) => ticks.map(formatNumber)
-          }
-        ],
-        hooks: {
-          draw: [plot => drawMarks(plot, this._marks, colors.error)]
-        },
-        series: [
-          {},
-          ...this._metrics.map((metric, index) => ({
-            label: metric,
-            stroke: colors.series[index % colors.series.length],
-            width: 1.5,
-            spanGaps: true,
-            points: { show: (plot: uPlot) => plot.data[0].length < 2, size: 5 }
-          }))
-        ]
-      },
-      this._data,
-      this._plotNode
-    );
+    this._chart.dispose();
   }
 
   private _group: string;
-  private _keys: Record<'swatch' | 'value' | 'best', HTMLElement>[] = [];
+  private _keys: Record<'value' | 'best', HTMLElement>[] = [];
   private _plotNode: HTMLElement;
-  private _plot: uPlot | null = null;
-  private _marks: IMark[] = [];
-  private _data: uPlot.AlignedData | null = null;
-  private _resize: ResizeObserver | null;
+  private _chart: LineChart;
 }

@@ -3,7 +3,7 @@
  * trial, and a button that stops it. All text comes from the kernel; the few
  * words here are English, as the kernel's are.
  */
-import { formatNumber, onThemeChange } from '../../../core/palette';
+import { formatNumber } from '../../../core/format';
 
 import { Badge, follow, make, type IModel, type Tone } from './dom';
 import { SmallChart, type ISeries } from './small-chart';
@@ -116,15 +116,11 @@ export class SweepView {
       this._scroll
     );
     el.append(this._root);
-    this._endTheme = onThemeChange(() =>
-      requestAnimationFrame(() => this._chart?.restyle())
-    );
     this._end = follow(_model, FIELDS, () => this._draw());
   }
 
   dispose(): void {
     this._end();
-    this._endTheme();
     this._chart?.dispose();
     this._root.remove();
   }
@@ -243,5 +239,4 @@ export class SweepView {
   private _table = make('table', 'gol-sweep-table');
   private _chart: SmallChart | null = null;
   private _end: () => void;
-  private _endTheme: () => void;
 }

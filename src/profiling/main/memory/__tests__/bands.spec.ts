@@ -1,5 +1,5 @@
-import type { ILook } from '../../../../experiments/charts/drawing/scene';
-import { asSvg } from '../../../../experiments/charts/drawing/svg';
+import { LOOK } from '../../../../core/charts/__tests__/support';
+import { asSvg } from '../../../../core/charts/svg';
 import { heldOf, momentOfKey, placeOf, pointAt, zoomed } from '../bands';
 import {
   bytesAt,
@@ -12,15 +12,6 @@ import {
 
 import { makeTimeline } from './support';
 
-const look: ILook = {
-  text: 'black',
-  faint: 'grey',
-  grid: 'silver',
-  accent: 'blue',
-  background: 'white',
-  font: 'sans'
-};
-
 const picture = (
   held: ReturnType<typeof heldOf>,
   part: Partial<Parameters<typeof memoryPicture>[0]> = {}
@@ -29,7 +20,7 @@ const picture = (
     held,
     width: 500,
     height: 300,
-    look,
+    look: LOOK,
     colorOf: place => `color ${place}`,
     alarm: 'red',
     lit: null,
@@ -150,8 +141,8 @@ describe('the picture of memory', () => {
       picture(what)
         .marks.filter(mark => mark.kind === 'points')
         .map(({ color }) => color);
-    expect(signs(held)).toEqual(['black']);
-    expect(signs(failed)).toEqual(['black', 'red']);
+    expect(signs(held)).toEqual([LOOK.text]);
+    expect(signs(failed)).toEqual([LOOK.text, 'red']);
   });
 
   it('has a dashed line of what is reserved', () => {
@@ -175,7 +166,7 @@ describe('the picture of memory', () => {
 
   it('is a drawing of closed areas, too', () => {
     const svg = new DOMParser().parseFromString(
-      asSvg(picture(held), look, 'memory'),
+      asSvg(picture(held), LOOK, 'memory'),
       'image/svg+xml'
     );
     const areas = [...svg.querySelectorAll('path[fill^="color"]')];

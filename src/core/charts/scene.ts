@@ -67,6 +67,10 @@ export interface ILook {
   readonly faint: string;
   readonly grid: string;
   readonly accent: string;
+  /** Of what went wrong. */
+  readonly error: string;
+  /** Of a chart's lines, one after the other. */
+  readonly series: readonly string[];
   readonly background: string;
   readonly font: string;
 }

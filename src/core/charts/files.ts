@@ -1,8 +1,8 @@
 /** Pictures as files. */
-import { drawOnCanvas } from './drawing/canvas';
-import { asRgb } from './drawing/colors';
-import type { ILook, IScene } from './drawing/scene';
-import { asSvg } from './drawing/svg';
+import { drawOnCanvas } from './canvas';
+import { asRgb } from './look';
+import type { ILook, IScene } from './scene';
+import { asSvg } from './svg';
 
 /** Pixels of a PNG for one of the screen's. */
 const RATIO = 2;

@@ -1,0 +1,16 @@
+import * as React from 'react';
+
+import type { ILook, IScene } from '../charts/scene';
+import { SceneView } from '../charts/scene-view';
+
+/** Keep a scene on a canvas; `make` is a new function when there is another one to draw. */
+export function useScene(
+  canvas: React.RefObject<HTMLCanvasElement>,
+  make: (width: number, look: ILook) => IScene
+): void {
+  React.useEffect(() => {
+    const view = new SceneView(canvas.current!, make);
+    view.draw();
+    return () => view.dispose();
+  }, [make]);
+}

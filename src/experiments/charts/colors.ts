@@ -1,0 +1,36 @@
+/** Colours of runs and values, the same over all cards. */
+import { runColors } from '../table/run-color';
+
+const DASHES: readonly (readonly number[])[] = [
+  [],
+  [6, 3],
+  [2, 2],
+  [8, 3, 2, 3]
+];
+
+/** How each run's line looks: its colour wherever it is shown, and dashes where two have one colour. */
+export function runLooks(
+  ids: readonly string[]
+): Map<string, { color: string; dash: readonly number[] }> {
+  const used = new Map<string, number>();
+  return new Map(
+    ids.map(id => {
+      const color = runColors.of(id);
+      const before = used.get(color) ?? 0;
+      used.set(color, before + 1);
+      return [id, { color, dash: DASHES[before % DASHES.length] }] as const;
+    })
+  );
+}
+
+/** Of a share from 0 to 1, from violet over blue and green to yellow; told from both backgrounds. */
+export function scaleColor(share: number): string {
+  const at = Math.round(Math.min(Math.max(share, 0), 1) * 32) / 32;
+  return `oklch(${(50 + 22 * at).toFixed(1)}% 0.15 ${(310 - 225 * at).toFixed(0)})`;
+}
+
+/** Of the numbered word of a list. */
+export function wordColor(number: number): string {
+  const hues = [255, 50, 145, 350, 85, 195, 310, 25];
+  return `oklch(65% 0.15 ${hues[number % hues.length]})`;
+}
