@@ -57,6 +57,9 @@ export function formatPercent(percent: number): string {
 
 /** A length of time in seconds as its two largest units: `1 h 12 min`. */
 export function formatDuration(seconds: number): string {
+  if (!Number.isFinite(seconds)) {
+    return '–';
+  }
   const whole = Math.max(0, seconds);
   if (whole < 1) {
     return `${Math.round(whole * 1000)} ms`;

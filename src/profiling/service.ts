@@ -24,7 +24,6 @@ export type IMeasuredKernel = Schemas['MeasuredKernel'];
 export type IKernelRule = Schemas['KernelRule'];
 export type IKernelMetrics = Schemas['KernelMetrics'];
 export type IKernelMetric = Schemas['KernelMetric'];
-export type IStall = Schemas['Stall'];
 export type IAdvice = IProfileSummary['advice'][number];
 
 /** Calls about profiles. Each rejects with an ApiError. */

@@ -149,7 +149,7 @@ def is_live_after_a_reload(lab: LabPage) -> Locator:
     before = loss(lab)
     lab.page.reload()
     lab.ready()
-    expect(card(lab).locator(".gol-run-status")).to_have_text("Running")
+    expect(card(lab).locator(".gol-view-badge")).to_have_text("Running")
     expect(card(lab).get_by_role("img", name=re.compile("^Chart of loss"))).to_be_visible()
     assert loss(lab) < before
     outputs = lab.page.locator(".jp-CodeCell").last.locator(".jp-OutputArea-output")
@@ -172,7 +172,7 @@ def test_a_card_goes_on_after_a_reload_and_its_run_ends_while_no_page_is_there_a
     while not (found := server.get(f"genops/runs?filter={asked}")["runs"]):
         time.sleep(0.2)
     lab.open(reset=False)
-    expect(card(lab).locator(".gol-run-status")).to_have_text("Finished")
+    expect(card(lab).locator(".gol-view-badge")).to_have_text("Finished")
     expect(card(lab).get_by_role("img", name=re.compile("^Chart of loss: loss"))).to_be_visible()
 
     # The notebook again, from the run, by keyboard.

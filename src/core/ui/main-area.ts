@@ -5,35 +5,6 @@ import { ReactWidget } from '@jupyterlab/ui-components';
 import type { Message } from '@lumino/messaging';
 import type { Widget } from '@lumino/widgets';
 
-import type { Resource } from '../resource';
-
-/** A view that follows a resource while it is seen, and disposes it with itself. */
-export abstract class FollowingView<T> extends ReactWidget {
-  constructor(protected readonly resource: Resource<T>) {
-    super();
-  }
-
-  override dispose(): void {
-    this.resource.dispose();
-    super.dispose();
-  }
-
-  protected override onAfterShow(msg: Message): void {
-    super.onAfterShow(msg);
-    this.resource.visible = true;
-  }
-
-  protected override onAfterHide(msg: Message): void {
-    super.onAfterHide(msg);
-    this.resource.visible = false;
-  }
-
-  protected override onAfterAttach(msg: Message): void {
-    super.onAfterAttach(msg);
-    this.resource.visible = this.isVisible;
-  }
-}
-
 /** A view whose models ask for nothing while it is not seen: hidden, detached, or in a page that is. */
 export abstract class SeenView extends ReactWidget {
   constructor() {
@@ -71,6 +42,24 @@ export abstract class SeenView extends ReactWidget {
 
   private _look = (): void =>
     this.setSeen(this.isVisible && document.visibilityState !== 'hidden');
+}
+
+/** A view of one model, which asks for nothing while the view is not seen, and is disposed with it. */
+export abstract class FollowingView<
+  M extends { visible: boolean; dispose(): void }
+> extends SeenView {
+  constructor(readonly model: M) {
+    super();
+  }
+
+  override dispose(): void {
+    this.model.dispose();
+    super.dispose();
+  }
+
+  protected override setSeen(seen: boolean): void {
+    this.model.visible = seen;
+  }
 }
 
 /** Show a view below what is in the main area, or bring it to the front where it is there. */

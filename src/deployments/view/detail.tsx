@@ -12,7 +12,8 @@ import {
   LogTail,
   formatDuration,
   formatMoment,
-  useNow
+  useNow,
+  useSignalled
 } from '../../core';
 import { formatNumber } from '../../core/format';
 import type { IDriven } from '../../panel/tokens';
@@ -227,15 +228,5 @@ function useWatch(props: DeploymentDetail.IProps): IWatchSnapshot {
       watch.dispose();
     };
   }, [watch]);
-  const subscribe = React.useCallback(
-    (onChange: () => void) => {
-      const slot = () => onChange();
-      watch.changed.connect(slot, slot);
-      return () => {
-        watch.changed.disconnect(slot, slot);
-      };
-    },
-    [watch]
-  );
-  return React.useSyncExternalStore(subscribe, () => watch.snapshot);
+  return useSignalled(watch.changed, () => watch.snapshot);
 }

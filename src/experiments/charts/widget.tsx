@@ -2,7 +2,7 @@ import type { IStateDB } from '@jupyterlab/statedb';
 import * as React from 'react';
 
 import type { IGenOpsCore } from '../../core';
-import { SeenView } from '../../core/ui/main-area';
+import { FollowingView } from '../../core';
 import type { RunTableModel } from '../table/model';
 import { RunTableService } from '../table/service';
 
@@ -12,32 +12,22 @@ import { ChartsService } from './service';
 import { Charts } from './view/charts';
 
 /** Charts in the main area. They ask for nothing while they are not seen. */
-export class ChartsWidget extends SeenView {
+export class ChartsWidget extends FollowingView<ChartsModel> {
   constructor(private _options: ChartsWidget.IOptions) {
-    super();
     const { core, table, state } = _options;
     const { api, events, live, trans } = core;
-    this.model = new ChartsModel({
-      table,
-      runs: new RunTableService(api),
-      service: new ChartsService(api),
-      store: new BoardStore(state),
-      events,
-      live,
-      trans
-    });
+    super(
+      new ChartsModel({
+        table,
+        runs: new RunTableService(api),
+        service: new ChartsService(api),
+        store: new BoardStore(state),
+        events,
+        live,
+        trans
+      })
+    );
     this.addClass('gol-Charts-host');
-  }
-
-  readonly model: ChartsModel;
-
-  override dispose(): void {
-    this.model.dispose();
-    super.dispose();
-  }
-
-  protected override setSeen(seen: boolean): void {
-    this.model.visible = seen;
   }
 
   protected override render(): React.ReactElement {

@@ -4,9 +4,7 @@ import { artifactBytes, artifactUrl } from '../media/artifacts';
 
 type Schemas = components['schemas'];
 export type IRunComparison = Schemas['RunComparison'];
-export type IComparedRun = Schemas['ComparedRun'];
 export type IComparedRow = Schemas['ComparedRow'];
-export type IMetricRow = Schemas['MetricRow'];
 export type IMetricCell = Schemas['MetricCell'];
 export type IEstimate = Schemas['Estimate'];
 export type ITextChange = Schemas['TextChange'];

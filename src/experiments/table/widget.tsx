@@ -3,7 +3,7 @@ import type { Message } from '@lumino/messaging';
 import * as React from 'react';
 
 import type { IGenOpsCore } from '../../core';
-import { SeenView } from '../../core/ui/main-area';
+import { FollowingView } from '../../core';
 import { MediaService } from '../media/service';
 import { ExperimentsModel } from '../model';
 import { ExperimentsService } from '../service';
@@ -16,22 +16,24 @@ import { RunTableService } from './service';
 import { RunTable } from './view/run-table';
 
 /** The run table in the main area. It asks for nothing while it is not seen. */
-export class RunTableWidget extends SeenView {
+export class RunTableWidget extends FollowingView<RunTableModel> {
   constructor(private _options: RunTableWidget.IOptions) {
-    super();
     const { core, store } = _options;
     const { api, events, live, trans } = core;
     const experiments = new ExperimentsService(api);
-    this._service = new RunTableService(api);
-    this.model = new RunTableModel({
-      service: this._service,
-      experiments: signal => experiments.experiments(signal),
-      latest: runId => experiments.latest(runId),
-      store,
-      events,
-      live,
-      trans
-    });
+    const service = new RunTableService(api);
+    super(
+      new RunTableModel({
+        service,
+        experiments: signal => experiments.experiments(signal),
+        latest: runId => experiments.latest(runId),
+        store,
+        events,
+        live,
+        trans
+      })
+    );
+    this._service = service;
     this._runs = new ExperimentsModel({
       service: experiments,
       media: new MediaService(api),
@@ -49,10 +51,7 @@ export class RunTableWidget extends SeenView {
     this.addClass('gol-RunTable-host');
   }
 
-  readonly model: RunTableModel;
-
   override dispose(): void {
-    this.model.dispose();
     this._runs.dispose();
     super.dispose();
   }
@@ -65,7 +64,7 @@ export class RunTableWidget extends SeenView {
   }
 
   protected override setSeen(seen: boolean): void {
-    this.model.visible = seen;
+    super.setSeen(seen);
     this._runs.visible = seen;
   }
 

@@ -1,27 +1,8 @@
-import type { ISignal } from '@lumino/signaling';
 import * as React from 'react';
 
 import type { ICurves, RunCurves } from '../curves';
 import type { ExperimentsModel } from '../model';
 import type { IRun } from '../service';
-
-/** A value that a signal tells the changes of. */
-export function useSignalled<T>(
-  signal: ISignal<object, unknown>,
-  read: () => T
-): T {
-  const subscribe = React.useCallback(
-    (onChange: () => void) => {
-      const slot = () => onChange();
-      signal.connect(slot, slot);
-      return () => {
-        signal.disconnect(slot, slot);
-      };
-    },
-    [signal]
-  );
-  return React.useSyncExternalStore(subscribe, read);
-}
 
 /** The curves of a run, kept up while the component is there. */
 export function useCurves(

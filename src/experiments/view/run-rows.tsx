@@ -1,7 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { ActionButton } from '../../core';
+import { ActionButton, useSignalled } from '../../core';
 import { chooseMetrics } from '../metric-choice';
 import type { ExperimentsModel } from '../model';
 import { isRunning } from '../model';
@@ -9,7 +9,6 @@ import type { IRunListSnapshot } from '../run-list';
 import type { IRun } from '../service';
 
 import type { IRunActions } from './actions';
-import { useSignalled } from './hooks';
 import { RunRow } from './run-row';
 
 /** The runs: first those that go on, then the others, newest first, page by page. */

@@ -1,12 +1,16 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { ActionButton, EmptyState, ResourceView } from '../../core';
+import {
+  ActionButton,
+  EmptyState,
+  ResourceView,
+  useSignalled
+} from '../../core';
 import { useResource } from '../../core/ui/hooks';
 import type { ExperimentsModel } from '../model';
 
 import type { IRunActions } from './actions';
-import { useSignalled } from './hooks';
 import { FirstRun } from './first-run';
 import { RunRows } from './run-rows';
 import { Toolbar } from './toolbar';

@@ -6,7 +6,7 @@ import type { Resource } from '../../core';
 import { FollowingView, IconButton, LogTail, ResourceView } from '../../core';
 
 /** What a kernel's process wrote outside of its cells, in the main area; read when shown and when asked. */
-export class KernelLogView extends FollowingView<string> {
+export class KernelLogView extends FollowingView<Resource<string>> {
   constructor(private _options: KernelLogView.IOptions) {
     super(_options.log);
     this.addClass('gol-TaskLog');

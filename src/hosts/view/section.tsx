@@ -6,7 +6,8 @@ import {
   ApiError,
   EmptyState,
   IconButton,
-  ResourceView
+  ResourceView,
+  useSignalled
 } from '../../core';
 import { inOrder } from '../model';
 import type { ICandidate, ITarget } from '../service';
@@ -136,15 +137,5 @@ function NoTargets(props: TargetsView.IProps): React.ReactElement {
 
 /** The latest list of targets, drawn again with each. */
 function useTargets(model: TargetsModel): readonly ITarget[] | undefined {
-  const subscribe = React.useCallback(
-    (onChange: () => void) => {
-      const slot = () => onChange();
-      model.changed.connect(slot, slot);
-      return () => {
-        model.changed.disconnect(slot, slot);
-      };
-    },
-    [model]
-  );
-  return React.useSyncExternalStore(subscribe, () => model.targets);
+  return useSignalled(model.changed, () => model.targets);
 }

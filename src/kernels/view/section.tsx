@@ -1,7 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { EmptyState, ResourceView } from '../../core';
+import { EmptyState, ResourceView, useSignalled } from '../../core';
 import type { MachineModel } from '../model';
 import type { IMachineReading } from '../service';
 
@@ -57,15 +57,5 @@ export namespace ComputeView {
 
 /** The latest reading, drawn again with each. */
 export function useReading(model: MachineModel): IMachineReading | undefined {
-  const subscribe = React.useCallback(
-    (onChange: () => void) => {
-      const slot = () => onChange();
-      model.changed.connect(slot, slot);
-      return () => {
-        model.changed.disconnect(slot, slot);
-      };
-    },
-    [model]
-  );
-  return React.useSyncExternalStore(subscribe, () => model.reading);
+  return useSignalled(model.changed, () => model.reading);
 }

@@ -11,9 +11,9 @@ import {
   ShortId,
   StatusBadge,
   Tabs,
-  formatMoment
+  formatMoment,
+  useRevision
 } from '../../core';
-import { useRevision } from '../../experiments/table/view/use-revision';
 
 import type { ICutQuery } from '../perfetto/service';
 import type { IProfile } from '../service';

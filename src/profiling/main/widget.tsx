@@ -2,8 +2,7 @@ import type { Message } from '@lumino/messaging';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { Resource } from '../../core';
-import { SeenView } from '../../core/ui/main-area';
+import { FollowingView, Resource } from '../../core';
 import type { ProfilesService } from '../service';
 
 import type { ICompared } from './difference/difference';
@@ -12,9 +11,11 @@ import type { ProfileViewModel } from './model';
 import { ProfileView } from './profile-view';
 
 /** A view of profiles in the main area, which takes the focus where it opens. */
-abstract class MainView extends SeenView {
-  constructor() {
-    super();
+abstract class MainView<
+  M extends { visible: boolean; dispose(): void }
+> extends FollowingView<M> {
+  constructor(model: M) {
+    super(model);
     this.addClass('gol-Profile');
     this.node.tabIndex = -1;
   }
@@ -28,21 +29,12 @@ abstract class MainView extends SeenView {
 }
 
 /** A profile in the main area. */
-export class ProfileWidget extends MainView {
+export class ProfileWidget extends MainView<ProfileViewModel> {
   constructor(
-    readonly model: ProfileViewModel,
+    model: ProfileViewModel,
     private _options: Omit<ProfileView.IProps, 'model'>
   ) {
-    super();
-  }
-
-  override dispose(): void {
-    this.model.dispose();
-    super.dispose();
-  }
-
-  protected override setSeen(seen: boolean): void {
-    this.model.visible = seen;
+    super(model);
   }
 
   protected override render(): React.ReactElement {
@@ -51,49 +43,40 @@ export class ProfileWidget extends MainView {
 }
 
 /** Two profiles side by side in the main area. */
-export class DifferenceWidget extends MainView {
+export class DifferenceWidget extends MainView<Resource<ICompared>> {
   constructor(private _options: DifferenceWidget.IOptions) {
-    super();
     const { service, trans, before, after } = _options;
+    super(
+      new Resource<ICompared>({
+        fetch: async signal => {
+          const [one, other, difference] = await Promise.all([
+            service.get(this.before, signal),
+            service.get(this.after, signal),
+            service.difference(this.before, this.after, signal)
+          ]);
+          return { before: one, after: other, difference };
+        },
+        trans
+      })
+    );
     this.before = before;
     this.after = after;
-    this.resource = new Resource<ICompared>({
-      fetch: async signal => {
-        const [one, other, difference] = await Promise.all([
-          service.get(this.before, signal),
-          service.get(this.after, signal),
-          service.difference(this.before, this.after, signal)
-        ]);
-        return { before: one, after: other, difference };
-      },
-      trans
-    });
   }
 
   before: string;
   after: string;
-  readonly resource: Resource<ICompared>;
-
-  override dispose(): void {
-    this.resource.dispose();
-    super.dispose();
-  }
-
-  protected override setSeen(seen: boolean): void {
-    this.resource.visible = seen;
-  }
 
   protected override render(): React.ReactElement {
     const { onOpen, onOpenRun, onSwapped, trans } = this._options;
     return (
       <ProfileDifference
-        resource={this.resource}
+        resource={this.model}
         onOpen={onOpen}
         onOpenRun={onOpenRun}
         onSwap={() => {
           [this.before, this.after] = [this.after, this.before];
           onSwapped();
-          void this.resource.refresh();
+          void this.model.refresh();
         }}
         trans={trans}
       />

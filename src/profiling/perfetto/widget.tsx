@@ -3,7 +3,7 @@ import { ReactWidget } from '@jupyterlab/ui-components';
 import type { Message } from '@lumino/messaging';
 import * as React from 'react';
 
-import { Callout } from '../../core';
+import { Callout, useRevision } from '../../core';
 import { formatMicroseconds } from '../figures';
 
 import type { TraceFetch } from '../trace/model';
@@ -67,16 +67,11 @@ function PerfettoView(
   props: PerfettoWidget.IOptions & { visible: boolean }
 ): React.ReactElement {
   const { model, trans } = props;
-  const [, redraw] = React.useReducer((count: number) => count + 1, 0);
+  useRevision(model.changed);
   React.useEffect(() => {
-    const slot = () => redraw();
-    model.changed.connect(slot, slot);
     if (!model.page) {
       void model.load();
     }
-    return () => {
-      model.changed.disconnect(slot, slot);
-    };
   }, [model]);
   const { page, cut, busy, error } = model;
   return (

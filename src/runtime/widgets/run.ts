@@ -1,7 +1,8 @@
 /** The run card as an anywidget module, for front ends without GenOps Lab's own: its style is inside. */
+import base from '../../../style/runtime/card-base.css';
 import run from '../../../style/runtime/card-run.css';
 import { RunView } from '../cards/views/run';
 
 import { anywidget } from './_anywidget';
 
-export default anywidget(RunView, [run]);
+export default anywidget(RunView, [base, run]);

@@ -17,7 +17,7 @@ import type { ITaskLog } from '../model';
 import { describeState } from '../model';
 
 /** The log of one task, in the main area; it follows the task while it is seen. */
-export class TaskLogView extends FollowingView<ITaskLog> {
+export class TaskLogView extends FollowingView<Resource<ITaskLog>> {
   constructor(private _options: TaskLogView.IOptions) {
     super(_options.log);
     this.addClass('gol-TaskLog');

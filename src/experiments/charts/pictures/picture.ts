@@ -57,12 +57,6 @@ export interface IPicture {
   readonly table: () => IDataTable;
 }
 
-export const NO_TARGETS: ITargets = {
-  x: [],
-  y: [],
-  tell: () => ({ runId: null, title: '', lines: [], color: '' })
-};
-
 /** Runs of a table of data; the rest is told. */
 export const MOST_TABLE_ROWS = 200;
 

@@ -1,10 +1,15 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { ActionButton, Callout, DownState, EmptyState } from '../../../core';
+import {
+  ActionButton,
+  Callout,
+  DownState,
+  EmptyState,
+  useRevision
+} from '../../../core';
 import { isOfQuery } from '../../table/query-text';
 import { runColors } from '../../table/run-color';
-import { useRevision } from '../../table/view/use-revision';
 import { runLooks } from '../colors';
 import type { ChartsModel } from '../model';
 import type { IDrawnRun } from '../pictures/curves';

@@ -1,9 +1,13 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { ReactWidget } from '@jupyterlab/ui-components';
 import type { Message } from '@lumino/messaging';
 import * as React from 'react';
 
-import { ActionButton, Callout, ResourceView } from '../../../core';
+import {
+  ActionButton,
+  Callout,
+  FollowingView,
+  ResourceView
+} from '../../../core';
 import { useResource } from '../../../core/ui/hooks';
 import type { ComparisonModel } from '../model';
 import type { ComparisonService, IRunComparison } from '../service';
@@ -20,36 +24,16 @@ import { factName } from './messages';
 const PROFILE_METRICS = 'profile/';
 
 /** Runs side by side, in the main area. */
-export class ComparisonView extends ReactWidget {
+export class ComparisonView extends FollowingView<ComparisonModel> {
   constructor(
-    readonly model: ComparisonModel,
+    model: ComparisonModel,
     private _service: Pick<ComparisonService, 'artifact' | 'artifactUrl'>,
     private _trans: TranslationBundle,
     private _compareProfiles?: Comparison.IProps['onCompareProfiles']
   ) {
-    super();
+    super(model);
     this.addClass('gol-Comparison');
     this.node.tabIndex = -1;
-  }
-
-  override dispose(): void {
-    this.model.dispose();
-    super.dispose();
-  }
-
-  protected override onAfterShow(msg: Message): void {
-    super.onAfterShow(msg);
-    this.model.visible = true;
-  }
-
-  protected override onAfterAttach(msg: Message): void {
-    super.onAfterAttach(msg);
-    this.model.visible = this.isVisible;
-  }
-
-  protected override onBeforeHide(msg: Message): void {
-    this.model.visible = false;
-    super.onBeforeHide(msg);
   }
 
   protected override onActivateRequest(msg: Message): void {

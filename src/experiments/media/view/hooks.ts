@@ -1,5 +1,6 @@
 import * as React from 'react';
 
+import { useRevision } from '../../../core';
 import type { MediaModel } from '../model';
 
 /** What a request brought, or why it did not; what was there before stays meanwhile. */
@@ -67,14 +68,7 @@ export function useSteps(model: MediaModel): {
   steps: readonly number[];
   step: number;
 } {
-  const [, redraw] = React.useReducer((count: number) => count + 1, 0);
-  React.useEffect(() => {
-    const slot = () => redraw();
-    model.changed.connect(slot, slot);
-    slot(); // something may have come before this effect
-    return () => {
-      model.changed.disconnect(slot, slot);
-    };
-  }, [model]);
+  const [, redraw] = useRevision(model.changed);
+  React.useEffect(redraw, [model]); // something may have come before
   return { steps: model.steps, step: model.step };
 }

@@ -1,8 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { ResourceView } from '../../../core';
-import { useSignalled } from '../../view/hooks';
+import { ResourceView, useSignalled } from '../../../core';
 import type { ColumnGroup } from '../column-messages';
 import { NAME, columnLabel, groupOfColumn } from '../column-messages';
 import type { RunTableModel } from '../model';

@@ -1,10 +1,10 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
+import { useRevision, useSignalled } from '../../../core';
 import type { GridColumn, RenderRowProps } from '../../../core/ui/grid';
 import { Grid, GridRow } from '../../../core/ui/grid';
 import { useLasting } from '../../../core/ui/hooks';
-import { useSignalled } from '../../view/hooks';
 import { NAME, columnLabel, defaultWidth } from '../column-messages';
 import { idsBelow, keyOf, levelOf } from '../groups';
 import type { RunTableModel } from '../model';
@@ -19,7 +19,6 @@ import { CellContent, heat } from './cells';
 import { GroupName, GroupValue, INDENT_PX } from './group-cell';
 import { HeaderCell } from './header-cell';
 import { SELECT, selectColumn } from './select-column';
-import { useRevision } from './use-revision';
 
 const ROW_PX = 28;
 const HEAD_PX = 34;

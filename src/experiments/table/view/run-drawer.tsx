@@ -5,12 +5,12 @@ import {
   ActionButton,
   ApiError,
   ResourceView,
-  StatusBadge
+  StatusBadge,
+  useSignalled
 } from '../../../core';
 import type { ExperimentsModel } from '../../model';
 import type { IRunActions } from '../../view/actions';
 import { RunDetail } from '../../view/run-detail';
-import { useSignalled } from '../../view/hooks';
 import { runName, statusWord } from '../../view/messages';
 import { NOTE } from '../column-messages';
 import type { RunTableModel } from '../model';

@@ -1,11 +1,10 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { ApiError, DownState, EmptyState } from '../../../core';
+import { ApiError, DownState, EmptyState, useSignalled } from '../../../core';
 import { useResource } from '../../../core/ui/hooks';
 import type { ExperimentsModel } from '../../model';
 import type { IRunActions } from '../../view/actions';
-import { useSignalled } from '../../view/hooks';
 import { FirstRun } from '../../view/first-run';
 import type { RunActions } from '../actions';
 import { isOfQuery } from '../query-text';

@@ -1,15 +1,13 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
+import { useRevision, useSignalled } from '../../../core';
 import type { GridColumn } from '../../../core/ui/grid';
-import { useSignalled } from '../../view/hooks';
 import { NAME } from '../column-messages';
 import { idsBelow, keyOf } from '../groups';
 import type { RunTableModel } from '../model';
 import type { IRow } from '../rows';
 import { valueOf } from '../rows';
-
-import { useRevision } from './use-revision';
 
 /** The column's key. */
 export const SELECT = 'select';

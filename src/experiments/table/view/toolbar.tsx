@@ -1,9 +1,9 @@
 import { caretDownIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
+import { useSignalled } from '../../../core';
 import type { ApiError } from '../../../core';
 import { useResource } from '../../../core/ui/hooks';
-import { useSignalled } from '../../view/hooks';
 import { groupingMenu } from '../group-menus';
 import type { MenuItem } from '../menus';
 import { openMenu, viewMenu } from '../menus';

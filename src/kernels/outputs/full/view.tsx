@@ -1,9 +1,13 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { ReactWidget } from '@jupyterlab/ui-components';
 import type { Message } from '@lumino/messaging';
 import * as React from 'react';
 
-import { Callout, formatBytes } from '../../../core';
+import {
+  Callout,
+  FollowingView,
+  formatBytes,
+  useRevision
+} from '../../../core';
 
 import { AnsiReader } from './ansi';
 import type { FullOutputModel } from './model';
@@ -13,33 +17,13 @@ import { SearchBar } from './search-bar';
 const MAX_SCROLL_PX = 5_000_000;
 
 /** All that a cell printed, in the main area. */
-export class FullOutputView extends ReactWidget {
+export class FullOutputView extends FollowingView<FullOutputModel> {
   constructor(
-    readonly model: FullOutputModel,
+    model: FullOutputModel,
     private _trans: TranslationBundle
   ) {
-    super();
+    super(model);
     this.addClass('gol-FullOutput');
-  }
-
-  override dispose(): void {
-    this.model.dispose();
-    super.dispose();
-  }
-
-  protected override onAfterShow(msg: Message): void {
-    super.onAfterShow(msg);
-    this.model.visible = true;
-  }
-
-  protected override onAfterAttach(msg: Message): void {
-    super.onAfterAttach(msg);
-    this.model.visible = this.isVisible;
-  }
-
-  protected override onBeforeHide(msg: Message): void {
-    this.model.visible = false;
-    super.onBeforeHide(msg);
   }
 
   protected override onActivateRequest(msg: Message): void {
@@ -55,7 +39,7 @@ export class FullOutputView extends ReactWidget {
 /** Its lines, of which those that fit are in the page. */
 export function FullOutput(props: FullOutput.IProps): React.ReactElement {
   const { model, trans } = props;
-  useRevision(model);
+  useRevision(model.changed);
   const body = React.useRef<HTMLDivElement>(null);
   const bar = React.useRef<HTMLDivElement>(null);
   const lines = React.useRef<HTMLDivElement>(null);
@@ -224,20 +208,6 @@ export namespace FullOutput {
     model: FullOutputModel;
     trans: TranslationBundle;
   }
-}
-
-function useRevision(model: FullOutputModel): void {
-  const subscribe = React.useCallback(
-    (onChange: () => void) => {
-      const slot = () => onChange();
-      model.changed.connect(slot, slot);
-      return () => {
-        model.changed.disconnect(slot, slot);
-      };
-    },
-    [model]
-  );
-  React.useSyncExternalStore(subscribe, () => model.revision);
 }
 
 /** A line's height, and how many fit. */

@@ -63,14 +63,14 @@ describe('the difference of two profiles', () => {
   async function show(): Promise<void> {
     render(
       <ProfileDifference
-        resource={widget.resource}
+        resource={widget.model}
         onOpen={onOpen}
         onOpenRun={onOpenRun}
         onSwap={onSwapped}
         trans={trans}
       />
     );
-    await act(() => widget.resource.refresh());
+    await act(() => widget.model.refresh());
   }
 
   it('tells the figures with their change, and what they are of', async () => {

@@ -1,8 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { useRevision } from '../../../experiments/table/view/use-revision';
-import { ActionButton, EmptyState } from '../../../core';
+import { ActionButton, EmptyState, useRevision } from '../../../core';
 import { formatMicroseconds, formatShare } from '../../figures';
 import type { IAttribution, IPlace } from '../../service';
 import { DownloadButton } from '../download';

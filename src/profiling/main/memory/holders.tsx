@@ -1,8 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { Callout, formatBytes } from '../../../core';
-import { useRevision } from '../../../experiments/table/view/use-revision';
+import { Callout, formatBytes, useRevision } from '../../../core';
 import { formatShare } from '../../figures';
 import { DownloadButton } from '../download';
 import { PlaceLink } from '../place-link';

@@ -4,8 +4,12 @@ import * as React from 'react';
 import { readLook } from '../../../core/charts/look';
 import type { ILook, IScene } from '../../../core/charts/scene';
 import { savePng } from '../../../core/charts/files';
-import { ActionButton, formatBytes, useScene } from '../../../core';
-import { useRevision } from '../../../experiments/table/view/use-revision';
+import {
+  ActionButton,
+  formatBytes,
+  useScene,
+  useRevision
+} from '../../../core';
 import { formatMicroseconds } from '../../figures';
 
 import type { IBand } from './bands';

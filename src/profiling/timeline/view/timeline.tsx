@@ -2,7 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { infoIcon, notTrustedIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import { EmptyState, ActionButton, Callout } from '../../../core';
+import { EmptyState, ActionButton, Callout, useRevision } from '../../../core';
 import type { IMemory, IMemoryAt } from '../memory-strip';
 import { memoryOfRank, stripsOf } from '../memory-strip';
 import type { TimelineModel } from '../model';
@@ -32,15 +32,8 @@ export function TimelineView(props: {
   const node = React.useRef<HTMLDivElement>(null);
   const heads = React.useRef<HTMLDivElement>(null);
   const canvas = React.useRef<HTMLDivElement>(null);
-  const [, redraw] = React.useReducer((count: number) => count + 1, 0);
-  React.useEffect(() => {
-    const slot = () => redraw();
-    model.changed.connect(slot, slot);
-    redraw();
-    return () => {
-      model.changed.disconnect(slot, slot);
-    };
-  }, [model]);
+  const [, redraw] = useRevision(model.changed);
+  React.useEffect(redraw, [model]); // something may have come before
   const { timeline, error } = model;
   // Devices are numbered through all ranks; those of the rank that is meant are shown.
   const rank = model.ranks.length > 1 ? model.chosenRank : null;

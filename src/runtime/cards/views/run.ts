@@ -6,9 +6,9 @@
  * a metric's own name; the few words here are English, as the kernel's are.
  */
 import { groupOf } from '../../../core/metric-names';
-import { formatNumber } from '../../../core/format';
+import { formatDuration, formatNumber } from '../../../core/format';
 
-import { make, type IModel } from './dom';
+import { Badge, follow, make, type IModel, type Tone } from './dom';
 import { divergedNow, lastOf, SmallChart, type ISeries } from './small-chart';
 
 export interface IRunState {
@@ -35,21 +35,12 @@ const FIELDS: (keyof IRunState)[] = [
   'message'
 ];
 
-const STATUS_WORDS: Record<string, string> = {
-  RUNNING: 'Running',
-  FINISHED: 'Finished',
-  FAILED: 'Failed',
-  KILLED: 'Stopped',
-  UNKNOWN: 'Unknown'
-};
-
-/** Shapes differ too: colour only repeats what the word says. */
-const STATUS_SHAPES: Record<string, string> = {
-  RUNNING: '<circle cx="5" cy="5" r="4"/>',
-  FINISHED: '<path d="m1 5 1.300-1.300L4 5.400 7.700 1.700 9 3 4 8z"/>',
-  FAILED:
-    '<path d="M2.300 1 5 3.700 7.700 1 9 2.300 6.300 5 9 7.700 7.700 9 5 6.300 2.300 9 1 7.700 3.700 5 1 2.300z"/>',
-  KILLED: '<path d="M1.500 1.500h7v7h-7z"/>'
+const STATUS: Record<IRunState['status'], [word: string, tone: Tone]> = {
+  RUNNING: ['Running', 'busy'],
+  FINISHED: ['Finished', 'good'],
+  FAILED: ['Failed', 'bad'],
+  KILLED: ['Stopped', 'still'],
+  UNKNOWN: ['Unknown', 'still']
 };
 
 /** The charts in the order in which their metrics came; system metrics are apart. */
@@ -67,24 +58,6 @@ export function groupMetrics(names: string[]): {
   return { charts, system };
 }
 
-/** "8 s", "2 min 5 s", "1 h 3 min". */
-export function formatElapsed(seconds: number): string {
-  if (!Number.isFinite(seconds) || seconds < 0) {
-    return '';
-  }
-  if (seconds < 10) {
-    return `${seconds.toFixed(1)} s`;
-  }
-  const whole = Math.round(seconds);
-  if (whole < 60) {
-    return `${whole} s`;
-  }
-  if (whole < 3600) {
-    return `${Math.floor(whole / 60)} min ${whole % 60} s`;
-  }
-  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
-}
-
 export class RunView {
   constructor(
     private _model: IModel<IRunState>,
@@ -94,12 +67,11 @@ export class RunView {
     this._diverged.setAttribute('role', 'status');
     this._params.setAttribute('role', 'list');
     this._params.setAttribute('aria-label', 'Parameters');
-    this._status.setAttribute('role', 'status');
     this._system.append(
       make('summary', '', 'System metrics'),
       this._systemGrid
     );
-    this._head.append(this._title, this._status, this._elapsed);
+    this._head.append(this._title, this._badge.node, this._elapsed);
     this._root.append(
       this._head,
       this._diverged,
@@ -111,47 +83,28 @@ export class RunView {
     );
     this._hidden.append(this._table);
     el.append(this._root);
-    for (const field of FIELDS) {
-      _model.on(`change:${field}`, this._schedule);
-    }
-    this._draw();
+    this._end = follow(_model, FIELDS, () => this._draw());
   }
 
   dispose(): void {
-    for (const field of FIELDS) {
-      this._model.off(`change:${field}`, this._schedule);
-    }
-    cancelAnimationFrame(this._frame);
+    this._end();
     this._charts.forEach(chart => chart.dispose());
     this._root.remove();
   }
-
-  /** Many changes in one frame are one drawing. */
-  private _schedule = (): void => {
-    if (this._frame === 0) {
-      this._frame = requestAnimationFrame(() => {
-        this._frame = 0;
-        this._draw();
-      });
-    }
-  };
 
   private _draw(): void {
     const status = this._model.get('status') ?? 'RUNNING';
     const series = this._model.get('series') ?? NO_SERIES;
     const title = this._model.get('title') || 'Run';
-    const word = STATUS_WORDS[status] ?? status;
+    // A newer kernel may name another status.
+    const [word, tone] = STATUS[status] ?? [status, 'still'];
 
-    this._root.dataset.status = status;
+    this._root.dataset.tone = tone;
+    this._badge.set(word, tone);
     this._root.setAttribute('aria-label', `Run ${title}`);
     this._title.textContent = title;
     this._title.title = this._model.get('run_id') ?? '';
-    if (this._status.dataset.word !== word) {
-      this._status.dataset.word = word;
-      this._status.innerHTML = `<svg viewBox="0 0 10 10" aria-hidden="true">${STATUS_SHAPES[status] ?? ''}</svg>`;
-      this._status.append(make('span', '', word));
-    }
-    this._elapsed.textContent = formatElapsed(
+    this._elapsed.textContent = formatDuration(
       this._model.get('elapsed_s') ?? 0
     );
     const message = this._model.get('message') ?? '';
@@ -251,14 +204,14 @@ export class RunView {
     }
   }
 
-  private _root = make('div', 'gol-run');
-  private _head = make('div', 'gol-run-head');
-  private _title = make('span', 'gol-run-title');
-  private _status = make('span', 'gol-run-status');
-  private _elapsed = make('span', 'gol-run-muted');
+  private _root = make('div', 'gol-view gol-run');
+  private _head = make('div', 'gol-view-head');
+  private _title = make('span', 'gol-view-title');
+  private _badge = new Badge();
+  private _elapsed = make('span', 'gol-view-muted');
   private _diverged = make('div', 'gol-run-diverged');
   private _params = make('div', 'gol-run-params');
-  private _message = make('p', 'gol-run-message');
+  private _message = make('p', 'gol-view-message');
   private _grid = make('div', 'gol-run-grid');
   private _system = make('details', 'gol-run-system');
   private _systemGrid = make('div', 'gol-run-grid');
@@ -270,5 +223,5 @@ export class RunView {
   /** What is drawn. */
   private _series: Record<string, ISeries> | null = null;
   private _words = '';
-  private _frame = 0;
+  private _end: () => void;
 }

@@ -68,7 +68,7 @@ export class SmallChart {
       const swatch = make('span', 'gol-run-swatch');
       swatch.style.borderTopColor = lineColor(place);
       const value = make('span', 'gol-run-value');
-      const best = make('span', 'gol-run-best gol-run-muted');
+      const best = make('span', 'gol-run-best gol-view-muted');
       key.append(
         swatch,
         make('span', '', metric.replace(/^system\//, '')),
