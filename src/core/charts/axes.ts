@@ -148,6 +148,14 @@ export function lowerBound(numbers: Numbers, wanted: number): number {
   return low;
 }
 
+/** The ticks of an upright axis of so many pixels. */
+export function uprightTicks(
+  y: IScale,
+  height: number
+): ReturnType<IScale['ticks']> {
+  return y.ticks(Math.max(3, Math.floor(height / 36)));
+}
+
 /** The lines and marks of two axes, and their names where there is room for them. */
 export function axes(
   frame: IFrame,
@@ -170,7 +178,7 @@ export function axes(
     width: 1,
     color
   });
-  for (const { value, text } of y.ticks(Math.max(3, Math.floor(height / 36)))) {
+  for (const { value, text } of uprightTicks(y, height)) {
     const at = y.at(value);
     marks.push(line([left, at], [left + width, at], look.grid), {
       kind: 'text',

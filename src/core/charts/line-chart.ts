@@ -7,6 +7,7 @@ import {
   numberScale,
   padded,
   projected,
+  uprightTicks,
   valueText
 } from './axes';
 import { formatNumber } from '../format';
@@ -15,7 +16,7 @@ import type { IFrame, ILook, IScene, Mark, Numbers } from './scene';
 import { LETTER_PX, fitted } from './scene';
 
 const ROW_PX = 14;
-/** Of labels beside an axis of y, from a small number to a large one. */
+/** Of labels beside an axis of y, if they are not wider: charts that stand below each other are aligned. */
 const LABEL_PX = 46;
 
 export interface ILine {
@@ -84,26 +85,29 @@ export function lineScene(
   pointer: number | null = null
 ): IScene {
   const { bare, marks: begins = [] } = chart;
-  const frame = bare
-    ? { left: 0, top: 4, width, height: height - 8 }
-    : {
-        left: LABEL_PX,
-        top: 8,
-        width: Math.max(width - LABEL_PX - 8, 20),
-        height: height - 28
-      };
   const lines = chart.lines.map(ordered);
+  const [top, high] = bare ? [4, height - 8] : [8, height - 28];
+  const y = numberScale(
+    'linear',
+    padded(extent(lines.map(line => line.y)) ?? [0, 1]),
+    [top + high, top]
+  );
+  const letters = uprightTicks(y, high).map(({ text }) => text.length);
+  const left = bare
+    ? 0
+    : Math.max(LABEL_PX, ...letters.map(count => count * LETTER_PX + 8));
+  const frame = {
+    left,
+    top,
+    width: Math.max(width - left - (bare ? 0 : 8), 20),
+    height: high
+  };
   const [first, last] = extent(lines.map(line => line.x)) ?? [0, 1];
   const x = numberScale(
     chart.x === 'duration' ? 'duration' : 'linear',
     // One point stands in the middle.
     first === last ? [first - 1, last + 1] : [first, last],
     [frame.left, frame.left + frame.width]
-  );
-  const y = numberScale(
-    'linear',
-    padded(extent(lines.map(line => line.y)) ?? [0, 1]),
-    [frame.top + frame.height, frame.top]
   );
   const marks = bare ? [] : axes(frame, x, y, null, look);
   lines.forEach((line, place) => {

@@ -84,6 +84,12 @@ describe('a chart of lines', () => {
     expect(words({ lines: [line([], [])] }, 170).join()).not.toContain('loss');
   });
 
+  it('has room for the labels of large numbers', () => {
+    const chart = { lines: [line([0, 1], [1e6, 3e6])] };
+    expect(words(chart)).toContain('2,000,000');
+    expect(scene(chart).frame.left).toBeGreaterThan(60);
+  });
+
   it('is a sparkline without axes, and a duration in its units', () => {
     const lines = [line([0, 90], [1, 2])];
     expect(words({ lines, bare: true })).toEqual([]);
