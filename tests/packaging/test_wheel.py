@@ -129,7 +129,15 @@ def test_the_wheel_names_whose_code_its_front_end_holds() -> None:
     assert len(lists) == 1
     packages = {each["name"]: each for each in json.loads(wheel.read(lists[0]))["packages"]}
     # What was asked for, and what that brings with it.
-    for name in ("d3-flame-graph", "d3-hierarchy", "d3-timer", "d3-array", "d3-time", "react-data-grid", "clsx"):
+    for name in (
+        "d3-flame-graph",
+        "d3-hierarchy",
+        "d3-timer",
+        "d3-array",
+        "d3-time",
+        "react-data-grid",
+        "clsx",
+    ):
         assert packages[name]["extractedText"], name
 
 
