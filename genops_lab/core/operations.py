@@ -29,10 +29,14 @@ from typing import Any, Final, Literal
 import msgspec
 
 from .errors import InvalidRequest
+from .principals import PrincipalKind
 
 Method = Literal["GET", "POST", "PUT", "DELETE"]
 #: What an operation does to its resource, in the words of Jupyter's authorizers.
 Action = Literal["read", "write", "execute"]
+#: Who may ask for an operation: users, unless it says that kernels on other hosts may too, or they alone.
+USERS, KERNELS = frozenset[PrincipalKind](["user"]), frozenset[PrincipalKind](["kernel"])
+ANYONE = USERS | KERNELS
 
 #: Where operations are served: with the version of their wire types, and without, as running kernels know them.
 VERSIONED, UNVERSIONED = PREFIXES = ("/genops/v1", "/genops")
@@ -77,8 +81,9 @@ class Operation:
     (for the schema and for clients); as a :class:`LazyMethod` its module is imported at the first use.
 
     ``action``: a GET reads and all others write, unless it is said: a POST that only asks reads, what starts a program
-    executes. ``audited``: what writes or executes is, unless it is said. ``former``: what the private socket answers in
-    its place where the path has no version, for programs that run since before the answer changed.
+    executes. ``audited``: what writes or executes is, unless it is said. ``admits``: who may ask for it; what a kernel
+    on another host may do with it stands in :mod:`genops_lab.kernel_api.authority`. ``former``: what the private socket
+    answers in its place where the path has no version, for programs that run since before the answer changed.
 
     >>> Operation("POST", "/run-table", Service.query_runs, action="read")  # doctest: +SKIP
     """
@@ -91,6 +96,7 @@ class Operation:
         *,
         action: Action | None = None,
         audited: bool | None = None,
+        admits: frozenset[PrincipalKind] = USERS,
         former: Operation | None = None,
         feature: str = "",
         resource: str = "",
@@ -99,6 +105,7 @@ class Operation:
         self.path = path
         self.action: Action = action or ("read" if method == "GET" else "write")
         self.audited = audited if audited is not None else self.action != "read"
+        self.admits = admits
         self.feature, self.resource = feature, resource
         self.former = former.of(feature, resource) if former is not None else None
         self._declared = function
@@ -114,7 +121,8 @@ class Operation:
         """The same as one of a feature's, on its resource."""
         return Operation(
             self.method, self.path, self._declared,
-            action=self.action, audited=self.audited, former=self.former, feature=feature, resource=resource,
+            action=self.action, audited=self.audited, admits=self.admits, former=self.former,
+            feature=feature, resource=resource,
         )  # fmt: skip
 
     @property

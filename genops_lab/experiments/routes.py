@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from genops_lab.core.operations import LazyService, Operation
+from genops_lab.core.operations import ANYONE, LazyService, Operation
 
 if TYPE_CHECKING:
     from .charts.service import ChartsService
@@ -47,9 +47,9 @@ OPERATIONS = [
     Operation("POST", "/run-charts/histories", ChartsService.query_histories, action="read"),
     Operation("POST", "/run-charts/importance", ChartsService.rank_parameters, action="read"),
     Operation("POST", "/mlflow-ui", Service.open_mlflow_ui, action="execute"),
-    Operation("POST", "/tracking/events", TrackingService.track, audited=False),
-    Operation("POST", "/tracking/resume", TrackingService.resume, audited=False),
+    Operation("POST", "/tracking/events", TrackingService.track, audited=False, admits=ANYONE),
+    Operation("POST", "/tracking/resume", TrackingService.resume, audited=False, admits=ANYONE),
     Operation("POST", "/tracking/models", TrackingService.remember_model, audited=False),
-    Operation("POST", "/tracking/wake", TrackingService.wake, audited=False),
+    Operation("POST", "/tracking/wake", TrackingService.wake, audited=False, admits=ANYONE),
     Operation("GET", "/tracking/kernel", TrackingService.kernel_tracking),
 ]

@@ -50,7 +50,9 @@ def written(folder: Path) -> Path:
 
 async def kept(lab: Lab, trace: Path) -> Profile:
     """The profile of a trace that a kernel wrote, analysed."""
-    made = await lab.beside.keep(NewProfile(trace_path=str(trace), title="a cell", target="gpu1"))
+    made = await lab.beside.add_profile_beside(
+        NewProfile(trace_path=str(trace), title="a cell", target="gpu1")
+    )
     found = await until(lambda: lab.profiles.get_profile(made.id), lambda each: each.state != "analyzing")
     assert (found.state, found.trace_target) == ("ready", "gpu1"), found.message
     return found
