@@ -23,9 +23,9 @@ from jupyter_server.base.handlers import APIHandler, JupyterHandler
 from tornado import web
 from tornado.iostream import StreamClosedError
 
-from .audit import AuditLog, Call, perform
+from .audit import AuditLog, Call, in_full, perform
 from .errors import ErrorBody, ErrorInfo, GenOpsError, Unavailable
-from .operations import CLIENT, PREFIXES, UNVERSIONED, Action, Operation
+from .operations import CLIENT, PREFIXES, Action, Operation
 from .principals import PRINCIPAL, Principal, this_user
 from .services import Services
 
@@ -103,7 +103,7 @@ async def _respond(
     operation: Operation,
     services: ServiceGate,
     values: Sequence[str],
-    call: Call = Operation.call,
+    call: Call = in_full,
 ) -> None:
     try:
         service = await services.get(operation.service)
@@ -232,13 +232,15 @@ def jupyter_handlers(
 
     handlers: list[tuple[str, type[APIHandler]]] = []
     for pattern, group in _by_path(operations).items():
-        members: dict[str, Any] = {operation.method.lower(): verb(operation) for operation in group}
-        members["auth_resource"] = AUTH_RESOURCE
-        # Decision 14: being open is not being active; an idle GPU server must still be culled.
-        members["_track_activity"] = False
-        name = f"{group[0].name}_Handler"
-        handler = cast("type[APIHandler]", type(name, (_Streams, APIHandler), members))
-        handlers += [(f"{prefix}{pattern}", handler) for prefix in PREFIXES]
+        for prefix in PREFIXES:
+            answered = [each.at(prefix, socket=False) for each in group]
+            members: dict[str, Any] = {operation.method.lower(): verb(operation) for operation in answered}
+            members["auth_resource"] = AUTH_RESOURCE
+            # Decision 14: being open is not being active; an idle GPU server must still be culled.
+            members["_track_activity"] = False
+            name = f"{group[0].name}_Handler"
+            handler = cast("type[APIHandler]", type(name, (_Streams, APIHandler), members))
+            handlers.append((f"{prefix}{pattern}", handler))
     return handlers
 
 
@@ -290,7 +292,7 @@ def socket_handlers(
     operations: Sequence[Operation],
     services: ServiceGate,
     principal: Principal | None = None,
-    call: Call = Operation.call,
+    call: Call = in_full,
 ) -> list[tuple[str, type[web.RequestHandler]]]:
     """The same operations for a private socket, asked by ``principal`` (this user, unless it is said) and done by
     ``call``."""
@@ -306,7 +308,7 @@ def socket_handlers(
     handlers: list[tuple[str, type[web.RequestHandler]]] = []
     for pattern, group in _by_path(operations).items():
         for prefix in PREFIXES:
-            answered = [(prefix == UNVERSIONED and each.former) or each for each in group]
+            answered = [each.at(prefix, socket=True) for each in group]
             members = {operation.method.lower(): verb(operation) for operation in answered}
             handler = type(f"{group[0].name}_SocketHandler", (SocketHandler,), members)
             handlers.append((f"{prefix}{pattern}", handler))

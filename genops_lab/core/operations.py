@@ -82,8 +82,9 @@ class Operation:
 
     ``action``: a GET reads and all others write, unless it is said: a POST that only asks reads, what starts a program
     executes. ``audited``: what writes or executes is, unless it is said. ``admits``: who may ask for it; what a kernel
-    on another host may do with it stands in :mod:`genops_lab.kernel_api.authority`. ``former``: what the private socket
-    answers in its place where the path has no version, for programs that run since before the answer changed.
+    on another host may do with it stands in :mod:`genops_lab.kernel_api.authority`. ``former``: what is answered in its
+    place where the path has no version, for programs that run since before the answer changed; on the private socket
+    alone where that is ``socket_only``.
 
     >>> Operation("POST", "/run-table", Service.query_runs, action="read")  # doctest: +SKIP
     """
@@ -97,6 +98,7 @@ class Operation:
         action: Action | None = None,
         audited: bool | None = None,
         admits: frozenset[PrincipalKind] = USERS,
+        socket_only: bool = False,
         former: Operation | None = None,
         feature: str = "",
         resource: str = "",
@@ -105,7 +107,7 @@ class Operation:
         self.path = path
         self.action: Action = action or ("read" if method == "GET" else "write")
         self.audited = audited if audited is not None else self.action != "read"
-        self.admits = admits
+        self.admits, self.socket_only = admits, socket_only
         self.feature, self.resource = feature, resource
         self.former = former.of(feature, resource) if former is not None else None
         self._declared = function
@@ -119,11 +121,16 @@ class Operation:
 
     def of(self, feature: str, resource: str) -> Operation:
         """The same as one of a feature's, on its resource."""
-        return Operation(
+        return type(self)(
             self.method, self.path, self._declared,
-            action=self.action, audited=self.audited, admits=self.admits, former=self.former,
-            feature=feature, resource=resource,
+            action=self.action, audited=self.audited, admits=self.admits, socket_only=self.socket_only,
+            former=self.former, feature=feature, resource=resource,
         )  # fmt: skip
+
+    def at(self, prefix: str, *, socket: bool) -> Operation:
+        """What is answered below ``prefix`` (one of :data:`PREFIXES`): by the private socket, or else to a browser."""
+        former = self.former if prefix == UNVERSIONED else None
+        return self if former is None or (former.socket_only and not socket) else former
 
     @property
     def id(self) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+
+from genops_lab.core.paging import MOST, PageQuery
 
 RunStatus = Literal["RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"]
 
@@ -38,8 +40,16 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     git_dirty: bool = False
 
 
-class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
+class RunQuery(PageQuery, frozen=True, kw_only=True):
     """Which runs; ``experiment`` is a name or an id, ``filter`` an MLflow filter string."""
+
+    experiment: str = ""
+    filter: str = ""
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MOST)] = 50
+
+
+class FormerRunQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """As runs were asked for before pages were alike."""
 
     experiment: str = ""
     filter: str = ""
@@ -47,8 +57,8 @@ class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
     page_token: str = ""
 
 
-class RunPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Runs, newest first."""
+class FormerRunPage(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to it: runs, newest first."""
 
     runs: list[Run]
     next_page_token: str = ""

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from genops_lab.core.operations import ANYONE, LazyService, Operation
+from genops_lab.core.paging import paged
 
 if TYPE_CHECKING:
     from .charts.service import ChartsService
@@ -22,8 +23,10 @@ else:
     TrackingService = LazyService(__package__, "tracking", "TrackingService")
 
 OPERATIONS = [
-    Operation("GET", "/experiments", Service.list_experiments),
-    Operation("GET", "/runs", Service.list_runs),
+    paged("/experiments", Service.list_experiments),
+    Operation(
+        "GET", "/runs", Service.list_runs, former=Operation("GET", "/runs", Service.list_runs_by_token)
+    ),
     Operation("GET", "/runs/{run_id}", Service.get_run),
     Operation("GET", "/runs/{run_id}/metrics", Service.get_run_metrics),
     Operation("GET", "/runs/{run_id}/links", Service.get_run_links),

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from genops_lab.core.operations import ANYONE, KERNELS, LazyService, Operation
+from genops_lab.core.paging import paged
 
 if TYPE_CHECKING:
     from .memory_timeline.service import MemoryService as Memory
@@ -18,7 +19,7 @@ else:
     Timelines = LazyService(__package__, "timeline.service", "TimelineService")
 
 OPERATIONS = [
-    Operation("GET", "/profiles", Service.list_profiles),
+    paged("/profiles", Service.list_profiles),
     Operation("POST", "/profiles", Service.add_profile, admits=ANYONE),
     Operation("POST", "/profiles/beside", Beside.add_profile_beside, admits=KERNELS),
     Operation("POST", "/profiles/expected", Service.expect_profile),

@@ -152,19 +152,19 @@ async def test_ids_prefixes_filters_and_pages(room: Room) -> None:
         with pytest.raises(kind):
             await room.experiments.get_run_metrics(ref, MetricsQuery())
     page = await room.experiments.list_runs(RunQuery(limit=10))
-    rest = await room.experiments.list_runs(RunQuery(limit=10, page_token=page.next_page_token))
-    assert [run.run_id for run in (*page.runs, *rest.runs)] == ids[::-1]
-    assert rest.next_page_token == ""
+    rest = await room.experiments.list_runs(RunQuery(limit=10, after=page.next))
+    assert [run.run_id for run in (*page.items, *rest.items)] == ids[::-1]
+    assert rest.next == ""
     odd = await room.experiments.list_runs(RunQuery(experiment="it's", filter="metrics.loss > 8"))
-    assert [run.metrics["loss"] for run in odd.runs] == [17.0, 15.0, 13.0, 11.0, 9.0]
-    assert len((await room.experiments.list_runs(RunQuery(experiment=first.experiment_id))).runs) == 9
+    assert [run.metrics["loss"] for run in odd.items] == [17.0, 15.0, 13.0, 11.0, 9.0]
+    assert len((await room.experiments.list_runs(RunQuery(experiment=first.experiment_id))).items) == 9
     for query, kind in (
         (RunQuery(filter="metrics.loss >"), InvalidRequest),
         (RunQuery(limit=0), InvalidRequest),
-        (RunQuery(page_token="??"), InvalidRequest),
+        (RunQuery(after="??"), InvalidRequest),
         (RunQuery(experiment="../x"), NotFound),
     ):
         with pytest.raises(kind):
             await room.experiments.list_runs(query)
-    names = [experiment.name for experiment in await room.experiments.list_experiments()]
+    names = [experiment.name for experiment in (await room.experiments.list_experiments()).items]
     assert set(names) == {"it's", "Even", "Default"}

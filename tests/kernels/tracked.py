@@ -98,7 +98,7 @@ class TrackingLab:
 
     def runs(self) -> list[Run]:
         """All runs."""
-        return self.run(self.room.experiments.list_runs(RunQuery())).runs
+        return self.run(self.room.experiments.list_runs(RunQuery())).items
 
     def the_run(self) -> Run:
         """The only run."""

@@ -74,7 +74,7 @@ def test_a_trace_goes_with_its_profile_and_nothing_else_does(world: World, folde
         for profile in profiles:
             assert await lab.beside.delete_profile(profile.id) == DeletedProfile(id=profile.id)
         assert [each.parent.exists() for each in (trace, fetched, other)] == [False, False, True]
-        assert await lab.profiles.list_profiles() == []
+        assert (await lab.profiles.list_profiles()).items == []
         own = await opened(lab, "own.json")
         assert await lab.beside.delete_profile(own.id) == DeletedProfile(id=own.id)
         assert (world.host.home / "own.json").exists(), "it was the user's"

@@ -46,7 +46,7 @@ def test_a_runs_model_is_registered_listed_and_told(rooms: Rooms, one: Logged) -
     assert second.run_id == one.run_id
     assert second.aliases == ["champion"]
     assert second.flavors == ["sklearn", "python_function"]
-    [model] = [each for each in rooms.run(rooms.registry.list_models()) if each.name == "listed"]
+    [model] = [each for each in rooms.run(rooms.registry.list_models()).items if each.name == "listed"]
     assert [version.version for version in model.versions] == ["2", "1"]
     eventually(lambda: rooms.events_told, lambda told: ("model", "listed") in told)
 
