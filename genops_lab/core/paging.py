@@ -19,17 +19,19 @@ from .operations import LazyMethod, Operation
 T = TypeVar("T")
 
 USUAL, MOST = 100, 1000
+#: Checked by :class:`PageQuery`, in better words than msgspec's.
+Limit = Annotated[int, msgspec.Meta(extra_json_schema={"minimum": 1, "maximum": MOST})]
 
 
 class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
     """At most ``limit`` items (1 to 1,000), those behind ``after``: the ``next`` of the page before; empty for the
     first page."""
 
-    limit: Annotated[int, msgspec.Meta(ge=1, le=MOST)] = USUAL
+    limit: Limit = USUAL
     after: str = ""
 
-    def check(self) -> None:
-        """Raise InvalidRequest for a limit that is none; the wire has checked it already."""
+    def __post_init__(self) -> None:
+        """Raises InvalidRequest."""
         if not 1 <= self.limit <= MOST:
             raise InvalidRequest(f"limit is {self.limit}.", hint=f"Ask for 1 to {MOST:,} items.")
 

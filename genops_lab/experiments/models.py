@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
-from genops_lab.core.paging import MOST, PageQuery
+from genops_lab.core.paging import Limit, PageQuery
 
 RunStatus = Literal["RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"]
 
@@ -45,7 +45,7 @@ class RunQuery(PageQuery, frozen=True, kw_only=True):
 
     experiment: str = ""
     filter: str = ""
-    limit: Annotated[int, msgspec.Meta(ge=1, le=MOST)] = 50
+    limit: Limit = 50
 
 
 class FormerRunQuery(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from genops_lab.core.errors import InvalidRequest, NotFound
+from genops_lab.core.paging import PageQuery, every_page
 from genops_lab.experiments.backends.runs import MlflowRuns
 from genops_lab.experiments.columns.models import RunIds
 from genops_lab.experiments.histories import MAX_POINTS, chosen_points, finite
 from genops_lab.experiments.limits import artifact_path, fitting_key, fitting_value
 from genops_lab.experiments.models import MetricsQuery, RunQuery
+from tests.support.mlflow_file import copy_row
 
 from .conftest import Room, Sender
 
@@ -160,11 +162,40 @@ async def test_ids_prefixes_filters_and_pages(room: Room) -> None:
     assert len((await room.experiments.list_runs(RunQuery(experiment=first.experiment_id))).items) == 9
     for query, kind in (
         (RunQuery(filter="metrics.loss >"), InvalidRequest),
-        (RunQuery(limit=0), InvalidRequest),
         (RunQuery(after="??"), InvalidRequest),
         (RunQuery(experiment="../x"), NotFound),
     ):
         with pytest.raises(kind):
             await room.experiments.list_runs(query)
+    with pytest.raises(InvalidRequest, match="limit is 0"):
+        RunQuery(limit=0)
     names = [experiment.name for experiment in (await room.experiments.list_experiments()).items]
     assert set(names) == {"it's", "Even", "Default"}
+
+
+async def test_experiments_come_in_pages_and_none_is_missed_when_one_is_added(room: Room) -> None:
+    def add(*numbers: int) -> None:
+        rows = [
+            {"experiment_id": 1000 + each, "name": f"e{each:03}", "last_update_time": 10**12 + each}
+            for each in numbers
+        ]
+        copy_row(room.mlflow.data_dir / "mlflow" / "mlflow.db", "experiments", "experiment_id = 0", rows)
+
+    await room.experiments.list_experiments()
+    add(*range(250))
+    pages = [await room.experiments.list_experiments()]
+    add(999)  # the latest, which moves all others
+    while pages[-1].next:
+        pages.append(await room.experiments.list_experiments(PageQuery(after=pages[-1].next)))
+    assert [len(page.items) for page in pages] == [100, 100, 52]
+    whole = iter(pages)
+    told = [each.name for each in every_page(lambda _query: next(whole), lambda each: each.id)]
+    named = [name for name in told if name.startswith("e")]
+    assert named == [f"e{number:03}" for number in range(249, -1, -1)], "each once, as who shows them does it"
+    for service, query in (
+        (room.experiments.list_experiments, PageQuery(after="no cursor")),
+        (room.experiments.list_runs, RunQuery(after="no cursor")),
+    ):
+        with pytest.raises(InvalidRequest, match="after='no cursor' is not where a page") as bad:
+            await service(query)
+        assert bad.value.code == "bad_cursor"

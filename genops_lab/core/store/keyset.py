@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -16,14 +17,16 @@ End = tuple[float, str]
 
 def end_of(query: PageQuery) -> End | None:
     """Return where the page before ended; None for the first page. Raises InvalidRequest."""
-    query.check()
     if not query.after:
         return None
     at, _, id = query.after.partition(" ")
     try:
-        return float(at), id
+        end = float(at), id
     except ValueError as error:
         raise query.bad_cursor() from error
+    if not math.isfinite(end[0]) or not id:
+        raise query.bad_cursor()
+    return end
 
 
 def cursor(end: End) -> str:

@@ -164,7 +164,6 @@ def one_page(search: Callable[..., Any], query: PageQuery, **arguments: Any) -> 
     """A page of one of MLflow's searches, and MLflow's token for the next one. Raises InvalidRequest."""
     from mlflow.exceptions import MlflowException
 
-    query.check()
     try:
         page = search(max_results=query.limit, page_token=query.after or None, **arguments)
     except MlflowException as error:
