@@ -106,8 +106,8 @@ class RelatedRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunDetail(msgspec.Struct, frozen=True, kw_only=True):
-    """A run with what it produced, the run that it stands below, and at most 100 of those below it, the oldest first;
-    ``output``: what it printed is kept; ``note``: Markdown."""
+    """A run with what it produced, the run that it stands below, and at most 100 of those below it, the oldest first
+    (``more_children``: there are more); ``output``: what it printed is kept; ``note``: Markdown."""
 
     run: Run
     models: list[LoggedModel]
@@ -115,6 +115,7 @@ class RunDetail(msgspec.Struct, frozen=True, kw_only=True):
     latest: list[LatestMetric] = []
     parent: RelatedRun | None = None
     children: list[RelatedRun] = []
+    more_children: bool = False
     output: bool = False
     note: str = ""
 

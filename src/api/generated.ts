@@ -3152,8 +3152,8 @@ export interface components {
         };
         /**
          * RunDetail
-         * @description A run with what it produced, the run that it stands below, and at most 100 of those below it, the oldest first;
-         *         ``output``: what it printed is kept; ``note``: Markdown.
+         * @description A run with what it produced, the run that it stands below, and at most 100 of those below it, the oldest first
+         *         (``more_children``: there are more); ``output``: what it printed is kept; ``note``: Markdown.
          */
         RunDetail: {
             run: components["schemas"]["Run"];
@@ -3165,6 +3165,8 @@ export interface components {
             parent: components["schemas"]["RelatedRun"] | null;
             /** @default [] */
             children: components["schemas"]["RelatedRun"][];
+            /** @default false */
+            more_children: boolean;
             /** @default false */
             output: boolean;
             /** @default  */

@@ -284,6 +284,7 @@ def test_a_list_is_paged_on_the_path_with_a_version_and_whole_without(
         ("limit=0", "limit is 0."),
         ("limit=x", "`$.limit`"),
         ("after=x", "after='x'"),
+        ("after=nan%20x", "after='nan x'"),
     ):
         status, answer = server.request("GET", f"genops/v1/profiles?{asked}")
         assert status == 400 and says in answer["error"]["message"], answer

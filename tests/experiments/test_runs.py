@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -171,6 +172,24 @@ async def test_ids_prefixes_filters_and_pages(room: Room) -> None:
         RunQuery(limit=0)
     names = [experiment.name for experiment in (await room.experiments.list_experiments()).items]
     assert set(names) == {"it's", "Even", "Default"}
+
+
+async def test_a_run_says_that_more_runs_are_below_it_than_it_names(room: Room) -> None:
+    parent = Sender("parent")
+    parent.add("start", name="parent", experiment="Even")
+    run_id = (await parent.send(room)).run_id
+    file = room.mlflow.data_dir / "mlflow" / "mlflow.db"
+    below = [f"{number:032x}" for number in range(1, 102)]
+    copy_row(file, "runs", f"run_uuid = '{run_id}'", [{"run_uuid": each} for each in below])
+    with sqlite3.connect(file) as database:
+        tag = "INSERT INTO tags (key, value, run_uuid) VALUES ('mlflow.parentRunId', ?, ?)"
+        database.executemany(tag, [(run_id, each) for each in below[:100]])
+    detail = await room.experiments.get_run(run_id)
+    assert len(detail.children) == 100 and not detail.more_children
+    with sqlite3.connect(file) as database:
+        database.execute(tag, (run_id, below[100]))
+    detail = await room.experiments.get_run(run_id)
+    assert len(detail.children) == 100 and detail.more_children
 
 
 async def test_experiments_come_in_pages_and_none_is_missed_when_one_is_added(room: Room) -> None:

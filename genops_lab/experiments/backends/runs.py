@@ -200,15 +200,16 @@ class MlflowRuns:
         except (InvalidRequest, NotFound):  # the tag may name anything
             return None
 
-    def _children(self, run_id: str) -> list[RelatedRun]:
+    def _children(self, run_id: str) -> Page[RelatedRun]:
         with told(f"The runs below {run_id} could not be listed"):
-            page = self._client.search_runs(
-                list(self._experiments("")),
+            page, token = one_page(
+                self._client.search_runs,
+                PageQuery(limit=_MAX_CHILDREN),
+                experiment_ids=list(self._experiments("")),
                 filter_string=f"tags.`{PARENT_TAG}` = {quoted(run_id)}",
-                max_results=_MAX_CHILDREN,
                 order_by=["attributes.start_time ASC"],
             )
-        return [_as_related(found) for found in page]
+        return Page(items=[_as_related(found) for found in page], next=token)
 
     def detail(self, ref: str) -> RunDetail:
         """A run with the models that it logged, the files at the top of its artifacts, its parent and children."""
@@ -218,6 +219,7 @@ class MlflowRuns:
             stored = self._client.get_run(run.run_id)
         with told(f"The artifacts of run {run.run_id} could not be listed"):
             artifacts = self._client.list_artifacts(run.run_id)
+        children = self._children(run.run_id)
         return RunDetail(
             run=run,
             models=[found.model for found in logged_models(self._client, run.run_id, stored, artifacts)],
@@ -227,7 +229,8 @@ class MlflowRuns:
             ],
             latest=_latest(stored),
             parent=self._parent(stored),
-            children=self._children(run.run_id),
+            children=children.items,
+            more_children=bool(children.next),
             output=any(entry.is_dir and entry.path == OUTPUT for entry in artifacts),
             note=str(stored.data.tags.get(NOTE_TAG, "")),
         )

@@ -91,6 +91,7 @@ export class FakeServer {
         latest: [],
         parent: this.parent,
         children: this.children,
+        more_children: false,
         output: this.texts.length > 0,
         note: ''
       })),
