@@ -10,6 +10,7 @@ import dataclasses
 from typing import TypeVar
 
 from ..core.events import EventBus
+from ..core.features import Features
 from ..core.jupyter import JupyterServer
 from ..core.live import LiveHub
 from ..core.locks import FileLock
@@ -42,6 +43,7 @@ class Application:
         self.services.provide(SharedStore, lambda _get: shared)
         self.services.provide(EventBus, lambda _get: self.events)
         self.services.provide(LiveHub, lambda _get: live)
+        self.services.provide(Features, lambda _get: Features(FEATURES))
         if server is not None:
             self.services.provide(JupyterServer, lambda _get: server)
         for feature in FEATURES:

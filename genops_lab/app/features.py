@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..core.feature import AUDIT, TASKS
-from ..core.features import Feature
+from ..core.features import Feature, Features
 from ..core.operations import Operation
 from ..deployments.feature import FEATURE as DEPLOYMENTS
 from ..doctor.feature import FEATURE as DOCTOR
@@ -50,8 +50,8 @@ def features(switches: Iterable[str] = SWITCHES) -> list[Feature]:
 
 
 def operations(switches: Iterable[str] = SWITCHES) -> list[Operation]:
-    """What these features offer."""
-    return [operation for each in features(switches) for operation in each.operations]
+    """What these features offer to users."""
+    return Features(features(switches)).operations()
 
 
 OPERATIONS = operations()

@@ -24,6 +24,14 @@ def _ask(operations: list[Operation], method: Callable[..., Any], *arguments: An
     return SocketCaller(found.socket, operations, timeout_s=TIMEOUT_S).call(method, *arguments)
 
 
+def _every(operations: list[Operation], method: Callable[..., Any], *, key: str) -> list[Any]:
+    from operator import attrgetter
+
+    from genops_lab.core.paging import Page, every_page
+
+    return list(every_page(lambda query: _ask(operations, method, query) or Page(items=[]), attrgetter(key)))
+
+
 def _matching(names: Callable[[], list[str]], incomplete: str) -> list[str]:
     try:
         return sorted({name for name in names() if name.startswith(incomplete)})
@@ -38,7 +46,7 @@ def model_names(incomplete: str) -> list[str]:
         from genops_lab.registry.routes import OPERATIONS
         from genops_lab.registry.service import RegistryService
 
-        return [model.name for model in _ask(OPERATIONS, RegistryService.list_models)]
+        return [model.name for model in _every(OPERATIONS, RegistryService.list_models, key="name")]
 
     return _matching(names, incomplete)
 
@@ -50,7 +58,7 @@ def deployment_names(incomplete: str) -> list[str]:
         from genops_lab.deployments.routes import OPERATIONS
         from genops_lab.deployments.service import DeploymentsService
 
-        return [each.name for each in _ask(OPERATIONS, DeploymentsService.list_deployments)]
+        return [each.name for each in _every(OPERATIONS, DeploymentsService.list_deployments, key="name")]
 
     return _matching(names, incomplete)
 
@@ -62,7 +70,7 @@ def experiment_names(incomplete: str) -> list[str]:
         from genops_lab.experiments.routes import OPERATIONS
         from genops_lab.experiments.service import ExperimentsService
 
-        return [each.name for each in _ask(OPERATIONS, ExperimentsService.list_experiments)]
+        return [each.name for each in _every(OPERATIONS, ExperimentsService.list_experiments, key="name")]
 
     return _matching(names, incomplete)
 
@@ -76,7 +84,7 @@ def run_ids(incomplete: str) -> list[str]:
         from genops_lab.experiments.service import ExperimentsService
 
         page = _ask(OPERATIONS, ExperimentsService.list_runs, RunQuery(limit=50))
-        return ["latest", *(run.run_id for run in page.runs)] if page else ["latest"]
+        return ["latest", *(run.run_id for run in page.items)] if page else ["latest"]
 
     return _matching(names, incomplete)
 
@@ -88,7 +96,7 @@ def profile_ids(incomplete: str) -> list[str]:
         from genops_lab.profiling.routes import OPERATIONS
         from genops_lab.profiling.service import ProfilesService
 
-        return [each.id for each in _ask(OPERATIONS, ProfilesService.list_profiles)]
+        return [each.id for each in _every(OPERATIONS, ProfilesService.list_profiles, key="id")]
 
     return _matching(names, incomplete)
 

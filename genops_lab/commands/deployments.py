@@ -141,7 +141,7 @@ def list_deployments(json: Json = False) -> None:
     with command(json) as session:
         from genops_lab.deployments.service import DeploymentsService
 
-        found = session.call(DeploymentsService.list_deployments)
+        found = session.every(DeploymentsService.list_deployments, key="name")
         session.show(found, views.deployments(found))
 
 

@@ -116,10 +116,10 @@ def audit(
 ) -> None:
     """Say who changed or started what, the newest first: of all who share the store (GenOpsLab.store_url)."""
     with command(json) as session:
-        from genops_lab.core.models import AuditQuery
+        from genops_lab.core.paging import PageQuery
         from genops_lab.core.store.audit import AuditService
 
-        found = session.call(AuditService.list_audit, query=AuditQuery(limit=limit, after=after))
+        found = session.call(AuditService.list_audit, query=PageQuery(limit=limit, after=after))
         session.show(found, views.audit(found))
 
 

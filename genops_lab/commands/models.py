@@ -23,7 +23,7 @@ def list_models(json: Json = False) -> None:
     with command(json) as session:
         from genops_lab.registry.service import RegistryService
 
-        found = session.call(RegistryService.list_models)
+        found = session.every(RegistryService.list_models, key="name")
         session.show(found, views.models(found))
 
 
@@ -34,6 +34,16 @@ def show_model(name: Name, json: Json = False) -> None:
         from genops_lab.registry.service import RegistryService
 
         found = session.call(RegistryService.get_model, name=name)
+        if found.older:
+            from msgspec.structs import replace
+
+            from genops_lab.core.paging import every_page
+
+            pages = every_page(
+                lambda query: session.call(RegistryService.list_versions, name=name, query=query),
+                lambda version: version.version,
+            )
+            found = replace(found, versions=list(pages), older="")
         session.show(found, views.model(found))
 
 

@@ -45,7 +45,7 @@ def list_profiles(json: Json = False) -> None:
     with command(json) as session:
         from genops_lab.profiling.service import ProfilesService
 
-        found = session.call(ProfilesService.list_profiles)
+        found = session.every(ProfilesService.list_profiles, key="id")
         session.show(found, views.profiles(found))
 
 

@@ -469,5 +469,5 @@ def list_experiments(json: Json = False) -> None:
     with command(json) as session:
         from genops_lab.experiments.service import ExperimentsService
 
-        found = session.call(ExperimentsService.list_experiments)
+        found = session.every(ExperimentsService.list_experiments, key="id")
         session.show(found, views.experiments(found))

@@ -25,6 +25,7 @@ import os
 import sys
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from operator import attrgetter
 from typing import Annotated, Any, Concatenate, Literal, ParamSpec, TypeVar
 
 import msgspec
@@ -39,6 +40,7 @@ from genops_lab.core.errors import (
     NotFound,
     Unavailable,
 )
+from genops_lab.core.paging import Page, PageQuery, every_page
 
 from .document import Document
 
@@ -70,6 +72,10 @@ class Session:
         """The answer of an operation: of the running Lab, or of the services in this process."""
         with _offered():
             return self._called().call(method, *args, **kwargs)
+
+    def every(self, method: Callable[[S, PageQuery], Awaitable[Page[R]]], *, key: str) -> list[R]:
+        """The items of all pages of a list; ``key`` names what tells them apart."""
+        return list(every_page(lambda query: self.call(method, query), attrgetter(key)))
 
     def stream(
         self, method: Callable[Concatenate[S, P], AsyncIterator[R]], *args: P.args, **kwargs: P.kwargs

@@ -110,7 +110,7 @@ def list_sweeps(json: Json = False) -> None:
     with command(json) as session:
         from genops_lab.sweeps.service import SweepsService
 
-        found = session.call(SweepsService.list_sweeps)
+        found = session.every(SweepsService.list_sweeps, key="id")
         session.show(found, views.sweeps(found))
 
 

@@ -23,9 +23,9 @@ from jupyter_server.base.handlers import APIHandler, JupyterHandler
 from tornado import web
 from tornado.iostream import StreamClosedError
 
-from .audit import AuditLog, perform
+from .audit import AuditLog, Call, in_full, perform
 from .errors import ErrorBody, ErrorInfo, GenOpsError, Unavailable
-from .operations import CLIENT, PREFIXES, UNVERSIONED, Action, Operation
+from .operations import CLIENT, PREFIXES, Action, Operation
 from .principals import PRINCIPAL, Principal, this_user
 from .services import Services
 
@@ -47,12 +47,14 @@ _END: Final = object()
 
 class ServiceGate:
     """The services behind the routes. Routes exist before the event loop runs and the store is open: a request that
-    comes earlier waits, and gets the reason when the start failed."""
+    comes earlier waits, and gets the reason when the start failed. With ``services`` it is open from the start."""
 
-    def __init__(self) -> None:
-        self._services: Services | None = None
+    def __init__(self, services: Services | None = None) -> None:
+        self._services = services
         self._opened = asyncio.Event()
         self._failure: GenOpsError | None = None
+        if services is not None:
+            self._opened.set()
 
     def open(self, services: Services) -> None:
         """Let requests in."""
@@ -97,13 +99,17 @@ def _answer_for(error: BaseException) -> tuple[int, ErrorInfo]:
 
 
 async def _respond(
-    handler: _Streams, operation: Operation, services: ServiceGate, values: Sequence[str]
+    handler: _Streams,
+    operation: Operation,
+    services: ServiceGate,
+    values: Sequence[str],
+    call: Call = in_full,
 ) -> None:
     try:
         service = await services.get(operation.service)
         query = {name: handler.get_query_argument(name) for name in handler.request.query_arguments}
         arguments = operation.arguments([unquote(value) for value in values], query, handler.request.body)
-        result = await perform(operation, service, arguments, services.now(AuditLog))
+        result = await perform(operation, service, arguments, services.now(AuditLog), call)
         if operation.streams:
             await handler.stream(result)
             return
@@ -226,13 +232,15 @@ def jupyter_handlers(
 
     handlers: list[tuple[str, type[APIHandler]]] = []
     for pattern, group in _by_path(operations).items():
-        members: dict[str, Any] = {operation.method.lower(): verb(operation) for operation in group}
-        members["auth_resource"] = AUTH_RESOURCE
-        # Decision 14: being open is not being active; an idle GPU server must still be culled.
-        members["_track_activity"] = False
-        name = f"{group[0].name}_Handler"
-        handler = cast("type[APIHandler]", type(name, (_Streams, APIHandler), members))
-        handlers += [(f"{prefix}{pattern}", handler) for prefix in PREFIXES]
+        for prefix in PREFIXES:
+            answered = [each.at(prefix, socket=False) for each in group]
+            members: dict[str, Any] = {operation.method.lower(): verb(operation) for operation in answered}
+            members["auth_resource"] = AUTH_RESOURCE
+            # Decision 14: being open is not being active; an idle GPU server must still be culled.
+            members["_track_activity"] = False
+            name = f"{group[0].name}_Handler"
+            handler = cast("type[APIHandler]", type(name, (_Streams, APIHandler), members))
+            handlers.append((f"{prefix}{pattern}", handler))
     return handlers
 
 
@@ -281,22 +289,26 @@ class SocketHandler(_Streams):
 
 
 def socket_handlers(
-    operations: Sequence[Operation], services: ServiceGate, principal: Principal | None = None
+    operations: Sequence[Operation],
+    services: ServiceGate,
+    principal: Principal | None = None,
+    call: Call = in_full,
 ) -> list[tuple[str, type[web.RequestHandler]]]:
-    """The same operations for a private socket, asked by ``principal``: this user, unless it is said."""
+    """The same operations for a private socket, asked by ``principal`` (this user, unless it is said) and done by
+    ``call``."""
 
     def verb(operation: Operation) -> Any:
         async def handle(self: SocketHandler, *values: str) -> None:
             CLIENT.set("socket")
             PRINCIPAL.set(principal or this_user())
-            await _respond(self, operation, services, values)
+            await _respond(self, operation, services, values, call)
 
         return handle
 
     handlers: list[tuple[str, type[web.RequestHandler]]] = []
     for pattern, group in _by_path(operations).items():
         for prefix in PREFIXES:
-            answered = [(prefix == UNVERSIONED and each.former) or each for each in group]
+            answered = [each.at(prefix, socket=True) for each in group]
             members = {operation.method.lower(): verb(operation) for operation in answered}
             handler = type(f"{group[0].name}_SocketHandler", (SocketHandler,), members)
             handlers.append((f"{prefix}{pattern}", handler))

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .errors import GenOpsError
+from .errors import GenOpsError, NotAllowed
 from .models import AuditEntry
 from .operations import Operation
-from .principals import PRINCIPAL
+from .principals import PRINCIPAL, this_user
 
 if TYPE_CHECKING:
     from .store import LocalStore
 
 log = logging.getLogger("genops_lab")
+
+#: Does an operation with its service and checked arguments, as far as who asks may.
+Call = Callable[[Operation, Any, dict[str, Any]], Awaitable[Any]]
 
 
 class AuditLog:
@@ -43,13 +46,28 @@ class AuditLog:
             log.error("%s by %s is not in the audit log: %s", operation.id, entry.principal, error.message)
 
 
+async def in_full(operation: Operation, service: Any, arguments: dict[str, Any]) -> Any:
+    """Do an operation as a user may: all of it."""
+    return await operation.call(service, arguments)
+
+
 async def perform(
-    operation: Operation, service: Any, arguments: dict[str, Any], audit: AuditLog | None
+    operation: Operation,
+    service: Any,
+    arguments: dict[str, Any],
+    audit: AuditLog | None,
+    call: Call = in_full,
 ) -> Any:
-    """Do an operation with checked arguments, and note who did it. Raises what the operation raises."""
+    """Do an operation with checked arguments, and note who did it. Raises what the operation raises, and NotAllowed
+    where it does not admit who asks."""
     outcome = "failed"
     try:
-        result = await operation.call(service, arguments)
+        who = PRINCIPAL.get() or this_user()
+        if who.kind not in operation.admits:
+            raise NotAllowed(
+                f"{operation.id} is not for {who}.", hint="Do it in the panel, or with `genops`."
+            )
+        result = await call(operation, service, arguments)
         outcome = "ok"
         return result
     except GenOpsError as error:

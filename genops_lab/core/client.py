@@ -16,6 +16,7 @@ import msgspec
 from .audit import AuditLog, perform
 from .errors import ErrorBody, ErrorInfo, GenOpsError, Unavailable
 from .operations import UNVERSIONED, VERSIONED, Operation
+from .paging import FormerList, Page
 from .principals import PRINCIPAL, this_user
 
 _END = object()
@@ -83,6 +84,9 @@ class SocketCaller:
         with self._answer(operation, _named(operation, args, kwargs)) as answer:
             if operation.answer is None:
                 return cast("R", None)
+            former = operation.former
+            if self._prefix == UNVERSIONED and isinstance(former, FormerList):
+                return cast("R", Page(items=msgspec.json.decode(answer.read(), type=former.answer)))
             return cast("R", msgspec.json.decode(answer.read(), type=operation.answer))
 
     def stream(

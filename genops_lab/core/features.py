@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .operations import Operation
+from .principals import PrincipalKind
 
 if TYPE_CHECKING:
     from .jupyter import JupyterServer
@@ -60,3 +61,15 @@ class Feature:
         """Name the feature and its resource on each operation."""
         own = tuple(each.of(self.name, self.resource or self.name) for each in self.operations)
         object.__setattr__(self, "operations", own)
+
+
+@dataclass(frozen=True)
+class Features:
+    """All features of the application, as a service: for one that stands above others and answers with what they
+    offer."""
+
+    all: Sequence[Feature]
+
+    def operations(self, kind: PrincipalKind = "user") -> list[Operation]:
+        """The operations that admit this kind of principal."""
+        return [each for feature in self.all for each in feature.operations if kind in each.admits]

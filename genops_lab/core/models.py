@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from .paging import Page
+
 TaskState = Literal["running", "done", "failed", "cancelled"]
 
 
@@ -90,13 +92,6 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     detail: dict[str, Any] = {}
 
 
-class AuditQuery(msgspec.Struct, frozen=True):
-    """At most ``limit`` entries (1 to 1,000), those before ``after``: the ``next`` of an earlier page."""
-
-    limit: int = 100
-    after: str = ""
-
-
 class AuditedEntry(AuditEntry, frozen=True, kw_only=True):
     """An entry with its time, in seconds since 1970, and whose GenOps Lab wrote it."""
 
@@ -105,10 +100,7 @@ class AuditedEntry(AuditEntry, frozen=True, kw_only=True):
     owner: str
 
 
-class AuditPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Entries, the newest first. ``next`` is empty on the last page. ``waiting``: changes that the shared store does
-    not have yet."""
+class AuditPage(Page[AuditedEntry], frozen=True, kw_only=True):
+    """Entries, the newest first. ``waiting``: changes that the shared store does not have yet."""
 
-    entries: list[AuditedEntry]
-    next: str = ""
     waiting: int = 0

@@ -29,10 +29,14 @@ from typing import Any, Final, Literal
 import msgspec
 
 from .errors import InvalidRequest
+from .principals import PrincipalKind
 
 Method = Literal["GET", "POST", "PUT", "DELETE"]
 #: What an operation does to its resource, in the words of Jupyter's authorizers.
 Action = Literal["read", "write", "execute"]
+#: Who may ask for an operation: users, unless it says that kernels on other hosts may too, or they alone.
+USERS, KERNELS = frozenset[PrincipalKind](["user"]), frozenset[PrincipalKind](["kernel"])
+ANYONE = USERS | KERNELS
 
 #: Where operations are served: with the version of their wire types, and without, as running kernels know them.
 VERSIONED, UNVERSIONED = PREFIXES = ("/genops/v1", "/genops")
@@ -77,8 +81,10 @@ class Operation:
     (for the schema and for clients); as a :class:`LazyMethod` its module is imported at the first use.
 
     ``action``: a GET reads and all others write, unless it is said: a POST that only asks reads, what starts a program
-    executes. ``audited``: what writes or executes is, unless it is said. ``former``: what the private socket answers in
-    its place where the path has no version, for programs that run since before the answer changed.
+    executes. ``audited``: what writes or executes is, unless it is said. ``admits``: who may ask for it; what a kernel
+    on another host may do with it stands in :mod:`genops_lab.kernel_api.authority`. ``former``: what is answered in its
+    place where the path has no version, for programs that run since before the answer changed; on the private socket
+    alone where that is ``socket_only``.
 
     >>> Operation("POST", "/run-table", Service.query_runs, action="read")  # doctest: +SKIP
     """
@@ -91,6 +97,8 @@ class Operation:
         *,
         action: Action | None = None,
         audited: bool | None = None,
+        admits: frozenset[PrincipalKind] = USERS,
+        socket_only: bool = False,
         former: Operation | None = None,
         feature: str = "",
         resource: str = "",
@@ -99,6 +107,7 @@ class Operation:
         self.path = path
         self.action: Action = action or ("read" if method == "GET" else "write")
         self.audited = audited if audited is not None else self.action != "read"
+        self.admits, self.socket_only = admits, socket_only
         self.feature, self.resource = feature, resource
         self.former = former.of(feature, resource) if former is not None else None
         self._declared = function
@@ -112,10 +121,16 @@ class Operation:
 
     def of(self, feature: str, resource: str) -> Operation:
         """The same as one of a feature's, on its resource."""
-        return Operation(
+        return type(self)(
             self.method, self.path, self._declared,
-            action=self.action, audited=self.audited, former=self.former, feature=feature, resource=resource,
+            action=self.action, audited=self.audited, admits=self.admits, socket_only=self.socket_only,
+            former=self.former, feature=feature, resource=resource,
         )  # fmt: skip
+
+    def at(self, prefix: str, *, socket: bool) -> Operation:
+        """What is answered below ``prefix`` (one of :data:`PREFIXES`): by the private socket, or else to a browser."""
+        former = self.former if prefix == UNVERSIONED else None
+        return self if former is None or (former.socket_only and not socket) else former
 
     @property
     def id(self) -> str:

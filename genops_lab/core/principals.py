@@ -9,20 +9,26 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final, Literal
 
+from .errors import NotAllowed
+
+PrincipalKind = Literal["user", "kernel"]
+
 
 @dataclass(frozen=True)
 class Principal:
-    """``name`` is the hub's user, else the user of this machine; of a kernel on another host its target and id.
+    """``name`` is the hub's user, else the user of this machine; of a kernel on another host its id, and ``target`` is
+    where it runs.
 
-    >>> str(Principal("kernel", "gpu1/6fd4"))
+    >>> str(Principal("kernel", "6fd4", target="gpu1"))
     'kernel:gpu1/6fd4'
     """
 
-    kind: Literal["user", "kernel"]
+    kind: PrincipalKind
     name: str
+    target: str = ""
 
     def __str__(self) -> str:
-        return f"{self.kind}:{self.name}"
+        return f"{self.kind}:{self.target}/{self.name}" if self.target else f"{self.kind}:{self.name}"
 
 
 @cache
@@ -36,3 +42,13 @@ def this_user() -> Principal:
 
 #: Who asked for the operation that is being done; None outside an operation.
 PRINCIPAL: Final[ContextVar[Principal | None]] = ContextVar("genops_principal", default=None)
+
+
+def asking_kernel() -> Principal:
+    """Return the kernel on another host that asked for the operation that is being done. Raises NotAllowed."""
+    found = PRINCIPAL.get()
+    if found is None or found.kind != "kernel":
+        raise NotAllowed(
+            "Only a kernel on another host can ask for this.", hint="Ask in a cell of that kernel."
+        )
+    return found

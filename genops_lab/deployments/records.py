@@ -9,7 +9,9 @@ import msgspec
 from sqlalchemy import ColumnElement, Row, select
 
 from genops_lab.core.errors import NotFound
+from genops_lab.core.paging import Page, PageQuery
 from genops_lab.core.store import LocalStore, post
+from genops_lab.core.store.keyset import page_of
 from genops_lab.core.store.shared_tables import deployment_specs
 from genops_lab.core.store.tables import deployments, idempotency, model_hashes
 
@@ -27,6 +29,12 @@ class Records:
         with self._store.reading() as connection:
             rows = connection.execute(select(deployments).order_by(deployments.c.created_at.desc()))
             return [_record(row) for row in rows]
+
+    def page(self, query: PageQuery) -> Page[Record]:
+        """Deployments, newest first."""
+        with self._store.reading() as connection:
+            at, id = deployments.c.created_at, deployments.c.name
+            return page_of(connection, select(deployments), at, id, query, _record)
 
     def get(self, name: str) -> Record:
         """One deployment. Raises NotFound."""

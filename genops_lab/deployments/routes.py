@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from genops_lab.core.operations import LazyService, Operation
+from genops_lab.core.paging import paged
 
 if TYPE_CHECKING:
     from .service import DeploymentsService as Service
@@ -10,14 +11,16 @@ else:
     Service = LazyService(__package__, "service", "DeploymentsService")
 
 OPERATIONS = [
-    Operation("GET", "/deployments", Service.list_deployments),
+    paged("/deployments", Service.list_deployments),
     Operation("POST", "/deployments", Service.deploy, action="execute"),
     Operation("POST", "/deployment-checks", Service.check_deploy, action="read"),
     Operation(
         "GET",
         "/deployments/{name}",
         Service.get_deployment,
-        former=Operation("GET", "/deployments/{name}", Service.get_keyed_deployment, audited=True),
+        former=Operation(
+            "GET", "/deployments/{name}", Service.get_keyed_deployment, audited=True, socket_only=True
+        ),
     ),
     Operation("GET", "/deployments/{name}/key", Service.get_deployment_key, audited=True),
     Operation("DELETE", "/deployments/{name}", Service.delete_deployment),

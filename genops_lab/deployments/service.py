@@ -17,6 +17,7 @@ from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest
 from genops_lab.core.events import EventBus
 from genops_lab.core.live import LiveHub
 from genops_lab.core.locks import FileLock
+from genops_lab.core.paging import FIRST, Page, PageQuery
 from genops_lab.core.paths import private_dir
 from genops_lab.core.services import Service
 from genops_lab.core.settings import Settings
@@ -83,9 +84,10 @@ class DeploymentsService(Service):
         """Watch processes and leases until cancelled; one Lab of a user does."""
         await self._supervision.run()
 
-    async def list_deployments(self) -> list[Deployment]:
-        """All deployments, newest first."""
-        return await self._look()
+    async def list_deployments(self, query: PageQuery = FIRST) -> Page[Deployment]:
+        """The deployments, newest first."""
+        page = await asyncio.to_thread(self._records.page, query)
+        return Page(items=await self._observed(page.items), next=page.next)
 
     async def serving(self, run_ids: set[str]) -> list[str]:
         """The names of deployments that are not over, of models that these runs logged."""
@@ -328,8 +330,11 @@ class DeploymentsService(Service):
         self._supervision.wake()
 
     async def _look(self) -> list[Deployment]:
+        return await self._observed(await asyncio.to_thread(self._records.all))
+
+    async def _observed(self, records: list[Record]) -> list[Deployment]:
         found = []
-        for record in await asyncio.to_thread(self._records.all):
+        for record in records:
             with contextlib.suppress(NotFound):  # deleted between the two looks
                 found.append(await self._observe(record))
         return found

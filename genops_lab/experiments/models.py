@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from genops_lab.core.paging import Limit, PageQuery
+
 RunStatus = Literal["RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"]
 
 
@@ -38,8 +40,16 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     git_dirty: bool = False
 
 
-class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
+class RunQuery(PageQuery, frozen=True, kw_only=True):
     """Which runs; ``experiment`` is a name or an id, ``filter`` an MLflow filter string."""
+
+    experiment: str = ""
+    filter: str = ""
+    limit: Limit = 50
+
+
+class FormerRunQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """As runs were asked for before pages were alike."""
 
     experiment: str = ""
     filter: str = ""
@@ -47,8 +57,8 @@ class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
     page_token: str = ""
 
 
-class RunPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Runs, newest first."""
+class FormerRunPage(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to it: runs, newest first."""
 
     runs: list[Run]
     next_page_token: str = ""
@@ -96,8 +106,8 @@ class RelatedRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunDetail(msgspec.Struct, frozen=True, kw_only=True):
-    """A run with what it produced, the run that it stands below, and at most 100 of those below it, the oldest first;
-    ``output``: what it printed is kept; ``note``: Markdown."""
+    """A run with what it produced, the run that it stands below, and at most 100 of those below it, the oldest first
+    (``more_children``: there are more); ``output``: what it printed is kept; ``note``: Markdown."""
 
     run: Run
     models: list[LoggedModel]
@@ -105,6 +115,7 @@ class RunDetail(msgspec.Struct, frozen=True, kw_only=True):
     latest: list[LatestMetric] = []
     parent: RelatedRun | None = None
     children: list[RelatedRun] = []
+    more_children: bool = False
     output: bool = False
     note: str = ""
 

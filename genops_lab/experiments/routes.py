@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from genops_lab.core.operations import LazyService, Operation
+from genops_lab.core.operations import ANYONE, LazyService, Operation
+from genops_lab.core.paging import paged
 
 if TYPE_CHECKING:
     from .charts.service import ChartsService
@@ -22,8 +23,10 @@ else:
     TrackingService = LazyService(__package__, "tracking", "TrackingService")
 
 OPERATIONS = [
-    Operation("GET", "/experiments", Service.list_experiments),
-    Operation("GET", "/runs", Service.list_runs),
+    paged("/experiments", Service.list_experiments),
+    Operation(
+        "GET", "/runs", Service.list_runs, former=Operation("GET", "/runs", Service.list_runs_by_token)
+    ),
     Operation("GET", "/runs/{run_id}", Service.get_run),
     Operation("GET", "/runs/{run_id}/metrics", Service.get_run_metrics),
     Operation("GET", "/runs/{run_id}/links", Service.get_run_links),
@@ -47,9 +50,9 @@ OPERATIONS = [
     Operation("POST", "/run-charts/histories", ChartsService.query_histories, action="read"),
     Operation("POST", "/run-charts/importance", ChartsService.rank_parameters, action="read"),
     Operation("POST", "/mlflow-ui", Service.open_mlflow_ui, action="execute"),
-    Operation("POST", "/tracking/events", TrackingService.track, audited=False),
-    Operation("POST", "/tracking/resume", TrackingService.resume, audited=False),
+    Operation("POST", "/tracking/events", TrackingService.track, audited=False, admits=ANYONE),
+    Operation("POST", "/tracking/resume", TrackingService.resume, audited=False, admits=ANYONE),
     Operation("POST", "/tracking/models", TrackingService.remember_model, audited=False),
-    Operation("POST", "/tracking/wake", TrackingService.wake, audited=False),
+    Operation("POST", "/tracking/wake", TrackingService.wake, audited=False, admits=ANYONE),
     Operation("GET", "/tracking/kernel", TrackingService.kernel_tracking),
 ]

@@ -11,12 +11,15 @@ import msgspec
 
 from genops_lab.core.events import EventBus
 from genops_lab.core.live import CHANGES, LiveHub
+from genops_lab.core.paging import FIRST, MOST, Page, PageQuery
 
 from .backends.runs import MlflowRuns
 from .changes import OutsideChanges
 from .mlflow import MlflowConnection, without_credentials
 from .models import (
     Experiment,
+    FormerRunPage,
+    FormerRunQuery,
     LatestMetrics,
     MetricsQuery,
     MlflowUi,
@@ -24,7 +27,6 @@ from .models import (
     RunDetail,
     RunMetrics,
     RunOutput,
-    RunPage,
     RunQuery,
 )
 
@@ -43,15 +45,27 @@ class ExperimentsService:
         self.changes = OutsideChanges(mlflow, events)
         live.produce(CHANGES, lambda _topic, active: self.changes.set_active(active))
 
-    async def list_experiments(self) -> list[Experiment]:
-        """All active experiments, latest first."""
+    async def list_experiments(self, query: PageQuery = FIRST) -> Page[Experiment]:
+        """The active experiments, latest first."""
         await self._mlflow.ensure()
-        return await self._mlflow.worker.call(MlflowRuns.list_experiments)
+        return await self._mlflow.worker.call(MlflowRuns.list_experiments, query)
 
-    async def list_runs(self, query: RunQuery) -> RunPage:
+    async def list_runs(self, query: RunQuery) -> Page[Run]:
         """Runs of one experiment, or of all, newest first."""
         await self._mlflow.ensure()
         return await self._mlflow.worker.call(MlflowRuns.list_runs, query)
+
+    async def list_runs_by_token(self, query: FormerRunQuery) -> FormerRunPage:
+        """Runs of one experiment, or of all, newest first, as they were answered before pages were alike."""
+        page = await self.list_runs(
+            RunQuery(
+                experiment=query.experiment,
+                filter=query.filter,
+                limit=min(query.limit, MOST),
+                after=query.page_token,
+            )
+        )
+        return FormerRunPage(runs=page.items, next_page_token=page.next)
 
     async def get_run(self, run_id: str) -> RunDetail:
         """A run with its models and artifacts; ``run_id`` may be a unique prefix, a name that only

@@ -22,6 +22,7 @@ from genops_lab.core.errors import (
 )
 from genops_lab.core.events import EventBus
 from genops_lab.core.live import LiveHub
+from genops_lab.core.paging import FIRST
 from genops_lab.core.services import Service
 from genops_lab.runtime.history import DIVERGED
 
@@ -145,7 +146,7 @@ class TrackingService(Service):
     async def wake(self) -> None:
         """Start what answers for MLflow, which takes seconds, before a cell waits for it."""
         await self._mlflow.ensure()
-        await self._mlflow.worker.call(MlflowRuns.list_experiments)
+        await self._mlflow.worker.call(MlflowRuns.list_experiments, FIRST)
 
     async def open_runs_at(self, place: str) -> list[TrackedRun]:
         """The runs of kernels on the target ``place`` that have not ended."""

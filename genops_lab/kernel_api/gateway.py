@@ -1,4 +1,4 @@
-"""What a kernel on another host may ask of the Lab: to write its own runs, and to ask a person for its files.
+"""The way of a kernel on another host to the Lab's operations: those that admit it, with its own authority.
 
 Such a kernel speaks HTTP to a socket in its own folder; each connection becomes a channel ``lab`` that the host
 opens. Here it is answered by tornado over a pair of sockets that has no name. The host is not trusted: which
@@ -13,8 +13,8 @@ import logging
 import os
 import socket
 from collections import Counter
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from tornado import web
 from tornado.httpserver import HTTPServer
@@ -23,17 +23,14 @@ from tornado.iostream import IOStream
 from genops_lab.agent.mux import Channel, ChannelReset
 from genops_lab.core.api import MAX_BODY_BYTES, ServiceGate, SocketHandler, socket_handlers
 from genops_lab.core.errors import InvalidRequest, NotAllowed
+from genops_lab.core.operations import Operation
 from genops_lab.core.principals import Principal
 from genops_lab.core.services import Services
+from genops_lab.experiments.tracking import TrackingService
+from genops_lab.profiling.service import ProfilesService
 
-from .operations import OPERATIONS, KernelOperations
-from .uploads import IncomingFiles, Peer
-
-if TYPE_CHECKING:
-    from genops_lab.experiments.tracking import TrackingService
-    from genops_lab.kernels.folders.requests import FolderRequests
-    from genops_lab.profiling.remote_analysis.service import RemoteAnalysisService
-    from genops_lab.profiling.service import ProfilesService
+from .authority import KernelAuthority
+from .uploads import IncomingFiles
 
 SERVICE = "lab"
 MAX_CONNECTIONS = 16
@@ -48,86 +45,77 @@ log = logging.getLogger("genops_lab")
 
 class KernelGateway:
     """Answers the channels of the kernels that are admitted. Lives in the loop in which it is made; ``serve``
-    runs in the links' loop."""
+    runs in the links' loop. ``operations`` are those that admit kernels, ``services`` those of the application;
+    ``started`` is told of a kernel that begins a run."""
 
     def __init__(
         self,
-        tracking: TrackingService,
-        profiles: ProfilesService,
-        files: IncomingFiles,
-        started: Callable[[Peer], None] = lambda _peer: None,
-        folders: FolderRequests | None = None,
-        beside: RemoteAnalysisService | None = None,
+        operations: Sequence[Operation],
+        services: Services,
+        started: Callable[[Principal], None] = lambda _kernel: None,
     ) -> None:
-        self._tracking = tracking
-        self._profiles = profiles
-        self._files = files
+        self._operations = operations
+        self._services = ServiceGate(services)
+        self._tracking = services.get(TrackingService)
+        self._profiles_dir = services.get(ProfilesService).root
+        self._files = services.get(IncomingFiles)
         self._started = started
-        self._folders = folders
-        self._beside = beside
         self._loop = asyncio.get_running_loop()
-        self._admitted: set[Peer] = set()
-        self._servers: dict[Peer, HTTPServer] = {}
-        self._open: Counter[Peer] = Counter()
+        self._admitted: set[Principal] = set()
+        self._servers: dict[Principal, HTTPServer] = {}
+        self._open: Counter[Principal] = Counter()
 
     def admit(self, place: str, kernel_id: str) -> None:
         """This kernel runs at ``place``, by the Lab's own knowledge: its channels are answered."""
-        self._admitted.add(Peer(place, kernel_id))
+        self._admitted.add(Principal("kernel", kernel_id, place))
 
     def dismiss(self, place: str, kernel_id: str) -> None:
         """Nothing is taken from this kernel any more."""
-        self._admitted.discard(Peer(place, kernel_id))
+        self._admitted.discard(Principal("kernel", kernel_id, place))
 
     def admitted(self, place: str) -> set[str]:
         """The kernels at ``place`` that are answered."""
-        return {peer.kernel_id for peer in self._admitted.copy() if peer.place == place}
+        return {kernel.name for kernel in self._admitted.copy() if kernel.target == place}
 
     async def serve(self, place: str, channel: Channel) -> None:
         """Carry one connection of a kernel to its end. Called in the links' loop."""
-        peer = Peer(place, str(channel.params.get("kernel_id")))
-        if peer not in self._admitted:
-            channel.reset("not_allowed", f"No kernel {peer.kernel_id[:64]!r} of this Lab runs on {place}.")
+        kernel = Principal("kernel", str(channel.params.get("kernel_id")), place)
+        if kernel not in self._admitted:
+            channel.reset("not_allowed", f"No kernel {kernel.name[:64]!r} of this Lab runs on {place}.")
             return
-        if self._open[peer] >= MAX_CONNECTIONS:
+        if self._open[kernel] >= MAX_CONNECTIONS:
             channel.reset("busy", f"The kernel has {MAX_CONNECTIONS} connections already.", "Close some.")
             return
         ours, theirs = socket.socketpair()
-        self._open[peer] += 1
+        self._open[kernel] += 1
         try:
             ours.setblocking(False)
             try:
-                self._loop.call_soon_threadsafe(self._accept, peer, theirs)
+                self._loop.call_soon_threadsafe(self._accept, kernel, theirs)
             except RuntimeError:
                 theirs.close()
                 channel.reset("gone", "The Lab stops.")
                 return
             await _carry(channel, ours)
         except ChannelReset as reset:
-            log.debug("A connection of kernel %s on %s ended: %s", peer.kernel_id, place, reset)
+            log.debug("A connection of kernel %s on %s ended: %s", kernel.name, place, reset)
         except OSError as error:
             channel.reset("gone", f"The Lab's end broke: {error}.")
         finally:
-            self._open[peer] -= 1
+            self._open[kernel] -= 1
             ours.close()
 
-    def _accept(self, peer: Peer, connection: socket.socket) -> None:
-        server = self._servers.get(peer)
+    def _accept(self, kernel: Principal, connection: socket.socket) -> None:
+        server = self._servers.get(kernel)
         if server is None:
-            server = self._servers[peer] = self._server(peer)
+            server = self._servers[kernel] = self._server(kernel)
         stream = IOStream(connection, max_buffer_size=MAX_BODY_BYTES + MAX_HEADER_BYTES + _PIECE_BYTES)
         server.handle_stream(stream, ("", 0))
 
-    def _server(self, peer: Peer) -> HTTPServer:
-        door = KernelOperations(
-            peer, self._tracking, self._profiles, self._files, self._started, self._folders, self._beside
-        )
-        services, gate = Services(), ServiceGate()
-        services.provide(KernelOperations, lambda _get: door)
-        gate.open(services)
-        handlers: list[Any] = socket_handlers(
-            OPERATIONS, gate, Principal("kernel", f"{peer.place}/{peer.kernel_id}")
-        )
-        handlers.append((_FILES_PATH, _FileHandler, {"peer": peer, "files": self._files}))
+    def _server(self, kernel: Principal) -> HTTPServer:
+        authority = KernelAuthority(kernel, self._tracking, self._profiles_dir, self._files, self._started)
+        handlers: list[Any] = socket_handlers(self._operations, self._services, kernel, authority.call)
+        handlers.append((_FILES_PATH, _FileHandler, {"kernel": kernel, "files": self._files}))
         application = web.Application(
             handlers, default_handler_class=_Refusal, log_function=lambda _handler: None
         )
@@ -163,8 +151,8 @@ class _FileHandler(SocketHandler):
 
     SUPPORTED_METHODS = ("PUT",)
 
-    def initialize(self, peer: Peer, files: IncomingFiles) -> None:
-        self._peer = peer
+    def initialize(self, kernel: Principal, files: IncomingFiles) -> None:
+        self._kernel = kernel
         self._files = files
         self._descriptor = -1
         self._left = 0
@@ -173,7 +161,7 @@ class _FileHandler(SocketHandler):
         ticket = self.path_args[0]
         if self.request.method != "PUT":
             raise web.HTTPError(405)
-        self._left = await asyncio.to_thread(self._files.expected, self._peer, ticket)
+        self._left = await asyncio.to_thread(self._files.expected, self._kernel, ticket)
         given = self.request.headers.get("Content-Length", "")
         if given != str(self._left):
             raise InvalidRequest(
@@ -182,7 +170,7 @@ class _FileHandler(SocketHandler):
             )
         connection: Any = self.request.connection
         connection.set_max_body_size(self._left)
-        self._descriptor = await asyncio.to_thread(self._files.create, self._peer, ticket)
+        self._descriptor = await asyncio.to_thread(self._files.create, self._kernel, ticket)
 
     async def data_received(self, chunk: bytes) -> None:
         if self._descriptor >= 0:
@@ -191,14 +179,14 @@ class _FileHandler(SocketHandler):
 
     async def put(self, ticket: str) -> None:
         self._close()
-        await asyncio.to_thread(self._files.arrived, self._peer, ticket)
+        await asyncio.to_thread(self._files.arrived, self._kernel, ticket)
         self.set_status(204)
 
     def on_connection_close(self) -> None:
         if self._descriptor >= 0:
             # It is offered anew: what came so far would only take room.
             self._close()
-            self._files.discard(self._peer, self.path_args[0])
+            self._files.discard(self._kernel, self.path_args[0])
 
     def on_finish(self) -> None:
         self._close()

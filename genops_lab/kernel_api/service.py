@@ -6,27 +6,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genops_lab.core.services import Service
+from genops_lab.core.operations import Operation
+from genops_lab.core.principals import Principal
+from genops_lab.core.services import Service, Services
+from genops_lab.experiments.tracking import TrackingService
 from genops_lab.hosts.link.connection import HostConnection
 from genops_lab.hosts.link.connections import HostConnections
 from genops_lab.hosts.link.route import HERE
 from genops_lab.hosts.link.state import LinkState
+from genops_lab.profiling.remote_analysis.service import RemoteAnalysisService
 
 from .gateway import SERVICE, KernelGateway
 from .supervision import PlaceSupervisor
-from .uploads import IncomingFiles, Peer
 
 if TYPE_CHECKING:
-    from genops_lab.experiments.tracking import TrackingService
-    from genops_lab.kernels.folders.requests import FolderRequests
-    from genops_lab.profiling.remote_analysis.service import RemoteAnalysisService
-    from genops_lab.profiling.service import ProfilesService
-
     from ..kernels.client.client import RemoteKernelClient
     from ..kernels.remote_kernels import RemoteKernels
 
@@ -34,29 +31,27 @@ _CALL_S = 30.0
 
 
 class RemoteTracking(Service):
-    """Made and closed in the Lab's loop. ``known`` gives the kernels of this user's Labs on a target; it blocks."""
+    """Made and closed in the Lab's loop. ``operations`` are those that admit kernels on other hosts; ``known`` gives
+    the kernels of this user's Labs on a target; it blocks."""
 
     def __init__(
         self,
         remote: RemoteKernels,
-        tracking: TrackingService,
-        profiles: ProfilesService,
-        data_dir: Path,
+        operations: Sequence[Operation],
+        services: Services,
         known: Callable[[str], set[str]],
-        folders: FolderRequests | None = None,
-        beside: RemoteAnalysisService | None = None,
     ) -> None:
         self._remote = remote
-        self._tracking = tracking
         self._known = known
-        self._beside = beside
+        for each in operations:
+            services.named(each.service)  # what is made before this is closed after it
+        self._tracking = services.get(TrackingService)
+        self._beside = services.get(RemoteAnalysisService)
         self._loop = asyncio.get_running_loop()
-        self._doorway = KernelGateway(
-            tracking, profiles, IncomingFiles(data_dir / "incoming"), self._run_started, folders, beside
-        )
+        self._doorway = KernelGateway(operations, services, self._run_started)
         self._supervisors: dict[str, PlaceSupervisor] = {}
         self._served: dict[str, HostConnection] = {}
-        self._taken: set[Peer] = set()
+        self._taken: set[Principal] = set()
         self._closed = False
         self._ends = [
             remote.on_open(self._bridge_opened),
@@ -85,14 +80,14 @@ class RemoteTracking(Service):
     def _bridge_changed(self, bridge: RemoteKernelClient) -> None:
         if bridge.link.route.target == HERE.target:
             return
-        peer = Peer(bridge.link.route.target, bridge.kernel_id)
+        kernel = Principal("kernel", bridge.kernel_id, bridge.link.route.target)
         state = bridge.state.state
         if state == "taken":  # the Lab that has the kernel gets its runs too
-            self._taken.add(peer)
-            self._doorway.dismiss(*peer)
+            self._taken.add(kernel)
+            self._doorway.dismiss(kernel.target, kernel.name)
         elif state == "connected":
-            self._taken.discard(peer)
-            self._doorway.admit(*peer)
+            self._taken.discard(kernel)
+            self._doorway.admit(kernel.target, kernel.name)
         if state in ("connected", "ended", "taken"):
             self._look_at(bridge.link)
 
@@ -115,7 +110,7 @@ class RemoteTracking(Service):
     # In the Lab's loop
 
     def _connected(self, target: str) -> None:
-        if self._beside is not None and not self._closed:
+        if not self._closed:
             self._beside.connected(target)
 
     def _look(self, target: str) -> None:
@@ -129,15 +124,15 @@ class RemoteTracking(Service):
             self._supervisors[target] = supervisor
         supervisor.look()
 
-    def _run_started(self, peer: Peer) -> None:
-        self._look(peer.place)
+    def _run_started(self, kernel: Principal) -> None:
+        self._look(kernel.target)
 
     async def _kernels(self, target: str) -> set[str]:
         """The kernels whose runs are taken, admitted from now on."""
         runs = await self._tracking.open_runs_at(target)
         known = await asyncio.to_thread(self._known, target) | {run.process.kernel_id for run in runs}
         for kernel_id in known:
-            if Peer(target, kernel_id) not in self._taken:
+            if Principal("kernel", kernel_id, target) not in self._taken:
                 self._doorway.admit(target, kernel_id)
         return self._doorway.admitted(target)
 

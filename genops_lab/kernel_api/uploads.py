@@ -1,11 +1,12 @@
 """Files that kernels on other hosts hand over: offered with their size, sent, then named by a ticket.
 
 A ticket is this Lab's own random name, so that no path of a host's choosing is ever opened here. All methods
-block.
+but :meth:`IncomingFiles.offer_file` block.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import secrets
@@ -15,10 +16,13 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
+
+import msgspec
 
 from genops_lab.core.errors import InvalidRequest, NotAllowed, NotFound, Unavailable
 from genops_lab.core.paths import private_dir
+from genops_lab.core.principals import Principal, asking_kernel
 
 Kind = Literal["artifact", "trace"]
 
@@ -30,16 +34,22 @@ _FORGOTTEN_AFTER_S = 3600.0
 _ABANDONED_AFTER_S = 24 * 3600.0
 
 
-class Peer(NamedTuple):
-    """A kernel on another host, as the Lab knows it."""
+class OfferedFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that a kernel hands over: an artifact of its run or the trace of a profile. ``size`` in bytes."""
 
-    place: str
-    kernel_id: str
+    kind: Kind
+    size: int
+
+
+class FileTicket(msgspec.Struct, frozen=True, kw_only=True):
+    """What names the file from now on: PUT its bytes under it, then send it as ``source`` or ``trace_path``."""
+
+    ticket: str
 
 
 @dataclass
 class _Incoming:
-    peer: Peer
+    kernel: Principal
     kind: Kind
     size: int
     path: Path
@@ -56,7 +66,11 @@ class IncomingFiles:
         self._tickets: dict[str, _Incoming] = {}
         self._lock = threading.Lock()
 
-    def offer(self, peer: Peer, kind: Kind, size: int) -> str:
+    async def offer_file(self, body: OfferedFile) -> FileTicket:
+        """Announce a file; its bytes follow under the ticket."""
+        return FileTicket(ticket=await asyncio.to_thread(self.offer, asking_kernel(), body.kind, body.size))
+
+    def offer(self, kernel: Principal, kind: Kind, size: int) -> str:
         """A ticket for a file of ``size`` bytes.
 
         Raises InvalidRequest (too large), NotAllowed (too many tickets) or Unavailable (no room on the disk).
@@ -68,10 +82,10 @@ class IncomingFiles:
             )
         with self._lock:
             self._forget_old()
-            mine = [one for one in self._tickets.values() if one.peer == peer]
+            mine = [one for one in self._tickets.values() if one.kernel == kernel]
             if len(mine) >= MAX_TICKETS:
                 raise NotAllowed(
-                    f"The kernel {peer.kernel_id} hands over {len(mine)} files at once.",
+                    f"The kernel {kernel.name} hands over {len(mine)} files at once.",
                     hint="Wait until some of them are kept.",
                 )
             folder = self._folder()
@@ -82,42 +96,42 @@ class IncomingFiles:
                     hint=f"Free some space below {self._parent} on the Lab's machine.",
                 )
             ticket = secrets.token_hex(16)
-            self._tickets[ticket] = _Incoming(peer, kind, size, folder / ticket)
+            self._tickets[ticket] = _Incoming(kernel, kind, size, folder / ticket)
         return ticket
 
-    def expected(self, peer: Peer, ticket: str) -> int:
+    def expected(self, kernel: Principal, ticket: str) -> int:
         """The bytes that are to come under a ticket. Raises NotFound."""
-        return self._known(peer, ticket).size
+        return self._known(kernel, ticket).size
 
-    def create(self, peer: Peer, ticket: str) -> int:
+    def create(self, kernel: Principal, ticket: str) -> int:
         """A descriptor of the empty file of a ticket, to be written and closed by the caller."""
-        incoming = self._known(peer, ticket)
+        incoming = self._known(kernel, ticket)
         incoming.whole = False
         return os.open(incoming.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
 
-    def arrived(self, peer: Peer, ticket: str) -> None:
+    def arrived(self, kernel: Principal, ticket: str) -> None:
         """All of it was written. Raises InvalidRequest when it is shorter or longer than it was offered."""
-        incoming = self._known(peer, ticket)
+        incoming = self._known(kernel, ticket)
         found = incoming.path.stat().st_size
         if found != incoming.size:
-            self.discard(peer, ticket)
+            self.discard(kernel, ticket)
             raise InvalidRequest(
                 f"{found:,} bytes came, {incoming.size:,} were offered.", hint="Offer the file again."
             )
         incoming.whole = True
 
-    def take(self, peer: Peer, ticket: str, kind: Kind) -> Path:
+    def take(self, kernel: Principal, ticket: str, kind: Kind) -> Path:
         """The whole file of a ticket. Raises NotFound."""
-        incoming = self._known(peer, ticket)
+        incoming = self._known(kernel, ticket)
         if not incoming.whole or incoming.kind != kind:
             raise NotFound(f"The file {ticket[:40]!r} has not arrived as {kind}.", hint="Hand it over first.")
         return incoming.path
 
-    def discard(self, peer: Peer, ticket: str) -> None:
+    def discard(self, kernel: Principal, ticket: str) -> None:
         """The file is not needed any more."""
         with self._lock:
             incoming = self._tickets.get(ticket)
-            if incoming is not None and incoming.peer == peer:
+            if incoming is not None and incoming.kernel == kernel:
                 del self._tickets[ticket]
                 incoming.path.unlink(missing_ok=True)
 
@@ -129,10 +143,10 @@ class IncomingFiles:
                 shutil.rmtree(self._own, ignore_errors=True)
                 self._own = None
 
-    def _known(self, peer: Peer, ticket: str) -> _Incoming:
+    def _known(self, kernel: Principal, ticket: str) -> _Incoming:
         with self._lock:
             incoming = self._tickets.get(ticket)
-        if incoming is None or incoming.peer != peer:
+        if incoming is None or incoming.kernel != kernel:
             raise NotFound(f"There is no ticket {ticket[:40]!r}.", hint="Offer the file again.")
         incoming.touched = time.monotonic()
         return incoming

@@ -29,6 +29,7 @@ def _provide(services: Services) -> None:
     from genops_lab.hosts.target_kernels import TargetKernels
 
     from .folders.host_copies import Copies
+    from .folders.requests import FolderRequests
     from .folders.service import FoldersService
     from .folders.task import PassageTasks
     from .jupyter import JupyterKernels, finds_here
@@ -82,6 +83,7 @@ def _provide(services: Services) -> None:
             get(Settings), get(TasksService), get(Ledger).get, get(RemoteKernels).folders
         ),
     )
+    services.provide(FolderRequests, lambda get: get(FoldersService).requests)
     services.provide(
         RemoteKernelsService,
         lambda get: RemoteKernelsService(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 import msgspec
 from sqlalchemy import Row, select
 
 from genops_lab.core.errors import NotFound
+from genops_lab.core.paging import Page, PageQuery
 from genops_lab.core.store import LocalStore
+from genops_lab.core.store.keyset import page_of
 from genops_lab.core.store.tables import profiles
 
 from .backends.engine_files import lies_on
@@ -25,11 +28,11 @@ class KeptProfiles:
     def __init__(self, store: LocalStore) -> None:
         self._store = store
 
-    def all(self) -> list[Profile]:
-        """All profiles, newest first, of each summary what a list needs: a whole one can have a megabyte."""
+    def page(self, query: PageQuery) -> Page[Profile]:
+        """Profiles, newest first, of each summary what a list needs: a whole one can have a megabyte."""
+        at, id, shown = profiles.c.created_at, profiles.c.id, partial(_profile, whole=False)
         with self._store.reading() as connection:
-            rows = connection.execute(select(profiles).order_by(profiles.c.created_at.desc())).all()
-        return [_profile(row, whole=False) for row in rows]
+            return page_of(connection, select(profiles), at, id, query, shown)
 
     def get(self, profile_id: str) -> Profile:
         """One profile. Raises NotFound."""

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from genops_lab.core.operations import LazyService, Operation
+from genops_lab.core.operations import ANYONE, KERNELS, LazyService, Operation
+from genops_lab.core.paging import paged
 
 if TYPE_CHECKING:
     from .memory_timeline.service import MemoryService as Memory
@@ -18,15 +19,16 @@ else:
     Timelines = LazyService(__package__, "timeline.service", "TimelineService")
 
 OPERATIONS = [
-    Operation("GET", "/profiles", Service.list_profiles),
-    Operation("POST", "/profiles", Service.add_profile),
+    paged("/profiles", Service.list_profiles),
+    Operation("POST", "/profiles", Service.add_profile, admits=ANYONE),
+    Operation("POST", "/profiles/beside", Beside.add_profile_beside, admits=KERNELS),
     Operation("POST", "/profiles/expected", Service.expect_profile),
     Operation("POST", "/profiles/open", Service.open_profile),
     Operation("POST", "/profiles/open-on-target", Beside.open_on_target),
     Operation("GET", "/profiles/difference", Service.difference),
     Operation("GET", "/profiles/perfetto", Perfetto.get_perfetto),
     Operation("POST", "/profiles/{profile_id}/perfetto", Perfetto.cut_trace, action="read"),
-    Operation("GET", "/profiles/{profile_id}", Service.get_profile),
+    Operation("GET", "/profiles/{profile_id}", Service.get_profile, admits=ANYONE),
     Operation("GET", "/profiles/{profile_id}/flame", Service.profile_flame),
     Operation("GET", "/profiles/{profile_id}/kernels/{number}", Service.kernel_metrics),
     Operation("POST", "/profiles/{profile_id}/trace", Beside.fetch_trace),

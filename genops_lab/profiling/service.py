@@ -15,6 +15,7 @@ import msgspec
 
 from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest, NotFound
 from genops_lab.core.events import EventBus
+from genops_lab.core.paging import FIRST, Page, PageQuery
 from genops_lab.core.paths import contained, contents_path, private_dir
 from genops_lab.core.services import Service
 from genops_lab.core.settings import Settings
@@ -82,9 +83,9 @@ class ProfilesService(Service):
         #: what a target costs an hour in USD, None where it has no price; blocks
         self._price_of = price_of
 
-    async def list_profiles(self) -> list[Profile]:
-        """All profiles, newest first."""
-        return await asyncio.to_thread(self._profiles.all)
+    async def list_profiles(self, query: PageQuery = FIRST) -> Page[Profile]:
+        """The profiles, newest first."""
+        return await asyncio.to_thread(self._profiles.page, query)
 
     async def get_profile(self, profile_id: str) -> Profile:
         """A profile with its summary."""

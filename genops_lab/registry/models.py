@@ -19,12 +19,14 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RegisteredModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A registered model with its versions, newest first."""
+    """A registered model with its newest versions (at most 100), newest first. ``older``: where the page of versions
+    behind these begins; empty where there are no more."""
 
     name: str
     description: str = ""
     updated_at: float | None = None
     versions: list[ModelVersion] = []
+    older: str = ""
 
 
 class RegisterModel(msgspec.Struct, frozen=True, kw_only=True):

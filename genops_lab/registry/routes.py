@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from genops_lab.core.operations import LazyService, Operation
+from genops_lab.core.paging import paged
 
 if TYPE_CHECKING:
     from .service import RegistryService as Service
@@ -10,9 +11,10 @@ else:
     Service = LazyService(__package__, "service", "RegistryService")
 
 OPERATIONS = [
-    Operation("GET", "/models", Service.list_models),
+    paged("/models", Service.list_models),
     Operation("POST", "/models", Service.register_model),
     Operation("GET", "/models/{name}", Service.get_model),
+    Operation("GET", "/models/{name}/versions", Service.list_versions),
     Operation("PUT", "/models/{name}/aliases/{alias}", Service.set_alias),
     Operation("DELETE", "/models/{name}/aliases/{alias}", Service.delete_alias),
 ]

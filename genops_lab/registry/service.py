@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 
 from genops_lab.core.errors import Conflict, InvalidRequest
 from genops_lab.core.events import EventBus
+from genops_lab.core.paging import FIRST, Page, PageQuery
 
 from .backends.mlflow_models import MlflowModels
 from .models import ModelVersion, RegisteredModel, RegisterModel, SetAlias
@@ -40,16 +41,22 @@ class RegistryService:
         self._events = events
         self._keys: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def list_models(self) -> list[RegisteredModel]:
-        """All registered models with their versions."""
+    async def list_models(self, query: PageQuery = FIRST) -> Page[RegisteredModel]:
+        """Registered models with their versions, the latest changed first."""
         await self._mlflow.ensure()
-        return await self._mlflow.worker.call(MlflowModels.list_models)
+        return await self._mlflow.worker.call(MlflowModels.list_models, query)
 
     async def get_model(self, name: str) -> RegisteredModel:
         """One registered model with its versions."""
         check_name(name)
         await self._mlflow.ensure()
         return await self._mlflow.worker.call(MlflowModels.get_model, name)
+
+    async def list_versions(self, name: str, query: PageQuery) -> Page[ModelVersion]:
+        """The versions of a registered model, newest first."""
+        check_name(name)
+        await self._mlflow.ensure()
+        return await self._mlflow.worker.call(MlflowModels.list_versions, name, query)
 
     async def register_model(self, body: RegisterModel) -> ModelVersion:
         """Register the model that a run logged."""

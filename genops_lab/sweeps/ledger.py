@@ -15,8 +15,10 @@ import msgspec
 from sqlalchemy import Row, select
 
 from genops_lab.core.errors import Conflict, NotFound
+from genops_lab.core.paging import Page, PageQuery
 from genops_lab.core.paths import private_dir, write_private
 from genops_lab.core.store import LocalStore, upsert
+from genops_lab.core.store.keyset import page_of
 from genops_lab.core.store.tables import sweep_trials, sweeps
 
 from .models import (
@@ -35,7 +37,6 @@ from .space import Dimension
 
 CODE_KEPT_S = 7 * 86400.0
 ENDED: tuple[SweepState, ...] = ("done", "stopped", "failed")
-KEPT = 100
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,10 +133,10 @@ class SweepLedger:
         """Remove the cells of sweeps that ended long ago, and of those that the store has lost."""
         if not self._folder.is_dir():
             return
-        known = {record.id: record for record in self.all()}
+        with self._store.reading() as connection:
+            known = dict(connection.execute(select(sweeps.c.id, sweeps.c.ended_at)).tuples().all())
         for path in self._folder.glob("*.json"):
-            record = known.get(path.stem)
-            ended = record.ended_at if record is not None else path.stat().st_mtime
+            ended = known[path.stem] if path.stem in known else path.stat().st_mtime
             if ended is not None and time.time() - ended > CODE_KEPT_S:
                 path.unlink(missing_ok=True)
 
@@ -161,24 +162,27 @@ class SweepLedger:
             row = {"sweep_id": sweep_id, "number": trial.number, **columns}
             upsert(connection, sweep_trials, row, change=columns)
 
-    def all(self) -> list[Record]:
-        """The latest sweeps, the newest first."""
+    def page(self, query: PageQuery) -> Page[Record]:
+        """Sweeps, the newest first."""
         with self._store.reading() as connection:
-            rows = connection.execute(select(sweeps).order_by(sweeps.c.created_at.desc()).limit(KEPT)).all()
+            return page_of(connection, select(sweeps), sweeps.c.created_at, sweeps.c.id, query, _record)
+
+    def unfinished(self) -> list[Record]:
+        """The sweeps that have not ended."""
+        with self._store.reading() as connection:
+            rows = connection.execute(select(sweeps).where(sweeps.c.state.not_in(ENDED))).all()
         return [_record(row) for row in rows]
 
     def find(self, ref: str) -> Record:
         """The sweep with this id, with an id that begins so, or the newest for ``latest``. Raises NotFound."""
-        records = self.all()
-        found = [record for record in records if record.id.startswith(ref)]
         if ref == "latest":
-            found = records[:1]
+            found = self.page(PageQuery(limit=1)).items
+        else:
+            with self._store.reading() as connection:
+                asked = select(sweeps).where(sweeps.c.id.startswith(ref, autoescape=True)).limit(2)
+                found = [_record(row) for row in connection.execute(asked)]
         if len(found) != 1:
-            few = (
-                f"{len(found)} sweeps begin with {ref[:64]!r}."
-                if found
-                else f"There is no sweep {ref[:64]!r}."
-            )
+            few = f"Several sweeps begin with {ref[:64]!r}." if found else f"There is no sweep {ref[:64]!r}."
             raise NotFound(few, hint="See `genops sweep list` for what there is.")
         return found[0]
 

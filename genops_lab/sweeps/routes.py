@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from genops_lab.core.operations import LazyService, Operation
+from genops_lab.core.paging import paged
 
 if TYPE_CHECKING:
     from .service import SweepsService
@@ -10,7 +11,7 @@ else:
     SweepsService = LazyService(__package__, "service", "SweepsService")
 
 OPERATIONS = [
-    Operation("GET", "/sweeps", SweepsService.list_sweeps),
+    paged("/sweeps", SweepsService.list_sweeps),
     Operation("POST", "/sweeps", SweepsService.start_sweep, action="execute"),
     Operation("POST", "/sweeps/summary", SweepsService.summarize_repeats, action="read"),
     Operation("GET", "/sweeps/{sweep_id}", SweepsService.get_sweep),

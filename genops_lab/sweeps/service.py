@@ -13,6 +13,7 @@ import msgspec
 
 from genops_lab.core.errors import Conflict, GenOpsError, InvalidRequest, Unavailable
 from genops_lab.core.locks import FileLock
+from genops_lab.core.paging import FIRST, Page, PageQuery
 from genops_lab.core.services import Service
 
 from .models import MetricSummary, NewSweep, RepeatedRuns, Sweep, SweepQuery, Trial
@@ -86,10 +87,10 @@ class SweepsService(Service):
         self._begin(conductor, lock, deadline)
         return conductor.shown()
 
-    async def list_sweeps(self) -> list[Sweep]:
-        """The latest sweeps without their trials, the newest first."""
-        records = await asyncio.to_thread(self._ledger.all)
-        return [await self._listed(record) for record in records]
+    async def list_sweeps(self, query: PageQuery = FIRST) -> Page[Sweep]:
+        """The sweeps without their trials, the newest first."""
+        page = await asyncio.to_thread(self._ledger.page, query)
+        return Page(items=[await self._listed(record) for record in page.items], next=page.next)
 
     async def _listed(self, record: Record) -> Sweep:
         known = self._listed_before.get(record.id)
@@ -230,9 +231,7 @@ class SweepsService(Service):
 
     async def _take_up_all(self) -> None:
         await asyncio.to_thread(self._ledger.forget_old_code)
-        for record in await asyncio.to_thread(self._ledger.all):
-            if record.state not in ("running", "stopping"):
-                continue
+        for record in await asyncio.to_thread(self._ledger.unfinished):
             try:
                 await self._take_up(record, by_hand=False)
             except GenOpsError as error:

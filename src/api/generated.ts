@@ -813,7 +813,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All active experiments, latest first. */
+        /** The active experiments, latest first. */
         get: operations["experiments.list_experiments"];
         put?: never;
         post?: never;
@@ -1323,7 +1323,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The latest sweeps without their trials, the newest first. */
+        /** The sweeps without their trials, the newest first. */
         get: operations["sweeps.list_sweeps"];
         put?: never;
         /** Start a sweep; it goes on by itself. */
@@ -1409,7 +1409,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All profiles, newest first. */
+        /** The profiles, newest first. */
         get: operations["profiling.list_profiles"];
         put?: never;
         /** Analyse a trace that a kernel wrote, and keep it as an artifact of its run. */
@@ -1734,7 +1734,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All registered models with their versions. */
+        /** Registered models with their versions, the latest changed first. */
         get: operations["registry.list_models"];
         put?: never;
         /** Register the model that a run logged. */
@@ -1754,6 +1754,23 @@ export interface paths {
         };
         /** One registered model with its versions. */
         get: operations["registry.get_model"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/models/{name}/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The versions of a registered model, newest first. */
+        get: operations["registry.list_versions"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1787,7 +1804,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All deployments, newest first. */
+        /** The deployments, newest first. */
         get: operations["deployments.list_deployments"];
         put?: never;
         /** Start a deployment; it goes on in a task. */
@@ -2021,11 +2038,10 @@ export interface components {
         };
         /**
          * AuditPage
-         * @description Entries, the newest first. ``next`` is empty on the last page. ``waiting``: changes that the shared store does
-         *         not have yet.
+         * @description Entries, the newest first. ``waiting``: changes that the shared store does not have yet.
          */
         AuditPage: {
-            entries: components["schemas"]["AuditedEntry"][];
+            items: components["schemas"]["AuditedEntry"][];
             /** @default  */
             next: string;
             /** @default 0 */
@@ -3068,6 +3084,15 @@ export interface components {
             text: string | null;
         };
         /**
+         * Page[Experiment]
+         * @description Some items of a list. ``next``: where the next page begins; empty on the last one.
+         */
+        Page_Experiment_: {
+            items: components["schemas"]["Experiment"][];
+            /** @default  */
+            next: string;
+        };
+        /**
          * Experiment
          * @description An MLflow experiment.
          */
@@ -3080,13 +3105,13 @@ export interface components {
             updated_at: number | null;
         };
         /**
-         * RunPage
-         * @description Runs, newest first.
+         * Page[Run]
+         * @description Some items of a list. ``next``: where the next page begins; empty on the last one.
          */
-        RunPage: {
-            runs: components["schemas"]["Run"][];
+        Page_Run_: {
+            items: components["schemas"]["Run"][];
             /** @default  */
-            next_page_token: string;
+            next: string;
         };
         /**
          * Run
@@ -3127,8 +3152,8 @@ export interface components {
         };
         /**
          * RunDetail
-         * @description A run with what it produced, the run that it stands below, and at most 100 of those below it, the oldest first;
-         *         ``output``: what it printed is kept; ``note``: Markdown.
+         * @description A run with what it produced, the run that it stands below, and at most 100 of those below it, the oldest first
+         *         (``more_children``: there are more); ``output``: what it printed is kept; ``note``: Markdown.
          */
         RunDetail: {
             run: components["schemas"]["Run"];
@@ -3140,6 +3165,8 @@ export interface components {
             parent: components["schemas"]["RelatedRun"] | null;
             /** @default [] */
             children: components["schemas"]["RelatedRun"][];
+            /** @default false */
+            more_children: boolean;
             /** @default false */
             output: boolean;
             /** @default  */
@@ -4121,6 +4148,15 @@ export interface components {
             artifact_root: string;
         };
         /**
+         * Page[Sweep]
+         * @description Some items of a list. ``next``: where the next page begins; empty on the last one.
+         */
+        Page_Sweep_: {
+            items: components["schemas"]["Sweep"][];
+            /** @default  */
+            next: string;
+        };
+        /**
          * Sweep
          * @description A sweep and its trials; in a list of sweeps without them. ``counts``: how many trials are in each state.
          *
@@ -4326,6 +4362,15 @@ export interface components {
          */
         RepeatedRuns: {
             run_ids: string[];
+        };
+        /**
+         * Page[Profile]
+         * @description Some items of a list. ``next``: where the next page begins; empty on the last one.
+         */
+        Page_Profile_: {
+            items: components["schemas"]["Profile"][];
+            /** @default  */
+            next: string;
         };
         /**
          * Profile
@@ -5465,8 +5510,18 @@ export interface components {
             late_us: number;
         };
         /**
+         * Page[RegisteredModel]
+         * @description Some items of a list. ``next``: where the next page begins; empty on the last one.
+         */
+        Page_RegisteredModel_: {
+            items: components["schemas"]["RegisteredModel"][];
+            /** @default  */
+            next: string;
+        };
+        /**
          * RegisteredModel
-         * @description A registered model with its versions, newest first.
+         * @description A registered model with its newest versions (at most 100), newest first. ``older``: where the page of versions
+         *         behind these begins; empty where there are no more.
          */
         RegisteredModel: {
             name: string;
@@ -5476,6 +5531,8 @@ export interface components {
             updated_at: number | null;
             /** @default [] */
             versions: components["schemas"]["ModelVersion"][];
+            /** @default  */
+            older: string;
         };
         /**
          * ModelVersion
@@ -5514,11 +5571,29 @@ export interface components {
             idempotency_key: string;
         };
         /**
+         * Page[ModelVersion]
+         * @description Some items of a list. ``next``: where the next page begins; empty on the last one.
+         */
+        Page_ModelVersion_: {
+            items: components["schemas"]["ModelVersion"][];
+            /** @default  */
+            next: string;
+        };
+        /**
          * SetAlias
          * @description Point an alias at a version.
          */
         SetAlias: {
             version: string;
+        };
+        /**
+         * Page[Deployment]
+         * @description Some items of a list. ``next``: where the next page begins; empty on the last one.
+         */
+        Page_Deployment_: {
+            items: components["schemas"]["Deployment"][];
+            /** @default  */
+            next: string;
         };
         /**
          * Deployment
@@ -7253,7 +7328,10 @@ export interface operations {
     };
     "experiments.list_experiments": {
         parameters: {
-            query?: never;
+            query?: {
+                limit?: number;
+                after?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -7266,7 +7344,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Experiment"][];
+                    "application/json": components["schemas"]["Page_Experiment_"];
                 };
             };
             /** @description What went wrong. */
@@ -7283,10 +7361,10 @@ export interface operations {
     "experiments.list_runs": {
         parameters: {
             query?: {
+                limit?: number;
+                after?: string;
                 experiment?: string;
                 filter?: string;
-                limit?: number;
-                page_token?: string;
             };
             header?: never;
             path?: never;
@@ -7300,7 +7378,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["RunPage"];
+                    "application/json": components["schemas"]["Page_Run_"];
                 };
             };
             /** @description What went wrong. */
@@ -8198,7 +8276,10 @@ export interface operations {
     };
     "sweeps.list_sweeps": {
         parameters: {
-            query?: never;
+            query?: {
+                limit?: number;
+                after?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -8211,7 +8292,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Sweep"][];
+                    "application/json": components["schemas"]["Page_Sweep_"];
                 };
             };
             /** @description What went wrong. */
@@ -8389,7 +8470,10 @@ export interface operations {
     };
     "profiling.list_profiles": {
         parameters: {
-            query?: never;
+            query?: {
+                limit?: number;
+                after?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -8402,7 +8486,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Profile"][];
+                    "application/json": components["schemas"]["Page_Profile_"];
                 };
             };
             /** @description What went wrong. */
@@ -9080,7 +9164,10 @@ export interface operations {
     };
     "registry.list_models": {
         parameters: {
-            query?: never;
+            query?: {
+                limit?: number;
+                after?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -9093,7 +9180,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["RegisteredModel"][];
+                    "application/json": components["schemas"]["Page_RegisteredModel_"];
                 };
             };
             /** @description What went wrong. */
@@ -9158,6 +9245,40 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RegisteredModel"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "registry.list_versions": {
+        parameters: {
+            query?: {
+                limit?: number;
+                after?: string;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_ModelVersion_"];
                 };
             };
             /** @description What went wrong. */
@@ -9241,7 +9362,10 @@ export interface operations {
     };
     "deployments.list_deployments": {
         parameters: {
-            query?: never;
+            query?: {
+                limit?: number;
+                after?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -9254,7 +9378,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Deployment"][];
+                    "application/json": components["schemas"]["Page_Deployment_"];
                 };
             };
             /** @description What went wrong. */

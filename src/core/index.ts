@@ -5,6 +5,7 @@ export * from './form';
 export * from './format';
 export * from './icons';
 export * from './live';
+export * from './paging';
 export * from './request';
 export * from './resource';
 export * from './tokens';

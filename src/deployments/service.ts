@@ -1,5 +1,6 @@
 import type { components } from '../api/generated';
 import type { GenOpsApi } from '../core';
+import { everyPage } from '../core';
 
 export type IDeployment = components['schemas']['Deployment'];
 export type INewDeployment = components['schemas']['NewDeployment'];
@@ -11,7 +12,13 @@ export class DeploymentsService {
   constructor(private _api: GenOpsApi) {}
 
   list(signal?: AbortSignal): Promise<IDeployment[]> {
-    return this._api.data(this._api.http.GET('/deployments', { signal }));
+    // All of them: one that has run for long must be seen.
+    const { http } = this._api;
+    return everyPage(
+      query =>
+        this._api.data(http.GET('/deployments', { params: { query }, signal })),
+      ({ name }) => name
+    );
   }
 
   /** What to know before a version is deployed; the newest where none is named. */
@@ -63,7 +70,11 @@ export class DeploymentsService {
 
   /** What can be deployed. */
   models(): Promise<IRegisteredModel[]> {
-    return this._api.data(this._api.http.GET('/models'));
+    return everyPage(
+      query =>
+        this._api.data(this._api.http.GET('/models', { params: { query } })),
+      ({ name }) => name
+    );
   }
 }
 

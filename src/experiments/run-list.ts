@@ -52,7 +52,7 @@ export class RunList implements IDisposable {
       trans: options.trans,
       events: options.events,
       kinds: ['run', 'experiment'],
-      isEmpty: ({ page }) => page.runs.length === 0,
+      isEmpty: ({ page }) => page.items.length === 0,
       accepts: change => this._accepts(change),
       fetch: signal => this._fetchHead(signal)
     });
@@ -119,13 +119,13 @@ export class RunList implements IDisposable {
       if (query !== this._query || this._isDisposed) {
         return;
       }
-      this._next = page.next_page_token;
+      this._next = page.next;
       const known = new Set(this._snapshot.runs.map(run => run.run_id));
       this._put({
         // A page begins where new runs have pushed it: some were seen already.
         runs: [
           ...this._snapshot.runs,
-          ...page.runs.filter(run => !known.has(run.run_id))
+          ...page.items.filter(run => !known.has(run.run_id))
         ],
         loadingMore: false
       });
@@ -203,7 +203,7 @@ export class RunList implements IDisposable {
     if (query !== this._query) {
       return;
     }
-    const { runs } = page;
+    const { items: runs } = page;
     const fresh = {
       runs,
       isSwitching: false,
@@ -213,14 +213,14 @@ export class RunList implements IDisposable {
     const head = new Set(runs.map(run => run.run_id));
     const oldest = runs[runs.length - 1]?.started_at ?? 0;
     const below =
-      query === this._shown && page.next_page_token
+      query === this._shown && page.next
         ? this._snapshot.runs.filter(
             run => !head.has(run.run_id) && (run.started_at ?? 0) <= oldest
           )
         : [];
     this._shown = query;
     if (below.length === 0) {
-      this._next = page.next_page_token;
+      this._next = page.next;
       this._put(fresh);
     } else {
       this._put({ runs: [...runs, ...below] });
@@ -262,7 +262,7 @@ export namespace RunList {
     trans: TranslationBundle;
     fetch: (
       query: IRunQuery,
-      page_token: string,
+      after: string,
       signal?: AbortSignal
     ) => Promise<IRunPage>;
     fetchRun: (run_id: string) => Promise<IRunDetail>;

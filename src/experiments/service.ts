@@ -1,9 +1,10 @@
 import type { components } from '../api/generated';
 import type { GenOpsApi } from '../core';
+import { everyPage } from '../core';
 
 export type IExperiment = components['schemas']['Experiment'];
 export type IRun = components['schemas']['Run'];
-export type IRunPage = components['schemas']['RunPage'];
+export type IRunPage = components['schemas']['Page_Run_'];
 export type IRunDetail = components['schemas']['RunDetail'];
 export type IRelatedRun = components['schemas']['RelatedRun'];
 export type IRunOutput = components['schemas']['RunOutput'];
@@ -35,17 +36,17 @@ export class ExperimentsService {
 
   experiments(signal?: AbortSignal): Promise<IExperiment[]> {
     const { http } = this._api;
-    return this._api.data(http.GET('/experiments', { signal }));
+    return everyPage(
+      query =>
+        this._api.data(http.GET('/experiments', { params: { query }, signal })),
+      ({ id }) => id
+    );
   }
 
   /** A page of runs, newest first. */
-  runs(
-    query: IRunQuery,
-    page_token = '',
-    signal?: AbortSignal
-  ): Promise<IRunPage> {
+  runs(query: IRunQuery, after = '', signal?: AbortSignal): Promise<IRunPage> {
     const { http } = this._api;
-    const params = { query: { ...query, limit: PAGE, page_token } };
+    const params = { query: { ...query, limit: PAGE, after } };
     return this._api.data(http.GET('/runs', { params, signal }));
   }
 

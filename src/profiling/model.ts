@@ -2,7 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { IDisposable } from '@lumino/disposable';
 
 import type { IGenOpsCore } from '../core';
-import { Resource } from '../core';
+import { PagedResource, Resource } from '../core';
 
 import type { IProfile } from './service';
 import { ProfilesService } from './service';
@@ -11,8 +11,9 @@ import { ProfilesService } from './service';
 export class ProfilesModel implements IDisposable {
   constructor(private _core: Pick<IGenOpsCore, 'api' | 'events' | 'trans'>) {
     this.service = new ProfilesService(_core.api);
-    this.list = new Resource({
-      fetch: signal => this.service.list(signal),
+    this.list = new PagedResource({
+      fetch: (query, signal) => this.service.page(query, signal),
+      key: ({ id }) => id,
       events: _core.events,
       kinds: ['profile'],
       trans: _core.trans
@@ -20,7 +21,7 @@ export class ProfilesModel implements IDisposable {
   }
 
   readonly service: ProfilesService;
-  readonly list: Resource<IProfile[]>;
+  readonly list: PagedResource<IProfile>;
 
   /** The details of one profile; the caller makes it visible and disposes it. */
   detail(id: string): Resource<IProfile> {

@@ -61,7 +61,12 @@ export const profilesPlugin: JupyterFrontEndPlugin<void> = {
     section.drive(model.list);
     model.list.changed.connect((_, { value }) => {
       const count = value?.length ?? 0;
-      section.setCount(count, trans._n('%1 profile', '%1 profiles', count));
+      section.setCount(
+        count,
+        model.list.hasMore
+          ? trans.__('%1 profiles, and more', count)
+          : trans._n('%1 profile', '%1 profiles', count)
+      );
     });
   }
 };

@@ -1,5 +1,6 @@
 import type { components } from '../api/generated';
-import type { GenOpsApi } from '../core';
+import type { GenOpsApi, IPage, IPageQuery } from '../core';
+import { everyPage } from '../core';
 
 type Schemas = components['schemas'];
 export type IProfile = Schemas['Profile'];
@@ -30,8 +31,17 @@ export type IAdvice = IProfileSummary['advice'][number];
 export class ProfilesService {
   constructor(private _api: GenOpsApi) {}
 
-  list(signal?: AbortSignal): Promise<IProfile[]> {
-    return this._api.data(this._api.http.GET('/profiles', { signal }));
+  page(query: IPageQuery, signal?: AbortSignal): Promise<IPage<IProfile>> {
+    const params = { query };
+    return this._api.data(this._api.http.GET('/profiles', { params, signal }));
+  }
+
+  /** All of them, newest first. */
+  list(): Promise<IProfile[]> {
+    return everyPage(
+      query => this.page(query),
+      ({ id }) => id
+    );
   }
 
   /** A profile with its summary. */

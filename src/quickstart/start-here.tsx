@@ -11,7 +11,7 @@ import type { IGenOpsCore } from '../core';
 import { ActionButton, IconButton, Resource } from '../core';
 import { LOAD_EXTENSION } from '../core/notebook';
 
-type IRunPage = components['schemas']['RunPage'];
+type IRunPage = components['schemas']['Page_Run_'];
 
 const STATE_KEY = 'genops-lab:started';
 
@@ -32,7 +32,7 @@ export class StartModel {
       }
     });
     this._runs.changed.connect(() => {
-      if (this._runs.value?.runs.length) {
+      if (this._runs.value?.items.length) {
         this.end();
       }
     }, this);

@@ -44,7 +44,8 @@ export function addCommands(options: ICommandsOptions): void {
       model: textArg(trans.__('The name that is proposed'))
     },
     execute: async args => {
-      const known = (model.list.value ?? []).map(({ name }) => name);
+      const all = await service.list().catch(() => model.list.value ?? []);
+      const known = all.map(({ name }) => name);
       const form = new RegisterForm(
         service,
         { runId: textOf(args.run_id), name: textOf(args.model), known },

@@ -2,7 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { IDisposable } from '@lumino/disposable';
 
 import type { IGenOpsCore } from '../core';
-import { FormModel, Resource } from '../core';
+import { FormModel, PagedResource } from '../core';
 
 import type { IModelVersion, IRegisteredModel } from './service';
 import { ModelsService } from './service';
@@ -11,8 +11,9 @@ import { ModelsService } from './service';
 export class ModelsModel implements IDisposable {
   constructor(core: Pick<IGenOpsCore, 'api' | 'events' | 'trans'>) {
     this.service = new ModelsService(core.api);
-    this.list = new Resource({
-      fetch: signal => this.service.list(signal),
+    this.list = new PagedResource({
+      fetch: (query, signal) => this.service.page(query, signal),
+      key: ({ name }) => name,
       events: core.events,
       kinds: ['model'],
       trans: core.trans
@@ -20,7 +21,7 @@ export class ModelsModel implements IDisposable {
   }
 
   readonly service: ModelsService;
-  readonly list: Resource<IRegisteredModel[]>;
+  readonly list: PagedResource<IRegisteredModel>;
 
   get isDisposed(): boolean {
     return this.list.isDisposed;

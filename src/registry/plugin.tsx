@@ -63,7 +63,12 @@ export const modelsPlugin: JupyterFrontEndPlugin<void> = {
     section.drive(model.list);
     model.list.changed.connect((_, { value }) => {
       const count = value?.length ?? 0;
-      section.setCount(count, trans._n('%1 model', '%1 models', count));
+      section.setCount(
+        count,
+        model.list.hasMore
+          ? trans.__('%1 models, and more', count)
+          : trans._n('%1 model', '%1 models', count)
+      );
     });
   }
 };

@@ -1,5 +1,6 @@
 import type { components } from '../api/generated';
-import type { GenOpsApi } from '../core';
+import type { GenOpsApi, IPage, IPageQuery } from '../core';
+import { everyPage } from '../core';
 
 export type IRegisteredModel = components['schemas']['RegisteredModel'];
 export type IModelVersion = components['schemas']['ModelVersion'];
@@ -14,8 +15,28 @@ const OFFERED_RUNS = 50;
 export class ModelsService {
   constructor(private _api: GenOpsApi) {}
 
-  list(signal?: AbortSignal): Promise<IRegisteredModel[]> {
-    return this._api.data(this._api.http.GET('/models', { signal }));
+  page(
+    query: IPageQuery,
+    signal?: AbortSignal
+  ): Promise<IPage<IRegisteredModel>> {
+    const params = { query };
+    return this._api.data(this._api.http.GET('/models', { params, signal }));
+  }
+
+  /** All of them, each with its newest versions. */
+  list(): Promise<IRegisteredModel[]> {
+    return everyPage(
+      query => this.page(query),
+      ({ name }) => name
+    );
+  }
+
+  /** The versions of a model behind those that came with it, newest first. */
+  versions(name: string, after: string): Promise<IPage<IModelVersion>> {
+    const params = { path: { name }, query: { after } };
+    return this._api.data(
+      this._api.http.GET('/models/{name}/versions', { params })
+    );
   }
 
   register(body: IRegisterModel): Promise<IModelVersion> {
@@ -51,7 +72,7 @@ export class ModelsService {
         params: { query: { limit: OFFERED_RUNS } }
       })
     );
-    return page.runs;
+    return page.items;
   }
 
   /** The models that a run logged. */

@@ -5,7 +5,7 @@ import type {
 import { Notification } from '@jupyterlab/apputils';
 import * as React from 'react';
 
-import { ApiError, IGenOpsCore, Resource, experimentIcon } from '../core';
+import { ApiError, IGenOpsCore, PagedResource, experimentIcon } from '../core';
 import { IGenOpsPanel } from '../panel';
 
 import type { ISweep } from './service';
@@ -28,8 +28,9 @@ export const sweepsPlugin: JupyterFrontEndPlugin<void> = {
   ): void => {
     const { api, events, trans } = core;
     const service = new SweepsService(api);
-    const list = new Resource<ISweep[]>({
-      fetch: signal => service.list(signal),
+    const list = new PagedResource<ISweep>({
+      fetch: (query, signal) => service.page(query, signal),
+      key: ({ id }) => id,
       events,
       kinds: ['sweep'],
       trans

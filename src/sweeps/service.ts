@@ -1,5 +1,5 @@
 import type { components } from '../api/generated';
-import type { GenOpsApi } from '../core';
+import type { GenOpsApi, IPage, IPageQuery } from '../core';
 
 export type ISweep = components['schemas']['Sweep'];
 
@@ -7,9 +7,10 @@ export type ISweep = components['schemas']['Sweep'];
 export class SweepsService {
   constructor(private _api: GenOpsApi) {}
 
-  /** The latest sweeps without their trials, the newest first. */
-  list(signal?: AbortSignal): Promise<ISweep[]> {
-    return this._api.data(this._api.http.GET('/sweeps', { signal }));
+  /** Sweeps without their trials, the newest first. */
+  page(query: IPageQuery, signal?: AbortSignal): Promise<IPage<ISweep>> {
+    const params = { query };
+    return this._api.data(this._api.http.GET('/sweeps', { params, signal }));
   }
 
   stop(sweep_id: string): Promise<ISweep> {

@@ -98,7 +98,7 @@ class RunningLab:
         """As the server stops."""
 
         async def close() -> None:
-            for each in await self.lab.deployments.list_deployments():
+            for each in (await self.lab.deployments.list_deployments()).items:
                 await self.lab.deployments.stop_deployment(each.name)
             self.doorway.close()
             await self.lab.stop()

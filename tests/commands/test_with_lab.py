@@ -18,10 +18,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, insert, select
 
 from genops_lab.core.store.outbox import Outbox
 from genops_lab.core.store.shared_tables import audit
+from genops_lab.core.store.tables import profiles
 from genops_lab.runtime import lab as kernel_side
 from tests.support.rooms import Logged
 from tests.support.warm import program
@@ -336,6 +337,20 @@ def test_a_list_of_thousands_is_whole(lab: RunningLab, digits: Logged) -> None:
         assert_exported(lab, made, odd)
     finally:
         client.delete_experiment(experiment)
+
+
+def test_a_list_of_more_than_a_page_is_whole(lab: RunningLab) -> None:
+    row = {"title": "p", "trace_path": "", "size_bytes": 0, "state": "ready", "message": "", "artifact": ""}
+    rows = [{**row, "id": f"p{number:04}", "created_at": 1.0 + number} for number in range(1001)]
+    with lab.store.transaction() as connection:
+        connection.execute(insert(profiles), rows)
+    try:
+        listed = [each["id"] for each in lab.call("profiles", "list", "--json").json]
+        assert listed == [each["id"] for each in reversed(rows)]
+        assert "p0000" in lab.call("profiles", "list").out
+    finally:
+        with lab.store.transaction() as connection:
+            connection.execute(delete(profiles))
 
 
 def test_a_sort_by_what_no_run_has_is_told(lab: RunningLab, digits: Logged) -> None:

@@ -68,8 +68,8 @@ async def test_processes_that_start_at_once_on_no_file_lose_nothing(empty_room: 
         assert process.returncode == 0, error.decode()[-3000:]
     written = {out.decode().split()[-1] for out, _error in answers}
     page = await room.experiments.list_runs(RunQuery(experiment="shared"))
-    assert {run.run_id for run in page.runs} == written and len(written) == AT_ONCE
-    assert {run.status for run in page.runs} == {"FINISHED"}
+    assert {run.run_id for run in page.items} == written and len(written) == AT_ONCE
+    assert {run.status for run in page.items} == {"FINISHED"}
     for run_id in written:
         (series,) = (await room.experiments.get_run_metrics(run_id, MetricsQuery(after_step=4))).series
         assert series.values == [step * 1.5 for step in range(5, 25)]
@@ -104,11 +104,11 @@ async def test_a_file_of_an_older_or_newer_mlflow(room: Room, home: Home) -> Non
 
 
 async def test_a_file_that_vanished_is_made_again(room: Room) -> None:
-    assert [found.name for found in await room.experiments.list_experiments()] == ["Default"]
+    assert [found.name for found in (await room.experiments.list_experiments()).items] == ["Default"]
     file = room.mlflow.embedded_file
     assert file is not None
     shutil.rmtree(file.parent)
-    assert [found.name for found in await room.experiments.list_experiments()] == ["Default"]
+    assert [found.name for found in (await room.experiments.list_experiments()).items] == ["Default"]
     assert file.exists()
 
 

@@ -133,5 +133,5 @@ async def _named(room: Room, name: str):  # type: ignore[no-untyped-def]
     from genops_lab.experiments.models import RunQuery
 
     page = await room.experiments.list_runs(RunQuery(filter=f"attributes.run_name = '{name}'"))
-    (run,) = page.runs
+    (run,) = page.items
     return run

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from genops_lab.core.paging import FIRST
 from genops_lab.experiments.comparison.models import ComparisonQuery
 from genops_lab.experiments.restoring.service import RestoringService
 from genops_lab.registry.backends.mlflow_models import MlflowModels
@@ -120,7 +121,7 @@ async def test_runs_are_read_compared_restored_and_registered(
         assert [run.run_id for run in compared.runs] == ids
         version = await room.mlflow.worker.call(MlflowModels.register, ids[1], "net", "", "", "key")
         assert (version.run_id, version.flavors) == (ids[1], ["python_function"])
-        assert (await room.mlflow.worker.call(MlflowModels.list_models))[0].versions[
+        assert (await room.mlflow.worker.call(MlflowModels.list_models, FIRST)).items[0].versions[
             0
         ].version == version.version
     finally:

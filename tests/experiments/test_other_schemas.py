@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from genops_lab.core.errors import Unavailable
+from genops_lab.core.paging import FIRST
 from genops_lab.experiments.backends.embedded import EmbeddedStore, lock_of, marker_of
 from genops_lab.experiments.backends.schema import refuse_other_schema
 from tests.support.mlflow_schemas import OF_MLFLOW_2_20, make_database, revision_of
@@ -33,7 +34,7 @@ def test_an_older_database_is_refused_and_stays_as_it_is(older: Path) -> None:
 
     before = digest(older)
     with pytest.raises(Unavailable, match="made by an older MLflow") as refused:
-        MlflowRuns(tracking_uri=f"sqlite:///{older}", scratch="").list_experiments()
+        MlflowRuns(tracking_uri=f"sqlite:///{older}", scratch="").list_experiments(FIRST)
     assert "mlflow db upgrade" in refused.value.hint
     assert digest(older) == before
 

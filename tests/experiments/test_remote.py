@@ -122,7 +122,7 @@ async def test_it_comes_back_and_nothing_is_lost(far: Room, port: int, home: Hom
     ack = await sender.send(far)
     assert ack.tracking_uri == f"http://127.0.0.1:{port}"
     assert await sender.send(far, 3) == ack
-    run = (await far.experiments.list_runs(RunQuery(experiment="Far"))).runs[0]
+    run = (await far.experiments.list_runs(RunQuery(experiment="Far"))).items[0]
     assert (run.run_id, run.params, run.metrics) == (ack.run_id, {"lr": "1"}, {"loss": 29.0})
     (series,) = (await far.experiments.get_run_metrics("latest", MetricsQuery())).series
     assert series.steps == list(range(30))
@@ -167,7 +167,7 @@ async def test_runs_there_are_compared_and_their_files_come(far: Room, port: int
             sender.add("text", path="source/cells.json", content=f'[{{"source": "x = {name!r}"}}]')
             sender.add("end", status="FINISHED")
             await sender.send(far)
-        return [run.run_id for run in (await far.experiments.list_runs(RunQuery())).runs]
+        return [run.run_id for run in (await far.experiments.list_runs(RunQuery())).items]
 
     deadline = asyncio.get_running_loop().time() + 90
     while True:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 import random
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
 
 from genops_lab.core.errors import InvalidRequest, NotFound
+from genops_lab.core.paging import PageQuery, every_page
 from genops_lab.experiments.backends.runs import MlflowRuns
 from genops_lab.experiments.columns.models import RunIds
 from genops_lab.experiments.histories import MAX_POINTS, chosen_points, finite
 from genops_lab.experiments.limits import artifact_path, fitting_key, fitting_value
 from genops_lab.experiments.models import MetricsQuery, RunQuery
+from tests.support.mlflow_file import copy_row
 
 from .conftest import Room, Sender
 
@@ -152,19 +155,66 @@ async def test_ids_prefixes_filters_and_pages(room: Room) -> None:
         with pytest.raises(kind):
             await room.experiments.get_run_metrics(ref, MetricsQuery())
     page = await room.experiments.list_runs(RunQuery(limit=10))
-    rest = await room.experiments.list_runs(RunQuery(limit=10, page_token=page.next_page_token))
-    assert [run.run_id for run in (*page.runs, *rest.runs)] == ids[::-1]
-    assert rest.next_page_token == ""
+    rest = await room.experiments.list_runs(RunQuery(limit=10, after=page.next))
+    assert [run.run_id for run in (*page.items, *rest.items)] == ids[::-1]
+    assert rest.next == ""
     odd = await room.experiments.list_runs(RunQuery(experiment="it's", filter="metrics.loss > 8"))
-    assert [run.metrics["loss"] for run in odd.runs] == [17.0, 15.0, 13.0, 11.0, 9.0]
-    assert len((await room.experiments.list_runs(RunQuery(experiment=first.experiment_id))).runs) == 9
+    assert [run.metrics["loss"] for run in odd.items] == [17.0, 15.0, 13.0, 11.0, 9.0]
+    assert len((await room.experiments.list_runs(RunQuery(experiment=first.experiment_id))).items) == 9
     for query, kind in (
         (RunQuery(filter="metrics.loss >"), InvalidRequest),
-        (RunQuery(limit=0), InvalidRequest),
-        (RunQuery(page_token="??"), InvalidRequest),
+        (RunQuery(after="??"), InvalidRequest),
         (RunQuery(experiment="../x"), NotFound),
     ):
         with pytest.raises(kind):
             await room.experiments.list_runs(query)
-    names = [experiment.name for experiment in await room.experiments.list_experiments()]
+    with pytest.raises(InvalidRequest, match="limit is 0"):
+        RunQuery(limit=0)
+    names = [experiment.name for experiment in (await room.experiments.list_experiments()).items]
     assert set(names) == {"it's", "Even", "Default"}
+
+
+async def test_a_run_says_that_more_runs_are_below_it_than_it_names(room: Room) -> None:
+    parent = Sender("parent")
+    parent.add("start", name="parent", experiment="Even")
+    run_id = (await parent.send(room)).run_id
+    file = room.mlflow.data_dir / "mlflow" / "mlflow.db"
+    below = [f"{number:032x}" for number in range(1, 102)]
+    copy_row(file, "runs", f"run_uuid = '{run_id}'", [{"run_uuid": each} for each in below])
+    with sqlite3.connect(file) as database:
+        tag = "INSERT INTO tags (key, value, run_uuid) VALUES ('mlflow.parentRunId', ?, ?)"
+        database.executemany(tag, [(run_id, each) for each in below[:100]])
+    detail = await room.experiments.get_run(run_id)
+    assert len(detail.children) == 100 and not detail.more_children
+    with sqlite3.connect(file) as database:
+        database.execute(tag, (run_id, below[100]))
+    detail = await room.experiments.get_run(run_id)
+    assert len(detail.children) == 100 and detail.more_children
+
+
+async def test_experiments_come_in_pages_and_none_is_missed_when_one_is_added(room: Room) -> None:
+    def add(*numbers: int) -> None:
+        rows = [
+            {"experiment_id": 1000 + each, "name": f"e{each:03}", "last_update_time": 10**12 + each}
+            for each in numbers
+        ]
+        copy_row(room.mlflow.data_dir / "mlflow" / "mlflow.db", "experiments", "experiment_id = 0", rows)
+
+    await room.experiments.list_experiments()
+    add(*range(250))
+    pages = [await room.experiments.list_experiments()]
+    add(999)  # the latest, which moves all others
+    while pages[-1].next:
+        pages.append(await room.experiments.list_experiments(PageQuery(after=pages[-1].next)))
+    assert [len(page.items) for page in pages] == [100, 100, 52]
+    whole = iter(pages)
+    told = [each.name for each in every_page(lambda _query: next(whole), lambda each: each.id)]
+    named = [name for name in told if name.startswith("e")]
+    assert named == [f"e{number:03}" for number in range(249, -1, -1)], "each once, as who shows them does it"
+    for service, query in (
+        (room.experiments.list_experiments, PageQuery(after="no cursor")),
+        (room.experiments.list_runs, RunQuery(after="no cursor")),
+    ):
+        with pytest.raises(InvalidRequest, match="after='no cursor' is not where a page") as bad:
+            await service(query)
+        assert bad.value.code == "bad_cursor"

@@ -109,7 +109,7 @@ async def test_what_was_cut_arrives_once_whatever_had_arrived_before(room: Room,
             (room.mlflow.spool / f"{key}.jsonl").write_bytes(part)
     async with supervised(room):
         await until(lambda: not list(room.mlflow.spool.glob("*.jsonl")), 120)
-    runs = {run.name: run for run in (await room.experiments.list_runs(RunQuery(limit=500))).runs}
+    runs = {run.name: run for run in (await room.experiments.list_runs(RunQuery(limit=500))).items}
     assert set(runs) == {key for key, events in names.items() if events}
     for key, events in names.items():
         if not events:
@@ -144,7 +144,7 @@ def everything(key: str, process: TrackedProcess | None = None) -> Sender:
 
 async def assert_whole(room: Room, key: str) -> None:
     """The run is there, once, with each of its events once."""
-    (run,) = (await room.experiments.list_runs(RunQuery(filter=f"attributes.run_name = '{key}'"))).runs
+    (run,) = (await room.experiments.list_runs(RunQuery(filter=f"attributes.run_name = '{key}'"))).items
     assert (run.status, run.params, run.tags) == ("FINISHED", {"lr": "1", "late": "2"}, {"b": "c"})
     (series,) = (await room.experiments.get_run_metrics(run.run_id, MetricsQuery())).series
     assert series.steps == [0, 1, 2, 3]
@@ -245,7 +245,7 @@ async def test_two_labs_that_are_given_the_same_events(room: Room, home: Home) -
     assert other.returncode == 0, error.decode()[-2000:]
     for sender in senders:
         await assert_whole(room, sender.run_key)
-    assert len((await room.experiments.list_runs(RunQuery())).runs) == len(senders)
+    assert len((await room.experiments.list_runs(RunQuery())).items) == len(senders)
 
 
 async def test_a_run_that_mlflow_lost_is_written_anew(room: Room, home: Home) -> None:

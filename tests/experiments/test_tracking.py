@@ -118,7 +118,7 @@ async def test_events_that_are_sent_again_count_once(room: Room) -> None:
     assert (await sender.send(room)).acked_seq == 51
     series = (await room.experiments.get_run_metrics(first.run_id, MetricsQuery())).series
     assert series[0].steps == list(range(50))
-    assert len((await room.experiments.list_runs(RunQuery())).runs) == 1
+    assert len((await room.experiments.list_runs(RunQuery())).items) == 1
 
 
 async def test_a_run_that_is_being_begun_is_not_gone_on_with(
@@ -164,7 +164,7 @@ async def test_a_run_is_not_made_twice_when_its_start_was_not_remembered(room: R
     assert (ack.run_id, ack.acked_seq) == (first.run_id, 4)
     series = (await last.experiments.get_run_metrics(first.run_id, MetricsQuery())).series
     assert series[0].steps == [0, 1, 2]
-    assert len((await last.experiments.list_runs(RunQuery())).runs) == 1
+    assert len((await last.experiments.list_runs(RunQuery())).items) == 1
     await last.close()
 
 
@@ -226,7 +226,7 @@ async def test_what_mlflow_does_not_take_is_fitted_noted_and_costs_nothing_else(
     ):
         assert sign in notes, (sign, notes)
     page = await room.experiments.list_runs(RunQuery(experiment=run.experiment))
-    assert [found.run_id for found in page.runs] == [run.run_id]
+    assert [found.run_id for found in page.items] == [run.run_id]
 
 
 async def test_links_out_of_the_spool_are_not_followed(room: Room, home: Home) -> None:

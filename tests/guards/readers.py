@@ -213,9 +213,10 @@ def kernel_paths() -> set[str]:
 
 def kernel_operations() -> set[str]:
     """What a kernel on a host may ask of its Lab."""
-    from genops_lab.kernel_api.operations import OPERATIONS
+    from genops_lab.app.features import FEATURES
+    from genops_lab.core.features import Features
 
-    return {f"{each.method} {each.path}" for each in OPERATIONS}
+    return {f"{each.method} {each.path}" for each in Features(FEATURES).operations("kernel")}
 
 
 def operations() -> set[str]:

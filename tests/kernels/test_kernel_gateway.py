@@ -8,6 +8,7 @@ import getpass
 import gzip
 import json
 import os
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,12 +22,23 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from genops_lab.agent.mux import ChannelReset, Mux
+from genops_lab.app.features import FEATURES
+from genops_lab.core.audit import AuditLog, perform
+from genops_lab.core.errors import NotAllowed
+from genops_lab.core.features import Features
+from genops_lab.core.operations import PREFIXES
+from genops_lab.core.principals import PRINCIPAL, Principal
+from genops_lab.core.services import Services
 from genops_lab.core.settings import Settings
+from genops_lab.core.store import SharedStore
+from genops_lab.core.store.outbox import Outbox
+from genops_lab.core.store.shared_tables import audit
 from genops_lab.core.store.tables import model_hashes, tracked_runs
 from genops_lab.experiments.models import MetricsQuery, TrackedProcess, TrackingBatch, TrackingEvent
+from genops_lab.kernel_api.authority import MAX_EVENTS, RULES, KernelAuthority
 from genops_lab.kernel_api.gateway import KernelGateway
-from genops_lab.kernel_api.operations import MAX_EVENTS
 from genops_lab.kernel_api.uploads import MAX_BYTES, IncomingFiles
+from genops_lab.profiling.remote_analysis.service import RemoteAnalysisService
 from genops_lab.profiling.service import ProfilesService
 from tests.experiments.conftest import (  # noqa: F401 - fixtures
     Room,
@@ -83,7 +95,17 @@ async def open_door(room: Room) -> AsyncIterator[Door]:  # noqa: F811
         room.events,
         {"gpu1": 2.5, "other": 99.0}.get,
     )
-    doorway = KernelGateway(room.tracking, profiles, IncomingFiles(room.mlflow.data_dir / "incoming"))
+    services = Services()
+    for each in (
+        room.tracking,
+        profiles,
+        IncomingFiles(room.mlflow.data_dir / "incoming"),
+        AuditLog(room.store),
+    ):
+        services.provide(type(each), lambda _get, each=each: each)
+    # What reads beside a trace has tests of its own, with a host (test_tracking.py).
+    services.provide(RemoteAnalysisService, lambda _get: object.__new__(RemoteAnalysisService))
+    doorway = KernelGateway(Features(FEATURES).operations("kernel"), services)
     for kernel_id in (MINE, OTHER):
         doorway.admit("gpu1", kernel_id)
     async with stream(lambda channel: doorway.serve("gpu1", channel)) as host:
@@ -288,6 +310,45 @@ async def test_nothing_else_is_offered(room: Room) -> None:  # noqa: F811
             assert answer.body["error"]["message"]
 
 
+async def test_what_does_not_admit_kernels_is_refused_to_them(room: Room) -> None:  # noqa: F811
+    everything = [each for feature in FEATURES for each in feature.operations]
+    admitted = Features(FEATURES).operations("kernel")
+    assert {each.id for each in admitted} == set(RULES), "each has its rule, and no rule is left over"
+    kernel = Principal("kernel", MINE, "gpu1")
+    async with open_door(room) as door:
+        authority = KernelAuthority(kernel, *[None] * 4)  # type: ignore[arg-type]
+        for operation in set(everything) - set(admitted):
+            path = re.sub("{.*?}", "x", operation.path)
+            for prefix in PREFIXES:
+                answer = await door.ask(operation.method, prefix.removeprefix("/genops") + path, {})
+                assert answer.status in (403, 405), (operation.id, answer)
+            # Also where its path would lead there.
+            with pytest.raises(NotAllowed, match="not for kernels on other hosts"):
+                await authority.call(operation, None, {})
+            PRINCIPAL.set(kernel)
+            with pytest.raises(NotAllowed, match="is not for kernel:gpu1/kernel-1"):
+                await perform(operation, None, dict.fromkeys(operation.path_parameters, "x"), None)
+    PRINCIPAL.set(None)
+    for operation in set(admitted) - set(Features(FEATURES).operations()):
+        with pytest.raises(NotAllowed):
+            await perform(operation, None, dict.fromkeys(operation.path_parameters, "x"), None)
+
+
+async def test_the_audit_names_the_kernel(room: Room) -> None:  # noqa: F811
+    async with open_door(room) as door:
+        ticket = await door.hand_over(b"{}", "trace")
+        body = {"trace_path": ticket, "title": "p", "run_id": "0" * 32}
+        assert (await door.ask("POST", "/profiles", body)).status == 403
+        made = await door.ask("POST", "/profiles", {**body, "run_id": ""}, MINE)
+        assert made.status == 200
+    shared = SharedStore.at("", room.mlflow.data_dir)
+    noted = [msgspec.json.decode(each) for each in Outbox(room.store, shared).contents(audit)]
+    shared.close()
+    assert [(each["principal"], each["operation"], each["outcome"]) for each in noted] == [
+        ("kernel:gpu1/kernel-1", "profiling.add_profile", outcome) for outcome in ("not_allowed", "ok")
+    ]
+
+
 async def test_sizes_are_limited(room: Room) -> None:  # noqa: F811
     async with open_door(room) as door:
         many = [metric(seq, loss=1) for seq in range(2, MAX_EVENTS + 3)]
@@ -329,7 +390,7 @@ async def test_only_kernels_that_the_lab_started_there_are_answered(room: Room) 
         assert busy.value.code == "busy"
         for channel in channels[:-1]:
             channel.reset("done", "")
-        await until(lambda: not door.doorway._open[("gpu1", MINE)])  # type: ignore[index]
+        await until(lambda: not door.doorway._open[Principal("kernel", MINE, "gpu1")])
         assert (await door.ask("POST", "/tracking/wake")).status == 204
 
 

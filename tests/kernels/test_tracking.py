@@ -204,7 +204,7 @@ open("gone.txt", "w").write("x"); genops.log_file("gone.txt"); os.unlink("gone.t
         pytest.importorskip("torch")
         lab.prices[TARGET] = 3.6
         said = ok(kernel, f"%%profile --title far --warmup 1 --steps 3\n{TRAINING}")
-        (profile,) = lab.run(lab.profiles.list_profiles())
+        (profile,) = lab.run(lab.profiles.list_profiles()).items
         assert (profile.title, profile.state) == ("far", "ready"), profile.message
         found = lab.run(lab.profiles.get_profile(profile.id))
         assert found.summary is not None
@@ -223,7 +223,7 @@ open("gone.txt", "w").write("x"); genops.log_file("gone.txt"); os.unlink("gone.t
         assert "stays on this host" in ok(kernel, cell)
         eventually(lambda: {run.status for run in lab.runs()} == {"FINISHED"})
         (run,) = (run for run in lab.runs() if run.name == "large")
-        (profile,) = (each for each in lab.run(lab.profiles.list_profiles()) if each.title == "large")
+        (profile,) = (each for each in lab.run(lab.profiles.list_profiles()).items if each.title == "large")
         found = lab.run(lab.profiles.get_profile(profile.id))
         assert (found.state, found.trace_target, found.message) == ("ready", TARGET, "")
         assert found.summary is not None and "aten::mm" in [each.name for each in found.summary.operators]

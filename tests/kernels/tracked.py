@@ -11,6 +11,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
+from genops_lab.app.features import FEATURES
+from genops_lab.core.features import Features
+from genops_lab.core.services import Services
 from genops_lab.core.settings import Settings
 from genops_lab.core.store.work import WorkTable
 from genops_lab.core.tasks import TasksService
@@ -19,6 +22,8 @@ from genops_lab.experiments.models import MetricsQuery, Run, RunDetail, RunQuery
 from genops_lab.hosts.link.connection import HostConnection
 from genops_lab.hosts.link.route import Route
 from genops_lab.kernel_api.service import RemoteTracking
+from genops_lab.kernel_api.uploads import IncomingFiles
+from genops_lab.kernels.folders.requests import FolderRequests
 from genops_lab.profiling.remote_analysis.service import RemoteAnalysisService
 from genops_lab.profiling.service import ProfilesService
 from tests.experiments.conftest import Room, move_made, open_room
@@ -56,9 +61,15 @@ class TrackingLab:
         self.tasks = TasksService(self.room.events, table)
         work = WorkService(Settings(data_dir=data), self.tasks, table)
         self.beside = RemoteAnalysisService(Settings(data_dir=data), self.profiles, targets, self.tasks, work)
-        self.remote = RemoteTracking(
-            self.place.remote, self.room.tracking, self.profiles, data, self._known, beside=self.beside
-        )
+        services = Services()
+        folders: Any = None  # nobody asks for a pull here
+        for each in (
+            self.room.tracking, self.profiles, self.beside, IncomingFiles(data / "incoming"),
+            FolderRequests(folders, folders, folders),
+        ):  # fmt: skip
+            services.provide(type(each), lambda _get, each=each: each)
+        admitted = Features(FEATURES).operations("kernel")
+        self.remote = RemoteTracking(self.place.remote, admitted, services, self._known)
 
     async def _link(self, _target: str) -> HostConnection:
         return self.place.remote.links.link(self.place.route)
@@ -87,7 +98,7 @@ class TrackingLab:
 
     def runs(self) -> list[Run]:
         """All runs."""
-        return self.run(self.room.experiments.list_runs(RunQuery())).runs
+        return self.run(self.room.experiments.list_runs(RunQuery())).items
 
     def the_run(self) -> Run:
         """The only run."""

@@ -90,7 +90,7 @@ async def test_only_files_below_the_servers_folder_are_opened(home: Home) -> Non
         failed = await lab.kept(opened.id)
         assert failed.state == "failed"
         assert "is not a trace" in failed.message
-        assert await lab.service.list_profiles() == [failed]
+        assert (await lab.service.list_profiles()).items == [failed]
 
 
 async def test_without_a_server_no_file_is_opened(home: Home) -> None:

@@ -50,7 +50,9 @@ def written(folder: Path) -> Path:
 
 async def kept(lab: Lab, trace: Path) -> Profile:
     """The profile of a trace that a kernel wrote, analysed."""
-    made = await lab.beside.keep(NewProfile(trace_path=str(trace), title="a cell", target="gpu1"))
+    made = await lab.beside.add_profile_beside(
+        NewProfile(trace_path=str(trace), title="a cell", target="gpu1")
+    )
     found = await until(lambda: lab.profiles.get_profile(made.id), lambda each: each.state != "analyzing")
     assert (found.state, found.trace_target) == ("ready", "gpu1"), found.message
     return found
@@ -72,7 +74,7 @@ def test_a_trace_goes_with_its_profile_and_nothing_else_does(world: World, folde
         for profile in profiles:
             assert await lab.beside.delete_profile(profile.id) == DeletedProfile(id=profile.id)
         assert [each.parent.exists() for each in (trace, fetched, other)] == [False, False, True]
-        assert await lab.profiles.list_profiles() == []
+        assert (await lab.profiles.list_profiles()).items == []
         own = await opened(lab, "own.json")
         assert await lab.beside.delete_profile(own.id) == DeletedProfile(id=own.id)
         assert (world.host.home / "own.json").exists(), "it was the user's"

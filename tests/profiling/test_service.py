@@ -97,7 +97,7 @@ async def test_a_profile_is_analysed_listed_and_deleted(home: Home) -> None:
         assert added.summary.devices[0].busy_us == 20
 
         kept = await lab.kept(added.id)
-        [listed] = await lab.service.list_profiles()
+        [listed] = (await lab.service.list_profiles()).items
         assert listed.summary is not None and kept.summary is not None
         assert listed.summary.devices == kept.summary.devices
         assert msgspec.structs.replace(listed, summary=kept.summary) == kept
@@ -110,7 +110,7 @@ async def test_a_profile_is_analysed_listed_and_deleted(home: Home) -> None:
 
         await lab.service.delete_profile(added.id)
         assert not trace.parent.exists()
-        assert await lab.service.list_profiles() == []
+        assert (await lab.service.list_profiles()).items == []
         with pytest.raises(NotFound):
             await lab.service.delete_profile(added.id)
 
@@ -239,7 +239,7 @@ async def test_only_files_of_the_profiles_folder_are_read(home: Home, kind: str)
         }[kind]
         with pytest.raises(InvalidRequest):
             await lab.service.add_profile(NewProfile(trace_path=given, title="t"))
-        assert await lab.service.list_profiles() == []
+        assert (await lab.service.list_profiles()).items == []
         assert outside.exists()
 
 
@@ -291,7 +291,7 @@ async def test_two_profiles_are_compared_by_their_ids(home: Home) -> None:
         found = await lab.service.difference(ComparedProfiles(before=ids[0], after=ids[1]))
         [kernel] = found.kernels
         assert (kernel.name, kernel.before_us, kernel.after_us, kernel.state) == ("gemm", 20, 50, "both")
-        listed = await lab.service.list_profiles()
+        listed = (await lab.service.list_profiles()).items
         assert [each.summary and each.summary.devices[0].busy_us for each in listed] == [50, 20]
         with pytest.raises(NotFound):
             await lab.service.difference(ComparedProfiles(before=ids[0], after="none"))

@@ -85,7 +85,7 @@ def test_a_hostile_model_costs_no_other(rooms: Rooms, tmp_path: Path, kind: str)
     content, reason = HOSTILE[kind]
     name = f"hostile {kind}"
     registered(rooms, tmp_path, name, content)
-    models = {model.name: model for model in rooms.run(rooms.registry.list_models())}
+    models = {model.name: model for model in rooms.run(rooms.registry.list_models()).items}
     assert models[name].versions[0].flavors == []
     run_id = models[name].versions[0].run_id
     assert [each.name for each in rooms.run(rooms.experiments.get_run(run_id)).models] == ["model"]
@@ -97,7 +97,7 @@ def test_a_pipe_in_place_of_the_description_does_not_hang_the_list(rooms: Rooms,
     place = registered(rooms, tmp_path, "pipe", "")
     (place / "MLmodel").unlink()
     os.mkfifo(place / "MLmodel")
-    assert "pipe" in [model.name for model in rooms.run(rooms.registry.list_models(), timeout_s=10)]
+    assert "pipe" in [model.name for model in rooms.run(rooms.registry.list_models(), timeout_s=10).items]
     with pytest.raises(Failed, match="special file"):
         rooms.run(rooms.deployments.check_deploy(CheckDeploy(model="pipe")), timeout_s=10)
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from genops_lab.core.errors import InvalidRequest, NotFound
+from genops_lab.core.paging import Page, PageQuery
 from genops_lab.core.settings import Settings
 from genops_lab.experiments.hashes import model_digest
-from genops_lab.registry.models import RegisterModel, SetAlias
+from genops_lab.registry.models import RegisteredModel, RegisterModel, SetAlias
 from tests.support.homes import Home
-from tests.support.mlflow_file import place_store
+from tests.support.mlflow_file import copy_row, place_store
 from tests.support.rooms import Logged, Rooms, Training, eventually, open_rooms
 from tests.support.warm import warm_workers
 
@@ -46,9 +47,39 @@ def test_a_runs_model_is_registered_listed_and_told(rooms: Rooms, one: Logged) -
     assert second.run_id == one.run_id
     assert second.aliases == ["champion"]
     assert second.flavors == ["sklearn", "python_function"]
-    [model] = [each for each in rooms.run(rooms.registry.list_models()) if each.name == "listed"]
+    [model] = [each for each in rooms.run(rooms.registry.list_models()).items if each.name == "listed"]
     assert [version.version for version in model.versions] == ["2", "1"]
     eventually(lambda: rooms.events_told, lambda told: ("model", "listed") in told)
+
+
+def test_a_model_comes_with_its_newest_versions_and_the_others_in_pages(rooms: Rooms, one: Logged) -> None:
+    register(rooms, "long", one.run_id)
+    file = rooms.settings.data_dir / "mlflow" / "mlflow.db"
+    rows = [{"version": number} for number in range(2, 251)]
+    copy_row(file, "model_versions", "name = 'long' AND version = 1", rows)
+    copy_row(file, "registered_models", "name = 'long'", [{"name": f"long{each}"} for each in range(3)])
+    model = rooms.run(rooms.registry.get_model("long"))
+    assert [each.version for each in model.versions] == [str(number) for number in range(250, 150, -1)]
+    second = rooms.run(rooms.registry.list_versions("long", PageQuery(after=model.older)))
+    register(rooms, "long", one.run_id)
+    third = rooms.run(rooms.registry.list_versions("long", PageQuery(after=second.next)))
+    told = dict.fromkeys(each.version for each in (*model.versions, *second.items, *third.items))
+    assert list(told) == [str(number) for number in range(250, 0, -1)] and third.next == ""
+    # An alias of a version that does not come with the model.
+    rooms.run(rooms.registry.set_alias("long", "old", SetAlias(version="3")))
+    assert rooms.run(rooms.registry.resolve("long", "old")).version == "3"
+    rooms.run(rooms.registry.delete_alias("long", "old"))
+    with pytest.raises(NotFound, match="has no alias 'old'"):
+        rooms.run(rooms.registry.resolve("long", "old"))
+    names: list[str] = []
+    page = Page[RegisteredModel](items=[], next="")
+    while not names or page.next:
+        page = rooms.run(rooms.registry.list_models(PageQuery(limit=2, after=page.next)))
+        assert len(page.items) <= 2
+        names += [each.name for each in page.items]
+    assert len(set(names)) == len(names) >= 4
+    with pytest.raises(InvalidRequest, match="is not where a page of this list ended"):
+        rooms.run(rooms.registry.list_models(PageQuery(after="no cursor")))
 
 
 def test_one_key_registers_one_version(rooms: Rooms, one: Logged) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from genops_lab.core.settings import Settings
 from genops_lab.experiments.mlflow import MlflowConnection
@@ -123,3 +124,13 @@ def kept_run(home: Home, name: str) -> KeptRun:
     found = [run for run in runs if run.name == name]
     assert len(found) == 1, f"{len(found)} runs named {name!r} among {[run.name for run in runs]}"
     return found[0]
+
+
+def copy_row(file: Path, table: str, chosen: str, changes: list[dict[str, Any]]) -> None:
+    """Add copies of a row of MLflow's, each with its changes: hundreds within milliseconds."""
+    with sqlite3.connect(file) as database:
+        names = [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
+        values = ", ".join(f":{name}" if name in changes[0] else name for name in names)
+        rows = f"SELECT {values} FROM {table} WHERE {chosen}"
+        database.executemany(f"INSERT INTO {table} ({', '.join(names)}) {rows}", changes)
+    database.close()

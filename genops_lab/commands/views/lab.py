@@ -95,7 +95,7 @@ def audit(page: AuditPage) -> Document:
             ", ".join(map(str, each.detail.values())),
             Cell(each.outcome, "" if each.outcome == "ok" else "bad"),
         ]
-        for each in page.entries
+        for each in page.items
     ]
     columns = [
         Column("time"),

@@ -16,9 +16,7 @@ def models(found: list[RegisteredModel]) -> Document:
     for model in found:
         newest = model.versions[0].version if model.versions else ""
         aliases = [f"{alias} → {each.version}" for each in model.versions for alias in each.aliases]
-        rows.append(
-            [model.name, newest, str(len(model.versions)), ", ".join(aliases), moment(model.updated_at)]
-        )
+        rows.append([model.name, newest, _count(model), ", ".join(aliases), moment(model.updated_at)])
     columns = [
         Column("name", shrinks=True),
         Column("newest", right=True),
@@ -28,6 +26,10 @@ def models(found: list[RegisteredModel]) -> Document:
     ]
     empty = "No model is registered yet. Register a run's model: genops models register NAME --run latest"
     return Document([Table(columns, rows, empty=empty)])
+
+
+def _count(model: RegisteredModel) -> str:
+    return f"more than {len(model.versions)}" if model.older else str(len(model.versions))
 
 
 def model(shown: RegisteredModel) -> Document:

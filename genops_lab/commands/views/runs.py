@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping, Sequence
+from shlex import quote
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -194,6 +195,9 @@ def run(detail: RunDetail, extremes: Mapping[str, Extremes] = MappingProxyType({
         ]
         columns = [Column("run"), Column("name", shrinks=True), Column("status")]
         parts.append(Table(columns, below, title="Runs below it"))
+    if detail.more_children:
+        condition = f"tags.`mlflow.parentRunId` = '{shown.run_id}'"
+        parts.append(Note(f"There are more below it: genops runs list --filter {quote(condition)}"))
     if detail.output:
         parts.append(Note(f"What it printed is kept: genops runs show {shown.run_id[:SHORT_ID]} --output"))
     return Document(parts)

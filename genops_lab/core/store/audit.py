@@ -8,10 +8,11 @@ import uuid
 from typing import Any
 
 import msgspec
-from sqlalchemy import select, tuple_
+from sqlalchemy import select
 
-from ..errors import InvalidRequest
-from ..models import AuditedEntry, AuditEntry, AuditPage, AuditQuery
+from ..models import AuditedEntry, AuditEntry, AuditPage
+from ..paging import PageQuery
+from .keyset import behind, cursor, end_of
 from .local import LocalStore, post
 from .outbox import Outbox
 from .shared_tables import audit
@@ -31,20 +32,16 @@ class AuditService:
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
 
-    async def list_audit(self, query: AuditQuery) -> AuditPage:
+    async def list_audit(self, query: PageQuery) -> AuditPage:
         """Who did what: the newest first, in pages."""
         return await asyncio.to_thread(self._read, query)
 
-    def _read(self, query: AuditQuery) -> AuditPage:
-        if not 1 <= query.limit <= 1000:
-            raise InvalidRequest(f"limit is {query.limit}.", hint="Ask for 1 to 1,000 entries.")
-        end = _end(query.after)
+    def _read(self, query: PageQuery) -> AuditPage:
+        end = end_of(query)
         # In this order: an entry that is delivered meanwhile is found twice, not missed.
         found = {row["id"]: AuditedEntry(**row) for row in self._waiting()}
         columns = [audit.c[name] for name in AuditedEntry.__struct_fields__]
-        asked = select(*columns).order_by(audit.c.at.desc(), audit.c.id.desc()).limit(query.limit + 1)
-        if end is not None:
-            asked = asked.where(tuple_(audit.c.at, audit.c.id) < tuple_(*end))
+        asked = behind(select(*columns), audit.c.at, audit.c.id, query)
         with self._outbox.shared.reading() as connection:
             for row in connection.execute(asked):
                 entry = AuditedEntry(**{**row._asdict(), "detail": msgspec.json.decode(row.detail)})
@@ -56,8 +53,8 @@ class AuditService:
         )
         page, more = entries[: query.limit], len(entries) > query.limit
         return AuditPage(
-            entries=page,
-            next=f"{page[-1].at!r} {page[-1].id}" if more else "",
+            items=page,
+            next=cursor((page[-1].at, page[-1].id)) if more else "",
             waiting=self._outbox.waiting(),
         )
 
@@ -67,14 +64,3 @@ class AuditService:
             {**row, "owner": self._outbox.shared.owner, "detail": msgspec.json.decode(row["detail"])}
             for row in rows
         ]
-
-
-def _end(after: str) -> tuple[float, str] | None:
-    """Where an earlier page ended. Raises InvalidRequest."""
-    if not after:
-        return None
-    at, _, id = after.partition(" ")
-    try:
-        return float(at), id
-    except ValueError as error:
-        raise InvalidRequest("after is no end of a page.", hint="Use the next of an earlier page.") from error

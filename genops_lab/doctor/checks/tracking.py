@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from genops_lab.core.errors import GenOpsError
 from genops_lab.core.models import Check
+from genops_lab.core.paging import MOST, PageQuery
 
 from .storage import damage_of
 
@@ -40,7 +41,9 @@ async def _answers(mlflow: MlflowConnection) -> Check:
     where = f"{mlflow.kind}, {mlflow.shown_uri}"
     try:
         await asyncio.wait_for(mlflow.ensure(), ANSWER_S)
-        found = await asyncio.wait_for(mlflow.worker.call(MlflowRuns.list_experiments), ANSWER_S)
+        found = await asyncio.wait_for(
+            mlflow.worker.call(MlflowRuns.list_experiments, PageQuery(limit=MOST)), ANSWER_S
+        )
     except GenOpsError as error:
         return Check(
             id="mlflow", title="MLflow", state="error", detail=f"{where}: {error.message}", hint=error.hint
@@ -61,4 +64,5 @@ async def _answers(mlflow: MlflowConnection) -> Check:
             detail=f"{where}: no answer within {ANSWER_S:.0f} s.",
             hint="See whether the MLflow server is up and its address is right.",
         )
-    return Check(id="mlflow", title="MLflow", state="ok", detail=f"{where}, experiments: {len(found)}.")
+    count = f"{len(found.items)}{' or more' if found.next else ''}"
+    return Check(id="mlflow", title="MLflow", state="ok", detail=f"{where}, experiments: {count}.")

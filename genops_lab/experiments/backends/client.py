@@ -18,6 +18,7 @@ from genops_lab.core.errors import (
     NotFound,
     Unavailable,
 )
+from genops_lab.core.paging import PageQuery
 
 from .schema import refuse_other_schema
 
@@ -157,6 +158,20 @@ def all_pages(search: Callable[..., Any], **arguments: Any) -> list[Any]:
         token = page.token
         if not token:
             return found
+
+
+def one_page(search: Callable[..., Any], query: PageQuery, **arguments: Any) -> tuple[list[Any], str]:
+    """A page of one of MLflow's searches, and MLflow's token for the next one. Raises InvalidRequest."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        page = search(max_results=query.limit, page_token=query.after or None, **arguments)
+    except MlflowException as error:
+        if query.after and "page token" in str(error.message).lower():
+            raise query.bad_cursor() from error
+        raise
+    token = page.token or ""  # of a database: bytes, of a server: text
+    return list(page), token.decode() if isinstance(token, bytes) else token
 
 
 _IS_PROMPT = "mlflow.prompt.is_prompt"

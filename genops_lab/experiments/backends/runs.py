@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from genops_lab.core.errors import GenOpsError, InvalidRequest, NotFound
+from genops_lab.core.paging import Page, PageQuery
 from genops_lab.experiments.histories import chosen_points, finite
 from genops_lab.experiments.models import (
     Artifact,
@@ -23,14 +24,13 @@ from genops_lab.experiments.models import (
     RunDetail,
     RunMetrics,
     RunOutput,
-    RunPage,
     RunQuery,
     RunStatus,
     Series,
 )
 from genops_lab.runtime.artifacts import OUTPUT, STREAMS
 
-from .client import all_pages, open_client, quoted, search_models, told
+from .client import all_pages, one_page, open_client, quoted, search_models, told
 from .logged import logged_models
 
 RUN_KEY_TAG = "genops.run_key"
@@ -43,7 +43,6 @@ NOTE_TAG = "mlflow.note.content"
 EXTREMES_TAG = "genops.extremes"
 #: Tags that are of use to GenOps Lab alone.
 HIDDEN_TAGS = (RUN_KEY_TAG, KERNEL_TAG, EXTREMES_TAG)
-MAX_PAGE = 1000
 LATEST = "latest"
 _NEWEST_FIRST = ["attributes.start_time DESC"]
 _RUN_ID = re.compile(r"[A-Za-z0-9][\w-]{0,63}", re.ASCII)
@@ -66,11 +65,13 @@ class MlflowRuns:
         self._uri = tracking_uri
         self._scratch = scratch or None
 
-    def list_experiments(self) -> list[Experiment]:
-        """All active experiments, the latest changed first."""
+    def list_experiments(self, query: PageQuery) -> Page[Experiment]:
+        """Active experiments, the latest changed first."""
         with told("The experiments could not be listed"):
-            found = all_pages(self._client.search_experiments, order_by=["last_update_time DESC"])
-        return [
+            found, token = one_page(
+                self._client.search_experiments, query, order_by=["last_update_time DESC"]
+            )
+        items = [
             Experiment(
                 id=experiment.experiment_id,
                 name=experiment.name,
@@ -79,29 +80,26 @@ class MlflowRuns:
             )
             for experiment in found
         ]
+        return Page(items=items, next=token)
 
-    def list_runs(self, query: RunQuery) -> RunPage:
+    def list_runs(self, query: RunQuery) -> Page[Run]:
         """Runs of one experiment, or of all active ones, newest first."""
-        if query.limit < 1:
-            raise InvalidRequest(f"The limit {query.limit} is below 1.", hint="Ask for 1 to 1000 runs.")
         experiments = self._experiments(query.experiment)
         if not experiments:
-            return RunPage(runs=[])
+            return Page(items=[])
         with told("The runs could not be listed"):
-            page = self._client.search_runs(
-                list(experiments),
+            found, token = one_page(
+                self._client.search_runs,
+                query,
+                experiment_ids=list(experiments),
                 filter_string=query.filter,
-                max_results=min(query.limit, MAX_PAGE),
                 order_by=_NEWEST_FIRST,
-                page_token=query.page_token or None,
             )
-        runs = [self._run(found, experiments[found.info.experiment_id]) for found in page]
-        token = page.token or ""  # of a database: bytes, of a server: text
-        return RunPage(runs=runs, next_page_token=token.decode() if isinstance(token, bytes) else token)
+        return Page(items=[self._run(run, experiments[run.info.experiment_id]) for run in found], next=token)
 
     def _with_id(self, ref: str) -> Run:
         if ref == LATEST:
-            newest = self.list_runs(RunQuery(limit=1)).runs
+            newest = self.list_runs(RunQuery(limit=1)).items
             if not newest:
                 raise NotFound("There is no run yet.", hint="Run a `%%track` cell, or start a run of MLflow.")
             return newest[0]
@@ -202,15 +200,16 @@ class MlflowRuns:
         except (InvalidRequest, NotFound):  # the tag may name anything
             return None
 
-    def _children(self, run_id: str) -> list[RelatedRun]:
+    def _children(self, run_id: str) -> Page[RelatedRun]:
         with told(f"The runs below {run_id} could not be listed"):
-            page = self._client.search_runs(
-                list(self._experiments("")),
+            page, token = one_page(
+                self._client.search_runs,
+                PageQuery(limit=_MAX_CHILDREN),
+                experiment_ids=list(self._experiments("")),
                 filter_string=f"tags.`{PARENT_TAG}` = {quoted(run_id)}",
-                max_results=_MAX_CHILDREN,
                 order_by=["attributes.start_time ASC"],
             )
-        return [_as_related(found) for found in page]
+        return Page(items=[_as_related(found) for found in page], next=token)
 
     def detail(self, ref: str) -> RunDetail:
         """A run with the models that it logged, the files at the top of its artifacts, its parent and children."""
@@ -220,6 +219,7 @@ class MlflowRuns:
             stored = self._client.get_run(run.run_id)
         with told(f"The artifacts of run {run.run_id} could not be listed"):
             artifacts = self._client.list_artifacts(run.run_id)
+        children = self._children(run.run_id)
         return RunDetail(
             run=run,
             models=[found.model for found in logged_models(self._client, run.run_id, stored, artifacts)],
@@ -229,7 +229,8 @@ class MlflowRuns:
             ],
             latest=_latest(stored),
             parent=self._parent(stored),
-            children=self._children(run.run_id),
+            children=children.items,
+            more_children=bool(children.next),
             output=any(entry.is_dir and entry.path == OUTPUT for entry in artifacts),
             note=str(stored.data.tags.get(NOTE_TAG, "")),
         )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from genops_lab.core.errors import GenOpsError, InvalidRequest
 from genops_lab.core.events import EventBus
 from genops_lab.core.live import CHANGES, LiveHub
+from genops_lab.core.paging import MOST
 from genops_lab.core.services import Service
 from genops_lab.experiments.backends.editing import RunChanges
 from genops_lab.experiments.mlflow import MlflowConnection
@@ -92,10 +93,10 @@ class RunTableService(Service):
             # Of data sets a mirror knows nothing; MLflow itself does.
             if error.code != "query_not_in_columns" or body.sort or len(body.experiments) > 1:
                 raise
-        asked = RunQuery(experiment="".join(body.experiments), filter=body.query, limit=body.limit)
+        asked = RunQuery(experiment="".join(body.experiments), filter=body.query, limit=min(body.limit, MOST))
         page = await self._experiments.list_runs(asked)
         state = await self._mlflow.columns.call(RunMirror.state)
-        return RunsFound(runs=page.runs, matched=len(page.runs), state=state)
+        return RunsFound(runs=page.items, matched=len(page.items), state=state)
 
     async def list_run_columns(self) -> RunColumns:
         """All columns that runs have, with the number of runs that have a value."""

@@ -14,6 +14,7 @@ import msgspec
 
 from genops_lab.core.errors import Conflict, NotAllowed, NotFound
 from genops_lab.core.formatting import size_of
+from genops_lab.core.principals import Principal, asking_kernel
 from genops_lab.hosts.link.questions import ACCEPT, Question
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class PullAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass
 class _Open:
-    kernel: tuple[str, str]
+    kernel: Principal
     work: asyncio.Task[str]
 
 
@@ -67,11 +68,12 @@ class FolderRequests:
         self._folders = folders
         self._pause_s = pause_s
         self._open: dict[str, _Open] = {}
-        self._refused: dict[tuple[str, str], float] = {}
+        self._refused: dict[Principal, float] = {}
 
-    async def ask(self, target: str, kernel_id: str, request: PullRequest) -> PullAnswer:
-        """Begin; a kernel has one request at a time."""
-        kernel = target, kernel_id
+    async def ask_to_pull(self, body: PullRequest) -> PullAnswer:
+        """Ask the person to have files of this host brought into the notebook's folder; a kernel has one request at a
+        time."""
+        kernel = asking_kernel()
         if any(each.kernel == kernel and not each.work.done() for each in self._open.values()):
             raise Conflict("This kernel has asked already.", hint="Answer it in JupyterLab first.")
         if time.monotonic() - self._refused.get(kernel, -self._pause_s) < self._pause_s:
@@ -81,17 +83,17 @@ class FolderRequests:
             )
         self._open = {key: each for key, each in self._open.items() if each.kernel != kernel}
         request_id = secrets.token_hex(8)
-        work = asyncio.create_task(self._serve(kernel, request))
+        work = asyncio.create_task(self._serve(kernel, body))
         work.add_done_callback(
             lambda done: done.cancelled() or done.exception()
         )  # nobody may ask for its end
         self._open[request_id] = _Open(kernel, work)
         return PullAnswer(id=request_id, state="running")
 
-    async def answer(self, target: str, kernel_id: str, request_id: str) -> PullAnswer:
-        """How it went; waits a while. Raises what went wrong, and NotFound for another kernel's."""
+    async def get_pull(self, request_id: str) -> PullAnswer:
+        """How that went; waits a while. Raises what went wrong, and NotFound for another kernel's."""
         found = self._open.get(request_id)
-        if found is None or found.kernel != (target, kernel_id):
+        if found is None or found.kernel != asking_kernel():
             raise NotFound("There is no such request.", hint="Ask again: %genops pull")
         await asyncio.wait([found.work], timeout=_ANSWER_WITHIN_S)
         if not found.work.done():
@@ -105,7 +107,7 @@ class FolderRequests:
         if self._open:
             await asyncio.wait([each.work for each in self._open.values()], timeout=5)
 
-    async def _serve(self, kernel: tuple[str, str], request: PullRequest) -> str:
+    async def _serve(self, kernel: Principal, request: PullRequest) -> str:
         from .local_folder import NotSendable
 
         try:
@@ -113,12 +115,12 @@ class FolderRequests:
         except NotSendable as error:
             raise Conflict(str(error)) from None
 
-    async def _pull(self, kernel: tuple[str, str], request: PullRequest) -> str:
+    async def _pull(self, kernel: Principal, request: PullRequest) -> str:
         from .download import Progress
         from .local_folder import place_of
         from .paths import chosen
 
-        target, kernel_id = kernel
+        target, kernel_id = kernel.target, kernel.name
         memory = await asyncio.to_thread(self._folders.memories.of_kernel, target, kernel_id)
         if memory is None:
             raise NotFound(

@@ -66,7 +66,7 @@ class RemoteAnalysisService:
             )
         )
 
-    async def keep(self, asked: NewProfile) -> Profile:
+    async def add_profile_beside(self, body: NewProfile) -> Profile:
         """Make a profile of the trace ``trace_path``, which a kernel wrote on ``target``; its run gets what comes from
         there, and the trace goes with the profile.
 
@@ -75,8 +75,8 @@ class RemoteAnalysisService:
         # The routes' table needs this class alone; SQLAlchemy costs 135 ms.
         from .host_traces import HostTrace
 
-        profile = await self._begin(asked)
-        trace = HostTrace(profile.id, asked.target, asked.trace_path)
+        profile = await self._begin(body)
+        trace = HostTrace(profile.id, body.target, body.trace_path)
         await asyncio.to_thread(self._profiles.host_traces.add, trace)
         return profile
 

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from genops_lab.core.errors import Failed, GenOpsError, InvalidRequest, NotFound
+from genops_lab.core.paging import Page, PageQuery
 from genops_lab.experiments.backends.artifacts import local_path
 from genops_lab.experiments.backends.client import (
     all_pages,
+    one_page,
     open_client,
     quoted,
     search_models,
@@ -38,16 +40,22 @@ class MlflowModels:
         self._client = open_client(tracking_uri)
         self._flavors: dict[str, list[str]] = {}
 
-    def list_models(self) -> list[RegisteredModel]:
-        """All registered models, the latest changed first, each with its newest versions."""
+    def list_models(self, query: PageQuery) -> Page[RegisteredModel]:
+        """Registered models, the latest changed first, each with its newest versions."""
         with told("The models could not be listed"):
-            found = all_pages(partial(search_models, self._client), order_by=["last_updated_timestamp DESC"])
-            return [self._model(model) for model in found]
+            search = partial(search_models, self._client)
+            found, token = one_page(search, query, order_by=["last_updated_timestamp DESC"])
+            return Page(items=[self._model(model) for model in found], next=token)
 
     def get_model(self, name: str) -> RegisteredModel:
         """One registered model with its newest versions."""
         with told(f"The model {name!r} could not be read"):
             return self._model(self._client.get_registered_model(name))
+
+    def list_versions(self, name: str, query: PageQuery) -> Page[ModelVersion]:
+        """The versions of a registered model, newest first."""
+        with told(f"The versions of {name!r} could not be read"):
+            return self._versions(self._client.get_registered_model(name), query)
 
     def resolve(self, name: str, version: str) -> ModelVersion:
         """The version with this number or alias; the newest for an empty one."""
@@ -100,9 +108,8 @@ class MlflowModels:
 
     def delete_alias(self, name: str, alias: str) -> RegisteredModel:
         """Take an alias away; harmless when there is none."""
-        model = self.get_model(name)
-        if any(alias in version.aliases for version in model.versions):
-            with told(f"The alias {alias!r} of {name!r} could not be taken away"):
+        with told(f"The alias {alias!r} of {name!r} could not be taken away"):
+            if alias in self._client.get_registered_model(name).aliases:
                 self._client.delete_registered_model_alias(name, alias)
         return self.get_model(name)
 
@@ -173,18 +180,26 @@ class MlflowModels:
                 raise
 
     def _model(self, model: Any) -> RegisteredModel:
-        versions = self._client.search_model_versions(
-            f"name = {quoted(model.name)}", max_results=VERSIONS_TOLD, order_by=["version_number DESC"]
-        )
-        aliases: dict[str, list[str]] = {}
-        for alias, version in model.aliases.items():
-            aliases.setdefault(str(version), []).append(alias)
+        page = self._versions(model, PageQuery(limit=VERSIONS_TOLD))
         return RegisteredModel(
             name=model.name,
             description=model.description or "",
             updated_at=(model.last_updated_timestamp or 0) / 1000 or None,
-            versions=[self._told_version(version, aliases) for version in versions],
+            versions=page.items,
+            older=page.next,
         )
+
+    def _versions(self, model: Any, query: PageQuery) -> Page[ModelVersion]:
+        found, token = one_page(
+            self._client.search_model_versions,
+            query,
+            filter_string=f"name = {quoted(model.name)}",
+            order_by=["version_number DESC"],
+        )
+        aliases: dict[str, list[str]] = {}
+        for alias, version in model.aliases.items():
+            aliases.setdefault(str(version), []).append(alias)
+        return Page(items=[self._told_version(version, aliases) for version in found], next=token)
 
     def _version(self, version: Any, model: RegisteredModel) -> ModelVersion:
         for known in model.versions:

@@ -1,9 +1,11 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
+import type { PagedResource } from '../paging';
 import type { Resource } from '../resource';
 
 import { useResource } from './hooks';
+import { ActionButton } from './icon-button';
 import { DownState } from './states';
 
 /**
@@ -66,4 +68,30 @@ export namespace ResourceView {
     keepMounted?: boolean;
     children: (value: T) => React.ReactNode;
   }
+}
+
+/** The button below a list that fetches its next page; nothing below the last one. */
+export function ShowMore<T>(props: {
+  list: PagedResource<T>;
+  trans: TranslationBundle;
+}): React.ReactElement | null {
+  const { list, trans } = props;
+  const [loading, setLoading] = React.useState(false);
+  useResource(list);
+  if (!list.hasMore) {
+    return null;
+  }
+  const onClick = async () => {
+    setLoading(true);
+    await list.showMore();
+    setLoading(false);
+  };
+  return (
+    <div className="gol-ShowMore">
+      <ActionButton
+        label={loading ? trans.__('Loading…') : trans.__('Show more')}
+        onClick={() => void (loading || onClick())}
+      />
+    </div>
+  );
 }

@@ -11,7 +11,13 @@ import * as React from 'react';
 import { FakeSocket } from '../../core/__tests__/fake-socket';
 import { openForm } from '../../core/ui/form-dialog';
 import type { IDriven } from '../../panel/tokens';
-import { Bench, Refusal, settle, trans } from '../../tasks/__tests__/support';
+import {
+  page,
+  Bench,
+  Refusal,
+  settle,
+  trans
+} from '../../tasks/__tests__/support';
 import { DeployForm, defaultName } from '../deploy';
 import { DeploymentsModel, curlCommand } from '../model';
 import type { IDeployCheck, IDeployment } from '../service';
@@ -100,7 +106,7 @@ describe('the deployments section', () => {
   beforeEach(() => {
     jest.clearAllMocks();
     bench = new Bench({
-      'GET /deployments': [deployment()],
+      'GET /deployments': page([deployment()]),
       'GET /deployments/digits/log': { name: 'digits', lines: ['one', 'two'] }
     });
     model = new DeploymentsModel(bench.core);
@@ -121,7 +127,7 @@ describe('the deployments section', () => {
   const row = (name: string) => screen.getByRole('button', { name });
 
   it('says what to do when nothing is deployed', async () => {
-    bench.answers['GET /deployments'] = [];
+    bench.answers['GET /deployments'] = page([]);
     await show();
     fireEvent.click(row('Deploy a model…'));
     expect(actions.onDeploy).toHaveBeenCalledTimes(1);
@@ -166,7 +172,7 @@ describe('the deployments section', () => {
     await act(() => model.list.refresh());
     expect(screen.getByText('Deployments cannot be read.')).toBeTruthy();
     expect(screen.getByRole('log')).toBe(log);
-    bench.answers['GET /deployments'] = [deployment()];
+    bench.answers['GET /deployments'] = page([deployment()]);
     await act(() => model.list.refresh());
     expect(screen.queryByText('Deployments cannot be read.')).toBeNull();
     expect(screen.getByRole('log')).toBe(log);
@@ -193,14 +199,14 @@ describe('the deployments section', () => {
   });
 
   it('shows why it failed, what to do, and the end of its log', async () => {
-    bench.answers['GET /deployments'] = [
+    bench.answers['GET /deployments'] = page([
       deployment({
         state: 'failed',
         url: '',
         message: 'The model could not be loaded.',
         hint: 'Add timm.'
       })
-    ];
+    ]);
     await show();
     expect(screen.getByText('The model could not be loaded.')).toBeTruthy();
     expect(screen.getByText('Add timm.')).toBeTruthy();
@@ -244,7 +250,7 @@ describe('the deploy dialog', () => {
 
   beforeEach(() => {
     bench = new Bench({
-      'GET /models': [registered],
+      'GET /models': page([registered]),
       'POST /deployment-checks': check(),
       'POST /deployments': deployment()
     });

@@ -79,8 +79,8 @@ export class FakeServer {
         const from = Number(token || 0);
         const next = from + PAGE;
         return {
-          runs: this.runs.slice(from, next),
-          next_page_token: next < this.runs.length ? String(next) : ''
+          items: this.runs.slice(from, next),
+          next: next < this.runs.length ? String(next) : ''
         };
       }),
     run: (id: string) =>
@@ -91,6 +91,7 @@ export class FakeServer {
         latest: [],
         parent: this.parent,
         children: this.children,
+        more_children: false,
         output: this.texts.length > 0,
         note: ''
       })),

@@ -33,7 +33,7 @@ export class ComparisonService {
     const { http } = this._api;
     const params = { query: { limit: OFFERED } };
     const page = await this._api.data(http.GET('/runs', { params }));
-    return page.runs;
+    return page.items;
   }
 
   /** Where a browser gets an artifact, as a file and nothing else. */

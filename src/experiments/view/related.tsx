@@ -29,10 +29,19 @@ export function RelatedRuns(props: {
       {children.length > 0 && (
         <Disclosure
           title={trans.__('Runs below it')}
-          meta={String(children.length)}
+          meta={
+            detail.more_children
+              ? trans.__('more than %1', children.length)
+              : String(children.length)
+          }
           initiallyOpen
         >
           <RunList {...props} runs={children} />
+          {detail.more_children && (
+            <p className="gol-Run-quiet">
+              {trans.__('More runs are below it: find them in the run table.')}
+            </p>
+          )}
         </Disclosure>
       )}
     </>

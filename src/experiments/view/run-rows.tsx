@@ -57,7 +57,7 @@ export function RunRows(props: RunRows.IProps): React.ReactElement {
         </p>
       )}
       {props.hasMore && (
-        <div className="gol-Runs-more">
+        <div className="gol-ShowMore">
           <ActionButton
             label={
               props.loadingMore ? trans.__('Loading…') : trans.__('Show more')

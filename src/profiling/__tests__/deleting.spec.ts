@@ -2,7 +2,7 @@ import type { JupyterFrontEnd } from '@jupyterlab/application';
 import { Notification } from '@jupyterlab/apputils';
 import { CommandRegistry } from '@lumino/commands';
 
-import { Bench, settle, trans } from '../../tasks/__tests__/support';
+import { page, Bench, settle, trans } from '../../tasks/__tests__/support';
 import { CommandIDs, addCommands } from '../commands';
 import { ProfilesModel } from '../model';
 
@@ -12,9 +12,9 @@ const LEFT =
 describe('deleting a profile', () => {
   it('says what is deleted on its target, and what stays', async () => {
     const bench = new Bench({
-      'GET /profiles': [
+      'GET /profiles': page([
         { id: 'p1', title: 'one epoch', artifact: '', trace_target: 'gpu1' }
-      ],
+      ]),
       'DELETE /profiles/p1': { id: 'p1', left: LEFT }
     });
     const commands = new CommandRegistry();

@@ -8,7 +8,14 @@ import {
 import * as React from 'react';
 
 import type { IDriven } from '../../panel/tokens';
-import { Bench, Refusal, settle, trans } from '../../tasks/__tests__/support';
+import {
+  page,
+  paged,
+  Bench,
+  Refusal,
+  settle,
+  trans
+} from '../../tasks/__tests__/support';
 import { formatMicroseconds, formatShare } from '../figures';
 import { ProfilesModel, deviceParts } from '../model';
 import type { IProfile, IProfileSummary } from '../service';
@@ -76,7 +83,7 @@ describe('the profiles section', () => {
 
   beforeEach(() => {
     jest.clearAllMocks();
-    bench = new Bench({ 'GET /profiles': [] });
+    bench = new Bench({ 'GET /profiles': page([]) });
     model = new ProfilesModel(bench.core);
   });
 
@@ -105,7 +112,7 @@ describe('the profiles section', () => {
   });
 
   it('reads a summary only when its row is opened', async () => {
-    bench.answers['GET /profiles'] = [profile()];
+    bench.answers['GET /profiles'] = page([profile()]);
     bench.answers['GET /profiles/p1'] = profile({ summary });
     await show();
     expect(bench.count('GET /profiles/p1')).toBe(0);
@@ -139,20 +146,52 @@ describe('the profiles section', () => {
   });
 
   it('says what failed, and becomes ready by itself', async () => {
-    bench.answers['GET /profiles'] = [
+    bench.answers['GET /profiles'] = page([
       profile({ state: 'failed', message: 'Not JSON.' }),
       profile({ id: 'p2', title: 'second', state: 'analyzing' })
-    ];
+    ]);
     await show();
     fireEvent.click(screen.getByRole('button', { name: /one epoch.*Failed/ }));
     expect(screen.getByText('Not JSON.')).toBeTruthy();
     expect(
       screen.getByRole('button', { name: /second.*Analyzing/ })
     ).toBeTruthy();
-    bench.answers['GET /profiles'] = [profile({ id: 'p2', title: 'second' })];
+    bench.answers['GET /profiles'] = page([
+      profile({ id: 'p2', title: 'second' })
+    ]);
     bench.change('profile', 'p2');
     await act(() => settle());
     expect(screen.queryByText('Analyzing')).toBeNull();
+  });
+
+  it('shows page after page, and nothing twice when some are added', async () => {
+    const all = [1, 2, 3, 4, 5].map(number =>
+      profile({ id: `p${number}`, title: `profile ${number}` })
+    );
+    bench.answers['GET /profiles'] = paged(() => all, 2);
+    const titles = () =>
+      Array.from(
+        document.querySelectorAll('.gol-List > li'),
+        node => node.textContent?.match(/profile \d/)?.[0]
+      );
+    await show();
+    expect(titles()).toEqual(['profile 1', 'profile 2']);
+    all.unshift(profile({ id: 'p0', title: 'profile 0' }));
+    const button = screen.getByRole('button', { name: 'Show more' });
+    button.focus();
+    fireEvent.click(button);
+    await act(() => settle());
+    expect(titles()).toEqual([0, 1, 2, 3].map(each => `profile ${each}`));
+    expect(document.activeElement).toBe(button);
+    // A change elsewhere fetches what is shown, no less.
+    bench.change('profile', 'p2');
+    await act(() => settle());
+    expect(titles()).toHaveLength(4);
+    fireEvent.click(button);
+    await act(() => settle());
+    expect(titles()).toEqual([0, 1, 2, 3, 4, 5].map(each => `profile ${each}`));
+    expect(screen.queryByRole('button', { name: 'Show more' })).toBeNull();
+    expect((await model.service.list()).map(({ id }) => id)).toHaveLength(6);
   });
 
   it('says when the server is away', async () => {

@@ -7,6 +7,7 @@ import {
   EmptyState,
   RelativeTime,
   ResourceView,
+  ShowMore,
   StatusBadge,
   formatBytes
 } from '../../core';
@@ -43,27 +44,30 @@ export function ProfilesSection(
       }
     >
       {profiles => (
-        <ul className="gol-List" aria-label={trans.__('Profiles')}>
-          {profiles.map(profile => (
-            <li key={profile.id}>
-              <Disclosure
-                title={profile.title}
-                tip={profile.title}
-                meta={<ProfileMeta profile={profile} trans={trans} />}
-              >
-                <ProfileDetail
-                  profile={profile}
-                  model={model}
-                  trans={trans}
-                  drive={drive}
-                  onOpen={() => props.onOpen(profile.id)}
-                  onCompare={() => props.onCompare(profile.id)}
-                  onDelete={() => props.onDelete(profile.id)}
-                />
-              </Disclosure>
-            </li>
-          ))}
-        </ul>
+        <>
+          <ul className="gol-List" aria-label={trans.__('Profiles')}>
+            {profiles.map(profile => (
+              <li key={profile.id}>
+                <Disclosure
+                  title={profile.title}
+                  tip={profile.title}
+                  meta={<ProfileMeta profile={profile} trans={trans} />}
+                >
+                  <ProfileDetail
+                    profile={profile}
+                    model={model}
+                    trans={trans}
+                    drive={drive}
+                    onOpen={() => props.onOpen(profile.id)}
+                    onCompare={() => props.onCompare(profile.id)}
+                    onDelete={() => props.onDelete(profile.id)}
+                  />
+                </Disclosure>
+              </li>
+            ))}
+          </ul>
+          <ShowMore list={model.list} trans={trans} />
+        </>
       )}
     </ResourceView>
   );

@@ -10,7 +10,7 @@ import { StartHereBanner, StartModel } from '../start-here';
 
 describe('how to start', () => {
   it('is said until there is a run, and never again', async () => {
-    const bench = new Bench({ 'GET /runs': { runs: [], next_page_token: '' } });
+    const bench = new Bench({ 'GET /runs': { items: [], next: '' } });
     const kept = new Map<string, unknown>();
     const state = {
       fetch: async (key: string) => kept.get(key) as never,
@@ -31,7 +31,7 @@ describe('how to start', () => {
     expect(onLoad).toHaveBeenCalledTimes(1);
     expect(banner.node.textContent).toContain('%load_ext genops_lab');
 
-    bench.answers['GET /runs'] = { runs: [{}], next_page_token: '' };
+    bench.answers['GET /runs'] = { items: [{}], next: '' };
     bench.change('run', 'r1');
     await act(() => settle(700));
     expect(banner.isHidden).toBe(true);

@@ -7,7 +7,14 @@ import {
 } from '@testing-library/react';
 import * as React from 'react';
 
-import { Bench, Refusal, settle, trans } from '../../tasks/__tests__/support';
+import {
+  page,
+  paged,
+  Bench,
+  Refusal,
+  settle,
+  trans
+} from '../../tasks/__tests__/support';
 import { AliasForm, ModelsModel, aliasProblem, nameProblem } from '../model';
 import { RegisterForm } from '../register';
 import type { IModelVersion } from '../service';
@@ -63,7 +70,7 @@ describe('the models section', () => {
 
   beforeEach(() => {
     jest.clearAllMocks();
-    bench = new Bench({ 'GET /models': [] });
+    bench = new Bench({ 'GET /models': page([]) });
     model = new ModelsModel(bench.core);
   });
 
@@ -88,7 +95,7 @@ describe('the models section', () => {
   });
 
   it('shows versions with aliases, flavors and actions', async () => {
-    bench.answers['GET /models'] = [
+    bench.answers['GET /models'] = page([
       {
         name: 'digits',
         description: '',
@@ -98,7 +105,7 @@ describe('the models section', () => {
           version({ version: '1' })
         ]
       }
-    ];
+    ]);
     await show();
     expect(screen.getByText('v2')).toBeTruthy();
     expect(screen.getAllByText('pytorch')).toHaveLength(2);
@@ -114,6 +121,35 @@ describe('the models section', () => {
     expect(actions.onDeploy.mock.calls[0][0].version).toBe('1');
   });
 
+  it('fetches the versions that did not come with the model', async () => {
+    const numbers = Array.from({ length: 9 }, (_, at) => String(9 - at));
+    const versions = numbers.map(number => version({ version: number }));
+    bench.answers['GET /models'] = page([
+      {
+        name: 'digits',
+        description: '',
+        updated_at: null,
+        versions: versions.slice(0, 6),
+        older: '6'
+      }
+    ]);
+    bench.answers['GET /models/digits/versions'] = paged(() => versions, 2);
+    await show();
+    expect(screen.getByText('more than 6 versions')).toBeTruthy();
+    const click = async (name: string) => {
+      fireEvent.click(screen.getByRole('button', { name }));
+      await act(() => settle());
+    };
+    await click('Show the newest 6');
+    await click('Show older versions');
+    expect(screen.getByText('v2')).toBeTruthy();
+    expect(screen.queryByText('v1')).toBeNull();
+    await click('Show older versions');
+    expect(screen.getByText('v1')).toBeTruthy();
+    expect(screen.queryByRole('button', { name: /older/ })).toBeNull();
+    expect(document.querySelectorAll('.gol-Version')).toHaveLength(9);
+  });
+
   it('keeps a model open when the server goes away and comes back', async () => {
     const models = ['digits', 'letters'].map(name => ({
       name,
@@ -121,7 +157,7 @@ describe('the models section', () => {
       updated_at: null,
       versions: [version({ name })]
     }));
-    bench.answers['GET /models'] = models;
+    bench.answers['GET /models'] = page(models);
     await show();
     fireEvent.click(screen.getByRole('button', { name: /letters/ }));
     const isOpen = () =>
@@ -132,7 +168,7 @@ describe('the models section', () => {
     await act(() => model.list.refresh());
     expect(screen.getByText('Models cannot be read.')).toBeTruthy();
     expect(isOpen()).toBe('true');
-    bench.answers['GET /models'] = models;
+    bench.answers['GET /models'] = page(models);
     await act(() => model.list.refresh());
     expect(screen.queryByText('Models cannot be read.')).toBeNull();
     expect(isOpen()).toBe('true');
@@ -157,8 +193,8 @@ describe('registering', () => {
   beforeEach(() => {
     bench = new Bench({
       'GET /runs': {
-        runs: [run('r2', 'RUNNING'), run('r1')],
-        next_page_token: ''
+        items: [run('r2', 'RUNNING'), run('r1')],
+        next: ''
       },
       'GET /runs/r1': detail('r1', 'model'),
       'GET /runs/r2': detail('r2'),

@@ -1,7 +1,15 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { Disclosure, EmptyState, RelativeTime, ResourceView } from '../../core';
+import {
+  Disclosure,
+  EmptyState,
+  PagedResource,
+  RelativeTime,
+  ResourceView,
+  ShowMore,
+  useResource
+} from '../../core';
 
 import type { ModelsModel } from '../model';
 import type { IModelVersion, IRegisteredModel } from '../service';
@@ -38,20 +46,23 @@ export function ModelsSection(props: ModelsSection.IProps): React.ReactElement {
       }
     >
       {models => (
-        <ul className="gol-List" aria-label={trans.__('Models')}>
-          {models.map(registered => (
-            <li key={registered.name}>
-              <Disclosure
-                title={registered.name}
-                tip={registered.name}
-                initiallyOpen={models.length === 1}
-                meta={<ModelMeta model={registered} trans={trans} />}
-              >
-                <Versions {...props} registered={registered} />
-              </Disclosure>
-            </li>
-          ))}
-        </ul>
+        <>
+          <ul className="gol-List" aria-label={trans.__('Models')}>
+            {models.map(registered => (
+              <li key={registered.name}>
+                <Disclosure
+                  title={registered.name}
+                  tip={registered.name}
+                  initiallyOpen={models.length === 1}
+                  meta={<ModelMeta model={registered} trans={trans} />}
+                >
+                  <Versions {...props} registered={registered} />
+                </Disclosure>
+              </li>
+            ))}
+          </ul>
+          <ShowMore list={model.list} trans={trans} />
+        </>
       )}
     </ResourceView>
   );
@@ -73,7 +84,11 @@ function ModelMeta(props: {
   const count = model.versions.length;
   return (
     <>
-      <span>{trans._n('%1 version', '%1 versions', count)}</span>
+      <span>
+        {model.older
+          ? trans.__('more than %1 versions', count)
+          : trans._n('%1 version', '%1 versions', count)}
+      </span>
       {model.updated_at !== null && (
         <span className="gol-mod-wide">
           <RelativeTime seconds={model.updated_at} trans={trans} />
@@ -88,7 +103,24 @@ function Versions(
 ): React.ReactElement {
   const { registered, trans } = props;
   const [all, setAll] = React.useState(false);
-  const { versions, description } = registered;
+  const { description, name } = registered;
+  const { service } = props.model;
+  const older = React.useMemo(
+    () =>
+      new PagedResource<IModelVersion>({
+        fetch: ({ after }) => service.versions(name, after ?? registered.older),
+        key: ({ version }) => version,
+        trans
+      }),
+    [service, name, registered.older]
+  );
+  const { value: more = [], error } = useResource(older);
+  const known = new Set(registered.versions.map(({ version }) => version));
+  const versions = [
+    ...registered.versions,
+    ...more.filter(({ version }) => !known.has(version))
+  ];
+  const hasOlder = more.length > 0 ? older.hasMore : registered.older !== '';
   const shown = all ? versions : versions.slice(0, FIRST_SHOWN);
   return (
     <>
@@ -112,7 +144,23 @@ function Versions(
         >
           {all
             ? trans.__('Show fewer')
-            : trans.__('Show all %1', versions.length)}
+            : hasOlder
+              ? trans.__('Show the newest %1', versions.length)
+              : trans.__('Show all %1', versions.length)}
+        </button>
+      )}
+      {error && (
+        <p className="gol-Field-error" role="alert">
+          {error.message} {error.hint}
+        </p>
+      )}
+      {all && hasOlder && (
+        <button
+          type="button"
+          className="gol-LinkButton"
+          onClick={() => void older.showMore()}
+        >
+          {trans.__('Show older versions')}
         </button>
       )}
     </>

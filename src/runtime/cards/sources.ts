@@ -1,7 +1,7 @@
 import type { IDisposable } from '@lumino/disposable';
 
 import type { IGenOpsCore, Kind } from '../../core';
-import { Resource } from '../../core';
+import { Resource, everyPage } from '../../core';
 import { Throttle } from '../../core/throttle';
 import { RunCurves } from '../../experiments/curves';
 import type { IRun } from '../../experiments/service';
@@ -61,7 +61,11 @@ async function findProfile(
   let id: string | undefined = model.get('id');
   if (!id) {
     const since: number = model.get('started_at') ?? Infinity;
-    const all = await api.data(api.http.GET('/profiles', { signal }));
+    const all = await everyPage(
+      query =>
+        api.data(api.http.GET('/profiles', { params: { query }, signal })),
+      one => one.id
+    );
     id = all
       .filter(one => one.title === (model.get('title') as string))
       .filter(one => one.created_at >= since - CLOCK_S)
@@ -241,5 +245,5 @@ async function findRun(
   }
   const filter = `tags.\`genops.run_key\` = '${key}'`;
   const page = await service.runs({ experiment: '', filter }, '', signal);
-  return page.runs[0];
+  return page.items[0];
 }

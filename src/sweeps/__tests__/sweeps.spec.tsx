@@ -7,8 +7,8 @@ import {
 } from '@testing-library/react';
 import * as React from 'react';
 
-import { Resource } from '../../core';
-import { settle, trans } from '../../tasks/__tests__/support';
+import { PagedResource } from '../../core';
+import { page, settle, trans } from '../../tasks/__tests__/support';
 import type { ISweep } from '../service';
 import { SweepsSection } from '../view/section';
 
@@ -46,10 +46,14 @@ function sweep(part: Partial<ISweep> = {}): ISweep {
 
 describe('the section of sweeps', () => {
   const actions = { openRuns: jest.fn(), stop: jest.fn(), resume: jest.fn() };
-  let list: Resource<ISweep[]>;
+  let list: PagedResource<ISweep>;
 
   async function show(...sweeps: ISweep[]): Promise<void> {
-    list = new Resource({ fetch: () => Promise.resolve(sweeps), trans });
+    list = new PagedResource({
+      fetch: () => Promise.resolve(page(sweeps)),
+      key: ({ id }) => id,
+      trans
+    });
     render(<SweepsSection list={list} actions={actions} trans={trans} />);
     await act(async () => {
       list.visible = true;

@@ -1,7 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import type { Resource, Tone } from '../../core';
+import type { PagedResource, Tone } from '../../core';
 import {
   ActionButton,
   Disclosure,
@@ -9,6 +9,7 @@ import {
   Facts,
   RelativeTime,
   ResourceView,
+  ShowMore,
   StatusBadge
 } from '../../core';
 import { formatNumber } from '../../core/format';
@@ -26,7 +27,7 @@ export interface ISweepActions {
 
 /** The section "Sweeps": the latest first, those that go on with their progress. */
 export function SweepsSection(props: {
-  list: Resource<ISweep[]>;
+  list: PagedResource<ISweep>;
   actions: ISweepActions;
   trans: TranslationBundle;
 }): React.ReactElement {
@@ -47,19 +48,22 @@ export function SweepsSection(props: {
       }
     >
       {sweeps => (
-        <ul className="gol-List" aria-label={trans.__('Sweeps')}>
-          {sweeps.map(sweep => (
-            <li key={sweep.id}>
-              <Disclosure
-                title={sweep.name}
-                tip={`${sweep.name} (${sweep.id})`}
-                meta={<SweepMeta sweep={sweep} trans={trans} />}
-              >
-                <SweepDetail sweep={sweep} actions={actions} trans={trans} />
-              </Disclosure>
-            </li>
-          ))}
-        </ul>
+        <>
+          <ul className="gol-List" aria-label={trans.__('Sweeps')}>
+            {sweeps.map(sweep => (
+              <li key={sweep.id}>
+                <Disclosure
+                  title={sweep.name}
+                  tip={`${sweep.name} (${sweep.id})`}
+                  meta={<SweepMeta sweep={sweep} trans={trans} />}
+                >
+                  <SweepDetail sweep={sweep} actions={actions} trans={trans} />
+                </Disclosure>
+              </li>
+            ))}
+          </ul>
+          <ShowMore list={list} trans={trans} />
+        </>
       )}
     </ResourceView>
   );

@@ -10,8 +10,29 @@ import type { Kind } from '../../core/events';
 
 export const trans = nullTranslator.load('genops_lab');
 
-/** What the server answers, by "METHOD /path"; a function sees the request's body. */
-export type Answers = Record<string, unknown | ((body: unknown) => unknown)>;
+/** What the server answers, by "METHOD /path"; a function sees the request's body and query. */
+export type Answers = Record<
+  string,
+  unknown | ((body: unknown, query: Record<string, string>) => unknown)
+>;
+
+/** The only page of a list. */
+export function page<T>(items: T[]): { items: T[]; next: string } {
+  return { items, next: '' };
+}
+
+/** A list that is answered in pages of `size`, each behind the item whose place `after` names. */
+export function paged<T>(
+  items: () => T[],
+  size: number
+): (body: unknown, query: Record<string, string>) => unknown {
+  return (_, { after }) => {
+    const begin = Number(after ?? 0);
+    const end = begin + size;
+    const next = end < items().length ? String(end) : '';
+    return { items: items().slice(begin, end), next };
+  };
+}
 
 /** An answer that is an error. */
 export class Refusal {
@@ -74,13 +95,14 @@ export class Bench {
     const body: unknown = text ? JSON.parse(text) : undefined;
     this.calls.push(call);
     // JupyterLab adds the time, so that nothing is taken from a cache.
-    this._queries.push(
-      Object.fromEntries([...searchParams].filter(([, value]) => value !== ''))
+    const query = Object.fromEntries(
+      [...searchParams].filter(([, value]) => value !== '')
     );
+    this._queries.push(query);
     this.bodies.push(body);
     let answer = this.answers[call];
     if (typeof answer === 'function') {
-      answer = await (answer as (body: unknown) => unknown)(body);
+      answer = await (answer as (...given: unknown[]) => unknown)(body, query);
     }
     if (answer === undefined) {
       answer = new Refusal(500, 'unexpected', `no answer for ${call}`);

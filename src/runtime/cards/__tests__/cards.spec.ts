@@ -3,7 +3,7 @@ import { KernelMessage } from '@jupyterlab/services';
 import { Widget } from '@lumino/widgets';
 
 import { makeRun } from '../../../experiments/__tests__/support';
-import { Bench, settle } from '../../../tasks/__tests__/support';
+import { page, Bench, settle } from '../../../tasks/__tests__/support';
 import { MIME } from '../card';
 import { LiveCards } from '../model';
 import { cardRenderer } from '../renderer';
@@ -64,7 +64,7 @@ describe('a card in an output', () => {
       tags: { 'genops.diverged': 'loss is NaN since step 3' }
     });
     bench = new Bench({
-      'GET /runs': { runs: [run], next_page_token: '' },
+      'GET /runs': { items: [run], next: '' },
       [`GET /runs/${run.run_id}`]: { run },
       [`GET /runs/${run.run_id}/metrics`]: { series: [SERIES], system: [] }
     });
@@ -160,11 +160,11 @@ describe('a card in an output', () => {
 
   it('finds the profile of a cell that had none yet', async () => {
     const profile = { id: 'p2', title: 'cell', state: 'ready', message: '' };
-    bench.answers['GET /profiles'] = [
+    bench.answers['GET /profiles'] = page([
       { ...profile, id: 'p3', created_at: 300 },
       { ...profile, created_at: 200 },
       { ...profile, id: 'p1', created_at: 100 }
-    ];
+    ]);
     bench.answers['GET /profiles/p2'] = { ...profile, summary: null };
     await show('profile', { id: '', title: 'cell', started_at: 150 });
     expect(bench.calls).toContain('GET /profiles/p2');
