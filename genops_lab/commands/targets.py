@@ -557,14 +557,19 @@ def _remove(
     session: Session, name: str, items: list[StoredItem], query: StorageQuery
 ) -> tuple[list[StoredItem], dict[str, str]]:
     """What was removed, and why the others were not, by path."""
-    from genops_lab.hosts.models import RemoveStored
+    from genops_lab.hosts.models import RemoveStored, SweepQuery
     from genops_lab.kernels.storage import StorageService
 
     gone: list[StoredItem] = []
     failures: dict[str, str] = {}
     for item in items:
         session.say(f"Removing {item.path}")
-        body = RemoveStored(path=item.path, older_than_days=query.older_than_days, force=query.force)
+        body = RemoveStored(
+            path=item.path,
+            host_id=item.host_id,
+            older_than_days=query.older_than_days,
+            force=query.force,
+        )
         try:
             removed = session.call(StorageService.remove_stored, name=name, body=body)
         except GenOpsError as error:  # one that somebody began to use meanwhile must not keep the others
@@ -574,7 +579,9 @@ def _remove(
         left, trouble = removed.left, removed.trouble
         while left:
             time.sleep(POLL_S)
-            swept = session.call(StorageService.sweep_target, name=name)
+            swept = session.call(
+                StorageService.sweep_target, name=name, query=SweepQuery(host_id=item.host_id)
+            )
             left, trouble = swept.left, swept.trouble
         if trouble:
             session.say(f"Not all of its files can be deleted: {trouble}")
