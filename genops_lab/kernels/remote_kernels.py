@@ -30,7 +30,7 @@ from ..hosts.link.listeners import Listeners
 from ..hosts.link.route import HERE, Route
 from ..hosts.link.state import LinkDown, LinkState, RemoteError
 from ..hosts.providers import provider_of
-from ..hosts.providers.base import Resources
+from ..hosts.providers.base import Gone, Resources
 from .client.client import Keys, RemoteKernelClient, attach_when_it_answers
 from .client.exchange import KernelBusy
 from .folders.before_start import Cap, Folders, Watch
@@ -261,15 +261,24 @@ class RemoteKernels:
         bridge, _new = self._bridge(self.links.link(start.route), start.kernel_id)
         waiting = self._waiting.get(start.kernel_id)
         if waiting is None or waiting.done():
+            # Jupyter starts a kernel anew that died. Nobody asked for another host for it.
+            died = bridge.state.state == "ended" and not bridge.expected_end and not bridge.ended_by
             bridge.wait_for_host(start.key, start.signature_scheme)
-            self._waiting[start.kernel_id] = self._later(self._start_when_there(bridge, start))
+            self._waiting[start.kernel_id] = self._later(self._start_when_there(bridge, start, died))
         return bridge
 
-    async def _start_when_there(self, bridge: RemoteKernelClient, start: Start) -> None:
+    async def _start_when_there(self, bridge: RemoteKernelClient, start: Start, died: bool) -> None:
         unwatch = bridge.link.watch(
             lambda state: bridge.away(state.message) if state.state == "pending" else None
         )
         try:
+            if died:
+                provider = provider_of(start.route.kind)
+                observed = await provider.observe(start.route)
+                if isinstance(observed, Gone):
+                    gone = HostGone.of(start.route.target, provider.host_noun, observed.why)
+                    bridge.host_gone(gone.message)
+                    return
             await ask_for(self._claims, start.route, start.kernel_id, start.resources)
             await bridge.link.up()
             async with self._turn(start.kernel_id):
