@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import os
 import sys
 import time
@@ -226,3 +228,41 @@ def test_a_lab_answers_at_once_says_why_it_waits_and_runs_what_was_sent(
         again.close()
         assert lab.request("DELETE", f"api/sessions/{session['id']}")[0] == 204
         wait(lambda: not list((tmp_path / "queue").glob("*/asked.json")), "the host was not given back")
+
+
+_DIES = """
+import os, signal, time
+from pathlib import Path
+from genops_lab.hosts import allocated
+from genops_lab.kernels.outputs.ledger import KernelLedger
+
+allocated.GRACE_S, allocated._LOOK_EVERY_S = 1.0, 0.2
+
+def remember(self, kernel):
+    while not list(Path(%r).glob("*/asked.json")):
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if not Path(%r).exists():
+    KernelLedger.remember = remember
+"""
+
+
+def test_a_lab_that_dies_before_it_notes_a_kernel_leaves_no_host_that_costs(
+    home: Home, tmp_path: Path
+) -> None:
+    queue, second = tmp_path / "queue", tmp_path / "second"
+    config = {"python": sys.executable, "folder": str(queue), "wait_s": 0.0}
+    file = home.path / "config" / "jupyter_server_config.py"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(_CONFIG % config + _DIES % (str(queue), str(second)))
+    with running_lab(home) as lab:
+        body = {"path": "a.ipynb", "name": "a", "type": "notebook", "kernel": {"name": "genops-queue"}}
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            lab.request("POST", "api/sessions", body)
+        lab.process.wait(60)
+    assert len(list(queue.glob("*/asked.json"))) == 1
+    second.touch()
+    with running_lab(home) as lab:
+        wait(lambda: not list(queue.glob("*/asked.json")), "a host that nobody needs is kept")
+        assert "is left over: it is given back" in lab.log
