@@ -276,7 +276,7 @@ class RemoteKernels:
                 provider = provider_of(start.route.kind)
                 observed = await provider.observe(start.route)
                 if isinstance(observed, Gone):
-                    gone = HostGone.of(start.route.target, provider.host_noun, observed.why)
+                    gone = HostGone.because(start.route.target, provider.host_noun, observed.why)
                     bridge.host_gone(gone.message)
                     return
             await ask_for(self._claims, start.route, start.kernel_id, start.resources)

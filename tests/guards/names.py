@@ -296,9 +296,10 @@ HOST_FOLDERS = _words(
 ENVIRONMENT = _words(
     "A kernel that runs no longer finds its Lab; a configuration has no effect.",
     """
-GENOPS_AGENT_DIR GENOPS_AGENT_STATE GENOPS_ASKPASS GENOPS_CLI GENOPS_DATA_DIR GENOPS_DEBUG GENOPS_KERNELSPEC
-GENOPS_KERNEL_ID GENOPS_NATIVE GENOPS_NCU_FOLDER GENOPS_NCU_SET GENOPS_NOTEBOOK GENOPS_NO_SOURCE GENOPS_NSYS
-GENOPS_NSYS_SESSION GENOPS_OUTPUT GENOPS_REMOTE GENOPS_RUNTIME_DIR GENOPS_SOCKET GENOPS_TRIAL GENOPS_WORKER_CONFIG
+GENOPS_AGENT_DIR GENOPS_AGENT_STATE GENOPS_ASKPASS GENOPS_CLI GENOPS_CPUS GENOPS_DATA_DIR GENOPS_DEBUG GENOPS_GPUS
+GENOPS_GPU_TYPE GENOPS_KERNELSPEC GENOPS_KERNEL_ID GENOPS_MEMORY_BYTES GENOPS_NATIVE GENOPS_NCU_FOLDER GENOPS_NCU_SET GENOPS_NOTEBOOK GENOPS_NO_SOURCE GENOPS_NSYS
+GENOPS_NSYS_SESSION GENOPS_OUTPUT GENOPS_REMOTE GENOPS_RUNTIME_DIR GENOPS_SOCKET GENOPS_TIME_S GENOPS_TRIAL
+GENOPS_WORKER_CONFIG
 """,
 )
 
@@ -522,8 +523,8 @@ DATA_FILES = _words(
     "Runs, sweeps, profiles or deployments of before are no longer found; two Labs of two versions hold different "
     "locks.",
     """
-deployments environments folders incoming kernelspecs.lock mlflow outputs profiles resuming runs said shared.db spool
-store.db supervisor.lock sweeps tracking.lock wheels work
+deployments environments folders incoming kernelspecs.lock mlflow outputs profiles remote resuming runs said shared.db
+spool store.db supervisor.lock sweeps tracking.lock wheels work
 """,
 )
 
@@ -601,11 +602,15 @@ genops targets candidates: --json
 genops targets clean: --dry-run --force --json --older-than --timeout name
 genops targets connect: --json --timeout name
 genops targets disconnect: --json name
+genops targets hosts: --json name
 genops targets install: --json name packages
+genops targets kinds: --json kind
 genops targets list: --json
+genops targets release: --json host name
 genops targets remove: --force --json name
 genops targets set: --folder --folder-files --folder-size --idle --idle-gpu --json --no-folder --no-secret
     --price-per-hour --secret --warm name
+genops targets show: --json name
 genops targets test: --json name
 genops targets:
 genops: --install-completion --show-completion --version

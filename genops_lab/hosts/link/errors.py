@@ -126,7 +126,7 @@ class HostGone(LinkError):
     code = "host_gone"
 
     @classmethod
-    def of(cls, target: str, noun: str, why: str) -> HostGone:
+    def because(cls, target: str, noun: str, why: str) -> HostGone:
         """Say that a target's host (pod, job) is gone."""
         return cls(f"The {noun} of {target} is gone: {why}", hint="Restart the kernel there.")
 
