@@ -2959,7 +2959,7 @@ export interface components {
         /**
          * FormField
          * @description A field of a target's form. ``pattern`` must match a whole text. ``advanced`` ones are folded away at first,
-         *         ``locked`` ones have the administrator's value.
+         *         ``locked`` ones have the administrator's value; ``administered`` names what else of this is the administrator's.
          */
         FormField: {
             name: string;
@@ -2979,6 +2979,8 @@ export interface components {
             advanced: boolean;
             /** @default false */
             locked: boolean;
+            /** @default [] */
+            administered: ("choices" | "default" | "locked" | "maximum" | "minimum")[];
             /** @default [] */
             choices: string[];
             /** @default {} */

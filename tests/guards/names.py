@@ -111,7 +111,8 @@ genops:insert-profile-cell genops:insert-run-code genops:insert-track genops:log
 genops:new-notebook-on-target genops:open-charts genops:open-compute genops:open-experiments genops:open-full-output
 genops:open-linked-run genops:open-mlflow genops:open-panel genops:open-profile genops:open-quickstart
 genops:open-runs genops:profile genops:profile-perfetto genops:profile-timeline genops:pull-folder
-genops:register-model genops:remove-model-alias genops:remove-target genops:renew-deployment
+genops:register-model genops:release-host genops:remove-model-alias genops:remove-target
+genops:renew-deployment
 genops:restart-with-nsight genops:restart-with-nsight-compute genops:restart-without-nsight genops:restore-notebook
 genops:set-model-alias genops:show-remote-kernel-log genops:show-task-log genops:stop-deployment
 genops:stop-remote-kernel genops:test-target genops:toggle-line-times
