@@ -132,6 +132,7 @@ describe('what lies on a target', () => {
     });
     expect(bench.bodies).toContainEqual({
       path: '/b',
+      host_id: '',
       older_than_days: 0,
       force: false
     });
