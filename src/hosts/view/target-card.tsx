@@ -55,7 +55,8 @@ export function TargetCard(props: TargetCard.IProps): React.ReactElement {
   const { reading, state } = target;
   const stale = staleWords(target, trans);
   const line = [
-    formatRoundTrip(state === 'up' ? target.rtt_s : null),
+    // Where there are many hosts each has its own.
+    formatRoundTrip(state === 'up' && !target.allocates ? target.rtt_s : null),
     formatPrice(target.price_per_hour, trans),
     target.is_this_machine
       ? trans.__('this machine')
