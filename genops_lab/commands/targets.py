@@ -71,6 +71,57 @@ def list_candidates(json: Json = False) -> None:
         session.show(found, views.candidates(found))
 
 
+@targets.command("kinds")
+def list_kinds(
+    kind: Annotated[str, typer.Argument(help="One kind alone.")] = "",
+    json: Json = False,
+) -> None:
+    """List the kinds of targets with their fields, and the administrator's defaults, limits and locks."""
+    with command(json) as session:
+        from genops_lab.hosts.service import TargetsService
+
+        found = session.call(TargetsService.list_target_kinds)
+        found = [each for each in found if kind in ("", each.kind)]
+        session.show(found, views.kinds(found))
+
+
+@targets.command("show")
+def show_target(name: Name, json: Json = False) -> None:
+    """Show a target: its configuration, what of it the administrator chose, and its hosts where it has many."""
+    with command(json) as session:
+        from genops_lab.hosts.service import TargetsService
+
+        found = session.call(TargetsService.get_target, name=name)
+        kinds = session.call(TargetsService.list_target_kinds)
+        fields = [field for each in kinds if each.kind == found.kind for field in each.fields]
+        session.show({"target": found, "fields": fields}, views.configuration(found, fields))
+
+
+@targets.command("hosts")
+def list_hosts(name: Name, json: Json = False) -> None:
+    """List the hosts (pods, jobs) of a target that gets one for each kernel; also those that nobody needs any more."""
+    with command(json) as session:
+        from genops_lab.hosts.service import TargetsService
+
+        found = session.call(TargetsService.list_target_hosts, name=name)
+        shown = session.call(TargetsService.get_target, name=name)
+        session.show(found, views.hosts(shown, found))
+
+
+@targets.command("release")
+def release_host(
+    name: Name,
+    host: Annotated[str, typer.Argument(help="A host, as `genops targets hosts` names it.")],
+    json: Json = False,
+) -> None:
+    """Give back a host (pod, job) that no kernel needs."""
+    with command(json) as session:
+        from genops_lab.hosts.service import TargetsService
+
+        session.call(TargetsService.release_host, name=name, host_id=host)
+        session.show({"target": name, "released": host}, views.released(name, host))
+
+
 @targets.command("add")
 def add_target(
     name: Annotated[str, typer.Argument(help="How to call it: a-z, digits, '.', '_' and '-'.")],
@@ -96,7 +147,14 @@ def add_target(
     no_folder: Annotated[
         bool, typer.Option("--no-folder", help="Do not send the notebook's folder before its kernels start.")
     ] = False,
-    kind: Annotated[str, typer.Option("--kind", help="A kind of target in place of --ssh or --local.")] = "",
+    kind: Annotated[
+        str,
+        typer.Option(
+            "--kind",
+            help="A kind of target in place of --ssh or --local; `genops targets kinds` lists them with their fields, "
+            "and the administrator's defaults, limits and locks.",
+        ),
+    ] = "",
     field: Annotated[
         list[str] | None,
         typer.Option("--field", metavar="NAME=VALUE", help="A field of the kind's form; repeatable."),
@@ -557,14 +615,19 @@ def _remove(
     session: Session, name: str, items: list[StoredItem], query: StorageQuery
 ) -> tuple[list[StoredItem], dict[str, str]]:
     """What was removed, and why the others were not, by path."""
-    from genops_lab.hosts.models import RemoveStored
+    from genops_lab.hosts.models import RemoveStored, SweepQuery
     from genops_lab.kernels.storage import StorageService
 
     gone: list[StoredItem] = []
     failures: dict[str, str] = {}
     for item in items:
         session.say(f"Removing {item.path}")
-        body = RemoveStored(path=item.path, older_than_days=query.older_than_days, force=query.force)
+        body = RemoveStored(
+            path=item.path,
+            host_id=item.host_id,
+            older_than_days=query.older_than_days,
+            force=query.force,
+        )
         try:
             removed = session.call(StorageService.remove_stored, name=name, body=body)
         except GenOpsError as error:  # one that somebody began to use meanwhile must not keep the others
@@ -574,7 +637,9 @@ def _remove(
         left, trouble = removed.left, removed.trouble
         while left:
             time.sleep(POLL_S)
-            swept = session.call(StorageService.sweep_target, name=name)
+            swept = session.call(
+                StorageService.sweep_target, name=name, query=SweepQuery(host_id=item.host_id)
+            )
             left, trouble = swept.left, swept.trouble
         if trouble:
             session.say(f"Not all of its files can be deleted: {trouble}")

@@ -52,10 +52,10 @@ def fit_of(targets: Sequence[Target], need: BestFitQuery) -> BestFit:
         target
         for target in targets
         if target.reading is not None
-        and (target.kind == "local" or target.state == "up")
+        and (target.is_this_machine or target.state == "up")
         and (target.reading_age_s or 0.0) <= _TOO_OLD_S
     ]
-    others = [target.name for target in targets if target not in known]
+    others = [target.name for target in targets if target not in known and not target.allocates]
     places = [Place(each.name, each.reading, each.price_per_hour) for each in known if each.reading]
     note = f"Not connected, so not considered: {', '.join(others)}." if others else ""
     return best_fit(places, need.memory_bytes, need.count, note)

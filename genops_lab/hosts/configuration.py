@@ -11,12 +11,13 @@ import msgspec
 
 from ..core.errors import InvalidRequest
 
+_ADMINISTERED = ("default", "minimum", "maximum", "choices", "locked")
 Widget = Literal["text", "number", "choice", "switch"]
 
 
 class FormField(msgspec.Struct, frozen=True, kw_only=True):
     """A field of a target's form. ``pattern`` must match a whole text. ``advanced`` ones are folded away at first,
-    ``locked`` ones have the administrator's value.
+    ``locked`` ones have the administrator's value; ``administered`` names what else of this is the administrator's.
     """
 
     name: str
@@ -27,6 +28,7 @@ class FormField(msgspec.Struct, frozen=True, kw_only=True):
     required: bool = False
     advanced: bool = False
     locked: bool = False
+    administered: list[Literal["default", "minimum", "maximum", "choices", "locked"]] = []
     choices: list[str] = []
     #: how people read the choices
     choice_labels: dict[str, str] = {}
@@ -90,7 +92,13 @@ def form_of(config_type: type[HostConfig]) -> list[FormField]:
 
 def limited(fields: Sequence[FormField], limits: Mapping[str, Mapping[str, Any]]) -> list[FormField]:
     """The fields with an administrator's ``default``, ``minimum``, ``maximum``, ``choices`` and ``locked``, by name."""
-    return [msgspec.structs.replace(field, **limits.get(field.name, {})) for field in fields]
+
+    def with_its(field: FormField) -> FormField:
+        own = limits.get(field.name, {})
+        parts = [name for name in _ADMINISTERED if name in own]
+        return msgspec.structs.replace(field, **own, administered=parts)
+
+    return [with_its(field) for field in fields]
 
 
 def check(config: HostConfig, fields: Sequence[FormField] | None = None) -> None:

@@ -164,7 +164,7 @@ class ConnectionTest:
         lacking = " and ".join(name for name in ("ipykernel", "pyzmq") if not probe.get(name))
         message = f"{probe.get('executable')} has no {lacking}."
         install = self._install_command("ipykernel")
-        if self._record.locked:
+        if not self._may_build:
             return Finding("failed", message, "Install it there.", (install,), self._may_install)
         hint = "Build an environment there, or install it into this one."
         return Finding("failed", message, hint, (self._build_command, install), ("build", *self._may_install))
@@ -184,7 +184,7 @@ class ConnectionTest:
         )
 
     def _not_connected(self, error: GenOpsError) -> Finding:
-        if error.code in ("no_python", "old_python") and not self._record.locked:
+        if error.code in ("no_python", "old_python") and self._may_build:
             hint = f"{error.hint} Or build an environment there, with another Python of the host."
             return Finding("failed", error.message, hint.strip(), (self._build_command,), ("build",))
         return Finding("failed", error.message, error.hint)
@@ -194,8 +194,19 @@ class ConnectionTest:
         return f"genops targets build {self._record.name}"
 
     @property
+    def _may_build(self) -> bool:
+        """Whether the Lab can build an environment that the next kernels use."""
+        return not self._record.locked and self._keeps_files
+
+    @property
+    def _keeps_files(self) -> bool:
+        return self._provider.shares_storage(self._record.route.config)
+
+    @property
     def _may_install(self) -> tuple[StepFix, ...]:
         """Whether the Lab can install into the environment that is there."""
+        if not self._keeps_files:
+            return ()
         environment = self._probe.get("environment") or {"fixed": "not known"}
         has_tool = self._probe.get("pip") or self._probe.get("uv")
         return ("install",) if has_tool and not environment["fixed"] else ()

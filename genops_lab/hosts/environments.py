@@ -15,6 +15,8 @@ from genops_lab.core.settings import Settings
 
 from . import requirement_files
 from .models import Additions, EnvironmentSource, NewEnvironment, SourcesQuery
+from .providers import provider_of
+from .providers.base import Resources
 from .records import MAX_TEXT, TargetRecord
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from genops_lab.core.tasks import TaskHandle
     from genops_lab.core.work import WorkService
     from genops_lab.hosts.link.connection import HostConnection
+    from genops_lab.hosts.link.route import Route
 
     from .service import TargetsService
 
@@ -96,6 +99,14 @@ class EnvironmentsService:
                 f"The target {name!r} is the administrator's, and so is its interpreter.",
                 hint="Add the host again under another name, then build there.",
             )
+        provider, route = provider_of(record.route.kind), record.route
+        if not provider.shares_storage(route.config):
+            raise Conflict(
+                f"Each {provider.host_noun} of {name} has files of its own: what is built on one is not on the next.",
+                hint="Give the target an interpreter (or an image) that has what kernels need, or install it in the "
+                "notebook: %pip install.",
+                code="no_shared_storage",
+            )
         subject, plan = f"target:{name}", {"target": name, "order": order}
         running = await asyncio.to_thread(self._table.running, KIND, subject)
         if any(each.plan != plan for each in running):
@@ -122,7 +133,7 @@ class EnvironmentsService:
         refused: GenOpsError | None = None
         try:
             for python in [own, *others]:
-                link = connections.link(record.route.with_python(python))
+                link = connections.link((await self._host(handle, record)).with_python(python))
                 try:
                     await connections.run(link.up())
                 except (NoPython, OldPython) as error:
@@ -132,7 +143,7 @@ class EnvironmentsService:
         except asyncio.CancelledError:
             await self._targets.disconnect_target(name)  # what was being connected for this alone
             raise
-        connections.link(record.route)
+        connections.link(await self._host(handle, record))
         assert refused is not None
         raise refused
 
@@ -141,7 +152,7 @@ class EnvironmentsService:
         from genops_lab.hosts.link.builds import build
 
         name, run, loop = plan["target"], self._targets.connections.run, asyncio.get_running_loop()
-        record, link = await self._linked(name, data)
+        record, link = await self._linked(handle, name, data)
         progress = _Progress(handle, self._ids)
 
         def told(event: dict[str, Any]) -> None:
@@ -155,7 +166,7 @@ class EnvironmentsService:
             if end["state"] != "done":
                 raise Failed(str(end["message"]), hint=str(end["hint"]), code=str(end["code"]))
         except GenOpsError as error:
-            await self._leave(record, link)
+            await self._leave(handle, record, link)
             if error.code == "not_connected":
                 raise Failed(
                     f"{name} is not connected any more; the build goes on there.",
@@ -173,8 +184,12 @@ class EnvironmentsService:
             record = await asyncio.to_thread(targets.ledger.use_python, name, data["interpreter"])
             before = ", which was built before" if data["reused"] else ""
             message = f"{name} uses {data['interpreter']}{before}."
-        link = targets.connections.link(record.route)
         handle.progress(message, 1.0)
+        if provider_of(record.route.kind).allocates:
+            await targets.hosts.give_back(await self._host(handle, record))
+            targets.changed(name)
+            return {"message": message}
+        link = targets.connections.link(record.route)
         try:
             await targets.connections.run(link.renew())
         except GenOpsError as error:  # what was built is there all the same
@@ -188,7 +203,7 @@ class EnvironmentsService:
         if "python" not in data or "interpreter" in data:  # nothing is built there
             return
         run = self._targets.connections.run
-        record, link = await self._linked(plan["target"], data)
+        record, link = await self._linked(handle, plan["target"], data)
         build_id = self._ids.pop(handle.id, handle.id)
         try:
             if not link.is_up:
@@ -198,17 +213,27 @@ class EnvironmentsService:
             why = error.message if isinstance(error, GenOpsError) else "it does not answer."
             handle.say(f"The host could not be told: {why} The build goes on there, unused.")
         finally:
-            await self._leave(record, link)
+            await self._leave(handle, record, link)
 
-    async def _linked(self, name: str, data: dict[str, Any]) -> tuple[TargetRecord, HostConnection]:
+    async def _host(self, handle: TaskHandle, record: TargetRecord) -> Route:
+        """Where it is built: on the target's host, or on one of its own whose files the others have."""
+        if not provider_of(record.route.kind).allocates:
+            return record.route
+        return await self._targets.hosts.ask_for(record.route, f"build-{handle.id}", Resources())
+
+    async def _linked(
+        self, handle: TaskHandle, name: str, data: dict[str, Any]
+    ) -> tuple[TargetRecord, HostConnection]:
         """The target, and its link with the interpreter that its agent was started by."""
         record = await self._targets.record(name)
-        route = record.route.with_python(data["python"])
+        route = (await self._host(handle, record)).with_python(data["python"])
         return record, self._targets.connections.link(route)
 
-    async def _leave(self, record: TargetRecord, link: HostConnection) -> None:
+    async def _leave(self, handle: TaskHandle, record: TargetRecord, link: HostConnection) -> None:
         """Kernels are not to start with a makeshift interpreter."""
-        if link.route != record.route:
+        if provider_of(record.route.kind).allocates:
+            await self._targets.hosts.give_back(await self._host(handle, record))
+        elif link.route != record.route:
             self._targets.connections.link(record.route)
             await self._targets.connections.run(link.down())
 

@@ -9,7 +9,7 @@ from genops_lab.core.features import Feature
 from .routes import OPERATIONS
 
 if TYPE_CHECKING:
-    from genops_lab.core.services import Services
+    from genops_lab.core.services import Get, Services
 
 
 def _provide(services: Services) -> None:
@@ -21,13 +21,14 @@ def _provide(services: Services) -> None:
     from genops_lab.core.tasks import TasksService
     from genops_lab.core.work import WorkService
 
+    from .allocated import AllocatedHosts, HostClaims
     from .environments import EnvironmentsService
     from .ledger import Ledger
     from .link.connections import HostConnections
     from .loop_connections import LoopConnections
     from .metrics import HostMetrics
     from .questions import QuestionsService
-    from .service import TargetsService
+    from .service import EVENT, TargetsService
     from .target_kernels import TargetKernels
     from .variables import VariablesService
 
@@ -38,11 +39,20 @@ def _provide(services: Services) -> None:
     )
     services.provide(LoopConnections, lambda get: LoopConnections(get(HostConnections)))
     services.provide(HostMetrics, lambda get: HostMetrics(get(LoopConnections)))
+    services.provide(HostClaims, lambda get: HostClaims(get(Settings).data_dir))
+
+    def allocated_hosts(get: Get) -> AllocatedHosts:
+        events = get(EventBus)
+        return AllocatedHosts(
+            get(Ledger), get(LoopConnections), get(HostClaims), lambda target: events.emit(EVENT, target)
+        )
+
+    services.provide(AllocatedHosts, allocated_hosts)
     services.provide(
         TargetsService,
         lambda get: TargetsService(
             get(Settings), get(EventBus), get(LiveHub), get(TasksService), get(QuestionsService), get(Ledger),
-            get(LoopConnections), get(HostMetrics), get(WorkTable), get(TargetKernels),
+            get(LoopConnections), get(AllocatedHosts), get(HostMetrics), get(WorkTable), get(TargetKernels),
         ),
     )  # fmt: skip
     services.provide(

@@ -15,7 +15,7 @@ from genops_lab.hosts.link.route import HERE
 if TYPE_CHECKING:
     from genops_lab.hosts.link.connection import HostConnection
     from genops_lab.hosts.link.connections import HostConnections
-    from genops_lab.hosts.link.route import Route
+    from genops_lab.hosts.link.route import HostRef, Route
     from genops_lab.hosts.link.state import LinkState
 
 T = TypeVar("T")
@@ -53,10 +53,17 @@ class LoopConnections(Service):
                 found[link.route.target] = link.state
         return found
 
+    def of(self, target: str) -> list[HostConnection]:
+        """The links of a target's hosts that somebody asked for."""
+        return [link for link in self.links.known() if link.route.target == target]
+
+    def up_of(self, target: str) -> list[HostConnection]:
+        """Those that are up now."""
+        return [link for link in self.of(target) if link.state.state == "up"]
+
     def is_up(self, target: str) -> bool:
-        """Whether a target's link is up now."""
-        state = self.states().get(target)
-        return state is not None and state.state == "up"
+        """Whether a host of the target is connected now."""
+        return bool(self.up_of(target))
 
     def up_links(self) -> list[HostConnection]:
         """The links of targets that are up now; none is connected by asking."""
@@ -69,13 +76,13 @@ class LoopConnections(Service):
 
     async def disconnect(self, target: str) -> None:
         """Disconnect a target on purpose; harmless when it is not connected."""
-        for link in self.links.known():
-            if link.route.target == target and link.state.state != "idle":
+        for link in self.of(target):
+            if link.state.state != "idle":
                 await self.run(link.down())
 
     def forget(self, target: str) -> None:
         """Drop the link of a target that is removed."""
-        if any(link.route.target == target for link in self.links.known()):
+        if self.of(target):
             self.links.forget(target)
 
     def _told(self, target: str, _state: LinkState) -> None:
@@ -95,23 +102,25 @@ class Connecting:
     def __init__(self, connections: LoopConnections, changed: Callable[[str], None]) -> None:
         self._connections = connections
         self._changed = changed
-        self._jobs: dict[str, asyncio.Task[None]] = {}
+        self._jobs: dict[HostRef, asyncio.Task[None]] = {}
         self._handshakes = asyncio.Semaphore(HANDSHAKES)
         self._failures: dict[str, tuple[str, str]] = {}
 
-    def begin(self, name: str, link: HostConnection) -> None:
+    def begin(self, link: HostConnection) -> None:
         """Connect in the background; nothing happens where that is under way or done."""
-        if name not in self._jobs and link.state.state != "up":
-            self._failures.pop(name, None)
-            self._jobs[name] = asyncio.create_task(self._connect(name, link))
-            self._changed(name)
+        host = link.route.ref
+        if host not in self._jobs and link.state.state != "up":
+            self._failures.pop(host.target, None)
+            self._jobs[host] = asyncio.create_task(self._connect(host, link))
+            self._changed(host.target)
 
     async def give_up(self, name: str) -> None:
-        """Connect it no more; harmless where nobody does."""
-        job = self._jobs.get(name)
-        if job is not None:
+        """Connect a target no more; harmless where nobody does."""
+        jobs = [job for host, job in self._jobs.items() if host.target == name]
+        for job in jobs:
             job.cancel()
-            await asyncio.wait([job])
+        if jobs:
+            await asyncio.wait(jobs)
 
     def forget(self, name: str) -> None:
         """A failure is shown no more."""
@@ -119,22 +128,23 @@ class Connecting:
 
     async def close(self) -> None:
         """Give up everything."""
-        for name in list(self._jobs):
-            await self.give_up(name)
+        for host in list(self._jobs):
+            await self.give_up(host.target)
 
     def told(self, name: str, state: LinkState | None) -> dict[str, Any]:
         """How a target's link is, in the fields of a Target."""
-        told = {} if state is None else _told(state)
+        told = {} if state is None else link_words(state)
         if told.get("state") in ("up", "connecting", "asking", "pending"):
             return told
-        if name in self._jobs:
+        if any(host.target == name for host in self._jobs):
             return {"state": "connecting"}
         if name in self._failures:
             message, hint = self._failures[name]
             return {**told, "state": "failed", "message": message, "hint": hint}
         return told
 
-    async def _connect(self, name: str, link: HostConnection) -> None:
+    async def _connect(self, host: HostRef, link: HostConnection) -> None:
+        name = host.target
         try:
             async with self._handshakes:
                 await self._connections.run(link.up())
@@ -147,11 +157,12 @@ class Connecting:
                 "The server's log has the details.",
             )
         finally:
-            del self._jobs[name]
+            del self._jobs[host]
             self._changed(name)
 
 
-def _told(state: LinkState) -> dict[str, Any]:
+def link_words(state: LinkState) -> dict[str, Any]:
+    """How a link is, in the fields of a Target."""
     return {
         "state": state.state,
         "since": state.since,

@@ -14,6 +14,7 @@ import msgspec
 from genops_lab.core.errors import GenOpsError
 from genops_lab.core.services import Service
 
+from .link.route import HostRef
 from .models import HostReading
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Hosts(Protocol):
 
 
 class HostMetrics(Service):
-    """Keeps readings by target. Belongs to the Lab's loop.
+    """Keeps readings by host. Belongs to the Lab's loop.
 
     ``here`` reads this machine and blocks; no link is needed for it.
     """
@@ -52,13 +53,13 @@ class HostMetrics(Service):
     def __init__(self, hosts: Hosts, here: Callable[[], dict[str, Any]] | None = None) -> None:
         self._hosts = hosts
         self._here = here or _read_here
-        self._readings: dict[str, tuple[HostReading, float]] = {}
-        self._asking: dict[str, asyncio.Task[None]] = {}
-        self._silent: set[str] = set()
+        self._readings: dict[HostRef, tuple[HostReading, float]] = {}
+        self._asking: dict[HostRef, asyncio.Task[None]] = {}
+        self._silent: set[HostRef] = set()
 
-    def reading(self, name: str) -> tuple[HostReading, float] | None:
-        """The last reading and its age in seconds, counted since it arrived; None without one."""
-        found = self._readings.get(name)
+    def reading(self, name: str, host_id: str = "") -> tuple[HostReading, float] | None:
+        """The last reading of a target's host and its age in seconds, counted since it arrived; None without one."""
+        found = self._readings.get(HostRef(name, host_id))
         return None if found is None else (found[0], time.monotonic() - found[1])
 
     async def look(self, local: Collection[str] = ()) -> None:
@@ -69,40 +70,51 @@ class HostMetrics(Service):
         """
         begun = []
         for name in local:
-            begun += self._begin(name, self._ask_here)
+            begun += self._begin(HostRef(name), self._ask_here)
         for link in self._hosts.up_links():
             if link.route.target not in local:
-                begun += self._begin(link.route.target, functools.partial(self._ask_link, link))
+                begun += self._begin(link.route.ref, functools.partial(self._ask_link, link))
         if begun:
             await asyncio.wait(begun, timeout=WAIT_S)
 
     def forget(self, name: str) -> None:
         """Drop what is known of a target that is removed or changed."""
-        self._readings.pop(name, None)
-        self._silent.discard(name)
-        task = self._asking.pop(name, None)
+        for host in {*self._readings, *self._silent, *self._asking}:
+            if host.target == name:
+                self.forget_host(host)
+
+    def retain(self, name: str, hosts: Collection[HostRef]) -> None:
+        """Drop what is known of a target's hosts but these."""
+        for host in [each for each in self._readings if each.target == name and each not in hosts]:
+            self.forget_host(host)
+
+    def forget_host(self, host: HostRef) -> None:
+        """Drop what is known of a host that is gone."""
+        self._readings.pop(host, None)
+        self._silent.discard(host)
+        task = self._asking.pop(host, None)
         if task is not None:
             task.cancel()
 
     async def close(self) -> None:
         """Ask nobody any more."""
         tasks = list(self._asking.values())
-        for name in list(self._asking):
-            self.forget(name)
+        for host in list(self._asking):
+            self.forget_host(host)
         if tasks:
             await asyncio.wait(tasks)
 
-    def _begin(self, name: str, ask: Callable[[], Awaitable[Any]]) -> list[asyncio.Task[None]]:
+    def _begin(self, host: HostRef, ask: Callable[[], Awaitable[Any]]) -> list[asyncio.Task[None]]:
         """The task that is to be waited for, if any; one that need not be is begun as well."""
-        if name in self._asking:
+        if host in self._asking:
             return []
-        known = self.reading(name)
+        known = self.reading(host.target, host.host_id)
         age = None if known is None else known[1]
         if age is not None and age < FRESH_S:
             return []
-        task = asyncio.create_task(self._keep(name, ask))
-        self._asking[name] = task
-        waited_for = (age is None or age > STALE_S) and name not in self._silent
+        task = asyncio.create_task(self._keep(host, ask))
+        self._asking[host] = task
+        waited_for = (age is None or age > STALE_S) and host not in self._silent
         return [task] if waited_for else []
 
     async def _ask_link(self, link: HostConnection) -> Any:
@@ -111,24 +123,24 @@ class HostMetrics(Service):
     async def _ask_here(self) -> Any:
         return await asyncio.to_thread(self._here)
 
-    async def _keep(self, name: str, ask: Callable[[], Awaitable[Any]]) -> None:
+    async def _keep(self, host: HostRef, ask: Callable[[], Awaitable[Any]]) -> None:
         task = asyncio.current_task()
-        slow = asyncio.get_running_loop().call_later(WAIT_S, self._silent.add, name)
+        slow = asyncio.get_running_loop().call_later(WAIT_S, self._silent.add, host)
         try:
             reading = msgspec.convert(await ask(), HostReading)
-            if self._asking.get(name) is task:
-                self._readings[name] = (reading, time.monotonic())
-                self._silent.discard(name)
+            if self._asking.get(host) is task:
+                self._readings[host] = (reading, time.monotonic())
+                self._silent.discard(host)
         except (GenOpsError, OSError) as error:  # the last reading stays, with its age
-            log.debug("No reading of %s: %s", name, error)
-            self._silent.add(name)
+            log.debug("No reading of %s: %s", host.target, error)
+            self._silent.add(host)
         except msgspec.ValidationError as error:
-            log.warning("The reading of %s cannot be used: %s", name, error)
-            self._silent.add(name)
+            log.warning("The reading of %s cannot be used: %s", host.target, error)
+            self._silent.add(host)
         finally:
             slow.cancel()
-            if self._asking.get(name) is task:
-                del self._asking[name]
+            if self._asking.get(host) is task:
+                del self._asking[host]
 
 
 def _read_here() -> dict[str, Any]:

@@ -15,6 +15,7 @@ from .configuration import check, limited
 from .models import NewTarget, TargetPolicy
 from .names import check_name, check_secrets
 from .providers import provider_of, route_of
+from .providers.base import HostProvider
 
 MAX_TEXT = 1024
 MAX_WARM = 8
@@ -70,7 +71,7 @@ def record_of(
         route=route,
         price_per_hour=check_price(new.price_per_hour),
         secrets=check_secrets(new.secrets),
-        policy=check_policy(new.policy),
+        policy=check_policy(new.policy, provider),
         locked=locked,
     )
 
@@ -82,8 +83,13 @@ def check_price(price: float | None) -> float | None:
     return price
 
 
-def check_policy(policy: TargetPolicy) -> TargetPolicy:
+def check_policy(policy: TargetPolicy, provider: HostProvider) -> TargetPolicy:
     """The policy itself. Raises InvalidRequest, naming what cannot be done."""
+    if policy.warm_kernels and provider.allocates:
+        raise InvalidRequest(
+            f"No kernels can stand ready: each gets a {provider.host_noun} of its own when it starts.",
+            hint="Keep 0 ready.",
+        )
     if not 0 <= policy.warm_kernels <= MAX_WARM:
         raise InvalidRequest(
             f"{policy.warm_kernels} kernels cannot be kept ready.", hint=f"Keep 0 to {MAX_WARM} ready."

@@ -28,6 +28,8 @@ OPERATIONS = [
     Operation("GET", "/targets/{name}/report", Service.get_report),
     Operation("POST", "/targets/{name}/connect", Service.connect_target),
     Operation("POST", "/targets/{name}/disconnect", Service.disconnect_target),
+    Operation("GET", "/targets/{name}/hosts", Service.list_target_hosts),
+    Operation("DELETE", "/targets/{name}/hosts/{host_id}", Service.release_host),
     Operation("POST", "/targets/{name}/environment", Environments.build_environment, action="execute"),
     Operation("POST", "/targets/{name}/packages", Environments.install_packages, action="execute"),
     Operation("GET", "/environment-sources", Environments.list_environment_sources),

@@ -20,7 +20,7 @@ from genops_lab.core.tasks import TaskHandle, TasksService
 from .best_fit import fit_of
 from .configuration import limited
 from .connection_test import ConnectionTest
-from .loop_connections import Connecting
+from .loop_connections import Connecting, link_words
 from .models import (
     BestFit,
     BestFitQuery,
@@ -32,20 +32,22 @@ from .models import (
     RemoveQuery,
     ReportStep,
     Target,
+    TargetHost,
     TargetKind,
     TargetReport,
 )
 from .names import check_secrets, kernel_name
 from .providers import PROVIDERS, provider_of
-from .providers.base import Resources
+from .providers.base import Gone, Pending, Resources, Running
 from .records import TargetRecord, check_policy, check_price, record_of
 from .test_reports import Outcome, Reports, what_to_do
 
 if TYPE_CHECKING:
     from genops_lab.core.store.work import Work, WorkTable
     from genops_lab.hosts.link.connection import HostConnection
-    from genops_lab.hosts.link.state import LinkState
+    from genops_lab.hosts.link.route import Route
 
+    from .allocated import AllocatedHosts
     from .ledger import Ledger, OwnKernel
     from .loop_connections import LoopConnections
     from .metrics import HostMetrics
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
 TOPIC = "targets"
 #: Fields of a configuration that a Target has beside it, as clients of before read them.
 _OF_SSH = ("host", "user", "port", "identity_file", "carrier")
+_OF_A_HOST = ("state", "since", "rtt_s", "message", "hint")
 EVENT, NOTICE = "target", "kernel_notice"
 
 _PUBLISH_EVERY_S = 1.0
@@ -78,6 +81,7 @@ class TargetsService(Service):
         questions: QuestionsService,
         ledger: Ledger,
         connections: LoopConnections,
+        hosts: AllocatedHosts,
         metrics: HostMetrics,
         work: WorkTable,
         kernels: TargetKernels,
@@ -87,6 +91,7 @@ class TargetsService(Service):
 
         self.ledger = ledger
         self.connections = connections
+        self.hosts = hosts
         self._inventory = Inventory(ledger, kernels, settings)
         self._metrics = metrics
         self._settings = settings
@@ -110,13 +115,32 @@ class TargetsService(Service):
         await self._metrics.look(
             [record.name for record in records if provider_of(record.route.kind).is_this_machine]
         )
-        states = self.connections.states()
-        return [self._target(record, states.get(record.name)) for record in records]
+        return list(await asyncio.gather(*(self._target(record) for record in records)))
 
     async def get_target(self, name: str) -> Target:
         """One target."""
+        return await self._target(await self.record(name))
+
+    async def list_target_hosts(self, name: str) -> list[TargetHost]:
+        """The hosts of a target that gets one for each kernel, as who manages them lists them now; also those that
+        nobody needs any more."""
         record = await self.record(name)
-        return self._target(record, self.connections.states().get(name))
+        provider, known = provider_of(record.route.kind), {}
+        for host in await self.hosts.look(record):
+            observed = await self.connections.run(provider.observe(host))
+            if not isinstance(observed, Gone):
+                known[host.host_id] = observed.reason if isinstance(observed, Pending) else ""
+        found = {each.host_id: each for each in await self._hosts_of(record)}
+        rest = [
+            TargetHost(host_id=each, state="pending" if reason else "idle", message=reason)
+            for each, reason in known.items()
+            if each not in found
+        ]
+        return [*found.values(), *rest]
+
+    async def release_host(self, name: str, host_id: str) -> None:
+        """Give back a host that no kernel needs. Raises NotFound, Conflict where one does."""
+        await self.hosts.release(await self.record(name), host_id)
 
     async def best_fit(self, body: BestFitQuery) -> BestFit:
         """The target and GPUs that suit a need best, among those that are connected; connects nowhere."""
@@ -163,10 +187,11 @@ class TargetsService(Service):
 
     async def change_target(self, name: str, body: ChangeTarget) -> Target:
         """Replace a target's price an hour, the secrets that its kernels get, and how they are kept."""
+        provider = provider_of((await self.record(name)).route.kind)
         checked = ChangeTarget(
             price_per_hour=check_price(body.price_per_hour),
             secrets=check_secrets(body.secrets),
-            policy=check_policy(body.policy),
+            policy=check_policy(body.policy, provider),
         )
         await asyncio.to_thread(self.ledger.change, name, checked)
         self._kernels.policy_changed(name)
@@ -208,9 +233,11 @@ class TargetsService(Service):
         return RemovedTarget(name=name, message=message, kernels_left=left)
 
     async def connect_target(self, name: str) -> Target:
-        """Begin to connect; what must be asked comes as questions, the outcome as the target's state."""
+        """Begin to connect, to each host that runs where there are several; what must be asked comes as questions, the
+        outcome as the target's state. Raises Conflict where no host is there before a kernel starts."""
         record = await self.record(name)
-        self._connecting.begin(name, self.connections.link(record.route))
+        for host in await self._running_hosts(record):
+            self._connecting.begin(self.connections.link(host))
         return await self.get_target(name)
 
     async def disconnect_target(self, name: str) -> Target:
@@ -244,23 +271,47 @@ class TargetsService(Service):
         return await asyncio.to_thread(self.ledger.get, name)
 
     async def link(self, name: str) -> HostConnection:
-        """The link of a target, connected or not. Raises NotFound."""
-        return self.connections.link((await self.record(name)).route)
-
-    async def connected_link(self, name: str) -> HostConnection:
-        """The link of a target that is connected. Raises NotFound, Conflict."""
+        """The link of a target, connected or not; of one with many hosts that of a connected one. Raises NotFound,
+        Conflict."""
         record = await self.record(name)
-        if not self.connected(name):
+        if provider_of(record.route.kind).allocates:
+            return await self.connected_link(name)
+        return self.connections.link(record.route)
+
+    async def connected_links(self, name: str, host_id: str = "") -> list[HostConnection]:
+        """The links of a target's hosts that are connected, or of this one. Raises NotFound, Conflict for none."""
+        record = await self.record(name)
+        found = [each.route.ref for each in self.connections.up_of(name)]
+        found = [each for each in found if host_id in ("", each.host_id)]
+        if not found:
+            which = f"{provider_of(record.route.kind).host_noun} {host_id} of {name}" if host_id else name
             raise Conflict(
-                f"{name} is not connected.",
+                f"{which} is not connected.",
                 hint=f"Connect it first: genops targets connect {name}",
                 code="not_connected",
             )
-        return self.connections.link(record.route)
+        return [self.connections.link(record.route.at(each)) for each in found]
 
-    async def call(self, name: str, method: str, params: dict[str, Any], timeout_s: float = 30.0) -> Any:
+    async def connected_link(self, name: str, host_id: str = "") -> HostConnection:
+        """The link of a target that is connected, or of this host of it. Raises NotFound, Conflict; also where it has
+        several hosts, whose files differ, and none is named."""
+        links = await self.connected_links(name, host_id)
+        route = links[0].route
+        provider = provider_of(route.kind)
+        if len(links) > 1 and not provider.shares_storage(route.config):
+            ids = ", ".join(each.route.host_id for each in links)
+            raise Conflict(
+                f"{name} has several {provider.host_noun}s: {ids}.",
+                hint="Their files differ: shut down the kernels of those that are not meant.",
+                code="several_hosts",
+            )
+        return links[0]
+
+    async def call(
+        self, name: str, method: str, params: dict[str, Any], timeout_s: float = 30.0, *, host_id: str = ""
+    ) -> Any:
         """What the agent of a target that is connected answers. Raises what a link raises."""
-        link = await self.connected_link(name)
+        link = await self.connected_link(name, host_id)
         return await self.connections.run(link.call(method, params, timeout_s=timeout_s))
 
     def connected(self, name: str) -> bool:
@@ -302,17 +353,12 @@ class TargetsService(Service):
 
     async def _test_a_new_host(self, handle: TaskHandle, record: TargetRecord) -> None:
         """Ask for a host, test it, and give it back."""
-        provider, run = provider_of(record.route.kind), self.connections.run
-        asked = await run(provider.allocate(record.route, f"test-{handle.task.id}", Resources()))
-        host = record.route.at(asked)
+        host = await self.hosts.ask_for(record.route, f"test-{handle.task.id}", Resources())
         try:
             test = self._guided(handle, msgspec.structs.replace(record, route=host))
             await test.run("The host goes with its kernel.")
         finally:
-            link = self.connections.link(host)
-            await run(link.down())
-            self.connections.links.drop(link)
-            await run(provider.release(host))
+            await self.hosts.give_back(host)
 
     async def test_connected(self, name: str, handle: TaskHandle) -> str:
         """Test a target within other work, over the connection that is open: what was found, in a sentence.
@@ -359,13 +405,64 @@ class TargetsService(Service):
         """What is built or installed on a target now: it is not logged out of meanwhile."""
         return await asyncio.to_thread(self._work.running, "environment", f"target:{name}")
 
-    def _target(self, record: TargetRecord, state: LinkState | None) -> Target:
+    async def _running_hosts(self, record: TargetRecord) -> list[Route]:
+        """Where to connect to: a target's one host, or those that it has now. Raises LinkError, Conflict for none."""
+        route, provider = record.route, provider_of(record.route.kind)
+        if not provider.allocates:
+            return [route]
+        listed = await self.hosts.look(record)
+        seen = [(host, await self.connections.run(provider.observe(host))) for host in listed]
+        running = [host for host, observed in seen if isinstance(observed, Running)]
+        if not running:
+            raise Conflict(
+                f"No {provider.host_noun} of {record.name} runs: each kernel gets one when it starts.",
+                hint=f"Start a notebook's kernel on {record.name}; there is nothing to connect before.",
+                code="no_host",
+            )
+        return running
+
+    async def _hosts_of(self, record: TargetRecord) -> list[TargetHost]:
+        """The hosts that this Lab has to do with, and those that the last look found to be left over."""
+        route, provider = record.route, provider_of(record.route.kind)
+        if not provider.allocates:
+            return []
+        links = {
+            link.route.ref: link.state for link in self.connections.of(record.name) if link.route.host_id
+        }
+        self._metrics.retain(record.name, links)
+        left = {each.host.ref: each for each in self.hosts.left_over(record.name)}
+        own = await asyncio.to_thread(self.ledger.own_kernels, record.name) if links else []
+        paths = {provider.host_of(route, each.kernel_id): each.path for each in own}
+        found = []
+        for ref in {**links, **left}:
+            reading, state = self._metrics.reading(record.name, ref.host_id), links.get(ref)
+            over = left.get(ref)
+            told = link_words(state) if state is not None else {}
+            found.append(
+                TargetHost(
+                    host_id=ref.host_id,
+                    path=paths.get(ref, ""),
+                    reading=reading[0] if reading else None,
+                    reading_age_s=reading[1] if reading else None,
+                    left_over=over is not None,
+                    release_at=over.release_at if over else None,
+                    **{name: told[name] for name in _OF_A_HOST if name in told},
+                )
+            )
+        return found
+
+    async def _target(self, record: TargetRecord) -> Target:
         name, route = record.name, record.route
+        state, provider = self.connections.states().get(name), provider_of(route.kind)
         kernels = self._kernels.state(name)
         reading = self._metrics.reading(name)
         return Target(
             name=name,
             kind=route.kind,
+            is_this_machine=provider.is_this_machine,
+            allocates=provider.allocates,
+            host_noun=provider.host_noun,
+            hosts=await self._hosts_of(record),
             config=msgspec.to_builtins(route.config),
             where=record.where,
             python=route.python,

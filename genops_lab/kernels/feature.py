@@ -22,6 +22,7 @@ def _provide(services: Services) -> None:
     from genops_lab.core.settings import Settings
     from genops_lab.core.store import LocalStore
     from genops_lab.core.tasks import TasksService
+    from genops_lab.hosts.allocated import HostClaims
     from genops_lab.hosts.ledger import Ledger
     from genops_lab.hosts.link.connections import HostConnections
     from genops_lab.hosts.loop_connections import LoopConnections
@@ -53,6 +54,7 @@ def _provide(services: Services) -> None:
             get(Ledger).get,
             finds_here=server is not None and finds_here(server.app),
             watch_folders=PassageTasks(get(TasksService)),
+            claims=get(HostClaims),
         )
         PROCESS.use(remote)  # the provisioners of this process use the same connections
         return remote

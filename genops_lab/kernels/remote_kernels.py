@@ -22,16 +22,19 @@ from genops_lab.agent.launch_spec import packed
 from ..core.errors import Conflict, GenOpsError, NotFound, Unavailable
 from ..core.locks import FileLock
 from ..core.paths import private_dir
+from ..hosts.allocated import HostClaims, ask_for, give_back
 from ..hosts.link.connection import HostConnection
 from ..hosts.link.connections import HostConnections
+from ..hosts.link.errors import HostGone
 from ..hosts.link.listeners import Listeners
 from ..hosts.link.route import HERE, Route
 from ..hosts.link.state import LinkDown, LinkState, RemoteError
 from ..hosts.providers import provider_of
-from ..hosts.providers.base import HostProvider, Resources
+from ..hosts.providers.base import Gone, Resources
 from .client.client import Keys, RemoteKernelClient, attach_when_it_answers
 from .client.exchange import KernelBusy
-from .folders.before_start import Folders, Watch
+from .folders.before_start import Cap, Folders, Watch
+from .folders.last_sync import copies_on
 
 if TYPE_CHECKING:
     from ..hosts.models import TargetPolicy
@@ -58,8 +61,10 @@ class RemoteKernels:
         *,
         finds_here: bool = False,
         watch_folders: Watch | None = None,
+        claims: HostClaims | None = None,
     ) -> None:
         self.links = links
+        self._claims = claims or HostClaims(links.folder)
         #: the target of a name, without this machine's own; blocks, raises NotFound
         self.find_target = find
         #: whether this machine's own kernels can be found again: Jupyter starts its kernels through us
@@ -153,9 +158,8 @@ class RemoteKernels:
         if start.kernel_id in self._expected:
             self._expected.discard(start.kernel_id)
             return self._find_again(start)
-        provider = provider_of(start.route.kind)
-        if provider.allocates:
-            return self._start_on_a_new_host(start, provider)
+        if provider_of(start.route.kind).allocates:
+            return self._start_on_a_new_host(start)
         async with self._turn(start.kernel_id):
             bridge, new = await self._connected_bridge(start.route, start.kernel_id)
             try:
@@ -197,9 +201,8 @@ class RemoteKernels:
         if self.bridges.get(bridge.kernel_id) is bridge:
             del self.bridges[bridge.kernel_id]
         await bridge.detach()
-        provider = provider_of(bridge.link.route.kind)
-        if provider.allocates and bridge.state.state == "ended":
-            self._later(self._release(bridge, provider))
+        if provider_of(bridge.link.route.kind).allocates and bridge.state.state == "ended":
+            self._later(self._release(bridge))
         elif (
             bridge.state.state == "ended"
             and bridge.expected_end
@@ -254,38 +257,56 @@ class RemoteKernels:
         await link.up()
         return self._bridge(link, kernel_id)
 
-    def _start_on_a_new_host(self, start: Start, provider: HostProvider) -> RemoteKernelClient:
+    def _start_on_a_new_host(self, start: Start) -> RemoteKernelClient:
         bridge, _new = self._bridge(self.links.link(start.route), start.kernel_id)
         waiting = self._waiting.get(start.kernel_id)
         if waiting is None or waiting.done():
+            # Jupyter starts a kernel anew that died. Nobody asked for another host for it.
+            died = bridge.state.state == "ended" and not bridge.expected_end and not bridge.ended_by
             bridge.wait_for_host(start.key, start.signature_scheme)
-            self._waiting[start.kernel_id] = self._later(self._start_when_there(bridge, start, provider))
+            self._waiting[start.kernel_id] = self._later(self._start_when_there(bridge, start, died))
         return bridge
 
-    async def _start_when_there(
-        self, bridge: RemoteKernelClient, start: Start, provider: HostProvider
-    ) -> None:
+    async def _start_when_there(self, bridge: RemoteKernelClient, start: Start, died: bool) -> None:
         unwatch = bridge.link.watch(
             lambda state: bridge.away(state.message) if state.state == "pending" else None
         )
         try:
-            await provider.allocate(start.route, start.kernel_id, Resources())
+            if died:
+                provider = provider_of(start.route.kind)
+                observed = await provider.observe(start.route)
+                if isinstance(observed, Gone):
+                    gone = HostGone.because(start.route.target, provider.host_noun, observed.why)
+                    bridge.host_gone(gone.message)
+                    return
+            await ask_for(self._claims, start.route, start.kernel_id, start.resources)
             await bridge.link.up()
             async with self._turn(start.kernel_id):
-                await self._start_or_attach(bridge, start)
+                await self._start_on_its_host(bridge, start)
         except GenOpsError as error:
             bridge.not_started(error)
         finally:
             unwatch()
 
-    async def _release(self, bridge: RemoteKernelClient, provider: HostProvider) -> None:
+    async def _start_on_its_host(self, bridge: RemoteKernelClient, start: Start) -> None:
+        """The host is there: the folder is sent before."""
+        said: list[str] = []
+        if start.folder is not None:
+            prepared = await self.folders.prepare(start.route, *start.folder)
+            said, start = prepared.said, msgspec.structs.replace(start, cwd=prepared.cwd)
+        bridge.exchange.say_first(said)
+        await self._start_or_attach(bridge, start)
+
+    async def _release(self, bridge: RemoteKernelClient) -> None:
         """The kernel's host is needed no more."""
+        host = bridge.link.route
         await bridge.link.down()
         self.links.drop(bridge.link)
         try:
-            await provider.release(bridge.link.route)
+            await give_back(self._claims, host)
         except GenOpsError as error:
             log.warning("The host of kernel %s was not given back: %s", bridge.kernel_id, error.message)
+        await asyncio.to_thread(self.folders.memories.host_is_gone, copies_on(host), host.target)
 
     def _find_again(self, start: Start) -> RemoteKernelClient:
         bridge, _new = self._bridge(self.links.link(start.route), start.kernel_id)
@@ -295,7 +316,7 @@ class RemoteKernels:
             async with self._turn(found.kernel_id):
                 # A host of its own goes with its kernel: one that has none still waits for its start.
                 if provider_of(start.route.kind).allocates and await self._is_unknown(found):
-                    await self._start_or_attach(found, start)
+                    await self._start_on_its_host(found, start)
                 else:
                     await self._attach(found, take_over=False)
 
@@ -358,7 +379,12 @@ class RemoteKernels:
         self._take_over.discard(bridge.kernel_id)
 
     def _link_changed(self, target: str, state: LinkState) -> None:
-        if state.state == "up":
+        if state.code == HostGone.code:
+            for bridge in list(self.bridges.values()):
+                starts = self._waiting.get(bridge.kernel_id)
+                if bridge.link.state is state and (starts is None or starts.done()):
+                    bridge.host_gone(state.message)
+        elif state.state == "up":
             for kernel_id, link in list(self._to_stop.items()):
                 if link.route.target == target and link.is_up:
                     del self._to_stop[kernel_id]
@@ -429,6 +455,10 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     notebook: str
     lease_s: float
+    #: what its host shall have, where one is asked for
+    resources: Resources = Resources()
+    #: what to send to that host before: a folder here, the kernel's id, and what needs no question
+    folder: tuple[str, str, Cap] | None = None
     #: what the agent is told of kernels without work; None: they stay
     idle: dict[str, float] | None = None
     #: ``env`` is all of its environment: for :data:`HERE`

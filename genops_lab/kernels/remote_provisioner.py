@@ -15,13 +15,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 from traitlets import Float, Unicode
 
 from ..core.errors import GenOpsError, InvalidRequest, Unavailable
+from ..hosts.best_fit import GPU_VARIABLES
 from ..hosts.names import is_never_sent
 from ..hosts.providers import provider_of
+from ..hosts.providers.base import Resources
+from ..hosts.resources import gpus_of, resources_of
 from .client.client import RemoteKernelClient
 from .folders.before_start import Cap, Prepared
 from .process import PROCESS
@@ -58,6 +62,7 @@ class GenOpsTargetProvisioner(KernelProvisionerBase):
     _entry: TargetEntry | None = None
     _notebook = ""
     _chosen: Mapping[str, str] | None = None
+    _resources = Resources()
     _over = False
     _away = False
     _left_ended = False
@@ -74,7 +79,8 @@ class GenOpsTargetProvisioner(KernelProvisionerBase):
 
     @property
     def chosen(self) -> Mapping[str, str] | None:
-        """Which GPUs a person gave the kernel, as variables; its restarts get them too. None before the start."""
+        """Which GPUs a person gave the kernel, or what its host shall have, as variables; its restarts get them too.
+        None before the start."""
         return self._chosen
 
     # Start
@@ -97,7 +103,15 @@ class GenOpsTargetProvisioner(KernelProvisionerBase):
             self._chosen = wished
         elif self._chosen is None:
             self._chosen = self._remote.wishes.recall(self.kernel_id)
-        kwargs["env"] = {**self._changed(given, self._entry.secrets), **self._chosen}
+        changed = {**self._changed(given, self._entry.secrets), **self._chosen}
+        if provider_of(self._entry.route.kind).allocates:
+            asked = resources_of({**given, **self.kernel_spec.env, **self._chosen})
+            if asked.gpus is None:
+                asked = msgspec.structs.replace(asked, gpus=gpus_of(changed))
+            self._resources = asked
+            # The host that comes numbers its GPUs itself.
+            changed = {name: value for name, value in changed.items() if name not in GPU_VARIABLES}
+        kwargs["env"] = changed
         kwargs = await super().pre_launch(cmd=[*self.kernel_spec.argv, *extra], **kwargs)
         kwargs["env"] = {name: value for name, value in kwargs["env"].items() if not is_never_sent(name)}
         return kwargs
@@ -115,9 +129,16 @@ class GenOpsTargetProvisioner(KernelProvisionerBase):
             raise InvalidRequest("pre_launch was not called.", hint="Start kernels through a KernelManager.")
         session = getattr(self.parent, "session", None)
         route = self._entry.route
-        prepared = await self._folder(self._remote, self._entry, kwargs)
+        provider, folder = provider_of(route.kind), self._folder(self._remote, self._entry, kwargs)
+        prepared = Prepared(cwd=self.cwd)
+        if provider.is_this_machine:
+            prepared = Prepared(cwd=self.cwd or str(kwargs.get("cwd") or ""))
+        elif folder is not None and not provider.allocates:
+            prepared = await self._remote.folders.prepare(route, *folder)
         start = Start(
             route=route,
+            resources=self._resources,
+            folder=folder if provider.allocates else None,
             kernel_id=self.kernel_id,
             argv=cmd,
             env=kwargs.get("env") or {},
@@ -132,27 +153,25 @@ class GenOpsTargetProvisioner(KernelProvisionerBase):
         )
         bridge = await self._remote.links.run(self._remote.launch(start))
         self._bridge, self._over, self._away = bridge, False, False
-        bridge.exchange.say_first(prepared.said)
+        if not provider.allocates:
+            bridge.exchange.say_first(prepared.said)
         self.connection_info = bridge.exchange.endpoints.connection_info(
             bridge.exchange.key, start.signature_scheme
         )
         return self.connection_info
 
-    async def _folder(self, own: RemoteKernels, entry: TargetEntry, kwargs: Mapping[str, Any]) -> Prepared:
-        """Where the kernel starts, once the notebook's folder is there."""
+    def _folder(
+        self, own: RemoteKernels, entry: TargetEntry, kwargs: Mapping[str, Any]
+    ) -> tuple[str, str, Cap] | None:
+        """The folder that goes to the kernel's host before the kernel starts in it; None for none."""
         cwd = str(kwargs.get("cwd") or "")
-        provider = provider_of(entry.route.kind)
-        if self.cwd or provider.is_this_machine:
-            return Prepared(cwd=self.cwd or cwd)
-        if provider.allocates:  # there is no host yet that it could be sent to
-            return Prepared()
         notebook = Path(self._notebook)
         if not cwd and notebook.is_absolute():
             cwd = str(notebook.parent)
-        if not cwd or entry.policy.folder == "off" or own.expects(self.kernel_id):
-            return Prepared()
-        cap = Cap(entry.policy.folder_max_files, entry.policy.folder_max_bytes)
-        return await own.folders.prepare(entry.route, cwd, self.kernel_id, cap)
+        runs = own.expects(self.kernel_id) and not provider_of(entry.route.kind).allocates
+        if self.cwd or not cwd or entry.policy.folder == "off" or runs:
+            return None
+        return cwd, self.kernel_id, Cap(entry.policy.folder_max_files, entry.policy.folder_max_bytes)
 
     # The kernel's state
 

@@ -23,6 +23,8 @@ from ..hosts.models import (
     TargetKernels,
 )
 from ..hosts.names import kernel_name
+from ..hosts.providers import provider_of
+from ..hosts.resources import resources_of, variables_of
 from .notices import Notices
 
 if TYPE_CHECKING:
@@ -71,7 +73,7 @@ class RemoteKernelsService(Service):
                 hint="Start JupyterLab, then attach.",
                 code="no_server",
             )
-        found = await self._targets.call(name, "kernels.info", {"kernel_id": kernel_id})
+        found = await self._call(name, kernel_id, "kernels.info")
         if found["state"] != "running":
             raise Conflict(
                 f"The kernel {kernel_id} has ended: {found.get('reason') or 'no reason is known'}",
@@ -101,28 +103,33 @@ class RemoteKernelsService(Service):
                 self._remote.wishes.remember(kernel_id, own.chosen)
 
     async def choose_next_start(self, name: str, body: NextStart) -> None:
-        """Have the next kernel that starts for a notebook on this target see these GPUs alone."""
-        await self._targets.record(name)
+        """Have the next kernel that starts for a notebook on this target see these GPUs alone; where it gets a host of
+        its own, have that host asked for with these resources."""
+        record = await self._targets.record(name)
+        asked = variables_of(body.resources)
+        resources_of(asked)
+        if asked and not provider_of(record.route.kind).allocates:
+            raise InvalidRequest(
+                f"{name} is one host: nothing more can be asked of it.", hint="Choose among its GPUs."
+            )
         if not body.notebook or not set(body.environment) <= GPU_VARIABLES:
             raise InvalidRequest(
                 "Only GPUs can be chosen for a notebook's next kernel.",
                 hint=f"Name the notebook, and no variables but {', '.join(sorted(GPU_VARIABLES))}.",
             )
-        self._remote.wishes.make(name, body.notebook, body.environment)
+        self._remote.wishes.make(name, body.notebook, {**body.environment, **asked})
 
     async def stop_remote_kernel(self, name: str, kernel_id: str, body: StopKernel) -> RemoteKernel:
         """End a kernel on its host; what it has journaled stays until it is read or forgotten."""
         grace_s = min(max(body.grace_s, 0.0), MAX_GRACE_S)
-        await self._targets.call(
-            name, "kernels.stop", {"kernel_id": kernel_id, "grace_s": grace_s}, timeout_s=grace_s + 30
-        )
-        found = await self._targets.call(name, "kernels.info", {"kernel_id": kernel_id})
+        await self._call(name, kernel_id, "kernels.stop", grace_s + 30, grace_s=grace_s)
+        found = await self._call(name, kernel_id, "kernels.info")
         self._targets.changed(name)
         return self._kernel(name, found, await self._own(name))
 
     async def keep_remote_kernel(self, name: str, kernel_id: str) -> RemoteKernel:
         """Give a kernel that does nothing its whole time anew, before its target's policy ends it."""
-        found = await self._targets.call(name, "kernels.keep", {"kernel_id": kernel_id})
+        found = await self._call(name, kernel_id, "kernels.keep")
         self._targets.changed(name)
         return self._kernel(name, found, await self._own(name))
 
@@ -141,10 +148,20 @@ class RemoteKernelsService(Service):
     async def get_remote_kernel_log(self, name: str, kernel_id: str, query: KernelLogQuery) -> KernelLog:
         """The end of what a kernel's process wrote."""
         max_bytes = min(max(query.max_bytes, 1), MAX_LOG_BYTES)
-        found = await self._targets.call(
-            name, "kernels.log", {"kernel_id": kernel_id, "max_bytes": max_bytes}
-        )
+        found = await self._call(name, kernel_id, "kernels.log", max_bytes=max_bytes)
         return KernelLog(kernel_id=kernel_id, text=found["text"])
+
+    async def _call(
+        self, name: str, kernel_id: str, method: str, timeout_s: float = 30.0, **params: Any
+    ) -> dict[str, Any]:
+        """What the agent on a kernel's host answers about it."""
+        route = (await self._targets.record(name)).route
+        host = provider_of(route.kind).host_of(route, kernel_id)
+        params = {"kernel_id": kernel_id, **params}
+        found: dict[str, Any] = await self._targets.call(
+            name, method, params, timeout_s, host_id=host.host_id
+        )
+        return {**found, "host_id": host.host_id}
 
     async def _own(self, name: str) -> set[str]:
         return {each.kernel_id for each in await asyncio.to_thread(self._targets.ledger.own_kernels, name)}
@@ -153,16 +170,21 @@ class RemoteKernelsService(Service):
         name = record.name
         if not self._targets.connected(name):
             return TargetKernels(target=name, connected=False, message="not connected")
-        try:
-            found = await self._targets.call(name, "kernels.list", {}, timeout_s=LIST_TIMEOUT_S)
-        except GenOpsError as error:
-            # One host that does not answer must not hide the kernels of the others.
-            return TargetKernels(target=name, connected=False, message=error.message)
-        own = await self._own(name)
-        kernels = sorted(
-            (self._kernel(name, each, own) for each in found), key=lambda each: each.started_at or 0.0
-        )
-        return TargetKernels(target=name, connected=True, kernels=kernels)
+        links = await self._targets.connected_links(name)
+        asked = [link.call("kernels.list", {}, timeout_s=LIST_TIMEOUT_S) for link in links]
+        answers = await asyncio.gather(*map(self._targets.connections.run, asked), return_exceptions=True)
+        own, kernels, message = await self._own(name), [], ""
+        for link, found in zip(links, answers, strict=True):
+            if isinstance(found, GenOpsError):  # must not hide the kernels of the others
+                message = found.message
+            elif isinstance(found, BaseException):
+                raise found
+            else:
+                there = {"host_id": link.route.host_id}
+                kernels += [self._kernel(name, {**each, **there}, own) for each in found]
+        kernels.sort(key=lambda each: each.started_at or 0.0)
+        connected = not all(isinstance(each, BaseException) for each in answers)
+        return TargetKernels(target=name, connected=connected, message=message, kernels=kernels)
 
     def _kernel(self, target: str, info: dict[str, Any], own: set[str]) -> RemoteKernel:
         elsewhere = self._owners.is_elsewhere(info.get("attached"))

@@ -16,7 +16,16 @@ import msgspec
 from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
 from genops_lab.hosts.link.state import RemoteError
 
-from ..hosts.models import RemovedStored, RemoveStored, StorageQuery, StoredItem, SweptTarget, TargetStorage
+from ..hosts.models import (
+    RemovedStored,
+    RemoveStored,
+    StorageQuery,
+    StoredItem,
+    SweepQuery,
+    SweptTarget,
+    TargetStorage,
+)
+from ..hosts.providers import provider_of
 
 if TYPE_CHECKING:
     from genops_lab.hosts.link.connection import HostConnection
@@ -69,27 +78,34 @@ class StorageService:
     async def list_target_storage(self, name: str, query: StorageQuery) -> TargetStorage:
         """What lies there, and why it would stay."""
         _check(query)
-        link = await self._targets.connected_link(name)
-        there, pythons = await self._there(link)
+        links = await self._targets.connected_links(name)
+        route = links[0].route
+        if provider_of(route.kind).shares_storage(route.config):
+            links = links[:1]
         slots, deadline = asyncio.Semaphore(_MEASURES_AT_ONCE), time.monotonic() + _LOOK_S
 
-        async def look(each: _There) -> StoredItem:
-            async with slots:
-                if time.monotonic() > deadline:
-                    return _item(each, "there was no time to look through it")
-                try:
-                    return await self._judged(link, each, pythons, query)
-                except RemoteError as error:  # one that cannot be read must not hide the others
-                    return _item(each, f"it cannot be looked at: {error.message}")
+        async def of_host(link: HostConnection) -> list[StoredItem]:
+            there, pythons = await self._there(link)
 
-        items = await asyncio.gather(*(look(each) for each in there))
+            async def look(each: _There) -> StoredItem:
+                async with slots:
+                    if time.monotonic() > deadline:
+                        return _item(link, each, "there was no time to look through it")
+                    try:
+                        return await self._judged(link, each, pythons, query)
+                    except RemoteError as error:  # one that cannot be read must not hide the others
+                        return _item(link, each, f"it cannot be looked at: {error.message}")
+
+            return await asyncio.gather(*(look(each) for each in there))
+
+        items = [item for found in await asyncio.gather(*map(of_host, links)) for item in found]
         items.sort(key=lambda item: item.size_bytes or 0, reverse=True)
         return TargetStorage(target=name, items=items)
 
     async def remove_stored(self, name: str, body: RemoveStored) -> RemovedStored:
         """Remove one of them, if nothing says that it stays; what runs there is never cut off from its files."""
         _check(body)
-        link = await self._targets.connected_link(name)
+        link = await self._targets.connected_link(name, body.host_id)
         there, pythons = await self._there(link)
         found = next((each for each in there if each.path == body.path), None)
         if found is None:
@@ -97,7 +113,7 @@ class StorageService:
                 f"{body.path[:200]} is not there.", hint=f"See what is: genops targets clean {name}"
             )
         async with AsyncExitStack() as stack:
-            known = await self._known(found)
+            known = await self._known(link, found)
             await stack.enter_async_context(self._copies.held(known))
             item = await self._judged(link, found, pythons, body)
             if item.stays:
@@ -109,9 +125,9 @@ class StorageService:
             swept = await self._swept(link)
         return RemovedStored(target=name, item=item, left=swept.left, trouble=swept.trouble)
 
-    async def sweep_target(self, name: str) -> SweptTarget:
+    async def sweep_target(self, name: str, query: SweepQuery) -> SweptTarget:
         """Go on deleting the files of what was removed, for a while."""
-        swept = await self._swept(await self._targets.connected_link(name))
+        swept = await self._swept(await self._targets.connected_link(name, query.host_id))
         return SweptTarget(target=name, left=swept.left, trouble=swept.trouble)
 
     async def _swept(self, link: HostConnection) -> _Swept:
@@ -138,7 +154,7 @@ class StorageService:
         self, link: HostConnection, there: _There, pythons: dict[str, str], query: StorageQuery
     ) -> StoredItem:
         """The item, with why it stays."""
-        known = await self._known(there)
+        known = await self._known(link, there)
         measured = _read(
             await self._call(link, "storage.measure", {"path": there.path}, _MEASURE_S), _Measured
         )
@@ -147,7 +163,7 @@ class StorageService:
 
         def item(stays: str = "", *, forcible: bool = False) -> StoredItem:
             return msgspec.structs.replace(
-                _item(there, stays, forcible=forcible),
+                _item(link, there, stays, forcible=forcible),
                 here=known[0].root if known else "",
                 size_bytes=measured.bytes,
                 unused_s=unused_s,
@@ -171,10 +187,10 @@ class StorageService:
             return "it holds more than is looked at"
         return await self._targets.connections.run(self._copies.only_there(link, known))
 
-    async def _known(self, there: _There) -> list[LastSync]:
+    async def _known(self, link: HostConnection, there: _There) -> list[LastSync]:
         if there.kind != "folder":
             return []
-        return await asyncio.to_thread(self._copies.known, there.name)
+        return await asyncio.to_thread(self._copies.known, there.name, link.route)
 
     async def _call(
         self, link: HostConnection, method: str, params: dict[str, Any], timeout_s: float = _CALL_S
@@ -199,9 +215,16 @@ def _read(found: Any, what: type[T]) -> T:
         raise RemoteError("broken", f"The host's answer cannot be read: {error}.") from None
 
 
-def _item(there: _There, stays: str, *, forcible: bool = False) -> StoredItem:
+def _item(link: HostConnection, there: _There, stays: str, *, forcible: bool = False) -> StoredItem:
+    route = link.route
+    shared = provider_of(route.kind).shares_storage(route.config)
     return StoredItem(
-        kind=there.kind, name=there.name, path=there.path, stays=stays, forcible=forcible and bool(stays)
+        kind=there.kind,
+        name=there.name,
+        path=there.path,
+        host_id="" if shared else route.host_id,
+        stays=stays,
+        forcible=forcible and bool(stays),
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..core.services import Service
 from ..hosts.ledger import OwnKernel
 from ..hosts.names import kernel_name
+from ..hosts.providers import provider_of
 from ..hosts.target_kernels import KernelState, TargetKernels
 from .kernelspecs import install_kernelspec, remove_kernelspec
 from .warm_pool import WarmPool
@@ -70,12 +71,16 @@ class KernelsOnTargets(TargetKernels, Service):
                     own[entry.kernel_id] = OwnKernel(
                         kernel_id=entry.kernel_id, target=record.name, path=entry.path
                     )
-        if own and self._connections.is_up(record.name):
-            link = self._connections.link(record.route)
+        if not own:
+            return []
+        provider, route = provider_of(record.route.kind), record.route
+        not_running: set[str] = set()
+        for link in self._connections.up_of(record.name):
             found = await self._connections.run(link.call("kernels.list"))
             running = {each["kernel_id"] for each in found if each["state"] == "running"}
-            return [each for each in own.values() if each.kernel_id in running]
-        return list(own.values())
+            there = {each for each in own if provider.host_of(route, each) == link.route.ref}
+            not_running |= there - running
+        return [each for each in own.values() if each.kernel_id not in not_running]
 
     def policy_changed(self, name: str) -> None:
         self.warm_pool.policy_changed(name)
@@ -89,7 +94,7 @@ class KernelsOnTargets(TargetKernels, Service):
         return {each.kernel_id for each in await self.own(record)}
 
     def _link_changed(self, name: str) -> None:
-        self.warm_pool.link_told(name, self._connections.is_up(name))
+        self.warm_pool.links_told(name, [link.route for link in self._connections.up_of(name)])
 
     def _kernel_changed(self, kernel: RemoteKernelClient) -> None:
         """In the connections' thread: a kernel that starts may have taken one that stood ready."""

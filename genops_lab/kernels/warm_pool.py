@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,9 +14,13 @@ from genops_lab.core.errors import GenOpsError
 from genops_lab.kernels.kernelspecs import ARGV
 from genops_lab.kernels.remote_kernels import idle_order
 
+from ..hosts.providers import provider_of
+
 if TYPE_CHECKING:
     from ..hosts.ledger import Ledger
+    from ..hosts.link.route import HostRef, Route
     from ..hosts.loop_connections import LoopConnections
+    from ..hosts.models import TargetPolicy
     from ..hosts.records import TargetRecord
 
 #: While kernels that shall stand ready are being started.
@@ -50,19 +54,23 @@ class WarmPool:
         self._changed = changed
         self._warm: dict[str, Warm] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._up: set[str] = set()
+        self._up: dict[str, set[HostRef]] = {}
 
     def warm(self, name: str) -> Warm | None:
         """What is known of the kernels that stand ready on a target."""
         return self._warm.get(name)
 
-    def link_told(self, name: str, up: bool) -> None:
-        """A link has changed."""
-        if up and name not in self._up:
-            self._up.add(name)
+    def links_told(self, name: str, up: Sequence[Route]) -> None:
+        """A link of a target has changed: its hosts that are connected now."""
+        hosts = {each.ref for each in up}
+        before = self._up.get(name, set())
+        if not hosts:
+            if before:
+                self.forget(name)
+            return
+        self._up[name] = hosts
+        if hosts - before:
             self._begin(name, policy=True)
-        elif not up and name in self._up:
-            self.forget(name)
 
     def policy_changed(self, name: str) -> None:
         """Another policy counts from now on."""
@@ -76,7 +84,7 @@ class WarmPool:
 
     def forget(self, name: str) -> None:
         """The target is not connected any more."""
-        self._up.discard(name)
+        self._up.pop(name, None)
         self._warm.pop(name, None)
         task = self._tasks.pop(name, None)
         if task is not None:
@@ -100,30 +108,30 @@ class WarmPool:
         try:
             record = await asyncio.to_thread(self._ledger.get, name)
             if policy:
-                await self._tell_kernels(record)
-            await self._keep_warm(record)
+                own = await self._own(record)
+                for host in self._up.get(name, set()) if own else ():
+                    await self._tell_kernels(record.policy, own, record.route.at(host))
+            if not provider_of(record.route.kind).allocates:  # there each kernel has a host of its own
+                await self._keep_warm(record)
         except GenOpsError as error:  # the next connection, or the next change, tries again
             log.info("%s is not kept as its policy says: %s", name, error.message)
             if name in self._warm:
                 self._set(name, Warm(0, error.message))
 
-    async def _tell_kernels(self, record: TargetRecord) -> None:
-        wanted = idle_order(record.policy)
-        own = await self._own(record)
-        if not own:
-            return
-        for info in await self._call(record, "kernels.list", {}):
+    async def _tell_kernels(self, policy: TargetPolicy, own: set[str], host: Route) -> None:
+        wanted = idle_order(policy)
+        for info in await self._call(host, "kernels.list", {}):
             has = info.get("idle")
             has = {"seconds": has["seconds"], "gpu_percent": has["gpu_percent"]} if has else None
             if info["kernel_id"] in own and info["state"] == "running" and has != wanted:
-                await self._call(record, "kernels.policy", {"kernel_id": info["kernel_id"], "idle": wanted})
+                await self._call(host, "kernels.policy", {"kernel_id": info["kernel_id"], "idle": wanted})
 
     async def _keep_warm(self, record: TargetRecord) -> None:
         name, count = record.name, record.policy.warm_kernels
         if not count and name not in self._warm:
             return
         while True:
-            told = await self._call(record, "kernels.warm", {"argv": ARGV, "count": count})
+            told = await self._call(record.route, "kernels.warm", {"argv": ARGV, "count": count})
             if not count:
                 self._set(name, None)
                 return
@@ -141,6 +149,6 @@ class WarmPool:
             self._warm[name] = warm
         self._changed(name)
 
-    async def _call(self, record: TargetRecord, method: str, params: dict[str, Any]) -> Any:
-        link = self._connections.link(record.route)
+    async def _call(self, host: Route, method: str, params: dict[str, Any]) -> Any:
+        link = self._connections.link(host)
         return await self._connections.run(link.call(method, params, timeout_s=_CALL_S))

@@ -183,7 +183,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Have the next kernel that starts for a notebook on this target see these GPUs alone. */
+        /** Have the next kernel that starts for a notebook on this target see these GPUs alone; where it gets a host of its own, have that host asked for with these resources. */
         post: operations["kernels.choose_next_start"];
         delete?: never;
         options?: never;
@@ -679,7 +679,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Begin to connect; what must be asked comes as questions, the outcome as the target's state. */
+        /** Begin to connect, to each host that runs where there are several; what must be asked comes as questions, the outcome as the target's state. Raises Conflict where no host is there before a kernel starts. */
         post: operations["hosts.connect_target"];
         delete?: never;
         options?: never;
@@ -699,6 +699,40 @@ export interface paths {
         /** Disconnect on purpose; kernels run on, and it stays disconnected until somebody connects. */
         post: operations["hosts.disconnect_target"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/targets/{name}/hosts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The hosts of a target that gets one for each kernel, as who manages them lists them now; also those that nobody needs any more. */
+        get: operations["hosts.list_target_hosts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/targets/{name}/hosts/{host_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Give back a host that no kernel needs. Raises NotFound, Conflict where one does. */
+        delete: operations["hosts.release_host"];
         options?: never;
         head?: never;
         patch?: never;
@@ -2140,13 +2174,41 @@ export interface components {
         };
         /**
          * NextStart
-         * @description For the next kernel of a notebook on a target: which GPUs it sees, as a best fit words it.
+         * @description For the next kernel of a notebook on a target: which GPUs it sees, as a best fit words it; where each kernel gets
+         *         a host of its own, what that host shall have.
          */
         NextStart: {
             notebook: string;
+            /** @default {} */
             environment: {
                 [key: string]: string;
             };
+            /**
+             * @default {
+             *       "gpus": null,
+             *       "gpu_type": null,
+             *       "cpus": null,
+             *       "memory_bytes": null,
+             *       "time_s": null
+             *     }
+             */
+            resources: components["schemas"]["Resources"];
+        };
+        /**
+         * Resources
+         * @description What a host is asked to have; None: as the target's configuration says. Bytes, seconds.
+         */
+        Resources: {
+            /** @default null */
+            gpus: number | null;
+            /** @default null */
+            gpu_type: string | null;
+            /** @default null */
+            cpus: number | null;
+            /** @default null */
+            memory_bytes: number | null;
+            /** @default null */
+            time_s: number | null;
         };
         /**
          * TargetKernels
@@ -2162,7 +2224,8 @@ export interface components {
         };
         /**
          * RemoteKernel
-         * @description A kernel that an agent owns on a target. ``ours``: this user's Lab started it here or took it up.
+         * @description A kernel that an agent owns on a target, on its host ``host_id`` where it has many. ``ours``: this user's Lab
+         *         started it here or took it up.
          *
          *         ``ended_by`` is ``idle`` for one that its target's policy ended. ``last_seq`` and ``acked_seq`` count its messages
          *         and those that a Lab has in safety.
@@ -2170,6 +2233,8 @@ export interface components {
         RemoteKernel: {
             target: string;
             kernel_id: string;
+            /** @default  */
+            host_id: string;
             /** @enum {unknown} */
             state: "ended" | "running";
             /** @default  */
@@ -2284,13 +2349,16 @@ export interface components {
          *         where this Lab does not know it).
          *
          *         ``size_bytes`` is what a removal frees, ``unused_s`` how long nobody used it; None where it was not looked through.
-         *         ``stays`` says why it is not removed, empty where it may be; with ``forcible`` it may be with ``force``.
+         *         ``host_id``: on which host it is, of a target whose hosts have files of their own. ``stays`` says why it is not
+         *         removed, empty where it may be; with ``forcible`` it may be with ``force``.
          */
         StoredItem: {
             /** @enum {unknown} */
             kind: "environment" | "folder";
             name: string;
             path: string;
+            /** @default  */
+            host_id: string;
             /** @default  */
             here: string;
             /** @default null */
@@ -2304,7 +2372,7 @@ export interface components {
         };
         /**
          * RemoveStored
-         * @description Remove one, by its path there.
+         * @description Remove one, by its path there (on that host, where hosts have files of their own).
          */
         RemoveStored: {
             /** @default 30 */
@@ -2312,6 +2380,8 @@ export interface components {
             /** @default false */
             force: boolean;
             path: string;
+            /** @default  */
+            host_id: string;
         };
         /**
          * RemovedStored
@@ -2602,10 +2672,22 @@ export interface components {
          *         connects. ``carrier_used`` is empty while not connected. ``locked``: the administrator's, cannot be removed.
          *         ``warm_ready``: how many kernels stand ready there, None while that is not known; ``warm_message``: why there
          *         are fewer than wanted. ``reading_age_s`` counts since the reading arrived here.
+         *
+         *         ``is_this_machine``: kernels see this machine's files. ``allocates``: each kernel gets a host of its own, which
+         *         people call ``host_noun``; ``hosts`` has those that are asked for, each with its own connection and reading, and
+         *         the price is of each. ``state`` is that of the one which is nearest to being up.
          */
         Target: {
             name: string;
             kind: string;
+            /** @default false */
+            is_this_machine: boolean;
+            /** @default false */
+            allocates: boolean;
+            /** @default host */
+            host_noun: string;
+            /** @default [] */
+            hosts: components["schemas"]["TargetHost"][];
             /** @default {} */
             config: Record<string, never>;
             /** @default  */
@@ -2673,30 +2755,38 @@ export interface components {
             ended: components["schemas"]["EndedKernel"][];
         };
         /**
-         * TargetPolicy
-         * @description How the kernels of a target are kept.
+         * TargetHost
+         * @description A host of a target that gets one for each kernel. ``state`` is that of its connection, with ``message`` and
+         *         ``hint``; ``path`` the notebook whose kernel it is for, empty without one.
          *
-         *         ``folder``: whether the notebook's folder is sent there before a start; of more than ``folder_max_files`` or
-         *         ``folder_max_bytes`` it is asked first. ``warm_kernels`` stand ready while a Lab is connected. A kernel without
-         *         work for ``idle_minutes`` is ended (None: never); its GPUs do not work while they are used up to
-         *         ``idle_gpu_percent``.
+         *         ``left_over``: no kernel of this user needs it. It is given back at ``release_at``; without one another machine of
+         *         the user's may have asked for it, and a person decides.
          */
-        TargetPolicy: {
+        TargetHost: {
+            host_id: string;
             /**
-             * @default sync
+             * @default idle
              * @enum {unknown}
              */
-            folder: "off" | "sync";
-            /** @default 5000 */
-            folder_max_files: number;
-            /** @default 209715200 */
-            folder_max_bytes: number;
-            /** @default 0 */
-            warm_kernels: number;
+            state: "asking" | "connecting" | "down" | "failed" | "idle" | "pending" | "up";
             /** @default null */
-            idle_minutes: number | null;
-            /** @default 5 */
-            idle_gpu_percent: number;
+            since: number | null;
+            /** @default null */
+            rtt_s: number | null;
+            /** @default  */
+            message: string;
+            /** @default  */
+            hint: string;
+            /** @default  */
+            path: string;
+            /** @default null */
+            reading: components["schemas"]["HostReading"] | null;
+            /** @default null */
+            reading_age_s: number | null;
+            /** @default false */
+            left_over: boolean;
+            /** @default null */
+            release_at: number | null;
         };
         /**
          * HostReading
@@ -2785,6 +2875,32 @@ export interface components {
             memory_bytes: number | null;
         };
         /**
+         * TargetPolicy
+         * @description How the kernels of a target are kept.
+         *
+         *         ``folder``: whether the notebook's folder is sent there before a start; of more than ``folder_max_files`` or
+         *         ``folder_max_bytes`` it is asked first. ``warm_kernels`` stand ready while a Lab is connected. A kernel without
+         *         work for ``idle_minutes`` is ended (None: never); its GPUs do not work while they are used up to
+         *         ``idle_gpu_percent``.
+         */
+        TargetPolicy: {
+            /**
+             * @default sync
+             * @enum {unknown}
+             */
+            folder: "off" | "sync";
+            /** @default 5000 */
+            folder_max_files: number;
+            /** @default 209715200 */
+            folder_max_bytes: number;
+            /** @default 0 */
+            warm_kernels: number;
+            /** @default null */
+            idle_minutes: number | null;
+            /** @default 5 */
+            idle_gpu_percent: number;
+        };
+        /**
          * TakenKernel
          * @description A kernel of this Lab that ``other`` has taken over. It runs on; this Lab may take it back.
          */
@@ -2859,7 +2975,7 @@ export interface components {
         /**
          * FormField
          * @description A field of a target's form. ``pattern`` must match a whole text. ``advanced`` ones are folded away at first,
-         *         ``locked`` ones have the administrator's value.
+         *         ``locked`` ones have the administrator's value; ``administered`` names what else of this is the administrator's.
          */
         FormField: {
             name: string;
@@ -2879,6 +2995,8 @@ export interface components {
             advanced: boolean;
             /** @default false */
             locked: boolean;
+            /** @default [] */
+            administered: ("choices" | "default" | "locked" | "maximum" | "minimum")[];
             /** @default [] */
             choices: string[];
             /** @default {} */
@@ -6317,7 +6435,9 @@ export interface operations {
     };
     "kernels.sweep_target": {
         parameters: {
-            query?: never;
+            query?: {
+                host_id?: string;
+            };
             header?: never;
             path: {
                 name: string;
@@ -7122,6 +7242,67 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Target"];
                 };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "hosts.list_target_hosts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TargetHost"][];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "hosts.release_host": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                host_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description What went wrong. */
             default: {

@@ -25,6 +25,11 @@ export class LiveChannel implements IDisposable {
     return this._reconnected;
   }
 
+  /** Emitted when the open socket is lost: what is shown may be of before. */
+  get lost(): ISignal<this, void> {
+    return this._lostSignal;
+  }
+
   get isDisposed(): boolean {
     return this._isDisposed;
   }
@@ -122,8 +127,12 @@ export class LiveChannel implements IDisposable {
         return;
       }
       this._socket = null;
+      const wasOpen = this._isOpen;
       this._isOpen = false;
       this._lost = true;
+      if (wasOpen) {
+        this._lostSignal.emit();
+      }
       // Spread the clients of one server that restarts.
       const delay = this._delay * (0.75 + Math.random() / 2);
       this._delay = Math.min(this._delay * 2, LAST_RETRY_MS);
@@ -186,6 +195,7 @@ export class LiveChannel implements IDisposable {
   private _retry: number | undefined;
   private _delay = FIRST_RETRY_MS;
   private _isDisposed = false;
+  private _lostSignal = new Signal<this, void>(this);
   private _reconnected = new Signal<this, void>(this);
 }
 

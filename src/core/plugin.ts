@@ -29,7 +29,11 @@ export const corePlugin: JupyterFrontEndPlugin<IGenOpsCore> = {
     const live = new LiveChannel({ serverSettings });
     const events = new GenOpsEvents({
       stream: serviceManager.events.stream,
-      interruptions: [live.reconnected, serviceManager.connectionFailure]
+      interruptions: [
+        live.lost,
+        live.reconnected,
+        serviceManager.connectionFailure
+      ]
     });
     closeWhenBack(words, serverSettings, () => events.refresh());
     return { api, events, live, trans };

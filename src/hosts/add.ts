@@ -421,6 +421,7 @@ function hostField(trans: TranslationBundle): IFormField {
     required: true,
     advanced: false,
     locked: false,
+    administered: [],
     choices: [],
     choice_labels: {},
     pattern: '',

@@ -19,7 +19,7 @@ import type { IGenOpsPanel } from '../panel';
 import type { ITaskNotifier } from '../tasks/tokens';
 
 import { AddTarget } from './add';
-import { chooseTarget, removeTarget } from './dialogs';
+import { chooseLeftOver, chooseTarget, removeTarget } from './dialogs';
 import { FolderPull } from './folder';
 import { addKernelCommands } from './kernel-commands';
 import type { TargetsModel } from './model';
@@ -44,6 +44,7 @@ export namespace CommandIDs {
   export const test = 'genops:test-target';
   export const settings = 'genops:change-target';
   export const clean = 'genops:clean-target';
+  export const release = 'genops:release-host';
   export const remove = 'genops:remove-target';
 }
 
@@ -185,6 +186,28 @@ export function addCommands(options: ICommandsOptions): void {
       const target = await chooseTarget(model, args.name, there, trans);
       if (target) {
         await service.disconnect(target.name);
+        await model.list.refresh();
+      }
+    }
+  });
+
+  define(CommandIDs.release, {
+    label: trans.__('Give Back a Host That Nobody Needs…'),
+    caption: trans.__('Release a pod or job that no kernel needs'),
+    icon: clearIcon,
+    args: {
+      ...named,
+      host: textArg(trans.__('The host; asked when missing'))
+    },
+    execute: async args => {
+      const has = ({ hosts }: ITarget) =>
+        hosts.some(({ left_over }) => left_over);
+      const target = await chooseTarget(model, args.name, has, trans);
+      const host =
+        textOf(args.host) ||
+        (target && (await chooseLeftOver(target, trans))?.host_id);
+      if (target && host) {
+        await service.releaseHost(target.name, host);
         await model.list.refresh();
       }
     }

@@ -7,8 +7,8 @@ import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 import { ApiError, choose, confirm } from '../core';
 
 import type { TargetsModel } from './model';
-import type { IRemoteKernel, ITarget } from './service';
-import { describeLink, kernelWords } from './messages';
+import type { IRemoteKernel, ITarget, ITargetHost } from './service';
+import { describeLink, kernelWords, leftOverWords } from './messages';
 
 /** The target that is named, or that the person chooses among those that fit. */
 export async function chooseTarget(
@@ -31,6 +31,21 @@ export async function chooseTarget(
     label: each => `${each.name} (${describeLink(each, now, trans).label})`,
     title: trans.__('Which target?'),
     none: trans.__('There is no target for that.'),
+    trans
+  });
+}
+
+/** The host of a target that the person chooses among those that no kernel needs. */
+export async function chooseLeftOver(
+  target: ITarget,
+  trans: TranslationBundle
+): Promise<ITargetHost | undefined> {
+  const now = Date.now() / 1000;
+  return choose({
+    items: target.hosts.filter(({ left_over }) => left_over),
+    label: each => `${each.host_id} (${leftOverWords(each, now, trans)})`,
+    title: trans.__('Which host?'),
+    none: trans.__('No host of %1 is left over.', target.name),
     trans
   });
 }

@@ -4,7 +4,13 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Tone } from '../core';
 import { formatBytes, formatDuration } from '../core';
 
-import type { IHostGpu, ITarget } from './service';
+import type { IFormField, IHostGpu, ITarget, ITargetHost } from './service';
+
+/** What is known of a connection: to a target, or to one of its hosts. */
+export type ILink = Pick<
+  ITarget,
+  'state' | 'since' | 'message' | 'hint' | 'retry_at'
+>;
 
 /** A state in a word, what it means for the person, and a sentence where there is more to say. */
 export interface IStateWords {
@@ -20,12 +26,40 @@ export function declaredWords(text: string, trans: TranslationBundle): string {
   return text && trans.__(text);
 }
 
+/** What of a field the administrator of this Lab chose; empty for nothing. */
+export function administeredWords(
+  field: IFormField,
+  trans: TranslationBundle
+): string {
+  const { locked, administered, minimum, maximum } = field;
+  if (locked) {
+    return trans.__('The administrator of this Lab chose it.');
+  }
+  const words = administered.includes('default')
+    ? [trans.__('The administrator’s default.')]
+    : [];
+  if (administered.includes('minimum') || administered.includes('maximum')) {
+    const [low, high] = [minimum ?? '', maximum ?? ''].map(String);
+    words.push(
+      low !== '' && high !== ''
+        ? trans.__('The administrator allows %1 to %2.', low, high)
+        : low !== ''
+          ? trans.__('The administrator allows %1 and more.', low)
+          : trans.__('The administrator allows up to %1.', high)
+    );
+  }
+  if (administered.includes('choices')) {
+    words.push(trans.__('The administrator allows these.'));
+  }
+  return words.join(' ');
+}
+
 /**
  * A link's state for people. A link that was lost is "disconnected": its kernels go on,
  * and nothing of theirs is dead. `now` in seconds since 1970.
  */
 export function describeLink(
-  target: ITarget,
+  target: ILink,
   now: number,
   trans: TranslationBundle
 ): IStateWords {
@@ -84,7 +118,7 @@ export function goneWords(gone: Gone, trans: TranslationBundle): IStateWords {
 }
 
 function retryWords(
-  target: ITarget,
+  target: ILink,
   now: number,
   trans: TranslationBundle
 ): string {
@@ -127,10 +161,10 @@ export function formatPrice(
 
 /** What a target is called: this machine has no name of its own. */
 export function targetTitle(
-  target: Pick<ITarget, 'name' | 'kind'>,
+  target: Pick<ITarget, 'name' | 'is_this_machine'>,
   trans: TranslationBundle
 ): string {
-  return target.kind === 'local' ? trans.__('This machine') : target.name;
+  return target.is_this_machine ? trans.__('This machine') : target.name;
 }
 
 /** Memory that is free on a GPU in bytes; null where its driver does not tell. */
@@ -143,8 +177,32 @@ export function freeBytes(
     : null;
 }
 
+/** One host of many in a word: a pod, a job. */
+export function hostNoun(target: ITarget, trans: TranslationBundle): string {
+  return declaredWords(target.host_noun, trans);
+}
+
+/** What becomes of a host that no kernel needs; `now` in seconds since 1970. */
+export function leftOverWords(
+  host: ITargetHost,
+  now: number,
+  trans: TranslationBundle
+): string {
+  return host.release_at === null
+    ? trans.__(
+        'No kernel of this machine needs it. Another machine of yours may have asked for it.'
+      )
+    : trans.__(
+        'No kernel needs it. It is given back in %1.',
+        formatDuration(Math.max(host.release_at - now, 0))
+      );
+}
+
 /** The age of a reading that is not live any more; empty while it is. */
-export function staleWords(target: ITarget, trans: TranslationBundle): string {
+export function staleWords(
+  target: Pick<ITarget, 'state' | 'reading' | 'reading_age_s'>,
+  trans: TranslationBundle
+): string {
   const { reading, reading_age_s: age } = target;
   return reading && age !== null && (age > STALE_S || !isConnected(target))
     ? trans.__('Figures are %1 old', formatDuration(age))

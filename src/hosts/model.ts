@@ -214,8 +214,30 @@ export class TargetsModel implements IDisposable, IDriven {
 
 /** This machine first, where it is a target of its own. */
 export function inOrder(targets: readonly ITarget[]): ITarget[] {
-  const isHere = ({ kind }: ITarget) => kind === 'local';
+  const isHere = (each: ITarget) => each.is_this_machine;
   return [...targets].sort((a, b) => Number(isHere(b)) - Number(isHere(a)));
+}
+
+/**
+ * A target as the notebook of a kernel sees it: where each kernel has a host of its own,
+ * with that host's connection and reading.
+ */
+export function asKernelSees(target: ITarget, kernelId: string): ITarget {
+  const host = target.hosts.find(({ host_id }) => host_id === kernelId);
+  if (!host) {
+    return target;
+  }
+  const { state, since, rtt_s, message, hint, reading, reading_age_s } = host;
+  return {
+    ...target,
+    state,
+    since,
+    rtt_s,
+    message,
+    hint,
+    reading,
+    reading_age_s
+  };
 }
 
 /** Whether a target is being connected: more comes of itself, or by an answer. */

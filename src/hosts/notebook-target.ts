@@ -6,6 +6,7 @@ import { Signal } from '@lumino/signaling';
 
 import { restartEnded } from './ended-kernels';
 import type { TargetsModel } from './model';
+import { asKernelSees } from './model';
 import type { IEndedKernel, ITakenKernel, ITarget } from './service';
 import type { Gone } from './messages';
 
@@ -51,7 +52,8 @@ export class NotebookTarget implements IDisposable {
 
   /** The target as it is; undefined for this machine, until it was read, and when it is a target no more. */
   get target(): ITarget | undefined {
-    return this.isRemote ? this.model.ofKernel(this.kernelName) : undefined;
+    const found = this.isRemote && this.model.ofKernel(this.kernelName);
+    return found ? asKernelSees(found, this.kernelId) : undefined;
   }
 
   /** Who has taken the kernel over from this Lab; undefined while it is this Lab's. */

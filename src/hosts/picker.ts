@@ -110,7 +110,8 @@ export class Picker implements IDisposable {
     if (this._busy) {
       return false;
     }
-    if (!target || target.state === 'up') {
+    // Where each kernel gets a host of its own, there is none to connect to before.
+    if (!target || target.allocates || target.state === 'up') {
       return true;
     }
     this._busy = true;

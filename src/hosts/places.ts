@@ -52,7 +52,7 @@ export class Places {
   async reach(target: ITarget): Promise<void> {
     const { model, core } = this._options;
     const { trans } = core;
-    if (target.state === 'up') {
+    if (target.state === 'up' || target.allocates) {
       return;
     }
     const id = Notification.emit(

@@ -86,6 +86,9 @@ export const targetsPlugin: JupyterFrontEndPlugin<void> = {
           onRemove={({ name }) => execute(CommandIDs.remove, { name })}
           onSettings={({ name }) => execute(CommandIDs.settings, { name })}
           onClean={({ name }) => execute(CommandIDs.clean, { name })}
+          onRelease={({ name }, { host_id }) =>
+            execute(CommandIDs.release, { name, host: host_id })
+          }
           onNewNotebook={({ name }) => execute(CommandIDs.notebook, { name })}
           onAttachKernel={({ name }, { kernel_id }) =>
             execute(KernelCommandIDs.attachKernel, {

@@ -6,6 +6,7 @@ export type INewTarget = components['schemas']['NewTarget'];
 export type ITargetKind = components['schemas']['TargetKind'];
 export type IFormField = components['schemas']['FormField'];
 export type ICandidate = components['schemas']['Candidate'];
+export type ITargetHost = components['schemas']['TargetHost'];
 export type ITakenKernel = components['schemas']['TakenKernel'];
 export type IEndedKernel = components['schemas']['EndedKernel'];
 export type IHostReading = components['schemas']['HostReading'];
@@ -32,6 +33,15 @@ export type ITargetStorage = components['schemas']['TargetStorage'];
 export type IRemovedStored = components['schemas']['RemovedStored'];
 export type ISweptTarget = components['schemas']['SweptTarget'];
 export type ITask = components['schemas']['Task'];
+
+/** A host as its target's configuration says. */
+const NOTHING_ASKED = {
+  gpus: null,
+  gpu_type: null,
+  cpus: null,
+  memory_bytes: null,
+  time_s: null
+};
 
 /** How long a kernel may take to end by itself, in seconds. */
 const GRACE_S = 5;
@@ -164,6 +174,13 @@ export class TargetsService {
     );
   }
 
+  /** Give back a host (a pod, a job) that no kernel needs. */
+  async releaseHost(name: string, host_id: string): Promise<void> {
+    await this._api.http.DELETE('/targets/{name}/hosts/{host_id}', {
+      params: { path: { name, host_id } }
+    });
+  }
+
   /** The kernels on a target, this Lab's and others. */
   kernels(name: string, signal?: AbortSignal): Promise<ITargetKernels> {
     return this._api.data(
@@ -294,7 +311,7 @@ export class TargetsService {
   ): Promise<void> {
     await this._api.http.POST('/targets/{name}/next-start', {
       ...path(name),
-      body: { notebook, environment }
+      body: { notebook, environment, resources: NOTHING_ASKED }
     });
   }
 
@@ -311,21 +328,23 @@ export class TargetsService {
   /** Remove one of it; `force` also where its contents are nowhere else. */
   removeStored(
     name: string,
-    itsPath: string,
+    { path: itsPath, host_id }: Pick<IStoredItem, 'path' | 'host_id'>,
     force: boolean
   ): Promise<IRemovedStored> {
     return this._api.data(
       this._api.http.POST('/targets/{name}/storage/remove', {
         ...path(name),
-        body: { path: itsPath, older_than_days: 0, force }
+        body: { path: itsPath, host_id, older_than_days: 0, force }
       })
     );
   }
 
   /** Go on deleting the files of what was removed, for a while. */
-  sweepTarget(name: string): Promise<ISweptTarget> {
+  sweepTarget(name: string, host_id: string): Promise<ISweptTarget> {
     return this._api.data(
-      this._api.http.POST('/targets/{name}/storage/sweep', path(name))
+      this._api.http.POST('/targets/{name}/storage/sweep', {
+        params: { path: { name }, query: { host_id } }
+      })
     );
   }
 

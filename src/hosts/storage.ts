@@ -60,7 +60,7 @@ export class TargetStorage implements IDisposable {
 
   /** What was ticked. */
   get chosen(): readonly IStoredItem[] {
-    return (this._items ?? []).filter(({ path }) => this._ticked.has(path));
+    return (this._items ?? []).filter(item => this._ticked.has(keyOf(item)));
   }
 
   /** What the removal of all that was ticked frees, in bytes. */
@@ -73,15 +73,15 @@ export class TargetStorage implements IDisposable {
 
   tick(item: IStoredItem, ticked: boolean): void {
     if (ticked && isRemovable(item)) {
-      this._ticked.add(item.path);
+      this._ticked.add(keyOf(item));
     } else {
-      this._ticked.delete(item.path);
+      this._ticked.delete(keyOf(item));
     }
     this._changed.emit();
   }
 
-  isTicked({ path }: IStoredItem): boolean {
-    return this._ticked.has(path);
+  isTicked(item: IStoredItem): boolean {
+    return this._ticked.has(keyOf(item));
   }
 
   /** Connect to the target, which may ask something, then look. */
@@ -110,8 +110,8 @@ export class TargetStorage implements IDisposable {
         this._leaving.signal
       );
       this._items = items;
-      const left = new Set(items.filter(isRemovable).map(({ path }) => path));
-      this._ticked.forEach(path => left.has(path) || this._ticked.delete(path));
+      const left = new Set(items.filter(isRemovable).map(keyOf));
+      this._ticked.forEach(key => left.has(key) || this._ticked.delete(key));
       this._put('ready');
     } catch (reason) {
       const error = ApiError.from(reason, this._trans);
@@ -155,16 +155,16 @@ export class TargetStorage implements IDisposable {
 
   private async _removeOne(item: IStoredItem): Promise<void> {
     try {
-      const { path, forcible } = item;
       let { left, trouble } = await this._model.service.removeStored(
         this.target,
-        path,
-        forcible
+        item,
+        item.forcible
       );
-      this._ticked.delete(path);
+      this._ticked.delete(keyOf(item));
       while (left && !this._isDisposed) {
         ({ left, trouble } = await this._model.service.sweepTarget(
-          this.target
+          this.target,
+          item.host_id
         ));
       }
       this._freed = (this._freed ?? 0) + (item.size_bytes ?? 0);
@@ -195,6 +195,11 @@ export class TargetStorage implements IDisposable {
   private _leaving = new AbortController();
   private _isDisposed = false;
   private _changed = new Signal<this, void>(this);
+}
+
+/** What tells one from the others: hosts of one target may have files of their own. */
+export function keyOf({ host_id, path }: IStoredItem): string {
+  return host_id ? `${host_id}: ${path}` : path;
 }
 
 /** Whether it may go: nobody uses it, or only its contents speak against it. */

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import pty
@@ -10,10 +11,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from genops_lab.hosts import providers
+from genops_lab.hosts.providers.base import Resources
+from tests.support import toy_provider
 from tests.support.homes import Home
 from tests.support.sshd import Sshd, make_key
 from tests.support.warm import program
@@ -352,6 +357,8 @@ def test_a_target_is_added_by_the_fields_of_its_kind(lab: RunningLab, host: Sshd
         assert (added.json["host"], added.json["port"], added.json["python"]) == (
             host.alias, 2222, sys.executable,
         )  # fmt: skip
+        shown = lab.call("targets", "show", "by-fields")
+        assert shown.code == 0 and "port" in shown.out and "2222" in shown.out, shown.err
     finally:
         lab.call("targets", "remove", "by-fields", "--force")
     wrong = lab.call("targets", "add", "other", "--kind", "ssh", "--field", "colour=red")
@@ -359,3 +366,42 @@ def test_a_target_is_added_by_the_fields_of_its_kind(lab: RunningLab, host: Sshd
     wrong = lab.call("targets", "add", "other", "--kind", "ssh", "--field", "port=many")
     assert wrong.code and "Give a number" in wrong.err
     assert "ssh, local" in lab.call("targets", "add", "other", "--kind", "moon").err
+
+
+def test_what_the_administrator_chose_is_said() -> None:
+    from genops_lab.commands import document
+    from genops_lab.commands.views.targets import kinds
+    from genops_lab.hosts.configuration import limited
+    from genops_lab.hosts.models import TargetKind
+    from genops_lab.hosts.providers import provider_of
+
+    limits = {"carrier": {"default": "openssh", "locked": True}, "port": {"default": 2222, "minimum": 1024}}
+    fields = limited(provider_of("ssh").form(), limits)
+    (table, _note) = kinds([TargetKind(kind="ssh", label="SSH", fields=fields, steps=[])]).blocks
+    assert isinstance(table, document.Table)
+    told = {str(row[2]): (row[3], row[4], row[5]) for row in table.rows}
+    assert told["carrier"] == ("openssh", "auto, openssh, paramiko", "locked")
+    assert told["port"] == ("2222", "1024 to 65535", "default, limits")
+    assert told["host"][2] == ""
+
+
+def test_hosts_that_nobody_needs_are_listed_and_released(lab: RunningLab, tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(providers.PROVIDERS, "toy", toy_provider.PROVIDER)
+        fields = ["--field", f"folder={tmp_path}", "--price-per-hour", "2.5"]
+        added = lab.call("targets", "add", "queue", "--kind", "toy", *fields)
+        assert added.code == 0, added.err
+        try:
+            route = providers.route_of("queue", "toy", folder=str(tmp_path))
+            asyncio.run(toy_provider.PROVIDER.allocate(route, "lost", Resources()))
+            listed = lab.call("targets", "hosts", "queue")
+            assert "left over" in listed.out and "2.5 USD/h" in listed.out and "another machine" in listed.out
+            refused = lab.call("targets", "connect", "queue")
+            assert refused.code == 0, refused.err
+            assert lab.call("targets", "release", "queue", "nowhere").code
+            released = lab.call("targets", "release", "queue", "lost")
+            assert released.code == 0 and not list(tmp_path.glob("*/asked.json")), released.err
+            none = lab.call("targets", "connect", "queue")
+            assert none.code and "No toy of queue runs: each kernel gets one when it starts." in none.err
+        finally:
+            lab.call("targets", "remove", "queue", "--force")

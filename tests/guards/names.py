@@ -111,7 +111,8 @@ genops:insert-profile-cell genops:insert-run-code genops:insert-track genops:log
 genops:new-notebook-on-target genops:open-charts genops:open-compute genops:open-experiments genops:open-full-output
 genops:open-linked-run genops:open-mlflow genops:open-panel genops:open-profile genops:open-quickstart
 genops:open-runs genops:profile genops:profile-perfetto genops:profile-timeline genops:pull-folder
-genops:register-model genops:remove-model-alias genops:remove-target genops:renew-deployment
+genops:register-model genops:release-host genops:remove-model-alias genops:remove-target
+genops:renew-deployment
 genops:restart-with-nsight genops:restart-with-nsight-compute genops:restart-without-nsight genops:restore-notebook
 genops:set-model-alias genops:show-remote-kernel-log genops:show-task-log genops:stop-deployment
 genops:stop-remote-kernel genops:test-target genops:toggle-line-times
@@ -296,9 +297,10 @@ HOST_FOLDERS = _words(
 ENVIRONMENT = _words(
     "A kernel that runs no longer finds its Lab; a configuration has no effect.",
     """
-GENOPS_AGENT_DIR GENOPS_AGENT_STATE GENOPS_ASKPASS GENOPS_CLI GENOPS_DATA_DIR GENOPS_DEBUG GENOPS_KERNELSPEC
-GENOPS_KERNEL_ID GENOPS_NATIVE GENOPS_NCU_FOLDER GENOPS_NCU_SET GENOPS_NOTEBOOK GENOPS_NO_SOURCE GENOPS_NSYS
-GENOPS_NSYS_SESSION GENOPS_OUTPUT GENOPS_REMOTE GENOPS_RUNTIME_DIR GENOPS_SOCKET GENOPS_TRIAL GENOPS_WORKER_CONFIG
+GENOPS_AGENT_DIR GENOPS_AGENT_STATE GENOPS_ASKPASS GENOPS_CLI GENOPS_CPUS GENOPS_DATA_DIR GENOPS_DEBUG GENOPS_GPUS
+GENOPS_GPU_TYPE GENOPS_KERNELSPEC GENOPS_KERNEL_ID GENOPS_MEMORY_BYTES GENOPS_NATIVE GENOPS_NCU_FOLDER GENOPS_NCU_SET GENOPS_NOTEBOOK GENOPS_NO_SOURCE GENOPS_NSYS
+GENOPS_NSYS_SESSION GENOPS_OUTPUT GENOPS_REMOTE GENOPS_RUNTIME_DIR GENOPS_SOCKET GENOPS_TIME_S GENOPS_TRIAL
+GENOPS_WORKER_CONFIG
 """,
 )
 
@@ -522,8 +524,8 @@ DATA_FILES = _words(
     "Runs, sweeps, profiles or deployments of before are no longer found; two Labs of two versions hold different "
     "locks.",
     """
-deployments environments folders incoming kernelspecs.lock mlflow outputs profiles resuming runs said shared.db spool
-store.db supervisor.lock sweeps tracking.lock wheels work
+deployments environments folders incoming kernelspecs.lock mlflow outputs profiles remote resuming runs said shared.db
+spool store.db supervisor.lock sweeps tracking.lock wheels work
 """,
 )
 
@@ -601,11 +603,15 @@ genops targets candidates: --json
 genops targets clean: --dry-run --force --json --older-than --timeout name
 genops targets connect: --json --timeout name
 genops targets disconnect: --json name
+genops targets hosts: --json name
 genops targets install: --json name packages
+genops targets kinds: --json kind
 genops targets list: --json
+genops targets release: --json host name
 genops targets remove: --force --json name
 genops targets set: --folder --folder-files --folder-size --idle --idle-gpu --json --no-folder --no-secret
     --price-per-hour --secret --warm name
+genops targets show: --json name
 genops targets test: --json name
 genops targets:
 genops: --install-completion --show-completion --version

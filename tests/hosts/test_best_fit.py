@@ -143,7 +143,7 @@ def test_targets_that_are_not_connected_are_named_and_left_out() -> None:
             target("old", reading_age_s=3600.0),
             target("down", state="down"),
             target("never", state="idle", reading=None, reading_age_s=None),
-            target("here", kind="local", state="idle"),
+            target("here", kind="local", is_this_machine=True, state="idle"),
         ],
         BestFitQuery(memory_bytes=24 * GIB),
     )

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from genops_lab.core.errors import Conflict, GenOpsError
-from genops_lab.hosts import connection_test, providers
+from genops_lab.core.errors import Conflict, GenOpsError, NotFound
+from genops_lab.hosts import allocated, connection_test, providers
 from genops_lab.hosts.models import (
     KernelLogQuery,
     NewTarget,
@@ -21,7 +24,9 @@ from genops_lab.hosts.models import (
     StopKernel,
     TargetReport,
 )
+from genops_lab.hosts.providers.base import Resources
 from genops_lab.hosts.records import record_of
+from genops_lab.kernels.outputs.ledger import KernelLedger, Remembered
 from tests.support import toy_provider
 from tests.support.homes import Home
 from tests.support.processes import runs
@@ -29,6 +34,7 @@ from tests.support.quota import small_disk
 from tests.support.sshd import Sshd, make_key
 
 from .labs import (
+    DEADLINE_S,
     SLEEPER,
     connected,
     kernels_of,
@@ -458,3 +464,92 @@ def test_a_target_of_many_hosts_is_tested_on_one_that_is_given_back(
 
     run(body())
     assert not list(tmp_path.glob("*/asked.json"))
+
+
+#: Asks for a host, as a Lab or nbclient does, and lives or dies then.
+ASKS = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from genops_lab.hosts import providers
+from genops_lab.hosts.allocated import HostClaims, ask_for
+from genops_lab.hosts.providers.base import Resources
+from tests.support.toy_provider import PROVIDER
+
+providers.PROVIDERS["toy"] = PROVIDER
+data, folder, name = sys.argv[1:4]
+route = providers.route_of("queue", "toy", folder=folder)
+claims = HostClaims(Path(data))
+asyncio.run(ask_for(claims, route, name, Resources()))
+print("asked", flush=True)
+if sys.argv[4:] == ["dies"]:
+    os.kill(os.getpid(), signal.SIGKILL)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def asks(home: Home, folder: Path, *words: str) -> Iterator[None]:
+    child = subprocess.Popen(
+        [sys.executable, "-c", ASKS, str(home.data), str(folder), *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with child:
+        assert child.stdin is not None and child.stdout is not None
+        assert child.stdout.readline() == b"asked\n"
+        if "dies" in words:
+            child.wait(DEADLINE_S)
+        yield
+
+
+def test_a_host_that_nobody_needs_is_shown_and_given_back(
+    at_home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(providers.PROVIDERS, "toy", toy_provider.PROVIDER)
+    monkeypatch.setattr(allocated, "GRACE_S", 0.0)
+    config = {"python": sys.executable, "folder": str(tmp_path)}
+
+    def there() -> set[str]:
+        return {file.parent.name for file in tmp_path.glob("*/asked.json")}
+
+    async def body() -> None:
+        async with open_lab(at_home) as lab:
+            added = await lab.targets.add_target(
+                NewTarget(name="queue", kind="toy", config=config, price_per_hour=2.0)
+            )
+            route = (await lab.targets.record(added.name)).route
+            remembered = Remembered(
+                kernel_id="remembered", target="queue", kernel_name="genops-queue", started_at=time.time()
+            )
+            KernelLedger(lab.store).remember(remembered)
+            await lab.links.run(toy_provider.PROVIDER.allocate(route, "elsewhere", Resources()))
+            with (
+                asks(at_home, tmp_path, "remembered", "dies"),
+                asks(at_home, tmp_path, "lost", "dies"),
+                asks(at_home, tmp_path, "starting"),
+            ):
+                found = {each.host_id: each for each in await lab.targets.list_target_hosts("queue")}
+                assert set(found) == {"remembered", "lost", "starting", "elsewhere"}
+                left = {name: each.release_at for name, each in found.items() if each.left_over}
+                assert set(left) == {"lost", "elsewhere"}
+                assert left["lost"] and left["elsewhere"] is None
+                (shown,) = await lab.targets.list_targets()
+                assert {each.host_id for each in shown.hosts} == set(left)
+                for needed in ("remembered", "starting"):
+                    with pytest.raises(Conflict, match="needs the toy"):
+                        await lab.targets.release_host("queue", needed)
+                with pytest.raises(NotFound):
+                    await lab.targets.release_host("queue", "nowhere")
+                looking = asyncio.create_task(lab.targets.hosts.supervise())
+
+                async def hosts() -> set[str]:
+                    return there()
+
+                await until(hosts, lambda now: "lost" not in now)
+                looking.cancel()
+                assert there() == {"remembered", "starting", "elsewhere"}
+                await lab.targets.release_host("queue", "elsewhere")
+                assert there() == {"remembered", "starting"}
+                assert (await lab.targets.get_target("queue")).hosts == []
+
+    run(body())

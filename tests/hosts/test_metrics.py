@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from genops_lab.hosts import metrics as fleet_module
+from genops_lab.hosts.link.route import HostRef
 from genops_lab.hosts.loop_connections import LoopConnections
 from genops_lab.hosts.metrics import HostMetrics
 from genops_lab.hosts.providers import route_of
@@ -147,11 +148,11 @@ def test_a_host_that_does_not_answer_holds_up_one_look_alone(
             await made.connect("stuck", "well")
             await fleet.look()
             await until(lambda: fleet.reading("well") is not None)
-            assert fleet.reading("stuck") is None and "stuck" in fleet._silent
+            assert fleet.reading("stuck") is None and HostRef("stuck") in fleet._silent
             monkeypatch.setattr(fleet_module, "WAIT_S", 3600.0)
             await fleet.look()  # would hang here: it is asked already
-            fleet._asking["stuck"].cancel()
-            await until(lambda: "stuck" not in fleet._asking)
+            fleet._asking[HostRef("stuck")].cancel()
+            await until(lambda: HostRef("stuck") not in fleet._asking)
             monkeypatch.setattr(fleet_module, "FRESH_S", 3600.0)
             await fleet.look()  # asked anew, but not waited for again
             assert made.calls.count("stuck") >= 1
@@ -186,7 +187,7 @@ def test_a_host_that_refuses_or_talks_nonsense_keeps_its_last_reading(
                 assert now is not None and now[0] == first[0]
             said["now"] = "well"
             await fleet.look()
-            await until(lambda: not fleet._asking and "one" not in fleet._silent)
+            await until(lambda: not fleet._asking and HostRef("one") not in fleet._silent)
             await fleet.close()
 
     run(work())

@@ -16,21 +16,36 @@ from typing import Any, TypeVar
 import msgspec
 import pytest
 
-from genops_lab.core.errors import InvalidRequest
+from genops_lab.core.errors import Conflict, InvalidRequest
 from genops_lab.hosts import providers
 from genops_lab.hosts.link.carrier import open_carriage
 from genops_lab.hosts.link.errors import HostGone, HostPending, LinkError
 from genops_lab.hosts.link.questions import Nobody
-from genops_lab.hosts.link.route import Route
-from genops_lab.hosts.models import NewTarget
+from genops_lab.hosts.link.route import HostRef, Route
+from genops_lab.hosts.models import (
+    KernelLogQuery,
+    NewEnvironment,
+    NewTarget,
+    StopKernel,
+    StorageQuery,
+    Target,
+)
 from genops_lab.hosts.providers.base import Gone, HostProvider, Pending, Resources, Running
-from genops_lab.hosts.records import record_of
+from genops_lab.hosts.records import TargetRecord, record_of
+from genops_lab.kernels.folders.before_start import Cap
+from genops_lab.kernels.folders.models import FolderTransfer
+from genops_lab.kernels.remote_kernels import Start
+from tests.hosts.labs import connected, kernels_of, open_lab, until
 from tests.support import toy_provider
+from tests.support.application import Lab
+from tests.support.homes import Home
 from tests.support.sshd import Sshd
 
 T = TypeVar("T")
 DEADLINE_S = 60.0
 #: Copies what it reads, then ends with 7. One line, as the agent's own starter is.
+WRITER = ["python", "-c", "import time; print('began', flush=True); "
+    "open('made.txt', 'w').write('from ' + open('data.txt').read()); time.sleep(600)"]  # fmt: skip
 ECHO = "import os;b=os.read(0,65536)\nwhile b: os.write(1,b);b=os.read(0,65536)\nos._exit(7)"
 
 
@@ -218,3 +233,106 @@ def test_the_agent_greets(provider: HostProvider, target: Route, tmp_path: Path)
             await provider.release(host)
 
     assert run(greet()).startswith(b"\0GENOPS1 {")
+
+
+# In a Lab
+
+
+async def launched(lab: Lab, target: Route, folder: Path, kernel_id: str) -> None:
+    """A program in place of a kernel, in a folder of this machine or its copy, as provisioners start it."""
+    provider, cwd = providers.provider_of(target.kind), str(folder)
+    order = (cwd, kernel_id, Cap(100, 1 << 20))
+    if not provider.is_this_machine:
+        cwd = "" if provider.allocates else (await lab.remote.folders.prepare(target, *order)).cwd
+    start = Start(
+        route=target, kernel_id=kernel_id, argv=WRITER, env={}, cwd=cwd, key=b"key", signature_scheme="hmac-sha256",
+        name="k", notebook="a.ipynb", lease_s=300.0, folder=order if provider.allocates else None,
+        resources=Resources(gpus=2),
+    )  # fmt: skip
+    await lab.links.run(lab.remote.launch(start))
+
+
+def test_a_lab_tells_of_each_host_what_is_there(
+    provider: HostProvider, target: Route, at_home: Home, tmp_path: Path
+) -> None:
+    folder, name, allocates = tmp_path / "project", target.target, provider.allocates
+    folder.mkdir()
+    (folder / "data.txt").write_text("data")
+    ids = [f"kernel-{number}" for number in range(2 if allocates else 1)]
+    hosts = ids if allocates else [""]
+
+    async def life() -> None:
+        async with open_lab(at_home) as lab:
+            await asyncio.to_thread(lab.targets._inventory.add, TargetRecord(route=target))
+            if allocates:
+                with pytest.raises(Conflict, match="each kernel gets one when it starts"):
+                    await lab.targets.connect_target(name)
+            for kernel_id in ids:
+                await launched(lab, target, folder, kernel_id)
+
+            async def look() -> Target:
+                return (await lab.targets.list_targets())[0]
+
+            def is_read(found: Target) -> bool:
+                read = [each.reading for each in found.hosts] if allocates else [found.reading]
+                return len(read) == len(hosts) and all(each and each.hostname for each in read)
+
+            shown = await until(look, is_read)
+            assert (shown.allocates, shown.host_noun) == (allocates, provider.host_noun)
+            assert [each.host_id for each in shown.hosts] == (ids if allocates else [])
+            assert {each.state for each in shown.hosts} <= {"up"} and shown.state == "up"
+
+            async def kernels() -> dict[str, str]:
+                found = await kernels_of(lab, name)
+                return {each.kernel_id: each.host_id for each in found.values() if each.state == "running"}
+
+            await until(kernels, lambda found: found == dict(zip(ids, hosts, strict=True)))
+            log = await lab.remote_kernels.get_remote_kernel_log(name, ids[0], KernelLogQuery())
+            assert "began" in log.text
+
+            storage = await lab.storage.list_target_storage(name, StorageQuery(older_than_days=0))
+            copies = [item for item in storage.items if item.kind == "folder"]
+            assert sorted(each.host_id for each in copies) == ([] if provider.is_this_machine else hosts)
+            assert all("kernel" in each.stays for each in copies), copies
+            body = FolderTransfer(folder=str(folder), target=name, confirmed=True)
+            if provider.is_this_machine:
+                with pytest.raises(Conflict, match="this machine"):
+                    await lab.folders.pull_folder(body)
+            else:
+                await lab.folders.pull_folder(body)
+            assert (folder / "made.txt").read_text() == "from data"
+
+            await lab.targets.disconnect_target(name)
+            assert (await look()).state == "idle"
+            assert (await connected(lab, name)).state == "up"
+            await until(kernels, lambda found: set(found) == set(ids))
+            for kernel_id in ids:
+                stopped = await lab.remote_kernels.stop_remote_kernel(name, kernel_id, StopKernel(grace_s=0))
+                assert stopped.state == "ended" and stopped.host_id == (kernel_id if allocates else "")
+                bridge = lab.remote.bridges[kernel_id]
+                await lab.links.run(lab.remote.stop(bridge))
+                await lab.links.run(bridge.wait_ended())
+                await lab.links.run(lab.remote.close(bridge))
+
+            async def listed() -> list[HostRef]:
+                return await lab.links.run(provider.list_hosts(target))
+
+            assert await until(listed, lambda found: not found) == []
+            assert lab.targets.hosts.claims.asked(name) == {}
+
+    run(life())
+
+
+def test_a_build_goes_where_the_next_kernel_finds_it(
+    provider: HostProvider, target: Route, at_home: Home
+) -> None:
+    if provider.shares_storage(target.config):
+        return  # tests/hosts/test_environments.py builds there
+
+    async def build() -> None:
+        async with open_lab(at_home) as lab:
+            await asyncio.to_thread(lab.targets._inventory.add, TargetRecord(route=target))
+            with pytest.raises(Conflict, match=f"Each {provider.host_noun} of .* has files of its own"):
+                await lab.environments.build_environment(target.target, NewEnvironment())
+
+    run(build())

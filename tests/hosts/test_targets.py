@@ -408,6 +408,8 @@ def test_kinds_of_targets_say_what_they_ask_for_with_the_administrators_limits(a
             assert fields["host"].required and fields["carrier"].choices == ["auto", "openssh", "paramiko"]
             assert (fields["carrier"].default, fields["carrier"].locked) == ("openssh", True)
             assert fields["port"].minimum == 1024 and fields["port"].widget == "number"
+            assert fields["carrier"].administered == ["default", "locked"]
+            assert fields["port"].administered == ["minimum"] and not fields["host"].administered
             assert [field.name for field in kinds["local"].fields] == ["python"]
             assert [step.name for step in kinds["ssh"].steps] == ["reachable", "host_key", "login"]
             given = {"host": "gpu1.invalid", "port": 2222}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -11,6 +14,8 @@ import msgspec
 import pytest
 
 from genops_lab.hosts import providers
+from genops_lab.hosts.link.route import HostRef
+from genops_lab.hosts.providers.base import Resources
 from genops_lab.kernels import kernelspecs
 from tests.kernels.outputs.pages import Page
 from tests.kernels.places import Place, Running, a_kernel, a_place, wait
@@ -128,6 +133,67 @@ def test_the_next_lab_starts_what_the_last_one_waited_for(place: Place) -> None:
     wait(lambda: asked(place) == [], "the host was not given back")
 
 
+def test_a_host_that_is_gone_ends_its_kernel_and_none_is_asked_for_in_its_place(place: Place) -> None:
+    place.route = msgspec.structs.replace(
+        place.route, config=msgspec.structs.replace(place.route.config, wait_s=0.0)
+    )
+    with a_kernel(place) as kernel:
+        host = place.route.at(toy_provider.PROVIDER.host_of(place.route, str(kernel.manager.kernel_id)))
+        wait(lambda: kernel.bridge.state.state == "connected")
+        place.do(toy_provider.PROVIDER.release(host))  # a job's time is over, a node is drained
+        wait(lambda: kernel.bridge.state.state == "ended", "nobody says that its host is gone")
+        if not kernel.bridge.ended_by:  # its agent told of its end, and Jupyter starts anew what died
+            kernel.manager.restart_kernel(now=True)
+            wait(lambda: kernel.bridge.state.state == "ended")
+        assert "toy of queue is gone: It was given back." in kernel.bridge.state.reason
+        assert asked(place) == []
+        kernel.manager.restart_kernel(now=True)
+        kernel.client.wait_for_ready(timeout=30)
+        assert kernel.run("print(6 * 7)")[1] == "42\n" and len(asked(place)) == 1
+    first = place.manager()
+    first.start_kernel()
+    wait(lambda: place.bridge(first).state.state == "connected")
+    kernel_id = str(first.kernel_id)
+    remote = place.new_process()
+    place.do(toy_provider.PROVIDER.release(place.route.at(HostRef("queue", kernel_id))))
+    remote.expect(kernel_id)
+    later = place.manager(kernel_id)
+    later.start_kernel()
+    wait(lambda: place.bridge(later).state.state == "ended", "the next Lab waits for a host that is gone")
+    assert "is gone: It was given back." in place.bridge(later).state.reason and asked(place) == []
+    later.shutdown_kernel(now=True)
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({}, Resources()),
+        ({"GENOPS_GPUS": "2", "GENOPS_GPU_TYPE": "h100"}, Resources(gpus=2, gpu_type="h100")),
+        ({"CUDA_VISIBLE_DEVICES": "0,1,2"}, Resources(gpus=3)),
+        ({"GENOPS_MEMORY_BYTES": "64000", "GENOPS_CPUS": "1.5"}, Resources(memory_bytes=64000, cpus=1.5)),
+    ],
+)
+def test_what_a_start_asks_for_reaches_who_gives_hosts(
+    place: Place, given: dict[str, str], wanted: Resources
+) -> None:
+    manager = place.manager()
+    manager.start_kernel(env={**os.environ, **given})
+    wait(lambda: len(asked(place)) == 1)
+    (file,) = Path(place.route.config.folder).glob("*/asked.json")
+    assert msgspec.json.decode(file.read_bytes(), type=toy_provider.Asked).resources == wanted
+    manager.shutdown_kernel(now=True)
+    wait(lambda: asked(place) == [])
+
+
+def test_the_folder_goes_to_the_host_that_comes(place: Place, tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "data.txt").write_text("data")
+    with a_kernel(place, cwd=str(folder)) as kernel:
+        reply, printed = kernel.run("import os; print(open('data.txt').read(), os.getcwd())")
+        assert reply["status"] == "ok" and printed.startswith("data ") and str(tmp_path / "queue") in printed
+
+
 _CONFIG = """
 from genops_lab.hosts.providers import PROVIDERS
 from tests.support.toy_provider import PROVIDER
@@ -162,3 +228,41 @@ def test_a_lab_answers_at_once_says_why_it_waits_and_runs_what_was_sent(
         again.close()
         assert lab.request("DELETE", f"api/sessions/{session['id']}")[0] == 204
         wait(lambda: not list((tmp_path / "queue").glob("*/asked.json")), "the host was not given back")
+
+
+_DIES = """
+import os, signal, time
+from pathlib import Path
+from genops_lab.hosts import allocated
+from genops_lab.kernels.outputs.ledger import KernelLedger
+
+allocated.GRACE_S, allocated._LOOK_EVERY_S = 1.0, 0.2
+
+def remember(self, kernel):
+    while not list(Path(%r).glob("*/asked.json")):
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if not Path(%r).exists():
+    KernelLedger.remember = remember
+"""
+
+
+def test_a_lab_that_dies_before_it_notes_a_kernel_leaves_no_host_that_costs(
+    home: Home, tmp_path: Path
+) -> None:
+    queue, second = tmp_path / "queue", tmp_path / "second"
+    config = {"python": sys.executable, "folder": str(queue), "wait_s": 0.0}
+    file = home.path / "config" / "jupyter_server_config.py"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(_CONFIG % config + _DIES % (str(queue), str(second)))
+    with running_lab(home) as lab:
+        body = {"path": "a.ipynb", "name": "a", "type": "notebook", "kernel": {"name": "genops-queue"}}
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            lab.request("POST", "api/sessions", body)
+        lab.process.wait(60)
+    assert len(list(queue.glob("*/asked.json"))) == 1
+    second.touch()
+    with running_lab(home) as lab:
+        wait(lambda: not list(queue.glob("*/asked.json")), "a host that nobody needs is kept")
+        assert "is left over: it is given back" in lab.log

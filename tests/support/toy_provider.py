@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +23,8 @@ from genops_lab.hosts.providers.base import (
     TestStep,
 )
 
+from .processes import end_those_of
+
 if TYPE_CHECKING:
     from genops_lab.hosts.link.carrier import HostStream
     from genops_lab.hosts.link.questions import Asker
@@ -31,6 +35,7 @@ class ToyConfig(HostConfig, frozen=True, kw_only=True):
 
     folder: Annotated[str, option("Folder", "Where the queue is kept.", required=True)] = ""
     wait_s: Annotated[float, option("Wait", "Seconds until a host is there.", minimum=0, maximum=3600)] = 0.0
+    shared: Annotated[bool, option("Shared home", "Whether all hosts have the same home.")] = False
 
 
 class Asked(msgspec.Struct):
@@ -48,6 +53,10 @@ class ToyProvider(HostProvider):
     config_type = ToyConfig
     test_steps = (TestStep(name="queue", label="Queue", message="The queue takes requests."),)
     allocates = True
+    host_noun = "toy"
+
+    def shares_storage(self, config: HostConfig) -> bool:
+        return isinstance(config, ToyConfig) and config.shared
 
     async def allocate(self, target: Route, name: str, resources: Resources) -> HostRef:
         file = _file(target, name)
@@ -64,7 +73,11 @@ class ToyProvider(HostProvider):
         return Pending(reason="All toys are in use.", position=1) if left_s > 0 else Running()
 
     async def release(self, host: Route) -> None:
-        _file(host, host.host_id).unlink(missing_ok=True)
+        file = _file(host, host.host_id)
+        if file.exists():
+            file.unlink(missing_ok=True)
+            await asyncio.to_thread(end_those_of, file.parent)
+            await asyncio.to_thread(shutil.rmtree, file.parent, ignore_errors=True)
 
     async def list_hosts(self, target: Route) -> list[HostRef]:
         folder = _file(target, "").parent
@@ -76,8 +89,9 @@ class ToyProvider(HostProvider):
         from genops_lab.hosts.providers.process_stream import ProcessCarriage
 
         stream = ProcessCarriage(host, self.kind)
-        state = _file(host, host.host_id).parent / "agent"
-        await stream.spawn(["env", f"GENOPS_AGENT_STATE={state}", *command])
+        state = _file(host, host.host_id).parent
+        home = () if _config(host).shared else (f"HOME={state}",)
+        await stream.spawn(["env", f"GENOPS_AGENT_STATE={state / 'agent'}", *home, *command])
         return stream
 
 

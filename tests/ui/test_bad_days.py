@@ -135,6 +135,8 @@ def test_a_new_lab_and_a_jupyter_server_that_goes_and_comes_back(browser: Browse
             expect(lab.panel().locator(".gol-DownState")).to_have_count(0)
             lab.page.evaluate("() => { window.sameDocument = true; }")
             first.stop()
+            # Unasked: figures of before are said to be of before.
+            expect(down(lab, "Compute").first).to_be_visible(timeout=3_000)
             lab.execute("genops:open-panel")
             lab.panel().get_by_role("button", name="Refresh what is shown").dispatch_event("click")
             expect(down(lab, "Deployments")).to_be_visible()

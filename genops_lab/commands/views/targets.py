@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
 from ..document import Cell, Column, Document, Facts, Note, Row, Table, Tone, duration, size
 
 if TYPE_CHECKING:
+    from genops_lab.hosts.configuration import FormField
     from genops_lab.hosts.models import (
         Candidate,
         HostReading,
         RemovedTarget,
         StoredItem,
         Target,
+        TargetHost,
+        TargetKind,
         TargetReport,
     )
 
@@ -21,6 +25,7 @@ _STATES: dict[str, tuple[str, Tone]] = {
     "idle": ("not connected", "dim"),
     "connecting": ("connecting", "busy"),
     "asking": ("asks something", "busy"),
+    "pending": ("waits for a host", "busy"),
     "up": ("connected", "good"),
     "down": ("disconnected", "busy"),
     "failed": ("failed", "bad"),
@@ -39,6 +44,104 @@ def link_cell(state: str) -> Cell:
     """The state of a link in words."""
     word, tone = _STATES.get(state, (state, ""))
     return Cell(word, tone)
+
+
+def kinds(found: list[TargetKind]) -> Document:
+    """``targets kinds``."""
+    rows: list[Row] = [
+        [each.kind, each.label, field.name, _shown(field.default), _may_be(field), _administrators(field)]
+        for each in found
+        for field in each.fields
+    ]
+    columns = [
+        Column("kind"),
+        Column("", shrinks=True, leaves=1),
+        Column("field"),
+        Column("default", shrinks=True),
+        Column("may be", shrinks=True),
+        Column("administrator", shrinks=True),
+    ]
+    note = Note("Such as: genops targets add NAME --kind KIND --field FIELD=VALUE", "dim")
+    return Document([Table(columns, rows, empty="There is no such kind of target."), note])
+
+
+def configuration(shown: Target, fields: list[FormField]) -> Document:
+    """``targets show``."""
+    rows: list[Row] = [
+        [field.name, _shown(shown.config.get(field.name)), _may_be(field), _administrators(field)]
+        for field in fields
+    ]
+    columns = [
+        Column("field"),
+        Column("value", shrinks=True),
+        Column("may be", shrinks=True),
+        Column("administrator", shrinks=True),
+    ]
+    whose = (
+        [Note("The administrator's: it cannot be changed or removed here.", "dim")] if shown.locked else []
+    )
+    several = hosts(shown, shown.hosts).blocks if shown.allocates else []
+    return Document([*target(shown).blocks, Table(columns, rows, empty=""), *several, *whose])
+
+
+def hosts(of: Target, found: list[TargetHost]) -> Document:
+    """``targets hosts``."""
+    rows: list[Row] = [
+        [
+            each.host_id,
+            Cell("left over", "bad") if each.left_over else link_cell(each.state),
+            each.path,
+            _gpus(each.reading),
+            _price(of),
+            _left(each) if each.left_over else each.message,
+        ]
+        for each in found
+    ]
+    columns = [
+        Column(of.host_noun, narrowest=8),
+        Column("state"),
+        Column("notebook", shrinks=True),
+        Column("gpus", shrinks=True),
+        Column("price", right=True),
+        Column("", shrinks=True),
+    ]
+    empty = f"{of.name} has no {of.host_noun} now: each kernel gets one when it starts."
+    notes = [
+        Note(f"Give one back now: genops targets release {of.name} {each.host_id}", "busy")
+        for each in found
+        if each.left_over
+    ]
+    return Document([Table(columns, rows, empty=empty), *notes])
+
+
+def _left(host: TargetHost) -> str:
+    if host.release_at is None:
+        return "No kernel of this machine needs it; another machine of yours may."
+    return f"No kernel needs it. It is given back in {duration(max(host.release_at - time.time(), 0.0))}."
+
+
+def _shown(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
+
+
+def _may_be(field: FormField) -> str:
+    if field.choices:
+        return ", ".join(field.choices)
+    low, high = (f"{each:g}" for each in (field.minimum or 0, field.maximum or 0))
+    if field.minimum is not None and field.maximum is not None:
+        return f"{low} to {high}"
+    return (
+        f"from {low}" if field.minimum is not None else f"up to {high}" if field.maximum is not None else ""
+    )
+
+
+def _administrators(field: FormField) -> str:
+    if field.locked:
+        return "locked"
+    limits = [name for name in field.administered if name not in ("default", "locked")]
+    return ", ".join(
+        [*(["default"] if "default" in field.administered else []), *(["limits"] if limits else [])]
+    )
 
 
 def _gpus(reading: HostReading | None) -> str:
@@ -196,6 +299,11 @@ def built(shown: Target, tested: TargetReport) -> Document:
     """``targets build``, ``targets install``."""
     note = Note(f"The next kernels of {shown.name} use {shown.python}. Those that run keep theirs.", "good")
     return Document([*report(tested).blocks, note])
+
+
+def released(name: str, host: str) -> Document:
+    """``targets release``."""
+    return Document([Note(f"{host} of {name} is given back.")])
 
 
 def removed(shown: RemovedTarget) -> Document:

@@ -117,9 +117,7 @@ async def open_carriage(
     if isinstance(observed, Pending):
         raise HostPending(observed.reason, observed.position)
     if isinstance(observed, Gone):
-        raise HostGone(
-            f"The host of {route.target} is gone: {observed.why}", hint="Restart the kernel there."
-        )
+        raise HostGone.because(route.target, provider.host_noun, observed.why)
     data, sha = await asyncio.to_thread(_own_payload) if payload is None else payload
     nonce = secrets.token_hex(8)
     carriage = await provider.open_stream(route, bootstrap.command(route.python, sha, nonce), asker, folder)

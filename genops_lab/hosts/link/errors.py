@@ -125,6 +125,11 @@ class HostGone(LinkError):
 
     code = "host_gone"
 
+    @classmethod
+    def because(cls, target: str, noun: str, why: str) -> HostGone:
+        """Say that a target's host (pod, job) is gone."""
+        return cls(f"The {noun} of {target} is gone: {why}", hint="Restart the kernel there.")
+
 
 _BY_CODE: dict[str, type[LinkError]] = {
     kind.code: kind

@@ -23,6 +23,7 @@ from .storage import (
     RemoveStored,
     StorageQuery,
     StoredItem,
+    SweepQuery,
     SweptTarget,
     TargetStorage,
 )
@@ -38,6 +39,7 @@ from .targets import (
     RemoveQuery,
     TakenKernel,
     Target,
+    TargetHost,
     TargetKind,
     TargetPolicy,
 )
@@ -84,9 +86,11 @@ __all__ = [
     "StopKernel",
     "StorageQuery",
     "StoredItem",
+    "SweepQuery",
     "SweptTarget",
     "TakenKernel",
     "Target",
+    "TargetHost",
     "TargetKernels",
     "TargetKind",
     "TargetPolicy",

@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from ..providers.base import Resources
+
 
 class AttachedClient(msgspec.Struct, frozen=True, kw_only=True):
     """The Lab that a kernel is attached to."""
@@ -24,7 +26,8 @@ class KernelIdle(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RemoteKernel(msgspec.Struct, frozen=True, kw_only=True):
-    """A kernel that an agent owns on a target. ``ours``: this user's Lab started it here or took it up.
+    """A kernel that an agent owns on a target, on its host ``host_id`` where it has many. ``ours``: this user's Lab
+    started it here or took it up.
 
     ``ended_by`` is ``idle`` for one that its target's policy ended. ``last_seq`` and ``acked_seq`` count its messages
     and those that a Lab has in safety.
@@ -32,6 +35,7 @@ class RemoteKernel(msgspec.Struct, frozen=True, kw_only=True):
 
     target: str
     kernel_id: str
+    host_id: str = ""
     state: Literal["running", "ended"]
     name: str = ""
     incarnation: str = ""
@@ -71,10 +75,12 @@ class StopKernel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NextStart(msgspec.Struct, frozen=True, kw_only=True):
-    """For the next kernel of a notebook on a target: which GPUs it sees, as a best fit words it."""
+    """For the next kernel of a notebook on a target: which GPUs it sees, as a best fit words it; where each kernel gets
+    a host of its own, what that host shall have."""
 
     notebook: str
-    environment: dict[str, str]
+    environment: dict[str, str] = {}
+    resources: Resources = Resources()
 
 
 class AttachKernel(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,12 +23,14 @@ class StoredItem(msgspec.Struct, frozen=True, kw_only=True):
     where this Lab does not know it).
 
     ``size_bytes`` is what a removal frees, ``unused_s`` how long nobody used it; None where it was not looked through.
-    ``stays`` says why it is not removed, empty where it may be; with ``forcible`` it may be with ``force``.
+    ``host_id``: on which host it is, of a target whose hosts have files of their own. ``stays`` says why it is not
+    removed, empty where it may be; with ``forcible`` it may be with ``force``.
     """
 
     kind: Literal["environment", "folder"]
     name: str
     path: str
+    host_id: str = ""
     here: str = ""
     size_bytes: int | None = None
     unused_s: float | None = None
@@ -44,9 +46,16 @@ class TargetStorage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RemoveStored(StorageQuery, frozen=True, kw_only=True):
-    """Remove one, by its path there."""
+    """Remove one, by its path there (on that host, where hosts have files of their own)."""
 
     path: str
+    host_id: str = ""
+
+
+class SweepQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """On which host, where hosts have files of their own."""
+
+    host_id: str = ""
 
 
 class RemovedStored(msgspec.Struct, frozen=True, kw_only=True):

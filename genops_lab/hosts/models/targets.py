@@ -47,6 +47,27 @@ class EndedKernel(msgspec.Struct, frozen=True, kw_only=True):
     since: float
 
 
+class TargetHost(msgspec.Struct, frozen=True, kw_only=True):
+    """A host of a target that gets one for each kernel. ``state`` is that of its connection, with ``message`` and
+    ``hint``; ``path`` the notebook whose kernel it is for, empty without one.
+
+    ``left_over``: no kernel of this user needs it. It is given back at ``release_at``; without one another machine of
+    the user's may have asked for it, and a person decides.
+    """
+
+    host_id: str
+    state: LinkStateName = "idle"
+    since: float | None = None
+    rtt_s: float | None = None
+    message: str = ""
+    hint: str = ""
+    path: str = ""
+    reading: HostReading | None = None
+    reading_age_s: float | None = None
+    left_over: bool = False
+    release_at: float | None = None
+
+
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """A place that runs kernels, and how its link is.
 
@@ -56,10 +77,18 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     connects. ``carrier_used`` is empty while not connected. ``locked``: the administrator's, cannot be removed.
     ``warm_ready``: how many kernels stand ready there, None while that is not known; ``warm_message``: why there
     are fewer than wanted. ``reading_age_s`` counts since the reading arrived here.
+
+    ``is_this_machine``: kernels see this machine's files. ``allocates``: each kernel gets a host of its own, which
+    people call ``host_noun``; ``hosts`` has those that are asked for, each with its own connection and reading, and
+    the price is of each. ``state`` is that of the one which is nearest to being up.
     """
 
     name: str
     kind: str
+    is_this_machine: bool = False
+    allocates: bool = False
+    host_noun: str = "host"
+    hosts: list[TargetHost] = []
     config: dict[str, Any] = {}
     where: str = ""
     host: str = ""

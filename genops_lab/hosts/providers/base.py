@@ -77,6 +77,8 @@ class HostProvider(ABC):
     is_this_machine: ClassVar[bool] = False
     #: whether hosts are made for who asks, and may be waited for; a target is one host that is always there otherwise
     allocates: ClassVar[bool] = False
+    #: how people call one of its hosts, where it allocates them: host, pod, job
+    host_noun: ClassVar[str] = "host"
 
     # The configuration
 
@@ -101,6 +103,11 @@ class HostProvider(ABC):
         return []
 
     # Hosts
+
+    def shares_storage(self, config: HostConfig) -> bool:
+        """Whether files in a host's home are on the target's next host, too (a file system of all, a volume). Where
+        they are not, a notebook's folder is sent to each host anew, and no environment is built."""
+        return not self.allocates
 
     def host_of(self, target: Route, name: str) -> HostRef:
         """The host that is asked for by this name: the target's one host, or the one that bears the name."""

@@ -132,6 +132,12 @@ class RemoteKernelClient:
         self.info = {"ended_by": "start"}
         self.end(None, reason)
 
+    def host_gone(self, reason: str) -> None:
+        """Its host is not there any more, and the kernel with it; nothing is started in its place unasked."""
+        self.exchange.refuse_waiting(f"{reason} This cell was not run.")
+        self.info = {**self.info, "ended_by": "host"}
+        self.end(None, reason)
+
     def away(self, reason: str) -> None:
         """The host does not answer; as far as anybody knows the kernel runs on."""
         if self.state.state in ("connecting", "disconnected"):

@@ -20,7 +20,7 @@ from ...hosts.link.route import Route
 from . import plan as plans
 from .channel import Listed
 from .download import Progress, Report
-from .last_sync import LastSyncs
+from .last_sync import LastSyncs, copies_on
 from .local_folder import Contents, NotSendable, Place, place_of
 from .messages import coming, files_of, largest, told_in_notebook
 from .transfer import Folder
@@ -86,7 +86,7 @@ class Folders:
             return Prepared()  # a path that is none on this machine: nobody's folder
         link = self.links.link(route)
         await self.links.run(link.up())
-        memory = await asyncio.to_thread(self.memories.get, route.target, place.root)
+        memory = await asyncio.to_thread(self.memories.get, route.target, place.root, copies_on(route))
         prepared = Prepared(cwd="/".join(filter(None, (memory.there, place.inside))))
         progress = Progress()
         try:

@@ -10,8 +10,9 @@ from pathlib import Path
 from ...core.errors import Conflict
 from ...core.locks import FileLock
 from ...hosts.link.connection import HostConnection
+from ...hosts.link.route import Route
 from .channel import folder_talk
-from .last_sync import LastSync, LastSyncs
+from .last_sync import LastSync, LastSyncs, copies_on
 from .messages import files_of
 
 
@@ -21,9 +22,10 @@ class Copies:
     def __init__(self, memories: LastSyncs) -> None:
         self._memories = memories
 
-    def known(self, name: str) -> list[LastSync]:
-        """What is remembered of a copy: once a target, where several lead to its host. Blocks."""
-        return self._memories.of_copy(f"~/genops/{name}")
+    def known(self, name: str, host: Route) -> list[LastSync]:
+        """What is remembered of a copy on a host: once a target, where several lead there. Blocks."""
+        host_id = copies_on(host)
+        return [each for each in self._memories.of_copy(f"~/genops/{name}") if each.host_id == host_id]
 
     async def only_there(self, link: HostConnection, known: list[LastSync]) -> str:
         """What of a copy would be lost with it, in words; empty for nothing. In the links' loop. Raises what a link
@@ -48,7 +50,7 @@ class Copies:
     @asynccontextmanager
     async def held(self, known: list[LastSync]) -> AsyncIterator[None]:
         """Meanwhile no Lab of this user synchronises it. Raises Conflict where one does now."""
-        locks = [FileLock(self._memories.lock_path(each.target, each.root)) for each in known]
+        locks = [FileLock(self._memories.lock_path(each.target, each.root, each.host_id)) for each in known]
         try:
             for lock, each in zip(locks, known, strict=True):
                 if not await asyncio.to_thread(lock.try_acquire):

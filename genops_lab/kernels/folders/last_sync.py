@@ -9,11 +9,16 @@ import hashlib
 import re
 import secrets
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from genops_lab.agent.tree import State
 from genops_lab.core.paths import private_dir, write_private
+from genops_lab.hosts.providers import provider_of
+
+if TYPE_CHECKING:
+    from genops_lab.hosts.link.route import Route
 
 #: Kernels whose folder is remembered.
 _KEPT_KERNELS = 100
@@ -36,11 +41,13 @@ class Known(msgspec.Struct, frozen=True, array_like=True):
 
 
 class LastSync(msgspec.Struct, kw_only=True):
-    """Of one folder on one target. ``agreed``: the files and bytes that a person agreed to send."""
+    """Of one folder on one target. ``agreed``: the files and bytes that a person agreed to send. ``host_id``: which of
+    the target's hosts has the copy, where each has files of its own."""
 
     target: str
     root: str
     there: str
+    host_id: str = ""
     synced_at: float | None = None
     files: dict[str, Known] = {}
     kernels: dict[str, str] = {}
@@ -52,6 +59,12 @@ class LastSync(msgspec.Struct, kw_only=True):
         self.kernels[kernel_id] = inside
         for old in list(self.kernels)[:-_KEPT_KERNELS]:
             del self.kernels[old]
+
+
+def copies_on(host: Route) -> str:
+    """The ``host_id`` of copies on this host: empty where a target's hosts have the same files."""
+    shared = provider_of(host.kind).shares_storage(host.config)
+    return "" if shared else host.host_id
 
 
 class LastSyncs:
@@ -71,32 +84,40 @@ class LastSyncs:
             write_private(path, secrets.token_hex(8))
         return path.read_text(encoding="utf-8").strip()
 
-    def _path(self, target: str, root: str) -> Path:
-        digest = hashlib.sha256(f"{target}\0{root}".encode("utf-8", "surrogateescape")).hexdigest()[:24]
+    def _path(self, target: str, root: str, host_id: str = "") -> Path:
+        place = "\0".join(filter(None, (target, root, host_id)))
+        digest = hashlib.sha256(place.encode("utf-8", "surrogateescape")).hexdigest()[:24]
         return self._folder / f"{digest}.json"
 
-    def lock_path(self, target: str, root: str) -> Path:
+    def lock_path(self, target: str, root: str, host_id: str = "") -> Path:
         """What to lock while a folder is synchronised."""
-        return self._path(target, root).with_suffix(".lock")
+        return self._path(target, root, host_id).with_suffix(".lock")
 
-    def get(self, target: str, root: str) -> LastSync:
+    def get(self, target: str, root: str, host_id: str = "") -> LastSync:
         """What is known of a folder; new where nothing is."""
-        found = self._read(self._path(target, root))
-        if found is not None and found.target == target and found.root == root:
+        found = self._read(self._path(target, root, host_id))
+        if found is not None and (found.target, found.root, found.host_id) == (target, root, host_id):
             return found
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(root).name).strip("-.")[:40] or "folder"
         digest = hashlib.sha256(
             f"{self._installation()}\0{root}".encode("utf-8", "surrogateescape")
         ).hexdigest()
-        return LastSync(target=target, root=root, there=f"~/genops/{name}-{digest[:8]}")
+        return LastSync(target=target, root=root, there=f"~/genops/{name}-{digest[:8]}", host_id=host_id)
 
     def put(self, memory: LastSync) -> None:
         """Remember it."""
-        write_private(self._path(memory.target, memory.root), msgspec.json.encode(memory).decode())
+        path = self._path(memory.target, memory.root, memory.host_id)
+        write_private(path, msgspec.json.encode(memory).decode())
 
     def drop(self, memory: LastSync) -> None:
         """Forget a folder."""
-        self._path(memory.target, memory.root).unlink(missing_ok=True)
+        self._path(memory.target, memory.root, memory.host_id).unlink(missing_ok=True)
+
+    def host_is_gone(self, host_id: str, target: str) -> None:
+        """Forget the copies that went with a host; an empty ``host_id`` has none that did."""
+        for each in self._all() if host_id else ():
+            if (each.target, each.host_id) == (target, host_id):
+                self.drop(each)
 
     def of_copy(self, there: str) -> list[LastSync]:
         """What is known of the folders that have their copy there, on any target."""

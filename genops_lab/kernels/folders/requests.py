@@ -16,6 +16,7 @@ from genops_lab.core.errors import Conflict, NotAllowed, NotFound
 from genops_lab.core.formatting import size_of
 from genops_lab.core.principals import Principal, asking_kernel
 from genops_lab.hosts.link.questions import ACCEPT, Question
+from genops_lab.hosts.providers import provider_of
 
 if TYPE_CHECKING:
     from genops_lab.agent.tree import Seen
@@ -129,6 +130,7 @@ class FolderRequests:
         inner = f"{memory.root}/{memory.kernels[kernel_id]}".rstrip("/")
         place = await asyncio.to_thread(place_of, inner)
         route = (await self._service.record(target)).route
+        route = route.at(provider_of(route.kind).host_of(route, kernel_id))
         wanted = chosen(request.paths, place)
         offered: dict[str, Seen] = {}
         text = ""

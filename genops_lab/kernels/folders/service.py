@@ -13,7 +13,9 @@ from genops_lab.core.errors import Conflict, Failed, InvalidRequest, NotFound
 from genops_lab.core.paths import contained
 from genops_lab.core.services import Service
 from genops_lab.core.tasks import TasksService
+from genops_lab.hosts.providers import provider_of
 
+from .last_sync import copies_on
 from .models import FolderFile, FolderJob, FolderQuery, FolderResult, FolderState, FolderTransfer
 from .requests import FolderRequests
 from .task import PassageTasks
@@ -65,7 +67,9 @@ class FoldersService(Service):
         route, place = await self._which(body)
         wanted = chosen(body.paths, place)
         found = await self.run(route, lambda: self._folders.folder(route, place).look())
-        memory = await asyncio.to_thread(self._folders.memories.get, route.target, place.root)
+        memory = await asyncio.to_thread(
+            self._folders.memories.get, route.target, place.root, copies_on(route)
+        )
         here, there = found.contents.files, found.there.files
         send = [here[path] for path in found.push.send if wanted(path)]
         bring = [there[path] for path in found.pull.bring if wanted(path)]
@@ -152,12 +156,31 @@ class FoldersService(Service):
             ) from None
         target = body.target or await self._only_target(place)
         route = (await self.record(target)).route
-        if route.kind == "local":
+        if provider_of(route.kind).is_this_machine:
             raise Conflict(
                 f"Kernels of {target} run in the folder itself: it is this machine.",
                 hint="Nothing has to travel.",
             )
-        return route, place
+        return await self._on_host(route, place), place
+
+    async def _on_host(self, route: Route, place: Place) -> Route:
+        """Which host has the folder, where each kernel has a host of its own: where hosts have files of their own, the
+        one that it was synchronised with last. Raises Conflict for none."""
+        provider = provider_of(route.kind)
+        if not provider.allocates:
+            return route
+        hosts = {link.route.host_id: link.route.ref for link in self._folders.links.known() if link.is_up}
+        hosts = {each: ref for each, ref in hosts.items() if ref.target == route.target}
+        if not provider.shares_storage(route.config):
+            memories = await asyncio.to_thread(self._folders.memories.of_root, place.root)
+            memories = [each for each in memories if each.target == route.target]
+            hosts = {each.host_id: hosts[each.host_id] for each in memories if each.host_id in hosts}
+        if not hosts:
+            raise Conflict(
+                f"{place.root} is on no {provider.host_noun} of {route.target} that is connected.",
+                hint=f"It is sent when a kernel starts there. See: genops targets hosts {route.target}",
+            )
+        return route.at(next(iter(hosts.values())))
 
     def _known(self, place: Place) -> Place:
         """Without git, below a folder that is on a target, that folder is meant. Blocks."""
@@ -183,7 +206,7 @@ class FoldersService(Service):
 
     async def _only_target(self, place: Place) -> str:
         known = await asyncio.to_thread(self._folders.memories.of_root, place.root)
-        if len(known) == 1:
+        if len({each.target for each in known}) == 1:
             return known[0].target
         if not known:
             raise NotFound(

@@ -21,7 +21,7 @@ _TOLD_EACH_S = 0.5
 
 
 class PassageTasks:
-    """Made in the application's event loop; a passage of another loop is no task."""
+    """Made in the application's event loop; a passage that another loop waits for is done in this one."""
 
     def __init__(self, tasks: TasksService) -> None:
         self._tasks = tasks
@@ -38,7 +38,10 @@ class PassageTasks:
         """Do the work; from a second on as a task, whose id ``begun`` gets. Raises what it raises, and Failed when
         somebody cancelled it."""
         if asyncio.get_running_loop() is not self._loop:
-            return await work
+            if not self._loop.is_running():
+                return await work
+            passage = self(title, subject, progress, work, begun)
+            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(passage, self._loop))
         running = asyncio.ensure_future(work)
         try:
             await asyncio.wait([running], timeout=TASK_AFTER_S)

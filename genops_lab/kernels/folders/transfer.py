@@ -19,7 +19,7 @@ from ...hosts.link.transfer import through_breaks
 from . import plan as plans
 from .channel import FolderChannel, Listed, folder_talk, putting
 from .download import Coming, Download, Progress, Report, check_room, known_of
-from .last_sync import LastSync, LastSyncs
+from .last_sync import LastSync, LastSyncs, copies_on
 from .local_folder import Contents, Place, contents, rules_of
 
 T = TypeVar("T")
@@ -50,6 +50,7 @@ class Folder:
         self.link = link
         self.place = place
         self.target = link.route.target
+        self._of = self.target, place.root, copies_on(link.route)
         self._memories = memories
         self._kernel_id = kernel_id
         self._hashes: dict[tuple[str, State], str] = {}
@@ -146,7 +147,7 @@ class Folder:
         release = self.link.hold()
         try:
             async with self._locked():
-                memory = await asyncio.to_thread(self._memories.get, self.target, self.place.root)
+                memory = await asyncio.to_thread(self._memories.get, *self._of)
                 return await through_breaks(
                     self.link, lambda: self._once(work, memory), breaks=_BREAKS, within_s=_BACK_WITHIN_S
                 )
@@ -168,7 +169,7 @@ class Folder:
 
     @asynccontextmanager
     async def _locked(self) -> AsyncIterator[None]:
-        lock = FileLock(await asyncio.to_thread(self._memories.lock_path, self.target, self.place.root))
+        lock = FileLock(await asyncio.to_thread(self._memories.lock_path, *self._of))
         deadline = time.monotonic() + _LOCK_S
         while not await asyncio.to_thread(lock.try_acquire):
             if time.monotonic() > deadline:

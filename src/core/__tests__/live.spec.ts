@@ -71,11 +71,14 @@ describe('LiveChannel', () => {
 
   it('comes back with its topics, and says that it was away', () => {
     let back = 0;
+    let lost = 0;
     live.reconnected.connect(() => back++);
+    live.lost.connect(() => lost++);
     live.subscribe('machine', () => undefined);
     FakeSocket.all[0].onopen();
     expect(back).toBe(0);
     FakeSocket.all[0].onclose();
+    expect(lost).toBe(1);
     jest.advanceTimersByTime(1000);
     expect(FakeSocket.all).toHaveLength(2);
     FakeSocket.all[1].onclose();
@@ -83,6 +86,7 @@ describe('LiveChannel', () => {
     FakeSocket.all[2].onopen();
     expect(FakeSocket.all[2].sent).toEqual([{ subscribe: ['machine'] }]);
     expect(back).toBe(1);
+    expect(lost).toBe(1);
   });
 
   it('is closed while paused', () => {

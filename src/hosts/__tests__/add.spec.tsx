@@ -32,6 +32,7 @@ const FIELD = {
   required: false,
   advanced: false,
   locked: false,
+  administered: [],
   choices: [],
   choice_labels: {},
   pattern: '',
@@ -63,6 +64,7 @@ const QUEUE = {
       widget: 'number',
       default: 8,
       maximum: 24,
+      administered: ['default', 'maximum'],
       hint: 'At most a day.'
     },
     {
@@ -189,6 +191,8 @@ describe('adding a target', () => {
     type('Hours', '12');
     const tier = screen.getByLabelText<HTMLSelectElement>('Tier');
     expect([tier.disabled, tier.value]).toEqual([true, 'spot']);
+    screen.getByText('The administrator of this Lab chose it.');
+    screen.getByText(/The administrator’s default. .* allows up to 24./);
     fireEvent.click(button('Add and test'));
     await act(() => settle());
     expect(bench.bodies).toContainEqual(

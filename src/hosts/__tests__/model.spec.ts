@@ -130,7 +130,7 @@ describe('the targets', () => {
   it('stand with this machine first', () => {
     const all = [
       target({ name: 'b' }),
-      target({ name: 'here', kind: 'local' }),
+      target({ name: 'here', kind: 'local', is_this_machine: true }),
       target({ name: 'a' })
     ];
     expect(inOrder(all).map(({ name }) => name)).toEqual(['here', 'b', 'a']);

@@ -48,6 +48,7 @@ describe('the targets in the panel', () => {
     onRemove: jest.fn(),
     onSettings: jest.fn(),
     onClean: jest.fn(),
+    onRelease: jest.fn(),
     onNewNotebook: jest.fn(),
     onAttachKernel: jest.fn(),
     onStopKernel: jest.fn(),
@@ -105,6 +106,65 @@ describe('the targets in the panel', () => {
     expect(actions.onDisconnect.mock.lastCall[0].name).toBe('gpu-box');
     fireEvent.click(button('New notebook'));
     expect(actions.onNewNotebook).toHaveBeenCalledTimes(1);
+  });
+
+  it('show each host of a target that gets one for each kernel, and those left over', async () => {
+    const host = {
+      host_id: 'kernel-1-of-ada',
+      state: 'up' as const,
+      since: 100,
+      rtt_s: 0.02,
+      message: '',
+      hint: '',
+      path: 'work/train.ipynb',
+      reading: reading(),
+      reading_age_s: 0.5,
+      left_over: false,
+      release_at: null
+    };
+    await show(
+      target({
+        allocates: true,
+        host_noun: 'pod',
+        price_per_hour: 2.1,
+        hosts: [
+          host,
+          {
+            ...host,
+            host_id: 'kernel-2',
+            state: 'pending',
+            message: 'Insufficient nvidia.com/gpu.',
+            path: '',
+            reading: null,
+            reading_age_s: null
+          },
+          {
+            ...host,
+            host_id: 'lost',
+            state: 'idle',
+            path: '',
+            reading: null,
+            reading_age_s: null,
+            left_over: true,
+            release_at: Date.now() / 1000 + 540
+          }
+        ]
+      })
+    );
+    const card = screen.getByRole('region', { name: 'Target gpu-box' });
+    expect(card.textContent).toContain('each kernel gets a pod');
+    const [first, second, third] = within(
+      within(card).getByRole('list', { name: 'pods of gpu-box' })
+    ).getAllByRole('listitem');
+    expect(first.textContent).toContain('pod of train.ipynb');
+    within(first).getByRole('meter', { name: 'GPU 0 NVIDIA H100' });
+    expect(second.textContent).toContain('waits for a host');
+    expect(second.textContent).toContain('Insufficient nvidia.com/gpu.');
+    expect(third.textContent).toContain('left over');
+    expect(third.textContent).toContain('It is given back in 9 min');
+    expect(third.textContent).toContain('It costs $2.10/h');
+    fireEvent.click(button('Give back now'));
+    expect(actions.onRelease.mock.lastCall[1].host_id).toBe('lost');
   });
 
   it('show who uses a GPU and its slices in the details', async () => {

@@ -15,6 +15,7 @@ function item(part: Partial<IStoredItem> = {}): IStoredItem {
     kind: 'environment',
     name: 'work-1',
     path: '/home/ada/envs/work-1',
+    host_id: '',
     here: '',
     size_bytes: 2 * GIB,
     unused_s: 40 * 86400,
@@ -98,6 +99,7 @@ describe('what lies on a target', () => {
     await act(() => settle());
     expect(bench.bodies).toContainEqual({
       path: item().path,
+      host_id: '',
       older_than_days: 0,
       force: false
     });
@@ -124,11 +126,13 @@ describe('what lies on a target', () => {
     await act(() => settle());
     expect(bench.bodies).toContainEqual({
       path: only.path,
+      host_id: '',
       older_than_days: 0,
       force: true
     });
     expect(bench.bodies).toContainEqual({
       path: '/b',
+      host_id: '',
       older_than_days: 0,
       force: false
     });

@@ -47,6 +47,10 @@ export function target(part: Partial<ITarget> = {}): ITarget {
   return {
     name,
     kind: 'ssh',
+    is_this_machine: false,
+    allocates: false,
+    host_noun: 'host',
+    hosts: [],
     config: {},
     where: 'gpu1.example.org',
     host: 'gpu1.example.org',
@@ -88,6 +92,7 @@ export function kernel(part: Partial<IRemoteKernel> = {}): IRemoteKernel {
   return {
     target: 'gpu-box',
     kernel_id: 'k1',
+    host_id: '',
     state: 'running',
     name: 'genops-gpu-box',
     incarnation: '1',

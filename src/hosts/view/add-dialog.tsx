@@ -8,7 +8,7 @@ import { ApiError, Callout, Field, FormError } from '../../core';
 import type { ITaskNotifier } from '../../tasks/tokens';
 
 import type { AddTarget } from '../add';
-import { declaredWords } from '../messages';
+import { administeredWords, declaredWords } from '../messages';
 import type { QuestionsModel } from '../questions';
 import type { IFormField } from '../service';
 
@@ -82,7 +82,8 @@ export async function openAddDialog(
       model.works || (model.existing && model.stage === 'tested')
         ? actions.onKeep()
         : actions.onCancel(),
-    focus: '.gol-Field-control, button'
+    // The first that a person types into: the kind may come later, above it.
+    focus: 'input.gol-Field-control, button'
   });
   if (!model.existing) {
     void model.load();
@@ -258,14 +259,15 @@ function KindField(props: {
           onChange={event => change(event.target.checked)}
         />
         {declaredWords(field.label, trans)}
+        <small>{administeredWords(field, trans)}</small>
       </label>
     );
   }
-  const help = field.locked
-    ? trans.__('The administrator of this Lab chose it.')
-    : isHost && candidates && !candidates.length
+  const own =
+    isHost && candidates && !candidates.length
       ? trans.__('A name, an address or user@host.')
       : declaredWords(field.help, trans);
+  const help = [own, administeredWords(field, trans)].filter(Boolean).join(' ');
   return (
     <Field
       label={declaredWords(field.label, trans)}

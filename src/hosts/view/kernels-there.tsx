@@ -73,7 +73,9 @@ function KernelThere(
     <>
       <span
         className="gol-Kernel-name"
-        title={[kernel.notebook, kernel.kernel_id].filter(Boolean).join('\n')}
+        title={[kernel.notebook, kernel.kernel_id, kernel.host_id]
+          .filter(Boolean)
+          .join('\n')}
       >
         {name}
       </span>

@@ -4,12 +4,12 @@ import * as React from 'react';
 
 import { Callout, StatusBadge, useNow } from '../../core';
 
-import type { ITarget } from '../service';
+import type { ILink } from '../messages';
 import { describeLink } from '../messages';
 
 /** The state of a target's link: a dot and a word. */
 export function LinkBadge(props: {
-  target: ITarget;
+  target: ILink;
   trans: TranslationBundle;
 }): React.ReactElement {
   const { target, trans } = props;
@@ -36,7 +36,7 @@ export function LinkBadge(props: {
 
 /** Why a target could not be connected, and what to do about it. */
 export function LinkFailure(props: {
-  target: ITarget;
+  target: ILink;
   trans: TranslationBundle;
 }): React.ReactElement {
   const { target, trans } = props;
@@ -50,7 +50,7 @@ export function LinkFailure(props: {
 
 /** What there is to say of a lost link; the time to the next try counts down. */
 export function LinkDetail(props: {
-  target: ITarget;
+  target: ILink;
   trans: TranslationBundle;
 }): React.ReactElement | null {
   const { target, trans } = props;

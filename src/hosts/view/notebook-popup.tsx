@@ -306,7 +306,7 @@ function PopupView(
         )}
         {isUp && (
           <>
-            {target.kind === 'ssh' && (
+            {!target.is_this_machine && (
               <ActionButton
                 label={trans.__('Bring files back…')}
                 caption={trans.__(

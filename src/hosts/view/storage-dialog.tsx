@@ -13,7 +13,7 @@ import {
 import type { QuestionsModel } from '../questions';
 import type { IStoredItem } from '../service';
 import type { TargetStorage } from '../storage';
-import { isRemovable } from '../storage';
+import { isRemovable, keyOf } from '../storage';
 import { onOneLine } from '../messages';
 
 import { DialogButton, DialogButtons, ModelDialog } from './model-dialog';
@@ -60,7 +60,7 @@ export function StorageView(props: {
   const { chosen, items, state, isAway } = storage;
   const forced = chosen.filter(({ stays }) => stays !== '');
   // A second dialog would wait for the end of this one: what is asked stands in it.
-  const asked = forced.map(({ path }) => path).join('\n');
+  const asked = forced.map(keyOf).join('\n');
   const [sure, setSure] = React.useState('');
   const asks = asked !== '' && sure === asked && state === 'ready';
   if (questions.current) {
@@ -120,9 +120,9 @@ export function StorageView(props: {
             title={trans.__('Remove results that may be nowhere else?')}
           >
             <ul>
-              {forced.map(({ path, stays }) => (
-                <li key={path}>
-                  {onOneLine(path)}: {onOneLine(stays)}
+              {forced.map(item => (
+                <li key={keyOf(item)}>
+                  {onOneLine(keyOf(item))}: {onOneLine(item.stays)}
                 </li>
               ))}
             </ul>
@@ -189,7 +189,7 @@ function Items(props: {
       <DataTable
         caption={trans.__('What lies on %1', storage.target)}
         rows={items}
-        rowKey={({ path }) => path}
+        rowKey={keyOf}
         columns={[
           {
             id: 'what',
@@ -206,7 +206,7 @@ function Items(props: {
                   {item.kind === 'environment'
                     ? trans.__('Environment')
                     : trans.__('Copy of a folder')}
-                  <code>{onOneLine(item.path)}</code>
+                  <code>{onOneLine(keyOf(item))}</code>
                 </span>
               </label>
             )

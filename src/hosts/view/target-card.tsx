@@ -18,10 +18,11 @@ import type { IDriven } from '../../panel/tokens';
 
 import type { TargetsModel } from '../model';
 import { isUnderWay } from '../model';
-import type { IRemoteKernel, ITarget } from '../service';
+import type { IRemoteKernel, ITarget, ITargetHost } from '../service';
 import {
   formatPrice,
   formatRoundTrip,
+  hostNoun,
   minutesWords,
   staleWords,
   targetTitle,
@@ -30,6 +31,7 @@ import {
 
 import { GpuBars, GpuDetails, HostBars } from './gpu-bars';
 import { KernelsThere } from './kernels-there';
+import { TargetHosts } from './target-hosts';
 import { LinkBadge, LinkDetail, LinkFailure } from './link-badge';
 
 /** What a person can do with a target. */
@@ -40,6 +42,7 @@ export interface ITargetActions {
   onRemove: (target: ITarget) => void;
   onSettings: (target: ITarget) => void;
   onClean: (target: ITarget) => void;
+  onRelease: (target: ITarget, host: ITargetHost) => void;
   onNewNotebook: (target: ITarget) => void;
   onAttachKernel: (target: ITarget, kernel: IRemoteKernel) => void;
   onStopKernel: (target: ITarget, kernel: IRemoteKernel) => void;
@@ -52,9 +55,14 @@ export function TargetCard(props: TargetCard.IProps): React.ReactElement {
   const { reading, state } = target;
   const stale = staleWords(target, trans);
   const line = [
-    formatRoundTrip(state === 'up' ? target.rtt_s : null),
+    // Where there are many hosts each has its own.
+    formatRoundTrip(state === 'up' && !target.allocates ? target.rtt_s : null),
     formatPrice(target.price_per_hour, trans),
-    target.kind === 'local' ? trans.__('this machine') : target.host
+    target.is_this_machine
+      ? trans.__('this machine')
+      : target.allocates
+        ? trans.__('each kernel gets a %1', hostNoun(target, trans))
+        : target.host
   ].filter(Boolean);
   return (
     <section
@@ -70,7 +78,7 @@ export function TargetCard(props: TargetCard.IProps): React.ReactElement {
       <p className="gol-Target-line" title={line.join(' · ')}>
         {line.join(' · ')}
       </p>
-      {state === 'failed' ? (
+      {target.allocates ? null : state === 'failed' ? (
         <LinkFailure target={target} trans={trans} />
       ) : (
         <LinkDetail target={target} trans={trans} />
@@ -82,8 +90,9 @@ export function TargetCard(props: TargetCard.IProps): React.ReactElement {
         </div>
       )}
       {stale && <p className="gol-Note">{stale}</p>}
+      {target.hosts.length > 0 && <TargetHosts {...props} />}
       <TargetButtons {...props} />
-      {reading && (
+      {(reading ?? (target.allocates && state === 'up')) && (
         <Disclosure title={trans.__('Details')}>
           <TargetDetails target={target} trans={trans} />
           {state === 'up' && (
