@@ -7,8 +7,8 @@
             output.acknowledge(event.seq) # what is in safety here may go there
     await commands.forget("job-7")
 
-A command belongs to its host: it outlives the link, this process and the login, until it ends, somebody stops it, or its
-lease runs out. Its id is the caller's: to start it again is to find it. All may be used in any event loop.
+A command belongs to its host: it outlives the link, this process and the login, until it ends, somebody stops it, or
+its lease runs out. Its id is the caller's: to start it again is to find it. All may be used in any event loop.
 """
 
 from __future__ import annotations
@@ -68,11 +68,11 @@ _WHY_LEFT_OUT = {
 class CommandOrder(msgspec.Struct, frozen=True, kw_only=True):
     """What a host shall run.
 
-    ``argv`` is started without a shell; ``python`` is the target's interpreter. ``cwd`` counts from the home. ``env`` is
-    set on top of the login's variables and is where secrets belong: it goes to the command alone, over the link, and into
-    no record, log or command line. ``name`` is for lists. ``lease_s``: how long it may run with nobody attached, 0 for
-    ever; then it has ``lease_grace_s`` from SIGTERM to SIGKILL. ``journal_max_bytes``: how much of its output the host
-    keeps, 64 KiB to 512 MiB.
+    ``argv`` is started without a shell; ``python`` is the target's interpreter. ``cwd`` counts from the home. ``env``
+    (64 KiB at most) is set on top of the login's variables and is where secrets belong: it goes to the command alone,
+    over the link, and into no record, log or command line. ``name`` is for lists. ``lease_s``: how long it may run with
+    nobody attached, 0 for ever; then it has ``lease_grace_s`` from SIGTERM to SIGKILL. ``journal_max_bytes``: how much
+    of its output the host keeps, 64 KiB to 512 MiB.
     """
 
     argv: list[str]
@@ -126,8 +126,8 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
-    """Output that the host no longer has: ``records`` pieces of about ``bytes`` bytes, those from ``first_seq`` to
-    ``last_seq``."""
+    """Output that the host no longer has: ``records`` pieces of about ``bytes`` bytes, between ``first_seq`` and
+    ``last_seq``. It may come behind output that follows them."""
 
     seq: int
     first_seq: int
@@ -172,9 +172,9 @@ def signal_name(exit_code: int | None) -> str:
 
 
 class HostCommands:
-    """The commands of one host. ``client`` names this Lab to the host, also after a restart; ``label`` names it to people
-    at another one. Methods raise RemoteError, LinkDown where the host is not connected, and Unavailable where it does not
-    answer; a link that comes back meanwhile is waited for."""
+    """The commands of one host. ``client`` names this Lab to the host, also after a restart; ``label`` names it to
+    people at another one. Methods raise RemoteError, LinkDown where the host is not connected, and Unavailable where it
+    does not answer; a link that comes back meanwhile is waited for."""
 
     def __init__(self, connections: HostConnections, route: Route, *, client: str, label: str = "") -> None:
         self._connections = connections
@@ -224,8 +224,8 @@ class HostCommands:
         """What the command said behind the sequence number ``after`` (of this ``incarnation``, where one is named), and
         what it says. While it lasts the lease does not run. Raises Conflict where this object is attached already.
 
-        Iterating goes on over each link that comes back, and raises Conflict where another Lab is attached, or takes the
-        command over.
+        Iterating goes on over each link that comes back, and raises Conflict where another Lab is attached, or takes
+        the command over.
         """
         if command_id in self._attached:
             raise Conflict(f"The output of {command_id} is read already.", hint="Read it in one place.")
