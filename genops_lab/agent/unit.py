@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Callable, Collection, Dict, List, Optiona
 
 from .journal import Message
 from .lease import Steps, terminating
-from .unit_process import CommandProcess, UnitProcess
+from .logs import log
+from .unit_process import LOOK_S, CommandProcess, UnitProcess
 
 if TYPE_CHECKING:
     from .keeper import Keeper
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 KERNEL, COMMAND = "kernel", "command"
 #: Output that is still taken after the end: a process that nobody can end may hold the pipe.
 _DRAIN_S = 3.0
+#: What a command's other processes get to end by themselves after the first one.
+_REST_GRACE_S = 5.0
 
 
 class Unit:
@@ -90,7 +93,7 @@ class CommandUnit(Unit):
     process: Optional[CommandProcess]
 
     def open(self, keeper: Keeper) -> None:
-        self._poller = keeper.poller
+        self._keeper, self._poller = keeper, keeper.poller
         if self.process is not None:
             for descriptor in self.process.outputs:
                 self._poller.register(descriptor, select.POLLIN)
@@ -107,6 +110,14 @@ class CommandUnit(Unit):
                     found.append((channel, time.time(), [data]))
         return found
 
+    def look(self, *, ending: bool) -> Optional[float]:
+        """What is left when the first process has ended is ended too."""
+        if self.process is None or not self.process.left_others:
+            return None
+        if not ending:
+            self._keeper.stop(_REST_GRACE_S, "")
+        return time.monotonic() + LOOK_S
+
     def ending(self, grace_s: float) -> Steps:
         assert self.process is not None
         return terminating(self.process.signal, grace_s)
@@ -116,7 +127,8 @@ class CommandUnit(Unit):
     def ended(self, take: Callable[[List[Message]], None], *, asked: bool) -> Dict[str, Any]:
         process = self.process
         assert process is not None
-        process.end_rest()
+        if process.left_others:
+            log("Not all processes of the command could be ended.")
         deadline = time.monotonic() + _DRAIN_S
         while process.outputs and time.monotonic() < deadline:
             ready = select.select(list(process.outputs), [], [], 0)[0]

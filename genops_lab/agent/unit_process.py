@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import subprocess
@@ -17,7 +18,10 @@ _READ_BYTES = 65536
 #: Of what it printed last, for the reason of its end.
 _LAST_BYTES = 2000
 _PR_SET_CHILD_SUBREAPER = 36
-_KILL_S, _KILL_PAUSE_S = 1.0, 0.01
+#: Between two looks for what a command has left running.
+LOOK_S = 0.05
+#: What is not gone so long after SIGKILL cannot be ended by this user.
+_KILLED_S = 2.0
 
 
 class UnitProcess:
@@ -158,11 +162,22 @@ class CommandProcess(UnitProcess):
 
     def __init__(self, argv: List[str], env: Dict[str, str], cwd: str) -> None:
         _adopt_orphans()
+        #: Whether the first process has ended and others of the command have not.
+        self.left_others = False
+        self._give_up_at = math.inf
+        self._next_look = 0.0
         super().__init__(argv, env, cwd, apart=True)
 
     def poll(self) -> Optional[int]:
+        """The first process's exit code, once all have ended."""
         self._reap()
-        return super().poll()
+        code, now = super().poll(), time.monotonic()
+        if code is not None and now >= self._next_look:
+            self._next_look = now + LOOK_S
+            killed = self._give_up_at < math.inf
+            # killed again: one may have been started while the others were
+            self.left_others = self._reach(signal.SIGKILL) if killed else bool(self._members())
+        return None if self.left_others and now < self._give_up_at else code
 
     def _reap(self) -> None:
         """Take the ends of the processes that were left to this one."""
@@ -178,6 +193,8 @@ class CommandProcess(UnitProcess):
     def signal(self, number: int) -> bool:
         if number in (signal.SIGTERM, signal.SIGKILL):
             self._signal_sent = number
+        if number == signal.SIGKILL:
+            self._give_up_at = time.monotonic() + _KILLED_S
         return self._reach(number)
 
     def _reach(self, number: int) -> bool:
@@ -185,7 +202,9 @@ class CommandProcess(UnitProcess):
         for pid in members:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, number)
-        return bool(members) or super()._reach(number)
+        if os.path.isdir("/proc/self"):
+            return bool(members)
+        return super()._reach(number) or bool(members)
 
     def _members(self) -> Set[int]:
         own = os.getpid()
@@ -194,13 +213,6 @@ class CommandProcess(UnitProcess):
     def memory_bytes(self) -> int:
         own = os.getpid()
         return sum(each.memory_bytes for pid, each in processes.trees([own])[own].items() if pid != own)
-
-    def end_rest(self) -> None:
-        """Kill what the command has left running."""
-        deadline = time.monotonic() + _KILL_S
-        while self._reach(signal.SIGKILL) and time.monotonic() < deadline:
-            time.sleep(_KILL_PAUSE_S)
-            self._reap()
 
 
 def _adopt_orphans() -> None:

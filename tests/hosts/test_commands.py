@@ -267,11 +267,10 @@ def _state(place: Place, unit: HostUnit) -> dict[str, Any]:
 
 @pytest.mark.parametrize("how", ["stopped", "ended"])
 def test_all_that_a_command_has_started_ends_with_it(place: Place, how: str) -> None:
-    script = (
-        "trap '' TERM; sleep 600 & echo $!; setsid sh -c 'trap \"\" TERM; echo $$; exec sleep 600' &"
-        " (setsid sh -c 'trap \"\" TERM; echo $$; exec sleep 600' &) ; "
-        + ("wait; sleep 600" if how == "stopped" else "sleep 0.5")
-    )
+    heedless = "trap '' TERM; " if how == "stopped" else ""
+    apart = f"setsid {SH} -c '{heedless}echo $$; exec sleep 600' &"
+    after = "wait; sleep 600" if how == "stopped" else "sleep 0.5"
+    script = f"{heedless}sleep 600 & echo $!; {apart} ({apart}) ; {after}"
 
     async def test() -> None:
         unit = await place.start(SH, "-c", script)
@@ -311,6 +310,20 @@ def test_a_command_that_heeds_sigterm_is_not_killed(place: Place) -> None:
             ended = await place.commands.stop(unit.unit_id, grace_s=60)
             assert (ended.exit_code, ended.signal) == (0, "")
             assert printed([event async for event in output], "stdout") == "saved\n"
+
+    run(test())
+
+
+def test_a_child_gets_the_grace_though_its_shell_ends_at_once(place: Place) -> None:
+    child = "trap 'sleep 0.5; echo saved; exit 0' TERM; echo up; while :; do sleep 0.05; done"
+
+    async def test() -> None:
+        unit = await place.start(SH, "-c", f'{SH} -c "$0" 2>&1; echo never', child)
+        async with place.commands.attach(unit.unit_id) as output:
+            await output.__anext__()
+            ended = await place.commands.stop(unit.unit_id, grace_s=60)
+            assert ended.signal == "SIGTERM"
+            assert printed([event async for event in output]).splitlines()[-1] == "saved"
 
     run(test())
 
