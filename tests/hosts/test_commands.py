@@ -36,7 +36,7 @@ from genops_lab.hosts.providers import route_of
 from tests.agent.waiting import gone
 from tests.support.exhaustive import times
 from tests.support.homes import temporary_home
-from tests.support.processes import runs
+from tests.support.processes import commands_with, runs
 from tests.support.sshd import Sshd
 
 SH, SECRET = "/bin/sh", "s3cret-of-the-command"
@@ -354,6 +354,21 @@ def test_one_id_is_one_command(place: Place) -> None:
             assert (again.state, again.pid, again.exit_code) == ("ended", units[0].pid, -9)
         finally:
             await asyncio.to_thread(other._connections.close)
+
+    run(test())
+
+
+def test_a_start_whose_answer_is_cut_off_starts_nothing_twice(place: Place) -> None:
+    async def test() -> None:
+        for pause_s in (0.0, 0.03, 0.1):
+            command_id, mark = uuid.uuid4().hex, uuid.uuid4().hex
+            order = CommandOrder(argv=["python", "-c", "import time; time.sleep(600)", mark])
+            starting = asyncio.ensure_future(place.commands.start(command_id, order))
+            await asyncio.sleep(pause_s)
+            await asyncio.to_thread(place.cut)
+            unit = await starting
+            assert len(commands_with(mark)) == 1 and runs(unit.pid or 0)
+            await place.commands.stop(command_id, grace_s=0)
 
     run(test())
 
