@@ -33,7 +33,7 @@ class Commands(Units):
             try:
                 # One in which nothing was started stays: another connection may be starting it this moment. The lock in
                 # it decides between their keepers.
-                folder = folder or paths.new_unit_folder(unit_id, self.kind)
+                folder = folder or paths.make_unit_folder(unit_id, self.kind)
             except OSError as error:
                 raise ChannelReset(*disk_words(error, self.kind)) from error
             order["env"] = kernel_environment(order["env"], "", os.environ)

@@ -144,15 +144,15 @@ def _start(folder: str, order: Dict[str, Any]) -> Keeper:
     if of_command and read_state(folder) is not None:
         raise CannotStart("running", "Another keeper had it already, and it has ended.")
     state = first_state(order)
-    write_state(folder, state)
-    journal = journal_of(folder, state)
     try:
+        write_state(folder, state)
+        journal = journal_of(folder, state)
+        listener = listen(os.path.join(socket_folder(folder), SOCKET))
         unit = (_command if of_command else _kernel)(folder, order, state)
-    except CannotStart:
+    except (CannotStart, OSError):
         if of_command:
             forget(folder)  # asked again it fails again: nothing has run
         raise
-    listener = listen(os.path.join(socket_folder(folder), SOCKET))
     return new_keeper(folder, order, state, journal, listener, unit)
 
 

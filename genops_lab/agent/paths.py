@@ -231,6 +231,11 @@ def new_unit_folder(unit_id: str, kind: str = "kernel") -> str:
     old = unit_folder(unit_id, kind)
     if old is not None:
         forget(old)
+    return make_unit_folder(unit_id, kind)
+
+
+def make_unit_folder(unit_id: str, kind: str) -> str:
+    """A folder for a unit, the one that somebody else has just made. Raises OSError."""
     state, _ = state_folder()
     root = private_folder(os.path.join(state, f"{kind}s"))
     return private_folder(os.path.join(root, unit_id))

@@ -191,7 +191,7 @@ class CommandProcess(UnitProcess):
                 os.waitpid(ended.si_pid, os.WNOHANG)
 
     def signal(self, number: int) -> bool:
-        if number in (signal.SIGTERM, signal.SIGKILL):
+        if number in (signal.SIGTERM, signal.SIGKILL) and self._process.returncode is None:
             self._signal_sent = number
         if number == signal.SIGKILL:
             self._give_up_at = time.monotonic() + _KILLED_S

@@ -239,21 +239,21 @@ def test_a_lab_that_is_killed_is_gone_on_from_its_last_number(place: Place, tmp_
 def test_the_end_is_told_to_whoever_comes_later(place: Place) -> None:
     async def test() -> None:
         exits = await place.start(SH, "-c", "echo said; exit 3")
-        killed = await place.start(SH, "-c", "echo said; kill -SEGV $$")
+        killed = await place.start(SH, "-c", "sleep 600 & echo said; kill -TERM $$")
         for unit in (exits, killed):
             while (await place.commands.info(unit.unit_id)).state == "running":
                 await asyncio.sleep(0.05)
         found = {unit.unit_id: unit for unit in await place.commands.list()}
         assert (found[exits.unit_id].exit_code, found[exits.unit_id].signal) == (3, "")
-        assert (found[killed.unit_id].exit_code, found[killed.unit_id].signal) == (-11, "SIGSEGV")
+        assert (found[killed.unit_id].exit_code, found[killed.unit_id].signal) == (-15, "SIGTERM")
         # Keepers of what has ended go after a while; another one serves what they left.
         keeper = psutil.Process(_state(place, killed)["keeper_pid"])
         keeper.kill()
         await gone(keeper.pid)
         events = await followed(place.commands, killed.unit_id)
         assert printed(events) == "said\n"
-        assert isinstance(events[-1], CommandEnd) and events[-1].signal == "SIGSEGV"
-        assert "SIGSEGV" in events[-1].reason
+        assert isinstance(events[-1], CommandEnd) and events[-1].signal == "SIGTERM"
+        assert events[-1].reason == "It was killed by signal 15 (SIGTERM)."
 
     run(test())
 
