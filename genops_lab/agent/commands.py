@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import sys
 from types import MappingProxyType
-from typing import Any, Dict
+from typing import Any, Dict, Set
 
-from . import paths
+from . import paths, processes
 from .channels import ChannelReset
 from .environment import kernel_environment
 from .launch_spec import command_order_of, disk_words
 from .starter import start_keeper
 from .state_file import read_state
 from .units import Units
+
+#: In the variables of all processes of a command, by which they are found where nobody adopted them.
+_MARK = "GENOPS_COMMAND"
 
 
 class Commands(Units):
@@ -36,13 +39,17 @@ class Commands(Units):
                 folder = folder or paths.make_unit_folder(unit_id, self.kind)
             except OSError as error:
                 raise ChannelReset(*disk_words(error, self.kind)) from error
-            order["env"] = kernel_environment(order["env"], "", os.environ)
+            env = kernel_environment(order["env"], "", os.environ)
+            order["env"] = {**env, _MARK: order["incarnation"]}
             try:
                 return await start_keeper(sys.executable, folder, order, await self._how_to_survive())
             except ChannelReset as reset:
                 if reset.code != "running":
                     raise
                 return await self._found(folder, order)
+
+    def _others(self, state: Dict[str, Any]) -> Set[int]:
+        return processes.with_variable(_MARK, state["incarnation"])
 
     async def _found(self, folder: str, order: Dict[str, Any]) -> Dict[str, Any]:
         info = await self.info(order)

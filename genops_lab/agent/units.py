@@ -12,7 +12,7 @@ import socket
 import sys
 import time
 from types import MappingProxyType
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
 
 from . import processes, records, survival
 from .channels import ChannelReset
@@ -229,9 +229,15 @@ class Units:
         if state.get("boot_id") != processes.boot_id():
             return {**found, "reason": "The host was restarted."}
         reason = "Its agent was killed."
-        if state.get("pid") and processes.end_orphans(state["pid"], state.get("pid_started", "")):
+        if state.get("pid") and processes.end_orphans(
+            state["pid"], state.get("pid_started", ""), lambda: self._others(state)
+        ):
             reason = f"Its agent was killed, and the {self.kind} ended with it."
         return {**found, "reason": reason}
+
+    def _others(self, state: Dict[str, Any]) -> Set[int]:
+        """The processes of a unit without a keeper that have left its group."""
+        return set()
 
     def _info_of(self, state: Dict[str, Any]) -> Dict[str, Any]:
         empty = {

@@ -18,7 +18,7 @@ import msgspec
 import psutil
 import pytest
 
-from genops_lab.core.errors import Conflict
+from genops_lab.core.errors import Conflict, InvalidRequest
 from genops_lab.hosts.link.commands import (
     CommandEnd,
     CommandOrder,
@@ -128,7 +128,7 @@ def place(request: pytest.FixtureRequest) -> Iterator[Place]:
 
 def run(work: Awaitable[Any]) -> Any:
     async def bounded() -> Any:
-        return await asyncio.wait_for(work, 100)
+        return await asyncio.wait_for(work, 60)
 
     return asyncio.run(bounded())
 
@@ -401,6 +401,8 @@ def test_what_cannot_be_started_says_why_and_is_not_listed(place: Place, tmp_pat
                     await place.commands.start("cannot", order)
                 assert found.value.code == code, found.value
                 assert message in found.value.message and hint in found.value.hint
+        with pytest.raises(InvalidRequest, match="can be sent to a host"):
+            await place.commands.start("cannot", CommandOrder(argv=[SH], env={"LARGE": "x" * 70_000}))
         with pytest.raises(RemoteError, match="cannot be a folder's name"):
             await place.commands.start("../up", CommandOrder(argv=["true"]))
         assert "cannot" not in {unit.unit_id for unit in await place.commands.list()}
@@ -494,15 +496,26 @@ def test_a_wait_that_is_given_up_loses_nothing(place: Place, tmp_path: Path) -> 
     run(test())
 
 
-def test_a_keeper_that_is_killed_ends_its_command(place: Place) -> None:
+@pytest.mark.parametrize("how", ["killed", "hangs"])
+def test_a_keeper_that_is_gone_takes_all_of_its_command_along(place: Place, how: str) -> None:
+    apart = f"setsid {SH} -c 'echo $$; exec sleep 600' &"
+
     async def test() -> None:
-        unit = await place.start(SH, "-c", "echo said; exec sleep 600")
+        unit = await place.start(SH, "-c", f"{apart} ({apart}) ; wait; exec sleep 600")
+        keeper = _state(place, unit)["keeper_pid"]
         async with place.commands.attach(unit.unit_id) as output:
-            await output.__anext__()
-            os.kill(_state(place, unit)["keeper_pid"], signal.SIGKILL)
+            text = b""
+            while text.count(b"\n") < 2:
+                event = await output.__anext__()
+                assert isinstance(event, Output)
+                text += event.data
+            os.kill(keeper, signal.SIGKILL if how == "killed" else signal.SIGSTOP)
+            if how == "hangs":
+                assert (await place.commands.stop(unit.unit_id, grace_s=1)).state == "ended"
             events = [event async for event in output]
         assert isinstance(events[-1], CommandEnd) and events[-1].exit_code is None
         assert events[-1].reason == "Its agent was killed, and the command ended with it."
-        await gone(unit.pid or 0)
+        for pid in (keeper, unit.pid or 0, *map(int, text.split())):
+            await gone(pid)
 
     run(test())

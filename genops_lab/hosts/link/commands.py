@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import signal as signals
 import time
 from collections import deque
@@ -44,7 +45,7 @@ from genops_lab.agent.records import (
     unpack,
 )
 
-from ...core.errors import Conflict
+from ...core.errors import Conflict, InvalidRequest
 from .connection import HostConnection
 from .connections import HostConnections
 from .route import Route
@@ -54,6 +55,8 @@ _READ_BYTES = 262144
 #: The agent gives a keeper 60 s to start.
 _START_S = 75.0
 _ANSWER_S = 30.0
+#: A call has one frame.
+_ORDER_BYTES = 60_000
 #: Between attempts to reach a keeper over a link that is up.
 _PAUSES_S = (0.0, 0.05, 0.2, 1.0, 2.0)
 _LASTED_S = 5.0
@@ -69,10 +72,10 @@ class CommandOrder(msgspec.Struct, frozen=True, kw_only=True):
     """What a host shall run.
 
     ``argv`` is started without a shell; ``python`` is the target's interpreter. ``cwd`` counts from the home. ``env``
-    (64 KiB at most) is set on top of the login's variables and is where secrets belong: it goes to the command alone,
-    over the link, and into no record, log or command line. ``name`` is for lists. ``lease_s``: how long it may run with
-    nobody attached, 0 for ever; then it has ``lease_grace_s`` from SIGTERM to SIGKILL. ``journal_max_bytes``: how much
-    of its output the host keeps, 64 KiB to 512 MiB.
+    is set on top of the login's variables and is where secrets belong: it goes to the command alone, over the link, and
+    into no record, log or command line. ``name`` is for lists. ``lease_s``: how long it may run with nobody attached, 0
+    for ever; then it has ``lease_grace_s`` from SIGTERM to SIGKILL. ``journal_max_bytes``: how much of its output the
+    host keeps, 64 KiB to 512 MiB.
     """
 
     argv: list[str]
@@ -184,9 +187,19 @@ class HostCommands:
 
     async def start(self, command_id: str, order: CommandOrder) -> HostUnit:
         """Have the command run; the one with this id, where it was started before (it may have ended). An id has
-        letters, digits, ``.``, ``_`` and ``-``, up to 64."""
-        lease = {"seconds": order.lease_s, "grace_s": order.lease_grace_s}
-        return await self._ask("start", command_id, _START_S, lease=lease, **msgspec.to_builtins(order))
+        letters, digits, ``.``, ``_`` and ``-``, up to 64. Raises InvalidRequest for an order of more than 60,000
+        bytes."""
+        params = {
+            **msgspec.to_builtins(order),
+            "lease": {"seconds": order.lease_s, "grace_s": order.lease_grace_s},
+        }
+        size = len(json.dumps(params))
+        if size > _ORDER_BYTES:
+            raise InvalidRequest(
+                f"The command {command_id} with its variables has {size} bytes; {_ORDER_BYTES} can be sent to a host.",
+                hint="Put what is large into a file there.",
+            )
+        return await self._ask("start", command_id, _START_S, **params)
 
     async def list(self) -> list[HostUnit]:
         """All that the host's agent keeps, kernels too, with what has ended within the last 7 days."""
