@@ -20,6 +20,7 @@ from .frames import (
     DATA,
     EOF,
     HEADER,
+    MAX_PAYLOAD_BYTES,
     OPEN,
     PING,
     PONG,
@@ -103,11 +104,16 @@ class Mux:
             self._end(reason)
 
     def open(self, service: str, params: Dict[str, Any], urgent: bool = False) -> Channel:
-        """Open a channel; may be written to at once. Raises :class:`ChannelReset` when the stream has ended."""
+        """Open a channel; may be written to at once. Raises :class:`ChannelReset` when the stream has ended, ValueError
+        for parameters that no frame holds: the other side would end the stream."""
         if self._closed.is_set():
             raise ChannelReset("gone", "The connection has ended.")
-        channel = Channel(self, self._next_id, service, params, urgent)
         body = json.dumps({**params, "service": service, "urgent": urgent}).encode()
+        if len(body) > MAX_PAYLOAD_BYTES:
+            raise ValueError(
+                f"{len(body)} bytes of parameters for {service} are more than {MAX_PAYLOAD_BYTES}"
+            )
+        channel = Channel(self, self._next_id, service, params, urgent)
         self._first_frame(OPEN, channel.id, body)
         self._next_id += 2
         self._channels[channel.id] = channel

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import time
-from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set
+from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set
 
 
 def boot_id() -> str:
@@ -58,23 +58,45 @@ def signal_group(pid: int, number: int) -> bool:
     return True
 
 
-def end_orphans(pid: int, started: str, grace_s: float = 2.0) -> bool:
-    """Kill the process group of a kernel whose keeper is gone, if ``pid`` is still the process that ``started``
-    names, or members of its group are left. Returns whether there was something to end."""
+def end_orphans(pid: int, started: str, others: Callable[[], Set[int]] = set, grace_s: float = 2.0) -> bool:
+    """Kill the process group of a unit whose keeper is gone, if ``pid`` is still the process that ``started`` names, or
+    members of its group are left, and ``others``. Returns whether there was something to end."""
     now = start_time(pid)
-    if now and now != started:
-        return False
-    if os.path.isdir("/proc/self") and not group_members(pid):
-        return False
-    if not signal_group(pid, signal.SIGTERM):
+    leads = not now or now == started
+    if os.path.isdir("/proc/self"):
+        leads = leads and bool(group_members(pid))
+
+    def reach(number: int) -> bool:
+        found = others()
+        for each in found:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(each, number)
+        return (leads and signal_group(pid, number)) or bool(found)
+
+    if not reach(signal.SIGTERM):
         return False
     deadline = time.monotonic() + grace_s
     while time.monotonic() < deadline:
-        if not group_members(pid):
+        if not (leads and group_members(pid)) and not others():
             return True
         time.sleep(0.02)
-    signal_group(pid, signal.SIGKILL)
+    reach(signal.SIGKILL)
     return True
+
+
+def with_variable(name: str, value: str) -> Set[int]:
+    """This user's processes that were started with this variable; none where /proc is missing."""
+    found = set()
+    wanted = f"{name}={value}".encode()
+    for pid, fields in _all_processes():
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as stream:
+                has = wanted in stream.read().split(b"\0")
+        except OSError:  # it has ended meanwhile, or is another user's
+            continue
+        if has and fields[0] != b"Z" and pid != os.getpid():
+            found.add(pid)
+    return found
 
 
 def group_members(group: int) -> Dict[int, int]:

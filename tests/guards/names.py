@@ -251,10 +251,19 @@ REQUEST 5
 RESET 4
 SEEN 6
 SHELL 0
+STDERR 7
 STDIN 2
+STDOUT 6
 TAKEN 8
 WELCOME 4
 call builds.cancel
+call commands.forget
+call commands.info
+call commands.lease
+call commands.list
+call commands.signal
+call commands.start
+call commands.stop
 call kernels.forget
 call kernels.info
 call kernels.keep
@@ -274,10 +283,12 @@ call storage.measure
 call storage.remove
 call storage.sweep
 call traces.remove
+call units.list
 header !BII
 header !BQI
 service build
 service call
+service command
 service engine
 service folder
 service kernel
@@ -288,7 +299,8 @@ service kernel
 HOST_FOLDERS = _words(
     "Kernels and environments on hosts are no longer found, and nobody removes them.",
     """
-.local/share/genops-lab/envs .local/state/genops-lab .local/state/genops-lab/kernels/KERNEL
+.local/share/genops-lab/envs .local/state/genops-lab .local/state/genops-lab/commands/COMMAND
+.local/state/genops-lab/kernels/KERNEL
 .local/state/genops-lab/lab/KERNEL
 """,
 )
@@ -297,7 +309,7 @@ HOST_FOLDERS = _words(
 ENVIRONMENT = _words(
     "A kernel that runs no longer finds its Lab; a configuration has no effect.",
     """
-GENOPS_AGENT_DIR GENOPS_AGENT_STATE GENOPS_ASKPASS GENOPS_CLI GENOPS_CPUS GENOPS_DATA_DIR GENOPS_DEBUG GENOPS_GPUS
+GENOPS_AGENT_DIR GENOPS_AGENT_STATE GENOPS_ASKPASS GENOPS_CLI GENOPS_COMMAND GENOPS_CPUS GENOPS_DATA_DIR GENOPS_DEBUG GENOPS_GPUS
 GENOPS_GPU_TYPE GENOPS_KERNELSPEC GENOPS_KERNEL_ID GENOPS_MEMORY_BYTES GENOPS_NATIVE GENOPS_NCU_FOLDER GENOPS_NCU_SET GENOPS_NOTEBOOK GENOPS_NO_SOURCE GENOPS_NSYS
 GENOPS_NSYS_SESSION GENOPS_OUTPUT GENOPS_REMOTE GENOPS_RUNTIME_DIR GENOPS_SOCKET GENOPS_TIME_S GENOPS_TRIAL
 GENOPS_WORKER_CONFIG
