@@ -17,7 +17,7 @@ from typing import Protocol
 
 from ...core.errors import GenOpsError
 from . import bootstrap
-from .errors import AgentRefused, CarrierEnded, HostGone, HostPending, LinkError, NoPython
+from .errors import AgentRefused, CarrierEnded, HostGone, HostPending, LinkError, NoPython, outside_words
 from .questions import Asker
 from .route import Route
 
@@ -118,7 +118,8 @@ async def open_carriage(
         raise HostPending(observed.reason, observed.position)
     if isinstance(observed, Gone):
         raise HostGone(
-            f"The host of {route.target} is gone: {observed.why}", hint="Restart the kernel there."
+            f"The host of {route.target} is gone: {outside_words(observed.why)}",
+            hint="Restart the kernel there.",
         )
     data, sha = await asyncio.to_thread(_own_payload) if payload is None else payload
     nonce = secrets.token_hex(8)
