@@ -4,7 +4,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Tone } from '../core';
 import { formatBytes, formatDuration } from '../core';
 
-import type { IHostGpu, ITarget } from './service';
+import type { IHostGpu, IPendingKernel, ITarget } from './service';
 
 /** A state in a word, what it means for the person, and a sentence where there is more to say. */
 export interface IStateWords {
@@ -65,6 +65,23 @@ export function describeLink(
     default:
       return { tone: 'stopped', label: trans.__('not connected'), detail: '' };
   }
+}
+
+/** What a kernel that waits for its host waits for, and for how long. `now` in seconds since 1970. */
+export function describePending(
+  { reason, since }: IPendingKernel,
+  now: number,
+  trans: TranslationBundle
+): IStateWords {
+  const minutes = Math.floor((now - since) / 60);
+  const waited = minutes > 0 ? formatDuration(60 * minutes) : '';
+  return {
+    tone: 'busy',
+    label: waited
+      ? trans.__('waits for a host, %1', waited)
+      : trans.__('waits for a host'),
+    detail: reason
+  };
 }
 
 /** Why a notebook's kernel is not to be had here, though its target may be connected. */

@@ -8,6 +8,7 @@ export type IFormField = components['schemas']['FormField'];
 export type ICandidate = components['schemas']['Candidate'];
 export type ITakenKernel = components['schemas']['TakenKernel'];
 export type IEndedKernel = components['schemas']['EndedKernel'];
+export type IPendingKernel = components['schemas']['PendingKernel'];
 export type IHostReading = components['schemas']['HostReading'];
 export type IHostGpu = components['schemas']['HostGpu'];
 export type IRemoteKernel = components['schemas']['RemoteKernel'];

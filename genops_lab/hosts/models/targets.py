@@ -47,6 +47,15 @@ class EndedKernel(msgspec.Struct, frozen=True, kw_only=True):
     since: float
 
 
+class PendingKernel(msgspec.Struct, frozen=True, kw_only=True):
+    """A kernel of this Lab whose host is asked for. ``reason``: what it waits for, with its place in the queue where
+    there is one."""
+
+    kernel_id: str
+    reason: str
+    since: float
+
+
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """A place that runs kernels, and how its link is.
 
@@ -86,6 +95,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     reading_age_s: float | None = None
     taken: list[TakenKernel] = []
     ended: list[EndedKernel] = []
+    pending: list[PendingKernel] = []
 
 
 class KindStep(msgspec.Struct, frozen=True):
