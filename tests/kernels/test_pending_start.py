@@ -268,6 +268,8 @@ from genops_lab.hosts.providers import PROVIDERS
 from tests.support.toy_provider import PROVIDER
 PROVIDERS[PROVIDER.kind] = PROVIDER
 c.GenOpsLab.targets = [{"name": "queue", "kind": "toy", "config": %r}]
+# Pings each 30 s might keep a connection that a proxy would cut.
+c.ServerApp.tornado_settings = {"ws_ping_interval": 600_000}
 """
 
 
@@ -282,9 +284,7 @@ def test_a_lab_behind_a_proxy_that_cuts_answers_at_once_and_runs_what_was_sent(
     file = home.path / "config" / "jupyter_server_config.py"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(_CONFIG % config)
-    # Jupyter's pings come each 30 s, and might keep the connection.
-    arguments = ["--ServerApp.websocket_ping_interval=600000"]
-    with running_lab(home, arguments=arguments) as lab, nginx(lab, tmp_path / "nginx", cut_s=cut_s) as door:
+    with running_lab(home) as lab, nginx(lab, tmp_path / "nginx", cut_s=cut_s) as door:
         body = {"path": "a.ipynb", "name": "a", "type": "notebook", "kernel": {"name": "genops-queue"}}
         began = time.monotonic()
         status, session = door.request("POST", "api/sessions", body)
@@ -294,7 +294,9 @@ def test_a_lab_behind_a_proxy_that_cuts_answers_at_once_and_runs_what_was_sent(
         sent = page.send("cell", "print(6 * 7)")
         (target,) = door.get("genops/targets")
         assert target["state"] == "pending", target
-        assert target["message"] == "All toys are in use. Place in the queue: 1."
+        (waits,) = target["pending"]
+        assert waits["kernel_id"] == kernel_id and time.time() - wait_s < waits["since"] < time.time()
+        assert waits["reason"] == target["message"] == "All toys are in use. Place in the queue: 1."
         assert door.get(f"api/kernels/{kernel_id}")["execution_state"] == "starting"
         got: dict[str, Any] = {}  # each on a channel of its own, in any order
 

@@ -153,7 +153,7 @@ class PendingStart:
         waited = f" Waited {minutes} min." if minutes else ""
         text = (
             f"This cell waits for a host of {self._target}. {self._reason}{waited}\n"
-            "To take it back, interrupt the kernel. To give up the start, shut down the kernel."
+            "To take the cell back, interrupt the kernel. To give up the start, shut down the kernel."
         )
         if text != self._said or kind == "display_data":
             self._said = text
