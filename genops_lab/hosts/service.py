@@ -478,6 +478,7 @@ class TargetsService(Service):
             reading_age_s=reading[1] if reading else None,
             taken=kernels.taken,
             ended=kernels.ended,
+            pending=kernels.pending,
             **self._connecting.told(name, state),
         )
 

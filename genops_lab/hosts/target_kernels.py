@@ -7,18 +7,19 @@ from abc import ABC, abstractmethod
 import msgspec
 
 from .ledger import OwnKernel
-from .models import EndedKernel, TakenKernel
+from .models import EndedKernel, PendingKernel, TakenKernel
 from .records import TargetRecord
 
 
 class KernelState(msgspec.Struct, frozen=True, kw_only=True):
     """What a target's row says of its kernels: how many stand ready (None: none are wanted) and why there are fewer,
-    those that other Labs have taken, and those that have ended."""
+    those that other Labs have taken, those that have ended, and those that wait for their hosts."""
 
     warm_ready: int | None = None
     warm_message: str = ""
     taken: list[TakenKernel] = []
     ended: list[EndedKernel] = []
+    pending: list[PendingKernel] = []
 
 
 class TargetKernels(ABC):

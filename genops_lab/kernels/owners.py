@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..core.services import Service
-from ..hosts.models import EndedKernel, TakenKernel
+from ..hosts.models import EndedKernel, PendingKernel, TakenKernel
 
 if TYPE_CHECKING:
     from genops_lab.kernels.client.client import RemoteKernelClient
@@ -42,6 +42,14 @@ class KernelOwners(Service):
             EndedKernel(kernel_id=bridge.kernel_id, reason=bridge.state.reason, since=bridge.state.since)
             for bridge in self._in_state("ended", target)
             if not bridge.expected_end
+        ]
+
+    def pending(self, target: str) -> list[PendingKernel]:
+        """Kernels of this Lab that wait for their hosts."""
+        return [
+            PendingKernel(kernel_id=bridge.kernel_id, reason=bridge.state.reason, since=since)
+            for bridge in self._in_state("disconnected", target)
+            if (since := bridge.pending_since) is not None
         ]
 
     def is_elsewhere(self, attached: Mapping[str, Any] | None) -> bool:

@@ -19,7 +19,7 @@ import zmq
 
 from genops_lab.agent.launch_spec import packed
 
-from ..core.errors import Conflict, GenOpsError, NotFound, Unavailable
+from ..core.errors import Conflict, Failed, GenOpsError, NotFound, Unavailable
 from ..core.locks import FileLock
 from ..core.paths import private_dir
 from ..hosts.allocated import HostClaims, ask_for, give_back
@@ -218,6 +218,8 @@ class RemoteKernels:
     async def stop(self, bridge: RemoteKernelClient) -> bool:
         """End the kernel. False when its host is away: it is ended as soon as that is back."""
         bridge.expected_end = True
+        if bridge.state.state == "ended":
+            return True
         waiting = self._waiting.pop(bridge.kernel_id, None)
         if waiting is not None and waiting.cancel():
             bridge.end(None, "")
@@ -263,14 +265,12 @@ class RemoteKernels:
         if waiting is None or waiting.done():
             # Jupyter starts a kernel anew that died. Nobody asked for another host for it.
             died = bridge.state.state == "ended" and not bridge.expected_end and not bridge.ended_by
-            bridge.wait_for_host(start.key, start.signature_scheme)
+            self._wait_for_host(bridge, start)
             self._waiting[start.kernel_id] = self._later(self._start_when_there(bridge, start, died))
         return bridge
 
     async def _start_when_there(self, bridge: RemoteKernelClient, start: Start, died: bool) -> None:
-        unwatch = bridge.link.watch(
-            lambda state: bridge.away(state.message) if state.state == "pending" else None
-        )
+        unwatch = bridge.link.watch(lambda state: self._tell_wait(bridge, start, state))
         try:
             if died:
                 provider = provider_of(start.route.kind)
@@ -285,6 +285,13 @@ class RemoteKernels:
                 await self._start_on_its_host(bridge, start)
         except GenOpsError as error:
             bridge.not_started(error)
+        except (
+            Exception
+        ) as error:  # the boundary: a provider that fails must not leave cells waiting for ever
+            log.exception("The start of kernel %s failed.", bridge.kernel_id)
+            bridge.not_started(
+                Failed(f"The {provider.label!r} target failed: {error}", hint="The Lab's log says where.")
+            )
         finally:
             unwatch()
 
@@ -296,6 +303,24 @@ class RemoteKernels:
             said, start = prepared.said, msgspec.structs.replace(start, cwd=prepared.cwd)
         bridge.exchange.say_first(said)
         await self._start_or_attach(bridge, start)
+
+    def _wait_for_host(self, bridge: RemoteKernelClient, start: Start) -> None:
+        async def stop() -> None:
+            await self.stop(bridge)
+
+        def give_up() -> None:
+            self._later(stop())
+
+        bridge.wait_for_host(start.key, start.signature_scheme, give_up)
+
+    def _tell_wait(self, bridge: RemoteKernelClient, start: Start, state: LinkState) -> None:
+        """Tell a kernel's clients how the wait for its host goes on."""
+        if state.state == "pending":
+            if bridge.pending_since is None:  # the last Lab asked for the host
+                self._wait_for_host(bridge, start)
+            bridge.waits(state.message)
+        elif state.state == "up":
+            bridge.waits("The host is there, and the kernel starts.")
 
     async def _release(self, bridge: RemoteKernelClient) -> None:
         """The kernel's host is needed no more."""
@@ -320,8 +345,23 @@ class RemoteKernels:
                 else:
                     await self._attach(found, take_over=False)
 
-        self._later(attach_when_it_answers(bridge, attach))
+        if provider_of(start.route.kind).allocates:
+            self._waiting[start.kernel_id] = self._later(self._find_pending(bridge, start, attach))
+        else:
+            self._later(attach_when_it_answers(bridge, attach))
         return bridge
+
+    async def _find_pending(
+        self,
+        bridge: RemoteKernelClient,
+        start: Start,
+        attach: Callable[[RemoteKernelClient], Coroutine[Any, Any, None]],
+    ) -> None:
+        unwatch = bridge.link.watch(lambda state: self._tell_wait(bridge, start, state))
+        try:
+            await attach_when_it_answers(bridge, attach)
+        finally:
+            unwatch()
 
     @staticmethod
     async def _is_unknown(bridge: RemoteKernelClient) -> bool:

@@ -203,6 +203,10 @@ class GenOpsTargetProvisioner(KernelProvisionerBase):
         if bridge is None or self._remote is None or not self.has_process or bridge.exit_code is not None:
             return
         ending = bool(getattr(self.parent, "shutting_down", False))
+        waits = bridge.pending_since is not None and signum == signal.SIGINT
+        # A shutdown interrupts first, and then says by itself what becomes of cells that wait.
+        if waits and (ending or await self._remote.links.run(bridge.interrupt_waiting())):
+            return
         if ending and (self._away or bridge.state.state == "taken"):
             return
         if bridge.state.state == "taken":
@@ -221,6 +225,8 @@ class GenOpsTargetProvisioner(KernelProvisionerBase):
         """An end that follows now was asked for."""
         if self._bridge is not None:
             self._bridge.expected_end = True
+            if self._bridge.pending_since is not None:  # nobody is there who would end politely
+                await self.kill(restart)
 
     async def terminate(self, restart: bool = False) -> None:
         """Ask the kernel's processes to end."""

@@ -59,6 +59,7 @@ class KernelsOnTargets(TargetKernels, Service):
             warm_message=warm.message if warm else "",
             taken=self._owners.taken(name),
             ended=self._owners.ended(name),
+            pending=self._owners.pending(name),
         )
 
     async def own(self, record: TargetRecord) -> list[OwnKernel]:

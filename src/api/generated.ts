@@ -2753,6 +2753,8 @@ export interface components {
             taken: components["schemas"]["TakenKernel"][];
             /** @default [] */
             ended: components["schemas"]["EndedKernel"][];
+            /** @default [] */
+            pending: components["schemas"]["PendingKernel"][];
         };
         /**
          * TargetHost
@@ -2914,6 +2916,16 @@ export interface components {
          * @description A kernel of this Lab that has ended, unasked, and was not started again.
          */
         EndedKernel: {
+            kernel_id: string;
+            reason: string;
+            since: number;
+        };
+        /**
+         * PendingKernel
+         * @description A kernel of this Lab whose host is asked for. ``reason``: what it waits for, with its place in the queue where
+         *         there is one.
+         */
+        PendingKernel: {
             kernel_id: string;
             reason: string;
             since: number;

@@ -4,7 +4,13 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Tone } from '../core';
 import { formatBytes, formatDuration } from '../core';
 
-import type { IFormField, IHostGpu, ITarget, ITargetHost } from './service';
+import type {
+  IFormField,
+  IHostGpu,
+  IPendingKernel,
+  ITarget,
+  ITargetHost
+} from './service';
 
 /** What is known of a connection: to a target, or to one of its hosts. */
 export type ILink = Pick<
@@ -99,6 +105,23 @@ export function describeLink(
     default:
       return { tone: 'stopped', label: trans.__('not connected'), detail: '' };
   }
+}
+
+/** What a kernel that waits for its host waits for, and for how long. `now` in seconds since 1970. */
+export function describePending(
+  { reason, since }: IPendingKernel,
+  now: number,
+  trans: TranslationBundle
+): IStateWords {
+  const minutes = Math.floor((now - since) / 60);
+  const waited = minutes > 0 ? formatDuration(60 * minutes) : '';
+  return {
+    tone: 'busy',
+    label: waited
+      ? trans.__('waits for a host, %1', waited)
+      : trans.__('waits for a host'),
+    detail: reason
+  };
 }
 
 /** Why a notebook's kernel is not to be had here, though its target may be connected. */

@@ -7,7 +7,12 @@ import { Signal } from '@lumino/signaling';
 import { restartEnded } from './ended-kernels';
 import type { TargetsModel } from './model';
 import { asKernelSees } from './model';
-import type { IEndedKernel, ITakenKernel, ITarget } from './service';
+import type {
+  IEndedKernel,
+  IPendingKernel,
+  ITakenKernel,
+  ITarget
+} from './service';
 import type { Gone } from './messages';
 
 /** What the names of targets' kernels begin with; the rest is the target's name. */
@@ -70,12 +75,24 @@ export class NotebookTarget implements IDisposable {
     );
   }
 
+  /** What its kernel waits for while its host is asked for; undefined once it is there. */
+  get pending(): IPendingKernel | undefined {
+    return this.target?.pending?.find(
+      ({ kernel_id }) => kernel_id === this.kernelId
+    );
+  }
+
   /** Why its kernel is not to be had: the Jupyter server does not answer, or what that said last. */
   get gone(): Gone | undefined {
     if (this.isRemote && this.model.isServerAway) {
       return 'away';
     }
     return this.ended ? 'ended' : this.taken && 'taken';
+  }
+
+  /** End its kernel, also one that waits for its host. */
+  async shutdown(): Promise<void> {
+    await this.session.shutdown();
   }
 
   /** Start its kernel anew. */

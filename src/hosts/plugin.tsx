@@ -2,13 +2,17 @@ import type {
   JupyterFrontEnd,
   JupyterFrontEndPlugin
 } from '@jupyterlab/application';
-import { ICommandPalette, IToolbarWidgetRegistry } from '@jupyterlab/apputils';
+import {
+  ICommandPalette,
+  IToolbarWidgetRegistry,
+  Notification
+} from '@jupyterlab/apputils';
 import type { NotebookPanel } from '@jupyterlab/notebook';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import * as React from 'react';
 
 import { IComputeSection } from '../kernels/tokens';
-import { IGenOpsCore, executor } from '../core';
+import { ApiError, IGenOpsCore, executor } from '../core';
 import { IGenOpsPanel } from '../panel';
 import { ITaskNotifier } from '../tasks/tokens';
 
@@ -64,6 +68,10 @@ export const targetsPlugin: JupyterFrontEndPlugin<void> = {
       notebooks
     });
     const execute = executor(app.commands);
+    const sessionOf = (kernelId: string) =>
+      [...app.serviceManager.sessions.running()].find(
+        ({ kernel }) => kernel?.id === kernelId
+      );
 
     if (notebooks) {
       new EndedKernels({ notebooks, trans });
@@ -102,6 +110,16 @@ export const targetsPlugin: JupyterFrontEndPlugin<void> = {
               kernel: kernel_id
             })
           }
+          titleOf={({ kernel_id }) =>
+            sessionOf(kernel_id)?.name || kernel_id.slice(0, 8)
+          }
+          onGiveUp={({ kernel_id }) => {
+            void app.serviceManager.kernels
+              .shutdown(kernel_id)
+              .catch((reason: unknown) => {
+                Notification.error(ApiError.from(reason, trans).message);
+              });
+          }}
           onKernelLog={({ name }, { kernel_id }) =>
             execute(KernelCommandIDs.kernelLog, {
               target: name,

@@ -9,6 +9,7 @@ export type ICandidate = components['schemas']['Candidate'];
 export type ITargetHost = components['schemas']['TargetHost'];
 export type ITakenKernel = components['schemas']['TakenKernel'];
 export type IEndedKernel = components['schemas']['EndedKernel'];
+export type IPendingKernel = components['schemas']['PendingKernel'];
 export type IHostReading = components['schemas']['HostReading'];
 export type IHostGpu = components['schemas']['HostGpu'];
 export type IRemoteKernel = components['schemas']['RemoteKernel'];

@@ -36,6 +36,7 @@ class ToyConfig(HostConfig, frozen=True, kw_only=True):
     folder: Annotated[str, option("Folder", "Where the queue is kept.", required=True)] = ""
     wait_s: Annotated[float, option("Wait", "Seconds until a host is there.", minimum=0, maximum=3600)] = 0.0
     shared: Annotated[bool, option("Shared home", "Whether all hosts have the same home.")] = False
+    reason: Annotated[str, option("Reason", "Why it is not there yet.")] = "All toys are in use."
 
 
 class Asked(msgspec.Struct):
@@ -70,7 +71,7 @@ class ToyProvider(HostProvider):
         if not (file := _file(host, host.host_id)).exists():
             return Gone(why="It was given back.")
         left_s = msgspec.json.decode(file.read_bytes(), type=Asked).ready_at - time.time()
-        return Pending(reason="All toys are in use.", position=1) if left_s > 0 else Running()
+        return Pending(reason=_config(host).reason, position=1) if left_s > 0 else Running()
 
     async def release(self, host: Route) -> None:
         file = _file(host, host.host_id)

@@ -109,14 +109,17 @@ class CarrierEnded(LinkError):
 
 
 class HostPending(LinkError):
-    """The host is asked for and not there yet; ``reason`` says what it waits for, ``position`` is its place in the
-    queue, from 1, where there is one. Asked again, it may be there."""
+    """The host is asked for and not there yet; ``reason`` says what it waits for, in words from outside; ``position``
+    is its place in the queue, from 1, where there is one. Asked again, it may be there."""
 
     code = "host_pending"
 
     def __init__(self, reason: str, position: int | None = None) -> None:
-        place = "" if position is None else f" It is number {position} in the queue."
-        super().__init__(f"{reason}{place}", hint="What waits for it starts by itself.")
+        said = outside_words(reason)
+        if said and said[-1] not in ".!?…":
+            said += "."
+        place = "" if position is None else f"Place in the queue: {position}."
+        super().__init__(f"{said} {place}".strip(), hint="What waits for it starts by itself.")
         self.position = position
 
 
@@ -128,7 +131,14 @@ class HostGone(LinkError):
     @classmethod
     def because(cls, target: str, noun: str, why: str) -> HostGone:
         """Say that a target's host (pod, job) is gone."""
-        return cls(f"The {noun} of {target} is gone: {why}", hint="Restart the kernel there.")
+        return cls(f"The {noun} of {target} is gone: {outside_words(why)}", hint="Restart the kernel there.")
+
+
+def outside_words(text: str, most: int = 300) -> str:
+    """What somebody else's program says, as part of a sentence: one line without control characters, at most ``most``
+    characters."""
+    line = " ".join("".join(each if each.isprintable() else " " for each in text[: 4 * most]).split())
+    return line if len(line) <= most else line[: most - 1].rstrip() + "…"
 
 
 _BY_CODE: dict[str, type[LinkError]] = {

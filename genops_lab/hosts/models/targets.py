@@ -68,6 +68,15 @@ class TargetHost(msgspec.Struct, frozen=True, kw_only=True):
     release_at: float | None = None
 
 
+class PendingKernel(msgspec.Struct, frozen=True, kw_only=True):
+    """A kernel of this Lab whose host is asked for. ``reason``: what it waits for, with its place in the queue where
+    there is one."""
+
+    kernel_id: str
+    reason: str
+    since: float
+
+
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """A place that runs kernels, and how its link is.
 
@@ -115,6 +124,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     reading_age_s: float | None = None
     taken: list[TakenKernel] = []
     ended: list[EndedKernel] = []
+    pending: list[PendingKernel] = []
 
 
 class KindStep(msgspec.Struct, frozen=True):

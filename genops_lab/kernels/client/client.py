@@ -36,7 +36,7 @@ from genops_lab.agent.records import (
 from ...core.errors import GenOpsError, Unavailable
 from ...core.paths import private_dir
 from ...hosts.link.connection import HostConnection
-from ...hosts.link.errors import LinkError
+from ...hosts.link.errors import LinkError, outside_words
 from ...hosts.link.listeners import Listeners
 from ...hosts.link.state import LinkDown, RemoteError
 from .exchange import TAKE_BACK, BridgeState, Exchange, KernelBusy, busy, last_words
@@ -118,16 +118,35 @@ class RemoteKernelClient:
         self.exchange.speak(key, signature_scheme)
         self.away("Not connected yet.")
 
-    def wait_for_host(self, key: bytes, signature_scheme: str) -> None:
-        """The kernel is started as soon as its host is there: clients may connect before."""
+    def wait_for_host(self, key: bytes, signature_scheme: str, give_up: Callable[[], None]) -> None:
+        """The kernel is started as soon as its host is there: clients may connect before. ``give_up`` is called when
+        one asks the kernel to end."""
         self._another()
         self.info = {}
-        self.exchange.wait_for_host(key, signature_scheme)
-        self._set(BridgeState(state="disconnected", reason="A host is asked for."))
+        self.exchange.wait_for_host(key, signature_scheme, self.link.route.target, give_up)
+        self._set(BridgeState(state="disconnected"))
+        self.waits("A host is asked for.")
+
+    def waits(self, reason: str) -> None:
+        """What the kernel waits for while its host is asked for."""
+        if self.exchange.pending is not None:
+            self.exchange.pending.told(reason)
+            self.away(reason)
+
+    @property
+    def pending_since(self) -> float | None:
+        """Since when it waits for its host, in seconds since 1970; None while it does not."""
+        pending = self.exchange.pending
+        return None if pending is None else pending.since
+
+    async def interrupt_waiting(self) -> bool:
+        """Take back the cells that wait for the kernel's host; False where it is there."""
+        return self.exchange.interrupt_waiting()
 
     def not_started(self, error: GenOpsError) -> None:
         """The kernel does not start; another try is up to somebody."""
-        reason = f"The kernel could not be started: {error.message} {error.hint}".strip()
+        said = outside_words(f"{error.message} {error.hint}", 1000)
+        reason = f"The kernel could not be started: {said}"
         self.exchange.refuse_waiting(f"{reason} This cell was not run.")
         self.info = {"ended_by": "start"}
         self.end(None, reason)
@@ -177,6 +196,7 @@ class RemoteKernelClient:
         if unexpected:
             log.warning("Kernel %s on %s: %s", self.kernel_id, self.link.route.target, unexpected)
             self._say(unexpected)
+        self.exchange.refuse_waiting("The kernel was ended before its host was there. This cell was not run.")
         self.exchange.ended()
         self._set(BridgeState(state="ended", exit_code=exit_code, reason=reason))
         self._over.set()

@@ -36,9 +36,12 @@ from genops_lab.agent.wire import Activity
 
 from ...core.errors import Conflict
 from .endpoints import Endpoints
-from .messages import Running, Speaker, cell_of, ends_at, told_of
+from .messages import Running, Speaker, cell_of, ends_at, kind_of, stderr, told_of
+from .pending import PendingStart
 
 _FULL_PAUSE_S = 0.005
+#: Who asks in the Lab's own name.
+_OWN = b"genops"
 
 #: What a notebook says whose kernel another Lab has.
 TAKE_BACK = "To have it here again, click on the target in the notebook's toolbar, then on “Take it back”."
@@ -79,7 +82,8 @@ class Exchange:
         self._state = state
         self._idle_warned = idle_warned
         self._loop = asyncio.get_running_loop()
-        self._answers_meanwhile = False
+        #: while its host is asked for
+        self.pending: PendingStart | None = None
         self._channel: Channel | None = None
         self._speaker: Speaker | None = None
         self._running = Running()
@@ -102,8 +106,8 @@ class Exchange:
         self._loop.call_soon_threadsafe(self._ack, seq, incarnation or self.incarnation)
 
     def tell_status(self) -> None:
-        """From any thread: a client may not have heard that a cell runs."""
-        self._loop.call_soon_threadsafe(self._statuses.tell)
+        """From any thread: a client may not have heard that a cell runs, or that the kernel waits for its host."""
+        self._loop.call_soon_threadsafe(self._say_how_it_is)
 
     def say_first(self, texts: list[str]) -> None:
         """From any thread: text for the notebook's first cell, in place of what was to be said there."""
@@ -113,23 +117,39 @@ class Exchange:
 
     def begin(self, incarnation: str, key: bytes, signature_scheme: str) -> None:
         """A kernel was started for these clients: what they said since the last one ended is for it."""
-        self._answers_meanwhile = False
         self._outbox.renumber()
         self.reset(incarnation)
         self.speak(key, signature_scheme)
+        self._host_is_there()
 
-    def wait_for_host(self, key: bytes, signature_scheme: str) -> None:
+    def wait_for_host(
+        self, key: bytes, signature_scheme: str, target: str, give_up: Callable[[], None]
+    ) -> None:
         """The kernel starts later: until then its clients are answered what they need to be ready, and what else they
         say is kept for it."""
         self.reset("")
-        self.speak(key, signature_scheme)
-        self._answers_meanwhile = True
+        speaker = self.speak(key, signature_scheme)
+        self.pending = PendingStart(speaker, self.endpoints, self._outbox, target, give_up)
+
+    def interrupt_waiting(self) -> bool:
+        """Take back the cells that wait for the kernel's host; False where it is there."""
+        if self.pending is None:
+            return False
+        self.pending.interrupt()
+        self._running.clear()
+        return True
 
     def refuse_waiting(self, text: str) -> None:
         """The kernel does not start: the code that waits for it is not run."""
-        for channel, frames in self._outbox.waiting():
-            if channel == SHELL:
-                self._refuse(frames, text, "KernelNotStarted")
+        if self.pending is not None:
+            self.pending.refuse(text)
+
+    def _host_is_there(self) -> None:
+        """The kernel answers for itself. It is asked something, so that its clients hear that it is idle."""
+        pending, self.pending = self.pending, None
+        if pending is not None and self._speaker is not None:
+            pending.over()
+            self._outbox.put(SHELL, self._speaker.request("kernel_info_request", _OWN))
 
     def reset(self, incarnation: str) -> None:
         """Another kernel counts from 1."""
@@ -140,14 +160,15 @@ class Exchange:
         self._running.clear()
         self._statuses.clear()
 
-    def speak(self, key: bytes, signature_scheme: str) -> None:
+    def speak(self, key: bytes, signature_scheme: str) -> Speaker:
         """The kernel's messages are signed so, and those in its name."""
         self.key = key
         self._speaker = Speaker(key, signature_scheme, self._kernel_id)
+        return self._speaker
 
     def ended(self) -> None:
         """The kernel has ended; what still waits for it is dropped."""
-        self._answers_meanwhile = False
+        self.pending = None
         self._running.clear()
         self._statuses.clear()
         self._outbox.clear()
@@ -180,6 +201,7 @@ class Exchange:
         self.idle_ends_at = ends_at(welcome.get("idle"))
         if self._speaker is None or (key and key != self.key):
             self.speak(key, str(welcome.get("signature_scheme") or "hmac-sha256"))
+        self._host_is_there()
         self._channel = channel
         self._receipts.told(int(welcome.get("acked_seq", 0)))
         self._outbox.connect(channel, int(welcome.get("seen", 0)))
@@ -216,7 +238,7 @@ class Exchange:
         else:
             if channel == SHELL:
                 self._running.answered(frames)
-            if not old or channel in (SHELL, STDIN):
+            if (not old or channel in (SHELL, STDIN)) and frames[0] != _OWN:
                 self.endpoints.deliver(channel, frames)
             if channel in (SHELL, CONTROL):
                 self._statuses.answered(frames)
@@ -258,7 +280,13 @@ class Exchange:
     def _subscribed(self, topic: bytes) -> None:
         if self._speaker is not None:
             self.endpoints.deliver(IOPUB, self._speaker.welcome(topic))
+            self._say_how_it_is()
+
+    def _say_how_it_is(self) -> None:
+        if self.pending is None:
             self._statuses.tell()
+        else:
+            self.pending.say_status()
 
     def _say_status(self, state: str) -> None:
         if self._speaker is not None:
@@ -272,32 +300,21 @@ class Exchange:
             return
         if state.state == "ended" and channel == CONTROL:
             return  # a shutdown of what has ended must not reach the one that is started in its place
-        if self._answers_meanwhile and self._answered(channel, frames):
+        if self.pending is not None and self.pending.answers(channel, frames):
             return
         if channel == SHELL:
             self._running.asked(frames)
         self._outbox.put(channel, frames)
-
-    def _answered(self, channel: int, frames: list[bytes]) -> bool:
-        """What clients ask before they run anything, of a kernel that waits for its host."""
-        told = self._speaker and self._speaker.presence(frames)
-        if not told:
-            return False
-        busy, reply, idle = told
-        self.endpoints.deliver(IOPUB, busy)
-        self.endpoints.deliver(channel, reply)
-        self.endpoints.deliver(IOPUB, idle)
-        return True
+        if self.pending is not None and channel == SHELL:
+            self.pending.waits(frames)
 
     def _refuses(self, request: list[bytes], reason: str) -> bool:
         """Code that was sent while another Lab has the kernel: to run it later, unasked, would surprise."""
-        return self._refuse(request, f"{reason} This cell was not run. {TAKE_BACK}", "KernelTaken")
-
-    def _refuse(self, request: list[bytes], text: str, name: str) -> bool:
-        told = self._speaker and self._speaker.refusal(request, text, name)
-        if not told:
+        if self._speaker is None or kind_of(request) != "execute_request":
             return False
-        published, reply = told
+        text = f"{reason} This cell was not run. {TAKE_BACK}"
+        content = {"status": "error", "ename": "KernelTaken", "evalue": text, "traceback": []}
+        published, reply = self._speaker.answer(request, content, {"stream": stderr(text)})
         for frames in published:
             self.endpoints.deliver(IOPUB, frames)
         self.endpoints.deliver(SHELL, reply)
@@ -548,9 +565,16 @@ class Outbox:
         self._bytes = 0
         self._look_at_size()
 
-    def waiting(self) -> list[tuple[int, list[bytes]]]:
-        """What no keeper has: channels and frames, in their order."""
-        return [(channel, frames) for channel, _, frames in (unpack(payload) for _, payload in self._kept)]
+    def take_back(self, chosen: Callable[[list[bytes]], bool]) -> list[list[bytes]]:
+        """Take messages out that wait; not once a keeper had any."""
+        split = [(payload, unpack(payload)[2]) for _, payload in self._kept]
+        taken = [frames for _, frames in split if chosen(frames)]
+        if taken:
+            self._kept = deque((0, payload) for payload, frames in split if not chosen(frames))
+            self._bytes = sum(len(payload) for _, payload in self._kept)
+            self.renumber()
+            self._look_at_size()
+        return taken
 
     def renumber(self) -> None:
         """A new kernel counts from 1; what came since the old one ended is for it."""

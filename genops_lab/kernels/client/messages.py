@@ -4,35 +4,15 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from jupyter_client.session import Session
 
 _DELIMITER = b"<IDS|MSG>"
 _MOST_REQUESTS = 1000
-_PYTHON = {
-    "name": "python",
-    "version": "3",
-    "mimetype": "text/x-python",
-    "file_extension": ".py",
-    "pygments_lexer": "ipython3",
-    "codemirror_mode": {"name": "ipython", "version": 3},
-    "nbconvert_exporter": "python",
-}
-#: What a kernel that waits for its host says of itself.
-_PRESENCE: dict[str, dict[str, Any]] = {
-    "connect_request": {"status": "ok"},
-    "kernel_info_request": {
-        "status": "ok",
-        "protocol_version": "5.3",
-        "implementation": "ipython",
-        "implementation_version": "",
-        "language_info": _PYTHON,
-        "banner": "This kernel waits for its host.",
-        "help_links": [],
-    },
-}
-
+_NOTHING: Mapping[str, dict[str, Any]] = MappingProxyType({})
 _WHY_CUT = {
     "size": "the host keeps a limited amount for a Lab that is away, and it grew beyond that",
     "age": "the host keeps them for a limited time for a Lab that is away",
@@ -50,8 +30,7 @@ class Speaker:
 
     def stream(self, text: str, parent: dict[str, Any]) -> list[bytes]:
         """Text on stderr, as an output of the cell that ``parent`` (a header) ran."""
-        content = {"name": "stderr", "text": text if text.endswith("\n") else text + "\n"}
-        return self._message("stream", content, parent, self._topic + b"stream.stderr")
+        return self._message("stream", stderr(text), parent, self._topic + b"stream.stderr")
 
     def status(self, state: str) -> list[bytes]:
         """The kernel's state, whichever request the last one was about."""
@@ -63,37 +42,28 @@ class Speaker:
         frames = self._message("iopub_welcome", content, {}, topic)
         return frames if topic else frames[1:]
 
-    def refusal(
-        self, request: list[bytes], text: str, name: str
-    ) -> tuple[list[list[bytes]], list[bytes]] | None:
-        """What a request to run code gets that is not run: messages for iopub with ``text``, and the reply. None for
-        every other request."""
+    def request(self, kind: str, identity: bytes) -> list[bytes]:
+        """A request of the Lab's own, with no content; its reply comes back to ``identity``."""
+        return self._message(kind, {}, {}, identity)
+
+    def answer(
+        self, request: list[bytes], content: dict[str, Any], outputs: Mapping[str, dict[str, Any]] = _NOTHING
+    ) -> tuple[list[list[bytes]], list[bytes]]:
+        """What a request gets that no kernel has seen: messages for iopub (busy, ``outputs`` by their type, idle), and
+        the reply."""
         header, _parent = _headers(request)
-        if header.get("msg_type") != "execute_request":
-            return None
         status = self._topic + b"status"
         published = [
             self._message("status", {"execution_state": "busy"}, header, status),
-            self.stream(text, header),
+            *(self.output(kind, said, header) for kind, said in outputs.items()),
             self._message("status", {"execution_state": "idle"}, header, status),
         ]
-        content = {"status": "error", "ename": name, "evalue": text, "traceback": []}
-        reply = self._message("execute_reply", content, header, request[0])
-        return published, reply
+        reply = str(header.get("msg_type")).replace("_request", "_reply")
+        return published, self._message(reply, content, header, request[0])
 
-    def presence(self, request: list[bytes]) -> tuple[list[bytes], list[bytes], list[bytes]] | None:
-        """What a request that only asks for the kernel gets: busy, the reply, idle. None for every other request."""
-        header, _parent = _headers(request)
-        content = _PRESENCE.get(str(header.get("msg_type")))
-        if content is None:
-            return None
-        reply = str(header["msg_type"]).replace("_request", "_reply")
-        status = self._topic + b"status"
-        return (
-            self._message("status", {"execution_state": "busy"}, header, status),
-            self._message(reply, content, header, request[0]),
-            self._message("status", {"execution_state": "idle"}, header, status),
-        )
+    def output(self, kind: str, content: dict[str, Any], parent: dict[str, Any]) -> list[bytes]:
+        """A message on iopub of the cell that ``parent`` (a header) ran."""
+        return self._message(kind, content, parent, self._topic + kind.encode())
 
     def _message(
         self, kind: str, content: dict[str, Any], parent: dict[str, Any], topic: bytes
@@ -131,6 +101,25 @@ class Running:
     def clear(self) -> None:
         """The kernel has ended: nothing runs."""
         self._headers.clear()
+
+
+def stderr(text: str) -> dict[str, Any]:
+    """The content of a stream message, with whole lines."""
+    return {"name": "stderr", "text": text if text.endswith("\n") else text + "\n"}
+
+
+def kind_of(frames: list[bytes]) -> str:
+    """The type of a message; empty for what is none."""
+    return str(_headers(frames)[0].get("msg_type", ""))
+
+
+def content_of(frames: list[bytes]) -> dict[str, Any]:
+    """The content of a message; empty for what has none."""
+    try:
+        content = json.loads(frames[frames.index(_DELIMITER) + 5])
+    except (ValueError, IndexError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def cell_of(frames: list[bytes]) -> dict[str, Any]:

@@ -52,7 +52,9 @@ describe('the targets in the panel', () => {
     onNewNotebook: jest.fn(),
     onAttachKernel: jest.fn(),
     onStopKernel: jest.fn(),
-    onKernelLog: jest.fn()
+    onKernelLog: jest.fn(),
+    titleOf: jest.fn(() => 'train.ipynb'),
+    onGiveUp: jest.fn()
   };
 
   async function show(...targets: ITarget[]): Promise<void> {
@@ -77,6 +79,34 @@ describe('the targets in the panel', () => {
     expect(screen.getByText('gpu1.org')).toBeTruthy();
     fireEvent.click(button('Add'));
     expect(actions.onAdd.mock.lastCall[0].alias).toBe('gpu1');
+  });
+
+  it('list the kernels that wait for a host, and give one up', async () => {
+    const since = Date.now() / 1000;
+    const pending = [
+      { kernel_id: 'k1', reason: 'No GPU is free.', since: since - 3700 },
+      { kernel_id: 'k2', reason: 'Place in the queue: 2.', since }
+    ];
+    await show(target({ state: 'pending', message: 'x', since, pending }));
+    const list = screen.getByRole('list', {
+      name: 'Kernels that wait for a host of gpu-box'
+    });
+    const rows = within(list).getAllByRole('listitem');
+    expect(rows.map(({ textContent }) => textContent)).toEqual([
+      'train.ipynb waits for a host, 1 h 1 minNo GPU is free.Give up',
+      'train.ipynb waits for a hostPlace in the queue: 2.Give up'
+    ]);
+    fireEvent.click(within(rows[1]).getByRole('button'));
+    expect(actions.onGiveUp).toHaveBeenCalledWith(pending[1]);
+    expect(screen.queryByRole('button', { name: 'Cancel' })).toBeNull();
+  });
+
+  it('count how long a connection waits for its host', async () => {
+    const since = Date.now() / 1000 - 200;
+    await show(target({ state: 'pending', message: 'All are in use.', since }));
+    expect(
+      screen.getByText('All are in use. It has waited for 3 min 20 s.')
+    ).toBeTruthy();
   });
 
   it('say so where the ssh_config names none, and where it cannot be read', async () => {

@@ -84,6 +84,7 @@ export function target(part: Partial<ITarget> = {}): ITarget {
     reading_age_s: null,
     taken: [],
     ended: [],
+    pending: [],
     ...part
   };
 }

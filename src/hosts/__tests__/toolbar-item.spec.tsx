@@ -34,6 +34,7 @@ afterEach(() => {
 
 const restartKernel = jest.fn(() => Promise.resolve());
 const changeKernel = jest.fn(() => Promise.resolve());
+const shutdown = jest.fn(() => Promise.resolve());
 
 /** A session of a notebook whose kernel can be changed. */
 function session(
@@ -46,6 +47,7 @@ function session(
     session: { kernel: { id: 'k1', name, status } },
     restartKernel,
     changeKernel,
+    shutdown,
     kernelDisplayStatus: status,
     kernelChanged: new Signal(sender),
     statusChanged: new Signal(sender),
@@ -172,6 +174,27 @@ describe("the item in a notebook's toolbar", () => {
       within(popup).getByRole('button', { name: 'Take it back' })
     );
     expect(actions.onTakeBack).toHaveBeenCalledWith('gpu-box', 'k1');
+  });
+
+  it('says what a kernel without a host waits for and how long, and gives it up', async () => {
+    const reason = '<b>All toys</b> are in use. Place in the queue: 3.';
+    const since = Date.now() / 1000 - 245;
+    // Another kernel of the target has its host.
+    bench.answers['GET /targets'] = [
+      target({ pending: [{ kernel_id: 'k1', reason, since }] })
+    ];
+    const button = await show('genops-gpu-box', 'starting');
+    expect(button.textContent).toBe('gpu-boxwaits for a host, 4 min');
+    expect(button.getAttribute('aria-label')).toBe(
+      `Where this notebook runs: gpu-box, waits for a host, 4 min, ${reason}`
+    );
+    fireEvent.click(button);
+    await act(() => settle());
+    const popup = screen.getByRole('dialog');
+    expect(popup.textContent).toContain(reason);
+    expect(popup.textContent).not.toContain('connected');
+    fireEvent.click(within(popup).getByRole('button', { name: 'Give up' }));
+    expect(shutdown).toHaveBeenCalledTimes(1);
   });
 
   it.each([

@@ -54,11 +54,8 @@ export function LinkDetail(props: {
   trans: TranslationBundle;
 }): React.ReactElement | null {
   const { target, trans } = props;
-  const now = useNow(target.state === 'down' ? 1 : 0);
-  const { detail } = describeLink(
-    target,
-    target.state === 'down' ? now : 0,
-    trans
-  );
+  const counts = target.state === 'down' || target.state === 'pending';
+  const now = useNow(counts ? 1 : 0);
+  const { detail } = describeLink(target, counts ? now : 0, trans);
   return detail ? <p className="gol-Note">{detail}</p> : null;
 }

@@ -5,11 +5,12 @@ import { Widget } from '@lumino/widgets';
 import * as React from 'react';
 
 import { stateWord } from '../../kernels/kernel-messages';
-import { ActionButton, Callout, Facts } from '../../core';
+import { ActionButton, Callout, Facts, StatusBadge, useNow } from '../../core';
 
 import { isUnderWay } from '../model';
 import type { NotebookTarget } from '../notebook-target';
 import {
+  describePending,
   formatPrice,
   formatRoundTrip,
   isConnected,
@@ -161,7 +162,9 @@ function PopupView(
   }
 ): React.ReactElement {
   const { notebook, trans } = props;
-  const { target, targetName, isRemote, kernelId, taken, ended } = notebook;
+  const { target, targetName, isRemote, kernelId, taken, ended, pending } =
+    notebook;
+  const now = useNow(pending ? 1 : 0);
   const move = (
     <ActionButton
       label={trans.__('Move to another target…')}
@@ -220,15 +223,26 @@ function PopupView(
     );
   }
   const stale = staleWords(target, trans);
-  const isUp = isConnected(target);
-  const busy = isUnderWay(target);
+  const isUp = isConnected(target) && !pending;
+  const busy = isUnderWay(target) || pending !== undefined;
+  const waits = pending && describePending(pending, now, trans);
   return (
     <>
       <div className="gol-Popup-head">
         <h2 title={target.name}>{target.name}</h2>
-        <LinkBadge target={target} trans={trans} />
+        {waits ? (
+          <StatusBadge tone={waits.tone} label={waits.label} />
+        ) : (
+          <LinkBadge target={target} trans={trans} />
+        )}
       </div>
-      {target.state === 'failed' ? (
+      {waits ? (
+        <Callout tone="info" title={waits.detail}>
+          {trans.__(
+            'Cells that you run now wait, and run when the host is there; Interrupt takes them back. “Give up” shuts the kernel down and returns its place.'
+          )}
+        </Callout>
+      ) : target.state === 'failed' ? (
         <LinkFailure target={target} trans={trans} />
       ) : (
         <LinkDetail target={target} trans={trans} />
@@ -254,13 +268,13 @@ function PopupView(
             .join(' ')}
         </Callout>
       )}
-      {target.reading && (
+      {target.reading && !waits && (
         <div className={stale ? 'gol-Bars gol-mod-old' : 'gol-Bars'}>
           <GpuBars reading={target.reading} trans={trans} />
           <HostBars reading={target.reading} trans={trans} />
         </div>
       )}
-      {stale && <p className="gol-Note">{stale}</p>}
+      {stale && !waits && <p className="gol-Note">{stale}</p>}
       <Facts
         facts={[
           target.host ? [trans.__('Host'), target.host] : null,
@@ -279,6 +293,15 @@ function PopupView(
         ]}
       />
       <div className="gol-Actions">
+        {pending && (
+          <ActionButton
+            label={trans.__('Give up')}
+            caption={trans.__(
+              'Shut the kernel down; the host that was asked for is given back'
+            )}
+            onClick={() => void notebook.shutdown()}
+          />
+        )}
         {isUp && ended && (
           <ActionButton
             primary

@@ -11,15 +11,22 @@ import {
   Disclosure,
   Facts,
   IconButton,
-  formatBytesOf
+  formatBytesOf,
+  useNow
 } from '../../core';
 import { formatNumber } from '../../core/format';
 import type { IDriven } from '../../panel/tokens';
 
 import type { TargetsModel } from '../model';
 import { isUnderWay } from '../model';
-import type { IRemoteKernel, ITarget, ITargetHost } from '../service';
+import type {
+  IPendingKernel,
+  IRemoteKernel,
+  ITarget,
+  ITargetHost
+} from '../service';
 import {
+  describePending,
   formatPrice,
   formatRoundTrip,
   hostNoun,
@@ -47,6 +54,9 @@ export interface ITargetActions {
   onAttachKernel: (target: ITarget, kernel: IRemoteKernel) => void;
   onStopKernel: (target: ITarget, kernel: IRemoteKernel) => void;
   onKernelLog: (target: ITarget, kernel: IRemoteKernel) => void;
+  /** What a kernel that waits for its host is called: its notebook's name. */
+  titleOf: (kernel: IPendingKernel) => string;
+  onGiveUp: (kernel: IPendingKernel) => void;
 }
 
 /** A target: how its link is, what its host does, and what can be done. */
@@ -81,8 +91,11 @@ export function TargetCard(props: TargetCard.IProps): React.ReactElement {
       {target.allocates ? null : state === 'failed' ? (
         <LinkFailure target={target} trans={trans} />
       ) : (
-        <LinkDetail target={target} trans={trans} />
+        target.pending.length === 0 && (
+          <LinkDetail target={target} trans={trans} />
+        )
       )}
+      <PendingKernels {...props} />
       {reading && (
         <div className={stale ? 'gol-Bars gol-mod-old' : 'gol-Bars'}>
           <GpuBars reading={reading} trans={trans} />
@@ -128,9 +141,46 @@ export namespace TargetCard {
   }
 }
 
+/** The kernels that wait for their hosts: of which notebook, what for, since when. */
+function PendingKernels(props: TargetCard.IProps): React.ReactElement | null {
+  const { trans } = props;
+  const { name, pending } = props.target;
+  const now = useNow(pending.length > 0 ? 1 : 0);
+  if (pending.length === 0) {
+    return null;
+  }
+  return (
+    <ul
+      className="gol-Target-pending"
+      aria-label={trans.__('Kernels that wait for a host of %1', name)}
+    >
+      {pending.map(kernel => {
+        const { label, detail } = describePending(kernel, now, trans);
+        const title = props.titleOf(kernel);
+        return (
+          <li key={kernel.kernel_id}>
+            <p>
+              <strong>{title}</strong> {label}
+            </p>
+            <p className="gol-Note">{detail}</p>
+            <ActionButton
+              label={trans.__('Give up')}
+              caption={trans.__(
+                'Shut down the kernel of %1; the host that was asked for is given back',
+                title
+              )}
+              onClick={() => props.onGiveUp(kernel)}
+            />
+          </li>
+        );
+      })}
+    </ul>
+  );
+}
+
 function TargetButtons(props: TargetCard.IProps): React.ReactElement {
   const { target, trans } = props;
-  const { name, state } = target;
+  const { name, state, pending } = target;
   const title = targetTitle(target, trans);
   const busy = isUnderWay(target);
   return (
@@ -149,7 +199,7 @@ function TargetButtons(props: TargetCard.IProps): React.ReactElement {
           onClick={() => props.onConnect(target)}
         />
       )}
-      {(state === 'up' || state === 'idle') && (
+      {(state === 'up' || state === 'idle' || pending.length > 0) && (
         <ActionButton
           label={trans.__('New notebook')}
           caption={trans.__(
@@ -159,7 +209,9 @@ function TargetButtons(props: TargetCard.IProps): React.ReactElement {
           onClick={() => props.onNewNotebook(target)}
         />
       )}
-      {(state === 'up' || state === 'down' || busy) && (
+      {(state === 'up' ||
+        state === 'down' ||
+        (busy && pending.length === 0)) && (
         <ActionButton
           label={busy ? trans.__('Cancel') : trans.__('Disconnect')}
           caption={trans.__('Disconnect from %1; its kernels go on', name)}

@@ -6,9 +6,14 @@ import { SeenView, Sparkline, computeIcon, formatPercent } from '../../core';
 import type { IGpuHistory } from '../model';
 import { HISTORY, gpuShares } from '../model';
 import type { NotebookTarget } from '../notebook-target';
-import type { ITarget } from '../service';
+import type { IPendingKernel, ITarget } from '../service';
 import type { Gone } from '../messages';
-import { describeLink, formatRoundTrip, goneWords } from '../messages';
+import {
+  describeLink,
+  describePending,
+  formatRoundTrip,
+  goneWords
+} from '../messages';
 
 import type { INotebookActions } from './notebook-popup';
 import { NotebookPopup } from './notebook-popup';
@@ -54,6 +59,7 @@ export class TargetToolbarItem extends SeenView {
         name={notebook.targetName}
         target={notebook.target}
         gone={notebook.gone}
+        pending={notebook.pending}
         history={notebook.model.history(notebook.targetName)}
         known={notebook.model.targets !== undefined}
         open={this._popup !== null}
@@ -102,6 +108,8 @@ export function ItemView(props: {
   target: ITarget | undefined;
   /** Set when the kernel is not to be had here. */
   gone: Gone | undefined;
+  /** Set while the kernel waits for its host. */
+  pending: IPendingKernel | undefined;
   history: IGpuHistory;
   /** Whether the list of targets was read. */
   known: boolean;
@@ -109,16 +117,19 @@ export function ItemView(props: {
   trans: TranslationBundle;
   onClick: () => void;
 }): React.ReactElement {
-  const { isRemote, target, history, trans } = props;
+  const { isRemote, target, history, pending, trans } = props;
   const name = isRemote
     ? props.name
     : props.hasKernel
       ? trans.__('This machine')
       : trans.__('No kernel');
-  const isUp = target?.state === 'up' && !props.gone;
+  const now = Date.now() / 1000;
+  const isUp = target?.state === 'up' && !props.gone && !pending;
   const link = props.gone
     ? goneWords(props.gone, trans)
-    : target && describeLink(target, Date.now() / 1000, trans);
+    : pending
+      ? describePending(pending, now, trans)
+      : target && describeLink(target, now, trans);
   const state =
     link?.label ??
     (isRemote && props.known ? trans.__('not a target any more') : '');
@@ -129,7 +140,9 @@ export function ItemView(props: {
     busy !== null && trans.__('GPU busy %1', formatPercent(busy)),
     isUp && formatRoundTrip(target.rtt_s)
   ].filter(Boolean);
-  const spoken = [name, state, ...figures].filter(Boolean).join(', ');
+  const spoken = [name, state, pending?.reason, ...figures]
+    .filter(Boolean)
+    .join(', ');
   return (
     <button
       type="button"

@@ -44,15 +44,26 @@ def eventually(look: Callable[[], T], good: Callable[[T], bool] = bool, timeout_
 
 
 class Page:
-    """A notebook's websocket, as JupyterLab has one; only with ``browser`` does it say that it is in one."""
+    """A notebook's websocket, as JupyterLab has one; only with ``browser`` does it say that it is in one.
 
-    def __init__(self, server: LabServer, kernel_id: str, *, browser: bool = False) -> None:
+    One that is cut is opened again as the same client where ``reconnects``; ``cuts`` counts them."""
+
+    def __init__(
+        self, server: LabServer, kernel_id: str, *, browser: bool = False, reconnects: bool = False
+    ) -> None:
         self.kernel_id = kernel_id
+        self.cuts = 0
+        self._reconnects = reconnects
         self._got: list[str] = []
         address = server.url.replace("http", "ws", 1) + f"api/kernels/{kernel_id}/channels"
+        self._address = f"{address}?session_id={uuid.uuid4().hex}"
+        self._header = [f"Authorization: token {server.token}", *([BROWSER] if browser else [])]
+        self._open()
+
+    def _open(self) -> None:
         self._socket = websocket.create_connection(
-            f"{address}?session_id={uuid.uuid4().hex}",
-            header=[f"Authorization: token {server.token}", *([BROWSER] if browser else [])],
+            self._address,
+            header=self._header,
             timeout=DEADLINE_S,
             skip_utf8_validation=True,  # it is plain Python: 0.2 s of CPU a MB
         )
@@ -68,19 +79,28 @@ class Page:
         self._socket.send(json.dumps({**message, "channel": "shell"}))
         return header["msg_id"]
 
-    def until(self, seen: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    def until(self, seen: Callable[[dict[str, Any]], bool], timeout_s: float = DEADLINE_S) -> dict[str, Any]:
         """The first message that ``seen`` accepts."""
-        deadline = time.monotonic() + DEADLINE_S
+        deadline = time.monotonic() + timeout_s
         while (left := deadline - time.monotonic()) > 0:
             self._socket.settimeout(left)
-            kind, data = self._socket.recv_data(control_frame=True)  # pings count as time too
+            try:
+                kind, data = self._socket.recv_data(control_frame=True)  # pings count as time too
+            except websocket.WebSocketTimeoutException:
+                break
+            except (websocket.WebSocketConnectionClosedException, ConnectionError):
+                if not self._reconnects:
+                    raise
+                self.cuts += 1
+                self._open()
+                continue
             if kind not in (websocket.ABNF.OPCODE_TEXT, websocket.ABNF.OPCODE_BINARY):
                 continue
             message = json.loads(data.decode())
             self._got.append(f"{message['channel']} {message['msg_type']}")
             if seen(message):
                 return message
-        raise AssertionError(f"nothing like that within {DEADLINE_S:.0f} s, but {self._got[-50:]}")
+        raise AssertionError(f"nothing like that within {timeout_s:.0f} s, but {self._got[-50:]}")
 
     def printed(self, text: str) -> None:
         """Wait until a cell prints something."""
