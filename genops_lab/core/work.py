@@ -15,7 +15,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import Conflict, GenOpsError, Unavailable
 from .locks import FileLock
@@ -24,8 +24,11 @@ from .operations import CLIENT
 from .paths import private_dir
 from .services import Service
 from .settings import Settings
-from .store.work import OldToken, Work, WorkTable
-from .tasks import TaskHandle, TasksService, shown
+from .store.work import RUNNING, OldToken, Work, WorkTable
+from .tasks import LOG_INTERVAL_S, TaskHandle, TasksService, shown
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 LEASE_S, RENEW_S, LOOK_S = 15.0, 2.0, 10.0
 #: Of the log, what another process and the next server see.
@@ -78,10 +81,19 @@ class WorkService(Service):
         """Make a kind of work known. What other processes begin of a kind that is not known here is left to them."""
         self._kinds[kind.name] = kind
 
-    async def begin(self, kind: str, plan: dict[str, Any], *, title: str, subject: str) -> Task:
+    async def begin(
+        self,
+        kind: str,
+        plan: dict[str, Any],
+        *,
+        title: str,
+        subject: str,
+        also: Callable[[Connection], None] | None = None,
+    ) -> Task:
         """Begin work, and return its task. The same that is under way for the subject is joined.
 
-        Raises Conflict where other work of this kind is under way for it.
+        ``also`` writes in the same transaction what the work is about; it decides whether there may be more, so nothing
+        is joined. Raises Conflict where other work of this kind is under way for the subject, and what ``also`` raises.
         """
         work = Work(
             id=secrets.token_hex(8),
@@ -93,7 +105,7 @@ class WorkService(Service):
             holder=await asyncio.to_thread(self._holder),
             created_at=time.time(),
         )
-        added = await asyncio.to_thread(self._table.add, work)
+        added = await asyncio.to_thread(self._table.add, work, also)
         if added.id == work.id:
             return self._carry_on(added)
         if added.plan != plan:
@@ -105,6 +117,25 @@ class WorkService(Service):
         if added.id not in self._runs:
             await self._take_up(added)  # this process may not supervise, and its holder be gone
         return await self._tasks.get_task(added.id)
+
+    async def hold(self, handle: TaskHandle) -> None:
+        """Make sure that this process still has the work, before a step does what another process must not find.
+
+        Raises OldToken.
+        """
+        await self._write(self._runs[handle.id], **_told(handle))
+
+    async def cancel(self, work: Work) -> Task:
+        """Cancel work of any process, and wait until that one has taken back what was done, or its lease has ended."""
+        await asyncio.to_thread(self._table.cancel, work.id)
+        deadline = time.monotonic() + LEASE_S
+        while work.state == RUNNING and time.monotonic() < deadline:
+            if work.id in self._runs:
+                return await self._tasks.cancel_task(work.id)
+            await self._take_up(work)  # its holder may be gone
+            await asyncio.sleep(LOG_INTERVAL_S)
+            work = await asyncio.to_thread(self._table.get, work.id)
+        return shown(work)
 
     async def supervise(self) -> None:
         """Take up what nobody carries out."""
