@@ -101,11 +101,14 @@ class WorkTable:
                 .returning(rows)
             ).first()
         if written is None:
-            raise OldToken(
-                f"The work {work_id} was taken over: another GenOps Lab of yours carries it out.",
-                hint="See `genops status`, and the task there.",
-            )
+            raise _old(work_id)
         return _work(written)
+
+    def check(self, connection: Connection, work_id: str, token: int) -> None:
+        """Raises OldToken where the work is not this token's; until the transaction's end nobody takes it."""
+        held = (rows.c.id == work_id) & (rows.c.state == RUNNING) & (rows.c.token == token)
+        if connection.execute(select(rows.c.id).where(held)).first() is None:
+            raise _old(work_id)
 
     def cancel(self, work_id: str) -> None:
         """Ask who carries it out, or takes it next, to cancel it."""
@@ -141,6 +144,13 @@ class WorkTable:
     def _read(self, query: Select[Any]) -> list[Work]:
         with self._store.reading() as connection:
             return [_work(row) for row in connection.execute(query)]
+
+
+def _old(work_id: str) -> OldToken:
+    return OldToken(
+        f"The work {work_id} was taken over: another GenOps Lab of yours carries it out.",
+        hint="See `genops status`, and the task there.",
+    )
 
 
 def _work(row: Row[Any]) -> Work:
