@@ -202,8 +202,10 @@ class WorkService(Service):
 
     def _carry_on(self, work: Work) -> Task:
         run = self._runs[work.id] = _Run(work)
+        handle = TaskHandle(self._tasks, shown(work), work.lines)
+        handle.taken_over = work.token > 1
         return self._tasks.run(
-            TaskHandle(self._tasks, shown(work), work.lines),
+            handle,
             lambda handle: self._carried_out(run, handle),
             lambda handle, end: self._ended(run, handle, end),
         )
