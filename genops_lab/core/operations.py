@@ -77,8 +77,9 @@ class Operation:
     (for the schema and for clients); as a :class:`LazyMethod` its module is imported at the first use.
 
     ``action``: a GET reads and all others write, unless it is said: a POST that only asks reads, what starts a program
-    executes. ``audited``: what writes or executes is, unless it is said. ``former``: what the private socket answers in
-    its place where the path has no version, for programs that run since before the answer changed.
+    executes. ``audited``: what writes or executes is, unless it is said. ``named``: fields of the answer that name what
+    was made, for the audit of a path that does not. ``former``: what the private socket answers in its place where the
+    path has no version, for programs that run since before the answer changed.
 
     >>> Operation("POST", "/run-table", Service.query_runs, action="read")  # doctest: +SKIP
     """
@@ -91,6 +92,7 @@ class Operation:
         *,
         action: Action | None = None,
         audited: bool | None = None,
+        named: tuple[str, ...] = (),
         former: Operation | None = None,
         feature: str = "",
         resource: str = "",
@@ -99,6 +101,7 @@ class Operation:
         self.path = path
         self.action: Action = action or ("read" if method == "GET" else "write")
         self.audited = audited if audited is not None else self.action != "read"
+        self.named = named
         self.feature, self.resource = feature, resource
         self.former = former.of(feature, resource) if former is not None else None
         self._declared = function
@@ -114,7 +117,8 @@ class Operation:
         """The same as one of a feature's, on its resource."""
         return Operation(
             self.method, self.path, self._declared,
-            action=self.action, audited=self.audited, former=self.former, feature=feature, resource=resource,
+            action=self.action, audited=self.audited, named=self.named, former=self.former, feature=feature,
+            resource=resource,
         )  # fmt: skip
 
     @property

@@ -11,7 +11,7 @@ else:
 
 OPERATIONS = [
     Operation("GET", "/deployments", Service.list_deployments),
-    Operation("POST", "/deployments", Service.deploy, action="execute"),
+    Operation("POST", "/deployments", Service.deploy, action="execute", named=("name", "model", "version")),
     Operation("POST", "/deployment-checks", Service.check_deploy, action="read"),
     Operation(
         "GET",

@@ -11,7 +11,7 @@ else:
 
 OPERATIONS = [
     Operation("GET", "/models", Service.list_models),
-    Operation("POST", "/models", Service.register_model),
+    Operation("POST", "/models", Service.register_model, named=("name", "version")),
     Operation("GET", "/models/{name}", Service.get_model),
     Operation("PUT", "/models/{name}/aliases/{alias}", Service.set_alias),
     Operation("DELETE", "/models/{name}/aliases/{alias}", Service.delete_alias),
