@@ -192,7 +192,11 @@ class WorkService(Service):
         if seen is None or seen[:2] != (work.token, work.renewals):
             seen = self._seen[work.id] = (work.token, work.renewals, now)
         over = not work.holder or now - seen[2] > LEASE_S
-        if work.id in self._runs or not (over or await asyncio.to_thread(self._is_gone, work.holder)):
+        if (
+            self._tasks.closing
+            or work.id in self._runs
+            or not (over or await asyncio.to_thread(self._is_gone, work.holder))
+        ):
             return False
         taken = await asyncio.to_thread(self._table.take, work, await asyncio.to_thread(self._holder))
         if taken is not None:

@@ -24,6 +24,8 @@ from genops_lab.deployments.models import CheckDeploy, Deployment, LogQuery, New
 from genops_lab.deployments.records import Records
 from genops_lab.deployments.service import DeploymentsService
 from genops_lab.deployments.targets.local import LocalTarget
+from tests.commands.conftest import genops
+from tests.support.homes import Home
 from tests.support.processes import commands_with, runs
 from tests.support.rooms import Logged, Rooms, Training, eventually, open_rooms
 from tests.support.warm import cold_scoring
@@ -187,6 +189,15 @@ def test_the_next_lab_goes_on_where_one_was_killed(rooms: Rooms, digits: Logged,
     assert len(commands_with(str(handle_path(rooms, name).with_name("spec.json")))) == 1
     assert rooms.work._table.get(task.id).token == 2
     assert rooms.run(rooms.deployments.stop_deployment(name)).state == "stopped"
+
+
+def test_a_command_without_a_lab_leaves_nothing_to_the_next_one(
+    package_home: Home, rooms: Rooms, digits: Logged
+) -> None:
+    given_up = genops(package_home, "deploy", "digits", "--name", "hurried", "--timeout", "1")
+    assert given_up.code != 0 and "larger --timeout" in given_up.err
+    found = rooms.run(rooms.deployments.get_deployment("hurried"))
+    assert (found.state, found.message) == ("stopped", "Cancelled before it answered.")
 
 
 def test_a_lab_that_was_held_up_starts_nothing_that_was_stopped(
