@@ -116,14 +116,15 @@ class HostConnection:
             await self._outcome()
 
     async def up_unasked(self, waits: Callable[[LinkError], None]) -> None:
-        """Connect now; nobody is asked. Where a person must be, tell ``waits`` why, and wait until somebody connects.
+        """Connect now; nobody is asked. Where a person must be, or the host is away, tell ``waits`` why, and wait until somebody
+        connects.
         Raises LinkError when it fails for another reason."""
         if self._mux is not None:
             return
         self._start()
         try:
             await self._outcome()
-        except (HostKeyUnknown, QuestionUnanswered) as error:
+        except (HostKeyUnknown, HostUnreachable, QuestionUnanswered) as error:
             waits(error)
             while self._mux is None:
                 await self.changed()
