@@ -116,9 +116,8 @@ class HostConnection:
             await self._outcome()
 
     async def up_unasked(self, waits: Callable[[LinkError], None]) -> None:
-        """Connect now; nobody is asked. Where a person must be, or the host is away, tell ``waits`` why, and wait until somebody
-        connects.
-        Raises LinkError when it fails for another reason."""
+        """Connect now; nobody is asked. Where a person must be, or the host is away, tell ``waits`` why, and wait until
+        somebody connects. Raises LinkError when it fails for another reason."""
         if self._mux is not None:
             return
         self._start()
