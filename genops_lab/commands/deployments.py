@@ -66,7 +66,12 @@ def deploy(
         )
         deployment = session.call(DeploymentsService.deploy, body=body)
         if wait or session.local:
-            deployment = _settled(session, deployment, timeout)
+            try:
+                deployment = _settled(session, deployment, timeout)
+            except (Failed, KeyboardInterrupt):
+                if session.local:  # nobody waits for it to come up in the next Lab
+                    session.call(DeploymentsService.stop_deployment, name=deployment.name)
+                raise
         session.show(deployment, views.deployment(deployment), view="deployment")
         if deployment.state in ("failed", "ended"):
             raise _failure(session, deployment)

@@ -28,7 +28,7 @@ class AuditLog:
         self._store = store
 
     async def note(self, operation: Operation, subject: Mapping[str, str], outcome: str) -> None:
-        """Add a row. ``subject``: the path's ids; nothing of a body, which may hold secrets.
+        """Add a row. ``subject``: ids of the path, names of the answer; nothing of a body, which may hold secrets.
         ``outcome``: ``ok``, or the error's code."""
         from .store.audit import record
 
@@ -61,6 +61,7 @@ async def perform(
     """Do an operation with checked arguments, and note who did it. Raises what the operation raises, and NotAllowed
     where it does not admit who asks."""
     outcome = "failed"
+    subject = {name: str(arguments[name]) for name in operation.path_parameters}
     try:
         who = PRINCIPAL.get() or this_user()
         if who.kind not in operation.admits:
@@ -69,11 +70,11 @@ async def perform(
             )
         result = await call(operation, service, arguments)
         outcome = "ok"
+        subject |= {name: str(getattr(result, name)) for name in operation.named}
         return result
     except GenOpsError as error:
         outcome = error.code
         raise
     finally:
         if audit is not None and operation.audited:
-            subject = {name: str(arguments[name]) for name in operation.path_parameters}
             await audit.note(operation, subject, outcome)

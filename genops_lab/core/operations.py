@@ -81,10 +81,11 @@ class Operation:
     (for the schema and for clients); as a :class:`LazyMethod` its module is imported at the first use.
 
     ``action``: a GET reads and all others write, unless it is said: a POST that only asks reads, what starts a program
-    executes. ``audited``: what writes or executes is, unless it is said. ``admits``: who may ask for it; what a kernel
-    on another host may do with it stands in :mod:`genops_lab.kernel_api.authority`. ``former``: what is answered in its
-    place where the path has no version, for programs that run since before the answer changed; on the private socket
-    alone where that is ``socket_only``.
+    executes. ``audited``: what writes or executes is, unless it is said. ``named``: fields of the answer that name what
+    was made, for the audit of a path that does not. ``admits``: who may ask for it; what a kernel on another host may
+    do with it stands in :mod:`genops_lab.kernel_api.authority`. ``former``: what is answered in its place where the
+    path has no version, for programs that run since before the answer changed; on the private socket alone where that
+    is ``socket_only``.
 
     >>> Operation("POST", "/run-table", Service.query_runs, action="read")  # doctest: +SKIP
     """
@@ -99,6 +100,7 @@ class Operation:
         audited: bool | None = None,
         admits: frozenset[PrincipalKind] = USERS,
         socket_only: bool = False,
+        named: tuple[str, ...] = (),
         former: Operation | None = None,
         feature: str = "",
         resource: str = "",
@@ -108,6 +110,7 @@ class Operation:
         self.action: Action = action or ("read" if method == "GET" else "write")
         self.audited = audited if audited is not None else self.action != "read"
         self.admits, self.socket_only = admits, socket_only
+        self.named = named
         self.feature, self.resource = feature, resource
         self.former = former.of(feature, resource) if former is not None else None
         self._declared = function
@@ -124,7 +127,7 @@ class Operation:
         return type(self)(
             self.method, self.path, self._declared,
             action=self.action, audited=self.audited, admits=self.admits, socket_only=self.socket_only,
-            former=self.former, feature=feature, resource=resource,
+            named=self.named, former=self.former, feature=feature, resource=resource,
         )  # fmt: skip
 
     def at(self, prefix: str, *, socket: bool) -> Operation:

@@ -39,6 +39,8 @@ class TaskHandle:
         self.task = task
         self.lines: deque[str] = deque(lines, maxlen=LOG_LINES)
         self.durable = False
+        #: Another process began it: who asked for it may not be there.
+        self.taken_over = False
         self._told = 0.0
 
     @property

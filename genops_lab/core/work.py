@@ -15,7 +15,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import Conflict, GenOpsError, Unavailable
 from .locks import FileLock
@@ -24,8 +24,11 @@ from .operations import CLIENT
 from .paths import private_dir
 from .services import Service
 from .settings import Settings
-from .store.work import OldToken, Work, WorkTable
-from .tasks import TaskHandle, TasksService, shown
+from .store.work import RUNNING, OldToken, Work, WorkTable
+from .tasks import LOG_INTERVAL_S, TaskHandle, TasksService, shown
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 LEASE_S, RENEW_S, LOOK_S = 15.0, 2.0, 10.0
 #: Of the log, what another process and the next server see.
@@ -43,12 +46,14 @@ class WorkKind:
     Each step is given the work's handle, its plan (JSON) and what the step before it returned (JSON), and returns that
     for the next one. A step runs again where its process ended in the middle of it, so it must find what it has done
     already. ``message`` of what the last one returns is the work's final message. ``cancel`` takes back what was done;
-    it may run in a process that has run no step of it. Names of steps outlive versions.
+    it may run in a process that has run no step of it. Names of steps outlive versions. With ``left_to_starts`` a Lab
+    takes up what others left when it starts (:meth:`WorkService.take_left`), and not later.
     """
 
     name: str
     steps: Mapping[str, Step]
     cancel: Callable[[TaskHandle, dict[str, Any], dict[str, Any]], Awaitable[None]]
+    left_to_starts: bool = False
 
 
 class _Run:
@@ -78,10 +83,19 @@ class WorkService(Service):
         """Make a kind of work known. What other processes begin of a kind that is not known here is left to them."""
         self._kinds[kind.name] = kind
 
-    async def begin(self, kind: str, plan: dict[str, Any], *, title: str, subject: str) -> Task:
+    async def begin(
+        self,
+        kind: str,
+        plan: dict[str, Any],
+        *,
+        title: str,
+        subject: str,
+        also: Callable[[Connection], None] | None = None,
+    ) -> Task:
         """Begin work, and return its task. The same that is under way for the subject is joined.
 
-        Raises Conflict where other work of this kind is under way for it.
+        ``also`` writes in the same transaction what the work is about; it decides whether there may be more, so nothing
+        is joined. Raises Conflict where other work of this kind is under way for the subject, and what ``also`` raises.
         """
         work = Work(
             id=secrets.token_hex(8),
@@ -93,7 +107,7 @@ class WorkService(Service):
             holder=await asyncio.to_thread(self._holder),
             created_at=time.time(),
         )
-        added = await asyncio.to_thread(self._table.add, work)
+        added = await asyncio.to_thread(self._table.add, work, also)
         if added.id == work.id:
             return self._carry_on(added)
         if added.plan != plan:
@@ -103,19 +117,68 @@ class WorkService(Service):
                 code="under_way",
             )
         if added.id not in self._runs:
-            await self._take_up(added)  # this process may not supervise, and its holder be gone
+            await self.take_up(added)  # this process may not supervise, and its holder be gone
         return await self._tasks.get_task(added.id)
+
+    async def hold(self, handle: TaskHandle) -> None:
+        """Make sure that this process still has the work, before a step does what another process must not find.
+
+        Raises OldToken.
+        """
+        await self._write(self._runs[handle.id], **_told(handle))
+
+    async def cancel(self, work: Work) -> Task:
+        """Cancel work of any process, and wait until that one has taken back what was done, or its lease has ended."""
+        await asyncio.to_thread(self._table.cancel, work.id)
+        deadline = time.monotonic() + LEASE_S
+        while work.state == RUNNING and time.monotonic() < deadline:
+            if work.id in self._runs:
+                return await self._tasks.cancel_task(work.id)
+            await self.take_up(work)  # its holder may be gone
+            await asyncio.sleep(LOG_INTERVAL_S)
+            work = await asyncio.to_thread(self._table.get, work.id)
+        return shown(work)
+
+    async def is_cancelled(self, handle: TaskHandle) -> bool:
+        """Whether a person cancels the work whose step was cancelled; otherwise this Lab ends. Raises OldToken."""
+        run = self._runs[handle.id]
+        run.cancelling = True
+        await self.hold(handle)
+        return run.work.cancel and not self._tasks.closing
+
+    def fence(self, handle: TaskHandle) -> Callable[[Connection], None]:
+        """What a transaction calls first that writes what the work is about: it raises OldToken once another process
+        has the work."""
+        work = self._runs[handle.id].work
+        return lambda connection: self._table.check(connection, work.id, work.token)
+
+    async def is_held(self, work: Work) -> bool:
+        """Whether a process carries it out, as far as this machine can tell."""
+        if work.id in self._runs:
+            return True
+        return bool(work.holder) and not await asyncio.to_thread(self._is_gone, work.holder)
 
     async def supervise(self) -> None:
         """Take up what nobody carries out."""
         while True:
-            try:
-                for work in await asyncio.to_thread(self._table.running):
-                    if work.id not in self._runs and work.kind in self._kinds:
-                        await self._take_up(work)
-            except GenOpsError as error:  # the next look may find the store
-                log.warning("Work could not be looked after: %s", error.message)
+            await self._look(lambda kind: not kind.left_to_starts)
             await asyncio.sleep(LOOK_S)
+
+    async def take_left(self, name: str) -> None:
+        """Take up what was left of a kind by processes that are gone; to be called when this one has started."""
+        until = time.monotonic() + LEASE_S + LOOK_S
+        while time.monotonic() < until:
+            await self._look(lambda kind: kind.name == name)
+            await asyncio.sleep(LOOK_S)
+
+    async def _look(self, wanted: Callable[[WorkKind], bool]) -> None:
+        try:
+            for work in await asyncio.to_thread(self._table.running):
+                kind = self._kinds.get(work.kind)
+                if kind is not None and wanted(kind) and work.id not in self._runs:
+                    await self.take_up(work)
+        except GenOpsError as error:  # the next look may find the store
+            log.warning("Work could not be looked after: %s", error.message)
 
     async def close(self) -> None:
         """Tell that this process is gone; the tasks have ended by now, and left their work to the next one."""
@@ -123,22 +186,30 @@ class WorkService(Service):
             self._lock.release()
             self._lock.path.unlink(missing_ok=True)
 
-    async def _take_up(self, work: Work) -> None:
+    async def take_up(self, work: Work) -> bool:
+        """Carry work out here, unless a process does already."""
         now, seen = time.monotonic(), self._seen.get(work.id)
         if seen is None or seen[:2] != (work.token, work.renewals):
             seen = self._seen[work.id] = (work.token, work.renewals, now)
         over = not work.holder or now - seen[2] > LEASE_S
-        if not over and not await asyncio.to_thread(self._is_gone, work.holder):
-            return
+        if (
+            self._tasks.closing
+            or work.id in self._runs
+            or not (over or await asyncio.to_thread(self._is_gone, work.holder))
+        ):
+            return False
         taken = await asyncio.to_thread(self._table.take, work, await asyncio.to_thread(self._holder))
         if taken is not None:
             log.info("The work %s (%s) goes on here.", taken.id, taken.title)
             self._carry_on(taken)
+        return taken is not None
 
     def _carry_on(self, work: Work) -> Task:
         run = self._runs[work.id] = _Run(work)
+        handle = TaskHandle(self._tasks, shown(work), work.lines)
+        handle.taken_over = work.token > 1
         return self._tasks.run(
-            TaskHandle(self._tasks, shown(work), work.lines),
+            handle,
             lambda handle: self._carried_out(run, handle),
             lambda handle, end: self._ended(run, handle, end),
         )

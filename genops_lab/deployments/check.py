@@ -35,15 +35,13 @@ _PICKLE_START = re.compile(rb"\x80[\x02-\x05]")
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """A version's files in a folder of ours, and what they are.
+    """What a version's files in a folder of ours are.
 
     ``stamp`` tells the folder from one that another process fetches in its place. ``allow_pickle`` is what MLflow's
     flag of that name must say for the model to load, once it may.
     """
 
-    version: ModelVersion
     check: DeployCheck
-    folder: Path
     stamp: tuple[int, int]
     allow_pickle: bool
 
@@ -73,24 +71,25 @@ class ModelChecker:
             await self._fetch(version, folder)
             return await asyncio.to_thread(self._inspect, version, folder)
 
-    async def take(self, checked: Checked) -> Path:
+    async def take(self, version: ModelVersion, digest: str, stamp: tuple[int, int]) -> Path:
         """The files for a deployment alone: no later check finds or changes them.
 
-        Where another deployment took them first they are fetched again, and must be the same.
+        Where they were taken already, as by a Lab that was killed, they are fetched again, and must be the same.
         """
-        taken = checked.folder.with_name(f"{checked.folder.name}.taken-{secrets.token_hex(4)}")
+        folder = self._root / _place(version)
+        taken = folder.with_name(f"{folder.name}.taken-{secrets.token_hex(4)}")
         try:
-            async with self._lock(checked.folder):
-                checked.folder.rename(taken)
+            async with self._lock(folder):
+                folder.rename(taken)
         except FileNotFoundError:
-            again = await self.check(checked.version)
-            if again.check.digest != checked.check.digest:
-                raise _changed(checked.version) from None
-            again.folder.rename(taken)
-            return taken
-        if _stamp(taken) != checked.stamp:
+            await self.check(version)
+            folder.rename(taken)
+        if _stamp(taken) != stamp and await asyncio.to_thread(_digest, taken) != digest:
             await asyncio.to_thread(shutil.rmtree, taken, ignore_errors=True)
-            raise _changed(checked.version)
+            raise Failed(
+                f"The files of {version.name} version {version.version} changed meanwhile.",
+                hint="Deploy it again, and look at what it holds.",
+            )
         return taken
 
     def _lock(self, folder: Path) -> asyncio.Lock:
@@ -119,8 +118,8 @@ class ModelChecker:
         holds_pickle = _says_pickle(description) or any(_is_pickle(folder / file.path) for file in files)
         from .records import run_that_recorded
 
-        digest = _model_digest(folder)
-        recorded = run_that_recorded(self._store, digest)
+        digest = _digest(folder)
+        recorded = run_that_recorded(self._store, digest.removeprefix("sha256:"))
         missing = missing_requirements(folder)
         if recorded is None:
             reason = "No run of yours recorded these files: another process logged them, or they were changed since."
@@ -135,7 +134,7 @@ class ModelChecker:
             loader=description.loader,
             holds_pickle=holds_pickle,
             files=files,
-            digest=f"sha256:{digest}",
+            digest=digest,
             environment="build" if missing else "present",
             missing_requirements=missing,
             package_sources=package_sources(folder) if missing else [],
@@ -145,27 +144,18 @@ class ModelChecker:
         # MLflow 3.17 puts skops behind the flag as well, for a model names the types to trust by itself; ours
         # were recorded by the user's own run, or confirmed by the user.
         skops = check.loader == "mlflow.sklearn" and _format_of(description.flavors.get("sklearn")) == "skops"
-        return Checked(
-            version=version, check=check, folder=folder, stamp=stamp, allow_pickle=holds_pickle or skops
-        )
+        return Checked(check=check, stamp=stamp, allow_pickle=holds_pickle or skops)
 
 
-def _model_digest(folder: Path) -> str:
+def _digest(folder: Path) -> str:
     from genops_lab.experiments.hashes import model_digest
 
-    return model_digest(folder)
+    return f"sha256:{model_digest(folder)}"
 
 
 def _stamp(folder: Path) -> tuple[int, int]:
     found = folder.stat()
     return found.st_ino, found.st_mtime_ns
-
-
-def _changed(version: ModelVersion) -> Failed:
-    return Failed(
-        f"The files of {version.name} version {version.version} changed meanwhile.",
-        hint="Deploy it again, and look at what it holds.",
-    )
 
 
 def _place(version: ModelVersion) -> str:

@@ -17,9 +17,9 @@ def _provide(services: Services) -> None:
     from genops_lab.core.live import LiveHub
     from genops_lab.core.settings import Settings
     from genops_lab.core.store import LocalStore
-    from genops_lab.core.tasks import TasksService
+    from genops_lab.core.store.work import WorkTable
+    from genops_lab.core.work import WorkService
     from genops_lab.experiments.columns.service import DeploymentsOfRuns
-    from genops_lab.experiments.mlflow import MlflowConnection
     from genops_lab.registry.service import RegistryService
 
     from .environments import Environments
@@ -34,8 +34,8 @@ def _provide(services: Services) -> None:
     services.provide(
         DeploymentsService,
         lambda get: DeploymentsService(
-            get(Settings), get(MlflowConnection), get(RegistryService), get(LocalStore), get(EventBus),
-            get(LiveHub), get(TasksService), get(LocalTarget),
+            get(Settings), get(RegistryService), get(LocalStore), get(EventBus), get(LiveHub), get(WorkService),
+            get(WorkTable), get(LocalTarget),
         ),
     )  # fmt: skip
     services.provide(DeploymentsOfRuns, lambda get: DeploymentsOfRuns(get(DeploymentsService).serving))

@@ -6,7 +6,7 @@ import hashlib
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, select
+from sqlalchemy import ColumnElement, Connection, Row, select
 
 from genops_lab.core.errors import NotFound
 from genops_lab.core.paging import Page, PageQuery
@@ -16,6 +16,10 @@ from genops_lab.core.store.shared_tables import deployment_specs
 from genops_lab.core.store.tables import deployments, idempotency, model_hashes
 
 from .record import Record, name_in_use
+
+
+class KeyUsed(Exception):
+    """Somebody began a deployment with this idempotency key meanwhile."""
 
 
 class Records:
@@ -55,28 +59,21 @@ class Records:
             row = connection.execute(select(deployments).where(deployments.c.name == name)).one_or_none()
             return None if row is None else _record(row)
 
-    def begin(self, record: Record, key: str) -> Record | None:
-        """Take the name and the key; the record with its revision, None where the key has another. Raises Conflict for
-        a name in use."""
-        with self._store.transaction() as connection:
-            if key and self._store.claim_in(connection, _stored(key), "deploy", record.name) is not None:
-                return None
-            row = connection.execute(
-                select(deployments).where(deployments.c.name == record.name)
-            ).one_or_none()
-            if row is not None:
-                found = _record(row)
-                if found.active:
-                    raise name_in_use(found)
-                connection.execute(deployments.delete().where(deployments.c.name == record.name))
-                if record.revision <= found.generation:
-                    record = msgspec.structs.replace(
-                        record, revision=found.generation + 1, generation=found.generation + 1
-                    )
-            connection.execute(deployments.insert().values(**msgspec.to_builtins(record)))
-            columns = ("name", "model", "version", "created_at", "spec")
-            post(connection, deployment_specs, {each: getattr(record, each) for each in columns})
-            return record
+    def begin(self, connection: Connection, record: Record, key: str) -> None:
+        """Take the name and the key. Raises KeyUsed, and Conflict for a name in use."""
+        if key and self._store.claim_in(connection, _stored(key), "deploy", record.name) is not None:
+            raise KeyUsed
+        row = connection.execute(select(deployments).where(deployments.c.name == record.name)).one_or_none()
+        if row is not None:
+            found = _record(row)
+            if found.active:
+                raise name_in_use(found)
+            connection.execute(deployments.delete().where(deployments.c.name == record.name))
+            number = max(record.revision, found.generation + 1)
+            record = msgspec.structs.replace(record, revision=number, generation=number)
+        connection.execute(deployments.insert().values(**msgspec.to_builtins(record)))
+        columns = ("name", "model", "version", "created_at", "spec")
+        post(connection, deployment_specs, {each: getattr(record, each) for each in columns})
 
     def change(self, record: Record, *, asks: bool = False, **changes: Any) -> Record:
         """Write changes, unless the name is another deployment's by now. ``asks``: the target is about to be asked for

@@ -12,7 +12,7 @@ else:
 
 OPERATIONS = [
     paged("/deployments", Service.list_deployments),
-    Operation("POST", "/deployments", Service.deploy, action="execute"),
+    Operation("POST", "/deployments", Service.deploy, action="execute", named=("name", "model", "version")),
     Operation("POST", "/deployment-checks", Service.check_deploy, action="read"),
     Operation(
         "GET",

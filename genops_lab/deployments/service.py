@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,14 +16,14 @@ import msgspec
 from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest, NotFound
 from genops_lab.core.events import EventBus
 from genops_lab.core.live import LiveHub
-from genops_lab.core.locks import FileLock
 from genops_lab.core.paging import FIRST, Page, PageQuery
 from genops_lab.core.paths import private_dir
 from genops_lab.core.services import Service
 from genops_lab.core.settings import Settings
-from genops_lab.core.tasks import TaskHandle, TasksService
+from genops_lab.core.tasks import TaskHandle
+from genops_lab.registry.models import ModelVersion
 
-from .check import Checked, ModelChecker
+from .check import ModelChecker
 from .logs import MAX_LOG_LINES
 from .models import (
     CheckDeploy,
@@ -43,42 +43,50 @@ from .supervision import Supervision
 from .targets.base import DeploymentSpec, DeploymentTarget, Observed, Revision
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from genops_lab.core.store import LocalStore
-    from genops_lab.experiments.mlflow import MlflowConnection
+    from genops_lab.core.store.work import Work, WorkTable
+    from genops_lab.core.work import WorkService
     from genops_lab.registry.service import RegistryService
 
 log = logging.getLogger("genops_lab")
 
 _POLL_S = 0.15
+#: The kind of durable work that brings a deployment up; its subject is ``deployment:<name>``.
+KIND = "deployment"
 
 
 class DeploymentsService(Service):
-    """Starts, finds again, watches and stops deployments."""
+    """Starts, finds again, watches and stops deployments. One comes up in durable work: when the Lab ends meanwhile,
+    the next one goes on."""
 
     def __init__(
         self,
         settings: Settings,
-        mlflow: MlflowConnection,
         registry: RegistryService,
         store: LocalStore,
         events: EventBus,
         live: LiveHub,
-        tasks: TasksService,
+        work: WorkService,
+        works: WorkTable,
         target: DeploymentTarget,
     ) -> None:
         # The routes' table needs this class alone; SQLAlchemy costs 135 ms.
+        from genops_lab.core.work import WorkKind
+
         from .records import Records
 
         self._lease_s = settings.deployment_lease_s
         self._registry = registry
         self._events = events
-        self._tasks = tasks
+        self._work, self._works = work, works
         self._target = target
         self._records = Records(store)
-        self._root = private_dir(settings.data_dir / "deployments")
-        self._checker = ModelChecker(self._root / ".checked", registry, store, target.capabilities())
-        self._task_ids: dict[str, str] = {}
+        root = private_dir(settings.data_dir / "deployments")
+        self._checker = ModelChecker(root / ".checked", registry, store, target.capabilities())
         self._supervision = Supervision(self._look, target, events, live)
+        work.register(WorkKind(KIND, {"start": self._start, "answer": self._until_it_answers}, self._give_up))
 
     async def supervise(self) -> None:
         """Watch processes and leases until cancelled; one Lab of a user does."""
@@ -105,7 +113,9 @@ class DeploymentsService(Service):
 
     async def get_deployment(self, name: str) -> Deployment:
         """One deployment."""
-        return await self._observe(await asyncio.to_thread(self._records.get, name))
+        # The work first: what it has done by then is seen afterwards.
+        works = await asyncio.to_thread(self._works.latest, KIND)
+        return await self._observe(await asyncio.to_thread(self._records.get, name), works)
 
     async def get_deployment_key(self, name: str) -> DeploymentKey:
         """The key of a deployment that has not ended."""
@@ -128,6 +138,8 @@ class DeploymentsService(Service):
 
     async def deploy(self, body: NewDeployment) -> Deployment:
         """Start a deployment; it goes on in a task."""
+        from .records import KeyUsed
+
         name = check_name(body.name) if body.name else default_name(body.model)
         earlier = await asyncio.to_thread(self._records.keyed, body.idempotency_key)
         if earlier is not None:
@@ -154,36 +166,29 @@ class DeploymentsService(Service):
             created_at=now,
             lease_until=now + self._lease_s,
         )
-        lock = FileLock(self._lock_of(record))
-        await asyncio.to_thread(lock.try_acquire)
-        begun = None
+        plan = {
+            "name": name,
+            "created_at": now,
+            "version": msgspec.to_builtins(version),
+            "digest": checked.check.digest,
+            "stamp": checked.stamp,
+        }
+
+        def begin(connection: Connection) -> None:
+            self._records.begin(connection, record, body.idempotency_key)
+
+        title = f"Deploy {record.model} version {record.version} as {name}"
         try:
-            begun = await asyncio.to_thread(self._records.begin, record, body.idempotency_key)
-        finally:
-            if begun is None:
-                _release(lock)
-        if begun is None:
+            await self._work.begin(KIND, plan, title=title, subject=_subject(name), also=begin)
+        except KeyUsed:
             earlier = await asyncio.to_thread(self._records.keyed, body.idempotency_key)
             if earlier is None:
                 raise NotFound(
                     "The deployment that this key began was deleted.", hint="Deploy again with a new key."
-                )
+                ) from None
             return await self.get_deployment(earlier.name)
-        self._start(begun, checked, lock)
+        self._changed(name)
         return await self.get_deployment(name)
-
-    def _lock_of(self, record: Record) -> Path:
-        """The file that whoever prepares a deployment holds a lock on, so that a killed Lab's is known for one."""
-        return self._root / f".preparing-{record.name}-{int(record.created_at * 1e6)}"
-
-    def _start(self, record: Record, checked: Checked, lock: FileLock) -> None:
-        async def work(handle: TaskHandle) -> str:
-            return await self._bring_up(handle, record, checked, lock)
-
-        title = f"Deploy {record.model} version {record.version} as {record.name}"
-        task = self._tasks.start(title, work, subject=f"deployment:{record.name}")
-        self._task_ids[record.name] = task.id
-        self._changed(record.name)
 
     async def _refuse_active(self, name: str) -> None:
         try:
@@ -193,61 +198,73 @@ class DeploymentsService(Service):
         if found.url or found.state in ("preparing", "starting", "running", "stopping"):
             raise name_in_use(await asyncio.to_thread(self._records.get, name))
 
-    async def _bring_up(self, handle: TaskHandle, record: Record, checked: Checked, lock: FileLock) -> str:
-        try:
-            handle.progress("Preparing the files.")
-            files = await self._checker.take(checked)
-            await self._target.apply(_spec(record, files=files), record.generation, handle.say)
-            handle.progress("Loading the model.")
-            self._changed(record.name)
-            return await self._until_it_answers(handle, record)
-        except asyncio.CancelledError:
-            await self._give_up(handle, record)
-            raise
-        except GenOpsError as error:
-            current = await asyncio.to_thread(self._records.get, record.name)
-            if current.active:
-                await asyncio.to_thread(
-                    self._records.change, record, state="failed", message=error.message, hint=error.hint
-                )
-            raise
-        finally:
-            _release(lock)
-            self._changed(record.name)
+    # The work that brings one up: its failure becomes the record's (``_now``), which no Lab of before can write.
 
-    async def _until_it_answers(self, handle: TaskHandle, record: Record) -> str:
+    async def _start(self, handle: TaskHandle, plan: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        """Have the target start it, with the very files that were checked."""
+        record = await self._asked_for(plan)
+        handle.progress("Preparing the files.")
+        files = None
+        if (await self._target.observe(record.name)).revision(record.revision) is None:
+            version = msgspec.convert(plan["version"], ModelVersion)
+            files = await self._checker.take(version, plan["digest"], tuple(plan["stamp"]))
+        await self._work.hold(handle)
+        await self._target.apply(_spec(record, files=files), record.generation, handle.say)
+        self._changed(record.name)
+        return data
+
+    async def _until_it_answers(
+        self, handle: TaskHandle, plan: dict[str, Any], _data: dict[str, Any]
+    ) -> dict[str, Any]:
+        record = await self._asked_for(plan)
+        handle.progress("Loading the model.")
         telling = asyncio.ensure_future(self._tell_log(handle, record))
         try:
             while True:
+                await self._asked_for(plan)
                 found = await self.get_deployment(record.name)
                 if found.state not in ("preparing", "starting"):
                     await asyncio.wait([telling], timeout=2 * _POLL_S)  # for what it said last
                 if found.state == "running":
-                    return f"{record.name} answers at {found.url}/invocations."
+                    return {"message": f"{record.name} answers at {found.url}/invocations."}
                 if found.state in ("failed", "ended"):
                     raise Failed(found.message or f"{record.name} ended before it answered.", hint=found.hint)
                 if found.state in ("stopped", "stopping"):
-                    return "Stopped before it answered."
+                    return {"message": "Stopped before it answered."}
                 await asyncio.sleep(_POLL_S)
         finally:
             telling.cancel()
 
     async def _tell_log(self, handle: TaskHandle, record: Record) -> None:
+        said = Counter(handle.lines)  # by the Lab that followed it before
         async for lines in self._target.logs(record.name, record.revision, lines=MAX_LOG_LINES, follow=True):
             for line in lines:
-                handle.say(line)
+                if said[line] > 0:
+                    said[line] -= 1
+                else:
+                    handle.say(line)
 
-    async def _give_up(self, handle: TaskHandle, record: Record) -> None:
+    async def _give_up(self, handle: TaskHandle, plan: dict[str, Any], _data: dict[str, Any]) -> None:
+        try:
+            record = await self._asked_for(plan)
+        except NotFound:
+            return
         found = await self.get_deployment(record.name)
-        if found.state == "running":
-            return  # it answers already: the task alone was cancelled, by the end of its Lab for one
-        current = await asyncio.to_thread(self._records.get, record.name)
-        if current.active:
-            asked = await asyncio.to_thread(self._records.change, current, asks=True)
-            await self._target.apply(_spec(asked, wanted=0), asked.generation, handle.say)
-            await asyncio.to_thread(
-                self._records.change, asked, state="stopped", message="Cancelled before it answered.", hint=""
-            )
+        if found.state == "running" or not record.active:
+            return  # it answers already: the task alone was cancelled
+        asked = await asyncio.to_thread(self._records.change, record, asks=True)
+        await self._target.apply(_spec(asked, wanted=0), asked.generation, handle.say)
+        await asyncio.to_thread(
+            self._records.change, asked, state="stopped", message="Cancelled before it answered.", hint=""
+        )
+        self._changed(record.name)
+
+    async def _asked_for(self, plan: dict[str, Any]) -> Record:
+        """The deployment that work is about. Raises NotFound where it was deleted, also for another one."""
+        record = await asyncio.to_thread(self._records.get, plan["name"])
+        if record.created_at != plan["created_at"]:
+            raise NotFound(f"The deployment {record.name!r} was deleted.", hint="Its name is another one's.")
+        return record
 
     async def stop_deployment(self, name: str) -> Deployment:
         """Stop a deployment after the requests in flight."""
@@ -255,17 +272,17 @@ class DeploymentsService(Service):
         record = await asyncio.to_thread(self._records.get, name)
         if not record.active:
             return found
-        if found.task_id and found.state in ("preparing", "starting"):
-            with contextlib.suppress(Conflict):  # the task has ended meanwhile
-                await self._tasks.cancel_task(found.task_id)
+        if found.state in ("preparing", "starting"):
+            for work in await asyncio.to_thread(self._works.running, KIND, _subject(name)):
+                await self._work.cancel(work)
             found = await self.get_deployment(name)
             record = await asyncio.to_thread(self._records.get, name)
             if not record.active:
                 return found
         if found.state == "preparing":
             raise Conflict(
-                f"{name!r} is being prepared by another GenOps process.",
-                hint="Cancel it there, or stop it when it runs.",
+                f"Another GenOps Lab, which does not answer, prepares {name!r}.",
+                hint="It is cancelled as soon as that one goes on, or another takes it over: see `genops deployments`.",
             )
         message = "Answering the requests in flight."
         record = await asyncio.to_thread(
@@ -303,7 +320,6 @@ class DeploymentsService(Service):
             raise Conflict(f"{name!r} is {record.state}.", hint="Stop it first, then delete it.")
         await self._target.delete(name)
         await asyncio.to_thread(self._records.delete, record)
-        self._task_ids.pop(name, None)
         self._changed(name)
 
     async def get_deployment_log(self, name: str, query: LogQuery) -> LogTail:
@@ -334,38 +350,30 @@ class DeploymentsService(Service):
 
     async def _observed(self, records: list[Record]) -> list[Deployment]:
         found = []
+        works = await asyncio.to_thread(self._works.latest, KIND)
         for record in records:
             with contextlib.suppress(NotFound):  # deleted between the two looks
-                found.append(await self._observe(record))
+                found.append(await self._observe(record, works))
         return found
 
-    async def _observe(self, record: Record) -> Deployment:
+    async def _observe(self, record: Record, works: dict[str, Work]) -> Deployment:
         """Compare the record with its target, remember what is new, and tell both together."""
+        work = works.get(_subject(record.name))
+        if work is not None and work.created_at < record.created_at:
+            work = None
         seen = await self._target.observe(record.name)
         found = seen.revision(record.revision)
-        orphaned = record.state == "preparing" and await asyncio.to_thread(self._orphaned, record)
-        now = self._now(record, found, orphaned)
+        now = self._now(record, found, work)
         if record.active and now != (record.state, record.message, record.hint):
             state, message, hint = now
             record = await asyncio.to_thread(
                 self._records.observe, record, state=state, message=message, hint=hint
             )
-            now = self._now(record, found, orphaned)
-        return self._told(record, now, seen if found is not None else Observed())
-
-    def _orphaned(self, record: Record) -> bool:
-        """Whether the process that prepared it has ended. A lock that can be taken was let go of."""
-        path = self._lock_of(record)
-        if not path.exists():
-            return True
-        lock = FileLock(path)
-        taken = lock.try_acquire()
-        if taken:
-            _release(lock)
-        return taken
+            now = self._now(record, found, work)
+        return self._told(record, now, seen if found is not None else Observed(), work)
 
     def _now(
-        self, record: Record, found: Revision | None, orphaned: bool
+        self, record: Record, found: Revision | None, work: Work | None
     ) -> tuple[DeploymentState, str, str]:
         if not record.active:
             return record.state, record.message, record.hint
@@ -375,13 +383,18 @@ class DeploymentsService(Service):
             return found.state, found.reason, found.hint
         if record.state == "stopping":
             return "stopped", "Stopped.", ""
-        if record.state == "preparing" and not orphaned:
-            return record.state, record.message, record.hint
+        if record.state == "preparing" and work is not None:
+            if work.state == "running":
+                return record.state, record.message, record.hint
+            if work.state == "failed":
+                return "failed", work.message, work.hint
         if record.state == "preparing" or found is not None:
             return "failed", "The Lab ended while it prepared this.", "Deploy it again."
         return "ended", f"It is not on {self._target.name} any more.", "Deploy it again."
 
-    def _told(self, record: Record, now: tuple[DeploymentState, str, str], seen: Observed) -> Deployment:
+    def _told(
+        self, record: Record, now: tuple[DeploymentState, str, str], seen: Observed, work: Work | None
+    ) -> Deployment:
         state, message, hint = now
         known = seen if seen.revisions else self._target.capabilities()
         return Deployment(
@@ -397,7 +410,7 @@ class DeploymentsService(Service):
             errors=seen.errors,
             latency_ms=seen.latency_ms,
             outlives_server=known.outlives_server,
-            task_id=self._task_ids.get(record.name, ""),
+            task_id="" if work is None else work.id,
             created_at=record.created_at,
             lease_until=max(record.lease_until, seen.lease_until),
         )
@@ -416,9 +429,8 @@ def _spec(record: Record, **changes: Any) -> DeploymentSpec:
     return replace(asked, **changes)
 
 
-def _release(lock: FileLock) -> None:
-    lock.path.unlink(missing_ok=True)
-    lock.release()
+def _subject(name: str) -> str:
+    return f"deployment:{name}"
 
 
 def _unconfirmed(check: DeployCheck, *, changed: bool) -> Conflict:

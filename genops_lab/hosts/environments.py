@@ -135,7 +135,7 @@ class EnvironmentsService:
             for python in [own, *others]:
                 link = connections.link((await self._host(handle, record)).with_python(python))
                 try:
-                    await connections.run(link.up())
+                    await connections.reach(link, handle)
                 except (NoPython, OldPython) as error:
                     refused = refused or error
                 else:
@@ -159,7 +159,7 @@ class EnvironmentsService:
             loop.call_soon_threadsafe(progress.tell, event)
 
         try:
-            await run(link.up())
+            await self._targets.connections.reach(link, handle)
             end = await run(build(link, {"id": handle.id, **plan["order"]}, told))
             if end["state"] == "cancelled":
                 raise Failed("The build was cancelled on the host.", hint="Begin it again.", code="cancelled")
@@ -191,7 +191,10 @@ class EnvironmentsService:
             return {"message": message}
         link = targets.connections.link(record.route)
         try:
-            await targets.connections.run(link.renew())
+            if link.is_up:
+                await targets.connections.run(link.renew())
+            else:
+                await targets.connections.reach(link, handle)
         except GenOpsError as error:  # what was built is there all the same
             handle.say(f"{error.message} {error.hint}")
         targets.changed(name)
@@ -207,7 +210,7 @@ class EnvironmentsService:
         build_id = self._ids.pop(handle.id, handle.id)
         try:
             if not link.is_up:
-                await asyncio.wait_for(run(link.up()), _REACH_S)
+                await asyncio.wait_for(self._targets.connections.reach(link, handle), _REACH_S)
             await run(link.call("builds.cancel", {"id": build_id}, timeout_s=_CANCEL_S))
         except (GenOpsError, asyncio.TimeoutError) as error:
             why = error.message if isinstance(error, GenOpsError) else "it does not answer."

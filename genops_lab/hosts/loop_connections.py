@@ -13,6 +13,7 @@ from genops_lab.hosts.link.listeners import Listeners
 from genops_lab.hosts.link.route import HERE
 
 if TYPE_CHECKING:
+    from genops_lab.core.tasks import TaskHandle
     from genops_lab.hosts.link.connection import HostConnection
     from genops_lab.hosts.link.connections import HostConnections
     from genops_lab.hosts.link.route import HostRef, Route
@@ -73,6 +74,16 @@ class LoopConnections(Service):
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the links' own loop."""
         return await self.links.run(work)
+
+    async def reach(self, link: HostConnection, handle: TaskHandle) -> None:
+        """Connect for long work. A person is asked in the Lab where they began it; a later Lab has it wait until they
+        connect, where that asks something. Raises what a link raises."""
+
+        def waits(error: GenOpsError) -> None:
+            words = f"Waiting for you to connect {link.route.target}. {error.message}"
+            self._loop.call_soon_threadsafe(handle.progress, words, handle.task.progress)
+
+        await self.run(link.up_unasked(waits) if handle.taken_over else link.up())
 
     async def disconnect(self, target: str) -> None:
         """Disconnect a target on purpose; harmless when it is not connected."""

@@ -20,11 +20,11 @@ else:
 
 OPERATIONS = [
     paged("/profiles", Service.list_profiles),
-    Operation("POST", "/profiles", Service.add_profile, admits=ANYONE),
-    Operation("POST", "/profiles/beside", Beside.add_profile_beside, admits=KERNELS),
+    Operation("POST", "/profiles", Service.add_profile, named=("id",), admits=ANYONE),
+    Operation("POST", "/profiles/beside", Beside.add_profile_beside, named=("id",), admits=KERNELS),
     Operation("POST", "/profiles/expected", Service.expect_profile),
-    Operation("POST", "/profiles/open", Service.open_profile),
-    Operation("POST", "/profiles/open-on-target", Beside.open_on_target),
+    Operation("POST", "/profiles/open", Service.open_profile, named=("id",)),
+    Operation("POST", "/profiles/open-on-target", Beside.open_on_target, named=("id",)),
     Operation("GET", "/profiles/difference", Service.difference),
     Operation("GET", "/profiles/perfetto", Perfetto.get_perfetto),
     Operation("POST", "/profiles/{profile_id}/perfetto", Perfetto.cut_trace, action="read"),

@@ -12,7 +12,7 @@ else:
 
 OPERATIONS = [
     paged("/models", Service.list_models),
-    Operation("POST", "/models", Service.register_model),
+    Operation("POST", "/models", Service.register_model, named=("name", "version")),
     Operation("GET", "/models/{name}", Service.get_model),
     Operation("GET", "/models/{name}/versions", Service.list_versions),
     Operation("PUT", "/models/{name}/aliases/{alias}", Service.set_alias),

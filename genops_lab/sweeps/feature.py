@@ -17,6 +17,8 @@ def _provide(services: Services) -> None:
     from genops_lab.core.jupyter import JupyterServer
     from genops_lab.core.settings import Settings
     from genops_lab.core.store import LocalStore
+    from genops_lab.core.store.work import WorkTable
+    from genops_lab.core.work import WorkService
     from genops_lab.experiments.mlflow import MlflowConnection
     from genops_lab.experiments.tracking import TrackingService
 
@@ -36,6 +38,8 @@ def _provide(services: Services) -> None:
             get(MlflowConnection),
             get(TrackingService),
             kernels,
+            get(WorkService),
+            get(WorkTable),
         )
 
     services.provide(SweepsService, sweeps)

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, select
+from sqlalchemy import Connection, Row, select
 
 from genops_lab.core.errors import Conflict, NotFound
+from genops_lab.core.locks import FileLock
 from genops_lab.core.paging import Page, PageQuery
 from genops_lab.core.paths import private_dir, write_private
 from genops_lab.core.store import LocalStore, upsert
@@ -37,6 +39,8 @@ from .space import Dimension
 
 CODE_KEPT_S = 7 * 86400.0
 ENDED: tuple[SweepState, ...] = ("done", "stopped", "failed")
+
+Fence = Callable[[Connection], None]
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,28 +96,33 @@ class SweepLedger:
         self._store = store
         self._folder = data_dir / "sweeps"
 
-    def lock_path(self, sweep_id: str) -> Path:
-        """The lock that the server holds which runs the sweep."""
-        return private_dir(self._folder) / f"{sweep_id}.lock"
+    def is_held_by_a_former_lab(self, sweep_id: str) -> bool:
+        """Whether a Lab of before durable work runs the sweep: each held a file's lock."""
+        path = self._folder / f"{sweep_id}.lock"
+        lock = FileLock(path)
+        if path.exists() and not lock.try_acquire():
+            return True
+        lock.release()
+        path.unlink(missing_ok=True)
+        return False
 
-    def add(self, record: Record, code: Code) -> None:
+    def add(self, connection: Connection, record: Record, code: Code) -> None:
         """Remember a new sweep."""
         private_dir(self._folder.parent)
         private_dir(self._folder)
         write_private(self._code_path(record.id), msgspec.json.encode(code).decode())
-        with self._store.transaction() as connection:
-            connection.execute(
-                sweeps.insert().values(
-                    id=record.id,
-                    state=record.state,
-                    plan=_text(record.plan),
-                    message=record.message,
-                    hint=record.hint,
-                    summary=_text(record.summary),
-                    created_at=record.created_at,
-                    ended_at=record.ended_at,
-                )
+        connection.execute(
+            sweeps.insert().values(
+                id=record.id,
+                state=record.state,
+                plan=_text(record.plan),
+                message=record.message,
+                hint=record.hint,
+                summary=_text(record.summary),
+                created_at=record.created_at,
+                ended_at=record.ended_at,
             )
+        )
 
     def code(self, sweep_id: str) -> Code:
         """The cells. Raises Conflict when they are removed already."""
@@ -140,9 +149,11 @@ class SweepLedger:
             if ended is not None and time.time() - ended > CODE_KEPT_S:
                 path.unlink(missing_ok=True)
 
-    def change(self, record: Record) -> None:
-        """Write what may change of a sweep."""
+    def change(self, record: Record, holds: Fence | None = None) -> None:
+        """Write what may change of a sweep. ``holds`` raises where another Lab runs it by now."""
         with self._store.transaction() as connection:
+            if holds is not None:
+                holds(connection)
             connection.execute(
                 sweeps.update()
                 .where(sweeps.c.id == record.id)
@@ -155,10 +166,11 @@ class SweepLedger:
                 )
             )
 
-    def put(self, sweep_id: str, trial: Trial) -> None:
+    def put(self, sweep_id: str, trial: Trial, holds: Fence) -> None:
         """Write a trial, a new one or one that is known."""
         columns = {"state": trial.state, "trial": _text(trial)}
         with self._store.transaction() as connection:
+            holds(connection)
             row = {"sweep_id": sweep_id, "number": trial.number, **columns}
             upsert(connection, sweep_trials, row, change=columns)
 

@@ -12,7 +12,7 @@ else:
 
 OPERATIONS = [
     paged("/sweeps", SweepsService.list_sweeps),
-    Operation("POST", "/sweeps", SweepsService.start_sweep, action="execute"),
+    Operation("POST", "/sweeps", SweepsService.start_sweep, action="execute", named=("id",)),
     Operation("POST", "/sweeps/summary", SweepsService.summarize_repeats, action="read"),
     Operation("GET", "/sweeps/{sweep_id}", SweepsService.get_sweep),
     Operation("POST", "/sweeps/{sweep_id}/stop", SweepsService.stop_sweep),

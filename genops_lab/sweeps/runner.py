@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 import msgspec
 
 from genops_lab.core.errors import GenOpsError, Unavailable
+from genops_lab.core.store.work import OldToken
 from genops_lab.jobs.attempt import JobEnd
 from genops_lab.jobs.kernels import Start
 from genops_lab.jobs.scheduler import Scheduler
 
 from .backends.outcomes import MlflowTrials, Outcome
-from .ledger import ENDED, Code, Record, SweepLedger, shown
+from .ledger import ENDED, Code, Fence, Record, SweepLedger, shown
 from .models import Sweep, SweepState, Trial, TrialState
 from .next_trial import Proposals
 from .trial import SAFE_WITHIN_S, Live, SetupFailed, prepared, waiting
@@ -44,7 +45,7 @@ _RETRY_AFTER_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 
 
 class SweepRunner:
-    """Runs one sweep to its end. ``told`` hears of each change; ``changed`` is set at the next one."""
+    """Runs one sweep to its end. ``changed`` is set at the next change; ``holds`` raises where another Lab has it."""
 
     def __init__(
         self,
@@ -53,6 +54,7 @@ class SweepRunner:
         trials: list[Trial],
         *,
         ledger: SweepLedger,
+        holds: Fence,
         events: EventBus,
         mlflow: MlflowConnection,
         tracking: TrackingService,
@@ -64,7 +66,7 @@ class SweepRunner:
         self.version = 0
         self.changed = asyncio.Event()
         self._trials = {trial.number: trial for trial in trials}
-        self._ledger, self._events = ledger, events
+        self._ledger, self._holds, self._events = ledger, holds, events
         self._mlflow, self._tracking = RetryingMlflow(mlflow), tracking
         self._proposals = proposals
         self._jobs: Scheduler[Live] = Scheduler(self, kernels, f"the sweep {record.id}")
@@ -91,8 +93,6 @@ class SweepRunner:
         except GenOpsError as error:
             log.warning("The sweep %s failed: %s", self.record.id, error.message)
             await self._set("failed", error.message, error.hint)
-        except Exception:  # a boundary: the next server, or `genops sweep resume`, goes on with it
-            log.exception("The sweep %s is left as it is", self.record.id)
         finally:
             if timer is not None:
                 timer.cancel()
@@ -291,15 +291,21 @@ class SweepRunner:
     async def _put(self, trial: Trial, **changes: Any) -> None:
         trial = self._trials[trial.number] = msgspec.structs.replace(trial, **changes)
         self._tell()
-        await asyncio.to_thread(self._ledger.put, self.record.id, trial)
+        await self._write(self._ledger.put, self.record.id, trial)
 
     async def _set(self, state: SweepState, message: str, hint: str = "") -> None:
         ended = time.time() if state in ENDED else None
         self.record = msgspec.structs.replace(
             self.record, state=state, message=message, hint=hint, ended_at=ended
         )
-        await asyncio.to_thread(self._ledger.change, self.record)
+        await self._write(self._ledger.change, self.record)
         self._tell()
+
+    async def _write(self, write: Callable[..., None], *what: Any) -> None:
+        try:
+            await asyncio.to_thread(write, *what, self._holds)
+        except OldToken:  # another Lab has it: all is left as where this one ends
+            raise asyncio.CancelledError from None
 
     def _tell(self) -> None:
         self.version += 1

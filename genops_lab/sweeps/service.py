@@ -4,41 +4,51 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import secrets
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from genops_lab.core.errors import Conflict, GenOpsError, InvalidRequest, Unavailable
-from genops_lab.core.locks import FileLock
+from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest, Unavailable
 from genops_lab.core.paging import FIRST, Page, PageQuery
 from genops_lab.core.services import Service
 
-from .models import MetricSummary, NewSweep, RepeatedRuns, Sweep, SweepQuery, Trial
+from .models import MetricSummary, NewSweep, RepeatedRuns, Sweep, SweepQuery
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from genops_lab.core.events import EventBus
     from genops_lab.core.settings import Settings
     from genops_lab.core.store import LocalStore
+    from genops_lab.core.store.work import Work, WorkTable
+    from genops_lab.core.tasks import TaskHandle
+    from genops_lab.core.work import WorkService
     from genops_lab.experiments.mlflow import MlflowConnection
     from genops_lab.experiments.tracking import TrackingService
     from genops_lab.jobs.kernels import FreshKernels
 
-    from .ledger import Code, Record
+    from .ledger import Record
     from .runner import SweepRunner
 
+#: The kind of durable work that runs a sweep; its subject is ``sweep:<id>``.
+KIND = "sweep"
 MAX_WAIT_S = 30.0
+#: For a sweep that no conductor of this server has (yet).
+_LOOK_S, _LOOKS = 0.1, 20
 MAX_REPEATS = 1000
 #: A kernel of a server that was killed notices it within a second or two.
 _GONE_WITHIN_S = 30.0
 
-log = logging.getLogger("genops_lab")
+_UNDER_WAY = ("running", "stopping")
+_BY_HAND = "It was stopped by hand."
 
 
 class SweepsService(Service):
-    """Runs the sweeps of this user that this server has: one server at a time each, by a lock."""
+    """Runs sweeps in durable work. A server takes up what others left when it starts, for then it finds the kernels of
+    trials again."""
 
     def __init__(
         self,
@@ -48,8 +58,11 @@ class SweepsService(Service):
         mlflow: MlflowConnection,
         tracking: TrackingService,
         kernels: FreshKernels | None,
+        work: WorkService,
+        works: WorkTable,
     ) -> None:
         # The routes' table needs this class alone; SQLAlchemy costs 135 ms.
+        from genops_lab.core.work import WorkKind
         from genops_lab.core.worker import Worker
 
         from .ledger import SweepLedger
@@ -59,7 +72,9 @@ class SweepsService(Service):
         self._worker = Worker("Sweeps", {}, env={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"})
         self._kernels = kernels
         self._conductors: dict[str, SweepRunner] = {}
-        self._jobs: dict[str, asyncio.Task[None]] = {}
+        self._work, self._works = work, works
+        if kernels is not None:
+            work.register(WorkKind(KIND, {"run": self._run}, self._take_back, left_to_starts=True))
         self._taking_up: asyncio.Task[None] | None = None
         #: ended sweeps change no more: a list of all is asked for at each change of one
         self._listed_before: dict[str, Sweep] = {}
@@ -68,24 +83,18 @@ class SweepsService(Service):
         """Go on with the sweeps whose server is gone."""
         if self._kernels is None:
             return
-        self._taking_up = asyncio.create_task(self._take_up_all())
+        self._taking_up = asyncio.create_task(self._take_up_left())
 
     async def start_sweep(self, body: NewSweep) -> Sweep:
         """Start a sweep; it goes on by itself."""
-        from .ledger import Code, Record
+        from .ledger import Code, Record, shown
         from .planning import plan_of
 
-        kernels = self._fresh_kernels()
-        plan = await plan_of(body, kernels)
+        plan = await plan_of(body, self._fresh_kernels())
         record = Record(id=secrets.token_hex(4), state="running", plan=plan, created_at=time.time())
         code = Code(cell=body.code, setup=body.setup)
-        lock = FileLock(await asyncio.to_thread(self._ledger.lock_path, record.id))
-        lock.try_acquire()
-        await asyncio.to_thread(self._ledger.add, record, code)
-        deadline = time.time() + plan.hours * 3600 if plan.hours else None
-        conductor = self._conductor(record, code, [])
-        self._begin(conductor, lock, deadline)
-        return conductor.shown()
+        await self._begin(record, record.created_at, lambda store: self._ledger.add(store, record, code))
+        return shown(record, [], attended=True)
 
     async def list_sweeps(self, query: PageQuery = FIRST) -> Page[Sweep]:
         """The sweeps without their trials, the newest first."""
@@ -107,16 +116,17 @@ class SweepsService(Service):
         from .ledger import ENDED
 
         record = await asyncio.to_thread(self._ledger.find, sweep_id)
-        conductor = self._conductors.get(record.id)
+        looks = _LOOKS if query.wait_s > 0 and record.state not in ENDED else 0
+        while (conductor := self._conductors.get(record.id)) is None and looks > 0:
+            looks -= 1
+            await asyncio.sleep(_LOOK_S)  # another server runs it, or none yet
         if conductor is not None and query.wait_s > 0 and conductor.record.state not in ENDED:
             if conductor.version <= query.after:
                 changed = conductor.changed
                 with contextlib.suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(changed.wait(), min(query.wait_s, MAX_WAIT_S))
             return conductor.shown()
-        if query.wait_s > 0 and record.state not in ENDED:
-            await asyncio.sleep(min(query.wait_s, 2.0))  # another server runs it, or none yet
-        return await self._shown(record)
+        return await self._shown(await asyncio.to_thread(self._ledger.find, record.id))
 
     async def stop_sweep(self, sweep_id: str) -> Sweep:
         """Interrupt the trials that run and start no more."""
@@ -124,35 +134,40 @@ class SweepsService(Service):
 
         record = await asyncio.to_thread(self._ledger.find, sweep_id)
         conductor = self._conductors.get(record.id)
-        if conductor is not None and record.id in self._jobs:
-            conductor.stop("It was stopped by hand.")
+        if conductor is not None:
+            conductor.stop(_BY_HAND)
             return conductor.shown()
         if record.state in ENDED:
             raise Conflict(f"The sweep {record.id} has ended already ({record.state}).")
-        lock = FileLock(await asyncio.to_thread(self._ledger.lock_path, record.id))
-        if not lock.try_acquire():
-            raise Conflict(
-                f"The sweep {record.id} is run by another JupyterLab of yours.", hint="Stop it there."
-            )
-        try:
-            stopped = msgspec.structs.replace(
-                record, state="stopped", message="It was stopped by hand.", ended_at=time.time()
-            )
+        held = False
+        for work in await self._running(record.id):
+            await asyncio.to_thread(self._works.cancel, work.id)
+            held = held or await self._work.is_held(work)
+            if not held and self._kernels is not None:
+                held = await self._work.take_up(work)
+        if not held:
+            stopped = msgspec.structs.replace(record, state="stopped", message=_BY_HAND, ended_at=time.time())
             await asyncio.to_thread(self._ledger.change, stopped)
-        finally:
-            lock.release()
-        self._events.emit("sweep", record.id)
-        return await self._shown(stopped)
+            self._events.emit("sweep", record.id)
+        return await self._shown(await asyncio.to_thread(self._ledger.find, record.id))
 
     async def resume_sweep(self, sweep_id: str) -> Sweep:
         """Go on with a sweep that was stopped or failed, or whose server is gone."""
+        from .ledger import shown
+
         record = await asyncio.to_thread(self._ledger.find, sweep_id)
         self._fresh_kernels()
         if record.state == "done":
             raise Conflict(f"The sweep {record.id} is done.", hint="Start another from its cell.")
-        if record.id in self._jobs or not await self._take_up(record, by_hand=True):
+        works = await self._running(record.id)
+        if works and not await self._work.take_up(works[0]):
             raise Conflict(f"The sweep {record.id} is under way already.", hint="See `genops sweep show`.")
-        return self._conductors[record.id].shown()
+        if not works:
+            await asyncio.to_thread(self._ledger.code, record.id)  # it says so where that is gone
+            await asyncio.to_thread(self._ledger.change, _again(record))
+            await self._begin(record, time.time())
+        trials = await asyncio.to_thread(self._ledger.trials, record.id)
+        return shown(_again(record), trials, attended=True)
 
     async def summarize_repeats(self, body: RepeatedRuns) -> list[MetricSummary]:
         """Mean and 95 % interval of each metric over runs that are repeats."""
@@ -164,14 +179,10 @@ class SweepsService(Service):
         return await self._mlflow.worker.call(MlflowTrials.summary, body.run_ids)
 
     async def close(self) -> None:
-        """Leave the sweeps to the next server."""
-        jobs = list(self._jobs.values())
+        """The sweeps were left to the next server when this one's tasks ended."""
         if self._taking_up is not None:
-            jobs.append(self._taking_up)
-        for job in jobs:
-            job.cancel()
-        if jobs:
-            await asyncio.wait(jobs, timeout=5)
+            self._taking_up.cancel()
+            await asyncio.wait([self._taking_up])
         await self._worker.stop()
 
     # Inside
@@ -192,75 +203,108 @@ class SweepsService(Service):
             return conductor.shown()
         trials = await asyncio.to_thread(self._ledger.trials, record.id)
         attended = False
-        if record.state in ("running", "stopping"):
-            lock = FileLock(await asyncio.to_thread(self._ledger.lock_path, record.id))
-            attended = not lock.try_acquire()
-            lock.release()
+        if record.state in _UNDER_WAY:
+            attended = any([await self._work.is_held(each) for each in await self._running(record.id)])
         return shown(record, trials, attended=attended)
 
-    def _conductor(self, record: Record, code: Code, trials: list[Trial]) -> SweepRunner:
+    async def _running(self, sweep_id: str) -> list[Work]:
+        return await asyncio.to_thread(self._works.running, KIND, f"sweep:{sweep_id}")
+
+    async def _begin(
+        self, record: Record, began: float, also: Callable[[Connection], None] | None = None
+    ) -> None:
+        plan = {"sweep": record.id, "began": began}
+        title, subject = f"Sweep {record.plan.name}", f"sweep:{record.id}"
+        await self._work.begin(KIND, plan, title=title, subject=subject, also=also)
+        self._events.emit("sweep", record.id)
+
+    async def _take_up_left(self) -> None:
+        await asyncio.to_thread(self._ledger.forget_old_code)
+        for record in await asyncio.to_thread(self._ledger.unfinished):
+            # Without work: an older GenOps Lab began it, or it ended by a fault of ours.
+            if await self._running(record.id):
+                continue
+            if not await asyncio.to_thread(self._ledger.is_held_by_a_former_lab, record.id):
+                await self._begin(record, record.created_at)
+        await self._work.take_left(KIND)
+
+    # The work
+
+    async def _run(self, handle: TaskHandle, plan: dict[str, Any], _data: dict[str, Any]) -> dict[str, Any]:
+        conductor = await self._taken_up(handle, plan)
+        hours = conductor.record.plan.hours
+        deadline = plan["began"] + hours * 3600 if hours else None
+        running = asyncio.create_task(conductor.run(deadline=deadline))
+        telling = asyncio.create_task(_tell(handle, conductor))
+        try:
+            await asyncio.shield(running)
+        except asyncio.CancelledError:
+            if await self._work.is_cancelled(handle):
+                conductor.stop(_BY_HAND)
+                await running
+            raise
+        finally:
+            telling.cancel()
+            running.cancel()
+            await asyncio.wait([running])
+            del self._conductors[plan["sweep"]]
+        record = conductor.record
+        if record.state == "failed":
+            raise Failed(record.message, hint=record.hint)
+        return {"message": record.message or f"{_progress(conductor)[0]}: {record.state}."}
+
+    async def _take_back(self, handle: TaskHandle, plan: dict[str, Any], _data: dict[str, Any]) -> None:
+        """Stop it, also what runs of it since another server."""
+        record = await asyncio.to_thread(self._ledger.find, plan["sweep"])
+        if record.state in _UNDER_WAY:
+            conductor = await self._taken_up(handle, plan)
+            try:
+                conductor.stop(_BY_HAND)
+                await conductor.run(deadline=None)
+            finally:
+                del self._conductors[record.id]
+
+    async def _taken_up(self, handle: TaskHandle, plan: dict[str, Any]) -> SweepRunner:
+        """The sweep's conductor, which knows what became of the trials that another server began."""
+        from .backends.outcomes import MlflowTrials
         from .next_trial import Proposals
         from .runner import SweepRunner
 
-        return SweepRunner(
-            record,
-            code,
-            trials,
-            ledger=self._ledger,
-            events=self._events,
-            mlflow=self._mlflow,
-            tracking=self._tracking,
-            kernels=self._fresh_kernels(),
-            proposals=Proposals(self._worker),
-        )
-
-    def _begin(self, conductor: SweepRunner, lock: FileLock, deadline: float | None) -> None:
-        sweep_id = conductor.record.id
-        self._conductors[sweep_id] = conductor
-
-        async def work() -> None:
-            try:
-                await conductor.run(deadline=deadline)
-            finally:
-                self._jobs.pop(sweep_id, None)
-                self._conductors.pop(sweep_id, None)
-                lock.release()
-
-        self._jobs[sweep_id] = asyncio.create_task(work())
-        self._events.emit("sweep", sweep_id)
-
-    async def _take_up_all(self) -> None:
-        await asyncio.to_thread(self._ledger.forget_old_code)
-        for record in await asyncio.to_thread(self._ledger.unfinished):
-            try:
-                await self._take_up(record, by_hand=False)
-            except GenOpsError as error:
-                log.warning("The sweep %s could not be taken up: %s %s", record.id, error.message, error.hint)
-
-    async def _take_up(self, record: Record, *, by_hand: bool) -> bool:
-        from .backends.outcomes import MlflowTrials
-
-        lock = FileLock(await asyncio.to_thread(self._ledger.lock_path, record.id))
-        if not lock.try_acquire():
-            return False
+        record = await asyncio.to_thread(self._ledger.find, plan["sweep"])
+        holds = self._work.fence(handle)
         try:
             code = await asyncio.to_thread(self._ledger.code, record.id)
             trials = await asyncio.to_thread(self._ledger.trials, record.id)
-            began = time.time() if by_hand else record.created_at
-            record = msgspec.structs.replace(record, state="running", message="", hint="", ended_at=None)
-            conductor = self._conductor(record, code, trials)
-            await self._mlflow.ensure()
-            await self._until_gone({trial.kernel_id for trial in trials if trial.state == "running"})
-            outcomes = await self._mlflow.worker.call(MlflowTrials.outcomes, record.id, record.plan.metric)
-            await conductor.take_up(outcomes)
-            await asyncio.to_thread(self._ledger.change, record)
-        except BaseException:
-            lock.release()
+            conductor = SweepRunner(
+                _again(record),
+                code,
+                trials,
+                ledger=self._ledger,
+                holds=holds,
+                events=self._events,
+                mlflow=self._mlflow,
+                tracking=self._tracking,
+                kernels=self._fresh_kernels(),
+                proposals=Proposals(self._worker),
+            )
+            if trials:
+                await self._mlflow.ensure()
+                await self._until_gone({trial.kernel_id for trial in trials if trial.state == "running"})
+                metric = record.plan.metric
+                await conductor.take_up(
+                    await self._mlflow.worker.call(MlflowTrials.outcomes, record.id, metric)
+                )
+        except GenOpsError as error:
+            failed = msgspec.structs.replace(
+                record, state="failed", message=error.message, hint=error.hint, ended_at=time.time()
+            )
+            await asyncio.to_thread(self._ledger.change, failed, holds)
+            self._events.emit("sweep", record.id)
             raise
-        hours = record.plan.hours
-        self._begin(conductor, lock, began + hours * 3600 if hours else None)
-        log.info("The sweep %s goes on.", record.id)
-        return True
+        await asyncio.to_thread(self._ledger.change, conductor.record, holds)
+        self._conductors[record.id] = conductor
+        self._events.emit("sweep", record.id)
+        return conductor
 
     async def _until_gone(self, kernel_ids: set[str]) -> None:
         """What kernels of the last server logged on this machine shall be in MLflow before one asks it."""
@@ -271,3 +315,25 @@ class SweepsService(Service):
             if not kernel_ids & {run.process.kernel_id for run in runs}:
                 return
             await asyncio.sleep(0.5)
+
+
+def _again(record: Record) -> Record:
+    """The record of a sweep that runs (again)."""
+    return msgspec.structs.replace(record, state="running", message="", hint="", ended_at=None)
+
+
+def _progress(conductor: SweepRunner) -> tuple[str, float]:
+    found = conductor.shown()
+    ended = sum(found.counts.get(state, 0) for state in ("finished", "failed", "pruned"))
+    return f"{ended} of {found.planned} trials", ended / max(1, found.planned)
+
+
+async def _tell(handle: TaskHandle, conductor: SweepRunner) -> None:
+    told = ""
+    while True:
+        changed = conductor.changed
+        words, share = _progress(conductor)
+        if words != told:
+            handle.progress(words, share)
+            told = words
+        await changed.wait()

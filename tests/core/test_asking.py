@@ -114,9 +114,14 @@ class Counting:
         if upto == "none":
             raise NotFound("There is nothing to change.", hint="Add it.")
 
+    async def make(self, body: Item) -> Item:
+        """Make something new."""
+        return Item(body.number + 1)
+
 
 COUNT = Operation("GET", "/count/{upto}", Counting.count).of("counting", "numbers")
 ADD = Operation("POST", "/count/{upto}", Counting.add).of("counting", "numbers")
+MAKE = Operation("POST", "/count", Counting.make, named=("number",)).of("counting", "numbers")
 
 
 @contextmanager
@@ -137,13 +142,13 @@ def served(home: Home, *more: Any) -> Iterator[tuple[SocketCaller, Counting]]:
 
     async def serve() -> HTTPServer:
         gate.open(services)
-        http = HTTPServer(Application(api.socket_handlers([COUNT, ADD], gate)))
+        http = HTTPServer(Application(api.socket_handlers([COUNT, ADD, MAKE], gate)))
         http.add_sockets([bind_unix_socket(path, mode=0o600)])
         return http
 
     http = asyncio.run_coroutine_threadsafe(serve(), loop).result(20)
     try:
-        yield SocketCaller(path, [COUNT, ADD], timeout_s=20), counting
+        yield SocketCaller(path, [COUNT, ADD, MAKE], timeout_s=20), counting
     finally:
         counting.go_on.set()
         loop.call_soon_threadsafe(http.stop)
@@ -192,15 +197,17 @@ def test_what_writes_is_noted_with_who_asked_and_listed_in_pages(home: Home) -> 
         caller.call(Counting.add, "1")
         with pytest.raises(NotFound):
             caller.call(Counting.add, "none")
+        caller.call(Counting.make, body=Item(7))
         next(caller.stream(Counting.count, "1"))
     waiting = asyncio.run(audit.list_audit(PageQuery()))
-    assert waiting.waiting == 2, "nobody has delivered them"
+    assert waiting.waiting == 3, "nobody has delivered them"
     outbox.deliver()
     delivered = asyncio.run(audit.list_audit(PageQuery()))
-    assert len(delivered.items) == 2 and delivered.items == waiting.items, "they are seen before that too"
+    assert len(delivered.items) == 3 and delivered.items == waiting.items, "they are seen before that too"
     first = asyncio.run(audit.list_audit(PageQuery(limit=1)))
-    second = asyncio.run(audit.list_audit(PageQuery(limit=1, after=first.next)))
-    (newer,), (older,) = first.items, second.items
+    second = asyncio.run(audit.list_audit(PageQuery(limit=2, after=first.next)))
+    (made,), (newer, older) = first.items, second.items
+    assert made.detail == {"number": "8"}, "the answer names what the path cannot"
     assert (newer.outcome, newer.detail) == ("not_found", {"upto": "none"})
     assert (older.principal, older.action, older.resource) == (str(this_user()), "write", "numbers")
     assert (older.operation, older.outcome, older.detail) == ("counting.add", "ok", {"upto": "1"})

@@ -22,6 +22,7 @@ def test_each_is_a_method_of_a_service_of_the_lab(operation: Operation, services
     service = services.kind(operation.service)
     assert operation.function is getattr(service, operation.name)
     assert operation.summary
+    assert set(operation.named) <= set(getattr(operation.answer, "__struct_fields__", ()))
 
 
 def test_a_name_that_stands_for_a_service_is_told_without_an_import() -> None:

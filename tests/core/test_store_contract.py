@@ -141,6 +141,18 @@ def test_a_key_whose_work_failed_can_be_claimed_again(store: Store) -> None:
     assert store.claim("key", "deploy", "other") is None
 
 
+def test_each_user_of_a_shared_store_has_keys_of_their_own(database: str) -> None:
+    ada, ben = SharedStore(database, owner="ada", team="vision"), SharedStore(database, owner="ben")
+    assert ada.claim("key", "deploy", "digits") is None and ben.claim("key", "deploy", "cats") is None
+    assert (ada.claim("key", "deploy", "x"), ben.claim("key", "deploy", "x")) == ("digits", "cats")
+    ben.unclaim("key")
+    table = ada.schema.table("idempotency")
+    with ada.reading() as connection:
+        assert connection.execute(select(table.c.owner, table.c.team)).all() == [("ada", "vision")]
+    ada.close()
+    ben.close()
+
+
 def test_counts_rise_with_each_change_of_each_writer(opens: Callable[[], Store], store: Store) -> None:
     def count(_number: int) -> list[int]:
         mine = opens()

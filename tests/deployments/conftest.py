@@ -13,6 +13,7 @@ import msgspec
 import psutil
 import pytest
 
+from genops_lab.core import work
 from genops_lab.core.settings import Settings
 from genops_lab.deployments.models import CheckDeploy, Deployment, KeyedDeployment, NewDeployment
 from genops_lab.deployments.records import Records
@@ -33,7 +34,9 @@ def package_home() -> Iterator[Home]:
 @pytest.fixture(scope="package")
 def rooms(package_home: Home) -> Iterator[Rooms]:
     place_store(package_home.data)
-    with warm_workers(), open_rooms(Settings(data_dir=package_home.data, deployment_lease_s=600)) as found:
+    settings = Settings(data_dir=package_home.data, deployment_lease_s=600)
+    with pytest.MonkeyPatch.context() as patch, warm_workers(), open_rooms(settings) as found:
+        patch.setattr(work, "LOOK_S", 0.2)
         yield found
         for record in Records(found.store).all():
             found.run(found.deployments.stop_deployment(record.name))

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import multiprocessing
 import os
 import shutil
+import signal
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 import pytest
 
+from genops_lab import core
 from genops_lab.core.errors import Conflict, NotFound
 from genops_lab.core.settings import Settings
 from genops_lab.core.store.tables import deployments
+from genops_lab.core.work import WorkService
 from genops_lab.deployments.lifetime import Lifetime
-from genops_lab.deployments.models import CheckDeploy, LogQuery, NewDeployment
+from genops_lab.deployments.models import CheckDeploy, Deployment, LogQuery, NewDeployment
 from genops_lab.deployments.records import Records
+from genops_lab.deployments.service import DeploymentsService
+from genops_lab.deployments.targets.local import LocalTarget
+from tests.commands.conftest import genops
+from tests.support.homes import Home
 from tests.support.processes import commands_with, runs
 from tests.support.rooms import Logged, Rooms, Training, eventually, open_rooms
 from tests.support.warm import cold_scoring
@@ -113,6 +123,99 @@ def test_a_restarted_lab_finds_it_again(rooms: Rooms, second_lab: Rooms, digits:
     )
     assert ended.state == "ended"
     assert "lease" in ended.message
+
+
+class Killed:
+    """A Lab that begins a deployment, and gets a signal when it comes to one of its moments."""
+
+    def __init__(self, rooms: Rooms, name: str, moment: str, number: signal.Signals) -> None:
+        self._given = (rooms.settings, name, moment, number)
+        self.process = multiprocessing.get_context("fork").Process(target=self._live)
+        self.process.start()
+
+    def _live(self) -> None:
+        settings, name, moment, number = self._given
+        kind, method = {
+            "begun": (WorkService, "_carry_on"),
+            "taken": (WorkService, "hold"),
+            "placed": (LocalTarget, "_start"),
+            "started": (DeploymentsService, "_until_it_answers"),
+            "answered": (WorkService, "_ended"),
+        }[moment]
+        call = getattr(kind, method)
+
+        begun: list[Deployment] = []
+
+        def signalled(*arguments: Any) -> Any:
+            os.kill(os.getpid(), number)
+            return call(*arguments)
+
+        async def once_begun(*arguments: Any) -> Any:
+            while not begun:
+                await asyncio.sleep(0.01)
+            return await signalled(*arguments)
+
+        setattr(kind, method, once_begun if asyncio.iscoroutinefunction(call) else signalled)
+        with open_rooms(settings) as lab:
+            begun.append(deploy(lab, "digits", name=name))
+            lab.run(lab.tasks.wait(begun[0].task_id))
+
+    def __enter__(self) -> Killed:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.join()
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param(each, marks=() if each == "taken" else pytest.mark.exhaustive)
+        for each in ("begun", "taken", "placed", "started", "answered")
+    ],
+)
+def test_the_next_lab_goes_on_where_one_was_killed(rooms: Rooms, digits: Logged, moment: str) -> None:
+    name = f"{moment}-and-killed"
+    with Killed(rooms, name, moment, signal.SIGKILL) as lab:
+        lab.process.join(60)
+        assert lab.process.exitcode == -signal.SIGKILL
+    found = rooms.settled(name)
+    assert found.state == "running", found
+    task = rooms.run(rooms.tasks.wait(found.task_id))
+    assert (task.state, task.title) == ("done", f"Deploy digits version {found.version} as {name}")
+    lines = rooms.run(rooms.tasks.get_task_log(found.task_id)).lines
+    assert sum(line.startswith("running: ") for line in lines) == 1, lines
+    assert len(commands_with(str(handle_path(rooms, name).with_name("spec.json")))) == 1
+    assert rooms.work._table.get(task.id).token == 2
+    assert rooms.run(rooms.deployments.stop_deployment(name)).state == "stopped"
+
+
+def test_a_command_without_a_lab_leaves_nothing_to_the_next_one(
+    package_home: Home, rooms: Rooms, digits: Logged
+) -> None:
+    given_up = genops(package_home, "deploy", "digits", "--name", "hurried", "--timeout", "1")
+    assert given_up.code != 0 and "larger --timeout" in given_up.err
+    found = rooms.run(rooms.deployments.get_deployment("hurried"))
+    assert (found.state, found.message) == ("stopped", "Cancelled before it answered.")
+
+
+def test_a_lab_that_was_held_up_starts_nothing_that_was_stopped(
+    rooms: Rooms, digits: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Killed(rooms, "held-up", "taken", signal.SIGSTOP) as lab:
+        eventually(lambda: os.waitpid(lab.process.pid, os.WNOHANG | os.WUNTRACED), lambda told: told[0] != 0)
+        assert rooms.run(rooms.deployments.get_deployment("held-up")).state == "preparing"
+        with monkeypatch.context() as patch:
+            patch.setattr(core.work, "LEASE_S", 0.5)
+            assert rooms.settled("held-up").state == "running"
+        assert rooms.run(rooms.deployments.stop_deployment("held-up")).state == "stopped"
+        rooms.run(rooms.deployments.delete_deployment("held-up"))
+        os.kill(lab.process.pid, signal.SIGCONT)
+        lab.process.join(60)
+        assert lab.process.exitcode == 0
+    folder = handle_path(rooms, "held-up").parent
+    assert not folder.exists() and commands_with(str(folder / "spec.json")) == []
 
 
 def test_what_an_older_version_started_goes_on(rooms: Rooms, second_lab: Rooms, digits: Logged) -> None:

@@ -23,7 +23,7 @@ from genops_lab.deployments.lifetime import lifetime
 from genops_lab.deployments.logs import LogFollower, tail
 from genops_lab.deployments.names import default_name, is_name
 from genops_lab.deployments.record import Record
-from genops_lab.deployments.records import Records
+from genops_lab.deployments.records import KeyUsed, Records
 from genops_lab.deployments.targets.environment_filter import building_environment, scoring_environment
 
 SESSION = "0::/user.slice/user-1000.slice/session-3.scope\n"
@@ -289,9 +289,15 @@ def test_what_is_deployed_is_told_to_the_shared_store(tmp_path: Path) -> None:
         with shared.reading() as connection:
             return list(connection.execute(select(deployment_specs.c.version)).scalars())
 
-    assert records.begin(record(1.0, "failed"), "key") and not records.begin(record(2.0, "failed"), "key")
+    def begin(new: Record, key: str) -> None:
+        with store.transaction() as connection:
+            records.begin(connection, new, key)
+
+    begin(record(1.0, "failed"), "key")
+    with pytest.raises(KeyUsed):
+        begin(record(2.0, "failed"), "key")
     assert specs() == ["1"]
-    assert records.begin(record(2.0, "failed"), "")
+    begin(record(2.0, "failed"), "")
     assert specs() == ["2"]
     records.delete(record(1.0, "failed"))
     assert records.get("digits").version == "2", "its name is another deployment's by now"

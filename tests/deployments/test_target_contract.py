@@ -259,6 +259,9 @@ class SlowEnvironment(Environments):
 def test_deleting_while_it_starts_leaves_nothing(place: Place) -> None:
     async def work() -> None:
         target = place.target
+        await target.apply(replace(place.spec("hasty", 6), wanted=0), 7, say)
+        await target.apply(place.spec("hasty", 6), 6, say)
+        assert place.running("hasty") == 0, "that was asked before the stop"
         await target.apply(place.spec("hasty"), 7, say)
         await target.delete("hasty")
         assert await target.observe("hasty") == Observed() and place.running("hasty") == 0

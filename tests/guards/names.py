@@ -527,7 +527,9 @@ targets.policy: folder folder_max_bytes folder_max_files idle_gpu_percent idle_m
 WORK = _lines(
     "Work that an older Lab began is left as it is for ever, or begins again from its first step.",
     """
+deployment: answer start
 environment: build connect use
+sweep: run
 trace: fetch give
 """,
 )

@@ -13,6 +13,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import typing
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -279,13 +280,21 @@ def columns(database: Path) -> set[str]:
 
 def work_kinds() -> set[str]:
     """Kinds of durable work, with their steps, as the services register them that do it."""
+    from genops_lab.core.settings import Settings
     from genops_lab.core.work import WorkKind
+    from genops_lab.deployments.service import DeploymentsService
     from genops_lab.hosts.environments import EnvironmentsService
     from genops_lab.profiling.remote_analysis.downloads import Bringing
+    from genops_lab.sweeps.service import SweepsService
 
     found: list[WorkKind] = []
     nothing: Any = None
+    some: Any = SimpleNamespace(capabilities=lambda: None, produce=lambda *_: None)
     work: Any = SimpleNamespace(register=found.append)
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(data_dir=Path(folder))
+        DeploymentsService(settings, nothing, nothing, nothing, some, work, nothing, some)
+        SweepsService(settings, nothing, nothing, nothing, nothing, some, work, nothing)
     EnvironmentsService(nothing, nothing, work, nothing)
     Bringing(nothing, nothing, nothing, work)
     return {line(kind.name, kind.steps) for kind in found}

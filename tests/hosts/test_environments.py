@@ -26,7 +26,7 @@ from tests.support.application import Lab
 from tests.support.environments import index_variables, uv_folder
 from tests.support.homes import Home
 from tests.support.packages import package_folder, wheel, without_index
-from tests.support.sshd import Sshd
+from tests.support.sshd import Sshd, make_key
 
 from .labs import SLEEPER, connected, kernels_of, on, open_lab, report_of, run, start, steps, until
 
@@ -303,11 +303,18 @@ def test_a_lab_that_comes_back_picks_up_a_build(at_home: Home, indexed: Sshd, pa
             await said(lab, task, "and ipykernel")
             await reaches(packages / "gate.begun")
         (packages / "gate").touch()
+        key = make_key(at_home.path / "locked", passphrase="open sesame")
+        indexed.authorized_keys.write_text(key.with_suffix(".pub").read_text())
+        indexed.write_config(IdentityFile=key)
         async with open_lab(at_home, supervise=True) as lab:
 
             async def look() -> Task:
                 return await lab.tasks.get_task(task.id)
 
+            await until(look, lambda found: found.message.startswith("Waiting for you to connect gpu1."))
+            assert await lab.questions.list_questions() == [], "nobody is asked out of the blue"
+            assert (await lab.targets.get_target("gpu1")).state == "failed"
+            assert (await connected(lab, "gpu1", {"passphrase": "open sesame"})).state == "up"
             done = await until(look, lambda found: found.state != "running")
             lines = await log_of(lab, task)
             assert done.state == "done" and "gpu1 uses" in done.message, lines

@@ -240,6 +240,24 @@ def test_a_host_that_hangs_is_given_up(scene: Scene, monkeypatch: pytest.MonkeyP
         scene.do(scene.link.up())
 
 
+@pytest.mark.parametrize("why", ["question", "silence"])
+def test_what_asks_nobody_waits_until_somebody_connects(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    monkeypatch.setattr(link_module, "FIRST_ATTEMPT_S", 5.0 if why == "question" else 0.2)
+    scene.host.question, scene.host.expected = (question(), "secret") if why == "question" else (None, "")
+    scene.host.stuck = why == "silence"
+    told: list[Exception] = []
+    reaching = scene.links.submit(scene.link.up_unasked(told.append))
+    scene.until(lambda: scene.link.state.state == "failed")
+    time.sleep(0.1)
+    assert not reaching.done() and scene.person.asked == []
+    assert [type(each) for each in told] == [QuestionUnanswered if why == "question" else HostUnreachable]
+    scene.host.stuck, scene.person.answers = False, ["secret"]
+    scene.do(scene.link.up())
+    reaching.result(DEADLINE_S)
+
+
 def test_a_person_may_take_longer_than_a_host(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link_module, "FIRST_ATTEMPT_S", 3.0)
     scene.host.question, scene.host.expected = question(), "secret"

@@ -22,6 +22,7 @@ from genops_lab.core.store import LocalStore
 from genops_lab.core.store.tables import model_hashes
 from genops_lab.core.store.work import WorkTable
 from genops_lab.core.tasks import TasksService
+from genops_lab.core.work import WorkService
 from genops_lab.deployments.environments import Environments
 from genops_lab.deployments.lifetime import Lifetime
 from genops_lab.deployments.models import Deployment
@@ -57,18 +58,21 @@ class Rooms:
         self.events = EventBus(self.store)
         self.events.listen(lambda kind, id, _revision: self.events_told.append((kind, id)))
         self.live = LiveHub()
-        self.tasks = TasksService(self.events, WorkTable(self.store))
+        works = WorkTable(self.store)
+        self.tasks = TasksService(self.events, works)
+        self.work = WorkService(self.settings, self.tasks, works)
         self.mlflow = MlflowConnection(self.settings)
         self.experiments = ExperimentsService(self.mlflow, self.events, self.live)
         self.tracking = TrackingService(self.mlflow, self.store, self.events, self.live)
         self.registry = RegistryService(self.mlflow, self.experiments, self.store, self.events)
         self.deployments = DeploymentsService(
-            self.settings, self.mlflow, self.registry, self.store, self.events, self.live, self.tasks,
+            self.settings, self.registry, self.store, self.events, self.live, self.work, works,
             LocalTarget(
                 self.settings.data_dir / "deployments", Environments(self.settings.data_dir / "environments"), self.life
             ),
         )  # fmt: skip
-        self._supervising = asyncio.create_task(self.deployments.supervise())
+        services = (self.work, self.deployments)
+        self._supervising = [asyncio.create_task(each.supervise()) for each in services]
 
     def run(self, work: Coroutine[Any, Any, T], timeout_s: float = 120) -> T:
         """The result of a coroutine."""
@@ -90,9 +94,11 @@ class Rooms:
         self.loop.close()
 
     async def _close(self) -> None:
-        self._supervising.cancel()
-        await asyncio.wait([self._supervising])
+        for each in self._supervising:
+            each.cancel()
+        await asyncio.wait(self._supervising)
         await self.tasks.close()
+        await self.work.close()
         await self.events.close()
         await self.mlflow.close()
         self.store.close()

@@ -156,6 +156,15 @@ def end() -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def _disown() -> None:
+    """A fork of this process uses the warm process, and does not end it: it is no child of its own."""
+    global _own
+    _own = None
+
+
+os.register_at_fork(after_in_child=_disown)
+
+
 class _Program:
     """The command of a module; the warm process starts with the first one."""
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 import stat
 import sys
+from pathlib import Path
 
 import pytest
 
+from genops_lab.core.store import LocalStore
+from genops_lab.core.store.work import OldToken, Work, WorkTable
+from genops_lab.sweeps.ledger import SweepLedger
+from genops_lab.sweeps.models import Trial, TrialState
 from genops_lab.sweeps.space import random_point, read_space
 
 from .conftest import Sweeper
@@ -124,7 +129,15 @@ def test_a_stop_interrupts_and_a_resume_goes_on(sweeper: Sweeper) -> None:
     )
     begun = sweeper.start(code, "n=1,2,3", metric="x")
     sweeper.until(begun, lambda found: [trial["value"] for trial in found["trials"]] == [1, 2])
+    # As `genops sweep stop` has it, and once more by its task.
     assert sweeper.lab.request("POST", f"genops/sweeps/{begun['id']}/stop")[0] == 200
+    assert [trial["state"] for trial in sweeper.ended(begun)["trials"]] == ["finished", "stopped"]
+    assert sweeper.lab.request("POST", f"genops/sweeps/{begun['id']}/resume")[0] == 200
+    sweeper.until(begun, lambda found: found["trials"][1]["state"] == "running")
+    task = next(each for each in sweeper.lab.get("genops/tasks") if each["subject"] == f"sweep:{begun['id']}")
+    assert (task["kind"], task["state"], task["message"]) == ("sweep", "running", "1 of 3 trials")
+    ended = sweeper.lab.request("POST", f"genops/tasks/{task['id']}/cancel")[1]
+    assert ended["state"] == "cancelled"
     stopped = sweeper.ended(begun)
     assert [trial["state"] for trial in stopped["trials"]] == ["finished", "stopped"]
     assert (stopped["state"], stopped["message"]) == ("stopped", "It was stopped by hand.")
@@ -135,10 +148,29 @@ def test_a_stop_interrupts_and_a_resume_goes_on(sweeper: Sweeper) -> None:
     assert done["state"] == "done"
     assert [(trial["state"], trial["attempt"]) for trial in done["trials"]] == [
         ("finished", 1),
-        ("finished", 2),
+        ("finished", 3),
         ("finished", 1),
     ]
     assert [run.info.status for run in sweeper.runs(begun)] == ["FINISHED"] * 3
+
+
+def test_a_server_that_lost_a_sweep_writes_none_of_its_trials(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "store.db")
+    works, ledger = WorkTable(store), SweepLedger(store, tmp_path)
+    work = Work(id="w", kind="sweep", title="", subject="", client="", plan={}, created_at=1.0, holder="a")
+    works.add(work)
+
+    def put(token: int, state: TrialState) -> None:
+        trial = Trial(number=0, state=state, params={})
+        ledger.put("s", trial, lambda connection: works.check(connection, "w", token))
+
+    put(1, "running")
+    assert works.take(work, "b") is not None
+    put(2, "finished")
+    with pytest.raises(OldToken):
+        put(1, "failed")
+    assert [trial.state for trial in ledger.trials("s")] == ["finished"]
+    store.close()
 
 
 def test_a_trial_has_its_time(sweeper: Sweeper) -> None:

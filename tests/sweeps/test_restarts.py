@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from genops_lab.core.store import LocalStore
+from genops_lab.core.store.work import WorkTable
 from genops_lab.hosts.ledger import Ledger
 from genops_lab.hosts.records import TargetRecord
 from genops_lab.kernels.kernelspecs import install_kernelspec
@@ -89,6 +90,8 @@ def test_each_trial_counts_once_when_the_server_is_killed_and_on_a_host_goes_on_
     assert [run.info.run_id for run in runs] == [trial["run_id"] for trial in done["trials"]]
 
     done = sweeper.ended(there)
+    works = WorkTable(LocalStore(sweeper.home.data / "store.db")).latest("sweep")
+    assert [works[f"sweep:{each['id']}"].token for each in (here, there)] == [2, 2]
     states = ["finished", "finished", "failed", "finished"]
     assert [(t["state"], t["attempt"], t["value"]) for t in done["trials"]] == [
         (state, 1, number + 1) for number, state in enumerate(states)

@@ -24,7 +24,7 @@ class SharedStore(Store):
     ``owner`` and ``team`` stand on each row.
     """
 
-    schema = Schema(metadata, Path(__file__).parent / "shared_migrations", "0001", PREFIX)
+    schema = Schema(metadata, Path(__file__).parent / "shared_migrations", "0002", PREFIX)
     title = "The shared GenOps store"
     newer_hint = "Upgrade genops-lab, or point GenOpsLab.store_url elsewhere."
 
@@ -43,6 +43,7 @@ class SharedStore(Store):
             parsed = parsed.set(drivername="postgresql+psycopg")
         super().__init__(parsed)
         self.owner, self.team = owner or user_name(), team
+        self.whose = {"owner": self.owner, "team": self.team}
 
     @staticmethod
     def at(url: str, data_dir: Path) -> SharedStore:

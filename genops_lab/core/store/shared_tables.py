@@ -1,4 +1,5 @@
-"""The tables of the shared store, which a team may read: each row names its owner and team.
+"""The tables of the shared store, which a team may read: each row names its owner and team, but for the counts
+of changes, which are everybody's.
 
 A change here needs a migration in ``shared_migrations/versions``; a test compares the two. Names begin with
 ``genops_``, since an MLflow, or a GenOps Lab of before, may have its tables in the same database.
@@ -13,7 +14,7 @@ from .tables import counters
 PREFIX = "genops_"
 
 metadata = MetaData()
-counters(metadata, PREFIX)
+counters(metadata, PREFIX, shared=True)
 
 audit = Table(
     f"{PREFIX}audit",

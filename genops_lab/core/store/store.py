@@ -12,7 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, MetaData, Table, create_engine, event, inspect, select, text
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    Engine,
+    MetaData,
+    Table,
+    create_engine,
+    event,
+    inspect,
+    select,
+    text,
+)  # fmt: skip
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError
 from sqlalchemy.sql.dml import Insert
 
@@ -65,6 +77,8 @@ class Store:
     def __init__(self, url: URL) -> None:
         self.url = url
         self.set_aside: Path | None = None
+        #: owner and team of this process's rows, in a store that others share
+        self.whose: dict[str, str] = {}
         self.path = Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
         self._opening = threading.Lock()
         self._engine: Engine | None = None
@@ -156,14 +170,19 @@ class Store:
         """Do as :meth:`claim`, in a transaction that does more."""
         table = self.schema.table("idempotency")
         claimed = {"key": key, "operation": operation, "subject": subject, "created_at": time.time()}
-        if upsert(connection, table, claimed):
+        if upsert(connection, table, claimed | self.whose):
             return None
-        return str(connection.execute(select(table.c.subject).where(table.c.key == key)).scalar_one())
+        return str(connection.execute(select(table.c.subject).where(self._is_claim(key))).scalar_one())
 
     def unclaim(self, key: str) -> None:
         """Forget an idempotency key whose work failed, so that the same request can be tried again."""
         table = self.schema.table("idempotency")
-        self.run(lambda connection: connection.execute(table.delete().where(table.c.key == key)))
+        self.run(lambda connection: connection.execute(table.delete().where(self._is_claim(key))))
+
+    def _is_claim(self, key: str) -> ColumnElement[bool]:
+        table = self.schema.table("idempotency")
+        mine = table.c.key == key
+        return mine & (table.c.owner == self.whose["owner"]) if self.whose else mine
 
     @contextlib.contextmanager
     def _explained(self, done: str) -> Iterator[None]:

@@ -10,8 +10,10 @@ from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, Stri
 metadata = MetaData()
 
 
-def counters(metadata: MetaData, prefix: str = "") -> None:
-    """Declare what each store has: the number of changes of each kind, and the idempotency keys."""
+def counters(metadata: MetaData, prefix: str = "", *, shared: bool = False) -> None:
+    """Declare what each store has: the number of changes of each kind, and the idempotency keys; in a shared one a key
+    is its owner's."""
+    whose = [Column("owner", Text, primary_key=True), Column("team", Text, nullable=False)] if shared else []
     Table(
         f"{prefix}revisions",
         metadata,
@@ -21,6 +23,7 @@ def counters(metadata: MetaData, prefix: str = "") -> None:
     Table(
         f"{prefix}idempotency",
         metadata,
+        *whose,
         Column("key", String(128), primary_key=True),
         Column("operation", String(64), nullable=False),
         Column("subject", String(512), nullable=False),

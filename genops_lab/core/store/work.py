@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Connection, Row, Select, select
 
 from ..errors import Conflict, NotFound
 from .local import LocalStore
@@ -58,13 +59,17 @@ class WorkTable:
     def __init__(self, store: LocalStore) -> None:
         self._store = store
 
-    def add(self, work: Work) -> Work:
-        """Keep new work. Where such work for this subject runs already, that one is returned instead."""
+    def add(self, work: Work, also: Callable[[Connection], None] | None = None) -> Work:
+        """Keep new work, with what ``also`` writes. Without that, such work that runs for this subject already is
+        returned instead."""
         with self._store.transaction() as connection:
-            same = (rows.c.kind == work.kind) & (rows.c.subject == work.subject)
-            found = connection.execute(select(rows).where(same & (rows.c.state == RUNNING))).first()
-            if found is not None:
-                return _work(found)
+            if also is not None:
+                also(connection)
+            else:
+                same = (rows.c.kind == work.kind) & (rows.c.subject == work.subject)
+                found = connection.execute(select(rows).where(same & (rows.c.state == RUNNING))).first()
+                if found is not None:
+                    return _work(found)
             connection.execute(rows.insert().values(**_columns(msgspec.structs.asdict(work))))
             old = select(rows.c.id).where(rows.c.state != RUNNING).order_by(rows.c.ended_at.desc())
             connection.execute(
@@ -96,11 +101,14 @@ class WorkTable:
                 .returning(rows)
             ).first()
         if written is None:
-            raise OldToken(
-                f"The work {work_id} was taken over: another GenOps Lab of yours carries it out.",
-                hint="See `genops status`, and the task there.",
-            )
+            raise _old(work_id)
         return _work(written)
+
+    def check(self, connection: Connection, work_id: str, token: int) -> None:
+        """Raises OldToken where the work is not this token's; until the transaction's end nobody takes it."""
+        held = (rows.c.id == work_id) & (rows.c.state == RUNNING) & (rows.c.token == token)
+        if connection.execute(select(rows.c.id).where(held)).first() is None:
+            raise _old(work_id)
 
     def cancel(self, work_id: str) -> None:
         """Ask who carries it out, or takes it next, to cancel it."""
@@ -127,14 +135,27 @@ class WorkTable:
             query = query.where((rows.c.kind == kind) & (rows.c.subject == subject))
         return self._read(query)
 
+    def latest(self, kind: str) -> dict[str, Work]:
+        """The newest work of a kind for each subject, without its log."""
+        columns = [column for column in rows.c if column.name != "lines"]
+        found = self._read(select(*columns).where(rows.c.kind == kind).order_by(rows.c.created_at))
+        return {work.subject: work for work in found}
+
     def _read(self, query: Select[Any]) -> list[Work]:
         with self._store.reading() as connection:
             return [_work(row) for row in connection.execute(query)]
 
 
+def _old(work_id: str) -> OldToken:
+    return OldToken(
+        f"The work {work_id} was taken over: another GenOps Lab of yours carries it out.",
+        hint="See `genops status`, and the task there.",
+    )
+
+
 def _work(row: Row[Any]) -> Work:
     found = {str(name): value for name, value in row._mapping.items()}
-    found |= {name: msgspec.json.decode(found[name]) for name in _JSON}
+    found |= {name: msgspec.json.decode(found[name]) for name in _JSON if name in found}
     return msgspec.convert(found, Work, strict=False)
 
 

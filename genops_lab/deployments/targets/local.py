@@ -115,6 +115,8 @@ class LocalTarget(DeploymentTarget):
                 await asyncio.to_thread(self._renew, spec, generation)
             else:
                 await asyncio.to_thread(self._stop, spec.name, generation)
+        if not spec.wanted:
+            await asyncio.to_thread(self._refuse_older, spec, generation)
 
     async def observe(self, name: str) -> Observed:
         return await asyncio.to_thread(self._observe, name)
@@ -291,6 +293,16 @@ class LocalTarget(DeploymentTarget):
             with contextlib.suppress(OSError):  # it can be ended on a full disk too
                 self._write(name, handle)
         self._end(handle)
+
+    def _refuse_older(self, spec: DeploymentSpec, generation: int) -> None:
+        """Where nothing was there to stop, a Lab that was held up may come late with a start."""
+        with self._changing(spec.name):
+            if self._written(spec.name) is None:
+                private_dir(self._folder(spec.name))
+                self._write(
+                    spec.name,
+                    Handle(revision=spec.revision, version=spec.version, generation=generation, wanted=0),
+                )
 
     def _end(self, handle: Handle) -> None:
         if handle.pid is None or not self._alive(handle):

@@ -115,6 +115,19 @@ class HostConnection:
             self._start()
             await self._outcome()
 
+    async def up_unasked(self, waits: Callable[[LinkError], None]) -> None:
+        """Connect now; nobody is asked. Where a person must be, or the host is away, tell ``waits`` why, and wait until
+        somebody connects. Raises LinkError when it fails for another reason."""
+        if self._mux is not None:
+            return
+        self._start()
+        try:
+            await self._outcome()
+        except (HostKeyUnknown, HostUnreachable, QuestionUnanswered) as error:
+            waits(error)
+            while self._mux is None:
+                await self.changed()
+
     async def renew(self) -> None:
         """Connect anew, by the route as it is now; kernels there see a short cut. A person may be asked.
         Raises LinkError when that fails."""

@@ -11,5 +11,5 @@ else:
 
 OPERATIONS = [
     Operation("GET", "/compute/nsight", NsightService.list_nsight_tools),
-    Operation("POST", "/compute/nsight/kernels", NsightService.prepare_nsight_kernel),
+    Operation("POST", "/compute/nsight/kernels", NsightService.prepare_nsight_kernel, named=("name",)),
 ]

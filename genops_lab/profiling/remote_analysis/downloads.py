@@ -85,7 +85,7 @@ class Bringing:
                 loop.call_soon_threadsafe(told.tell, went, waits)
 
         try:
-            await self._targets.connections.run(link.up())  # in the Lab that began it, it is up
+            await self._targets.connections.reach(link, handle)  # in the Lab that began it, it is up
             await self._targets.connections.run(
                 fetched(link, path, trace, progress, lambda: self._tasks.closing)
             )
