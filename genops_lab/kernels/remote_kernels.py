@@ -271,9 +271,9 @@ class RemoteKernels:
 
     async def _start_when_there(self, bridge: RemoteKernelClient, start: Start, died: bool) -> None:
         unwatch = bridge.link.watch(lambda state: self._tell_wait(bridge, start, state))
+        provider = provider_of(start.route.kind)
         try:
             if died:
-                provider = provider_of(start.route.kind)
                 observed = await provider.observe(start.route)
                 if isinstance(observed, Gone):
                     gone = HostGone.because(start.route.target, provider.host_noun, observed.why)
