@@ -357,7 +357,13 @@ class RemoteKernels:
         start: Start,
         attach: Callable[[RemoteKernelClient], Coroutine[Any, Any, None]],
     ) -> None:
-        unwatch = bridge.link.watch(lambda state: self._tell_wait(bridge, start, state))
+        def told(state: LinkState) -> None:
+            if state.code == HostGone.code:
+                bridge.host_gone(state.message)
+            else:
+                self._tell_wait(bridge, start, state)
+
+        unwatch = bridge.link.watch(told)
         try:
             await attach_when_it_answers(bridge, attach)
         finally:
