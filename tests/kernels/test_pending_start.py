@@ -269,9 +269,7 @@ def test_the_next_lab_answers_for_and_starts_what_the_last_one_waited_for(place:
 
 
 def test_a_host_that_is_gone_ends_its_kernel_and_none_is_asked_for_in_its_place(place: Place) -> None:
-    place.route = msgspec.structs.replace(
-        place.route, config=msgspec.structs.replace(place.route.config, wait_s=0.0)
-    )
+    configure(place, wait_s=0.0)
     with a_kernel(place) as kernel:
         host = place.route.at(toy_provider.PROVIDER.host_of(place.route, str(kernel.manager.kernel_id)))
         wait(lambda: kernel.bridge.state.state == "connected")
@@ -324,6 +322,7 @@ def test_the_folder_goes_to_the_host_that_comes(place: Place, tmp_path: Path) ->
     folder = tmp_path / "project"
     folder.mkdir()
     (folder / "data.txt").write_text("data")
+    configure(place, wait_s=0.5)
     with a_kernel(place, cwd=str(folder)) as kernel:
         reply, printed = kernel.run("import os; print(open('data.txt').read(), os.getcwd())")
         assert reply["status"] == "ok" and printed.startswith("data ") and str(tmp_path / "queue") in printed
