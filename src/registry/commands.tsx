@@ -44,11 +44,16 @@ export function addCommands(options: ICommandsOptions): void {
       model: textArg(trans.__('The name that is proposed'))
     },
     execute: async args => {
-      const all = await service.list().catch(() => model.list.value ?? []);
-      const known = all.map(({ name }) => name);
+      const known = (model.list.value ?? []).map(({ name }) => name);
+      const { hasMore } = model.list;
       const form = new RegisterForm(
         service,
-        { runId: textOf(args.run_id), name: textOf(args.model), known },
+        {
+          runId: textOf(args.run_id),
+          name: textOf(args.model),
+          known,
+          hasMore
+        },
         trans
       );
       void form.load();

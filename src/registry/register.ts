@@ -16,6 +16,8 @@ export interface IRegisterFields {
   logged: string;
   name: string;
   alias: string;
+  /** The names of models that are registered already. */
+  known: readonly string[];
   /** What can be chosen; undefined while it is being read. */
   runs: readonly IRun[] | undefined;
   models: readonly ILoggedModel[] | undefined;
@@ -25,25 +27,28 @@ export interface IRegisterFields {
 export class RegisterForm extends FormModel<IRegisterFields, IModelVersion> {
   constructor(
     private _service: ModelsService,
-    start: { runId?: string; name?: string; known?: readonly string[] },
+    private _start: {
+      runId?: string;
+      name?: string;
+      known?: readonly string[];
+      /** Whether there are more models than those known ones. */
+      hasMore?: boolean;
+    },
     trans: TranslationBundle
   ) {
     super(
       {
-        runId: start.runId ?? '',
+        runId: _start.runId ?? '',
         logged: '',
-        name: start.name ?? '',
+        name: _start.name ?? '',
         alias: '',
+        known: _start.known ?? [],
         runs: undefined,
         models: undefined
       },
       trans
     );
-    this.known = start.known ?? [];
   }
-
-  /** The names of models that are registered already. */
-  readonly known: readonly string[];
 
   get nameProblem(): string {
     return nameProblem(this.fields.name, this.trans);
@@ -72,6 +77,10 @@ export class RegisterForm extends FormModel<IRegisterFields, IModelVersion> {
       const chosen = this.fields.runId || first?.run_id;
       if (chosen) {
         await this.chooseRun(chosen);
+      }
+      if (this._start.hasMore) {
+        const all = await this._service.list();
+        this.set({ known: all.map(({ name }) => name) });
       }
     } catch (reason) {
       this.put({ error: ApiError.from(reason, this.trans) });

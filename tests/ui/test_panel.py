@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Route, TimeoutError, expect
+from sqlalchemy import delete, insert
 
+from genops_lab.core.store import LocalStore
+from genops_lab.core.store.tables import profiles
 from tests.support.browser import SECTIONS, LabPage
 from tests.support.lab_server import LabServer
 from tests.support.rooms import eventually
@@ -73,6 +76,31 @@ def test_the_keyboard_reaches_and_opens_sections(lab: LabPage) -> None:
             expect(button).to_have_attribute("aria-expanded", "false" if before == "true" else "true")
     lab.page.keyboard.press("ArrowDown")
     expect(lab.toggle("Deployments")).to_be_focused()
+
+
+def test_a_long_list_is_shown_page_by_page(lab: LabPage, server: LabServer) -> None:
+    row = {"trace_path": "", "size_bytes": 7, "state": "ready", "message": "", "artifact": ""}
+    rows = [{**row, "id": f"p{at}", "title": f"profile {at}", "created_at": 1.0 + at} for at in range(150)]
+    section = lab.section("Profiles")
+    store = LocalStore(server.home.data / "store.db")
+    try:
+        with store.transaction() as connection:
+            connection.execute(insert(profiles), rows)
+        store.touch("profile")  # another program's change, of which the Lab hears
+        items = section.get_by_role("list", name="Profiles").locator("> li")
+        expect(items).to_have_count(100)
+        more = section.get_by_role("button", name="Show more")
+        more.scroll_into_view_if_needed()
+        lab.shot("more")
+        more.press("Enter")
+        expect(items).to_have_count(150)
+        expect(items.last).to_contain_text("profile 0")
+        expect(more).to_have_count(0)
+    finally:
+        with store.transaction() as connection:
+            connection.execute(delete(profiles).where(profiles.c.id.in_([each["id"] for each in rows])))
+        store.touch("profile")
+        store.close()
 
 
 def test_an_open_panel_is_no_activity(lab: LabPage, server: LabServer) -> None:

@@ -76,7 +76,7 @@ export function RegisterFields(props: {
       <Field
         label={trans.__('Name')}
         help={
-          form.known.includes(fields.name.trim())
+          fields.known.includes(fields.name.trim())
             ? trans.__('Adds a version to the model that has this name.')
             : trans.__(
                 'A new name makes a model; a known one gets a new version.'
@@ -96,7 +96,7 @@ export function RegisterFields(props: {
               onChange={event => form.set({ name: event.target.value })}
             />
             <datalist id={listId}>
-              {form.known.map(name => (
+              {fields.known.map(name => (
                 <option key={name} value={name} />
               ))}
             </datalist>
