@@ -219,7 +219,7 @@ class TargetsService(Service):
         if left_over and not query.force:
             raise Conflict(
                 f"{provider_of(record.route.kind).host_noun} of {name} left over: {', '.join(left_over)}.",
-                hint=f"Give it back first: genops targets release {name} {left_over[0]}. With force (--force) it stays.",
+                hint=f"First: genops targets release {name} {left_over[0]}. With force (--force) it stays.",
                 code="hosts_left",
             )
         report = self._reports.get(name)

@@ -535,8 +535,6 @@ def test_a_host_that_nobody_needs_is_shown_and_given_back(
                 assert left["lost"] and left["elsewhere"] is None
                 (shown,) = await lab.targets.list_targets()
                 assert {each.host_id for each in shown.hosts} == set(left)
-                with pytest.raises(Conflict):
-                    await lab.targets.remove_target("queue", RemoveQuery())
                 for needed in ("remembered", "starting"):
                     with pytest.raises(Conflict, match="needs the toy"):
                         await lab.targets.release_host("queue", needed)
