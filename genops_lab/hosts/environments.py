@@ -141,9 +141,16 @@ class EnvironmentsService:
                 else:
                     return {"python": python}
         except asyncio.CancelledError:
-            await self._targets.disconnect_target(name)  # what was being connected for this alone
+            if not provider_of(
+                record.route.kind
+            ).allocates:  # else the next Lab, or the cancel, finds the host
+                await self._targets.disconnect_target(name)  # what was being connected for this alone
             raise
-        connections.link(await self._host(handle, record))
+        except GenOpsError:
+            await self._give_back(handle, record)
+            raise
+        if not await self._give_back(handle, record):
+            connections.link(record.route)
         assert refused is not None
         raise refused
 
@@ -185,8 +192,7 @@ class EnvironmentsService:
             before = ", which was built before" if data["reused"] else ""
             message = f"{name} uses {data['interpreter']}{before}."
         handle.progress(message, 1.0)
-        if provider_of(record.route.kind).allocates:
-            await targets.hosts.give_back(await self._host(handle, record))
+        if await self._give_back(handle, record):
             targets.changed(name)
             return {"message": message}
         link = targets.connections.link(record.route)
@@ -204,6 +210,7 @@ class EnvironmentsService:
     async def _cancel(self, handle: TaskHandle, plan: dict[str, Any], data: dict[str, Any]) -> None:
         """Have the host end it. Where it cannot be told, it goes on, and that is said."""
         if "python" not in data or "interpreter" in data:  # nothing is built there
+            await self._give_back(handle, await self._targets.record(plan["target"]))
             return
         run = self._targets.connections.run
         record, link = await self._linked(handle, plan["target"], data)
@@ -234,11 +241,17 @@ class EnvironmentsService:
 
     async def _leave(self, handle: TaskHandle, record: TargetRecord, link: HostConnection) -> None:
         """Kernels are not to start with a makeshift interpreter."""
-        if provider_of(record.route.kind).allocates:
-            await self._targets.hosts.give_back(await self._host(handle, record))
-        elif link.route != record.route:
+        if not await self._give_back(handle, record) and link.route != record.route:
             self._targets.connections.link(record.route)
             await self._targets.connections.run(link.down())
+
+    async def _give_back(self, handle: TaskHandle, record: TargetRecord) -> bool:
+        """Give back the host that was asked for to build on; False for a target that is one host."""
+        provider = provider_of(record.route.kind)
+        if provider.allocates:
+            host = record.route.at(provider.host_of(record.route, f"build-{handle.id}"))
+            await self._targets.hosts.give_back(host)
+        return provider.allocates
 
     def _path(self, given: str) -> Path:
         """A path of the person's own: absolute, or below the Lab's folder. Raises InvalidRequest."""

@@ -215,6 +215,13 @@ class TargetsService(Service):
                 code="kernels_running",
                 details={"kernels": [each.kernel_id for each in own]},
             )
+        left_over = [each.host.host_id for each in self.hosts.left_over(name)]
+        if left_over and not query.force:
+            raise Conflict(
+                f"{provider_of(record.route.kind).host_noun} of {name} left over: {', '.join(left_over)}.",
+                hint=f"First: genops targets release {name} {left_over[0]}. With force (--force) it stays.",
+                code="hosts_left",
+            )
         report = self._reports.get(name)
         if report.state == "running":
             await self._tasks.cancel_task(report.task_id)

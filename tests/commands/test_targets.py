@@ -396,8 +396,10 @@ def test_hosts_that_nobody_needs_are_listed_and_released(lab: RunningLab, tmp_pa
             asyncio.run(toy_provider.PROVIDER.allocate(route, "lost", Resources()))
             listed = lab.call("targets", "hosts", "queue")
             assert "left over" in listed.out and "2.5 USD/h" in listed.out and "another machine" in listed.out
-            refused = lab.call("targets", "connect", "queue")
-            assert refused.code == 0, refused.err
+            connected = lab.call("targets", "connect", "queue")
+            assert connected.code == 0, connected.err
+            removed = lab.call("targets", "remove", "queue")
+            assert removed.code and "left over: lost" in removed.err
             assert lab.call("targets", "release", "queue", "nowhere").code
             released = lab.call("targets", "release", "queue", "lost")
             assert released.code == 0 and not list(tmp_path.glob("*/asked.json")), released.err

@@ -13,7 +13,7 @@ import pytest
 
 from genops_lab.core.errors import Conflict, GenOpsError, InvalidRequest, NotAllowed
 from genops_lab.core.models import Task
-from genops_lab.hosts import connection_test
+from genops_lab.hosts import connection_test, providers
 from genops_lab.hosts.models import (
     Additions,
     KernelLogQuery,
@@ -22,6 +22,7 @@ from genops_lab.hosts.models import (
     RemoveQuery,
     SourcesQuery,
 )
+from tests.support import toy_provider
 from tests.support.application import Lab
 from tests.support.environments import index_variables, uv_folder
 from tests.support.homes import Home
@@ -218,6 +219,32 @@ def test_a_uv_lock_is_followed_to_the_letter(at_home: Home, indexed: Sshd, tmp_p
         [python, "-c", "import six, ipykernel, pip; print(six.__version__)"], capture_output=True, text=True
     )
     assert printed.stdout == "1.16.0\n", printed.stderr
+
+
+def test_hosts_that_share_their_home_are_built_for_on_one_that_is_given_back(
+    at_home: Home, packages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(providers.PROVIDERS, "toy", toy_provider.PROVIDER)
+    for name, value in without_index(packages).items():
+        monkeypatch.setenv(name, value)
+    for name, data in (wheel("ipykernel", "7.0"), wheel("pyzmq", "27.0")):
+        (packages / name).write_bytes(data)
+    queue = tmp_path / "queue"
+    config = {"python": sys.executable, "folder": str(queue), "shared": True, "wait_s": 0.5}
+
+    async def body() -> None:
+        async with open_lab(at_home) as lab:
+            await lab.targets.add_target(NewTarget(name="queue", kind="toy", config=config))
+            task = await ended(lab, await lab.environments.build_environment("queue", NewEnvironment()))
+            assert task.state == "done", task
+            python = (await lab.targets.get_target("queue")).python
+            assert str(at_home.path) in python
+            assert not list(queue.glob("*/asked.json")) and lab.links.known() == []
+            wrong = NewEnvironment(python="9.9")
+            task = await ended(lab, await lab.environments.build_environment("queue", wrong))
+            assert task.state == "failed" and not list(queue.glob("*/asked.json")), task
+
+    run(body())
 
 
 def test_a_kernel_that_runs_is_not_disturbed_and_the_next_one_has_the_new_python(

@@ -317,8 +317,11 @@ def test_a_lab_tells_of_each_host_what_is_there(
             async def listed() -> list[HostRef]:
                 return await lab.links.run(provider.list_hosts(target))
 
-            assert await until(listed, lambda found: not found) == []
-            assert lab.targets.hosts.claims.asked(name) == {}
+            async def claimed() -> dict[str, float]:
+                return lab.targets.hosts.claims.asked(name)
+
+            await until(listed, lambda found: not found)
+            await until(claimed, lambda found: not found)
 
     run(life())
 
