@@ -344,11 +344,16 @@ def test_one_id_is_one_command(place: Place) -> None:
             async with place.commands.attach(command_id) as output:
                 first = await output.__anext__()
                 assert isinstance(first, Output) and int(first.data) == units[0].pid
-                with pytest.raises(Conflict, match="attached to me@here"):
+                with pytest.raises(RemoteError, match="attached to me@here"):
                     await followed(other, command_id)
                 with pytest.raises(Conflict):
                     async with place.commands.attach(command_id):
                         pass
+                async with other.attach(command_id, take_over=True) as taken:
+                    await taken.__anext__()
+                    with pytest.raises(RemoteError, match="attached to another Lab") as busy:
+                        await output.__anext__()
+                    assert (busy.value.code, busy.value.status) == ("busy", 409)
             await place.commands.stop(command_id, grace_s=0)
             again = await other.start(command_id, order)
             assert (again.state, again.pid, again.exit_code) == ("ended", units[0].pid, -9)
