@@ -118,6 +118,21 @@ def test_the_agent_imports_the_standard_library_alone(zipped: Path) -> None:
     assert done.stdout.strip() == "[] []"
 
 
+def test_a_command_needs_neither_pyzmq_nor_a_new_python(agent_home: Path, zipped: Path) -> None:
+    python = old_python()
+    program = "import importlib.util as i, sys; sys.exit(3 if i.find_spec('zmq') is None else 4)"
+
+    async def test() -> None:
+        async with attached(agent_home, command=[python, str(zipped), "attach"]) as host:
+            started = await host.call("commands.start", command_id="c", argv=["python", "-c", program])
+            assert started["program"].endswith("/python3") and "3.8" in started["program"]
+            while (ended := await host.call("commands.info", command_id="c"))["state"] == "running":
+                await asyncio.sleep(0.02)
+            assert ended["exit_code"] == 3
+
+    run(test)
+
+
 def test_an_old_python_runs_the_agent_and_starts_a_kernel_of_another(agent_home: Path, zipped: Path) -> None:
     python = old_python()
 

@@ -18,6 +18,8 @@ import msgspec
 import psutil
 import pytest
 
+from genops_lab.agent import records
+from genops_lab.agent.channels import Channel
 from genops_lab.core.errors import Conflict, InvalidRequest
 from genops_lab.hosts.link.commands import (
     CommandEnd,
@@ -34,6 +36,7 @@ from genops_lab.hosts.link.route import Route
 from genops_lab.hosts.link.state import RemoteError
 from genops_lab.hosts.providers import route_of
 from tests.agent.waiting import gone
+from tests.kernels.fake_host import FakeHost
 from tests.support.exhaustive import times
 from tests.support.homes import temporary_home
 from tests.support.processes import commands_with, runs
@@ -344,11 +347,16 @@ def test_one_id_is_one_command(place: Place) -> None:
             async with place.commands.attach(command_id) as output:
                 first = await output.__anext__()
                 assert isinstance(first, Output) and int(first.data) == units[0].pid
-                with pytest.raises(Conflict, match="attached to me@here"):
+                with pytest.raises(RemoteError, match="attached to me@here"):
                     await followed(other, command_id)
                 with pytest.raises(Conflict):
                     async with place.commands.attach(command_id):
                         pass
+                async with other.attach(command_id, take_over=True) as taken:
+                    await taken.__anext__()
+                    with pytest.raises(RemoteError, match="attached to another Lab") as busy:
+                        await output.__anext__()
+                    assert (busy.value.code, busy.value.status) == ("busy", 409)
             await place.commands.stop(command_id, grace_s=0)
             again = await other.start(command_id, order)
             assert (again.state, again.pid, again.exit_code) == ("ended", units[0].pid, -9)
@@ -517,5 +525,41 @@ def test_a_keeper_that_is_gone_takes_all_of_its_command_along(place: Place) -> N
         assert events[-1].reason == "Its agent was killed, and the command ended with it."
         for pid in (keeper, unit.pid or 0, *map(int, text.split())):
             await gone(pid)
+
+    run(test())
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\xff" * 20,
+        records.record(records.WELCOME, 0, b"{}"),
+        records.record(records.RECORD, 6, b"junk"),
+        records.record(records.RECORD, 6, records.pack(records.STDOUT, 0.0, [])),
+        records.record(records.RECORD, 6, records.pack(records.NOTE, 0.0, [b"[1]"])),
+        records.record(records.RECORD, 6, records.pack(records.NOTE, 0.0, [b'{"kind": "cut"}'])),
+        records.json_record(records.GONE, {"exit_code": "x", "reason": 1}),
+    ],
+)
+def test_what_a_host_sends_and_cannot_be_read_is_said(tmp_path: Path, sent: bytes) -> None:
+    good = records.record(records.RECORD, 5, records.pack(records.STDOUT, 0.0, [b"good"]))
+
+    async def serve(channel: Channel) -> None:
+        channel.write(good + sent)
+
+    async def test() -> None:
+        host = FakeHost()
+        host.kernel = serve
+        connections = HostConnections(tmp_path, Nobody(), opener=host.open)
+        route = route_of("here", "local")
+        try:
+            await connections.run(connections.link(route).up())
+            async with HostCommands(connections, route, client="lab").attach("c") as output:
+                with pytest.raises(RemoteError, match="cannot be read") as found:
+                    async for event in output:
+                        assert event == Output(seq=5, at=0.0, stream="stdout", data=b"good")
+                assert found.value.code == "broken"
+        finally:
+            await asyncio.to_thread(connections.close)
 
     run(test())

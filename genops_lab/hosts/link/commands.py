@@ -25,6 +25,7 @@ from typing import Any, Literal
 import msgspec
 
 from genops_lab.agent.channels import Channel, ChannelReset
+from genops_lab.agent.frames import ProtocolError
 from genops_lab.agent.records import (
     ACK,
     BUSY,
@@ -66,6 +67,10 @@ _WHY_LEFT_OUT = {
     "age": "the host keeps it for 14 days",
     "disk_full": "the host's disk was full",
 }
+
+
+#: What whatever a host sends may raise.
+_UNREADABLE = (ProtocolError, msgspec.MsgspecError, ValueError, KeyError, TypeError, IndexError)
 
 
 class CommandOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -237,8 +242,8 @@ class HostCommands:
         """What the command said behind the sequence number ``after`` (of this ``incarnation``, where one is named), and
         what it says. While it lasts the lease does not run. Raises Conflict where this object is attached already.
 
-        Iterating goes on over each link that comes back, and raises Conflict where another Lab is attached, or takes
-        the command over.
+        Iterating goes on over each link that comes back, and raises RemoteError with the code "busy" where another Lab
+        is attached, or takes the command over.
         """
         if command_id in self._attached:
             raise Conflict(f"The output of {command_id} is read already.", hint="Read it in one place.")
@@ -309,6 +314,7 @@ class _Follower:
         self._hello = hello
         self._acked = 0
         self._gaps: list[tuple[int, int]] = []
+        self._refusal: RemoteError | None = None
         self._channel: Channel | None = None
         self._reader = RecordReader(())
         self._release: Callable[[], None] | None = None
@@ -316,12 +322,11 @@ class _Follower:
         self._began = 0.0
 
     async def wait(self) -> None:
-        """Until there are events. Raises LinkDown, RemoteError, Conflict."""
+        """Until there are events. Raises LinkDown, RemoteError."""
         while not self.events:
-            if self._channel is None:
-                await self._open()
-            channel = self._channel
-            assert channel is not None
+            if self._refusal is not None:
+                raise self._refusal
+            channel = self._channel or await self._open()
             try:
                 data = await channel.read(_READ_BYTES)
             except ChannelReset as reset:
@@ -331,16 +336,15 @@ class _Follower:
                 await asyncio.sleep(0)  # the link learns of it in the same turn
                 continue
             if data:
-                for kind, seq, payload in self._reader.feed(data):
-                    self._take(kind, seq, payload)
+                self._received(data)
             else:  # its keeper has gone: another one serves what it left
                 self._leave()
                 self._failures = 0 if time.monotonic() - self._began > _LASTED_S else self._failures + 1
                 await asyncio.sleep(_PAUSES_S[min(self._failures, len(_PAUSES_S) - 1)])
 
-    async def _open(self) -> None:
+    async def _open(self) -> Channel:
         self._release = self._release or self._link.hold()
-        while self._channel is None:
+        while True:
             await self._link.ready()
             try:
                 channel = self._link.open("command", {"command_id": self._command_id})
@@ -350,6 +354,19 @@ class _Follower:
                 continue
             self._channel, self._began = channel, time.monotonic()
             self._reader = RecordReader((WELCOME, RECORD, SEEN, GONE, TAKEN, BUSY))
+            return channel
+
+    def _received(self, data: bytes) -> None:
+        try:
+            for kind, seq, payload in self._reader.feed(data):
+                self._take(kind, seq, payload)
+        except _UNREADABLE as error:
+            self._refuse("broken", f"The host sent of {self._command_id} what cannot be read: {error}")
+
+    def _refuse(self, code: str, message: str, hint: str = "Attach to it anew.") -> None:
+        """To be raised once what came before was taken."""
+        self._refusal = RemoteError(code, message, hint)
+        self.close()
 
     def _take(self, kind: int, seq: int, payload: Payload) -> None:
         if kind == RECORD and seq > self._last:
@@ -361,21 +378,15 @@ class _Follower:
             self.events.append(msgspec.convert({**told, "seq": self._last}, CommandEnd))
             self.close()
         elif kind in (TAKEN, BUSY):
-            self.close()
             other = str(body(payload).get("label") or "") or "another Lab"
-            raise Conflict(
-                f"The command {self._command_id} on {self._link.route.target} is attached to {other}.",
-                hint="Its output goes there. Attach to it with take_over to have it here.",
-                code="command_busy",
-            )
+            message = f"The command {self._command_id} on {self._link.route.target} is attached to {other}."
+            self._refuse("busy", message, "Its output goes there. Attach with take_over to have it here.")
 
     def _welcomed(self, welcome: dict[str, Any]) -> None:
         incarnation = str(welcome["incarnation"])
         if incarnation != (self._hello["incarnation"] or incarnation):
-            self.close()
-            raise RemoteError(
-                "not_found", f"{self._command_id} is another command now.", "Attach to it anew."
-            )
+            self._refuse("not_found", f"{self._command_id} is another command now.")
+            return
         self._hello = {**self._hello, "incarnation": incarnation, "takeover": False}
         self._link.proved()
         self.acknowledge(self._acked)
