@@ -36,7 +36,7 @@ def rooms(package_home: Home) -> Iterator[Rooms]:
     place_store(package_home.data)
     settings = Settings(data_dir=package_home.data, deployment_lease_s=600)
     with pytest.MonkeyPatch.context() as patch, warm_workers(), open_rooms(settings) as found:
-        patch.setattr(work, "LOOK_S", 0.2)
+        patch.setattr(work, "LOOK_S", 1.0)
         yield found
         for record in Records(found.store).all():
             found.run(found.deployments.stop_deployment(record.name))

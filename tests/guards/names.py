@@ -380,7 +380,9 @@ genops_deployment_specs.version
 genops_idempotency.created_at
 genops_idempotency.key
 genops_idempotency.operation
+genops_idempotency.owner
 genops_idempotency.subject
+genops_idempotency.team
 genops_revisions.kind
 genops_revisions.revision
 host_traces.deleted_at
