@@ -6,17 +6,15 @@ import math
 import sys
 from array import array
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from genops_lab.core.errors import Unavailable
 from genops_lab.experiments.charts.models import HistoriesQuery
 from genops_lab.experiments.charts.service import ChartsService
+from genops_lab.experiments.columns.models import RunsFound, RunSort
+from genops_lab.experiments.models import RunDetail
 
 from .session import Session
-
-if TYPE_CHECKING:
-    from genops_lab.experiments.columns.models import RunsFound, RunSort
-    from genops_lab.experiments.models import RunDetail
 
 #: A question holds no more runs.
 MOST_RUNS = 200

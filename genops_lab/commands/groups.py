@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from msgspec.structs import replace
+
+from genops_lab.experiments.columns.models import (
+    Lifecycle,
+    RunColumns,
+    RunGroup,
+    RunGrouping,
+    RunSort,
+    RunTable,
+    RunTableQuery,
+)
+from genops_lab.experiments.columns.service import RunTableService
 
 from .run_remarks import query_pointed_at, remarks
 from .session import Session
-
-if TYPE_CHECKING:
-    from genops_lab.experiments.columns.models import Lifecycle, RunColumns, RunGroup, RunSort, RunTable
+from .views.runs import groups as view
 
 _WAIT_S = 60
 _MOST_ROWS = 1000
@@ -27,13 +38,6 @@ def list_groups(
     limit: int,
 ) -> None:
     """The groups of the innermost level, each once."""
-    from msgspec.structs import replace
-
-    from genops_lab.experiments.columns.models import RunGrouping, RunTableQuery
-    from genops_lab.experiments.columns.service import RunTableService
-
-    from .views.runs import groups as view
-
     asked = RunTableQuery(
         experiments=experiments,
         query=query,

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import getpass
 import sys
-from typing import TYPE_CHECKING
 
 from genops_lab.core.errors import NotFound
+from genops_lab.hosts.models import Answer, OpenQuestion
+from genops_lab.hosts.questions import QuestionsService
 
 from .document import clean
 from .session import Session
-
-if TYPE_CHECKING:
-    from genops_lab.hosts.models import OpenQuestion
 
 
 class Prompts:
@@ -25,8 +23,6 @@ class Prompts:
 
     def look(self) -> None:
         """Ask what is open now. Without a person here, a running Lab's panel asks; without both, nobody does."""
-        from genops_lab.hosts.questions import QuestionsService
-
         for question in self._session.call(QuestionsService.list_questions):
             if question.target != self._target or question.id in self._told:
                 continue
@@ -52,9 +48,6 @@ class Prompts:
         self._answer(question, answer)
 
     def _answer(self, question: OpenQuestion, text: str | None) -> None:
-        from genops_lab.hosts.models import Answer
-        from genops_lab.hosts.questions import QuestionsService
-
         try:
             self._session.call(
                 QuestionsService.answer_question, question_id=question.id, body=Answer(text=text)

@@ -5,16 +5,20 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-from genops_lab.core.errors import GenOpsError, NotFound
+from msgspec.structs import replace
+
+from genops_lab.core.errors import Failed, GenOpsError, NotFound
+from genops_lab.core.paths import data_dir, private_dir
+from genops_lab.experiments.columns.models import RunSearch, RunsFound, RunSort, RunsState
+from genops_lab.experiments.columns.service import RunTableService
+from genops_lab.experiments.models import Run
+from genops_lab.experiments.query import NotInColumns, parse
+from genops_lab.experiments.query.errors import nearest, pointed
+from genops_lab.experiments.query.models import Doubt
+from genops_lab.experiments.service import ExperimentsService
 
 from .session import Session
-
-if TYPE_CHECKING:
-    from genops_lab.experiments.columns.models import RunSearch, RunsFound, RunSort, RunsState
-    from genops_lab.experiments.models import Run
-    from genops_lab.experiments.query.models import Doubt
 
 #: How many runs are asked for at once; the server answers with no more.
 _PAGE = 1000
@@ -31,18 +35,12 @@ def query_pointed_at(session: Session, query: str) -> Iterator[None]:
         yield
     except GenOpsError as error:
         if {"position", "length"} <= error.details.keys():
-            from genops_lab.experiments.query.errors import pointed
-
             session.say(pointed(query, int(error.details["position"]), int(error.details["length"])))
         raise
 
 
 def all_found(session: Session, asked: RunSearch, limit: int) -> RunsFound:
     """The first ``limit`` runs, fetched in as many answers as it takes."""
-    from msgspec.structs import replace
-
-    from genops_lab.experiments.columns.service import RunTableService
-
     found = session.call(RunTableService.search_runs, body=replace(asked, limit=min(limit, _PAGE)))
     while len(found.runs) < min(limit, found.matched):
         part = min(limit - len(found.runs), _PAGE)
@@ -64,8 +62,6 @@ def remarks(
     """What was perhaps not meant so, what is not read yet (no matter where what is shown was read ``alone``),
     and what would make MLflow better."""
     for doubt in doubts:
-        from genops_lab.experiments.query.errors import pointed
-
         session.say(f"{pointed(query, doubt.position, doubt.length)}\n{doubt.message} {doubt.hint}".rstrip())
     if state.problem:
         session.say(f"MLflow does not answer; this is what was read before. {state.problem}")
@@ -80,8 +76,6 @@ def metrics_asked_for(query: str, sort: list[RunSort]) -> list[str]:
     """The names of the metrics that runs are sorted by and asked for, each once, in this order."""
     names = [by.column.partition(".")[2] for by in sort if _kind(by) == "metric"]
     if query.strip():
-        from genops_lab.experiments.query import NotInColumns, parse
-
         # What asks for data sets was answered by MLflow itself.
         with contextlib.suppress(NotInColumns):
             names += [name.key for name in parse(query).names if name.kind == "metric"]
@@ -90,8 +84,6 @@ def metrics_asked_for(query: str, sort: list[RunSort]) -> list[str]:
 
 def stalled(session: Session, runs: list[Run]) -> dict[str, float]:
     """By run, for how many seconds those that go on have logged nothing, where that is long."""
-    from genops_lab.experiments.service import ExperimentsService
-
     going_on = [run for run in runs if run.status == "RUNNING"][:_MOST_RUNNING]
     quiet: dict[str, float] = {}
     for run in going_on:
@@ -112,8 +104,6 @@ def sorted_by_nothing(session: Session, found: RunsFound, sort: list[RunSort]) -
         prefix, _, name = by.column.partition(".")
         known = {key for run in found.runs for key in (run.metrics if kind == "metric" else run.params)}
         if name not in known:
-            from genops_lab.experiments.query.errors import nearest
-
             near = " or ".join(f"{prefix}.{key}" for key in nearest(name, sorted(known)))
             hint = f" Did you mean {near}?" if near else ""
             session.say(f"No run here has {by.column}: nothing is sorted by it.{hint}")
@@ -128,9 +118,6 @@ def _kind(by: RunSort) -> str:
 
 def is_due(code: str) -> bool:
     """Whether what has this code was not said in the last day; it counts as said from now on."""
-    from genops_lab.core.errors import Failed
-    from genops_lab.core.paths import data_dir, private_dir
-
     # What cannot be noted is said again.
     with contextlib.suppress(OSError, Failed):
         said = private_dir(data_dir() / "said") / code

@@ -40,6 +40,7 @@ from genops_lab.core.errors import (
     Unavailable,
 )
 
+from . import html, terminal
 from .document import Document
 
 S = TypeVar("S")
@@ -100,8 +101,6 @@ class Session:
     def show(self, data: Any, document: Document, view: View = "") -> None:
         """The answer, in the form that was asked for. ``view`` names the live view a notebook may open."""
         if self.notebook:
-            from . import html, terminal
-
             bundle = {
                 "text": terminal.render(document, width=terminal.NOTEBOOK_WIDTH),
                 "html": html.render(document),
@@ -112,9 +111,7 @@ class Session:
         elif self.json:
             print(msgspec.json.format(msgspec.json.encode(data), indent=2).decode(), flush=True)
         else:
-            from .terminal import render_for_stdout
-
-            print(render_for_stdout(document), flush=True)
+            print(terminal.render_for_stdout(document), flush=True)
 
     def show_line(self, data: Any, document: Document) -> None:
         """One of several answers: with ``--json`` each is a line of its own."""

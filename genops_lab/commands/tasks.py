@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from genops_lab.core.errors import Failed
+from genops_lab.core.models import Task
+from genops_lab.core.tasks import TasksService
 
 from .session import Session
-
-if TYPE_CHECKING:
-    from genops_lab.core.models import Task
 
 POLL_S = 0.25
 
@@ -21,8 +19,6 @@ def followed(session: Session, task: Task, look: Callable[[], None] = lambda: No
 
     Raises Failed.
     """
-    from genops_lab.core.tasks import TasksService
-
     told = 0
     try:
         while True:

@@ -94,7 +94,8 @@ def _import_all(folder: Path) -> None:
 
     _import(_OF_WORKERS)
     _import(_OF_COMMANDS)
-    grammar()
+    for word in grammar().list_commands(None):
+        grammar().get_command(None, word)
     schema._known_revisions()
     warm_databases.make_once(folder / "made.db")
     with tempfile.TemporaryDirectory() as folder:

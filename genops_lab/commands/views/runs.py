@@ -6,8 +6,12 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from genops_lab.experiments.columns.models import RunsState
+from genops_lab.experiments.models import Experiment, RelatedRun, Run, RunDetail, RunOutput
+from genops_lab.experiments.restoring.models import RestoredNotebook, RunPatch
+from genops_lab.experiments.service import RunLinks
 from genops_lab.runtime.history import DIVERGED
 
 from ..document import (
@@ -26,14 +30,7 @@ from ..document import (
     size,
     state_cell,
 )
-
-if TYPE_CHECKING:
-    from genops_lab.experiments.columns.models import RunsState
-    from genops_lab.experiments.models import Experiment, RelatedRun, Run, RunDetail, RunOutput
-    from genops_lab.experiments.restoring.models import RestoredNotebook, RunPatch
-    from genops_lab.experiments.service import RunLinks
-
-    from ..extremes import Best, Extremes
+from ..extremes import Best, Extremes
 
 SHOWN_METRICS = 3
 #: Colours and moves of the cursor, for which a document has no place.

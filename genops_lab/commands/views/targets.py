@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from genops_lab.hosts.models import Candidate, HostReading, RemovedTarget, StoredItem, Target, TargetReport
 
 from ..document import Cell, Column, Document, Facts, Note, Row, Table, Tone, duration, size
-
-if TYPE_CHECKING:
-    from genops_lab.hosts.models import (
-        Candidate,
-        HostReading,
-        RemovedTarget,
-        StoredItem,
-        Target,
-        TargetReport,
-    )
 
 #: What people call the states of a link.
 _STATES: dict[str, tuple[str, Tone]] = {

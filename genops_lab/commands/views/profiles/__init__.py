@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from genops_lab.profiling.models import (
+    Advice,
+    Attribution,
+    DeviceMemory,
+    MemorySummary,
+    OutOfMemory,
+    Place,
+    Profile,
+    ProfileSummary,
+    Roofline,
+    Site,
+    StepPrice,
+)
 
 from ...document import (
     SHORT_ID,
@@ -23,21 +35,6 @@ from ...document import (
     state_cell,
 )
 from .nsight_compute import measured_blocks
-
-if TYPE_CHECKING:
-    from genops_lab.profiling.models import (
-        Advice,
-        Attribution,
-        DeviceMemory,
-        MemorySummary,
-        OutOfMemory,
-        Place,
-        Profile,
-        ProfileSummary,
-        Roofline,
-        Site,
-        StepPrice,
-    )
 
 SHOWN_OPERATORS = 15
 

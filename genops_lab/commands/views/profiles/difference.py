@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+
+from genops_lab.profiling.models import Change, Difference, Figure
 
 from ...document import Block, Cell, Column, Document, Note, Row, Table, microseconds, share, size
-
-if TYPE_CHECKING:
-    from genops_lab.profiling.models import Change, Difference, Figure
 
 SHOWN_CHANGES = 15
 #: Smaller changes of time are not coloured.

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+
+from genops_lab.profiling.models import KernelMetrics, MeasuredKernel, Measurement
 
 from ...document import Block, Column, Document, Note, Row, Table, microseconds, share
-
-if TYPE_CHECKING:
-    from genops_lab.profiling.models import KernelMetrics, MeasuredKernel, Measurement
 
 SHOWN_KERNELS = 15
 #: Of a text that stands for a value, such as a list of metrics.
