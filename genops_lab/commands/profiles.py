@@ -20,11 +20,10 @@ from genops_lab.profiling.service import ProfilesService
 
 from .completion import profile_ids
 from .session import EXIT_INCOMPLETE, Json, Session, command
-from .tasks import followed
 from .views import lab as lab_views
 from .views import profiles as views
 from .views.profiles import difference as profile_difference
-from .views.profiles import nsight_compute as profile_measured
+from .waiting import followed
 from .writing import write_new
 
 profiles = typer.Typer(help="Captured profiles.", no_args_is_help=True)
@@ -149,7 +148,7 @@ def kernel(
     with command(json) as session:
         found = profiling.kernel_metrics(report, number)
         wanted = [each for each in found.metrics if text.lower() in each.name.lower()]
-        session.show(replace(found, metrics=wanted), profile_measured.metrics(replace(found, metrics=wanted)))
+        session.show(replace(found, metrics=wanted), views.metrics(replace(found, metrics=wanted)))
 
 
 @profile.command("diff")

@@ -25,9 +25,19 @@ from genops_lab.experiments.service import ExperimentsService
 
 from .completion import experiment_names, run_ids
 from .exporting import Exported
-from .extremes import Best, best_values, extremes_of_run, points_as_data
-from .groups import list_groups
-from .run_remarks import all_found, metrics_asked_for, query_pointed_at, remarks, sorted_by_nothing, stalled
+from .run_listing import (
+    Best,
+    all_found,
+    best_values,
+    extremes_of_run,
+    list_groups,
+    metrics_asked_for,
+    points_as_data,
+    query_pointed_at,
+    remarks,
+    sorted_by_nothing,
+    stalled,
+)
 from .session import Json, Session, command
 from .views import runs as views
 from .views.comparison import comparison

@@ -25,6 +25,7 @@ import os
 import sys
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import cached_property
 from typing import Annotated, Any, Concatenate, Literal, ParamSpec, TypeVar
 
 import msgspec
@@ -65,26 +66,21 @@ class Session:
         self.notebook = os.environ.get(OUTPUT_VARIABLE) == "notebook"
         self.json = as_json
         self.local = False
-        self._caller: Caller | None = None
 
     def call(self, method: Callable[Concatenate[S, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
         """The answer of an operation: of the running Lab, or of the services in this process."""
         with _offered():
-            return self._called().call(method, *args, **kwargs)
+            return self._caller.call(method, *args, **kwargs)
 
     def stream(
         self, method: Callable[Concatenate[S, P], AsyncIterator[R]], *args: P.args, **kwargs: P.kwargs
     ) -> Iterator[R]:
         """The items of an operation that answers item by item, as they come."""
         with _offered():
-            yield from self._called().stream(method, *args, **kwargs)
+            yield from self._caller.stream(method, *args, **kwargs)
 
-    def _called(self) -> Caller:
-        if self._caller is None:
-            self._caller = self._connect()
-        return self._caller
-
-    def _connect(self) -> Caller:
+    @cached_property
+    def _caller(self) -> Caller:
         from genops_lab.app.features import OPERATIONS
         from genops_lab.core.client import LocalCaller, SocketCaller
         from genops_lab.core.running_labs import find
@@ -144,9 +140,8 @@ class Session:
 
     def close(self) -> None:
         """Let go of the Lab."""
-        if self._caller is not None:
+        if "_caller" in vars(self):
             self._caller.close()
-            self._caller = None
 
 
 @contextlib.contextmanager

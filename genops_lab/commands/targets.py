@@ -37,10 +37,9 @@ from genops_lab.hosts.test_reports import what_to_do
 from genops_lab.kernels.storage import StorageService
 
 from .completion import target_names
-from .questions import Prompts
 from .session import Json, Session, command
-from .tasks import followed
 from .views import targets as views
+from .waiting import Prompts, followed
 
 targets = typer.Typer(help="Places that run kernels: hosts over SSH, this machine.", no_args_is_help=True)
 

@@ -50,8 +50,7 @@ _OF_WORKERS = (
 #: With what they import when they need it: without a Lab its services, else the operations.
 _OF_COMMANDS = (
     "genops_lab.commands.main",
-    "genops_lab.commands.run_remarks",
-    "genops_lab.commands.extremes",
+    "genops_lab.commands.run_listing",
     "genops_lab.commands.terminal",
     "genops_lab.core.running_labs",
     "genops_lab.experiments.query.grammar",

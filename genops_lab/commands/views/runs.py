@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from genops_lab.experiments.columns.models import RunsState
 from genops_lab.experiments.models import Experiment, RelatedRun, Run, RunDetail, RunOutput
@@ -30,7 +30,9 @@ from ..document import (
     size,
     state_cell,
 )
-from ..extremes import Best, Extremes
+
+if TYPE_CHECKING:
+    from ..run_listing import Best, Extremes
 
 SHOWN_METRICS = 3
 #: Colours and moves of the cursor, for which a document has no place.

@@ -12,14 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ...models import Attribution, LineTime, Place, Unattributed
-from ..columns import Columns, Int32, Int64, Whole
+from ..columns import NOTHING, Columns, Int32, Int64, Whole, present
 from ..kinds import Kind
-from ..nesting import NOTHING
-from ..positions import present
 from ..traces import Trace
-from .lines import Lines
-from .moments import lines_of_moments
-from .placing import PlacesOf
+from .lines import Lines, PlacesOf, lines_of_moments
 
 Bools = npt.NDArray[np.bool_]
 #: So many operators are told of a line, and so many lines and unattributed names in all.

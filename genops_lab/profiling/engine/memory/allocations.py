@@ -8,16 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ...models import DeviceMemory, MemoryPoint, MemorySummary, OutOfMemory, Place
-from ..attribution.lines import Lines
-from ..attribution.moments import lines_of_moments
-from ..columns import NO_ID, Allocations, Int32, Int64
+from ..attribution.lines import Lines, lines_of_moments
+from ..columns import NO_ID, NOTHING, Allocations, Int32, Int64, present
 from ..kinds import Kind
-from ..nesting import NOTHING
-from ..positions import present
 from ..traces import Trace
 from .holders import BEFORE, CATEGORIES, TOLD_FRAMES, Tally, Who
-from .memory_timeline import BEFORE_ALL, MemoryTimeline
-from .thinning import kept
+from .memory_timeline import BEFORE_ALL, MemoryTimeline, kept
 
 #: Device of the host's memory.
 HOST = -1

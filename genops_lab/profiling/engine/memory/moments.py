@@ -15,13 +15,10 @@ from ...models import (
     HeldTimeline,
     MemoryBand,
     MemoryChange,
-    Site,
 )
-from ...models.memory import Category
 from ..columns import Int64
-from .holders import CATEGORIES, Who
-from .memory_timeline import MemoryTimeline
-from .thinning import kept
+from .holders import CATEGORIES, site_of
+from .memory_timeline import MemoryTimeline, kept
 
 #: Lines that have a band of their own in the picture; all others are one band.
 BANDS = 10
@@ -70,7 +67,7 @@ def timeline_of(held: MemoryTimeline, number: int, lines: list[int], first: int,
         bands=[
             MemoryBand(
                 line=line,
-                site=_site(held.lines[line], int(held.most_by_line[line]), 0, ""),
+                site=site_of(held.lines[line], int(held.most_by_line[line]), 0, ""),
                 curve=curve[places].astype("<f8").tobytes(),
             )
             for line, curve in zip(lines, _curves(held, lines, first, last), strict=True)
@@ -92,7 +89,7 @@ def moment_of(held: MemoryTimeline, moment: int) -> HeldMoment:
     found = [
         HeldLine(
             line=each,
-            site=_site(
+            site=site_of(
                 held.lines[each],
                 int(by_line[each]),
                 int(blocks_by_line[each]),
@@ -103,7 +100,7 @@ def moment_of(held: MemoryTimeline, moment: int) -> HeldMoment:
     ]
     rest = int(held.rest[moment]) if len(held.rest) else 0
     if rest > 0:
-        found.append(HeldLine(line=NO_BLOCKS, site=_site(held.rest_who, rest, 0, "")))
+        found.append(HeldLine(line=NO_BLOCKS, site=site_of(held.rest_who, rest, 0, "")))
     whole = int(size.sum()) + rest
     by_kind, blocks_by_kind = sums.sum(axis=0), blocks.sum(axis=0)
     return HeldMoment(
@@ -151,8 +148,3 @@ def _chosen(total: Int64, curves: Iterable[Int64], count: int) -> npt.NDArray[np
         for curve in curves
     ]
     return np.unique(np.concatenate(places))
-
-
-def _site(who: Who, size: int, blocks: int, category: Category) -> Site:
-    stack = list(who.stack)
-    return Site(name=who.name, bytes=size, blocks=blocks, place=who.place, stack=stack, category=category)

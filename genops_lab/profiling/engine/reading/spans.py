@@ -10,10 +10,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from ..kinds import Kind
-from .building import Builder
 from .events import Async, AsyncBegin, AsyncEnd, AsyncInstant, OldBegin, OldEnd
 from .locations import place
-from .parts import ASYNC, Part
+from .parts import ASYNC, Builder, Part
 from .times import nanoseconds
 
 PHASES: tuple[type[Async], ...] = (AsyncBegin, AsyncEnd, AsyncInstant, OldBegin, OldEnd)

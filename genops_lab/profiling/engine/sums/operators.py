@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...models import OperatorTime
-from ..columns import NO_ID, Columns, Int32, Int64, Whole
+from ..columns import NO_ID, NOTHING, Columns, Int32, Int64, Whole
 from ..kinds import Kind
-from ..nesting import NOTHING
 
 if TYPE_CHECKING:
     from ..traces import Trace

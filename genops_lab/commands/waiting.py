@@ -1,11 +1,15 @@
-"""Questions of a connection, shown at the terminal while a command waits for it."""
+"""What a command waits for: questions of a connection, shown at the terminal meanwhile, and long work."""
 
 from __future__ import annotations
 
 import getpass
 import sys
+import time
+from collections.abc import Callable
 
-from genops_lab.core.errors import NotFound
+from genops_lab.core.errors import Failed, NotFound
+from genops_lab.core.models import Task
+from genops_lab.core.tasks import TasksService
 from genops_lab.hosts.models import Answer, OpenQuestion
 from genops_lab.hosts.questions import QuestionsService
 
@@ -79,3 +83,31 @@ def _asked(session: Session, question: OpenQuestion) -> str | None:
             raise EOFError
         return line.rstrip("\n")
     return getpass.getpass(f"{worded} ", stream=sys.stderr)
+
+
+POLL_S = 0.25
+
+
+def followed(session: Session, task: Task, look: Callable[[], None] = lambda: None) -> None:
+    """Show what a task says until it has ended well; an interrupt cancels it. ``look`` is called meanwhile.
+
+    Raises Failed.
+    """
+    told = 0
+    try:
+        while True:
+            lines = session.call(TasksService.get_task_log, task_id=task.id).lines
+            for line in lines[told:]:
+                session.say(line)
+            told = len(lines)
+            task = session.call(TasksService.get_task, task_id=task.id)
+            if task.state != "running":
+                break
+            look()
+            time.sleep(POLL_S)
+    except KeyboardInterrupt:
+        session.say("Cancelling.")
+        session.call(TasksService.cancel_task, task_id=task.id)
+        raise
+    if task.state != "done":
+        raise Failed(task.message, hint=task.hint)
