@@ -234,6 +234,13 @@ class Columns:
 Positions = npt.NDArray[np.signedinteger[Any]]
 
 
+def summed(keys: Positions, values: Int64 | Int32, size: int) -> Int64:
+    """The sum of the values of each key, which is below ``size``."""
+    found = np.zeros(size, np.int64)
+    np.add.at(found, keys, values)
+    return found
+
+
 def present(size: int, *members: Positions) -> Int64:
     """Those that are in any of ``members``."""
     marks = np.zeros(size, bool)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-import numpy.typing as npt
 
 from . import threads
-from .columns import NOTHING, Columns, Int32, Int64, Whole, present
+from .columns import NOTHING, Bools, Columns, Int32, Int64, Whole, present
 from .kinds import Kind, among
 
 
@@ -31,7 +30,7 @@ def parents(columns: Columns, kinds: Iterable[Kind]) -> Int32:
     return found
 
 
-def nearest_around(start: Int64, length: Whole, holds: npt.NDArray[np.bool_] | None = None) -> Int32:
+def nearest_around(start: Int64, length: Whole, holds: Bools | None = None) -> Int32:
     """For each slice of a lane the last before it that holds (all do without ``holds``) and has not ended.
 
     All ask at once: who finds one that has ended goes on with the one that that one has come to, since all between

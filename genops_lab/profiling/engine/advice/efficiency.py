@@ -122,11 +122,9 @@ class Slow(NamedTuple):
         return int(max(0.0, self.group.device_ns - self.group.count * self.ideal_ns / REACHABLE))
 
 
-def ideal_ns(work: Work, speed: Speed, bits: int | None = None) -> float:
-    """The roofline's time of one call, with operands of ``bits`` instead of its own."""
-    bits = bits or work.bits
-    size = work.bytes * min(1.0, bits / work.bits)
-    return 1e9 * max(work.flops / speed.peak(bits), size / speed.bandwidth)
+def ideal_ns(work: Work, speed: Speed) -> float:
+    """The roofline's time of one call."""
+    return 1e9 * max(work.flops / speed.peak(work.bits), work.bytes / speed.bandwidth)
 
 
 def slow_groups(case: Context, speed: Speed) -> Iterator[Slow]:

@@ -8,9 +8,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..columns import NOTHING, Columns, Int64
+from ..columns import NOTHING, Bools, Columns, Int64
 from ..kinds import Kind
-from ..sums.host import Bools
 from ..traces import Trace
 from .shapes import Call, Work, is_known, work_of
 

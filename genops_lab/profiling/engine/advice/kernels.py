@@ -8,10 +8,9 @@ from collections.abc import Iterable
 import numpy as np
 
 from ...models import Advice
-from ..columns import NOTHING, Int32, Int64, present
+from ..columns import NOTHING, Bools, Int32, Int64, present
 from ..formatting import counted
 from ..kinds import Kind
-from ..sums.host import Bools
 from .causes import CAUSES
 from .context import Context, Stake, milliseconds
 from .groups import turn_tensors

@@ -8,12 +8,11 @@ from collections.abc import Iterable
 import numpy as np
 
 from ...models import Advice
-from ..columns import NOTHING, Int64
+from ..columns import NOTHING, Bools, Int64
 from ..formatting import percent
 from ..intervals import Intervals
 from ..kinds import Kind
 from ..sums.devices import step_slices, warm_up
-from ..sums.host import Bools
 from ..sums.idle import REASONS, Gaps
 from .context import Context, Stake, length_of, milliseconds
 

@@ -8,11 +8,11 @@ from collections.abc import Iterable
 import numpy as np
 
 from ...models import Advice
-from ..columns import Int64, present, without
+from ..columns import Bools, Int64, present, without
 from ..formatting import counted
 from ..intervals import union
 from ..kinds import Kind
-from ..sums.host import Bools, overlap
+from ..sums.host import overlap
 from ..sums.idle import CLOCKS_DIFFER, REASONS
 from .context import Context, Stake, length_of, milliseconds, outermost
 from .copies import FROM_DEVICE, SHARE, alone, copies_named, waited_for

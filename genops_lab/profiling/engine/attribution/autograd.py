@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..columns import NOTHING, Columns, Int32, Int64, present
+from ..columns import NOTHING, Bools, Columns, Int32, Int64, present
 from ..kinds import Kind
 
 EVALUATES = "autograd::engine::evaluate_function: "
@@ -109,7 +109,7 @@ class _Names:
     def __init__(self, names: list[str]) -> None:
         self._names = names
 
-    def fit(self, nodes: npt.NDArray[np.int32], operators: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+    def fit(self, nodes: npt.NDArray[np.int32], operators: npt.NDArray[np.int32]) -> Bools:
         pairs = nodes.astype(np.int64) * len(self._names) + operators
         present, place = np.unique(pairs, return_inverse=True)
         answers = [self._fits(*divmod(pair, len(self._names))) for pair in present.tolist()]

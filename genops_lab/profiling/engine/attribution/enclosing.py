@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from ..columns import NOTHING, Columns, Int32, Int64
+from ..columns import NOTHING, Bools, Columns, Int32, Int64
 from ..nesting import nearest_around
 
 
@@ -60,7 +59,7 @@ class Enclosing:
             ended = ended[candidate[ended] != NOTHING]
         return candidate
 
-    def nearest(self, wanted: npt.NDArray[np.bool_]) -> Int64:
+    def nearest(self, wanted: Bools) -> Int64:
         """For each member itself or the innermost around it that is ``wanted`` (booleans); else NOTHING."""
         everything = np.arange(len(self.members))
         # Each member points to the next candidate; pointers double their reach until they have arrived.

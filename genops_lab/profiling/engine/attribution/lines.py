@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...models import Place
-from ..columns import NOTHING, Columns, Int32, Int64, Sparse, present
+from ..columns import NOTHING, Bools, Columns, Int32, Int64, Sparse, present, summed
 from ..kinds import Kind
 from ..traces import Trace
 from . import frames, markers
@@ -33,7 +33,7 @@ class _PythonTree(NamedTuple):
     user: Int64
     line: Int64
     #: Which are called ``backward``.
-    backward: npt.NDArray[np.bool_]
+    backward: Bools
 
 
 class Lines:
@@ -241,7 +241,6 @@ def _of_members(columns: Columns, column: str, members: Int64) -> Sparse:
     return Sparse(given.index[mine], given.value[mine])
 
 
-Bools = npt.NDArray[np.bool_]
 #: So many moments are looked at together.
 BLOCK = 1 << 17
 
@@ -323,7 +322,6 @@ class PlacesOf:
         line[ran] = self.line_of(slices[ran])
         line[~ran] = self.lines.at(columns.lane[slices[~ran]], columns.ts[slices[~ran]])
         known = line != NOTHING
-        time = np.zeros(len(self.lines.places), np.int64)
-        np.add.at(time, line[known], columns.lengths(slices[known]))
+        time = summed(line[known], columns.lengths(slices[known]), len(self.lines.places))
         most = np.argsort(-time, kind="stable")[:TOLD]
         return [self.lines.places[each] for each in most.tolist() if time[each]]

@@ -7,12 +7,12 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 
 from ...models import Change, Difference, Figure, KernelTime, LaunchedWith, Place, ProfileSummary
-from ..columns import NOTHING
+from ..columns import NOTHING, summed
 from ..formatting import percent
 from ..reading.kinds_of_files import LeftOut, Paths, paths_of, require_trace
 from ..traces import Trace
@@ -66,8 +66,7 @@ class KernelTally:
         shapes = np.where(known, columns.values("dims", owner), NOTHING)
         keys = np.column_stack([columns.name[device], operator, shapes])
         rows, place, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
-        totals = np.zeros(len(rows), np.int64)
-        np.add.at(totals, place.reshape(-1), columns.lengths(device))
+        totals = summed(place.reshape(-1), columns.lengths(device), len(rows))
         for (name, by, dims), count, total in zip(
             rows.tolist(), counts.tolist(), totals.tolist(), strict=True
         ):
@@ -93,6 +92,7 @@ class KernelTally:
 
 
 _Key = TypeVar("_Key")
+Unit = Literal["us", "count"]
 _STEP = re.compile(r"^ProfilerStep#\d+$")
 #: Parts of the compute time with known FLOPs that differ by more say little beside each other.
 UNEVEN = 0.05
@@ -149,24 +149,21 @@ def _read(paths: Paths) -> Side:
 
 
 def _figures(before: ProfileSummary, after: ProfileSummary, scale: tuple[int, int]) -> Iterable[Figure]:
-    def summed(of: Callable[[ProfileSummary], float]) -> tuple[float, float]:
-        return of(before) / scale[0], of(after) / scale[1]
+    def summed(code: str, unit: Unit, of: Callable[[ProfileSummary], float]) -> Figure:
+        return Figure(code=code, before=of(before) / scale[0], after=of(after) / scale[1], unit=unit)
 
     # What Nsight Compute measured has kernels alone, no time between them and none on the host.
     clocked = not _measured(before) and not _measured(after)
     for code in ("span", "busy", "idle", "compute", "comm", "exposed_comm", "memory"):
         if not clocked and code in ("span", "idle", "exposed_comm"):
             continue
-        one, other = summed(partial(_over_devices, f"{code}_us"))
-        yield Figure(code=code, before=one, after=other, unit="us")
-    one, other = summed(partial(_over_devices, "kernels"))
-    yield Figure(code="kernels", before=one, after=other, unit="count")
+        yield summed(code, "us", partial(_over_devices, f"{code}_us"))
+    yield summed("kernels", "count", partial(_over_devices, "kernels"))
     one, other = _idle_share(before), _idle_share(after)
     if clocked and not math.isnan(one) and not math.isnan(other):
         yield Figure(code="idle_share", before=one, after=other, unit="share")
     if clocked:
-        one, other = summed(lambda side: side.cpu.busy_us)
-        yield Figure(code="cpu_busy", before=one, after=other, unit="us")
+        yield summed("cpu_busy", "us", lambda side: side.cpu.busy_us)
     one_work, other_work = before.roofline, after.roofline
     if one_work is not None and other_work is not None and one_work.covered and other_work.covered:
         of_known = partial(Figure, covered_before=one_work.covered, covered_after=other_work.covered)

@@ -65,13 +65,13 @@ class Speed(NamedTuple):
     #: The names of kernels tell no more than the architecture.
     by_kernels: bool = False
 
-    def peak(self, bits: int, matrix: bool = True) -> float:
+    def peak(self, bits: int) -> float:
         """FLOP/s for operands of so many bits."""
         if bits <= 8:
             return self.half * 2
         if bits <= 16:
             return self.half
-        return max(self.matrix_fp32, self.fp32) if matrix else self.fp32
+        return max(self.matrix_fp32, self.fp32)
 
 
 # Names that no device of the table has by itself: the first whose pattern fits, of a family its usual member.

@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from ...models import OperatorWork, Peak, Roofline
-from ..columns import NOTHING, Columns, Int32, Int64, present
+from ..columns import NOTHING, Bools, Columns, Int32, Int64, present
 from ..intervals import Intervals, span, union_length
 from ..kinds import Kind
 from ..traces import Trace
@@ -321,7 +320,7 @@ def _reached(owner: Int32, around: Int32, of_slice: Int32) -> Int32:
     return at
 
 
-def _once(instances: Int32, around: Int32, shaped: _Shaped) -> npt.NDArray[np.bool_]:
+def _once(instances: Int32, around: Int32, shaped: _Shaped) -> Bools:
     """False for operators with FLOPs around others with FLOPs: theirs are counted there."""
     flops = np.array([did.flops > 0 for did in shaped.works], bool)
     counts = np.zeros(len(instances), bool)
@@ -343,12 +342,12 @@ def _steps(columns: Columns) -> Intervals:
     return Intervals(columns.ts[members], columns.ends(members))
 
 
-def _inside(columns: Columns, instances: Int32, steps: Intervals) -> npt.NDArray[np.bool_]:
+def _inside(columns: Columns, instances: Int32, steps: Intervals) -> Bools:
     """Which begin within a step; all where there are none."""
     if not len(steps.start):
         return np.ones(len(instances), bool)
     at = columns.ts[instances]
     begun = np.searchsorted(np.sort(steps.start), at, side="right")
     ended = np.searchsorted(np.sort(steps.end), at, side="right")
-    inside: npt.NDArray[np.bool_] = begun > ended
+    inside: Bools = begun > ended
     return inside

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from ..columns import Int8, Int32, Int64
+from ..columns import Bools, Float64, Int8, Int32, Int64
 from .holders import BEFORE, CATEGORIES, Who
 
 #: Buckets of a timeline; each gives four points at most.
@@ -36,8 +36,6 @@ def kept(values: Int64, buckets: int = BUCKETS) -> npt.NDArray[np.intp]:
         chosen += [start, end - 1, start + part.argmin(), start + part.argmax()]
     return np.unique(np.array(chosen, np.intp))
 
-
-Float64 = npt.NDArray[np.float64]
 
 #: Of a block that is older than the recording.
 BEFORE_ALL = -1
@@ -84,7 +82,7 @@ class MemoryTimeline:
         """The first moment at which most was held."""
         return int(self.total.argmax())
 
-    def over(self, first: int, last: int, chosen: npt.NDArray[np.bool_] | None = None) -> Int64:
+    def over(self, first: int, last: int, chosen: Bools | None = None) -> Int64:
         """What was held at the moments from ``first`` to ``last``, in all or of the ``chosen`` blocks."""
         begin, end, size = self.begin, self.end, self.bytes
         if chosen is not None:
@@ -95,9 +93,9 @@ class MemoryTimeline:
         held: Int64 = steps.cumsum()[:-1]
         return held + self.rest[first : last + 1] if chosen is None and len(self.rest) else held
 
-    def at(self, moment: int) -> npt.NDArray[np.bool_]:
+    def at(self, moment: int) -> Bools:
         """Which blocks are held at a moment."""
-        found: npt.NDArray[np.bool_] = (self.begin <= moment) & (self.end > moment)
+        found: Bools = (self.begin <= moment) & (self.end > moment)
         return found
 
     def moment_at(self, us: float) -> int:

@@ -16,7 +16,7 @@ from ...models import (
     MemoryBand,
     MemoryChange,
 )
-from ..columns import Int64
+from ..columns import Int64, summed
 from .holders import CATEGORIES, site_of
 from .memory_timeline import MemoryTimeline, kept
 
@@ -36,8 +36,7 @@ def bands_of(held: MemoryTimeline) -> list[int]:
     How often a line's memory was made anew tells that: all that it ever asked for, over the most that it held.
     """
     most = held.most_by_line
-    asked = np.zeros(len(held.lines), np.int64)
-    np.add.at(asked, held.line, held.bytes)
+    asked = summed(held.line, held.bytes, len(held.lines))
     began = np.full(len(held.lines), held.moments, np.int64)
     np.minimum.at(began, held.line, held.begin)
     ranked = [each for each in np.argsort(-most, kind="stable")[:BANDS].tolist() if most[each] > 0]

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from ..columns import NO_ID, Int32, Int64
+from ..columns import NO_ID, Bools, Int32, Int64
 from ..kinds import Kind, told_by_device
 from . import native, slow_path
 from .events import ARGUMENTS, CALL, DEVICE, MISSING, SETS, Argument
@@ -25,7 +25,6 @@ from .parts import LaneKey, Numbering, Part
 from .slow_path import LARGEST_PER_MILLE, MEMORY_NUMBERS, memory_device, remembered_kind_of
 from .times import LARGEST, UNUSABLE
 
-Mask = npt.NDArray[np.bool_]
 #: Slices that have an argument, rising, and its values.
 Given = tuple[Int32, Int64]
 
@@ -110,7 +109,7 @@ class _Batch:
 
     def _leave_out_unusable(self, kinds: npt.NDArray[np.int8]) -> int:
         """Slices without a usable time; how many of them would have counted."""
-        usable: Mask = (self._ts != UNUSABLE) & (self._dur >= 0)
+        usable: Bools = (self._ts != UNUSABLE) & (self._dur >= 0)
         if usable.all():
             return 0
         unusable = int((kinds[self._row[~usable]] != Kind.OTHER).sum())
@@ -152,7 +151,7 @@ class _Batch:
                         found.setdefault(argument.name, []).append(given)
         return {name: _rising(each) for name, each in found.items()}
 
-    def _given(self, argument: Argument, chosen: Mask) -> Given:
+    def _given(self, argument: Argument, chosen: Bools) -> Given:
         index, values = self._arguments[argument.name]
         its = chosen[index]
         if not its.all():

@@ -59,7 +59,6 @@ class Outline:
         self.blocks: list[Block] = []
         self.devices: dict[int, Device] = {}
         self.command = ""
-        self.clock_control = ""
         self.damage: list[str] = []
         size = stream.seek(0, 2)
         stream.seek(0)
@@ -131,8 +130,6 @@ class Outline:
                 device = _device(value)
                 if len(self.devices) < MOST_DEVICES:
                     self.devices[device.number] = device
-            elif number == 10 and isinstance(value, memoryview):
-                self.clock_control = next((text(each, 64) for key, each in fields(value) if key == 8), "")
 
 
 def messages(

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...models import DeviceTime, KernelTime, LaunchTime, StepTime, StreamTime
-from ..columns import NOTHING, Columns, Int32, Int64, present
+from ..columns import NOTHING, Columns, Int32, Int64, present, summed
 from ..intervals import exposed_length, span, union_length
 from ..kinds import Kind, among
 from ..traces import Trace
@@ -179,8 +179,7 @@ def kernel_times(trace: Trace, members: Int64) -> list[KernelTime]:
     columns = trace.columns
     name, durations, size = columns.name[members], columns.lengths(members), len(columns.names)
     count = np.bincount(name, minlength=size)
-    total = np.zeros(size, np.int64)
-    np.add.at(total, name, durations)
+    total = summed(name, durations, size)
     shortest = np.full(size, np.iinfo(np.int64).max)
     np.minimum.at(shortest, name, durations)
     longest = np.zeros(size, np.int64)

@@ -7,14 +7,11 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from ..columns import NOTHING, Int64, present, without
+from ..columns import NOTHING, Bools, Int64, present, without
 from ..intervals import Intervals, union
 from ..kinds import Kind, among
 from ..traces import Trace
-
-Bools = npt.NDArray[np.bool_]
 
 _DATALOADER = re.compile(r"enumerate\(DataLoader\)|utils/data/dataloader\.py\(\d+\): __next__")
 #: Calls that return when the device is done. cudaMemcpy without Async is one; so is its HIP form.

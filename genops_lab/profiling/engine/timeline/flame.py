@@ -9,7 +9,7 @@ import numpy as np
 
 from ...models import Flame, FlameNode
 from ..attribution.naming import shown_names
-from ..columns import NOTHING, Columns, Int64
+from ..columns import NOTHING, Columns, Int64, summed
 from ..kinds import ON_DEVICE, Kind, among
 from ..nesting import parents
 from ..sums.operators import launchers, own_times, owners
@@ -106,8 +106,7 @@ class _Tree:
         keys, where = np.unique(np.stack([parent, name, kind], axis=1), axis=0, return_inverse=True)
         where = where.reshape(-1)
         count = np.bincount(where, minlength=len(keys))
-        time = np.zeros(len(keys), np.int64)
-        np.add.at(time, where, own)
+        time = summed(where, own, len(keys))
         places = np.empty(len(keys), np.int64)
         for row, (above, named, kinded) in enumerate(keys.tolist()):
             around = self._lane(columns, NOTHING - 1 - above) if above < NOTHING else above

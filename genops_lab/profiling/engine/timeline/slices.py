@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...models import NameSum, SliceArgument, SliceDetails, Sums, TimelineLane, TimelineSlice
-from ..columns import NO_ID, NOTHING, NUMBERS, TEXTS, Columns, Int8, Int32, Int64, Lane
+from ..columns import NO_ID, NOTHING, NUMBERS, TEXTS, Bools, Columns, Int8, Int32, Int64, Lane
 from ..intervals import Intervals, union_length
 from ..kinds import Kind
 from .tiles import Timeline
@@ -164,7 +164,7 @@ class Matches:
     slices: Int64
 
     @staticmethod
-    def of(columns: Columns, names: npt.NDArray[np.bool_]) -> Matches:
+    def of(columns: Columns, names: Bools) -> Matches:
         """``names``: which of the columns' names, shape (names,)."""
         if not names.any():
             return Matches(np.empty(0, np.int64))

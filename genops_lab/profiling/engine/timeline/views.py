@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from msgspec import structs
 
 from ...models import (
@@ -20,7 +19,7 @@ from ...models import (
     TimelineLane,
     TimelineSlice,
 )
-from ..columns import Int32
+from ..columns import Bools, Int32
 from ..kinds import Kind
 from .clocks import Collective, same
 from .slices import Matches, Tally, details, lanes_of, slice_of, tally, told
@@ -151,7 +150,7 @@ class View:
             busy += found.busy
         return told(Tally(total, count, busy), self.names, self.kinds)
 
-    def matches(self, names: npt.NDArray[np.bool_]) -> Matches:
+    def matches(self, names: Bools) -> Matches:
         """The slices of some names, those of one rank after those of another."""
         return Matches(
             np.concatenate(
