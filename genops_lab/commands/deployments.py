@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
+import msgspec
 import typer
 
 from genops_lab.core.errors import Conflict, Failed, InvalidRequest
+from genops_lab.deployments.models import (
+    CheckDeploy,
+    DeployCheck,
+    Deployment,
+    KeyedDeployment,
+    LogQuery,
+    NewDeployment,
+)
+from genops_lab.deployments.service import DeploymentsService
 
 from .completion import deployment_names, model_names
 from .session import Json, Session, command
+from .terminal import render
 from .views import deployments as views
 from .views import lab as lab_views
-
-if TYPE_CHECKING:
-    from genops_lab.deployments.models import DeployCheck, Deployment
 
 deployments = typer.Typer(help="Models that answer requests.", no_args_is_help=True)
 
@@ -50,9 +58,6 @@ def deploy(
     Without a running JupyterLab the command always waits: the work is done in its own process.
     """
     with command(json) as session:
-        from genops_lab.deployments.models import CheckDeploy, NewDeployment
-        from genops_lab.deployments.service import DeploymentsService
-
         if not trust:
             check = session.call(
                 DeploymentsService.check_deploy, body=CheckDeploy(model=model, version=version)
@@ -80,13 +85,10 @@ def deploy(
 def _confirm(session: Session, check: DeployCheck) -> None:
     """Ask for the model's files as they are now. Raises Conflict for a no, and where nobody can be asked."""
     if session.can_ask:
-        from .terminal import render
-
         session.say(render(views.origin(check)))
         if session.confirm("Load this model?"):
             return
         raise Conflict(f"{check.model} version {check.version} was not deployed.", code="confirmation_needed")
-    import msgspec
 
     loader = f", loader {check.loader}" if check.loader else ""
     pickle = ", holds pickle" if check.holds_pickle else ""
@@ -100,8 +102,6 @@ def _confirm(session: Session, check: DeployCheck) -> None:
 
 
 def _settled(session: Session, deployment: Deployment, timeout_s: float) -> Deployment:
-    from genops_lab.deployments.service import DeploymentsService
-
     deadline = time.monotonic() + timeout_s
     told = ""
     while deployment.state in _UNSETTLED:
@@ -126,15 +126,10 @@ def _settled(session: Session, deployment: Deployment, timeout_s: float) -> Depl
 
 
 def _failure(session: Session, deployment: Deployment) -> Failed:
-    from genops_lab.deployments.models import LogQuery
-    from genops_lab.deployments.service import DeploymentsService
-
     tail = session.call(
         DeploymentsService.get_deployment_log, name=deployment.name, query=LogQuery(lines=LOG_TAIL_LINES)
     )
     if tail.lines:
-        from .terminal import render
-
         session.say(render(views.log_tail(tail)))
     reason = deployment.message or f"it is {deployment.state}"
     return Failed(f"{deployment.name} does not run: {reason}", hint=deployment.hint)
@@ -144,8 +139,6 @@ def _failure(session: Session, deployment: Deployment) -> Failed:
 def list_deployments(json: Json = False) -> None:
     """List deployments, newest first."""
     with command(json) as session:
-        from genops_lab.deployments.service import DeploymentsService
-
         found = session.every(DeploymentsService.list_deployments, key="name")
         session.show(found, views.deployments(found))
 
@@ -161,11 +154,6 @@ def show_deployment(
 ) -> None:
     """Show a deployment."""
     with command(json) as session:
-        import msgspec
-
-        from genops_lab.deployments.models import KeyedDeployment
-        from genops_lab.deployments.service import DeploymentsService
-
         found = session.call(DeploymentsService.get_deployment, name=name)
         key = ""
         if with_key:
@@ -179,8 +167,6 @@ def show_deployment(
 def stop_deployment(name: Name, json: Json = False) -> None:
     """Stop a deployment after the requests in flight."""
     with command(json) as session:
-        from genops_lab.deployments.service import DeploymentsService
-
         found = session.call(DeploymentsService.stop_deployment, name=name)
         session.show(found, views.deployment(found), view="deployment")
 
@@ -189,8 +175,6 @@ def stop_deployment(name: Name, json: Json = False) -> None:
 def renew_deployment(name: Name, json: Json = False) -> None:
     """Renew a deployment's lease."""
     with command(json) as session:
-        from genops_lab.deployments.service import DeploymentsService
-
         found = session.call(DeploymentsService.renew_deployment, name=name)
         session.show(found, views.deployment(found), view="deployment")
 
@@ -199,8 +183,6 @@ def renew_deployment(name: Name, json: Json = False) -> None:
 def delete_deployment(name: Name, json: Json = False) -> None:
     """Forget a deployment that has ended; a second time does no harm."""
     with command(json) as session:
-        from genops_lab.deployments.service import DeploymentsService
-
         session.call(DeploymentsService.delete_deployment, name=name)
         session.show({"name": name, "deleted": True}, lab_views.done(f"{name} is forgotten."))
 
@@ -216,9 +198,6 @@ def show_log(
 ) -> None:
     """Show the last lines of a deployment's log."""
     with command(json) as session:
-        from genops_lab.deployments.models import LogQuery
-        from genops_lab.deployments.service import DeploymentsService
-
         query = LogQuery(lines=lines)
         if follow:
             if session.notebook:

@@ -8,19 +8,16 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timezone
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 import msgspec
 from msgspec.structs import replace
 
-from genops_lab.experiments.columns.models import RunSearch, RunTableQuery
+from genops_lab.experiments.columns.models import RunSearch, RunsFound, RunTableQuery
 from genops_lab.experiments.columns.service import RunTableService
 from genops_lab.experiments.models import Run
 
 from .session import Session
-
-if TYPE_CHECKING:
-    from genops_lab.experiments.columns.models import RunsFound
 
 _PAGE = 1000
 #: A Lab that still reads its MLflow is waited for in parts of so many seconds.

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from genops_lab.core.errors import Conflict, Failed
+from genops_lab.core.tasks import TasksService
+from genops_lab.kernels.folders.models import FolderQuery, FolderResult, FolderTransfer
+from genops_lab.kernels.folders.service import FoldersService
 
 from .completion import target_names
 from .document import clean
 from .session import Json, Session, command
 from .views import folders as views
-
-if TYPE_CHECKING:
-    from genops_lab.kernels.folders.models import FolderResult, FolderTransfer
 
 folders = typer.Typer(help="Notebooks' folders on targets.", no_args_is_help=True)
 
@@ -38,9 +39,6 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Also where much would tr
 def show_folder(paths: Paths = None, target: Target = "", json: Json = False) -> None:
     """Compare this folder with its copy on a target: what would be sent, brought, and what changed on both sides."""
     with command(json) as session:
-        from genops_lab.kernels.folders.models import FolderQuery
-        from genops_lab.kernels.folders.service import FoldersService
-
         body = FolderQuery(folder=str(Path.cwd()), target=target, paths=paths or [])
         found = session.call(FoldersService.look_at_folder, body=body)
         session.show(found, views.state(found))
@@ -58,8 +56,6 @@ def pull(
 ) -> None:
     """Bring what is new or changed in this folder's copy on a target. What changed on both sides is left alone."""
     with command(json) as session:
-        from genops_lab.kernels.folders.service import FoldersService
-
         _transfer(session, FoldersService.pull_folder, _body(paths, target, theirs, yes))
 
 
@@ -77,22 +73,16 @@ def push(
 ) -> None:
     """Send what is new or changed in this folder to its copy on a target, as each start of a kernel there does."""
     with command(json) as session:
-        from genops_lab.kernels.folders.service import FoldersService
-
         _transfer(session, FoldersService.push_folder, _body(paths, target, ours, yes))
 
 
 def _body(paths: list[str] | None, target: str, replace: bool, yes: bool) -> FolderTransfer:
-    from genops_lab.kernels.folders.models import FolderTransfer
-
     return FolderTransfer(
         folder=str(Path.cwd()), target=target, paths=paths or [], replace=replace, confirmed=yes
     )
 
 
 def _transfer(session: Session, operation: Any, body: FolderTransfer) -> None:
-    import msgspec
-
     try:
         result = _finished(session, operation, body)
     except Conflict as error:
@@ -110,9 +100,6 @@ def _transfer(session: Session, operation: Any, body: FolderTransfer) -> None:
 
 
 def _finished(session: Session, operation: Any, body: FolderTransfer) -> FolderResult:
-    from genops_lab.core.tasks import TasksService
-    from genops_lab.kernels.folders.service import FoldersService
-
     job = session.call(operation, body=body)
     told = ""
     try:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from genops_lab.core.errors import InvalidRequest, NotFound
+from genops_lab.hosts.models import AttachKernel, KernelLogQuery, RemoteKernel, StopKernel
+from genops_lab.kernels.remote_service import RemoteKernelsService
 
 from .completion import remote_kernel_ids, target_names
 from .session import Json, Session, command
 from .views import kernels as views
-
-if TYPE_CHECKING:
-    from genops_lab.hosts.models import RemoteKernel
 
 kernels = typer.Typer(help="Kernels on targets: they live without the Lab.", no_args_is_help=True)
 
@@ -27,8 +26,6 @@ Target = Annotated[str, typer.Option("--target", help="Of this target alone.", a
 def list_kernels(target: Target = "", json: Json = False) -> None:
     """List the kernels on targets that are connected; the others are not asked."""
     with command(json) as session:
-        from genops_lab.kernels.remote_service import RemoteKernelsService
-
         if target:
             found = [session.call(RemoteKernelsService.list_target_kernels, name=target)]
         else:
@@ -47,9 +44,6 @@ def attach_kernel(
 ) -> None:
     """Make a kernel that runs on a target one of the running JupyterLab, with its state."""
     with command(json) as session:
-        from genops_lab.hosts.models import AttachKernel
-        from genops_lab.kernels.remote_service import RemoteKernelsService
-
         found = _found(session, kernel, target)
         attached = session.call(
             RemoteKernelsService.attach_remote_kernel,
@@ -71,9 +65,6 @@ def stop_kernel(
 ) -> None:
     """Stop a kernel on its host; outputs that are not in the notebook yet are kept."""
     with command(json) as session:
-        from genops_lab.hosts.models import StopKernel
-        from genops_lab.kernels.remote_service import RemoteKernelsService
-
         found = _found(session, kernel, target)
         stopped = session.call(
             RemoteKernelsService.stop_remote_kernel,
@@ -88,8 +79,6 @@ def stop_kernel(
 def keep_kernel(kernel: Kernel, target: Target = "", json: Json = False) -> None:
     """Give a kernel that does nothing its whole time anew, before its target's policy ends it."""
     with command(json) as session:
-        from genops_lab.kernels.remote_service import RemoteKernelsService
-
         found = _found(session, kernel, target)
         kept = session.call(
             RemoteKernelsService.keep_remote_kernel, name=found.target, kernel_id=found.kernel_id
@@ -108,9 +97,6 @@ def show_log(
 ) -> None:
     """Show the end of what a kernel's process wrote (not its cells' outputs)."""
     with command(json) as session:
-        from genops_lab.hosts.models import KernelLogQuery
-        from genops_lab.kernels.remote_service import RemoteKernelsService
-
         found = _found(session, kernel, target)
         log = session.call(
             RemoteKernelsService.get_remote_kernel_log,
@@ -123,8 +109,6 @@ def show_log(
 
 def _found(session: Session, prefix: str, target: str) -> RemoteKernel:
     """The one kernel whose id begins so."""
-    from genops_lab.kernels.remote_service import RemoteKernelsService
-
     places = session.call(RemoteKernelsService.list_remote_kernels)
     places = [place for place in places if target in ("", place.target)]
     matching = [each for place in places for each in place.kernels if each.kernel_id.startswith(prefix)]

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from shlex import quote
+from typing import Annotated
 
 import typer
+
+from genops_lab.core.errors import InvalidRequest
+from genops_lab.core.paging import PageQuery
+from genops_lab.doctor.service import DoctorService
+from genops_lab.kernels.nsight.models import NewNsightKernel, SectionSet
+from genops_lab.kernels.nsight.service import NsightService
+from genops_lab.kernels.service import ComputeService
+from genops_lab.quickstart.service import copy_into
 
 from .document import Document, Note
 from .session import EXIT_FAILED, Json, command
 from .views import lab as views
-
-if TYPE_CHECKING:
-    from genops_lab.kernels.nsight.models import SectionSet
 
 _SETS: tuple[SectionSet, ...] = ("basic", "detailed", "full")
 
@@ -23,8 +30,6 @@ compute = typer.Typer(help="Places that run kernels and deployments.", no_args_i
 def show_machine(json: Json = False) -> None:
     """Show this machine: cores, memory, disk, GPUs."""
     with command(json) as session:
-        from genops_lab.kernels.service import ComputeService
-
         found = session.call(ComputeService.get_machine)
         session.show(found, views.machine(found))
 
@@ -33,8 +38,6 @@ def show_machine(json: Json = False) -> None:
 def show_nsight(json: Json = False) -> None:
     """Say whether Nsight Systems and Nsight Compute are installed on this machine, and can be used."""
     with command(json) as session:
-        from genops_lab.kernels.nsight.service import NsightService
-
         found = session.call(NsightService.list_nsight_tools)
         session.show(found, views.nsight_tools(found))
 
@@ -56,10 +59,6 @@ def make_nsight_kernel(
     The kernel picker has it then, and so have papermill and jupyter console.
     """
     with command(json) as session:
-        from genops_lab.core.errors import InvalidRequest
-        from genops_lab.kernels.nsight.models import NewNsightKernel
-        from genops_lab.kernels.nsight.service import NsightService
-
         if section_set and not measured:
             raise InvalidRequest("--set is for Nsight Compute.", hint="Add --compute.")
         known = next((each for each in _SETS if each == (section_set or "basic")), None)
@@ -80,12 +79,6 @@ def quickstart(
 ) -> None:
     """Copy the quickstart notebook into a folder; one that is there already stays as it is."""
     with command(json) as session:
-        from importlib.util import find_spec
-        from shlex import quote
-
-        from genops_lab.core.errors import InvalidRequest
-        from genops_lab.quickstart.service import copy_into
-
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -103,8 +96,6 @@ def quickstart(
 def status(json: Json = False) -> None:
     """Say which GenOps Lab and which MLflow are used."""
     with command(json) as session:
-        from genops_lab.doctor.service import DoctorService
-
         found = session.call(DoctorService.get_status)
         session.show(found, views.status(found))
 
@@ -116,8 +107,7 @@ def audit(
 ) -> None:
     """Say who changed or started what, the newest first: of all who share the store (GenOpsLab.store_url)."""
     with command(json) as session:
-        from genops_lab.core.paging import PageQuery
-        from genops_lab.core.store.audit import AuditService
+        from genops_lab.core.store.audit import AuditService  # imports SQLAlchemy
 
         found = session.call(AuditService.list_audit, query=PageQuery(limit=limit, after=after))
         session.show(found, views.audit(found))
@@ -129,8 +119,6 @@ def doctor(json: Json = False) -> None:
     Exits with 1 when something is wrong.
     """
     with command(json) as session:
-        from genops_lab.doctor.service import DoctorService
-
         found = session.call(DoctorService.diagnose)
         session.show(found, views.diagnosis(found))
         if any(check.state == "error" for check in found.checks):

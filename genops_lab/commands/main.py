@@ -4,26 +4,56 @@ from __future__ import annotations
 
 import functools
 import sys
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from genops_lab.version import __version__
 
-from .deployments import deploy, deployments
-from .folders import folders, pull, push
-from .kernels import kernels
-from .lab import audit, compute, doctor, quickstart, status
-from .models import models
-from .profiles import profile, profiles
-from .runs import experiments, runs
-from .sweeps import sweep
-from .targets import targets
-
 EXIT_USAGE = 2
+#: The module that has a word, under its name. It is imported when the word is asked for: none waits for the others.
+_MODULES = {
+    "deploy": "deployments",
+    "pull": "folders",
+    "push": "folders",
+    **dict.fromkeys(("quickstart", "status", "audit", "doctor"), "lab"),
+    "deployments": "deployments",
+    "models": "models",
+    "runs": "runs",
+    "experiments": "runs",
+    "sweep": "sweeps",
+    "profiles": "profiles",
+    "profile": "profiles",
+    "compute": "lab",
+    "targets": "targets",
+    "kernels": "kernels",
+    "folders": "folders",
+}
+
+
+class _Words(TyperGroup):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        words: dict[str, Any] = {**dict.fromkeys(_MODULES), **self.commands}
+        self.commands = words
+
+    def get_command(self, ctx: Any, name: str) -> Any:
+        if name in _MODULES and self.commands[name] is None:
+            found = getattr(import_module(f".{_MODULES[name]}", __package__), name)
+            alone = typer.Typer()
+            if isinstance(found, typer.Typer):
+                alone.add_typer(found, name=name)
+            else:
+                alone.command(name)(found)
+            self.commands.update(typer.main.get_group(alone).commands)
+        return super().get_command(ctx, name)
+
 
 app = typer.Typer(
     name="genops",
+    cls=_Words,
     help="GenOps Lab: targets, runs, profiles, models and deployments, from the command line.",
     epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 conflict or confirmation needed, "
     "5 backend unavailable, 6 trace damaged or empty, 130 interrupted.",
@@ -48,26 +78,6 @@ def _root(
     pass
 
 
-app.command("deploy")(deploy)
-app.add_typer(deployments, name="deployments")
-app.add_typer(models, name="models")
-app.add_typer(runs, name="runs")
-app.add_typer(experiments, name="experiments")
-app.add_typer(sweep, name="sweep")
-app.add_typer(profiles, name="profiles")
-app.add_typer(profile, name="profile")
-app.add_typer(compute, name="compute")
-app.add_typer(targets, name="targets")
-app.add_typer(kernels, name="kernels")
-app.add_typer(folders, name="folders")
-app.command("pull")(pull)
-app.command("push")(push)
-app.command("quickstart")(quickstart)
-app.command("status")(status)
-app.command("audit")(audit)
-app.command("doctor")(doctor)
-
-
 @app.command("help")
 def show_help(
     ctx: typer.Context,
@@ -88,7 +98,7 @@ def show_help(
 
 @functools.cache
 def grammar() -> Any:
-    """Build click's commands of all words: half the time of a short command, and the same each time."""
+    """Build click's root command once; those below it follow when they are asked for."""
     return typer.main.get_command(app)
 
 

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from genops_lab.registry.models import RegisterModel, SetAlias
+from genops_lab.registry.service import RegistryService
+
 from .completion import model_names, run_ids
 from .session import Json, command
 from .views import models as views
@@ -21,8 +24,6 @@ Alias = Annotated[str, typer.Argument(help="An alias, such as 'production'.")]
 def list_models(json: Json = False) -> None:
     """List registered models."""
     with command(json) as session:
-        from genops_lab.registry.service import RegistryService
-
         found = session.every(RegistryService.list_models, key="name")
         session.show(found, views.models(found))
 
@@ -31,8 +32,6 @@ def list_models(json: Json = False) -> None:
 def show_model(name: Name, json: Json = False) -> None:
     """Show a model's versions and aliases."""
     with command(json) as session:
-        from genops_lab.registry.service import RegistryService
-
         found = session.call(RegistryService.get_model, name=name)
         if found.older:
             from msgspec.structs import replace
@@ -62,9 +61,6 @@ def register(
 ) -> None:
     """Register the model that a run logged."""
     with command(json) as session:
-        from genops_lab.registry.models import RegisterModel
-        from genops_lab.registry.service import RegistryService
-
         body = RegisterModel(
             name=name, run=run, model=model, alias=alias, idempotency_key=secrets.token_hex(16)
         )
@@ -81,9 +77,6 @@ def set_alias(
 ) -> None:
     """Point an alias at a version."""
     with command(json) as session:
-        from genops_lab.registry.models import SetAlias
-        from genops_lab.registry.service import RegistryService
-
         found = session.call(
             RegistryService.set_alias, name=name, alias=alias, body=SetAlias(version=version)
         )
@@ -94,7 +87,5 @@ def set_alias(
 def delete_alias(name: Name, alias: Alias, json: Json = False) -> None:
     """Take an alias away."""
     with command(json) as session:
-        from genops_lab.registry.service import RegistryService
-
         found = session.call(RegistryService.delete_alias, name=name, alias=alias)
         session.show(found, views.model(found))

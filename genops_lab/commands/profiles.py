@@ -5,22 +5,26 @@ from __future__ import annotations
 import re
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+from msgspec.structs import replace
 
+from genops_lab import profiling
 from genops_lab.core.errors import Failed, InvalidRequest
+from genops_lab.profiling.engine.efficiency.pricing import priced
+from genops_lab.profiling.models import Difference, ProfileSummary, TraceOnTarget
+from genops_lab.profiling.remote_analysis.service import RemoteAnalysisService
+from genops_lab.profiling.report import report as report_page
+from genops_lab.profiling.service import ProfilesService
 
 from .completion import profile_ids
 from .session import EXIT_INCOMPLETE, Json, Session, command
-from .tasks import followed
 from .views import lab as lab_views
 from .views import profiles as views
 from .views.profiles import difference as profile_difference
-from .views.profiles import nsight_compute as profile_measured
-
-if TYPE_CHECKING:
-    from genops_lab.profiling.models import Difference, ProfileSummary
+from .waiting import followed
+from .writing import write_new
 
 profiles = typer.Typer(help="Captured profiles.", no_args_is_help=True)
 profile = typer.Typer(help="Trace files.", no_args_is_help=True)
@@ -43,8 +47,6 @@ _PLACE = re.compile(r"([A-Za-z0-9][\w.-]*):(.+)\Z", re.DOTALL)
 def list_profiles(json: Json = False) -> None:
     """List captured profiles, newest first."""
     with command(json) as session:
-        from genops_lab.profiling.service import ProfilesService
-
         found = session.every(ProfilesService.list_profiles, key="id")
         session.show(found, views.profiles(found))
 
@@ -53,14 +55,8 @@ def list_profiles(json: Json = False) -> None:
 def show_profile(profile_id: Id, usd_per_hour: UsdPerHour = None, json: Json = False) -> None:
     """Show a profile with its summary; a step has the price of the target that it ran on, or the given one."""
     with command(json) as session:
-        from genops_lab.profiling.service import ProfilesService
-
         found = session.call(ProfilesService.get_profile, profile_id=profile_id)
         if usd_per_hour is not None and found.summary is not None:
-            from msgspec.structs import replace
-
-            from genops_lab.profiling.engine.efficiency.pricing import priced
-
             found = replace(found, summary=priced(found.summary, usd_per_hour))
         session.show(found, views.profile(found))
 
@@ -69,8 +65,6 @@ def show_profile(profile_id: Id, usd_per_hour: UsdPerHour = None, json: Json = F
 def delete_profile(profile_id: Id, json: Json = False) -> None:
     """Delete a profile and its trace, also one that a kernel wrote on a target; the run's artifact stays."""
     with command(json) as session:
-        from genops_lab.profiling.remote_analysis.service import RemoteAnalysisService
-
         left = session.call(RemoteAnalysisService.delete_profile, profile_id=profile_id).left
         session.show(
             {"id": profile_id, "deleted": True, "left": left},
@@ -82,9 +76,6 @@ def delete_profile(profile_id: Id, json: Json = False) -> None:
 def fetch_trace(profile_id: Id, json: Json = False) -> None:
     """Bring the trace of a profile from the target where it lies. Interrupted, nothing of it stays."""
     with command(json) as session:
-        from genops_lab.profiling.remote_analysis.service import RemoteAnalysisService
-        from genops_lab.profiling.service import ProfilesService
-
         followed(session, session.call(RemoteAnalysisService.fetch_trace, profile_id=profile_id))
         found = session.call(ProfilesService.get_profile, profile_id=profile_id)
         session.show(found, lab_views.done(f"The trace is {found.trace_path}."))
@@ -111,9 +102,7 @@ def analyze(
         if there:
             summary = analyze_there(session, *there[0], usd_per_hour)
         else:
-            from genops_lab.profiling import analyze as analyze_traces
-
-            summary = analyze_traces(traces, usd_per_hour=usd_per_hour)
+            summary = profiling.analyze(traces, usd_per_hour=usd_per_hour)
         if summary.damaged:
             session.say(f"Warning: {summary.damaged}")
         if summary.memory is not None and not summary.ranks:
@@ -142,9 +131,7 @@ def memory(
     without Python's pickle: nothing in it is executed.
     """
     with command(json) as session:
-        from genops_lab.profiling import memory as memory_of
-
-        found = memory_of(file)
+        found = profiling.memory(file)
         session.show(found, views.memory(found))
 
 
@@ -159,13 +146,9 @@ def kernel(
 ) -> None:
     """List all metrics of a launch that Nsight Compute measured, under its own names."""
     with command(json) as session:
-        from msgspec.structs import replace
-
-        from genops_lab.profiling import kernel_metrics
-
-        found = kernel_metrics(report, number)
+        found = profiling.kernel_metrics(report, number)
         wanted = [each for each in found.metrics if text.lower() in each.name.lower()]
-        session.show(replace(found, metrics=wanted), profile_measured.metrics(replace(found, metrics=wanted)))
+        session.show(replace(found, metrics=wanted), views.metrics(replace(found, metrics=wanted)))
 
 
 @profile.command("diff")
@@ -181,9 +164,7 @@ def diff(
     Times are of a step where both traces have steps.
     """
     with command(json) as session:
-        from genops_lab.profiling import diff as diff_traces
-
-        found = diff_traces(before, after)
+        found = profiling.diff(before, after)
         session.show(found, profile_difference.difference(found))
         _end_whole(found)
 
@@ -199,12 +180,7 @@ def report(
 ) -> None:
     """Write what a trace says into one HTML file that needs no other."""
     with command(json) as session:
-        from genops_lab.profiling import analyze as analyze_traces
-        from genops_lab.profiling.report import report as report_page
-
-        from .writing import write_new
-
-        summary = analyze_traces(traces)
+        summary = profiling.analyze(traces)
         write_new(output, report_page(summary, title or traces[0].name))
         if summary.damaged:
             session.say(f"Warning: {summary.damaged}")
@@ -229,10 +205,6 @@ def analyze_there(session: Session, target: str, path: str, usd_per_hour: float 
 
     Raises Conflict for a target that is not connected, Failed where the trace cannot be read.
     """
-    from genops_lab.profiling.models import TraceOnTarget
-    from genops_lab.profiling.remote_analysis.service import RemoteAnalysisService
-    from genops_lab.profiling.service import ProfilesService
-
     body = TraceOnTarget(target=target, path=path, usd_per_hour=usd_per_hour)
     profile = session.call(RemoteAnalysisService.open_on_target, body=body)
     while profile.state == "analyzing":

@@ -8,23 +8,40 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
+import msgspec
 import typer
 
 from genops_lab.core.errors import InvalidRequest
+from genops_lab.experiments.columns.models import RunIds, RunSearch, RunSort, RunTags
+from genops_lab.experiments.columns.service import RunTableService
+from genops_lab.experiments.comparison.models import ComparisonQuery
+from genops_lab.experiments.comparison.service import ComparisonService
+from genops_lab.experiments.models import Run
+from genops_lab.experiments.restoring.models import RestoredNotebook
+from genops_lab.experiments.restoring.service import RestoringService
+from genops_lab.experiments.service import ExperimentsService
 
 from .completion import experiment_names, run_ids
+from .exporting import Exported
+from .run_listing import (
+    Best,
+    all_found,
+    best_values,
+    extremes_of_run,
+    list_groups,
+    metrics_asked_for,
+    points_as_data,
+    query_pointed_at,
+    remarks,
+    sorted_by_nothing,
+    stalled,
+)
 from .session import Json, Session, command
 from .views import runs as views
+from .views.comparison import comparison
 from .writing import free_path, is_there, write_new
-
-if TYPE_CHECKING:
-    from genops_lab.experiments.columns.models import RunSort
-    from genops_lab.experiments.models import Run
-    from genops_lab.experiments.restoring.models import RestoredNotebook
-
-    from .extremes import Best
 
 runs = typer.Typer(help="Runs in MLflow.", no_args_is_help=True)
 experiments = typer.Typer(help="Experiments in MLflow.", no_args_is_help=True)
@@ -69,8 +86,6 @@ def list_runs(
     """List runs, newest first unless sorted."""
     with command(json) as session:
         if group:
-            from .groups import list_groups
-
             list_groups(
                 session,
                 group,
@@ -81,17 +96,6 @@ def list_runs(
                 limit=limit,
             )
             return
-        from genops_lab.experiments.columns.models import RunSearch
-
-        from .extremes import best_values
-        from .run_remarks import (
-            all_found,
-            metrics_asked_for,
-            query_pointed_at,
-            remarks,
-            sorted_by_nothing,
-            stalled,
-        )
 
         asked = RunSearch(
             experiments=[experiment] if experiment else [],
@@ -125,8 +129,6 @@ def list_runs(
 def _as_data(
     run: Run, quiet: Mapping[str, float], best: Mapping[str, Mapping[str, Best]]
 ) -> dict[str, object]:
-    import msgspec
-
     found: dict[str, object] = msgspec.to_builtins(run)
     if run.run_id in quiet:
         found["stalled_s"] = round(quiet[run.run_id])
@@ -139,8 +141,6 @@ def _as_data(
 
 
 def _sorting(key: str) -> RunSort:
-    from genops_lab.experiments.columns.models import RunSort
-
     column, _, direction = key.strip().rpartition(" ")
     if column and direction.upper() in ("ASC", "DESC"):
         return RunSort(column=_unquoted(column.strip()), descending=direction.upper() == "DESC")
@@ -197,10 +197,6 @@ def export_runs(
             )
         if file is not None and os.path.lexists(file):
             raise is_there(file)
-        from genops_lab.experiments.columns.models import RunSearch, RunSort
-
-        from .exporting import Exported
-        from .run_remarks import query_pointed_at, remarks
 
         by = [_sorting(key) for key in sort or ()]
         asked = RunSearch(
@@ -244,10 +240,6 @@ def show_run(
 ) -> None:
     """Show a run with its parameters, metrics, models and artifacts, the run above it and those below."""
     with command(json) as session:
-        import msgspec
-
-        from genops_lab.experiments.service import ExperimentsService
-
         if link:
             links = session.call(ExperimentsService.get_run_links, run_id=run)
             session.show(links, views.links(links))
@@ -259,7 +251,6 @@ def show_run(
             session.show(printed, views.output(printed))
             return
         detail = session.call(ExperimentsService.get_run, run_id=run)
-        from .extremes import extremes_of_run, points_as_data
 
         found = extremes_of_run(session, detail)
         data = {**msgspec.to_builtins(detail), "extremes": points_as_data(found)}
@@ -296,10 +287,6 @@ def compare_runs(
     with command(json) as session:
         if single and repeats:
             raise InvalidRequest("--repeats and --single were both given.", hint="Give one of them.")
-        from genops_lab.experiments.comparison.models import ComparisonQuery
-        from genops_lab.experiments.comparison.service import ComparisonService
-
-        from .views.comparison import comparison
 
         body = ComparisonQuery(run_ids=run, baseline=baseline, repeats=[] if single else repeats or None)
         found = session.call(ComparisonService.compare_runs, body=body)
@@ -339,7 +326,6 @@ def restore_run(
                 )
             _write_patch(session, run, diff)
             return
-        from genops_lab.experiments.restoring.service import RestoringService
 
         restored = session.call(RestoringService.restore_notebook, run_id=run)
         path = free_path(Path(restored.name)) if output is None else output
@@ -351,16 +337,12 @@ def restore_run(
 
 
 def _without_content(restored: RestoredNotebook, path: Path) -> dict[str, object]:
-    import msgspec
-
     answer: dict[str, object] = msgspec.to_builtins(restored)
     del answer["notebook"], answer["name"]
     return {"path": str(path), **answer}
 
 
 def _write_patch(session: Session, run: str, path: Path) -> None:
-    from genops_lab.experiments.restoring.service import RestoringService
-
     patch = session.call(RestoringService.get_patch, run_id=run)
     write_new(path, patch.text)
     answer = {
@@ -391,10 +373,6 @@ def tag_runs(
 ) -> None:
     """Set and remove tags of runs."""
     with command(json) as session:
-        from genops_lab.experiments.columns.models import RunTags
-        from genops_lab.experiments.columns.service import RunTableService
-        from genops_lab.experiments.service import ExperimentsService
-
         refs = [word for word in words if "=" not in word]
         pairs = [word.partition("=") for word in words if "=" in word]
         if not refs or any(not name for name, _, _ in pairs):
@@ -425,9 +403,6 @@ def delete_runs(
 ) -> None:
     """Mark runs as deleted; `genops runs undelete` brings them back."""
     with command(json) as session:
-        from genops_lab.experiments.columns.models import RunIds
-        from genops_lab.experiments.columns.service import RunTableService
-
         gone = session.call(RunTableService.delete_runs, body=RunIds(run_ids=run))
         session.show(gone.run_ids, views.changed(gone.run_ids, "deleted"))
         which = "this run" if len(gone.run_ids) == 1 else "one of these runs"
@@ -444,9 +419,6 @@ def undelete_runs(
 ) -> None:
     """Bring deleted runs back (`genops runs list --deleted` lists them)."""
     with command(json) as session:
-        from genops_lab.experiments.columns.models import RunIds
-        from genops_lab.experiments.columns.service import RunTableService
-
         back = session.call(RunTableService.undelete_runs, body=RunIds(run_ids=run))
         session.show(back.run_ids, views.changed(back.run_ids, "back"))
 
@@ -455,8 +427,6 @@ def undelete_runs(
 def analyze_runs(json: Json = False) -> None:
     """Run ANALYZE on MLflow's SQLite file: its own searches become fast."""
     with command(json) as session:
-        from genops_lab.experiments.columns.service import RunTableService
-
         state = session.call(RunTableService.analyze_runs)
         if json:
             session.show(state, views.state(state))
@@ -467,7 +437,5 @@ def analyze_runs(json: Json = False) -> None:
 def list_experiments(json: Json = False) -> None:
     """List experiments, the latest first."""
     with command(json) as session:
-        from genops_lab.experiments.service import ExperimentsService
-
         found = session.every(ExperimentsService.list_experiments, key="id")
         session.show(found, views.experiments(found))

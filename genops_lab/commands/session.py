@@ -25,6 +25,7 @@ import os
 import sys
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import cached_property
 from operator import attrgetter
 from typing import Annotated, Any, Concatenate, Literal, ParamSpec, TypeVar
 
@@ -42,6 +43,7 @@ from genops_lab.core.errors import (
 )
 from genops_lab.core.paging import Page, PageQuery, every_page
 
+from . import html, terminal
 from .document import Document
 
 S = TypeVar("S")
@@ -66,12 +68,11 @@ class Session:
         self.notebook = os.environ.get(OUTPUT_VARIABLE) == "notebook"
         self.json = as_json
         self.local = False
-        self._caller: Caller | None = None
 
     def call(self, method: Callable[Concatenate[S, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
         """The answer of an operation: of the running Lab, or of the services in this process."""
         with _offered():
-            return self._called().call(method, *args, **kwargs)
+            return self._caller.call(method, *args, **kwargs)
 
     def every(self, method: Callable[[S, PageQuery], Awaitable[Page[R]]], *, key: str) -> list[R]:
         """The items of all pages of a list; ``key`` names what tells them apart."""
@@ -82,14 +83,10 @@ class Session:
     ) -> Iterator[R]:
         """The items of an operation that answers item by item, as they come."""
         with _offered():
-            yield from self._called().stream(method, *args, **kwargs)
+            yield from self._caller.stream(method, *args, **kwargs)
 
-    def _called(self) -> Caller:
-        if self._caller is None:
-            self._caller = self._connect()
-        return self._caller
-
-    def _connect(self) -> Caller:
+    @cached_property
+    def _caller(self) -> Caller:
         from genops_lab.app.features import OPERATIONS
         from genops_lab.core.client import LocalCaller, SocketCaller
         from genops_lab.core.running_labs import find
@@ -106,8 +103,6 @@ class Session:
     def show(self, data: Any, document: Document, view: View = "") -> None:
         """The answer, in the form that was asked for. ``view`` names the live view a notebook may open."""
         if self.notebook:
-            from . import html, terminal
-
             bundle = {
                 "text": terminal.render(document, width=terminal.NOTEBOOK_WIDTH),
                 "html": html.render(document),
@@ -118,9 +113,7 @@ class Session:
         elif self.json:
             print(msgspec.json.format(msgspec.json.encode(data), indent=2).decode(), flush=True)
         else:
-            from .terminal import render_for_stdout
-
-            print(render_for_stdout(document), flush=True)
+            print(terminal.render_for_stdout(document), flush=True)
 
     def show_line(self, data: Any, document: Document) -> None:
         """One of several answers: with ``--json`` each is a line of its own."""
@@ -153,9 +146,8 @@ class Session:
 
     def close(self) -> None:
         """Let go of the Lab."""
-        if self._caller is not None:
+        if "_caller" in vars(self):
             self._caller.close()
-            self._caller = None
 
 
 @contextlib.contextmanager

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json as jsons
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from genops_lab.core.errors import InvalidRequest, NotFound
+from genops_lab.runtime.needed_cells import needed_cells
+from genops_lab.runtime.scopes import cell_body
+from genops_lab.runtime.setup_cells import Setup, earlier_cell, is_left_out
+from genops_lab.sweeps.models import NewSweep, SetupCell, Sweep, SweepQuery
+from genops_lab.sweeps.service import SweepsService
 
 from .session import EXIT_FAILED, Json, Session, command
 from .views import sweeps as views
-
-if TYPE_CHECKING:
-    from genops_lab.sweeps.models import SetupCell, Sweep
 
 sweep = typer.Typer(help="One cell or script as many trials, in fresh kernels.", no_args_is_help=True)
 
@@ -65,9 +68,6 @@ def run_sweep(
     Exits with 1 where the sweep failed.
     """
     with command(json) as session:
-        from genops_lab.sweeps.models import NewSweep
-        from genops_lab.sweeps.service import SweepsService
-
         names = [text.partition("=")[0].strip() for text in space]
         code, setup, first = _trial_of(file, names)
         asked: dict[str, Any] = {
@@ -89,7 +89,6 @@ def run_sweep(
             "hours": hours,
             "cwd": str(Path.cwd()),
         }
-        import msgspec
 
         try:
             body = msgspec.convert(asked, NewSweep)
@@ -108,8 +107,6 @@ def run_sweep(
 def list_sweeps(json: Json = False) -> None:
     """List sweeps, the newest first."""
     with command(json) as session:
-        from genops_lab.sweeps.service import SweepsService
-
         found = session.every(SweepsService.list_sweeps, key="id")
         session.show(found, views.sweeps(found))
 
@@ -118,9 +115,6 @@ def list_sweeps(json: Json = False) -> None:
 def show_sweep(sweep: Id = "latest", json: Json = False) -> None:
     """Show a sweep with its trials."""
     with command(json) as session:
-        from genops_lab.sweeps.models import SweepQuery
-        from genops_lab.sweeps.service import SweepsService
-
         found = session.call(SweepsService.get_sweep, sweep_id=sweep, query=SweepQuery())
         session.show(found, views.sweep(found))
 
@@ -129,8 +123,6 @@ def show_sweep(sweep: Id = "latest", json: Json = False) -> None:
 def stop_sweep(sweep: Id, json: Json = False) -> None:
     """Interrupt a sweep's trials and start no more; it can be resumed."""
     with command(json) as session:
-        from genops_lab.sweeps.service import SweepsService
-
         found = session.call(SweepsService.stop_sweep, sweep_id=sweep)
         session.show(found, views.sweep(found))
 
@@ -139,16 +131,11 @@ def stop_sweep(sweep: Id, json: Json = False) -> None:
 def resume_sweep(sweep: Id, json: Json = False) -> None:
     """Go on with a sweep that was stopped or failed."""
     with command(json) as session:
-        from genops_lab.sweeps.service import SweepsService
-
         found = session.call(SweepsService.resume_sweep, sweep_id=sweep)
         session.show(found, views.sweep(found))
 
 
 def _followed(session: Session, sweep: Sweep) -> Sweep:
-    from genops_lab.sweeps.models import SweepQuery
-    from genops_lab.sweeps.service import SweepsService
-
     told: set[int] = set()
     while True:
         for line in views.news(sweep, told):
@@ -170,8 +157,6 @@ def _trial_of(file: Path, names: list[str]) -> tuple[str, list[SetupCell], str]:
             f"{file} cannot be read: {error}.", hint="Give a script or a notebook."
         ) from error
     if file.suffix != ".ipynb":
-        from genops_lab.sweeps.models import SetupCell
-
         path = str(file.resolve())
         folder = str(file.resolve().parent)
         named = f"import sys\nsys.argv = [{path!r}]\nsys.path.insert(0, {folder!r})\n__file__ = {path!r}"
@@ -181,11 +166,6 @@ def _trial_of(file: Path, names: list[str]) -> tuple[str, list[SetupCell], str]:
 
 def _cells_of(file: Path, text: str, names: list[str]) -> tuple[str, list[SetupCell], str]:
     from IPython.core.inputtransformer2 import TransformerManager
-
-    from genops_lab.runtime.needed_cells import needed_cells
-    from genops_lab.runtime.scopes import cell_body
-    from genops_lab.runtime.setup_cells import Setup, earlier_cell, is_left_out
-    from genops_lab.sweeps.models import SetupCell
 
     try:
         cells = jsons.loads(text)["cells"]

@@ -7,29 +7,40 @@ import re
 import time
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
+import msgspec
 import typer
 
 from genops_lab.core.errors import Failed, GenOpsError, InvalidRequest, Unavailable
+from genops_lab.core.tasks import TasksService
+from genops_lab.hosts.environments import EnvironmentsService
+from genops_lab.hosts.models import (
+    Addition,
+    Additions,
+    CarrierChoice,
+    ChangeTarget,
+    NewEnvironment,
+    NewTarget,
+    RemoveQuery,
+    RemoveStored,
+    SourcesQuery,
+    StorageQuery,
+    StoredItem,
+    SweepQuery,
+    Target,
+    TargetKind,
+    TargetPolicy,
+    TargetReport,
+)
+from genops_lab.hosts.service import TargetsService
+from genops_lab.hosts.test_reports import what_to_do
+from genops_lab.kernels.storage import StorageService
 
 from .completion import target_names
-from .questions import Prompts
 from .session import Json, Session, command
-from .tasks import followed
 from .views import targets as views
-
-if TYPE_CHECKING:
-    from genops_lab.hosts.models import (
-        Addition,
-        CarrierChoice,
-        ChangeTarget,
-        StorageQuery,
-        StoredItem,
-        Target,
-        TargetKind,
-        TargetReport,
-    )
+from .waiting import Prompts, followed
 
 targets = typer.Typer(help="Places that run kernels: hosts over SSH, this machine.", no_args_is_help=True)
 
@@ -55,8 +66,6 @@ NOTHING = "none"
 def list_targets(json: Json = False) -> None:
     """List targets, whether they are connected, and their last readings; connects nowhere."""
     with command(json) as session:
-        from genops_lab.hosts.service import TargetsService
-
         found = session.call(TargetsService.list_targets)
         session.show(found, views.targets(found))
 
@@ -65,8 +74,6 @@ def list_targets(json: Json = False) -> None:
 def list_candidates(json: Json = False) -> None:
     """List the hosts of your ~/.ssh/config that are no targets yet."""
     with command(json) as session:
-        from genops_lab.hosts.service import TargetsService
-
         found = session.call(TargetsService.list_candidates)
         session.show(found, views.candidates(found))
 
@@ -163,9 +170,6 @@ def add_target(
 ) -> None:
     """Add a target and its kernel. Nothing is connected; the same again changes nothing."""
     with command(json) as session:
-        from genops_lab.hosts.models import NewTarget, TargetPolicy
-        from genops_lab.hosts.service import TargetsService
-
         if bool(ssh) + local + bool(kind) != 1:
             raise InvalidRequest(
                 "Give one of --ssh HOST, --local and --kind KIND.",
@@ -249,8 +253,6 @@ def set_target(
 ) -> None:
     """Change a target: what is not named stays. Running kernels follow where it is connected."""
     with command(json) as session:
-        from genops_lab.hosts.service import TargetsService
-
         sending = (folder, folder_size or None, folder_files)
         given = (price_per_hour, secret, no_secret, warm, idle or None, idle_gpu, *sending)
         if all(each is None for each in given):
@@ -270,8 +272,6 @@ def set_target(
 def connect_target(name: Name, timeout: Timeout = 300.0, json: Json = False) -> None:
     """Connect a target in the running JupyterLab; what must be asked is asked here."""
     with command(json) as session:
-        from genops_lab.hosts.service import TargetsService
-
         session.call(TargetsService.get_target, name=name)
         if session.local:
             raise Unavailable(
@@ -284,8 +284,6 @@ def connect_target(name: Name, timeout: Timeout = 300.0, json: Json = False) -> 
 
 def connected(session: Session, target: Target, timeout_s: float) -> Target:
     """The target once it is connected; its questions are asked here. Raises Unavailable, Failed."""
-    from genops_lab.hosts.service import TargetsService
-
     prompts = Prompts(session, target.name)
     deadline = time.monotonic() + timeout_s
     while target.state != "up":
@@ -307,8 +305,6 @@ def connected(session: Session, target: Target, timeout_s: float) -> Target:
 def disconnect_target(name: Name, json: Json = False) -> None:
     """Disconnect a target; its kernels run on."""
     with command(json) as session:
-        from genops_lab.hosts.service import TargetsService
-
         found = session.call(TargetsService.disconnect_target, name=name)
         session.show(found, views.target(found))
 
@@ -328,8 +324,6 @@ def test_target(name: Name, json: Json = False) -> None:
 
 def check_report(name: str, report: TargetReport) -> None:
     """Raises Failed where a step of a test failed, or the test was cancelled."""
-    from genops_lab.hosts.test_reports import what_to_do
-
     failed = [step for step in report.steps if step.state == "failed"]
     if failed:
         raise Failed(f"{name}, {failed[0].step}: {failed[0].message}", hint=what_to_do(failed[0]))
@@ -339,9 +333,6 @@ def check_report(name: str, report: TargetReport) -> None:
 
 def tested(session: Session, name: str) -> TargetReport:
     """Test a target; at a terminal, and beside JSON, say each step as it is done. Interrupting cancels the test."""
-    from genops_lab.core.tasks import TasksService
-    from genops_lab.hosts.service import TargetsService
-
     task = session.call(TargetsService.test_target, name=name)
     prompts, told = Prompts(session, name), 0
     follows = session.json or session.can_ask
@@ -375,9 +366,6 @@ def remove_target(
 ) -> None:
     """Remove a target and its kernel; what runs on the host is left alone."""
     with command(json) as session:
-        from genops_lab.hosts.models import RemoveQuery
-        from genops_lab.hosts.service import TargetsService
-
         found = session.call(TargetsService.remove_target, name=name, query=RemoveQuery(force=force))
         session.show(found, views.removed(found))
 
@@ -395,10 +383,6 @@ def changed(
     folder_files: int | None,
 ) -> ChangeTarget:
     """The target's changeable parts with these in place of its own. Raises InvalidRequest."""
-    import msgspec
-
-    from genops_lab.hosts.models import ChangeTarget
-
     strange = [name for name in no_secrets if name not in target.secrets]
     if strange:
         raise InvalidRequest(
@@ -504,9 +488,6 @@ def build_environment(
     It is built on the host with uv, or pip where there is no uv. A cut connection does not end it.
     """
     with command(json) as session:
-        from genops_lab.hosts.environments import EnvironmentsService
-        from genops_lab.hosts.models import NewEnvironment
-
         body = NewEnvironment(
             source=_source(session, source),
             packages=_additions(packages or []),
@@ -528,9 +509,6 @@ def install_packages(
 ) -> None:
     """Install into the environment that a target's kernels use now, and test it. Ctrl-C cancels."""
     with command(json) as session:
-        from genops_lab.hosts.environments import EnvironmentsService
-        from genops_lab.hosts.models import Additions
-
         body = Additions(packages=_additions(packages))
         task = session.call(EnvironmentsService.install_packages, name=name, body=body)
         followed(session, task, Prompts(session, name).look)
@@ -543,8 +521,6 @@ def _source(session: Session, given: str) -> str:
         return ""
     if given:
         return str(Path(given).expanduser().absolute())
-    from genops_lab.hosts.environments import EnvironmentsService
-    from genops_lab.hosts.models import SourcesQuery
 
     query = SourcesQuery(path=str(Path.cwd()))
     found = session.call(EnvironmentsService.list_environment_sources, query=query)
@@ -565,8 +541,6 @@ def _additions(names: list[str]) -> list[Addition]:
 
 
 def _show(session: Session, name: str) -> None:
-    from genops_lab.hosts.service import TargetsService
-
     report = tested(session, name)
     target = session.call(TargetsService.get_target, name=name)
     session.show({"target": target, "report": report}, views.built(target, report))
@@ -592,10 +566,6 @@ def clean_target(
     is connected first.
     """
     with command(json) as session:
-        from genops_lab.hosts.models import StorageQuery
-        from genops_lab.hosts.service import TargetsService
-        from genops_lab.kernels.storage import StorageService
-
         target = session.call(TargetsService.get_target, name=name)
         if target.state != "up":
             connected(session, session.call(TargetsService.connect_target, name=name), timeout)
@@ -615,9 +585,6 @@ def _remove(
     session: Session, name: str, items: list[StoredItem], query: StorageQuery
 ) -> tuple[list[StoredItem], dict[str, str]]:
     """What was removed, and why the others were not, by path."""
-    from genops_lab.hosts.models import RemoveStored, SweepQuery
-    from genops_lab.kernels.storage import StorageService
-
     gone: list[StoredItem] = []
     failures: dict[str, str] = {}
     for item in items:

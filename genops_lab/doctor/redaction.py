@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 _SECRET_NAME = re.compile(
     r"TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|AUTH", re.IGNORECASE
@@ -59,11 +60,9 @@ class Redactor:
         return [(re.compile(re.escape(value)), "<secret>") for value in sorted(values, key=len, reverse=True)]
 
     def _hosts(self, uris: tuple[str, ...]) -> list[tuple[re.Pattern[str], str]]:
-        hosts = {_host_of(uri) for uri in uris}
-        try:
+        hosts = {parts.hostname for parts in map(_split, uris) if parts is not None}
+        with contextlib.suppress(OSError):
             hosts.add(socket.gethostname())
-        except OSError:
-            hosts.discard(None)
         found = sorted((host for host in hosts if host and host not in _LOOPBACK), key=len, reverse=True)
         return [
             (re.compile(rf"(?<![\w.-]){re.escape(host)}(?![\w-])", re.IGNORECASE), "<host>") for host in found
@@ -82,10 +81,8 @@ class Redactor:
         names = {
             self._environment.get(name, "") for name in ("USER", "LOGNAME", "USERNAME", "JUPYTERHUB_USER")
         }
-        try:
+        with contextlib.suppress(OSError, KeyError):  # a uid without an account, as in some containers
             names.add(getpass.getuser())
-        except (OSError, KeyError):  # a uid without an account, as in some containers
-            names.discard("")
         return [
             (re.compile(rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])"), "<user>")
             for name in sorted(names, key=len, reverse=True)
@@ -95,18 +92,16 @@ class Redactor:
 
 def _private_parts(uri: str) -> set[str]:
     """User, password and parameters of a URI, where they are long enough to be told from words."""
-    if "://" not in uri:
+    parts = _split(uri)
+    if parts is None:
         return set()
-    try:
-        parts = urlsplit(uri)
-        found = {parts.username, parts.password, *(value for _name, value in parse_qsl(parts.query))}
-    except ValueError:
-        return set()
+    found = {parts.username, parts.password, *(value for _name, value in parse_qsl(parts.query))}
     return {value for value in found if value and len(value) >= _SHORTEST_SECRET}
 
 
-def _host_of(uri: str) -> str | None:
+def _split(uri: str) -> SplitResult | None:
+    """None for what is no URI."""
     try:
-        return urlsplit(uri).hostname if "://" in uri else None
+        return urlsplit(uri) if "://" in uri else None
     except ValueError:
         return None

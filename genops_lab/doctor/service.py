@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -13,7 +13,7 @@ from genops_lab.core.models import Check, Diagnosis, Locked, Status
 from genops_lab.core.paths import on_network
 from genops_lab.version import __version__
 
-from .checks import environment, outputs, storage, targets, tracking, versions
+from .checks import environment, storage, targets, tracking, versions
 from .redaction import Redactor
 
 if TYPE_CHECKING:
@@ -21,31 +21,10 @@ if TYPE_CHECKING:
     from genops_lab.core.store import LocalStore
     from genops_lab.core.store.outbox import Outbox
     from genops_lab.experiments.mlflow import MlflowConnection
-    from genops_lab.hosts.models import Target
+    from genops_lab.hosts.service import TargetsService
+    from genops_lab.kernels.outputs.service import OutputsService
 
 log = logging.getLogger("genops_lab")
-
-
-class Targets(Protocol):
-    """Who knows the targets."""
-
-    async def list_targets(self) -> list[Target]:
-        """All of them, with the state of their links; connects nowhere."""
-        ...
-
-
-class Outputs(Protocol):
-    """Who keeps what kernels put out."""
-
-    @property
-    def limits(self) -> list[str]:
-        """What does not work in this server."""
-        ...
-
-    @property
-    def not_kept(self) -> list[str]:
-        """Why kernels of this machine are not kept, though the settings say so."""
-        ...
 
 
 class DoctorService:
@@ -57,8 +36,8 @@ class DoctorService:
         store: LocalStore,
         outbox: Outbox,
         mlflow: MlflowConnection,
-        targets: Targets,
-        outputs: Outputs,
+        targets: TargetsService,
+        outputs: OutputsService,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -118,9 +97,9 @@ class DoctorService:
         return Diagnosis(checks=checks, text=_as_text(checks))
 
     async def _examined_outputs(self, in_server: bool) -> list[Check]:
-        checks = outputs.examine(self._outputs.limits, in_server)
+        checks = targets.examine_outputs(self._outputs.limits, in_server)
         if in_server and self._settings.keep_local_kernels:
-            checks.append(outputs.examine_here(self._outputs.not_kept))
+            checks.append(targets.examine_local_kernels(self._outputs.not_kept))
         return checks
 
     async def _examined_targets(self) -> list[Check]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,21 +14,16 @@ if TYPE_CHECKING:
 __all__ = ["analyze", "diff", "kernel_metrics", "memory"]
 
 
+#: Below the engine, so that who needs one waits for no other.
+_MODULES = {
+    "analyze": "",
+    "diff": ".comparison.difference",
+    "memory": ".memory.files",
+    "kernel_metrics": ".reading.ncu_report",
+}
+
+
 def __getattr__(name: str) -> Any:
-    if name == "analyze":
-        from .engine import analyze
-
-        return analyze
-    if name == "diff":
-        from .engine.comparison.difference import diff
-
-        return diff
-    if name == "memory":
-        from .engine.memory.files import memory
-
-        return memory
-    if name == "kernel_metrics":
-        from .engine.reading.ncu_report import kernel_metrics
-
-        return kernel_metrics
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__package__}.engine{_MODULES[name]}"), name)

@@ -60,11 +60,16 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 def report(summary: ProfileSummary, title: str) -> str:
     """The page. Times as in the summary; what a trace does not tell is said to be missing."""
+    where = [
+        "<h2>Where the time went</h2>",
+        *(_device(summary, device) for device in summary.devices),
+        "" if summary.devices else "<p>The trace has no events of a GPU.</p>",
+    ]
     parts = [
         f"<h1>{escape(title)}</h1>",
         f'<p class="note">Not everything was read: {escape(summary.damaged)}</p>' if summary.damaged else "",
         _keys(summary),
-        *(_where(summary) if summary.measured is None else measured_kernels(summary.measured)),
+        *(where if summary.measured is None else measured_kernels(summary.measured)),
         "<h2>Advice</h2>",
         "<p>The trace is not whole: this is of the part that could be read.</p>"
         if summary.incomplete
@@ -87,14 +92,6 @@ def report(summary: ProfileSummary, title: str) -> str:
         + "\n".join(part for part in parts if part)
         + "\n</body>\n</html>\n"
     )
-
-
-def _where(summary: ProfileSummary) -> list[str]:
-    return [
-        "<h2>Where the time went</h2>",
-        *(_device(summary, device) for device in summary.devices),
-        "" if summary.devices else "<p>The trace has no events of a GPU.</p>",
-    ]
 
 
 def measured_kernels(found: Measurement) -> list[str]:

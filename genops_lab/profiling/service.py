@@ -209,7 +209,7 @@ class ProfilesService(Service):
         try:
             summary = await self.worker.call(TraceAnalysis.summarize, str(source), str(folder), *price)
         except GenOpsError as error:
-            await self.update(profile_id, state="failed", message=f"{error.message} {error.hint}".strip())
+            await self.failed(profile_id, error)
         else:
             await self.update(profile_id, state="ready", summary=msgspec.json.encode(summary).decode())
 
@@ -291,6 +291,10 @@ class ProfilesService(Service):
         if not shown.trace_target:
             await self.update(profile_id, artifact=f"{artifact}/{Path(shown.trace_path).name}")
         self._events.emit("run", shown.run_id)
+
+    async def failed(self, profile_id: str, error: GenOpsError) -> None:
+        """Say why a profile could not be analysed."""
+        await self.update(profile_id, state="failed", message=f"{error.message} {error.hint}".strip())
 
     async def update(self, profile_id: str, **changes: object) -> None:
         """Change what is remembered of a profile, and tell it."""

@@ -394,8 +394,8 @@ def _commands(command: Any, name: str) -> Iterator[str]:
     yield line(
         f"genops{name}", (option for each in command.params for option in [*each.opts, *each.secondary_opts])
     )
-    for below, each in getattr(command, "commands", {}).items():
-        yield from _commands(each, f"{name} {below}")
+    for below in command.list_commands(None) if hasattr(command, "list_commands") else ():
+        yield from _commands(command.get_command(None, below), f"{name} {below}")
 
 
 def agent_protocol() -> set[str]:

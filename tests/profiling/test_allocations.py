@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from genops_lab.profiling import analyze
 from genops_lab.profiling.engine.memory import allocations
-from genops_lab.profiling.engine.memory.thinning import kept
+from genops_lab.profiling.engine.memory.memory_timeline import kept
 from genops_lab.profiling.models import DeviceMemory
 from tests.support.exhaustive import examples
 from tests.support.real_traces import TRACES, analyzed

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genops_lab.profiling.engine.reading.files import read_all
-from genops_lab.profiling.engine.reading.skipped_files import LeftOut
+from genops_lab.profiling.engine.reading.kinds_of_files import LeftOut
 from genops_lab.profiling.engine.timeline.clocks import WALL_NS, Beats, RankClock, aligned, beats_of
 from tests.support.exhaustive import examples
 

@@ -13,7 +13,7 @@ from genops_lab.profiling.engine import column_files
 from genops_lab.profiling.engine.reading import kineto
 from genops_lab.profiling.engine.timeline import tiles
 from genops_lab.profiling.engine.timeline.tiles import TILE_CELLS, Timeline
-from genops_lab.profiling.engine.timeline.views import OneTrace, Side, Together
+from genops_lab.profiling.engine.timeline.views import Side, View
 from genops_lab.profiling.models import CounterLane, CounterMoment, SumsQuery
 from tests.support.exhaustive import examples
 
@@ -30,7 +30,7 @@ def opened(folder: Path, events: list[Event]) -> Timeline:
 
 
 def test_counters_are_lanes_below_the_others(tmp_path: Path) -> None:
-    lanes = OneTrace(opened(tmp_path, EVENTS)).lanes()
+    lanes = View.of(opened(tmp_path, EVENTS)).lanes()
     assert [(each.group, each.label, each.slices, each.first_us, each.last_us) for each in lanes[2:]] == [
         ("Counters of process 0", "Power (W): watts", 3, 0, 200),
         ("Counters of process 1", "queue: done", 1, 10, 200),
@@ -58,13 +58,13 @@ def test_counters_are_lanes_below_the_others(tmp_path: Path) -> None:
     ],
 )
 def test_names_and_units(tmp_path: Path, name: str, series: str, label: str, unit: str) -> None:
-    [lane] = OneTrace(opened(tmp_path, [counter(name, 1, **{series: 2})])).lanes()
+    [lane] = View.of(opened(tmp_path, [counter(name, 1, **{series: 2})])).lanes()
     assert lane.counter is not None
     assert (lane.label, lane.counter.unit) == (label, unit)
 
 
 def test_a_sample_is_told_with_its_neighbours(tmp_path: Path) -> None:
-    view = OneTrace(opened(tmp_path, EVENTS))
+    view = View.of(opened(tmp_path, EVENTS))
     assert view.slices == 2 + 6
     found = view.details(3)
     assert (found.slice.name, found.slice.kind, found.slice.start_us, found.slice.dur_us) == (
@@ -86,7 +86,7 @@ def test_a_sample_is_told_with_its_neighbours(tmp_path: Path) -> None:
 
 
 def test_sums_and_search_leave_counters_out(tmp_path: Path) -> None:
-    view = OneTrace(opened(tmp_path, EVENTS))
+    view = View.of(opened(tmp_path, EVENTS))
     lanes = [each.lane for each in view.lanes()]
     assert view.sums(SumsQuery(first_us=0, last_us=500, lanes=lanes)).slices == 2
     assert not any("Power" in name for name in view.names)
@@ -102,7 +102,7 @@ def test_a_tile_tells_all_samples_of_its_stretch(
 ) -> None:
     events = [operator("op", 0, 6), *(counter("n", at / 1000, a=value) for at, value in samples)]
     timeline = opened(tmp_path_factory.mktemp("counters"), events)
-    [lane] = [each.lane for each in OneTrace(timeline).lanes() if each.counter]
+    [lane] = [each.lane for each in View.of(timeline).lanes() if each.counter]
     ordered = sorted(samples, key=lambda sample: sample[0])
     ts, value = (np.array(each) for each in zip(*ordered, strict=True))
     total = 0
@@ -136,9 +136,9 @@ def test_a_tile_tells_all_samples_of_its_stretch(
 def test_counters_of_ranks_together_are_on_one_clock(tmp_path: Path) -> None:
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
-    one = OneTrace(opened(tmp_path / "one", EVENTS))
-    other = OneTrace(opened(tmp_path / "other", [operator("op", 0, 100), *EVENTS]))
-    view = Together([Side(0, 0, lambda: one.timeline), Side(1, 40_000, lambda: other.timeline)])
+    one = View.of(opened(tmp_path / "one", EVENTS))
+    other = View.of(opened(tmp_path / "other", [operator("op", 0, 100), *EVENTS]))
+    view = View([Side(0, 0, lambda: one.first), Side(1, 40_000, lambda: other.first)])
     assert view.slices == 8 + 9
     lanes = [(each.rank, each.label) for each in view.lanes() if each.counter]
     assert lanes == [

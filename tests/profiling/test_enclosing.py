@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genops_lab.profiling.engine.attribution.enclosing import Enclosing, time_parents
-from genops_lab.profiling.engine.columns import Columns
-from genops_lab.profiling.engine.nesting import NOTHING
+from genops_lab.profiling.engine.attribution.enclosing import Enclosing
+from genops_lab.profiling.engine.columns import NOTHING, Columns
+from genops_lab.profiling.engine.nesting import nearest_around
 
 
 @st.composite
@@ -87,4 +87,4 @@ def test_what_overlaps_without_nesting_has_the_last_open_one_as_parent(pairs: li
             stack.pop()
         expected.append(stack[-1] if stack else NOTHING)
         stack.append(place)
-    assert time_parents(start, end).tolist() == expected
+    assert nearest_around(start, end - start).tolist() == expected

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genops_lab.profiling.engine.advice.shapes import Call, work_of
+from genops_lab.profiling.engine.columns import NOTHING
 from genops_lab.profiling.engine.efficiency.flops import work
 from genops_lab.profiling.engine.kinds import Kind
-from genops_lab.profiling.engine.nesting import NOTHING, parents
+from genops_lab.profiling.engine.nesting import parents
 from genops_lab.profiling.engine.reading import kineto
 
 from .traced import profiled

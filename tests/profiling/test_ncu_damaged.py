@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from genops_lab.core.errors import InvalidRequest, NotFound
 from genops_lab.profiling import analyze, kernel_metrics
 from genops_lab.profiling.engine.attribution.markers import cell_marker
-from genops_lab.profiling.engine.reading import ncu, ncu_blocks, ncu_report, ncu_results
+from genops_lab.profiling.engine.reading import ncu, ncu_report, ncu_results
 from tests.support.exhaustive import examples
 
 from ..support.ncu_reports import Kernel, Rule, Writer, kernel, message, report
@@ -214,10 +214,10 @@ def test_a_small_file_takes_little_memory(what: str, tmp_path: Path) -> None:
 
 
 def test_a_device_has_no_more_attributes_than_there_are() -> None:
-    attributes = {f"device__attribute_{each}": 1 for each in range(ncu_blocks.MOST_ATTRIBUTES + 1)}
+    attributes = {f"device__attribute_{each}": 1 for each in range(ncu_results.MOST_ATTRIBUTES + 1)}
     for told, damaged in ((attributes, True), (dict(list(attributes.items())[1:]), False)):
         content = Writer().head() + Writer().device(0, "NVIDIA Test GPU", told)
-        outline = ncu_blocks.Outline(io.BytesIO(content), "r.ncu-rep")
+        outline = ncu_results.Outline(io.BytesIO(content), "r.ncu-rep")
         assert bool(outline.damage) == damaged and bool(outline.devices) != damaged
 
 
@@ -268,7 +268,7 @@ def test_what_is_larger_than_any_report_has_is_left_out(
     found = analyze(path)
     assert found.events == 1 and "a header of 67,108,864 bytes" in found.damaged
     path.write_bytes(report([kernel("a"), kernel("b", ranges=["long" * 5000]), kernel("c")]))
-    monkeypatch.setattr(ncu_blocks, "MOST_MESSAGE", 10_000)
+    monkeypatch.setattr(ncu_results, "MOST_MESSAGE", 10_000)
     found = analyze(path)
     assert [each.name for each in found.kernels] == ["a", "c"]
     assert found.measured is not None

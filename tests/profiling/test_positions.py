@@ -6,9 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genops_lab.profiling.engine.columns import NO_ID
-from genops_lab.profiling.engine.nesting import NOTHING
-from genops_lab.profiling.engine.positions import common, present, without
+from genops_lab.profiling.engine.columns import NO_ID, NOTHING, common, present, without
 from genops_lab.profiling.engine.sums.operators import DENSE, first
 
 SIZE = 20

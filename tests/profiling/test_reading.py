@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from genops_lab.profiling import analyze
 from genops_lab.profiling.engine.columns import TEXTS, Columns
-from genops_lab.profiling.engine.nesting import _nearest_around
+from genops_lab.profiling.engine.nesting import nearest_around
 from genops_lab.profiling.engine.reading import batches, kineto, native, pieces
 from genops_lab.profiling.engine.reading import files as reading
 from genops_lab.profiling.engine.reading.helpers import Processes, Threads
@@ -194,7 +194,7 @@ def test_call_trees_are_those_of_a_stack(found: list[tuple[int, int, bool]]) -> 
         if holds:
             stack.append(place)
     starts, lengths = (np.array([each[place] for each in found], np.int64) for place in (0, 1))
-    assert _nearest_around(starts, lengths, np.array([each[2] for each in found], bool)).tolist() == expected
+    assert nearest_around(starts, lengths, np.array([each[2] for each in found], bool)).tolist() == expected
 
 
 REAL = [

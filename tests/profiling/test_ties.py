@@ -9,10 +9,9 @@ import pytest
 
 from genops_lab.profiling.engine.reading import kineto
 from genops_lab.profiling.engine.timeline import tiles
-from genops_lab.profiling.engine.timeline.clocks import aligned, beats_of
-from genops_lab.profiling.engine.timeline.collectives import Collective, nearest, same
+from genops_lab.profiling.engine.timeline.clocks import Collective, aligned, beats_of, nearest, same
 from genops_lab.profiling.engine.timeline.tiles import Timeline
-from genops_lab.profiling.engine.timeline.views import OneTrace, Side, Together
+from genops_lab.profiling.engine.timeline.views import Side, View
 from genops_lab.profiling.models import SliceDetails
 
 from .events import Event, operator, written
@@ -41,7 +40,7 @@ def node(name: str, ts: float, dur: float, sequence: int) -> list[Event]:
 
 
 @pytest.fixture
-def trained(tmp_path: Path) -> OneTrace:
+def trained(tmp_path: Path) -> View:
     events = [
         operator("aten::linear", 0, 100),
         forward("aten::t", 10, 20, 4),
@@ -52,16 +51,16 @@ def trained(tmp_path: Path) -> OneTrace:
         *node("AddmmBackward0", 230, 20, 5),
         *node("TBackward0", 260, 20, 4),
     ]
-    return OneTrace(opened(written(tmp_path, events)))
+    return View.of(opened(written(tmp_path, events)))
 
 
-def details(view: OneTrace, name: str) -> SliceDetails:
+def details(view: View, name: str) -> SliceDetails:
     """Of the first slice of that name."""
     wanted = np.array([each == name for each in view.names])
     return view.details(int(view.matches(wanted).slices[0]))
 
 
-def test_an_operator_is_tied_to_its_backward_pass(trained: OneTrace) -> None:
+def test_an_operator_is_tied_to_its_backward_pass(trained: View) -> None:
     found = details(trained, "aten::addmm")
     assert (found.forward, found.backwards) == (None, 1)
     assert [(each.name, each.start_us) for each in found.backward] == [
@@ -72,29 +71,29 @@ def test_an_operator_is_tied_to_its_backward_pass(trained: OneTrace) -> None:
 
 
 @pytest.mark.parametrize("name", ["autograd::engine::evaluate_function: AddmmBackward0", "AddmmBackward0"])
-def test_the_backward_pass_is_tied_to_its_operator(trained: OneTrace, name: str) -> None:
+def test_the_backward_pass_is_tied_to_its_operator(trained: View, name: str) -> None:
     found = details(trained, name)
     assert found.forward is not None
     assert (found.forward.name, found.backward) == ("aten::addmm", [])
 
 
-def test_what_lies_in_a_node_is_tied_as_the_node(trained: OneTrace) -> None:
+def test_what_lies_in_a_node_is_tied_as_the_node(trained: View) -> None:
     found = details(trained, "aten::mm")
     assert found.around[-1].name == "ReluBackward0"
     assert found.forward is not None
     assert found.forward.name == "aten::relu"
 
 
-def test_what_has_no_backward_pass_is_tied_to_nothing(trained: OneTrace) -> None:
+def test_what_has_no_backward_pass_is_tied_to_nothing(trained: View) -> None:
     found = details(trained, "aten::ones_like")
     assert (found.forward, found.backward, found.collective) == (None, [], None)
 
 
-def together(folder: Path, ranks: dict[int, list[Event]]) -> Together:
+def together(folder: Path, ranks: dict[int, list[Event]]) -> View:
     """As the Lab does it."""
     timelines = {rank: opened(write_rank(folder, rank, events)) for rank, events in ranks.items()}
     clocks = aligned([beats_of(each.columns, rank) for rank, each in timelines.items()])
-    return Together(
+    return View(
         [
             Side(
                 clock.rank,
@@ -108,7 +107,7 @@ def together(folder: Path, ranks: dict[int, list[Event]]) -> Together:
     )
 
 
-def collectives(view: Together, name: str, rank: int) -> list[SliceDetails]:
+def collectives(view: View, name: str, rank: int) -> list[SliceDetails]:
     mine = [lane.lane for lane in view.lanes() if lane.rank == rank]
     found = [
         view.details(each) for each in view.matches(np.array([each == name for each in view.names])).slices

@@ -13,10 +13,10 @@ from genops_lab.profiling.engine import column_files
 from genops_lab.profiling.engine.columns import Columns
 from genops_lab.profiling.engine.kinds import Kind
 from genops_lab.profiling.engine.reading import kineto
-from genops_lab.profiling.engine.reading.building import Builder
+from genops_lab.profiling.engine.reading.parts import Builder
 from genops_lab.profiling.engine.timeline import slices, tiles
 from genops_lab.profiling.engine.timeline.tiles import MOST_ITEMS, MOST_ROWS, TILE_CELLS, Timeline, rows_of
-from genops_lab.profiling.engine.timeline.views import OneTrace
+from genops_lab.profiling.engine.timeline.views import View
 from genops_lab.profiling.models import SumsQuery
 from tests.support.exhaustive import examples
 from tests.support.real_traces import TRACES
@@ -197,7 +197,7 @@ def test_sums_count_what_lies_in_a_stretch(
     columns = built(given_slices)
     timeline = made(columns, tmp_path_factory.mktemp("timeline"))
     first, last = min(one, other), max(one, other) + 1
-    found = OneTrace(timeline).sums(SumsQuery(first_us=first / 1000, last_us=last / 1000, lanes=[0]))
+    found = View.of(timeline).sums(SumsQuery(first_us=first / 1000, last_us=last / 1000, lanes=[0]))
     expected: dict[str, float] = {}
     count = 0
     for at in np.flatnonzero(columns.lane == 0).tolist():

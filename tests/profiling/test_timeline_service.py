@@ -344,12 +344,12 @@ def test_many_ranks_are_put_together_once(home: Home, monkeypatch: pytest.Monkey
     analyze_into(folder, ranks)
     made: list[int] = []
 
-    class Together(views.Together):
+    class View(views.View):
         def __init__(self, sides: Any) -> None:
             made.append(len(sides))
             super().__init__(sides)
 
-    monkeypatch.setattr(views, "Together", Together)
+    monkeypatch.setattr(views, "View", View)
     timelines = Timelines()
     place: tuple[str, str, None] = str(folder), str(ranks), None
     shown = timelines.describe(*place)
@@ -363,4 +363,4 @@ def test_many_ranks_are_put_together_once(home: Home, monkeypatch: pytest.Monkey
     assert all(len(tile.slice) for tile in timelines.tiles(*place, keys))
     found = timelines.search(*place, asked).slice
     assert found is not None and timelines.slice(*place, found.slice).collective is not None
-    assert made == [count]
+    assert [sides for sides in made if sides > 1] == [count]

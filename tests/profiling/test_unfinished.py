@@ -21,8 +21,7 @@ from genops_lab.agent.transfer import (
     outgoing,
     read_document,
 )
-from genops_lab.profiling.remote_analysis.incoming_parts import IncomingTrace
-from genops_lab.profiling.remote_analysis.unfinished import UnfinishedTrace
+from genops_lab.profiling.remote_analysis.unfinished import IncomingTrace, UnfinishedTrace
 from tests.hosts.labs import until
 from tests.support.application import Lab
 

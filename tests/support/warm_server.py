@@ -50,8 +50,7 @@ _OF_WORKERS = (
 #: With what they import when they need it: without a Lab its services, else the operations.
 _OF_COMMANDS = (
     "genops_lab.commands.main",
-    "genops_lab.commands.run_remarks",
-    "genops_lab.commands.extremes",
+    "genops_lab.commands.run_listing",
     "genops_lab.commands.terminal",
     "genops_lab.core.running_labs",
     "genops_lab.experiments.query.grammar",
@@ -94,7 +93,8 @@ def _import_all(folder: Path) -> None:
 
     _import(_OF_WORKERS)
     _import(_OF_COMMANDS)
-    grammar()
+    for word in grammar().list_commands(None):
+        grammar().get_command(None, word)
     schema._known_revisions()
     warm_databases.make_once(folder / "made.db")
     with tempfile.TemporaryDirectory() as folder:

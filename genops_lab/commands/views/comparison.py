@@ -5,20 +5,18 @@ from __future__ import annotations
 import difflib
 import string
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+
+from genops_lab.experiments.comparison.models import (
+    ArtifactEntry,
+    ComparedRow,
+    Estimate,
+    MetricCell,
+    MetricRow,
+    RunComparison,
+    TextChange,
+)
 
 from ..document import SHORT_ID, Block, Cell, Column, Document, Lines, Note, Row, Table, size, state_cell
-
-if TYPE_CHECKING:
-    from genops_lab.experiments.comparison.models import (
-        ArtifactEntry,
-        ComparedRow,
-        Estimate,
-        MetricCell,
-        MetricRow,
-        RunComparison,
-        TextChange,
-    )
 
 #: Lines of differing code that are shown; ``--json`` has all.
 SHOWN_LINES = 200

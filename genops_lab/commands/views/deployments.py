@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from genops_lab.deployments.models import DeployCheck, Deployment, LogLines, LogTail
 
 from ..document import Column, Document, Facts, Lines, Note, Row, Table, moment, size, state_cell
-
-if TYPE_CHECKING:
-    from genops_lab.deployments.models import DeployCheck, Deployment, LogLines, LogTail
 
 SHOWN_FILES = 20
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from genops_lab.kernels.folders.models import FolderFile, FolderResult, FolderState
 
 from ..document import Block, Cell, Column, Document, Facts, Note, Row, Table, Tone, size
-
-if TYPE_CHECKING:
-    from genops_lab.kernels.folders.models import FolderFile, FolderResult, FolderState
 
 _CHANGES: dict[str, Tone] = {"new": "good", "changed": "busy", "deleted": "dim", "conflict": "bad"}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from genops_lab.hosts.models import AttachedKernel, KernelLog, RemoteKernel, TargetKernels
 
 from ..document import (
     SHORT_ID,
@@ -18,9 +18,6 @@ from ..document import (
     size,
     state_cell,
 )
-
-if TYPE_CHECKING:
-    from genops_lab.hosts.models import AttachedKernel, KernelLog, RemoteKernel, TargetKernels
 
 
 def _attached(kernel: RemoteKernel) -> str:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from shlex import quote
-from typing import TYPE_CHECKING
+
+from genops_lab.core.models import AuditPage, Diagnosis, Status
+from genops_lab.hosts.machine.models import Machine
+from genops_lab.kernels.nsight.models import NsightTool
 
 from ..document import Cell, Column, Document, Facts, Note, Row, Table, moment, size, state_cell
-
-if TYPE_CHECKING:
-    from genops_lab.core.models import AuditPage, Diagnosis, Status
-    from genops_lab.hosts.machine.models import Machine
-    from genops_lab.kernels.nsight.models import NsightTool
 
 
 def machine(shown: Machine) -> Document:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from genops_lab.registry.models import ModelVersion, RegisteredModel
 
 from ..document import SHORT_ID, Column, Document, Facts, Note, Row, Table, moment, state_cell
-
-if TYPE_CHECKING:
-    from genops_lab.registry.models import ModelVersion, RegisteredModel
 
 
 def models(found: list[RegisteredModel]) -> Document:

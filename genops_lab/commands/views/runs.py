@@ -9,6 +9,10 @@ from shlex import quote
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from genops_lab.experiments.columns.models import RunsState
+from genops_lab.experiments.models import Experiment, RelatedRun, Run, RunDetail, RunOutput
+from genops_lab.experiments.restoring.models import RestoredNotebook, RunPatch
+from genops_lab.experiments.service import RunLinks
 from genops_lab.runtime.history import DIVERGED
 
 from ..document import (
@@ -29,12 +33,7 @@ from ..document import (
 )
 
 if TYPE_CHECKING:
-    from genops_lab.experiments.columns.models import RunsState
-    from genops_lab.experiments.models import Experiment, RelatedRun, Run, RunDetail, RunOutput
-    from genops_lab.experiments.restoring.models import RestoredNotebook, RunPatch
-    from genops_lab.experiments.service import RunLinks
-
-    from ..extremes import Best, Extremes
+    from ..run_listing import Best, Extremes
 
 SHOWN_METRICS = 3
 #: Colours and moves of the cursor, for which a document has no place.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from genops_lab.sweeps.models import Sweep, Trial
 
 from ..document import (
     SHORT_ID,
@@ -18,9 +18,6 @@ from ..document import (
     moment,
     state_cell,
 )
-
-if TYPE_CHECKING:
-    from genops_lab.sweeps.models import Sweep, Trial
 
 _TONES = {"finished": "good", "pruned": "dim", "waiting": "dim"}
 ENDED = ("finished", "failed", "pruned", "stopped")

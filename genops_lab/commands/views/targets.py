@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from genops_lab.hosts.configuration import FormField
+from genops_lab.hosts.models import (
+    Candidate,
+    HostReading,
+    RemovedTarget,
+    StoredItem,
+    Target,
+    TargetHost,
+    TargetKind,
+    TargetReport,
+)
 
 from ..document import Cell, Column, Document, Facts, Note, Row, Table, Tone, duration, size
-
-if TYPE_CHECKING:
-    from genops_lab.hosts.configuration import FormField
-    from genops_lab.hosts.models import (
-        Candidate,
-        HostReading,
-        RemovedTarget,
-        StoredItem,
-        Target,
-        TargetHost,
-        TargetKind,
-        TargetReport,
-    )
 
 #: What people call the states of a link.
 _STATES: dict[str, tuple[str, Tone]] = {

@@ -10,7 +10,7 @@ import stat
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from genops_lab.agent.paths import file_system_of
 from genops_lab.core.errors import GenOpsError
@@ -61,13 +61,13 @@ def _data(data_dir: Path) -> Check:
 
 def _disk(data_dir: Path) -> Check:
     free = shutil.disk_usage(data_dir).free
-    detail = f"{free / 1024**3:.1f} GiB free."
-    hint = "Free some space: old runs' artifacts and profiles are the first to look at."
-    if free < FULL_BYTES:
-        return Check(id="disk", title="Disk", state="error", detail=detail, hint=hint)
-    if free < LOW_BYTES:
-        return Check(id="disk", title="Disk", state="warning", detail=detail, hint=hint)
-    return Check(id="disk", title="Disk", state="ok", detail=detail)
+    state: Literal["ok", "warning", "error"] = (
+        "error" if free < FULL_BYTES else "warning" if free < LOW_BYTES else "ok"
+    )
+    hint = (
+        "" if state == "ok" else "Free some space: old runs' artifacts and profiles are the first to look at."
+    )
+    return Check(id="disk", title="Disk", state=state, detail=f"{free / 1024**3:.1f} GiB free.", hint=hint)
 
 
 def _shared(outbox: Outbox) -> Check:

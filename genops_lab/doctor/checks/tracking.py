@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from genops_lab.core.errors import GenOpsError
 from genops_lab.core.models import Check
 from genops_lab.core.paging import MOST, PageQuery
+from genops_lab.experiments.mlflow import MlflowConnection
 
 from .storage import damage_of
-
-if TYPE_CHECKING:
-    from genops_lab.experiments.mlflow import MlflowConnection
 
 ANSWER_S = 40.0
 

@@ -41,14 +41,8 @@ def labextension(name: str) -> dict[str, Any] | None:
     """The ``package.json`` of an installed front-end extension."""
     from jupyter_core.paths import jupyter_path
 
-    for folder in jupyter_path("labextensions"):
-        try:
-            found = json.loads((Path(folder) / name / "package.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        if isinstance(found, dict):
-            return found
-    return None
+    packages = (_json(Path(folder) / name / "package.json") for folder in jupyter_path("labextensions"))
+    return next((package for package in packages if package), None)
 
 
 def _front_end() -> Check:

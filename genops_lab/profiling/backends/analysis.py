@@ -62,8 +62,7 @@ class TraceAnalysis:
 
     def difference(self, before: Kept, after: Kept) -> Difference:
         """Two kept profiles side by side. Raises what ``kept_columns`` raises."""
-        from ..engine.comparison.difference import Side, difference
-        from ..engine.comparison.launched import KernelTally
+        from ..engine.comparison.difference import KernelTally, Side, difference
         from ..engine.profile_folder import kept_ranks
         from ..engine.traces import Trace
 

@@ -46,7 +46,7 @@ def analyze(
     from genops_lab.core.errors import InvalidRequest
 
     from .efficiency.pricing import priced
-    from .reading.skipped_files import LeftOut
+    from .reading.kinds_of_files import LeftOut
 
     files, left_out = LeftOut.of(paths)
     if not files:

@@ -33,6 +33,8 @@ MANIFEST = "columns.json"
 _SLICES = ("ts", "dur", "name", "lane", "kind", "correlation", "external")
 _ALLOCATIONS = ("ts", "lane", "device", "bytes", "address", "allocated", "reserved")
 _COUNTERS = ("ts", "value")
+#: By the groups of arrays; all others are sparse columns.
+_ARRAYS = {"slices": _SLICES, "allocations": _ALLOCATIONS, "counters": _COUNTERS}
 _WHOLE = (np.int32, np.int64)
 #: Of arrays that are not int64, and not the indices of a sparse column.
 _DTYPES = {
@@ -84,13 +86,19 @@ def save(columns: Columns, folder: str | os.PathLike[str]) -> None:
 
     They are written beside it, then renamed. Raises OSError (a full disk); then ``folder`` is what it was.
     """
-    folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
+    with written_whole(Path(folder)) as aside:
         for name, array in _arrays(columns):
             np.save(aside / f"{name}.npy", array, allow_pickle=False)
         (aside / MANIFEST).write_bytes(msgspec.json.encode(_manifest(columns)))
+
+
+@contextlib.contextmanager
+def written_whole(folder: Path) -> Iterator[Path]:
+    """A folder to write into, which then stands in the place of ``folder``. Raises OSError."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        yield aside
         _replace(folder, aside)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -158,17 +166,11 @@ def is_stored(folder: str | os.PathLike[str]) -> bool:
 
 
 def _arrays(columns: Columns) -> Iterator[tuple[str, npt.NDArray[Any]]]:
-    for each in _SLICES:
-        yield f"slices.{each}", getattr(columns, each)
-    for name, sparse in columns.sparse.items():
-        yield f"sparse.{name}.index", sparse.index
-        yield f"sparse.{name}.value", sparse.value
-    if columns.allocations is not None:
-        for each in _ALLOCATIONS:
-            yield f"allocations.{each}", getattr(columns.allocations, each)
-    if columns.counters is not None:
-        for each in _COUNTERS:
-            yield f"counters.{each}", getattr(columns.counters, each)
+    sparse = {f"sparse.{name}": each for name, each in columns.sparse.items()}
+    holders = {"slices": columns, **sparse, "allocations": columns.allocations, "counters": columns.counters}
+    for group, holder in holders.items():
+        for name in _ARRAYS.get(group, ("index", "value")) if holder is not None else ():
+            yield f"{group}.{name}", getattr(holder, name)
 
 
 def _manifest(columns: Columns) -> _Manifest:

@@ -10,6 +10,7 @@ indices of those that have it.
 from __future__ import annotations
 
 import mmap
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 Int64 = npt.NDArray[np.int64]
 Int32 = npt.NDArray[np.int32]
 Int8 = npt.NDArray[np.int8]
+Bools = npt.NDArray[np.bool_]
 Float64 = npt.NDArray[np.float64]
 #: int32 where all its numbers fit, else int64: what is computed of it goes on in int64.
 Whole = npt.NDArray[np.int32] | npt.NDArray[np.int64]
@@ -34,6 +36,8 @@ Whole = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 LARGE_BYTES = 16 << 20
 #: Stands where an event has no such id.
 NO_ID = -1
+#: Stands where there is no slice: nothing lies around it, nothing launched it.
+NOTHING = -1
 
 
 class Lane(NamedTuple):
@@ -197,6 +201,20 @@ class Columns:
         """How long ``members`` lasted, to be added: NumPy's ``add.at`` is 20 times slower between types."""
         return self.dur[members].astype(np.int64)
 
+    def named(self, pattern: re.Pattern[str]) -> Bools:
+        """Which of ``names`` have the pattern."""
+        return np.array([pattern.search(name) is not None for name in self.names], bool)
+
+    def values(self, column: str, slices: Int64 | Int32, otherwise: int = NOTHING) -> Int64:
+        """What each of ``slices`` has in a sparse column, ``otherwise`` where it has nothing."""
+        found = np.full(len(slices), otherwise, np.int64)
+        sparse = self.sparse.get(column)
+        if sparse is not None and len(sparse):
+            place = np.minimum(np.searchsorted(sparse.index, slices), len(sparse) - 1)
+            there = sparse.index[place] == slices
+            found[there] = sparse.value[place[there]]
+        return found
+
     def rest(self) -> None:
         """Give back the memory of columns that lie in files (they are read again where they are asked for); of large
         ones also what was freed beside them."""
@@ -211,3 +229,36 @@ class Columns:
         for holder in (self, *self.sparse.values(), self.allocations, self.counters):
             if holder is not None:
                 yield from (each for each in vars(holder).values() if isinstance(each, np.ndarray))
+
+
+Positions = npt.NDArray[np.signedinteger[Any]]
+
+
+def summed(keys: Positions, values: Int64 | Int32, size: int) -> Int64:
+    """The sum of the values of each key, which is below ``size``."""
+    found = np.zeros(size, np.int64)
+    np.add.at(found, keys, values)
+    return found
+
+
+def present(size: int, *members: Positions) -> Int64:
+    """Those that are in any of ``members``."""
+    marks = np.zeros(size, bool)
+    for each in members:
+        marks[each] = True
+    return np.flatnonzero(marks)
+
+
+def without(size: int, members: Positions, others: Positions) -> Int64:
+    """Those of ``members`` that are not in ``others``."""
+    marks = np.zeros(size, bool)
+    marks[members] = True
+    marks[others] = False
+    return np.flatnonzero(marks)
+
+
+def common(size: int, members: Positions, others: Positions) -> Int64:
+    """Those that are in both."""
+    marks = np.zeros(size, bool)
+    marks[others] = True
+    return present(size, members[marks[members]])

@@ -10,6 +10,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from .columns import Bools
+
 
 class Kind(IntEnum):
     """What a slice is. From ``COMPUTE`` on it ran on a device."""
@@ -129,7 +131,7 @@ def _known(category: str) -> str:
     return category
 
 
-def among(column: npt.NDArray[np.int8], kinds: Iterable[Kind]) -> npt.NDArray[np.bool_]:
+def among(column: npt.NDArray[np.int8], kinds: Iterable[Kind]) -> Bools:
     """Whether each of a column of kinds is one of ``kinds``."""
     table = np.zeros(len(Kind), bool)
     table[[int(kind) for kind in kinds]] = True

@@ -5,15 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-import numpy.typing as npt
 
 from . import threads
-from .columns import Columns, Int32, Int64, Whole
+from .columns import NOTHING, Bools, Columns, Int32, Int64, Whole, present
 from .kinds import Kind, among
-from .positions import present
-
-#: Stands where nothing lies around a slice.
-NOTHING = -1
 
 
 def parents(columns: Columns, kinds: Iterable[Kind]) -> Int32:
@@ -27,7 +22,7 @@ def parents(columns: Columns, kinds: Iterable[Kind]) -> Int32:
 
     def find(lane: int) -> None:
         members = np.flatnonzero(columns.lane == lane).astype(np.int32)
-        around = _nearest_around(columns.ts[members], columns.dur[members], outer[members])
+        around = nearest_around(columns.ts[members], columns.dur[members], outer[members])
         inside = around != NOTHING
         found[members[inside]] = members[around[inside]]
 
@@ -35,8 +30,8 @@ def parents(columns: Columns, kinds: Iterable[Kind]) -> Int32:
     return found
 
 
-def _nearest_around(start: Int64, length: Whole, holds: npt.NDArray[np.bool_]) -> Int32:
-    """For each slice of a lane the last before it that holds and has not ended.
+def nearest_around(start: Int64, length: Whole, holds: Bools | None = None) -> Int32:
+    """For each slice of a lane the last before it that holds (all do without ``holds``) and has not ended.
 
     All ask at once: who finds one that has ended goes on with the one that that one has come to, since all between
     have ended too. So the steps double, and after a few rounds nobody asks.
@@ -44,6 +39,7 @@ def _nearest_around(start: Int64, length: Whole, holds: npt.NDArray[np.bool_]) -
     # A slice without length holds what follows it at the same time.
     end = start + np.maximum(length, 1)
     found = np.arange(len(start), dtype=np.int32)
+    holds = np.ones(len(start), bool) if holds is None else holds
     found[~holds] = NOTHING
     np.maximum.accumulate(found, out=found)
     found[1:] = found[:-1]

@@ -22,8 +22,7 @@ from .memory import tables
 from .memory.files import held_of_columns, held_of_snapshots
 from .memory.memory_timeline import MemoryTimeline
 from .reading.files import ranked, read
-from .reading.kinds_of_files import FileKind, kind_of_file
-from .reading.skipped_files import LeftOut
+from .reading.kinds_of_files import FileKind, LeftOut, kind_of_file
 from .timeline.clocks import Beats, RankClock, aligned, beats_of
 from .traces import Trace
 

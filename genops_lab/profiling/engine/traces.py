@@ -6,11 +6,10 @@ from functools import cached_property
 
 import numpy as np
 
-from .columns import Columns, Int32, Int64
+from .columns import NOTHING, Columns, Int32, Int64, present
 from .intervals import Intervals
 from .kinds import Kind
-from .nesting import NOTHING, parents
-from .positions import present
+from .nesting import parents
 from .sums.operators import launchers, owners
 
 
@@ -73,10 +72,12 @@ class Trace:
         start = self.columns.ts[members]
         return Intervals(start, start + self.columns.dur[members])
 
-    def stream(self, lane: int) -> str:
-        """A device's stream as the trace has it; the thread where it names none."""
-        found = self.columns.lanes[lane]
-        return found.stream or found.thread
+    def streams(self, members: Int64) -> dict[str, Int64]:
+        """The places among device slices of each stream, as the trace has it; of a thread where it names none."""
+        names = [lane.stream or lane.thread for lane in self.columns.lanes]
+        lane = self.columns.lane[members]
+        used = dict.fromkeys(names[each] for each in present(len(names), lane).tolist())
+        return {name: np.flatnonzero(np.array([each == name for each in names], bool)[lane]) for name in used}
 
 
 def _natural(key: str) -> tuple[int, str]:

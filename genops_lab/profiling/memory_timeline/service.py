@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from genops_lab.core.errors import InvalidRequest
 
 from ..models import HeldAt, HeldMoment, HeldStretch, HeldTimeline, HeldTimelines
+from ..service import ProfilesService
 from .backend import Memories
-
-if TYPE_CHECKING:
-    from ..service import ProfilesService
 
 DEVICE_DIGITS = 6
 

@@ -1,11 +1,10 @@
 """Wire types of the profiler. Durations in microseconds, as traces have them; sizes in bytes."""
 
 from .advice import Advice, Moment
-from .difference import Change, ComparedProfiles, Difference, Figure, LaunchedWith
-from .flame import Flame, FlameNode
 from .lines import Attribution, LineTime, Place, Unattributed
-from .memory import CategoryBytes, DeviceMemory, MemoryPoint, MemorySummary, OutOfMemory, Site
-from .memory_timeline import (
+from .memory import (
+    CategoryBytes,
+    DeviceMemory,
     HeldAt,
     HeldLine,
     HeldMoment,
@@ -14,20 +13,39 @@ from .memory_timeline import (
     HeldTimelines,
     MemoryBand,
     MemoryChange,
+    MemoryPoint,
+    MemorySummary,
+    OutOfMemory,
+    Site,
 )
 from .nsight_compute import KernelMetric, KernelMetrics, KernelRule, MeasuredKernel, Measurement, Stall
-from .perfetto import CutQuery, CutSlice, PerfettoUi, TraceCut
-from .profiles import DeletedProfile, NewProfile, Profile, ProfileSummary, StepPrice, TraceOnTarget
-from .roofline import OperatorWork, Peak, Roofline
+from .profiles import (
+    Change,
+    ComparedProfiles,
+    DeletedProfile,
+    Difference,
+    Figure,
+    LaunchedWith,
+    NewProfile,
+    Profile,
+    ProfileSummary,
+    StepPrice,
+    TraceOnTarget,
+)
 from .timeline import (
     NO_RANK,
     CollectiveMoment,
     CollectivePart,
     CounterLane,
     CounterMoment,
+    CutQuery,
+    CutSlice,
+    Flame,
+    FlameNode,
     FoundSlices,
     NameSum,
     OpenedFile,
+    PerfettoUi,
     RankQuery,
     SliceArgument,
     SliceDetails,
@@ -42,6 +60,7 @@ from .timeline import (
     TimelineRank,
     TimelineSlice,
     TimelineTile,
+    TraceCut,
 )
 from .times import (
     CpuTime,
@@ -51,6 +70,9 @@ from .times import (
     KernelTime,
     LaunchTime,
     OperatorTime,
+    OperatorWork,
+    Peak,
+    Roofline,
     StepTime,
     StreamTime,
 )

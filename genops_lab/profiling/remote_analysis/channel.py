@@ -20,8 +20,7 @@ from genops_lab.hosts.link.connection import HostConnection
 from genops_lab.hosts.link.transfer import READING_S, HostTransfer, host_transfer, through_breaks
 
 from .engine_parts import Host, Part
-from .incoming_parts import IncomingTrace
-from .unfinished import UnfinishedTrace
+from .unfinished import IncomingTrace, UnfinishedTrace
 
 #: What an engine may answer: columns are smaller than their trace.
 _MORE, _TIMES = 64 * 1024 * 1024, 4

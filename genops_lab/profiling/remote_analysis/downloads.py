@@ -66,7 +66,10 @@ class Bringing:
 
     async def _running(self, profile_id: str) -> Task | None:
         told, subject = await self._tasks.list_tasks(), _subject(profile_id)
-        return next((task for task in told if _goes_on(task, subject)), None)
+        return next(
+            (each for each in told if (each.kind, each.subject, each.state) == (KIND, subject, "running")),
+            None,
+        )
 
     async def _fetch(self, handle: TaskHandle, plan: dict[str, Any], _data: dict[str, Any]) -> dict[str, Any]:
         """Have a trace here, as the profile's. Raises what a link raises, and Failed."""
@@ -116,10 +119,6 @@ class Bringing:
 
 def _subject(profile_id: str) -> str:
     return f"profile:{profile_id}"
-
-
-def _goes_on(task: Task, subject: str) -> bool:
-    return (task.kind, task.subject, task.state) == (KIND, subject, "running")
 
 
 class _Told:

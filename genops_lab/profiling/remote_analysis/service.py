@@ -113,10 +113,8 @@ class RemoteAnalysisService:
     ) -> None:
         try:
             await self._analyzed(profile_id, folder, link, path, price)
-        except GenOpsError as error:
-            await self._failed(profile_id, error)
-        except OSError as error:
-            await self._failed(profile_id, no_place(error))
+        except (GenOpsError, OSError) as error:
+            await self._profiles.failed(profile_id, no_place(error) if isinstance(error, OSError) else error)
 
     async def _analyzed(
         self, profile_id: str, folder: Path, link: HostConnection, path: str, price: Price
@@ -149,11 +147,6 @@ class RemoteAnalysisService:
         text = msgspec.json.encode(summary).decode()
         await self._profiles.update(profile_id, state="ready", summary=text, message=message)
         await self._profiles.try_to_give(profile_id)
-
-    async def _failed(self, profile_id: str, error: GenOpsError) -> None:
-        await self._profiles.update(
-            profile_id, state="failed", message=f"{error.message} {error.hint}".strip()
-        )
 
 
 class Removing:

@@ -120,15 +120,13 @@ class Timelines:
                 self._open.popitem(last=False)
             return self._open[place]
 
-    def _together(self, folder: str, trace: str, ranks: list[KeptRank]) -> views.Together:
-        from ..engine.timeline.views import OneTrace, Side, Together
+    def _together(self, folder: str, trace: str, ranks: list[KeptRank]) -> views.View:
+        from ..engine.timeline.views import Side, View
 
         def opened(rank: int) -> tiles.Timeline:
-            view = self._opened(folder, trace, rank).view
-            assert isinstance(view, OneTrace)
-            return view.timeline
+            return self._opened(folder, trace, rank).view.first
 
-        return Together(
+        return View(
             [
                 Side(
                     each.rank,
@@ -183,16 +181,16 @@ def _matching(names: list[str], text: str, regex: bool) -> npt.NDArray[np.bool_]
     return matching(words, f"(?i){text}")
 
 
-def _one(folder: str, trace: str, rank: int | None) -> views.OneTrace:
+def _one(folder: str, trace: str, rank: int | None) -> views.View:
     from ..engine.profile_folder import kept_columns, kept_place
     from ..engine.timeline import tiles
-    from ..engine.timeline.views import OneTrace
+    from ..engine.timeline.views import View
 
     columns = kept_columns(Path(folder), Path(trace), rank)
     levels = kept_place(Path(folder), Path(trace), rank).place / LEVELS
     if not tiles.is_stored(levels):
         tiles.save(columns, levels)
-    return OneTrace(tiles.Timeline(columns, levels))
+    return View.of(tiles.Timeline(columns, levels))
 
 
 def _told(clock: RankClock) -> TimelineRank:

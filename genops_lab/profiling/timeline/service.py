@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from genops_lab.core.errors import InvalidRequest
 
 from ..models import (
@@ -18,10 +16,8 @@ from ..models import (
     TilesQuery,
     Timeline,
 )
+from ..service import ProfilesService
 from .backend import Timelines
-
-if TYPE_CHECKING:
-    from ..service import ProfilesService
 
 SLICE_DIGITS = 12
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+
+from genops_lab.profiling.models import Change, Difference, Figure
 
 from ...document import Block, Cell, Column, Document, Note, Row, Table, microseconds, share, size
-
-if TYPE_CHECKING:
-    from genops_lab.profiling.models import Change, Difference, Figure
 
 SHOWN_CHANGES = 15
 #: Smaller changes of time are not coloured.
@@ -62,7 +60,11 @@ def difference(found: Difference) -> Document:
         ("Kernels", found.kernels, ""),
         ("Lines", found.lines, ""),
     ):
-        changed = [each for each in changes if _differs(each)]
+        changed = [
+            each
+            for each in changes
+            if (each.before_us, each.before_count) != (each.after_us, each.after_count)
+        ]
         if not changes:
             continue
         launched = any(each.before_with or each.after_with for each in changed)
@@ -99,10 +101,6 @@ def _basis(found: Difference) -> str:
     if found.a_step:
         return f"a step ({found.before_steps} and {found.after_steps} steps)"
     return "of the whole trace"
-
-
-def _differs(found: Change) -> bool:
-    return (found.before_us, found.before_count) != (found.after_us, found.after_count)
 
 
 def _change(found: Change, launched: bool) -> Row:

@@ -10,23 +10,18 @@ from ...models import Advice
 from .. import threads
 from ..formatting import ranks_text
 from .allocator import alloc_retries, fragmentation
-from .attention import unfused_attention
-from .communication import exposed_comm, small_buckets
+from .communication import Collectives, collectives_of, exposed_comm, small_buckets, straggler
 from .context import Context, PlacesOf, Rule
 from .copies import exposed_copies, h2d_blocking, h2d_unpinned
-from .dataloading import dataloader_bound
-from .efficiency import efficiency
-from .fusion import memory_bound_chain
+from .efficiency import efficiency, unfused_attention
 from .idleness import gpu_idle
-from .launches import launch_bound
-from .layout import conv_layout
+from .kernels import conv_layout, fp32_kernels, memory_bound_chain
+from .launches import launch_bound, warmup_counted
 from .nsight_compute import measured
-from .precision import fp32_kernels
-from .ranks import Collectives, collectives_of, straggler
-from .synchronization import sync_item, sync_other
-from .warmup import warmup_counted
+from .synchronization import dataloader_bound, sync_item, sync_other
 
-_OF_WAITS: tuple[Rule, ...] = (
+_RULES: tuple[Rule, ...] = (
+    # Of waits.
     dataloader_bound,
     h2d_blocking,
     h2d_unpinned,
@@ -34,15 +29,13 @@ _OF_WAITS: tuple[Rule, ...] = (
     sync_item,
     sync_other,
     launch_bound,
-)
-_OF_WORK: tuple[Rule, ...] = (
+    # Of work.
     efficiency,
     fp32_kernels,
     conv_layout,
     unfused_attention,
     memory_bound_chain,
-)
-_OF_THE_REST: tuple[Rule, ...] = (
+    # Of the rest.
     exposed_comm,
     small_buckets,
     alloc_retries,
@@ -64,8 +57,7 @@ def advise(case: Context) -> list[Advice]:
         case.columns.rest()
         return found
 
-    rules = (*_OF_WAITS, *_OF_WORK, *_OF_THE_REST)
-    return by_saving(advice for found in threads.each(ask, rules) for advice in found)
+    return by_saving(advice for found in threads.each(ask, _RULES) for advice in found)
 
 
 def over_ranks(advice: Iterable[Advice]) -> list[Advice]:

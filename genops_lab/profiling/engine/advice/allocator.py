@@ -11,7 +11,7 @@ from ...models import Advice
 from ..columns import NO_ID
 from ..formatting import percent
 from ..kinds import Kind
-from ..sums.steps import step_slices, warm_up
+from ..sums.devices import step_slices, warm_up
 from .context import Context, Stake, length_of, milliseconds
 
 _FREE = re.compile(r"^(cuda|hip)Free(Async)?$|^cuMemUnmap$|^cuMemRelease$")

@@ -10,18 +10,16 @@ from typing import NamedTuple
 import numpy as np
 
 from ...models import Advice, Moment, Place
-from ..columns import Int64
+from ..columns import Int64, present
+from ..efficiency.accelerators import Speed, raised, speed_of
 from ..formatting import percent
 from ..intervals import Intervals, span, union_length
 from ..kinds import Kind
-from ..positions import present
-from ..sums.devices import device_model
+from ..sums.devices import device_model, step_slices
 from ..sums.host import Host
 from ..sums.idle import REASONS, Gaps, explained_gaps, without_waits
-from ..sums.steps import step_slices
 from ..traces import Trace
 from .groups import LARGE_BYTES, Group, work_groups
-from .speeds import Speed, raised, speed_of
 
 #: Lines of code that slices belong to, those with most first.
 PlacesOf = Callable[[Int64], list[Place]]

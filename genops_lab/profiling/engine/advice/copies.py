@@ -8,12 +8,10 @@ from collections.abc import Iterable
 import numpy as np
 
 from ...models import Advice
-from ..columns import Int64
+from ..columns import NOTHING, Int64, common, present, without
 from ..formatting import counted
 from ..intervals import exposed_length, union
 from ..kinds import Kind
-from ..nesting import NOTHING
-from ..positions import common, present, without
 from ..sums.host import overlap
 from ..sums.idle import CLOCKS_DIFFER, REASONS
 from .context import Context, Stake, length_of, milliseconds
@@ -33,9 +31,8 @@ EXPOSED_SHARE = 0.1
 def copies_named(case: Context, pattern: re.Pattern[str]) -> Int64:
     """Slices of copies on devices whose name has the pattern."""
     columns = case.columns
-    fits = np.array([pattern.search(name) is not None for name in columns.names], bool)
     device = case.trace.device
-    found: Int64 = device[(columns.kind[device] == Kind.COPY) & fits[columns.name[device]]]
+    found: Int64 = device[(columns.kind[device] == Kind.COPY) & columns.named(pattern)[columns.name[device]]]
     return found
 
 

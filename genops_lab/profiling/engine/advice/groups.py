@@ -8,10 +8,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..columns import Columns, Int64
+from ..columns import NOTHING, Bools, Columns, Int64
 from ..kinds import Kind
-from ..nesting import NOTHING
-from ..sums.host import Bools
 from ..traces import Trace
 from .shapes import Call, Work, is_known, work_of
 
@@ -51,8 +49,7 @@ class Group:
 
 def turn_tensors(columns: Columns, slices: Int64) -> Bools:
     """Which slices are a library's kernels that change NCHW to NHWC or back."""
-    fits = np.array([_TRANSPOSES.search(name) is not None for name in columns.names], bool)
-    return fits[columns.name[slices]]
+    return columns.named(_TRANSPOSES)[columns.name[slices]]
 
 
 def work_groups(trace: Trace) -> list[Group]:
@@ -76,7 +73,7 @@ def work_groups(trace: Trace) -> list[Group]:
     if not len(operators):
         return []
     keys = [columns.name[operators].astype(np.int64)]
-    keys += [_told(trace, column, operators) for column in ("dims", "types", "concrete")]
+    keys += [columns.values(column, operators) for column in ("dims", "types", "concrete")]
     place = _numbered(_numbered(keys[0], keys[1]), _numbered(keys[2], keys[3]))
     order = np.argsort(place, kind="stable")
     cuts = np.append(np.flatnonzero(np.diff(place[order], prepend=-1)), len(order))
@@ -101,16 +98,6 @@ def work_groups(trace: Trace) -> list[Group]:
             )
         )
     return sorted(groups, key=lambda group: -group.device_ns)
-
-
-def _told(trace: Trace, column: str, slices: Int64) -> Int64:
-    """The values of a sparse column; NOTHING where there is none."""
-    sparse = trace.columns.sparse.get(column)
-    if sparse is None or not len(sparse):
-        return np.full(len(slices), NOTHING, np.int64)
-    place = np.minimum(np.searchsorted(sparse.index, slices), len(sparse) - 1)
-    found: Int64 = np.where(sparse.index[place] == slices, sparse.value[place], NOTHING)
-    return found
 
 
 def _numbered(first: Int64, second: Int64) -> Int64:

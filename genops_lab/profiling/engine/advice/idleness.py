@@ -8,17 +8,16 @@ from typing import NamedTuple
 import numpy as np
 
 from ...models import Advice
+from ..columns import NOTHING, present
 from ..formatting import counted
 from ..intervals import Intervals
 from ..kinds import Kind
-from ..nesting import NOTHING, parents
-from ..positions import present
+from ..nesting import parents
 from ..sums.host import overlap
 from ..sums.idle import REASONS, Gaps
 from .allocator import alloc_retries
 from .context import MOMENTS, WORTH, Context, Stake, length_of, milliseconds
-from .launches import SLOW_CALL_NS, between_calls, launch_bound, pauses
-from .warmup import warmup_counted
+from .launches import SLOW_CALL_NS, between_calls, launch_bound, pauses, warmup_counted
 
 SHARE = 0.1
 

@@ -63,12 +63,13 @@ def measured(case: Context) -> Iterable[Advice]:
         most = sorted(members, key=lambda place: -gained[place])
         rule = _words(launches, identifier, launches[launch_of[most[0]]])
         time = sum(launches[launch_of[place]].us * 1000 for place in members)
+        often = "one launch" if len(members) == 1 else f"{len(members):,} launches"
         told = "; ".join(_kernels(launches, [launch_of[place] for place in most], identifier))
         yield case.advice(
             code_of(identifier),
             rule.title.partition(":")[0] if rule is not None else identifier,
             f"Nsight Compute estimates that {milliseconds(saving)} of the {milliseconds(time)} of"
-            f" {_count(len(members), 'launch', 'launches')} could be saved ({case.share(saving)} of all that was"
+            f" {often} could be saved ({case.share(saving)} of all that was"
             f" measured): {told}." + (f" {rule.text}" if rule is not None else ""),
             Stake(saving, np.array(sorted(members), np.int64)),
             _DO.get(identifier, "See what the rule says of the kernel."),
@@ -106,7 +107,3 @@ def _words(launches: list[Launch], identifier: str, first: Launch) -> KernelRule
         if fitting:
             return max(fitting, key=lambda rule: rule.speedup_pct or 0.0)
     return None
-
-
-def _count(number: int, one: str, several: str) -> str:
-    return f"one {one}" if number == 1 else f"{number:,} {several}"

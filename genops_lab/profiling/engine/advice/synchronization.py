@@ -1,4 +1,4 @@
-"""Waits for the device that need not be."""
+"""Waits of the host that need not be: for the device, and for the next batch."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from collections.abc import Iterable
 import numpy as np
 
 from ...models import Advice
-from ..columns import Int64
+from ..columns import Bools, Int64, present, without
 from ..formatting import counted
 from ..intervals import union
 from ..kinds import Kind
-from ..positions import present, without
-from ..sums.host import Bools, overlap
+from ..sums.host import overlap
 from ..sums.idle import CLOCKS_DIFFER, REASONS
 from .context import Context, Stake, length_of, milliseconds, outermost
 from .copies import FROM_DEVICE, SHARE, alone, copies_named, waited_for
@@ -134,3 +133,39 @@ def _idle_after(case: Context, waits: Int64, part: int) -> int:
         touched = overlap(times, gaps.times.start - CLOCKS_DIFFER, gaps.times.end) > 0
         best = max(best, int(gaps.parts[touched, part].sum()))
     return best
+
+
+#: The device must be idle so much of the trace because of it; on the CPU alone, the thread must wait so much.
+IDLE_SHARE, CPU_SHARE = 0.03, 0.15
+
+
+def dataloader_bound(case: Context) -> Iterable[Advice]:
+    """The device has nothing to do while the thread that feeds it waits for data.
+
+    Saving: all the waiting, for without it the host would be ahead by as much; not more than the device's idle
+    time, for work does not get shorter.
+    """
+    waits = case.host.dataloading
+    if not len(waits):
+        return
+    waits = outermost(case, waits)
+    waiting = length_of(case, waits)
+    on_device = bool(case.gaps)
+    idle = case.idle_by("dataloader") if on_device else waiting
+    saving = min(waiting, case.idle) if on_device else waiting
+    if not case.worth(idle, IDLE_SHARE if on_device else CPU_SHARE):
+        return
+    meanwhile = (
+        f"; meanwhile the device was idle for {milliseconds(idle)} ({case.share(idle)})" if on_device else ""
+    )
+    single = any("SingleProcess" in case.columns.names[name] for name in case.columns.name[waits].tolist())
+    yield case.advice(
+        "dataloader_bound",
+        "The program waits for its data",
+        f"{counted(len(waits), 'wait for the next batch takes', 'waits for the next batch take')} "
+        f"{milliseconds(waiting)} ({case.share(waiting)} of the"
+        f" trace){meanwhile}.{' The batches are made in the training process itself.' if single else ''}",
+        Stake(saving, waits),
+        "Load batches in worker processes, ahead of time; if there are workers, give more or make a sample cheaper.",
+        "DataLoader(dataset, batch_size=..., num_workers=8, pin_memory=True, persistent_workers=True)",
+    )

@@ -13,10 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..columns import Columns, Int32, Int64, Sparse
+from ..columns import NOTHING, Bools, Columns, Int32, Int64, present
 from ..kinds import Kind
-from ..nesting import NOTHING
-from ..positions import present
 
 EVALUATES = "autograd::engine::evaluate_function: "
 #: Of the operators with a node's number so many are compared with its name, from the last one on.
@@ -53,7 +51,7 @@ def backward(columns: Columns) -> Backward:
     if sequences is None or not len(sequences):
         mine = operators[node_names[columns.name[operators]]] if len(operators) else operators
         return Backward(mine, np.full(len(mine), NOTHING, np.int64), np.unique(columns.lane[mine]))
-    thread = _at(columns.sparse.get("forward_thread"), sequences.index)
+    thread = columns.values("forward_thread", sequences.index, 0)
     given = sequences.index.astype(np.int64)
     operator = columns.kind[given] == Kind.OPERATOR
     of_node = operator & (node_names[columns.name[given]] | (thread > 0))
@@ -111,7 +109,7 @@ class _Names:
     def __init__(self, names: list[str]) -> None:
         self._names = names
 
-    def fit(self, nodes: npt.NDArray[np.int32], operators: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+    def fit(self, nodes: npt.NDArray[np.int32], operators: npt.NDArray[np.int32]) -> Bools:
         pairs = nodes.astype(np.int64) * len(self._names) + operators
         present, place = np.unique(pairs, return_inverse=True)
         answers = [self._fits(*divmod(pair, len(self._names))) for pair in present.tolist()]
@@ -140,13 +138,3 @@ def _node(name: str) -> str | None:
 
 def _plain(name: str) -> str:
     return name.replace("_", "").lower()
-
-
-def _at(column: Sparse | None, index: npt.NDArray[np.int32]) -> Int64:
-    """A sparse column's values at rising positions, 0 where it has none."""
-    values = np.zeros(len(index), np.int64)
-    if column is not None and len(column):
-        place = np.minimum(np.searchsorted(column.index, index), len(column) - 1)
-        there = column.index[place] == index
-        values[there] = column.value[place[there]]
-    return values

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from ..columns import Columns, Int32, Int64
-from ..nesting import NOTHING
+from ..columns import NOTHING, Bools, Columns, Int32, Int64
+from ..nesting import nearest_around
 
 
 class Enclosing:
@@ -22,7 +21,7 @@ class Enclosing:
         self.up: Int64 = np.full(len(self.members), NOTHING, np.int64)
         if up is None:
             for places in self._by_lane.values():
-                inside = time_parents(self._start[places], self._end[places])
+                inside = nearest_around(self._start[places], self._end[places] - self._start[places])
                 self.up[places] = np.where(inside == NOTHING, NOTHING, places[inside])
         elif len(members):
             # What lasts no time holds nothing, so no child is lost with it.
@@ -60,7 +59,7 @@ class Enclosing:
             ended = ended[candidate[ended] != NOTHING]
         return candidate
 
-    def nearest(self, wanted: npt.NDArray[np.bool_]) -> Int64:
+    def nearest(self, wanted: Bools) -> Int64:
         """For each member itself or the innermost around it that is ``wanted`` (booleans); else NOTHING."""
         everything = np.arange(len(self.members))
         # Each member points to the next candidate; pointers double their reach until they have arrived.
@@ -86,38 +85,3 @@ class Enclosing:
         taken = np.minimum(self._end[chosen[inside]], self._end[outer[inside]]) - self._start[chosen[inside]]
         np.subtract.at(own, outer[inside], np.maximum(taken, 0))
         return own[chosen]
-
-
-def time_parents(start: Int64, end: Int64) -> Int64:
-    """For each interval of one lane the innermost around its start; NOTHING without one.
-
-    ``start`` rises, of equal ones the longer interval comes first, and none is empty.
-    """
-    count = np.arange(len(start))
-    parent = np.full(len(start), NOTHING, np.int64)
-    depth = count - np.searchsorted(np.sort(end), start, side="right")
-    order = np.argsort(depth, kind="stable")
-    bounds = np.searchsorted(depth[order], np.arange(int(depth.max(initial=0)) + 2))
-    for level in range(1, len(bounds) - 1):
-        outer, inner = order[bounds[level - 1] : bounds[level]], order[bounds[level] : bounds[level + 1]]
-        place = np.searchsorted(outer, inner) - 1
-        if (place < 0).any():
-            return _one_by_one(start, end)
-        parent[inner] = outer[place]
-    inside = parent != NOTHING
-    # Depths are told by counting, which is true only where what begins inside also ends inside.
-    if (end[inside] > end[parent[inside]]).any():
-        return _one_by_one(start, end)
-    return parent
-
-
-def _one_by_one(start: Int64, end: Int64) -> Int64:
-    parent = np.full(len(start), NOTHING, np.int64)
-    ends = end.tolist()
-    stack: list[int] = []
-    for place, at in enumerate(start.tolist()):
-        while stack and ends[stack[-1]] <= at:
-            stack.pop()
-        parent[place] = stack[-1] if stack else NOTHING
-        stack.append(place)
-    return parent

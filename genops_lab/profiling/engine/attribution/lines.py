@@ -1,4 +1,5 @@
-"""Which line of a person's code a moment of a thread belongs to."""
+"""Which line of a person's code a moment of a thread belongs to, also what the backward pass does for it, and a
+slice."""
 
 from __future__ import annotations
 
@@ -10,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ...models import Place
-from ..columns import Columns, Int32, Int64, Sparse
+from ..columns import NOTHING, Bools, Columns, Int32, Int64, Sparse, present, summed
 from ..kinds import Kind
-from ..nesting import NOTHING
+from ..traces import Trace
 from . import frames, markers
 from .autograd import Backward, backward
 from .enclosing import Enclosing
-from .frames import Frame, Owner
+from .frames import Owner
 from .naming import cells_of, place_of
 
 #: Python's frames around a backward pass, by the versions of torch.
@@ -32,7 +33,7 @@ class _PythonTree(NamedTuple):
     user: Int64
     line: Int64
     #: Which are called ``backward``.
-    backward: npt.NDArray[np.bool_]
+    backward: Bools
 
 
 class Lines:
@@ -66,10 +67,11 @@ class Lines:
     def at(self, lane: Int32, ts: Int64) -> Int64:
         """The line of each moment of a lane: of a marker, a call stack, a Python frame, or the cell alone."""
         found = self._of_members(self._marked, lane, ts)
-        for other in (self._of_stack, self._of_frame, self._of_cell):
+        frames = (self._python.tree, self._python_lines)
+        for members in ((self._stacked, self._stack_line), frames, self._cells):
             rest = np.flatnonzero(found == NOTHING)
             if len(rest):
-                found[rest] = other(lane[rest], ts[rest])
+                found[rest] = self._of_members(members, lane[rest], ts[rest])
         return found
 
     def inside(self, lane: Int32, ts: Int64, since: Int64) -> Int64:
@@ -111,11 +113,16 @@ class Lines:
         return found
 
     @cached_property
+    def _python_lines(self) -> Int64:
+        """For each Python frame the line that it counts to; NOTHING where there is none."""
+        nearest = self._python.user
+        return np.where(nearest == NOTHING, NOTHING, self._python.line[nearest])
+
+    @cached_property
     def _calls_autograd(self) -> Int64:
         """For each Python frame the call of autograd's engine that it is in; NOTHING where it is in none."""
         columns, tree = self._columns, self._python.tree
-        calls = np.array([_AUTOGRAD.search(name) is not None for name in columns.names], bool)
-        return tree.nearest(calls[columns.name[tree.members]])
+        return tree.nearest(columns.named(_AUTOGRAD)[columns.name[tree.members]])
 
     def host_times(self) -> Int64:
         """For each line the time on the host without that of lines inside it, in nanoseconds."""
@@ -139,21 +146,6 @@ class Lines:
         if since is not None:
             there = there[self._columns.ts[tree.members[place[there]]] >= since[there]]
         found[there] = line[place[there]]
-        return found
-
-    def _of_cell(self, lane: Int32, ts: Int64) -> Int64:
-        return self._of_members(self._cells, lane, ts)
-
-    def _of_stack(self, lane: Int32, ts: Int64) -> Int64:
-        return self._of_members((self._stacked, self._stack_line), lane, ts)
-
-    def _of_frame(self, lane: Int32, ts: Int64) -> Int64:
-        found = np.full(len(ts), NOTHING, np.int64)
-        place = self._python.tree.around(lane, ts)
-        there = np.flatnonzero(place != NOTHING)
-        nearest = self._python.user[place[there]]
-        known = nearest != NOTHING
-        found[there[known]] = self._python.line[nearest[known]]
         return found
 
     def _line(self, place: Place) -> int:
@@ -191,7 +183,9 @@ class Lines:
                 continue
             owner[number] = frame.owner
             if frame.owner != Owner.MACHINERY:
-                line[number] = self._line(_function_place(frame))
+                line[number] = self._line(
+                    Place(file=frame.file, line=frame.line, function=frame.function, whole_function=True)
+                )
                 backward[number] = frame.function == "backward"
         user = tree.nearest(owner[names] == Owner.USER)
         # Where no code of the user's is on the stack, an installed package's says more than nothing.
@@ -247,5 +241,87 @@ def _of_members(columns: Columns, column: str, members: Int64) -> Sparse:
     return Sparse(given.index[mine], given.value[mine])
 
 
-def _function_place(frame: Frame) -> Place:
-    return Place(file=frame.file, line=frame.line, function=frame.function, whole_function=True)
+#: So many moments are looked at together.
+BLOCK = 1 << 17
+
+
+def lines_of_moments(columns: Columns, lines: Lines, lane: Int32, ts: Int64) -> tuple[Int64, Bools]:
+    """The line of each moment of a lane, and whether it lies in the backward pass."""
+    found, in_backward = np.empty(len(ts), np.int64), np.empty(len(ts), bool)
+    for begin in range(0, len(ts), BLOCK):
+        block = slice(begin, begin + BLOCK)
+        found[block], in_backward[block] = _lines_of_block(columns, lines, lane[block], ts[block])
+    return found, in_backward
+
+
+def _lines_of_block(columns: Columns, lines: Lines, lane: Int32, ts: Int64) -> tuple[Int64, Bools]:
+    found = lines.at(lane, ts)
+    passes, tree = lines.backward
+    node = tree.around(lane, ts)
+    between = np.flatnonzero((node == NOTHING) & np.isin(lane, passes.threads))
+    node[between] = tree.before(lane[between], ts[between])
+    mine = np.flatnonzero(node != NOTHING)
+    if len(mine):
+        found[mine] = _backward_lines(
+            columns, lines, tree, passes.forward, passes.operators, node[mine], lane[mine], ts[mine]
+        )
+    return found, node != NOTHING
+
+
+def _backward_lines(
+    columns: Columns,
+    lines: Lines,
+    tree: Enclosing,
+    forward: Int64,
+    operators: Int64,
+    node: Int64,
+    lane: Int32,
+    ts: Int64,
+) -> Int64:
+    operator = tree.members[node]
+    # A checkpoint computes its forward pass again in here, in frames of its own.
+    found = lines.inside(lane, ts, columns.ts[operator])
+    gradient_of = forward[np.searchsorted(operators, operator)]
+    rest = np.flatnonzero((found == NOTHING) & (gradient_of != NOTHING))
+    made = gradient_of[rest]
+    found[rest] = lines.at(columns.lane[made], columns.ts[made])
+    rest = np.flatnonzero(found == NOTHING)
+    found[rest] = lines.at(lane[rest], ts[rest])
+    rest = np.flatnonzero(found == NOTHING)
+    for number in present(len(columns.lanes), lane[rest]).tolist():
+        here = rest[lane[rest] == number]
+        process = columns.lanes[number].process
+        together = [
+            other for other, each in enumerate(columns.lanes) if each.process == process and not each.device
+        ]
+        found[here] = lines.waiting(together, number, ts[here])
+    return found
+
+
+TOLD = 3
+
+
+class PlacesOf:
+    """Asked for slices it says the lines with most of their time."""
+
+    def __init__(self, trace: Trace, lines: Lines, device_line: Int64) -> None:
+        """``device_line``: the line of each of ``trace.device``."""
+        self.lines = lines
+        self._trace, self._device_line = trace, device_line
+
+    def line_of(self, slices: Int64) -> Int64:
+        """The position in ``lines.places`` of each slice on a device; NOTHING where none is known."""
+        found: Int64 = self._device_line[np.searchsorted(self._trace.device, slices)]
+        return found
+
+    def __call__(self, slices: Int64) -> list[Place]:
+        """Of a slice on the host that of the moment when it began; on a device that of what launched it."""
+        columns = self._trace.columns
+        line = np.full(len(slices), NOTHING, np.int64)
+        ran = columns.kind[slices] >= Kind.COMPUTE
+        line[ran] = self.line_of(slices[ran])
+        line[~ran] = self.lines.at(columns.lane[slices[~ran]], columns.ts[slices[~ran]])
+        known = line != NOTHING
+        time = summed(line[known], columns.lengths(slices[known]), len(self.lines.places))
+        most = np.argsort(-time, kind="stable")[:TOLD]
+        return [self.lines.places[each] for each in most.tolist() if time[each]]

@@ -9,19 +9,13 @@ that called ``backward``. Nothing is guessed: what has no line is told by operat
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from ...models import Attribution, LineTime, Place, Unattributed
-from ..columns import Columns, Int32, Int64, Whole
+from ..columns import NOTHING, Bools, Columns, Int32, Int64, Whole, present, summed
 from ..kinds import Kind
-from ..nesting import NOTHING
-from ..positions import present
 from ..traces import Trace
-from .lines import Lines
-from .moments import lines_of_moments
-from .placing import PlacesOf
+from .lines import Lines, PlacesOf, lines_of_moments
 
-Bools = npt.NDArray[np.bool_]
 #: So many operators are told of a line, and so many lines and unattributed names in all.
 OPERATORS_OF_A_LINE = 3
 TOLD = 1000
@@ -66,9 +60,8 @@ class AttributionTally:
         self, columns: Columns, lines: Lines, line: Int64, length: Whole, backward: Bools, kernels: Bools
     ) -> None:
         size = len(lines.places)
-        total, of_backward = np.zeros(size, np.int64), np.zeros(size, np.int64)
-        np.add.at(total, line, length)
-        np.add.at(of_backward, line[backward], length[backward])
+        total = summed(line, length, size)
+        of_backward = summed(line[backward], length[backward], size)
         launches = np.bincount(line[kernels], minlength=size)
         host = lines.host_times() if columns.has_clock else np.zeros(size, np.int64)
         for number, place in enumerate(lines.places):
@@ -140,11 +133,8 @@ def _lines_of(columns: Columns, lines: Lines, launch: Int32) -> tuple[Int64, Boo
 def _sums(keys: Whole, values: Whole) -> list[tuple[int, int]]:
     if not len(keys) or int(keys.max()) < TABLE:
         there = np.flatnonzero(np.bincount(keys))
-        sums = np.zeros(int(there.max(initial=-1)) + 1, np.int64)
-        np.add.at(sums, keys, values)
-        sums = sums[there]
+        sums = summed(keys, values, int(there.max(initial=-1)) + 1)[there]
     else:
         there, place = np.unique(keys, return_inverse=True)
-        sums = np.zeros(len(there), np.int64)
-        np.add.at(sums, place, values)
+        sums = summed(place, values, len(there))
     return list(zip(there.tolist(), sums.tolist(), strict=True))

@@ -1,20 +1,98 @@
-"""Two profiles side by side."""
+"""Two profiles side by side, device work matched by kernel and by the operators and shapes that launched it."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
-from ...models import Change, Difference, Figure, LaunchedWith, Place, ProfileSummary
+import numpy as np
+
+from ...models import Change, Difference, Figure, KernelTime, LaunchedWith, Place, ProfileSummary
+from ..columns import NOTHING, summed
 from ..formatting import percent
-from ..reading.kinds_of_files import Paths, paths_of, require_trace
-from ..reading.skipped_files import LeftOut
-from .launched import Kernel, KernelTally, Launched, Launcher
+from ..reading.kinds_of_files import LeftOut, Paths, paths_of, require_trace
+from ..traces import Trace
+
+#: An operator's name and its inputs' shapes, as the trace writes them; "" where it does not.
+Launcher = tuple[str, str]
+
+
+class Launched(NamedTuple):
+    """A kernel with one grid and block."""
+
+    name: str
+    grid: str
+    block: str
+
+
+@dataclass
+class Kernel:
+    """All launches of one kernel (or of one kind of copy or fill)."""
+
+    count: int = 0
+    total_ns: int = 0
+    #: Nanoseconds by who launched them, where that is known.
+    launchers: dict[Launcher, int] = field(default_factory=dict)
+
+
+class KernelTally:
+    """Device work by name, over all traces that are added."""
+
+    def __init__(self) -> None:
+        self.kernels: dict[str, Kernel] = {}
+        #: The same of what was measured launch by launch: nanoseconds and launches, in the order of the first ones.
+        self.launched: dict[Launched, tuple[int, int]] = {}
+
+    @staticmethod
+    def of(found: Iterable[KernelTime]) -> KernelTally:
+        """From a summary, which tells of each kernel one operator and no shapes."""
+        tally = KernelTally()
+        for each in found:
+            total = round(each.total_us * 1000)
+            launchers = {(each.operator, ""): total} if each.operator else {}
+            tally.kernels[each.name] = Kernel(each.count, total, launchers)
+        return tally
+
+    def add(self, trace: Trace) -> None:
+        """Count a trace's device work."""
+        columns, device = trace.columns, trace.device
+        owner = trace.owner[device].astype(np.int64)
+        known = owner != NOTHING
+        operator = np.where(known, columns.name[np.maximum(owner, 0)], NOTHING)
+        shapes = np.where(known, columns.values("dims", owner), NOTHING)
+        keys = np.column_stack([columns.name[device], operator, shapes])
+        rows, place, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
+        totals = summed(place.reshape(-1), columns.lengths(device), len(rows))
+        for (name, by, dims), count, total in zip(
+            rows.tolist(), counts.tolist(), totals.tolist(), strict=True
+        ):
+            kernel = self.kernels.setdefault(columns.names[name], Kernel())
+            kernel.count += count
+            kernel.total_ns += total
+            if by != NOTHING:
+                launcher = columns.names[by], columns.texts[dims] if dims != NOTHING else ""
+                kernel.launchers[launcher] = kernel.launchers.get(launcher, 0) + total
+        self._add_launched(trace)
+
+    def _add_launched(self, trace: Trace) -> None:
+        columns = trace.columns
+        numbers = columns.sparse.get("launch")
+        if columns.measured is None or numbers is None:
+            return
+        lengths = columns.lengths(numbers.index.astype(np.int64)).tolist()
+        for number, length in zip(numbers.value.tolist(), lengths, strict=True):
+            launch = columns.measured.launches[number]
+            key = Launched(launch.name, launch.grid, launch.block)
+            total, count = self.launched.get(key, (0, 0))
+            self.launched[key] = total + length, count + 1
+
 
 _Key = TypeVar("_Key")
+Unit = Literal["us", "count"]
 _STEP = re.compile(r"^ProfilerStep#\d+$")
 #: Parts of the compute time with known FLOPs that differ by more say little beside each other.
 UNEVEN = 0.05
@@ -71,24 +149,21 @@ def _read(paths: Paths) -> Side:
 
 
 def _figures(before: ProfileSummary, after: ProfileSummary, scale: tuple[int, int]) -> Iterable[Figure]:
-    def summed(of: Callable[[ProfileSummary], float]) -> tuple[float, float]:
-        return of(before) / scale[0], of(after) / scale[1]
+    def summed(code: str, unit: Unit, of: Callable[[ProfileSummary], float]) -> Figure:
+        return Figure(code=code, before=of(before) / scale[0], after=of(after) / scale[1], unit=unit)
 
     # What Nsight Compute measured has kernels alone, no time between them and none on the host.
     clocked = not _measured(before) and not _measured(after)
     for code in ("span", "busy", "idle", "compute", "comm", "exposed_comm", "memory"):
         if not clocked and code in ("span", "idle", "exposed_comm"):
             continue
-        one, other = summed(partial(_over_devices, f"{code}_us"))
-        yield Figure(code=code, before=one, after=other, unit="us")
-    one, other = summed(partial(_over_devices, "kernels"))
-    yield Figure(code="kernels", before=one, after=other, unit="count")
+        yield summed(code, "us", partial(_over_devices, f"{code}_us"))
+    yield summed("kernels", "count", partial(_over_devices, "kernels"))
     one, other = _idle_share(before), _idle_share(after)
     if clocked and not math.isnan(one) and not math.isnan(other):
         yield Figure(code="idle_share", before=one, after=other, unit="share")
     if clocked:
-        one, other = summed(lambda side: side.cpu.busy_us)
-        yield Figure(code="cpu_busy", before=one, after=other, unit="us")
+        yield summed("cpu_busy", "us", lambda side: side.cpu.busy_us)
     one_work, other_work = before.roofline, after.roofline
     if one_work is not None and other_work is not None and one_work.covered and other_work.covered:
         of_known = partial(Figure, covered_before=one_work.covered, covered_after=other_work.covered)

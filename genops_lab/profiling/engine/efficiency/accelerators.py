@@ -1,12 +1,15 @@
-"""What devices can do, by the names that their drivers give them (``accelerators.json``)."""
+"""What devices can do, by the names that their drivers give them (``accelerators.json``) or their kernels' names."""
 
 from __future__ import annotations
 
 import re
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
+
+from ..traces import Trace
 
 _DATA = Path(__file__).with_name("accelerators.json")
 
@@ -45,3 +48,98 @@ def find(name: str) -> Accelerator | None:
         if any(re.search(pattern, name) for pattern in each.names):
             return each
     return None
+
+
+class Speed(NamedTuple):
+    """Dense peaks of the makers' data sheets, in FLOP/s and bytes/s. ``matrix_fp32``: fp32 operands on matrix
+    units with less precision (tf32, xf32); 0 where there is none."""
+
+    model: str
+    half: float
+    matrix_fp32: float
+    fp32: float
+    bandwidth: float
+    processors: int
+    #: The trace does not tell its device: a small data-centre device is meant, so that no fault is made up.
+    assumed: bool = False
+    #: The names of kernels tell no more than the architecture.
+    by_kernels: bool = False
+
+    def peak(self, bits: int) -> float:
+        """FLOP/s for operands of so many bits."""
+        if bits <= 8:
+            return self.half * 2
+        if bits <= 16:
+            return self.half
+        return max(self.matrix_fp32, self.fp32)
+
+
+# Names that no device of the table has by itself: the first whose pattern fits, of a family its usual member.
+_FAMILIES = (
+    (r"MI308", "Instinct MI300X"),
+    (r"GH200", "GH200"),
+    (r"H100|H800", "H100 SXM"),
+    (r"A100|A800", "A100 40GB"),
+    (r"V100", "V100 SXM2"),
+)
+# What kernels' names say of the architecture they were compiled for.
+_KERNELS = (
+    (r"\baiter|rocm_aiter", "Instinct MI300X"),
+    (r"_ISA950", "Instinct MI355X"),
+    (r"_ISA942", "Instinct MI300X"),
+    (r"_ISA90a", "Instinct MI250, one of two"),
+    (r"_ISA908", "Instinct MI100"),
+    (r"sm100", "B200"),
+    (r"sm90|hopper", "H100 SXM"),
+    (r"sm80|ampere", "A100 40GB"),
+    (r"volta", "V100 SXM2"),
+)
+_GPU_CALL = re.compile(r"(cuda|hip|cu)(Launch|Memcpy|ExtModuleLaunch|ModuleLaunch|DeviceSync)")
+_ASSUMED = Speed("", 100e12, 0.0, 14e12, 900e9, 80, assumed=True)
+
+
+def speed_of(trace: Trace, model: str) -> Speed | None:
+    """By ``model`` (as the trace names it), else by names of kernels, else a small data-centre GPU; None for other
+    accelerators, and for a GPU with a name that is not known, unless it has as many processors as that small one:
+    many are slower. Where the trace has the number of processors, that is taken."""
+    columns = trace.columns
+    counts: set[int] = {
+        each["numSms"]
+        for each in columns.device_properties
+        if isinstance(each.get("numSms"), int) and each.get("name") == model
+    }
+    processors = counts.pop() if len(counts) == 1 else 0
+    found = _named(model)
+    if found is None and not model:
+        found = _of_family("\n".join(columns.names), _KERNELS)
+        found = found and found._replace(by_kernels=True)
+    if found is None:
+        is_gpu = any(_GPU_CALL.match(name) for name in columns.names)
+        return _ASSUMED if is_gpu and (not model or processors >= _ASSUMED.processors) else None
+    return found._replace(processors=processors) if processors else found
+
+
+def raised(speed: Speed, flops: float, bandwidth: float, is_amd: bool) -> Speed:
+    """Instead of an assumed device the smallest that could do what was seen (FLOP/s of 16 bits, bytes/s)."""
+    larger = (
+        ("Instinct MI250, one of two", "Instinct MI300X") if is_amd else ("A100 40GB", "H100 SXM", "B200")
+    )
+    for each in (speed, *(_speed(by_model(model)) for model in larger)):
+        if each.half >= flops and each.bandwidth >= bandwidth:
+            return each._replace(assumed=True)
+    return speed
+
+
+def _named(model: str) -> Speed | None:
+    found = find(model)
+    return _speed(found) if found is not None else _of_family(model, _FAMILIES)
+
+
+def _of_family(text: str, families: tuple[tuple[str, str], ...]) -> Speed | None:
+    return next((_speed(by_model(model)) for pattern, model in families if re.search(pattern, text)), None)
+
+
+def _speed(of: Accelerator) -> Speed:
+    peaks = {dtype: tflops * 1e12 for dtype, tflops in of.tflops.items()}
+    half = max(peaks.get("bf16", 0.0), peaks.get("fp16", 0.0))
+    return Speed(of.model, half, peaks.get("tf32", 0.0), peaks["fp32"], of.gb_per_s * 1e9, of.processors)

@@ -269,22 +269,14 @@ def _copy(inputs: Inputs) -> tuple[float, float]:
     return 0, inputs.bytes(0) + prod(inputs.shape(0)) * inputs.size(1)
 
 
-def _in_place(inputs: Inputs) -> tuple[float, float]:
+def _like_the_first(inputs: Inputs) -> tuple[float, float]:
+    """Reads its tensors, writes one like the first: in place, or normalised."""
     return 0, inputs.bytes(*inputs.tensors()) + inputs.bytes(0)
 
 
-def _fill(inputs: Inputs) -> tuple[float, float]:
+def _first(inputs: Inputs) -> tuple[float, float]:
+    """Writes or reads one tensor. What a reduction writes is smaller and does not follow from the shapes alone."""
     return 0, inputs.bytes(0)
-
-
-def _reduced(inputs: Inputs) -> tuple[float, float]:
-    """Reads all; what it writes is smaller and does not follow from the shapes alone."""
-    return 0, inputs.bytes(0)
-
-
-def _normalised(inputs: Inputs) -> tuple[float, float]:
-    """Reads its tensors, writes one like the first."""
-    return 0, inputs.bytes(*inputs.tensors()) + inputs.bytes(0)
 
 
 def _rows(inputs: Inputs) -> tuple[float, float]:
@@ -325,11 +317,11 @@ _GRADIENTS = (
 )
 _FORMULAS: dict[str, Formula] = {
     **{f"aten::{name}": _pointwise for name in _POINTWISE},
-    **{f"aten::{name}_": _in_place for name in _POINTWISE},
+    **{f"aten::{name}_": _like_the_first for name in _POINTWISE},
     **{f"aten::{name}_backward": _pointwise for name in _GRADIENTS},
-    **{f"aten::{name}": _reduced for name in ("sum", "mean", "amax", "amin", "linalg_vector_norm", "var")},
+    **{f"aten::{name}": _first for name in ("sum", "mean", "amax", "amin", "linalg_vector_norm", "var")},
     **{
-        f"aten::{name}": _normalised
+        f"aten::{name}": _like_the_first
         for name in (
             *("_softmax", "_log_softmax", "_softmax_backward_data", "_log_softmax_backward_data"),
             *("native_layer_norm", "native_layer_norm_backward", "native_group_norm", "native_batch_norm"),
@@ -343,8 +335,8 @@ _FORMULAS: dict[str, Formula] = {
         )
     },
     "aten::copy_": _copy,
-    "aten::fill_": _fill,
-    "aten::zero_": _fill,
+    "aten::fill_": _first,
+    "aten::zero_": _first,
     "aten::embedding": _rows,
     "aten::mm": _product(0, 1),
     "aten::_scaled_mm": _product(0, 1),

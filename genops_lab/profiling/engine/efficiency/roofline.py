@@ -12,14 +12,11 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from ...models import OperatorWork, Peak, Roofline
-from ..columns import Columns, Int32, Int64
+from ..columns import NOTHING, Bools, Columns, Int32, Int64, present
 from ..intervals import Intervals, span, union_length
 from ..kinds import Kind
-from ..nesting import NOTHING
-from ..positions import present
 from ..traces import Trace
 from .accelerators import Accelerator, find
 from .flops import Work, work
@@ -97,7 +94,8 @@ class RooflineTally:
         steps = _steps(columns)
         inside = _inside(columns, instances, steps)
         accelerator, model = self._device(columns, device)
-        tf32 = _any(place, len(instances), _names_match(columns, _TF32)[columns.name[device]])
+        tf32 = np.zeros(len(instances), bool)
+        tf32[place[columns.named(_TF32)[columns.name[device]]]] = True
         time = np.bincount(place, weights=columns.dur[device], minlength=len(instances)).astype(np.int64)
         counted = (instances != NOTHING) & once
         self._forget(trace, device[~counted[place]])
@@ -108,7 +106,7 @@ class RooflineTally:
         for number in np.flatnonzero(calls).tolist():
             did = shaped.works[number // 2]
             dtype = "tf32" if did.dtype == "fp32" and number % 2 else did.dtype
-            key = shaped.key(number // 2, dtype, model)
+            key = _Key(*shaped.names[int(number) // 2], dtype, model)
             self._count(key, did, int(calls[number]), int(times[number]))
             if spent[number] and did.flops:
                 self._spend(did.flops * float(spent[number]), dtype, accelerator)
@@ -171,7 +169,8 @@ class RooflineTally:
             return None
         rows = sorted(self._rows.items(), key=lambda item: (-item[1].device, item[0]))
         mfu = None
-        if self._ideal and self._available and not self._lacks_peaks() and not self._lacks_products():
+        lacks_peaks = self._missing.models or self._missing.unnamed or self._missing.dtypes
+        if self._ideal and self._available and not lacks_peaks and not self._lacks_products():
             mfu = self._ideal / self._available
         return Roofline(
             peaks=self._peaks(),
@@ -181,9 +180,6 @@ class RooflineTally:
             operators=[self._told(key, row) for key, row in rows[:TOLD]],
             missing=self._sentences(),
         )
-
-    def _lacks_peaks(self) -> bool:
-        return bool(self._missing.models or self._missing.unnamed or self._missing.dtypes)
 
     def _lacks_products(self) -> bool:
         """Whether enough time went to products without known FLOPs that the MFU would be wrong."""
@@ -199,34 +195,18 @@ class RooflineTally:
         ]
 
     def _told(self, key: _Key, row: _Row) -> OperatorWork:
-        seconds = row.device / 1e9
-        tflops = row.flops / seconds / 1e12 if seconds else 0.0
-        gb_per_s = row.bytes / seconds / 1e9 if seconds else 0.0
-        intensity = row.flops / row.bytes if row.bytes else 0.0
         known = self._accelerators.get(key.model)
-        share = 0.0
-        bound: Literal["compute", "memory", ""] = ""
-        if known is not None:
-            peak = known.tflops.get(key.dtype, 0.0)
-            by_memory = known.gb_per_s * intensity / 1000
-            if not row.flops:
-                share, bound = gb_per_s / known.gb_per_s, "memory"
-            elif peak:
-                share, bound = tflops / min(peak, by_memory), "compute" if by_memory >= peak else "memory"
-        return OperatorWork(
-            name=key.name,
-            shapes=_SPACE.sub("", key.dims).replace(",", ", "),
-            dtype=key.dtype,
-            count=row.count,
-            device_us=row.device / 1000,
-            flops=row.flops,
-            bytes=row.bytes,
-            tflops=tflops,
-            gb_per_s=gb_per_s,
-            intensity=intensity,
-            # What stayed in a cache moves faster than the memory can.
-            share=min(share, 1.0),
-            bound=bound,
+        return worked(
+            key.name,
+            _SPACE.sub("", key.dims).replace(",", ", "),
+            key.dtype,
+            row.count,
+            row.device / 1000,
+            row.flops,
+            row.bytes,
+            seconds=row.device / 1e9,
+            peak=known.tflops.get(key.dtype, 0.0) if known is not None else 0.0,
+            bandwidth=known.gb_per_s if known is not None else 0.0,
         )
 
     def _sentences(self) -> str:
@@ -252,6 +232,48 @@ class RooflineTally:
         return " ".join(said)
 
 
+def worked(
+    name: str,
+    shapes: str,
+    dtype: str,
+    count: int,
+    device_us: float,
+    flops: float,
+    moved: float,
+    *,
+    seconds: float,
+    peak: float,
+    bandwidth: float,
+) -> OperatorWork:
+    """Against the roofline. ``seconds`` are ``device_us``; ``peak`` (TFLOP/s of ``dtype``) and ``bandwidth`` (GB/s) are
+    0 where they are not known."""
+    tflops = flops / seconds / 1e12 if seconds else 0.0
+    gb_per_s = moved / seconds / 1e9 if seconds else 0.0
+    intensity = flops / moved if moved else 0.0
+    by_memory = bandwidth * intensity / 1000
+    share = 0.0
+    bound: Literal["compute", "memory", ""] = ""
+    if bandwidth and not flops:
+        share, bound = gb_per_s / bandwidth, "memory"
+    elif peak and by_memory:
+        share, bound = tflops / min(peak, by_memory), "compute" if by_memory >= peak else "memory"
+    return OperatorWork(
+        name=name,
+        shapes=shapes,
+        dtype=dtype,
+        count=count,
+        device_us=device_us,
+        flops=flops,
+        bytes=moved,
+        tflops=tflops,
+        gb_per_s=gb_per_s,
+        intensity=intensity,
+        # What stayed in a cache moves faster than the memory can.
+        share=min(share, 1.0),
+        bound=bound,
+    )
+
+
 @dataclass
 class _Shaped:
     """Operators whose work is known. ``of_slice``: for each slice a position in ``works``, NOTHING without one."""
@@ -273,7 +295,7 @@ class _Shaped:
         index = dims.index[columns.kind[dims.index] == Kind.OPERATOR]
         code, parts = columns.name[index].astype(np.int64), []
         for column in ("dims", "types", "concrete"):
-            text = _texts(columns, column, index)
+            text = columns.values(column, index)
             parts.append(text)
             code = np.unique(code * (len(columns.texts) + 1) + text + 1, return_inverse=True)[1]
         _, first, place = np.unique(code, return_index=True, return_inverse=True)
@@ -289,20 +311,6 @@ class _Shaped:
         of_slice[index] = numbers[place]
         return shaped
 
-    def key(self, number: int, dtype: str, model: str) -> _Key:
-        return _Key(*self.names[number], dtype, model)
-
-
-def _texts(columns: Columns, column: str, index: Int32) -> Int64:
-    """For each slice the position of its text, NOTHING without one."""
-    found = np.full(len(index), NOTHING, np.int64)
-    given = columns.sparse.get(column)
-    if given is not None and len(given):
-        place = np.minimum(np.searchsorted(given.index, index), len(given) - 1)
-        there = given.index[place] == index
-        found[there] = given.value[place[there]]
-    return found
-
 
 def _reached(owner: Int32, around: Int32, of_slice: Int32) -> Int32:
     """From each owner outwards the first operator whose work is known."""
@@ -312,7 +320,7 @@ def _reached(owner: Int32, around: Int32, of_slice: Int32) -> Int32:
     return at
 
 
-def _once(instances: Int32, around: Int32, shaped: _Shaped) -> npt.NDArray[np.bool_]:
+def _once(instances: Int32, around: Int32, shaped: _Shaped) -> Bools:
     """False for operators with FLOPs around others with FLOPs: theirs are counted there."""
     flops = np.array([did.flops > 0 for did in shaped.works], bool)
     counts = np.zeros(len(instances), bool)
@@ -330,26 +338,16 @@ def _once(instances: Int32, around: Int32, shaped: _Shaped) -> npt.NDArray[np.bo
 
 def _steps(columns: Columns) -> Intervals:
     members = np.flatnonzero(columns.kind == Kind.ANNOTATION)
-    members = members[_names_match(columns, _STEP)[columns.name[members]]]
+    members = members[columns.named(_STEP)[columns.name[members]]]
     return Intervals(columns.ts[members], columns.ends(members))
 
 
-def _inside(columns: Columns, instances: Int32, steps: Intervals) -> npt.NDArray[np.bool_]:
+def _inside(columns: Columns, instances: Int32, steps: Intervals) -> Bools:
     """Which begin within a step; all where there are none."""
     if not len(steps.start):
         return np.ones(len(instances), bool)
     at = columns.ts[instances]
     begun = np.searchsorted(np.sort(steps.start), at, side="right")
     ended = np.searchsorted(np.sort(steps.end), at, side="right")
-    inside: npt.NDArray[np.bool_] = begun > ended
+    inside: Bools = begun > ended
     return inside
-
-
-def _names_match(columns: Columns, pattern: re.Pattern[str]) -> npt.NDArray[np.bool_]:
-    return np.array([pattern.search(name) is not None for name in columns.names], bool)
-
-
-def _any(place: Int64, size: int, holds: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    found = np.zeros(size, bool)
-    found[place[holds]] = True
-    return found

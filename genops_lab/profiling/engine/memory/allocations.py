@@ -5,19 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from ...models import DeviceMemory, MemoryPoint, MemorySummary, OutOfMemory, Place
-from ..attribution.lines import Lines
-from ..attribution.moments import lines_of_moments
-from ..columns import NO_ID, Allocations, Int32, Int64
+from ..attribution.lines import Lines, lines_of_moments
+from ..columns import NO_ID, NOTHING, Allocations, Bools, Int32, Int64, present
 from ..kinds import Kind
-from ..nesting import NOTHING
-from ..positions import present
 from ..traces import Trace
 from .holders import BEFORE, CATEGORIES, TOLD_FRAMES, Tally, Who
-from .memory_timeline import BEFORE_ALL, MemoryTimeline
-from .thinning import kept
+from .memory_timeline import BEFORE_ALL, MemoryTimeline, kept
 
 #: Device of the host's memory.
 HOST = -1
@@ -201,7 +196,7 @@ def _live(address: Int64, amount: Int64) -> Int64:
     return np.sort(order[last & (amount[order] >= 0)])
 
 
-def _by_address(address: Int64) -> tuple[Int64, npt.NDArray[np.bool_]]:
+def _by_address(address: Int64) -> tuple[Int64, Bools]:
     """The events of one address behind each other, in their order, and whether each has that of the one before it."""
     order = np.argsort(address, kind="stable")
     ordered = address[order]
@@ -214,7 +209,7 @@ class AllocationOwner:
 
     of: Int64
     who: list[Who]
-    backward: npt.NDArray[np.bool_]
+    backward: Bools
 
     @staticmethod
     def find(trace: Trace, found: Allocations, lines: Lines) -> AllocationOwner:

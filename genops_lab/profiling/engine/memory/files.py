@@ -9,8 +9,7 @@ from genops_lab.core.errors import InvalidRequest
 
 from ...models import MemorySummary
 from ..columns import Columns
-from ..reading.kinds_of_files import FileKind, kind_of_file
-from ..reading.skipped_files import LeftOut
+from ..reading.kinds_of_files import FileKind, LeftOut, kind_of_file
 from . import snapshots
 from .memory_timeline import MemoryTimeline
 

@@ -88,7 +88,7 @@ class Tally:
     def sites(self, most: int) -> list[Site]:
         """Those that hold most; of those that hold the same, the oldest first."""
         ranked = sorted(self._found.values(), key=lambda held: -held.bytes)[:most]
-        return [held.site() for held in ranked]
+        return [site_of(held.who, held.bytes, held.blocks, held.who.category) for held in ranked]
 
 
 @dataclass
@@ -97,16 +97,11 @@ class _Held:
     bytes: int = 0
     blocks: int = 0
 
-    def site(self) -> Site:
-        who = self.who
-        return Site(
-            name=who.name,
-            bytes=self.bytes,
-            blocks=self.blocks,
-            place=who.place,
-            stack=list(who.stack),
-            category=who.category,
-        )
+
+def site_of(who: Who, size: int, blocks: int, category: Category) -> Site:
+    """What it held, as it is told."""
+    stack = list(who.stack)
+    return Site(name=who.name, bytes=size, blocks=blocks, place=who.place, stack=stack, category=category)
 
 
 class Frames:

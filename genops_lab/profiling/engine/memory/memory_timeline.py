@@ -6,6 +6,7 @@ blocks and a sum by line.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,10 +14,28 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from ..columns import Int8, Int32, Int64
+from ..columns import Bools, Float64, Int8, Int32, Int64
 from .holders import BEFORE, CATEGORIES, Who
 
-Float64 = npt.NDArray[np.float64]
+#: Buckets of a timeline; each gives four points at most.
+BUCKETS = 500
+
+
+def kept(values: Int64, buckets: int = BUCKETS) -> npt.NDArray[np.intp]:
+    """Which points to keep: of each bucket of neighbours the first, last, lowest and highest (M4: Jugel et al., 2014).
+
+    The highest of all is the first of its height, so that a peak stays where it was first reached.
+    """
+    count = len(values)
+    if count <= 4 * buckets:
+        return np.arange(count)
+    edges = np.linspace(0, count, buckets + 1).astype(np.intp)
+    chosen = []
+    for start, end in itertools.pairwise(edges):
+        part = values[start:end]
+        chosen += [start, end - 1, start + part.argmin(), start + part.argmax()]
+    return np.unique(np.array(chosen, np.intp))
+
 
 #: Of a block that is older than the recording.
 BEFORE_ALL = -1
@@ -63,7 +82,7 @@ class MemoryTimeline:
         """The first moment at which most was held."""
         return int(self.total.argmax())
 
-    def over(self, first: int, last: int, chosen: npt.NDArray[np.bool_] | None = None) -> Int64:
+    def over(self, first: int, last: int, chosen: Bools | None = None) -> Int64:
         """What was held at the moments from ``first`` to ``last``, in all or of the ``chosen`` blocks."""
         begin, end, size = self.begin, self.end, self.bytes
         if chosen is not None:
@@ -74,9 +93,9 @@ class MemoryTimeline:
         held: Int64 = steps.cumsum()[:-1]
         return held + self.rest[first : last + 1] if chosen is None and len(self.rest) else held
 
-    def at(self, moment: int) -> npt.NDArray[np.bool_]:
+    def at(self, moment: int) -> Bools:
         """Which blocks are held at a moment."""
-        found: npt.NDArray[np.bool_] = (self.begin <= moment) & (self.end > moment)
+        found: Bools = (self.begin <= moment) & (self.end > moment)
         return found
 
     def moment_at(self, us: float) -> int:

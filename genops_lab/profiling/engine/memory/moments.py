@@ -15,13 +15,10 @@ from ...models import (
     HeldTimeline,
     MemoryBand,
     MemoryChange,
-    Site,
 )
-from ...models.memory import Category
-from ..columns import Int64
-from .holders import CATEGORIES, Who
-from .memory_timeline import MemoryTimeline
-from .thinning import kept
+from ..columns import Int64, summed
+from .holders import CATEGORIES, site_of
+from .memory_timeline import MemoryTimeline, kept
 
 #: Lines that have a band of their own in the picture; all others are one band.
 BANDS = 10
@@ -39,8 +36,7 @@ def bands_of(held: MemoryTimeline) -> list[int]:
     How often a line's memory was made anew tells that: all that it ever asked for, over the most that it held.
     """
     most = held.most_by_line
-    asked = np.zeros(len(held.lines), np.int64)
-    np.add.at(asked, held.line, held.bytes)
+    asked = summed(held.line, held.bytes, len(held.lines))
     began = np.full(len(held.lines), held.moments, np.int64)
     np.minimum.at(began, held.line, held.begin)
     ranked = [each for each in np.argsort(-most, kind="stable")[:BANDS].tolist() if most[each] > 0]
@@ -70,7 +66,7 @@ def timeline_of(held: MemoryTimeline, number: int, lines: list[int], first: int,
         bands=[
             MemoryBand(
                 line=line,
-                site=_site(held.lines[line], int(held.most_by_line[line]), 0, ""),
+                site=site_of(held.lines[line], int(held.most_by_line[line]), 0, ""),
                 curve=curve[places].astype("<f8").tobytes(),
             )
             for line, curve in zip(lines, _curves(held, lines, first, last), strict=True)
@@ -92,7 +88,7 @@ def moment_of(held: MemoryTimeline, moment: int) -> HeldMoment:
     found = [
         HeldLine(
             line=each,
-            site=_site(
+            site=site_of(
                 held.lines[each],
                 int(by_line[each]),
                 int(blocks_by_line[each]),
@@ -103,7 +99,7 @@ def moment_of(held: MemoryTimeline, moment: int) -> HeldMoment:
     ]
     rest = int(held.rest[moment]) if len(held.rest) else 0
     if rest > 0:
-        found.append(HeldLine(line=NO_BLOCKS, site=_site(held.rest_who, rest, 0, "")))
+        found.append(HeldLine(line=NO_BLOCKS, site=site_of(held.rest_who, rest, 0, "")))
     whole = int(size.sum()) + rest
     by_kind, blocks_by_kind = sums.sum(axis=0), blocks.sum(axis=0)
     return HeldMoment(
@@ -151,8 +147,3 @@ def _chosen(total: Int64, curves: Iterable[Int64], count: int) -> npt.NDArray[np
         for curve in curves
     ]
     return np.unique(np.concatenate(places))
-
-
-def _site(who: Who, size: int, blocks: int, category: Category) -> Site:
-    stack = list(who.stack)
-    return Site(name=who.name, bytes=size, blocks=blocks, place=who.place, stack=stack, category=category)

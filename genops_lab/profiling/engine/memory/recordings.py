@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from ...models import CategoryBytes, DeviceMemory, MemoryPoint, OutOfMemory
-from ..columns import Int64
+from ..columns import Float64, Int64
 from .holders import BEFORE, Frames, Tally, Who
-from .memory_timeline import BEFORE_ALL, Blocks, Float64, MemoryTimeline
-from .thinning import kept
+from .memory_timeline import BEFORE_ALL, Blocks, MemoryTimeline, kept
 
 TOLD_SITES = 50
 TOLD_HOLDERS, TOLD_OLDER = 20, 10

@@ -5,7 +5,6 @@ One ``.npy`` file an array and a device, and ``memory.json`` with everything els
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from ...models import Place
-from ...models.memory import Category
+from ..column_files import written_whole
 from .holders import Who
 from .memory_timeline import MemoryTimeline
 
@@ -24,26 +22,12 @@ MANIFEST = "memory.json"
 _ARRAYS = ("begin", "end", "bytes", "line", "category", "us", "reserved", "rest")
 
 
-class _Line(msgspec.Struct):
-    name: str
-    place: Place | None
-    category: Category
-    stack: tuple[str, ...]
-
-    @staticmethod
-    def of(who: Who) -> _Line:
-        return _Line(who.name, who.place, who.category, who.stack)
-
-    def who(self) -> Who:
-        return Who(self.name, self.place, self.category, self.stack)
-
-
 class _Device(msgspec.Struct):
     device: int
     rank: int | None
     moments: int
-    lines: list[_Line]
-    rest: _Line
+    lines: list[Who]
+    rest: Who
     failures: list[int]
     by_time: bool
 
@@ -55,19 +39,24 @@ class _Manifest(msgspec.Struct):
 
 def save(found: list[MemoryTimeline], folder: Path) -> None:
     """Write it as ``folder``, whole or not at all. Raises OSError."""
-    aside = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    try:
+    with written_whole(folder) as aside:
         for number, held in enumerate(found):
             for name in _ARRAYS:
                 np.save(_file(aside, number, name), getattr(held, name), allow_pickle=False)
-        manifest = _Manifest(VERSION, [_described(held) for held in found])
+        devices = [
+            _Device(
+                device=held.device,
+                rank=held.rank,
+                moments=held.moments,
+                lines=held.lines,
+                rest=held.rest_who,
+                failures=held.failures,
+                by_time=held.by_time,
+            )
+            for held in found
+        ]
+        manifest = _Manifest(VERSION, devices)
         (aside / MANIFEST).write_bytes(msgspec.json.encode(manifest))
-        shutil.rmtree(folder, ignore_errors=True)
-        aside.replace(folder)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def load(folder: Path) -> list[MemoryTimeline] | None:
@@ -81,18 +70,6 @@ def load(folder: Path) -> list[MemoryTimeline] | None:
         return None
 
 
-def _described(held: MemoryTimeline) -> _Device:
-    return _Device(
-        device=held.device,
-        rank=held.rank,
-        moments=held.moments,
-        lines=[_Line.of(who) for who in held.lines],
-        rest=_Line.of(held.rest_who),
-        failures=held.failures,
-        by_time=held.by_time,
-    )
-
-
 def _loaded(folder: Path, number: int, kept: _Device) -> MemoryTimeline:
     arrays: dict[str, Any] = {name: _mapped(_file(folder, number, name)) for name in _ARRAYS}
     return MemoryTimeline(
@@ -100,8 +77,8 @@ def _loaded(folder: Path, number: int, kept: _Device) -> MemoryTimeline:
         device=kept.device,
         rank=kept.rank,
         moments=kept.moments,
-        lines=[line.who() for line in kept.lines],
-        rest_who=kept.rest.who(),
+        lines=kept.lines,
+        rest_who=kept.rest,
         failures=kept.failures,
         by_time=kept.by_time,
     )

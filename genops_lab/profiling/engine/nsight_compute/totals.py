@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
+from msgspec import structs
 
-from ...models import MeasuredKernel, Measurement, Place, Roofline, Stall
-from ..attribution.placing import PlacesOf
-from ..nesting import NOTHING
+from ...models import MeasuredKernel, Measurement, OperatorWork, Peak, Place, Roofline, Stall
+from ..attribution.lines import PlacesOf
+from ..columns import NOTHING
+from ..efficiency.accelerators import find
+from ..efficiency.roofline import MOSTLY, worked
+from ..efficiency.roofline import TOLD as MOST_OPERATORS
 from ..traces import Trace
 from .figures import FLOPS, LIMITS
 from .launch import Launch
-from .roofline import roofline
 
 #: So many kernels are told, those with most time.
 TOLD = 1000
@@ -127,6 +130,7 @@ def _kernel(group: Group) -> MeasuredKernel:
     launch = group.launches[longest]
     compute, memory = group.mean("compute_pct"), group.mean("memory_pct")
     count, seconds = len(group.launches), group.us / 1e6
+    longest_first = sorted(group.launches, key=lambda launch: -launch.us)
     flops, moved = group.flops(), group.total("dram_bytes")
     work = sum(flops.values()) if flops else None
     registers, shared = launch.figures.get("registers"), launch.figures.get("shared_memory_bytes")
@@ -159,13 +163,9 @@ def _kernel(group: Group) -> MeasuredKernel:
         gb_per_s=None if moved is None or not seconds else moved / seconds / 1e9,
         bound=bound_of(compute, memory),
         stalls=_stalls(group.launches),
-        rules=next((each.rules for each in _longest_first(group.launches) if each.rules), []),
+        rules=next((each.rules for each in longest_first if each.rules), []),
         place=group.place,
     )
-
-
-def _longest_first(launches: Iterable[Launch]) -> list[Launch]:
-    return sorted(launches, key=lambda launch: -launch.us)
 
 
 def _limit(launch: Launch) -> str:
@@ -186,3 +186,109 @@ def _stalls(launches: list[Launch]) -> list[Stall]:
     whole = sum(cycles.values())
     ranking = sorted((each for each in cycles.items() if each[1] > 0), key=lambda each: (-each[1], each[0]))
     return [Stall(reason=reason, cycles=value, pct=100 * value / whole) for reason, value in ranking]
+
+
+#: A device by its rank and its number; a dtype.
+_Peaks = dict[tuple[int, str, str], float]
+_DRAM = "dram"
+
+
+def roofline(groups: Sequence[Group]) -> Roofline | None:
+    """None without a group; rows are those whose FLOPs and bytes were counted."""
+    if not groups:
+        return None
+    peaks = _peaks(groups)
+    rows = [row for group in groups if (row := _row(group, peaks)) is not None]
+    whole = sum(group.us for group in groups)
+    covered = sum(row.device_us for row in rows) / whole if whole else 0.0
+    return Roofline(
+        peaks=_told(groups, peaks, {row.dtype for row in rows if row.flops}),
+        flops=sum(row.flops for row in rows),
+        mfu=None,
+        covered=covered,
+        operators=rows[:MOST_OPERATORS],
+        missing=_missing(covered),
+    )
+
+
+def _row(group: Group, peaks: _Peaks) -> OperatorWork | None:
+    counted, moved = group.flops(), group.total("dram_bytes")
+    if moved is None or not counted or not group.us:
+        return None
+    dtype = _nearest(group, counted, peaks)
+    found = worked(
+        group.name,
+        f"{group.grid} × {group.block}" if group.grid else "",
+        dtype,
+        len(group.launches),
+        group.us,
+        counted.get(dtype, 0.0),
+        moved,
+        seconds=group.us / 1e6,
+        peak=peaks.get((group.rank, group.device, dtype), 0.0),
+        bandwidth=peaks.get((group.rank, group.device, _DRAM), 0.0),
+    )
+    return structs.replace(found, flops=sum(counted.values()))
+
+
+def _nearest(group: Group, counted: dict[str, float], peaks: _Peaks) -> str:
+    """Each dtype has units of its own: that which reaches most of its peak. That of most FLOPs where its peak is not
+    known, for it might be that one; "" without FLOPs."""
+    done = {name: flops for name, flops in counted.items() if flops}
+    if not done:
+        return ""
+    known = {name: peaks.get((group.rank, group.device, name), 0.0) for name in done}
+    most = max(done, key=lambda name: done[name])
+    if not known[most]:
+        return most
+    return max((name for name in done if known[name]), key=lambda name: done[name] / known[name])
+
+
+def _peaks(groups: Sequence[Group]) -> _Peaks:
+    """In TFLOP/s and GB/s: as measured (the mean by time), else as the data sheet has them."""
+    measured: dict[tuple[int, str, str], list[tuple[float, float]]] = {}
+    found: _Peaks = {}
+    for group in groups:
+        for launch in group.launches:
+            for name, value in launch.figures.items():
+                if name.startswith("peak_"):
+                    key = (group.rank, group.device, name.removeprefix("peak_"))
+                    measured.setdefault(key, []).append((value, launch.us))
+        known = find(group.model)
+        if known is not None:
+            for dtype, tflops in known.tflops.items():
+                # What tensor cores do is a dtype of its own here; the data sheet's fp16 is theirs.
+                words = dtype if dtype in ("fp32", "fp64") else f"{dtype} tensor"
+                found[group.rank, group.device, words] = tflops
+            found[group.rank, group.device, _DRAM] = known.gb_per_s
+    for key, values in measured.items():
+        time = sum(us for _, us in values)
+        if time:
+            scale = 1e9 if key[2] == _DRAM else 1e12
+            found[key] = sum(value * us for value, us in values) / time / scale
+    return found
+
+
+def _told(groups: Sequence[Group], peaks: _Peaks, used: set[str]) -> list[Peak]:
+    """Of each model once."""
+    told: dict[tuple[str, str], Peak] = {}
+    for group in groups:
+        bandwidth = peaks.get((group.rank, group.device, _DRAM))
+        for dtype in sorted(used):
+            peak = peaks.get((group.rank, group.device, dtype))
+            if peak and bandwidth:
+                told.setdefault(
+                    (group.model, dtype),
+                    Peak(model=group.model, dtype=dtype, tflops=peak, gb_per_s=bandwidth),
+                )
+    return list(told.values())
+
+
+def _missing(covered: float) -> str:
+    said = ["Kernels were measured one by one, so the MFU of the program is not known."]
+    if covered < MOSTLY:
+        said.append(
+            f"{100 * (1 - covered):.0f} % of the kernels' time has no counted FLOPs and bytes: measure with"
+            " --set full, or with the roofline's sections."
+        )
+    return " ".join(said)

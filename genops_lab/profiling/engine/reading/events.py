@@ -32,53 +32,38 @@ class Slice(msgspec.Struct, gc=False, tag_field="ph", tag="X"):
     args: Raw = _NOTHING
 
 
-class Metadata(msgspec.Struct, gc=False, tag_field="ph", tag="M"):
+class Placed(msgspec.Struct, gc=False):
+    """Any other event on a thread; not all have all of this."""
+
+    name: str = ""
+    pid: Any = None
+    tid: Any = None
+    ts: Raw = _NULL
+    args: Raw = _NOTHING
+
+
+class Metadata(Placed, gc=False, tag_field="ph", tag="M"):
     """A name of a process or a thread."""
 
-    name: str = ""
-    pid: Any = None
-    tid: Any = None
-    args: Raw = _NOTHING
 
-
-class Instant(msgspec.Struct, gc=False, tag_field="ph", tag="i"):
+class Instant(Placed, gc=False, tag_field="ph", tag="i"):
     """Memory events are such."""
 
-    name: str = ""
-    pid: Any = None
-    tid: Any = None
-    ts: Raw = _NULL
-    args: Raw = _NOTHING
 
-
-class Counter(msgspec.Struct, gc=False, tag_field="ph", tag="C"):
+class Counter(Placed, gc=False, tag_field="ph", tag="C"):
     """Values of one moment, by the names of their series."""
 
-    name: str = ""
-    pid: Any = None
     id: Any = None
-    ts: Raw = _NULL
-    args: Raw = _NOTHING
 
 
-class Begin(msgspec.Struct, gc=False, tag_field="ph", tag="B"):
+class Begin(Placed, gc=False, tag_field="ph", tag="B"):
     """The start of a slice; ``End`` on the same thread ends the innermost."""
 
     cat: str | None = None
-    name: str = ""
-    pid: Any = None
-    tid: Any = None
-    ts: Raw = _NULL
-    args: Raw = _NOTHING
 
 
-class End(msgspec.Struct, gc=False, tag_field="ph", tag="E"):
+class End(Placed, gc=False, tag_field="ph", tag="E"):
     """The end of what ``Begin`` began."""
-
-    name: str = ""
-    pid: Any = None
-    tid: Any = None
-    ts: Raw = _NULL
 
 
 class Async(msgspec.Struct, gc=False):

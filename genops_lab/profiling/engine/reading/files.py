@@ -10,7 +10,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from genops_lab.core.errors import GenOpsError, InvalidRequest, NotFound
+from genops_lab.core.errors import GenOpsError
 
 from .. import heap
 from ..columns import Columns
@@ -18,8 +18,7 @@ from ..threads import cores
 from ..traces import Trace
 from . import kineto
 from .helpers import MOST, Helpers, helpers, worth
-from .kinds_of_files import FileKind, kind_of_file
-from .skipped_files import LeftOut
+from .kinds_of_files import FileKind, LeftOut, kind_of_file, told
 
 #: Traces shrink to about so much in gzip.
 _PACKED = 12
@@ -53,7 +52,7 @@ def _readings(paths: Sequence[Path]) -> Iterator[tuple[Path, Callable[[], Column
 
 def _read_with_helpers(path: Path, number: int) -> Columns:
     """One large file."""
-    with helpers(number) as several, _told(path):
+    with helpers(number) as several, told(path):
         reading = kineto.Reading(path)
         reading.take(several)
     # The helpers' memory is given back before the columns take more, and that of the parts before the sums do.
@@ -95,7 +94,7 @@ def _json_bytes(path: Path) -> int:
 
 
 def _read(path: Path, several: Helpers | None) -> Columns:
-    with _told(path):
+    with told(path):
         kind = kind_of_file(path)
         if kind is FileKind.NSIGHT_COMPUTE:
             from . import ncu
@@ -106,19 +105,6 @@ def _read(path: Path, several: Helpers | None) -> Columns:
 
             return nsight.read(path)
         return kineto.read(path, several)
-
-
-@contextlib.contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Errors of the file system as those of this program."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise NotFound(f"There is no file {path}.", hint="Check the path.") from error
-    except OSError as error:
-        raise InvalidRequest(
-            f"{path} could not be read: {error.strerror}.", hint="Check the path."
-        ) from error
 
 
 def ranked(paths: Sequence[Path], left_out: LeftOut) -> Iterator[tuple[Path, Trace]]:

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from . import native
 from .helper_process import Range, message, part_of, send
@@ -30,33 +30,18 @@ WORTH_PROCESSES, WORTH_THREADS = 96 << 20, 4 << 20
 Work = TypeVar("Work", bytes, Range)
 
 
-class Helpers(Protocol):
-    """Some helpers, for the time of a ``with``. They may be asked from several threads."""
-
-    number: int
-
-    def __enter__(self) -> Helpers: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-    def ask(self, work: bytes | Range) -> Future[Part | None]:
-        """The part that an array of events makes; None where it is to be read with more care."""
-
-
 def worth(json_bytes: int) -> bool:
     """Whether so much is read sooner with helpers."""
     return json_bytes >= (WORTH_THREADS if native.available() else WORTH_PROCESSES)
 
 
 def helpers(number: int) -> Helpers:
-    """Of the kind that is right here."""
+    """Of the kind that is right here, for the time of a ``with``. They may be asked from several threads."""
     return Threads(number) if native.available() else Processes(number)
 
 
 class Threads:
-    """See ``Helpers``."""
+    """Helpers that share this process."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -71,11 +56,12 @@ class Threads:
         self._threads.shutdown(cancel_futures=True)
 
     def ask(self, work: bytes | Range) -> Future[Part | None]:
+        """The part that an array of events makes; None where it is to be read with more care."""
         return self._threads.submit(part_of, work)
 
 
 class Processes:
-    """See ``Helpers``."""
+    """Helpers that are programs of their own."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -108,6 +94,7 @@ class Processes:
             helper.communicate()
 
     def ask(self, work: bytes | Range) -> Future[Part | None]:
+        """As that of ``Threads``."""
         return self._threads.submit(self._ask, pickle.dumps(work, pickle.HIGHEST_PROTOCOL))
 
     def _ask(self, request: bytes) -> Part | None:
@@ -122,6 +109,9 @@ class Processes:
         finally:
             self._idle.put(helper)
         return pickle.loads(answer) if answer is not None else None  # noqa: S301 - of this program's own process
+
+
+Helpers = Threads | Processes
 
 
 class Ahead(Generic[Work]):

@@ -1,12 +1,13 @@
 """What a file is, by its content: a trace, a memory snapshot, an export of Nsight Systems, a report of Nsight
-Compute, or what it is instead."""
+Compute, or what it is instead. Of a folder of traces, files that are none are left out."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from pathlib import Path
 
@@ -100,17 +101,23 @@ def _inside(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: [each.zfill(20) for each in _DIGITS.split(path.name)])
 
 
-def kind_of_file(path: Path) -> FileKind:
-    """Raises NotFound, or InvalidRequest with what the file is instead, or that it cannot be read."""
+@contextlib.contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Errors of the file system as those of this program."""
     try:
-        with path.open("rb") as stream:
-            head = stream.read(_HEAD)
+        yield
     except FileNotFoundError as error:
         raise NotFound(f"There is no file {path}.", hint="Check the path.") from error
     except OSError as error:
         raise InvalidRequest(
             f"{path} could not be read: {error.strerror}.", hint="Check the path."
         ) from error
+
+
+def kind_of_file(path: Path) -> FileKind:
+    """Raises NotFound, or InvalidRequest with what the file is instead, or that it cannot be read."""
+    with told(path), path.open("rb") as stream:
+        head = stream.read(_HEAD)
     packed = head.startswith(_GZIP)
     if packed:
         head = _inflated(head)
@@ -192,3 +199,66 @@ def _inflated(head: bytes) -> bytes:
         return zlib.decompressobj(wbits=31).decompress(head, _HEAD)
     except zlib.error:
         return b""
+
+
+#: More are counted.
+TOLD = 8
+
+
+class LeftOut:
+    """Why files were left out. A file that somebody named is refused instead."""
+
+    def __init__(self, named: Iterable[Path] = ()) -> None:
+        self._named = frozenset(named)
+        self._reasons: dict[Path, InvalidRequest | NotFound] = {}
+
+    @classmethod
+    def of(cls, paths: Paths) -> tuple[list[Path], LeftOut]:
+        """The files that are meant, and what may be left out of them. Raises what ``files_of`` raises."""
+        given = paths_of(paths)
+        return files_of(given), cls(path for path in given if not path.is_dir())
+
+    def by_kind(self, files: list[Path]) -> tuple[list[Path], list[Path]]:
+        """Traces, and memory snapshots, in their order. What Nsight Compute measured is no rank beside traces."""
+        kinds: list[tuple[Path, FileKind]] = []
+        for path in files:
+            with self.reading(path):
+                kinds.append((path, kind_of_file(path)))
+        reports = [path for path, kind in kinds if kind is FileKind.NSIGHT_COMPUTE]
+        traces = [path for path, kind in kinds if kind in (FileKind.TRACE, FileKind.NSIGHT)]
+        for path in reports if traces else ():
+            with self.reading(path):
+                raise InvalidRequest(
+                    f"{path.name} is a report of Nsight Compute, and no rank of a run beside {traces[0].name}.",
+                    hint=f"Read it by itself: genops profile analyze {path.name}",
+                )
+        return traces or reports, [path for path, kind in kinds if kind is FileKind.SNAPSHOT]
+
+    @contextlib.contextmanager
+    def reading(self, path: Path) -> Iterator[None]:
+        """What reading ``path`` raises is its reason; raised again where the file was named."""
+        try:
+            yield
+        except (InvalidRequest, NotFound) as error:
+            if path in self._named:
+                raise
+            self._reasons[path] = error
+
+    def told(self) -> list[str]:
+        """A sentence a file; the last one counts those that are not told."""
+        found = [f"Left out: {reason.message}" for reason in self._reasons.values()]
+        if len(found) <= TOLD + 1:
+            return found
+        return [*found[:TOLD], f"{len(found) - TOLD} more files were left out."]
+
+    def require_any_of(self, files: list[Path]) -> None:
+        """Raises the reason, or InvalidRequest with the first one, where all files were left out."""
+        if not files or len(self._reasons) < len(files):
+            return
+        first = next(iter(self._reasons.values()))
+        if len(files) == 1:
+            raise first
+        raise InvalidRequest(
+            f"None of the {len(files)} files in {files[0].parent} could be read. {first.message}",
+            hint=first.hint,
+        )

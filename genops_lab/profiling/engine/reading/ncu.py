@@ -12,16 +12,18 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from msgspec import structs
+
 from ...models import KernelRule
 from ..attribution import frames, markers
 from ..columns import NO_ID, Columns
 from ..kinds import Kind, kind_of
 from ..nsight_compute.figures import device_of, figures_of, is_wanted, nanoseconds, stalls_of
 from ..nsight_compute.launch import Launch, Measured
-from .building import Builder
 from .ncu_report import Report, opened
 from .ncu_results import Frame, Range, Result, metric_value, metrics_of, rules_of
 from .nvtx import operator_of
+from .parts import Builder
 from .wire import Damaged
 
 _DEVICE_NAME = "device__attribute_display_name"
@@ -184,10 +186,7 @@ class _Reading:
             rules = []
         else:
             if before is not None:
-                launch = self._launches[before]
-                self._launches[before] = Launch(
-                    **{name: getattr(launch, name) for name in Launch.__struct_fields__ if name != "rules"}
-                )
+                self._launches[before] = structs.replace(self._launches[before], rules=[])
             self._longest[key] = len(self._launches)
         self._launches.append(
             Launch(

@@ -19,8 +19,7 @@ from genops_lab.core.errors import InvalidRequest, NotFound
 
 from ...models import KernelMetric, KernelMetrics
 from .kinds_of_files import FileKind, kind_of_file
-from .ncu_blocks import Outline, messages
-from .ncu_results import Result, metric_instances, metric_value, metrics_of, result_of
+from .ncu_results import Outline, Result, messages, metric_instances, metric_value, metrics_of, result_of
 from .wire import Damaged
 
 #: So many results are read of a file.

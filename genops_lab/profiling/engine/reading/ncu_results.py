@@ -1,15 +1,201 @@
-"""One result of a report of Nsight Compute: a kernel's, or that of a range, a CUDA graph or a command list."""
+"""The blocks of a report of Nsight Compute, and one of their results: a kernel's, or that of a range, a CUDA graph or a
+command list.
+
+After the magic and the file's header a file is a row of blocks, each a header and a payload of messages, all with their
+lengths before them. Nsight Compute appends blocks while the program runs.
+"""
 
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterator
 from itertools import islice
-from typing import Literal, NamedTuple
+from typing import BinaryIO, Literal, NamedTuple
+
+from genops_lab.core.errors import InvalidRequest
 
 from ...models import KernelRule
-from .ncu_blocks import Kind, value_of
+from .kinds_of_files import NCU_REPORT
 from .wire import Damaged, Value, fields, natural, parts, picked, text
+
+#: More is no header (names are some 50 KB), and no single result: it is left out.
+MOST_HEADER, MOST_MESSAGE = 16 << 20, 128 << 20
+#: So many are read of a file.
+MOST_BLOCKS, MOST_NAMES, MOST_DEVICES, MOST_ATTRIBUTES = 1 << 18, 1 << 17, 256, 1 << 12
+_LENGTH = struct.Struct("<I")
+#: What a payload holds, in the order in which it lies there, by the fields of the header that count it.
+SOURCE: Literal["source"] = "source"
+Kind = Literal["kernel", "range", "graph", "cmdlist"]
+_KINDS: tuple[Kind | Literal["source"], ...] = (SOURCE, "kernel", "range", "cmdlist", "graph")
+_COUNTS = {1: 0, 2: 1, 7: 2, 8: 3, 9: 4}
+_SESSION, _NAMES, _PAYLOAD, _PROCESS = 3, 4, 5, 6
+
+
+class Block(NamedTuple):
+    """``counts``: how many messages of each kind the bytes from ``begin`` to ``end`` hold."""
+
+    at: int
+    begin: int
+    end: int
+    process: int
+    counts: tuple[int, ...]
+
+
+class Device(NamedTuple):
+    """As the session tells it."""
+
+    number: int
+    name: str
+    attributes: dict[str, float | str]
+
+
+class Outline:
+    """What all headers of a file say. ``damage`` tells where they end too early."""
+
+    def __init__(self, stream: BinaryIO, name: str) -> None:
+        """``name``: of the file. Raises InvalidRequest when it is no report of Nsight Compute; OSError."""
+        self.names: list[str] = []
+        self.blocks: list[Block] = []
+        self.devices: dict[int, Device] = {}
+        self.command = ""
+        self.damage: list[str] = []
+        size = stream.seek(0, 2)
+        stream.seek(0)
+        if stream.read(len(NCU_REPORT)) != NCU_REPORT:
+            raise InvalidRequest(
+                f"{name} is no report of Nsight Compute.", hint="Give a file that ncu wrote (.ncu-rep)."
+            )
+        try:
+            _message(stream, size, MOST_HEADER)
+        except Damaged as error:
+            raise InvalidRequest(
+                f"{name} is no whole report of Nsight Compute: {error}.", hint="Copy it again."
+            ) from error
+        self._walk(stream, size)
+
+    def _walk(self, stream: BinaryIO, size: int) -> None:
+        for _ in range(MOST_BLOCKS):
+            at = stream.tell()
+            if at == size:
+                return
+            try:
+                block = self._block(_message(stream, size, MOST_HEADER), at, stream.tell())
+            except Damaged as error:
+                self.damage.append(f"The report is damaged and was read up to byte {at:,} ({error}).")
+                return
+            if any(block.counts[1:]):
+                self.blocks.append(block)
+            if block.end > size:
+                self.damage.append(
+                    f"The report is cut: {block.end - size:,} bytes of its last block, at byte {at:,}, are missing."
+                )
+                return
+            stream.seek(block.end)
+        self.damage.append(f"Only the first {MOST_BLOCKS:,} blocks of the report were read.")
+
+    def _block(self, header: memoryview, at: int, begin: int) -> Block:
+        if not len(header):
+            raise Damaged("a block without a header")
+        counts = [0] * len(_KINDS)
+        process = payload = 0
+        for number, value in fields(header):
+            if number in _COUNTS:
+                counts[_COUNTS[number]] = natural(value)
+            elif number == _PAYLOAD:
+                payload = natural(value)
+            elif isinstance(value, memoryview):
+                if number == _NAMES:
+                    self._names(value)
+                elif number == _SESSION:
+                    self._session(value)
+                elif number == _PROCESS:
+                    process = next((natural(each) for key, each in fields(value) if key == 1), 0)
+        if payload >= 1 << 32 or sum(counts) > payload:
+            # Each message has its length before it.
+            raise Damaged("a block that says more than it has")
+        return Block(at, begin, begin + payload, process, tuple(counts))
+
+    def _names(self, table: memoryview) -> None:
+        for name in parts(table, 1):
+            if len(self.names) >= MOST_NAMES:
+                raise Damaged("more names than a report has")
+            self.names.append(text(name, 1 << 10))
+
+    def _session(self, session: memoryview) -> None:
+        for number, value in fields(session):
+            if number == 11:
+                self.command = text(value)
+            elif number == 6 and isinstance(value, memoryview):
+                device = _device(value)
+                if len(self.devices) < MOST_DEVICES:
+                    self.devices[device.number] = device
+
+
+def messages(
+    stream: BinaryIO, block: Block, size: int, only: int | None = None
+) -> Iterator[tuple[Kind, memoryview | None]]:
+    """The kind and the bytes of each result of a block; None for one that is larger than any, and for all others where
+    one ``only`` is asked for. They are not read then.
+
+    Raises Damaged where the payload is not what its lengths say.
+    """
+    stream.seek(block.begin)
+    number = 0
+    for kind, count in zip(_KINDS, block.counts, strict=True):
+        for _ in range(count):
+            length = _length(stream, min(block.end, size))
+            if kind == SOURCE:
+                stream.seek(length, 1)
+                continue
+            if length > MOST_MESSAGE or only not in (None, number):
+                stream.seek(length, 1)
+                yield kind, None
+            else:
+                yield kind, memoryview(stream.read(length))
+            number += 1
+
+
+def value_of(message: memoryview) -> float | str | None:
+    """A metric's value: a text or a number, whichever of the five fields has it."""
+    for number, value in fields(message):
+        if number == 1 and isinstance(value, memoryview):
+            return text(value)
+        if 2 <= number <= 5 and not isinstance(value, memoryview):
+            return value
+    return None
+
+
+def _device(message: memoryview) -> Device:
+    told = picked(message, 1, 2)
+    attributes: dict[str, float | str] = {}
+    for attribute in parts(message, 3):
+        inside = picked(attribute, 1, 2)
+        found = value_of(_inner(inside, 2)) if 2 in inside else None
+        if len(attributes) == MOST_ATTRIBUTES:
+            raise Damaged("a device with more attributes than there are")
+        if found is not None:
+            attributes[text(inside.get(1, 0), 256)] = found
+    return Device(natural(told.get(1, 0)), text(told.get(2, 0), 256), attributes)
+
+
+def _message(stream: BinaryIO, end: int, most: int) -> memoryview:
+    length = _length(stream, end)
+    if length > most:
+        raise Damaged(f"a header of {length:,} bytes")
+    return memoryview(stream.read(length))
+
+
+def _length(stream: BinaryIO, end: int) -> int:
+    """That of the next message, which ends before ``end``."""
+    head = stream.read(_LENGTH.size)
+    if len(head) < _LENGTH.size:
+        raise Damaged("it ends in the middle of a length")
+    length: int = _LENGTH.unpack(head)[0]
+    if stream.tell() + length > end:
+        raise Damaged("a length that leads past the end")
+    return length
+
 
 #: Deeper, or more, is told by no program that runs.
 MOST_RANGES, MOST_THREADS, MOST_FRAMES, MOST_RULES = 256, 64, 1024, 256
@@ -17,7 +203,7 @@ MOST_RANGES, MOST_THREADS, MOST_FRAMES, MOST_RULES = 256, 64, 1024, 256
 MOST_METRICS, MOST_MESSAGES = 1 << 16, 256
 _LONGEST_NAME, _LONGEST_TEXT = 1 << 13, 1 << 14
 _SHOWN: dict[Kind, str] = {"range": "(range)", "graph": "(CUDA graph)", "cmdlist": "(command list)"}
-_KINDS: tuple[Literal["info", "warning", "error", "optimization"], ...] = (
+_RULE_KINDS: tuple[Literal["info", "warning", "error", "optimization"], ...] = (
     "info",
     "info",
     "warning",
@@ -186,27 +372,17 @@ def _inner(told: dict[int, Value], number: int) -> memoryview:
 
 
 def _rule(identifier: str, title: str, section: str, message: memoryview, speedup: memoryview) -> KernelRule:
-    said = name = ""
-    kind = of = 0
-    percent: float | None = None
-    for number, value in fields(message):
-        if number == 1:
-            said = _MARKED.sub(_unmarked, text(value, _LONGEST_TEXT))
-        elif number == 2:
-            kind = natural(value)
-        elif number == 4:
-            name = text(value, 256)
-    for number, value in fields(speedup):
-        if number == 1:
-            of = natural(value)
-        elif number == 2 and isinstance(value, float) and 0 <= value <= 100:
-            percent = value
+    told, estimated = picked(message, 1, 2, 4), picked(speedup, 1, 2)
+    said = _MARKED.sub(_unmarked, text(told.get(1, 0), _LONGEST_TEXT))
+    kind, name = natural(told.get(2, 0)), text(told.get(4, 0), 256)
+    of, part = natural(estimated.get(1, 0)), estimated.get(2)
+    percent = part if isinstance(part, float) and 0 <= part <= 100 else None
     known = of if of < len(_SPEEDUPS) else 0
     return KernelRule(
         identifier=identifier,
         title=f"{title}: {name}" if name and name != title else title or identifier,
         text=said,
-        kind=_KINDS[kind] if kind < len(_KINDS) else "info",
+        kind=_RULE_KINDS[kind] if kind < len(_RULE_KINDS) else "info",
         section=section,
         speedup_pct=percent if known else None,
         of=_SPEEDUPS[known] if percent is not None else "",
@@ -241,31 +417,17 @@ def _nvtx(state: memoryview) -> tuple[dict[int, list[Range]], list[Range]]:
 
 
 def _range(message: memoryview, name: int, instance: int) -> Range:
-    said, known = "", 0
-    for number, value in fields(message):
-        if number == name:
-            said = text(value, _LONGEST_NAME)
-        elif number == instance:
-            known = natural(value)
-    return Range(said or "(unnamed range)", known)
+    told = picked(message, name, instance)
+    said = text(told.get(name, 0), _LONGEST_NAME)
+    return Range(said or "(unnamed range)", natural(told.get(instance, 0)))
 
 
 def _frames(stack: memoryview) -> list[Frame]:
-    found = []
-    for each in parts(stack, 1):
-        file = function = ""
-        line = 0
-        for number, value in fields(each):
-            if number == 3:
-                file = text(value, 1 << 12)
-            elif number == 4:
-                function = text(value, 1 << 10)
-            elif number == 5:
-                line = natural(value)
-        found.append(Frame(file, line, function))
-        if len(found) == MOST_FRAMES:
-            break
-    return found
+    told = (picked(each, 3, 4, 5) for each in islice(parts(stack, 1), MOST_FRAMES))
+    return [
+        Frame(text(each.get(3, 0), 1 << 12), natural(each.get(5, 0)), text(each.get(4, 0), 1 << 10))
+        for each in told
+    ]
 
 
 def _three(message: memoryview) -> str:

@@ -21,8 +21,8 @@ from genops_lab.core.errors import InvalidRequest
 from ..columns import NO_ID, Columns
 from ..formatting import counted
 from ..kinds import Kind, kind_of
-from .building import Builder
 from .nvtx import operator_of
+from .parts import Builder
 
 _LARGEST = 2**62
 _VERSION = re.compile(r"_v\d+$|_ptsz$|_ptds$")
@@ -102,6 +102,11 @@ class _Reading:
             self._events += 1
             yield row
 
+    def _device_rows(self, activity: str, *columns: str) -> Iterator[tuple[Any, ...]]:
+        """Of what ran on devices, or was waited for: what all have, then ``columns``."""
+        table = self._tables.get(f"CUPTI_ACTIVITY_KIND_{activity}", *_DEVICE[:4])
+        return self._rows(table, *_DEVICE, *columns)
+
     def _strings(self) -> None:
         table = self._tables.get("StringIds", "id", "value")
         if table is not None:
@@ -111,59 +116,42 @@ class _Reading:
         return self._texts.get(key, otherwise) if isinstance(key, int) else otherwise
 
     def _kernels(self) -> None:
-        table = self._tables.get("CUPTI_ACTIVITY_KIND_KERNEL", *_DEVICE[:4])
         more = ("shortName", "demangledName", "gridX", "gridY", "gridZ", "blockX", "blockY", "blockZ")
         last = ("registersPerThread", "staticSharedMemory", "dynamicSharedMemory", "graphId", "graphNodeId")
-        for row in self._rows(table, *_DEVICE, *more, *last):
+        for row in self._device_rows("KERNEL", *more, *last):
             whole = self._text(row[7], "")
             name = self._text(row[6], "") or whole or "(unnamed kernel)"
             # The short name lacks the namespace, which tells some communication.
             kinds = {kind_of("kernel", name), kind_of("kernel", re.split(r"[<(]", whole, maxsplit=1)[0])}
             kind = Kind.COMMUNICATION if Kind.COMMUNICATION in kinds else Kind.COMPUTE
-            number = self._on_device(row, name, kind)
-            if number is None:
-                continue
-            for column, given in (("grid", row[8:11]), ("block", row[11:14])):
-                if all(isinstance(value, int) for value in given):
-                    self._builder.mark(number, column, self._builder.text(json.dumps(given)))
             shared = [value for value in row[15:17] if _is_natural(value)]
-            for column, value in (
-                ("registers", row[14]),
-                ("shared_memory", sum(shared) if shared else None),
-                ("graph", row[17]),
-                ("graph_node", row[18]),
-            ):
-                self._mark(number, column, value)
+            number = self._on_device(
+                row, name, kind,
+                registers=row[14], shared_memory=sum(shared) if shared else None, graph=row[17], graph_node=row[18],
+            )  # fmt: skip
+            for column, given in (("grid", row[8:11]), ("block", row[11:14])):
+                if number is not None and all(isinstance(value, int) for value in given):
+                    self._builder.mark_text(number, column, json.dumps(given))
 
     def _graphs(self) -> None:
         """CUDA graphs that were traced as one, without their kernels."""
-        table = self._tables.get("CUPTI_ACTIVITY_KIND_GRAPH_TRACE", *_DEVICE[:4])
-        for row in self._rows(table, *_DEVICE, "graphId"):
-            number = self._on_device(row, "(CUDA graph)", Kind.COMPUTE)
-            if number is not None:
-                self._mark(number, "graph", row[6])
+        for row in self._device_rows("GRAPH_TRACE", "graphId"):
+            self._on_device(row, "(CUDA graph)", Kind.COMPUTE, graph=row[6])
 
     def _copies(self) -> None:
-        table = self._tables.get("CUPTI_ACTIVITY_KIND_MEMCPY", *_DEVICE[:4])
-        for row in self._rows(table, *_DEVICE, "copyKind", "srcKind", "dstKind", "bytes"):
+        for row in self._device_rows("MEMCPY", "copyKind", "srcKind", "dstKind", "bytes"):
             way = _COPIES.get(row[6], "")
             ends = (_MEMORY.get(row[7], ""), _MEMORY.get(row[8], ""))
             detail = f" ({ends[0]} -> {ends[1]})" if all(ends) else ""
-            number = self._on_device(row, f"Memcpy {way}{detail}".strip(), Kind.COPY)
-            if number is not None:
-                self._mark(number, "bytes", row[9])
+            self._on_device(row, f"Memcpy {way}{detail}".strip(), Kind.COPY, bytes=row[9])
 
     def _fills(self) -> None:
-        table = self._tables.get("CUPTI_ACTIVITY_KIND_MEMSET", *_DEVICE[:4])
-        for row in self._rows(table, *_DEVICE, "memKind", "bytes"):
+        for row in self._device_rows("MEMSET", "memKind", "bytes"):
             where = _MEMORY.get(row[6], "")
-            number = self._on_device(row, f"Memset ({where})" if where else "Memset", Kind.FILL)
-            if number is not None:
-                self._mark(number, "bytes", row[7])
+            self._on_device(row, f"Memset ({where})" if where else "Memset", Kind.FILL, bytes=row[7])
 
     def _waits(self) -> None:
-        table = self._tables.get("CUPTI_ACTIVITY_KIND_SYNCHRONIZATION", *_DEVICE[:4])
-        for row in self._rows(table, *_DEVICE, "syncType"):
+        for row in self._device_rows("SYNCHRONIZATION", "syncType"):
             self._on_device(row, _WAITS.get(row[6], "Sync"), Kind.WAIT)
 
     def _calls(self) -> None:
@@ -192,10 +180,9 @@ class _Reading:
                 self._add(start, end, said, self._thread(thread), Kind.ANNOTATION)
                 continue
             number = self._add(start, end, operator.name, self._thread(thread), Kind.OPERATOR)
-            if number is not None and operator.sequence is not None:
-                self._mark(number, "sequence", operator.sequence)
+            self._mark(number, "sequence", operator.sequence)
             if number is not None and operator.dims:
-                self._builder.mark(number, "dims", self._builder.text(operator.dims))
+                self._builder.mark_text(number, "dims", operator.dims)
 
     def _threads(self) -> dict[tuple[str, str], str]:
         table = self._tables.get("ThreadNames", "nameId", "globalTid")
@@ -217,7 +204,8 @@ class _Reading:
             for row in table.rows(*columns)
         ]
 
-    def _on_device(self, row: tuple[Any, ...], name: str, kind: Kind) -> int | None:
+    def _on_device(self, row: tuple[Any, ...], name: str, kind: Kind, **told: Any) -> int | None:
+        """``told``: values of sparse columns."""
         start, end, device, stream, correlation, process = row[:6]
         if not _is_natural(device):
             self._unusable += 1
@@ -226,7 +214,10 @@ class _Reading:
         lane = self._builder.lane(
             f"device {device}", f"stream {known}", "" if kind == Kind.WAIT else str(device), known
         )
-        return self._add(start, end, name, lane, kind, self._correlation(process, correlation))
+        number = self._add(start, end, name, lane, kind, self._correlation(process, correlation))
+        for column, value in told.items():
+            self._mark(number, column, value)
+        return number
 
     def _add(
         self, start: Any, end: Any, name: str, lane: int, kind: Kind, correlation: int = NO_ID
@@ -236,8 +227,8 @@ class _Reading:
             return None
         return self._builder.add(start, end - start, name, lane, kind, correlation)
 
-    def _mark(self, number: int, column: str, value: Any) -> None:
-        if _is_natural(value) and value < _LARGEST:
+    def _mark(self, number: int | None, column: str, value: Any) -> None:
+        if number is not None and _is_natural(value) and value < _LARGEST:
             self._builder.mark(number, column, value)
 
     def _thread(self, thread: Any, part: str = "") -> int:

@@ -14,7 +14,6 @@ import msgspec
 from ..columns import NO_ID
 from ..kinds import Kind, kind_of, told_by_device
 from . import spans
-from .building import Builder
 from .counters import Samples
 from .events import (
     ABSENT,
@@ -38,7 +37,7 @@ from .events import (
     argument_type,
 )
 from .locations import device_of, place, stream_of
-from .parts import ALL_THREADS, Part
+from .parts import ALL_THREADS, Builder, Part
 from .times import LARGEST, UNUSABLE, all_nanoseconds, nanoseconds
 
 #: Numbers of a memory event, and what stands for those that are not told.
@@ -210,7 +209,8 @@ class _Reading:
                 self.pairs.append(event)
             elif type(event) is Other and not event.ph:
                 self.strange += 1
-        starts, lengths = (all_nanoseconds(texts).tolist() for texts in _times(slices))
+        times = [each.ts for each in slices], [each.dur for each in slices]
+        starts, lengths = (all_nanoseconds(texts).tolist() for texts in times)
         for event, start, length in zip(slices, starts, lengths, strict=True):
             self.slice(event, start, length)
 
@@ -310,10 +310,6 @@ def _identity(value: Any) -> int:
     """A correlation or external id; 0 and what is no number mean none."""
     number = _number(value, NO_ID)
     return number if number > 0 else NO_ID
-
-
-def _times(slices: list[Slice]) -> tuple[list[msgspec.Raw], list[msgspec.Raw]]:
-    return [each.ts for each in slices], [each.dur for each in slices]
 
 
 def _number(value: Any, otherwise: int) -> int:

@@ -10,13 +10,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from ..kinds import Kind
-from .building import Builder
-from .events import Async, AsyncBegin, AsyncEnd, AsyncInstant, OldBegin, OldEnd
+from .events import Async, AsyncBegin, AsyncInstant, OldBegin
 from .locations import place
-from .parts import ASYNC, Part
+from .parts import ASYNC, Builder, Part
 from .times import nanoseconds
 
-PHASES: tuple[type[Async], ...] = (AsyncBegin, AsyncEnd, AsyncInstant, OldBegin, OldEnd)
 #: More slices without an end than these, and than this part of all, are told.
 _FEW, _PART = 10, 0.1
 

@@ -7,16 +7,11 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from ..columns import Int64
+from ..columns import NOTHING, Bools, Int64, present, without
 from ..intervals import Intervals, union
 from ..kinds import Kind, among
-from ..nesting import NOTHING
-from ..positions import present, without
 from ..traces import Trace
-
-Bools = npt.NDArray[np.bool_]
 
 _DATALOADER = re.compile(r"enumerate\(DataLoader\)|utils/data/dataloader\.py\(\d+\): __next__")
 #: Calls that return when the device is done. cudaMemcpy without Async is one; so is its HIP form.
@@ -52,7 +47,7 @@ class Host:
     def named(self, pattern: re.Pattern[str], *kinds: Kind) -> Int64:
         """The slices of ``kinds`` whose name has the pattern."""
         columns = self.trace.columns
-        fits = np.array([pattern.search(name) is not None for name in columns.names], bool)
+        fits = columns.named(pattern)
         if not fits.any():
             return np.empty(0, np.int64)
         found = np.flatnonzero(fits[columns.name])

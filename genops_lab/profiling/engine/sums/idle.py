@@ -9,11 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ...models import IdleReason, IdleTime
-from ..columns import Int32, Int64, Whole
+from ..columns import NOTHING, Int32, Int64, Whole, present
 from ..intervals import Intervals, union
 from ..kinds import Kind
-from ..nesting import NOTHING
-from ..positions import present
 from ..traces import Trace
 from .host import BLOCK, Activity, Host, overlap
 

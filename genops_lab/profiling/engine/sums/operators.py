@@ -7,12 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from ...models import OperatorTime
-from ..columns import NO_ID, Columns, Int32, Int64, Whole
+from ..columns import NO_ID, NOTHING, Bools, Columns, Int32, Int64, Whole
 from ..kinds import Kind
-from ..nesting import NOTHING
 
 if TYPE_CHECKING:
     from ..traces import Trace
@@ -132,7 +130,7 @@ def _named(columns: Columns, device: Int64) -> Int64:
     return first(columns.external, operators, columns.external[device])
 
 
-def _outermost(columns: Columns, operators: Int64, around: Int32) -> npt.NDArray[np.bool_]:
+def _outermost(columns: Columns, operators: Int64, around: Int32) -> Bools:
     """Which operators lie in none of their own name."""
     outermost = np.ones(len(operators), bool)
     names = columns.name[operators]

@@ -20,7 +20,7 @@ from ...models import (
 )
 from .. import threads
 from ..advice import Collectives, Context, advise, collectives_of, over_ranks, straggler
-from ..attribution.placing import PlacesOf
+from ..attribution.lines import PlacesOf
 from ..attribution.totals import AttributionTally
 from ..efficiency.roofline import RooflineTally
 from ..intervals import span, union_length
@@ -28,12 +28,9 @@ from ..kinds import Kind
 from ..memory.allocations import MemoryTally
 from ..nsight_compute.totals import MeasuredTally
 from ..traces import Trace
-from .devices import device_times, stream_times
+from .devices import device_times, kernels_and_others, launch_times, merged, step_times, stream_times
 from .idle import idle_times
-from .kernels import kernels_and_others, merged
-from .launches import launch_times
 from .operators import TOLD, OperatorTally
-from .steps import step_times
 
 
 class Sums:
@@ -43,7 +40,9 @@ class Sums:
         self._events = 0
         self._damage: list[str] = []
         self._incomplete = False
-        self._tally, self._cpu, self._memory = OperatorTally(), _Cpu(), MemoryTally()
+        self._tally, self._memory = OperatorTally(), MemoryTally()
+        #: Of CPUs, in nanoseconds, summed over traces: the clocks of several hosts have no common zero.
+        self._span = self._busy = 0
         self._attribution, self._roofline = AttributionTally(), RooflineTally()
         self._measured = MeasuredTally()
         self._devices: list[DeviceTime] = []
@@ -89,11 +88,16 @@ class Sums:
         return places_of
 
     def _add_work(self, trace: Trace) -> None:
-        of_clocks = (self._cpu.add, self._roofline.add, self._add_steps) if trace.columns.has_clock else ()
+        of_clocks = (self._add_cpu, self._roofline.add, self._add_steps) if trace.columns.has_clock else ()
         for add in (self._tally.add, self._add_devices, *of_clocks):
             add(trace)
             # Each asks for other columns.
             trace.columns.rest()
+
+    def _add_cpu(self, trace: Trace) -> None:
+        intervals = trace.intervals(np.flatnonzero(trace.columns.kind == Kind.OPERATOR))
+        self._span += span(intervals)
+        self._busy += union_length(intervals)
 
     def _add_devices(self, trace: Trace) -> None:
         kernels, others = kernels_and_others(trace)
@@ -121,7 +125,11 @@ class Sums:
             events=self._events,
             ranks=sorted(self._ranks),
             devices=self._devices,
-            cpu=self._cpu.time(),
+            cpu=CpuTime(
+                span_us=self._span / 1000,
+                busy_us=self._busy / 1000,
+                idle_us=(self._span - self._busy) / 1000,
+            ),
             operators=self._tally.times(self._roofline.flops, self._roofline.bytes),
             kernels=list(islice(merged(self._kernels), TOLD)),
             streams=self._streams,
@@ -135,21 +143,4 @@ class Sums:
             measured=self._measured.result(),
             damaged=" ".join(self._damage),
             incomplete=self._incomplete,
-        )
-
-
-class _Cpu:
-    """CPU time, summed over traces: the clocks of several hosts have no common zero."""
-
-    def __init__(self) -> None:
-        self._span = self._busy = 0
-
-    def add(self, trace: Trace) -> None:
-        intervals = trace.intervals(np.flatnonzero(trace.columns.kind == Kind.OPERATOR))
-        self._span += span(intervals)
-        self._busy += union_length(intervals)
-
-    def time(self) -> CpuTime:
-        return CpuTime(
-            span_us=self._span / 1000, busy_us=self._busy / 1000, idle_us=(self._span - self._busy) / 1000
         )

@@ -1,4 +1,5 @@
-"""Clocks of several ranks set by each other: a collective ends at about the same time on all ranks that take part.
+"""Which slices of several ranks are one and the same collective, and their clocks set by that: one ends at about the
+same time on all ranks that take part.
 
 Where two ranks have collectives of one name and size, the differences between their ends gather where their clocks
 differ; which belong to which need not be known before, so that one more or less on a rank does no harm. How far the
@@ -15,7 +16,66 @@ import msgspec
 import numpy as np
 
 from ..columns import Columns, Int64
-from .collectives import collectives_of
+from ..kinds import Kind
+
+#: Ends of one collective are no farther apart than this part of its length, or than clocks and hops of a ring differ.
+_PART, _JITTER_NS, _SPREADS = 4, 20_000, 4
+
+
+class Collective(NamedTuple):
+    """A rank's slices of one name and size in the order of their ends."""
+
+    slices: Int64
+    ends: Int64
+
+
+def collectives_of(columns: Columns) -> dict[str, Collective]:
+    """A rank's, by name and size."""
+    found = np.flatnonzero(columns.kind == Kind.COMMUNICATION)
+    end = columns.ts[found] + columns.dur[found]
+    size = columns.values("group_size", found, 0)
+    members: dict[str, list[Int64]] = {}
+    for name in np.unique(columns.name[found]).tolist():
+        called = columns.name[found] == name
+        for each in np.unique(size[called]).tolist():
+            key = f"{columns.names[name].partition('(')[0]} {each}"
+            members.setdefault(key, []).append(np.flatnonzero(called & (size == each)))
+    return {key: _ordered(found, end, np.concatenate(parts)) for key, parts in members.items()}
+
+
+def same(
+    own: Collective,
+    place: int,
+    other: Collective,
+    ahead_ns: int,
+    length_ns: int,
+    others: Columns,
+    spread_ns: int,
+) -> int | None:
+    """Which of the ``other`` rank's is the one at ``place``: the one that ends nearest, if none of this rank's ends
+    nearer to it. None where the ends lie too far apart for what it took, and for what is known of the clocks.
+
+    The other's times are to be moved by ``ahead_ns``; ``length_ns`` is how long it took on this rank.
+    """
+    ends = other.ends + ahead_ns
+    end = int(own.ends[place])
+    at = nearest(ends, end)
+    if at is None or nearest(own.ends, int(ends[at])) != place:
+        return None
+    longest = max(length_ns, int(others.dur[other.slices[at]]))
+    most = max(_JITTER_NS, longest // _PART, _SPREADS * spread_ns)
+    return at if abs(int(ends[at]) - end) <= most else None
+
+
+def nearest(rising: Int64, wanted: int) -> int | None:
+    """The place of the nearest, of two as near the first; None of none."""
+    return int(_nearest(np.array([wanted]), rising)[0]) if len(rising) else None
+
+
+def _ordered(found: Int64, end: Int64, members: Int64) -> Collective:
+    order = members[np.argsort(end[members], kind="stable")]
+    return Collective(found[order], end[order])
+
 
 #: Fewer collectives in common prove nothing.
 FEWEST = 3
@@ -107,12 +167,6 @@ class _Set(NamedTuple):
     spread: int
 
 
-class _Match(NamedTuple):
-    offset: int
-    matched: int
-    spread: int
-
-
 def _group(ranks: list[Beats], left: list[int], typical: int) -> dict[int, _Set]:
     """The first of those that are left, with all that can be set by it, or by those that were."""
     found = {left[0]: _Set(0, 0, 0, 0)}
@@ -124,10 +178,8 @@ def _group(ranks: list[Beats], left: list[int], typical: int) -> dict[int, _Set]
             tried[other] += 1
             match = _matched(ranks[one], ranks[other], typical)
             if match is not None:
-                offset = found[one].offset + match.offset
-                spread = found[one].spread + match.spread
-                common = _common(ranks[one], ranks[other])
-                found[other] = _Set(offset, match.matched, common, spread)
+                offset, spread = found[one].offset + match.offset, found[one].spread + match.spread
+                found[other] = match._replace(offset=offset, spread=spread)
                 queue.append(other)
     return found
 
@@ -176,7 +228,7 @@ def _pairs(one: Beats, other: Beats) -> Iterator[tuple[Int64, Int64]]:
             yield one.ends[key][:_MOST_OF_A_NAME], other.ends[key][:_MOST_OF_A_NAME]
 
 
-def _matched(one: Beats, other: Beats, typical: int) -> _Match | None:
+def _matched(one: Beats, other: Beats, typical: int) -> _Set | None:
     """By how much the other's times are to be moved, so that collectives end together; None where they do not."""
     pairs = list(_pairs(one, other))
     common = sum(min(len(a), len(b)) for a, b in pairs)
@@ -197,7 +249,8 @@ def _matched(one: Beats, other: Beats, typical: int) -> _Match | None:
         width = min(2 * width, widest)
     near = np.concatenate([_close(a, b + offset, widest) for a, b in pairs])
     middle = int(np.median(near))
-    return _Match(offset + middle, len(near), int(np.percentile(np.abs(near - middle), 90)))
+    spread = int(np.percentile(np.abs(near - middle), 90))
+    return _Set(offset + middle, len(near), _common(one, other), spread)
 
 
 def _differences(a: Int64, b: Int64) -> Iterator[Int64]:

@@ -61,7 +61,7 @@ class CounterLanes:
 
     def tile(self, lane: int, first_ns: int, last_ns: int, cell_ns: int) -> tuple[Items, Values]:
         """The samples of a stretch, those of one cell as one; before them the one that holds at its begin."""
-        counters, one = self._all, self._one(lane)
+        counters, one = self._all, self._one(lane - self.first_lane)
         ts = counters.ts[one.begin : one.end]
         low, high = np.searchsorted(ts, [first_ns, last_ns]).tolist()
         cells = ts[low:high] // cell_ns
@@ -123,7 +123,7 @@ class CounterLanes:
         )
 
     def _described(self, number: int) -> TimelineLane:
-        one, counters = _One(number, *self._all.bounds[number : number + 2]), self._all
+        one, counters = self._one(number), self._all
         mine = counters.value[one.begin : one.end]
         return TimelineLane(
             lane=self.first_lane + number,
@@ -161,13 +161,11 @@ class CounterLanes:
         assert self._counters is not None
         return self._counters
 
-    def _one(self, lane: int) -> _One:
-        number = lane - self.first_lane
+    def _one(self, number: int) -> _One:
         return _One(number, *self._all.bounds[number : number + 2])
 
     def _one_with(self, sample: int) -> _One:
-        number = int(np.searchsorted(self._all.bounds, sample, side="right")) - 1
-        return _One(number, *self._all.bounds[number : number + 2])
+        return self._one(int(np.searchsorted(self._all.bounds, sample, side="right")) - 1)
 
 
 def _items(start: Int64, stop: Int64, count: Int64, slice: Int64) -> Items:

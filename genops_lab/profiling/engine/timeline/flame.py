@@ -9,9 +9,9 @@ import numpy as np
 
 from ...models import Flame, FlameNode
 from ..attribution.naming import shown_names
-from ..columns import Columns, Int64
+from ..columns import NOTHING, Columns, Int64, summed
 from ..kinds import ON_DEVICE, Kind, among
-from ..nesting import NOTHING, parents
+from ..nesting import parents
 from ..sums.operators import launchers, own_times, owners
 
 #: What is less than this share of the host's and of the devices' time is drawn with its like.
@@ -37,11 +37,6 @@ def flame(columns: Columns) -> Flame:
     not in the trace stand below their stream.
     """
     tree = _Tree()
-    _add_host(columns, tree)
-    return tree.told()
-
-
-def _add_host(columns: Columns, tree: _Tree) -> None:
     around = parents(columns, _FRAMES)
     members = np.flatnonzero(among(columns.kind, _FRAMES))
     names, number_of = _names(columns)
@@ -75,6 +70,7 @@ def _add_host(columns: Columns, tree: _Tree) -> None:
         columns.lengths(device),
         columns,
     )
+    return tree.told()
 
 
 def _names(columns: Columns) -> tuple[list[str], Int64]:
@@ -110,8 +106,7 @@ class _Tree:
         keys, where = np.unique(np.stack([parent, name, kind], axis=1), axis=0, return_inverse=True)
         where = where.reshape(-1)
         count = np.bincount(where, minlength=len(keys))
-        time = np.zeros(len(keys), np.int64)
-        np.add.at(time, where, own)
+        time = summed(where, own, len(keys))
         places = np.empty(len(keys), np.int64)
         for row, (above, named, kinded) in enumerate(keys.tolist()):
             around = self._lane(columns, NOTHING - 1 - above) if above < NOTHING else above

@@ -11,10 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ...models import NameSum, SliceArgument, SliceDetails, Sums, TimelineLane, TimelineSlice
-from ..columns import NO_ID, NUMBERS, TEXTS, Columns, Int8, Int32, Int64, Lane
+from ..columns import NO_ID, NOTHING, NUMBERS, TEXTS, Bools, Columns, Int8, Int32, Int64, Lane
 from ..intervals import Intervals, union_length
 from ..kinds import Kind
-from ..nesting import NOTHING
 from .tiles import Timeline
 
 #: So many of what a slice launched are told, and so many names of a sum.
@@ -86,7 +85,8 @@ def details(timeline: Timeline, number: int) -> SliceDetails:
     launched, launch = launches(columns, number)
     around = _around(timeline, number)
     backward, forward = gradients(timeline, number, around)
-    previous, following = _neighbours(timeline, number)
+    row = int(timeline.rows[number])
+    previous, following = timeline.beside(int(columns.lane[number]), row, number)
     inside = _first_inside(timeline, number)
 
     def told(which: int | None) -> TimelineSlice | None:
@@ -164,7 +164,7 @@ class Matches:
     slices: Int64
 
     @staticmethod
-    def of(columns: Columns, names: npt.NDArray[np.bool_]) -> Matches:
+    def of(columns: Columns, names: Bools) -> Matches:
         """``names``: which of the columns' names, shape (names,)."""
         if not names.any():
             return Matches(np.empty(0, np.int64))
@@ -196,12 +196,6 @@ def _around(timeline: Timeline, number: int) -> list[int]:
         if outer is not None and int(columns.ts[outer]) + int(columns.dur[outer]) > start:
             found.append(outer)
     return found
-
-
-def _neighbours(timeline: Timeline, number: int) -> tuple[int | None, int | None]:
-    """Before and after it on its row."""
-    lane, row = int(timeline.columns.lane[number]), int(timeline.rows[number])
-    return timeline.beside(lane, row, number)
 
 
 def _first_inside(timeline: Timeline, number: int) -> int | None:

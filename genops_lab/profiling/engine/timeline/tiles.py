@@ -5,7 +5,6 @@ Tiles are cut from the stored levels (see ``pyramid``); what a level stores too 
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -18,8 +17,9 @@ import numpy.typing as npt
 
 from ..attribution.autograd import Backward, backward
 from ..attribution.naming import shown_names
+from ..column_files import written_whole
 from ..columns import Columns, Int8, Int32, Int64
-from .collectives import Collective, collectives_of
+from .clocks import Collective, collectives_of
 from .counters import CounterLanes, Values
 from .pyramid import Items, joined, levels_of, merged
 
@@ -66,15 +66,8 @@ class Tile:
 
 def save(columns: Columns, folder: Path) -> None:
     """Write the levels of all lanes as ``folder``, whole or not at all."""
-    aside = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    try:
+    with written_whole(folder) as aside:
         _write(columns, aside)
-        shutil.rmtree(folder, ignore_errors=True)
-        aside.replace(folder)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def is_stored(folder: Path) -> bool:

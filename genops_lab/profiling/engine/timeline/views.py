@@ -5,10 +5,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from msgspec import structs
 
 from ...models import (
@@ -20,72 +19,11 @@ from ...models import (
     TimelineLane,
     TimelineSlice,
 )
-from ..columns import Int8, Int32
+from ..columns import Bools, Int32
 from ..kinds import Kind
-from .collectives import Collective, same
+from .clocks import Collective, same
 from .slices import Matches, Tally, details, lanes_of, slice_of, tally, told
 from .tiles import Tile, Timeline
-
-
-class View(Protocol):
-    """Lanes, slices and names are numbered through; times count from the first event of all."""
-
-    @property
-    def names(self) -> list[str]: ...
-    @property
-    def kinds(self) -> Int8:
-        """Of each name."""
-
-    @property
-    def slices(self) -> int:
-        """How many there are, samples of counters among them."""
-
-    def lanes(self) -> list[TimelineLane]:
-        """In the order to show them."""
-
-    def tile(self, lane: int, level: int, index: int) -> Tile:
-        """On the clock of its lane."""
-
-    def slice(self, number: int) -> TimelineSlice: ...
-    def details(self, number: int) -> SliceDetails: ...
-    def sums(self, asked: SumsQuery) -> Sums: ...
-    def matches(self, names: npt.NDArray[np.bool_]) -> Matches:
-        """The slices of some names."""
-
-
-class OneTrace:
-    """The timeline of one trace."""
-
-    def __init__(self, timeline: Timeline) -> None:
-        self.timeline = timeline
-        self.names = timeline.names
-        self.kinds = timeline.kinds
-        self.slices = len(timeline.columns) + timeline.counters.samples
-
-    def lanes(self) -> list[TimelineLane]:
-        """Threads and streams."""
-        return lanes_of(self.timeline)
-
-    def tile(self, lane: int, level: int, index: int) -> Tile:
-        """See :meth:`Timeline.tile`."""
-        return self.timeline.tile(lane, level, index)
-
-    def slice(self, number: int) -> TimelineSlice:
-        """A slice by its number."""
-        return slice_of(self.timeline, number)
-
-    def details(self, number: int) -> SliceDetails:
-        """All that is known of a slice."""
-        return details(self.timeline, number)
-
-    def sums(self, asked: SumsQuery) -> Sums:
-        """What lies in a stretch of time."""
-        found = tally(self.timeline, round(asked.first_us * 1000), round(asked.last_us * 1000), asked.lanes)
-        return told(found, self.names, self.kinds)
-
-    def matches(self, names: npt.NDArray[np.bool_]) -> Matches:
-        """The slices of some names."""
-        return Matches.of(self.timeline.columns, names)
 
 
 class Side(NamedTuple):
@@ -118,8 +56,13 @@ class _Part:
         )
 
 
-class Together:
-    """The timelines of several ranks on one clock. They are opened when they are asked, so that few are held."""
+class View:
+    """The timeline of one trace, or those of several ranks on one clock, asked as one: lanes, slices and names are
+    numbered through, times count from the first event of all. They are opened when they are asked, so that few are
+    held.
+
+    ``slices``: how many there are, samples of counters among them; ``kinds``: of each of ``names``.
+    """
 
     def __init__(self, sides: list[Side]) -> None:
         places: dict[str, int] = {}
@@ -131,7 +74,8 @@ class Together:
             columns = timeline.columns
             name = np.array([places.setdefault(each, len(places)) for each in timeline.names], np.int32)
             kinds |= dict(zip(name.tolist(), timeline.kinds.tolist(), strict=True))
-            parts.append(_Part(side, _lanes(side, timeline, lanes, slices), lanes, slices, name))
+            rank = side.rank if len(sides) > 1 else None
+            parts.append(_Part(side, _lanes(side, rank, timeline, lanes, slices), lanes, slices, name))
             lanes += len(columns.lanes) + timeline.counters.lanes
             slices += len(columns) + timeline.counters.samples
         self._parts = parts
@@ -140,6 +84,16 @@ class Together:
         self.slices = slices
         self.names = list(places)
         self.kinds = np.array([kinds[each] for each in range(len(places))], np.int8)
+
+    @staticmethod
+    def of(timeline: Timeline) -> View:
+        """That of one trace."""
+        return View([Side(0, 0, lambda: timeline)])
+
+    @property
+    def first(self) -> Timeline:
+        """The timeline of the first rank, or of the only trace."""
+        return self._parts[0].side.open()
 
     def lanes(self) -> list[TimelineLane]:
         """Those of one rank after those of another; each on the clock of its rank."""
@@ -191,12 +145,12 @@ class Together:
                 round(each * 1000) - part.side.offset_ns for each in (asked.first_us, asked.last_us)
             )
             found = tally(part.side.open(), first, last, lanes)
-            total[part.name] += found.total
-            count[part.name] += found.slices
+            np.add.at(total, part.name, found.total)
+            np.add.at(count, part.name, found.slices)
             busy += found.busy
         return told(Tally(total, count, busy), self.names, self.kinds)
 
-    def matches(self, names: npt.NDArray[np.bool_]) -> Matches:
+    def matches(self, names: Bools) -> Matches:
         """The slices of some names, those of one rank after those of another."""
         return Matches(
             np.concatenate(
@@ -209,7 +163,7 @@ class Together:
 
     def _collective(self, part: _Part, number: int) -> CollectiveMoment | None:
         """The same collective on all ranks; None where it is none, or the rank's clock is not set."""
-        found = _placed(part, number)
+        found = _placed(part, number) if len(self._parts) > 1 else None
         if found is None or not part.side.aligned:
             return None
         key, own, place = found
@@ -264,12 +218,12 @@ def _placed(part: _Part, number: int) -> tuple[str, Collective, int] | None:
     return None
 
 
-def _lanes(side: Side, timeline: Timeline, before: int, slices: int) -> list[TimelineLane]:
+def _lanes(side: Side, rank: int | None, timeline: Timeline, before: int, slices: int) -> list[TimelineLane]:
     return [
         structs.replace(
             lane,
             lane=lane.lane + before,
-            rank=side.rank,
+            rank=rank,
             offset_us=side.offset_ns / 1000,
             first_slice=slices,
         )

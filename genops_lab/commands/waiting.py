@@ -1,18 +1,20 @@
-"""Questions of a connection, shown at the terminal while a command waits for it."""
+"""What a command waits for: questions of a connection, shown at the terminal meanwhile, and long work."""
 
 from __future__ import annotations
 
 import getpass
 import sys
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Callable
 
-from genops_lab.core.errors import NotFound
+from genops_lab.core.errors import Failed, NotFound
+from genops_lab.core.models import Task
+from genops_lab.core.tasks import TasksService
+from genops_lab.hosts.models import Answer, OpenQuestion
+from genops_lab.hosts.questions import QuestionsService
 
 from .document import clean
 from .session import Session
-
-if TYPE_CHECKING:
-    from genops_lab.hosts.models import OpenQuestion
 
 
 class Prompts:
@@ -25,8 +27,6 @@ class Prompts:
 
     def look(self) -> None:
         """Ask what is open now. Without a person here, a running Lab's panel asks; without both, nobody does."""
-        from genops_lab.hosts.questions import QuestionsService
-
         for question in self._session.call(QuestionsService.list_questions):
             if question.target != self._target or question.id in self._told:
                 continue
@@ -52,9 +52,6 @@ class Prompts:
         self._answer(question, answer)
 
     def _answer(self, question: OpenQuestion, text: str | None) -> None:
-        from genops_lab.hosts.models import Answer
-        from genops_lab.hosts.questions import QuestionsService
-
         try:
             self._session.call(
                 QuestionsService.answer_question, question_id=question.id, body=Answer(text=text)
@@ -86,3 +83,31 @@ def _asked(session: Session, question: OpenQuestion) -> str | None:
             raise EOFError
         return line.rstrip("\n")
     return getpass.getpass(f"{worded} ", stream=sys.stderr)
+
+
+POLL_S = 0.25
+
+
+def followed(session: Session, task: Task, look: Callable[[], None] = lambda: None) -> None:
+    """Show what a task says until it has ended well; an interrupt cancels it. ``look`` is called meanwhile.
+
+    Raises Failed.
+    """
+    told = 0
+    try:
+        while True:
+            lines = session.call(TasksService.get_task_log, task_id=task.id).lines
+            for line in lines[told:]:
+                session.say(line)
+            told = len(lines)
+            task = session.call(TasksService.get_task, task_id=task.id)
+            if task.state != "running":
+                break
+            look()
+            time.sleep(POLL_S)
+    except KeyboardInterrupt:
+        session.say("Cancelling.")
+        session.call(TasksService.cancel_task, task_id=task.id)
+        raise
+    if task.state != "done":
+        raise Failed(task.message, hint=task.hint)

@@ -1,0 +1,311 @@
+"""What ``genops runs list`` shows beside the runs themselves: their groups, the lowest and highest values of metrics
+(the latest one, which MLflow keeps beside a run, is often not the best), and remarks."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import sys
+import time
+from array import array
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from msgspec.structs import replace
+
+from genops_lab.core.errors import Failed, GenOpsError, NotFound, Unavailable
+from genops_lab.core.paths import data_dir, private_dir
+from genops_lab.experiments.charts.models import HistoriesQuery
+from genops_lab.experiments.charts.service import ChartsService
+from genops_lab.experiments.columns.models import (
+    Lifecycle,
+    RunColumns,
+    RunGroup,
+    RunGrouping,
+    RunSearch,
+    RunsFound,
+    RunSort,
+    RunsState,
+    RunTable,
+    RunTableQuery,
+)
+from genops_lab.experiments.columns.service import RunTableService
+from genops_lab.experiments.models import Run, RunDetail
+from genops_lab.experiments.query import NotInColumns, parse
+from genops_lab.experiments.query.errors import nearest, pointed
+from genops_lab.experiments.query.models import Doubt
+from genops_lab.experiments.service import ExperimentsService
+
+from .session import Session
+from .views.runs import groups as view
+
+#: How many runs are asked for at once; the server answers with no more.
+_PAGE = 1000
+#: So many runs that go on are looked at, whether they still log.
+_MOST_RUNNING = 20
+
+DAY_S = 86_400.0
+
+
+@contextlib.contextmanager
+def query_pointed_at(session: Session, query: str) -> Iterator[None]:
+    """Where the query is what is wrong, point at the place."""
+    try:
+        yield
+    except GenOpsError as error:
+        if {"position", "length"} <= error.details.keys():
+            session.say(pointed(query, int(error.details["position"]), int(error.details["length"])))
+        raise
+
+
+def all_found(session: Session, asked: RunSearch, limit: int) -> RunsFound:
+    """The first ``limit`` runs, fetched in as many answers as it takes."""
+    found = session.call(RunTableService.search_runs, body=replace(asked, limit=min(limit, _PAGE)))
+    while len(found.runs) < min(limit, found.matched):
+        part = min(limit - len(found.runs), _PAGE)
+        # A run that changed between two pages may be in both: it is listed once.
+        seen = {run.run_id for run in found.runs}
+        more = session.call(
+            RunTableService.search_runs, body=replace(asked, offset=len(found.runs), limit=part, wait_s=0)
+        )
+        runs = found.runs + [run for run in more.runs if run.run_id not in seen]
+        if len(runs) == len(found.runs):
+            break
+        found = replace(found, runs=runs)
+    return found
+
+
+def remarks(
+    session: Session, query: str, doubts: list[Doubt], state: RunsState, *, alone: bool = False
+) -> None:
+    """What was perhaps not meant so, what is not read yet (no matter where what is shown was read ``alone``),
+    and what would make MLflow better."""
+    for doubt in doubts:
+        session.say(f"{pointed(query, doubt.position, doubt.length)}\n{doubt.message} {doubt.hint}".rstrip())
+    if state.problem:
+        session.say(f"MLflow does not answer; this is what was read before. {state.problem}")
+    elif not state.complete and not alone:
+        session.say(f"{state.read} of {state.total or 'all'} runs are read so far: try again later.")
+    for advice in state.advice:
+        if is_due(advice.code):
+            session.say(f"{advice.message} {advice.hint}")
+
+
+def metrics_asked_for(query: str, sort: list[RunSort]) -> list[str]:
+    """The names of the metrics that runs are sorted by and asked for, each once, in this order."""
+    names = [by.column.partition(".")[2] for by in sort if _kind(by) == "metric"]
+    if query.strip():
+        # What asks for data sets was answered by MLflow itself.
+        with contextlib.suppress(NotInColumns):
+            names += [name.key for name in parse(query).names if name.kind == "metric"]
+    return list(dict.fromkeys(names))
+
+
+def stalled(session: Session, runs: list[Run]) -> dict[str, float]:
+    """By run, for how many seconds those that go on have logged nothing, where that is long."""
+    going_on = [run for run in runs if run.status == "RUNNING"][:_MOST_RUNNING]
+    quiet: dict[str, float] = {}
+    for run in going_on:
+        with contextlib.suppress(NotFound):  # deleted meanwhile
+            latest = session.call(ExperimentsService.get_latest_metrics, run_id=run.run_id)
+            if latest.stalled_s is not None:
+                quiet[run.run_id] = latest.stalled_s
+    return quiet
+
+
+def sorted_by_nothing(session: Session, found: RunsFound, sort: list[RunSort]) -> None:
+    """Say which metrics and parameters of the order no run has."""
+    for level, by in enumerate(sort):
+        # Runs without a value come last: where the first ones have none, no run has. Further levels: all must be seen.
+        kind, seen = _kind(by), level == 0 or len(found.runs) == found.matched
+        if not kind or not found.runs or not seen:
+            continue
+        prefix, _, name = by.column.partition(".")
+        known = {key for run in found.runs for key in (run.metrics if kind == "metric" else run.params)}
+        if name not in known:
+            near = " or ".join(f"{prefix}.{key}" for key in nearest(name, sorted(known)))
+            hint = f" Did you mean {near}?" if near else ""
+            session.say(f"No run here has {by.column}: nothing is sorted by it.{hint}")
+
+
+def _kind(by: RunSort) -> str:
+    """Whether it is a metric or a parameter; empty for all else."""
+    prefix, dot, _ = by.column.partition(".")
+    kind = prefix.removesuffix("s") if dot else ""
+    return kind if kind in ("metric", "param") else ""
+
+
+def is_due(code: str) -> bool:
+    """Whether what has this code was not said in the last day; it counts as said from now on."""
+    # What cannot be noted is said again.
+    with contextlib.suppress(OSError, Failed):
+        said = private_dir(data_dir() / "said") / code
+        if said.exists() and 0 <= time.time() - said.stat().st_mtime < DAY_S:
+            return False
+        said.touch()
+    return True
+
+
+_WAIT_S = 60
+_MOST_ROWS = 1000
+#: Metrics that are told of each group: those that most runs have.
+_METRICS = 50
+
+
+def list_groups(
+    session: Session,
+    by: list[str],
+    *,
+    experiments: list[str],
+    query: str,
+    sort: list[RunSort],
+    lifecycle: Lifecycle,
+    limit: int,
+) -> None:
+    """The groups of the innermost level, each once."""
+    asked = RunTableQuery(
+        experiments=experiments,
+        query=query,
+        sort=sort,
+        lifecycle=lifecycle,
+        limit=_MOST_ROWS,
+        wait_s=_WAIT_S,
+        groups=RunGrouping(by=by, open_levels=len(by) - 1),
+    )
+    with query_pointed_at(session, query):
+        # Waits until all runs are read, of which the columns are then known.
+        session.call(RunTableService.query_runs, body=replace(asked, limit=0))
+    metrics = _metrics(session.call(RunTableService.list_run_columns), sort)
+    found = session.call(RunTableService.query_runs, body=replace(asked, columns=["start_time", *metrics]))
+    inner = [group for group in found.groups if len(group.path) == len(by)]
+    told = [_told(by, group, found, metrics) for group in inner[:limit]]
+    session.show(told, view(by, told, metrics))
+    if len(told) < len(inner) or found.places > len(found.run_ids):
+        more = "more" if found.places > len(found.run_ids) else str(len(inner))
+        session.say(f"These are {len(told)} of {more} groups: see more with a larger --limit, or --filter.")
+    remarks(session, query, found.doubts, found.state)
+
+
+def _metrics(known: RunColumns, sort: list[RunSort]) -> list[str]:
+    """Those that are sorted by, then those that most runs have."""
+    sorted_by = [each.column for each in sort if each.column.startswith("metrics.")]
+    used = sorted(
+        (each for each in known.columns if each.column.startswith("metrics.") and each.runs),
+        key=lambda each: -each.runs,
+    )
+    of_machines = [each.column for each in used if not each.column.startswith("metrics.system/")]
+    return list(dict.fromkeys([*sorted_by, *of_machines]))[:_METRICS]
+
+
+def _told(by: list[str], group: RunGroup, found: RunTable, metrics: list[str]) -> dict[str, Any]:
+    """Metrics by name: the mean, the smallest and the largest of the finite values, and how many there are."""
+    values = {column.column: column.values[group.at] for column in found.columns}
+    return {
+        "group": dict(zip(by, group.path, strict=True)),
+        "runs": group.runs,
+        "newest_at": values["start_time"],
+        "metrics": {
+            name.removeprefix("metrics."): {
+                "mean": values[name],
+                "min": spread.low,
+                "max": spread.high,
+                "finite": spread.finite,
+                "not_finite": spread.other,
+            }
+            for name in metrics
+            if (spread := group.spreads.get(name)) is not None
+        },
+    }
+
+
+#: A question holds no more runs.
+MOST_RUNS = 200
+#: MLflow's API needs two requests a run.
+MOST_ASKED_BY_API = 20
+#: A run with hundreds of metrics shows the lowest and highest value of so many.
+MOST_METRICS = 20
+#: The fewest parts of a history in an answer: each part has its lowest and its highest point.
+_BUCKETS = 16
+
+
+class Point(NamedTuple):
+    """A metric's value, and the step at which it was logged."""
+
+    value: float
+    step: int
+
+
+class Best(NamedTuple):
+    """The best value of a metric: its highest (``max``) or its lowest (``min``)."""
+
+    word: str
+    point: Point
+
+
+class Extremes(NamedTuple):
+    """The lowest and the highest finite value, each where it was first."""
+
+    low: Point
+    high: Point
+
+
+def best_values(session: Session, found: RunsFound, sort: list[RunSort]) -> dict[str, dict[str, Best]]:
+    """By run and metric, the best value of the metrics that runs are sorted by: of those that are sorted with the
+    largest first the highest, else the lowest."""
+    best: dict[str, dict[str, Best]] = {}
+    most = MOST_ASKED_BY_API if found.state.source == "api" else MOST_RUNS
+    run_ids = [run.run_id for run in found.runs][:most]
+    for by in sort if run_ids else []:
+        kind, dot, key = by.column.partition(".")
+        if not dot or kind not in ("metric", "metrics"):
+            continue
+        for run_id, known in extremes(session, run_ids, key).items():
+            point, word = (known.high, "max") if by.descending else (known.low, "min")
+            best.setdefault(run_id, {})[key] = Best(word, point)
+    return best
+
+
+def extremes_of_run(session: Session, detail: RunDetail) -> dict[str, Extremes]:
+    """Those of a run's first metrics, a user's own before others, where they were logged more than once."""
+    logged_at = {metric.key: metric.step for metric in detail.latest}
+    keys = [key for key in sorted(detail.run.metrics) if not key.startswith("system/") and logged_at.get(key)]
+    run_id = detail.run.run_id
+    found = {key: extremes(session, [run_id], key).get(run_id) for key in keys[:MOST_METRICS]}
+    return {key: known for key, known in found.items() if known is not None and known.low != known.high}
+
+
+def points_as_data(found: dict[str, Extremes]) -> dict[str, dict[str, dict[str, float]]]:
+    """For ``--json``: by metric ``{"min": {"value", "step"}, "max": ...}``."""
+    return {key: {"min": each.low._asdict(), "max": each.high._asdict()} for key, each in found.items()}
+
+
+def extremes(session: Session, run_ids: list[str], key: str) -> dict[str, Extremes]:
+    """By run, those of a metric; a run without a finite value is left out. Nothing where MLflow does not answer."""
+    query = HistoriesQuery(run_ids=run_ids[:MOST_RUNS], key=key, buckets=_BUCKETS)
+    try:
+        found = session.call(ChartsService.query_histories, body=query)
+    except Unavailable as error:
+        session.say(f"The best values of {key} could not be read: {error.message}")
+        return {}
+    read = {each.run_id: _of(_doubles(each.x), _doubles(each.y)) for each in found.histories}
+    return {run_id: known for run_id, known in read.items() if known is not None}
+
+
+def _of(steps: Iterable[float], values: Iterable[float]) -> Extremes | None:
+    points = [
+        Point(value, int(step))
+        for step, value in zip(steps, values, strict=True)
+        if math.isfinite(value)
+        and abs(value) < sys.float_info.max  # which stands for an infinity in MLflow's databases
+    ]
+    if not points:
+        return None
+    return Extremes(min(points, key=lambda point: point.value), max(points, key=lambda point: point.value))
+
+
+def _doubles(content: bytes) -> array[float]:
+    doubles = array("d")
+    doubles.frombytes(content)
+    if sys.byteorder == "big":
+        doubles.byteswap()
+    return doubles
