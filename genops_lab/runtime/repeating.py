@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Tuple
 
 from . import lab
 from .errors import GenOpsError
-from .options import as_dict, track_parser
+from .options import track_parser
 from .outer_names import outer_change
 from .scopes import words
 from .state import runs
@@ -59,8 +59,8 @@ def repeat(shell: Any, line: str, cell: str, failed: Dict[int, str]) -> None:
     body = {
         "space": ["seed=" + ",".join(str(seed) for seed in seeds)],
         "method": "repeat",
-        "tags": as_dict(options.tag),
-        "params": as_dict(options.param),
+        "tags": dict(options.tag),
+        "params": dict(options.param),
         "track": {
             "source": not options.no_source,
             "output": not options.no_output,
