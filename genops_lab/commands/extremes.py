@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from genops_lab.core.errors import Unavailable
 from genops_lab.experiments.charts.models import HistoriesQuery
-from genops_lab.experiments.charts.service import ChartsService
+from genops_lab.experiments.service import ExperimentsService
 
 from .session import Session
 
@@ -83,7 +83,7 @@ def extremes(session: Session, run_ids: list[str], key: str) -> dict[str, Extrem
     """By run, those of a metric; a run without a finite value is left out. Nothing where MLflow does not answer."""
     query = HistoriesQuery(run_ids=run_ids[:MOST_RUNS], key=key, buckets=_BUCKETS)
     try:
-        found = session.call(ChartsService.query_histories, body=query)
+        found = session.call(ExperimentsService.query_histories, body=query)
     except Unavailable as error:
         session.say(f"The best values of {key} could not be read: {error.message}")
         return {}

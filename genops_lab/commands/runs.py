@@ -297,12 +297,12 @@ def compare_runs(
         if single and repeats:
             raise InvalidRequest("--repeats and --single were both given.", hint="Give one of them.")
         from genops_lab.experiments.comparison.models import ComparisonQuery
-        from genops_lab.experiments.comparison.service import ComparisonService
+        from genops_lab.experiments.service import ExperimentsService
 
         from .views.comparison import comparison
 
         body = ComparisonQuery(run_ids=run, baseline=baseline, repeats=[] if single else repeats or None)
-        found = session.call(ComparisonService.compare_runs, body=body)
+        found = session.call(ExperimentsService.compare_runs, body=body)
         session.show(found, comparison(found))
 
 

@@ -11,8 +11,7 @@ from sqlalchemy import Row, func, select
 from genops_lab.core.store import LocalStore, upsert
 from genops_lab.core.store.tables import model_hashes, sweep_trials, tracked_runs
 
-from .models import TrackedProcess
-from .tracked import OPEN, TrackedRun
+from .models import OPEN, TrackedProcess, TrackedRun
 
 
 class TrackedRuns:

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
+#: How far a tracked run is: see :class:`TrackedRun`.
+OPEN, ENDED, FAILED = "open", "ended", "failed"
 RunStatus = Literal["RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"]
 
 
@@ -189,14 +191,46 @@ class TrackingBatch(msgspec.Struct, frozen=True, kw_only=True):
     events: list[TrackingEvent]
 
 
-class TrackingAck(msgspec.Struct, frozen=True, kw_only=True):
-    """Up to which event the run is safe in MLflow."""
+class Started(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that MLflow has."""
 
     run_id: str
     experiment_id: str
     name: str
+
+
+class MetricPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """One value of a metric, for the live chart. ``timestamp`` in seconds since 1970."""
+
+    key: str
+    step: int
+    value: float | None
+    timestamp: float
+
+
+class Applied(msgspec.Struct, frozen=True, kw_only=True):
+    """What was written: the points, the status with which the run ended (empty: it goes on), and notes on
+    what MLflow did not take as it was."""
+
+    points: list[MetricPoint]
+    ended: str
+    notes: list[str]
+
+
+class TrackingAck(Started, frozen=True, kw_only=True):
+    """Up to which event the run is safe in MLflow."""
+
     acked_seq: int
     tracking_uri: str
+
+
+class TrackedRun(Started, frozen=True, kw_only=True):
+    """A run whose events come through the Lab."""
+
+    run_key: str
+    state: str
+    acked_seq: int
+    process: TrackedProcess
 
 
 class OwnModel(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,10 +19,9 @@ import msgspec
 from genops_lab.core.errors import Conflict
 from genops_lab.core.paths import private_dir
 
-from .models import TrackedProcess
+from .models import OPEN, TrackedProcess
 from .processes import is_gone
 from .run_locks import RunClaims
-from .tracked import OPEN
 
 if TYPE_CHECKING:
     from .ledger import TrackedRuns

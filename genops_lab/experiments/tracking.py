@@ -27,16 +27,20 @@ from genops_lab.runtime.history import DIVERGED
 
 from .backends.runs import MlflowRuns
 from .backends.writing import MlflowWriter
-from .backends.written import Started
 from .limits import is_run_key, moment, portable
 from .mlflow import MlflowConnection
 from .models import (
+    ENDED,
+    FAILED,
+    OPEN,
     KernelTracking,
     KernelTrackingQuery,
     OwnModel,
     ResumableRun,
     ResumeRequest,
+    Started,
     TrackedProcess,
+    TrackedRun,
     TrackingAck,
     TrackingBatch,
     TrackingEvent,
@@ -45,7 +49,6 @@ from .processes import is_gone
 from .resumptions import Resumptions, named, still_written
 from .run_locks import RunClaims
 from .spool import Leftover, is_spooled, leftovers
-from .tracked import ENDED, FAILED, OPEN, TrackedRun
 
 if TYPE_CHECKING:
     from genops_lab.core.store import LocalStore
@@ -144,8 +147,7 @@ class TrackingService(Service):
 
     async def wake(self) -> None:
         """Start what answers for MLflow, which takes seconds, before a cell waits for it."""
-        await self._mlflow.ensure()
-        await self._mlflow.worker.call(MlflowRuns.list_experiments)
+        await self._mlflow.call(MlflowRuns.list_experiments)
 
     async def open_runs_at(self, place: str) -> list[TrackedRun]:
         """The runs of kernels on the target ``place`` that have not ended."""
@@ -238,9 +240,8 @@ class TrackingService(Service):
                 return
             if not spooled and await asyncio.to_thread(is_spooled, self._mlflow.spool, run_key):
                 return
-            await self._mlflow.ensure()
             try:
-                await self._mlflow.worker.call(MlflowWriter.fail, run.run_id, KERNEL_ENDED, time.time())
+                await self._mlflow.call(MlflowWriter.fail, run.run_id, KERNEL_ENDED, time.time())
             except (NotFound, InvalidRequest) as error:  # deleted meanwhile
                 log.info("The run %s is left as it is: %s", run.run_id, error.message)
             await asyncio.to_thread(self._runs.acknowledge, run_key, run.acked_seq, FAILED)

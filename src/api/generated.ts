@@ -3611,21 +3611,21 @@ export interface components {
             experiments: string[];
             /** @default  */
             query: string;
-            /** @default [] */
-            sort: components["schemas"]["RunSort"][];
-            /** @default [] */
-            columns: string[];
-            /** @default 0 */
-            offset: number;
-            /** @default 100 */
-            limit: number;
             /**
              * @default active
              * @enum {unknown}
              */
             lifecycle: "active" | "all" | "deleted";
+            /** @default [] */
+            sort: components["schemas"]["RunSort"][];
+            /** @default 100 */
+            limit: number;
+            /** @default 0 */
+            offset: number;
             /** @default 0 */
             wait_s: number;
+            /** @default [] */
+            columns: string[];
             /** @default null */
             groups: components["schemas"]["RunGrouping"] | null;
         };
@@ -3780,17 +3780,17 @@ export interface components {
             experiments: string[];
             /** @default  */
             query: string;
+            /**
+             * @default active
+             * @enum {unknown}
+             */
+            lifecycle: "active" | "all" | "deleted";
             /** @default [] */
             sort: components["schemas"]["RunSort"][];
             /** @default 50 */
             limit: number;
             /** @default 0 */
             offset: number;
-            /**
-             * @default active
-             * @enum {unknown}
-             */
-            lifecycle: "active" | "all" | "deleted";
             /** @default 0 */
             wait_s: number;
         };
@@ -3971,7 +3971,6 @@ export interface components {
          * @description A metric (its name, without ``metrics.``), and of which runs: see RunTableQuery.
          */
         ImportanceQuery: {
-            metric: string;
             /** @default [] */
             experiments: string[];
             /** @default  */
@@ -3981,6 +3980,7 @@ export interface components {
              * @enum {unknown}
              */
             lifecycle: "active" | "all" | "deleted";
+            metric: string;
         };
         /**
          * Importance

@@ -91,6 +91,14 @@ def _client_class() -> type[MlflowClient]:
     return Client
 
 
+class MlflowBackend:
+    """One MLflow in the worker process: its client, and the folder for files on their way. All methods block."""
+
+    def __init__(self, tracking_uri: str, scratch: str | None = None, **_others: Any) -> None:
+        self._client = open_client(tracking_uri)
+        self._scratch = scratch
+
+
 @contextlib.contextmanager
 def told(what: str) -> Iterator[None]:
     """Errors of MLflow, its database and its disk as ours; ``what`` says what was tried."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 from genops_lab.core.errors import NotFound
+from genops_lab.core.recent import Recent
 from genops_lab.experiments.media.histograms import KeptHistogram, on_common_bins
 from genops_lab.experiments.media.layout import (
     FOLDERS,
@@ -27,7 +28,7 @@ from genops_lab.experiments.media.models import (
 )
 
 from .artifacts import contained, local_path
-from .client import open_client, told
+from .client import MlflowBackend, told
 from .media_writing import decoded_lines
 from .runs import MlflowRuns
 
@@ -36,14 +37,13 @@ _MAX_PART_BYTES = 2_000_000
 _REMEMBERED_PARTS = 400
 
 
-class MlflowMedia:
-    """Reads one MLflow. All methods block."""
+class MlflowMedia(MlflowBackend):
+    """Reads one MLflow."""
 
     def __init__(self, tracking_uri: str, scratch: str, **_others: Any) -> None:
-        self._client = open_client(tracking_uri)
+        super().__init__(tracking_uri, scratch)
         self._runs = MlflowRuns(tracking_uri)
-        self._scratch = Path(scratch)
-        self._parts: OrderedDict[tuple[str, str, int | None], list[KeptHistogram]] = OrderedDict()
+        self._parts: Recent[tuple[str, str, int | None], list[KeptHistogram]] = Recent(_REMEMBERED_PARTS)
 
     def media(self, ref: str) -> RunMedia:
         """What a run kept by step: by kind and name, then by step."""
@@ -90,8 +90,6 @@ class MlflowMedia:
             except NotFound:  # gone meanwhile, or a link out of the run's folder
                 return []
             self._parts[key] = decoded_lines(content)
-            while len(self._parts) > _REMEMBERED_PARTS:
-                self._parts.popitem(last=False)
         return self._parts[key]
 
     def _content(self, run_id: str, root: Path | None, path: str) -> bytes:

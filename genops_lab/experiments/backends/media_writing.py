@@ -7,7 +7,6 @@ import binascii
 import json
 import tempfile
 import uuid
-from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from genops_lab.core.errors import InvalidRequest, NotFound
+from genops_lab.core.recent import Recent
 from genops_lab.experiments.limits import MAX_TAG_BYTES, Notes
 from genops_lab.experiments.media.histograms import KeptHistogram
 from genops_lab.experiments.media.layout import (
@@ -45,10 +45,10 @@ class MediaWriter:
     in base64, of a ``histogram``, ``low``, ``high``, ``counts``, ``nan`` and ``infinite``, of a ``table``, ``columns``
     and ``data``."""
 
-    def __init__(self, client: MlflowClient, scratch: Path) -> None:
+    def __init__(self, client: MlflowClient, scratch: str | None) -> None:
         self._client = client
         self._scratch = scratch
-        self._parts: OrderedDict[tuple[str, str], dict[int, bytes]] = OrderedDict()
+        self._parts: Recent[tuple[str, str], dict[int, bytes]] = Recent(_REMEMBERED_PARTS)
         self._tagged: set[str] = set()
 
     def write(self, run_id: str, events: list[TrackingEvent], notes: Notes) -> None:
@@ -138,9 +138,6 @@ class MediaWriter:
             b"\n".join(whole[index] for index in sorted(whole)) + b"\n",
         )
         self._parts[key] = whole
-        self._parts.move_to_end(key)
-        while len(self._parts) > _REMEMBERED_PARTS:
-            self._parts.popitem(last=False)
 
     def _read_part(self, run_id: str, path: str) -> dict[int, bytes]:
         with told(f"The histograms of run {run_id} could not be read"):

@@ -45,6 +45,8 @@ class _Info(msgspec.Struct):
 class _Metric(msgspec.Struct):
     key: str
     value: float | str = 0.0
+    timestamp: int = 0
+    step: int = 0
 
 
 class _Text(msgspec.Struct):
@@ -81,28 +83,8 @@ class _OneRun(msgspec.Struct):
     run: Run
 
 
-class _LatestMetric(msgspec.Struct):
-    key: str
-    value: float | str = 0.0
-    timestamp: int = 0
-    step: int = 0
-
-
-class _LatestData(msgspec.Struct):
-    metrics: list[_LatestMetric] = []
-
-
-class _RunWithLatest(msgspec.Struct):
-    info: _Info
-    data: _LatestData = msgspec.field(default_factory=_LatestData)
-
-
-class _OneRunWithLatest(msgspec.Struct):
-    run: _RunWithLatest
-
-
 class _History(msgspec.Struct):
-    metrics: list[_LatestMetric] = []
+    metrics: list[_Metric] = []
     next_page_token: str = ""
 
 
@@ -120,23 +102,18 @@ class Api(Protocol):
 
     def experiments(self) -> list[Experiment]:
         """All experiments, deleted ones included."""
-        ...
 
     def search(self, experiments: list[str], where: str, order: str, limit: int, token: str = "") -> Page:
         """Runs, deleted ones included."""
-        ...
 
     def get(self, run_id: str) -> Run:
         """One run."""
-        ...
 
     def latest(self, run_id: str, key: str) -> Latest:
         """How a metric stands."""
-        ...
 
     def history(self, run_id: str, key: str) -> list[tuple[float, float, float]]:
         """All points of a metric: step, milliseconds, value."""
-        ...
 
 
 class HttpApi:
@@ -176,7 +153,7 @@ class HttpApi:
         return self._ask("runs/get", "GET", _OneRun, params={"run_id": run_id}).run
 
     def latest(self, run_id: str, key: str) -> Latest:
-        run = self._ask("runs/get", "GET", _OneRunWithLatest, params={"run_id": run_id}).run
+        run = self.get(run_id)
         points = [_point(each) for each in run.data.metrics if each.key == key]
         return Latest(points[0] if points else None, run.info.start_time, run.info.status == "RUNNING")
 
@@ -255,7 +232,7 @@ class ClientApi:
         return [(point.step, point.timestamp, point.value) for point in points]
 
 
-def _point(metric: _LatestMetric) -> tuple[float, float, float]:
+def _point(metric: _Metric) -> tuple[float, float, float]:
     return metric.step, metric.timestamp, float(metric.value)
 
 

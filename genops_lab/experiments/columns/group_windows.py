@@ -12,14 +12,22 @@ import numpy as np
 from genops_lab.core.errors import InvalidRequest
 from genops_lab.experiments.query.columns import NUMBER_ATTRIBUTES, Kind, Texts
 
-from .grouping import RUNS, Groups, Head, Path, Places, checked, grouped
+from .grouping import (
+    RUNS,
+    Groups,
+    Head,
+    Path,
+    Places,
+    Summary,
+    checked,
+    grouped,
+    kept,
+    numbers_at,
+    sums,
+)
 from .models import RunColumn, RunGroup, RunGrouping, RunSort, Spread
 from .selection import Asked, Found, column_named
 from .snapshot import Moment
-from .summaries import Summary, kept, numbers_at, sums
-
-#: How many groupings of one moment are kept: a scroll asks again for the same.
-_KEPT = 4
 
 
 @dataclass(frozen=True)
@@ -73,16 +81,12 @@ def _groups(asked: Asked, found: Found, grouping: RunGrouping, sort: Sequence[Ru
         tuple((each.column, each.descending) for each in sort),
         tuple(sorted(grouping.aggregates.items())),
     )
-    known = asked.groupings.get(key)
+    known = asked.groupings.found(key)
     if known is not None and known[0] is found.rows:
-        asked.groupings.move_to_end(key)
         return known[1]
     moment = Moment(asked.snapshot, time.time())
     made = grouped(moment, found.rows, by, of_groups, grouping.aggregates)
     asked.groupings[key] = (found.rows, made)
-    asked.groupings.move_to_end(key)
-    while len(asked.groupings) > _KEPT:
-        asked.groupings.popitem(last=False)
     return made
 
 
