@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -136,7 +137,6 @@ def kept_cells(cells: List[Cell], redactor: Redactor) -> KeptCells:
     ``sha256`` is that of the source as it is kept, in UTF-8.
     """
     entries: List[Dict[str, Any]] = []
-    total: Counts = {}
     for cell in cells:
         source = redactor.redact(cell.source.encode("utf-8", "replace").decode())
         entry: Dict[str, Any] = {"execution_count": cell.execution_count, "source": source}
@@ -152,8 +152,7 @@ def kept_cells(cells: List[Cell], redactor: Redactor) -> KeptCells:
         lambda entry: len(json.dumps(entry, ensure_ascii=False)) + _INDENTATION,
         MAX_TEXT_CHARACTERS,
     )
-    for entry in entries:
-        total = added(total, entry.get("redacted", {}))
+    total: Counts = functools.reduce(added, (entry.get("redacted", {}) for entry in entries), {})
     return KeptCells(json.dumps(entries, indent=1, ensure_ascii=False), _script(entries), total)
 
 

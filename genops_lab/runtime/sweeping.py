@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 import time
+from collections import Counter
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from . import lab
@@ -218,9 +219,6 @@ def shown_state(sweep: Mapping[str, Any]) -> Dict[str, Any]:
     trials: List[Dict[str, Any]] = [
         {name: trial.get(name) for name in _TRIAL_FIELDS} for trial in sweep["trials"]
     ]
-    counts: Dict[str, int] = {}
-    for trial in trials:
-        counts[trial["state"]] = counts.get(trial["state"], 0) + 1
     rows = trials[-MAX_ROWS:]
     best = sweep.get("best")
     if best is not None and all(trial["number"] != best for trial in rows):
@@ -228,7 +226,7 @@ def shown_state(sweep: Mapping[str, Any]) -> Dict[str, Any]:
     return {
         **{name: sweep.get(name) for name in _FIELDS},
         "trials": rows,
-        "counts": counts,
+        "counts": dict(Counter(trial["state"] for trial in trials)),
         "series": _series(trials, str(sweep.get("metric") or ""), str(sweep.get("direction"))),
     }
 
