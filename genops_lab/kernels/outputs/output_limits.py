@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
+from .full_text import OverflowFile
 from .items import Fixed, Stream, as_notebook
 
 MAX_BYTES = 1_000_000
@@ -29,29 +30,12 @@ TAIL_LINES = 20
 TAIL_CHARACTERS = 4000
 
 
-class Overflow(Protocol):
-    """Where all text goes of a cell that does not show all of it."""
-
-    @property
-    def path(self) -> str:
-        """Where a person finds it."""
-        ...
-
-    def write(self, text: str) -> None:
-        """Keep ``text``, in order."""
-        ...
-
-    def restart(self) -> None:
-        """Forget what was written: the output was cleared."""
-        ...
-
-
 class OutputArea:
     """Takes outputs one by one; ``outputs`` are the notebook's. ``kernel_id`` and ``msg_id`` say whose they are."""
 
     def __init__(
         self,
-        overflow: Overflow | None = None,
+        overflow: OverflowFile | None = None,
         *,
         max_bytes: int = MAX_BYTES,
         max_outputs: int = MAX_OUTPUTS,
