@@ -175,7 +175,7 @@ class RunMirror:
 
 
 def _grouped(shown: Shown, query: RunTableQuery, groups: RunGrouping) -> RunTable:
-    from .group_windows import window, without_heads
+    from .grouping import window, without_heads
 
     found = shown.asked.find(query.experiments, query.query, without_heads(query.sort), query.lifecycle)
     made = window(shown.asked, found, groups, query.sort, query.columns, query.offset, query.limit)
@@ -240,8 +240,7 @@ def _postgres(tracking_uri: str) -> Source:
 
 
 def _api(tracking_uri: str) -> Source:
-    from .api import ClientApi, HttpApi
-    from .api_source import ApiSource
+    from .api import ApiSource, ClientApi, HttpApi
 
     over_http = tracking_uri.startswith(("http://", "https://"))
     return ApiSource(HttpApi(tracking_uri) if over_http else ClientApi(tracking_uri))

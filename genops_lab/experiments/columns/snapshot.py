@@ -13,7 +13,7 @@ from genops_lab.core.arrow import integers, places, strings
 from genops_lab.experiments.query.columns import NUMBER_ATTRIBUTES, TEXT_ATTRIBUTES, Kind, Numbers, Texts
 
 from .cells import Column, NumberColumn, Rows, TextColumn
-from .changes import Changes, ExperimentRow, RunRow, Told, ToldNumbers
+from .changes import Changes, ExperimentRow, RunRow, Told
 
 #: Sorted.
 ATTRIBUTES = tuple(sorted((*NUMBER_ATTRIBUTES, *TEXT_ATTRIBUTES)))
@@ -176,7 +176,7 @@ def _attributes(runs: list[RunRow], where: Rows) -> Iterator[_Part]:
             yield name, rows[there], seconds
 
 
-def _numbers(told: ToldNumbers, where: Rows) -> Iterator[_Part]:
+def _numbers(told: Told, where: Rows) -> Iterator[_Part]:
     values = np.array(told.values, np.float64)
     for name, rows, order in _by_name(told.runs, told.names, where):
         yield name, rows, values[order]

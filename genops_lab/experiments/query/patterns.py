@@ -74,24 +74,8 @@ def matching(words: pa.StringArray, pattern: str) -> npt.NDArray[np.bool_]:
 
 def like(words: pa.StringArray, pattern: str, *, ignore_case: bool) -> npt.NDArray[np.bool_]:
     """Which words are described whole by SQL's pattern, shape (words,)."""
-    inner = pattern.strip("%")
-    if not ignore_case and "%" not in inner and "_" not in inner and len(pattern) - len(inner) <= 2:
-        # The common shapes, without an expression: 'a', 'a%', '%a', '%a%'.
-        begins, ends = not pattern.startswith("%"), not pattern.endswith("%")
-        if begins and ends:
-            return booleans(pc.equal(words, scalar(inner)))
-        if inner and begins != ends:
-            return booleans(pc.starts_with(words, inner) if begins else pc.ends_with(words, inner))
-        if inner and pattern == f"%{inner}%":
-            return booleans(pc.match_substring(words, inner))
-    return booleans(pc.match_substring_regex(words, like_expression(pattern), ignore_case=ignore_case))
-
-
-def like_expression(pattern: str) -> str:
-    """SQL's pattern as an expression. re.escape knows RE2's special characters, all of which are ASCII."""
-    pieces = {"%": ".*", "_": "."}
-    body = "".join(pieces.get(char) or (re.escape(char) if char.isascii() else char) for char in pattern)
-    return rf"(?s)\A{body}\z"
+    # Arrow knows the backslash as an escape.
+    return booleans(pc.match_like(words, pattern.replace("\\", "\\\\"), ignore_case=ignore_case))
 
 
 def containing(words: pa.StringArray, text: str) -> npt.NDArray[np.bool_]:
