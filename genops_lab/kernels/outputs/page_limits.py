@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from .items import Fixed
 from .messages import Message, decoded, display_id_of, output_of, without_data
-from .output_limits import OutputArea
+from .output_limits import Fixed, OutputArea
 from .widgets import OutputWidgets
 
 #: A live end comes at most so often.
