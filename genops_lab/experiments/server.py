@@ -41,9 +41,8 @@ class MlflowServer:
     def __init__(
         self, folder: Path, uri: str, artifacts: Path, env: dict[str, str], idle_s: float = IDLE_S
     ) -> None:
-        self._key_path, self._port_path, self._log_path = (
-            folder / f"server.{name}" for name in ("key", "port", "log")
-        )
+        self._key_path, self._port_path = folder / "server.key", folder / "server.port"
+        self._log_path = folder / "server.log"
         self._uri = uri
         self._artifacts = artifacts
         self._env = env

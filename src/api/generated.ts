@@ -4054,7 +4054,7 @@ export interface components {
          *         above it, resume?: {run_id, run_key} of the run that it goes on with}; ``params`` {key: value};
          *         ``metrics`` {values: {key: number}, step, timestamp}; ``tags`` {key: value}; ``text`` {path, content};
          *         ``file`` {path, source}; ``dataset`` {name, digest, source_type, source, schema, profile, context};
-         *         ``media`` {type, name, step, series, index, ...} (:mod:`.backends.media_writing`); ``model`` {name, digest, run_id}
+         *         ``media`` {type, name, step, series, index, ...} (:mod:`.backends.media`); ``model`` {name, digest, run_id}
          *         of a model that this process logged; ``end`` {status}.
          */
         TrackingEvent: {

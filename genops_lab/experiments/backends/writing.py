@@ -43,7 +43,7 @@ from genops_lab.runtime.steps import next_steps
 
 from .client import MlflowBackend, all_pages, quoted, told
 from .extremes import RunExtremes, as_tag
-from .media_writing import MediaWriter
+from .media import MediaWriter
 from .runs import EXTREMES_TAG, KERNEL_TAG, PARENT_TAG, RUN_KEY_TAG, TARGET_TAG
 
 if TYPE_CHECKING:
