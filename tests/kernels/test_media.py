@@ -10,8 +10,8 @@ from genops_lab.hosts.providers import route_of
 from tests.experiments.conftest import made_folder  # noqa: F401 - a fixture
 from tests.support.homes import Home
 
-from .models import LONG_S, eventually, loaded, tracking_lab
 from .places import TARGET
+from .tracked import LONG_S, eventually, loaded, tracking_lab
 
 CELL = """
 %%track --name far

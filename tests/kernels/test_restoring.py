@@ -14,8 +14,8 @@ from tests.support.homes import Home
 from tests.support.planted import planted_secrets
 from tests.support.sshd import Sshd
 
-from .models import loaded, ok, tracking_lab
 from .places import TARGET
+from .tracked import loaded, ok, tracking_lab
 
 
 @pytest.mark.slow

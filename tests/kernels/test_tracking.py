@@ -24,8 +24,8 @@ from tests.support.kernels import lab_kernel
 from tests.support.lab_server import start_lab
 from tests.support.sshd import Sshd
 
-from .models import LONG_S, TrackingLab, eventually, loaded, ok, tracking_lab
 from .places import TARGET, Place, Running, a_place
+from .tracked import LONG_S, TrackingLab, eventually, loaded, ok, tracking_lab
 
 LOOP = """
 %%track --name far --experiment Far
