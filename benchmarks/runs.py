@@ -112,8 +112,8 @@ def _over_http(uri: str, folder: Path, what: str) -> Figure:
     """The first reading through a server's API, and what looking for changes costs the server afterwards."""
     from mlflow import MlflowClient
 
+    from genops_lab.experiments.columns.backend import ways_to
     from genops_lab.experiments.columns.mirror import Mirror
-    from genops_lab.experiments.columns.opening import ways_to
 
     with (
         temporary_home(debugger=True) as home,

@@ -16,7 +16,6 @@ from msgspec.structs import replace
 from genops_lab.core.errors import Failed, GenOpsError, NotFound, Unavailable
 from genops_lab.core.paths import data_dir, private_dir
 from genops_lab.experiments.charts.models import HistoriesQuery
-from genops_lab.experiments.charts.service import ChartsService
 from genops_lab.experiments.columns.models import (
     Lifecycle,
     RunColumns,
@@ -283,7 +282,7 @@ def extremes(session: Session, run_ids: list[str], key: str) -> dict[str, Extrem
     """By run, those of a metric; a run without a finite value is left out. Nothing where MLflow does not answer."""
     query = HistoriesQuery(run_ids=run_ids[:MOST_RUNS], key=key, buckets=_BUCKETS)
     try:
-        found = session.call(ChartsService.query_histories, body=query)
+        found = session.call(ExperimentsService.query_histories, body=query)
     except Unavailable as error:
         session.say(f"The best values of {key} could not be read: {error.message}")
         return {}

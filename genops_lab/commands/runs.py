@@ -17,7 +17,6 @@ from genops_lab.core.errors import InvalidRequest
 from genops_lab.experiments.columns.models import RunIds, RunSearch, RunSort, RunTags
 from genops_lab.experiments.columns.service import RunTableService
 from genops_lab.experiments.comparison.models import ComparisonQuery
-from genops_lab.experiments.comparison.service import ComparisonService
 from genops_lab.experiments.models import Run
 from genops_lab.experiments.restoring.models import RestoredNotebook
 from genops_lab.experiments.restoring.service import RestoringService
@@ -289,7 +288,7 @@ def compare_runs(
             raise InvalidRequest("--repeats and --single were both given.", hint="Give one of them.")
 
         body = ComparisonQuery(run_ids=run, baseline=baseline, repeats=[] if single else repeats or None)
-        found = session.call(ComparisonService.compare_runs, body=body)
+        found = session.call(ExperimentsService.compare_runs, body=body)
         session.show(found, comparison(found))
 
 

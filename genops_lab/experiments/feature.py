@@ -20,10 +20,7 @@ def _provide(services: Services) -> None:
     from genops_lab.core.store import LocalStore
     from genops_lab.kernels.process import MlflowVariables
 
-    from .charts.service import ChartsService
     from .columns.service import DeploymentsOfRuns, RunTableService
-    from .comparison.service import ComparisonService
-    from .media.service import MediaService
     from .mlflow import MlflowConnection
     from .restoring.service import RestoringService
     from .service import ExperimentsService
@@ -39,10 +36,6 @@ def _provide(services: Services) -> None:
         RestoringService, lambda get: RestoringService(get(MlflowConnection), get(ExperimentsService))
     )
     services.provide(
-        ComparisonService, lambda get: ComparisonService(get(MlflowConnection), get(ExperimentsService))
-    )
-    services.provide(MediaService, lambda get: MediaService(get(MlflowConnection)))
-    services.provide(
         RunTableService,
         lambda get: RunTableService(
             get(MlflowConnection),
@@ -52,7 +45,6 @@ def _provide(services: Services) -> None:
             get(DeploymentsOfRuns),
         ),
     )
-    services.provide(ChartsService, lambda get: ChartsService(get(MlflowConnection)))
     services.provide(
         TrackingService,
         lambda get: TrackingService(get(MlflowConnection), get(LocalStore), get(EventBus), get(LiveHub)),

@@ -6,13 +6,12 @@ import json
 import time
 from typing import Any
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, Select, func, select
 
 from genops_lab.core.store import LocalStore, upsert
 from genops_lab.core.store.tables import model_hashes, sweep_trials, tracked_runs
 
-from .models import TrackedProcess
-from .tracked import OPEN, TrackedRun
+from .models import OPEN, TrackedProcess, TrackedRun
 
 
 class TrackedRuns:
@@ -23,9 +22,8 @@ class TrackedRuns:
 
     def find(self, run_key: str) -> TrackedRun | None:
         """The run of this key."""
-        with self._store.reading() as connection:
-            row = connection.execute(select(tracked_runs).where(tracked_runs.c.run_key == run_key)).first()
-        return None if row is None else _run(row)
+        found = self._runs(select(tracked_runs).where(tracked_runs.c.run_key == run_key))
+        return found[0] if found else None
 
     def with_id(self, run_id: str) -> TrackedRun | None:
         """The run that MLflow knows by this id; of one that was resumed, the latest session."""
@@ -35,16 +33,16 @@ class TrackedRuns:
     def sessions(self, run_id: str) -> list[TrackedRun]:
         """All that wrote the run that MLflow knows by this id, the latest first."""
         asked = select(tracked_runs).where(tracked_runs.c.run_id == run_id)
-        with self._store.reading() as connection:
-            rows = connection.execute(asked.order_by(tracked_runs.c.started_at.desc())).all()
-        return [_run(row) for row in rows]
+        return self._runs(asked.order_by(tracked_runs.c.started_at.desc()))
 
     def open_runs(self, place: str = "") -> list[TrackedRun]:
         """The runs of processes at ``place`` that have not ended."""
         here = func.coalesce(tracked_runs.c.place, "") == place
+        return self._runs(select(tracked_runs).where(tracked_runs.c.state == OPEN, here))
+
+    def _runs(self, asked: Select[Any]) -> list[TrackedRun]:
         with self._store.reading() as connection:
-            rows = connection.execute(select(tracked_runs).where(tracked_runs.c.state == OPEN, here)).all()
-        return [_run(row) for row in rows]
+            return [_run(row) for row in connection.execute(asked)]
 
     def trial_tags(self, kernel_id: str) -> dict[str, str]:
         """The tags of the sweep's trial that the Lab started in this kernel; empty where it started none there."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 from genops_lab.core.errors import InvalidRequest
@@ -20,6 +21,9 @@ from .backends.embedded import EmbeddedStore, is_ready
 from .models import KernelTracking
 from .server import MlflowServer
 from .server_guard import BROWSER, OPEN, browser_key
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _USERINFO = re.compile(r"//[^/?#]*@")
 #: Where a client that opens the SQLite file itself puts new experiments' artifacts; ./mlruns without it.
@@ -45,8 +49,8 @@ def without_credentials(uri: str) -> str:
 class MlflowConnection(Service):
     """The embedded MLflow (a SQLite file, no server), or the one that ``settings.mlflow_uri`` names.
 
-    ``worker`` holds the backends of all rooms that talk to MLflow, ``columns`` the runs as columns: call :meth:`ensure`
-    before them.
+    ``worker`` holds the backends of all rooms that talk to MLflow, ``columns`` the runs as columns: :meth:`call` and
+    :meth:`call_columns` make what the first call needs.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -118,6 +122,18 @@ class MlflowConnection(Service):
             self._preparing = asyncio.create_task(self._prepare())
         # Who no longer waits does not end it: MLflow's migrations must not be cut.
         await asyncio.shield(self._preparing)
+
+    async def call(self, method: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call a method of a backend in ``worker``, after :meth:`ensure`."""
+        await self.ensure()
+        return await self.worker.call(method, *args, **kwargs)
+
+    async def call_columns(
+        self, method: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Call a method of a backend in ``columns``, after :meth:`ensure`."""
+        await self.ensure()
+        return await self.columns.call(method, *args, **kwargs)
 
     @property
     def is_being_made(self) -> bool:

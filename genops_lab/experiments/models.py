@@ -8,6 +8,8 @@ import msgspec
 
 from genops_lab.core.paging import Limit, PageQuery
 
+#: How far a tracked run is: see :class:`TrackedRun`.
+OPEN, ENDED, FAILED = "open", "ended", "failed"
 RunStatus = Literal["RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"]
 
 
@@ -182,7 +184,7 @@ class TrackingEvent(msgspec.Struct, frozen=True, kw_only=True):
     above it, resume?: {run_id, run_key} of the run that it goes on with}; ``params`` {key: value};
     ``metrics`` {values: {key: number}, step, timestamp}; ``tags`` {key: value}; ``text`` {path, content};
     ``file`` {path, source}; ``dataset`` {name, digest, source_type, source, schema, profile, context};
-    ``media`` {type, name, step, series, index, ...} (:mod:`.backends.media_writing`); ``model`` {name, digest, run_id}
+    ``media`` {type, name, step, series, index, ...} (:mod:`.backends.media`); ``model`` {name, digest, run_id}
     of a model that this process logged; ``end`` {status}.
     """
 
@@ -200,14 +202,46 @@ class TrackingBatch(msgspec.Struct, frozen=True, kw_only=True):
     events: list[TrackingEvent]
 
 
-class TrackingAck(msgspec.Struct, frozen=True, kw_only=True):
-    """Up to which event the run is safe in MLflow."""
+class Started(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that MLflow has."""
 
     run_id: str
     experiment_id: str
     name: str
+
+
+class MetricPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """One value of a metric, for the live chart. ``timestamp`` in seconds since 1970."""
+
+    key: str
+    step: int
+    value: float | None
+    timestamp: float
+
+
+class Applied(msgspec.Struct, frozen=True, kw_only=True):
+    """What was written: the points, the status with which the run ended (empty: it goes on), and notes on
+    what MLflow did not take as it was."""
+
+    points: list[MetricPoint]
+    ended: str
+    notes: list[str]
+
+
+class TrackingAck(Started, frozen=True, kw_only=True):
+    """Up to which event the run is safe in MLflow."""
+
     acked_seq: int
     tracking_uri: str
+
+
+class TrackedRun(Started, frozen=True, kw_only=True):
+    """A run whose events come through the Lab."""
+
+    run_key: str
+    state: str
+    acked_seq: int
+    process: TrackedProcess
 
 
 class OwnModel(msgspec.Struct, frozen=True, kw_only=True):

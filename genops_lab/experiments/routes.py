@@ -6,18 +6,12 @@ from genops_lab.core.operations import ANYONE, LazyService, Operation
 from genops_lab.core.paging import paged
 
 if TYPE_CHECKING:
-    from .charts.service import ChartsService
     from .columns.service import RunTableService
-    from .comparison.service import ComparisonService
-    from .media.service import MediaService
     from .restoring.service import RestoringService
     from .service import ExperimentsService as Service
     from .tracking import TrackingService
 else:
-    ChartsService = LazyService(f"{__package__}.charts", "service", "ChartsService")
     RunTableService = LazyService(f"{__package__}.columns", "service", "RunTableService")
-    ComparisonService = LazyService(f"{__package__}.comparison", "service", "ComparisonService")
-    MediaService = LazyService(f"{__package__}.media", "service", "MediaService")
     Service = LazyService(__package__, "service", "ExperimentsService")
     RestoringService = LazyService(__package__, "restoring.service", "RestoringService")
     TrackingService = LazyService(__package__, "tracking", "TrackingService")
@@ -30,14 +24,14 @@ OPERATIONS = [
     Operation("GET", "/runs/{run_id}", Service.get_run),
     Operation("GET", "/runs/{run_id}/metrics", Service.get_run_metrics),
     Operation("GET", "/runs/{run_id}/links", Service.get_run_links),
-    Operation("GET", "/runs/{run_id}/media", MediaService.get_run_media),
-    Operation("GET", "/runs/{run_id}/histograms", MediaService.get_run_histograms),
+    Operation("GET", "/runs/{run_id}/media", Service.get_run_media),
+    Operation("GET", "/runs/{run_id}/histograms", Service.get_run_histograms),
     Operation("GET", "/runs/{run_id}/latest", Service.get_latest_metrics),
     Operation("GET", "/runs/{run_id}/output", Service.get_run_output),
     Operation("GET", "/runs/{run_id}/notebook", RestoringService.restore_notebook),
     Operation("GET", "/runs/{run_id}/patch", RestoringService.get_patch),
     Operation("POST", "/runs/{run_id}/tags", RunTableService.tag_run),
-    Operation("POST", "/run-comparison", ComparisonService.compare_runs, action="read"),
+    Operation("POST", "/run-comparison", Service.compare_runs, action="read"),
     Operation("POST", "/run-table", RunTableService.query_runs, action="read"),
     Operation("POST", "/run-table/search", RunTableService.search_runs, action="read"),
     Operation("POST", "/run-table/completions", RunTableService.complete_run_query, action="read"),
@@ -47,8 +41,8 @@ OPERATIONS = [
     Operation("POST", "/run-table/statistics", RunTableService.analyze_runs),
     Operation("POST", "/run-table/delete", RunTableService.delete_runs),
     Operation("POST", "/run-table/undelete", RunTableService.undelete_runs),
-    Operation("POST", "/run-charts/histories", ChartsService.query_histories, action="read"),
-    Operation("POST", "/run-charts/importance", ChartsService.rank_parameters, action="read"),
+    Operation("POST", "/run-charts/histories", Service.query_histories, action="read"),
+    Operation("POST", "/run-charts/importance", Service.rank_parameters, action="read"),
     Operation("POST", "/mlflow-ui", Service.open_mlflow_ui, action="execute"),
     Operation("POST", "/tracking/events", TrackingService.track, audited=False, admits=ANYONE),
     Operation("POST", "/tracking/resume", TrackingService.resume, audited=False, admits=ANYONE),

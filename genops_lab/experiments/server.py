@@ -41,7 +41,8 @@ class MlflowServer:
     def __init__(
         self, folder: Path, uri: str, artifacts: Path, env: dict[str, str], idle_s: float = IDLE_S
     ) -> None:
-        self._folder = folder
+        self._key_path, self._port_path = folder / "server.key", folder / "server.port"
+        self._log_path = folder / "server.log"
         self._uri = uri
         self._artifacts = artifacts
         self._env = env
@@ -182,18 +183,6 @@ class MlflowServer:
                 return key
         write_private(self._key_path, secrets.token_urlsafe(32))
         return self._key_path.read_text(encoding="ascii").strip()
-
-    @property
-    def _key_path(self) -> Path:
-        return self._folder / "server.key"
-
-    @property
-    def _port_path(self) -> Path:
-        return self._folder / "server.port"
-
-    @property
-    def _log_path(self) -> Path:
-        return self._folder / "server.log"
 
 
 def _address(port: int) -> str:

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import os
+import shutil
 from collections.abc import Mapping
+from typing import BinaryIO
 from urllib.parse import quote, urlsplit
 
 import msgspec
 
+from genops_lab.core.errors import NotFound
 from genops_lab.core.events import EventBus
 from genops_lab.core.live import CHANGES, LiveHub
 from genops_lab.core.paging import FIRST, MOST, Page, PageQuery
 
+from .backends.artifacts import HandedOut, MlflowArtifacts
+from .backends.comparing import MlflowComparison
+from .backends.media import MlflowMedia
 from .backends.runs import MlflowRuns
 from .changes import OutsideChanges
+from .charts.backend import RunHistories
+from .charts.models import Histories, HistoriesQuery, Importance, ImportanceQuery
+from .columns.backend import RunMirror
+from .comparison.models import ComparisonQuery, RunComparison
+from .media.models import HistogramQuery, HistogramSeries, RunMedia
 from .mlflow import MlflowConnection, without_credentials
 from .models import (
     Experiment,
@@ -47,13 +59,11 @@ class ExperimentsService:
 
     async def list_experiments(self, query: PageQuery = FIRST) -> Page[Experiment]:
         """The active experiments, latest first."""
-        await self._mlflow.ensure()
-        return await self._mlflow.worker.call(MlflowRuns.list_experiments, query)
+        return await self._mlflow.call(MlflowRuns.list_experiments, query)
 
     async def list_runs(self, query: RunQuery) -> Page[Run]:
         """Runs of one experiment, or of all, newest first."""
-        await self._mlflow.ensure()
-        return await self._mlflow.worker.call(MlflowRuns.list_runs, query)
+        return await self._mlflow.call(MlflowRuns.list_runs, query)
 
     async def list_runs_by_token(self, query: FormerRunQuery) -> FormerRunPage:
         """Runs of one experiment, or of all, newest first, as they were answered before pages were alike."""
@@ -70,31 +80,26 @@ class ExperimentsService:
     async def get_run(self, run_id: str) -> RunDetail:
         """A run with its models and artifacts; ``run_id`` may be a unique prefix, a name that only
         one has, or ``latest``."""
-        await self._mlflow.ensure()
-        return await self._mlflow.worker.call(MlflowRuns.detail, run_id)
+        return await self._mlflow.call(MlflowRuns.detail, run_id)
 
     async def get_latest_metrics(self, run_id: str) -> LatestMetrics:
         """The latest value of each metric of a run, with its step and time, and whether the run is stalled."""
-        await self._mlflow.ensure()
-        return await self._mlflow.worker.call(MlflowRuns.latest, run_id)
+        return await self._mlflow.call(MlflowRuns.latest, run_id)
 
     async def get_run_metrics(self, run_id: str, query: MetricsQuery) -> RunMetrics:
         """The metric histories of a run."""
-        await self._mlflow.ensure()
-        return await self._mlflow.worker.call(MlflowRuns.metrics, run_id, query.after_step)
+        return await self._mlflow.call(MlflowRuns.metrics, run_id, query.after_step)
 
     async def get_run_output(self, run_id: str) -> RunOutput:
         """What a run printed: the beginning and the end of each stream."""
-        await self._mlflow.ensure()
-        return await self._mlflow.worker.call(MlflowRuns.output, run_id)
+        return await self._mlflow.call(MlflowRuns.output, run_id)
 
     async def resolve_run(self, ref: str) -> Run:
         """The run with this id, with an id that begins so, the newest for ``latest``, or the only one of this name.
 
         Raises NotFound, InvalidRequest for several.
         """
-        await self._mlflow.ensure()
-        return await self._mlflow.worker.call(MlflowRuns.resolve, ref)
+        return await self._mlflow.call(MlflowRuns.resolve, ref)
 
     async def open_mlflow_ui(self) -> MlflowUi:
         """Where MLflow's own pages are. Those of the embedded MLflow are read-only, and open in a browser of this
@@ -105,6 +110,50 @@ class ExperimentsService:
         """The addresses under which a run is opened; ``run_id`` may be a unique prefix, a name that only
         one has, or ``latest``."""
         return links_of(await self.resolve_run(run_id), self._mlflow.uri)
+
+    async def get_run_media(self, run_id: str) -> RunMedia:
+        """The pictures, tables and histograms of a run, by name and step."""
+        return await self._mlflow.call(MlflowMedia.media, run_id)
+
+    async def get_run_histograms(self, run_id: str, query: HistogramQuery) -> HistogramSeries:
+        """The histograms of one name of a run, on common bins. Raises NotFound."""
+        return await self._mlflow.call(MlflowMedia.histograms, run_id, query)
+
+    async def query_histories(self, body: HistoriesQuery) -> Histories:
+        """Histories of a metric of many runs, made short so that no peak is hidden. Raises InvalidRequest."""
+        return await self._mlflow.call_columns(RunHistories.histories, body)
+
+    async def rank_parameters(self, body: ImportanceQuery) -> Importance:
+        """How much each parameter tells of a metric. Raises InvalidRequest (the query), NotFound (an experiment)."""
+        return await self._mlflow.call_columns(RunMirror.importance, body)
+
+    async def compare_runs(self, body: ComparisonQuery) -> RunComparison:
+        """What differs between runs; repeats are taken together, and each column is compared with the baseline's.
+
+        Raises InvalidRequest (fewer than 2 runs, more than 40, a baseline that is none of them), NotFound.
+        """
+        return await self._mlflow.call(MlflowComparison.compare, body)
+
+    async def open_artifact(self, run_id: str, path: str) -> BinaryIO:
+        """One file of a run, to be read in parts and closed. A copy of it has no name any more when this returns.
+
+        Raises InvalidRequest for a path that leaves the run's artifacts, or a folder; NotFound.
+        """
+        run = await self.resolve_run(run_id)
+        found = await self._mlflow.worker.call(MlflowArtifacts.hand_out, run.run_id, path)
+        return await asyncio.to_thread(_opened, found, path)
+
+
+def _opened(found: HandedOut, path: str) -> BinaryIO:
+    try:
+        return open(found.path, "rb")  # noqa: PTH123 - who asked closes it
+    except FileNotFoundError as error:
+        raise NotFound(
+            f"The artifact {path[:80]!r} is gone.", hint="It was deleted while it was to be read."
+        ) from error
+    finally:
+        if found.folder:
+            shutil.rmtree(found.folder, ignore_errors=True)
 
 
 class RunLinks(msgspec.Struct, frozen=True, kw_only=True):

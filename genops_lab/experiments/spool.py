@@ -18,9 +18,10 @@ import msgspec
 
 from .limits import is_run_key
 from .models import TrackedProcess, TrackingEvent
-from .processes import is_gone
 
 _UNFINISHED_S = 60.0
+#: The kernel side reads its start time without psutil, to a clock tick of the boot time.
+_TOLERANCE_S = 2.0
 _EVENTS_PER_BATCH = 500
 
 log = logging.getLogger("genops_lab")
@@ -76,10 +77,6 @@ class Leftover(msgspec.Struct, frozen=True):
                             file.unlink()
         self.path.unlink(missing_ok=True)
 
-    def set_aside(self, reason: str) -> Path:
-        """Keep the file under another name, for a person to look at."""
-        return _set_aside(self.path, reason)
-
 
 def leftovers(spool: Path) -> list[Leftover]:
     """Spool files of processes that are gone; the run that began first comes first, so a parent before its children."""
@@ -94,7 +91,7 @@ def leftovers(spool: Path) -> list[Leftover]:
             continue
         if header is None or not is_run_key(header.run_key):
             if time.time() - changed_at > _UNFINISHED_S:
-                _set_aside(path, "its first line cannot be read")
+                set_aside(path, "its first line cannot be read")
         elif is_gone(header.process):
             found.append((changed_at if first is None else first.timestamp, Leftover(path, header)))
     return [leftover for _, leftover in sorted(found, key=lambda one: one[0])]
@@ -105,11 +102,11 @@ def is_spooled(spool: Path, run_key: str) -> bool:
     return is_run_key(run_key) and (spool / f"{run_key}.jsonl").exists()
 
 
-def _set_aside(path: Path, reason: str) -> Path:
+def set_aside(path: Path, reason: str) -> None:
+    """Keep a spool file under another name, for a person to look at."""
     aside = path.with_suffix(".broken")
     path.rename(aside)
     log.warning("The spooled run in %s was not taken over: %s. The file is kept as %s.", path, reason, aside)
-    return aside
 
 
 def _decoded(line: bytes, kind: type[T]) -> T | None:
@@ -120,3 +117,18 @@ def _decoded(line: bytes, kind: type[T]) -> T | None:
             return msgspec.convert(json.loads(line), kind)
         except (ValueError, msgspec.ValidationError):
             return None
+
+
+def is_gone(process: TrackedProcess) -> bool:
+    """Whether the process ended, also where another one has its pid by now."""
+    import psutil
+
+    try:
+        found = psutil.Process(process.pid)
+        if found.status() == psutil.STATUS_ZOMBIE:
+            return True
+        return process.created is not None and abs(found.create_time() - process.created) > _TOLERANCE_S
+    except psutil.AccessDenied:
+        return False
+    except psutil.NoSuchProcess:
+        return True

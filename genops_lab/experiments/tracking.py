@@ -28,25 +28,26 @@ from genops_lab.runtime.history import DIVERGED
 
 from .backends.runs import MlflowRuns
 from .backends.writing import MlflowWriter
-from .backends.written import Started
 from .limits import is_run_key, moment, portable
 from .mlflow import MlflowConnection
 from .models import (
+    ENDED,
+    FAILED,
+    OPEN,
     KernelTracking,
     KernelTrackingQuery,
     OwnModel,
     ResumableRun,
     ResumeRequest,
+    Started,
     TrackedProcess,
+    TrackedRun,
     TrackingAck,
     TrackingBatch,
     TrackingEvent,
 )
-from .processes import is_gone
-from .resumptions import Resumptions, named, still_written
-from .run_locks import RunClaims
-from .spool import Leftover, is_spooled, leftovers
-from .tracked import ENDED, FAILED, OPEN, TrackedRun
+from .resumptions import Resumptions, RunClaims, named, still_written
+from .spool import Leftover, is_gone, is_spooled, leftovers, set_aside
 
 if TYPE_CHECKING:
     from genops_lab.core.store import LocalStore
@@ -141,12 +142,11 @@ class TrackingService(Service):
         for leftover in await asyncio.to_thread(leftovers, self._mlflow.spool):
             if leftover.header.run_key == run.run_key:
                 await self._take_over(leftover)
-        await self._fail(run.run_key)
+        await self.process_ended(run.run_key)
 
     async def wake(self) -> None:
         """Start what answers for MLflow, which takes seconds, before a cell waits for it."""
-        await self._mlflow.ensure()
-        await self._mlflow.worker.call(MlflowRuns.list_experiments, FIRST)
+        await self._mlflow.call(MlflowRuns.list_experiments, FIRST)
 
     async def open_runs_at(self, place: str) -> list[TrackedRun]:
         """The runs of kernels on the target ``place`` that have not ended."""
@@ -156,10 +156,6 @@ class TrackingService(Service):
         """The process that tracks the run of this id, where it came through the Lab."""
         run = await asyncio.to_thread(self._runs.with_id, run_id)
         return None if run is None else run.process
-
-    async def process_ended(self, run_key: str) -> None:
-        """The process of this run is gone: the run failed, unless it has ended."""
-        await self._fail(run_key)
 
     async def kernel_tracking(self, query: KernelTrackingQuery) -> KernelTracking:
         """Where the user's own ``mlflow.*`` calls in a kernel shall go."""
@@ -198,7 +194,7 @@ class TrackingService(Service):
         # Those of other hosts are judged there: genops_lab.kernels.runs.
         for run in await asyncio.to_thread(self._runs.open_runs):
             if await asyncio.to_thread(is_gone, run.process):
-                await self._fail(run.run_key)
+                await self.process_ended(run.run_key)
 
     async def _take_over(self, leftover: Leftover) -> None:
         try:
@@ -220,10 +216,10 @@ class TrackingService(Service):
             raise
         except (GenOpsError, ValueError) as error:
             reason = error.message if isinstance(error, GenOpsError) else str(error)
-            await asyncio.to_thread(leftover.set_aside, reason)
-            await self._fail(run_key)
+            await asyncio.to_thread(set_aside, leftover.path, reason)
+            await self.process_ended(run_key)
             return
-        await self._fail(run_key, spooled=True)
+        await self.process_ended(run_key, spooled=True)
         await asyncio.to_thread(leftover.delete, self._mlflow.spool)
 
     async def _replay(self, leftover: Leftover) -> None:
@@ -231,21 +227,21 @@ class TrackingService(Service):
         while (events := await asyncio.to_thread(next, batches, None)) is not None:
             await self.track(TrackingBatch(run_key=header.run_key, process=header.process, events=events))
 
-    async def _fail(self, run_key: str, *, spooled: bool = False) -> None:
-        """End a run whose process is gone, unless it has ended, or its end may still be in the spool."""
+    async def process_ended(self, run_key: str, *, spooled: bool = False) -> None:
+        """The process of this run is gone: the run failed, unless it has ended, or its end may still be in the spool
+        (``spooled``: it was taken from there)."""
         async with self._claims.alone(run_key):
             run = await asyncio.to_thread(self._runs.find, run_key)
             if run is None or run.state != OPEN:
                 return
             if not spooled and await asyncio.to_thread(is_spooled, self._mlflow.spool, run_key):
                 return
-            await self._mlflow.ensure()
             try:
-                await self._mlflow.worker.call(MlflowWriter.fail, run.run_id, KERNEL_ENDED, time.time())
+                await self._mlflow.call(MlflowWriter.fail, run.run_id, KERNEL_ENDED, time.time())
             except (NotFound, InvalidRequest) as error:  # deleted meanwhile
                 log.info("The run %s is left as it is: %s", run.run_id, error.message)
             await asyncio.to_thread(self._runs.acknowledge, run_key, run.acked_seq, FAILED)
-        self._tell(run)
+        self._events.emit("run", run.run_id)
 
     async def _started(self, body: TrackingBatch) -> TrackedRun:
         first = min(body.events, key=lambda event: event.seq, default=None)
@@ -298,7 +294,7 @@ class TrackingService(Service):
         )
         await asyncio.to_thread(self._runs.add, run)
         self._events.emit("experiment", run.experiment_id)
-        self._tell(run)
+        self._events.emit("run", run.run_id)
         for watcher in tuple(self._watchers):
             watcher(run, [])
         return run
@@ -378,7 +374,7 @@ class TrackingService(Service):
         if applied.points and self._live.wanted(topic):
             points = msgspec.to_builtins(applied.points)
             self._live.publish(topic, {"run_id": run.run_id, "points": points})
-        self._tell(run)
+        self._events.emit("run", run.run_id)
         for watcher in tuple(self._watchers):
             watcher(run, fresh)
         return msgspec.structs.replace(run, acked_seq=fresh[-1].seq, state=state)
@@ -397,9 +393,6 @@ class TrackingService(Service):
             await self.remember_model(model)
         except (msgspec.ValidationError, InvalidRequest) as error:
             log.warning("A model of run %s is not remembered: %s", run.run_id, error)
-
-    def _tell(self, run: TrackedRun) -> None:
-        self._events.emit("run", run.run_id)
 
 
 def _usable(event: TrackingEvent) -> TrackingEvent:

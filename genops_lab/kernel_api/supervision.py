@@ -19,7 +19,7 @@ import msgspec
 from genops_lab.core.errors import GenOpsError
 
 if TYPE_CHECKING:
-    from genops_lab.experiments.tracked import TrackedRun
+    from genops_lab.experiments.models import TrackedRun
     from genops_lab.experiments.tracking import TrackingService
 
 SYNC = "lab.sync"

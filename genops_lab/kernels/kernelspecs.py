@@ -60,7 +60,7 @@ def install_kernelspec(
     wanted = specification(target, display_name, genops, cwd=cwd)
     path = folder / "kernel.json"
     if path.exists():
-        found = _read(path)
+        found = read_specification(path)
         if _target_of(found) != target:
             raise Conflict(
                 f"There is a kernel {name_of(target)!r} already that GenOps Lab did not make.",
@@ -80,7 +80,7 @@ def install_kernelspec(
 def remove_kernelspec(target: str) -> bool:
     """Remove the kernelspec that :func:`install_kernelspec` made; False when there is none."""
     folder = folder_of(target)
-    if _target_of(_read(folder / "kernel.json")) != target:
+    if _target_of(read_specification(folder / "kernel.json")) != target:
         return False
     shutil.rmtree(folder)
     return True
@@ -92,7 +92,8 @@ def _target_of(found: dict[str, Any]) -> str:
     return str(genops.get("target", "")) if isinstance(genops, dict) else ""
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_specification(path: Path) -> dict[str, Any]:
+    """A ``kernel.json``; empty where there is none that can be read."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

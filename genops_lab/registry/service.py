@@ -43,27 +43,23 @@ class RegistryService:
 
     async def list_models(self, query: PageQuery = FIRST) -> Page[RegisteredModel]:
         """Registered models with their versions, the latest changed first."""
-        await self._mlflow.ensure()
-        return await self._mlflow.worker.call(MlflowModels.list_models, query)
+        return await self._mlflow.call(MlflowModels.list_models, query)
 
     async def get_model(self, name: str) -> RegisteredModel:
         """One registered model with its versions."""
         check_name(name)
-        await self._mlflow.ensure()
-        return await self._mlflow.worker.call(MlflowModels.get_model, name)
+        return await self._mlflow.call(MlflowModels.get_model, name)
 
     async def list_versions(self, name: str, query: PageQuery) -> Page[ModelVersion]:
         """The versions of a registered model, newest first."""
         check_name(name)
-        await self._mlflow.ensure()
-        return await self._mlflow.worker.call(MlflowModels.list_versions, name, query)
+        return await self._mlflow.call(MlflowModels.list_versions, name, query)
 
     async def register_model(self, body: RegisterModel) -> ModelVersion:
         """Register the model that a run logged."""
         check_name(body.name)
         if body.alias:
             check_alias(body.alias)
-        await self._mlflow.ensure()
         if not body.idempotency_key:
             return await self._register(body, "")
         key = hashlib.sha256(body.idempotency_key.encode()).hexdigest()
@@ -86,7 +82,7 @@ class RegistryService:
         """The version of an earlier call, which another process may still be making."""
         deadline = asyncio.get_running_loop().time() + _PATIENCE_S
         while True:
-            found = await self._mlflow.worker.call(MlflowModels.registered_with, name, key)
+            found = await self._mlflow.call(MlflowModels.registered_with, name, key)
             if found is not None:
                 return found
             if asyncio.get_running_loop().time() > deadline:
@@ -98,7 +94,7 @@ class RegistryService:
 
     async def _register(self, body: RegisterModel, key: str) -> ModelVersion:
         run = await self._experiments.resolve_run(body.run)
-        version = await self._mlflow.worker.call(
+        version = await self._mlflow.call(
             MlflowModels.register, run.run_id, body.name, body.model, body.alias, key
         )
         self._events.emit("model", body.name)
@@ -108,8 +104,7 @@ class RegistryService:
         """Point an alias at a version."""
         check_name(name)
         check_alias(alias)
-        await self._mlflow.ensure()
-        model = await self._mlflow.worker.call(MlflowModels.set_alias, name, alias, body.version)
+        model = await self._mlflow.call(MlflowModels.set_alias, name, alias, body.version)
         self._events.emit("model", name)
         return model
 
@@ -117,21 +112,18 @@ class RegistryService:
         """Take an alias away."""
         check_name(name)
         check_alias(alias)
-        await self._mlflow.ensure()
-        model = await self._mlflow.worker.call(MlflowModels.delete_alias, name, alias)
+        model = await self._mlflow.call(MlflowModels.delete_alias, name, alias)
         self._events.emit("model", name)
         return model
 
     async def resolve(self, model: str, version: str) -> ModelVersion:
         """The version with this number or alias; the newest for an empty one. Raises NotFound."""
         check_name(model)
-        await self._mlflow.ensure()
-        return await self._mlflow.worker.call(MlflowModels.resolve, model, version)
+        return await self._mlflow.call(MlflowModels.resolve, model, version)
 
     async def download(self, version: ModelVersion, folder: Path) -> None:
         """Copy a version's files into the new folder ``folder``. Raises Failed (disk full, files gone)."""
-        await self._mlflow.ensure()
-        await self._mlflow.worker.call(MlflowModels.download, version.name, version.version, str(folder))
+        await self._mlflow.call(MlflowModels.download, version.name, version.version, str(folder))
 
 
 def check_name(name: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from typing import Any, ContextManager, Iterator, Mapping, Optional
+from typing import Any, Callable, ContextManager, Iterator, Mapping, Optional
 
 from .datasets import Fingerprint, fingerprint
 from .errors import GenOpsError
@@ -100,37 +100,27 @@ def log(metrics: Mapping[str, Any], step: Optional[int] = None, timestamp: Optio
 
     Without ``step`` each call is one step further. ``timestamp`` is in seconds since 1970. Never waits.
     """
-    current = _current()
-    if current is not None:
-        current.log(metrics, step, timestamp)
+    _on_current(Run.log, metrics, step, timestamp)
 
 
 def params(values: Mapping[str, Any]) -> None:
     """Set parameters of the current run; MLflow keeps the first value of each."""
-    current = _current()
-    if current is not None:
-        current.params(values)
+    _on_current(Run.params, values)
 
 
 def tag(values: Mapping[str, Any]) -> None:
     """Set tags of the current run."""
-    current = _current()
-    if current is not None:
-        current.tag(values)
+    _on_current(Run.tag, values)
 
 
 def log_text(text: str, path: str) -> None:
     """Keep a text as an artifact of the current run."""
-    current = _current()
-    if current is not None:
-        current.log_text(text, path)
+    _on_current(Run.log_text, text, path)
 
 
 def log_file(source: str, path: str = "") -> None:
     """Keep a file as an artifact of the current run; leave it in place until the run has ended."""
-    current = _current()
-    if current is not None:
-        current.log_file(source, path)
+    _on_current(Run.log_file, source, path)
 
 
 def log_image(name: str, image: Any, step: Optional[int] = None) -> None:
@@ -138,9 +128,7 @@ def log_image(name: str, image: Any, step: Optional[int] = None) -> None:
 
     Without ``step`` each picture of this name is one step further. Never waits for the Lab.
     """
-    current = _current()
-    if current is not None:
-        current.log_image(name, image, step)
+    _on_current(Run.log_image, name, image, step)
 
 
 def log_histogram(name: str, values: Any, step: Optional[int] = None, bins: int = 64) -> None:
@@ -149,17 +137,13 @@ def log_histogram(name: str, values: Any, step: Optional[int] = None, bins: int 
     ``bins`` of equal width from the smallest value to the largest, at most 512; NaN and infinite values are counted
     apart. Without ``step`` each histogram of this name is one step further.
     """
-    current = _current()
-    if current is not None:
-        current.log_histogram(name, values, step, bins)
+    _on_current(Run.log_histogram, name, values, step, bins)
 
 
 def log_table(name: str, rows: Any, step: Optional[int] = None) -> None:
     """Keep rows of the current run at a step, such as answers of a model: a list of dicts, a dict of lists, or a pandas
     data frame; at most 1,000 rows. Without ``step`` each table of this name is one step further."""
-    current = _current()
-    if current is not None:
-        current.log_table(name, rows, step)
+    _on_current(Run.log_table, name, rows, step)
 
 
 def dataset(data: Any, name: str = "", context: str = "") -> Fingerprint:
@@ -212,6 +196,12 @@ def deployment(name: str) -> Any:
     from .serving import find
 
     return find(name)
+
+
+def _on_current(method: Callable[..., None], *given: Any) -> None:
+    current = _current()
+    if current is not None:
+        method(current, *given)
 
 
 def _current() -> Optional[Run]:

@@ -25,14 +25,15 @@ def card(label: str, inner: str) -> str:
     return f'<div role="group" aria-label="{escape(label)}" style="{CARD}">{inner}</div>'
 
 
-def _mark(colour: str, mark: str, word: str) -> str:
+def marked(colour: str, mark: str, word: str) -> str:
+    """A word with its coloured mark before it."""
     return f'<span><span aria-hidden="true" style="color:{colour}">{mark}</span> {escape(word)}</span>'
 
 
 def _pairs(values: Mapping[str, Any], most: int, red: Sequence[str] = ()) -> str:
     shown = [
         f'<span style="margin-right:12px"><span style="{MUTED}">{escape(name)}</span> '
-        f"{_red(str(value)) if name in red else escape(_short(value))}</span>"
+        f"{_red(str(value)) if name in red else escape(short(value))}</span>"
         for name, value in list(values.items())[:most]
     ]
     if len(values) > most:
@@ -40,7 +41,8 @@ def _pairs(values: Mapping[str, Any], most: int, red: Sequence[str] = ()) -> str
     return f'<div style="margin-top:4px">{"".join(shown)}</div>' if shown else ""
 
 
-def _short(value: Any, most: int = 60) -> str:
+def short(value: Any, most: int = 60) -> str:
+    """A value in at most so many characters."""
     text = figure(value) if isinstance(value, float) else str(value)
     return text if len(text) <= most else text[: most - 1] + "…"
 
@@ -63,7 +65,7 @@ def run_card(state: Mapping[str, Any], *, charts: bool) -> str:
     status = str(state["status"])
     head = (
         f'<div style="display:flex;gap:12px;flex-wrap:wrap"><strong>{escape(state["title"])}</strong>'
-        f"{_mark(STATUS_COLOURS.get(status, GREY), STATUS_MARKS.get(status, ''), STATUS_WORDS.get(status, status))}"
+        f"{marked(STATUS_COLOURS.get(status, GREY), STATUS_MARKS.get(status, ''), STATUS_WORDS.get(status, status))}"
         f'<span style="{MUTED}">{elapsed(float(state["elapsed_s"]))}</span></div>'
     )
     message = f"<p>{escape(state['message'])}</p>" if state["message"] else ""
@@ -108,7 +110,7 @@ def _red(text: str, tag: str = "span") -> str:
 def run_text(state: Mapping[str, Any]) -> str:
     """A run in a line or two of plain text."""
     status = str(state["status"])
-    values = ", ".join(f"{name} {_short(value)}" for name, value in _last_values(state).items())
+    values = ", ".join(f"{name} {short(value)}" for name, value in _last_values(state).items())
     line = (
         f"run {state['title']}: {STATUS_WORDS.get(status, status)} after {elapsed(float(state['elapsed_s']))}"
     )
@@ -134,7 +136,7 @@ def deployment_card(deployment: Mapping[str, Any]) -> str:
     """A deployment's state; never its key."""
     state = str(deployment.get("state", ""))
     colour, mark = _STATE_MARKS.get(state, (GREY, "■"))
-    head = f"<div><strong>{escape(deployment.get('name', ''))}</strong> {_mark(colour, mark, state)}</div>"
+    head = f"<div><strong>{escape(deployment.get('name', ''))}</strong> {marked(colour, mark, state)}</div>"
     latency = deployment.get("latency_ms")
     facts = {
         "model": f"{deployment.get('model', '')} version {deployment.get('version', '')}",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
 import time
 import tokenize
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, TypeVar
 
 from .redaction import Counts, Redactor, added, marks_in
 from .values import MAX_TEXT_CHARACTERS
@@ -17,6 +18,7 @@ MAX_CELLS_CHARACTERS = 2_000_000
 #: What spaces and line ends add to an entry, at most.
 _INDENTATION = 500
 _ATTRIBUTE = "_genops_cell_ids"
+_Item = TypeVar("_Item")
 
 
 class Cell(NamedTuple):
@@ -90,12 +92,17 @@ def executed_cells(shell: Any) -> List[Cell]:
         for count, text in enumerate(typed)
         if count and text
     ]
+    return _latest(cells, lambda cell: len(cell.source), MAX_CELLS_CHARACTERS)
+
+
+def _latest(items: List[_Item], size_of: Callable[[_Item], int], most: int) -> List[_Item]:
+    """The last ones, of sizes that are together at most ``most``."""
     size = 0
-    for index in range(len(cells) - 1, -1, -1):
-        size += len(cells[index].source)
-        if size > MAX_CELLS_CHARACTERS:
-            return cells[index + 1 :]
-    return cells
+    for index in range(len(items) - 1, -1, -1):
+        size += size_of(items[index])
+        if size > most:
+            return items[index + 1 :]
+    return items
 
 
 def cell_id_of(shell: Any, count: int) -> str:
@@ -130,7 +137,6 @@ def kept_cells(cells: List[Cell], redactor: Redactor) -> KeptCells:
     ``sha256`` is that of the source as it is kept, in UTF-8.
     """
     entries: List[Dict[str, Any]] = []
-    total: Counts = {}
     for cell in cells:
         source = redactor.redact(cell.source.encode("utf-8", "replace").decode())
         entry: Dict[str, Any] = {"execution_count": cell.execution_count, "source": source}
@@ -141,14 +147,12 @@ def kept_cells(cells: List[Cell], redactor: Redactor) -> KeptCells:
         if counts:
             entry["redacted"] = counts
         entries.append(entry)
-    size = 0
-    for index in range(len(entries) - 1, -1, -1):
-        size += len(json.dumps(entries[index], ensure_ascii=False)) + _INDENTATION
-        if size > MAX_TEXT_CHARACTERS:
-            del entries[: index + 1]
-            break
-    for entry in entries:
-        total = added(total, entry.get("redacted", {}))
+    entries = _latest(
+        entries,
+        lambda entry: len(json.dumps(entry, ensure_ascii=False)) + _INDENTATION,
+        MAX_TEXT_CHARACTERS,
+    )
+    total: Counts = functools.reduce(added, (entry.get("redacted", {}) for entry in entries), {})
     return KeptCells(json.dumps(entries, indent=1, ensure_ascii=False), _script(entries), total)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import functools
 import os
 import re
 import stat
@@ -274,10 +275,7 @@ def redacted_again(patch: Patch, redactor: Redactor) -> Patch:
 
 def all_counts(patch: Patch) -> Counts:
     """The marks of all files."""
-    total: Counts = {}
-    for counts in patch.redacted.values():
-        total = added(total, counts)
-    return total
+    return functools.reduce(added, patch.redacted.values(), {})
 
 
 def _size(top: str, path: str) -> int:

@@ -108,7 +108,7 @@ class _Magics:
 
     def repeat(self, line: str, cell: str) -> None:
         """``%%track --repeat`` (for GenOps Lab's own use)."""
-        from .repeating import repeat
+        from .sweeping import repeat
 
         repeat(self._shell, line, cell, self._failed)
 

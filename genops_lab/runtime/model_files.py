@@ -49,8 +49,6 @@ def file_digest(file: str) -> str:
     """The SHA-256 (hex) of a file. Raises OSError."""
     digest = hashlib.sha256()
     with open(file, "rb") as stream:
-        while True:
-            chunk = stream.read(_CHUNK_BYTES)
-            if not chunk:
-                return digest.hexdigest()
+        for chunk in iter(lambda: stream.read(_CHUNK_BYTES), b""):
             digest.update(chunk)
+    return digest.hexdigest()

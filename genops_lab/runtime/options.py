@@ -48,7 +48,8 @@ def _pair(text: str) -> Tuple[str, str]:
     return name, value
 
 
-def _positive(text: str) -> float:
+def positive(text: str) -> float:
+    """Return a number above 0, as the option's ``type``."""
     number = _number(text, float, "a number")
     if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError("must be above 0")
@@ -129,11 +130,11 @@ def profile_parser() -> argparse.ArgumentParser:
         "--warmup", type=_count(0), default=2, help="steps before them that are not recorded (%(default)s)"
     )
     parser.add_argument(
-        "--seconds", type=_positive, default=0.0, help="record at most so long (20; 60 with Nsight Compute)"
+        "--seconds", type=positive, default=0.0, help="record at most so long (20; 60 with Nsight Compute)"
     )
     parser.add_argument(
         "--megabytes",
-        type=_positive,
+        type=positive,
         default=200.0,
         help="let the recorder take at most so much (%(default)s)",
     )
@@ -195,8 +196,3 @@ def _first_word(text: str) -> Tuple[str, str]:
         elif character.isspace():
             return text[:index], text[index:].lstrip()
     return text, ""
-
-
-def as_dict(pairs: List[Tuple[str, str]]) -> Dict[str, str]:
-    """The last value of each name."""
-    return dict(pairs)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import ast
 import dis
 import types
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Set
+from typing import Any, Iterator, List, Mapping, NamedTuple, Optional, Set
 
 _HARMLESS = (
     types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.BuiltinMethodType, type,
@@ -144,19 +144,12 @@ def bound_by(statement: ast.stmt) -> Set[str]:
         targets = [statement.target]
     elif isinstance(statement, (ast.With, ast.AsyncWith)):
         targets = [item.optional_vars for item in statement.items if item.optional_vars is not None]
-        inner: Set[str] = set()
-        for one in statement.body:
-            inner |= bound_by(one)
-        return inner | _names(targets)
+        return _names(targets).union(*map(bound_by, statement.body))
     elif isinstance(statement, (ast.For, ast.AsyncFor)):
         targets = [statement.target]
     return _names(targets)
 
 
 def _names(targets: List[ast.AST]) -> Set[str]:
-    found: Dict[str, None] = {}
-    for target in targets:
-        for node in ast.walk(target):
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                found[node.id] = None
-    return set(found)
+    nodes = (node for target in targets for node in ast.walk(target))
+    return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}

@@ -7,7 +7,7 @@ import os
 import stat
 import sys
 from pathlib import Path
-from typing import Optional
+from typing import Any, Dict, Optional
 
 from .display import shell
 from .errors import GenOpsError
@@ -97,6 +97,16 @@ def script_path() -> str:
     if not path or "ipykernel" in os.path.basename(path) or notebook_path():
         return ""
     return os.path.abspath(str(path))
+
+
+def this_process() -> Dict[str, Any]:
+    """How the Lab knows this process: its number and start, and its kernel and notebook where it has them."""
+    return {
+        "pid": os.getpid(),
+        "created": process_created(),
+        "kernel_id": os.environ.get("GENOPS_KERNEL_ID", ""),
+        "notebook": notebook_path(),
+    }
 
 
 def process_created() -> Optional[float]:

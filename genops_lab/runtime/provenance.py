@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import platform
-import shutil
 import socket
 import subprocess
 import sys
@@ -26,7 +25,7 @@ from .paths import is_remote, kernelspec_name, script_path
 from .redaction import Counts, Redactor, added, marks_in
 from .secret_names import current_values
 from .source import simple_params
-from .system import is_visible
+from .system import told, visible_by_nvml, visible_by_program
 
 if TYPE_CHECKING:
     from .run import Run
@@ -35,8 +34,6 @@ OFF_VARIABLE = "GENOPS_NO_SOURCE"
 RECORD_VERSION = 1
 #: How long a run's end waits for what is still gathered.
 WAIT_S = 10.0
-
-_GPU_TIMEOUT_S = 10.0
 
 
 def redactor_now() -> Redactor:
@@ -239,36 +236,17 @@ def gpu_models() -> List[Dict[str, str]]:
         return []
 
 
-def _text(given: Any) -> str:
-    return given.decode("utf-8", "replace") if isinstance(given, bytes) else str(given)
-
-
 def _by_nvml() -> List[Dict[str, str]]:
-    import pynvml
-
-    nvml: Any = pynvml
-    nvml.nvmlInit()
-    driver = _text(nvml.nvmlSystemGetDriverVersion())
-    found = []
-    for index in range(nvml.nvmlDeviceGetCount()):
-        handle = nvml.nvmlDeviceGetHandleByIndex(index)
-        if is_visible(str(index), _text(nvml.nvmlDeviceGetUUID(handle))):
-            name = _text(nvml.nvmlDeviceGetName(handle))
-            found.append({"index": str(index), "name": name, "driver": driver})
-    return found
+    nvml, handles = visible_by_nvml()
+    driver = told(nvml.nvmlSystemGetDriverVersion())
+    return [
+        {"index": index, "name": told(nvml.nvmlDeviceGetName(handle)), "driver": driver}
+        for index, handle in handles
+    ]
 
 
 def _by_program() -> List[Dict[str, str]]:
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return []
-    answer = subprocess.run(
-        [program, "--query-gpu=index,name,driver_version,uuid", "--format=csv,noheader"],
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, universal_newlines=True, timeout=_GPU_TIMEOUT_S, check=True,
-    )  # fmt: skip
-    rows = [[field.strip() for field in line.split(",")] for line in answer.stdout.splitlines()]
     return [
         {"index": index, "name": name, "driver": driver}
-        for index, name, driver, uuid in rows
-        if is_visible(index, uuid)
+        for index, name, driver in visible_by_program("name", "driver_version")
     ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from typing import Callable, Dict, Iterable, List, Match, Optional, Pattern, Tuple
 
 from .secret_names import NAME_PATTERN, is_secret_name
@@ -89,10 +90,7 @@ def mark(kind: str) -> str:
 
 def marks_in(text: str) -> Counts:
     """How many marks of each kind a text has."""
-    counts: Counts = {}
-    for found in MARK.finditer(text):
-        counts[found.group(1)] = counts.get(found.group(1), 0) + 1
-    return counts
+    return dict(Counter(found.group(1) for found in MARK.finditer(text)))
 
 
 def added(one: Counts, other: Counts) -> Counts:

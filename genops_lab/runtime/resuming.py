@@ -9,7 +9,7 @@ from typing import Any, Dict, Iterator, NamedTuple, Optional, Tuple
 
 from . import lab
 from .errors import GenOpsError, LabAway, Refused
-from .paths import data_dir, notebook_path, process_created
+from .paths import data_dir, this_process
 from .run import Run
 from .state import runs
 from .steps import Steps, next_steps
@@ -45,7 +45,7 @@ def resumption(ref: str) -> Resumption:
     if own is not None and not own.safe:
         return _of_own(own)
     try:
-        found = lab.call("POST", "/tracking/resume", {"run": ref, "process": _process()})
+        found = lab.call("POST", "/tracking/resume", {"run": ref, "process": this_process()})
     except LabAway as error:
         return _while_away(ref, own, error)
     except Refused as error:
@@ -125,12 +125,3 @@ def _points(path: str) -> Iterator[Tuple[str, int]]:
 
 def _session() -> str:
     return time.strftime("resumed-%Y%m%dT%H%M%SZ-", time.gmtime()) + os.urandom(2).hex()
-
-
-def _process() -> Dict[str, Any]:
-    return {
-        "pid": os.getpid(),
-        "created": process_created(),
-        "kernel_id": os.environ.get("GENOPS_KERNEL_ID", ""),
-        "notebook": notebook_path(),
-    }

@@ -14,7 +14,7 @@ from .errors import GenOpsError
 from .histograms import DEFAULT_BINS, histogram
 from .history import DIVERGED, History
 from .media import MediaSteps, image_event, table_event
-from .paths import is_remote, notebook_path, process_created, script_path
+from .paths import is_remote, script_path, this_process
 from .provenance import ProvenanceKeeper, redactor_now
 from .redaction import VARIABLE, mark
 from .secret_names import MIN_VALUE, is_secret, remember
@@ -95,13 +95,7 @@ class Run:
         self._media_steps = MediaSteps(self.key)
         self._warned: Dict[str, bool] = {}
         self._lock = threading.RLock()
-        notebook = notebook_path()
-        process = {
-            "pid": os.getpid(),
-            "created": process_created(),
-            "kernel_id": os.environ.get("GENOPS_KERNEL_ID", ""),
-            "notebook": notebook,
-        }
+        process = this_process()
         self._spool = Spool(self.key, process)
         given = _without_secrets(params or {})
         self.shown_params.update(given)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from typing import Any, Dict, List, Mapping, Tuple
 
 from .secret_names import is_secret, is_secret_name, remember
@@ -27,18 +28,15 @@ def simple_params(code: str, namespace: Mapping[str, Any]) -> Dict[str, Any]:
         tree = ast.parse(code)
     except SyntaxError:
         return {}
-    stores: Dict[str, int] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            stores[node.id] = stores.get(node.id, 0) + 1
-    known = scalars(dict(namespace))
-    for name in stores:
-        known.pop(name, None)
+    stores = Counter(
+        node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    )
+    known = {name: value for name, value in scalars(dict(namespace)).items() if name not in stores}
     found: Dict[str, Any] = {}
     secrets: Dict[str, Any] = {}
     for name, value in assignments(tree):
         secret = is_secret_name(name)
-        if not secret and (name.startswith("_") or stores.get(name) != 1):
+        if not secret and (name.startswith("_") or stores[name] != 1):
             continue
         result = _evaluated(value, {**known, **found, **secrets})
         if type(result) in (int, float, str, bool):

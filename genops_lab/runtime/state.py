@@ -85,10 +85,6 @@ class Runs:
 runs = Runs()
 
 
-def _at_exit() -> None:
-    runs.end_all()
-
-
 def _watch_failures() -> None:
     previous = sys.excepthook
 
@@ -99,11 +95,7 @@ def _watch_failures() -> None:
     sys.excepthook = hook
 
 
-def _after_fork() -> None:
-    runs.forget_after_fork()
-
-
-atexit.register(_at_exit)
+atexit.register(runs.end_all)
 _watch_failures()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(after_in_child=runs.forget_after_fork)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Tuple
 
-from .cards import CARD, MUTED
+from .cards import MUTED, card, marked, short
 from .chart import picture
-from .palette import GREY, SERIES, escape, figure
+from .palette import GREY, SERIES, escape
 
 #: Trial states in which nothing happens any more.
 ENDED = ("finished", "failed", "pruned", "stopped")
@@ -48,9 +48,7 @@ def sweep_card(state: Mapping[str, Any]) -> str:
         if state["trials"]
         else ""
     )
-    label = f"Sweep {state['name']}"
-    inner = head + notes + plot + _summary(state) + table
-    return f'<div role="group" aria-label="{escape(label)}" style="{CARD}">{inner}</div>'
+    return card(f"Sweep {state['name']}", head + notes + plot + _summary(state) + table)
 
 
 def _row(trial: Mapping[str, Any], names: List[str], best: Any) -> str:
@@ -112,10 +110,7 @@ def interval(one: Mapping[str, Any]) -> str:
 
 def shown(value: Any) -> str:
     """A value in a few characters; empty for None."""
-    if value is None:
-        return ""
-    text = figure(value) if isinstance(value, float) else str(value)
-    return text if len(text) <= 40 else text[:39] + "…"
+    return "" if value is None else short(value, 40)
 
 
 def _names(state: Mapping[str, Any]) -> List[str]:
@@ -123,5 +118,4 @@ def _names(state: Mapping[str, Any]) -> List[str]:
 
 
 def _state(word: str) -> str:
-    colour, mark = STATES.get(word, (GREY, "■"))
-    return f'<span><span aria-hidden="true" style="color:{colour}">{mark}</span> {escape(word)}</span>'
+    return marked(*STATES.get(word, (GREY, "■")), word)

@@ -1,34 +1,64 @@
-"""``%%sweep``: the cell as many trials, which the Lab runs in fresh kernels."""
+"""``%%sweep``: the cell as many trials, which the Lab runs in fresh kernels, and the view that follows them;
+and ``%%track --repeat 5``: the cell several times, each with a seed of its own, for what the spread is."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import random
 import re
+import shlex
 import socket
 import sys
-from typing import Any, Dict, List, Tuple
+import threading
+import time
+import uuid
+from collections import Counter
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from . import lab
-from .errors import GenOpsError
+from .display import in_notebook
+from .errors import GenOpsError, LabAway
+from .live import LiveView
 from .opening import default_experiment
-from .options import Parser
+from .options import Parser, positive, track_parser
+from .outer_names import outer_change
 from .paths import is_remote, kernelspec_name, notebook_path
 from .scopes import words
 from .setup_cells import setup_cells
 from .source import simple_params
-from .sweep_view import SweepView
-from .trial import VARIABLE
+from .state import runs
+from .sweep_cards import interval, shown, sweep_card, sweep_text
+from .trial import VARIABLE, seed_all
 from .value_substitution import placed
 
+#: The Lab answers as soon as there is something new, or after so long.
+ASK_S = 20.0
+#: Between two answers: what changes many times a second is shown twice.
+PAUSE_S = 0.5
+#: A Lab that is started anew is waited for so long.
+AWAY_S = 900.0
+AGAIN_AFTER_S = 3.0
+#: Of a long sweep the last trials are shown, and the best one.
+MAX_ROWS = 100
+_FIELDS = (
+    "id", "name", "state", "method", "metric", "direction", "planned", "best", "message", "hint", "summary",
+)  # fmt: skip
+_TRIAL_FIELDS = (
+    "number",
+    "state",
+    "params",
+    "value",
+    "message",
+    "run_id",
+    "kernel_name",
+    "started_at",
+    "ended_at",
+)
+#: The comparison takes runs with the same value for repeats of each other.
+TAG = "genops.repeat"
+MAX_REPEATS = 1000
 _NAMED = re.compile(r"[^\W\d]\w*=")
-
-
-def _number_above(text: str) -> float:
-    value = float(text)
-    if not value > 0:
-        raise argparse.ArgumentTypeError("it must be above 0")
-    return value
 
 
 def sweep_parser() -> argparse.ArgumentParser:
@@ -52,8 +82,8 @@ def add_running_options(parser: argparse.ArgumentParser) -> None:
     """Where and how long trials run; those of repeats are the same."""
     parser.add_argument("--parallel", type=int, default=1)
     parser.add_argument("--on", action="append", default=[])
-    parser.add_argument("--timeout", type=_number_above, default=0.0)
-    parser.add_argument("--hours", type=_number_above, default=0.0)
+    parser.add_argument("--timeout", type=positive, default=0.0)
+    parser.add_argument("--hours", type=positive, default=0.0)
     parser.add_argument("--setup", default="needed")
     parser.add_argument("--wait", action="store_true")
     if not any(action.dest == "name" for action in parser._actions):
@@ -191,3 +221,209 @@ def begin(
             file=sys.stderr,
         )
         raise
+
+
+def shown_state(sweep: Mapping[str, Any]) -> Dict[str, Any]:
+    """What the sweep view shows."""
+    trials: List[Dict[str, Any]] = [
+        {name: trial.get(name) for name in _TRIAL_FIELDS} for trial in sweep["trials"]
+    ]
+    rows = trials[-MAX_ROWS:]
+    best = sweep.get("best")
+    if best is not None and all(trial["number"] != best for trial in rows):
+        rows = [trial for trial in trials if trial["number"] == best] + rows
+    return {
+        **{name: sweep.get(name) for name in _FIELDS},
+        "trials": rows,
+        "counts": dict(Counter(trial["state"] for trial in trials)),
+        "series": _series(trials, str(sweep.get("metric") or ""), str(sweep.get("direction"))),
+    }
+
+
+def _series(trials: List[Dict[str, Any]], metric: str, direction: str) -> Dict[str, Any]:
+    if not metric:
+        return {}
+    points = [
+        (t["number"], t["value"]) for t in trials if t["state"] == "finished" and t["value"] is not None
+    ]
+    better = min if direction == "minimize" else max
+    best: List[float] = []
+    for _, value in points:
+        best.append(value if not best else better(best[-1], value))
+    steps = [number for number, _ in points]
+    return {
+        metric: {"steps": steps, "values": [v for _, v in points]},
+        "best so far": {"steps": steps, "values": best},
+    }
+
+
+class SweepView:
+    """Follows a sweep in the output of the cell that is executing, until it has ended. In a terminal: texts."""
+
+    def __init__(self, sweep: Dict[str, Any]) -> None:
+        self._sweep = sweep
+        self._ended = threading.Event()
+        self._view: Optional[LiveView] = None
+        if in_notebook():
+            self._view = LiveView("sweep", shown_state(sweep), sweep_card, sweep_text, self._asked)
+        self._thread = threading.Thread(target=self._follow, name="genops-sweep", daemon=True)
+
+    def open(self) -> None:
+        """Show it and begin to follow."""
+        if self._view is not None:
+            self._view.open()
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Wait for the sweep's end, and say in a terminal how it was."""
+        # Python hears of an interrupt between two short waits on every platform.
+        while not self._ended.wait(1.0):
+            continue
+        if self._view is None:
+            print(sweep_text(shown_state(self._sweep)))
+
+    def _asked(self, content: Any) -> None:
+        if content == {"do": "stop"}:
+            threading.Thread(target=self._stop, name="genops-sweep-stop", daemon=True).start()
+
+    def _stop(self) -> None:
+        try:
+            lab.call("POST", f"/sweeps/{lab.segment(self._sweep['id'])}/stop", timeout_s=20)
+        except GenOpsError as error:
+            self._show({**self._sweep, "message": str(error)})
+
+    def _follow(self) -> None:
+        answered_at = time.monotonic()
+        path = "/sweeps/" + lab.segment(self._sweep["id"])
+        try:
+            while self._sweep["ended_at"] is None:
+                query = {"after": self._sweep["version"], "wait_s": ASK_S}
+                try:
+                    found = lab.call("GET", path, query=query, timeout_s=ASK_S + 30)
+                except LabAway as error:
+                    if time.monotonic() - answered_at > AWAY_S:
+                        self._sweep = {**self._sweep, "message": str(error)}
+                        break
+                    time.sleep(AGAIN_AFTER_S)
+                    continue
+                except GenOpsError as error:
+                    self._sweep = {**self._sweep, "message": str(error)}
+                    break
+                answered_at = time.monotonic()
+                self._show(found)
+                time.sleep(PAUSE_S)
+            if self._view is not None:
+                self._view.finish(shown_state(self._sweep), close=False)
+        finally:
+            self._ended.set()
+
+    def _show(self, sweep: Dict[str, Any]) -> None:
+        self._sweep = sweep
+        if self._view is not None:
+            self._view.update(shown_state(sweep))
+
+
+def repeat_options(line: str) -> Tuple[List[int], argparse.Namespace]:
+    """The seeds and the options. Raises GenOpsError with the usage."""
+    parser = track_parser()
+    parser.add_argument("--repeat", type=int, default=0)
+    parser.add_argument("--seeds", default="")
+    parser.add_argument("--here", action="store_true", help="in this kernel, one after the other")
+    add_running_options(parser)
+    options = parser.parse_args(words(line))
+    try:
+        seeds = [int(part) for part in options.seeds.split(",")] if options.seeds else []
+    except ValueError:
+        raise GenOpsError(f"--seeds {options.seeds} are no whole numbers.", "Write --seeds 1,2,3.") from None
+    count = options.repeat or len(seeds)
+    seeds = seeds or list(range(1, count + 1))
+    if options.resume or options.nested:
+        raise GenOpsError("Repeats are runs of their own.", "Leave out --resume and --nested.")
+    if not 2 <= count <= MAX_REPEATS:
+        raise GenOpsError(f"{count} repeats say nothing of a spread.", f"Take 2 to {MAX_REPEATS}.")
+    if len(seeds) != count or len(set(seeds)) != count or min(seeds) < 0:
+        raise GenOpsError(
+            f"--repeat {count} and --seeds {options.seeds} do not fit.",
+            "Give each repeat a seed of its own, from 0 on.",
+        )
+    return seeds, options
+
+
+def repeat(shell: Any, line: str, cell: str, failed: Dict[int, str]) -> None:
+    """Run the repeats that a cell asks for: in fresh kernels, or with ``--here`` in this one."""
+    seeds, options = repeat_options(line)
+    if options.here:
+        _here(shell, line, cell, seeds, options)
+        return
+    body = {
+        "space": ["seed=" + ",".join(str(seed) for seed in seeds)],
+        "method": "repeat",
+        "tags": dict(options.tag),
+        "params": dict(options.param),
+        "track": {
+            "source": not options.no_source,
+            "output": not options.no_output,
+            "system_metrics": not options.no_system,
+            "auto": not options.no_auto,
+            "autolog": options.autolog or options.log_models,
+            "log_models": options.log_models,
+        },
+    }
+    begin(shell, cell, options, body, {"seed": 0}, failed, optional=("seed",))
+
+
+def _here(shell: Any, line: str, cell: str, seeds: List[int], options: argparse.Namespace) -> None:
+    code = placed(cell, {"seed": seeds[0]}, shell.transform_cell, ("seed",))
+    found = outer_change(shell.transform_cell(code.cell), shell.user_ns)
+    if found is not None:
+        raise GenOpsError(
+            f"Line {found.line} of the cell {found.how}: {found.name} was made outside of it, so each repeat would "
+            "begin where the one before ended.",
+            f"Make {found.name} in the cell, or leave out --here: then each repeat has a fresh kernel.",
+        )
+    key = uuid.uuid4().hex[:8]
+    track = " ".join(shlex.quote(word) for word in _track_words(words(line)))
+    ids: List[str] = []
+    state = random.getstate()
+    try:
+        for seed in seeds:
+            put = placed(cell, {"seed": seed}, shell.transform_cell, ("seed",))
+            if put.before:
+                shell.user_ns["seed"] = seed
+            forget = seed_all(seed)
+            top = f"%%track {track} --tag {TAG}={key} --param seed={seed}"
+            try:
+                shell.run_cell(f"{top}\n{put.cell}").raise_error()
+            finally:
+                forget()
+            if runs.last is not None and runs.last.run_id:
+                ids.append(runs.last.run_id)
+    finally:
+        random.setstate(state)
+    print(spread(ids))
+
+
+def spread(run_ids: List[str]) -> str:
+    """Mean and 95 % interval of each metric over runs, as the Lab's comparison has them."""
+    if len(run_ids) < 2:
+        return "GenOps: the Lab has not taken the runs yet; compare them in the panel."
+    found = lab.call("POST", "/sweeps/summary", {"run_ids": run_ids}, timeout_s=60)
+    lines = [f"{len(run_ids)} repeats:"]
+    for one in found:
+        within = interval(one) if one["low"] is None else f"95 % interval {interval(one)}"
+        lines.append(f"  {one['metric']}: mean {shown(one['mean'])}, {within}")
+    return "\n".join(lines)
+
+
+def _track_words(given: List[str]) -> List[str]:
+    """The words that ``%%track`` itself takes."""
+    own = {option: action for action in track_parser()._actions for option in action.option_strings}
+    kept: List[str] = []
+    left = list(given)
+    while left:
+        word = left.pop(0)
+        takes = not isinstance(own.get(word), argparse._StoreTrueAction) and word not in ("--here", "--wait")
+        value = [left.pop(0)] if takes and left else []
+        if word in own:
+            kept += [word, *value]
+    return kept

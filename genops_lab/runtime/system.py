@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -49,18 +48,37 @@ def is_visible(index: str, uuid: str = "") -> bool:
     return any(part == index or (len(part) > 7 and uuid.startswith(part)) for part in chosen)
 
 
+def visible_by_nvml() -> "Tuple[Any, List[Tuple[str, Any]]]":
+    """NVML, and the index and handle of each GPU that this process sees. Raises ImportError, and NVML's own errors."""
+    import pynvml
+
+    nvml: Any = pynvml
+    nvml.nvmlInit()
+    handles = [(str(i), nvml.nvmlDeviceGetHandleByIndex(i)) for i in range(nvml.nvmlDeviceGetCount())]
+    return nvml, [each for each in handles if is_visible(each[0], told(nvml.nvmlDeviceGetUUID(each[1])))]
+
+
+def told(given: Any) -> str:
+    """A text of NVML, bytes or not by its version."""
+    return given.decode("utf-8", "replace") if isinstance(given, bytes) else str(given)
+
+
+def visible_by_program(*fields: str) -> List[List[str]]:
+    """These fields, behind the index, of each GPU that this process sees, as ``nvidia-smi`` tells them.
+
+    Raises OSError, ValueError, subprocess.SubprocessError.
+    """
+    answer = subprocess.run(
+        ["nvidia-smi", f"--query-gpu={','.join(('index', *fields, 'uuid'))}", "--format=csv,noheader,nounits"],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, universal_newlines=True, timeout=10, check=True,
+    )  # fmt: skip
+    rows = [[field.strip() for field in line.split(",")] for line in answer.stdout.splitlines()]
+    return [[index, *told_fields] for index, *told_fields, uuid in rows if is_visible(index, uuid)]
+
+
 class _Nvml:
     def __init__(self) -> None:
-        import pynvml
-
-        self._nvml: Any = pynvml
-        pynvml.nvmlInit()
-        found = [(str(i), pynvml.nvmlDeviceGetHandleByIndex(i)) for i in range(pynvml.nvmlDeviceGetCount())]
-        self._handles = [
-            (index, handle)
-            for index, handle in found
-            if is_visible(index, _text(pynvml.nvmlDeviceGetUUID(handle)))
-        ]
+        self._nvml, self._handles = visible_by_nvml()
 
     def _ask(self, question: Callable[[], Any]) -> Optional[float]:
         try:
@@ -78,32 +96,12 @@ class _Nvml:
         return readings
 
 
-def _text(given: Any) -> str:
-    return given.decode() if isinstance(given, bytes) else str(given)  # by the library's age
-
-
-class _NvidiaSmi:
-    COMMAND = ("--query-gpu=index,utilization.gpu,memory.used,uuid", "--format=csv,noheader,nounits")
-
-    def __init__(self) -> None:
-        program = shutil.which("nvidia-smi")
-        if program is None:
-            raise OSError("no nvidia-smi")
-        self._program = program
-        self.read()
-
-    def read(self) -> GpuReading:
-        answer = subprocess.run(
-            [self._program, *self.COMMAND], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            universal_newlines=True, timeout=5, check=True,
-        )  # fmt: skip
-        readings: GpuReading = []
-        for line in answer.stdout.splitlines():
-            index, busy, used, uuid = (field.strip() for field in line.split(","))
-            if is_visible(index, uuid):
-                figures = [float(f) if f.replace(".", "", 1).isdigit() else None for f in (busy, used)]
-                readings.append((index, figures[0], None if figures[1] is None else figures[1] * _MB))
-        return readings
+def _by_program() -> GpuReading:
+    readings: GpuReading = []
+    for index, *fields in visible_by_program("utilization.gpu", "memory.used"):
+        busy, used = [float(f) if f.replace(".", "", 1).isdigit() else None for f in fields]
+        readings.append((index, busy, None if used is None else used * _MB))
+    return readings
 
 
 def _gpu_reader() -> Callable[[], GpuReading]:
@@ -114,7 +112,8 @@ def _gpu_reader() -> Callable[[], GpuReading]:
     except Exception:  # NVML's errors share no base with ours; no driver is a normal state
         return list
     try:
-        return _NvidiaSmi().read
+        _by_program()
+        return _by_program
     except (OSError, ValueError, subprocess.SubprocessError):
         return list
 

@@ -7,7 +7,6 @@ from typing import Any, Dict
 
 from .mlflow_messages import QuietRequirements
 from .opening import Options, bridged, close_run, open_run
-from .options import as_dict
 from .run import START_WAIT_S
 from .scopes import Scope
 from .source import simple_params
@@ -18,9 +17,9 @@ class TrackScope(Scope):
     """A run that is open while its cell runs."""
 
     def __init__(self, shell: Any, given: Any, code: str) -> None:
-        params: Dict[str, Any] = {**simple_params(code, shell.user_ns), **as_dict(given.param)}
+        params: Dict[str, Any] = {**simple_params(code, shell.user_ns), **dict(given.param)}
         options = Options(
-            given.name, given.experiment, as_dict(given.tag), params, given.nested, given.resume,
+            given.name, given.experiment, dict(given.tag), params, given.nested, given.resume,
             not given.no_source, not given.no_output, not given.no_system, not given.no_auto,
             given.autolog or given.log_models, given.log_models,
         )  # fmt: skip

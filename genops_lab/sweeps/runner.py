@@ -26,8 +26,7 @@ from .trial import SAFE_WITHIN_S, Live, SetupFailed, prepared, waiting
 if TYPE_CHECKING:
     from genops_lab.core.events import EventBus
     from genops_lab.experiments.mlflow import MlflowConnection
-    from genops_lab.experiments.models import TrackingEvent
-    from genops_lab.experiments.tracked import TrackedRun
+    from genops_lab.experiments.models import TrackedRun, TrackingEvent
     from genops_lab.experiments.tracking import TrackingService
     from genops_lab.jobs.kernels import FreshKernels
 
@@ -326,8 +325,7 @@ class RetryingMlflow:
         """The answer of the MLflow worker. Raises what it raises in the end."""
         for wait_s in (*_RETRY_AFTER_S, None):
             try:
-                await self._mlflow.ensure()
-                return await self._mlflow.worker.call(method, *args, **kwargs)
+                return await self._mlflow.call(method, *args, **kwargs)
             except Unavailable:
                 if wait_s is None:
                     raise

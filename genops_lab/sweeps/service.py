@@ -175,8 +175,7 @@ class SweepsService(Service):
 
         if not 2 <= len(body.run_ids) <= MAX_REPEATS:
             raise InvalidRequest(f"{len(body.run_ids)} runs were named.", hint=f"Name 2 to {MAX_REPEATS}.")
-        await self._mlflow.ensure()
-        return await self._mlflow.worker.call(MlflowTrials.summary, body.run_ids)
+        return await self._mlflow.call(MlflowTrials.summary, body.run_ids)
 
     async def close(self) -> None:
         """The sweeps were left to the next server when this one's tasks ended."""

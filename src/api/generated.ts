@@ -3768,21 +3768,21 @@ export interface components {
             experiments: string[];
             /** @default  */
             query: string;
-            /** @default [] */
-            sort: components["schemas"]["RunSort"][];
-            /** @default [] */
-            columns: string[];
-            /** @default 0 */
-            offset: number;
-            /** @default 100 */
-            limit: number;
             /**
              * @default active
              * @enum {unknown}
              */
             lifecycle: "active" | "all" | "deleted";
+            /** @default [] */
+            sort: components["schemas"]["RunSort"][];
+            /** @default 100 */
+            limit: number;
+            /** @default 0 */
+            offset: number;
             /** @default 0 */
             wait_s: number;
+            /** @default [] */
+            columns: string[];
             /** @default null */
             groups: components["schemas"]["RunGrouping"] | null;
         };
@@ -3937,17 +3937,17 @@ export interface components {
             experiments: string[];
             /** @default  */
             query: string;
+            /**
+             * @default active
+             * @enum {unknown}
+             */
+            lifecycle: "active" | "all" | "deleted";
             /** @default [] */
             sort: components["schemas"]["RunSort"][];
             /** @default 50 */
             limit: number;
             /** @default 0 */
             offset: number;
-            /**
-             * @default active
-             * @enum {unknown}
-             */
-            lifecycle: "active" | "all" | "deleted";
             /** @default 0 */
             wait_s: number;
         };
@@ -4128,7 +4128,6 @@ export interface components {
          * @description A metric (its name, without ``metrics.``), and of which runs: see RunTableQuery.
          */
         ImportanceQuery: {
-            metric: string;
             /** @default [] */
             experiments: string[];
             /** @default  */
@@ -4138,6 +4137,7 @@ export interface components {
              * @enum {unknown}
              */
             lifecycle: "active" | "all" | "deleted";
+            metric: string;
         };
         /**
          * Importance
@@ -4211,7 +4211,7 @@ export interface components {
          *         above it, resume?: {run_id, run_key} of the run that it goes on with}; ``params`` {key: value};
          *         ``metrics`` {values: {key: number}, step, timestamp}; ``tags`` {key: value}; ``text`` {path, content};
          *         ``file`` {path, source}; ``dataset`` {name, digest, source_type, source, schema, profile, context};
-         *         ``media`` {type, name, step, series, index, ...} (:mod:`.backends.media_writing`); ``model`` {name, digest, run_id}
+         *         ``media`` {type, name, step, series, index, ...} (:mod:`.backends.media`); ``model`` {name, digest, run_id}
          *         of a model that this process logged; ``end`` {status}.
          */
         TrackingEvent: {

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from genops_lab.experiments.columns.backend import ways_to
 from genops_lab.experiments.columns.mirror import Mirror, Shown
-from genops_lab.experiments.columns.opening import ways_to
 from genops_lab.experiments.columns.source import Source
 from tests.support.run_changes import Changer, as_mirrored, as_mlflow_says
 

@@ -20,7 +20,6 @@ from genops_lab.core.live import LiveHub
 from genops_lab.core.settings import Settings
 from genops_lab.core.store import LocalStore
 from genops_lab.experiments.columns.service import DeploymentsOfRuns, RunTableService
-from genops_lab.experiments.comparison.service import ComparisonService
 from genops_lab.experiments.mlflow import MlflowConnection
 from genops_lab.experiments.models import TrackedProcess, TrackingAck, TrackingBatch, TrackingEvent
 from genops_lab.experiments.service import ExperimentsService
@@ -40,7 +39,6 @@ class Room:
     live: LiveHub
     experiments: ExperimentsService
     run_table: RunTableService
-    comparison: ComparisonService
     tracking: TrackingService
     told: list[tuple[str, str]]
 
@@ -77,7 +75,6 @@ def open_room(data: Path, uri: str = "") -> Room:
         live=live,
         experiments=experiments,
         run_table=RunTableService(mlflow, experiments, events, live, DeploymentsOfRuns(no_deployments)),
-        comparison=ComparisonService(mlflow, experiments),
         tracking=TrackingService(mlflow, store, events, live),
         told=told,
     )

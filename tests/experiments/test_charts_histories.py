@@ -68,10 +68,11 @@ def client(uri: str) -> MlflowClient:
 @pytest.fixture
 def charts(uri: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> RunHistories:
     from genops_lab.experiments.charts import readers
+    from genops_lab.experiments.columns import source
 
     monkeypatch.setattr(readers, "_RUNNING_S", 0.0)
     if "client" in request.node.callspec.id:
-        monkeypatch.setattr(readers, "KNOWN_REVISIONS", frozenset())
+        monkeypatch.setattr(source, "KNOWN_REVISIONS", frozenset())
     return RunHistories(uri)
 
 
@@ -223,9 +224,9 @@ def test_the_last_ones_looked_at_are_kept(
 ) -> None:
     from mlflow import MlflowClient
 
-    from genops_lab.experiments.charts import history_cache
+    from genops_lab.experiments.charts import readers
 
-    monkeypatch.setattr(history_cache, "MOST_POINTS", 5)
+    monkeypatch.setattr(readers, "MOST_POINTS", 5)
     shutil.copy(empty_store, tmp_path / "m.db")
     client = MlflowClient(f"sqlite:///{tmp_path}/m.db")
     runs = [run_with(client, [(0, 0, 1.0), (1, 1, 2.0)]) for _ in range(4)]

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genops_lab.experiments.charts.drawing import bucket_width, chosen
+from genops_lab.experiments.charts.history import Floats, moving_average, running_mean, smoothed
 from genops_lab.experiments.charts.models import Smoothing
-from genops_lab.experiments.charts.smoothing import moving_average, running_mean, smoothed
-from genops_lab.experiments.charts.thinning import Floats, bucket_width, chosen
 
 VALUES = st.one_of(st.floats(-1e300, 1e300), st.sampled_from([math.nan, math.inf, -math.inf, 0.0, 1.0, 1e30]))
 LINES = st.lists(st.tuples(st.floats(-1e9, 1e9), VALUES), max_size=300).map(

@@ -15,12 +15,10 @@ import pytest
 
 from genops_lab.core.errors import Unavailable
 from genops_lab.experiments.columns import disk
-from genops_lab.experiments.columns.api import HttpApi
-from genops_lab.experiments.columns.api_source import ApiSource
-from genops_lab.experiments.columns.backend import state_of
+from genops_lab.experiments.columns.api import ApiSource, HttpApi
+from genops_lab.experiments.columns.backend import state_of, ways_to
 from genops_lab.experiments.columns.changes import Changes
 from genops_lab.experiments.columns.mirror import Mirror
-from genops_lab.experiments.columns.opening import ways_to
 from genops_lab.experiments.columns.snapshot import Snapshot
 from genops_lab.experiments.columns.source import UnknownSchema
 from genops_lab.experiments.columns.sqlite_source import SqliteSource

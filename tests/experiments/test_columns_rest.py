@@ -12,8 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from genops_lab.experiments.columns.api import HttpApi
-from genops_lab.experiments.columns.api_source import ApiSource
+from genops_lab.experiments.columns.api import ApiSource, HttpApi
 from tests.support.exhaustive import times
 from tests.support.homes import Home
 from tests.support.mlflow_server import running_mlflow

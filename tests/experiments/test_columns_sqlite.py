@@ -8,8 +8,7 @@ from typing import Any
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from genops_lab.experiments.columns.api import ClientApi
-from genops_lab.experiments.columns.api_source import ApiSource
+from genops_lab.experiments.columns.api import ApiSource, ClientApi
 from tests.support.exhaustive import examples
 from tests.support.run_changes import CHANGES
 

@@ -144,7 +144,7 @@ def desk(room: Room) -> Desk:
 
 
 async def compared(room: Room, run_ids: list[str], **more: Any) -> RunComparison:
-    return await room.comparison.compare_runs(ComparisonQuery(run_ids=run_ids, **more))
+    return await room.experiments.compare_runs(ComparisonQuery(run_ids=run_ids, **more))
 
 
 async def test_repeats_by_seed_share_a_column(room: Room, desk: Desk) -> None:

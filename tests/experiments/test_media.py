@@ -24,7 +24,6 @@ from genops_lab.experiments.media.layout import (
     stepped_name,
 )
 from genops_lab.experiments.media.models import HistogramQuery, MediaSeries, RunMedia
-from genops_lab.experiments.media.service import MediaService
 from genops_lab.runtime.histograms import histogram
 from genops_lab.runtime.media import MediaSteps, image_event, table_event
 from tests.support.homes import Home
@@ -76,14 +75,14 @@ def series_of(media: RunMedia) -> dict[tuple[str, str], MediaSeries]:
 
 
 async def bytes_of(room: Room, run_id: str, path: str) -> bytes:
-    with await room.comparison.open_artifact(run_id, path) as file:
+    with await room.experiments.open_artifact(run_id, path) as file:
         return file.read()
 
 
 async def test_what_is_kept_by_step_is_there_once_however_often_it_is_sent(any_room: Room) -> None:
     from mlflow import MlflowClient
 
-    room, media = any_room, MediaService(any_room.mlflow)
+    room, media = any_room, any_room.experiments
     sender = MediaSender("cafe0000media")
     large = np.zeros((300, 600, 3), dtype=np.uint8)
     for step in range(0, 30, 10):
@@ -152,7 +151,7 @@ async def test_pictures_of_mlflows_own_call_are_seen_and_ours_are_named_alike(ro
     client = MlflowClient(room.mlflow.uri)
     client.log_image(ack.run_id, np.full((4, 4, 3), 9, dtype=np.uint8), key="a b/c", step=6)
     client.log_image(ack.run_id, np.zeros((4, 4)), "images/by hand.png")
-    (one,) = (await MediaService(room.mlflow).get_run_media(ack.run_id)).series
+    (one,) = (await room.experiments.get_run_media(ack.run_id)).series
     assert (one.name, [entry.step for entry in one.entries]) == ("a b/c", [5, 6])
     assert all(entry.small for entry in one.entries)
     ours, theirs = (entry.path.split("+") for entry in one.entries)
@@ -168,7 +167,7 @@ async def test_what_goes_on_after_a_restart_of_the_worker_adds_to_its_part(room:
     await sender.send(room, 0, 11)
     await room.mlflow.worker.stop()
     ack = await sender.send(room, 11)
-    spread = await MediaService(room.mlflow).get_run_histograms(ack.run_id, HistogramQuery(name="w"))
+    spread = await room.experiments.get_run_histograms(ack.run_id, HistogramQuery(name="w"))
     assert [row.step for row in spread.rows] == list(range(20))
 
 
@@ -194,7 +193,7 @@ async def test_what_a_kernel_makes_up_is_noted_and_costs_nothing_else(room: Room
     assert (run.status, run.metrics) == ("FINISHED", {"loss": 1.0})
     notes = run.tags["genops.notes"]
     assert "It is no PNG, JPEG, GIF or WebP" in notes and "unknown kind 'poem'" in notes
-    found = series_of(await MediaService(room.mlflow).get_run_media(ack.run_id))
+    found = series_of(await room.experiments.get_run_media(ack.run_id))
     for kind in ("image", "histogram"):
         shown = [name for (each, name) in found if each == kind]
         assert len(shown) == len({fitting_name(name, []) for name in names}), shown
@@ -203,7 +202,7 @@ async def test_what_a_kernel_makes_up_is_noted_and_costs_nothing_else(room: Room
         if kind == "image":
             assert (await bytes_of(room, ack.run_id, one.entries[0].path)).startswith(b"\x89PNG")
         else:
-            spread = await MediaService(room.mlflow).get_run_histograms(ack.run_id, HistogramQuery(name=name))
+            spread = await room.experiments.get_run_histograms(ack.run_id, HistogramQuery(name=name))
             assert spread.rows[0].finite == 1
     folder = room.mlflow.data_dir / "mlflow" / "artifacts" / run.experiment_id / run.run_id / "artifacts"
     assert {path.name for path in folder.iterdir()} == {"images", "histograms"}
@@ -281,7 +280,7 @@ async def test_huge_files_and_links_among_them_cost_nothing(room: Room, home: Ho
     secret = home.path / "secret.jsonl"
     secret.write_bytes(b'{"series":"a","index":0,"step":9,"timestamp":1,"low":0,"high":1,"counts":[77]}')
     (root / "histograms" / part_name("w", "c", 0)).symlink_to(secret)
-    media = MediaService(room.mlflow)
+    media = room.experiments
     (images, histograms) = (await media.get_run_media(ack.run_id)).series
     assert [(entry.step, entry.size_bytes) for entry in images.entries][1] == (4, 2_000_000_000)
     spread = await media.get_run_histograms(ack.run_id, HistogramQuery(name=histograms.name))

@@ -117,7 +117,7 @@ async def test_runs_are_read_compared_restored_and_registered(
         assert [model.name for model in detail.models] == ["model"]
         restored = await RestoringService(room.mlflow, room.experiments).restore_notebook(ids[0])
         assert restored.cells == 1
-        compared = await room.comparison.compare_runs(ComparisonQuery(run_ids=ids))
+        compared = await room.experiments.compare_runs(ComparisonQuery(run_ids=ids))
         assert [run.run_id for run in compared.runs] == ids
         version = await room.mlflow.worker.call(MlflowModels.register, ids[1], "net", "", "", "key")
         assert (version.run_id, version.flavors) == (ids[1], ["python_function"])

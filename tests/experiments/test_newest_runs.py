@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from genops_lab.experiments.columns.api import ClientApi
-from genops_lab.experiments.columns.api_source import ApiSource
+from genops_lab.experiments.columns.api import ApiSource, ClientApi
 from genops_lab.experiments.columns.backend import RunMirror
 from genops_lab.experiments.columns.models import RunSearch, RunSort
 from tests.support.many_runs import fill

@@ -12,8 +12,8 @@ import pytest
 
 from genops_lab.core.errors import Unavailable
 from genops_lab.core.paging import FIRST
+from genops_lab.experiments.backends.client import refuse_other_schema
 from genops_lab.experiments.backends.embedded import EmbeddedStore, lock_of, marker_of
-from genops_lab.experiments.backends.schema import refuse_other_schema
 from tests.support.mlflow_schemas import OF_MLFLOW_2_20, make_database, revision_of
 
 

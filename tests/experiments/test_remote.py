@@ -177,16 +177,16 @@ async def test_runs_there_are_compared_and_their_files_come(far: Room, port: int
         except Unavailable:
             assert asyncio.get_running_loop().time() < deadline
             await asyncio.sleep(0.1)
-    found = await far.comparison.compare_runs(ComparisonQuery(run_ids=runs))
+    found = await far.experiments.compare_runs(ComparisonQuery(run_ids=runs))
     assert [row.name for row in found.params if row.differs] == ["lr"]
     assert found.changes[1].cells[0].kind == "changed"
     (file,) = found.artifacts
     # Three bytes each, and the content is not fetched for this.
     assert [entry.sameness for entry in file.columns] == ["same", "same_size"]
-    with await far.comparison.open_artifact(runs[0], "out/<script>.txt") as stream:
+    with await far.experiments.open_artifact(runs[0], "out/<script>.txt") as stream:
         assert stream.read() == b"two"
     assert list(far.mlflow.scratch.iterdir()) == []
     for path in ("out", "none.txt", "../x", "%2e%2e/x"):
         with pytest.raises((NotFound, InvalidRequest)):
-            await far.comparison.open_artifact(runs[0], path)
+            await far.experiments.open_artifact(runs[0], path)
     assert list(far.mlflow.scratch.iterdir()) == []

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from genops_lab.core.errors import InvalidRequest
 from genops_lab.experiments.columns.changes import Changes, RunRow
-from genops_lab.experiments.columns.group_windows import Window, window, without_heads
+from genops_lab.experiments.columns.grouping import Window, window, without_heads
 from genops_lab.experiments.columns.models import RunGrouping, RunSort
 from genops_lab.experiments.columns.selection import Asked
 from genops_lab.experiments.columns.snapshot import Snapshot

@@ -19,8 +19,7 @@ from genops_lab.core.store.tables import model_hashes
 from genops_lab.experiments.columns.models import RunSort, RunTableQuery, RunTags
 from genops_lab.experiments.hashes import model_digest
 from genops_lab.experiments.ledger import TrackedRuns
-from genops_lab.experiments.models import MetricsQuery, OwnModel, ResumeRequest, RunQuery
-from genops_lab.experiments.tracked import TrackedRun
+from genops_lab.experiments.models import MetricsQuery, OwnModel, ResumeRequest, RunQuery, TrackedRun
 from tests.support.homes import Home
 
 from .conftest import Room, Sender, open_room, this_process

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 from genops_lab.experiments.media.models import HistogramQuery, MediaSeries
-from genops_lab.experiments.media.service import MediaService
 from genops_lab.hosts.providers import route_of
 from tests.experiments.conftest import made_folder  # noqa: F401 - a fixture
 from tests.support.homes import Home
@@ -33,7 +32,7 @@ def test_media_travel_like_metrics_also_through_a_cut(
     count = 60
     route = route_of(target=TARGET, kind="local", python=sys.executable)
     with tracking_lab(home, made_folder, route) as lab, loaded(lab.place) as kernel:
-        media = MediaService(lab.room.mlflow)
+        media = lab.room.experiments
 
         def series() -> list[MediaSeries]:
             return lab.run(media.get_run_media(lab.the_run().run_id)).series

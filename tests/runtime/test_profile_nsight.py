@@ -182,7 +182,7 @@ import os
 from genops_lab.runtime.profiling.external_tool import OutsideCapture
 child = os.fork()
 if not child:
-    os._exit(OutsideCapture._active is not None)
+    os._exit(OutsideCapture.active is not None)
 os.waitpid(child, 0)[1]"""
     assert kernel.ok(code).result == "0"
     assert len(profiles) == 1

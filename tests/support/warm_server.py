@@ -89,13 +89,13 @@ def _import_all(folder: Path) -> None:
     from mlflow import MlflowClient
 
     from genops_lab.commands.main import grammar
-    from genops_lab.experiments.backends import schema
+    from genops_lab.experiments.backends.client import _known_revisions
 
     _import(_OF_WORKERS)
     _import(_OF_COMMANDS)
     for word in grammar().list_commands(None):
         grammar().get_command(None, word)
-    schema._known_revisions()
+    _known_revisions()
     warm_databases.make_once(folder / "made.db")
     with tempfile.TemporaryDirectory() as folder:
         client = MlflowClient(f"sqlite:///{folder}/warm.db")

@@ -9,16 +9,14 @@ import shutil
 import stat
 import tempfile
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 import msgspec
 
 from genops_lab.core.errors import InvalidRequest, NotFound
-from genops_lab.experiments.comparison.gathered import File
 
-from .client import open_client, told
+from .client import MlflowBackend, told
 
 #: Files of one run that are listed.
 MAX_FILES = 5_000
@@ -35,12 +33,8 @@ class HandedOut(msgspec.Struct, frozen=True, kw_only=True):
     folder: str = ""
 
 
-class MlflowArtifacts:
-    """Reads one MLflow's artifacts. All methods block."""
-
-    def __init__(self, tracking_uri: str, scratch: str, **_others: Any) -> None:
-        self._client = open_client(tracking_uri)
-        self._scratch = Path(scratch)
+class MlflowArtifacts(MlflowBackend):
+    """Reads one MLflow's artifacts."""
 
     def hand_out(self, run_id: str, path: str) -> HandedOut:
         """One file, in place where it is on this machine, else as a copy in a new folder of the scratch.
@@ -69,16 +63,16 @@ class MlflowArtifacts:
             raise
         return HandedOut(path=str(file), folder=folder)
 
-    def files(self, run_id: str) -> tuple[dict[str, File], bool]:
-        """All files of a run by path, at most 5,000, and whether there are more."""
-        files: dict[str, File] = {}
+    def files(self, run_id: str) -> tuple[dict[str, int | None], bool]:
+        """The sizes in bytes of all files of a run by path, at most 5,000, and whether there are more."""
+        files: dict[str, int | None] = {}
         pending: list[tuple[str | None, int]] = [(None, 0)]
         with told(f"The artifacts of run {run_id} could not be listed"):
             while pending:
                 folder, depth = pending.pop()
                 for entry in self._client.list_artifacts(run_id, folder):
                     if not entry.is_dir:
-                        files[entry.path] = File(size_bytes=entry.file_size)
+                        files[entry.path] = entry.file_size
                     elif depth < _MAX_DEPTH:
                         pending.append((entry.path, depth + 1))
                     if len(files) >= MAX_FILES:

@@ -6,15 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from genops_lab.core.errors import Failed, InvalidRequest
-from genops_lab.experiments.comparison.compare import compare
-from genops_lab.experiments.comparison.gathered import Gathered
+from genops_lab.experiments.comparison.compare import Gathered, compare
 from genops_lab.experiments.comparison.models import ComparisonQuery, RunComparison
 from genops_lab.experiments.models import Run
 from genops_lab.experiments.restoring.run_source import Kept
 
 from .artifacts import Digests, MlflowArtifacts, local_path
-from .client import open_client, told
+from .client import MlflowBackend, told
 from .run_source import MlflowKept
 from .runs import MlflowRuns
 
@@ -22,11 +23,11 @@ MAX_RUNS = 40
 _AT_ONCE = 4
 
 
-class MlflowComparison:
-    """Compares runs of one MLflow. All methods block."""
+class MlflowComparison(MlflowBackend):
+    """Compares runs of one MLflow."""
 
-    def __init__(self, tracking_uri: str, scratch: str, **others: Any) -> None:
-        self._client = open_client(tracking_uri)
+    def __init__(self, tracking_uri: str, scratch: str, **_others: Any) -> None:
+        super().__init__(tracking_uri, scratch)
         self._runs = MlflowRuns(tracking_uri)
         self._kept = MlflowKept(tracking_uri, scratch)
         self._artifacts = MlflowArtifacts(tracking_uri, scratch)
@@ -66,20 +67,8 @@ class MlflowComparison:
         if more:
             problems.append(f"Only {len(files):,} of its files are compared.")
         gathered = Gathered(
-            run_id=run.run_id,
-            name=run.name,
-            experiment_id=run.experiment_id,
-            experiment=run.experiment,
-            status=run.status,
-            started_at=run.started_at,
-            ended_at=run.ended_at,
-            user=run.user,
-            source=run.source,
-            git_commit=run.git_commit,
-            params=run.params,
-            # As they are: in a Run what is not finite has become None.
-            metrics=dict(stored.data.metrics),
-            tags=run.tags,
+            **msgspec.structs.asdict(run),
+            raw_metrics=dict(stored.data.metrics),
             kept=kept,
             patch=patch,
             files=files,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any
 
+from genops_lab.core.recent import Recent
 from genops_lab.experiments.histories import finite
+from genops_lab.experiments.models import MetricPoint
 
 from .client import told
 from .runs import EXTREMES_TAG
-from .written import MetricPoint
 
 #: Of a run's first metrics; so many fit into a tag and are read with each row of a table.
 _MOST_METRICS = 24
@@ -28,7 +28,7 @@ class RunExtremes:
 
     def __init__(self, client: Any) -> None:
         self._client = client
-        self._kept: OrderedDict[str, tuple[Extremes, frozenset[str]]] = OrderedDict()
+        self._kept: Recent[str, tuple[Extremes, frozenset[str]]] = Recent(_RUNS_KEPT)
 
     def with_points(self, run_id: str, points: Iterable[MetricPoint]) -> Extremes | None:
         """The extremes with these points; None where they change nothing. Nothing is remembered yet.
@@ -59,15 +59,12 @@ class RunExtremes:
         self._kept[run_id] = extremes, self._of(run_id)[1]
 
     def _of(self, run_id: str) -> tuple[Extremes, frozenset[str]]:
-        found = self._kept.get(run_id)
+        found = self._kept.found(run_id)
         if found is None:
             with told(f"The run {run_id} could not be read"):
                 data = self._client.get_run(run_id).data
             extremes = _read(data.tags.get(EXTREMES_TAG, ""))
             found = self._kept[run_id] = extremes, frozenset(data.metrics) - frozenset(extremes)
-            while len(self._kept) > _RUNS_KEPT:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(run_id)
         return found
 
 

@@ -22,19 +22,15 @@ from genops_lab.experiments.restoring.run_source import (
 )
 from genops_lab.runtime.artifacts import SESSIONS
 
-from .client import open_client, told
+from .client import MlflowBackend, told
 from .writing import MLFLOW_CONTEXT
 
 #: Twice what the kernel side writes at most; a larger file is not ours.
 MAX_BYTES = 16_000_000
 
 
-class MlflowKept:
-    """Reads one MLflow. All methods block."""
-
-    def __init__(self, tracking_uri: str, scratch: str, **_others: Any) -> None:
-        self._client = open_client(tracking_uri)
-        self._scratch = Path(scratch)
+class MlflowKept(MlflowBackend):
+    """Reads one MLflow."""
 
     def kept(self, run_id: str) -> Kept:
         """What the run keeps. Raises NotFound for a run that keeps no cells, Failed for cells that cannot be read."""

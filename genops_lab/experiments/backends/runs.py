@@ -1,4 +1,4 @@
-"""Experiments and runs, read in the worker process."""
+"""Experiments and runs, read and changed in the worker process."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from genops_lab.core.errors import GenOpsError, InvalidRequest, NotFound
 from genops_lab.core.paging import Page, PageQuery
+from genops_lab.experiments.columns.models import RunTags
 from genops_lab.experiments.histories import chosen_points, finite
 from genops_lab.experiments.models import (
     Artifact,
@@ -30,7 +31,7 @@ from genops_lab.experiments.models import (
 )
 from genops_lab.runtime.artifacts import OUTPUT, STREAMS
 
-from .client import all_pages, one_page, open_client, quoted, search_models, told
+from .client import MlflowBackend, all_pages, one_page, quoted, search_models, told
 from .logged import logged_models
 
 RUN_KEY_TAG = "genops.run_key"
@@ -57,13 +58,8 @@ STALLED_AFTER_S = 300.0
 _SYSTEM = "system/"
 
 
-class MlflowRuns:
-    """Reads one MLflow. All methods block."""
-
-    def __init__(self, tracking_uri: str, scratch: str = "", **_others: Any) -> None:
-        self._client = open_client(tracking_uri)
-        self._uri = tracking_uri
-        self._scratch = scratch or None
+class MlflowRuns(MlflowBackend):
+    """Reads one MLflow."""
 
     def list_experiments(self, query: PageQuery) -> Page[Experiment]:
         """Active experiments, the latest changed first."""
@@ -108,7 +104,7 @@ class MlflowRuns:
                 f"{ref[:60]!r} cannot be a run's id.",
                 hint="Use an id from the list of runs, its first characters, a run's name, or 'latest'.",
             )
-        if len(ref) == 32:
+        if len(ref) == _WHOLE:
             with told(f"The run {ref} could not be read"):
                 found = self._client.get_run(ref)
                 return self._run(found, self._client.get_experiment(found.info.experiment_id).name)
@@ -329,22 +325,8 @@ class MlflowRuns:
                 filter_string=f"attributes.run_id LIKE {quoted(prefix + '%')}",
                 max_results=20,
             )
-        # An underscore is a wildcard of LIKE.
-        found = [run for run in page if run.info.run_id.startswith(prefix)]
-        if not found:
-            raise NotFound(
-                f"There is no run {prefix!r}.",
-                hint="List them with `genops runs list`, or use 'latest'.",
-            )
-        if len(found) > 1:
-            ids = sorted(run.info.run_id for run in found)
-            raise InvalidRequest(
-                f"{len(found)} runs begin with {prefix!r}.",
-                hint="Give more characters of the id.",
-                code="ambiguous",
-                details={"runs": ids},
-            )
-        return self._run(found[0], experiments[found[0].info.experiment_id])
+        found = _the_one(page, "run", prefix, "List them with `genops runs list`, or use 'latest'.")
+        return self._run(found, experiments[found.info.experiment_id])
 
     @staticmethod
     def _run(found: Any, experiment: str) -> Run:
@@ -370,6 +352,65 @@ class MlflowRuns:
             git_commit=tags.get("mlflow.source.git.commit", ""),
             git_dirty=tags.get("mlflow.source.git.dirty", "").lower() == "true",
         )
+
+
+class RunChanges(MlflowBackend):
+    """Changes runs that exist, through MLflow's own API."""
+
+    def tag(self, run_id: str, tags: RunTags) -> None:
+        """Set tags, then remove some. Raises NotFound where one to remove is not there."""
+        with told(f"The tags of run {run_id} could not be changed"):
+            for key, value in tags.set.items():
+                self._client.set_tag(run_id, key, value)
+            for key in tags.remove:
+                self._client.delete_tag(run_id, key)
+
+    def delete(self, run_ids: list[str]) -> None:
+        """Mark runs as deleted."""
+        for run_id in run_ids:
+            with told(f"Run {run_id} could not be deleted"):
+                self._client.delete_run(run_id)
+
+    def undelete(self, refs: list[str]) -> list[str]:
+        """Bring deleted runs back, named by their ids or unique prefixes of these. Answers with the ids."""
+        ids = [self._deleted(ref) for ref in refs]
+        for run_id in ids:
+            with told(f"Run {run_id} could not be brought back"):
+                self._client.restore_run(run_id)
+        return ids
+
+    def _deleted(self, ref: str) -> str:
+        from mlflow.entities import ViewType
+
+        if not _RUN_ID.fullmatch(ref):
+            raise InvalidRequest(f"{ref[:60]!r} cannot be a run's id.", hint="Use the id of a deleted run.")
+        if len(ref) == _WHOLE:
+            return ref
+        with told(f"The run {ref} could not be read"):
+            experiments = all_pages(self._client.search_experiments, view_type=ViewType.ALL)
+            page = self._client.search_runs(
+                [experiment.experiment_id for experiment in experiments],
+                filter_string=f"attributes.run_id LIKE {quoted(ref + '%')}",
+                run_view_type=ViewType.DELETED_ONLY,
+                max_results=20,
+            )
+        found = _the_one(page, "deleted run", ref, "See `genops runs list --deleted`.")
+        return str(found.info.run_id)
+
+
+def _the_one(page: list[Any], what: str, prefix: str, hint: str) -> Any:
+    """The only run whose id begins with ``prefix``: an underscore is a wildcard of MLflow's LIKE."""
+    found = [run for run in page if run.info.run_id.startswith(prefix)]
+    if not found:
+        raise NotFound(f"There is no {what} {prefix!r}.", hint=hint)
+    if len(found) > 1:
+        raise InvalidRequest(
+            f"{len(found)} {what}s begin with {prefix!r}.",
+            hint="Give more characters of the id.",
+            code="ambiguous",
+            details={"runs": sorted(run.info.run_id for run in found)},
+        )
+    return found[0]
 
 
 def _latest(stored: Any) -> list[LatestMetric]:

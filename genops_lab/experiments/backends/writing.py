@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import shutil
 import stat
 import tempfile
 from collections.abc import Mapping
+from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from genops_lab.core.errors import Conflict, Failed, InvalidRequest, NotFound
+from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest, NotAllowed, NotFound
 from genops_lab.experiments.histories import finite
 from genops_lab.experiments.limits import (
     MAX_DATASET_DIGEST,
@@ -29,19 +31,26 @@ from genops_lab.experiments.limits import (
     moment,
     number,
 )
-from genops_lab.experiments.models import ResumableRun, TrackedProcess, TrackingEvent
+from genops_lab.experiments.models import (
+    Applied,
+    MetricPoint,
+    ResumableRun,
+    Started,
+    TrackedProcess,
+    TrackingEvent,
+)
+from genops_lab.runtime.steps import next_steps
 
-from .client import all_pages, open_client, quoted, told
+from .client import MlflowBackend, all_pages, quoted, told
 from .extremes import RunExtremes, as_tag
-from .media_writing import MediaWriter
-from .resuming import FAILURE_TAG, going_on, resumable, user
+from .media import MediaWriter
 from .runs import EXTREMES_TAG, KERNEL_TAG, PARENT_TAG, RUN_KEY_TAG, TARGET_TAG
-from .written import Applied, MetricPoint, Started
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Metric
 
+FAILURE_TAG = "genops.failure"
+_ACTIVE = "active"
 MLFLOW_CONTEXT = "mlflow.data.context"
 NOTES_TAG = "genops.notes"
 #: By these GenOps finds runs again: they are set here alone, whatever a kernel sends.
@@ -54,17 +63,17 @@ _PARAMS_PER_BATCH = 100
 _MAX_STEP = 2**63
 _ENDS = ("FINISHED", "FAILED", "KILLED")
 
-T = TypeVar("T")
 
-
-class MlflowWriter:
-    """Writes one MLflow. All methods block."""
+class MlflowWriter(MlflowBackend):
+    """Writes one MLflow."""
 
     def __init__(self, tracking_uri: str, scratch: str, spool: str, **_others: Any) -> None:
-        self._client = open_client(tracking_uri)
-        self._scratch = Path(scratch)
+        from mlflow import entities
+
+        super().__init__(tracking_uri, scratch)
+        self._entities = entities
         self._spool = Path(spool)
-        self._media = MediaWriter(self._client, self._scratch)
+        self._media = MediaWriter(self._client, scratch)
         self._extremes = RunExtremes(self._client)
 
     def start(
@@ -102,14 +111,43 @@ class MlflowWriter:
         return Started(run_id=run.info.run_id, experiment_id=experiment, name=run.info.run_name or "")
 
     def resumable(self, run_id: str, process: TrackedProcess) -> ResumableRun:
-        """What a session that goes on with this run must know (:func:`.resuming.resumable`)."""
-        return resumable(self._client, run_id, process)
+        """What a session that goes on with this run must know.
+
+        Raises Conflict for a deleted run, NotAllowed for one that is not this user's, or, for a kernel on another host,
+        not of that host.
+        """
+        with told(f"The run {run_id} could not be read"):
+            run = self._client.get_run(run_id)
+            experiment = self._client.get_experiment(run.info.experiment_id).name
+        if refusal := _refusal(run, process):
+            raise refusal
+        # the latest of each metric, with its step
+        steps = next_steps((metric.key, int(metric.step)) for metric in run.data._metric_objs)
+        return ResumableRun(
+            run_id=run_id,
+            name=run.info.run_name or "",
+            experiment=experiment,
+            next_step=steps.own,
+            next_system_step=steps.system,
+            next_auto_step=steps.auto,
+        )
 
     def _going_on(self, run_id: str, event: TrackingEvent, place: str) -> Started | None:
-        notes: Notes = []
-        run = going_on(self._client, run_id, event, notes)
-        if run is None:
+        """The run, RUNNING again; None where it is gone. Done twice it is as done once."""
+        if not run_id:
             return None
+        try:
+            with told(f"The run {run_id} could not be gone on with"):
+                run = self._client.get_run(run_id)
+                if run.info.lifecycle_stage != _ACTIVE:
+                    return None
+                self._client.update_run(run_id, "RUNNING")
+                if FAILURE_TAG in run.data.tags:
+                    self._client.delete_tag(run_id, FAILURE_TAG)
+        except NotFound:
+            return None
+        at = datetime.fromtimestamp(event.timestamp, timezone.utc)
+        notes: Notes = [f"It was gone on with at {at:%Y-%m-%d %H:%M:%S} UTC."]
         tags, params = event.data.get("tags"), event.data.get("params")
         self._tags(run_id, tags if isinstance(tags, dict) else {}, place, notes)
         self._params(run_id, params if isinstance(params, dict) else {}, notes)
@@ -188,14 +226,12 @@ class MlflowWriter:
         return found[0] if found else None
 
     def _experiment(self, name: str, notes: Notes) -> str:
-        from mlflow.entities import LifecycleStage
-
         name = fitting_value(name, MAX_NAME, "The experiment's name", notes)
         for attempt in range(2):
             with told(f"The experiment {name[:80]!r} could not be opened"):
                 found = self._client.get_experiment_by_name(name)
                 if found is not None:
-                    if found.lifecycle_stage == LifecycleStage.DELETED:
+                    if found.lifecycle_stage == self._entities.LifecycleStage.DELETED:
                         self._client.restore_experiment(found.experiment_id)
                         notes.append(f"The experiment {name[:80]!r} had been deleted and was restored.")
                     return str(found.experiment_id)
@@ -221,7 +257,7 @@ class MlflowWriter:
         tags = _fitting_tags(given if isinstance(given, dict) else {}, process.place, notes, trial_tags)
         source = process.notebook or str(event.data.get("script") or "")
         defaults = {
-            "mlflow.user": user(),
+            "mlflow.user": _user(),
             "mlflow.source.name": fitting_value(source, MAX_TAG_BYTES, "The source's name", notes),
             "mlflow.source.type": "NOTEBOOK" if process.notebook.endswith(".ipynb") else "LOCAL",
         }
@@ -241,13 +277,15 @@ class MlflowWriter:
         )
 
     def _metrics(self, run_id: str, points: list[MetricPoint], notes: Notes) -> list[MetricPoint]:
-        from mlflow.entities import RunTag
-
         for begin in range(0, len(points), _PER_BATCH):
             some = points[begin : begin + _PER_BATCH]
-            metrics = [_metric(point) for point in some]
+            metrics = [
+                self._entities.Metric(point.key, point.value, int(point.timestamp * 1000), point.step)
+                for point in some
+                if point.value is not None
+            ]
             extremes = self._extremes.with_points(run_id, some)
-            tags = [] if extremes is None else [RunTag(EXTREMES_TAG, as_tag(extremes))]
+            tags = [] if extremes is None else [self._entities.RunTag(EXTREMES_TAG, as_tag(extremes))]
             try:
                 with told(f"Metrics of run {run_id} could not be written"):
                     self._client.log_batch(run_id, metrics=metrics, tags=tags)
@@ -258,13 +296,13 @@ class MlflowWriter:
         return [msgspec.structs.replace(point, value=_shown(point.value)) for point in points]
 
     def _params(self, run_id: str, given: dict[str, Any], notes: Notes) -> None:
-        from mlflow.entities import Param
-
         params = []
         for key, value in given.items():
             what = f"The parameter {str(key)[:60]!r}"
             params.append(
-                Param(fitting_key(str(key), notes), fitting_value(value, MAX_PARAM_BYTES, what, notes))
+                self._entities.Param(
+                    fitting_key(str(key), notes), fitting_value(value, MAX_PARAM_BYTES, what, notes)
+                )
             )
         for begin in range(0, len(params), _PARAMS_PER_BATCH):
             some = params[begin : begin + _PARAMS_PER_BATCH]
@@ -284,9 +322,9 @@ class MlflowWriter:
                 notes.append(refused.message[:300])
 
     def _tags(self, run_id: str, given: dict[str, Any], place: str, notes: Notes) -> None:
-        from mlflow.entities import RunTag
-
-        tags = [RunTag(key, value) for key, value in _fitting_tags(given, place, notes).items()]
+        tags = [
+            self._entities.RunTag(key, value) for key, value in _fitting_tags(given, place, notes).items()
+        ]
         for begin in range(0, len(tags), _PARAMS_PER_BATCH):
             try:
                 with told(f"Tags of run {run_id} could not be written"):
@@ -313,13 +351,11 @@ class MlflowWriter:
             notes.append(f"{refused.message[:300]} {refused.hint}")
 
     def _dataset(self, run_id: str, event: TrackingEvent, notes: Notes) -> None:
-        from mlflow.entities import Dataset, DatasetInput, InputTag
-
         def text(key: str, limit: int) -> str:
             return fitting_value(event.data.get(key) or "", limit, f"The data set's {key}", notes)
 
         name = text("name", MAX_NAME) or "data"
-        dataset = Dataset(
+        dataset = self._entities.Dataset(
             name=name,
             digest=text("digest", MAX_DATASET_DIGEST) or "unknown",
             source_type=text("source_type", MAX_DATASET_DIGEST) or "unknown",
@@ -328,10 +364,10 @@ class MlflowWriter:
             profile=text("profile", MAX_DATASET_TEXT) or None,
         )
         context = text("context", MAX_KEY)
-        tags = [InputTag(MLFLOW_CONTEXT, context)] if context else []
+        tags = [self._entities.InputTag(MLFLOW_CONTEXT, context)] if context else []
         try:
             with told(f"The data set {name[:60]!r} of run {run_id} could not be written"):
-                self._client.log_inputs(run_id, [DatasetInput(dataset, tags)])
+                self._client.log_inputs(run_id, [self._entities.DatasetInput(dataset, tags)])
         except (InvalidRequest, Failed, NotFound) as refused:  # NotFound: a server that knows no data sets
             notes.append(refused.message[:300])
 
@@ -353,6 +389,35 @@ class MlflowWriter:
             self._client.set_tag(run_id, NOTES_TAG, fitting_value("\n".join(lines), MAX_TAG_BYTES, "", []))
 
 
+def _refusal(run: Any, process: TrackedProcess) -> GenOpsError | None:
+    name, tags = run.info.run_name or run.info.run_id, run.data.tags
+    if process.place and tags.get(TARGET_TAG) != process.place:
+        return NotAllowed(
+            f"The run {run.info.run_id} is not one of this host.",
+            hint="A kernel on another host goes on with runs of that host only: use a kernel of the Lab's machine.",
+        )
+    if run.info.lifecycle_stage != _ACTIVE:
+        return Conflict(
+            f"The run {name!r} is deleted.",
+            hint=f"Bring it back first: genops runs undelete {run.info.run_id[:8]}",
+        )
+    owner = tags.get("mlflow.user", "")
+    if owner and _user() and owner != _user():
+        return NotAllowed(
+            f"The run {name!r} is {owner}'s, not yours.",
+            hint="Start a run of your own. mlflow.start_run(run_id=...) writes into it, if MLflow lets you.",
+        )
+    return None
+
+
+def _user() -> str:
+    """Whose runs are written here."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container whose uid has no name
+        return ""
+
+
 def _points(event: TrackingEvent, notes: Notes) -> list[MetricPoint]:
     values = event.data.get("values")
     step, at = event.data.get("step"), moment(event.data.get("timestamp"))
@@ -371,13 +436,6 @@ def _points(event: TrackingEvent, notes: Notes) -> list[MetricPoint]:
             )
         )
     return points
-
-
-def _metric(point: MetricPoint) -> Metric:
-    from mlflow.entities import Metric
-
-    assert point.value is not None
-    return Metric(point.key, point.value, int(point.timestamp * 1000), point.step)
 
 
 def _shown(value: float | None) -> float | None:
@@ -406,7 +464,9 @@ def _place_tags(process: TrackedProcess) -> dict[str, str]:
     return {TARGET_TAG: process.place, KERNEL_TAG: process.kernel_id} if process.place else {}
 
 
-def hand_over(client: MlflowClient, run_id: str, source: Path, path: str, spool: Path, scratch: Path) -> None:
+def hand_over(
+    client: MlflowClient, run_id: str, source: Path, path: str, spool: Path, scratch: str | None
+) -> None:
     """Keep ``source`` as the run's artifact ``path``.
 
     Raises InvalidRequest for what is no plain file of this user's own outside the spool, or leads out of

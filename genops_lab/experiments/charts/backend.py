@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from genops_lab.core.errors import InvalidRequest
 
 from .models import Histories, HistoriesQuery
-
-if TYPE_CHECKING:
-    from .history_cache import KeptHistories
 
 MAX_RUNS = 200
 _BUCKETS = (16, 4000)
@@ -20,10 +17,9 @@ class RunHistories:
     """All methods block."""
 
     def __init__(self, tracking_uri: str, **_others: Any) -> None:
-        from .history_cache import KeptHistories
-        from .readers import readers_of
+        from .readers import KeptHistories, readers_of
 
-        self._kept: KeptHistories = KeptHistories(readers_of(tracking_uri))
+        self._kept = KeptHistories(readers_of(tracking_uri))
 
     def histories(self, query: HistoriesQuery) -> Histories:
         """What is to be drawn. Raises InvalidRequest, Unavailable."""

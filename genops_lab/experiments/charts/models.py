@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from genops_lab.experiments.columns.models import RunsAsked
+
 Axis = Literal["step", "time", "relative"]
 
 
@@ -68,13 +70,10 @@ class Histories(msgspec.Struct, frozen=True, kw_only=True):
     histories: list[RunHistory]
 
 
-class ImportanceQuery(msgspec.Struct, frozen=True, kw_only=True):
+class ImportanceQuery(RunsAsked, frozen=True, kw_only=True):
     """A metric (its name, without ``metrics.``), and of which runs: see RunTableQuery."""
 
     metric: str
-    experiments: list[str] = []
-    query: str = ""
-    lifecycle: Literal["active", "deleted", "all"] = "active"
 
 
 class ParameterImportance(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,31 +1,33 @@
-"""Where histories come from: MLflow's database, or its API."""
+"""Where histories come from: MLflow's database, or its API. Those that were read are kept while they are looked at."""
 
 from __future__ import annotations
 
-import sqlite3
+import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
-from urllib.parse import quote
 
-from genops_lab.core.errors import NotFound, Unavailable
+from genops_lab.core.errors import GenOpsError, NotFound
 from genops_lab.experiments.columns.api import Api, ClientApi, HttpApi, Latest
-from genops_lab.experiments.columns.postgres_source import told_by_postgres
-from genops_lab.experiments.columns.source import KNOWN_REVISIONS, ReadAnew, UnknownSchema
-from genops_lab.experiments.columns.sqlite_source import file_of, told_by_file
+from genops_lab.experiments.columns.postgres_source import PostgresDatabase
+from genops_lab.experiments.columns.source import ReadAnew, UnknownSchema, refuse_unknown
+from genops_lab.experiments.columns.sqlite_source import SqliteFile, file_of, told_by_file
 
-from .history import Points, points_of
+from .history import History, Points, points_of
 
 _OF_RUN = "FROM metrics WHERE run_uuid = {0} AND key = {0}"
 #: Without statistics SQLite takes another one: it reads all histories of the run, or those of all runs by this key.
 _INDEX = "index_metrics_run_uuid_key_step"
-_SNAPSHOT = "SELECT s::text, txid_snapshot_xmin(s) FROM (SELECT txid_current_snapshot() AS s) AS now"
 #: How long after a look at a run through the API, while it goes on and after its end, it is not looked at again.
 _RUNNING_S, _ENDED_S = 0.5, 60.0
 _AT_ONCE = 4
+#: Of 24 bytes, and up to twice as much along axes.
+MOST_POINTS = 2_000_000
 
 
 class Part(NamedTuple):
@@ -42,84 +44,50 @@ class Reader(Protocol):
 
     def read(self, key: str, marks: dict[str, Any]) -> dict[str, Part]:
         """The histories of the runs that are not as their marks have them; without a mark (None) all of it."""
-        ...
 
     def starts(self, run_ids: list[str]) -> dict[str, float]:
         """When the runs began, in seconds since 1970, where that is known."""
-        ...
 
     def close(self) -> None:
         """Let go of the store."""
-        ...
 
 
-class SqliteReader:
+class SqliteReader(SqliteFile):
     """One file. A row's number is higher than those of rows before it; ``mark`` is the highest one that was seen."""
 
     def __init__(self, file: Path) -> None:
-        if not file.is_file():
-            raise Unavailable(
-                f"MLflow's file {file} is not there.", hint="See whether the address of MLflow is right."
-            )
-        self._file = file
-        self._inode = file.stat().st_ino
-        with told_by_file(file):
-            self._connection = sqlite3.connect(
-                f"file:{quote(str(file))}?mode=ro", uri=True, timeout=2, isolation_level=None,
-                check_same_thread=False,
-            )  # fmt: skip
-            has_one = "SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'"
-            has_index = "SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = ?"
-            self._index = _INDEX if self._connection.execute(has_index, (_INDEX,)).fetchall() else ""
-            revisions = (
-                {row[0] for row in self._connection.execute("SELECT version_num FROM alembic_version")}
-                if self._connection.execute(has_one).fetchall()
-                else set()
-            )
-        if not revisions or not revisions <= KNOWN_REVISIONS:
+        super().__init__(file)
+        has_index = "SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = ?"
+        try:
+            self._index = _INDEX if self._all(has_index, _INDEX) else ""
+            has_one = self._all("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'")
+            revisions = self._all("SELECT version_num FROM alembic_version") if has_one else []
+            refuse_unknown({row[0] for row in revisions})
+        except BaseException:
             self.close()
-            raise UnknownSchema(", ".join(sorted(revisions)) or "none")
+            raise
 
     def read(self, key: str, marks: dict[str, Any]) -> dict[str, Part]:
         """New rows are found by their numbers."""
         found: dict[str, Part] = {}
-        if not self._is_same_file():
-            raise ReadAnew("the file is another one")
-        with told_by_file(self._file):
-            self._connection.execute("BEGIN")
-            try:
-                end = self._connection.execute("SELECT coalesce(max(rowid), 0) FROM metrics").fetchone()[0]
-                for run_id, mark in marks.items():
-                    if mark == end:
-                        continue
-                    # Rows were deleted, and their numbers may be given again.
-                    whole = mark is None or mark > end
-                    points = self._points(run_id, key, 0 if whole else mark)
-                    if whole or len(points):
-                        found[run_id] = Part(points, end, whole)
-            finally:
-                self._connection.execute("COMMIT")
+        self._same_file()
+        with self._reading():
+            end = self._all("SELECT coalesce(max(rowid), 0) FROM metrics")[0][0]
+            for run_id, mark in marks.items():
+                if mark == end:
+                    continue
+                # Rows were deleted, and their numbers may be given again.
+                whole = mark is None or mark > end
+                points = self._points(run_id, key, 0 if whole else mark)
+                if whole or len(points):
+                    found[run_id] = Part(points, end, whole)
         return found
 
     def starts(self, run_ids: list[str]) -> dict[str, float]:
         """As the table of runs has them."""
         marks = ", ".join("?" * len(run_ids))
-        with told_by_file(self._file):
-            rows = self._connection.execute(
-                f"SELECT run_uuid, start_time FROM runs WHERE run_uuid IN ({marks})",  # noqa: S608  # question marks
-                run_ids,
-            ).fetchall()
-        return {run_id: at / 1000 for run_id, at in rows if at}
-
-    def close(self) -> None:
-        """Close the file."""
-        self._connection.close()
-
-    def _is_same_file(self) -> bool:
-        try:
-            return self._file.stat().st_ino == self._inode
-        except OSError:
-            return False
+        asked = f"SELECT run_uuid, start_time FROM runs WHERE run_uuid IN ({marks})"  # noqa: S608  # question marks
+        return {run_id: at / 1000 for run_id, at in self._all(asked, *run_ids) if at}
 
     def _points(self, run_id: str, key: str, after: int) -> Points:
         # No number may be NULL: an infinity, which MLflow never stores, stands for NaN. All in one row each, taken
@@ -129,69 +97,32 @@ class SqliteReader:
             source += f" AND rowid > {after:d}"
         elif self._index:
             source = source.replace("metrics", f"metrics INDEXED BY {self._index}")
-        with closing(
-            self._connection.execute(
-                f"SELECT step, timestamp, iif(is_nan, 9e999, value) {source}", (run_id, key)
-            )
-        ) as rows:
+        asked = f"SELECT step, timestamp, iif(is_nan, 9e999, value) {source}"
+        with told_by_file(self._file), closing(self._connection.execute(asked, (run_id, key))) as rows:
             return points_of(rows, nan=float("inf"))
 
 
-class PostgresReader:
+class PostgresReader(PostgresDatabase):
     """One database. A mark is the transactions that were seen, and the oldest one that may not have ended then: rows
     of it and of later ones are new, or were seen already."""
-
-    def __init__(self, uri: str) -> None:
-        from sqlalchemy import create_engine
-        from sqlalchemy.exc import NoSuchModuleError, ProgrammingError
-        from sqlalchemy.pool import NullPool
-
-        try:
-            engine = create_engine(
-                uri,
-                poolclass=NullPool,
-                execution_options={"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
-            )
-        except (ImportError, NoSuchModuleError) as error:
-            raise UnknownSchema(f"no driver: {error}") from error
-        with told_by_postgres():
-            self._connection = engine.connect()
-            try:
-                revisions = {row[0] for row in self._all("SELECT version_num FROM alembic_version")}
-            except ProgrammingError as error:
-                self._connection.close()
-                raise UnknownSchema("no alembic_version") from error
-            self._connection.rollback()
-        if not revisions or not revisions <= KNOWN_REVISIONS:
-            self.close()
-            raise UnknownSchema(", ".join(sorted(revisions)))
 
     def read(self, key: str, marks: dict[str, Any]) -> dict[str, Part]:
         """New rows are found by their transactions."""
         found: dict[str, Part] = {}
-        with told_by_postgres():
-            try:
-                seen, base = self._all(_SNAPSHOT)[0]
-                for run_id, mark in marks.items():
-                    if mark is not None and mark[0] == seen:
-                        continue
-                    points = self._points(run_id, key, None if mark is None else mark[1])
-                    found[run_id] = Part(points, (seen, base), mark is None)
-            finally:
-                self._connection.rollback()
+        with self._reading():
+            seen, base = self._now()
+            for run_id, mark in marks.items():
+                if mark is not None and mark[0] == seen:
+                    continue
+                points = self._points(run_id, key, None if mark is None else mark[1])
+                found[run_id] = Part(points, (seen, base), mark is None)
         return found
 
     def starts(self, run_ids: list[str]) -> dict[str, float]:
         """As the table of runs has them."""
-        with told_by_postgres():
+        with self._reading():
             rows = self._all("SELECT run_uuid, start_time FROM runs WHERE run_uuid = ANY(%s)", run_ids)
-            self._connection.rollback()
         return {run_id: at / 1000 for run_id, at in rows if at}
-
-    def close(self) -> None:
-        """Close the connection."""
-        with told_by_postgres():
-            self._connection.close()
 
     def _points(self, run_id: str, key: str, since: int | None) -> Points:
         new = "" if since is None else " AND age(xmin) <= age(%s::text::xid)"
@@ -206,9 +137,6 @@ class PostgresReader:
                 ),
             )
         )
-
-    def _all(self, statement: str, *values: Any) -> list[Any]:
-        return list(self._connection.exec_driver_sql(statement, values or None).fetchall())
 
 
 class _ApiMark(NamedTuple):
@@ -267,3 +195,78 @@ def readers_of(tracking_uri: str) -> list[Callable[[], Reader]]:
     over_http = tracking_uri.startswith(("http://", "https://"))
     ways.append(lambda: ApiReader(HttpApi(tracking_uri) if over_http else ClientApi(tracking_uri)))
     return ways
+
+
+@dataclass
+class _Entry:
+    history: History
+    mark: Any
+
+
+class KeptHistories:
+    """Histories by run and metric; the ones looked at last stay. ``opens`` are the ways to the store, the best first:
+    one that finds a schema it does not know gives way to the next."""
+
+    def __init__(self, opens: list[Callable[[], Reader]]) -> None:
+        self._opens = opens
+        self._reader: Reader | None = None
+        self._kept: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
+        self._epoch = 0
+        self._reading = threading.Lock()
+
+    def now(self, key: str, run_ids: list[str]) -> dict[str, History]:
+        """The histories as they are now, by run. Raises GenOpsError."""
+        with self._reading:
+            try:
+                try:
+                    parts, starts = self._parts(key, run_ids)
+                except ReadAnew:
+                    self._close()
+                    parts, starts = self._parts(key, run_ids)
+            except GenOpsError:
+                self._close()
+                raise
+            known = {run_id: self._kept.get((run_id, key)) for run_id in run_ids}
+            for run_id, part in parts.items():
+                entry = known[run_id]
+                if entry is None or part.whole:
+                    self._epoch += 1
+                    start = starts.get(run_id) if entry is None else entry.history.start
+                    entry = _Entry(History(part.points, start, self._epoch), part.mark)
+                    self._kept[run_id, key] = entry
+                else:
+                    entry.history = entry.history.with_more(part.points)
+                    entry.mark = part.mark
+            for run_id in run_ids:
+                self._kept.move_to_end((run_id, key))
+            found = {run_id: self._kept[run_id, key].history for run_id in run_ids}
+            self._forget(len(run_ids))
+            return found
+
+    def _parts(self, key: str, run_ids: list[str]) -> tuple[dict[str, Part], dict[str, float]]:
+        reader = self._opened()
+        known = {run_id: self._kept.get((run_id, key)) for run_id in run_ids}
+        parts = reader.read(key, {run_id: entry and entry.mark for run_id, entry in known.items()})
+        new = [run_id for run_id in parts if known[run_id] is None]
+        return parts, reader.starts(new) if new else {}
+
+    def _opened(self) -> Reader:
+        while self._reader is None:
+            try:
+                self._reader = self._opens[0]()
+            except UnknownSchema:
+                self._opens.pop(0)
+        return self._reader
+
+    def _close(self) -> None:
+        """After a failure: marks of a reader mean nothing to another one."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+        self._kept.clear()
+
+    def _forget(self, needed: int) -> None:
+        points = sum(len(entry.history.points) for entry in self._kept.values())
+        while points > MOST_POINTS and len(self._kept) > needed:
+            _, entry = self._kept.popitem(last=False)
+            points -= len(entry.history.points)

@@ -1,21 +1,32 @@
-"""MLflow's API as far as a mirror needs it: over HTTP, decoded by msgspec, or through MlflowClient."""
+"""MLflow's API as far as a mirror needs it, over HTTP, decoded by msgspec, or through MlflowClient; and runs read
+through it, which does not tell what changed."""
 
 from __future__ import annotations
 
-import math
+import json
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from genops_lab.core.errors import Unavailable
+from genops_lab.core.errors import NotFound, Unavailable
 from genops_lab.experiments.backends.client import all_pages, open_client, told
 
 from .changes import Changes, ExperimentRow, RunRow
+from .narrowing import Narrowed, Part, experiments_of, spelled
+from .snapshot import Snapshot
+from .source import ReadAnew, SourceKind
 
 A = TypeVar("A")
 
 PAGE = 1000
+NEWEST_FIRST = "attributes.start_time DESC"
+_ENDED_LAST = "attributes.end_time DESC"
+_RUNNING = "attributes.status = 'RUNNING'"
+_RUNNING_AT_MOST = 200
+_RECENT = 25
+_ONE_BY_ONE = 50
 #: MLflow's most for one answer.
 _POINTS = 25_000
 
@@ -45,6 +56,8 @@ class _Info(msgspec.Struct):
 class _Metric(msgspec.Struct):
     key: str
     value: float | str = 0.0
+    timestamp: int = 0
+    step: int = 0
 
 
 class _Text(msgspec.Struct):
@@ -81,28 +94,8 @@ class _OneRun(msgspec.Struct):
     run: Run
 
 
-class _LatestMetric(msgspec.Struct):
-    key: str
-    value: float | str = 0.0
-    timestamp: int = 0
-    step: int = 0
-
-
-class _LatestData(msgspec.Struct):
-    metrics: list[_LatestMetric] = []
-
-
-class _RunWithLatest(msgspec.Struct):
-    info: _Info
-    data: _LatestData = msgspec.field(default_factory=_LatestData)
-
-
-class _OneRunWithLatest(msgspec.Struct):
-    run: _RunWithLatest
-
-
 class _History(msgspec.Struct):
-    metrics: list[_LatestMetric] = []
+    metrics: list[_Metric] = []
     next_page_token: str = ""
 
 
@@ -120,23 +113,18 @@ class Api(Protocol):
 
     def experiments(self) -> list[Experiment]:
         """All experiments, deleted ones included."""
-        ...
 
     def search(self, experiments: list[str], where: str, order: str, limit: int, token: str = "") -> Page:
         """Runs, deleted ones included."""
-        ...
 
     def get(self, run_id: str) -> Run:
         """One run."""
-        ...
 
     def latest(self, run_id: str, key: str) -> Latest:
         """How a metric stands."""
-        ...
 
     def history(self, run_id: str, key: str) -> list[tuple[float, float, float]]:
         """All points of a metric: step, milliseconds, value."""
-        ...
 
 
 class HttpApi:
@@ -176,7 +164,7 @@ class HttpApi:
         return self._ask("runs/get", "GET", _OneRun, params={"run_id": run_id}).run
 
     def latest(self, run_id: str, key: str) -> Latest:
-        run = self._ask("runs/get", "GET", _OneRunWithLatest, params={"run_id": run_id}).run
+        run = self.get(run_id)
         points = [_point(each) for each in run.data.metrics if each.key == key]
         return Latest(points[0] if points else None, run.info.start_time, run.info.status == "RUNNING")
 
@@ -255,7 +243,7 @@ class ClientApi:
         return [(point.step, point.timestamp, point.value) for point in points]
 
 
-def _point(metric: _LatestMetric) -> tuple[float, float, float]:
+def _point(metric: _Metric) -> tuple[float, float, float]:
     return metric.step, metric.timestamp, float(metric.value)
 
 
@@ -300,7 +288,9 @@ def as_changes(runs: Sequence[Run]) -> Changes:
                 info.lifecycle_stage, info.experiment_id, info.user_id, info.artifact_uri,
             )
         )  # fmt: skip
-    changes.metrics.put(list(_numbers(latest)))
+    changes.metrics.put(
+        [(at, each.key, float(each.value)) for at, run in enumerate(latest) for each in run.data.metrics]
+    )
     changes.params.put(
         [(at, each.key, each.value) for at, run in enumerate(latest) for each in run.data.params]
     )
@@ -308,8 +298,165 @@ def as_changes(runs: Sequence[Run]) -> Changes:
     return changes
 
 
-def _numbers(runs: Sequence[Run]) -> Iterator[tuple[int, str, float | None]]:
-    for at, run in enumerate(runs):
-        for each in run.data.metrics:
-            value = float(each.value)
-            yield at, each.key, None if math.isnan(value) else value
+class ApiSource:
+    """Every poll reads the hot set (runs that go on, the latest started and ended ones, those that were touched) and
+    one page of a sweep over all runs: so old is what is shown of the others at most.
+
+    ``page`` is for the first reading, ``sweep`` for a sweep: a run of 49 values costs an MLflow server about 1.8 ms.
+    """
+
+    kind: SourceKind = "api"
+    again_s = 0.0
+    settled = True
+
+    def __init__(self, api: Api, page: int = 500, sweep: int = 100, every_s: float = 2.0) -> None:
+        self._api = api
+        self._page = page
+        self._sweep = sweep
+        self.every_s = every_s
+        self.swept_since: float | None = None
+        self._experiments: list[Experiment] = []
+        self._read_experiments()
+        self._identity = self._identify()
+        # Of the sweep that goes on: since when, the next page, what was known at its begin, and what it saw.
+        self._since = time.time()
+        self._token = ""
+        self._known: set[str] | None = None
+        self._seen: set[str] = set()
+        self._missing: list[str] = []
+        self._finished: float | None = None
+        #: Runs to be read one by one, so many a poll.
+        self._single: dict[str, None] = {}
+
+    def identity(self) -> str:
+        """The oldest experiment: its time of creation and its place for artifacts."""
+        return self._identity
+
+    def total(self) -> int | None:
+        """MLflow does not count."""
+        return None
+
+    def newest(self, count: int) -> Changes:
+        """The newest runs."""
+        changes = as_changes(self._search("", NEWEST_FIRST, count))
+        changes.experiments = as_experiments(self._experiments)
+        return changes
+
+    def some(self, asked: Narrowed) -> Part | None:
+        """Those that a question needs, by MLflow's own search. It does not count."""
+        known = as_experiments(self._experiments)
+        ids = experiments_of(asked, known)
+        if ids is None or not known:
+            return None
+        order = (
+            f"metrics.`{asked.metric}` {'DESC' if asked.descending else 'ASC'}"
+            if asked.metric
+            else NEWEST_FIRST
+        )
+        where = " AND ".join(map(spelled, asked.where))
+        runs: list[Run] = []
+        token = ""
+        while len(runs) <= asked.most:
+            page = self._api.search(ids or self._ids(), where, order, min(self._page, asked.most), token)
+            runs += page.runs
+            token = page.next_page_token
+            if not token:
+                break
+        changes = as_changes(runs)
+        changes.experiments = known
+        told = {"metric": changes.metrics.names, "param": changes.params.names, "tag": changes.tags.names}
+        if any(name.kind != "attribute" and name.key not in told[name.kind] for name in asked.names):
+            return None  # the candidates do not say whether other runs have it
+        return Part(changes, whole=not token, total=None)
+
+    def blocks(self) -> Iterator[Changes]:
+        """All runs, page by page."""
+        begun, token = time.time(), ""
+        yield Changes(experiments=as_experiments(self._experiments))
+        while self._experiments:
+            page = self._api.search(self._ids(), "", NEWEST_FIRST, self._page, token)
+            yield as_changes(page.runs)
+            token = page.next_page_token
+            if not token:
+                break
+        self.swept_since = begun
+
+    def resume(self, mark: str) -> bool:
+        """What was kept is as old as its last sweep, and is swept again from now on."""
+        self.swept_since = float(mark)
+        return True
+
+    def mark(self) -> str:
+        """When the last whole sweep began."""
+        return str(self.swept_since or 0.0)
+
+    def poll(self, known: Snapshot, touched: frozenset[str]) -> Changes:
+        """The hot set and a page of the sweep."""
+        self._read_experiments()
+        if self._identify() != self._identity:
+            raise ReadAnew("another MLflow answers at this address")
+        runs = self._search(_RUNNING, NEWEST_FIRST, _RUNNING_AT_MOST)
+        going_on = {run.info.run_id for run in runs}
+        runs += self._search("", NEWEST_FIRST, _RECENT)
+        runs += self._search("", _ENDED_LAST, _RECENT)
+        read = {run.info.run_id for run in runs}
+        ended = [run_id for run_id in known.running() if run_id not in read and run_id not in going_on]
+        runs += self._swept(known)
+        read = {run.info.run_id for run in runs}
+        self._single = dict.fromkeys(
+            run_id for run_id in (*touched, *ended, *self._single) if run_id not in read
+        )
+        suspects, self._missing = self._missing[:_ONE_BY_ONE], self._missing[_ONE_BY_ONE:]
+        now = list(self._single)[:_ONE_BY_ONE]
+        gone = []
+        for run_id in dict.fromkeys([*now, *suspects]):
+            self._single.pop(run_id, None)
+            try:
+                runs.append(self._api.get(run_id))
+            except NotFound:
+                gone.append(run_id)
+        if self._finished is not None and not self._missing:
+            self.swept_since, self._finished = self._finished, None
+        changes = as_changes(runs)
+        changes.gone = gone
+        changes.experiments = as_experiments(self._experiments)
+        return changes
+
+    def _swept(self, known: Snapshot) -> list[Run]:
+        """The sweep's next page."""
+        if self._known is None:
+            self._since, self._known, self._seen = time.time(), set(known.ids[: known.rows]), set()
+        if not self._experiments:
+            runs, self._token = [], ""
+        else:
+            page = self._api.search(self._ids(), "", NEWEST_FIRST, self._sweep, self._token)
+            runs, self._token = page.runs, page.next_page_token
+        self._seen.update(run.info.run_id for run in runs)
+        if not self._token:
+            # Runs that were deleted for good are in no page; nor is one that moved between two pages.
+            self._missing += sorted(self._known - self._seen - set(self._missing))
+            self._finished, self._known = self._since, None
+        return runs
+
+    def lacks_statistics(self) -> bool:
+        """Nothing is known of the server's database."""
+        return False
+
+    def close(self) -> None:
+        """Nothing is open between two requests."""
+
+    def _search(self, where: str, order: str, limit: int) -> list[Run]:
+        return self._api.search(self._ids(), where, order, limit).runs if self._experiments else []
+
+    def _ids(self) -> list[str]:
+        return [each.experiment_id for each in self._experiments]
+
+    def _read_experiments(self) -> None:
+        self._experiments = self._api.experiments()
+
+    def _identify(self) -> str:
+        oldest = min(
+            self._experiments, key=lambda each: (len(each.experiment_id), each.experiment_id), default=None
+        )
+        told = oldest and [oldest.experiment_id, oldest.creation_time, oldest.artifact_location]
+        return json.dumps(["api", told])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from .models import (
 
 if TYPE_CHECKING:
     from .mirror import Mirror, Shown
+    from .source import Source
 
 MAX_WINDOW = 1000
 MAX_WAIT_S = 60.0
@@ -42,7 +44,6 @@ class RunMirror:
 
     def __init__(self, tracking_uri: str, cache: str, **_others: Any) -> None:
         from .mirror import Mirror
-        from .opening import ways_to
 
         self._uri = tracking_uri
         self._mirror: Mirror = Mirror(ways_to(tracking_uri), Path(cache))
@@ -174,7 +175,7 @@ class RunMirror:
 
 
 def _grouped(shown: Shown, query: RunTableQuery, groups: RunGrouping) -> RunTable:
-    from .group_windows import window, without_heads
+    from .grouping import window, without_heads
 
     found = shown.asked.find(query.experiments, query.query, without_heads(query.sort), query.lifecycle)
     made = window(shown.asked, found, groups, query.sort, query.columns, query.offset, query.limit)
@@ -216,3 +217,30 @@ def state_of(shown: Shown) -> RunsState:
         problem=shown.problem.message if shown.problem is not None else "",
         advice=[_NO_STATISTICS] if shown.lacks_statistics else [],
     )
+
+
+def ways_to(tracking_uri: str) -> list[Callable[[], Source]]:
+    """The sources to try, the best first; the last one takes any store that mlflow can open."""
+    from .sqlite_source import SqliteSource, file_of
+
+    ways: list[Callable[[], Source]] = []
+    file = file_of(tracking_uri)
+    if file is not None:
+        ways.append(lambda: SqliteSource(file))
+    if tracking_uri.startswith("postgresql"):
+        ways.append(lambda: _postgres(tracking_uri))
+    ways.append(lambda: _api(tracking_uri))
+    return ways
+
+
+def _postgres(tracking_uri: str) -> Source:
+    from .postgres_source import PostgresSource
+
+    return PostgresSource(tracking_uri)
+
+
+def _api(tracking_uri: str) -> Source:
+    from .api import ApiSource, ClientApi, HttpApi
+
+    over_http = tracking_uri.startswith(("http://", "https://"))
+    return ApiSource(HttpApi(tracking_uri) if over_http else ClientApi(tracking_uri))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class RunRow(NamedTuple):
@@ -31,31 +30,17 @@ class ExperimentRow(NamedTuple):
 
 @dataclass
 class Told:
-    """Texts: for each the run's place in ``Changes.runs`` and the name. The lists are equally long."""
+    """Texts or numbers (None stands for NaN): for each the run's place in ``Changes.runs`` and the name. The lists are
+    equally long."""
 
     runs: Sequence[int] = ()
     names: Sequence[str] = ()
-    values: Sequence[str] = ()
+    values: Sequence[Any] = ()
 
-    def put(self, rows: list[tuple[int, str, str]]) -> None:
+    def put(self, rows: list[tuple[int, str, Any]]) -> None:
         """Tell these (and nothing else)."""
         if rows:
             self.runs, self.names, self.values = zip(*rows, strict=True)
-
-
-@dataclass
-class ToldNumbers:
-    """As :class:`Told`, of numbers."""
-
-    runs: Sequence[int] = ()
-    names: Sequence[str] = ()
-    values: Sequence[float] = ()
-
-    def put(self, rows: list[tuple[int, str, float | None]]) -> None:
-        """Tell these (and nothing else); None stands for NaN."""
-        if rows:
-            self.runs, self.names, values = zip(*rows, strict=True)
-            self.values = [math.nan if value is None else value for value in values]
 
 
 @dataclass
@@ -64,7 +49,7 @@ class Changes:
     (None: as they were)."""
 
     runs: list[RunRow] = field(default_factory=list)
-    metrics: ToldNumbers = field(default_factory=ToldNumbers)
+    metrics: Told = field(default_factory=Told)
     params: Told = field(default_factory=Told)
     tags: Told = field(default_factory=Told)
     gone: list[str] = field(default_factory=list)

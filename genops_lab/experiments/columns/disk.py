@@ -1,33 +1,31 @@
-"""What was read, kept between starts: one Arrow IPC file a store, with a digest of its content before it.
+"""What was read, kept between starts: one file of MessagePack a store, with a digest of its content before it.
 
-All columns' arrays lie end to end in one row of large lists; ``meta`` says where each begins. A file that is not
-whole, or of another layout, is thrown away: it can be read again from MLflow.
+A file that is not whole, or of another layout, is thrown away: it can be read again from MLflow.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import numpy as np
-import pyarrow as pa
 
-from genops_lab.core.arrow import integers, strings
+from genops_lab.core.arrow import strings
 from genops_lab.core.paths import private_dir
+from genops_lab.experiments.query.columns import Kind
 
-from .cells import Cells, NumberColumn, TextColumn, narrow
+from .cells import Cells, NumberColumn, TextColumn
 from .changes import ExperimentRow
 from .snapshot import KINDS, Columns, Snapshot
 
 log = logging.getLogger("genops_lab")
 
-_MAGIC = b"genops runs 1\n\x00\x00"
+_MAGIC = b"genops runs 2\n\x00\x00"
 _DIGEST_BYTES = 32
 #: Of that many stores: the address may be changed to and fro.
 _STORES = 4
@@ -43,7 +41,7 @@ class Kept:
 
 
 def file_of(folder: Path, identity: str) -> Path:
-    """Where this store's runs are kept."""
+    """Where this store's runs are kept, under the name that earlier layouts had: theirs is replaced."""
     return folder / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.arrow"
 
 
@@ -67,7 +65,7 @@ def save(folder: Path, identity: str, kept: Kept) -> None:
         files = sorted(folder.glob("*.arrow"), key=lambda file: file.stat().st_mtime)
         for old in files[:-_STORES]:
             old.unlink(missing_ok=True)
-    except (OSError, pa.ArrowException) as error:
+    except OSError as error:
         log.warning("The runs that were read could not be kept in %s: %s", folder, error)
 
 
@@ -89,87 +87,51 @@ def load(folder: Path, identity: str) -> Kept | None:
         if hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest() != raw[len(_MAGIC) : begin]:
             raise ValueError("damaged")
         return _decoded(identity, content)
-    except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
+    except (ValueError, TypeError, msgspec.MsgspecError) as error:
         log.warning("The runs that were kept in %s are thrown away: %s", path, error)
         path.unlink(missing_ok=True)
         return None
 
 
-def _encoded(identity: str, kept: Kept) -> pa.Buffer:
-    snapshot = kept.snapshot
-    rows: list[Any] = []
-    numbers: list[Any] = []
-    codes: list[Any] = []
-    words: list[Any] = []
-    columns = []
+class _Column(msgspec.Struct, array_like=True, frozen=True):
+    """``values`` at ``rows`` (int32), as arrays' bytes; where there are ``words``, their places among these."""
+
+    kind: Kind
+    name: str
+    rows: bytes
+    dtype: str
+    values: bytes
+    words: list[str] | None
+
+
+class _File(msgspec.Struct, frozen=True):
+    identity: str
+    mark: str
+    as_of: float
+    ids: list[str]
+    experiments: dict[str, ExperimentRow]
+    columns: list[_Column]
+
+
+def _encoded(identity: str, kept: Kept) -> bytes:
+    snapshot, columns = kept.snapshot, []
     for kind in KINDS:
         for name, column in snapshot.columns[kind].items():
-            at, values = column.cells.pairs()
-            rows.append(at)
-            held = 0
-            if isinstance(column, TextColumn):
-                codes.append(values.astype(np.int32))
-                words.append(column.words)
-                held = len(column.words)
-            else:
-                numbers.append(values)
-            columns.append([kind, name, isinstance(column, TextColumn), len(at), held])
-    meta = {
-        "identity": identity,
-        "mark": kept.mark,
-        "as_of": kept.as_of,
-        "columns": columns,
-        "experiments": {id: list(known) for id, known in snapshot.experiments.items()},
-    }
-    parts = {
-        "meta": strings([json.dumps(meta)]),
-        "ids": strings(snapshot.ids[: snapshot.rows]),
-        "rows": _array(rows, np.int32, pa.int32()),
-        "numbers": _array(numbers, np.float64, pa.float64()),
-        "codes": _array(codes, np.int32, pa.int32()),
-        "words": pa.concat_arrays([word.cast(pa.large_string()) for word in words] or [strings([])]),
-    }
-    fields = {name: _one_row(array) for name, array in parts.items()}
-    batch = pa.RecordBatch.from_arrays(list(fields.values()), names=list(fields))
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, batch.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
-        writer.write_batch(batch)
-    return sink.getvalue()
-
-
-def _array(parts: list[Any], kind: Any, arrow: pa.DataType) -> pa.Array:
-    whole = np.ascontiguousarray(np.concatenate(parts) if parts else [], kind)
-    return pa.Array.from_buffers(arrow, len(whole), [None, pa.py_buffer(whole)])
-
-
-def _one_row(array: pa.Array) -> pa.LargeListArray:
-    offsets = np.array([0, len(array)], np.int64)
-    return pa.LargeListArray.from_arrays(_array([offsets], np.int64, pa.int64()), array)
+            rows, values = column.cells.pairs()
+            words = column.words.to_pylist() if isinstance(column, TextColumn) else None
+            columns.append(_Column(kind, name, rows.tobytes(), values.dtype.str, values.tobytes(), words))
+    ids = snapshot.ids[: snapshot.rows]
+    return msgspec.msgpack.encode(_File(identity, kept.mark, kept.as_of, ids, snapshot.experiments, columns))
 
 
 def _decoded(identity: str, content: memoryview) -> Kept:
-    with pa.ipc.open_file(pa.py_buffer(content)) as reader:
-        batch = reader.get_batch(0)
-    part = {name: batch.column(at).values for at, name in enumerate(batch.schema.names)}
-    meta = json.loads(part["meta"][0].as_py())
-    if meta["identity"] != identity:
+    file = msgspec.msgpack.decode(content, type=_File)
+    if file.identity != identity:
         raise ValueError("of another store")
-    rows, codes = integers(part["rows"]), integers(part["codes"])
-    numbers = np.frombuffer(part["numbers"].buffers()[1] or b"", np.float64)
     columns: Columns = {kind: {} for kind in KINDS}
-    at = number = code = word = 0
-    for kind, name, is_text, count, held in meta["columns"]:
-        where = rows[at : at + count]
-        at += count
-        if is_text:
-            texts = part["words"].slice(word, held).cast(pa.string())
-            cells = Cells.of(where, narrow(codes[code : code + count], held))
-            columns[kind][name] = TextColumn(cells, texts)
-            code, word = code + count, word + held
-        else:
-            columns[kind][name] = NumberColumn.of(where, numbers[number : number + count])
-            number += count
-    ids = part["ids"].to_pylist()
-    experiments = {id: ExperimentRow(*known) for id, known in meta["experiments"].items()}
-    snapshot = Snapshot(len(ids), ids, {run_id: row for row, run_id in enumerate(ids)}, columns, experiments)
-    return Kept(snapshot, meta["mark"], meta["as_of"])
+    for each in file.columns:
+        cells = Cells.of(np.frombuffer(each.rows, np.int32), np.frombuffer(each.values, each.dtype))
+        made = NumberColumn(cells) if each.words is None else TextColumn(cells, strings(each.words))
+        columns[each.kind][each.name] = made
+    places = {run_id: row for row, run_id in enumerate(file.ids)}
+    return Kept(Snapshot(len(file.ids), file.ids, places, columns, file.experiments), file.mark, file.as_of)

@@ -41,19 +41,30 @@ class RunGrouping(msgspec.Struct, frozen=True, kw_only=True):
     aggregates: dict[str, Aggregate] = {}
 
 
-class RunTableQuery(msgspec.Struct, frozen=True, kw_only=True):
+class RunsAsked(msgspec.Struct, frozen=True, kw_only=True):
+    """Which runs: ``experiments`` are names or ids, none for all."""
+
+    experiments: list[str] = []
+    query: str = ""
+    lifecycle: Lifecycle = "active"
+
+
+class RunSearch(RunsAsked, frozen=True, kw_only=True):
+    """Whole runs: see :class:`RunTableQuery`."""
+
+    sort: list[RunSort] = []
+    limit: int = 50
+    offset: int = 0
+    wait_s: float = 0
+
+
+class RunTableQuery(RunSearch, frozen=True, kw_only=True):
     """Which part of the runs. ``experiments`` are names or ids, none for all. Without ``sort``, and where it leaves
     runs alike, the newest come first. ``limit`` is 0 to 1,000. ``wait_s``: wait so long (at most 60) until all runs are
     read as they are now. With ``groups``, ``offset`` and ``limit`` count the groups' heads too."""
 
-    experiments: list[str] = []
-    query: str = ""
-    sort: list[RunSort] = []
-    columns: list[str] = []
-    offset: int = 0
     limit: int = 100
-    lifecycle: Lifecycle = "active"
-    wait_s: float = 0
+    columns: list[str] = []
     groups: RunGrouping | None = None
 
 
@@ -155,18 +166,6 @@ class RunQueryText(msgspec.Struct, frozen=True, kw_only=True):
     position: int
 
 
-class RunSearch(msgspec.Struct, frozen=True, kw_only=True):
-    """Whole runs: see :class:`RunTableQuery`."""
-
-    experiments: list[str] = []
-    query: str = ""
-    sort: list[RunSort] = []
-    limit: int = 50
-    offset: int = 0
-    lifecycle: Lifecycle = "active"
-    wait_s: float = 0
-
-
 class RunsFound(msgspec.Struct, frozen=True, kw_only=True):
     """The ``matched`` runs, from ``offset`` on. ``doubts``: as of :class:`RunTable`."""
 
@@ -196,8 +195,7 @@ class RunIds(msgspec.Struct, frozen=True, kw_only=True):
     run_ids: list[str]
 
 
-class RunsTagging(msgspec.Struct, frozen=True, kw_only=True):
+class RunsTagging(RunIds, frozen=True, kw_only=True):
     """Tags to set on runs, by whole ids, at most 1,000."""
 
-    run_ids: list[str]
     set: dict[str, str]

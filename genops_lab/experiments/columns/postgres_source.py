@@ -16,7 +16,7 @@ from genops_lab.core.errors import Unavailable
 from .changes import Changes, ExperimentRow, RunRow
 from .narrowing import Narrowed, Part, part_of
 from .snapshot import Snapshot
-from .source import KNOWN_REVISIONS, ReadAnew, SourceKind, UnknownSchema
+from .source import ReadAnew, SourceKind, UnknownSchema, refuse_unknown
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -36,24 +36,14 @@ _CHANGED = "SELECT DISTINCT run_uuid FROM {} WHERE age(xmin) <= age(%s::text::xi
 _TABLES = ("runs", "tags", "params", "latest_metrics")
 
 
-class PostgresSource:
-    """One database. What changed in it is seen by the rows' versions (``xmin``: the transaction that wrote a row), and
-    what was deleted by the number of rows; all of a poll in one snapshot of the database.
+class PostgresDatabase:
+    """MLflow's PostgreSQL, opened for reading. ``uri`` is SQLAlchemy's, as MLflow takes it."""
 
-    ``uri`` is SQLAlchemy's, as MLflow takes it.
-    """
-
-    kind: SourceKind = "postgresql"
-    again_s = 0.0
-    settled = True
-    swept_since: float | None = None
-
-    def __init__(self, uri: str, every_s: float = 1.0) -> None:
+    def __init__(self, uri: str) -> None:
         from sqlalchemy import create_engine
         from sqlalchemy.exc import NoSuchModuleError
         from sqlalchemy.pool import NullPool
 
-        self.every_s = self._least_every_s = every_s
         try:
             engine = create_engine(
                 uri,
@@ -64,14 +54,64 @@ class PostgresSource:
             raise UnknownSchema(f"no driver: {error}") from error
         with told_by_postgres():
             self._connection: Connection = engine.connect()
-        self._snapshot = ""
-        self._base = 0
         try:
-            with self._reading():
+            with told_by_postgres(), self._reading():
                 self._check()
         except BaseException:
             self.close()
             raise
+
+    def close(self) -> None:
+        """Close the connection."""
+        with told_by_postgres():
+            self._connection.close()
+
+    def _now(self) -> tuple[str, int]:
+        """The transactions that are seen, and the oldest one that may not have ended."""
+        row = self._all(
+            "SELECT s::text, txid_snapshot_xmin(s) FROM (SELECT txid_current_snapshot() AS s) AS now"
+        )[0]
+        return str(row[0]), int(row[1])
+
+    def _check(self) -> None:
+        from sqlalchemy.exc import ProgrammingError
+
+        try:
+            revisions = {
+                row[0] for row in self._connection.exec_driver_sql("SELECT version_num FROM alembic_version")
+            }
+        except ProgrammingError as error:
+            raise UnknownSchema("no alembic_version") from error
+        refuse_unknown(revisions)
+
+    def _all(self, statement: str, *values: Any) -> list[Any]:
+        with told_by_postgres():
+            return list(self._connection.exec_driver_sql(statement, values or None).fetchall())
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        """One view of the database: what others commit meanwhile is not seen."""
+        try:
+            yield
+        finally:
+            with told_by_postgres():
+                self._connection.rollback()
+
+
+class PostgresSource(PostgresDatabase):
+    """One database. What changed in it is seen by the rows' versions (``xmin``: the transaction that wrote a row), and
+    what was deleted by the number of rows; all of a poll in one snapshot of the database."""
+
+    kind: SourceKind = "postgresql"
+    again_s = 0.0
+    settled = True
+    swept_since: float | None = None
+
+    def __init__(self, uri: str, every_s: float = 1.0) -> None:
+        super().__init__(uri)
+        self.every_s = self._least_every_s = every_s
+        self._snapshot = ""
+        self._base = 0
 
     def identity(self) -> str:
         """The database and its oldest experiment."""
@@ -160,11 +200,6 @@ class PostgresSource:
         """PostgreSQL makes them by itself."""
         return False
 
-    def close(self) -> None:
-        """Close the connection."""
-        with told_by_postgres():
-            self._connection.close()
-
     def _untagged(self, known: Snapshot) -> set[str]:
         """The runs that have another number of tags than is known."""
         columns = known.columns["tag"].values()
@@ -204,43 +239,11 @@ class PostgresSource:
         rows = self._all("SELECT experiment_id::text, name, lifecycle_stage FROM experiments")
         return {id: ExperimentRow(name, stage) for id, name, stage in rows}
 
-    def _now(self) -> tuple[str, int]:
-        """The transactions that are seen, and the oldest one that may not have ended."""
-        row = self._all(
-            "SELECT s::text, txid_snapshot_xmin(s) FROM (SELECT txid_current_snapshot() AS s) AS now"
-        )[0]
-        return str(row[0]), int(row[1])
-
-    def _check(self) -> None:
-        from sqlalchemy.exc import ProgrammingError
-
-        try:
-            revisions = {
-                row[0] for row in self._connection.exec_driver_sql("SELECT version_num FROM alembic_version")
-            }
-        except ProgrammingError as error:
-            raise UnknownSchema("no alembic_version") from error
-        if not revisions or not revisions <= KNOWN_REVISIONS:
-            raise UnknownSchema(", ".join(sorted(revisions)) or "none")
-
     def _count(self, table: str) -> int:
         return int(self._all(f"SELECT count(*) FROM {table}")[0][0])  # noqa: S608  # tables named above
 
     def _pairs(self, statement: str) -> list[tuple[str, int]]:
         return [(row[0], row[1]) for row in self._all(statement)]
-
-    def _all(self, statement: str, *values: Any) -> list[Any]:
-        with told_by_postgres():
-            return list(self._connection.exec_driver_sql(statement, values or None).fetchall())
-
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[None]:
-        """One view of the database: what others commit meanwhile is not seen."""
-        try:
-            yield
-        finally:
-            with told_by_postgres():
-                self._connection.rollback()
 
 
 @contextlib.contextmanager

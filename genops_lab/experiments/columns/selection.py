@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +12,13 @@ import numpy.typing as npt
 
 from genops_lab.core.arrow import places
 from genops_lab.core.errors import InvalidRequest, NotFound
+from genops_lab.core.recent import Recent
 from genops_lab.experiments.histories import finite
 from genops_lab.experiments.models import Run
 from genops_lab.experiments.query import complete, parse
-from genops_lab.experiments.query.columns import Kind
+from genops_lab.experiments.query.columns import NUMBER_ATTRIBUTES, Kind
 from genops_lab.experiments.query.models import Completion, Doubt
+from genops_lab.experiments.query.names import PREFIX_OF, PREFIXES
 
 from .cells import NumberColumn, TextColumn, order_by
 from .models import Lifecycle, RunColumn, RunColumnInfo, RunSort
@@ -28,21 +29,8 @@ if TYPE_CHECKING:
 
 Places = npt.NDArray[np.intp]
 
-_PREFIXES: dict[str, Kind] = {
-    "metrics": "metric",
-    "metric": "metric",
-    "params": "param",
-    "param": "param",
-    "tags": "tag",
-    "tag": "tag",
-    "attributes": "attribute",
-    "attribute": "attribute",
-}
-_PLURALS: dict[Kind, str] = {"metric": "metrics.", "param": "params.", "tag": "tags.", "attribute": ""}
-_NUMBERS = ("start_time", "end_time", "duration")
-_KEPT = 8
+_KEPT, _GROUPINGS_KEPT = 8, 4
 _KEPT_FOR_S = 2.0
-MAX_WINDOW = 1000
 
 
 @dataclass(frozen=True)
@@ -60,11 +48,11 @@ class Asked:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
-        self._found: OrderedDict[tuple[Any, ...], Found] = OrderedDict()
+        self._found: Recent[tuple[Any, ...], Found] = Recent(_KEPT)
         self._newest: Places | None = None
         self._last_chosen: tuple[tuple[Any, ...], Places] | None = None
         #: Runs in groups, beside the rows that were grouped.
-        self.groupings: OrderedDict[tuple[Any, ...], tuple[Places, Groups]] = OrderedDict()
+        self.groupings: Recent[tuple[Any, ...], tuple[Places, Groups]] = Recent(_GROUPINGS_KEPT)
 
     def find(self, experiments: list[str], query: str, sort: list[RunSort], lifecycle: Lifecycle) -> Found:
         """The runs that match. Raises NotFound (an experiment), InvalidRequest (a column, the query)."""
@@ -88,9 +76,6 @@ class Asked:
             rows = known.rows  # what is remembered of them holds
         found = Found(rows, total, time.monotonic(), doubts)
         self._found[key] = found
-        self._found.move_to_end(key)
-        while len(self._found) > _KEPT:
-            self._found.popitem(last=False)
         return found
 
     def columns(self, names: list[str], rows: Places) -> list[RunColumn]:
@@ -104,7 +89,9 @@ class Asked:
         every = ("run_id", "experiment", "duration")
         found = [
             RunColumnInfo(
-                column=name, kind="number" if name in _NUMBERS else "text", runs=self._runs_with(name, every)
+                column=name,
+                kind="number" if name in NUMBER_ATTRIBUTES else "text",
+                runs=self._runs_with(name, every),
             )
             for name in ATTRIBUTES
         ]
@@ -112,7 +99,7 @@ class Asked:
         for kind in kinds:
             found += [
                 RunColumnInfo(
-                    column=_PLURALS[kind] + name,
+                    column=f"{PREFIX_OF[kind]}.{name}",
                     kind="number" if kind == "metric" else "text",
                     runs=column.cells.count,
                 )
@@ -263,7 +250,7 @@ class Asked:
 def column_named(name: str) -> tuple[Kind, str]:
     """What a column's name stands for. Raises InvalidRequest."""
     prefix, dot, rest = name.partition(".")
-    kind = _PREFIXES.get(prefix) if dot and rest else None
+    kind = PREFIXES.get(prefix) if dot and rest else None
     if kind is None or kind == "attribute":
         attribute = rest if kind else name
         if attribute not in ATTRIBUTES:
@@ -297,7 +284,7 @@ def _keys(
 def _values(moment: Moment, column: str, kind: Kind, name: str, rows: Places) -> RunColumn:
     snapshot = moment.snapshot
     values: list[float | str | None]
-    if kind == "metric" or (kind == "attribute" and name in _NUMBERS):
+    if kind == "metric" or (kind == "attribute" and name in NUMBER_ATTRIBUTES):
         return RunColumn(column=column, kind="number", values=_number_values(moment, kind, name, rows))
     held = snapshot.columns[kind].get(name)
     if kind == "attribute" and name == "run_id":

@@ -15,7 +15,7 @@ from genops_lab.core.events import EventBus
 from genops_lab.core.live import CHANGES, LiveHub
 from genops_lab.core.paging import MOST
 from genops_lab.core.services import Service
-from genops_lab.experiments.backends.editing import RunChanges
+from genops_lab.experiments.backends.runs import RunChanges
 from genops_lab.experiments.mlflow import MlflowConnection
 from genops_lab.experiments.models import RunQuery
 from genops_lab.experiments.query.models import Completion
@@ -79,16 +79,14 @@ class RunTableService(Service):
     async def query_runs(self, body: RunTableQuery) -> RunTable:
         """A window of the runs that match, in order. Raises InvalidRequest (the query, a column), NotFound (an
         experiment), Unavailable."""
-        await self._mlflow.ensure()
-        found = await self._mlflow.columns.call(RunMirror.table, body)
+        found = await self._mlflow.call_columns(RunMirror.table, body)
         self._used(found.state)
         return found
 
     async def search_runs(self, body: RunSearch) -> RunsFound:
         """Whole runs that match, in order."""
-        await self._mlflow.ensure()
         try:
-            return await self._mlflow.columns.call(RunMirror.search, body)
+            return await self._mlflow.call_columns(RunMirror.search, body)
         except GenOpsError as error:
             # Of data sets a mirror knows nothing; MLflow itself does.
             if error.code != "query_not_in_columns" or body.sort or len(body.experiments) > 1:
@@ -100,25 +98,21 @@ class RunTableService(Service):
 
     async def list_run_columns(self) -> RunColumns:
         """All columns that runs have, with the number of runs that have a value."""
-        await self._mlflow.ensure()
-        return await self._mlflow.columns.call(RunMirror.columns)
+        return await self._mlflow.call_columns(RunMirror.columns)
 
     async def complete_run_query(self, body: RunQueryText) -> list[Completion]:
         """What may stand where a query is being written, best first."""
-        await self._mlflow.ensure()
-        return await self._mlflow.columns.call(RunMirror.completions, body)
+        return await self._mlflow.call_columns(RunMirror.completions, body)
 
     async def get_runs_state(self) -> RunsState:
         """How far the runs are read, and how old what is shown may be."""
-        await self._mlflow.ensure()
-        found = await self._mlflow.columns.call(RunMirror.state)
+        found = await self._mlflow.call_columns(RunMirror.state)
         self._used(found)
         return found
 
     async def analyze_runs(self) -> RunsState:
         """Give MLflow's SQLite file statistics (ANALYZE), so that MLflow's own searches become fast."""
-        await self._mlflow.ensure()
-        await self._mlflow.columns.call(RunMirror.analyze)
+        await self._mlflow.call_columns(RunMirror.analyze)
         return await self._mlflow.columns.call(RunMirror.state)
 
     async def tag_run(self, run_id: str, body: RunTags) -> None:
@@ -129,11 +123,10 @@ class RunTableService(Service):
 
     async def tag_runs(self, body: RunsTagging) -> None:
         """Set tags of runs. Where one of them is not there, those before it have them."""
-        _check(RunIds(run_ids=body.run_ids))
-        await self._mlflow.ensure()
+        _check(body)
         try:
             for run_id in body.run_ids:
-                await self._mlflow.worker.call(RunChanges.tag, run_id, RunTags(set=body.set))
+                await self._mlflow.call(RunChanges.tag, run_id, RunTags(set=body.set))
         finally:
             await self._changed(body.run_ids)
 
@@ -141,13 +134,12 @@ class RunTableService(Service):
         """Mark runs as deleted; they can be undeleted. Named by ids, unique prefixes, names or ``latest``; answers
         with their whole ids. Where a whole id is not there, those before it are deleted."""
         _check(body)
-        await self._mlflow.ensure()
         ids = [
             ref if _WHOLE_ID.fullmatch(ref) else (await self._experiments.resolve_run(ref)).run_id
             for ref in body.run_ids
         ]
         try:
-            await self._mlflow.worker.call(RunChanges.delete, ids)
+            await self._mlflow.call(RunChanges.delete, ids)
         finally:
             await self._changed(ids)
         return DeletedRuns(run_ids=ids, serving=await self._deployments.of(set(ids)))
@@ -155,8 +147,7 @@ class RunTableService(Service):
     async def undelete_runs(self, body: RunIds) -> RunIds:
         """Bring deleted runs back. Answers with their whole ids."""
         _check(body)
-        await self._mlflow.ensure()
-        ids = await self._mlflow.worker.call(RunChanges.undelete, body.run_ids)
+        ids = await self._mlflow.call(RunChanges.undelete, body.run_ids)
         await self._changed(ids)
         return RunIds(run_ids=ids)
 

@@ -10,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from genops_lab.core.arrow import integers, places, strings
-from genops_lab.experiments.query.columns import Kind, Numbers, Texts
+from genops_lab.experiments.query.columns import NUMBER_ATTRIBUTES, TEXT_ATTRIBUTES, Kind, Numbers, Texts
 
 from .cells import Column, NumberColumn, Rows, TextColumn
-from .changes import Changes, ExperimentRow, RunRow, Told, ToldNumbers
+from .changes import Changes, ExperimentRow, RunRow, Told
 
+#: Sorted.
+ATTRIBUTES = tuple(sorted((*NUMBER_ATTRIBUTES, *TEXT_ATTRIBUTES)))
 KINDS: tuple[Kind, ...] = ("attribute", "metric", "param", "tag")
 _ENDED = ("FINISHED", "FAILED", "KILLED")
 #: An artifact URI holds its run's id: kept once for all runs of an experiment with this in its place.
@@ -174,7 +176,7 @@ def _attributes(runs: list[RunRow], where: Rows) -> Iterator[_Part]:
             yield name, rows[there], seconds
 
 
-def _numbers(told: ToldNumbers, where: Rows) -> Iterator[_Part]:
+def _numbers(told: Told, where: Rows) -> Iterator[_Part]:
     values = np.array(told.values, np.float64)
     for name, rows, order in _by_name(told.runs, told.names, where):
         yield name, rows, values[order]
@@ -281,23 +283,3 @@ class Moment:
         if kind != "attribute":
             return sorted(self.snapshot.columns[kind])
         return ATTRIBUTES
-
-
-ATTRIBUTES: tuple[str, ...] = (
-    "artifact_uri",
-    "duration",
-    "end_time",
-    "experiment",
-    "experiment_id",
-    "lifecycle_stage",
-    "run_id",
-    "run_name",
-    "start_time",
-    "status",
-    "user",
-)
-
-
-def column_of(snapshot: Snapshot, kind: Kind, name: str) -> Column | None:
-    """The column that keeps this, None where no run has it or where it is made on demand."""
-    return snapshot.columns[kind].get(name)

@@ -72,6 +72,12 @@ class UnknownSchema(Exception):
     """The database has a schema that is not read directly."""
 
 
+def refuse_unknown(revisions: set[str]) -> None:
+    """Raise UnknownSchema unless the database's revisions are among those that are read directly."""
+    if not revisions or not revisions <= KNOWN_REVISIONS:
+        raise UnknownSchema(", ".join(sorted(revisions)) or "none")
+
+
 class ReadAnew(Exception):
     """What was read before cannot be brought up to date by its changes: another store, rows deleted for good."""
 
@@ -91,40 +97,30 @@ class Source(Protocol):
 
     def identity(self) -> str:
         """A text that another store would not have."""
-        ...
 
     def total(self) -> int | None:
         """How many runs there are, None where that is not told."""
-        ...
 
     def newest(self, count: int) -> Changes:
         """The newest runs."""
-        ...
 
     def some(self, asked: Narrowed) -> Part | None:
         """Those that a question needs; None where that cannot be asked."""
-        ...
 
     def blocks(self) -> Iterator[Changes]:
         """All runs, newest first, in blocks; what changes meanwhile is told by the next :meth:`poll`."""
-        ...
 
     def resume(self, mark: str) -> bool:
         """Go on from what an earlier source left as its :meth:`mark`; False: everything has to be read."""
-        ...
 
     def mark(self) -> str:
         """Up to where changes were told, for :meth:`resume`."""
-        ...
 
     def poll(self, known: Snapshot, touched: frozenset[str]) -> Changes:
         """What may have changed since; ``touched`` are runs that certainly did."""
-        ...
 
     def lacks_statistics(self) -> bool:
         """Whether the store's own queries are slow for want of ANALYZE."""
-        ...
 
     def close(self) -> None:
         """Let go of the store."""
-        ...

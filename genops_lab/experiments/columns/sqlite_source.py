@@ -17,7 +17,7 @@ from genops_lab.core.errors import Unavailable
 from .changes import Changes, ExperimentRow, RunRow
 from .narrowing import Narrowed, Part, part_of
 from .snapshot import Snapshot
-from .source import KNOWN_REVISIONS, ReadAnew, SourceKind, UnknownSchema
+from .source import ReadAnew, SourceKind, UnknownSchema, refuse_unknown
 
 #: Of few runs small blocks, whose rows as Python's objects leave less memory behind; of many large ones, for each is
 #: put into columns that grow.
@@ -59,7 +59,54 @@ class _Slice(NamedTuple):
     runs: str
 
 
-class SqliteSource:
+class SqliteFile:
+    """MLflow's SQLite file, opened read-only for one thread at a time."""
+
+    def __init__(self, file: Path) -> None:
+        if not file.is_file():
+            raise Unavailable(
+                f"MLflow's file {file} is not there.", hint="See whether the address of MLflow is right."
+            )
+        self._file = file
+        self._inode = file.stat().st_ino
+        with told_by_file(file):
+            self._connection = sqlite3.connect(
+                f"file:{quote(str(file))}?mode=ro", uri=True, timeout=2, isolation_level=None,
+                check_same_thread=False,
+            )  # fmt: skip
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def _same_file(self) -> None:
+        try:
+            same = self._file.stat().st_ino == self._inode
+        except OSError as error:
+            raise Unavailable(
+                f"MLflow's file {self._file} is not there: {error.strerror}.",
+                hint="See whether it was moved; it is looked for again.",
+            ) from error
+        if not same:
+            raise ReadAnew("the file is another one")
+
+    def _all(self, statement: str, *values: Any) -> list[Any]:
+        with told_by_file(self._file):
+            return self._connection.execute(statement, values).fetchall()
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        """One view of the store: what others commit meanwhile is not seen."""
+        with told_by_file(self._file):
+            self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            with told_by_file(self._file):
+                self._connection.execute("COMMIT")
+
+
+class SqliteSource(SqliteFile):
     """One file. What changed in it is seen so:
 
     ``PRAGMA data_version`` differs after each commit of another connection. Then new rows of ``metrics`` (where each
@@ -73,16 +120,7 @@ class SqliteSource:
     swept_since: float | None = None
 
     def __init__(self, file: Path) -> None:
-        if not file.is_file():
-            raise Unavailable(
-                f"MLflow's file {file} is not there.", hint="See whether the address of MLflow is right."
-            )
-        self._file = file
-        self._inode = file.stat().st_ino
-        with told_by_file(file):
-            self._connection = sqlite3.connect(
-                f"file:{quote(str(file))}?mode=ro", uri=True, timeout=2, isolation_level=None
-            )
+        super().__init__(file)
         self._seen_version = -1
         self._last = {"metrics": 0, "params": 0}
         self._slices: dict[tuple[str, int], _Slice] = {}
@@ -172,10 +210,6 @@ class SqliteSource:
                 return False
             return len(self._all("SELECT 1 FROM runs LIMIT ?", _MANY_RUNS)) == _MANY_RUNS
 
-    def close(self) -> None:
-        """Close the file."""
-        self._connection.close()
-
     # -- what changed
 
     def _grown(self) -> set[str]:
@@ -217,17 +251,6 @@ class SqliteSource:
         content, runs = self._all(_DIGESTS[table], at * _SLICE, (at + 1) * _SLICE)[0]
         return None if content is None else _Slice(hash(content), runs)
 
-    def _same_file(self) -> None:
-        try:
-            same = self._file.stat().st_ino == self._inode
-        except OSError as error:
-            raise Unavailable(
-                f"MLflow's file {self._file} is not there: {error.strerror}.",
-                hint="See whether it was moved; it is looked for again.",
-            ) from error
-        if not same:
-            raise ReadAnew("the file is another one")
-
     # -- reading
 
     def _whole(self, ids: list[str], experiments: bool) -> Changes:
@@ -254,29 +277,13 @@ class SqliteSource:
             revisions = {row[0] for row in self._all("SELECT version_num FROM alembic_version")}
         except Unavailable as error:
             raise UnknownSchema("no alembic_version") from error
-        if not revisions or not revisions <= KNOWN_REVISIONS:
-            raise UnknownSchema(", ".join(sorted(revisions)) or "none")
+        refuse_unknown(revisions)
 
     def _version(self) -> int:
         return int(self._all("PRAGMA data_version")[0][0])
 
     def _end_of(self, table: str) -> int:
         return int(self._all(_END.format(table))[0][0])
-
-    def _all(self, statement: str, *values: Any) -> list[Any]:
-        with told_by_file(self._file):
-            return self._connection.execute(statement, values).fetchall()
-
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[None]:
-        """One view of the store: what others commit meanwhile is not seen."""
-        with told_by_file(self._file):
-            self._connection.execute("BEGIN")
-        try:
-            yield
-        finally:
-            with told_by_file(self._file):
-                self._connection.execute("COMMIT")
 
 
 @contextlib.contextmanager

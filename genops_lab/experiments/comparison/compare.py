@@ -9,11 +9,10 @@ from typing import TypeVar
 
 from genops_lab.experiments.histories import finite
 from genops_lab.experiments.media.layout import is_media
+from genops_lab.experiments.models import Run
 from genops_lab.experiments.restoring.environment import packages_of
-from genops_lab.experiments.restoring.run_source import FOLDER
+from genops_lab.experiments.restoring.run_source import FOLDER, Kept
 
-from .gathered import Gathered
-from .grouping import groups, repeat_label
 from .models import (
     ArtifactEntry,
     ArtifactRow,
@@ -32,9 +31,34 @@ from .models import (
 from .statistics import Sample, difference, margin
 from .texts import Room, cell_changes, patch_changes
 
+#: Usual names of what differs between repeats, whatever stands before a dot or slash (``trainer.seed``).
+SEEDS = (
+    "seed",
+    "random_seed",
+    "rng_seed",
+    "random_state",
+    "torch_seed",
+    "numpy_seed",
+    "np_seed",
+    "manual_seed",
+)
+REPEAT_TAG = "genops.repeat"
 #: Rows of one section in an answer.
 MAX_ROWS = 2_000
 SYSTEM = "system/"
+
+
+class Gathered(Run, frozen=True, kw_only=True):
+    """All of a run that a comparison looks at. ``raw_metrics`` are as they are: in a Run what is not finite is None.
+    ``files``: their sizes in bytes by path. ``problem`` says why something
+    could not be read."""
+
+    raw_metrics: dict[str, float]
+    kept: Kept
+    patch: str
+    files: dict[str, int | None]
+    problem: str
+
 
 #: The SHA-256 of a run's file, or empty where it is too large or too far away.
 Digest = Callable[[str, str], str]
@@ -86,7 +110,7 @@ def _run(run: Gathered, column: int, repeats: Sequence[str] | None) -> ComparedR
         started_at=run.started_at,
         ended_at=run.ended_at,
         repeat=repeat_label(run, repeats or None),
-        has_source=bool(run.kept and run.kept.cells),
+        has_source=bool(run.kept.cells),
         problem=run.problem,
     )
 
@@ -97,7 +121,7 @@ def _column(members: Sequence[Gathered]) -> ComparedColumn:
 
 
 def _ran(run: Gathered) -> object:
-    return (tuple(cell.source for cell in run.kept.cells) if run.kept else None, run.patch)
+    return tuple(cell.source for cell in run.kept.cells), run.patch
 
 
 def _bounded(section: str, rows: list[R], more: dict[str, int]) -> list[R]:
@@ -126,10 +150,10 @@ def _row(name: str, columns: list[list[str | None]]) -> ComparedRow:
 
 
 def _metrics(columns: Columns, baseline: int, all_repeats: bool) -> list[MetricRow]:
-    names = {name for members in columns for run in members for name in run.metrics}
+    names = {name for members in columns for run in members for name in run.raw_metrics}
     rows = []
     for name in sorted(names, key=lambda name: (name.startswith(SYSTEM), name)):
-        read = [[run.metrics.get(name) for run in members] for members in columns]
+        read = [[run.raw_metrics.get(name) for run in members] for members in columns]
         samples = [Sample.of(_finite_values(values)) for values in read]
         together = Sample.of(_finite_values([value for values in read for value in values]))
         shown = [[_value(value) for value in values] for values in read]
@@ -183,7 +207,7 @@ def _value(value: float | None) -> MetricValue:
 
 def _packages(first: Sequence[Gathered]) -> list[ComparedRow]:
     """Versions; a run that kept no list of packages has none that differ."""
-    lists = [packages_of(run.kept.installed) if run.kept else {} for run in first]
+    lists = [packages_of(run.kept.installed) for run in first]
     names = sorted({name for each in lists for name in each})
     rows = []
     for name in names:
@@ -195,7 +219,7 @@ def _packages(first: Sequence[Gathered]) -> list[ComparedRow]:
 
 def _datasets(run: Gathered) -> dict[str, str]:
     found: dict[str, str] = {}
-    for one in run.kept.datasets if run.kept else []:
+    for one in run.kept.datasets:
         name = f"{one.name} ({one.context})" if one.context else one.name
         found[name] = f"{found[name]}, {one.digest}" if name in found else one.digest
     return found
@@ -204,10 +228,8 @@ def _datasets(run: Gathered) -> dict[str, str]:
 def _changes(base: Gathered, other: Gathered, room: Room) -> ColumnChanges:
     if other is base:
         return ColumnChanges()
-    mute = [run for run in (base, other) if not run.kept or not run.kept.cells]
-    cells = (
-        cell_changes(base.kept.cells, other.kept.cells, room) if not mute and base.kept and other.kept else []
-    )
+    mute = [run for run in (base, other) if not run.kept.cells]
+    cells = [] if mute else cell_changes(base.kept.cells, other.kept.cells, room)
     why = "" if not mute else f"The run {mute[0].name or mute[0].run_id} keeps no cells."
     return ColumnChanges(cells=cells, patch=patch_changes(base.patch, other.patch, room), why=why)
 
@@ -231,21 +253,21 @@ def _artifacts(first: Sequence[Gathered], baseline: int, digest: Digest) -> list
 
 
 def _entry(run: Gathered, base: Gathered, path: str, digest: Digest) -> ArtifactEntry:
-    file, other = run.files.get(path), base.files.get(path)
-    if file is None:
+    if path not in run.files:
         return ArtifactEntry()
+    size = run.files[path]
     sameness: Sameness = "differs"
     if run is base:
         sameness = "same"
-    elif other is not None and file.size_bytes == other.size_bytes:
+    elif path in base.files and size == base.files[path]:
         one, two = digest(run.run_id, path), digest(base.run_id, path)
         sameness = "same_size" if not one or not two else "same" if one == two else "differs"
-    return ArtifactEntry(run_id=run.run_id, size_bytes=file.size_bytes, sameness=sameness)
+    return ArtifactEntry(run_id=run.run_id, size_bytes=size, sameness=sameness)
 
 
 def facts_of(run: Gathered) -> dict[str, str]:
     """What is known of it, in the order in which it is shown. Names are stable: views translate them."""
-    record = run.kept.record if run.kept is not None else None
+    record = run.kept.record
     facts = {
         "experiment": run.experiment,
         "status": run.status,
@@ -268,3 +290,55 @@ def facts_of(run: Gathered) -> dict[str, str]:
             "lock": f"{lock.name} {lock.sha256[:12]}" if lock is not None else "",
         }
     return {name: value for name, value in facts.items() if value}
+
+
+def is_repeat_name(name: str, repeats: Sequence[str] | None) -> bool:
+    """Whether a parameter or tag of this name tells repeats apart."""
+    if repeats is not None:
+        return name in repeats
+    return name.replace("/", ".").rpartition(".")[2].lower().replace("-", "_") in SEEDS
+
+
+def groups(runs: Sequence[Gathered], repeats: Sequence[str] | None) -> list[list[int]]:
+    """Positions of runs, those of repeats together, in the order in which their first one stands.
+
+    Repeats have the same tag ``genops.repeat``; or they are of one experiment and commit, have the same parameters but
+    for those that ``repeats`` names, and each its own value of these. Runs with the same seed are no repeats: a
+    program that always does the same says nothing of the spread.
+    """
+    if repeats is not None and not repeats:
+        return [[position] for position in range(len(runs))]
+    found: dict[object, list[int]] = {}
+    for position, run in enumerate(runs):
+        found.setdefault(_key(position, run, repeats), []).append(position)
+    result: list[list[int]] = []
+    for key, members in found.items():
+        labels = [repeat_label(runs[position], repeats) for position in members]
+        if _is_tagged(key) or len(set(labels)) == len(labels):
+            result.append(members)
+        else:
+            result.extend([position] for position in members)
+    return sorted(result)
+
+
+def repeat_label(run: Gathered, repeats: Sequence[str] | None) -> str:
+    """What tells a run from its repeats, such as ``seed=3``; empty where nothing does."""
+    return ", ".join(
+        f"{name}={value}"
+        for name, value in sorted({**run.tags, **run.params}.items())
+        if is_repeat_name(name, repeats)
+    )
+
+
+def _key(position: int, run: Gathered, repeats: Sequence[str] | None) -> object:
+    tag = run.tags.get(REPEAT_TAG, "")
+    if tag:
+        return ("tag", tag)
+    if not repeat_label(run, repeats):
+        return ("alone", position)
+    rest = sorted((name, value) for name, value in run.params.items() if not is_repeat_name(name, repeats))
+    return ("params", run.experiment_id, run.git_commit, tuple(rest))
+
+
+def _is_tagged(key: object) -> bool:
+    return isinstance(key, tuple) and key[0] == "tag"

@@ -12,7 +12,7 @@ from genops_lab.core.errors import GenOpsError
 from genops_lab.core.file_response import disposition, send_file
 
 if TYPE_CHECKING:
-    from .service import ComparisonService
+    from genops_lab.experiments.service import ExperimentsService
 
 ARTIFACT = r"/genops/runs/([^/]+)/artifact"
 #: A browser that shows it all the same gives it no origin, no scripts and no network.
@@ -41,7 +41,7 @@ class ArtifactHandler(FileHandler):
         await authorize(self, "read", "runs")
         path = self.get_query_argument("path", "", strip=False)
         try:
-            service: ComparisonService = await self._services.get("ComparisonService")
+            service: ExperimentsService = await self._services.get("ExperimentsService")
             file = await service.open_artifact(unquote(run_id), path)
         except GenOpsError as error:
             self.set_status(error.status)

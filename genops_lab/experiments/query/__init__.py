@@ -55,18 +55,16 @@ class Query:
         """The columns that it looks at, each once, in the order of the text."""
         return tuple(dict.fromkeys(name for name, _, _ in self._found))
 
-    def mask(
-        self, columns: Columns, *, now: float, timezone: str | tzinfo | None = None
-    ) -> npt.NDArray[np.bool_]:
+    def mask(self, columns: Columns, *, now: float, timezone: tzinfo | None = None) -> npt.NDArray[np.bool_]:
         """The runs that it matches, bool of shape (rows,), an array of the caller's own.
 
-        ``now``: seconds since 1970, what ``today`` and ``-7d`` are counted from. ``timezone``: where days begin, as an
-        IANA name; None is this machine's. ValueError: there is no such zone.
+        ``now``: seconds since 1970, what ``today`` and ``-7d`` are counted from. ``timezone``: where days begin;
+        None is this machine's.
         """
         from .evaluate import Evaluation
         from .times import Clock
 
-        return Evaluation(columns, Clock(now, _zone(timezone))).mask(self.node)
+        return Evaluation(columns, Clock(now, timezone)).mask(self.node)
 
     def doubts(self, columns: Columns) -> list[Doubt]:
         """The metrics, parameters and tags that no run has, with the names that are near."""
@@ -105,14 +103,3 @@ def complete(text: str, cursor: int, columns: Columns) -> list[Completion]:
     from .completion import completions
 
     return completions(text, cursor, columns)
-
-
-def _zone(timezone: str | tzinfo | None) -> tzinfo | None:
-    if not isinstance(timezone, str):
-        return timezone
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-    try:
-        return ZoneInfo(timezone)
-    except (ZoneInfoNotFoundError, OSError) as error:
-        raise ValueError(f"There is no time zone {timezone!r}.") from error

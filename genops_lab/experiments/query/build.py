@@ -12,7 +12,6 @@ from . import nodes
 from .errors import NotInColumns, QueryError, did_you_mean
 from .grammar import OPERATOR_WORDS, OPERATORS_HINT, read
 from .names import ATTRIBUTES, ELSEWHERE, PLAIN, PREFIXES, Name, attribute
-from .patterns import regex_fault
 from .times import Last, duration, moment
 
 MAX_CONDITIONS: Final = 200
@@ -160,6 +159,8 @@ class Builder:
                 right, f"The pattern has more than {MAX_PATTERN:,} characters.", "Use a shorter one."
             )
         if how.type == "MATCH":
+            from .patterns import regex_fault  # loads pyarrow
+
             if fault := regex_fault(pattern):
                 begin = (right.start_pos or 0) + (right.type != "WORD")
                 raise self._error(

@@ -50,16 +50,12 @@ class Columns(Protocol):
     @property
     def rows(self) -> int:
         """How many runs."""
-        ...
 
     def numbers(self, kind: Kind, name: str) -> Numbers | None:
         """A metric's latest values, or one of ``NUMBER_ATTRIBUTES``; None where no run has it."""
-        ...
 
     def texts(self, kind: Kind, name: str) -> Texts | None:
         """A parameter, a tag, or one of ``TEXT_ATTRIBUTES``; None where no run has it."""
-        ...
 
     def names(self, kind: Kind) -> Sequence[str]:
         """The names that there are, sorted."""
-        ...

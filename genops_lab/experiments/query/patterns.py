@@ -1,4 +1,4 @@
-"""Patterns over texts, by pyarrow's RE2: time linear in the text, whatever the pattern. Loads pyarrow on first use."""
+"""Patterns over texts, by pyarrow's RE2: time linear in the text, whatever the pattern."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from genops_lab.core.arrow import booleans, floats, scalar, strings
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-    import pyarrow as pa
 
 #: What Arrow reads as a number, but for NaN.
 _NUMBER: Final = r"(?i)\A[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|inf(?:inity)?)\z"
@@ -30,11 +34,6 @@ class Fault:
 
 def regex_fault(pattern: str) -> Fault | None:
     """None for an expression that RE2 takes."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    from genops_lab.core.arrow import strings
-
     try:
         pc.match_substring_regex(strings([""]), pattern)
     except pa.ArrowInvalid as error:
@@ -70,63 +69,27 @@ def _extra_parenthesis(pattern: str) -> int:
 
 def matching(words: pa.StringArray, pattern: str) -> npt.NDArray[np.bool_]:
     """Which words hold what the expression describes, shape (words,)."""
-    import pyarrow.compute as pc
-
-    from genops_lab.core.arrow import booleans
-
     return booleans(pc.match_substring_regex(words, pattern))
 
 
 def like(words: pa.StringArray, pattern: str, *, ignore_case: bool) -> npt.NDArray[np.bool_]:
     """Which words are described whole by SQL's pattern, shape (words,)."""
-    import pyarrow.compute as pc
-
-    from genops_lab.core.arrow import booleans, scalar
-
-    inner = pattern.strip("%")
-    if not ignore_case and "%" not in inner and "_" not in inner and len(pattern) - len(inner) <= 2:
-        # The common shapes, without an expression: 'a', 'a%', '%a', '%a%'.
-        begins, ends = not pattern.startswith("%"), not pattern.endswith("%")
-        if begins and ends:
-            return booleans(pc.equal(words, scalar(inner)))
-        if inner and begins != ends:
-            return booleans(pc.starts_with(words, inner) if begins else pc.ends_with(words, inner))
-        if inner and pattern == f"%{inner}%":
-            return booleans(pc.match_substring(words, inner))
-    return booleans(pc.match_substring_regex(words, like_expression(pattern), ignore_case=ignore_case))
-
-
-def like_expression(pattern: str) -> str:
-    """SQL's pattern as an expression. re.escape knows RE2's special characters, all of which are ASCII."""
-    pieces = {"%": ".*", "_": "."}
-    body = "".join(pieces.get(char) or (re.escape(char) if char.isascii() else char) for char in pattern)
-    return rf"(?s)\A{body}\z"
+    # Arrow knows the backslash as an escape.
+    return booleans(pc.match_like(words, pattern.replace("\\", "\\\\"), ignore_case=ignore_case))
 
 
 def containing(words: pa.StringArray, text: str) -> npt.NDArray[np.bool_]:
     """Which words contain the text, upper and lower case alike, shape (words,)."""
-    import pyarrow.compute as pc
-
-    from genops_lab.core.arrow import booleans
-
     return booleans(pc.match_substring(words, text, ignore_case=True))
 
 
 def beginning(words: pa.StringArray, text: str) -> npt.NDArray[np.bool_]:
     """Which words begin with the text, shape (words,)."""
-    import pyarrow.compute as pc
-
-    from genops_lab.core.arrow import booleans
-
     return booleans(pc.starts_with(words, text))
 
 
 def equal(words: pa.StringArray, texts: Sequence[str]) -> npt.NDArray[np.bool_]:
     """Which words are one of the texts, shape (words,)."""
-    import pyarrow.compute as pc
-
-    from genops_lab.core.arrow import booleans, scalar, strings
-
     if len(texts) == 1:
         return booleans(pc.equal(words, scalar(texts[0])))
     return booleans(pc.is_in(words, value_set=strings(texts)))
@@ -134,11 +97,6 @@ def equal(words: pa.StringArray, texts: Sequence[str]) -> npt.NDArray[np.bool_]:
 
 def numbers(words: pa.StringArray) -> npt.NDArray[np.float64]:
     """The words read as numbers, shape (words,); NaN where one is no number (or is NaN)."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    from genops_lab.core.arrow import floats
-
     try:
         values = pc.cast(words, pa.float64())
     except pa.ArrowInvalid:  # not all are numbers: those that are have to be found first, which takes longer

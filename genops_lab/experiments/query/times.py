@@ -58,18 +58,6 @@ class Moment(Protocol):
 
     def span(self, clock: Clock) -> tuple[float, float]:
         """From (included) and to (excluded), in seconds since 1970; both alike for an instant."""
-        ...
-
-
-@dataclass(frozen=True)
-class Instant:
-    """A time of the clock, in seconds since 1970."""
-
-    seconds: float
-
-    def span(self, clock: Clock) -> tuple[float, float]:
-        """The instant."""
-        return self.seconds, self.seconds
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
+from collections import Counter
 from typing import Any
 
 from genops_lab.experiments.models import Run
@@ -26,11 +27,7 @@ def file_name(run: Run) -> str:
 
 def total_redacted(cells: list[KeptCell]) -> dict[str, int]:
     """Marks by kind in all cells."""
-    total: dict[str, int] = {}
-    for cell in cells:
-        for kind, count in cell.redacted.items():
-            total[kind] = total.get(kind, 0) + count
-    return total
+    return dict(sum((Counter(cell.redacted) for cell in cells), Counter()))
 
 
 def notebook(run: Run, kept: Kept, environment: EnvironmentDifference, kernel: str) -> dict[str, Any]:
@@ -63,19 +60,17 @@ def _markdown(run_id: str, what: str, text: str) -> dict[str, Any]:
 
 
 def _code(run_id: str, index: int, cell: KeptCell) -> dict[str, Any]:
-    kept: dict[str, Any] = {"sha256": hashlib.sha256(cell.source.encode()).hexdigest()}
-    if cell.execution_count is not None:
-        kept["execution_count"] = cell.execution_count
-    if cell.cell_id:
-        kept["cell_id"] = cell.cell_id
-    if cell.redacted:
-        kept["redacted"] = cell.redacted
-    if cell.altered:
-        kept["altered"] = True
+    kept = {
+        "sha256": hashlib.sha256(cell.source.encode()).hexdigest(),
+        "execution_count": cell.execution_count,
+        "cell_id": cell.cell_id,
+        "redacted": cell.redacted,
+        "altered": cell.altered,
+    }
     return {
         "cell_type": "code",
         "id": _id(run_id, f"cell {index}"),
-        "metadata": {"genops": kept},
+        "metadata": {"genops": {name: value for name, value in kept.items() if value}},
         "execution_count": None,
         "outputs": [],
         "source": cell.source,

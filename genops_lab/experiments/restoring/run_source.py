@@ -48,8 +48,6 @@ class KeptGit(msgspec.Struct, frozen=True, kw_only=True):
     commit: str = ""
     branch: str = ""
     remote: str = ""
-    dirty: bool = False
-    folder: str = ""
     patch: KeptPatch | None = None
 
 
@@ -58,16 +56,13 @@ class KeptLock(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str = ""
     sha256: str = ""
-    kept: bool = False
 
 
 class KeptEnvironment(msgspec.Struct, frozen=True, kw_only=True):
     """The Python that ran."""
 
     python: str = ""
-    executable: str = ""
     folders: list[str] = []
-    packages: int = 0
     lock_file: KeptLock | None = None
 
 

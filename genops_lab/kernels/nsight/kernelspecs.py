@@ -18,6 +18,7 @@ from jupyter_core.paths import jupyter_data_dir
 
 from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
 from genops_lab.core.paths import write_private
+from genops_lab.kernels.kernelspecs import read_specification
 
 from .models import NsightKernel, NsightProduct, SectionSet
 
@@ -75,7 +76,7 @@ def prepared(kernel_name: str, version: str, wanted: UnderNsight) -> NsightKerne
     name = f"{kernel_name}{wanted.suffix}"
     folder = Path(jupyter_data_dir()) / "kernels" / name
     specification = _specification(kernel_name, original, wanted)
-    known = _read(folder / "kernel.json")
+    known = read_specification(folder / "kernel.json")
     if (folder / "kernel.json").exists() and under_nsight(known.get("metadata") or {}) is None:
         raise Conflict(
             f"There is a kernel {name!r} already that GenOps Lab did not make.",
@@ -127,11 +128,3 @@ def _specification(kernel_name: str, original: KernelSpec, wanted: UnderNsight) 
             },
         },
     }
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -6,6 +6,7 @@ import asyncio
 import os
 
 from .models import NewNsightKernel, NsightKernel, NsightTool
+from .tools import nsight_tools, usable
 
 
 class NsightService:
@@ -13,8 +14,6 @@ class NsightService:
 
     async def list_nsight_tools(self) -> list[NsightTool]:
         """Nsight Systems and Nsight Compute on this machine, and what stands in their way."""
-        from .tools import nsight_tools
-
         return await asyncio.to_thread(nsight_tools, dict(os.environ))
 
     async def prepare_nsight_kernel(self, body: NewNsightKernel) -> NsightKernel:
@@ -24,7 +23,6 @@ class NsightService:
         """
         from .kernelspecs import UnderNsight, prepared
         from .launch import refuse_without_driver
-        from .tools import usable
 
         env = dict(os.environ)
         tool = await asyncio.to_thread(usable, body.product, env)

@@ -8,11 +8,11 @@ import shutil
 import time
 import zlib
 from bisect import bisect_left
-from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 
 from genops_lab.core.paths import private_dir
+from genops_lab.core.recent import Recent
 
 log = logging.getLogger("genops_lab")
 
@@ -177,7 +177,7 @@ class FullTexts:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._indexes: OrderedDict[Path, _Index] = OrderedDict()
+        self._indexes: Recent[Path, _Index] = Recent(_INDEXES)
 
     def file(self, kernel_id: str, msg_id: str) -> Path:
         """Where a run's text is, or would be."""
@@ -190,10 +190,7 @@ class FullTexts:
     def open(self, kernel_id: str, msg_id: str, more: str) -> Text | None:
         """The text of a run, ``more`` after what is on disk; None when it is not there (any more)."""
         file = self.file(kernel_id, msg_id)
-        index = self._indexes.setdefault(file, _Index())
-        self._indexes.move_to_end(file)
-        while len(self._indexes) > _INDEXES:
-            self._indexes.popitem(last=False)
+        index = self._indexes[file] = self._indexes.get(file) or _Index()
         try:
             before = index.update(file, file.stat().st_size)
             return Text(file, before, more.encode("utf-8", errors="replace"))

@@ -8,9 +8,8 @@ from typing import Any
 
 from genops_lab.agent.records import IOPUB, NOTE, REQUEST, SHELL
 
-from .items import Fixed
 from .messages import Message, decoded, display_id_of, output_of, without_data
-from .output_limits import OutputArea
+from .output_limits import Fixed, OutputArea
 from .widgets import OutputWidgets
 
 MESSAGE_IDS = 1000

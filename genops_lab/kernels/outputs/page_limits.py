@@ -6,13 +6,13 @@ It follows the same rule as the recorder (:class:`OutputArea`), so that the page
 
 from __future__ import annotations
 
+from asyncio import TimerHandle
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
-from .items import Fixed
 from .messages import Message, decoded, display_id_of, output_of, without_data
-from .output_limits import OutputArea
+from .output_limits import Fixed, OutputArea
 from .widgets import OutputWidgets
 
 #: A live end comes at most so often.
@@ -33,14 +33,6 @@ class Bounds:
     cut: Callable[[str, str], tuple[int, int, int] | None]
 
 
-class Later(Protocol):
-    """A timer."""
-
-    def cancel(self) -> None:
-        """Do not call any more."""
-        ...
-
-
 @dataclass
 class _Run:
     area: OutputArea
@@ -51,7 +43,7 @@ class _Run:
     cuts: int = 0
     cleared: Any = None  # a clear_output that waits for the next output
     displays: dict[str, list[Fixed]] = field(default_factory=dict)
-    timer: Later | None = None
+    timer: TimerHandle | None = None
 
 
 class PageOutputs:
@@ -67,7 +59,7 @@ class PageOutputs:
         bounds: Bounds,
         say: Callable[[str, dict[str, Any], Any], None],
         pass_on: Callable[[Any], None],
-        later: Callable[[float, Callable[[], None]], Later],
+        later: Callable[[float, Callable[[], None]], TimerHandle],
     ) -> None:
         self._kernel_id = kernel_id
         self._bounds = bounds

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -94,11 +95,12 @@ class Recorder:
         """The kernel is gone, after its last record."""
         self.record(kernel_id, "", 0, _END, timestamp, [reason.encode("utf-8", "replace")])
 
-    def known(self, kernel_id: str) -> bool:
-        """Whether records of this kernel came."""
+    @contextmanager
+    def _up_to_date(self, kernel_id: str) -> Iterator[KernelOutputs | None]:
+        """What is known of a kernel, all its records read."""
         with self._reading:
             self._read()
-            return kernel_id in self._kernels
+            yield self._kernels.get(kernel_id)
 
     def kernels(self) -> list[str]:
         """The kernels whose records came."""
@@ -108,23 +110,17 @@ class Recorder:
 
     def end_of(self, kernel_id: str) -> str | None:
         """Why the kernel ended; None while it has not."""
-        with self._reading:
-            self._read()
-            found = self._kernels.get(kernel_id)
+        with self._up_to_date(kernel_id) as found:
             return found.reason if found is not None and found.ended else None
 
     def cursor(self, kernel_id: str) -> tuple[str, int]:
         """The last record up to which the journal of an incarnation is not needed; 0 without any."""
-        with self._reading:
-            self._read()
-            found = self._kernels.get(kernel_id)
+        with self._up_to_date(kernel_id) as found:
             return (found.incarnation, found.cursor) if found is not None else ("", 0)
 
     def wanted(self, kernel_id: str) -> dict[str, bool]:
         """The runs that the saved document does not have, by message id: whether each is done. Cheap."""
-        with self._reading:
-            self._read()
-            found = self._kernels.get(kernel_id)
+        with self._up_to_date(kernel_id) as found:
             return {} if found is None else {run.msg_id: run.done for run in found.wanted()}
 
     def executions(
@@ -133,9 +129,7 @@ class Recorder:
         """The runs that the saved document does not have, and of those that it has the ones in ``also`` (by message
         id) that are still kept. With ``encoded`` their outputs are JSON already, so that an event loop that sends
         them has little to do."""
-        with self._reading:
-            self._read()
-            found = self._kernels.get(kernel_id)
+        with self._up_to_date(kernel_id) as found:
             runs = [] if found is None else found.runs.values()
             return [_execution(run, encoded) for run in runs if not run.documented or run.msg_id in also]
 
@@ -158,9 +152,7 @@ class Recorder:
 
     def documented(self, kernel_id: str, executions: Iterable[Execution]) -> None:
         """The saved document has these outputs."""
-        with self._reading:
-            self._read()
-            found = self._kernels.get(kernel_id)
+        with self._up_to_date(kernel_id) as found:
             if found is None:
                 return
             for each in executions:

@@ -35,11 +35,9 @@ class Journals(Protocol):
 
     def acknowledge(self, kernel_id: str, incarnation: str, seq: int) -> None:
         """Let a journal be dropped up to a record."""
-        ...
 
     def is_recovering(self, kernel_id: str) -> bool:
         """Whether more of the past is on its way."""
-        ...
 
 
 class OutputsService(Service):

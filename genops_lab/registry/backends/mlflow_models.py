@@ -12,9 +12,9 @@ from genops_lab.core.errors import Failed, GenOpsError, InvalidRequest, NotFound
 from genops_lab.core.paging import Page, PageQuery
 from genops_lab.experiments.backends.artifacts import local_path
 from genops_lab.experiments.backends.client import (
+    MlflowBackend,
     all_pages,
     one_page,
-    open_client,
     quoted,
     search_models,
     told,
@@ -32,12 +32,11 @@ LOG_A_MODEL = (
 )
 
 
-class MlflowModels:
-    """Registered models of one MLflow. All methods block."""
+class MlflowModels(MlflowBackend):
+    """Registered models of one MLflow."""
 
     def __init__(self, tracking_uri: str, **_others: Any) -> None:
-        self._tracking_uri = tracking_uri
-        self._client = open_client(tracking_uri)
+        super().__init__(tracking_uri)
         self._flavors: dict[str, list[str]] = {}
 
     def list_models(self, query: PageQuery) -> Page[RegisteredModel]:
@@ -126,7 +125,7 @@ class MlflowModels:
                 if (local := local_path(source)) is not None:
                     check_plain(local)
                 found = download_artifacts(
-                    artifact_uri=source, dst_path=str(fetching), tracking_uri=self._tracking_uri
+                    artifact_uri=source, dst_path=str(fetching), tracking_uri=self._client.tracking_uri
                 )
                 Path(found).rename(target)
         except GenOpsError as error:

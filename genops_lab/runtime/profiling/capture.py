@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import statistics
 import sys
 import threading
@@ -24,9 +23,9 @@ from .recorder import (
     torch_profiler,
     warmed_up,
 )
-from .recording_options import RecordingOptions
+from .recording_options import Recording, RecordingOptions
 from .slices import OpenSlices, inside_torch, is_of_torch
-from .steps import COMPARED, StepHook
+from .steps import COMPARED
 from .upload import expected, finished, write_trace
 
 _LOOK_EVERY_S = 0.05
@@ -48,29 +47,18 @@ _BELIEVED = 1.25
 _OF_THE_STEP = "Optimizer.step#"
 
 
-class Capture:
-    """One recording. ``profile`` is the Lab's summary once it is there, ``trace_path`` the trace's file.
+class Capture(Recording):
+    """One recording by PyTorch's profiler.
 
     The code is recorded from its start. When its first optimizer step comes that part is put aside, ``warmup`` steps
     are not recorded, the steps behind them are; the part that was put aside is used where no such step came.
     """
 
-    _active: "Optional[Capture]" = None
-
     def __init__(self, title: str, wishes: Optional[RecordingOptions] = None) -> None:
-        self.title = title
-        self.profile: Optional[Dict[str, Any]] = None
-        self.trace_path = ""
-        #: What was recorded and what it cost, in words.
-        self.note = ""
-        self.wishes = (wishes or RecordingOptions()).settled(10, 20.0).with_a_gap()
+        super().__init__(title, (wishes or RecordingOptions()).settled(10, 20.0).with_a_gap())
         self.first_start_s = 0.0
         self.device = ""
-        self.trouble = ""
-        #: What the code raised that was recorded.
-        self.raised = ""
         self._lock = threading.RLock()
-        self._done = threading.Event()
         self._began = 0.0
         self._part: Optional[Part] = None
         self._kept: Optional[Part] = None
@@ -78,11 +66,8 @@ class Capture:
         self._due = ""
         #: The steps' part ended before it had one, for growth that was the program's own: the next step begins another.
         self._anew = False
-        self._hook = StepHook(self._stepped)
-        self.markers: Optional[LineMarkers] = None
         self._slices: Optional[OpenSlices] = None
         self._thread = 0
-        self._watch: Any = None
         self._outer: List[Any] = []
         self._outer_thread = 0
         self.steps_done = 0
@@ -91,7 +76,7 @@ class Capture:
 
     def __repr__(self) -> str:
         state = (self.profile or {}).get("state") or (
-            "recording" if Capture._active is self else "not analyzed"
+            "recording" if Recording.active is self else "not analyzed"
         )
         kept = f", {self.trace_path}" if self.trace_path else ""
         return f"<genops profile {self.title!r}: {state}{kept}>"
@@ -101,11 +86,7 @@ class Capture:
 
         ``own_line``: the line that runs now is ours, and none of what is recorded.
         """
-        if Capture._active is not None:
-            raise GenOpsError(
-                f"The profile {Capture._active.title!r} is being recorded; profiles do not nest.",
-                "Take the inner %%profile or genops.profile() off.",
-            )
+        self.refuse_nested()
         refuse_second(torch_profiler())
         expected()
         self.device = device_to_record()
@@ -116,13 +97,13 @@ class Capture:
             self.markers.leave_out_this_line(own_line)
         self._thread = threading.get_ident()
         self._slices = OpenSlices(torch_profiler().record_function)
-        Capture._active = self
+        Recording.active = self
         try:
             self._slices.watch()
             self._begin(of_steps=not self.wishes.warmup)
             self._hook.register()
         except BaseException:
-            Capture._active = None
+            Recording.active = None
             self._slices.unwatch()
             raise
         threading.Thread(target=self._look, name="genops-profile", daemon=True).start()
@@ -211,7 +192,6 @@ class Capture:
         }
 
     def _stepped(self, count: int, took_s: float) -> None:
-        """A step has ended: in the thread that trains, inside the optimizer's call."""
         self._safely(lambda: self._counted(count, took_s))
 
     def _safely(self, action: Callable[[], None]) -> None:
@@ -270,9 +250,9 @@ class Capture:
 
     def _look(self) -> None:
         """Hold the bounds of time and memory, in a thread of its own."""
-        while not self._done.wait(self._until_next_look()):
+        while not self._over.wait(self._until_next_look()):
             with self._lock:
-                if self._watch is not None and not self._done.is_set():
+                if self._watch is not None and not self._over.is_set():
                     self._watch.wake()
                 part = self._part
                 if part is None and self.of_steps is not None:
@@ -322,7 +302,7 @@ class Capture:
     def _go_on(self, look_at_s: float) -> None:
         """Record anew, at a line of the cell's own: no operator of the part before is open there."""
         markers = self.markers
-        if markers is None or self._part is not None or self.steps_done or self._done.is_set():
+        if markers is None or self._part is not None or self.steps_done or self._over.is_set():
             return
         if threading.get_ident() == self._thread and not inside_torch(markers.files):
             self._outer.clear()  # ended with the part that they were in
@@ -331,20 +311,14 @@ class Capture:
         else:
             markers.pending = lambda: self._safely(lambda: self._go_on(look_at_s))
 
-    def raises(self, error: BaseException) -> None:
-        """The code ends with ``error``; what is made of that is not the code's own."""
-        if not self._done.is_set():
-            self.raised = type(error).__name__
-            self.close()
-
     def close(self) -> None:
         """Record no more."""
-        self._done.set()
+        self._over.set()
         self._hook.remove()
         try:
             self._end("error" if self.raised else "end")
         finally:
-            Capture._active = None
+            Recording.active = None
             with self._lock:
                 if self._watch is not None:
                     self._watch.stop()
@@ -352,14 +326,11 @@ class Capture:
                 self._slices.unwatch()
 
     def forget(self) -> None:
-        """In a forked child: the profiler and its threads are the parent's."""
-        self._done.set()
-        self._hook.remove()
+        """As of any recording; its part is the parent's too."""
+        super().forget()
         self._part = None
         if self._slices is not None:
             self._slices.unwatch()
-        if self.markers is not None:
-            self.markers.on = False
 
     def chosen(self) -> Optional[Part]:
         """The part that becomes the profile."""
@@ -373,17 +344,6 @@ class Capture:
         """
         self.close()
         finished(self, functools.partial(write_trace, self))
-
-
-def _after_fork() -> None:
-    """A forked child records nothing: the profiler is its parent's."""
-    active, Capture._active = Capture._active, None
-    if active is not None:
-        active.forget()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 class Part:

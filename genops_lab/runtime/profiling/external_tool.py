@@ -23,8 +23,7 @@ from .budget import Costs
 from .line_tracing import watch
 from .lines import LineMarkers, running_frames
 from .markers import cell_marker
-from .recording_options import RecordingOptions
-from .steps import StepHook
+from .recording_options import Recording, RecordingOptions
 from .upload import finished, new_folder
 
 #: What the tools put into the environment of what they start: with it, a tool that is started here would find itself
@@ -40,8 +39,8 @@ def clean_environment() -> Dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(_INJECTED)}
 
 
-class OutsideCapture(abc.ABC):
-    """One recording, with the interface of :class:`~genops_lab.runtime.profiling.capture.Capture`.
+class OutsideCapture(Recording):
+    """One recording by such a tool.
 
     Lines, steps and PyTorch's operators are NVTX ranges, where there is NVTX.
     """
@@ -50,30 +49,19 @@ class OutsideCapture(abc.ABC):
     tool = ""
     #: What :class:`RecordingOptions` leaves open.
     usual_steps, usual_seconds = 10, 20.0
-    _active: "Optional[OutsideCapture]" = None
 
     def __init__(self, title: str, files: Dict[str, str], wishes: Optional[RecordingOptions] = None) -> None:
-        self.title = title
-        self.profile: Optional[Dict[str, Any]] = None
-        self.trace_path = ""
-        self.note = ""
-        self.trouble = ""
-        self.wishes = (wishes or RecordingOptions()).settled(self.usual_steps, self.usual_seconds)
+        super().__init__(title, (wishes or RecordingOptions()).settled(self.usual_steps, self.usual_seconds))
         self.folder = Path()
-        self.markers: Optional[LineMarkers] = None
         self._files = files
         self._lock = threading.Lock()
         self._recording = False
-        self._over = threading.Event()
         self._began = self._seconds = 0.0
         self._ended_by = ""
         self._error: Optional[GenOpsError] = None
-        self._raised = ""
         self._nvtx: Any = None
         self._ranges = contextlib.ExitStack()
         self._step: Any = None
-        self._steps = StepHook(self._stepped)
-        self._watch: Any = None
 
     @abc.abstractmethod
     def _begin(self) -> None:
@@ -97,21 +85,16 @@ class OutsideCapture(abc.ABC):
 
         ``own_line``: the line that runs now is ours, and none of what is recorded.
         """
-        active = OutsideCapture._active
-        if active is not None:
-            raise GenOpsError(
-                f"The profile {active.title!r} is being recorded; profiles do not nest.",
-                "Take the inner %%profile or genops.profile() off.",
-            )
+        self.refuse_nested()
         self._nvtx = nvtx()
         self.folder = new_folder()
         # Already now: an interrupt of the beginning does not tell whether the tool records.
-        OutsideCapture._active, self._recording = self, True
+        Recording.active, self._recording = self, True
         try:
             self._begin_to_record()
             threading.Thread(target=self._hold_the_bound, name="genops-profile", daemon=True).start()
             if "torch" in sys.modules:
-                self._steps.register()
+                self._hook.register()
             self._mark(own_line)
         except BaseException:
             try:
@@ -158,7 +141,7 @@ class OutsideCapture(abc.ABC):
             self._end_step()
             self._step = self._nvtx.range_start(f"ProfilerStep#{count}")
         if not self._counted(count):
-            self._steps.remove()
+            self._hook.remove()
             threading.Thread(target=self._end, args=("steps",), name="genops-profile-end").start()
         elif self._watch is not None:
             self._watch.resume()
@@ -184,12 +167,6 @@ class OutsideCapture(abc.ABC):
             except GenOpsError as error:
                 self._error = error
 
-    def raises(self, error: BaseException) -> None:
-        """The code ends with ``error``; what is made of that is not the code's own."""
-        if not self._over.is_set():
-            self._raised = type(error).__name__
-            self.close()
-
     def close(self) -> None:
         """Record no more."""
         try:
@@ -199,15 +176,15 @@ class OutsideCapture(abc.ABC):
             try:
                 # In a thread: an interrupt ends the waiting, and not the tool in the middle of its report.
                 ending = threading.Thread(
-                    target=self._end, args=("error" if self._raised else "end",), name="genops-profile-end"
+                    target=self._end, args=("error" if self.raised else "end",), name="genops-profile-end"
                 )
                 ending.start()
                 ending.join()
             finally:
-                OutsideCapture._active = None
+                Recording.active = None
 
     def _unmark(self) -> None:
-        self._steps.remove()
+        self._hook.remove()
         if self.markers is not None:
             self.markers.end()
         if self._watch is not None:
@@ -217,12 +194,9 @@ class OutsideCapture(abc.ABC):
         self._ranges.close()
 
     def forget(self) -> None:
-        """In a forked child: the recording is the parent's."""
-        self._over.set()
-        self._steps.remove()
+        """As of any recording."""
+        super().forget()
         self._recording, self._nvtx = False, None
-        if self.markers is not None:
-            self.markers.on = False
 
     def finish(self) -> None:
         """Stop, hand the trace to the Lab, wait for its summary and show it."""
@@ -239,7 +213,7 @@ class OutsideCapture(abc.ABC):
         return {
             "time": f", until {self.wishes.seconds:g} s (more with --seconds)",
             "steps": f", until {self.wishes.warmup + self.wishes.steps} optimizer steps (see --steps)",
-            "error": f", until it ended with {self._raised}",
+            "error": f", until it ended with {self.raised}",
         }.get(self._ended_by, "")
 
     def _left_out(self) -> List[str]:
@@ -248,16 +222,6 @@ class OutsideCapture(abc.ABC):
         return [
             said for said in (f"It has no --{', --'.join(names)}." if names else "", self.trouble) if said
         ]
-
-
-def _after_fork() -> None:
-    active, OutsideCapture._active = OutsideCapture._active, None
-    if active is not None:
-        active.forget()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 class Nvtx:

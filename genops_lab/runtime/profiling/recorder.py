@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import time
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, ContextManager, Dict, List, Optional
 
 from ..errors import GenOpsError
 from .budget import Costs
@@ -87,11 +87,9 @@ class Recorder:
             os.environ.setdefault(_LOG_LEVEL, "6")
         try:
             self._profiler = self._made(profiling)
-            if self._device:
-                with self.messages.heard():
-                    self._begin()
-            else:
-                self._begin()
+            with self._heard():
+                self._profiler._prepare_trace()
+                self._profiler._start_trace()
         except RuntimeError as error:
             self._profiler = None
             raise GenOpsError(
@@ -99,9 +97,9 @@ class Recorder:
             ) from error
         self._give_way(profiling, on_other)
 
-    def _begin(self) -> None:
-        self._profiler._prepare_trace()
-        self._profiler._start_trace()
+    def _heard(self) -> ContextManager[None]:
+        """Listen to what the device's library says, where there is a device."""
+        return self.messages.heard() if self._device else contextlib.nullcontext()
 
     def stop(self, about: Dict[str, Any]) -> None:
         """End; ``about`` is kept in the trace as ``genops``."""
@@ -112,10 +110,7 @@ class Recorder:
         for name, value in {"genops": about, **_of_process(self._wishes)}.items():
             _add_metadata(name, value)
         before = resident_bytes()
-        if self._device:
-            with self.messages.heard():
-                self._profiler.__exit__(None, None, None)
-        else:
+        with self._heard():
             self._profiler.__exit__(None, None, None)
         self.grown = max(0, resident_bytes() - before)
 

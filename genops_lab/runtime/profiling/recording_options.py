@@ -1,8 +1,15 @@
-"""What a recording is asked for."""
+"""What a recording is asked for, and what all recordings have: those of PyTorch and those of NVIDIA's tools."""
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional
+import abc
+import os
+import threading
+from typing import Any, Dict, NamedTuple, Optional
+
+from ..errors import GenOpsError
+from .lines import LineMarkers
+from .steps import StepHook
 
 #: Left to who records: measuring a step with Nsight Compute takes as long as recording many of them.
 AS_USUAL = 0
@@ -35,3 +42,62 @@ class RecordingOptions(NamedTuple):
         """The start is recorded as well: what is open where that ends must not be where the steps begin, see
         ``slices``."""
         return self._replace(warmup=2) if self.warmup == 1 else self
+
+
+class Recording(abc.ABC):
+    """One recording. ``profile`` is the Lab's summary once it is there, ``trace_path`` the trace's file, ``note`` what
+    was recorded and what it cost, in words."""
+
+    active: "Optional[Recording]" = None
+
+    def __init__(self, title: str, wishes: RecordingOptions) -> None:
+        self.title = title
+        self.profile: Optional[Dict[str, Any]] = None
+        self.trace_path = self.note = self.trouble = ""
+        #: What the code raised that was recorded.
+        self.raised = ""
+        self.wishes = wishes
+        self.markers: Optional[LineMarkers] = None
+        self._over = threading.Event()
+        self._hook = StepHook(self._stepped)
+        self._watch: Any = None
+
+    @abc.abstractmethod
+    def _stepped(self, count: int, took_s: float) -> None:
+        """A step has ended: in the thread that trains, inside the optimizer's call."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Record no more."""
+
+    @staticmethod
+    def refuse_nested() -> None:
+        """Raise GenOpsError while another recording goes on."""
+        if Recording.active is not None:
+            raise GenOpsError(
+                f"The profile {Recording.active.title!r} is being recorded; profiles do not nest.",
+                "Take the inner %%profile or genops.profile() off.",
+            )
+
+    def raises(self, error: BaseException) -> None:
+        """The code ends with ``error``; what is made of that is not the code's own."""
+        if not self._over.is_set():
+            self.raised = type(error).__name__
+            self.close()
+
+    def forget(self) -> None:
+        """In a forked child: what records, and its threads, are the parent's."""
+        self._over.set()
+        self._hook.remove()
+        if self.markers is not None:
+            self.markers.on = False
+
+
+def _after_fork() -> None:
+    active, Recording.active = Recording.active, None
+    if active is not None:
+        active.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -13,7 +13,7 @@ import threading
 import time
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Optional, Protocol, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Optional, Tuple
 
 from .. import lab
 from ..display import shell
@@ -31,7 +31,7 @@ from .steps import cost
 if TYPE_CHECKING:
     from .capture import Capture
     from .lines import LineMarkers
-    from .recording_options import RecordingOptions
+    from .recording_options import Recording
 
 ANALYSIS_WAIT_S = 60.0
 _POLL_S = 0.25
@@ -52,16 +52,6 @@ MAX_LINES = 5000
 _MAX_LINE = 10_000
 
 
-class Handed(Protocol):
-    """What has a trace for the Lab, and gets its summary."""
-
-    title: str
-    trace_path: str
-    note: str
-    profile: Optional[Dict[str, Any]]
-    wishes: "RecordingOptions"
-
-
 def expected() -> None:
     """Have the Lab on this machine start what analyses profiles, so that a cell's end does not wait for that."""
 
@@ -74,7 +64,7 @@ def expected() -> None:
         threading.Thread(target=ask, name="genops-expected", daemon=True).start()
 
 
-def finished(capture: Handed, write: Callable[[], None]) -> None:
+def finished(capture: "Recording", write: Callable[[], None]) -> None:
     """``write`` the trace and have it analysed; with the Lab away it is kept and its path said."""
     view = ProfileView(capture.title)
     try:
@@ -94,7 +84,7 @@ def finished(capture: Handed, write: Callable[[], None]) -> None:
         view.finish()
 
 
-def _kept(capture: Handed) -> str:
+def _kept(capture: "Recording") -> str:
     if not capture.trace_path:
         return ""
     path = capture.trace_path
@@ -177,7 +167,7 @@ def _read_beside(body: Dict[str, Any]) -> Optional[Dict[str, Any]]:
     return found
 
 
-def _given(capture: Handed, body: Dict[str, Any]) -> Dict[str, Any]:
+def _given(capture: "Recording", body: Dict[str, Any]) -> Dict[str, Any]:
     """The profile of a trace that goes to the Lab."""
     if is_remote():
         body["trace_path"] = lab.hand_over(capture.trace_path, "trace")
@@ -189,7 +179,7 @@ def _given(capture: Handed, body: Dict[str, Any]) -> Dict[str, Any]:
     return profile
 
 
-def _hand_over(capture: Handed, view: ProfileView) -> Dict[str, Any]:
+def _hand_over(capture: "Recording", view: ProfileView) -> Dict[str, Any]:
     current = runs.current or runs.last
     run_id = (current.run_id or current.wait_started(2.0)) if current is not None else ""
     if is_remote():

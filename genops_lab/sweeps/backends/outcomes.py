@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from genops_lab.core.errors import GenOpsError
-from genops_lab.experiments.backends.client import all_pages, open_client, quoted, told
+from genops_lab.experiments.backends.client import MlflowBackend, all_pages, quoted, told
 from genops_lab.experiments.comparison.statistics import Sample, margin
 from genops_lab.sweeps.models import Direction, MetricSummary, Objective
 
@@ -38,11 +38,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return min(self.values) if direction == "minimize" else max(self.values)
 
 
-class MlflowTrials:
-    """Reads and ends the runs of sweeps. All methods block."""
-
-    def __init__(self, tracking_uri: str, **_others: Any) -> None:
-        self._client = open_client(tracking_uri)
+class MlflowTrials(MlflowBackend):
+    """Reads and ends the runs of sweeps."""
 
     def outcome(self, run_id: str, metric: str) -> Outcome:
         """How the run of this id went."""

@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genops_lab.kernels.outputs.items import StreamText
-from genops_lab.kernels.outputs.output_limits import OutputArea
+from genops_lab.kernels.outputs.output_limits import OutputArea, StreamText
 from genops_lab.kernels.outputs.recorder import MAX_WAITING_BYTES, Recorder
 from tests.support.exhaustive import examples
 
