@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -36,14 +37,53 @@ def server() -> Iterator[Postgres]:
         yield found
 
 
+def opening(kind: str, folder: Path, url: str = "") -> Callable[[], Store]:
+    if kind == "local":
+        return functools.partial(LocalStore, folder / "store.db")
+    if kind == "shared":
+        return functools.partial(SharedStore.at, "", folder)
+    return functools.partial(SharedStore, url, owner="ada")
+
+
+@pytest.fixture(params=KINDS)
+def opens_empty(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Store]:
+    """An opening of a store that has no tables yet, as one process makes it."""
+    is_file = request.param != "postgresql"
+    url = "" if is_file else request.getfixturevalue("server").database()
+    return opening(request.param, tmp_path, url)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both stores as files that have their tables: migrations cost each test most."""
+    folder = tmp_path_factory.mktemp("files")
+    for kind in ("local", "shared"):
+        with_tables(opening(kind, folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def template(server: Postgres) -> str:
+    """The address of a database that has its tables."""
+    url = server.database()
+    with_tables(opening("postgresql", Path(), url))
+    return url
+
+
+def with_tables(opens: Callable[[], Store]) -> None:
+    store = opens()
+    store.open()
+    store.close()
+
+
 @pytest.fixture(params=KINDS)
 def opens(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Store]:
     """Another opening of the same store, as another process makes it."""
-    if request.param == "local":
-        return functools.partial(LocalStore, tmp_path / "store.db")
-    if request.param == "shared":
-        return functools.partial(SharedStore.at, "", tmp_path)
-    return functools.partial(SharedStore, request.getfixturevalue("server").database(), owner="ada")
+    if request.param != "postgresql":
+        shutil.copytree(request.getfixturevalue("files"), tmp_path, dirs_exist_ok=True)
+        return opening(request.param, tmp_path)
+    template = request.getfixturevalue("template")
+    return opening(request.param, tmp_path, request.getfixturevalue("server").database(template))
 
 
 @pytest.fixture
@@ -93,7 +133,8 @@ def keys_in(store: Store) -> int:
         return int(connection.execute(select(func.count()).select_from(table)).scalar_one())
 
 
-def test_migrations_make_the_tables_that_the_code_declares(opens: Callable[[], Store], store: Store) -> None:
+def test_migrations_make_the_tables_that_the_code_declares(opens_empty: Callable[[], Store]) -> None:
+    store = opens_empty()
     store.open()
     engine = create_engine(store.url)
     declared = create_engine(server_of(store.url, "declared"))
@@ -110,6 +151,7 @@ def test_migrations_make_the_tables_that_the_code_declares(opens: Callable[[], S
     assert columns(engine) == columns(declared)
     engine.dispose()
     declared.dispose()
+    store.close()
 
 
 def server_of(url: Any, name: str) -> Any:
@@ -218,8 +260,8 @@ def test_a_reader_cannot_write(store: Store) -> None:
     assert store.touch("run") == 1
 
 
-def test_servers_that_start_at_once_make_the_tables_once(opens: Callable[[], Store]) -> None:
-    assert sorted(in_processes(lambda _number: opens().touch("run"))) == [1, 2, 3]
+def test_servers_that_start_at_once_make_the_tables_once(opens_empty: Callable[[], Store]) -> None:
+    assert sorted(in_processes(lambda _number: opens_empty().touch("run"))) == [1, 2, 3]
 
 
 def test_a_store_of_a_newer_version_is_refused(opens: Callable[[], Store], store: Store) -> None:

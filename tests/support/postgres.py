@@ -69,16 +69,18 @@ class Postgres:
         """The address of a database, as SQLAlchemy and MLflow take it."""
         return f"postgresql+psycopg://{_USER}@/{database}?host={quote(str(self._folder), safe='')}"
 
-    def database(self) -> str:
-        """The address of a new, empty database."""
+    def database(self, like: str = "") -> str:
+        """The address of a new database: empty, or with what the one at the address ``like`` has, which nobody uses."""
         import psycopg
+        from sqlalchemy.engine import make_url
 
         self._databases += 1
         name = f"of_a_test_{self._databases}"
         with psycopg.connect(
             host=str(self._folder), user=_USER, dbname="postgres", autocommit=True
         ) as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
+            template = f" TEMPLATE {make_url(like).database}" if like else ""
+            connection.execute(f"CREATE DATABASE {name}{template}".encode())
         return self.uri(name)
 
     def remove(self) -> None:
