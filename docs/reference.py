@@ -107,7 +107,8 @@ def operations() -> dict[str, str]:
     head = [
         "# Operations of the server",
         "",
-        "Every operation lies below `/genops/v1` of the Jupyter server and needs its authentication. `genops_lab/app/openapi.json` has the types.",
+        "Every operation lies below `/genops/v1` of the Jupyter server and needs its authentication.",
+        "`genops_lab/app/openapi.json` has the types.",
         "",
     ]
     return {"operations": "\n".join(head) + "\n" + toctree(pages), **pages}
