@@ -2,7 +2,7 @@
 PYTHON ?= python3
 DEV = $(PYTHON) scripts/dev.py
 
-.PHONY: lab test test-all test-python test-js bench lint schema screenshots wheel constraints release clean
+.PHONY: lab test test-all test-python test-js bench lint docs schema screenshots wheel constraints release clean
 
 lab:            ## set up once, then open JupyterLab with the quickstart notebook; ARGS="--port 9999" is for JupyterLab
 	@$(DEV) lab $(ARGS)
@@ -22,8 +22,11 @@ test-js:        ## jest alone
 bench:          ## print one JSON line a figure
 	@$(DEV) bench $(ARGS)
 
-lint:           ## ruff, mypy, eslint, prettier, stylelint, and whether generated files are current
+lint:           ## ruff, mypy, eslint, prettier, stylelint, the docs, and whether generated files are current
 	@$(DEV) lint
+
+docs:           ## build the documentation site into docs/_build; a link that leads nowhere is an error
+	@$(DEV) docs
 
 schema:         ## openapi.json from Python, TypeScript types from openapi.json
 	@$(DEV) schema
@@ -41,4 +44,4 @@ release:        ## build what a release consists of; ARGS=--version 0.2.0 (docs/
 	@$(PYTHON) scripts/release.py $(ARGS)
 
 clean:          ## remove what was built; the virtual environment stays
-	rm -rf lib dist genops_lab/labextension genops_lab/runtime/static genops_lab/_version.py genops_lab/profiling/engine/reading/native/*.so tsconfig.tsbuildinfo .cache
+	rm -rf lib dist genops_lab/labextension genops_lab/runtime/static genops_lab/_version.py genops_lab/profiling/engine/reading/native/*.so tsconfig.tsbuildinfo .cache docs/_build docs/reference

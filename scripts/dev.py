@@ -26,6 +26,8 @@ from steps import ROOT, Shell, Step, StepFailed, StepStopped, run_steps, say
 VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
+#: A link that leads nowhere is an error.
+BUILD_DOCS = (BIN / "sphinx-build", "--fail-on-warning", "--keep-going", "--quiet", "docs", "docs/_build")
 #: Stamps of what lies in ``.venv``, and of what lies in the checkout.
 VENV_STAMPS = VENV / "genops-stamps"
 STAMPS = ROOT / ".cache" / "set-up"
@@ -409,6 +411,8 @@ def lint(arguments: Sequence[str]) -> None:
         "imports": (BIN / "lint-imports", "--no-cache"),
         "budgets of tests": (PYTHON, "-m", "tests.minutes", "budgets"),
         "openapi.json": (PYTHON, "-m", "genops_lab.app.schema", "--check"),
+        "docs": BUILD_DOCS,
+        "sentences": (PYTHON, "scripts/sentences.py"),
     }
     steps = [Step(name, command_step(*command)) for name, command in checks.items()]
     steps.append(Step("generated.ts", check_generated_types))
@@ -428,6 +432,12 @@ def check_generated_types(shell: Shell) -> None:
     shell.run(BIN / "jlpm", "generate:api", env=environment())
     if generated.read_text(encoding="utf-8") != before:
         raise StepFailed("src/api/generated.ts was stale: it is made anew now; commit it")
+
+
+def docs(arguments: Sequence[str]) -> None:
+    set_up_python("docs")
+    run(*BUILD_DOCS)
+    say("docs/_build/index.html")
 
 
 def schema(arguments: Sequence[str]) -> None:
@@ -463,6 +473,7 @@ COMMANDS = {
     "test-js": test_js,
     "bench": bench,
     "lint": lint,
+    "docs": docs,
     "schema": schema,
     "screenshots": screenshots,
     "wheel": wheel,
