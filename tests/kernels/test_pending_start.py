@@ -222,15 +222,24 @@ def test_what_a_queue_says_is_one_short_line_of_plain_text(place: Place) -> None
         assert said_in_queue in words["text/plain"]
 
 
-def test_a_provider_that_fails_leaves_no_cell_waiting(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [
+        ("allocate", "'A toy queue' target failed: 'partition'"),
+        ("observe", "connection to queue could not be made: 'partition'"),
+    ],
+)
+def test_a_provider_that_fails_leaves_no_cell_waiting(
+    place: Place, monkeypatch: pytest.MonkeyPatch, method: str, words: str
+) -> None:
     async def fail(*_: object) -> None:
         raise KeyError("partition")
 
-    monkeypatch.setattr(toy_provider.ToyProvider, "allocate", fail)
+    monkeypatch.setattr(toy_provider.ToyProvider, method, fail)
     manager = place.manager()
     manager.start_kernel()
     wait(lambda: place.bridge(manager).state.state == "ended")
-    assert "'A toy queue' target failed: 'partition'" in place.bridge(manager).state.reason
+    assert words in place.bridge(manager).state.reason
     manager.shutdown_kernel(now=True)
 
 

@@ -290,7 +290,10 @@ class HostConnection:
             attempt.cancel()
             await asyncio.wait([attempt], timeout=CLOSE_S)
             raise
-        except (OSError, ValueError, EOFError) as error:  # what the carrier did not put into words
+        except GenOpsError:
+            raise
+        except Exception as error:  # the boundary to providers and carriers: who waits must hear of any fault
+            log.warning("The connection to %s failed.", self.route.target, exc_info=True)
             raise CarrierEnded(
                 f"The connection to {self.route.target} could not be made: {error}", hint="Test the target."
             ) from error
