@@ -157,8 +157,10 @@ describe('the targets in the panel', () => {
         allocates: true,
         host_noun: 'pod',
         price_per_hour: 2.1,
+        pending: [{ kernel_id: 'kernel-9', reason: 'In a queue.', since: 100 }],
         hosts: [
           host,
+          { ...host, host_id: 'kernel-9', state: 'pending', reading: null },
           {
             ...host,
             host_id: 'kernel-2',
@@ -183,9 +185,10 @@ describe('the targets in the panel', () => {
     );
     const card = screen.getByRole('region', { name: 'Target gpu-box' });
     expect(card.textContent).toContain('each kernel gets a pod');
-    const [first, second, third] = within(
+    const [first, second, third, ...more] = within(
       within(card).getByRole('list', { name: 'pods of gpu-box' })
     ).getAllByRole('listitem');
+    expect(more).toEqual([]); // the fourth is told with the kernel that waits
     expect(first.textContent).toContain('pod of train.ipynb');
     within(first).getByRole('meter', { name: 'GPU 0 NVIDIA H100' });
     expect(second.textContent).toContain('waits for a host');

@@ -103,7 +103,7 @@ export function TargetCard(props: TargetCard.IProps): React.ReactElement {
         </div>
       )}
       {stale && <p className="gol-Note">{stale}</p>}
-      {target.hosts.length > 0 && <TargetHosts {...props} />}
+      <TargetHosts {...props} />
       <TargetButtons {...props} />
       {(reading ?? (target.allocates && state === 'up')) && (
         <Disclosure title={trans.__('Details')}>

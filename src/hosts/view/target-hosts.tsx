@@ -11,14 +11,22 @@ import { LinkBadge, LinkDetail, LinkFailure } from './link-badge';
 import type { TargetCard } from './target-card';
 
 /** The hosts of a target that gets one for each kernel: what each does, and those that nobody needs any more. */
-export function TargetHosts(props: TargetCard.IProps): React.ReactElement {
+export function TargetHosts(
+  props: TargetCard.IProps
+): React.ReactElement | null {
   const { target, trans } = props;
+  // A host that is waited for is told with the kernel that waits.
+  const waited = new Set(target.pending.map(kernel => kernel.kernel_id));
+  const hosts = target.hosts.filter(host => !waited.has(host.host_id));
+  if (hosts.length === 0) {
+    return null;
+  }
   return (
     <ul
       className="gol-TargetHosts"
       aria-label={trans.__('%1s of %2', hostNoun(target, trans), target.name)}
     >
-      {target.hosts.map(host => (
+      {hosts.map(host => (
         <li key={host.host_id}>
           {host.left_over ? (
             <LeftOver {...props} host={host} />
