@@ -17,6 +17,7 @@ from typing import Any, Awaitable, Callable, Dict, Optional, Set
 from . import version, zip_imports
 from .calls import answer, table
 from .channels import Channel, ChannelReset
+from .commands import Commands
 from .frames import preamble
 from .kernel_sockets import KernelSockets
 from .kernels import Kernels
@@ -36,9 +37,10 @@ class Attachment:
     def __init__(self, reader: Any, writer: Any) -> None:
         self.mux = Mux(reader, writer, odd=False, accept=self._accept)
         self.kernels = Kernels()
+        self._commands = Commands()
         self._doorways = KernelSockets(self.mux.open)
         self._calls = {
-            **table(self.kernels),
+            **table(self.kernels, self._commands),
             "kernels.start": self._start_kernel,
             "kernels.forget": self._forget_kernel,
             "lab.sync": self._doorways.sync,
@@ -48,6 +50,7 @@ class Attachment:
         self.services: Dict[str, Callable[[Channel], Awaitable[None]]] = {
             "call": self._serve_call,
             "kernel": self._serve_kernel,
+            "command": self._serve_command,
             "folder": self._serve_folder,
             "engine": _serve_engine,
             "build": _serve_build,
@@ -103,6 +106,9 @@ class Attachment:
 
     async def _serve_kernel(self, channel: Channel) -> None:
         await pipe(channel, await self.kernels.open(channel.params.get("kernel_id")))
+
+    async def _serve_command(self, channel: Channel) -> None:
+        await pipe(channel, await self._commands.open(channel.params.get("command_id")))
 
     async def _serve_folder(self, channel: Channel) -> None:
         from . import folders  # what reaches a kernel again after a cut waits for no more than it needs

@@ -1,4 +1,4 @@
-"""Who is connected to a keeper: one client of the kernel at a time, and calls of this host's ``attach``."""
+"""Who is connected to a keeper: one client of the unit at a time, and calls of this host's ``attach``."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import socket
 import time
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Set
 
-from . import records, wire
+from . import records
 from .connection import Connection, peer_is_own
 from .frames import ProtocolError
-from .idle_policy import policy_of
 from .logs import log
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 _MAX_CONNECTIONS = 64
 _MAX_CLIENTS = 256
 _MAX_HELD_BYTES = 8 * 1024 * 1024
-#: How long a client waits at most to hear that its message came: mostly the kernel says something before.
+#: How long a client waits at most to hear that its message came: mostly the unit says something before.
 _SEEN_AFTER_S = 0.005
 
 
@@ -35,10 +34,10 @@ class Attachments:
         self._connections: Dict[int, Connection] = {}
         self._masks: Dict[int, int] = {}
         self._due_seen: Set[int] = set()
-        #: When the client is told what it has sent (monotonic), if the kernel says nothing before.
+        #: When the client is told what it has sent (monotonic), if the unit says nothing before.
         self.tell_at: Optional[float] = None
         self._waiting_for_end: List[Connection] = []
-        #: The kernel's client.
+        #: The unit's client.
         self.client: Optional[Connection] = None
 
     def __len__(self) -> int:
@@ -47,14 +46,14 @@ class Attachments:
     def __contains__(self, number: object) -> bool:
         return number in self._connections
 
-    def kernel_ended(self) -> None:
+    def unit_ended(self) -> None:
         """Answer those who wait for it."""
         for connection in self._waiting_for_end:
             connection.answer(self._keeper.info())
         self._waiting_for_end.clear()
 
     def pump(self, *, said: bool) -> None:
-        """Send to everybody what they can take. ``said``: the kernel has said something."""
+        """Send to everybody what they can take. ``said``: the unit has said something."""
         waits = not said and self.tell_at is not None and time.monotonic() < self.tell_at
         for connection in list(self._connections.values()):
             if not waits or connection is not self.client or self._masks[connection.number] & select.POLLOUT:
@@ -139,9 +138,7 @@ class Attachments:
         self._keeper.lease.attached(True)
         self._keeper.journal.skip_to(after)
         self._remember(client, self.seen.get(client, 0))
-        welcome = {**self._keeper.info(), "key": self._keeper.state["key"], "seen": self.seen[client]}
-        welcome["signature_scheme"] = self._keeper.state["signature_scheme"]
-        welcome["requests"] = self._keeper.requests
+        welcome = {**self._keeper.info(), "seen": self.seen[client], **self._keeper.unit.welcome()}
         connection.send(records.json_record(records.WELCOME, welcome))
         connection.follow(self._keeper.journal, after)
 
@@ -159,32 +156,20 @@ class Attachments:
 
     def _message(self, connection: Connection, seq: int, payload: records.Payload) -> None:
         channel, timestamp, frames = records.unpack(payload)
-        if channel not in (records.SHELL, records.CONTROL, records.STDIN):
+        if channel not in self._keeper.unit.inputs:
             raise ProtocolError(f"A client wrote to channel {channel}.")
         self._due_seen.add(connection.number)
         self.tell_at = self.tell_at or time.monotonic() + _SEEN_AFTER_S
         if seq <= self.seen[connection.client]:
             return
         self.seen[connection.client] = seq
-        start = wire.after_delimiter(frames)
-        if start is None or self._keeper.relay is None:
-            return
-        if channel != records.CONTROL:
-            self._keeper.idle.asked(frames[start])
-        if channel == records.SHELL and wire.msg_type(frames[start]) == b"execute_request":
-            self._keeper.journal.append([(records.REQUEST, timestamp, frames[start : start + 4])])
-        self._keeper.relay.send(channel, frames)
+        self._keeper.unit.take(channel, timestamp, frames)
 
     def _pump(self, connection: Connection) -> None:
         if connection.number in self._due_seen:
             self._due_seen.discard(connection.number)
             connection.send(records.record(records.SEEN, self.seen[connection.client]))
-        if (
-            self._keeper.process is None
-            and connection.attached
-            and connection.delivered
-            and not connection.closing
-        ):
+        if not self._keeper.runs and connection.attached and connection.delivered and not connection.closing:
             gone = {
                 key: self._keeper.state.get(key) for key in ("exit_code", "reason", "ended_at", "ended_by")
             }
@@ -194,7 +179,7 @@ class Attachments:
         if more is None:
             self._drop(connection)
             return
-        full = self._keeper.relay is not None and self._keeper.relay.held_bytes > _MAX_HELD_BYTES
+        full = self._keeper.unit.held_bytes > _MAX_HELD_BYTES
         self._register(connection, (0 if full else select.POLLIN) | (select.POLLOUT if more else 0))
 
     def _drop(self, connection: Connection) -> None:
@@ -214,26 +199,31 @@ class Attachments:
     # Calls of this host's attach
 
     def _call(self, connection: Connection, body: Dict[str, Any]) -> None:
-        method = _CALLS.get(str(body.get("method")))
-        if method is None:
-            connection.refuse("unknown_method", f"This keeper has no method {body.get('method')!r}.")
+        name, params = str(body.get("method")), dict(body.get("params") or {})
+        method, of_kind = _CALLS.get(name), self._keeper.unit.calls.get(name)
+        if method is not None:
+            method(self, connection, params)
+        elif of_kind is not None:
+            of_kind(params)
+            connection.answer(self._keeper.info())
         else:
-            method(self, connection, dict(body.get("params") or {}))
+            connection.refuse("unknown_method", f"This keeper has no method {body.get('method')!r}.")
 
     def _call_info(self, connection: Connection, params: Dict[str, Any]) -> None:
         connection.answer(self._keeper.info())
 
     def _call_signal(self, connection: Connection, params: Dict[str, Any]) -> None:
-        if self._keeper.process is None:
-            connection.refuse("ended", "The kernel has ended.")
+        process = self._keeper.unit.process
+        if process is None:
+            connection.refuse("ended", f"The {self._keeper.unit.kind} has ended.")
             return
         number = int(params["signal"])
-        if self._keeper.process.signal(number) and number in (signal.SIGTERM, signal.SIGKILL):
+        if process.signal(number) and number in (signal.SIGTERM, signal.SIGKILL):
             log(f"signal {number} on request")
         connection.answer(self._keeper.info())
 
     def _call_stop(self, connection: Connection, params: Dict[str, Any]) -> None:
-        if self._keeper.process is None:
+        if not self._keeper.runs:
             connection.answer(self._keeper.info())
             return
         self._waiting_for_end.append(connection)
@@ -243,17 +233,9 @@ class Attachments:
         self._keeper.lease.renew(float(params["seconds"]))
         connection.answer(self._keeper.info())
 
-    def _call_policy(self, connection: Connection, params: Dict[str, Any]) -> None:
-        self._keeper.idle.change(policy_of(params.get("idle")))
-        connection.answer(self._keeper.info())
-
-    def _call_keep(self, connection: Connection, params: Dict[str, Any]) -> None:
-        self._keeper.idle.keep()
-        connection.answer(self._keeper.info())
-
     def _call_forget(self, connection: Connection, params: Dict[str, Any]) -> None:
-        if self._keeper.process is not None:
-            connection.refuse("running", "The kernel runs.", "Stop it first.")
+        if self._keeper.runs:
+            connection.refuse("running", f"The {self._keeper.unit.kind} runs.", "Stop it first.")
             return
         self._keeper.forget()
         connection.answer({})
@@ -265,7 +247,5 @@ _CALLS: Dict[str, Callable[[Attachments, Connection, Dict[str, Any]], None]] = {
     "signal": Attachments._call_signal,
     "stop": Attachments._call_stop,
     "lease": Attachments._call_lease,
-    "policy": Attachments._call_policy,
-    "keep": Attachments._call_keep,
     "forget": Attachments._call_forget,
 }

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Awaitable, Callable, Dict
+import asyncio
+from typing import Any, Awaitable, Callable, Dict, List
 
 from .channels import ChannelReset
+from .commands import Commands
 from .kernels import Kernels
 from .threads import in_thread
+from .units import Units
 
 Call = Callable[[Dict[str, Any]], Awaitable[Any]]
 
@@ -57,8 +60,27 @@ async def _remove_trace(params: Dict[str, Any]) -> Any:
     return {}
 
 
-def table(kernels: Kernels) -> Dict[str, Call]:
+def _of_units(units: Units) -> Dict[str, Call]:
+    """What is asked of units of each kind."""
+    methods: Dict[str, Call] = {
+        "start": units.start,
+        "list": units.list,
+        "info": units.info,
+        "signal": units.signal,
+        "stop": units.stop,
+        "lease": units.lease,
+        "forget": units.forget,
+    }
+    return {f"{units.kind}s.{name}": method for name, method in methods.items()}
+
+
+def table(kernels: Kernels, commands: Commands) -> Dict[str, Call]:
     """Name -> what answers; an answer is a JSON document, an error a :class:`ChannelReset`."""
+
+    async def all_units(params: Dict[str, Any]) -> List[Dict[str, Any]]:
+        found = await asyncio.gather(kernels.list(params), commands.list(params))
+        return [info for of_kind in found for info in of_kind]
+
     return {
         "probe": _probe,
         "readings": _readings,
@@ -67,17 +89,13 @@ def table(kernels: Kernels) -> Dict[str, Call]:
         "storage.remove": _remove,
         "storage.sweep": _sweep,
         "traces.remove": _remove_trace,
-        "kernels.start": kernels.start,
+        "units.list": all_units,
+        **_of_units(kernels),
+        **_of_units(commands),
         "kernels.warm": kernels.warm,
-        "kernels.list": kernels.list,
-        "kernels.info": kernels.info,
-        "kernels.signal": kernels.signal,
-        "kernels.stop": kernels.stop,
         "kernels.log": kernels.log,
-        "kernels.lease": kernels.lease,
         "kernels.policy": kernels.policy,
         "kernels.keep": kernels.keep,
-        "kernels.forget": kernels.forget,
     }
 
 

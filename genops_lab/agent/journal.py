@@ -1,4 +1,4 @@
-"""What a kernel said, on disk before it is sent: numbered records in files of some MiB.
+"""What a unit said, on disk before it is sent: numbered records in files of some MiB.
 
 The journal is bounded in size and age and shrinks as a client acknowledges; what a bound cut becomes a note in
 the journal itself. When the disk takes nothing more, the last records are held in a small memory and are
@@ -49,7 +49,7 @@ class Cut:
 
 
 class Journal:
-    """Records 1, 2, ... of one kernel. One process writes it, and reads it through :meth:`reader`."""
+    """Records 1, 2, ... of one unit. One process writes it, and reads it through :meth:`reader`."""
 
     def __init__(
         self,
@@ -59,14 +59,17 @@ class Journal:
         max_bytes: int = MAX_BYTES,
         max_age_s: float = MAX_AGE_S,
         max_tail_bytes: int = MAX_TAIL_BYTES,
+        thins: bool = True,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Open or make the journal in ``folder``; a record torn by a crash is cut off. Raises OSError."""
+        """Open or make the journal in ``folder``; a record torn by a crash is cut off. ``thins``: over the bound the
+        outputs of cells go first; else whole files, the oldest first. Raises OSError."""
         self._folder = folder
         self._segment_bytes = segment_bytes
         self._max_bytes = max_bytes
         self._max_age_s = max_age_s
         self._max_tail_bytes = max_tail_bytes
+        self._thins = thins
         self._clock = clock
         self._descriptor = -1
         self._tail: Deque[Tuple[int, bytes]] = deque()
@@ -297,7 +300,7 @@ class Journal:
             self._next_try = 0.0
 
     def _cut_oldest(self) -> None:
-        thick = [segment for segment in self._segments[:-1] if not segment.thinned]
+        thick = [segment for segment in self._segments[:-1] if self._thins and not segment.thinned]
         if thick:
             self._thin(thick[0])
         else:

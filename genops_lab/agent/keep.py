@@ -1,6 +1,6 @@
-"""``agent keep``: becomes the keeper of a kernel, apart from the connection that asked for it.
+"""``agent keep``: becomes the keeper of a unit (a kernel, a command), apart from the connection that asked for it.
 
-The order comes as JSON on standard input; one line of JSON on standard output says that the kernel was started,
+The order comes as JSON on standard input; one line of JSON on standard output says that the unit was started,
 or why not. Nothing secret is in the arguments or in a file of its own.
 """
 
@@ -12,15 +12,13 @@ import signal
 import socket
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, TypeVar
 
 from . import processes, version, wire
-from .idle_policy import policy_of
-from .journal import Journal
-from .kernel_process import KernelProcess
+from .journal import MAX_BYTES, SEGMENT_BYTES, Journal
 from .launching import without_dropping
 from .logs import log
-from .paths import listen, socket_folder
+from .paths import forget, listen, socket_folder
 from .state_file import (
     CONNECTION,
     IPC,
@@ -29,12 +27,17 @@ from .state_file import (
     KERNEL_LOG,
     SOCKET,
     FolderLock,
+    kind_of,
     read_state,
     write_state,
 )
+from .unit_process import CommandProcess, KernelProcess, UnitProcess
 
 if TYPE_CHECKING:
     from .keeper import Keeper
+    from .unit import Unit
+
+P = TypeVar("P", bound=UnitProcess)
 
 _LOG_BYTES = 1024 * 1024
 #: The state file has room for this much.
@@ -67,17 +70,17 @@ def main(arguments: List[str]) -> int:
     try:
         if order.get("spare"):
             return _keep_spare(folder, order, answer)
-        keeper, signer, prefix = _start(folder, order)
+        keeper = _start(folder, order)
     except CannotStart as error:
         _say(answer, {"error": {"code": error.code, "message": str(error), "hint": error.hint}})
         return 1
     except OSError as error:
         _log_traceback()
-        _say(answer, {"error": _os_error(error)})
+        _say(answer, {"error": _os_error(error, kind_of(order))})
         return 1
     _say(answer, {"result": keeper.info()})
     try:
-        keeper.run(signer, prefix)
+        keeper.run()
     except Exception as error:
         _log_traceback()
         keeper.fail(error)
@@ -107,7 +110,7 @@ def _say(descriptor: int, answer: Dict[str, Any]) -> None:
     os.close(descriptor)
 
 
-def _os_error(error: OSError) -> Dict[str, str]:
+def _os_error(error: OSError, kind: str) -> Dict[str, str]:
     import errno
 
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -115,8 +118,8 @@ def _os_error(error: OSError) -> Dict[str, str]:
     elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         code, hint = "read_only", "Make the folder writable, or set GENOPS_AGENT_STATE there to one that is."
     else:
-        code, hint = "start_failed", "Look at the kernel's log."
-    return {"code": code, "message": f"The kernel could not be started: {error}", "hint": hint}
+        code, hint = "start_failed", f"Look at the {kind}'s log."
+    return {"code": code, "message": f"The {kind} could not be started: {error}", "hint": hint}
 
 
 def redirect(folder: str) -> None:
@@ -133,39 +136,80 @@ def redirect(folder: str) -> None:
     os.close(words)
 
 
-def _start(folder: str, order: Dict[str, Any]) -> "tuple[Keeper, Optional[wire.Signer], str]":
+def _start(folder: str, order: Dict[str, Any]) -> Keeper:
     hold(folder)
     if order.get("ended"):
         return _serve_ended(folder)
-    sockets = socket_folder(folder)
+    of_command = kind_of(order) == "command"
+    if of_command and read_state(folder) is not None:
+        raise CannotStart("running", "Another keeper had it already, and it has ended.")
     state = first_state(order)
-    write_state(folder, state)
-    journal = Journal(os.path.join(folder, JOURNAL))
-    prefix = os.path.join(sockets, IPC)
+    try:
+        write_state(folder, state)
+        journal = journal_of(folder, state)
+        listener = listen(os.path.join(socket_folder(folder), SOCKET))
+        unit = (_command if of_command else _kernel)(folder, order, state)
+    except (CannotStart, OSError):
+        if of_command:
+            forget(folder)  # asked again it fails again: nothing has run
+        raise
+    return new_keeper(folder, order, state, journal, listener, unit)
+
+
+def _kernel(folder: str, order: Dict[str, Any], state: Dict[str, Any]) -> Unit:
+    prefix = os.path.join(socket_folder(folder), IPC)
     try:
         signer = wire.Signer(state["key"], state["signature_scheme"])
     except ValueError as error:
         raise CannotStart("bad_scheme", f"{state['signature_scheme']}: {error}") from error
     connection = os.path.join(folder, CONNECTION)
     wire.write_connection_file(connection, prefix, state["key"], state["signature_scheme"], state["name"])
-    listener = listen(os.path.join(sockets, SOCKET))
     argv = without_dropping([part.replace("{connection_file}", connection) for part in order["argv"]])
-    # what is ignored here would be ignored in the kernel, which could not be interrupted
+    log_path = os.path.join(folder, KERNEL_LOG)
+    process = _launched(
+        folder, state, argv, lambda: KernelProcess(argv, order["env"], order["cwd"], log_path)
+    )
+    # A third of a start's imports, made while the kernel makes its own.
+    from .kernel_unit import KernelUnit
+
+    return KernelUnit(state, process, signer, prefix, order=order)
+
+
+def _command(folder: str, order: Dict[str, Any], state: Dict[str, Any]) -> Unit:
+    from .unit import CommandUnit
+
+    argv = order["argv"]
+    return CommandUnit(
+        _launched(folder, state, argv, lambda: CommandProcess(argv, order["env"], order["cwd"]))
+    )
+
+
+def _launched(folder: str, state: Dict[str, Any], argv: List[str], start: Callable[[], P]) -> P:
+    # what is ignored here would be ignored in the unit, which could not be interrupted
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
     try:
-        process = KernelProcess(argv, order["env"], order["cwd"], os.path.join(folder, KERNEL_LOG))
-    except OSError as error:
+        process = start()
+    except (OSError, ValueError) as error:
         state.update(state="ended", reason=str(error), ended_at=time.time())
         write_state(folder, state)
+        words = getattr(error, "strerror", None) or error
         raise CannotStart(
             "no_such_program",
-            f"{argv[0]} could not be started: {error}",
-            "Look at the kernel's command and folder.",
+            f"{argv[0]} could not be started: {words}",
+            _hint(kind_of(state), error),
         ) from error
     state.update(pid=process.pid, pid_started=process.started)
     write_state(folder, state)
-    return new_keeper(folder, order, state, journal, listener, process), signer, prefix
+    return process
+
+
+def _hint(kind: str, error: Exception) -> str:
+    if kind == "command" and isinstance(error, FileNotFoundError):
+        return "Install it on the host, or name it by its full path."
+    if kind == "command" and isinstance(error, PermissionError):
+        return "Make it executable there (chmod +x), or begin the command with its interpreter."
+    return f"Look at the {kind}'s command and folder."
 
 
 def new_keeper(
@@ -174,15 +218,20 @@ def new_keeper(
     state: Dict[str, Any],
     journal: Journal,
     listener: socket.socket,
-    process: KernelProcess,
+    unit: Unit,
+    poller: Any = None,
 ) -> Keeper:
-    """The keeper of a kernel that was started, or given, for ``order``."""
-    # A third of a start's imports, made while the kernel makes its own.
+    """The keeper of a unit that was started, or given, for ``order``."""
     from .keeper import Keeper
 
-    visible = order["env"].get("CUDA_VISIBLE_DEVICES")
-    idle = policy_of(order.get("idle"))
-    return Keeper(folder, state, journal, listener, process, order.get("lease"), idle, visible)
+    return Keeper(folder, state, journal, listener, unit, order.get("lease"), poller)
+
+
+def journal_of(folder: str, state: Dict[str, Any]) -> Journal:
+    """A unit's journal. Raises OSError."""
+    most = int(state.get("journal_max_bytes") or MAX_BYTES)
+    path, segment = os.path.join(folder, JOURNAL), min(SEGMENT_BYTES, most // 8)
+    return Journal(path, segment_bytes=segment, max_bytes=most, thins=kind_of(state) == "kernel")
 
 
 #: Held for the life of the process.
@@ -195,40 +244,45 @@ def hold(folder: str) -> FolderLock:
     deadline = time.monotonic() + _LOOKED_AT_S
     while not lock.take():
         if time.monotonic() > deadline:
-            raise CannotStart("running", "The kernel has a keeper already.")
+            raise CannotStart("running", "Another keeper has it already.")
         time.sleep(0.01)
     _locks.append(lock)
     return lock
 
 
-def _serve_ended(folder: str) -> "tuple[Keeper, None, str]":
+def _serve_ended(folder: str) -> Keeper:
     state = read_state(folder)
     if state is None or state.get("state") != "ended":
-        raise CannotStart("not_found", "The kernel's folder cannot be read.")
-    from .keeper import Keeper
-
-    journal = Journal(os.path.join(folder, JOURNAL))
+        raise CannotStart("not_found", "Its folder cannot be read.")
+    kind = kind_of(state)
+    journal = journal_of(folder, state)
     journal.acknowledge(int(state.get("acked_seq") or 0))
     if not state.get("noted"):
         journal.skip_after_crash()
-        text = f"The kernel has ended. {state['reason']}"
+        text = f"The {kind} has ended. {state['reason']}"
         journal.note("ended", exit_code=None, reason=state["reason"], text=text)
     state["noted"] = True
     write_state(folder, state)
     listener = listen(os.path.join(socket_folder(folder), SOCKET))
-    return Keeper(folder, state, journal, listener, None), None, ""
+    if kind == "command":
+        from .unit import CommandUnit
+
+        return new_keeper(folder, {}, state, journal, listener, CommandUnit(None))
+    from .kernel_unit import KernelUnit
+
+    return new_keeper(folder, {}, state, journal, listener, KernelUnit(state))
 
 
 def first_state(order: Dict[str, Any]) -> Dict[str, Any]:
-    return {
-        "kernel_id": order["kernel_id"],
+    """What the state file of a unit says at first."""
+    kind = kind_of(order)
+    state = {
+        "kind": kind,
+        f"{kind}_id": order[f"{kind}_id"],
         "incarnation": order["incarnation"],
         "name": order["name"],
-        "notebook": order["notebook"],
         "owner": order["owner"],
-        "here": bool(order.get("here")),
         "cwd": order["cwd"][:_MAX_PATH],
-        "python": order["argv"][0][:_MAX_PATH],
         "state": "running",
         "pid": 0,
         "pid_started": "",
@@ -241,8 +295,17 @@ def first_state(order: Dict[str, Any]) -> Dict[str, Any]:
         "boot_id": processes.boot_id(),
         "keeper_pid": os.getpid(),
         "keeper_started": processes.start_time(os.getpid()),
-        "key": order["key"],
-        "signature_scheme": order.get("signature_scheme") or "hmac-sha256",
         "seen": {},
         "noted": False,
+    }
+    if kind == "command":
+        own = {name: order[name] for name in ("order_digest", "journal_max_bytes")}
+        return {**state, **own, "program": order["argv"][0][:_MAX_PATH]}
+    return {
+        **state,
+        "notebook": order["notebook"],
+        "here": bool(order.get("here")),
+        "python": order["argv"][0][:_MAX_PATH],
+        "key": order["key"],
+        "signature_scheme": order.get("signature_scheme") or "hmac-sha256",
     }

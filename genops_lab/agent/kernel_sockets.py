@@ -119,7 +119,7 @@ class KernelSockets:
         ValueError for what is no such question, OSError.
         """
         asked = params.get("kernels")
-        if not isinstance(asked, dict) or not all(paths.kernel_id_is_valid(key) for key in asked):
+        if not isinstance(asked, dict) or not all(paths.unit_id_is_valid(key) for key in asked):
             raise ValueError("kernels must be an object of kernel ids")
         for kernel_id in set(self._doors) - set(asked):
             self._doors.pop(kernel_id).close()
@@ -137,7 +137,7 @@ class KernelSockets:
             await in_thread(_remove_if_empty, folder)
 
     async def _look(self, kernel_id: str, runs: Any) -> Dict[str, List[str]]:
-        known = paths.kernel_folder(kernel_id) is not None
+        known = paths.unit_folder(kernel_id) is not None
         folder = lab_folder(kernel_id) if known else known_lab_folder(kernel_id)
         left = await in_thread(leftovers, folder) if folder is not None else []
         if folder is not None and (known or left):
@@ -275,7 +275,7 @@ def _tidy() -> None:
     """Remove the folders of kernels that were forgotten while no Lab asked."""
     for kernel_id in known_lab_kernels():
         folder = known_lab_folder(kernel_id)
-        if folder is not None and paths.kernel_folder(kernel_id) is None:
+        if folder is not None and paths.unit_folder(kernel_id) is None:
             _remove_if_empty(folder)
 
 

@@ -34,7 +34,7 @@ def known_lab_kernels() -> List[str]:
     found: List[str] = []
     for state in paths.candidates():
         try:
-            found += filter(paths.kernel_id_is_valid, os.listdir(os.path.join(state, "lab")))
+            found += filter(paths.unit_id_is_valid, os.listdir(os.path.join(state, "lab")))
         except OSError:
             continue
     return found
@@ -57,7 +57,7 @@ def remove_trace(path: str) -> None:
     roots = [os.path.realpath(os.path.join(state, "lab")) for state in paths.candidates()]
     ours = (
         os.path.dirname(lab) in roots
-        and paths.kernel_id_is_valid(os.path.basename(lab))
+        and paths.unit_id_is_valid(os.path.basename(lab))
         and name == _TRACES
         and _TRACE_FOLDER.match(os.path.basename(folder))
     )

@@ -1,8 +1,9 @@
-"""What a Lab orders of this host: a kernel's command, its environment, its folder."""
+"""What a Lab orders of this host: a unit's command, its environment, its folder."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import sys
@@ -12,7 +13,11 @@ from typing import Any, Dict, List, Mapping, Tuple
 
 from .channels import ChannelReset
 from .idle_policy import policy_of
-from .paths import kernel_id_is_valid
+from .journal import MAX_BYTES
+from .paths import unit_id_is_valid
+
+#: A journal has its oldest eighth cut at a time.
+MIN_BYTES = 65536
 
 
 def packed(env: Mapping[str, str]) -> str:
@@ -31,30 +36,58 @@ def order_of(params: Dict[str, Any]) -> Dict[str, Any]:
 
     Raises ChannelReset, and ValueError for what is no such part.
     """
-    kernel_id = params.get("kernel_id")
-    if not kernel_id_is_valid(kernel_id):
-        raise ChannelReset(
-            "invalid", "The kernel's id cannot be a folder's name.", "Letters, digits, ., _ and -."
-        )
-    argv = command_of(params)
+    common = _common(params, "kernel")
     policy_of(params.get("idle"))  # raises ValueError
-    whole, at_home = params.get("whole_env"), home()
-    cwd = os.path.join(at_home, os.path.expanduser(str(params.get("cwd") or "")))
+    whole = params.get("whole_env")
+    cwd = _folder_of(params)
     return {
-        "kernel_id": kernel_id,
-        "incarnation": uuid.uuid4().hex,
-        "argv": argv,
+        **common,
         "here": bool(whole),
-        "env": _unpacked(whole) if whole else _texts(params.get("env") or {}),
-        "cwd": cwd if os.path.isdir(cwd) else at_home,
+        "env": _unpacked(whole) if whole else common["env"],
+        "cwd": cwd if os.path.isdir(cwd) else home(),
         "key": str(params.get("key") or ""),
         "signature_scheme": str(params.get("signature_scheme") or "hmac-sha256"),
-        "name": str(params.get("name") or "")[:200],
         "notebook": str(params.get("notebook") or "")[:1000],
-        "owner": str(params.get("owner") or "")[:200],
-        "lease": dict(params.get("lease") or {}),
         "idle": dict(params.get("idle") or {}),
     }
+
+
+def command_order_of(params: Dict[str, Any]) -> Dict[str, Any]:
+    """The same for a command: ``command_id``, ``argv``, ``cwd`` (from the home on), ``env`` (on top of the login's),
+    ``name``, ``owner``, ``lease``, ``journal_max_bytes``."""
+    common = _common(params, "command")
+    cwd = _folder_of(params)
+    if not os.path.isdir(cwd):
+        raise ChannelReset(
+            "no_such_folder", f"There is no folder {cwd} on this host.", "Make it, or name another."
+        )
+    most = int(params.get("journal_max_bytes") or MAX_BYTES)
+    if not MIN_BYTES <= most <= MAX_BYTES:
+        raise ValueError(f"a journal of {most} bytes is not between {MIN_BYTES} and {MAX_BYTES}")
+    digest = hashlib.sha256(json.dumps([common["argv"], cwd]).encode()).hexdigest()
+    return {**common, "cwd": cwd, "journal_max_bytes": most, "order_digest": digest}
+
+
+def _common(params: Dict[str, Any], kind: str) -> Dict[str, Any]:
+    unit_id = params.get(f"{kind}_id")
+    if not unit_id_is_valid(unit_id):
+        raise ChannelReset(
+            "invalid", f"The {kind}'s id cannot be a folder's name.", "Letters, digits, ., _ and -."
+        )
+    return {
+        "kind": kind,
+        f"{kind}_id": unit_id,
+        "incarnation": uuid.uuid4().hex,
+        "argv": command_of(params, kind),
+        "env": _texts(params.get("env") or {}),
+        "name": str(params.get("name") or "")[:200],
+        "owner": str(params.get("owner") or "")[:200],
+        "lease": dict(params.get("lease") or {}),
+    }
+
+
+def _folder_of(params: Dict[str, Any]) -> str:
+    return os.path.join(home(), os.path.expanduser(str(params.get("cwd") or "")))
 
 
 def _texts(given: Any) -> Dict[str, str]:
@@ -62,25 +95,25 @@ def _texts(given: Any) -> Dict[str, str]:
 
 
 def home() -> str:
-    """Where a kernel starts for which nothing else is said."""
+    """Where a unit starts for which nothing else is said."""
     return os.path.expanduser("~")
 
 
-def command_of(params: Dict[str, Any]) -> List[str]:
-    """The command in ``params``. Raises ChannelReset."""
+def command_of(params: Dict[str, Any], kind: str = "kernel") -> List[str]:
+    """The command in ``params``; ``python`` is the interpreter of this agent. Raises ChannelReset."""
     argv = [str(part) for part in params.get("argv") or []]
     if not argv:
-        raise ChannelReset("invalid", "The kernel's command is empty.")
+        raise ChannelReset("invalid", f"The {kind}'s command is empty.")
     if argv[0] in ("python", "python3"):
         argv[0] = sys.executable
     return argv
 
 
-def disk_words(error: OSError) -> Tuple[str, str, str]:
+def disk_words(error: OSError, kind: str = "kernel") -> Tuple[str, str, str]:
     """Code, message and hint for a folder that cannot be written."""
     import errno
 
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "disk_full", f"There is no space for the kernel's journal: {error}", "Free some space there."
+        return "disk_full", f"There is no space for the {kind}'s journal: {error}", "Free some space there."
     hint = "Make a folder writable there, or set GENOPS_AGENT_STATE there to one that is."
-    return "read_only", f"The kernel's journal cannot be written: {error}", hint
+    return "read_only", f"The {kind}'s journal cannot be written: {error}", hint

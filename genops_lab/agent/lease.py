@@ -1,11 +1,12 @@
-"""When a kernel is ended because nobody comes back, and how kernels are ended at all: step by step."""
+"""When a unit is ended because nobody comes back, and how units are ended at all: step by step."""
 
 from __future__ import annotations
 
+import signal
 import time
-from typing import Callable, List, Optional, Tuple
+from typing import Any, Callable, List, Optional, Tuple
 
-#: What an interrupted cell gets to save its work, before the kernel is asked to end.
+#: What an interrupted cell, or a command that was asked to end, gets to save its work.
 LEASE_GRACE_S = 15.0
 _TERM_S, _KILL_S = 5.0, 2.0
 
@@ -53,21 +54,33 @@ class Steps:
         return self._due if self._steps else None
 
 
-def ending(
-    ask: Callable[[], None], terminate: Callable[[], None], kill: Callable[[], None], grace_s: float
-) -> Steps:
+#: Signals a unit; what it returns is of no matter here.
+Signal = Callable[[int], Any]
+
+
+def ending(ask: Callable[[], None], send: Signal, grace_s: float) -> Steps:
     """Ask, wait ``grace_s``, terminate, kill. Without grace: kill."""
     if grace_s <= 0:
-        return Steps([(0.0, kill)])
-    return Steps([(0.0, ask), (grace_s, terminate), (_KILL_S, kill)])
+        return Steps([(0.0, lambda: send(signal.SIGKILL))])
+    return Steps(
+        [(0.0, ask), (grace_s, lambda: send(signal.SIGTERM)), (_KILL_S, lambda: send(signal.SIGKILL))]
+    )
 
 
-def lease_ending(
-    interrupt: Callable[[], None],
-    ask: Callable[[], None],
-    terminate: Callable[[], None],
-    kill: Callable[[], None],
-    grace_s: float = LEASE_GRACE_S,
-) -> Steps:
-    """The lease has run out: a cell that runs may still save what it has."""
-    return Steps([(0.0, interrupt), (grace_s, ask), (_TERM_S, terminate), (_KILL_S, kill)])
+def terminating(send: Signal, grace_s: float) -> Steps:
+    """Terminate, wait ``grace_s``, kill: what understands signals alone. Without grace: kill."""
+    if grace_s <= 0:
+        return Steps([(0.0, lambda: send(signal.SIGKILL))])
+    return Steps([(0.0, lambda: send(signal.SIGTERM)), (grace_s, lambda: send(signal.SIGKILL))])
+
+
+def lease_ending(ask: Callable[[], None], send: Signal, grace_s: float = LEASE_GRACE_S) -> Steps:
+    """The lease of a kernel has run out: a cell that runs may still save what it has."""
+    return Steps(
+        [
+            (0.0, lambda: send(signal.SIGINT)),
+            (grace_s, ask),
+            (_TERM_S, lambda: send(signal.SIGTERM)),
+            (_KILL_S, lambda: send(signal.SIGKILL)),
+        ]
+    )

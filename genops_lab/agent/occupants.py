@@ -8,7 +8,7 @@ import subprocess
 from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
 
 from . import processes
-from .paths import kernel_folder, known_kernels
+from .paths import known_units, unit_folder
 from .state_file import read_state
 
 #: So many are named of each folder.
@@ -53,8 +53,8 @@ def _any_below(paths: List[str], folders: Tuple[str, ...]) -> bool:
 
 
 def _kernels() -> Iterator[Tuple[Dict[str, Any], List[str]]]:
-    for kernel_id in known_kernels():
-        folder = kernel_folder(kernel_id)
+    for kernel_id in known_units():
+        folder = unit_folder(kernel_id)
         state = read_state(folder) if folder is not None else None
         if state is None or state.get("state") != "running":
             continue

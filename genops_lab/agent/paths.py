@@ -1,4 +1,4 @@
-"""Folders of this user's own on local disk: kernels' journals and sockets must outlive a file server's absence."""
+"""Folders of this user's own on local disk: journals and sockets must outlive a file server's absence."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MAX_SOCKET_FOLDER_BYTES = 84
 _SHARED_FOLDERS = ("/var/tmp", "/tmp")  # noqa: S108  # a folder of the user's own in them, checked
 #: What is being deleted is called so, with something random.
 REMOVED = ".genops-removed-"
-_KERNEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+_UNIT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 _REMOTE_TYPES = {
     "9p",
     "afs",
@@ -43,9 +43,9 @@ class UnsafeFolder(OSError):
     """A folder is a link, or somebody else's."""
 
 
-def kernel_id_is_valid(kernel_id: object) -> bool:
+def unit_id_is_valid(unit_id: object) -> bool:
     """Whether it can be a folder's name."""
-    return isinstance(kernel_id, str) and _KERNEL_ID.match(kernel_id) is not None
+    return isinstance(unit_id, str) and _UNIT_ID.match(unit_id) is not None
 
 
 def private_folder(path: str) -> str:
@@ -198,46 +198,51 @@ def _probe_writing(path: str) -> None:
         os.unlink(name)
 
 
-def kernel_folder(kernel_id: str) -> Optional[str]:
-    """The folder of a kernel that this host knows, else None."""
-    for path in _known_roots():
-        folder = os.path.join(path, kernel_id)
+def unit_folder(unit_id: str, kind: str = "kernel") -> Optional[str]:
+    """The folder of a unit that this host knows, else None."""
+    for path in _known_roots(kind):
+        folder = os.path.join(path, unit_id)
         if os.path.isdir(folder) and not os.path.islink(folder):
             return folder
     return None
 
 
-def known_kernels() -> List[str]:
-    """The ids of all kernels that have a folder here."""
+def known_units(kind: str = "kernel") -> List[str]:
+    """The ids of all units of a kind that have a folder here."""
     found = []
-    for path in _known_roots():
-        found += [name for name in os.listdir(path) if kernel_id_is_valid(name)]
+    for path in _known_roots(kind):
+        found += [name for name in os.listdir(path) if unit_id_is_valid(name)]
     return sorted(set(found))
 
 
-def _known_roots() -> Iterator[str]:
+def _known_roots(kind: str) -> Iterator[str]:
     for state in candidates():
         try:
             check_own(state)
-            root = os.path.join(state, "kernels")
+            root = os.path.join(state, f"{kind}s")
             check_own(root)
         except OSError:
             continue
         yield root
 
 
-def new_kernel_folder(kernel_id: str) -> str:
-    """A fresh, empty folder for a kernel; what was there under this id goes. Raises OSError."""
-    old = kernel_folder(kernel_id)
+def new_unit_folder(unit_id: str, kind: str = "kernel") -> str:
+    """A fresh, empty folder for a unit; what was there under this id goes. Raises OSError."""
+    old = unit_folder(unit_id, kind)
     if old is not None:
         forget(old)
+    return make_unit_folder(unit_id, kind)
+
+
+def make_unit_folder(unit_id: str, kind: str) -> str:
+    """A folder for a unit, the one that somebody else has just made. Raises OSError."""
     state, _ = state_folder()
-    root = private_folder(os.path.join(state, "kernels"))
-    return private_folder(os.path.join(root, kernel_id))
+    root = private_folder(os.path.join(state, f"{kind}s"))
+    return private_folder(os.path.join(root, unit_id))
 
 
 def socket_folder(folder: str) -> str:
-    """Where a kernel's sockets are: its own folder, or one with a short name. Raises OSError."""
+    """Where a unit's sockets are: its own folder, or one with a short name. Raises OSError."""
     if len(os.fsencode(folder)) <= _MAX_SOCKET_FOLDER_BYTES:
         return folder
     short = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
@@ -261,7 +266,7 @@ def listen(path: str) -> socket.socket:
 
 
 def forget(folder: str) -> None:
-    """Remove a kernel's folder, and that of its sockets: its name is gone at once, so that who comes late finds none
+    """Remove a unit's folder, and that of its sockets: its name is gone at once, so that who comes late finds none
     to write into. What was cut in the middle of its removal goes with the next."""
     import shutil
 

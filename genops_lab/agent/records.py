@@ -1,7 +1,7 @@
-"""The records between a Lab's bridge and the keeper of a kernel; also what a journal's files consist of.
+"""The records between a Lab and the keeper of a kernel or command; also what a journal's files consist of.
 
-A record is ``kind u8, seq u64, length u32`` and its payload. MESSAGE and RECORD carry one ZMQ message:
-``channel u8, timestamp f64, frame count u16``, then each frame as ``length u32`` and bytes.
+A record is ``kind u8, seq u64, length u32`` and its payload. MESSAGE and RECORD carry one ZMQ message, or a piece of
+what a command printed: ``channel u8, timestamp f64, frame count u16``, then each frame as ``length u32`` and bytes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ WELCOME, RECORD, SEEN, GONE, TAKEN, BUSY = 4, 5, 6, 7, 8, 9
 CALL, ANSWER = 32, 33
 
 SHELL, CONTROL, STDIN, IOPUB, NOTE, REQUEST = 0, 1, 2, 3, 4, 5
-CHANNELS = ("shell", "control", "stdin", "iopub", "note", "request")
+#: What a command prints: one frame of bytes.
+STDOUT, STDERR = 6, 7
+CHANNELS = ("shell", "control", "stdin", "iopub", "note", "request", "stdout", "stderr")
 
 #: A message larger than this is not relayed; a note says so.
 MAX_RECORD_BYTES = 256 * 1024 * 1024

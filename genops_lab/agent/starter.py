@@ -11,6 +11,7 @@ from typing import Any, Dict, List
 
 from .channels import ChannelReset
 from .environment import container, is_zip
+from .state_file import kind_of
 from .survival import Survival, in_own_unit
 
 _READY_S = 60.0
@@ -58,12 +59,14 @@ async def keeper_python(argv: List[str], env: Dict[str, str]) -> str:
 
 
 async def start_keeper(python: str, folder: str, order: Dict[str, Any], survival: Survival) -> Dict[str, Any]:
-    """Start a keeper for ``folder``; the KernelInfo that it answers. Raises ChannelReset."""
+    """Start a keeper for ``folder``; the UnitInfo that it answers. Raises ChannelReset."""
     arguments = ["keep", "--foreground", folder] if survival.through_systemd else ["keep", folder]
     command = agent_command(python, arguments)
     if survival.through_systemd:
-        kernel_id = order.get("kernel_id") or os.path.basename(folder)
-        command = in_own_unit(command, f"genops-kernel-{kernel_id}")
+        name = f"genops-{kind_of(order)}-{os.path.basename(folder)}"
+        if kind_of(order) == "command":  # two starters of one command: its folder's lock decides, not systemd
+            name += f"-{order['incarnation'][:8]}"
+        command = in_own_unit(command, name)
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.PIPE,

@@ -1,7 +1,7 @@
-"""What a kernel's folder says of it, for whoever comes after its keeper.
+"""What a unit's folder says of it, for whoever comes after its keeper.
 
 The file has its full size from the start and is written in place, so that a full disk cannot keep the end of a
-kernel from being told.
+unit from being told.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Mapping, Optional
 
 STATE_BYTES = 16384
 STATE, LOCK, CONNECTION, JOURNAL = "state.json", "lock", "connection.json", "journal"
@@ -20,7 +20,7 @@ def write_state(folder: str, state: Dict[str, Any]) -> None:
     """Raises OSError when the file cannot be made; ValueError when ``state`` is too large."""
     data = json.dumps(state).encode()
     if len(data) > STATE_BYTES:
-        raise ValueError(f"A kernel's state of {len(data)} bytes is too large.")
+        raise ValueError(f"A state of {len(data)} bytes is too large.")
     flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     descriptor = os.open(os.path.join(folder, STATE), flags, 0o600)
     try:
@@ -42,6 +42,11 @@ def read_state(folder: str) -> Optional[Dict[str, Any]]:
     return found if isinstance(found, dict) else None
 
 
+def kind_of(state: Mapping[str, Any]) -> str:
+    """``kernel`` or ``command``; agents of before knew kernels alone and did not say."""
+    return str(state.get("kind") or "kernel")
+
+
 _PRIVATE = (
     "key",
     "seen",
@@ -51,6 +56,8 @@ _PRIVATE = (
     "boot_id",
     "keeper_pid",
     "keeper_started",
+    "order_digest",
+    "journal_max_bytes",
 )
 
 
@@ -60,7 +67,7 @@ def public(state: Dict[str, Any]) -> Dict[str, Any]:
 
 
 class FolderLock:
-    """Held by the process that a kernel's folder (or, by another name, a part of it) belongs to, for its life."""
+    """Held by the process that a unit's folder (or, by another name, a part of it) belongs to, for its life."""
 
     def __init__(self, folder: str, name: str = LOCK) -> None:
         self._path = os.path.join(folder, name)

@@ -22,10 +22,10 @@ from .connection import peer_is_own
 from .journal import Journal
 from .keep import CannotStart, first_state, hold, new_keeper, redirect
 from .keeper import Keeper
-from .kernel_process import KernelProcess
 from .logs import log
 from .paths import forget, listen, socket_folder
 from .state_file import CONNECTION, IPC, JOURNAL, KERNEL_LOG, SOCKET, write_state
+from .unit_process import KernelProcess
 from .warm_pool import SPARE, write_spare
 
 _STAND_S = 120.0
@@ -116,7 +116,7 @@ class WarmKernel:
                     self._end()
             if self._keeper is None:
                 return 0
-            self._keeper.run(self.signer, self._prefix, self._relay, self._poller)
+            self._keeper.run()
         except BaseException as error:
             if self._keeper is not None:
                 self._keeper.fail(error)
@@ -231,7 +231,10 @@ class WarmKernel:
         redirect(folder)
         listener = listen(os.path.join(socket_folder(folder), SOCKET))
         self._poller.unregister(self.process.output)
-        self._keeper = new_keeper(folder, order, state, journal, listener, self.process)
+        from .kernel_unit import KernelUnit
+
+        unit = KernelUnit(state, self.process, relay=self._relay, order=order)
+        self._keeper = new_keeper(folder, order, state, journal, listener, unit, self._poller)
         return self._keeper.info()
 
     def _leave(self) -> None:

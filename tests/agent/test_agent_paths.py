@@ -88,14 +88,14 @@ def test_the_next_candidate_serves_where_one_cannot(tmp_path: Path, monkeypatch:
 def test_kernels_are_found_in_every_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = [str(tmp_path / "a"), str(tmp_path / "b")]
     monkeypatch.setattr(paths, "candidates", lambda: [found[0]])
-    paths.new_kernel_folder("one")
+    paths.new_unit_folder("one")
     monkeypatch.setattr(paths, "candidates", lambda: [found[1]])
-    paths.new_kernel_folder("two")
+    paths.new_unit_folder("two")
     monkeypatch.setattr(paths, "candidates", lambda: found)
-    assert paths.known_kernels() == ["one", "two"]
-    assert paths.kernel_folder("two") == str(tmp_path / "b" / "kernels" / "two")
-    assert paths.kernel_folder("three") is None
-    again = Path(paths.new_kernel_folder("one"))
+    assert paths.known_units() == ["one", "two"]
+    assert paths.unit_folder("two") == str(tmp_path / "b" / "kernels" / "two")
+    assert paths.unit_folder("three") is None
+    again = Path(paths.new_unit_folder("one"))
     assert list(again.iterdir()) == []
 
 
@@ -114,9 +114,9 @@ def test_a_long_path_gets_a_short_folder_for_its_sockets(tmp_path: Path) -> None
 
 
 def test_ids_cannot_leave_their_folder() -> None:
-    assert paths.kernel_id_is_valid("0d0f2f61-6c52-4b13-ae40-6e2a1d1c7f70")
+    assert paths.unit_id_is_valid("0d0f2f61-6c52-4b13-ae40-6e2a1d1c7f70")
     for bad in ("", ".", "..", ".x", "a/b", "a\n", "-x", "x" * 65, None, 7):
-        assert not paths.kernel_id_is_valid(bad)
+        assert not paths.unit_id_is_valid(bad)
 
 
 def test_a_state_is_written_in_place_and_read_back(tmp_path: Path) -> None:
@@ -168,8 +168,8 @@ def test_a_name_that_somebody_else_took_first_stops_no_kernel(
     assert os.path.dirname(state) == str(squatted)
     assert os.lstat(state).st_mode & 0o777 == 0o700 and os.lstat(state).st_uid == os.getuid()
     assert paths.state_folder()[0] == state
-    kernel = paths.new_kernel_folder("one")
-    assert os.path.dirname(kernel) == f"{state}/kernels" and paths.kernel_folder("one") == kernel
+    kernel = paths.new_unit_folder("one")
+    assert os.path.dirname(kernel) == f"{state}/kernels" and paths.unit_folder("one") == kernel
     far = paths.private_folder(str(tmp_path / ("long" * 30)))
     sockets = paths.socket_folder(far)
     assert sockets.startswith(f"{squatted}/genops-lab-{os.getuid()}-")

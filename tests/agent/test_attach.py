@@ -103,7 +103,7 @@ def test_the_agent_imports_the_standard_library_alone(zipped: Path) -> None:
     program = (
         "import sys; sys.path.insert(0, sys.argv[1]); import genops_lab.agent.attach, genops_lab.agent.probe,"
         " genops_lab.agent.metrics, genops_lab.agent.keep, genops_lab.agent.keeper, genops_lab.agent.builds,"
-        " genops_lab.agent.folders;"
+        " genops_lab.agent.folders, genops_lab.agent.unit, genops_lab.agent.kernel_unit;"
         "print([n for n in sys.modules if n.split('.')[0] in ('zmq', 'psutil', 'msgspec', 'jupyter_client')],"
         " [n for n in sys.modules if n.startswith('genops_lab.') and not n.startswith('genops_lab.agent')])"
     )

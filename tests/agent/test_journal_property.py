@@ -69,9 +69,11 @@ class JournalMachine(RuleBasedStateMachine):
         segment=st.sampled_from([200, 1000, 4000]),
         bound=st.sampled_from([2000, 20_000, 10_000_000]),
         tail=st.sampled_from([500, 4000, 100_000]),
+        thins=st.booleans(),
     )
-    def start(self, segment: int, bound: int, tail: int) -> None:
-        self.limits = {"segment_bytes": segment, "max_bytes": bound, "max_tail_bytes": tail}
+    def start(self, segment: int, bound: int, tail: int, thins: bool) -> None:
+        self.limits: dict[str, Any] = {"segment_bytes": segment, "max_bytes": bound, "max_tail_bytes": tail}
+        self.limits["thins"] = thins
         self.journal = self.opened()
 
     def opened(self) -> Journal:

@@ -27,7 +27,7 @@ KERNEL = "0f0f0f0f-kernel"
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The agent's state folder, with a kernel that the host knows."""
     monkeypatch.setenv("GENOPS_AGENT_STATE", str(tmp_path / "state"))
-    paths.new_kernel_folder(KERNEL)
+    paths.new_unit_folder(KERNEL)
     return tmp_path / "state"
 
 

@@ -251,10 +251,19 @@ REQUEST 5
 RESET 4
 SEEN 6
 SHELL 0
+STDERR 7
 STDIN 2
+STDOUT 6
 TAKEN 8
 WELCOME 4
 call builds.cancel
+call commands.forget
+call commands.info
+call commands.lease
+call commands.list
+call commands.signal
+call commands.start
+call commands.stop
 call kernels.forget
 call kernels.info
 call kernels.keep
@@ -274,10 +283,12 @@ call storage.measure
 call storage.remove
 call storage.sweep
 call traces.remove
+call units.list
 header !BII
 header !BQI
 service build
 service call
+service command
 service engine
 service folder
 service kernel
@@ -288,7 +299,8 @@ service kernel
 HOST_FOLDERS = _words(
     "Kernels and environments on hosts are no longer found, and nobody removes them.",
     """
-.local/share/genops-lab/envs .local/state/genops-lab .local/state/genops-lab/kernels/KERNEL
+.local/share/genops-lab/envs .local/state/genops-lab .local/state/genops-lab/commands/COMMAND
+.local/state/genops-lab/kernels/KERNEL
 .local/state/genops-lab/lab/KERNEL
 """,
 )

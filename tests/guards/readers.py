@@ -358,7 +358,8 @@ def host_folders(home: Path) -> set[str]:
     from genops_lab.agent import environments, lab_side, paths
 
     state, _ = paths.state_folder()
-    found = [state, paths.new_kernel_folder("KERNEL"), lab_side.lab_folder("KERNEL"), environments.root()]
+    units = [paths.new_unit_folder("KERNEL"), paths.new_unit_folder("COMMAND", "command")]
+    found = [state, *units, lab_side.lab_folder("KERNEL"), environments.root()]
     return {str(Path(path).relative_to(home)) for path in found}
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from genops_lab.agent.paths import kernel_folder
+from genops_lab.agent.paths import unit_folder
 from genops_lab.agent.state_file import read_state, write_state
 from tests.kernels.places import DEADLINE_S, Collector, Place, Running, a_kernel, a_place, wait
 from tests.support.homes import temporary_home
@@ -82,7 +82,7 @@ def test_the_host_was_restarted_while_nobody_was_connected(place: Place, kernel:
     pid = int(kernel.bridge.info["pid"])
     keeper = keeper_of(kernel)
     before = place.remote.bridges[str(kernel.manager.kernel_id)].exchange.last
-    folder = kernel_folder(str(kernel.manager.kernel_id))
+    folder = unit_folder(str(kernel.manager.kernel_id))
     assert folder is not None
     journal = Path(folder) / "journal"
     size = sum(path.stat().st_size for path in journal.iterdir())

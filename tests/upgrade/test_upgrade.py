@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sqlite3
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,7 @@ from .older import (
     GO,
     NOTEBOOK,
     TARGET,
+    fixture,
     killed,
     lived_in,
     opened,
@@ -169,6 +171,43 @@ def ended_run(server: LabServer, name: str) -> dict[str, Any]:
 
     (run,) = eventually(look)
     return run
+
+
+@pytest.mark.parametrize("commit", COMMITS)
+def test_an_older_agent_and_this_one_serve_the_same_host(commit: str) -> None:
+    """A Lab brings its own agent; two of one user may be of different age."""
+
+    async def both(home: Home, older_agent: str) -> None:
+        command = [str(thin_environment(None)), older_agent, "attach"]
+        async with attached(home.path) as host, attached(home.path, command=command) as older_host:
+            await host.call("commands.start", command_id="c", argv=["sleep", "600"])
+            await host.start("new")
+            await older_host.start("old")
+            for each in (host, older_host):
+                assert {info["kernel_id"] for info in await each.call("kernels.list")} == {"new", "old"}
+            units = await host.call("units.list")
+            assert sorted((unit["kind"], unit[f"{unit['kind']}_id"]) for unit in units) == [
+                ("command", "c"),
+                ("kernel", "new"),
+                ("kernel", "old"),
+            ]
+            for each, kernel_id in ((host, "old"), (older_host, "new")):
+                client = await each.kernel(kernel_id).welcomed()
+                await client.done(client.execute("1"))
+                stopped = await each.call("kernels.stop", kernel_id=kernel_id, grace_s=5)
+                assert (stopped["state"], stopped["exit_code"], stopped["execution_state"]) == (
+                    "ended",
+                    0,
+                    "dead",
+                )
+                await each.call("kernels.forget", kernel_id=kernel_id)
+            assert (await host.call("commands.info", command_id="c"))["state"] == "running"
+            await host.call("commands.stop", command_id="c", grace_s=0)
+
+    with temporary_home() as home, tarfile.open(fixture(commit)) as archive:
+        (agent,) = [each for each in archive.getmembers() if each.name.endswith(".pyz")]
+        archive.extract(agent, home.path, filter="data")
+        asyncio.run(asyncio.wait_for(both(home, str(home.path / agent.name)), 120))
 
 
 @pytest.mark.exhaustive

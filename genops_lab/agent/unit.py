@@ -1,0 +1,142 @@
+"""What a keeper keeps is a unit, of one of two kinds: a kernel or a command.
+
+Process, journal, lease, clients, records and end are the same for both (:mod:`.keeper`). Here is what differs, and a
+command; a kernel is in :mod:`.kernel_unit`.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from typing import TYPE_CHECKING, Any, Callable, Collection, Dict, List, Optional, Tuple
+
+from .journal import Message
+from .lease import Steps, terminating
+from .logs import log
+from .unit_process import LOOK_S, CommandProcess, UnitProcess
+
+if TYPE_CHECKING:
+    from .keeper import Keeper
+
+KERNEL, COMMAND = "kernel", "command"
+#: Output that is still taken after the end: a process that nobody can end may hold the pipe.
+_DRAIN_S = 3.0
+#: What a command's other processes get to end by themselves after the first one.
+_REST_GRACE_S = 5.0
+
+
+class Unit:
+    """``process`` is None where only the journal of one that has ended is served."""
+
+    kind = ""
+    #: What the end of its lease does at first.
+    first_step = ""
+    #: The channels that clients may write to.
+    inputs: Tuple[int, ...] = ()
+
+    def __init__(self, process: Optional[UnitProcess]) -> None:
+        self.process = process
+        #: More calls of this host's ``attach``, by name; ValueError for what cannot be.
+        self.calls: Dict[str, Callable[[Dict[str, Any]], None]] = {}
+
+    @property
+    def unread(self) -> bool:
+        """Whether there may be something to receive that the poller does not tell."""
+        return False
+
+    @property
+    def held_bytes(self) -> int:
+        """Of clients, what the unit has not taken."""
+        return 0
+
+    def open(self, keeper: Keeper) -> None:
+        """Begin to listen, by the keeper's poller."""
+
+    def look(self, *, ending: bool) -> Optional[float]:
+        """Do what is due. Returns when to look again (monotonic); None: never."""
+        return None
+
+    def receive(self, ready: Collection[int]) -> List[Message]:
+        """What the unit said on the descriptors that are ``ready``, a bounded portion."""
+        return []
+
+    def take(self, channel: int, timestamp: float, frames: List[bytes]) -> None:
+        """A client's message on one of :attr:`inputs`."""
+
+    def ending(self, grace_s: float) -> Steps:
+        """How the unit is ended that runs."""
+        raise NotImplementedError
+
+    def lease_ending(self, grace_s: float) -> Steps:
+        """How it is ended when its lease has run out."""
+        raise NotImplementedError
+
+    def ended(self, take: Callable[[List[Message]], None], *, asked: bool) -> Dict[str, Any]:
+        """The process has ended (``asked``: on request): take what it said last, close what is open. What the state
+        file says of it from now on."""
+        raise NotImplementedError
+
+    def info(self) -> Dict[str, Any]:
+        """Its own part of a UnitInfo."""
+        return {}
+
+    def welcome(self) -> Dict[str, Any]:
+        """The same for its client alone."""
+        return {}
+
+
+class CommandUnit(Unit):
+    """Its output goes into the journal, piece by piece as it comes."""
+
+    kind = COMMAND
+    first_step = "asked to end (SIGTERM)"
+    process: Optional[CommandProcess]
+
+    def open(self, keeper: Keeper) -> None:
+        self._keeper, self._poller = keeper, keeper.poller
+        if self.process is not None:
+            for descriptor in self.process.outputs:
+                self._poller.register(descriptor, select.POLLIN)
+
+    def receive(self, ready: Collection[int]) -> List[Message]:
+        process = self.process
+        found: List[Message] = []
+        if process is not None:
+            for descriptor, channel in list(process.outputs.items()):
+                data = process.read(descriptor) if descriptor in ready else b""
+                if data is None:
+                    self._poller.unregister(descriptor)
+                elif data:
+                    found.append((channel, time.time(), [data]))
+        return found
+
+    def look(self, *, ending: bool) -> Optional[float]:
+        """What is left when the first process has ended is ended too."""
+        if self.process is None or not self.process.left_others:
+            return None
+        if not ending:
+            self._keeper.stop(_REST_GRACE_S, "")
+        return time.monotonic() + LOOK_S
+
+    def ending(self, grace_s: float) -> Steps:
+        assert self.process is not None
+        return terminating(self.process.signal, grace_s)
+
+    lease_ending = ending
+
+    def ended(self, take: Callable[[List[Message]], None], *, asked: bool) -> Dict[str, Any]:
+        process = self.process
+        assert process is not None
+        if process.left_others:
+            log("Not all processes of the command could be ended.")
+        deadline = time.monotonic() + _DRAIN_S
+        while process.outputs and time.monotonic() < deadline:
+            ready = select.select(list(process.outputs), [], [], 0)[0]
+            if not ready:
+                break
+            take(self.receive(ready))
+        for descriptor in process.outputs:
+            self._poller.unregister(descriptor)
+        process.close()
+        self.process = None
+        return {}
