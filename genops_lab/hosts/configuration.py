@@ -53,7 +53,12 @@ def option(
     maximum: float | None = None,
     choice_labels: Mapping[str, str] | None = None,
 ) -> msgspec.Meta:
-    """Describe a field of a configuration: ``port: Annotated[int, option("Port", maximum=65535)] = 0``."""
+    """Describe a field of a configuration: ``port: Annotated[int, option("Port", maximum=65535)] = 0``.
+
+    ``label`` and ``help`` stand in the dialog. A value that cannot be is refused as "... is not ``noun``." with
+    ``hint`` (what to do; ``help`` where it is empty). ``pattern`` must match the whole text. ``advanced`` fields are
+    folded away. ``choice_labels`` names the values of a ``Literal`` for people.
+    """
     more = {
         "noun": noun, "hint": hint, "required": required, "advanced": advanced, "pattern": pattern,
         "minimum": minimum, "maximum": maximum, "choice_labels": dict(choice_labels or {}),
