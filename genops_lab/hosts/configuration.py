@@ -53,7 +53,12 @@ def option(
     maximum: float | None = None,
     choice_labels: Mapping[str, str] | None = None,
 ) -> msgspec.Meta:
-    """Describe a field of a configuration: ``port: Annotated[int, option("Port", maximum=65535)] = 0``."""
+    """Describe a field of a configuration: ``port: Annotated[int, option("Port", maximum=65535)] = 0``.
+
+    ``label`` and ``help`` stand in the dialog. A value that cannot be is refused as "... is not ``noun``." with
+    ``hint`` (what to do; ``help`` where it is empty). ``pattern`` must match the whole text. ``advanced`` fields are
+    folded away. ``choice_labels`` names the values of a ``Literal`` for people.
+    """
     more = {
         "noun": noun, "hint": hint, "required": required, "advanced": advanced, "pattern": pattern,
         "minimum": minimum, "maximum": maximum, "choice_labels": dict(choice_labels or {}),
@@ -138,9 +143,10 @@ def _form_field(field: msgspec.inspect.Field) -> FormField | None:
 
 def _check(field: FormField, value: Any) -> None:
     given = value.strip() if isinstance(value, str) else value
+    if field.required and given in ("", None):
+        raise InvalidRequest(f"{field.label} is missing.", hint=field.hint or field.help)
     wrong = (
-        (field.required and given in ("", None))
-        or (field.pattern and given and not re.fullmatch(field.pattern, value))
+        (field.pattern and given and not re.fullmatch(field.pattern, value))
         or (isinstance(given, int | float) and not _within(field, given))
         or (field.choices and given not in field.choices)
     )

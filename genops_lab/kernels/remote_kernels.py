@@ -43,6 +43,8 @@ log = logging.getLogger("genops_lab")
 
 START_S, ATTACH_S = 60.0, 30.0
 _STOP_S, _QUIET_S = 3.0, 10.0
+#: The end of a kernel waits this long for its host to be given back; that goes on afterwards.
+_RELEASE_S = 10.0
 
 #: A start follows its choice at once; one that does not come is not remembered for another.
 _CHOICE_KEPT_S = 600.0
@@ -202,7 +204,8 @@ class RemoteKernels:
             del self.bridges[bridge.kernel_id]
         await bridge.detach()
         if provider_of(bridge.link.route.kind).allocates and bridge.state.state == "ended":
-            self._later(self._release(bridge))
+            # A program that ends right after its kernel (jupyter execute) would leave the host behind.
+            await asyncio.wait({self._later(self._release(bridge))}, timeout=_RELEASE_S)
         elif (
             bridge.state.state == "ended"
             and bridge.expected_end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import http.client
 import os
@@ -16,7 +17,7 @@ import msgspec
 import pytest
 
 from genops_lab.hosts import providers
-from genops_lab.hosts.link.route import HostRef
+from genops_lab.hosts.link.route import HostRef, Route
 from genops_lab.hosts.providers.base import Resources
 from genops_lab.kernels import kernelspecs
 from tests.kernels.outputs.pages import Page
@@ -105,6 +106,25 @@ def test_a_program_runs_a_notebook_whose_host_comes_later(place: Place, runner: 
     assert time.monotonic() - began >= wait_s
     assert [output["text"] for output in notebook.cells[-1].outputs] == ["42\n"]
     wait(lambda: asked(place) == [], "the host was not given back")
+
+
+def test_a_program_that_ends_after_its_notebook_has_given_its_host_back(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import nbformat
+    from nbclient import NotebookClient
+
+    release = toy_provider.PROVIDER.release
+
+    async def slow(host: Route) -> None:
+        await asyncio.sleep(1.0)
+        await release(host)
+
+    monkeypatch.setattr(toy_provider.PROVIDER, "release", slow)
+    configure(place, wait_s=0.0)
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 + 1")])
+    NotebookClient(notebook, kernel_name=kernelspecs.name_of(place.route.target)).execute()
+    assert notebook.cells[0].outputs[0]["data"]["text/plain"] == "2" and asked(place) == []
 
 
 def test_a_start_answers_at_once_and_cells_wait_for_the_host(place: Place) -> None:

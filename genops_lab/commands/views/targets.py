@@ -215,7 +215,7 @@ def target(shown: Target) -> Document:
                     ("state", link_cell(shown.state)),
                     ("host", _host(shown)),
                     ("python", shown.python),
-                    ("carrier", shown.carrier_used or shown.carrier),
+                    ("carrier", (shown.carrier_used or shown.carrier) if shown.kind == "ssh" else ""),
                     ("kernel", shown.kernel_name),
                     ("secrets", ", ".join(shown.secrets)),
                     ("price", _price(shown)),

@@ -24,7 +24,8 @@ from ...core.errors import Unavailable
 
 
 class LinkError(Unavailable):
-    """A link could not be made, or ended."""
+    """A link could not be made, or ended. A provider's own error is a subclass with a ``code`` of its own and, as
+    ``step``, the name of one of its ``test_steps``."""
 
     code = "link"
     step: str = "reachable"

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 
 class TestStep(msgspec.Struct, frozen=True, kw_only=True):
-    """A step on the way to a host, as a test tells it when it was done."""
+    """A step on the way to a host, as a test tells it when it was done. A LinkError whose ``step`` is ``name`` fails
+    it."""
 
     name: str
     #: how the list of steps calls it, such as "Log in"
@@ -45,7 +46,8 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pending(msgspec.Struct, frozen=True, kw_only=True):
-    """A host that is asked for and not there yet. ``position`` in a queue, from 1; None where there is none."""
+    """A host that is asked for and not there yet. ``reason``: a sentence that people read, unchanged as long as it
+    holds. ``position`` in a queue, from 1; None where there is none."""
 
     reason: str
     position: int | None = None
@@ -118,14 +120,17 @@ class HostProvider(ABC):
         return self.host_of(target, name)
 
     async def observe(self, host: Route) -> Observed:
-        """How a host is now. Raises LinkError where that cannot be known."""
+        """How a host is now; Gone for a name that nobody asked for. Raises LinkError where that cannot be known."""
         return Running()
 
     async def release(self, host: Route) -> None:  # noqa: B027 - one host has nothing to do
-        """Give a host back; harmless when repeated. A target that is one host stays as it is."""
+        """Give a host back and end all that runs there (the agent's processes outlive the stream); harmless when
+        repeated. A target that is one host stays as it is. Raises LinkError: the host is then
+        left over, and given back later."""
 
     async def list_hosts(self, target: Route) -> list[HostRef]:
-        """The hosts that GenOps allocated for this user and that are not gone. Raises LinkError."""
+        """The hosts that GenOps allocated for this user and that are not gone, those that are pending too. Raises
+        LinkError."""
         return []
 
     # The stream
@@ -139,6 +144,8 @@ class HostProvider(ABC):
     ) -> HostStream:
         """Run a command on a running host; its standard input and output are the stream, bytes in order.
 
-        The first word is the configuration's ``python``; none needs more quoting than single quotes. What must be
-        asked is asked of ``asker``; ``folder`` is GenOps' data directory. Raises LinkError.
+        The first word is the configuration's ``python``. It may begin with ``~/`` (the host's home), which this method
+        expands; none needs more quoting than single quotes. A stream that ends with 126 or 127 means that there is no
+        such program. The command runs in the host's home. What must be asked is asked of ``asker``; ``folder`` is
+        GenOps' data directory. Raises LinkError.
         """
