@@ -21,6 +21,7 @@ from genops_lab.core.work import WorkService
 from genops_lab.experiments.models import MetricsQuery, Run, RunDetail, RunQuery
 from genops_lab.hosts.link.connection import HostConnection
 from genops_lab.hosts.link.route import Route
+from genops_lab.hosts.loop_connections import LoopConnections
 from genops_lab.kernel_api.service import RemoteTracking
 from genops_lab.kernel_api.uploads import IncomingFiles
 from genops_lab.kernels.folders.requests import FolderRequests
@@ -55,7 +56,7 @@ class TrackingLab:
         )
         # The Lab's targets are its ledger and its links; here the place has the only one.
         targets: Any = SimpleNamespace(
-            connected_link=self._link, link=self._link, connections=self.place.remote.links
+            connected_link=self._link, link=self._link, connections=LoopConnections(self.place.remote.links)
         )
         table = WorkTable(self.room.store)
         self.tasks = TasksService(self.room.events, table)
