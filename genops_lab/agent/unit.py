@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import select
 import time
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Callable, Collection, Dict, List, Optional, Tuple
 
 from .journal import Message
@@ -25,7 +26,7 @@ _DRAIN_S = 3.0
 _REST_GRACE_S = 5.0
 
 
-class Unit:
+class Unit(ABC):
     """``process`` is None where only the journal of one that has ended is served."""
 
     kind = ""
@@ -49,7 +50,7 @@ class Unit:
         """Of clients, what the unit has not taken."""
         return 0
 
-    def open(self, keeper: Keeper) -> None:
+    def open(self, keeper: Keeper) -> None:  # noqa: B027 - what has no sockets has nothing to do
         """Begin to listen, by the keeper's poller."""
 
     def look(self, *, ending: bool) -> Optional[float]:
@@ -60,21 +61,21 @@ class Unit:
         """What the unit said on the descriptors that are ``ready``, a bounded portion."""
         return []
 
-    def take(self, channel: int, timestamp: float, frames: List[bytes]) -> None:
+    def take(self, channel: int, timestamp: float, frames: List[bytes]) -> None:  # noqa: B027
         """A client's message on one of :attr:`inputs`."""
 
+    @abstractmethod
     def ending(self, grace_s: float) -> Steps:
         """How the unit is ended that runs."""
-        raise NotImplementedError
 
+    @abstractmethod
     def lease_ending(self, grace_s: float) -> Steps:
         """How it is ended when its lease has run out."""
-        raise NotImplementedError
 
+    @abstractmethod
     def ended(self, take: Callable[[List[Message]], None], *, asked: bool) -> Dict[str, Any]:
         """The process has ended (``asked``: on request): take what it said last, close what is open. What the state
         file says of it from now on."""
-        raise NotImplementedError
 
     def info(self) -> Dict[str, Any]:
         """Its own part of a UnitInfo."""

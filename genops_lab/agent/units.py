@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import time
+from abc import ABC, abstractmethod
 from types import MappingProxyType
 from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
 
@@ -30,7 +31,7 @@ _PAUSE_S = 0.02
 Streams = Tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-class Units:
+class Units(ABC):
     """All methods belong to one loop; each names units by their id (``kernel_id``, ``command_id``) and raises
     :class:`ChannelReset`."""
 
@@ -68,9 +69,9 @@ class Units:
             self._survival = await in_thread(lambda: survival.look(prepare=True))
         return self._survival
 
+    @abstractmethod
     async def start(self, params: Dict[str, Any]) -> Dict[str, Any]:
         """Start a unit; its UnitInfo."""
-        raise NotImplementedError
 
     async def list(self, params: Dict[str, Any]) -> List[Dict[str, Any]]:
         """A Lab's units on its own machine are listed where they are asked for (``here``).
