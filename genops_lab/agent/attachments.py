@@ -137,7 +137,9 @@ class Attachments:
         self.client = connection
         self._keeper.lease.attached(True)
         self._keeper.journal.skip_to(after)
-        self._remember(client, self.seen.get(client, 0))
+        # A Lab that ended may have sent a part of what the next one goes on with.
+        names = (client, *(str(name)[:64] for name in body.get("continues") or ()))
+        self._remember(client, max(self.seen.get(name, 0) for name in names))
         welcome = {**self._keeper.info(), "seen": self.seen[client], **self._keeper.unit.welcome()}
         connection.send(records.json_record(records.WELCOME, welcome))
         connection.follow(self._keeper.journal, after)

@@ -33,6 +33,7 @@ from ..hosts.providers import provider_of
 from ..hosts.providers.base import Gone, Resources
 from .client.client import Keys, RemoteKernelClient, attach_when_it_answers
 from .client.exchange import KernelBusy
+from .client.outbox import WaitingRequests
 from .folders.before_start import Cap, Folders, Watch
 from .folders.last_sync import copies_on
 
@@ -80,6 +81,7 @@ class RemoteKernels:
         self._turns: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         self._expected: set[str] = set()
         self.keys = Keys(links.folder)
+        self._requests = WaitingRequests.folder(links.folder)
         #: the notebooks' folders on the targets
         self.folders = Folders(links, watch_folders)
         self.wishes = GpuChoices()
@@ -339,6 +341,7 @@ class RemoteKernels:
     def _find_again(self, start: Start) -> RemoteKernelClient:
         bridge, _new = self._bridge(self.links.link(start.route), start.kernel_id)
         bridge.expect(start.key, start.signature_scheme)
+        bridge.exchange.load_waiting()
 
         async def attach(found: RemoteKernelClient) -> None:
             async with self._turn(found.kernel_id):
@@ -362,6 +365,8 @@ class RemoteKernels:
     ) -> None:
         def told(state: LinkState) -> None:
             if state.code == HostGone.code:
+                if bridge.pending_since is None:  # the cells that wait hear of it
+                    self._wait_for_host(bridge, start)
                 bridge.host_gone(state.message)
             else:
                 self._tell_wait(bridge, start, state)
@@ -389,7 +394,12 @@ class RemoteKernels:
             bridge.exchange.endpoints.name_sockets()
             return bridge, False
         bridge = RemoteKernelClient(
-            link, kernel_id, self._context, client=self._clients.new(), label=self._clients.label
+            link,
+            kernel_id,
+            self._context,
+            client=self._clients.new(),
+            label=self._clients.label,
+            waiting=self._requests,
         )
         self.bridges[kernel_id] = bridge
         self._openers.tell(bridge)

@@ -40,6 +40,7 @@ from ...hosts.link.errors import LinkError, outside_words
 from ...hosts.link.listeners import Listeners
 from ...hosts.link.state import LinkDown, RemoteError
 from .exchange import TAKE_BACK, BridgeState, Exchange, KernelBusy, busy, last_words
+from .outbox import WaitingRequests
 
 log = logging.getLogger("genops_lab")
 
@@ -54,14 +55,25 @@ _REATTACH_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 
 
 class RemoteKernelClient:
-    """``client`` names it to the keeper; ``label`` names it to people at another Lab."""
+    """``client`` names it to the keeper; ``label`` names it to people at another Lab. ``waiting`` is the folder for
+    requests that wait for hosts."""
 
     def __init__(
-        self, link: HostConnection, kernel_id: str, context: zmq.Context[Any], *, client: str, label: str
+        self,
+        link: HostConnection,
+        kernel_id: str,
+        context: zmq.Context[Any],
+        *,
+        client: str,
+        label: str,
+        waiting: Path,
     ) -> None:
         self.link = link
         self.kernel_id = kernel_id
-        self.exchange = Exchange(kernel_id, context, lambda: self.state, lambda: self._watchers.tell(self))
+        requests = WaitingRequests(waiting, kernel_id, client)
+        self.exchange = Exchange(
+            kernel_id, context, lambda: self.state, lambda: self._watchers.tell(self), requests
+        )
         self.client = client
         self.label = label
         self.state = BridgeState()
@@ -273,6 +285,7 @@ class RemoteKernelClient:
             "incarnation": self.exchange.incarnation,
             "takeover": takeover,
             "label": self.label,
+            "continues": self.exchange.continues,
         }
         try:
             channel.write(json_record(HELLO, hello))

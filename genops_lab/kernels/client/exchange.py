@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
@@ -22,13 +21,11 @@ from genops_lab.agent.records import (
     ACK,
     CONTROL,
     IOPUB,
-    MESSAGE,
     NOTE,
     REQUEST,
     SHELL,
     STDIN,
     Payload,
-    pack,
     record,
     unpack,
 )
@@ -37,6 +34,7 @@ from genops_lab.agent.wire import Activity
 from ...core.errors import Conflict
 from .endpoints import Endpoints
 from .messages import Running, Speaker, cell_of, ends_at, kind_of, stderr, told_of
+from .outbox import Outbox, WaitingRequests
 from .pending import PendingStart
 
 _FULL_PAUSE_S = 0.005
@@ -53,10 +51,6 @@ _ACK_AFTER_S = 0.5
 
 log = logging.getLogger("genops_lab")
 
-#: While more than this waits, nothing is taken from the clients.
-_MUCH_BYTES = 256 * 1024 * 1024
-_DRAIN_ABOVE_BYTES = 65536
-
 
 class Exchange:
     """``state`` gives the bridge's; ``idle_warned`` is called when the kernel is about to be ended for want of work."""
@@ -67,6 +61,7 @@ class Exchange:
         context: zmq.Context[Any],
         state: Callable[[], BridgeState],
         idle_warned: Callable[[], None],
+        waiting: WaitingRequests,
     ) -> None:
         self._kernel_id = kernel_id
         self.endpoints = endpoints = Endpoints(context, self._received)
@@ -89,7 +84,7 @@ class Exchange:
         self._running = Running()
         self._statuses = BusyStatus(self._say_status)
         self._said_first: list[str] = []
-        self._outbox = Outbox(endpoints.pause)
+        self._outbox = Outbox(endpoints.pause, waiting)
         self._taps = MessageListeners(kernel_id)
         self._receipts = Acks(self._send_ack)
 
@@ -130,6 +125,18 @@ class Exchange:
         self.reset("")
         speaker = self.speak(key, signature_scheme)
         self.pending = PendingStart(speaker, self.endpoints, self._outbox, target, give_up)
+        self._outbox.keep_waiting()
+        self.pending.resumes(self._outbox.waiting())
+
+    def load_waiting(self) -> None:
+        """Go on with the requests that waited for this kernel's host when the user's last Lab ended."""
+        for frames in self._outbox.load_waiting():
+            self._running.asked(frames)
+
+    @property
+    def continues(self) -> list[str]:
+        """The names of the clients that had the loaded requests before this one."""
+        return self._outbox.continues
 
     def interrupt_waiting(self) -> bool:
         """Take back the cells that wait for the kernel's host; False where it is there."""
@@ -149,6 +156,7 @@ class Exchange:
         pending, self.pending = self.pending, None
         if pending is not None and self._speaker is not None:
             pending.over()
+            self._outbox.keep_waiting(False)
             self._outbox.put(SHELL, self._speaker.request("kernel_info_request", _OWN))
 
     def reset(self, incarnation: str) -> None:
@@ -505,105 +513,3 @@ class MessageListeners:
                 tap.record(self._kernel_id, seq, channel, timestamp, frames)
             except Exception:  # the boundary: who listens in is not in the way of the clients
                 log.exception("A recorder failed with message %d of kernel %s.", seq, self._kernel_id)
-
-
-class Outbox:
-    """``crowded(bool)`` is called when much begins, or ceases, to wait."""
-
-    def __init__(self, crowded: Callable[[bool], None]) -> None:
-        self._crowded = crowded
-        self._kept: deque[tuple[int, bytes]] = deque()
-        self._bytes = 0
-        self._full = False
-        self._last = 0
-        self._sent = 0
-        self._channel: Channel | None = None
-        self._sending: asyncio.Task[None] | None = None
-
-    def put(self, channel: int, frames: list[bytes]) -> None:
-        """Take a message; send it if that can be done now."""
-        payload = pack(channel, time.time(), frames)
-        self._last += 1
-        self._kept.append((self._last, payload))
-        self._bytes += len(payload)
-        self._look_at_size()
-        if self._channel is None or self._sending is not None:
-            return
-        if self._sent == self._last - 1 and len(payload) <= _DRAIN_ABOVE_BYTES:
-            self._sent = self._last
-            with contextlib.suppress(ChannelReset):  # cut: sent again on the next channel
-                self._channel.write(record(MESSAGE, self._last, payload))
-        else:
-            self._sending = asyncio.get_running_loop().create_task(self._send(self._channel))
-
-    def connect(self, channel: Channel, seen: int) -> None:
-        """A channel to the keeper, which has the messages up to ``seen``."""
-        self.disconnect()
-        self.seen(seen)
-        self._channel = channel
-        self._sent = seen
-        if self._waits:
-            self._sending = asyncio.get_running_loop().create_task(self._send(channel))
-
-    def disconnect(self) -> None:
-        """The channel is gone."""
-        self._channel = None
-        if self._sending is not None:
-            self._sending.cancel()
-            self._sending = None
-
-    def seen(self, seq: int) -> None:
-        """The keeper has the messages up to ``seq``."""
-        while self._kept and self._kept[0][0] <= seq:
-            self._bytes -= len(self._kept.popleft()[1])
-        self._look_at_size()
-
-    def clear(self) -> None:
-        """What waits was meant for a kernel that has ended."""
-        self.disconnect()
-        self._kept.clear()
-        self._bytes = 0
-        self._look_at_size()
-
-    def take_back(self, chosen: Callable[[list[bytes]], bool]) -> list[list[bytes]]:
-        """Take messages out that wait; not once a keeper had any."""
-        split = [(payload, unpack(payload)[2]) for _, payload in self._kept]
-        taken = [frames for _, frames in split if chosen(frames)]
-        if taken:
-            self._kept = deque((0, payload) for payload, frames in split if not chosen(frames))
-            self._bytes = sum(len(payload) for _, payload in self._kept)
-            self.renumber()
-            self._look_at_size()
-        return taken
-
-    def renumber(self) -> None:
-        """A new kernel counts from 1; what came since the old one ended is for it."""
-        self.disconnect()
-        self._kept = deque((number, payload) for number, (_, payload) in enumerate(self._kept, start=1))
-        self._last = len(self._kept)
-        self._sent = 0
-
-    @property
-    def _waits(self) -> bool:
-        """Whether anything is to be sent. One that was taken by a keeper that was killed then is kept no more."""
-        return bool(self._kept) and self._kept[-1][0] > self._sent
-
-    async def _send(self, channel: Channel) -> None:
-        try:
-            while self._waits:
-                first = self._kept[0][0]
-                seq, payload = self._kept[max(self._sent + 1 - first, 0)]
-                self._sent = seq
-                channel.write(record(MESSAGE, seq, payload))
-                await channel.drain()
-        except ChannelReset:
-            return  # cut: sent again on the next channel
-        finally:
-            if self._channel is channel:
-                self._sending = None
-
-    def _look_at_size(self) -> None:
-        full = self._bytes > _MUCH_BYTES
-        if full != self._full:
-            self._full = full
-            self._crowded(full)

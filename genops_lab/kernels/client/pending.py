@@ -12,7 +12,7 @@ from .messages import Speaker, cell_of, content_of, kind_of, stderr
 
 if TYPE_CHECKING:
     from .endpoints import Endpoints
-    from .exchange import Outbox
+    from .outbox import Outbox
 
 _PYTHON = {
     "name": "python",
@@ -97,6 +97,10 @@ class PendingStart:
         if not self._cell and (header := cell_of(request)):
             self._cell = header
             self._say("display_data")
+
+    def resumes(self, requests: list[list[bytes]]) -> None:
+        """The last Lab said why the first cell of these waits; from now on this one does."""
+        self._cell = next(filter(None, map(cell_of, requests)), {})
 
     def told(self, reason: str) -> None:
         """What the kernel waits for, now."""
