@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +15,12 @@ from hypothesis import strategies as st
 
 from genops_lab.agent.channels import ChannelReset
 from genops_lab.agent.records import MESSAGE, RecordReader, unpack
-from genops_lab.kernels.client import exchange
-from genops_lab.kernels.client.exchange import Outbox
+from genops_lab.kernels.client import outbox
+from genops_lab.kernels.client.outbox import Outbox, WaitingRequests
 from tests.support.exhaustive import examples
+
+#: For an outbox that writes no file.
+NOWHERE = WaitingRequests(Path("nowhere"), "kernel", "client")
 
 
 class Keeper:
@@ -68,7 +73,7 @@ STEPS = st.lists(
 def test_any_interleaving_of_messages_cuts_and_receipts(steps: list[Step]) -> None:
     async def body() -> None:
         keeper, crowded = Keeper(), []
-        box = Outbox(crowded.append)
+        box = Outbox(crowded.append, NOWHERE)
         sent: list[bytes] = []
         wire: Any = Wire(keeper)
         for step, count in steps:
@@ -97,12 +102,66 @@ def test_any_interleaving_of_messages_cuts_and_receipts(steps: list[Step]) -> No
     asyncio.run(body())
 
 
+@settings(max_examples=examples(100), deadline=None)
+@given(st.integers(0, 4), STEPS, st.integers(0, 3))
+def test_what_waited_for_a_host_reaches_the_keeper_once_whenever_its_lab_dies(
+    waited: int, steps: list[Step], later: int
+) -> None:
+    async def body(folder: Path) -> None:
+        keeper = Keeper()
+        box = Outbox(lambda _full: None, WaitingRequests(folder, "kernel", "first"))
+        box.keep_waiting()
+        waiting = [b"waited %d" % number for number in range(waited)]
+        for message in waiting:
+            box.put(0, [message])
+        wire: Any = Wire(keeper)
+        if steps:  # its host has come
+            box.renumber()
+            box.keep_waiting(False)
+        for step, _ in steps:
+            if step in ("put", "big"):
+                box.put(0, [b"unsafe"])
+            elif step == "lose":
+                wire.lost = True
+            elif step == "break":
+                wire.broken = True
+                box.disconnect()
+            elif step == "connect":
+                wire = Wire(keeper)
+                box.connect(wire, keeper.seen)
+            elif step == "seen":
+                box.seen(keeper.seen)
+            else:
+                await asyncio.sleep(0)
+        box.disconnect()
+
+        requests = WaitingRequests(folder, "kernel", "second")
+        box = Outbox(lambda _full: None, requests)
+        box.load_waiting()
+        assert requests.earlier in ([], ["first"])
+        for number in range(later):
+            box.put(0, [b"later %d" % number])
+        keeper.seen = (
+            keeper.seen if requests.earlier else 0
+        )  # it counts for each client, and goes on for those named
+        box.connect(Wire(keeper), keeper.seen)  # type: ignore[arg-type]
+        for _ in range(20):
+            await asyncio.sleep(0)
+        got = [message for message in keeper.got if message != b"unsafe"]
+        assert got == [*waiting, *(b"later %d" % number for number in range(later))]
+        box.seen(keeper.seen)
+        assert not (folder / "kernel").exists()
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(body(Path(folder)))
+
+
 def test_much_that_waits_holds_the_clients_back(monkeypatch: Any) -> None:
-    monkeypatch.setattr(exchange, "_MUCH_BYTES", 1000)
+    monkeypatch.setattr(outbox, "_MUCH_BYTES", 1000)
 
     async def body() -> None:
         crowded: list[bool] = []
-        box = Outbox(crowded.append)
+        box = Outbox(crowded.append, NOWHERE)
         for _ in range(5):
             box.put(0, [b"." * 300])
         assert crowded == [True]
@@ -115,7 +174,7 @@ def test_much_that_waits_holds_the_clients_back(monkeypatch: Any) -> None:
 def test_what_comes_after_a_kernels_end_is_for_the_next_one() -> None:
     async def body() -> None:
         first, second = Keeper(), Keeper()
-        box = Outbox(lambda _full: None)
+        box = Outbox(lambda _full: None, NOWHERE)
         box.connect(Wire(first), 0)  # type: ignore[arg-type]
         box.put(0, [b"old"])
         box.clear()
@@ -133,11 +192,11 @@ def test_a_keeper_that_was_killed_after_it_took_a_message_is_sent_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def body() -> None:
-        outbox = Outbox(lambda _full: None)
-        outbox.connect(Wire(Keeper()), 0)  # type: ignore[arg-type]
-        outbox.put(0, [b"taken"])
-        outbox.seen(1)
-        outbox.connect(Wire(Keeper()), 0)  # type: ignore[arg-type]  # who serves its journal knows of none
+        box = Outbox(lambda _full: None, NOWHERE)
+        box.connect(Wire(Keeper()), 0)  # type: ignore[arg-type]
+        box.put(0, [b"taken"])
+        box.seen(1)
+        box.connect(Wire(Keeper()), 0)  # type: ignore[arg-type]  # who serves its journal knows of none
         await asyncio.sleep(0.01)
         gc.collect()
 
