@@ -72,7 +72,8 @@ STEPS = st.lists(
 @given(STEPS)
 def test_any_interleaving_of_messages_cuts_and_receipts(steps: list[Step]) -> None:
     async def body() -> None:
-        keeper, crowded = Keeper(), []
+        keeper = Keeper()
+        crowded: list[bool] = []
         box = Outbox(crowded.append, NOWHERE)
         sent: list[bytes] = []
         wire: Any = Wire(keeper)
@@ -118,9 +119,12 @@ def test_what_waited_for_a_host_reaches_the_keeper_once_whenever_its_lab_dies(
         if steps:  # its host has come
             box.renumber()
             box.keep_waiting(False)
-        for step, _ in steps:
+            box.connect(wire, 0)
+        for step, count in steps:
             if step in ("put", "big"):
-                box.put(0, [b"unsafe"])
+                for _ in range(count):
+                    box.put(0, [b"unsafe"])
+                    await asyncio.sleep(0)
             elif step == "lose":
                 wire.lost = True
             elif step == "break":
@@ -130,7 +134,7 @@ def test_what_waited_for_a_host_reaches_the_keeper_once_whenever_its_lab_dies(
                 wire = Wire(keeper)
                 box.connect(wire, keeper.seen)
             elif step == "seen":
-                box.seen(keeper.seen)
+                box.seen(random.randint(0, keeper.seen))
             else:
                 await asyncio.sleep(0)
         box.disconnect()
