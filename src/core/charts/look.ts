@@ -1,22 +1,26 @@
 /** The theme's colours for what is drawn; outside of JupyterLab, where no --jp-* variable is set, ones that can be read there. */
 import type { ILook } from './scene';
 
-/** One after the other for the lines of a chart; each readable on light and on dark. */
-const SERIES: readonly [variable: string, fallback: string][] = [
-  ['--jp-brand-color1', '#2f7fd3'],
-  ['--jp-mirror-editor-string-color', '#c2571a'],
-  ['--jp-mirror-editor-keyword-color', '#2a9461'],
-  ['--jp-mirror-editor-operator-color', '#a356c9'],
-  ['--jp-warn-color1', '#c8861a'],
-  ['--jp-info-color1', '#1593a5'],
-  ['--jp-error-color1', '#d14343'],
-  ['--jp-mirror-editor-variable-2-color', '#6f7bd1']
+/**
+ * The colours of a chart's series, in order. Any two differ by a CIEDE2000 of
+ * 11 or more, also for people with protanopia, deuteranopia or tritanopia, and
+ * each has a contrast of 3:1 with the background of both themes: that is why
+ * they are not the theme's own.
+ */
+export const SERIES: readonly string[] = [
+  '#933ae5',
+  '#5e9e99',
+  '#dd7b13',
+  '#646b81',
+  '#a687ce',
+  '#407941',
+  '#a87570',
+  '#d90100'
 ];
 
-/** The colour of the line at a place of a chart, for CSS. */
+/** The colour of the series at a place of a chart, for CSS. */
 export function lineColor(place: number): string {
-  const [variable, fallback] = SERIES[place % SERIES.length];
-  return `var(${variable}, ${fallback})`;
+  return SERIES[place % SERIES.length];
 }
 
 /** The theme that holds at a node now. */
@@ -32,7 +36,7 @@ export function readLook(node: HTMLElement): ILook {
     grid: read('--jp-border-color2', 'rgb(128 128 128 / 25%)'),
     accent: read('--jp-brand-color1', '#2f7fd3'),
     error: read('--jp-error-color1', '#dc4c4c'),
-    series: SERIES.map(([name, fallback]) => read(name, fallback)),
+    series: SERIES,
     background: read(
       '--jp-layout-color1',
       read('--vscode-editor-background', 'white')
