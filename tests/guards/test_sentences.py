@@ -22,6 +22,8 @@ LONG = "The agent " + "writes the output of every cell to the disk of its host "
         ("a.md", "# Of a host, what is known\n\nThe host is known.\n", []),
         ("a.md", f"```\n{LONG}\n```\n\n- One item.\n- Of a cell, the output.\n", ["opening"]),
         ("a.md", "| head | other |\n|---|---|\n| What was held is small. | 3 GB |\n", ["opening"]),
+        ("a.md", "| before | after |\n|---|---|\n| Of a cell, the output. | Of a host, the name. |\n", ["opening"]),
+        ("docs/a.md", "The page is long.\n" * 400, ["1600 words on the page; 1500 are the most"]),
         ("a.md", "What is a host?\n", []),
         (
             "a.md",
@@ -36,5 +38,6 @@ LONG = "The agent " + "writes the output of every cell to the disk of its host "
 )
 def test_a_sentence_is_judged_where_people_read_it(tmp_path, name, text, found) -> None:
     path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
     path.write_text(text, encoding="utf-8")
     assert [fault.split(":")[0] for fault in sentences.faults(path)] == found
