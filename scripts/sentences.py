@@ -1,8 +1,8 @@
 """Check the sentences that people read: docs, docstrings, messages and the panel's strings (docs/writing.md).
 
-A sentence has at most 30 words and does not begin with a turned-round opening such as "Of a cell, ...". A page of the docs
-has at most 1,500 words. Files with faults today are listed with their number in ``sentences.json``. A number may only
-become smaller: ``python scripts/sentences.py --write`` writes the list anew.
+A sentence has at most 30 words and does not begin with a turned-round opening such as "Of a cell, ...". A page of the
+docs has at most 1,500 words. Files with faults today are listed with their number in ``sentences.json``. A number may
+only become smaller: ``python scripts/sentences.py --write`` writes the list anew.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ LONGEST = 30
 LONGEST_PAGE = 1500
 #: Openings that hide the subject. Questions and headings may begin like this.
 OPENING = re.compile(r"(Of|What|Who|Whose|None of|Nothing that|That which|Where it|Where there) (?!.*\?$)")
+#: Folders and files whose sentences nobody reads, or that are made of others.
+MADE = {"__tests__", "_build", "reference", "generated.ts", "_version.py", "CHANGELOG.md"}
 WORD = re.compile(r"[^\W_][\w'’./-]*")
 END = re.compile(r"(?<=[.!?:;])\s+(?=[A-Z`*\"“(])")
 MESSAGE = re.compile(r"[A-Z][^\n]* [^\n]*[.!?]$", re.DOTALL)
@@ -64,11 +66,7 @@ def files() -> Iterator[Path]:
         "src/**/*.tsx",
     ):
         for path in sorted(ROOT.glob(pattern)):
-            if not {"__tests__", "_build", "reference"} & set(path.relative_to(ROOT).parts) and path.name not in (
-                "generated.ts",
-                "_version.py",
-                "CHANGELOG.md",
-            ):
+            if not MADE & {*path.relative_to(ROOT).parts}:
                 yield path
 
 
