@@ -1,4 +1,4 @@
-"""The feature that docs/developers.md adds, made from its text, in an application of its own."""
+"""The feature that docs/developers/add-feature.md adds, built from its text, in an application of its own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from genops_lab.core.settings import Settings
 from genops_lab.core.store.outbox import Outbox
 from tests.support.homes import Home
 
-PAGE = Path(__file__).parents[2] / "docs" / "developers.md"
+PAGE = Path(__file__).parents[2] / "docs" / "developers" / "add-feature.md"
 PACKAGE = "notes_of_the_page"
 
 
