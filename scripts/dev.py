@@ -433,6 +433,7 @@ def lint(arguments: Sequence[str]) -> None:
         "openapi.json": (PYTHON, "-m", "genops_lab.app.schema", "--check"),
         "docs": BUILD_DOCS,
         "sentences": (PYTHON, "scripts/sentences.py"),
+        "quotes of messages": (PYTHON, "scripts/quotes.py"),
     }
     steps = [Step(name, command_step(*command)) for name, command in checks.items()]
     steps.append(Step("generated.ts", check_generated_types))
