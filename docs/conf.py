@@ -11,11 +11,10 @@ import reference
 
 project = "GenOps Lab"
 author = "GenOps Lab Team"
-extensions = ["myst_parser", "sphinx_copybutton", "sphinxcontrib.mermaid"]
+extensions = ["myst_parser", "sphinx_copybutton"]
 exclude_patterns = ["_build"]
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
-myst_fence_as_directive = ["mermaid"]
 html_theme = "pydata_sphinx_theme"
 html_title = "GenOps Lab"
 html_theme_options = {
