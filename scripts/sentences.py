@@ -1,6 +1,6 @@
 """Check the sentences that people read: docs, docstrings, messages and the panel's strings (docs/writing.md).
 
-A sentence has at most 30 words and does not begin with a turned-round opening such as "Of a cell, ...". A page of the
+A sentence has at most 30 words and does not begin with a turned-round opening such as "Of a cell, ...". A page of
 docs has at most 1,500 words. Files with faults today are listed with their number in ``sentences.json``. A number may
 only become smaller: ``python scripts/sentences.py --write`` writes the list anew.
 """
@@ -81,7 +81,7 @@ def faults(path: Path) -> list[str]:
             listed.append(f"{words} words: {sentence}")
         elif OPENING.match(sentence) and words > 2:
             listed.append(f"opening: {sentence}")
-    if "docs" in path.parts and (words := len(text.split())) > LONGEST_PAGE:
+    if path.suffix == ".md" and (words := len(text.split())) > LONGEST_PAGE:
         listed.append(f"{words} words on the page; {LONGEST_PAGE} are the most")
     return listed
 
