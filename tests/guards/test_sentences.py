@@ -3,6 +3,7 @@ message that the troubleshooting page quotes exists in the code."""
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -73,3 +74,18 @@ def test_a_string_of_the_front_end_is_a_message(tmp_path: Path) -> None:
     )
     assert quotes.missing(["kernel waits for …"], tmp_path) == []
     assert quotes.missing(["Lab's comment"], tmp_path) == ["Lab's comment"]
+
+
+@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"])
+def test_a_link_of_a_page_outside_of_the_docs_leads_somewhere(name: str) -> None:
+    """Sphinx checks the links of the docs."""
+    root = Path(__file__).parents[2]
+    for target, anchor in re.findall(
+        r"\]\((?!https?:)([^)#]+)(?:#([^)]+))?\)", (root / name).read_text(encoding="utf-8")
+    ):
+        assert (root / target).exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", (root / target).read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in [re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings], (
+                anchor
+            )
