@@ -45,20 +45,10 @@ def commands() -> dict[str, str]:
         text=True,
     ).stdout
     head, *groups = re.split(r"(?m)^(?=## `genops )", html.unescape(text))
-    #: Typer cuts the help in its list of commands.
-    helps = dict(re.findall(r"(?m)^#+ `genops ([^`]+)`\n\n(.+)$", "".join(groups)))
-
-    def whole(found: re.Match[str]) -> str:
-        return f"* `{found[1]}`: {helps.get(f'{prefix}{found[1]}', found[2])}"
-
-    prefix = ""
-    head = re.sub(r"(?m)^\* `([\w-]+)`: (.*)$", whole, head)
     pages = {}
     for group in groups:
         name = re.match(r"## `genops ([\w-]+)`", group)
         assert name is not None
-        prefix = f"{name[1]} "
-        group = re.sub(r"(?m)^\* `([\w-]+)`: (.*)$", whole, group)
         pages[f"genops-{name[1]}"] = re.sub(r"(?m)^#(#+ )", r"\1", group)
     return {"genops": f"{head}\n{NOTE}\n\n{toctree(pages)}", **pages}
 
