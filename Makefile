@@ -2,10 +2,13 @@
 PYTHON ?= python3
 DEV = $(PYTHON) scripts/dev.py
 
-.PHONY: lab test test-all test-python test-js bench lint docs schema screenshots wheel constraints release clean
+.PHONY: lab check test test-all test-python test-js bench lint docs schema screenshots wheel constraints release clean
 
 lab:            ## set up once, then open JupyterLab with the quickstart notebook; ARGS="--port 9999" is for JupyterLab
 	@$(DEV) lab $(ARGS)
+
+check:          ## set up once, then run the quick tests of every package, in about a minute; ARGS is for pytest
+	@$(DEV) check $(ARGS)
 
 test:           ## set up once, then run every test; ARGS is for pytest
 	@$(DEV) test $(ARGS)

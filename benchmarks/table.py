@@ -1,5 +1,7 @@
-"""``python -m benchmarks.table [--after PAGE] FILE...``: the lines that ``make bench`` printed, as the page
-``docs/figures.md``. Rows of an earlier page stay where nothing newer was measured, with their day."""
+"""``python -m benchmarks.table FILE...``: write the lines of ``make bench`` into the pages of ``docs/figures``.
+
+A row stays, with its day, until its figure is measured again.
+"""
 
 from __future__ import annotations
 
@@ -8,35 +10,132 @@ import json
 import os
 import platform
 import re
-import sys
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+FOLDER = Path(__file__).parents[1] / "docs" / "figures"
+
 _KNOWN = {"figure", "unit", "median", "min", "max", "n", "target", "baseline"}
 _DAY = re.compile(r"\| \d{4}-\d\d-\d\d \|$")
-_HEAD = """# Figures
+_HEAD = """# {title}
 
-Made by `python -m benchmarks.table` from what `make bench` printed, the latest on {day}, on a machine with {cores}
-cores ({machine}, Python {python}), which the Lab and its hosts shared; not edited. A figure and its baseline were
-measured in one run. Values are medians, with the least and the largest in brackets. "Wanted" was written down before.
+{what}
+
+`python -m benchmarks.table` makes this page. The last measurement was on {day}, on a machine with {cores} cores
+({machine}, Python {python}). [Figures](../figures.md) says how to read the table.
 
 | figure | measured | wanted | baseline | more | day |
 |---|---|---|---|---|---|
 """
 
 
-def page(lines: Iterable[str], day: str, earlier: str = "") -> str:
-    """Markdown; a figure that comes again replaces the earlier one. ``earlier`` is the page before."""
+@dataclass(frozen=True)
+class Sheet:
+    """A page of figures: those whose names begin with one of ``begins``, if no sheet before has them."""
+
+    name: str
+    title: str
+    what: str
+    begins: tuple[str, ...] = ("",)
+
+
+SHEETS = (
+    Sheet(
+        "messages",
+        "Messages of remote kernels",
+        """Times of one kernel behind a real sshd on loopback, through `jupyter_client`. The carriers of GenOps Lab are
+paramiko and openssh. The baselines are a local kernel and sshpyk. Proxies add delays of 20 ms and 100 ms.
+
+- `pass`: from the cell `pass` to its reply, after a pause. `round trip`: the delay as the proxy makes it.
+- `interrupt`: from the interrupt of a busy cell to its reply; `printing`: while the cell prints some 100 MB.
+- `stdout 100 mb`: 100 MB of standard output, all of it read.
+- `loop blocked`: the longest time without an answer of an event loop while 100 MB go to a client.""",
+        ("pass ", "interrupt ", "stdout ", "loop ", "round trip "),
+    ),
+    Sheet(
+        "starts",
+        "Starts of kernels and readings of hosts",
+        """Times behind a real sshd on loopback, with delays of 0, 20 and 100 ms. The baselines are a local kernel and
+sshpyk.
+
+- `start`: from nothing to the first reply, over an open connection. `first connection`: with the login.
+- `start ahead`: the same with a warm kernel.
+- `hosts`: readings of 50 targets, each with a connection and an agent of its own, all on one sshd.""",
+        ("start ", "first connection ", "hosts "),
+    ),
+    Sheet(
+        "output",
+        "Output through cuts",
+        """Lines of cells while connections, processes and the Lab are cut, through a real sshd.
+
+- `cut`: lines that a client misses. `silence`: the time until lines flow again.
+- `websocket` and `document`: lines that a page and the notebook on disk miss.
+- `stalled reader`: 100,000 outputs to a reader that sleeps for 5 s first.
+- `lines kept`: lines after a reload of the page or a kill of the server, in Chromium. `stock` is JupyterLab
+  alone, `nbmodel` is jupyter-server-nbmodel.""",
+        ("stalled ", "silence ", "cut ", "lines kept ", "websocket ", "document "),
+    ),
+    Sheet(
+        "profiles",
+        "Profiles",
+        """A trace to all its sums, from the start of the process. The baseline is HolisticTraceAnalysis on the same
+files. The traces are 216,092 real events of a V100, and the same trace again and again in files of 1.08 and 5.2 million
+events.
+
+- `off by`: the difference between sums and the true values of seven traces.
+- `capture`: steps of training with `%%profile` and without it, by turns.
+- `summary`: from the end of a cell to its summary.""",
+        ("profile ",),
+    ),
+    Sheet(
+        "tracking",
+        "Runs, queries and charts",
+        """The run table beside `MlflowClient.search_runs` on the same stores, queries of runs in memory, and charts.
+The stores have MLflow's own schema.""",
+        (
+            "a query ", "charts ", "first rows ", "sort ", "filter ", "all of ", "a change ", "memory of ",
+            "100,000 runs ", "run table ", "metric shown",
+        ),
+    ),
+    Sheet(
+        "server",
+        "Server and front end",
+        "The cost of the extension for the start of JupyterLab's server and for a page.",
+    ),
+)  # fmt: skip
+
+
+def update(lines: Iterable[str], day: str, folder: Path = FOLDER) -> None:
+    """Write new figures into the pages of ``folder``; a page without a new figure stays as it is."""
+    found: dict[Sheet, list[str]] = {}
+    for line in lines:
+        if line.startswith("{"):
+            found.setdefault(sheet_of(_name(json.loads(line))), []).append(line)
+    for sheet, own in found.items():
+        path = folder / f"{sheet.name}.md"
+        earlier = path.read_text(encoding="utf-8") if path.exists() else ""
+        path.write_text(page(own, day, earlier, sheet), encoding="utf-8")
+
+
+def sheet_of(name: str) -> Sheet:
+    """Return the page of a figure."""
+    return next(sheet for sheet in SHEETS if name.startswith(sheet.begins))
+
+
+def page(lines: Iterable[str], day: str, earlier: str = "", sheet: Sheet = SHEETS[-1]) -> str:
+    """Return the Markdown of a page. A newer figure replaces the row of ``earlier``, the page before."""
     rows = _rows_of(earlier)
     for line in lines:
         if line.startswith("{"):
             figure = json.loads(line)
             rows[_name(figure)] = _row(figure, day)
     head = _HEAD.format(
-        day=day, cores=os.cpu_count(), machine=platform.machine(), python=platform.python_version()
-    )
+        title=sheet.title, what=sheet.what, day=day, cores=os.cpu_count(), machine=platform.machine(),
+        python=platform.python_version(),
+    )  # fmt: skip
     return head + "".join(rows.values())
 
 
@@ -84,14 +183,16 @@ def _number(value: float) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.table", description=__doc__)
-    parser.add_argument("--after", type=Path, help="the page before, whose rows stay where nothing newer is")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.table",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("files", nargs="+", type=Path)
-    given = parser.parse_args()
-    newest = max(each.stat().st_mtime for each in given.files)
-    text = [line for each in given.files for line in each.read_text(encoding="utf-8").splitlines()]
-    earlier = given.after.read_text(encoding="utf-8") if given.after else ""
-    sys.stdout.write(page(text, time.strftime("%Y-%m-%d", time.localtime(newest)), earlier))
+    files = parser.parse_args().files
+    newest = max(each.stat().st_mtime for each in files)
+    text = [line for each in files for line in each.read_text(encoding="utf-8").splitlines()]
+    update(text, time.strftime("%Y-%m-%d", time.localtime(newest)))
 
 
 if __name__ == "__main__":

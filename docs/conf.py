@@ -11,13 +11,16 @@ import reference
 
 project = "GenOps Lab"
 author = "GenOps Lab Team"
-extensions = ["myst_parser", "sphinx_copybutton", "sphinxcontrib.mermaid"]
-exclude_patterns = ["_build"]
+extensions = ["myst_parser", "sphinx_copybutton"]
+exclude_patterns = ["_build", "_static"]
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
-myst_fence_as_directive = ["mermaid"]
 html_theme = "pydata_sphinx_theme"
 html_title = "GenOps Lab"
+html_static_path = ["_static"]
+html_css_files = ["genops.css"]
+#: Pages without pages below them have no navigation at their left.
+html_sidebars = {"first-steps": [], "troubleshooting": []}
 html_theme_options = {
     "show_toc_level": 2,
     "navigation_with_keys": True,

@@ -1,4 +1,5 @@
-"""The feature that docs/developers.md adds, made from its text, in an application of its own."""
+"""The feature that docs/developers/add-feature.md adds, built from its text, in an application of its own; and the
+authorizer of docs/operators/permissions.md."""
 
 from __future__ import annotations
 
@@ -8,21 +9,25 @@ import textwrap
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
+from tornado import web
 
 from genops_lab.app import application, features
 from genops_lab.app.schema import openapi
+from genops_lab.core.api import authorize
 from genops_lab.core.audit import AuditLog
 from genops_lab.core.client import LocalCaller
 from genops_lab.core.events import EventBus, schema
+from genops_lab.core.operations import Action
 from genops_lab.core.settings import Settings
 from genops_lab.core.store.outbox import Outbox
 from tests.support.homes import Home
 
-PAGE = Path(__file__).parents[2] / "docs" / "developers.md"
+PAGE = Path(__file__).parents[2] / "docs" / "developers" / "add-feature.md"
 PACKAGE = "notes_of_the_page"
 
 
@@ -71,3 +76,25 @@ def test_a_feature_is_added_as_the_page_says(notes: Any, home: Home, monkeypatch
     described = openapi(operations, "1")
     assert described["paths"]["/notes"]["post"]["operationId"] == "notes.add_note"
     assert msgspec.json.encode(described)
+
+
+async def test_the_authorizer_of_the_operators_page_restricts_deployments_alone() -> None:
+    page = PAGE.parents[1] / "operators" / "permissions.md"
+    [example] = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    config = SimpleNamespace(ServerApp=SimpleNamespace())
+    exec(example, {"c": config})
+    authorizer = config.ServerApp.authorizer_class()
+
+    async def admits(method: str, action: Action, resource: str) -> bool:
+        request = SimpleNamespace(method=method)
+        handler: Any = SimpleNamespace(current_user="ada", request=request, authorizer=authorizer)
+        try:
+            await authorize(handler, action, resource)
+        except web.HTTPError:
+            return False
+        return True
+
+    assert await admits("GET", "read", "deployments")
+    assert await admits("POST", "execute", "sweeps")
+    assert not await admits("POST", "execute", "deployments")
+    assert not await admits("DELETE", "write", "deployments")

@@ -1,11 +1,12 @@
-"""The page that is made of what ``make bench`` prints."""
+"""The pages that are made of the lines of ``make bench``."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from benchmarks.figure import Figure
-from benchmarks.table import page
+from benchmarks.table import SHEETS, page, sheet_of, update
 
 
 def line(**fields: object) -> str:
@@ -45,3 +46,17 @@ def test_rows_of_the_page_before_stay_with_their_day() -> None:
         "| both | 3 ms |  |  |  | 2026-01-05 |",
         "| new | 4 ms |  |  |  | 2026-01-07 |",
     ]
+
+
+def test_a_figure_goes_to_its_page_and_the_others_stay(tmp_path: Path) -> None:
+    update([line(name="profile_busy_off_by", unit="%", values=[0])], "2026-01-02", tmp_path)
+    before = (tmp_path / "profiles.md").read_text()
+    update(
+        [line(name="start_paramiko_0ms", unit="ms", values=[265]), line(name="new", unit="ms", values=[1])],
+        "2026-01-03",
+        tmp_path,
+    )
+    assert (tmp_path / "profiles.md").read_text() == before
+    assert "| start paramiko 0ms | 265 ms |  |  |  | 2026-01-03 |" in (tmp_path / "starts.md").read_text()
+    assert "| new | 1 ms |" in (tmp_path / "server.md").read_text()
+    assert sheet_of("anything") is SHEETS[-1]

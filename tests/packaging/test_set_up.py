@@ -293,3 +293,16 @@ def test_what_make_lab_copies_leaves_the_clone_clean() -> None:
     assert work_folder.WORK == ROOT / "work"
     # What make lab opens is there.
     assert [path.name for path in work_folder.find_examples()] == ["quickstart.ipynb"]
+
+
+def test_check_runs_the_quick_files_of_every_package() -> None:
+    found = dev.quick_files()
+    assert all((ROOT / file).is_file() for file in found) and len(found) > 80
+    assert {file.split("/")[1] for file in found} >= {
+        "agent",
+        "core",
+        "experiments",
+        "hosts",
+        "kernels",
+        "profiling",
+    }

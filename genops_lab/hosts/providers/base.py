@@ -1,7 +1,7 @@
 """What a kind of target must know: its configuration, how its hosts are had, and how a byte stream leads to one.
 
-A provider is one object, listed in ``providers/__init__.py``; nothing else knows kinds. docs/developers.md, "Adding a
-provider", has an example.
+A provider is one object, listed in ``providers/__init__.py``; nothing else knows kinds.
+docs/developers/add-provider.md has an example.
 """
 
 from __future__ import annotations

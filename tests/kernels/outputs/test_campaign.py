@@ -1,7 +1,7 @@
 """The campaign of cuts: a cell prints on an sshd's host while its connection is reset or swallowed, or its Lab killed.
 
-Each part prints one row: cuts, lines, lost, doubled, out of order. Its result stands in ``docs/developers.md``, and
-is the same before and after a change of what keeps kernels on hosts.
+Each part prints one row: cuts, lines, lost, doubled, out of order. Its result is in ``docs/developers/test-all.md``,
+and is the same before and after a change of the code that keeps kernels on hosts.
 
     make test-all ARGS=tests/kernels/outputs/test_campaign.py
 """

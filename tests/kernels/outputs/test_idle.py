@@ -17,7 +17,8 @@ from .kernel_messages import NoJournals, SpeakingKernel
 
 def timers() -> int:
     """What would wake the loop."""
-    return len(asyncio.get_running_loop()._scheduled)  # type: ignore[attr-defined]
+    handles = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
+    return sum(not handle.cancelled() for handle in handles)
 
 
 async def turns() -> None:
