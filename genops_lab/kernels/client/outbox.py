@@ -1,4 +1,4 @@
-"""What clients say to a kernel, until the kernel's keeper has it; requests that wait for a host also in a file."""
+"""Keep what clients send to a kernel until its keeper has it; requests that wait for a host are also in a file."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ class Outbox:
         self._look_at_size()
 
     def clear(self) -> None:
-        """What waits was meant for a kernel that has ended."""
+        """Drop all messages: the kernel that they were for has ended."""
         self.disconnect()
         self._kept.clear()
         self._bytes = 0
