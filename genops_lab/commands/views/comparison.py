@@ -1,4 +1,4 @@
-"""Runs side by side, as a person sees them."""
+"""Runs side by side as documents."""
 
 from __future__ import annotations
 
