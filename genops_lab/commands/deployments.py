@@ -121,14 +121,14 @@ def _confirm(session: Session, check: DeployCheck) -> None:
 
 def _settled(session: Session, deployment: Deployment, timeout_s: float) -> Deployment:
     deadline = time.monotonic() + timeout_s
-    told = ""
+    printed = ""
     while deployment.state in _UNSETTLED:
         news = f"{deployment.name}: {deployment.state}" + (
             f", {deployment.message}" if deployment.message else ""
         )
-        if news != told:
+        if news != printed:
             session.say(news)
-            told = news
+            printed = news
         if time.monotonic() > deadline:
             goes_on = f"It continues to start: genops deployments show {deployment.name}"
             raise Failed(

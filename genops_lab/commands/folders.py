@@ -113,14 +113,14 @@ def _transfer(session: Session, operation: Any, body: FolderTransfer) -> None:
 
 def _finished(session: Session, operation: Any, body: FolderTransfer) -> FolderResult:
     job = session.call(operation, body=body)
-    told = ""
+    printed = ""
     try:
         while job.result is None:
             if job.task_id:
                 message = session.call(TasksService.get_task, task_id=job.task_id).message
-                if message != told:
-                    told = message
-                    session.say(told)
+                if message != printed:
+                    printed = message
+                    session.say(printed)
             time.sleep(POLL_S)
             job = session.call(FoldersService.get_folder_job, job_id=job.id)
     except KeyboardInterrupt:

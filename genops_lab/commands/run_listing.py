@@ -1,4 +1,4 @@
-"""Read what ``genops runs list`` shows beside the runs: groups, best values of metrics, stalled runs and remarks."""
+"""Read what ``genops runs list`` shows with the runs: groups, best values of metrics, stalled runs and remarks."""
 
 from __future__ import annotations
 
@@ -180,12 +180,12 @@ def list_groups(
     metrics = _metrics(session.call(RunTableService.list_run_columns), sort)
     found = session.call(RunTableService.query_runs, body=replace(asked, columns=["start_time", *metrics]))
     inner = [group for group in found.groups if len(group.path) == len(by)]
-    told = [_told(by, group, found, metrics) for group in inner[:limit]]
-    session.show(told, view(by, told, metrics))
-    if len(told) < len(inner) or found.places > len(found.run_ids):
+    shown = [_as_data(by, group, found, metrics) for group in inner[:limit]]
+    session.show(shown, view(by, shown, metrics))
+    if len(shown) < len(inner) or found.places > len(found.run_ids):
         more = "more" if found.places > len(found.run_ids) else str(len(inner))
         session.say(
-            f"These are {len(told)} of {more} groups. A larger --limit shows more, and --filter narrows them."
+            f"These are {len(shown)} of {more} groups. A larger --limit shows more, and --filter narrows them."
         )
     remarks(session, query, found.doubts, found.state)
 
@@ -201,7 +201,7 @@ def _metrics(known: RunColumns, sort: list[RunSort]) -> list[str]:
     return list(dict.fromkeys([*sorted_by, *of_machines]))[:_METRICS]
 
 
-def _told(by: list[str], group: RunGroup, found: RunTable, metrics: list[str]) -> dict[str, Any]:
+def _as_data(by: list[str], group: RunGroup, found: RunTable, metrics: list[str]) -> dict[str, Any]:
     """Return a group as data: by metric the mean, smallest and largest finite value, and how many there are."""
     values = {column.column: column.values[group.at] for column in found.columns}
     return {

@@ -413,10 +413,10 @@ def delete_runs(
 ) -> None:
     """Mark runs as deleted. `genops runs undelete` restores them."""
     with command(json) as session:
-        gone = session.call(RunTableService.delete_runs, body=RunIds(run_ids=run))
-        session.show(gone.run_ids, views.changed(gone.run_ids, "deleted"))
-        which = "this run" if len(gone.run_ids) == 1 else "one of these runs"
-        for name in gone.serving:
+        deleted_runs = session.call(RunTableService.delete_runs, body=RunIds(run_ids=run))
+        session.show(deleted_runs.run_ids, views.changed(deleted_runs.run_ids, "deleted"))
+        which = "this run" if len(deleted_runs.run_ids) == 1 else "one of these runs"
+        for name in deleted_runs.serving:
             session.say(
                 f"Deployment {name} serves a model of {which} and keeps running. "
                 f"`genops deployments stop {name}` stops it."

@@ -182,9 +182,9 @@ def resume_sweep(sweep: Id, json: Json = False) -> None:
 
 
 def _followed(session: Session, sweep: Sweep) -> Sweep:
-    told: set[int] = set()
+    printed: set[int] = set()
     while True:
-        for line in views.news(sweep, told):
+        for line in views.news(sweep, printed):
             session.say(line)
         if sweep.ended_at is not None:
             return sweep

@@ -392,16 +392,16 @@ def check_report(name: str, report: TargetReport) -> None:
 def tested(session: Session, name: str) -> TargetReport:
     """Test a target; with a terminal or JSON, print each step when it is done. An interrupt cancels the test."""
     task = session.call(TargetsService.test_target, name=name)
-    prompts, told = Prompts(session, name), 0
+    prompts, printed = Prompts(session, name), 0
     follows = session.json or session.can_ask
     try:
         while True:
             report = session.call(TargetsService.get_report, name=name)
             if follows:
-                for step in report.steps[told:]:
+                for step in report.steps[printed:]:
                     if session.json or step.state != "skipped":
                         session.say(f"{step.step}: {step.state}. {step.message}")
-            told = len(report.steps)
+            printed = len(report.steps)
             if report.state != "running":
                 skipped = [step.step for step in report.steps if step.state == "skipped"]
                 if skipped and follows and not session.json:
@@ -547,8 +547,8 @@ def clean_target(
 ) -> None:
     """Remove unused environments and folders from a target.
 
-    They are environments that GenOps Lab built on the host, and copies of notebooks' folders. What a kernel or another
-    process uses stays, and so do the Pythons of your targets. A target that is not connected is connected first.
+    They are environments that GenOps Lab built on the host, and copies of notebooks' folders. Environments and folders
+    in use stay, and so do the Pythons of your targets. A target that is not connected is connected first.
     """
     with command(json) as session:
         target = session.call(TargetsService.get_target, name=name)
@@ -557,8 +557,13 @@ def clean_target(
         query = StorageQuery(older_than_days=older_than, force=force)
         items = session.call(StorageService.list_target_storage, name=name, query=query).items
         go, stay = [each for each in items if not each.stays], [each for each in items if each.stays]
-        gone, failures = ([], {}) if dry_run else _remove(session, name, go, query)
-        answer = {"target": name, "dry_run": dry_run, "removable": go if dry_run else [], "removed": gone}
+        removed_items, failures = ([], {}) if dry_run else _remove(session, name, go, query)
+        answer = {
+            "target": name,
+            "dry_run": dry_run,
+            "removable": go if dry_run else [],
+            "removed": removed_items,
+        }
         session.show(
             {**answer, "stays": stay, "failed": failures}, views.cleaned(go, stay, failures, dry_run)
         )
@@ -570,7 +575,7 @@ def _remove(
     session: Session, name: str, items: list[StoredItem], query: StorageQuery
 ) -> tuple[list[StoredItem], dict[str, str]]:
     """Return what was removed, and by path why the others were not."""
-    gone: list[StoredItem] = []
+    removed_items: list[StoredItem] = []
     failures: dict[str, str] = {}
     for item in items:
         session.say(f"Removing {item.path}")
@@ -585,7 +590,7 @@ def _remove(
         except GenOpsError as error:  # such as an item that came into use meanwhile
             failures[item.path] = error.message
             continue
-        gone.append(item)
+        removed_items.append(item)
         left, trouble = removed.left, removed.trouble
         while left:
             time.sleep(POLL_S)
@@ -595,4 +600,4 @@ def _remove(
             left, trouble = swept.left, swept.trouble
         if trouble:
             session.say(f"Some files of {item.path} cannot be deleted: {trouble}")
-    return gone, failures
+    return removed_items, failures

@@ -45,7 +45,7 @@ def state(shown: FolderState) -> Document:
     if shown.conflicts:
         blocks.append(
             Note(
-                "For each file that changed on both sides, choose: genops pull --theirs PATH, or genops push --ours PATH. "
+                "Files changed on both sides. Choose for each: genops pull --theirs PATH, or genops push --ours PATH. "
                 "The other file is kept under another name.",
                 "busy",
             )

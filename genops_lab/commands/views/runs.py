@@ -305,7 +305,7 @@ def _counts(counts: dict[str, int]) -> str:
     return ", ".join(f"{kind} × {count}" for kind, count in sorted(counts.items()))
 
 
-def groups(by: list[str], told: list[dict[str, Any]], metrics: list[str]) -> Document:
+def groups(by: list[str], found: list[dict[str, Any]], metrics: list[str]) -> Document:
     """``runs list --group``."""
     shown = [name.removeprefix("metrics.") for name in metrics[:SHOWN_METRICS]]
     rows: list[Row] = [
@@ -315,7 +315,7 @@ def groups(by: list[str], told: list[dict[str, Any]], metrics: list[str]) -> Doc
             moment(each["newest_at"]),
             *(_spread(each["metrics"].get(name)) for name in shown),
         ]
-        for each in told
+        for each in found
     ]
     columns = [
         *(Column(name, shrinks=True) for name in by),

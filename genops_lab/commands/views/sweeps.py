@@ -116,10 +116,10 @@ def sweep(shown: Sweep) -> Document:
     return Document(blocks)
 
 
-def news(shown: Sweep, told: set[int]) -> list[str]:
+def news(shown: Sweep, printed: set[int]) -> list[str]:
     """Return lines about trials that have ended since the last call."""
-    fresh = [trial for trial in shown.trials if trial.state in ENDED and trial.number not in told]
-    told.update(trial.number for trial in fresh)
+    fresh = [trial for trial in shown.trials if trial.state in ENDED and trial.number not in printed]
+    printed.update(trial.number for trial in fresh)
     lines = []
     for trial in fresh:
         params = ", ".join(f"{name}={value_text(value)}" for name, value in trial.params.items())
