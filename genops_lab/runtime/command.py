@@ -73,12 +73,15 @@ def run_command(line: str, *, always: bool = False) -> Any:
         return memory_command(arguments[1:])
     if is_remote() and arguments[:1] == ["pull"]:
         return pull(arguments[1:])
+    if is_remote() and arguments[:2] == ["folders", "pull"]:
+        return pull(arguments[2:])
     as_json = "--json" in arguments
     env = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
     env["PYTHONIOENCODING"] = "utf-8"
     if not as_json:
         env["GENOPS_OUTPUT"] = "notebook"
-    progress = Progress(follows=arguments[:1] == ["deploy"] and not as_json)
+    deploys = arguments[:1] == ["deploy"] or arguments[:2] == ["deployments", "add"]
+    progress = Progress(follows=deploys and not as_json)
     try:
         output, code = _run([*command_line(), *arguments], env, progress)
         shown = _displayed(output, as_json, progress, always)

@@ -50,7 +50,7 @@ def host(lab: RunningLab, packages: Path) -> Iterator[Sshd]:
         try:
             yield found
         finally:  # the home is the package's
-            assert lab.call("targets", "remove", "gpu1", "--force").code == 0
+            assert lab.call("targets", "delete", "gpu1", "--force").code == 0
             shutil.rmtree(folder)
             for file in lab.home.work.glob("*.txt"):
                 file.unlink()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from rich.cells import cell_len
 
-from genops_lab.commands import html, terminal
+from genops_lab.commands import grammar, html, terminal
 from genops_lab.commands.document import (
     Cell,
     Column,
@@ -33,6 +38,7 @@ from genops_lab.core.errors import (
     NotFound,
     Unavailable,
 )
+from genops_lab.version import __version__
 
 TABLE = Document(
     [
@@ -174,12 +180,134 @@ def test_groups_tell_between_what_their_metrics_lie() -> None:
     assert rows[1].split()[-1] == "2" and rows[2].endswith(" 2 not finite") and rows[3].startswith("(none)")
 
 
-def test_help_is_a_command_too(capsys: pytest.CaptureFixture[str]) -> None:
+def invoked(*arguments: str) -> Any:
     from typer.testing import CliRunner
 
     from genops_lab.commands.main import app
 
-    asked = CliRunner().invoke(app, ["help", "runs", "list"], prog_name="genops")
+    return CliRunner().invoke(app, list(arguments), prog_name="genops", terminal_width=80)
+
+
+def commands(name: str = "") -> Iterator[tuple[list[str], Any]]:
+    """Each command that is no group, with its words."""
+    from genops_lab.commands.main import grammar
+
+    def below(group: Any, words: list[str]) -> Iterator[tuple[list[str], Any]]:
+        for word in group.list_commands(None):
+            command = group.get_command(None, word)
+            if hasattr(command, "list_commands"):
+                yield from below(command, [*words, word])
+            else:
+                yield [*words, word], command
+
+    return below(grammar(), [])
+
+
+def test_a_command_is_a_plural_noun_and_a_verb_of_one_list_and_has_json_and_help() -> None:
+    verbs = set()
+    for words, command in commands():
+        assert len(words) <= 2, words
+        if len(words) == 2:
+            assert words[0].endswith("s"), words
+            verbs.add(words[1])
+        assert "--json" in {option for each in command.params for option in each.opts}, words
+        # "genops", the word, and what follows: of one sentence, the first word is an imperative.
+        assert re.match(r"[A-Z][a-z]+ ", command.help) and ". " in f"{command.help} ", words
+        for each in command.params:
+            assert each.help, (words, each.name)
+    assert verbs == set(grammar.VERBS)
+
+
+def test_all_commands_are_on_one_screen() -> None:
+    for shown in (invoked("--help"), invoked("help")):
+        lines = shown.stdout.splitlines()
+        assert shown.exit_code == 0 and 24 <= len(lines) <= 30 and max(map(len, lines)) <= 80
+    words = re.findall(r"^  (\w+) ", shown.stdout, re.M)
+    assert words == list(grammar.WORDS)
+    for word in grammar.WORDS:
+        text = invoked("help", word).stdout
+        assert f"genops {word}" in text and max(map(len, text.splitlines())) <= 80
+        assert not re.search(r"^  \w.*\.\.\.$", text, re.M), f"a sentence of {word} is cut: {text}"
+
+
+def test_help_is_a_command_too() -> None:
+    asked = invoked("help", "runs", "list")
     assert asked.exit_code == 0 and "--filter" in asked.stdout and "genops runs list" in asked.stdout
-    assert "runs" in CliRunner().invoke(app, ["help"], prog_name="genops").stdout
-    assert CliRunner().invoke(app, ["help", "nonsense"], prog_name="genops").exit_code == 2
+    assert invoked("help", "nonsense").exit_code == 2
+    assert "See `genops help runs`" in invoked("help", "runs", "nonsense").stderr
+    data = json.loads(invoked("help", "runs", "--json").stdout)
+    assert {each["command"] for each in data["commands"]} >= {"genops runs list", "genops runs compare"}
+
+
+def command_of(words: list[str]) -> Any:
+    from genops_lab.commands.main import grammar as root
+
+    found = root()
+    for word in words:
+        found = found.get_command(None, word)
+    return found
+
+
+@pytest.mark.parametrize("former", grammar.FORMER)
+def test_a_former_name_works_and_says_the_new_one_on_standard_error(former: str) -> None:
+    words, said = grammar.renamed([*former.split(), "--json"])
+    assert command_of(words[:-1]) is not None and words[-1] == "--json"
+    assert f"`genops {former}` is now `genops {grammar.FORMER[former]}`" in said
+    shown = invoked(*former.split(), "--help")
+    assert shown.exit_code == 0 and shown.stderr == f"{said}\n" and said not in shown.stdout
+    assert f"genops {grammar.FORMER[former]}" in shown.stdout
+    assert grammar.FORMER[former] in invoked("help", *former.split()).stdout
+
+
+def test_former_names_are_removed_in_time() -> None:
+    def version(text: str) -> tuple[int, ...]:
+        return tuple(map(int, text.split(".")[:2]))
+
+    assert version(__version__) < version(grammar.FORMER_UNTIL), "remove FORMER, and its rows in the docs"
+
+
+@pytest.mark.parametrize("short", grammar.SHORTCUTS)
+def test_a_shortcut_is_silent(short: str) -> None:
+    shown = invoked(*short.split(), "--help")
+    assert (shown.exit_code, shown.stderr) == (0, "") and grammar.SHORTCUTS[short] in shown.stdout
+
+
+def test_the_page_of_the_command_line_has_every_command_and_former_name() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "users" / "command-line.md").read_text(encoding="utf-8")
+    rows = {
+        cells[1].strip(" `"): "|".join(cells[2:])
+        for line in page.splitlines()
+        if len(cells := line.split("|")) > 3
+    }
+    for words, _command in commands():
+        if len(words) == 2:
+            assert f"`{words[1]}`" in rows[words[0]], words
+        else:
+            assert f"`{words[0]}`" in page
+    for noun in {words[0] for words, _ in commands() if len(words) == 2}:
+        verbs = set(re.findall(r"`(\w+)`", rows[noun])) - {
+            short.split()[-1] for short in grammar.SHORTCUTS if " " in short
+        }
+        known = {words[1] for words, _ in commands() if words[0] == noun and len(words) == 2}
+        assert verbs - {"add"} == known - {"add"}, noun
+    former = dict(re.findall(r"^\| `genops ([\w -]+)` \| `genops ([\w -]+)` \|$", page, re.M))
+    assert {name: now for name, now in grammar.FORMER.items() if name != "compute"} == former
+    assert f"until version {grammar.FORMER_UNTIL}" in page
+
+
+def test_the_magic_completes_the_same_words() -> None:
+    from genops_lab.runtime import magics
+
+    known: dict[str, set[str]] = {word: set() for word in grammar.WORDS}
+    for words, _command in commands():
+        known[words[0]].update(words[1:])
+    short = {word: set[str]() for word in grammar.SHORTCUTS if " " not in word}
+    own = {"memory": {"record", "show", "stop"}}  # of the kernel itself
+    assert {word: set(verbs.split()) for word, verbs in magics.COMMANDS.items()} == known | short | own
+
+    def completed(line: str) -> list[str]:
+        return magics._complete(None, SimpleNamespace(line=line))
+
+    assert "runs" in completed("%genops ") and "runs" in completed("%genops ru")
+    assert completed("%genops runs ")[:2] == completed("%genops runs li")[:2] == ["list", "show"]
+    assert completed("%genops runs list ") == []

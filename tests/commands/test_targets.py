@@ -58,7 +58,7 @@ def target(lab: RunningLab, host: Sshd) -> Iterator[str]:
     added = lab.call("targets", "add", "gpu1", "--ssh", host.alias, "--python", sys.executable, "--json")
     assert added.code == 0, added.err
     yield "gpu1"
-    removed = lab.call("targets", "remove", "gpu1", "--force")
+    removed = lab.call("targets", "delete", "gpu1", "--force")
     assert removed.code in (0, 3), removed.err
 
 
@@ -67,9 +67,9 @@ def test_an_alias_that_is_nearly_one_of_the_ssh_config_is_asked_about(lab: Runni
     added = lab.call("targets", "add", "typo", "--ssh", nearly)
     try:
         assert added.code == 0
-        assert f"Did you mean {host.alias}, which your ssh_config has?" in added.err
+        assert f"Did you mean {host.alias} of your ssh_config?" in added.err
     finally:
-        lab.call("targets", "remove", "typo", "--force")
+        lab.call("targets", "delete", "typo", "--force")
 
 
 def error_of(err: str) -> dict[str, Any]:
@@ -119,18 +119,20 @@ STEPS_OF_A_TRACE = [
 def test_a_trace_on_a_target_is_analysed_there(lab: RunningLab, host: Sshd, target: str) -> None:
     (host.home / "t.json").write_text(json.dumps({"traceEvents": STEPS_OF_A_TRACE}))
     place = f"{target}:t.json"
-    away = lab.call("profile", "analyze", place, "--json")
+    away = lab.call("profiles", "analyze", place, "--json")
     assert (away.code, error_of(away.err)["code"]) == (4, "not_connected")
     assert lab.call("targets", "connect", target).code == 0
     assert lab.call("targets", "set", target, "--price-per-hour", "3.6").code == 0
 
-    found = lab.call("profile", "analyze", place, "--json")
+    found = lab.call("profiles", "analyze", place, "--json")
     assert found.code == 0, found.err
     assert found.json["operators"][0]["name"] == "aten::mm"
     assert found.json["price"] == {"usd_per_hour": 3.6, "target": target, "usd_a_step": pytest.approx(1e-6)}
     [profile] = lab.call("profiles", "list", "--json").json
     assert (profile["trace_target"], profile["trace_path"]) == (target, str(host.home / "t.json"))
-    assert f"`genops profiles show {profile['id']}`" in found.err
+    assert f"genops profiles show {profile['id']}" in found.err
+    there = lab.call("profiles", "diff", profile["id"], profile["id"])
+    assert there.code == 4 and f"genops profiles fetch {profile['id']}" in there.err
 
     shown = lab.call("profiles", "show", profile["id"]).out
     assert "$1e-06 a step, at $3.6 an hour (the price of target gpu1)" in " ".join(shown.split())
@@ -139,10 +141,20 @@ def test_a_trace_on_a_target_is_analysed_there(lab: RunningLab, host: Sshd, targ
     fetched = lab.call("profiles", "fetch", profile["id"], "--json").json
     assert fetched["trace_target"] == "" and fetched["trace_path"].endswith("trace.json.gz")
 
-    assert lab.call("profile", "analyze", place, place).code == 2
-    gone = lab.call("profile", "analyze", f"{target}:gone.json")
+    # Each of these commands takes the id of a profile, too.
+    again = lab.call("profiles", "analyze", profile["id"], "--json").json
+    assert again["operators"] == found.json["operators"] and again["price"] == found.json["price"]
+    both = lab.call("profiles", "diff", profile["id"], fetched["trace_path"], "--json").json
+    assert both["before_steps"] == both["after_steps"] == 3
+    assert lab.call("profiles", "report", profile["id"], "-o", "of-a-profile.html").code == 0
+    assert "says nothing of memory" in lab.call("profiles", "memory", profile["id"]).err
+    nothing = lab.call("profiles", "analyze", "0" * 12)
+    assert nothing.code == 3 and "genops profiles list" in nothing.err
+
+    assert lab.call("profiles", "analyze", place, place).code == 2
+    gone = lab.call("profiles", "analyze", f"{target}:gone.json")
     assert gone.code == 1 and "No such file" in gone.err
-    assert lab.call("profile", "analyze", "nobody:t.json").code == 3
+    assert lab.call("profiles", "analyze", "nobody:t.json").code == 3
 
 
 def test_from_the_ssh_config_to_a_kernel_that_is_stopped(lab: RunningLab, host: Sshd) -> None:
@@ -189,8 +201,8 @@ def test_from_the_ssh_config_to_a_kernel_that_is_stopped(lab: RunningLab, host: 
     [place] = lab.call("kernels", "list", "--json").json
     assert (place["connected"], place["kernels"]) == (False, [])
     assert "gpu1: not connected" in lab.call("kernels", "list").out
-    assert lab.call("targets", "remove", "gpu1", "--json").json["name"] == "gpu1"
-    assert lab.call("targets", "remove", "gpu1").code == 3
+    assert lab.call("targets", "delete", "gpu1", "--json").json["name"] == "gpu1"
+    assert lab.call("targets", "delete", "gpu1").code == 3
 
 
 def _start(lab: RunningLab, target: str) -> str:
@@ -256,7 +268,7 @@ def test_what_is_off_has_its_exit_code(lab: RunningLab, target: str) -> None:
         (3, ("targets", "test", "nobody")),
         (3, ("targets", "connect", "nobody")),
         (3, ("targets", "disconnect", "nobody")),
-        (3, ("targets", "remove", "nobody")),
+        (3, ("targets", "delete", "nobody")),
         (3, ("kernels", "stop", "nobody")),
         (3, ("kernels", "logs", "../../etc/passwd")),
         (3, ("kernels", "list", "--target", "größe")),
@@ -289,7 +301,7 @@ def test_what_is_named_is_changed_and_the_rest_stays(lab: RunningLab, target: st
     assert {name: found["policy"][name] for name in wanted} == wanted
     assert changed("--idle", "2d")["policy"]["idle_minutes"] == 2880
     shown = lab.call("targets", "set", target, "--warm", "1")
-    assert "1 wanted" in shown.out and "ended after 2 d 0 h, with GPUs up to 10 %" in shown.out
+    assert "1 wanted" in shown.out and "stopped after 2 d 0 h with GPU use up to 10 %" in shown.out
     assert changed("--no-folder")["policy"] == {
         **found["policy"], "warm_kernels": 1, "idle_minutes": 2880, "folder": "off",
     }  # fmt: skip
@@ -333,7 +345,7 @@ def test_without_a_lab_targets_are_added_and_tested_but_not_connected(home: Home
     tested = genops(home, "targets", "test", "here", "--json")
     assert (tested.code, tested.json["state"]) == (0, "ok"), tested.err
     assert genops(home, "kernels", "list", "--json").json[0]["connected"] is False
-    assert genops(home, "targets", "remove", "here", "--json").code == 0
+    assert genops(home, "targets", "delete", "here", "--json").code == 0
 
 
 def test_without_a_lab_and_a_person_a_question_is_refused(home: Home) -> None:
@@ -346,7 +358,7 @@ def test_without_a_lab_and_a_person_a_question_is_refused(home: Home) -> None:
         assert tested.code == 1
         states = {step["step"]: step["state"] for step in tested.json["steps"]}
         assert states["host_key"] == "failed"
-        assert host.fingerprint() in tested.err and "Nobody is here to answer" in tested.err
+        assert host.fingerprint() in tested.err and "Nobody can answer" in tested.err
 
 
 def test_a_target_is_added_by_the_fields_of_its_kind(lab: RunningLab, host: Sshd) -> None:
@@ -360,7 +372,7 @@ def test_a_target_is_added_by_the_fields_of_its_kind(lab: RunningLab, host: Sshd
         shown = lab.call("targets", "show", "by-fields")
         assert shown.code == 0 and "port" in shown.out and "2222" in shown.out, shown.err
     finally:
-        lab.call("targets", "remove", "by-fields", "--force")
+        lab.call("targets", "delete", "by-fields", "--force")
     wrong = lab.call("targets", "add", "other", "--kind", "ssh", "--field", "colour=red")
     assert wrong.code and "colour=red" in wrong.err and "identity_file" in wrong.err
     wrong = lab.call("targets", "add", "other", "--kind", "ssh", "--field", "port=many")
@@ -398,7 +410,7 @@ def test_hosts_that_nobody_needs_are_listed_and_released(lab: RunningLab, tmp_pa
             assert "left over" in listed.out and "2.5 USD/h" in listed.out and "another machine" in listed.out
             connected = lab.call("targets", "connect", "queue")
             assert connected.code == 0, connected.err
-            removed = lab.call("targets", "remove", "queue")
+            removed = lab.call("targets", "delete", "queue")
             assert removed.code and "left over: lost" in removed.err
             assert lab.call("targets", "release", "queue", "nowhere").code
             released = lab.call("targets", "release", "queue", "lost")
@@ -406,4 +418,4 @@ def test_hosts_that_nobody_needs_are_listed_and_released(lab: RunningLab, tmp_pa
             none = lab.call("targets", "connect", "queue")
             assert none.code and "No toy of queue runs: each kernel gets one when it starts." in none.err
         finally:
-            lab.call("targets", "remove", "queue", "--force")
+            lab.call("targets", "delete", "queue", "--force")

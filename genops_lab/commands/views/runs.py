@@ -53,6 +53,20 @@ def experiments(found: list[Experiment]) -> Document:
     )
 
 
+def experiment(found: Experiment, runs: int) -> Document:
+    """``experiments show``."""
+    facts = Facts(
+        [
+            ("experiment", found.name),
+            ("id", found.id),
+            ("created", moment(found.created_at)),
+            ("updated", moment(found.updated_at)),
+            ("runs", f"{runs:,}"),
+        ]
+    )
+    return Document([facts, Note(f"List its runs: genops runs list --experiment {quote(found.name)}", "dim")])
+
+
 def _run_duration(run: Run) -> str:
     if run.started_at is None:
         return ""

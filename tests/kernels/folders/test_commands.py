@@ -46,7 +46,9 @@ def test_sent_compared_and_brought_back(desk: Desk) -> None:
     assert [each["path"] for each in desk.ok("pull", "out/res*")["done"]] == ["out/result.txt"]
     pulled = desk.genops("pull")
     assert (
-        pulled.code == 0 and "out/other.txt" in pulled.out and "Nothing of them was overwritten" in pulled.out
+        pulled.code == 0
+        and "out/other.txt" in pulled.out
+        and "No file that changed on both sides was overwritten" in pulled.out
     )
     assert (desk.here / "sub" / "b.py").read_text() == "mine, changed"
     theirs = desk.ok("pull", "--theirs", "b.py", cwd=desk.here / "sub")["done"][0]
