@@ -311,3 +311,82 @@ def test_the_magic_completes_the_same_words() -> None:
     assert "runs" in completed("%genops ") and "runs" in completed("%genops ru")
     assert completed("%genops runs ")[:2] == completed("%genops runs li")[:2] == ["list", "show"]
     assert completed("%genops runs list ") == []
+
+
+def lists() -> dict[str, tuple[Document, str]]:
+    """A document of each list, with names of an ordinary length, and what must be seen whole."""
+    from genops_lab.commands.views import deployments, kernels, lab, models, profiles, sweeps, targets
+    from genops_lab.commands.views import runs as of_runs
+    from genops_lab.core.models import AuditedEntry, AuditPage
+    from genops_lab.deployments.models import Deployment
+    from genops_lab.experiments.models import Experiment, Run
+    from genops_lab.hosts.models import Candidate, RemoteKernel, Target, TargetKernels
+    from genops_lab.profiling.models import Profile
+    from genops_lab.registry.models import ModelVersion, RegisteredModel
+    from genops_lab.sweeps.models import Sweep
+
+    run = Run(
+        run_id="3f2a91" * 5, experiment_id="12", experiment="mnist-augmented", name="cnn-adam-lr-0.003",
+        status="FINISHED", started_at=1.7e9, ended_at=1.7e9 + 4000, metrics={"accuracy": 0.9312, "loss": 0.2141},
+    )  # fmt: skip
+    sweep = Sweep(
+        id="3fa91c20", name="learning-rate-and-layers", state="running", method="random", metric="loss",
+        direction="minimize", objective="last", planned=120, parallel=4, on=["gpu-box"], trials=[],
+        best_value=0.012345, created_at=1.7e9,
+    )  # fmt: skip
+    profile = Profile(
+        id="0123456789ab",
+        title="train_one_epoch(model, loader)",
+        created_at=1.7e9,
+        state="ready",
+        run_id="9" * 32,
+    )
+    version = ModelVersion(name="digits-classifier", version="12", aliases=["production", "candidate"])
+    deployment = Deployment(
+        name="digits-classifier", model="digits-classifier", version="12", state="running", created_at=1.7e9,
+        lease_until=1.7e9, requests=123456, errors=12, latency_ms=12.3, url="http://127.0.0.1:43210",
+    )  # fmt: skip
+    target = Target(
+        name="gpu-box", kind="ssh", python="python3", kernel_name="genops-gpu-box", host="gpu-box.example.org",
+        user="somebody", port=2222, state="up", reading_age_s=3.0, rtt_s=0.0142, price_per_hour=2.5,
+    )  # fmt: skip
+    kernel = RemoteKernel(
+        target="gpu-box", kernel_id="3f2a91" * 5, state="running", notebook="notebooks/training/lesson.ipynb",
+        execution_state="busy", started_at=1.7e9,
+    )  # fmt: skip
+    candidate = Candidate(
+        alias="gpu-box", name="gpu-box", hostname="gpu-box.example.org", user="somebody", port=2222
+    )
+    entry = AuditedEntry(
+        id="1", owner="somebody", at=1.7e9, principal="somebody", action="execute", resource="deployment",
+        operation="deployments.stop_deployment", detail={"name": "digits-classifier"}, outcome="ok",
+    )  # fmt: skip
+    return {
+        "runs": (of_runs.runs([run]), "accuracy=0.9312"),
+        "experiments": (
+            of_runs.experiments([Experiment(id="12", name="mnist-augmented")]),
+            "mnist-augmented",
+        ),
+        "sweeps": (sweeps.sweeps([sweep]), "loss 0.012345"),
+        "profiles": (profiles.profiles([profile]), "0123456789ab"),
+        "models": (
+            models.models([RegisteredModel(name="digits-classifier", versions=[version])]),
+            "digits-classifier",
+        ),
+        "deployments": (deployments.deployments([deployment]), "http://127.0.0.1:43210"),
+        "targets": (targets.targets([target]), "connected"),
+        "candidates": (targets.candidates([candidate]), "genops targets add gpu-box --ssh gpu-box"),
+        "kernels": (
+            kernels.kernels([TargetKernels(target="gpu-box", connected=True, kernels=[kernel])]),
+            "busy",
+        ),
+        "audit": (lab.audit(AuditPage(items=[entry])), "deployments.stop_deployment"),
+    }
+
+
+@pytest.mark.parametrize("name", lists())
+def test_a_list_fits_into_80_columns_and_its_first_column_is_whole(name: str) -> None:
+    document, whole = lists()[name]
+    text = terminal.render(document, width=80)
+    assert max(map(cell_len, text.splitlines())) <= 80, text
+    assert whole in text and "…" not in text.splitlines()[1].split()[0], text

@@ -29,13 +29,13 @@ def deployments(found: list[Deployment]) -> Document:
         for each in found
     ]
     columns = [
-        Column("name", shrinks=True),
+        Column("name", shrinks=True, narrowest=16),
         Column("state"),
-        Column("model", shrinks=True),
+        Column("model", shrinks=True, narrowest=16, leaves=3),
         Column("version", right=True),
-        Column("requests", right=True),
+        Column("requests", right=True, leaves=2),
         Column("errors", right=True),
-        Column("latency", right=True),
+        Column("latency", right=True, leaves=1),
         Column("url"),
     ]
     return Document(

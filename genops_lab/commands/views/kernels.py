@@ -53,9 +53,9 @@ def kernels(found: list[TargetKernels]) -> Document:
         Column("kernel"),
         Column("state"),
         Column("activity", shrinks=True),
-        Column("notebook", shrinks=True),
+        Column("notebook", shrinks=True, narrowest=24),
         Column("attached"),
-        Column("started"),
+        Column("started", leaves=1),
     ]
     away = [Note(f"{place.target}: {place.message}", "dim") for place in found if not place.connected]
     empty = "No kernel runs on the connected targets."

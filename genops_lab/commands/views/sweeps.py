@@ -39,12 +39,12 @@ def sweeps(found: list[Sweep]) -> Document:
     ]
     columns = [
         Column("sweep"),
-        Column("name", shrinks=True),
+        Column("name", shrinks=True, narrowest=16),
         Column("state"),
         Column("trials", right=True),
-        Column("method"),
-        Column("best", shrinks=True),
-        Column("started"),
+        Column("method", leaves=1),
+        Column("best", shrinks=True, narrowest=24),
+        Column("started", leaves=2),
     ]
     empty = "There are no sweeps. Put `%%sweep lr=0.1,0.01` above a cell, or see `genops sweeps run --help`."
     return Document([Table(columns, rows, empty=empty)])

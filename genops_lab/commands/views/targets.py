@@ -194,11 +194,11 @@ def targets(found: list[Target]) -> Document:
     columns = [
         Column("name", shrinks=True),
         Column("state"),
-        Column("host", shrinks=True),
-        Column("gpus", shrinks=True),
-        Column("seen"),
-        Column("round trip", right=True),
-        Column("price", right=True),
+        Column("host", shrinks=True, narrowest=20),
+        Column("gpus", shrinks=True, narrowest=20),
+        Column("seen", leaves=2),
+        Column("round trip", right=True, leaves=1),
+        Column("price", right=True, leaves=3),
     ]
     empty = "There are no targets. Add one: genops targets add TARGET --ssh HOST"
     troubles = [
