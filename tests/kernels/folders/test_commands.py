@@ -77,7 +77,7 @@ def test_a_kernel_there_asks_and_a_person_agrees(desk: Desk) -> None:
     with desk.kernel() as kernel:
         kernel.ok("open('result.txt', 'w').write('42'); open('other', 'w').write('x')")
         with desk.answers("yes") as answering:
-            printed = kernel.ok("%genops pull result.txt")
+            printed = kernel.ok("%genops folders pull result.txt")
         assert answering.question is not None and answering.question.kind == "folder_pull"
         assert "result.txt" in answering.question.text and "other" not in answering.question.text
         assert str(desk.here.resolve()) in answering.question.text
