@@ -36,7 +36,7 @@ def test_runs_and_models_of_a_fresh_home(home: Home) -> None:
     assert list(home.work.iterdir()) == []
 
 
-def test_what_would_make_mlflow_faster_is_said_once_a_day(home: Home) -> None:
+def test_advice_for_a_faster_mlflow_is_given_once_a_day(home: Home) -> None:
     assert genops(home, "runs", "list", "--json").err == ""
     [file] = [path for path in home.data.rglob("*.db") if path.name != "store.db"]
     with contextlib.closing(sqlite3.connect(file)) as connection, connection:
@@ -195,7 +195,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_no_other_room_imports_typer() -> None:
+def test_no_other_package_imports_typer() -> None:
     package = Path(__file__).parents[2] / "genops_lab"
     found = [
         path.relative_to(package).parts[0]

@@ -1,4 +1,4 @@
-"""Documents as text and as HTML: aligned, escaped, harmless."""
+"""Documents as text and HTML, and the grammar of the commands."""
 
 from __future__ import annotations
 
@@ -155,8 +155,8 @@ def test_exit_codes(kind: type[GenOpsError], code: int) -> None:
     assert exit_code(kind("x")) == code
 
 
-def test_groups_tell_between_what_their_metrics_lie() -> None:
-    def told(value: str | None, **metric: float | None) -> dict[str, object]:
+def test_groups_show_the_range_of_their_metrics() -> None:
+    def group(value: str | None, **metric: float | None) -> dict[str, object]:
         return {
             "group": {"params.a": value},
             "runs": 1200,
@@ -167,10 +167,10 @@ def test_groups_tell_between_what_their_metrics_lie() -> None:
     document = groups(
         ["params.a"],
         [
-            told("x", mean=0.5, min=0.25, max=0.75, finite=2, not_finite=1),
-            told("y", mean=2.0, min=2.0, max=2.0, finite=1, not_finite=0),
-            told("z", mean=None, min=None, max=None, finite=0, not_finite=2),
-            told(None),
+            group("x", mean=0.5, min=0.25, max=0.75, finite=2, not_finite=1),
+            group("y", mean=2.0, min=2.0, max=2.0, finite=1, not_finite=0),
+            group("z", mean=None, min=None, max=None, finite=0, not_finite=2),
+            group(None),
         ],
         ["metrics.loss"],
     )
@@ -211,7 +211,7 @@ def test_a_command_is_a_plural_noun_and_a_verb_of_one_list_and_has_json_and_help
             assert words[0].endswith("s"), words
             verbs.add(words[1])
         assert "--json" in {option for each in command.params for option in each.opts}, words
-        # "genops", the word, and what follows: of one sentence, the first word is an imperative.
+        # The help begins with an imperative.
         assert re.match(r"[A-Z][a-z]+ ", command.help) and ". " in f"{command.help} ", words
         for each in command.params:
             assert each.help, (words, each.name)

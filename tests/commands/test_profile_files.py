@@ -31,11 +31,11 @@ def test_a_memory_snapshot(home: Home) -> None:
         [entry("alloc", 1, 6 * MiB, at(2)), entry("oom", 0, 64 * MiB, at(9), device_free=MiB)],
     )
     (home.work / "snapshot.pickle").write_bytes(pickle.dumps(found))
-    told = genops(home, "profiles", "memory", "snapshot.pickle", "--json")
-    assert told.code == 0, told.err
-    [device] = told.json["devices"]
+    outcome = genops(home, "profiles", "memory", "snapshot.pickle", "--json")
+    assert outcome.code == 0, outcome.err
+    [device] = outcome.json["devices"]
     assert (device["reserved"], device["allocated"], device["peak"]) == (8 * MiB, 6 * MiB, 6 * MiB)
-    [failure] = told.json["out_of_memory"]
+    [failure] = outcome.json["out_of_memory"]
     assert (failure["wanted"], failure["holders"][0]["name"]) == (64 * MiB, "345.py:2:<module>")
     text = genops(home, "profiles", "memory", "snapshot.pickle").out
     assert "out of memory: 64.0 MiB were requested, 1.0 MiB were free" in text.replace(" after 0.000 µs", "")
@@ -44,7 +44,7 @@ def test_a_memory_snapshot(home: Home) -> None:
     assert "345.py:2:<module>" in genops(home, "profiles", "analyze", "snapshot.pickle").out
 
 
-def test_what_is_older_than_the_recording_is_told_by_line_too(home: Home) -> None:
+def test_memory_from_before_the_recording_is_shown_by_line(home: Home) -> None:
     found = snapshot(
         [segment(block(1, 9 * MiB, at(4)), block(10 * MiB, 3 * MiB, at(2)))],
         [entry("alloc", 10 * MiB, 3 * MiB, at(2))],
@@ -66,7 +66,7 @@ def test_a_hostile_snapshot(home: Home) -> None:
     assert [each.name for each in home.work.iterdir()] == ["snapshot.pickle"]
 
 
-def test_a_trace_that_says_nothing_of_memory(home: Home) -> None:
+def test_a_trace_without_memory_events(home: Home) -> None:
     write(home.work / "trace.json", kernel("gemm", 0, 5))
     refused = genops(home, "profiles", "memory", "trace.json")
     assert refused.code == 2
@@ -86,10 +86,10 @@ def test_two_traces(home: Home) -> None:
     (home.work / "ranks").mkdir()
     for rank in range(2):
         write(home.work / "ranks" / f"{rank}.json", kernel("gemm", 0, 2), kernel("gelu", 10, 5))
-    told = genops(home, "profiles", "diff", "a.json", "ranks", "--json")
-    assert told.code == 0, told.err
+    outcome = genops(home, "profiles", "diff", "a.json", "ranks", "--json")
+    assert outcome.code == 0, outcome.err
     assert {
-        each["name"]: (each["state"], each["before_us"], each["after_us"]) for each in told.json["kernels"]
+        each["name"]: (each["state"], each["before_us"], each["after_us"]) for each in outcome.json["kernels"]
     } == {
         "gemm": ("both", 5.0, 4.0),
         "relu": ("removed", 5.0, 0.0),

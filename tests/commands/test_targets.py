@@ -79,8 +79,10 @@ def error_of(err: str) -> dict[str, Any]:
 def dialogue(
     lab: RunningLab, answers: Sequence[tuple[bytes, bytes]], *arguments: str
 ) -> tuple[int, str, str]:
-    """Run a command at a terminal: each answer is typed when its words are shown. Its code, output, and what was
-    shown (which is what was typed too, where the terminal echoes it)."""
+    """Run a command at a terminal, and type each answer when its question is shown.
+
+    Return the exit code, standard output, and what the terminal showed, with the echo of what was typed.
+    """
     main, side = pty.openpty()
     process = subprocess.Popen(
         [*program("genops_lab.commands.main"), *arguments], stdin=side, stderr=side,
@@ -152,8 +154,8 @@ def test_a_trace_on_a_target_is_analysed_there(lab: RunningLab, host: Sshd, targ
     assert nothing.code == 3 and "genops profiles list" in nothing.err
 
     assert lab.call("profiles", "analyze", place, place).code == 2
-    gone = lab.call("profiles", "analyze", f"{target}:gone.json")
-    assert gone.code == 1 and "No such file" in gone.err
+    missing = lab.call("profiles", "analyze", f"{target}:gone.json")
+    assert missing.code == 1 and "No such file" in missing.err
     assert lab.call("profiles", "analyze", "nobody:t.json").code == 3
 
 
@@ -168,7 +170,7 @@ def test_from_the_ssh_config_to_a_kernel_that_is_stopped(lab: RunningLab, host: 
     added = lab.call(*add, "--price-per-hour", "2.5", "--secret", "HF_TOKEN", "--json")
     assert (added.code, added.json["state"], added.json["price_per_hour"]) == (0, "idle", 2.5), added.err
     assert added.json["secrets"] == ["HF_TOKEN"]
-    assert lab.call(*add, "--json").json == added.json, "the same again changes nothing"
+    assert lab.call(*add, "--json").json == added.json, "adding it twice changes nothing"
     assert lab.call("targets", "add", "gpu1", "--ssh", "elsewhere").code == 4
     assert lab.call("targets", "candidates", "--json").json == []
 
@@ -246,7 +248,7 @@ def test_questions_are_asked_at_the_terminal(lab: RunningLab, host: Sshd, target
         host.write_config()
 
 
-def test_a_host_that_refuses_is_told_with_what_to_do(lab: RunningLab, host: Sshd, target: str) -> None:
+def test_a_host_that_refuses_the_login_has_a_hint(lab: RunningLab, host: Sshd, target: str) -> None:
     host.authorized_keys.write_text("")
     try:
         outcome = lab.call("targets", "connect", target, "--json")
@@ -263,7 +265,7 @@ def test_a_host_that_refuses_is_told_with_what_to_do(lab: RunningLab, host: Sshd
         host.authorized_keys.write_text(host.user_key.with_suffix(".pub").read_text())
 
 
-def test_what_is_off_has_its_exit_code(lab: RunningLab, target: str) -> None:
+def test_wrong_targets_and_kernels_have_their_exit_codes(lab: RunningLab, target: str) -> None:
     for code, arguments in (
         (3, ("targets", "test", "nobody")),
         (3, ("targets", "connect", "nobody")),
@@ -287,7 +289,7 @@ def test_what_is_off_has_its_exit_code(lab: RunningLab, target: str) -> None:
     assert [each["name"] for each in lab.call("targets", "list", "--json").json] == [target]
 
 
-def test_what_is_named_is_changed_and_the_rest_stays(lab: RunningLab, target: str) -> None:
+def test_set_changes_the_given_settings_alone(lab: RunningLab, target: str) -> None:
     def changed(*arguments: str) -> dict[str, Any]:
         done = lab.call("targets", "set", target, *arguments, "--json")
         assert done.code == 0, done.err
@@ -321,7 +323,7 @@ def test_what_is_named_is_changed_and_the_rest_stays(lab: RunningLab, target: st
      ("--folder-size", "much"), ("--no-secret", "OTHER"),
      ("--secret", "SSH_AUTH_SOCK")],
 )  # fmt: skip
-def test_what_cannot_be_set_is_told_with_what_to_do(
+def test_a_setting_that_is_refused_has_a_hint(
     lab: RunningLab, target: str, arguments: tuple[str, ...]
 ) -> None:
     done = lab.call("targets", "set", target, *arguments, "--json")
@@ -380,7 +382,7 @@ def test_a_target_is_added_by_the_fields_of_its_kind(lab: RunningLab, host: Sshd
     assert "ssh, local" in lab.call("targets", "add", "other", "--kind", "moon").err
 
 
-def test_what_the_administrator_chose_is_said() -> None:
+def test_kinds_show_defaults_limits_and_locks() -> None:
     from genops_lab.commands import document
     from genops_lab.commands.views.targets import kinds
     from genops_lab.hosts.configuration import limited
@@ -391,13 +393,13 @@ def test_what_the_administrator_chose_is_said() -> None:
     fields = limited(provider_of("ssh").form(), limits)
     (table, _note) = kinds([TargetKind(kind="ssh", label="SSH", fields=fields, steps=[])]).blocks
     assert isinstance(table, document.Table)
-    told = {str(row[2]): (row[3], row[4], row[5]) for row in table.rows}
-    assert told["carrier"] == ("openssh", "auto, openssh, paramiko", "locked")
-    assert told["port"] == ("2222", "1024 to 65535", "default, limits")
-    assert told["host"][2] == ""
+    shown = {str(row[2]): (row[3], row[4], row[5]) for row in table.rows}
+    assert shown["carrier"] == ("openssh", "auto, openssh, paramiko", "locked")
+    assert shown["port"] == ("2222", "1024 to 65535", "default, limits")
+    assert shown["host"][2] == ""
 
 
-def test_hosts_that_nobody_needs_are_listed_and_released(lab: RunningLab, tmp_path: Path) -> None:
+def test_hosts_without_kernels_are_listed_and_released(lab: RunningLab, tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(providers.PROVIDERS, "toy", toy_provider.PROVIDER)
         fields = ["--field", f"folder={tmp_path}", "--price-per-hour", "2.5"]

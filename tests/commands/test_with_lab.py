@@ -36,7 +36,7 @@ def error_of(err: str) -> dict[str, Any]:
 
 
 def audited(lab: RunningLab) -> list[str]:
-    """Who was told a key, by the operation, as the audit log has it."""
+    """Return the operations in the audit log that gave a key."""
     outbox = lab.lab.application.services.find(Outbox)
     assert outbox is not None
     outbox.deliver()
@@ -76,7 +76,7 @@ def test_from_a_run_to_an_answer(
     assert (found["name"], found["state"]) == ("d1", "running")
     for asked in (("list",), ("show", "d1")):
         assert "key" not in str(lab.call("deployments", *asked, "--json").json), asked
-    assert audited(lab) == [], "nobody was told the key"
+    assert audited(lab) == [], "nobody has asked for the key"
     key = lab.call("deployments", "show", "d1", "--with-key", "--json").json["key"]
     assert audited(lab) == ["deployments.get_deployment_key"]
     request = urllib.request.Request(
@@ -87,7 +87,7 @@ def test_from_a_run_to_an_answer(
     with urllib.request.urlopen(request, timeout=20) as answer:
         assert json.load(answer)["predictions"] == digits.predictions
 
-    # A kernel that runs since before versions asks like this; nobody else is told.
+    # A kernel of an older version asks without a version, and gets the key. Nobody else does.
     monkeypatch.setenv("GENOPS_SOCKET", str(lab.doorway.path))
     assert kernel_side.call("GET", "/deployments/d1")["key"] == key
     for path in ("/v1/deployments/d1", "/deployments/d1/log"):
@@ -110,8 +110,8 @@ def test_from_a_run_to_an_answer(
     )
     assert lab.call("deployments", "logs", "d1", "-n", "5", "--json").json["name"] == "d1"
     assert lab.call("deployments", "renew", "d1", "--json").json["lease_until"] >= found["lease_until"]
-    gone = lab.call("runs", "delete", digits.run_id[:10])
-    assert "Deployment d1 serves a model of this run and keeps running." in gone.err, gone.err
+    deleted = lab.call("runs", "delete", digits.run_id[:10])
+    assert "Deployment d1 serves a model of this run and keeps running." in deleted.err, deleted.err
     assert lab.call("runs", "undelete", digits.run_id[:10]).code == 0
     assert lab.call("deployments", "delete", "d1", "--json").code == 4
     followed = lab.follow("deployments", "logs", "d1", "--follow")
@@ -125,7 +125,7 @@ def test_from_a_run_to_an_answer(
     assert lab.call("deployments", "list", "--json").json == []
 
 
-def test_a_model_of_unknown_origin_needs_a_word(lab: RunningLab, digits: Logged) -> None:
+def test_a_model_of_unknown_origin_needs_a_confirmation(lab: RunningLab, digits: Logged) -> None:
     assert lab.call("models", "register", "stranger", "--run", digits.run_id, "--json").code == 0
     from genops_lab.core.store.tables import model_hashes
 
@@ -143,7 +143,7 @@ def test_a_model_of_unknown_origin_needs_a_word(lab: RunningLab, digits: Logged)
 
     other = lab.call("deploy", "stranger", "--name", "d2", "--trust", f"sha256:{'0' * 64}", "--json")
     assert (other.code, error_of(other.err)["code"]) == (4, "confirmation_needed")
-    # That it answers then is told in tests/deployments/test_lifecycle.py.
+    # tests/deployments/test_lifecycle.py shows that it answers then.
     allowed = lab.call("deploy", "stranger", "--name", "d2", "--trust", trust, "--json")
     assert allowed.code == 0, allowed.err
     assert lab.call("deployments", "stop", "d2").code == 0
@@ -187,7 +187,7 @@ def test_at_a_terminal_the_user_is_asked(lab: RunningLab, digits: Logged) -> Non
     assert lab.call("deployments", "delete", "d3").code == 0
 
 
-def test_what_is_not_there_has_its_exit_code(lab: RunningLab) -> None:
+def test_a_missing_object_has_its_exit_code(lab: RunningLab) -> None:
     for arguments in (
         ("runs", "show", "f" * 32),
         ("models", "show", "no such"),
@@ -219,7 +219,7 @@ def test_a_name_that_no_run_has_is_pointed_at(lab: RunningLab, digits: Logged) -
     ), outcome.err
 
 
-def test_runs_are_sorted_tagged_deleted_and_brought_back(lab: RunningLab, digits: Logged) -> None:
+def test_runs_are_sorted_tagged_deleted_and_restored(lab: RunningLab, digits: Logged) -> None:
     short = digits.run_id[:10]
     tagged = lab.call("runs", "tag", short, "team=vision", "note=a=b")
     assert (tagged.code, tagged.out.split()[-2:]) == (0, [short[:8], "tagged"]), tagged.err
@@ -261,9 +261,7 @@ def test_a_list_shows_the_metrics_that_it_is_sorted_by_and_asked_for(lab: Runnin
     assert "zeta" not in lab.call("runs", "list").out
 
 
-def test_the_best_value_is_told_beside_the_last_and_that_a_run_logs_nothing_any_more(
-    lab: RunningLab, digits: Logged
-) -> None:
+def test_a_list_shows_the_best_value_and_a_stalled_run(lab: RunningLab, digits: Logged) -> None:
     from mlflow import MlflowClient
 
     client = MlflowClient(lab.mlflow.uri)
@@ -358,7 +356,7 @@ def test_a_list_of_more_than_a_page_is_whole(lab: RunningLab) -> None:
             connection.execute(delete(profiles))
 
 
-def test_a_sort_by_what_no_run_has_is_told(lab: RunningLab, digits: Logged) -> None:
+def test_a_sort_by_an_unknown_column_has_a_hint(lab: RunningLab, digits: Logged) -> None:
     from mlflow import MlflowClient
 
     MlflowClient(lab.mlflow.uri).log_metric(digits.run_id, "zeta", 0.25)
