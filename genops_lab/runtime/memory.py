@@ -176,7 +176,7 @@ def _shown(path: str, *, as_json: bool = False, always: bool = False) -> Any:
         return None
     from .command import run_command
 
-    return run_command(f"profile memory {shlex.quote(path)}" + (" --json" if as_json else ""), always=always)
+    return run_command(f"profiles memory {shlex.quote(path)}" + (" --json" if as_json else ""), always=always)
 
 
 def _written(found: Dict[str, Any]) -> str:
