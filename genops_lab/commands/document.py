@@ -48,8 +48,8 @@ Row = Sequence[str | Cell]
 class Column:
     """A column's heading and layout; ``right`` aligns numbers.
 
-    On a narrow terminal, columns that ``shrinks`` are cut to ``narrowest`` characters. If that is not enough, columns
-    with ``leaves`` are left out, the smallest number first.
+    On a narrow terminal, columns that ``shrinks`` are cut to ``narrowest`` characters, or continue on the next line
+    where they ``folds``. If that is not enough, columns with ``leaves`` are left out, the smallest number first.
     """
 
     heading: str
@@ -57,6 +57,7 @@ class Column:
     shrinks: bool = False
     narrowest: int = 10
     leaves: int = 0
+    folds: bool = False
 
 
 @dataclass(frozen=True)

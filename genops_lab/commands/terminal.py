@@ -6,6 +6,8 @@ import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from .document import Block, Cell, Column, Document, Facts, Lines, Note, Table, Tone, clean
@@ -109,9 +111,9 @@ def _table_lines(table: Table, available: int) -> Iterator[Text]:
         if not shrinking:
             break
         widths[max(shrinking, key=widths.__getitem__)] -= 1
-    for position, row in enumerate(rows):
+    for position, row in enumerate(_folded(rows, places, columns, widths)):
         line = Text()
-        for column, width, cell in zip(columns, widths, (row[at] for at in places), strict=True):
+        for column, width, cell in zip(columns, widths, row, strict=True):
             room = width - cell_len(cell.text)
             shown = cell.text if room >= 0 or piped else set_cell_size(cell.text, width - 1) + "…"
             padding = " " * max(0, room)
@@ -120,6 +122,20 @@ def _table_lines(table: Table, available: int) -> Iterator[Text]:
             line.append(("" if column.right else padding) + " " * GAP)
         line.rstrip()
         yield line
+
+
+def _folded(
+    rows: Sequence[Sequence[Cell]], places: Sequence[int], columns: Sequence[Column], widths: Sequence[int]
+) -> Iterator[Sequence[Cell]]:
+    """Yield the rows of the shown columns; a cell that folds continues in rows of its own."""
+    for row in rows:
+        parts = [
+            [Cell(text, row[at].tone) for text in wrap(row[at].text, width, break_on_hyphens=False)]
+            if column.folds
+            else [row[at]]
+            for at, column, width in zip(places, columns, widths, strict=True)
+        ]
+        yield from zip_longest(*parts, fillvalue=Cell(""))
 
 
 def _columns_with_room(columns: Sequence[Column], widths: Sequence[int], available: int) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -86,6 +87,16 @@ def test_columns_leave_before_one_is_cut_too_far() -> None:
     assert "2026" in wide and "digits" in wide and "loss=0.2" in wide
     assert narrow.splitlines()[1] == "a   digits      accuracy=0.9312  loss=0…"
     assert narrowest.splitlines()[1] == "a   accuracy=0.9312…"
+
+
+def test_a_column_that_folds_is_read_whole() -> None:
+    table = Table(
+        [Column("state"), Column("found", shrinks=True, folds=True)], [["ok", "one two three four"]]
+    )
+    lines = terminal.render(Document([table]), width=20).splitlines()
+    assert lines == ["STATE  FOUND", "ok     one two three", "       four"]
+    assert terminal.render(Document([table])).splitlines()[1:] == ["ok     one two three four"]
+    assert terminal.render(Document([replace(table, rows=[["ok", ""]])]), width=20).splitlines()[1:] == ["ok"]
 
 
 def test_colour_is_for_terminals() -> None:

@@ -55,7 +55,9 @@ def nsight_tools(found: list[NsightTool]) -> Document:
     rows: list[Row] = [
         [f"Nsight {tool.product.capitalize()}", tool.version, tool.trouble or tool.path] for tool in found
     ]
-    return Document([Table([Column("tool"), Column("version"), Column("found", shrinks=True)], rows)])
+    return Document(
+        [Table([Column("tool"), Column("version"), Column("found", shrinks=True, folds=True)], rows)]
+    )
 
 
 def diagnosis(found: Diagnosis) -> Document:
@@ -66,7 +68,9 @@ def diagnosis(found: Diagnosis) -> Document:
         for check in found.checks
         if check.hint and check.state in ("warning", "error")
     ]
-    return Document([Table([Column("state"), Column("check"), Column("found", shrinks=True)], rows), *hints])
+    return Document(
+        [Table([Column("state"), Column("check"), Column("found", shrinks=True, folds=True)], rows), *hints]
+    )
 
 
 def status(shown: Status) -> Document:

@@ -57,7 +57,7 @@ def kinds(found: list[TargetKind]) -> Document:
         Column("", shrinks=True, leaves=1),
         Column("field"),
         Column("default", shrinks=True),
-        Column("may be", shrinks=True),
+        Column("may be", shrinks=True, folds=True),
         Column("administrator", shrinks=True),
     ]
     note = Note("Such as: genops targets add TARGET --kind KIND --field FIELD=VALUE", "dim")
@@ -75,7 +75,7 @@ def configuration(shown: Target, fields: list[FormField]) -> Document:
     columns = [
         Column("field"),
         Column("value", shrinks=True),
-        Column("may be", shrinks=True),
+        Column("may be", shrinks=True, folds=True),
         Column("administrator", shrinks=True),
     ]
     whose = (
@@ -290,7 +290,12 @@ def report(shown: TargetReport) -> Document:
         ]
         for step in shown.steps
     ]
-    columns = [Column("state"), Column("step"), Column("found", shrinks=True), Column("took", right=True)]
+    columns = [
+        Column("state"),
+        Column("step"),
+        Column("found", shrinks=True, folds=True),
+        Column("took", right=True),
+    ]
     hints = [
         Note(text, _HINTS.get(step.state, "busy"))
         for step in shown.steps
