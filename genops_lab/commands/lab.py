@@ -23,7 +23,9 @@ def quickstart(
     folder: Annotated[
         Path,
         typer.Argument(
-            metavar="FOLDER", help="The folder to copy to. A missing folder is made.", show_default="."
+            metavar="FOLDER",
+            help="The folder to copy to. A missing folder is made. Default: this folder.",
+            show_default=False,
         ),
     ] = Path(),
     json: Json = False,

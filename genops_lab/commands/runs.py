@@ -239,6 +239,7 @@ def show_run(
     run: Annotated[
         str,
         typer.Argument(
+            metavar="RUN",
             help=RUNS,
             autocompletion=run_ids,
         ),
@@ -312,6 +313,7 @@ def restore_run(
     run: Annotated[
         str,
         typer.Argument(
+            metavar="RUN",
             help=RUNS,
             autocompletion=run_ids,
         ),

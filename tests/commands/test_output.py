@@ -226,6 +226,8 @@ def test_a_command_is_a_plural_noun_and_a_verb_of_one_list_and_has_json_and_help
         assert re.match(r"[A-Z][a-z]+ ", command.help) and ". " in f"{command.help} ", words
         for each in command.params:
             assert each.help, (words, each.name)
+            # Help names what an argument stands for, as the sentences do: RUN, TARGET, PATH.
+            assert each.param_type_name != "argument" or (each.metavar or "").isupper(), (words, each.name)
     assert verbs == set(grammar.VERBS)
 
 
