@@ -15,6 +15,7 @@ from typing import Any
 
 import genops_lab
 from genops_lab.app.extension import GenOpsLab
+from genops_lab.commands.grammar import END, WORDS
 from genops_lab.runtime.options import memory_parser, profile_parser, track_parser
 from genops_lab.runtime.sweeping import sweep_parser
 
@@ -45,12 +46,24 @@ def commands() -> dict[str, str]:
         text=True,
     ).stdout
     head, *groups = re.split(r"(?m)^(?=## `genops )", html.unescape(text))
+    head = whole_sentences(head, {word: each.help for word, each in WORDS.items()})
+    head = head.replace(END.strip(), f"```text\n{END}```")
     pages = {}
     for group in groups:
         name = re.match(r"## `genops ([\w-]+)`", group)
         assert name is not None
-        pages[f"genops-{name[1]}"] = re.sub(r"(?m)^#(#+ )", r"\1", group)
+        sentences = dict(re.findall(r"(?m)^### `genops [\w-]+ ([\w-]+)`\n\n(.+)$", group))
+        pages[f"genops-{name[1]}"] = re.sub(r"(?m)^#(#+ )", r"\1", whole_sentences(group, sentences))
     return {"genops": f"{head}\n{NOTE}\n\n{toctree(pages)}", **pages}
+
+
+def whole_sentences(page: str, sentences: dict[str, str]) -> str:
+    """The page with these sentences in its list of commands, where Typer cuts them after 45 characters."""
+    return re.sub(
+        r"(?m)^\* `([\w-]+)`: .*$",
+        lambda found: f"* `{found[1]}`: {sentences[found[1]]}" if found[1] in sentences else found[0],
+        page,
+    )
 
 
 def magics() -> str:

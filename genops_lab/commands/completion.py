@@ -1,6 +1,6 @@
-"""Names for the shell's tab key: asked of a running Lab within a second, silent on any failure.
+"""Complete names for the shell: ask a running Lab for up to 1 s, and offer nothing on any failure.
 
-Without a running Lab nothing is offered: starting the services takes longer than a person waits for a tab.
+Without a running Lab nothing is offered, because starting the services takes too long for a completion.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _every(method: Callable[..., Any], *, key: str) -> Iterator[Any]:
 def _matching(names: Callable[[], Iterable[str]], incomplete: str) -> list[str]:
     try:
         return sorted({name for name in names() if name.startswith(incomplete)})
-    except Exception:  # the shell shows what a completer prints: nothing is better than a traceback
+    except Exception:  # the shell would show a traceback
         return []
 
 

@@ -1,4 +1,4 @@
-"""``genops deploy`` and ``genops deployments``."""
+"""``genops deployments``."""
 
 from __future__ import annotations
 
@@ -21,41 +21,59 @@ from genops_lab.deployments.models import (
 from genops_lab.deployments.service import DeploymentsService
 
 from .completion import deployment_names, model_names
+from .grammar import noun
 from .session import Json, Session, command
 from .terminal import render
 from .views import deployments as views
 from .views import lab as lab_views
 
-deployments = typer.Typer(help="Models that answer requests.", no_args_is_help=True)
+deployments = noun()
 
 POLL_S = 0.25
 LOG_TAIL_LINES = 20
 _UNSETTLED = ("preparing", "starting", "stopping")
 
-Name = Annotated[str, typer.Argument(help="A deployment.", autocompletion=deployment_names)]
+Name = Annotated[
+    str, typer.Argument(metavar="DEPLOYMENT", help="A deployment.", autocompletion=deployment_names)
+]
 
 
-def deploy(
-    model: Annotated[str, typer.Argument(help="A registered model.", autocompletion=model_names)],
+@deployments.command("add")
+def add_deployment(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A registered model.", autocompletion=model_names)
+    ],
     version: Annotated[
-        str, typer.Option("--version", help="A number or an alias; the newest without it.")
+        str,
+        typer.Option(
+            "--version", metavar="VERSION", help="A number or an alias. Default: the newest version."
+        ),
     ] = "",
-    name: Annotated[str, typer.Option("--name", help="The deployment's name; the model's without it.")] = "",
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until it answers, or failed.")] = False,
-    timeout: Annotated[float, typer.Option("--timeout", min=1, help="Wait at most so many seconds.")] = 900.0,
+    name: Annotated[
+        str,
+        typer.Option(
+            "--name", metavar="NAME", help="The name of the deployment. Default: that of the model."
+        ),
+    ] = "",
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until the deployment answers or has failed.")
+    ] = False,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", min=1, help="The most seconds to wait.")
+    ] = 900.0,
     trust: Annotated[
         str,
         typer.Option(
             "--trust",
             metavar="DIGEST",
-            help="Load it although no run of yours recorded it, if its files are those of this digest (sha256:...).",
+            help="Load the model of unknown origin whose files have this digest (sha256:...).",
         ),
     ] = "",
     json: Json = False,
 ) -> None:
-    """Deploy a version of a model on this machine.
+    """Deploy a version of a model on this machine. `genops deploy` is short for it.
 
-    Without a running JupyterLab the command always waits: the work is done in its own process.
+    Without a running JupyterLab the command does the work itself, so it always waits.
     """
     with command(json) as session:
         if not trust:
@@ -74,7 +92,7 @@ def deploy(
             try:
                 deployment = _settled(session, deployment, timeout)
             except (Failed, KeyboardInterrupt):
-                if session.local:  # nobody waits for it to come up in the next Lab
+                if session.local:  # else the next Lab would start it
                     session.call(DeploymentsService.stop_deployment, name=deployment.name)
                 raise
         session.show(deployment, views.deployment(deployment), view="deployment")
@@ -83,7 +101,7 @@ def deploy(
 
 
 def _confirm(session: Session, check: DeployCheck) -> None:
-    """Ask for the model's files as they are now. Raises Conflict for a no, and where nobody can be asked."""
+    """Ask whether the model's files may be loaded. Raises Conflict for a no, and without a terminal."""
     if session.can_ask:
         session.say(render(views.origin(check)))
         if session.confirm("Load this model?"):
@@ -93,28 +111,26 @@ def _confirm(session: Session, check: DeployCheck) -> None:
     loader = f", loader {check.loader}" if check.loader else ""
     pickle = ", holds pickle" if check.holds_pickle else ""
     raise Conflict(
-        f"{check.model} version {check.version} is of unknown origin: {check.reason} "
+        f"{check.model} version {check.version} has an unknown origin: {check.reason} "
         f"(flavors {', '.join(check.flavors) or 'none'}{loader}{pickle}, {len(check.files)} files)",
         code="confirmation_needed",
-        hint=f"Loading a model may run code. If you trust it, give --trust {check.digest}",
+        hint=f"Loading a model may run its code. If you trust the model, add: --trust {check.digest}",
         details={"check": msgspec.to_builtins(check)},
     )
 
 
 def _settled(session: Session, deployment: Deployment, timeout_s: float) -> Deployment:
     deadline = time.monotonic() + timeout_s
-    told = ""
+    printed = ""
     while deployment.state in _UNSETTLED:
         news = f"{deployment.name}: {deployment.state}" + (
             f", {deployment.message}" if deployment.message else ""
         )
-        if news != told:
+        if news != printed:
             session.say(news)
-            told = news
+            printed = news
         if time.monotonic() > deadline:
-            goes_on = (
-                f"It goes on: see `genops deployments show {deployment.name}`, or give a larger --timeout."
-            )
+            goes_on = f"It continues to start: genops deployments show {deployment.name}"
             raise Failed(
                 f"{deployment.name} was still {deployment.state} after {timeout_s:g} s.",
                 code="timeout",
@@ -132,12 +148,12 @@ def _failure(session: Session, deployment: Deployment) -> Failed:
     if tail.lines:
         session.say(render(views.log_tail(tail)))
     reason = deployment.message or f"it is {deployment.state}"
-    return Failed(f"{deployment.name} does not run: {reason}", hint=deployment.hint)
+    return Failed(f"Deployment {deployment.name} does not run: {reason}", hint=deployment.hint)
 
 
 @deployments.command("list")
 def list_deployments(json: Json = False) -> None:
-    """List deployments, newest first."""
+    """List deployments, the newest first."""
     with command(json) as session:
         found = session.every(DeploymentsService.list_deployments, key="name")
         session.show(found, views.deployments(found))
@@ -148,7 +164,7 @@ def show_deployment(
     name: Name,
     with_key: Annotated[
         bool,
-        typer.Option("--with-key", help="Also the key that requests must carry; the audit log notes it."),
+        typer.Option("--with-key", help="Show the key of requests too. The audit log notes it."),
     ] = False,
     json: Json = False,
 ) -> None:
@@ -159,13 +175,13 @@ def show_deployment(
         if with_key:
             key = session.call(DeploymentsService.get_deployment_key, name=name).key
             found = KeyedDeployment(**msgspec.structs.asdict(found), key=key)
-        # A notebook would keep it: there it is in the data alone.
+        # A notebook would save a key that is shown, so there the key is in the data alone.
         session.show(found, views.deployment(found, "" if session.notebook else key), view="deployment")
 
 
 @deployments.command("stop")
 def stop_deployment(name: Name, json: Json = False) -> None:
-    """Stop a deployment after the requests in flight."""
+    """Stop a deployment, after the requests in flight."""
     with command(json) as session:
         found = session.call(DeploymentsService.stop_deployment, name=name)
         session.show(found, views.deployment(found), view="deployment")
@@ -173,7 +189,7 @@ def stop_deployment(name: Name, json: Json = False) -> None:
 
 @deployments.command("renew")
 def renew_deployment(name: Name, json: Json = False) -> None:
-    """Renew a deployment's lease."""
+    """Renew the lease of a deployment."""
     with command(json) as session:
         found = session.call(DeploymentsService.renew_deployment, name=name)
         session.show(found, views.deployment(found), view="deployment")
@@ -181,27 +197,29 @@ def renew_deployment(name: Name, json: Json = False) -> None:
 
 @deployments.command("delete")
 def delete_deployment(name: Name, json: Json = False) -> None:
-    """Forget a deployment that has ended; a second time does no harm."""
+    """Delete a deployment that has ended."""
     with command(json) as session:
         session.call(DeploymentsService.delete_deployment, name=name)
-        session.show({"name": name, "deleted": True}, lab_views.done(f"{name} is forgotten."))
+        session.show({"name": name, "deleted": True}, lab_views.done(f"Deployment {name} is deleted."))
 
 
 @deployments.command("logs")
 def show_log(
     name: Name,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=5000, help="How many.")] = 100,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=5000, help="The lines to show.")] = 100,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on with the lines that come, until it has ended.")
+        bool, typer.Option("--follow", "-f", help="Show new lines too, until the deployment ends.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Show the last lines of a deployment's log."""
+    """Show the last lines of the log of a deployment."""
     with command(json) as session:
         query = LogQuery(lines=lines)
         if follow:
             if session.notebook:
-                raise InvalidRequest("A cell cannot follow a log.", hint=f"Open {name} in the GenOps panel.")
+                raise InvalidRequest(
+                    "A notebook cell cannot follow a log.", hint=f"Open {name} in the GenOps panel."
+                )
             for news in session.stream(DeploymentsService.follow_deployment_log, name=name, query=query):
                 session.show_line(news, views.log_tail(news))
             return

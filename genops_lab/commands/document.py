@@ -1,4 +1,4 @@
-"""What a command shows, before it becomes text for a terminal or HTML for a notebook."""
+"""The blocks of an answer, which become text for a terminal or HTML for a notebook."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-#: How many characters of a run's id tables show; the services take any unique prefix.
+#: The characters of a run's id that tables show. Commands take any unique prefix.
 SHORT_ID = 8
 
 Tone = Literal["", "good", "busy", "bad", "dim"]
@@ -35,7 +35,7 @@ _TONES: dict[str, Tone] = {
 
 @dataclass(frozen=True)
 class Cell:
-    """A piece of text with what it means."""
+    """A text and its tone."""
 
     text: str
     tone: Tone = ""
@@ -46,10 +46,10 @@ Row = Sequence[str | Cell]
 
 @dataclass(frozen=True)
 class Column:
-    """A column's heading; numbers stand at the right.
+    """A column's heading and layout; ``right`` aligns numbers.
 
-    Where the terminal is narrow, columns that have ``leaves`` are left out, the smallest number first, as long as those
-    that ``shrink`` would be cut below ``narrowest`` characters.
+    On a narrow terminal, columns that ``shrinks`` are cut to ``narrowest`` characters, or continue on the next line
+    where they ``folds``. If that is not enough, columns with ``leaves`` are left out, the smallest number first.
     """
 
     heading: str
@@ -57,11 +57,12 @@ class Column:
     shrinks: bool = False
     narrowest: int = 10
     leaves: int = 0
+    folds: bool = False
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under headings, or ``empty``, which says what to do next."""
+    """Rows below headings; without a row the text ``empty``, which says what to do next."""
 
     columns: Sequence[Column]
     rows: Sequence[Row]
@@ -71,7 +72,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Facts:
-    """Names and values, one pair a line; a pair without a value is left out."""
+    """Names and values, one pair a line; pairs without a value are left out."""
 
     pairs: Sequence[tuple[str, str | Cell]]
     title: str = ""
@@ -103,7 +104,7 @@ class Document:
 
 
 def clean(text: str) -> str:
-    """Text without control characters: a name must not steer the terminal that shows it."""
+    """Return text without control characters, which would steer the terminal."""
     return "".join(
         character if unicodedata.category(character) not in ("Cc", "Cf") else f"\\x{ord(character):02x}"
         for character in text
@@ -111,19 +112,19 @@ def clean(text: str) -> str:
 
 
 def state_cell(state: str) -> Cell:
-    """A state with its tone (MLflow's RUNNING is work under way, a deployment's running is health)."""
+    """Return a state with its tone. MLflow's RUNNING means work in progress, a deployment's running means health."""
     return Cell(state, "busy" if state == "RUNNING" else _TONES.get(state.lower(), ""))
 
 
 def moment(timestamp: float | None) -> str:
-    """A time of day in the local zone, to the minute."""
+    """Return a local date and time, to the minute."""
     if timestamp is None:
         return ""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(timestamp))
 
 
 def duration(seconds: float) -> str:
-    """A length of time in the two largest units."""
+    """Return seconds as text, in the two largest units."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -137,7 +138,7 @@ def duration(seconds: float) -> str:
 
 
 def size(count: int | None) -> str:
-    """Bytes in binary units."""
+    """Return bytes as text, in binary units."""
     if count is None:
         return ""
     amount, unit = float(count), "B"
@@ -149,7 +150,7 @@ def size(count: int | None) -> str:
 
 
 def microseconds(us: float) -> str:
-    """A duration of a trace in the unit that reads best."""
+    """Return microseconds as text, in s, ms or µs."""
     if us >= 1e6:
         return f"{us / 1e6:.3f} s"
     if us >= 1e3:
@@ -158,5 +159,5 @@ def microseconds(us: float) -> str:
 
 
 def share(part: float, whole: float) -> str:
-    """A part in percent."""
+    """Return ``part`` of ``whole`` in percent."""
     return f"{100 * part / whole:.1f} %" if whole > 0 else ""

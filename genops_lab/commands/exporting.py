@@ -1,4 +1,4 @@
-"""``genops runs export``: whole runs as CSV, however many there are."""
+"""Export any number of whole runs as CSV."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from genops_lab.experiments.models import Run
 from .session import Session
 
 _PAGE = 1000
-#: A Lab that still reads its MLflow is waited for in parts of so many seconds.
+#: One wait, in seconds, for a Lab that still reads its MLflow.
 _WAIT_S = 60.0
 _ATTRIBUTES: dict[str, Callable[[Run], str]] = {
     "run_id": lambda run: run.run_id,
@@ -33,14 +33,14 @@ _ATTRIBUTES: dict[str, Callable[[Run], str]] = {
     "source": lambda run: run.source,
     "git_commit": lambda run: run.git_commit,
 }
-#: What a spreadsheet takes for the beginning of a formula.
+#: A spreadsheet takes a text that begins so for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Exported:
-    """Runs that were fetched into a file without a name, page by page, and the names of their columns.
+    """Runs that were fetched page by page into a temporary file, and the names of their columns.
 
-    ``found`` is the last page's answer without its runs.
+    ``found``: the answer of the last page, without its runs.
     """
 
     def __init__(self, session: Session, asked: RunSearch, limit: int | None) -> None:
@@ -74,7 +74,7 @@ class Exported:
             key: odd.get((run.run_id, key), "NaN") if value is None else repr(value)
             for key, value in run.metrics.items()
         }
-        attributes = {name: tell(run) for name, tell in _ATTRIBUTES.items()}
+        attributes = {name: value(run) for name, value in _ATTRIBUTES.items()}
         kept = {"params": run.params, "metrics": metrics, "tags": run.tags}
         for kind, values in kept.items():
             self._names[kind].update(values)
@@ -83,12 +83,12 @@ class Exported:
 
     @property
     def columns(self) -> list[str]:
-        """The names of the columns: a run's own, then ``params.``, ``metrics.`` and ``tags.``, each by name."""
+        """Return the names of the columns: attributes, then ``params.``, ``metrics.`` and ``tags.``, each by name."""
         others = [f"{kind}.{name}" for kind, names in self._names.items() for name in sorted(names)]
         return [*_ATTRIBUTES, *others]
 
     def lines(self, *, spreadsheet: bool) -> Iterator[str]:
-        """The CSV, line by line. ``spreadsheet``: no text of it can be a formula."""
+        """Yield the CSV line by line. ``spreadsheet``: put ' before texts that could be formulas."""
         names = {kind: sorted(found) for kind, found in self._names.items()}
         yield _line(_harmless(self.columns) if spreadsheet else self.columns)
         self._file.seek(0)
@@ -105,12 +105,12 @@ class Exported:
             )
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Delete the temporary file."""
         self._file.close()
 
 
 def _not_finite(session: Session, page: RunSearch, runs: list[Run]) -> dict[tuple[str, str], str]:
-    """By run and metric, what a run's own answer cannot hold: NaN, Infinity, -Infinity."""
+    """Return, by run and metric, the values that JSON cannot hold: NaN, Infinity, -Infinity."""
     keys = sorted({key for run in runs for key, value in run.metrics.items() if value is None})
     found: dict[tuple[str, str], str] = {}
     if keys:

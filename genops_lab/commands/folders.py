@@ -1,4 +1,4 @@
-"""``genops pull``, ``genops push`` and ``genops folders``: a notebook's folder on targets."""
+"""``genops folders``: a notebook's folder on targets."""
 
 from __future__ import annotations
 
@@ -16,62 +16,73 @@ from genops_lab.kernels.folders.service import FoldersService
 
 from .completion import target_names
 from .document import clean
+from .grammar import noun
 from .session import Json, Session, command
 from .views import folders as views
 
-folders = typer.Typer(help="Notebooks' folders on targets.", no_args_is_help=True)
+folders = noun()
 
 POLL_S = 0.3
 
 Paths = Annotated[
-    list[str] | None, typer.Argument(help="Files, folders or patterns; the whole folder without any.")
+    list[str] | None,
+    typer.Argument(metavar="PATH", help="Files, folders or patterns. Default: the whole folder."),
 ]
 Target = Annotated[
     str,
     typer.Option(
-        "--target", help="Where the copy is; needed where there are several.", autocompletion=target_names
+        "--target",
+        metavar="TARGET",
+        help="The target that has the copy. Default: the only one that has a copy.",
+        autocompletion=target_names,
     ),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Also where much would travel.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before a large transfer.")]
 
 
 @folders.command("status")
 def show_folder(paths: Paths = None, target: Target = "", json: Json = False) -> None:
-    """Compare this folder with its copy on a target: what would be sent, brought, and what changed on both sides."""
+    """Compare this folder with its copy on a target. Nothing is transferred."""
     with command(json) as session:
         body = FolderQuery(folder=str(Path.cwd()), target=target, paths=paths or [])
         found = session.call(FoldersService.look_at_folder, body=body)
         session.show(found, views.state(found))
 
 
+@folders.command("pull")
 def pull(
     paths: Paths = None,
     target: Target = "",
     theirs: Annotated[
         bool,
-        typer.Option("--theirs", help="Also files that changed on both sides; yours are kept beside them."),
+        typer.Option(
+            "--theirs",
+            help="Pull files that changed on both sides too. Each file of yours is kept under another name.",
+        ),
     ] = False,
     yes: Yes = False,
     json: Json = False,
 ) -> None:
-    """Bring what is new or changed in this folder's copy on a target. What changed on both sides is left alone."""
+    """Pull new and changed files from this folder's copy on a target. Files that changed on both sides stay."""
     with command(json) as session:
         _transfer(session, FoldersService.pull_folder, _body(paths, target, theirs, yes))
 
 
+@folders.command("push")
 def push(
     paths: Paths = None,
     target: Target = "",
     ours: Annotated[
         bool,
         typer.Option(
-            "--ours", help="Also files that changed on both sides; those there are kept beside them."
+            "--ours",
+            help="Push files that changed on both sides too. Each file of the target is kept under another name.",
         ),
     ] = False,
     yes: Yes = False,
     json: Json = False,
 ) -> None:
-    """Send what is new or changed in this folder to its copy on a target, as each start of a kernel there does."""
+    """Push new and changed files of this folder to its copy on a target. Each start of a kernel does the same."""
     with command(json) as session:
         _transfer(session, FoldersService.push_folder, _body(paths, target, ours, yes))
 
@@ -89,26 +100,27 @@ def _transfer(session: Session, operation: Any, body: FolderTransfer) -> None:
         if error.code != "confirmation_needed" or not session.can_ask:
             raise
         session.say("\n".join(clean(line) for line in error.message.splitlines()))
-        if not session.confirm("Do it?"):
+        if not session.confirm("Transfer the files?"):
             raise
         result = _finished(session, operation, msgspec.structs.replace(body, confirmed=True))
     session.show(result, views.result(result))
     if result.failed:
         raise Failed(
-            f"{len(result.failed)} of the files could not be {result.direction}: {result.failed[0].why}"
+            f"{len(result.failed)} files were not {result.direction}. The first is {result.failed[0].path}: "
+            f"{result.failed[0].why}"
         )
 
 
 def _finished(session: Session, operation: Any, body: FolderTransfer) -> FolderResult:
     job = session.call(operation, body=body)
-    told = ""
+    printed = ""
     try:
         while job.result is None:
             if job.task_id:
                 message = session.call(TasksService.get_task, task_id=job.task_id).message
-                if message != told:
-                    told = message
-                    session.say(told)
+                if message != printed:
+                    printed = message
+                    session.say(printed)
             time.sleep(POLL_S)
             job = session.call(FoldersService.get_folder_job, job_id=job.id)
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""Documents as HTML for a notebook: inline styles alone, JupyterLab's colours with fallbacks, all text escaped."""
+"""Render documents as HTML for a notebook: inline styles, JupyterLab's colours with fallbacks, all text escaped."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from html import escape
 
 from .document import Block, Cell, Document, Facts, Lines, Note, Table, Tone, clean
 
-# Words keep the theme's text colour, which has contrast in every theme; a dot carries the tone.
+# Text keeps the theme's colour, which has contrast in every theme. A dot shows the tone.
 _DOTS: dict[Tone, str] = {
     "good": "var(--jp-success-color1, #2e7d32)",
     "busy": "var(--jp-warn-color1, #e65100)",
@@ -23,7 +23,7 @@ _TABLE = "border-collapse:collapse;margin:4px 0;color:inherit"
 
 
 def render(document: Document) -> str:
-    """One ``div`` with everything."""
+    """Return one ``div`` with all blocks."""
     inner = "".join(part for block in document.blocks for part in _block(block))
     return (
         '<div style="font-family:var(--jp-ui-font-family, sans-serif);'

@@ -11,13 +11,14 @@ from genops_lab.registry.models import RegisterModel, SetAlias
 from genops_lab.registry.service import RegistryService
 
 from .completion import model_names, run_ids
+from .grammar import noun
 from .session import Json, command
 from .views import models as views
 
-models = typer.Typer(help="Registered models, their versions and aliases.", no_args_is_help=True)
+models = noun()
 
-Name = Annotated[str, typer.Argument(help="A registered model.", autocompletion=model_names)]
-Alias = Annotated[str, typer.Argument(help="An alias, such as 'production'.")]
+Name = Annotated[str, typer.Argument(metavar="MODEL", help="A registered model.", autocompletion=model_names)]
+Alias = Annotated[str, typer.Argument(metavar="ALIAS", help="An alias, such as production.")]
 
 
 @models.command("list")
@@ -30,7 +31,7 @@ def list_models(json: Json = False) -> None:
 
 @models.command("show")
 def show_model(name: Name, json: Json = False) -> None:
-    """Show a model's versions and aliases."""
+    """Show the versions and aliases of a model."""
     with command(json) as session:
         found = session.call(RegistryService.get_model, name=name)
         if found.older:
@@ -49,17 +50,31 @@ def show_model(name: Name, json: Json = False) -> None:
 @models.command("register")
 def register(
     name: Annotated[
-        str, typer.Argument(help="The model to add a version to; made if new.", autocompletion=model_names)
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="The registered model that gets the version. A new name registers a new model.",
+            autocompletion=model_names,
+        ),
     ],
     run: Annotated[
         str,
-        typer.Option("--run", help="Id, a unique prefix of it, or 'latest'.", autocompletion=run_ids),
+        typer.Option(
+            "--run",
+            metavar="RUN",
+            help="The run: an id, a unique prefix of it, a name that only one run has, or 'latest'.",
+            autocompletion=run_ids,
+        ),
     ] = "latest",
-    model: Annotated[str, typer.Option("--model", help="Which model, where the run logged several.")] = "",
-    alias: Annotated[str, typer.Option("--alias", help="Point this alias at the new version.")] = "",
+    model: Annotated[
+        str, typer.Option("--model", metavar="NAME", help="The name of the model, if the run logged several.")
+    ] = "",
+    alias: Annotated[
+        str, typer.Option("--alias", metavar="ALIAS", help="An alias to point at the new version.")
+    ] = "",
     json: Json = False,
 ) -> None:
-    """Register the model that a run logged."""
+    """Register the model that a run logged, as a new version."""
     with command(json) as session:
         body = RegisterModel(
             name=name, run=run, model=model, alias=alias, idempotency_key=secrets.token_hex(16)
@@ -72,10 +87,10 @@ def register(
 def set_alias(
     name: Name,
     alias: Alias,
-    version: Annotated[str, typer.Argument(help="The version's number.")],
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="The number of a version.")],
     json: Json = False,
 ) -> None:
-    """Point an alias at a version."""
+    """Point an alias at a version of a model."""
     with command(json) as session:
         found = session.call(
             RegistryService.set_alias, name=name, alias=alias, body=SetAlias(version=version)
@@ -85,7 +100,7 @@ def set_alias(
 
 @models.command("unalias")
 def delete_alias(name: Name, alias: Alias, json: Json = False) -> None:
-    """Take an alias away."""
+    """Remove an alias of a model."""
     with command(json) as session:
         found = session.call(RegistryService.delete_alias, name=name, alias=alias)
         session.show(found, views.model(found))

@@ -1,4 +1,4 @@
-"""``genops profiles`` (what the Lab keeps) and ``genops profile`` (trace files anywhere)."""
+"""``genops profiles``: profiles that the Lab keeps, and trace files anywhere."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ import typer
 from msgspec.structs import replace
 
 from genops_lab import profiling
-from genops_lab.core.errors import Failed, InvalidRequest
+from genops_lab.core.errors import Conflict, Failed, InvalidRequest, NotFound
 from genops_lab.profiling.engine.efficiency.pricing import priced
-from genops_lab.profiling.models import Difference, ProfileSummary, TraceOnTarget
+from genops_lab.profiling.models import Difference, Profile, ProfileSummary, TraceOnTarget
 from genops_lab.profiling.remote_analysis.service import RemoteAnalysisService
 from genops_lab.profiling.report import report as report_page
 from genops_lab.profiling.service import ProfilesService
 
 from .completion import profile_ids
+from .grammar import noun
 from .session import EXIT_INCOMPLETE, Json, Session, command
 from .views import lab as lab_views
 from .views import profiles as views
@@ -26,26 +27,34 @@ from .views.profiles import difference as profile_difference
 from .waiting import followed
 from .writing import write_new
 
-profiles = typer.Typer(help="Captured profiles.", no_args_is_help=True)
-profile = typer.Typer(help="Trace files.", no_args_is_help=True)
+profiles = noun()
 
+#: The heading of the commands that take a profile or a file.
+EITHER = "Of a profile or a trace file"
 TRACES = (
-    "Kineto traces (.json, .json.gz), exports of Nsight Systems (.sqlite) or reports of Nsight Compute (.ncu-rep), one "
-    "a rank, or a folder with them."
+    "Trace files of Kineto (.json, .json.gz), Nsight Systems (.sqlite) or Nsight Compute (.ncu-rep), one a rank; or a "
+    "folder of them; or the id of a profile."
 )
 UsdPerHour = Annotated[
     float | None,
-    typer.Option(min=0, help="What all the traced ranks cost an hour together; gives the price of a step."),
+    typer.Option(
+        metavar="USD",
+        min=0,
+        help="The price of all ranks together, in USD an hour; a step then has a price. Default: the target's price.",
+    ),
 ]
-Id = Annotated[str, typer.Argument(help="A profile's id.", autocompletion=profile_ids)]
+Id = Annotated[
+    str, typer.Argument(metavar="PROFILE", help="The id of a profile.", autocompletion=profile_ids)
+]
 
 _LOOK_S = 0.2
 _PLACE = re.compile(r"([A-Za-z0-9][\w.-]*):(.+)\Z", re.DOTALL)
+_ID = re.compile(r"[0-9a-f]{12}")
 
 
 @profiles.command("list")
 def list_profiles(json: Json = False) -> None:
-    """List captured profiles, newest first."""
+    """List profiles, the newest first."""
     with command(json) as session:
         found = session.every(ProfilesService.list_profiles, key="id")
         session.show(found, views.profiles(found))
@@ -53,8 +62,13 @@ def list_profiles(json: Json = False) -> None:
 
 @profiles.command("show")
 def show_profile(profile_id: Id, usd_per_hour: UsdPerHour = None, json: Json = False) -> None:
-    """Show a profile with its summary; a step has the price of the target that it ran on, or the given one."""
+    """Show a profile and its summary."""
     with command(json) as session:
+        if Path(profile_id).exists():
+            raise InvalidRequest(
+                f"{profile_id} is a file, and `genops profiles show` takes the id of a profile.",
+                hint=f"Analyze the file: genops profiles analyze {profile_id}",
+            )
         found = session.call(ProfilesService.get_profile, profile_id=profile_id)
         if usd_per_hour is not None and found.summary is not None:
             found = replace(found, summary=priced(found.summary, usd_per_hour))
@@ -63,7 +77,7 @@ def show_profile(profile_id: Id, usd_per_hour: UsdPerHour = None, json: Json = F
 
 @profiles.command("delete")
 def delete_profile(profile_id: Id, json: Json = False) -> None:
-    """Delete a profile and its trace, also one that a kernel wrote on a target; the run's artifact stays."""
+    """Delete a profile and its trace, also a trace on a target. The artifact of the run stays."""
     with command(json) as session:
         left = session.call(RemoteAnalysisService.delete_profile, profile_id=profile_id).left
         session.show(
@@ -74,35 +88,39 @@ def delete_profile(profile_id: Id, json: Json = False) -> None:
 
 @profiles.command("fetch")
 def fetch_trace(profile_id: Id, json: Json = False) -> None:
-    """Bring the trace of a profile from the target where it lies. Interrupted, nothing of it stays."""
+    """Fetch the trace of a profile from its target. An interrupted fetch leaves nothing behind."""
     with command(json) as session:
         followed(session, session.call(RemoteAnalysisService.fetch_trace, profile_id=profile_id))
         found = session.call(ProfilesService.get_profile, profile_id=profile_id)
-        session.show(found, lab_views.done(f"The trace is {found.trace_path}."))
+        session.show(found, lab_views.done(f"The trace is in {found.trace_path}."))
 
 
-@profile.command("analyze")
+@profiles.command("analyze", rich_help_panel=EITHER)
 def analyze(
     traces: Annotated[
         list[Path],
         typer.Argument(
-            metavar="TRACE...", help=f"{TRACES} TARGET:PATH is one on a target that is connected."
+            metavar="TRACE",
+            help=f"{TRACES} TARGET:PATH is a file on a connected target.",
+            autocompletion=profile_ids,
         ),
     ],
     usd_per_hour: UsdPerHour = None,
     json: Json = False,
 ) -> None:
-    """Say where the time of a trace went: busy, idle, communication, kernels, operators, lines, roofline."""
+    """Show where the time went, by kernel, operator and line."""
     with command(json) as session:
         there = [place for place in map(on_target, traces) if place is not None]
         if there and len(traces) > 1:
             raise InvalidRequest(
-                "A trace on a target is analysed by itself.", hint="Give one trace, or copy them here."
+                "Only one trace on a target can be analyzed at a time.",
+                hint="Give one trace, or copy the traces to this machine.",
             )
-        if there:
-            summary = analyze_there(session, *there[0], usd_per_hour)
-        else:
-            summary = profiling.analyze(traces, usd_per_hour=usd_per_hour)
+        summary = (
+            analyze_there(session, *there[0], usd_per_hour)
+            if there
+            else _summary(session, traces, usd_per_hour)
+        )
         if summary.damaged:
             session.say(f"Warning: {summary.damaged}")
         if summary.memory is not None and not summary.ranks:
@@ -110,100 +128,162 @@ def analyze(
         else:
             session.show(summary, views.summary(summary))
         if summary.ranks and not summary.events:
-            session.say("Warning: The trace holds no events.")
+            session.say("Warning: The trace has no events.")
             raise typer.Exit(EXIT_INCOMPLETE)
         _end_whole(summary)
 
 
-@profile.command("memory")
+@profiles.command("memory", rich_help_panel=EITHER)
 def memory(
     file: Annotated[
         Path,
         typer.Argument(
-            help="A memory snapshot (a pickle, or JSON), or a trace that was recorded with profile_memory."
+            metavar="FILE",
+            help="A memory snapshot (pickle or JSON), a trace that was recorded with profile_memory=True, or the id of "
+            "a profile.",
+            autocompletion=profile_ids,
         ),
     ],
     json: Json = False,
 ) -> None:
-    """Say what held a device's memory: at the peak, when it was out, and what is reserved and in parts.
+    """Show which lines held memory, at the peak and when it ran out.
 
-    A snapshot is written by torch.cuda.memory._dump_snapshot, or by `%genops memory stop` in a notebook. It is read
-    without Python's pickle: nothing in it is executed.
+    torch.cuda.memory._dump_snapshot writes a snapshot, and so does `%genops memory stop` in a notebook. Reading a
+    snapshot runs no code of it.
     """
     with command(json) as session:
-        found = profiling.memory(file)
+        found = profiling.memory(_file(session, file))
         session.show(found, views.memory(found))
 
 
-@profile.command("kernel")
+@profiles.command("kernel", rich_help_panel=EITHER)
 def kernel(
-    report: Annotated[Path, typer.Argument(metavar="REPORT", help="A report of Nsight Compute (.ncu-rep).")],
-    number: Annotated[int, typer.Argument(min=0, help="Which of its launches, counted from 0.")],
+    report: Annotated[
+        Path,
+        typer.Argument(
+            metavar="REPORT",
+            help="A report of Nsight Compute (.ncu-rep), or the id of its profile.",
+            autocompletion=profile_ids,
+        ),
+    ],
+    number: Annotated[int, typer.Argument(metavar="NUMBER", min=0, help="The number of the launch, from 0.")],
     text: Annotated[
-        str, typer.Option("--filter", metavar="TEXT", help="Only metrics with this in their names.")
+        str, typer.Option("--filter", metavar="TEXT", help="List only metrics whose names contain this text.")
     ] = "",
     json: Json = False,
 ) -> None:
-    """List all metrics of a launch that Nsight Compute measured, under its own names."""
+    """List all metrics of a launch that Nsight Compute measured."""
     with command(json) as session:
-        found = profiling.kernel_metrics(report, number)
+        found = profiling.kernel_metrics(_file(session, report), number)
         wanted = [each for each in found.metrics if text.lower() in each.name.lower()]
         session.show(replace(found, metrics=wanted), views.metrics(replace(found, metrics=wanted)))
 
 
-@profile.command("diff")
+@profiles.command("diff", rich_help_panel=EITHER)
 def diff(
     before: Annotated[
-        Path, typer.Argument(metavar="BEFORE", help="A trace, or a folder with those of all ranks.")
+        Path,
+        typer.Argument(
+            metavar="BEFORE",
+            help="A trace file, a folder with the files of all ranks, or the id of a profile.",
+            autocompletion=profile_ids,
+        ),
     ],
-    after: Annotated[Path, typer.Argument(metavar="AFTER", help="The other one.")],
+    after: Annotated[
+        Path,
+        typer.Argument(
+            metavar="AFTER", help="The later recording, given likewise.", autocompletion=profile_ids
+        ),
+    ],
     json: Json = False,
 ) -> None:
-    """Say what changed from one trace to another: figures, operators, kernels, lines, advice.
+    """Show what changed between two recordings.
 
-    Times are of a step where both traces have steps.
+    Times are of one step if both traces have steps.
     """
     with command(json) as session:
-        found = profiling.diff(before, after)
+        found = profiling.diff(_file(session, before), _file(session, after))
         session.show(found, profile_difference.difference(found))
         _end_whole(found)
 
 
-@profile.command("report")
+@profiles.command("report", rich_help_panel=EITHER)
 def report(
-    traces: Annotated[list[Path], typer.Argument(metavar="TRACE...", help=TRACES)],
+    traces: Annotated[list[Path], typer.Argument(metavar="TRACE", help=TRACES, autocompletion=profile_ids)],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The HTML file to write; it must not be there.")
+        Path,
+        typer.Option("--output", "-o", metavar="FILE", help="The HTML file to write. It must not exist."),
     ],
-    title: Annotated[str, typer.Option(help="The page's title; by default the first trace's name.")] = "",
+    title: Annotated[
+        str,
+        typer.Option(metavar="TEXT", help="The title of the page. Default: the name of the first trace."),
+    ] = "",
     json: Json = False,
 ) -> None:
-    """Write what a trace says into one HTML file that needs no other."""
+    """Write the analysis as one HTML file, which needs no network."""
     with command(json) as session:
-        summary = profiling.analyze(traces)
+        summary = _summary(session, traces)
         write_new(output, report_page(summary, title or traces[0].name))
         if summary.damaged:
             session.say(f"Warning: {summary.damaged}")
-        session.show({"path": str(output)}, lab_views.done(f"{output} is written."))
+        session.show({"path": str(output)}, lab_views.done(f"{output} was written."))
         _end_whole(summary)
 
 
 def _end_whole(answer: ProfileSummary | Difference) -> None:
-    """End with the exit code for what is damaged. Raises Exit."""
+    """Raise Exit with the code for a damaged trace."""
     if answer.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)
 
 
+def _kept(session: Session, given: Path) -> Profile | None:
+    """Return the profile with this id; None for a file. Raises NotFound, and Conflict while it is analyzed."""
+    if given.exists() or not _ID.fullmatch(str(given)):
+        return None
+    try:
+        profile = session.call(ProfilesService.get_profile, profile_id=str(given))
+    except NotFound as error:
+        raise NotFound(
+            f"There is neither a file nor a profile {given}.",
+            hint="List the profiles: genops profiles list",
+        ) from error
+    if profile.state == "analyzing":
+        raise Conflict(f"Profile {given} is still being analyzed.", hint="Run this again in a moment.")
+    return profile
+
+
+def _file(session: Session, given: Path) -> Path:
+    """Return the trace file of a profile, or the file itself. Raises Conflict for a trace on a target."""
+    profile = _kept(session, given)
+    if profile is None:
+        return given
+    if profile.trace_target:
+        raise Conflict(
+            f"The trace of profile {given} is on {profile.trace_target}.",
+            hint=f"Fetch it first: genops profiles fetch {given}",
+        )
+    return Path(profile.trace_path)
+
+
+def _summary(session: Session, traces: list[Path], usd_per_hour: float | None = None) -> ProfileSummary:
+    """Return the summary of traces; a single profile has one already."""
+    profile = _kept(session, traces[0]) if len(traces) == 1 else None
+    if profile is None or profile.summary is None:
+        files = [_file(session, each) for each in traces]
+        return profiling.analyze(files, usd_per_hour=usd_per_hour)
+    return profile.summary if usd_per_hour is None else priced(profile.summary, usd_per_hour)
+
+
 def on_target(trace: Path) -> tuple[str, str] | None:
-    """The target and the path there; None for a file of this machine."""
+    """Return the target and the path there; None for a file of this machine."""
     found = _PLACE.match(str(trace))
     return None if found is None or trace.exists() else (found[1], found[2])
 
 
 def analyze_there(session: Session, target: str, path: str, usd_per_hour: float | None) -> ProfileSummary:
-    """What a trace on a target says: the engine reads it there. The Lab keeps the profile.
+    """Return the summary of a trace on a target, which is analyzed there. The Lab keeps the profile.
 
-    Raises Conflict for a target that is not connected, Failed where the trace cannot be read.
+    Raises Conflict for a target that is not connected, Failed for a trace that cannot be read.
     """
     body = TraceOnTarget(target=target, path=path, usd_per_hour=usd_per_hour)
     profile = session.call(RemoteAnalysisService.open_on_target, body=body)
@@ -212,11 +292,9 @@ def analyze_there(session: Session, target: str, path: str, usd_per_hour: float 
         profile = session.call(ProfilesService.get_profile, profile_id=profile.id)
     if profile.state == "failed" or profile.summary is None:
         raise Failed(
-            profile.message or f"{target}:{path} could not be analysed.", hint="Look at it on the host."
+            f"Cannot analyze {target}:{path}. {profile.message}".rstrip(), hint="Check the file on the host."
         )
     if profile.message:
         session.say(profile.message)
-    session.say(
-        f"The Lab keeps it as profile {profile.id}; `genops profiles show {profile.id}` shows it again."
-    )
+    session.say(f"The Lab keeps it as profile {profile.id}: genops profiles show {profile.id}")
     return profile.summary

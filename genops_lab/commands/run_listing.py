@@ -1,5 +1,4 @@
-"""What ``genops runs list`` shows beside the runs themselves: their groups, the lowest and highest values of metrics
-(the latest one, which MLflow keeps beside a run, is often not the best), and remarks."""
+"""Read what ``genops runs list`` shows with the runs: groups, best values of metrics, stalled runs and remarks."""
 
 from __future__ import annotations
 
@@ -48,7 +47,7 @@ DAY_S = 86_400.0
 
 @contextlib.contextmanager
 def query_pointed_at(session: Session, query: str) -> Iterator[None]:
-    """Where the query is what is wrong, point at the place."""
+    """Point at the place of a mistake in the query."""
     try:
         yield
     except GenOpsError as error:
@@ -58,7 +57,7 @@ def query_pointed_at(session: Session, query: str) -> Iterator[None]:
 
 
 def all_found(session: Session, asked: RunSearch, limit: int) -> RunsFound:
-    """The first ``limit`` runs, fetched in as many answers as it takes."""
+    """Return the first ``limit`` runs, fetched in pages."""
     found = session.call(RunTableService.search_runs, body=replace(asked, limit=min(limit, _PAGE)))
     while len(found.runs) < min(limit, found.matched):
         part = min(limit - len(found.runs), _PAGE)
@@ -77,21 +76,25 @@ def all_found(session: Session, asked: RunSearch, limit: int) -> RunsFound:
 def remarks(
     session: Session, query: str, doubts: list[Doubt], state: RunsState, *, alone: bool = False
 ) -> None:
-    """What was perhaps not meant so, what is not read yet (no matter where what is shown was read ``alone``),
-    and what would make MLflow better."""
+    """Say which parts of the query are doubtful, whether runs are missing, and how MLflow would become faster.
+
+    ``alone``: without a Lab, only the runs that are shown were read, so that others are not missing.
+    """
     for doubt in doubts:
         session.say(f"{pointed(query, doubt.position, doubt.length)}\n{doubt.message} {doubt.hint}".rstrip())
     if state.problem:
-        session.say(f"MLflow does not answer; this is what was read before. {state.problem}")
+        session.say(f"MLflow does not answer, so these are the runs as last read. {state.problem}")
     elif not state.complete and not alone:
-        session.say(f"{state.read} of {state.total or 'all'} runs are read so far: try again later.")
+        session.say(
+            f"{state.read} of {state.total or 'all'} runs are read so far. Run this again later for all."
+        )
     for advice in state.advice:
         if is_due(advice.code):
             session.say(f"{advice.message} {advice.hint}")
 
 
 def metrics_asked_for(query: str, sort: list[RunSort]) -> list[str]:
-    """The names of the metrics that runs are sorted by and asked for, each once, in this order."""
+    """Return the metrics of the order, then those of the query, each once."""
     names = [by.column.partition(".")[2] for by in sort if _kind(by) == "metric"]
     if query.strip():
         # What asks for data sets was answered by MLflow itself.
@@ -101,7 +104,7 @@ def metrics_asked_for(query: str, sort: list[RunSort]) -> list[str]:
 
 
 def stalled(session: Session, runs: list[Run]) -> dict[str, float]:
-    """By run, for how many seconds those that go on have logged nothing, where that is long."""
+    """Return, by run, for how many seconds a running run has logged no metric, where it is stalled."""
     going_on = [run for run in runs if run.status == "RUNNING"][:_MOST_RUNNING]
     quiet: dict[str, float] = {}
     for run in going_on:
@@ -113,7 +116,7 @@ def stalled(session: Session, runs: list[Run]) -> dict[str, float]:
 
 
 def sorted_by_nothing(session: Session, found: RunsFound, sort: list[RunSort]) -> None:
-    """Say which metrics and parameters of the order no run has."""
+    """Say which metrics and parameters of the order no listed run has."""
     for level, by in enumerate(sort):
         # Runs without a value come last: where the first ones have none, no run has. Further levels: all must be seen.
         kind, seen = _kind(by), level == 0 or len(found.runs) == found.matched
@@ -124,19 +127,19 @@ def sorted_by_nothing(session: Session, found: RunsFound, sort: list[RunSort]) -
         if name not in known:
             near = " or ".join(f"{prefix}.{key}" for key in nearest(name, sorted(known)))
             hint = f" Did you mean {near}?" if near else ""
-            session.say(f"No run here has {by.column}: nothing is sorted by it.{hint}")
+            session.say(f"No run here has {by.column}, so nothing is sorted by it.{hint}")
 
 
 def _kind(by: RunSort) -> str:
-    """Whether it is a metric or a parameter; empty for all else."""
+    """Return ``metric`` or ``param``; empty for another column."""
     prefix, dot, _ = by.column.partition(".")
     kind = prefix.removesuffix("s") if dot else ""
     return kind if kind in ("metric", "param") else ""
 
 
 def is_due(code: str) -> bool:
-    """Whether what has this code was not said in the last day; it counts as said from now on."""
-    # What cannot be noted is said again.
+    """Return whether the advice with this code was not given in the last 24 h, and note that it is given now."""
+    # Advice that cannot be noted is given again.
     with contextlib.suppress(OSError, Failed):
         said = private_dir(data_dir() / "said") / code
         if said.exists() and 0 <= time.time() - said.stat().st_mtime < DAY_S:
@@ -147,7 +150,7 @@ def is_due(code: str) -> bool:
 
 _WAIT_S = 60
 _MOST_ROWS = 1000
-#: Metrics that are told of each group: those that most runs have.
+#: The most metrics of a group in the answer: those that most runs have.
 _METRICS = 50
 
 
@@ -161,7 +164,7 @@ def list_groups(
     lifecycle: Lifecycle,
     limit: int,
 ) -> None:
-    """The groups of the innermost level, each once."""
+    """List the groups of the innermost level, each once."""
     asked = RunTableQuery(
         experiments=experiments,
         query=query,
@@ -172,21 +175,23 @@ def list_groups(
         groups=RunGrouping(by=by, open_levels=len(by) - 1),
     )
     with query_pointed_at(session, query):
-        # Waits until all runs are read, of which the columns are then known.
+        # Waits until all runs are read, so that their columns are known.
         session.call(RunTableService.query_runs, body=replace(asked, limit=0))
     metrics = _metrics(session.call(RunTableService.list_run_columns), sort)
     found = session.call(RunTableService.query_runs, body=replace(asked, columns=["start_time", *metrics]))
     inner = [group for group in found.groups if len(group.path) == len(by)]
-    told = [_told(by, group, found, metrics) for group in inner[:limit]]
-    session.show(told, view(by, told, metrics))
-    if len(told) < len(inner) or found.places > len(found.run_ids):
+    shown = [_as_data(by, group, found, metrics) for group in inner[:limit]]
+    session.show(shown, view(by, shown, metrics))
+    if len(shown) < len(inner) or found.places > len(found.run_ids):
         more = "more" if found.places > len(found.run_ids) else str(len(inner))
-        session.say(f"These are {len(told)} of {more} groups: see more with a larger --limit, or --filter.")
+        session.say(
+            f"These are {len(shown)} of {more} groups. A larger --limit shows more, and --filter narrows them."
+        )
     remarks(session, query, found.doubts, found.state)
 
 
 def _metrics(known: RunColumns, sort: list[RunSort]) -> list[str]:
-    """Those that are sorted by, then those that most runs have."""
+    """Return the metrics of the order, then those that most runs have."""
     sorted_by = [each.column for each in sort if each.column.startswith("metrics.")]
     used = sorted(
         (each for each in known.columns if each.column.startswith("metrics.") and each.runs),
@@ -196,8 +201,8 @@ def _metrics(known: RunColumns, sort: list[RunSort]) -> list[str]:
     return list(dict.fromkeys([*sorted_by, *of_machines]))[:_METRICS]
 
 
-def _told(by: list[str], group: RunGroup, found: RunTable, metrics: list[str]) -> dict[str, Any]:
-    """Metrics by name: the mean, the smallest and the largest of the finite values, and how many there are."""
+def _as_data(by: list[str], group: RunGroup, found: RunTable, metrics: list[str]) -> dict[str, Any]:
+    """Return a group as data: by metric the mean, smallest and largest finite value, and how many there are."""
     values = {column.column: column.values[group.at] for column in found.columns}
     return {
         "group": dict(zip(by, group.path, strict=True)),
@@ -217,11 +222,11 @@ def _told(by: list[str], group: RunGroup, found: RunTable, metrics: list[str]) -
     }
 
 
-#: A question holds no more runs.
+#: The most runs of one query for best values.
 MOST_RUNS = 200
 #: MLflow's API needs two requests a run.
 MOST_ASKED_BY_API = 20
-#: A run with hundreds of metrics shows the lowest and highest value of so many.
+#: The most metrics of a run that are shown with their lowest and highest value.
 MOST_METRICS = 20
 #: The fewest parts of a history in an answer: each part has its lowest and its highest point.
 _BUCKETS = 16
@@ -242,15 +247,17 @@ class Best(NamedTuple):
 
 
 class Extremes(NamedTuple):
-    """The lowest and the highest finite value, each where it was first."""
+    """The lowest and the highest finite value of a metric, each at its first step."""
 
     low: Point
     high: Point
 
 
 def best_values(session: Session, found: RunsFound, sort: list[RunSort]) -> dict[str, dict[str, Best]]:
-    """By run and metric, the best value of the metrics that runs are sorted by: of those that are sorted with the
-    largest first the highest, else the lowest."""
+    """Return, by run and metric, the best value of each metric of the order.
+
+    The best value is the highest where the largest comes first, else the lowest.
+    """
     best: dict[str, dict[str, Best]] = {}
     most = MOST_ASKED_BY_API if found.state.source == "api" else MOST_RUNS
     run_ids = [run.run_id for run in found.runs][:most]
@@ -265,7 +272,7 @@ def best_values(session: Session, found: RunsFound, sort: list[RunSort]) -> dict
 
 
 def extremes_of_run(session: Session, detail: RunDetail) -> dict[str, Extremes]:
-    """Those of a run's first metrics, a user's own before others, where they were logged more than once."""
+    """Return the extremes of a run's own metrics that were logged more than once, by name."""
     logged_at = {metric.key: metric.step for metric in detail.latest}
     keys = [key for key in sorted(detail.run.metrics) if not key.startswith("system/") and logged_at.get(key)]
     run_id = detail.run.run_id
@@ -274,17 +281,17 @@ def extremes_of_run(session: Session, detail: RunDetail) -> dict[str, Extremes]:
 
 
 def points_as_data(found: dict[str, Extremes]) -> dict[str, dict[str, dict[str, float]]]:
-    """For ``--json``: by metric ``{"min": {"value", "step"}, "max": ...}``."""
+    """Return the extremes for ``--json``: by metric ``{"min": {"value", "step"}, "max": ...}``."""
     return {key: {"min": each.low._asdict(), "max": each.high._asdict()} for key, each in found.items()}
 
 
 def extremes(session: Session, run_ids: list[str], key: str) -> dict[str, Extremes]:
-    """By run, those of a metric; a run without a finite value is left out. Nothing where MLflow does not answer."""
+    """Return a metric's extremes by run, without runs that have no finite value; nothing if MLflow does not answer."""
     query = HistoriesQuery(run_ids=run_ids[:MOST_RUNS], key=key, buckets=_BUCKETS)
     try:
         found = session.call(ExperimentsService.query_histories, body=query)
     except Unavailable as error:
-        session.say(f"The best values of {key} could not be read: {error.message}")
+        session.say(f"Cannot read the best values of {key}. {error.message}")
         return {}
     read = {each.run_id: _of(_doubles(each.x), _doubles(each.y)) for each in found.histories}
     return {run_id: known for run_id, known in read.items() if known is not None}

@@ -13,17 +13,19 @@ from typing import Annotated
 import msgspec
 import typer
 
-from genops_lab.core.errors import InvalidRequest
+from genops_lab.core.errors import InvalidRequest, NotFound
 from genops_lab.experiments.columns.models import RunIds, RunSearch, RunSort, RunTags
 from genops_lab.experiments.columns.service import RunTableService
 from genops_lab.experiments.comparison.models import ComparisonQuery
 from genops_lab.experiments.models import Run
+from genops_lab.experiments.query.errors import nearest
 from genops_lab.experiments.restoring.models import RestoredNotebook
 from genops_lab.experiments.restoring.service import RestoringService
 from genops_lab.experiments.service import ExperimentsService
 
 from .completion import experiment_names, run_ids
 from .exporting import Exported
+from .grammar import noun
 from .run_listing import (
     Best,
     all_found,
@@ -42,9 +44,10 @@ from .views import runs as views
 from .views.comparison import comparison
 from .writing import free_path, is_there, write_new
 
-runs = typer.Typer(help="Runs in MLflow.", no_args_is_help=True)
-experiments = typer.Typer(help="Experiments in MLflow.", no_args_is_help=True)
+runs = noun()
+experiments = noun()
 
+RUNS = "An id, a unique prefix of it, a name that only one run has, or 'latest'."
 
 _WAIT_S = 60
 
@@ -59,14 +62,19 @@ def list_runs(
     ] = "",
     filter: Annotated[
         str,
-        typer.Option("--filter", help="Which runs, such as 'metrics.loss < 0.1 or params.optimizer = adam'."),
+        typer.Option(
+            "--filter",
+            metavar="QUERY",
+            help="A query, such as 'metrics.loss < 0.1 or params.optimizer = adam'. Default: all runs.",
+        ),
     ] = "",
     sort: Annotated[
         list[str] | None,
         typer.Option(
             "--sort",
-            help="By what, such as metrics.loss; with a - before it, or DESC behind it, the largest first. "
-            "May be given several times.",
+            metavar="COLUMN",
+            help="A column, such as metrics.loss; -metrics.loss sorts the largest first. Repeatable. "
+            "Default: the newest run first.",
         ),
     ] = None,
     group: Annotated[
@@ -74,15 +82,15 @@ def list_runs(
         typer.Option(
             "--group",
             metavar="COLUMN",
-            help="Groups of runs instead, by a parameter, a tag, experiment, status or user, such as params.optimizer; "
-            "may be given several times. --sort runs sorts by their size.",
+            help="List groups of runs, by params.NAME, tags.NAME, experiment, status or user. Repeatable. "
+            "`--sort runs` sorts groups by their number of runs.",
         ),
     ] = None,
-    deleted: Annotated[bool, typer.Option("--deleted", help="Deleted runs instead.")] = False,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many.")] = 50,
+    deleted: Annotated[bool, typer.Option("--deleted", help="List deleted runs.")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="The most runs or groups to list.")] = 50,
     json: Json = False,
 ) -> None:
-    """List runs, newest first unless sorted."""
+    """List runs, the newest first."""
     with command(json) as session:
         if group:
             list_groups(
@@ -116,11 +124,9 @@ def list_runs(
         alone = found.state.version == 0 and not found.state.complete
         if found.matched > len(found.runs) and alone:
             which = "first" if sort else "newest"
-            session.say(f"These are the {len(found.runs)} {which} runs: see more with a larger --limit.")
+            session.say(f"These are the {len(found.runs)} {which} runs. A larger --limit shows more.")
         elif found.matched > len(found.runs):
-            session.say(
-                f"These are {len(found.runs)} of {found.matched} runs: see more with a larger --limit."
-            )
+            session.say(f"These are {len(found.runs)} of {found.matched} runs. A larger --limit shows more.")
         sorted_by_nothing(session, found, asked.sort)
         remarks(session, filter, found.doubts, found.state, alone=alone)
 
@@ -162,37 +168,45 @@ def _unquoted(column: str) -> str:
 def export_runs(
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="[FILE]", help="The file to write; without it, the CSV is printed."),
+        typer.Argument(metavar="FILE", help="The file to write. Default: standard output."),
     ] = None,
-    csv: Annotated[bool, typer.Option("--csv", help="As CSV, which is the only format.")] = True,
+    csv: Annotated[bool, typer.Option("--csv", help="Write CSV, the only format.")] = True,
     experiment: Annotated[
         str,
         typer.Option(
             "--experiment", "-e", help="Name or id of an experiment.", autocompletion=experiment_names
         ),
     ] = "",
-    filter: Annotated[str, typer.Option("--filter", help="Which runs, as `genops runs list` takes it.")] = "",
+    filter: Annotated[
+        str, typer.Option("--filter", metavar="QUERY", help="A query, as `genops runs list` takes it.")
+    ] = "",
     sort: Annotated[
         list[str] | None,
-        typer.Option("--sort", help="By what, as `genops runs list` takes it; else the newest first."),
+        typer.Option(
+            "--sort",
+            metavar="COLUMN",
+            help="A column, as `genops runs list` takes it. Repeatable. Default: the newest run first.",
+        ),
     ] = None,
-    deleted: Annotated[bool, typer.Option("--deleted", help="Deleted runs instead.")] = False,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many; else all.")] = None,
+    deleted: Annotated[bool, typer.Option("--deleted", help="Export deleted runs.")] = False,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="The most runs to write. Default: all.")
+    ] = None,
     spreadsheet: Annotated[
         bool,
         typer.Option(
             "--spreadsheet",
-            help="Put a ' before texts that a spreadsheet takes for formulas (= + - @ at the beginning). Without it "
-            "all cells are exact.",
+            help="Put a ' before texts that begin with = + - or @, which a spreadsheet takes for formulas. "
+            "Default: every cell is exact.",
         ),
     ] = False,
     json: Json = False,
 ) -> None:
-    """Write runs with all parameters, latest metrics and tags as CSV. Nothing is ever overwritten."""
+    """Write runs as CSV, with all parameters, latest metrics and tags. A file that exists is never overwritten."""
     with command(json) as session:
         if file is None and (json or session.notebook):
             raise InvalidRequest(
-                "There is no file to write to.", hint="Name one: genops runs export --csv runs.csv"
+                "The name of the file is missing.", hint="Give one: genops runs export --csv runs.csv"
             )
         if file is not None and os.path.lexists(file):
             raise is_there(file)
@@ -216,7 +230,7 @@ def export_runs(
                 session.show(answer, views.exported(str(file), exported.count, len(exported.columns)))
         for key in by:
             if "." in key.column and key.column not in exported.columns:
-                session.say(f"No run here has {key.column}: nothing is sorted by it.")
+                session.say(f"No run here has {key.column}, so nothing is sorted by it.")
         remarks(session, filter, exported.found.doubts, exported.found.state)
 
 
@@ -225,19 +239,20 @@ def show_run(
     run: Annotated[
         str,
         typer.Argument(
-            help="Id, a unique prefix of it, a name that only one run has, or 'latest'.",
+            metavar="RUN",
+            help=RUNS,
             autocompletion=run_ids,
         ),
     ] = "latest",
     link: Annotated[
-        bool, typer.Option("--link", help="Where it can be opened in a browser, instead.")
+        bool, typer.Option("--link", help="Show the addresses that open the run in a browser.")
     ] = False,
     output: Annotated[
-        bool, typer.Option("--output", help="What it printed instead: the beginning and the end.")
+        bool, typer.Option("--output", help="Show the beginning and the end of what the run printed.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Show a run with its parameters, metrics, models and artifacts, the run above it and those below."""
+    """Show a run with its parameters, metrics, models and artifacts."""
     with command(json) as session:
         if link:
             links = session.call(ExperimentsService.get_run_links, run_id=run)
@@ -260,14 +275,15 @@ def show_run(
 def compare_runs(
     run: Annotated[
         list[str],
-        typer.Argument(
-            help="Ids, unique prefixes, names that only one run has, or 'latest'.", autocompletion=run_ids
-        ),
+        typer.Argument(metavar="RUN", help=RUNS, autocompletion=run_ids),
     ],
     baseline: Annotated[
         str,
         typer.Option(
-            "--baseline", help="The run to compare with; the first without it.", autocompletion=run_ids
+            "--baseline",
+            metavar="RUN",
+            help="The run that the others are compared with. Default: the first run.",
+            autocompletion=run_ids,
         ),
     ] = "",
     repeats: Annotated[
@@ -275,17 +291,17 @@ def compare_runs(
         typer.Option(
             "--repeats",
             metavar="NAME",
-            help="A parameter or tag in which runs differ that are repeats of each other; may be given several "
-            "times. Without it: the usual names of seeds.",
+            help="A parameter or tag in which repeats of one configuration differ. Repeatable. "
+            "Default: the usual names of seeds.",
         ),
     ] = None,
-    single: Annotated[bool, typer.Option("--single", help="Take no run for a repeat of another.")] = False,
+    single: Annotated[bool, typer.Option("--single", help="Treat no run as a repeat of another.")] = False,
     json: Json = False,
 ) -> None:
-    """Show what differs between runs: parameters, metrics, code, packages, files."""
+    """Show how runs differ: parameters, metrics, code, packages, files."""
     with command(json) as session:
         if single and repeats:
-            raise InvalidRequest("--repeats and --single were both given.", hint="Give one of them.")
+            raise InvalidRequest("--repeats and --single exclude each other.", hint="Give one of them.")
 
         body = ComparisonQuery(run_ids=run, baseline=baseline, repeats=[] if single else repeats or None)
         found = session.call(ExperimentsService.compare_runs, body=body)
@@ -297,31 +313,32 @@ def restore_run(
     run: Annotated[
         str,
         typer.Argument(
-            help="Id, a unique prefix of it, a name that only one run has, or 'latest'.",
+            metavar="RUN",
+            help=RUNS,
             autocompletion=run_ids,
         ),
     ] = "latest",
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="PATH", help="A file or a folder; without it, a free name here."
+            "--output", "-o", metavar="PATH", help="A file or a folder. Default: a new file in this folder."
         ),
     ] = None,
     diff: Annotated[
         Path | None,
         typer.Option(
-            "--diff", metavar="PATH", help="Write what was not committed, for `git apply`, instead."
+            "--diff", metavar="PATH", help="Write the uncommitted changes to this file, for `git apply`."
         ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Make a notebook of the cells that a run kept. Nothing is ever overwritten."""
+    """Write the cells of a run as a notebook. A file that exists is never overwritten."""
     with command(json) as session:
         if diff is not None:
             if output is not None:
                 raise InvalidRequest(
-                    "--output and --diff were both given.",
-                    hint="Run it twice: once for the notebook, once for the changes.",
+                    "--output and --diff exclude each other.",
+                    hint="Run the command twice: with --output for the notebook, with --diff for the changes.",
                 )
             _write_patch(session, run, diff)
             return
@@ -360,13 +377,14 @@ def tag_runs(
     words: Annotated[
         list[str],
         typer.Argument(
-            metavar="RUN... NAME=VALUE...",
-            help="Ids, unique prefixes, names that only one run has, or 'latest'; then tags to set.",
+            metavar="RUN|NAME=VALUE",
+            help="Runs (an id, a unique prefix, a unique name or 'latest'), then the tags to set.",
             autocompletion=run_ids,
         ),
     ],
     remove: Annotated[
-        list[str] | None, typer.Option("--remove", help="A tag to remove; may be given several times.")
+        list[str] | None,
+        typer.Option("--remove", metavar="NAME", help="A tag to remove. Repeatable."),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -376,65 +394,88 @@ def tag_runs(
         pairs = [word.partition("=") for word in words if "=" in word]
         if not refs or any(not name for name, _, _ in pairs):
             raise InvalidRequest(
-                "A run, or a tag's name, is missing.", hint="Write: genops runs tag latest team=vision"
+                "A run or the name of a tag is missing.", hint="Write: genops runs tag latest team=vision"
             )
         body = RunTags(set={name: value for name, _, value in pairs}, remove=remove or [])
         if not body.set and not body.remove:
-            raise InvalidRequest("There is nothing to do.", hint="Give NAME=VALUE, or --remove NAME.")
-        # All are looked up first: a run that is not there leaves the others as they are.
+            raise InvalidRequest("No tag is given.", hint="Give NAME=VALUE, or --remove NAME.")
+        # Every run is looked up first: where one is missing, no run is changed.
         ids = dict.fromkeys(session.call(ExperimentsService.get_run_links, run_id=ref).run_id for ref in refs)
         for run_id in ids:
             session.call(RunTableService.tag_run, run_id=run_id, body=body)
-        if json:
-            session.show(list(ids), views.changed(list(ids), "tagged"))
-        session.say(f"The tags of {len(ids)} runs are changed." if len(ids) > 1 else "The tags are changed.")
+        session.show(list(ids), views.changed(list(ids), "tagged"))
 
 
 @runs.command("delete")
 def delete_runs(
     run: Annotated[
         list[str],
-        typer.Argument(
-            help="Ids, unique prefixes, names that only one run has, or 'latest'.", autocompletion=run_ids
-        ),
+        typer.Argument(metavar="RUN", help=RUNS, autocompletion=run_ids),
     ],
     json: Json = False,
 ) -> None:
-    """Mark runs as deleted; `genops runs undelete` brings them back."""
+    """Mark runs as deleted. `genops runs undelete` restores them."""
     with command(json) as session:
-        gone = session.call(RunTableService.delete_runs, body=RunIds(run_ids=run))
-        session.show(gone.run_ids, views.changed(gone.run_ids, "deleted"))
-        which = "this run" if len(gone.run_ids) == 1 else "one of these runs"
-        for name in gone.serving:
+        deleted_runs = session.call(RunTableService.delete_runs, body=RunIds(run_ids=run))
+        session.show(deleted_runs.run_ids, views.changed(deleted_runs.run_ids, "deleted"))
+        which = "this run" if len(deleted_runs.run_ids) == 1 else "one of these runs"
+        for name in deleted_runs.serving:
             session.say(
-                f"Deployment {name} serves a model of {which} and goes on. `genops deployments stop {name}` ends it."
+                f"Deployment {name} serves a model of {which} and keeps running. "
+                f"`genops deployments stop {name}` stops it."
             )
 
 
 @runs.command("undelete")
 def undelete_runs(
-    run: Annotated[list[str], typer.Argument(help="Ids of deleted runs, or unique prefixes.")],
+    run: Annotated[
+        list[str], typer.Argument(metavar="RUN", help="Ids of deleted runs, or unique prefixes of them.")
+    ],
     json: Json = False,
 ) -> None:
-    """Bring deleted runs back (`genops runs list --deleted` lists them)."""
+    """Restore deleted runs, which `genops runs list --deleted` lists."""
     with command(json) as session:
         back = session.call(RunTableService.undelete_runs, body=RunIds(run_ids=run))
-        session.show(back.run_ids, views.changed(back.run_ids, "back"))
+        session.show(back.run_ids, views.changed(back.run_ids, "restored"))
 
 
 @runs.command("analyze")
 def analyze_runs(json: Json = False) -> None:
-    """Run ANALYZE on MLflow's SQLite file: its own searches become fast."""
+    """Make searches in MLflow faster, by SQLite's ANALYZE of its file."""
     with command(json) as session:
         state = session.call(RunTableService.analyze_runs)
-        if json:
-            session.show(state, views.state(state))
-        session.say("MLflow's SQLite file has statistics now.")
+        session.show(state, views.state(state))
 
 
 @experiments.command("list")
 def list_experiments(json: Json = False) -> None:
-    """List experiments, the latest first."""
+    """List experiments, the last updated first."""
     with command(json) as session:
         found = session.every(ExperimentsService.list_experiments, key="id")
         session.show(found, views.experiments(found))
+
+
+@experiments.command("show")
+def show_experiment(
+    experiment: Annotated[
+        str,
+        typer.Argument(
+            metavar="EXPERIMENT", help="A name or an id of an experiment.", autocompletion=experiment_names
+        ),
+    ],
+    json: Json = False,
+) -> None:
+    """Show an experiment: its id, dates and number of runs."""
+    with command(json) as session:
+        known = session.every(ExperimentsService.list_experiments, key="id")
+        found = next((each for each in known if experiment in (each.name, each.id)), None)
+        if found is None:
+            near = " or ".join(nearest(experiment, [each.name for each in known]))
+            raise NotFound(
+                f"There is no experiment {experiment!r}.",
+                hint=f"Did you mean {near}?" if near else "List the experiments: genops experiments list",
+            )
+        asked = RunSearch(experiments=[found.id], limit=1, wait_s=_WAIT_S)
+        count = session.call(RunTableService.search_runs, body=asked).matched
+        data = {**msgspec.to_builtins(found), "runs": count}
+        session.show(data, views.experiment(found, count))

@@ -1,15 +1,15 @@
-"""One command's connection to the Lab, its output, and its end.
+"""Connect a command to the Lab, print its answer, and end it with an exit code.
 
 Exit codes, for CI:
 
 ====  =====================================================================================
 0     done
-1     it was tried and failed, or is not allowed
-2     wrong usage: an unknown option, a value that cannot be used
-3     there is no such run, model, version, deployment, profile, target, kernel or file
-4     a conflict, or a confirmation is needed first (``--trust``)
-5     a backend (MLflow, the running Lab, a host) does not answer; the same command may succeed later
-6     a trace is cut off, corrupt or without events: the answer is of what could be read
+1     failed, or not allowed
+2     wrong usage: an unknown option, a wrong value
+3     no such run, model, version, deployment, profile, target, kernel or file
+4     a conflict, or a confirmation is needed (``--trust``)
+5     MLflow, the running Lab or a host does not answer; the same command may succeed later
+6     a trace is cut off, corrupt or without events; the answer holds what could be read
 130   interrupted
 ====  =====================================================================================
 
@@ -62,7 +62,7 @@ View = Literal["", "deployment"]
 
 
 class Session:
-    """What a command needs: calls, answers, remarks, questions."""
+    """The calls, answers, remarks and questions of one command."""
 
     def __init__(self, as_json: bool) -> None:
         self.notebook = os.environ.get(OUTPUT_VARIABLE) == "notebook"
@@ -70,18 +70,18 @@ class Session:
         self.local = False
 
     def call(self, method: Callable[Concatenate[S, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
-        """The answer of an operation: of the running Lab, or of the services in this process."""
+        """Return the answer of an operation, from the running Lab, or from services in this process."""
         with _offered():
             return self._caller.call(method, *args, **kwargs)
 
     def every(self, method: Callable[[S, PageQuery], Awaitable[Page[R]]], *, key: str) -> list[R]:
-        """The items of all pages of a list; ``key`` names what tells them apart."""
+        """Return the items of all pages of a list. ``key``: the attribute that identifies an item."""
         return list(every_page(lambda query: self.call(method, query), attrgetter(key)))
 
     def stream(
         self, method: Callable[Concatenate[S, P], AsyncIterator[R]], *args: P.args, **kwargs: P.kwargs
     ) -> Iterator[R]:
-        """The items of an operation that answers item by item, as they come."""
+        """Yield the items of an operation that answers item by item."""
         with _offered():
             yield from self._caller.stream(method, *args, **kwargs)
 
@@ -101,7 +101,7 @@ class Session:
         return LocalCaller(lambda: Application.open(Settings.from_environment(), supervise=False), OPERATIONS)
 
     def show(self, data: Any, document: Document, view: View = "") -> None:
-        """The answer, in the form that was asked for. ``view`` names the live view a notebook may open."""
+        """Print the answer: as a document, as JSON, or for a notebook, which may open the live ``view`` of it."""
         if self.notebook:
             bundle = {
                 "text": terminal.render(document, width=terminal.NOTEBOOK_WIDTH),
@@ -116,28 +116,29 @@ class Session:
             print(terminal.render_for_stdout(document), flush=True)
 
     def show_line(self, data: Any, document: Document) -> None:
-        """One of several answers: with ``--json`` each is a line of its own."""
+        """Print one of several answers; with ``--json`` each is one line."""
         if self.json:
             print(msgspec.json.encode(data).decode(), flush=True)
         else:
             self.show(data, document)
 
     def say(self, message: str) -> None:
-        """A remark, on standard error."""
+        """Print a remark on standard error."""
         print(message, file=sys.stderr, flush=True)
 
     @property
     def can_ask(self) -> bool:
-        """Whether a person sits at a terminal."""
+        """Whether standard input and standard error are a terminal."""
         return not self.notebook and sys.stdin.isatty() and sys.stderr.isatty()
 
     def confirm(self, question: str) -> bool:
-        """Ask at the terminal; only a yes is a yes. (Typer's own prompt writes to standard output too.)"""
+        """Ask at the terminal; return whether the answer is y or yes."""
+        # Typer's own prompt writes to standard output.
         print(f"{question} [y/N]: ", end="", file=sys.stderr, flush=True)
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     def report(self, error: GenOpsError) -> None:
-        """Tell a failure."""
+        """Print an error, and its JSON with ``--json``."""
         self.say(f"Error: {error.message}")
         if error.hint:
             self.say(f"Hint: {error.hint}")
@@ -145,7 +146,7 @@ class Session:
             self.say(msgspec.json.encode(ErrorBody(error.info())).decode())
 
     def close(self) -> None:
-        """Let go of the Lab."""
+        """Close the connection to the Lab."""
         if "_caller" in vars(self):
             self._caller.close()
 
@@ -158,20 +159,20 @@ def _offered() -> Iterator[None]:
         if error.code != "http":
             raise
         raise NotFound(
-            "The running GenOps Lab does not offer this.",
-            hint="Its administrator switched that room off, or it is of another version than this command: "
-            "`genops status` tells.",
+            "The running GenOps Lab does not offer this command.",
+            hint="Its administrator switched the feature off, or it has another version than this command. "
+            "See: genops status",
         ) from error
 
 
 def exit_code(error: GenOpsError) -> int:
-    """The exit code that stands for this error."""
+    """Return the exit code of an error."""
     return next((code for kind, code in _EXIT_CODES.items() if isinstance(error, kind)), EXIT_FAILED)
 
 
 @contextlib.contextmanager
 def command(as_json: bool) -> Iterator[Session]:
-    """Run a command's body: errors become messages and exit codes here."""
+    """Run the body of a command; turn errors into messages and exit codes."""
     session = Session(as_json)
     try:
         try:
@@ -190,9 +191,9 @@ def command(as_json: bool) -> Iterator[Session]:
         if os.environ.get("GENOPS_DEBUG"):
             traceback.print_exc()
         failure = GenOpsError(
-            f"unexpected {type(error).__name__}: {error}",
+            f"The command failed with an unexpected {type(error).__name__}: {error}",
             code="unexpected",
-            hint="Run it again with GENOPS_DEBUG=1 for the traceback, and `genops doctor` for a report.",
+            hint="Run it again with GENOPS_DEBUG=1 to see the traceback. `genops doctor` checks the installation.",
         )
         session.report(failure)
         raise typer.Exit(EXIT_FAILED) from error

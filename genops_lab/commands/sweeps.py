@@ -1,4 +1,4 @@
-"""``genops sweep``: one cell or script as many trials."""
+"""``genops sweeps``: one cell or script as many trials."""
 
 from __future__ import annotations
 
@@ -16,56 +16,102 @@ from genops_lab.runtime.setup_cells import Setup, earlier_cell, is_left_out
 from genops_lab.sweeps.models import NewSweep, SetupCell, Sweep, SweepQuery
 from genops_lab.sweeps.service import SweepsService
 
+from .grammar import noun
 from .session import EXIT_FAILED, Json, Session, command
 from .views import sweeps as views
 
-sweep = typer.Typer(help="One cell or script as many trials, in fresh kernels.", no_args_is_help=True)
+sweeps = noun()
 
-Id = Annotated[str, typer.Argument(help="A sweep's id, a unique prefix of it, or 'latest'.")]
+Id = Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep's id, a unique prefix of it, or 'latest'.")]
 _WAIT_S = 20.0
 
 
-@sweep.command("run")
+@sweeps.command("run")
 def run_sweep(
     file: Annotated[
-        Path, typer.Argument(help="A Python script, or a notebook with a %%sweep or %%track cell.")
+        Path,
+        typer.Argument(metavar="FILE", help="A Python script, or a notebook with a %%sweep or %%track cell."),
     ],
     space: Annotated[
         list[str],
         typer.Argument(
-            metavar="NAME=VALUES...", help="What to try: layers=1,2,3 'lr=loguniform(1e-4, 1e-1)'."
+            metavar="NAME=VALUES", help="Values to try, such as: layers=1,2,3 'lr=loguniform(1e-4, 1e-1)'."
         ),
     ],
     metric: Annotated[
-        str, typer.Option("--metric", help="What `genops.log` is given and trials are judged by.")
+        str,
+        typer.Option(
+            "--metric", metavar="NAME", help="The metric, of `genops.log`, by which trials are compared."
+        ),
     ] = "",
-    maximize: Annotated[bool, typer.Option("--maximize", help="More of the metric is better.")] = False,
-    method: Annotated[str, typer.Option("--method", help="grid, random or tpe.")] = "",
+    maximize: Annotated[
+        bool, typer.Option("--maximize", help="The largest value of the metric is the best.")
+    ] = False,
+    method: Annotated[
+        str,
+        typer.Option(
+            "--method",
+            metavar="METHOD",
+            help="grid, random or tpe. Default: grid for lists of values, else tpe, or random without --metric.",
+        ),
+    ] = "",
     trials: Annotated[
-        int, typer.Option("--trials", min=0, help="So many; the whole grid, or 20, without it.")
+        int,
+        typer.Option(
+            "--trials",
+            min=0,
+            help="The number of trials. Default: the whole grid, or 20.",
+            show_default=False,
+        ),
     ] = 0,
-    parallel: Annotated[int, typer.Option("--parallel", help="So many at once on each kernel of --on.")] = 1,
+    parallel: Annotated[
+        int, typer.Option("--parallel", help="The trials at once on each kernel or target.")
+    ] = 1,
     on: Annotated[
         list[str] | None,
-        typer.Option("--on", help="A kernel or a target to run on; may be given several times."),
+        typer.Option(
+            "--on",
+            metavar="KERNEL",
+            help="A kernelspec or a target that runs trials. Repeatable. Default: this machine.",
+        ),
     ] = None,
-    objective: Annotated[str, typer.Option("--objective", help="The metric's last or best value.")] = "last",
-    prune: Annotated[str, typer.Option("--prune", help="Stop bad trials early: median or hyperband.")] = "",
-    seed: Annotated[int, typer.Option("--seed", help="Of the search.")] = 0,
-    timeout: Annotated[
-        float, typer.Option("--timeout", min=0, help="Seconds of one trial; 0 for no limit.")
-    ] = 0.0,
-    hours: Annotated[float, typer.Option("--hours", min=0, help="Hours of the whole; 0 for no limit.")] = 0.0,
-    name: Annotated[str, typer.Option("--name", help="The sweep's name; the file's without it.")] = "",
-    experiment: Annotated[
-        str, typer.Option("--experiment", "-e", help="The experiment; the file's name without it.")
+    objective: Annotated[
+        str,
+        typer.Option(
+            "--objective", metavar="VALUE", help="The value of the metric that counts: last or best."
+        ),
+    ] = "last",
+    prune: Annotated[
+        str,
+        typer.Option(
+            "--prune", metavar="RULE", help="Stop bad trials early: median or hyperband. Default: never."
+        ),
     ] = "",
-    detach: Annotated[bool, typer.Option("--detach", help="Do not wait for the end.")] = False,
+    seed: Annotated[int, typer.Option("--seed", help="The seed of the search.")] = 0,
+    timeout: Annotated[
+        float,
+        typer.Option(
+            "--timeout", metavar="SECONDS", min=0, help="The most seconds of a trial; 0 is no limit."
+        ),
+    ] = 0.0,
+    hours: Annotated[
+        float, typer.Option("--hours", min=0, help="The most hours of the sweep; 0 is no limit.")
+    ] = 0.0,
+    name: Annotated[
+        str, typer.Option("--name", metavar="NAME", help="The name of the sweep. Default: that of the file.")
+    ] = "",
+    experiment: Annotated[
+        str,
+        typer.Option(
+            "--experiment", "-e", metavar="NAME", help="The experiment. Default: the name of the file."
+        ),
+    ] = "",
+    detach: Annotated[bool, typer.Option("--detach", help="Do not wait for the end of the sweep.")] = False,
     json: Json = False,
 ) -> None:
-    """Start a sweep in the running JupyterLab and wait for its end. An interrupt stops the waiting alone.
+    """Run a sweep in the running JupyterLab, and wait for its end.
 
-    Exits with 1 where the sweep failed.
+    An interrupt ends the waiting, not the sweep. The exit code is 1 if the sweep failed.
     """
     with command(json) as session:
         names = [text.partition("=")[0].strip() for text in space]
@@ -93,9 +139,9 @@ def run_sweep(
         try:
             body = msgspec.convert(asked, NewSweep)
         except msgspec.ValidationError as error:
-            raise InvalidRequest(f"{error}.", hint="See `genops sweep run --help`.") from error
+            raise InvalidRequest(f"{error}.", hint="See `genops sweeps run --help`.") from error
         found = session.call(SweepsService.start_sweep, body=body)
-        session.say(f"The sweep {found.id} has begun: {found.planned} trials. {first}".rstrip())
+        session.say(f"Sweep {found.id} has started, with {found.planned} trials. {first}".rstrip())
         if not detach:
             found = _followed(session, found)
         session.show(found, views.sweep(found))
@@ -103,7 +149,7 @@ def run_sweep(
             raise typer.Exit(EXIT_FAILED)
 
 
-@sweep.command("list")
+@sweeps.command("list")
 def list_sweeps(json: Json = False) -> None:
     """List sweeps, the newest first."""
     with command(json) as session:
@@ -111,34 +157,34 @@ def list_sweeps(json: Json = False) -> None:
         session.show(found, views.sweeps(found))
 
 
-@sweep.command("show")
+@sweeps.command("show")
 def show_sweep(sweep: Id = "latest", json: Json = False) -> None:
-    """Show a sweep with its trials."""
+    """Show a sweep and its trials."""
     with command(json) as session:
         found = session.call(SweepsService.get_sweep, sweep_id=sweep, query=SweepQuery())
         session.show(found, views.sweep(found))
 
 
-@sweep.command("stop")
+@sweeps.command("stop")
 def stop_sweep(sweep: Id, json: Json = False) -> None:
-    """Interrupt a sweep's trials and start no more; it can be resumed."""
+    """Stop a sweep and its trials. `genops sweeps resume` continues it."""
     with command(json) as session:
         found = session.call(SweepsService.stop_sweep, sweep_id=sweep)
         session.show(found, views.sweep(found))
 
 
-@sweep.command("resume")
+@sweeps.command("resume")
 def resume_sweep(sweep: Id, json: Json = False) -> None:
-    """Go on with a sweep that was stopped or failed."""
+    """Resume a sweep that was stopped or failed."""
     with command(json) as session:
         found = session.call(SweepsService.resume_sweep, sweep_id=sweep)
         session.show(found, views.sweep(found))
 
 
 def _followed(session: Session, sweep: Sweep) -> Sweep:
-    told: set[int] = set()
+    printed: set[int] = set()
     while True:
-        for line in views.news(sweep, told):
+        for line in views.news(sweep, printed):
             session.say(line)
         if sweep.ended_at is not None:
             return sweep
@@ -147,15 +193,16 @@ def _followed(session: Session, sweep: Sweep) -> Sweep:
 
 
 def _trial_of(file: Path, names: list[str]) -> tuple[str, list[SetupCell], str]:
-    """A trial's code, what runs before it, and the sentence that says so. The sweep gives ``names`` their values."""
+    """Return a trial's code, the cells that run before it, and a sentence about them.
+
+    The sweep gives ``names`` their values.
+    """
     try:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise NotFound(f"There is no file {file}.", hint="Give a script or a notebook.") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidRequest(
-            f"{file} cannot be read: {error}.", hint="Give a script or a notebook."
-        ) from error
+        raise InvalidRequest(f"Cannot read {file}: {error}.", hint="Give a script or a notebook.") from error
     if file.suffix != ".ipynb":
         path = str(file.resolve())
         folder = str(file.resolve().parent)
@@ -175,7 +222,7 @@ def _cells_of(file: Path, text: str, names: list[str]) -> tuple[str, list[SetupC
             if one["cell_type"] == "code"
         ]
     except (ValueError, KeyError, TypeError) as error:
-        raise InvalidRequest(f"{file} is no notebook.", hint="Give a script or a notebook.") from error
+        raise InvalidRequest(f"{file} is not a notebook.", hint="Give a script or a notebook.") from error
     for magic in ("%%sweep", "%%track"):
         places = [number for number, source in enumerate(sources) if source.lstrip().split()[:1] == [magic]]
         if len(places) == 1:
@@ -191,6 +238,6 @@ def _cells_of(file: Path, text: str, names: list[str]) -> tuple[str, list[SetupC
             setup = [SetupCell(source=source, label=label) for label, source in found.sources]
             return trial, setup, Setup.of(found).told()
     raise InvalidRequest(
-        f"{file} must have one cell that begins with %%sweep, or one with %%track.",
-        hint="That cell is the trial; those before it run first.",
+        f"{file} must have exactly one cell that begins with %%sweep or %%track.",
+        hint="Put %%sweep above the cell that each trial runs.",
     )

@@ -1,4 +1,4 @@
-"""Documents as text: coloured and fitted on a terminal, whole and plain in a pipe."""
+"""Render documents as text: coloured and fitted on a terminal, whole and plain in a pipe."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from .document import Block, Cell, Column, Document, Facts, Lines, Note, Table, Tone, clean
@@ -18,12 +20,12 @@ _STYLES: dict[Tone, str] = {"": "", "good": "green", "busy": "yellow", "bad": "b
 PIPE_WIDTH = 10_000
 NOTEBOOK_WIDTH = 120
 GAP = 2
-#: In a pipe nothing is cut; what is longer than this does not make its whole column so wide.
+#: In a pipe nothing is cut, and a column is padded to at most this many characters.
 PADDED = 80
 
 
 def render(document: Document, *, width: int = PIPE_WIDTH, color: bool = False) -> str:
-    """The text, without trailing spaces. What does not fit in ``width`` is cut, marked by an ellipsis."""
+    """Return the text without trailing spaces. Cells that do not fit into ``width`` end with an ellipsis."""
     from rich.console import Console
 
     console = Console(
@@ -45,7 +47,7 @@ def render(document: Document, *, width: int = PIPE_WIDTH, color: bool = False) 
 
 
 def render_for_stdout(document: Document) -> str:
-    """The text as this program's standard output wants it."""
+    """Return the text for standard output: fitted and coloured if it is a terminal."""
     if not sys.stdout.isatty():
         return render(document)
     width = os.get_terminal_size(sys.stdout.fileno()).columns
@@ -87,7 +89,7 @@ def _print(console: Console, block: Block) -> None:
 
 
 def _table_lines(table: Table, available: int) -> Iterator[Text]:
-    """Rows in columns. What is too wide for ``available`` is taken from the columns that may shrink."""
+    """Yield rows in columns. Columns that may shrink give up what is wider than ``available``."""
     from rich.cells import cell_len, set_cell_size
     from rich.text import Text
 
@@ -109,9 +111,9 @@ def _table_lines(table: Table, available: int) -> Iterator[Text]:
         if not shrinking:
             break
         widths[max(shrinking, key=widths.__getitem__)] -= 1
-    for position, row in enumerate(rows):
+    for position, row in enumerate(_folded(rows, places, columns, widths)):
         line = Text()
-        for column, width, cell in zip(columns, widths, (row[at] for at in places), strict=True):
+        for column, width, cell in zip(columns, widths, row, strict=True):
             room = width - cell_len(cell.text)
             shown = cell.text if room >= 0 or piped else set_cell_size(cell.text, width - 1) + "…"
             padding = " " * max(0, room)
@@ -122,8 +124,22 @@ def _table_lines(table: Table, available: int) -> Iterator[Text]:
         yield line
 
 
+def _folded(
+    rows: Sequence[Sequence[Cell]], places: Sequence[int], columns: Sequence[Column], widths: Sequence[int]
+) -> Iterator[Sequence[Cell]]:
+    """Yield the rows of the shown columns; a cell that folds continues in rows of its own."""
+    for row in rows:
+        parts = [
+            [Cell(text, row[at].tone) for text in wrap(row[at].text, width, break_on_hyphens=False)]
+            if column.folds
+            else [row[at]]
+            for at, column, width in zip(places, columns, widths, strict=True)
+        ]
+        yield from zip_longest(*parts, fillvalue=Cell(""))
+
+
 def _columns_with_room(columns: Sequence[Column], widths: Sequence[int], available: int) -> list[int]:
-    """The places of the columns that are shown."""
+    """Return the positions of the columns that are shown."""
     places = list(range(len(columns)))
 
     def least() -> int:

@@ -1,4 +1,4 @@
-"""What a command waits for: questions of a connection, shown at the terminal meanwhile, and long work."""
+"""Wait for long work, and ask the questions of a connection at the terminal meanwhile."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from .session import Session
 
 
 class Prompts:
-    """Puts the questions of one target to whoever sits at the terminal; an answer goes nowhere but to the Lab."""
+    """Ask the questions of one target at the terminal. An answer goes to the Lab alone."""
 
     def __init__(self, session: Session, target: str) -> None:
         self._session = session
         self._target = target
-        self._told: set[str] = set()
+        self._seen: set[str] = set()
 
     def look(self) -> None:
-        """Ask what is open now. Without a person here, a running Lab's panel asks; without both, nobody does."""
+        """Ask the open questions. Without a terminal a running Lab's panel asks, and without a Lab the answer is no."""
         for question in self._session.call(QuestionsService.list_questions):
-            if question.target != self._target or question.id in self._told:
+            if question.target != self._target or question.id in self._seen:
                 continue
-            self._told.add(question.id)
+            self._seen.add(question.id)
             if self._session.can_ask:
                 self._put(question)
             elif self._session.local:
-                self._session.say(f"{_worded(question)}\nNobody is here to answer: run this at a terminal.")
+                self._session.say(f"{_worded(question)}\nNobody can answer. Run this command at a terminal.")
                 self._answer(question, None)
             else:
                 self._session.say(
-                    f"{_worded(question)}\nAnswer it in JupyterLab, in the panel of the targets."
+                    f"{_worded(question)}\nAnswer the question in JupyterLab, in the panel of the targets."
                 )
 
     def _put(self, question: OpenQuestion) -> None:
@@ -64,7 +64,7 @@ def _worded(question: OpenQuestion) -> str:
     lines = [clean(line) for line in question.text.splitlines() if line.strip()]
     key = f"{question.key_type} {question.fingerprint}".strip()
     if key and question.fingerprint not in question.text:
-        lines.append(f"Its key: {clean(key)}")
+        lines.append(f"Host key: {clean(key)}")
     return f"{question.target}: " + "\n".join(lines)
 
 
@@ -75,7 +75,7 @@ def _asked(session: Session, question: OpenQuestion) -> str | None:
         return "yes" if session.confirm("Accept this key?") else None
     if question.kind in ("folder_size", "folder_pull"):
         session.say(worded)
-        return "yes" if session.confirm("Do it?") else None
+        return "yes" if session.confirm("Transfer the files?") else None
     if question.echo:
         print(f"{worded} ", end="", file=sys.stderr, flush=True)
         line = sys.stdin.readline()
@@ -89,24 +89,24 @@ POLL_S = 0.25
 
 
 def followed(session: Session, task: Task, look: Callable[[], None] = lambda: None) -> None:
-    """Show what a task says until it has ended well; an interrupt cancels it. ``look`` is called meanwhile.
+    """Print the log of a task until it ends; an interrupt cancels it. ``look`` is called meanwhile.
 
     Raises Failed.
     """
-    told = 0
+    shown = 0
     try:
         while True:
             lines = session.call(TasksService.get_task_log, task_id=task.id).lines
-            for line in lines[told:]:
+            for line in lines[shown:]:
                 session.say(line)
-            told = len(lines)
+            shown = len(lines)
             task = session.call(TasksService.get_task, task_id=task.id)
             if task.state != "running":
                 break
             look()
             time.sleep(POLL_S)
     except KeyboardInterrupt:
-        session.say("Cancelling.")
+        session.say("Cancelling the task.")
         session.call(TasksService.cancel_task, task_id=task.id)
         raise
     if task.state != "done":

@@ -1,4 +1,4 @@
-"""Files that a command writes: whole or not at all, and never over another."""
+"""Write files whole or not at all, and never over another file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from genops_lab.core.errors import Conflict, Failed
 
 
 def free_path(path: Path) -> Path:
-    """``path``, or the first of ``name-1.ipynb``, ``name-2.ipynb``, ... that is free."""
+    """Return ``path``, or the first free one of ``name-1.ipynb``, ``name-2.ipynb``, ..."""
     names = itertools.chain(
         [path], (path.with_stem(f"{path.stem}-{number}") for number in itertools.count(1))
     )
@@ -21,18 +21,18 @@ def free_path(path: Path) -> Path:
 
 
 def is_there(path: Path) -> Conflict:
-    """The error for a file that would be written over."""
+    """Return the error for a file that would be overwritten."""
     return Conflict(
-        f"{path} is there already and was not touched.", hint=f"A free name is {free_path(path)}."
+        f"{path} exists and was not changed.", hint=f"Give another name, such as {free_path(path)}."
     )
 
 
 def write_new(path: Path, text: str | Iterable[str]) -> None:
-    """Write a file that is not there yet, byte for byte. Raises Conflict with a free name, or Failed."""
+    """Write a new file, byte for byte. Raises Conflict with a free name, or Failed."""
     temporary = ""
     reserved = False
     try:
-        # The name is taken first, so that of two writers one is refused; the content comes whole or not at all.
+        # The name is taken first, so that one of two writers is refused. The content then replaces the empty file.
         with path.open("xb"):
             reserved = True
         descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -50,6 +50,6 @@ def write_new(path: Path, text: str | Iterable[str]) -> None:
             with contextlib.suppress(OSError):
                 left.unlink()
         raise Failed(
-            f"{path} could not be written: {error.strerror or error}.",
-            hint="Give a path in a folder of yours.",
+            f"Cannot write {path}: {error.strerror or error}.",
+            hint="Give a path in a folder that you may write to.",
         ) from error

@@ -73,14 +73,17 @@ def run_command(line: str, *, always: bool = False) -> Any:
         return memory_command(arguments[1:])
     if is_remote() and arguments[:1] == ["pull"]:
         return pull(arguments[1:])
+    if is_remote() and arguments[:2] == ["folders", "pull"]:
+        return pull(arguments[2:])
     as_json = "--json" in arguments
     env = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
     env["PYTHONIOENCODING"] = "utf-8"
     if not as_json:
         env["GENOPS_OUTPUT"] = "notebook"
-    progress = Progress(follows=arguments[:1] == ["deploy"] and not as_json)
+    deploys = arguments[:1] == ["deploy"] or arguments[:2] == ["deployments", "add"]
+    progress = Progress(follows=deploys and not as_json)
     try:
-        output, code = _run([*command_line(), *arguments], env, progress)
+        output, code = _run([*command_line(), *arguments], env, progress, as_json)
         shown = _displayed(output, as_json, progress, always)
     finally:
         progress.finish()
@@ -90,7 +93,7 @@ def run_command(line: str, *, always: bool = False) -> Any:
     return shown
 
 
-def _run(command: List[str], env: Dict[str, str], progress: Progress) -> "tuple[str, int]":
+def _run(command: List[str], env: Dict[str, str], progress: Progress, as_json: bool) -> "tuple[str, int]":
     # A session of its own: the interrupt reaches the program once, whatever the front end does.
     process = subprocess.Popen(
         command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -101,7 +104,7 @@ def _run(command: List[str], env: Dict[str, str], progress: Progress) -> "tuple[
     reader = threading.Thread(target=lambda: collected.append(process.stdout.read()), daemon=True)  # type: ignore[union-attr]
     reader.start()
     try:
-        _follow(process, progress)
+        _follow(process, progress, as_json)
     except KeyboardInterrupt:
         process.send_signal(signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -115,9 +118,9 @@ def _run(command: List[str], env: Dict[str, str], progress: Progress) -> "tuple[
     return "".join(collected), process.returncode
 
 
-def _follow(process: "subprocess.Popen[str]", progress: Progress) -> None:
+def _follow(process: "subprocess.Popen[str]", progress: Progress, as_json: bool) -> None:
     assert process.stderr is not None
-    failing = False
+    failing = as_json  # then the cell's standard output is the JSON alone
     for line in process.stderr:
         failing = failing or line.startswith(("Error:", "Usage:", "Traceback"))
         if failing or not progress.takes(line):

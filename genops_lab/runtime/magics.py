@@ -100,7 +100,7 @@ class _Magics:
         ``lr=0.1,0.01`` lists values; ``uniform(0, 1)``, ``uniform(0, 1, 0.1)``, ``loguniform(1e-4, 1e-1)``,
         ``int(1, 8)`` and ``logint(1, 1024)`` are ranges. The value takes the place of the cell's own
         (``lr = 0.01``), or is set before a cell that only reads the name. The earlier cells that it needs run first.
-        The Lab runs the sweep: it goes on without this notebook, see ``%genops sweep --help``.
+        The Lab runs the sweep: it goes on without this notebook, see ``%genops sweeps --help``.
         """
         from .sweeping import sweep
 
@@ -219,24 +219,34 @@ def unregister(shell: Any) -> None:
             shell.magics_manager.magics[kind].pop(name, None)
 
 
-_COMMANDS = (
-    "compute",
-    "deploy",
-    "deployments",
-    "doctor",
-    "experiments",
-    "memory",
-    "models",
-    "profile",
-    "profiles",
-    "pull",
-    "push",
-    "runs",
-    "status",
-    "sweep",
-)
+#: The first words of ``%genops`` with the words that may follow, for completion.
+COMMANDS = {
+    "audit": "",
+    "deploy": "",
+    "deployments": "list show add delete stop renew logs",
+    "doctor": "",
+    "experiments": "list show",
+    "folders": "status pull push",
+    "help": "",
+    "kernels": "list attach keep stop logs nsight",
+    "memory": "record show stop",
+    "models": "list show register alias unalias",
+    "profiles": "list show delete analyze report diff memory kernel fetch",
+    "pull": "",
+    "push": "",
+    "quickstart": "",
+    "runs": "list show delete tag undelete compare restore export analyze",
+    "status": "",
+    "sweeps": "list show run stop resume",
+    "targets": (
+        "list show add delete set test connect disconnect candidates kinds tools hosts release build install clean"
+    ),
+}
 
 
 def _complete(_shell: Any, event: Any) -> "list[str]":
-    before = str(getattr(event, "line", "")).split()
-    return list(_COMMANDS) if len(before) <= 2 else []
+    line = str(getattr(event, "line", ""))
+    before = line.split()[1:]
+    if len(before) + line.endswith(" ") <= 1:
+        return list(COMMANDS)
+    return COMMANDS.get(before[0], "").split() if len(before) + line.endswith(" ") == 2 else []

@@ -171,12 +171,12 @@ def _shown(path: str, *, as_json: bool = False, always: bool = False) -> Any:
     if is_remote():
         print(
             f"GenOps: the snapshot is in {path} on {socket.gethostname()}. Copy it to the Lab's machine and read it "
-            "there: genops profile memory FILE"
+            "there: genops profiles memory FILE"
         )
         return None
     from .command import run_command
 
-    return run_command(f"profile memory {shlex.quote(path)}" + (" --json" if as_json else ""), always=always)
+    return run_command(f"profiles memory {shlex.quote(path)}" + (" --json" if as_json else ""), always=always)
 
 
 def _written(found: Dict[str, Any]) -> str:

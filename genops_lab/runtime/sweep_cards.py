@@ -30,7 +30,7 @@ def sweep_card(state: Mapping[str, Any]) -> str:
         f"{_state(str(state['state']))}<span>{escape(progress(state))}</span>"
         f'<span style="{MUTED}">{escape(state["id"])}</span></div>'
     )
-    later = "" if state["state"] in OVER else f"`%genops sweep show {state['id']}` shows it as it is now."
+    later = "" if state["state"] in OVER else f"`%genops sweeps show {state['id']}` shows it as it is now."
     notes = "".join(f"<p>{escape(state[name])}</p>" for name in ("message", "hint") if state.get(name))
     notes += f'<p style="{MUTED}">{escape(later)}</p>' if later else ""
     plot = ""

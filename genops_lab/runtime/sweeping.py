@@ -217,7 +217,7 @@ def begin(
             view.wait()
     except KeyboardInterrupt:
         print(
-            f"GenOps: the sweep {begun['id']} goes on; `%genops sweep stop {begun['id']}` stops it.",
+            f"GenOps: the sweep {begun['id']} goes on; `%genops sweeps stop {begun['id']}` stops it.",
             file=sys.stderr,
         )
         raise

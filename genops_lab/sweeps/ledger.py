@@ -195,7 +195,7 @@ class SweepLedger:
                 found = [_record(row) for row in connection.execute(asked)]
         if len(found) != 1:
             few = f"Several sweeps begin with {ref[:64]!r}." if found else f"There is no sweep {ref[:64]!r}."
-            raise NotFound(few, hint="See `genops sweep list` for what there is.")
+            raise NotFound(few, hint="See `genops sweeps list` for what there is.")
         return found[0]
 
     def trials(self, sweep_id: str) -> list[Trial]:

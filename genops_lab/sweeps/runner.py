@@ -129,7 +129,7 @@ class SweepRunner:
 
     async def _conclude(self) -> None:
         if self._over:
-            hint = self.record.hint or "`genops sweep resume` goes on with it."
+            hint = self.record.hint or "`genops sweeps resume` goes on with it."
             await self._set("failed" if self._over == "failed" else "stopped", self.record.message, hint)
             return
         plan = self.record.plan

@@ -161,7 +161,7 @@ class SweepsService(Service):
             raise Conflict(f"The sweep {record.id} is done.", hint="Start another from its cell.")
         works = await self._running(record.id)
         if works and not await self._work.take_up(works[0]):
-            raise Conflict(f"The sweep {record.id} is under way already.", hint="See `genops sweep show`.")
+            raise Conflict(f"The sweep {record.id} is under way already.", hint="See `genops sweeps show`.")
         if not works:
             await asyncio.to_thread(self._ledger.code, record.id)  # it says so where that is gone
             await asyncio.to_thread(self._ledger.change, _again(record))

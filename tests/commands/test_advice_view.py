@@ -75,7 +75,7 @@ def test_each_problem_has_its_numbers_and_what_to_change() -> None:
         )
     ]
     assert lines[3].split()[:2] == ["low", "fragmentation"]
-    # What costs memory and no time has no saving.
+    # Advice about memory alone has no saving of time.
     assert lines[3].endswith("Memory is fragmented")
     assert lines[4:9] == [
         "dataloader_bound: 6 waits take 415.8 ms.",
@@ -93,17 +93,17 @@ def test_a_healthy_trace_has_no_section() -> None:
 def test_a_saving_is_a_part_of_its_own_ranks_time() -> None:
     """As its evidence and its severity have it; what compares ranks is weighed against the longest of all."""
 
-    def told(code: str, rank: int | None, *spans_us: float) -> list[str]:
+    def rendered(code: str, rank: int | None, *spans_us: float) -> list[str]:
         advice = Advice(code=code, severity="high", title="", evidence="seen.", saving_us=10, rank=rank)
         text = terminal.render(Document(advice_blocks(of([advice], spans_us))))
         return [line for line in text.splitlines() if line and code in line]
 
     cases = (("gpu_idle", 1, "10.0 %"), ("gpu_idle", 0, "2.5 %"), ("straggler", 1, "2.5 %"))
     for code, rank, share in cases:
-        row, evidence = told(code, rank, 400, 100)
+        row, evidence = rendered(code, rank, 400, 100)
         assert row.endswith(share)
         assert evidence == f"{code} (rank {rank}): seen."
-    row, evidence = told("gpu_idle", 0)
+    row, evidence = rendered("gpu_idle", 0)
     assert row.endswith("1.4 %"), "of the host's 700"
     assert evidence == "gpu_idle: seen."
 
@@ -111,5 +111,5 @@ def test_a_saving_is_a_part_of_its_own_ranks_time() -> None:
 def test_without_devices_a_saving_is_a_part_of_one_ranks_time() -> None:
     bound = msgspec.structs.replace(BOUND, saving_us=175.0, rank=1)
     summary = msgspec.structs.replace(of([bound], ()), ranks=[0, 1])
-    # The host's span is that of both.
+    # The host's span is that of both ranks.
     assert "50.0 %" in terminal.render(Document(advice_blocks(summary)))

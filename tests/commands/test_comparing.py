@@ -45,14 +45,14 @@ def test_the_differences_are_shown(lab: RunningLab, runs: list[str]) -> None:
     assert "\x1b" not in shown.out
 
 
-def test_programs_get_all_of_it(lab: RunningLab, runs: list[str]) -> None:
+def test_json_has_the_whole_comparison(lab: RunningLab, runs: list[str]) -> None:
     found = lab.call("runs", "compare", *runs, "--single", "--json").json
     assert len(found["columns"]) == 4
     bundle = lab.call("runs", "compare", *runs[:3], GENOPS_OUTPUT="notebook").json
     assert bundle["html"].startswith("<div") and "<script" not in bundle["html"]
 
 
-def test_what_cannot_be_compared_has_its_exit_code(lab: RunningLab, runs: list[str]) -> None:
+def test_runs_that_cannot_be_compared_have_an_exit_code(lab: RunningLab, runs: list[str]) -> None:
     assert lab.call("runs", "compare", runs[0], "--json").code == 2
     assert lab.call("runs", "compare", runs[0], "f" * 32, "--json").code == 3
     assert lab.call("runs", "compare", *runs[:2], "--single", "--repeats", "lr").code == 2

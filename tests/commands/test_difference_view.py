@@ -48,7 +48,7 @@ def test_a_long_name_in_a_pipe_does_not_make_all_rows_as_long() -> None:
     assert max(map(len, short)) < 160
 
 
-def test_figures_tell_fractions_of_a_step_and_of_what_they_are_known() -> None:
+def test_figures_show_fractions_of_a_step_and_their_coverage() -> None:
     kernels = Figure(code="kernels", before=2.6, after=2.4, unit="count")
     flops = Figure(
         code="flops", before=5e12, after=4e11, unit="flops", covered_before=1.0, covered_after=0.091
@@ -63,7 +63,7 @@ def test_figures_tell_fractions_of_a_step_and_of_what_they_are_known() -> None:
         kernels=[],
         lines=[],
     )
-    told = [" ".join(line.split()) for line in terminal.render(difference(found)).splitlines()]
-    assert "kernels 2.6 2.4 −0.2 (−7.7 %)" in told
-    assert "FLOPs 5e+12 4e+11 (9.1 % of the compute time) −4.6e+12 (−92.0 %)" in told
-    assert "Operators by change, their own CPU time and the device time of their kernels together" in told
+    rendered = [" ".join(line.split()) for line in terminal.render(difference(found)).splitlines()]
+    assert "kernels 2.6 2.4 −0.2 (−7.7 %)" in rendered
+    assert "FLOPs 5e+12 4e+11 (9.1 % of the compute time) −4.6e+12 (−92.0 %)" in rendered
+    assert "Operators by change, their own CPU time and the device time of their kernels together" in rendered

@@ -50,7 +50,7 @@ def host(lab: RunningLab, packages: Path) -> Iterator[Sshd]:
         try:
             yield found
         finally:  # the home is the package's
-            assert lab.call("targets", "remove", "gpu1", "--force").code == 0
+            assert lab.call("targets", "delete", "gpu1", "--force").code == 0
             shutil.rmtree(folder)
             for file in lab.home.work.glob("*.txt"):
                 file.unlink()
@@ -61,7 +61,7 @@ def environments(host: Sshd) -> list[str]:
     return sorted(each.name for each in root.iterdir()) if root.is_dir() else []
 
 
-def test_what_cannot_be_built_is_said_at_once(lab: RunningLab, host: Sshd) -> None:
+def test_an_environment_that_cannot_be_built_is_refused_at_once(lab: RunningLab, host: Sshd) -> None:
     for arguments, code, said in (
         (("build", "gpu1", "--with", "torch"), 2, "requirements file"),
         (("build", "gpu1", "--from", "nothing.txt"), 3, "nothing.txt"),
@@ -96,7 +96,7 @@ def test_ctrl_c_cancels_and_leaves_nothing(lab: RunningLab, host: Sshd, packages
     assert environments(host) == []
 
 
-def test_it_is_built_from_the_folder_and_tested(lab: RunningLab, host: Sshd) -> None:
+def test_an_environment_is_built_from_the_folder_and_tested(lab: RunningLab, host: Sshd) -> None:
     (lab.home.work / "requirements.txt").write_text("goltiny==1.0\n")
     built = lab.call("targets", "build", "gpu1", "--json")
     assert built.code == 0, built.err

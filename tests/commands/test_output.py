@@ -1,13 +1,19 @@
-"""Documents as text and as HTML: aligned, escaped, harmless."""
+"""Documents as text and HTML, and the grammar of the commands."""
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from rich.cells import cell_len
 
-from genops_lab.commands import html, terminal
+from genops_lab.commands import grammar, html, terminal
 from genops_lab.commands.document import (
     Cell,
     Column,
@@ -33,6 +39,7 @@ from genops_lab.core.errors import (
     NotFound,
     Unavailable,
 )
+from genops_lab.version import __version__
 
 TABLE = Document(
     [
@@ -80,6 +87,16 @@ def test_columns_leave_before_one_is_cut_too_far() -> None:
     assert "2026" in wide and "digits" in wide and "loss=0.2" in wide
     assert narrow.splitlines()[1] == "a   digits      accuracy=0.9312  loss=0…"
     assert narrowest.splitlines()[1] == "a   accuracy=0.9312…"
+
+
+def test_a_column_that_folds_is_read_whole() -> None:
+    table = Table(
+        [Column("state"), Column("found", shrinks=True, folds=True)], [["ok", "one two three four"]]
+    )
+    lines = terminal.render(Document([table]), width=20).splitlines()
+    assert lines == ["STATE  FOUND", "ok     one two three", "       four"]
+    assert terminal.render(Document([table])).splitlines()[1:] == ["ok     one two three four"]
+    assert terminal.render(Document([replace(table, rows=[["ok", ""]])]), width=20).splitlines()[1:] == ["ok"]
 
 
 def test_colour_is_for_terminals() -> None:
@@ -149,8 +166,8 @@ def test_exit_codes(kind: type[GenOpsError], code: int) -> None:
     assert exit_code(kind("x")) == code
 
 
-def test_groups_tell_between_what_their_metrics_lie() -> None:
-    def told(value: str | None, **metric: float | None) -> dict[str, object]:
+def test_groups_show_the_range_of_their_metrics() -> None:
+    def group(value: str | None, **metric: float | None) -> dict[str, object]:
         return {
             "group": {"params.a": value},
             "runs": 1200,
@@ -161,10 +178,10 @@ def test_groups_tell_between_what_their_metrics_lie() -> None:
     document = groups(
         ["params.a"],
         [
-            told("x", mean=0.5, min=0.25, max=0.75, finite=2, not_finite=1),
-            told("y", mean=2.0, min=2.0, max=2.0, finite=1, not_finite=0),
-            told("z", mean=None, min=None, max=None, finite=0, not_finite=2),
-            told(None),
+            group("x", mean=0.5, min=0.25, max=0.75, finite=2, not_finite=1),
+            group("y", mean=2.0, min=2.0, max=2.0, finite=1, not_finite=0),
+            group("z", mean=None, min=None, max=None, finite=0, not_finite=2),
+            group(None),
         ],
         ["metrics.loss"],
     )
@@ -174,12 +191,215 @@ def test_groups_tell_between_what_their_metrics_lie() -> None:
     assert rows[1].split()[-1] == "2" and rows[2].endswith(" 2 not finite") and rows[3].startswith("(none)")
 
 
-def test_help_is_a_command_too(capsys: pytest.CaptureFixture[str]) -> None:
+def invoked(*arguments: str) -> Any:
     from typer.testing import CliRunner
 
     from genops_lab.commands.main import app
 
-    asked = CliRunner().invoke(app, ["help", "runs", "list"], prog_name="genops")
+    return CliRunner().invoke(app, list(arguments), prog_name="genops", terminal_width=80)
+
+
+def commands(name: str = "") -> Iterator[tuple[list[str], Any]]:
+    """Each command that is no group, with its words."""
+    from genops_lab.commands.main import grammar
+
+    def below(group: Any, words: list[str]) -> Iterator[tuple[list[str], Any]]:
+        for word in group.list_commands(None):
+            command = group.get_command(None, word)
+            if hasattr(command, "list_commands"):
+                yield from below(command, [*words, word])
+            else:
+                yield [*words, word], command
+
+    return below(grammar(), [])
+
+
+def test_a_command_is_a_plural_noun_and_a_verb_of_one_list_and_has_json_and_help() -> None:
+    verbs = set()
+    for words, command in commands():
+        assert len(words) <= 2, words
+        if len(words) == 2:
+            assert words[0].endswith("s"), words
+            verbs.add(words[1])
+        assert "--json" in {option for each in command.params for option in each.opts}, words
+        # The help begins with an imperative.
+        assert re.match(r"[A-Z][a-z]+ ", command.help) and ". " in f"{command.help} ", words
+        for each in command.params:
+            assert each.help, (words, each.name)
+            # Help names what an argument stands for, as the sentences do: RUN, TARGET, PATH.
+            assert each.param_type_name != "argument" or (each.metavar or "").isupper(), (words, each.name)
+    assert verbs == set(grammar.VERBS)
+
+
+def test_all_commands_are_on_one_screen() -> None:
+    for shown in (invoked("--help"), invoked("help")):
+        lines = shown.stdout.splitlines()
+        assert shown.exit_code == 0 and 24 <= len(lines) <= 30 and max(map(len, lines)) <= 80
+    words = re.findall(r"^  (\w+) ", shown.stdout, re.M)
+    assert words == list(grammar.WORDS)
+    for word in grammar.WORDS:
+        text = invoked("help", word).stdout
+        assert f"genops {word}" in text and max(map(len, text.splitlines())) <= 80
+        assert not re.search(r"^  \w.*\.\.\.$", text, re.M), f"a sentence of {word} is cut: {text}"
+
+
+def test_help_is_a_command_too() -> None:
+    asked = invoked("help", "runs", "list")
     assert asked.exit_code == 0 and "--filter" in asked.stdout and "genops runs list" in asked.stdout
-    assert "runs" in CliRunner().invoke(app, ["help"], prog_name="genops").stdout
-    assert CliRunner().invoke(app, ["help", "nonsense"], prog_name="genops").exit_code == 2
+    assert invoked("help", "nonsense").exit_code == 2
+    assert "See `genops help runs`" in invoked("help", "runs", "nonsense").stderr
+    data = json.loads(invoked("help", "runs", "--json").stdout)
+    assert {each["command"] for each in data["commands"]} >= {"genops runs list", "genops runs compare"}
+
+
+def command_of(words: list[str]) -> Any:
+    from genops_lab.commands.main import grammar as root
+
+    found = root()
+    for word in words:
+        found = found.get_command(None, word)
+    return found
+
+
+@pytest.mark.parametrize("former", grammar.FORMER)
+def test_a_former_name_works_and_says_the_new_one_on_standard_error(former: str) -> None:
+    words, said = grammar.renamed([*former.split(), "--json"])
+    assert command_of(words[:-1]) is not None and words[-1] == "--json"
+    assert f"`genops {former}` is now `genops {grammar.FORMER[former]}`" in said
+    shown = invoked(*former.split(), "--help")
+    assert shown.exit_code == 0 and shown.stderr == f"{said}\n" and said not in shown.stdout
+    assert f"genops {grammar.FORMER[former]}" in shown.stdout
+    assert grammar.FORMER[former] in invoked("help", *former.split()).stdout
+
+
+def test_former_names_are_removed_in_time() -> None:
+    def version(text: str) -> tuple[int, ...]:
+        return tuple(map(int, text.split(".")[:2]))
+
+    assert version(__version__) < version(grammar.FORMER_UNTIL), "remove FORMER, and its rows in the docs"
+
+
+@pytest.mark.parametrize("short", grammar.SHORTCUTS)
+def test_a_shortcut_is_silent(short: str) -> None:
+    shown = invoked(*short.split(), "--help")
+    assert (shown.exit_code, shown.stderr) == (0, "") and grammar.SHORTCUTS[short] in shown.stdout
+
+
+def test_the_page_of_the_command_line_has_every_command_and_former_name() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "users" / "command-line.md").read_text(encoding="utf-8")
+    rows = {
+        cells[1].strip(" `"): "|".join(cells[2:])
+        for line in page.splitlines()
+        if len(cells := line.split("|")) > 3
+    }
+    for words, _command in commands():
+        if len(words) == 2:
+            assert f"`{words[1]}`" in rows[words[0]], words
+        else:
+            assert f"`{words[0]}`" in page
+    for noun in {words[0] for words, _ in commands() if len(words) == 2}:
+        verbs = set(re.findall(r"`(\w+)`", rows[noun])) - {
+            short.split()[-1] for short in grammar.SHORTCUTS if " " in short
+        }
+        known = {words[1] for words, _ in commands() if words[0] == noun and len(words) == 2}
+        assert verbs - {"add"} == known - {"add"}, noun
+    former = dict(re.findall(r"^\| `genops ([\w -]+)` \| `genops ([\w -]+)` \|$", page, re.M))
+    assert {name: now for name, now in grammar.FORMER.items() if name != "compute"} == former
+    assert f"until version {grammar.FORMER_UNTIL}" in page
+
+
+def test_the_magic_completes_the_same_words() -> None:
+    from genops_lab.runtime import magics
+
+    known: dict[str, set[str]] = {word: set() for word in grammar.WORDS}
+    for words, _command in commands():
+        known[words[0]].update(words[1:])
+    short = {word: set[str]() for word in grammar.SHORTCUTS if " " not in word}
+    own = {"memory": {"record", "show", "stop"}}  # of the kernel itself
+    assert {word: set(verbs.split()) for word, verbs in magics.COMMANDS.items()} == known | short | own
+
+    def completed(line: str) -> list[str]:
+        return magics._complete(None, SimpleNamespace(line=line))
+
+    assert "runs" in completed("%genops ") and "runs" in completed("%genops ru")
+    assert completed("%genops runs ")[:2] == completed("%genops runs li")[:2] == ["list", "show"]
+    assert completed("%genops runs list ") == []
+
+
+def lists() -> dict[str, tuple[Document, str]]:
+    """A document of each list, with names of an ordinary length, and what must be seen whole."""
+    from genops_lab.commands.views import deployments, kernels, lab, models, profiles, sweeps, targets
+    from genops_lab.commands.views import runs as of_runs
+    from genops_lab.core.models import AuditedEntry, AuditPage
+    from genops_lab.deployments.models import Deployment
+    from genops_lab.experiments.models import Experiment, Run
+    from genops_lab.hosts.models import Candidate, RemoteKernel, Target, TargetKernels
+    from genops_lab.profiling.models import Profile
+    from genops_lab.registry.models import ModelVersion, RegisteredModel
+    from genops_lab.sweeps.models import Sweep
+
+    run = Run(
+        run_id="3f2a91" * 5, experiment_id="12", experiment="mnist-augmented", name="cnn-adam-lr-0.003",
+        status="FINISHED", started_at=1.7e9, ended_at=1.7e9 + 4000, metrics={"accuracy": 0.9312, "loss": 0.2141},
+    )  # fmt: skip
+    sweep = Sweep(
+        id="3fa91c20", name="learning-rate-and-layers", state="running", method="random", metric="loss",
+        direction="minimize", objective="last", planned=120, parallel=4, on=["gpu-box"], trials=[],
+        best_value=0.012345, created_at=1.7e9,
+    )  # fmt: skip
+    profile = Profile(
+        id="0123456789ab",
+        title="train_one_epoch(model, loader)",
+        created_at=1.7e9,
+        state="ready",
+        run_id="9" * 32,
+    )
+    version = ModelVersion(name="digits-classifier", version="12", aliases=["production", "candidate"])
+    deployment = Deployment(
+        name="digits-classifier", model="digits-classifier", version="12", state="running", created_at=1.7e9,
+        lease_until=1.7e9, requests=123456, errors=12, latency_ms=12.3, url="http://127.0.0.1:43210",
+    )  # fmt: skip
+    target = Target(
+        name="gpu-box", kind="ssh", python="python3", kernel_name="genops-gpu-box", host="gpu-box.example.org",
+        user="somebody", port=2222, state="up", reading_age_s=3.0, rtt_s=0.0142, price_per_hour=2.5,
+    )  # fmt: skip
+    kernel = RemoteKernel(
+        target="gpu-box", kernel_id="3f2a91" * 5, state="running", notebook="notebooks/training/lesson.ipynb",
+        execution_state="busy", started_at=1.7e9,
+    )  # fmt: skip
+    candidate = Candidate(
+        alias="gpu-box", name="gpu-box", hostname="gpu-box.example.org", user="somebody", port=2222
+    )
+    entry = AuditedEntry(
+        id="1", owner="somebody", at=1.7e9, principal="somebody", action="execute", resource="deployment",
+        operation="deployments.stop_deployment", detail={"name": "digits-classifier"}, outcome="ok",
+    )  # fmt: skip
+    return {
+        "runs": (of_runs.runs([run]), "accuracy=0.9312"),
+        "experiments": (
+            of_runs.experiments([Experiment(id="12", name="mnist-augmented")]),
+            "mnist-augmented",
+        ),
+        "sweeps": (sweeps.sweeps([sweep]), "loss 0.012345"),
+        "profiles": (profiles.profiles([profile]), "0123456789ab"),
+        "models": (
+            models.models([RegisteredModel(name="digits-classifier", versions=[version])]),
+            "digits-classifier",
+        ),
+        "deployments": (deployments.deployments([deployment]), "http://127.0.0.1:43210"),
+        "targets": (targets.targets([target]), "connected"),
+        "candidates": (targets.candidates([candidate]), "genops targets add gpu-box --ssh gpu-box"),
+        "kernels": (
+            kernels.kernels([TargetKernels(target="gpu-box", connected=True, kernels=[kernel])]),
+            "busy",
+        ),
+        "audit": (lab.audit(AuditPage(items=[entry])), "deployments.stop_deployment"),
+    }
+
+
+@pytest.mark.parametrize("name", lists())
+def test_a_list_fits_into_80_columns_and_its_first_column_is_whole(name: str) -> None:
+    document, whole = lists()[name]
+    text = terminal.render(document, width=80)
+    assert max(map(cell_len, text.splitlines())) <= 80, text
+    assert whole in text and "…" not in text.splitlines()[1].split()[0], text

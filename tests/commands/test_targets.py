@@ -58,7 +58,7 @@ def target(lab: RunningLab, host: Sshd) -> Iterator[str]:
     added = lab.call("targets", "add", "gpu1", "--ssh", host.alias, "--python", sys.executable, "--json")
     assert added.code == 0, added.err
     yield "gpu1"
-    removed = lab.call("targets", "remove", "gpu1", "--force")
+    removed = lab.call("targets", "delete", "gpu1", "--force")
     assert removed.code in (0, 3), removed.err
 
 
@@ -67,9 +67,9 @@ def test_an_alias_that_is_nearly_one_of_the_ssh_config_is_asked_about(lab: Runni
     added = lab.call("targets", "add", "typo", "--ssh", nearly)
     try:
         assert added.code == 0
-        assert f"Did you mean {host.alias}, which your ssh_config has?" in added.err
+        assert f"Did you mean {host.alias} of your ssh_config?" in added.err
     finally:
-        lab.call("targets", "remove", "typo", "--force")
+        lab.call("targets", "delete", "typo", "--force")
 
 
 def error_of(err: str) -> dict[str, Any]:
@@ -79,8 +79,10 @@ def error_of(err: str) -> dict[str, Any]:
 def dialogue(
     lab: RunningLab, answers: Sequence[tuple[bytes, bytes]], *arguments: str
 ) -> tuple[int, str, str]:
-    """Run a command at a terminal: each answer is typed when its words are shown. Its code, output, and what was
-    shown (which is what was typed too, where the terminal echoes it)."""
+    """Run a command at a terminal, and type each answer when its question is shown.
+
+    Return the exit code, standard output, and what the terminal showed, with the echo of what was typed.
+    """
     main, side = pty.openpty()
     process = subprocess.Popen(
         [*program("genops_lab.commands.main"), *arguments], stdin=side, stderr=side,
@@ -119,18 +121,20 @@ STEPS_OF_A_TRACE = [
 def test_a_trace_on_a_target_is_analysed_there(lab: RunningLab, host: Sshd, target: str) -> None:
     (host.home / "t.json").write_text(json.dumps({"traceEvents": STEPS_OF_A_TRACE}))
     place = f"{target}:t.json"
-    away = lab.call("profile", "analyze", place, "--json")
+    away = lab.call("profiles", "analyze", place, "--json")
     assert (away.code, error_of(away.err)["code"]) == (4, "not_connected")
     assert lab.call("targets", "connect", target).code == 0
     assert lab.call("targets", "set", target, "--price-per-hour", "3.6").code == 0
 
-    found = lab.call("profile", "analyze", place, "--json")
+    found = lab.call("profiles", "analyze", place, "--json")
     assert found.code == 0, found.err
     assert found.json["operators"][0]["name"] == "aten::mm"
     assert found.json["price"] == {"usd_per_hour": 3.6, "target": target, "usd_a_step": pytest.approx(1e-6)}
     [profile] = lab.call("profiles", "list", "--json").json
     assert (profile["trace_target"], profile["trace_path"]) == (target, str(host.home / "t.json"))
-    assert f"`genops profiles show {profile['id']}`" in found.err
+    assert f"genops profiles show {profile['id']}" in found.err
+    there = lab.call("profiles", "diff", profile["id"], profile["id"])
+    assert there.code == 4 and f"genops profiles fetch {profile['id']}" in there.err
 
     shown = lab.call("profiles", "show", profile["id"]).out
     assert "$1e-06 a step, at $3.6 an hour (the price of target gpu1)" in " ".join(shown.split())
@@ -139,10 +143,20 @@ def test_a_trace_on_a_target_is_analysed_there(lab: RunningLab, host: Sshd, targ
     fetched = lab.call("profiles", "fetch", profile["id"], "--json").json
     assert fetched["trace_target"] == "" and fetched["trace_path"].endswith("trace.json.gz")
 
-    assert lab.call("profile", "analyze", place, place).code == 2
-    gone = lab.call("profile", "analyze", f"{target}:gone.json")
-    assert gone.code == 1 and "No such file" in gone.err
-    assert lab.call("profile", "analyze", "nobody:t.json").code == 3
+    # Each of these commands takes the id of a profile, too.
+    again = lab.call("profiles", "analyze", profile["id"], "--json").json
+    assert again["operators"] == found.json["operators"] and again["price"] == found.json["price"]
+    both = lab.call("profiles", "diff", profile["id"], fetched["trace_path"], "--json").json
+    assert both["before_steps"] == both["after_steps"] == 3
+    assert lab.call("profiles", "report", profile["id"], "-o", "of-a-profile.html").code == 0
+    assert "says nothing of memory" in lab.call("profiles", "memory", profile["id"]).err
+    nothing = lab.call("profiles", "analyze", "0" * 12)
+    assert nothing.code == 3 and "genops profiles list" in nothing.err
+
+    assert lab.call("profiles", "analyze", place, place).code == 2
+    missing = lab.call("profiles", "analyze", f"{target}:gone.json")
+    assert missing.code == 1 and "No such file" in missing.err
+    assert lab.call("profiles", "analyze", "nobody:t.json").code == 3
 
 
 def test_from_the_ssh_config_to_a_kernel_that_is_stopped(lab: RunningLab, host: Sshd) -> None:
@@ -156,7 +170,7 @@ def test_from_the_ssh_config_to_a_kernel_that_is_stopped(lab: RunningLab, host: 
     added = lab.call(*add, "--price-per-hour", "2.5", "--secret", "HF_TOKEN", "--json")
     assert (added.code, added.json["state"], added.json["price_per_hour"]) == (0, "idle", 2.5), added.err
     assert added.json["secrets"] == ["HF_TOKEN"]
-    assert lab.call(*add, "--json").json == added.json, "the same again changes nothing"
+    assert lab.call(*add, "--json").json == added.json, "adding it twice changes nothing"
     assert lab.call("targets", "add", "gpu1", "--ssh", "elsewhere").code == 4
     assert lab.call("targets", "candidates", "--json").json == []
 
@@ -189,8 +203,8 @@ def test_from_the_ssh_config_to_a_kernel_that_is_stopped(lab: RunningLab, host: 
     [place] = lab.call("kernels", "list", "--json").json
     assert (place["connected"], place["kernels"]) == (False, [])
     assert "gpu1: not connected" in lab.call("kernels", "list").out
-    assert lab.call("targets", "remove", "gpu1", "--json").json["name"] == "gpu1"
-    assert lab.call("targets", "remove", "gpu1").code == 3
+    assert lab.call("targets", "delete", "gpu1", "--json").json["name"] == "gpu1"
+    assert lab.call("targets", "delete", "gpu1").code == 3
 
 
 def _start(lab: RunningLab, target: str) -> str:
@@ -234,7 +248,7 @@ def test_questions_are_asked_at_the_terminal(lab: RunningLab, host: Sshd, target
         host.write_config()
 
 
-def test_a_host_that_refuses_is_told_with_what_to_do(lab: RunningLab, host: Sshd, target: str) -> None:
+def test_a_host_that_refuses_the_login_has_a_hint(lab: RunningLab, host: Sshd, target: str) -> None:
     host.authorized_keys.write_text("")
     try:
         outcome = lab.call("targets", "connect", target, "--json")
@@ -251,12 +265,12 @@ def test_a_host_that_refuses_is_told_with_what_to_do(lab: RunningLab, host: Sshd
         host.authorized_keys.write_text(host.user_key.with_suffix(".pub").read_text())
 
 
-def test_what_is_off_has_its_exit_code(lab: RunningLab, target: str) -> None:
+def test_wrong_targets_and_kernels_have_their_exit_codes(lab: RunningLab, target: str) -> None:
     for code, arguments in (
         (3, ("targets", "test", "nobody")),
         (3, ("targets", "connect", "nobody")),
         (3, ("targets", "disconnect", "nobody")),
-        (3, ("targets", "remove", "nobody")),
+        (3, ("targets", "delete", "nobody")),
         (3, ("kernels", "stop", "nobody")),
         (3, ("kernels", "logs", "../../etc/passwd")),
         (3, ("kernels", "list", "--target", "größe")),
@@ -275,7 +289,7 @@ def test_what_is_off_has_its_exit_code(lab: RunningLab, target: str) -> None:
     assert [each["name"] for each in lab.call("targets", "list", "--json").json] == [target]
 
 
-def test_what_is_named_is_changed_and_the_rest_stays(lab: RunningLab, target: str) -> None:
+def test_set_changes_the_given_settings_alone(lab: RunningLab, target: str) -> None:
     def changed(*arguments: str) -> dict[str, Any]:
         done = lab.call("targets", "set", target, *arguments, "--json")
         assert done.code == 0, done.err
@@ -289,7 +303,7 @@ def test_what_is_named_is_changed_and_the_rest_stays(lab: RunningLab, target: st
     assert {name: found["policy"][name] for name in wanted} == wanted
     assert changed("--idle", "2d")["policy"]["idle_minutes"] == 2880
     shown = lab.call("targets", "set", target, "--warm", "1")
-    assert "1 wanted" in shown.out and "ended after 2 d 0 h, with GPUs up to 10 %" in shown.out
+    assert "1 wanted" in shown.out and "stopped after 2 d 0 h with GPU use up to 10 %" in shown.out
     assert changed("--no-folder")["policy"] == {
         **found["policy"], "warm_kernels": 1, "idle_minutes": 2880, "folder": "off",
     }  # fmt: skip
@@ -309,7 +323,7 @@ def test_what_is_named_is_changed_and_the_rest_stays(lab: RunningLab, target: st
      ("--folder-size", "much"), ("--no-secret", "OTHER"),
      ("--secret", "SSH_AUTH_SOCK")],
 )  # fmt: skip
-def test_what_cannot_be_set_is_told_with_what_to_do(
+def test_a_setting_that_is_refused_has_a_hint(
     lab: RunningLab, target: str, arguments: tuple[str, ...]
 ) -> None:
     done = lab.call("targets", "set", target, *arguments, "--json")
@@ -333,7 +347,7 @@ def test_without_a_lab_targets_are_added_and_tested_but_not_connected(home: Home
     tested = genops(home, "targets", "test", "here", "--json")
     assert (tested.code, tested.json["state"]) == (0, "ok"), tested.err
     assert genops(home, "kernels", "list", "--json").json[0]["connected"] is False
-    assert genops(home, "targets", "remove", "here", "--json").code == 0
+    assert genops(home, "targets", "delete", "here", "--json").code == 0
 
 
 def test_without_a_lab_and_a_person_a_question_is_refused(home: Home) -> None:
@@ -346,7 +360,7 @@ def test_without_a_lab_and_a_person_a_question_is_refused(home: Home) -> None:
         assert tested.code == 1
         states = {step["step"]: step["state"] for step in tested.json["steps"]}
         assert states["host_key"] == "failed"
-        assert host.fingerprint() in tested.err and "Nobody is here to answer" in tested.err
+        assert host.fingerprint() in tested.err and "Nobody can answer" in tested.err
 
 
 def test_a_target_is_added_by_the_fields_of_its_kind(lab: RunningLab, host: Sshd) -> None:
@@ -360,7 +374,7 @@ def test_a_target_is_added_by_the_fields_of_its_kind(lab: RunningLab, host: Sshd
         shown = lab.call("targets", "show", "by-fields")
         assert shown.code == 0 and "port" in shown.out and "2222" in shown.out, shown.err
     finally:
-        lab.call("targets", "remove", "by-fields", "--force")
+        lab.call("targets", "delete", "by-fields", "--force")
     wrong = lab.call("targets", "add", "other", "--kind", "ssh", "--field", "colour=red")
     assert wrong.code and "colour=red" in wrong.err and "identity_file" in wrong.err
     wrong = lab.call("targets", "add", "other", "--kind", "ssh", "--field", "port=many")
@@ -368,7 +382,7 @@ def test_a_target_is_added_by_the_fields_of_its_kind(lab: RunningLab, host: Sshd
     assert "ssh, local" in lab.call("targets", "add", "other", "--kind", "moon").err
 
 
-def test_what_the_administrator_chose_is_said() -> None:
+def test_kinds_show_defaults_limits_and_locks() -> None:
     from genops_lab.commands import document
     from genops_lab.commands.views.targets import kinds
     from genops_lab.hosts.configuration import limited
@@ -379,13 +393,13 @@ def test_what_the_administrator_chose_is_said() -> None:
     fields = limited(provider_of("ssh").form(), limits)
     (table, _note) = kinds([TargetKind(kind="ssh", label="SSH", fields=fields, steps=[])]).blocks
     assert isinstance(table, document.Table)
-    told = {str(row[2]): (row[3], row[4], row[5]) for row in table.rows}
-    assert told["carrier"] == ("openssh", "auto, openssh, paramiko", "locked")
-    assert told["port"] == ("2222", "1024 to 65535", "default, limits")
-    assert told["host"][2] == ""
+    shown = {str(row[2]): (row[3], row[4], row[5]) for row in table.rows}
+    assert shown["carrier"] == ("openssh", "auto, openssh, paramiko", "locked")
+    assert shown["port"] == ("2222", "1024 to 65535", "default, limits")
+    assert shown["host"][2] == ""
 
 
-def test_hosts_that_nobody_needs_are_listed_and_released(lab: RunningLab, tmp_path: Path) -> None:
+def test_hosts_without_kernels_are_listed_and_released(lab: RunningLab, tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(providers.PROVIDERS, "toy", toy_provider.PROVIDER)
         fields = ["--field", f"folder={tmp_path}", "--price-per-hour", "2.5"]
@@ -398,7 +412,7 @@ def test_hosts_that_nobody_needs_are_listed_and_released(lab: RunningLab, tmp_pa
             assert "left over" in listed.out and "2.5 USD/h" in listed.out and "another machine" in listed.out
             connected = lab.call("targets", "connect", "queue")
             assert connected.code == 0, connected.err
-            removed = lab.call("targets", "remove", "queue")
+            removed = lab.call("targets", "delete", "queue")
             assert removed.code and "left over: lost" in removed.err
             assert lab.call("targets", "release", "queue", "nowhere").code
             released = lab.call("targets", "release", "queue", "lost")
@@ -406,4 +420,4 @@ def test_hosts_that_nobody_needs_are_listed_and_released(lab: RunningLab, tmp_pa
             none = lab.call("targets", "connect", "queue")
             assert none.code and "No toy of queue runs: each kernel gets one when it starts." in none.err
         finally:
-            lab.call("targets", "remove", "queue", "--force")
+            lab.call("targets", "delete", "queue", "--force")

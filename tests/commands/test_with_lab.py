@@ -36,7 +36,7 @@ def error_of(err: str) -> dict[str, Any]:
 
 
 def audited(lab: RunningLab) -> list[str]:
-    """Who was told a key, by the operation, as the audit log has it."""
+    """Return the operations in the audit log that gave a key."""
     outbox = lab.lab.application.services.find(Outbox)
     assert outbox is not None
     outbox.deliver()
@@ -67,14 +67,16 @@ def test_from_a_run_to_an_answer(
         "best"
     ]
 
-    deployed = lab.call("deploy", "digits", "--version", "best", "--name", "d1", "--wait", "--json")
+    deployed = lab.call(
+        "deployments", "add", "digits", "--version", "best", "--name", "d1", "--wait", "--json"
+    )
     assert deployed.code == 0, deployed.err
     assert "d1: " in deployed.err
     found = deployed.json
     assert (found["name"], found["state"]) == ("d1", "running")
     for asked in (("list",), ("show", "d1")):
         assert "key" not in str(lab.call("deployments", *asked, "--json").json), asked
-    assert audited(lab) == [], "nobody was told the key"
+    assert audited(lab) == [], "nobody has asked for the key"
     key = lab.call("deployments", "show", "d1", "--with-key", "--json").json["key"]
     assert audited(lab) == ["deployments.get_deployment_key"]
     request = urllib.request.Request(
@@ -85,7 +87,7 @@ def test_from_a_run_to_an_answer(
     with urllib.request.urlopen(request, timeout=20) as answer:
         assert json.load(answer)["predictions"] == digits.predictions
 
-    # A kernel that runs since before versions asks like this; nobody else is told.
+    # A kernel of an older version asks without a version, and gets the key. Nobody else does.
     monkeypatch.setenv("GENOPS_SOCKET", str(lab.doorway.path))
     assert kernel_side.call("GET", "/deployments/d1")["key"] == key
     for path in ("/v1/deployments/d1", "/deployments/d1/log"):
@@ -108,8 +110,8 @@ def test_from_a_run_to_an_answer(
     )
     assert lab.call("deployments", "logs", "d1", "-n", "5", "--json").json["name"] == "d1"
     assert lab.call("deployments", "renew", "d1", "--json").json["lease_until"] >= found["lease_until"]
-    gone = lab.call("runs", "delete", digits.run_id[:10])
-    assert "Deployment d1 serves a model of this run and goes on." in gone.err, gone.err
+    deleted = lab.call("runs", "delete", digits.run_id[:10])
+    assert "Deployment d1 serves a model of this run and keeps running." in deleted.err, deleted.err
     assert lab.call("runs", "undelete", digits.run_id[:10]).code == 0
     assert lab.call("deployments", "delete", "d1", "--json").code == 4
     followed = lab.follow("deployments", "logs", "d1", "--follow")
@@ -123,7 +125,7 @@ def test_from_a_run_to_an_answer(
     assert lab.call("deployments", "list", "--json").json == []
 
 
-def test_a_model_of_unknown_origin_needs_a_word(lab: RunningLab, digits: Logged) -> None:
+def test_a_model_of_unknown_origin_needs_a_confirmation(lab: RunningLab, digits: Logged) -> None:
     assert lab.call("models", "register", "stranger", "--run", digits.run_id, "--json").code == 0
     from genops_lab.core.store.tables import model_hashes
 
@@ -141,7 +143,7 @@ def test_a_model_of_unknown_origin_needs_a_word(lab: RunningLab, digits: Logged)
 
     other = lab.call("deploy", "stranger", "--name", "d2", "--trust", f"sha256:{'0' * 64}", "--json")
     assert (other.code, error_of(other.err)["code"]) == (4, "confirmation_needed")
-    # That it answers then is told in tests/deployments/test_lifecycle.py.
+    # tests/deployments/test_lifecycle.py shows that it answers then.
     allowed = lab.call("deploy", "stranger", "--name", "d2", "--trust", trust, "--json")
     assert allowed.code == 0, allowed.err
     assert lab.call("deployments", "stop", "d2").code == 0
@@ -185,7 +187,7 @@ def test_at_a_terminal_the_user_is_asked(lab: RunningLab, digits: Logged) -> Non
     assert lab.call("deployments", "delete", "d3").code == 0
 
 
-def test_what_is_not_there_has_its_exit_code(lab: RunningLab) -> None:
+def test_a_missing_object_has_its_exit_code(lab: RunningLab) -> None:
     for arguments in (
         ("runs", "show", "f" * 32),
         ("models", "show", "no such"),
@@ -193,7 +195,7 @@ def test_what_is_not_there_has_its_exit_code(lab: RunningLab) -> None:
         ("deployments", "logs", "none"),
         ("profiles", "show", "none"),
         ("models", "register", "x", "--run", "0" * 32),
-        ("profile", "analyze", "none.json"),
+        ("profiles", "analyze", "none.json"),
     ):
         outcome = lab.call(*arguments, "--json")
         assert (outcome.code, outcome.out) == (3, ""), (arguments, outcome)
@@ -211,16 +213,16 @@ def test_a_bad_filter_is_wrong_usage(lab: RunningLab, digits: Logged) -> None:
 
 def test_a_name_that_no_run_has_is_pointed_at(lab: RunningLab, digits: Logged) -> None:
     outcome = lab.call("runs", "list", "--filter", "status = FINISHED and metrics.nope > 1")
-    assert (outcome.code, outcome.out) == (0, "No run matches.\n")
+    assert (outcome.code, outcome.out) == (0, "No run matches the query.\n")
     assert outcome.err.startswith(
         "status = FINISHED and metrics.nope > 1\n                      ^^^^^^^^^^^^\nNo run has metrics.nope."
     ), outcome.err
 
 
-def test_runs_are_sorted_tagged_deleted_and_brought_back(lab: RunningLab, digits: Logged) -> None:
+def test_runs_are_sorted_tagged_deleted_and_restored(lab: RunningLab, digits: Logged) -> None:
     short = digits.run_id[:10]
     tagged = lab.call("runs", "tag", short, "team=vision", "note=a=b")
-    assert (tagged.code, tagged.out) == (0, ""), tagged.err
+    assert (tagged.code, tagged.out.split()[-2:]) == (0, [short[:8], "tagged"]), tagged.err
     listed = lab.call("runs", "list", "--filter", "tags.team = 'vision'", "--sort", "-start_time", "--json")
     assert [(run["run_id"], run["tags"]) for run in listed.json] == [
         (digits.run_id, {"team": "vision", "note": "a=b"})
@@ -238,6 +240,9 @@ def test_runs_are_sorted_tagged_deleted_and_brought_back(lab: RunningLab, digits
     ), shown.err
     assert lab.call("runs", "undelete", short, "--json").json == [digits.run_id]
     listed = lab.call("runs", "list", "--sort", "start_time DESC", "--experiment", experiment, "--json")
+    assert lab.call("experiments", "show", experiment, "--json").json["runs"] == len(listed.json)
+    near = lab.call("experiments", "show", experiment + "s")
+    assert near.code == 3 and f"Did you mean {experiment}" in near.err
     assert [run["run_id"] for run in listed.json] == [digits.run_id]
     for wrong in (("tag", short), ("tag", short, "no value"), ("list", "--sort", "nonsense")):
         assert lab.call("runs", *wrong).code == 2
@@ -256,9 +261,7 @@ def test_a_list_shows_the_metrics_that_it_is_sorted_by_and_asked_for(lab: Runnin
     assert "zeta" not in lab.call("runs", "list").out
 
 
-def test_the_best_value_is_told_beside_the_last_and_that_a_run_logs_nothing_any_more(
-    lab: RunningLab, digits: Logged
-) -> None:
+def test_a_list_shows_the_best_value_and_a_stalled_run(lab: RunningLab, digits: Logged) -> None:
     from mlflow import MlflowClient
 
     client = MlflowClient(lab.mlflow.uri)
@@ -304,7 +307,7 @@ def assert_exported(lab: RunningLab, made: list[str], params: dict[str, str]) ->
     text = (lab.home.work / "safe.csv").read_text()
     assert "params.-1 1" in text and ",\"'=HYPERLINK" in text and ",-0.5," in text, text
     again = lab.call("runs", "export", "--csv", "safe.csv", *query)
-    assert again.code == 4 and "A free name is safe-1.csv." in again.err
+    assert again.code == 4 and "Give another name, such as safe-1.csv." in again.err
     limited = lab.call("runs", "export", "-e", "thousands", "--limit", "1100", "--sort", "start_time")
     assert len(limited.out.splitlines()) == 1 + 1100 + 1, "a text of two lines, and the head"
 
@@ -353,13 +356,15 @@ def test_a_list_of_more_than_a_page_is_whole(lab: RunningLab) -> None:
             connection.execute(delete(profiles))
 
 
-def test_a_sort_by_what_no_run_has_is_told(lab: RunningLab, digits: Logged) -> None:
+def test_a_sort_by_an_unknown_column_has_a_hint(lab: RunningLab, digits: Logged) -> None:
     from mlflow import MlflowClient
 
     MlflowClient(lab.mlflow.uri).log_metric(digits.run_id, "zeta", 0.25)
     wrong = lab.call("runs", "list", "--sort", "-metrics.zetta")
     assert wrong.code == 0
-    assert "No run here has metrics.zetta: nothing is sorted by it. Did you mean metrics.zeta?" in wrong.err
+    assert (
+        "No run here has metrics.zetta, so nothing is sorted by it. Did you mean metrics.zeta?" in wrong.err
+    )
     assert "nothing is sorted" not in lab.call("runs", "list", "--sort", "-metrics.zeta").err
 
 
@@ -373,7 +378,7 @@ def test_several_runs_are_tagged_at_once_or_none(lab: RunningLab, digits: Logged
         assert (wrong.code, client.get_run(other).data.tags.get("team")) == (3, None)
         done = lab.call("runs", "tag", digits.run_id[:10], other, "team=vision", "--json")
         assert done.json == [digits.run_id, other]
-        assert (done.code, done.err) == (0, "The tags of 2 runs are changed.\n")
+        assert (done.code, done.err) == (0, "")
         assert [client.get_run(run).data.tags["team"] for run in (digits.run_id, other)] == ["vision"] * 2
         assert re.search(r"^team +vision$", lab.call("runs", "show", other).out, re.MULTILINE)
         assert lab.call("runs", "tag", "team=vision").code == 2
@@ -397,7 +402,7 @@ def test_runs_are_listed_in_groups(lab: RunningLab, digits: Logged) -> None:
     assert shown[0].split()[:3] == ["STATUS", "RUNS", "NEWEST"] and shown[1].split()[:2] == ["FINISHED", "1"]
     assert (
         lab.call("runs", "list", "--group", "status", "--filter", "name LIKE 'no%such'").out
-        == "No run matches.\n"
+        == "No run matches the query.\n"
     )
     refused = lab.call("runs", "list", "--group", "metrics.loss")
     assert refused.code == 2 and "holds numbers" in refused.err
@@ -426,7 +431,11 @@ def test_doctor_and_status_and_compute(lab: RunningLab) -> None:
     states = {check["id"]: check["state"] for check in diagnosis.json["checks"]}
     assert states["store"] == states["mlflow"] == "ok"
     assert diagnosis.code == (1 if "error" in states.values() else 0)
-    assert lab.call("compute", "show", "--json").json["memory_total_bytes"] > 2**20
+    assert lab.call("targets", "show", "--json").json["memory_total_bytes"] > 2**20
+    former = lab.call("compute", "show", "--json")
+    assert former.json["memory_total_bytes"] > 2**20 and "genops targets show" in former.err
+    assert "cores" in lab.call("targets", "show", "local").out
+    assert lab.call("targets", "show", "nobody").code == 3
 
 
 def _complete(lab: RunningLab, line: str) -> list[str]:
@@ -453,13 +462,14 @@ def _completes(lab: RunningLab, line: str, name: str) -> None:
 
 
 def test_tab_completes_commands_and_names(lab: RunningLab, digits: Logged) -> None:
-    assert lab.call("models", "register", "tab-model", "--run", digits.run_id).code == 0
+    assert lab.call("models", "add", "tab-model", "--run", digits.run_id).code == 0
     assert _complete(lab, "genops mod") == ["models"]
     _completes(lab, "genops models show tab", "tab-model")
     _completes(lab, "genops deploy tab", "tab-model")
     _completes(lab, f"genops runs show {digits.run_id[:6]}", digits.run_id)
     assert _complete(lab, "genops runs show la") == ["latest"]
     assert _complete(lab, "genops deployments stop zzz") == []
+    assert _complete(lab, "genops sweep res") == ["resume"]  # its former name is not named to the shell
 
 
 def test_a_runs_link_and_for_whom_it_is(lab: RunningLab, digits: Logged) -> None:

@@ -176,7 +176,7 @@ def test_rooms_that_are_off_have_no_routes(home: Home) -> None:
             assert server.request("GET", f"genops/{path}")[0] == 404, path
         off = genops(home, "models", "list")
         _, said = off.communicate(timeout=60)
-        assert off.returncode == 3 and "switched that room off" in said
+        assert off.returncode == 3 and "switched the feature off" in said
 
 
 def test_a_corrupt_store_is_set_aside_and_named(home: Home) -> None:

@@ -553,9 +553,10 @@ COMMANDS = _lines(
 genops audit: --after --json --limit
 genops compute nsight-kernel: --compute --json --set kernel
 genops compute nsight: --json
-genops compute show: --json
+genops compute show: --json name
 genops compute:
 genops deploy: --json --name --timeout --trust --version --wait model
+genops deployments add: --json --name --timeout --trust --version --wait model
 genops deployments delete: --json name
 genops deployments list: --json
 genops deployments logs: --follow --json --lines -f -n name
@@ -565,16 +566,21 @@ genops deployments stop: --json name
 genops deployments:
 genops doctor: --json
 genops experiments list: --json
+genops experiments show: --json experiment
 genops experiments:
+genops folders pull: --json --target --theirs --yes -y paths
+genops folders push: --json --ours --target --yes -y paths
 genops folders status: --json --target paths
 genops folders:
-genops help: words
+genops help: --json words
 genops kernels attach: --json --take-over --target kernel
 genops kernels keep: --json --target kernel
 genops kernels list: --json --target
 genops kernels logs: --bytes --json --target kernel
+genops kernels nsight: --compute --json --set kernel
 genops kernels stop: --grace --json --target kernel
 genops kernels:
+genops models add: --alias --json --model --run name
 genops models alias: --json alias name version
 genops models list: --json
 genops models register: --alias --json --model --run name
@@ -587,9 +593,14 @@ genops profile kernel: --filter --json number report
 genops profile memory: --json file
 genops profile report: --json --output --title -o traces
 genops profile:
+genops profiles analyze: --json --usd-per-hour traces
 genops profiles delete: --json profile_id
+genops profiles diff: --json after before
 genops profiles fetch: --json profile_id
+genops profiles kernel: --filter --json number report
 genops profiles list: --json
+genops profiles memory: --json file
+genops profiles report: --json --output --title -o traces
 genops profiles show: --json --usd-per-hour profile_id
 genops profiles:
 genops pull: --json --target --theirs --yes -y paths
@@ -608,17 +619,25 @@ genops runs:
 genops status: --json
 genops sweep list: --json
 genops sweep resume: --json sweep
-genops sweep run: --detach --experiment --hours --json --maximize --method --metric --name --objective --on
-    --parallel --prune --seed --timeout --trials -e file space
+genops sweep run: --detach --experiment --hours --json --maximize --method --metric --name --objective --on --parallel
+    --prune --seed --timeout --trials -e file space
 genops sweep show: --json sweep
 genops sweep stop: --json sweep
 genops sweep:
-genops targets add: --carrier --field --identity-file --json --kind --local --no-folder --port --price-per-hour --python
-    --secret --ssh name
+genops sweeps list: --json
+genops sweeps resume: --json sweep
+genops sweeps run: --detach --experiment --hours --json --maximize --method --metric --name --objective --on
+    --parallel --prune --seed --timeout --trials -e file space
+genops sweeps show: --json sweep
+genops sweeps stop: --json sweep
+genops sweeps:
+genops targets add: --carrier --field --identity-file --json --kind --local --no-folder --port --price-per-hour
+    --python --secret --ssh name
 genops targets build: --from --json --name --python --with name
 genops targets candidates: --json
 genops targets clean: --dry-run --force --json --older-than --timeout name
 genops targets connect: --json --timeout name
+genops targets delete: --force --json name
 genops targets disconnect: --json name
 genops targets hosts: --json name
 genops targets install: --json name packages
@@ -630,6 +649,7 @@ genops targets set: --folder --folder-files --folder-size --idle --idle-gpu --js
     --price-per-hour --secret --warm name
 genops targets show: --json name
 genops targets test: --json name
+genops targets tools: --json
 genops targets:
 genops: --install-completion --show-completion --version
 """,

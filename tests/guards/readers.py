@@ -24,6 +24,8 @@ from typing import Any
 
 import msgspec
 
+from . import names
+
 ROOT = Path(__file__).resolve().parents[2]
 Reader = Callable[[], set[str]]
 PACKAGE, FRONT_END, SCHEMAS = ROOT / "genops_lab", ROOT / "src", ROOT / "schema"
@@ -382,20 +384,30 @@ def kernelspec(target: str) -> dict[str, Any]:
 
 
 def commands() -> set[str]:
-    """The commands of ``genops`` with their arguments and options."""
-    import typer.main
+    """The commands of ``genops`` with their arguments and options; those of names.COMMANDS under former names too."""
+    from genops_lab.commands.grammar import renamed
+    from genops_lab.commands.main import grammar
 
-    from genops_lab.commands.main import app
-
-    return set(_commands(typer.main.get_command(app), ""))
+    found = set(_commands(grammar(), ""))
+    for name in (each.partition(":")[0].removeprefix("genops ") for each in names.COMMANDS.names):
+        words, _said = renamed(name.split())
+        if words != name.split():
+            command = grammar()
+            for word in words:
+                command = command and command.get_command(None, word)
+            found |= {_command(command, f" {name}")} if command else set()
+    return found
 
 
 def _commands(command: Any, name: str) -> Iterator[str]:
-    yield line(
-        f"genops{name}", (option for each in command.params for option in [*each.opts, *each.secondary_opts])
-    )
+    yield _command(command, name)
     for below in command.list_commands(None) if hasattr(command, "list_commands") else ():
         yield from _commands(command.get_command(None, below), f"{name} {below}")
+
+
+def _command(command: Any, name: str) -> str:
+    options = (option for each in command.params for option in [*each.opts, *each.secondary_opts])
+    return line(f"genops{name}", options)
 
 
 def agent_protocol() -> set[str]:

@@ -232,7 +232,7 @@ def test_no_lab_at_all(lab: LabServer, module_home: Home) -> None:
         return ended.stdout
 
     assert "quickstart.ipynb was copied" in run(genops, "quickstart", "demo")
-    assert "was there already" in run(genops, "quickstart", "demo")
+    assert "exists and was not changed" in run(genops, "quickstart", "demo")
     assert nbformat.read(home.work / "demo" / "quickstart.ipynb", nbformat.NO_CONVERT).cells
     (home.work / "script.py").write_text(
         "import genops\nfor step in range(5): genops.log({'x': step}, step=step)\n"

@@ -111,7 +111,7 @@ def test_a_snapshot_tells_no_times(tmp_path: Path) -> None:
     path.write_bytes(pickle.dumps(SNAPSHOT))
     with pytest.raises(InvalidRequest, match="is a memory snapshot") as refused:
         require_trace(path)
-    assert refused.value.hint == "Use `genops profile memory file.json`."
+    assert refused.value.hint == "Use `genops profiles memory file.json`."
 
 
 def test_no_file_and_a_folder(tmp_path: Path) -> None:

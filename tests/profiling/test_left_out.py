@@ -72,7 +72,7 @@ def test_what_nsight_compute_measured_is_no_rank_beside_traces(tmp_path: Path) -
     )
     with pytest.raises(InvalidRequest, match=r"a\.ncu-rep .* no rank of a run beside t\.json") as raised:
         analyze([trace, tmp_path / "a.ncu-rep"])
-    assert raised.value.hint == "Read it by itself: genops profile analyze a.ncu-rep"
+    assert raised.value.hint == "Read it by itself: genops profiles analyze a.ncu-rep"
     with pytest.raises(InvalidRequest, match="no rank of a run"):
         diff([trace, tmp_path / "a.ncu-rep"], trace)
 

@@ -93,31 +93,31 @@ def test_the_command_line(home: Home) -> None:
     (home.work / "a.ncu-rep").write_bytes(report(KERNELS))
     wordy = kernel("gemm", us=200, metrics={"group:memory__dram_table": "dram__bytes_read.sum," * 30})
     (home.work / "b.ncu-rep").write_bytes(report([wordy]))
-    told = genops(home, "profile", "analyze", "a.ncu-rep", "--json")
+    told = genops(home, "profiles", "analyze", "a.ncu-rep", "--json")
     assert told.code == 0, told.err
     assert [each["name"] for each in told.json["measured"]["kernels"]] == ["gemm", "relu"]
     assert [each["code"] for each in told.json["advice"]] == ["ncu_cpi_stall"]
-    text = " ".join(genops(home, "profile", "analyze", "a.ncu-rep").out.split())
+    text = " ".join(genops(home, "profiles", "analyze", "a.ncu-rep").out.split())
     assert "Measured kernels on NVIDIA Test GPU (2 launches)" in text and "idle" not in text.lower()
     assert "Kernels by time" not in text, "they are told above"
-    assert "use %%profile in a kernel with Nsight Compute" in text
+    assert "Record with %%profile in a kernel under Nsight Compute" in text
     assert "0 gemm 1 300.000 µs 75.0 % 30.0 % 80.0 % 75.0 % of 100.0 % memory" in text
-    one = genops(home, "profile", "kernel", "a.ncu-rep", "1", "--filter", "LAUNCH__reg", "--json").json
+    one = genops(home, "profiles", "kernel", "a.ncu-rep", "1", "--filter", "LAUNCH__reg", "--json").json
     assert one["name"] == "relu"
     assert [(each["name"], each["value"], each["unit"]) for each in one["metrics"]] == [
         ("launch__registers_per_thread", 32, "register/thread")
     ]
-    listed = genops(home, "profile", "kernel", "a.ncu-rep", "1").out
+    listed = genops(home, "profiles", "kernel", "a.ncu-rep", "1").out
     assert "Launch 1: relu" in listed and "gpu__time_duration.sum" in listed
-    group = genops(home, "profile", "kernel", "b.ncu-rep", "0", "--filter", "group:").out
+    group = genops(home, "profiles", "kernel", "b.ncu-rep", "0", "--filter", "group:").out
     assert "dram__bytes_read.sum,dram__" in group and max(map(len, group.splitlines())) < 200
-    missing = genops(home, "profile", "kernel", "a.ncu-rep", "9")
+    missing = genops(home, "profiles", "kernel", "a.ncu-rep", "9")
     assert missing.code != 0 and "has no result 9" in missing.err
     (home.work / "many.ncu-rep").write_bytes(report([kernel(f"k{number}", us=0.1) for number in range(20)]))
-    both = " ".join(genops(home, "profile", "analyze", "a.ncu-rep", "many.ncu-rep").out.split())
+    both = " ".join(genops(home, "profiles", "analyze", "a.ncu-rep", "many.ncu-rep").out.split())
     assert "Measured kernels on NVIDIA Test GPU (15 of 22, 22 launches; --json has 22)" in both
     assert "0 0 gemm 1 300.000 µs" in both and "1 0 k0 1 0.100 µs" in both, "with their ranks"
-    changed = genops(home, "profile", "diff", "a.ncu-rep", "b.ncu-rep", "--json").json
+    changed = genops(home, "profiles", "diff", "a.ncu-rep", "b.ncu-rep", "--json").json
     assert {(each["name"], each["before_us"], each["after_us"]) for each in changed["kernels"]} == {
         ("gemm", 300, 200),
         ("relu", 100, 0),

@@ -98,7 +98,7 @@ def test_the_command_writes_a_page_and_overwrites_none(tmp_path: Path) -> None:
     event = {"ph": "X", "cat": "cpu_op", "name": "aten::<b>", "pid": 1, "tid": 1, "ts": 0, "dur": 8}
     trace.write_text(json.dumps({"traceEvents": [event]}))
     output = tmp_path / "r.html"
-    given = ["profile", "report", str(trace), "-o", str(output)]
+    given = ["profiles", "report", str(trace), "-o", str(output)]
     assert CliRunner().invoke(app, given).exit_code == 0
     page = output.read_text()
     assert "aten::&lt;b&gt;" in page
@@ -115,7 +115,7 @@ def test_the_command_writes_a_page_and_overwrites_none(tmp_path: Path) -> None:
 def test_a_real_trace(tmp_path: Path) -> None:
     output = tmp_path / "r.html"
     trace = real_trace("v100_2rank_nccl.json.gz")
-    assert CliRunner().invoke(app, ["profile", "report", str(trace), "-o", str(output)]).exit_code == 0
+    assert CliRunner().invoke(app, ["profiles", "report", str(trace), "-o", str(output)]).exit_code == 0
     text = " ".join(Page(output.read_text()).text)
     assert "216,092" in text
     assert "ncclKernel_AllReduce_RING_LL_Sum_float" in text

@@ -92,6 +92,9 @@ def test_arguments_and_environment(kernel: RunningKernel) -> None:
         "(None, 'notebook', ['env', '--title', 'two words'])"
     )
     assert json.loads(kernel.ok("%genops env --json").stream("stdout"))["GENOPS_OUTPUT"] is None
+    cell = kernel.ok("%genops deploy digits --json")
+    assert json.loads(cell.stream("stdout"))["name"] == "digits", "all but the answer is on standard error"
+    assert "digits: preparing" in cell.stream("stderr")
 
 
 def test_a_failure_is_told_once_and_stops_the_notebook(kernel: RunningKernel) -> None:

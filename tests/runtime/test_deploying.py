@@ -88,7 +88,7 @@ def test_while_the_command_waits_the_view_follows(kernel: RunningKernel, told: l
         {**STARTING, "state": "starting"},
         STARTING | {"state": "starting", "message": "Loading"},
     ]
-    cell = kernel.ok("%genops deploy digits --wait")
+    cell = kernel.ok("%genops deployments add digits --wait")
     assert cell.stream("stdout") == "", "the view says what the lines would"
     states = widget_states(cell)
     assert [one["state"] for one in states if "state" in one] == ["preparing", "starting", "running"]

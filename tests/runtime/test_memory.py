@@ -170,8 +170,11 @@ def test_the_cell_that_had_no_memory_is_told_who_held_it(kernel: RunningKernel, 
     assert cell.reply["ename"] == "ValueError"
     (shown,) = cell.of("display_data")
     text = shown["data"]["text/plain"]
-    assert "1.0 GiB were wanted, 1.0 KiB were free on the device, 576.0 MiB were held here" in text
-    assert "It was asked for by [6] line 3: fail(1 << 30)." in text
+    assert (
+        "1.0 GiB were requested, 1.0 KiB were free on the device, 576.0 MiB were in use by this process"
+        in text
+    )
+    assert "The request came from [6] line 3: fail(1 << 30)." in text
     assert text.index("kept_for_later = take(512 << 20)") < text.index("batch = take(64 << 20)")
     (path,) = kept(home)
     assert str(path) in cell.stream("stderr")

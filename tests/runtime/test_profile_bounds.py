@@ -21,7 +21,7 @@ def test_the_steps_behind_the_warm_up_are_recorded(script: Any) -> None:
     assert ran.names.count("Optimizer.step#SGD.step") == 10
     about = ran.trace["genops"]
     assert (about["steps"], about["ended_by"]) == (10, "steps")
-    assert "genops profile analyze" in ran.err and "trace.json" in ran.err
+    assert "genops profiles analyze" in ran.err and "trace.json" in ran.err
 
 
 @pytest.mark.parametrize(

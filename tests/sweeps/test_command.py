@@ -1,4 +1,4 @@
-"""``genops sweep`` against a running JupyterLab."""
+"""``genops sweeps`` against a running JupyterLab."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ genops.log({"loss": (lr - 0.2) ** 2})
 
 def test_a_script_is_swept_and_its_sweep_is_shown(sweeper: Sweeper) -> None:
     (sweeper.home.work / "train.py").write_text(SCRIPT)
-    ran = genops(sweeper.home, "sweep", "run", "train.py", "lr=0.1,0.2", "--metric", "loss", "--json")
+    ran = genops(sweeper.home, "sweeps", "run", "train.py", "lr=0.1,0.2", "--metric", "loss", "--json")
     assert ran.code == 0, ran.err
     assert (ran.json["state"], ran.json["best"], ran.json["name"]) == ("done", 1, "train")
     assert "trial 1 finished, lr=0.2: loss 0" in ran.err
-    shown = genops(sweeper.home, "sweep", "show", ran.json["id"][:6])
+    shown = genops(sweeper.home, "sweeps", "show", ran.json["id"][:6])
     assert "LR" in shown.out and "0.01" in shown.out and "(best)" in shown.out
-    listed = genops(sweeper.home, "sweep", "list", "--json")
+    listed = genops(sweeper.home, "sweeps", "list", "--json")
     assert ran.json["id"] in [each["id"] for each in listed.json]
     runs = genops(
         sweeper.home, "runs", "list", "--filter", f'tags."genops.sweep" = "{ran.json["id"]}"', "--json"
@@ -47,18 +47,18 @@ def test_a_notebook_is_swept_by_its_one_cell(sweeper: Sweeper) -> None:
     path = sweeper.home.work / "lesson.ipynb"
     path.write_text(json.dumps(notebook))
     options = ["--metric", "y", "--maximize", "--on", "forked", "--json"]
-    ran = genops(sweeper.home, "sweep", "run", "lesson.ipynb", "n=1,2", *options)
+    ran = genops(sweeper.home, "sweeps", "run", "lesson.ipynb", "n=1,2", *options)
     assert ran.code == 0, ran.err
     assert [trial["value"] for trial in ran.json["trials"]] == [3, 6]
     assert ran.json["best"] == 1
 
 
 def test_commands_say_what_is_wrong(sweeper: Sweeper) -> None:
-    assert genops(sweeper.home, "sweep", "run", "nowhere.py", "lr=1").code == 3
+    assert genops(sweeper.home, "sweeps", "run", "nowhere.py", "lr=1").code == 3
     (sweeper.home.work / "bad.py").write_text("raise ValueError('never')")
-    ran = genops(sweeper.home, "sweep", "run", "bad.py", "lr=1,2")
+    ran = genops(sweeper.home, "sweeps", "run", "bad.py", "lr=1,2")
     assert ran.code == 1
     assert "The cell neither assigns lr at its top level nor reads it." in ran.out
-    assert genops(sweeper.home, "sweep", "stop", "no-such").code == 3
-    wrong = genops(sweeper.home, "sweep", "run", "bad.py", "lr=1,2", "--method", "luck")
+    assert genops(sweeper.home, "sweeps", "stop", "no-such").code == 3
+    wrong = genops(sweeper.home, "sweeps", "run", "bad.py", "lr=1,2", "--method", "luck")
     assert wrong.code == 2 and "method" in wrong.err

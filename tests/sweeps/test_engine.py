@@ -129,7 +129,7 @@ def test_a_stop_interrupts_and_a_resume_goes_on(sweeper: Sweeper) -> None:
     )
     begun = sweeper.start(code, "n=1,2,3", metric="x")
     sweeper.until(begun, lambda found: [trial["value"] for trial in found["trials"]] == [1, 2])
-    # As `genops sweep stop` has it, and once more by its task.
+    # As `genops sweeps stop` has it, and once more by its task.
     assert sweeper.lab.request("POST", f"genops/sweeps/{begun['id']}/stop")[0] == 200
     assert [trial["state"] for trial in sweeper.ended(begun)["trials"]] == ["finished", "stopped"]
     assert sweeper.lab.request("POST", f"genops/sweeps/{begun['id']}/resume")[0] == 200

@@ -46,7 +46,7 @@ def test_an_interrupt_leaves_the_sweep_and_the_view_stops_it(kernel: RunningKern
     kernel.manager.interrupt_kernel()
     cell = kernel.finish(asked)
     assert cell.reply["ename"] == "KeyboardInterrupt"
-    assert "goes on; `%genops sweep stop" in cell.stream("stderr")
+    assert "goes on; `%genops sweeps stop" in cell.stream("stderr")
     (sweep,) = [found for found in sweeper.lab.get("genops/sweeps") if found["state"] == "running"]
     message = kernel.client.session.msg(
         "comm_msg",

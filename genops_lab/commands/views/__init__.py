@@ -1,1 +1,1 @@
-"""Wire types as documents: what each command shows to a person."""
+"""Turn wire types into documents, which commands show."""

@@ -1,4 +1,4 @@
-"""Runs side by side, as a person sees them."""
+"""Runs side by side as documents."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _SAMENESS = {"same": "same", "differs": "differs", "same_size": "same size", "mi
 
 
 def comparison(found: RunComparison) -> Document:
-    """``runs compare``: what differs."""
+    """``runs compare``."""
     names = [_letter(number) for number in range(len(found.columns))]
     blocks: list[Block] = [_legend(found, names)]
     if found.repeats:
-        blocks.append(Note("These runs are repeats of each other."))
+        blocks.append(Note("These runs are repeats of one configuration."))
     for title, rows in (
         ("Parameters", found.params),
         ("Tags", found.tags),
-        ("Where it ran", found.facts),
+        ("Environment", found.facts),
         ("Packages", found.packages),
         ("Data sets", found.datasets),
     ):
@@ -42,7 +42,7 @@ def comparison(found: RunComparison) -> Document:
     blocks.extend(_code(found, names))
     blocks.extend(_artifacts(found, names))
     for section, count in found.more.items():
-        blocks.append(Note(f"{count} rows of {section} did not fit."))
+        blocks.append(Note(f"{count} more rows of {section} are not shown."))
     blocks.extend(Note(f"{run.name}: {run.problem}", "bad") for run in found.runs if run.problem)
     return Document(blocks)
 
@@ -95,7 +95,7 @@ def _metrics(found: RunComparison, names: list[str]) -> Iterator[Block]:
         yield Table(columns, rows, title="Metrics")
     several = any(cell.low is not None for row in found.metrics for cell in row.columns)
     if several:
-        yield Note("± and [ ] are 95 % confidence intervals, by Student's t and Welch's method over repeats.")
+        yield Note("± and [ ] are 95 % confidence intervals over repeats, by Student's t and Welch's method.")
 
 
 def _metric(row: MetricRow) -> Row:
@@ -133,17 +133,19 @@ def _code(found: RunComparison, names: list[str]) -> Iterator[Block]:
             differing = [text for text in texts if text.kind != "equal"]
             if not differing:
                 continue
-            yield Note(f"{name} has other {what} than {base}:")
+            yield Note(f"{what.capitalize()} of {name} that differ from {base}:")
             lines = [line for text in differing for line in _diff(text)]
             yield Lines(lines[:SHOWN_LINES])
             if len(lines) > SHOWN_LINES:
-                yield Note(f"{len(lines) - SHOWN_LINES} more lines: see them with --json, or in JupyterLab.")
+                yield Note(f"{len(lines) - SHOWN_LINES} more lines are in --json, and in JupyterLab.")
         if changes.why:
-            yield Note(f"The code of {name} and {base} is not compared: {changes.why}")
+            yield Note(f"Cannot compare the code of {name} and {base}: {changes.why}")
 
 
 def _diff(change: TextChange) -> list[str]:
-    head = f"@@ {change.title}" + {"added": " (only here)", "removed": " (not here)"}.get(change.kind, "")
+    head = f"@@ {change.title}" + {"added": " (only in this run)", "removed": " (not in this run)"}.get(
+        change.kind, ""
+    )
     if change.left_out:
         return [head, "  too long to show"]
     before = change.before.split("\n") if change.before is not None else []

@@ -1,4 +1,4 @@
-"""Deployments, as a person sees them."""
+"""Deployments as documents."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ def deployments(found: list[Deployment]) -> Document:
         for each in found
     ]
     columns = [
-        Column("name", shrinks=True),
+        Column("name", shrinks=True, narrowest=16),
         Column("state"),
-        Column("model", shrinks=True),
+        Column("model", shrinks=True, narrowest=16, leaves=3),
         Column("version", right=True),
-        Column("requests", right=True),
+        Column("requests", right=True, leaves=2),
         Column("errors", right=True),
-        Column("latency", right=True),
+        Column("latency", right=True, leaves=1),
         Column("url"),
     ]
     return Document(
-        [Table(columns, rows, empty="Nothing is deployed. Deploy a version: genops deploy MODEL")]
+        [Table(columns, rows, empty="There are no deployments. Deploy a model: genops deploy MODEL")]
     )
 
 
 def deployment(shown: Deployment, key: str = "") -> Document:
-    """``deploy``, ``deployments show``; the key where it was asked for."""
+    """``deployments add`` and ``deployments show``; with the key if one is given."""
     alive = shown.state in ("preparing", "starting", "running")
     blocks: list[Facts | Note] = [
         Facts(
@@ -64,12 +64,12 @@ def deployment(shown: Deployment, key: str = "") -> Document:
         )
     ]
     if alive and not shown.outlives_server:
-        blocks.append(Note("It ends with the server that started it.", "busy"))
+        blocks.append(Note("It stops when the server that started it stops.", "busy"))
     if shown.state == "running":
         blocks.append(
             Note(
-                "POST url/invocations with 'Authorization: Bearer KEY'; `genops deployments show "
-                f"{shown.name} --with-key` tells the key.",
+                "POST url/invocations with 'Authorization: Bearer KEY'. Show the key: genops deployments show "
+                f"{shown.name} --with-key",
                 "dim",
             )
         )
@@ -77,7 +77,7 @@ def deployment(shown: Deployment, key: str = "") -> Document:
 
 
 def origin(check: DeployCheck) -> Document:
-    """What to know before a model of unknown origin is loaded."""
+    """Return what a person needs to know before a model of unknown origin is loaded."""
     files: list[Row] = [
         [each.path, size(each.size_bytes), each.sha256[:12]] for each in check.files[:SHOWN_FILES]
     ]
@@ -91,7 +91,7 @@ def origin(check: DeployCheck) -> Document:
                     ("flavors", ", ".join(check.flavors)),
                     ("loader", check.loader),
                     ("pickle", "yes: unpickling runs code" if check.holds_pickle else "no"),
-                    ("missing here", ", ".join(check.missing_requirements)),
+                    ("missing packages", ", ".join(check.missing_requirements)),
                     ("note", check.warning),
                 ]
             ),
@@ -105,7 +105,7 @@ def _sources(check: DeployCheck) -> list[Note | Lines]:
     if not check.package_sources:
         return []
     return [
-        Note("Packages are installed as these lines of the model say:", "busy"),
+        Note("These lines of the model choose where its packages come from:", "busy"),
         Lines(check.package_sources),
     ]
 

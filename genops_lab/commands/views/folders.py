@@ -1,4 +1,4 @@
-"""Folders on targets, as a person sees them."""
+"""Folders on targets as documents."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ def _reasons(title: str, files: list[FolderFile]) -> list[Block]:
 def state(shown: FolderState) -> Document:
     """``folders status``."""
     blocks: list[Block] = [Facts([("target", shown.target), ("here", shown.here), ("there", shown.there)])]
-    blocks += _table("to send", shown.to_send, shown.to_send_count)
-    blocks += _table("to bring", shown.to_bring, shown.to_bring_count)
+    blocks += _table("to push", shown.to_send, shown.to_send_count)
+    blocks += _table("to pull", shown.to_bring, shown.to_bring_count)
     blocks += _table("changed on both sides", shown.conflicts, len(shown.conflicts))
-    blocks += _reasons("not sent", shown.left_out)
+    blocks += _reasons("not pushed", shown.left_out)
     if not (shown.to_send or shown.to_bring or shown.conflicts):
-        blocks.append(Note("Both sides are the same.", "good"))
+        blocks.append(Note("This folder and its copy are the same.", "good"))
     if shown.to_bring:
-        blocks.append(Note("Bring them: genops pull", "dim"))
+        blocks.append(Note("Pull them: genops pull", "dim"))
     if shown.conflicts:
         blocks.append(
             Note(
-                "Choose for each that changed on both sides: genops pull --theirs PATH, or genops push --ours PATH. "
-                "The other is kept beside it.",
+                "Files changed on both sides. Choose for each: genops pull --theirs PATH, or genops push --ours PATH. "
+                "The other file is kept under another name.",
                 "busy",
             )
         )
@@ -56,12 +56,12 @@ def state(shown: FolderState) -> Document:
 
 
 def result(shown: FolderResult) -> Document:
-    """``pull`` and ``push``."""
+    """``folders pull`` and ``folders push``."""
     blocks = _table(shown.direction, shown.done, shown.done_count)
     blocks += _table("changed on both sides", shown.conflicts, len(shown.conflicts))
     blocks += _reasons("failed", shown.failed)
     blocks.append(Note(shown.message, "busy" if shown.conflicts or shown.failed else "good"))
     if shown.conflicts:
         other = "genops pull --theirs PATH" if shown.direction == "brought" else "genops push --ours PATH"
-        blocks.append(Note(f"Nothing of them was overwritten. To decide: {other}", "dim"))
+        blocks.append(Note(f"No file that changed on both sides was overwritten. To choose: {other}", "dim"))
     return Document(blocks)

@@ -1,4 +1,4 @@
-"""Kernels on targets, as a person sees them."""
+"""Kernels on targets as documents."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ..document import (
 
 def _attached(kernel: RemoteKernel) -> str:
     if kernel.attached is None:
-        return "nobody"
+        return "no Lab"
     return kernel.attached.label or kernel.attached.client[:SHORT_ID]
 
 
@@ -30,7 +30,7 @@ def _does(kernel: RemoteKernel) -> str:
     if kernel.state != "running":
         return kernel.reason
     left = kernel.idle.ends_in_s if kernel.idle is not None else None
-    return kernel.execution_state if left is None else f"nothing; ends in {duration(left)}"
+    return kernel.execution_state if left is None else f"idle, stops in {duration(left)}"
 
 
 def kernels(found: list[TargetKernels]) -> Document:
@@ -52,13 +52,13 @@ def kernels(found: list[TargetKernels]) -> Document:
         Column("target", shrinks=True),
         Column("kernel"),
         Column("state"),
-        Column("does", shrinks=True),
-        Column("notebook", shrinks=True),
+        Column("activity", shrinks=True),
+        Column("notebook", shrinks=True, narrowest=24),
         Column("attached"),
-        Column("started"),
+        Column("started", leaves=1),
     ]
     away = [Note(f"{place.target}: {place.message}", "dim") for place in found if not place.connected]
-    empty = "No kernel runs on the targets that are connected."
+    empty = "No kernel runs on the connected targets."
     return Document([Table(columns, rows, empty=empty), *away])
 
 
@@ -75,7 +75,7 @@ def kernel(shown: RemoteKernel) -> Document:
                     ("notebook", shown.notebook),
                     ("started", moment(shown.started_at)),
                     ("ended", moment(shown.ended_at)),
-                    ("kept outputs", size(shown.journal_bytes)),
+                    ("outputs on host", size(shown.journal_bytes)),
                 ]
             )
         ]
@@ -90,4 +90,4 @@ def attached(shown: AttachedKernel) -> Document:
 
 def log(shown: KernelLog) -> Document:
     """``kernels logs``."""
-    return Document([Lines(shown.text.splitlines())] if shown.text else [Note("It wrote nothing.", "dim")])
+    return Document([Lines(shown.text.splitlines())] if shown.text else [Note("The log is empty.", "dim")])

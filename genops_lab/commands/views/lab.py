@@ -1,4 +1,4 @@
-"""The machine, the Lab and its health, as a person sees them."""
+"""The machine, the Lab, its health and its audit log as documents."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..document import Cell, Column, Document, Facts, Note, Row, Table, moment, 
 
 
 def machine(shown: Machine) -> Document:
-    """``compute show``."""
+    """``targets show local``."""
     facts = Facts(
         [
             ("machine", shown.name),
@@ -51,11 +51,13 @@ def machine(shown: Machine) -> Document:
 
 
 def nsight_tools(found: list[NsightTool]) -> Document:
-    """``compute nsight``."""
+    """``targets tools``."""
     rows: list[Row] = [
         [f"Nsight {tool.product.capitalize()}", tool.version, tool.trouble or tool.path] for tool in found
     ]
-    return Document([Table([Column("tool"), Column("version"), Column("found", shrinks=True)], rows)])
+    return Document(
+        [Table([Column("tool"), Column("version"), Column("found", shrinks=True, folds=True)], rows)]
+    )
 
 
 def diagnosis(found: Diagnosis) -> Document:
@@ -66,7 +68,9 @@ def diagnosis(found: Diagnosis) -> Document:
         for check in found.checks
         if check.hint and check.state in ("warning", "error")
     ]
-    return Document([Table([Column("state"), Column("check"), Column("found", shrinks=True)], rows), *hints])
+    return Document(
+        [Table([Column("state"), Column("check"), Column("found", shrinks=True, folds=True)], rows), *hints]
+    )
 
 
 def status(shown: Status) -> Document:
@@ -76,7 +80,7 @@ def status(shown: Status) -> Document:
             ("GenOps Lab", shown.version),
             ("MLflow", f"{shown.mlflow_uri} ({shown.mlflow_kind})"),
             ("hub", "yes" if shown.hub else "no"),
-            ("rooms", ", ".join(shown.rooms)),
+            ("features", ", ".join(shown.rooms)),
             *((f"locked: {each.name}", each.value) for each in shown.locked),
         ]
     )
@@ -99,17 +103,17 @@ def audit(page: AuditPage) -> Document:
         Column("time"),
         Column("who"),
         Column("operation"),
-        Column("of", shrinks=True),
+        Column("object", shrinks=True),
         Column("outcome"),
     ]
     notes = []
     if page.next:
         notes.append(Note(f"More: genops audit --after {quote(page.next)}", "dim"))
     if page.waiting:
-        notes.append(Note(f"Not in the shared store yet: {page.waiting}.", "dim"))
-    return Document([Table(columns, rows, empty="Nothing was changed yet."), *notes])
+        notes.append(Note(f"{page.waiting} entries are not in the shared store yet.", "dim"))
+    return Document([Table(columns, rows, empty="The audit log is empty."), *notes])
 
 
 def done(message: str) -> Document:
-    """The answer of a command that has nothing to show."""
+    """Return one sentence as a document."""
     return Document([Note(message)])

@@ -1,4 +1,4 @@
-"""Registered models, as a person sees them."""
+"""Registered models as documents."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def models(found: list[RegisteredModel]) -> Document:
         Column("aliases", shrinks=True),
         Column("updated"),
     ]
-    empty = "No model is registered yet. Register a run's model: genops models register NAME --run latest"
+    empty = "There are no registered models. Register one: genops models register MODEL --run latest"
     return Document([Table(columns, rows, empty=empty)])
 
 
@@ -53,7 +53,7 @@ def model(shown: RegisteredModel) -> Document:
     return Document(
         [
             Facts([("model", shown.name), ("description", shown.description)]),
-            Table(columns, rows, empty="It has no versions."),
+            Table(columns, rows, empty="This model has no versions."),
         ]
     )
 

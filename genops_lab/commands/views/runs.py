@@ -1,4 +1,4 @@
-"""Runs and experiments, as a person sees them."""
+"""Runs and experiments as documents."""
 
 from __future__ import annotations
 
@@ -53,6 +53,20 @@ def experiments(found: list[Experiment]) -> Document:
     )
 
 
+def experiment(found: Experiment, runs: int) -> Document:
+    """``experiments show``."""
+    facts = Facts(
+        [
+            ("experiment", found.name),
+            ("id", found.id),
+            ("created", moment(found.created_at)),
+            ("updated", moment(found.updated_at)),
+            ("runs", f"{runs:,}"),
+        ]
+    )
+    return Document([facts, Note(f"List its runs: genops runs list --experiment {quote(found.name)}", "dim")])
+
+
 def _run_duration(run: Run) -> str:
     if run.started_at is None:
         return ""
@@ -61,26 +75,26 @@ def _run_duration(run: Run) -> str:
 
 
 def _number(value: float | None, digits: int) -> str:
-    """A metric; None is what is no finite number."""
+    """Return a metric as text; None is a value that is not finite."""
     return "not finite" if value is None else f"{value:.{digits}g}"
 
 
 def _own_first(key: str) -> tuple[bool, str]:
-    """A user's metrics before those that are logged unasked."""
+    """Return the sort key that puts a user's own metrics first."""
     return key.startswith(("system/", "train/")), key
 
 
 def _metrics_cell(
     run: Run, asked_for: Sequence[str], best: Mapping[str, Best], quiet: float | None
 ) -> str | Cell:
-    """The first metrics; in front of them, in red, those that are no numbers any more, and that a run logs none."""
+    """Return the first metrics, in red behind diverged metrics and the time since a stalled run's last one."""
     shown = _first_metrics(run, asked_for, best)
     bad = [run.tags.get(DIVERGED, ""), "" if quiet is None else f"no metric for {duration(quiet)}"]
     return Cell("  ".join(filter(None, (*bad, shown))), "bad") if any(bad) else shown
 
 
 def changed(run_ids: list[str], how: str) -> Document:
-    """``runs delete`` and ``runs undelete``."""
+    """``runs delete``, ``runs undelete`` and ``runs tag``."""
     return Document([Table([Column("run"), Column("is")], [[run_id[:SHORT_ID], how] for run_id in run_ids])])
 
 
@@ -91,11 +105,12 @@ def exported(path: str, runs: int, columns: int) -> Document:
 
 def state(found: RunsState) -> Document:
     """``runs analyze``."""
-    return Document([Facts([("runs", f"{found.read:,}"), ("source", found.source)])])
+    facts = Facts([("runs", f"{found.read:,}"), ("source", found.source)])
+    return Document([facts, Note("MLflow's SQLite file has statistics now.", "good")])
 
 
 def _first_metrics(run: Run, asked_for: Sequence[str], best: Mapping[str, Best]) -> str:
-    """All that were asked for, and others by name while there is room."""
+    """Return the metrics that were asked for, then others by name, up to SHOWN_METRICS."""
     asked = [key for key in asked_for if key in run.metrics]
     others = [key for key in sorted(run.metrics, key=_own_first) if key not in asked]
     del others[max(0, SHOWN_METRICS - len(asked)) :]
@@ -121,8 +136,11 @@ def runs(
     quiet: Mapping[str, float] = MappingProxyType({}),
     best: Mapping[str, Mapping[str, Best]] = MappingProxyType({}),
 ) -> Document:
-    """``runs list``; ``metrics``: those that must be seen, ``quiet``: for how many seconds runs that go on logged none,
-    ``best``: by run and metric."""
+    """``runs list``.
+
+    ``metrics``: those that are always shown. ``quiet``: by stalled run, the seconds since its last metric. ``best``: by
+    run and metric.
+    """
     rows: list[Row] = [
         [
             run.run_id[:SHORT_ID],
@@ -144,7 +162,11 @@ def runs(
         Column("duration", right=True, leaves=3),
         Column("metrics", shrinks=True, narrowest=32),
     ]
-    none = "No run matches." if filtered else "There are no such runs. Start one with %%track in a notebook."
+    none = (
+        "No run matches the query."
+        if filtered
+        else "There are no runs. Start one with %%track in a notebook."
+    )
     return Document([Table(columns, rows, empty=none)])
 
 
@@ -163,7 +185,7 @@ def run(detail: RunDetail, extremes: Mapping[str, Extremes] = MappingProxyType({
             ("user", shown.user),
             ("source", shown.source),
             ("commit", commit),
-            ("below", _related(detail.parent) if detail.parent is not None else ""),
+            ("parent", _related(detail.parent) if detail.parent is not None else ""),
         ]
     )
     parts: list[Block] = [facts]
@@ -193,12 +215,12 @@ def run(detail: RunDetail, extremes: Mapping[str, Extremes] = MappingProxyType({
             [each.run_id[:SHORT_ID], each.name, state_cell(each.status)] for each in detail.children
         ]
         columns = [Column("run"), Column("name", shrinks=True), Column("status")]
-        parts.append(Table(columns, below, title="Runs below it"))
+        parts.append(Table(columns, below, title="Child runs"))
     if detail.more_children:
         condition = f"tags.`mlflow.parentRunId` = '{shown.run_id}'"
-        parts.append(Note(f"There are more below it: genops runs list --filter {quote(condition)}"))
+        parts.append(Note(f"There are more child runs: genops runs list --filter {quote(condition)}"))
     if detail.output:
-        parts.append(Note(f"What it printed is kept: genops runs show {shown.run_id[:SHORT_ID]} --output"))
+        parts.append(Note(f"Show what the run printed: genops runs show {shown.run_id[:SHORT_ID]} --output"))
     return Document(parts)
 
 
@@ -216,7 +238,7 @@ def _related(run: RelatedRun) -> str:
 def output(found: RunOutput) -> Document:
     """``runs show --output``."""
     if not found.texts:
-        return Document([Note("Nothing that the run printed is kept.")])
+        return Document([Note("The output of this run was not kept.")])
     parts: list[Block] = []
     for each in found.texts:
         parts.append(Note(f"{each.session}: {each.stream}" if each.session else each.stream, "dim"))
@@ -226,7 +248,7 @@ def output(found: RunOutput) -> Document:
 
 def links(found: RunLinks) -> Document:
     """``runs show --link``."""
-    places = [("MLflow", found.mlflow), ("JupyterHub", found.hub), ("behind a Lab's address", found.lab)]
+    places = [("MLflow", found.mlflow), ("JupyterHub", found.hub), ("path on a Lab", found.lab)]
     return Document([Facts([("run", found.run_id), *((name, link) for name, link in places if link)])])
 
 
@@ -237,7 +259,9 @@ def restored(found: RestoredNotebook, path: str) -> Document:
     """``runs restore``."""
     environment = found.environment
     differ = len(environment.packages)
-    packages = (f"{differ} differ now" if differ else "as then") if environment.compared else environment.why
+    packages = (
+        (f"{differ} differ now" if differ else "unchanged") if environment.compared else environment.why
+    )
     parts: list[Facts | Table | Note] = [
         Facts(
             [
@@ -259,7 +283,7 @@ def restored(found: RestoredNotebook, path: str) -> Document:
         ]
         parts.append(Table([Column("package"), Column("then"), Column("now")], rows, title="Packages"))
     if found.altered:
-        parts.append(Note(f"{found.altered} cells were changed after the run wrote them.", "bad"))
+        parts.append(Note(f"{found.altered} cells were changed after the run stored them.", "bad"))
     if found.patch_files:
         parts.append(
             Note(
@@ -295,7 +319,7 @@ def _counts(counts: dict[str, int]) -> str:
     return ", ".join(f"{kind} × {count}" for kind, count in sorted(counts.items()))
 
 
-def groups(by: list[str], told: list[dict[str, Any]], metrics: list[str]) -> Document:
+def groups(by: list[str], found: list[dict[str, Any]], metrics: list[str]) -> Document:
     """``runs list --group``."""
     shown = [name.removeprefix("metrics.") for name in metrics[:SHOWN_METRICS]]
     rows: list[Row] = [
@@ -305,7 +329,7 @@ def groups(by: list[str], told: list[dict[str, Any]], metrics: list[str]) -> Doc
             moment(each["newest_at"]),
             *(_spread(each["metrics"].get(name)) for name in shown),
         ]
-        for each in told
+        for each in found
     ]
     columns = [
         *(Column(name, shrinks=True) for name in by),
@@ -313,11 +337,11 @@ def groups(by: list[str], told: list[dict[str, Any]], metrics: list[str]) -> Doc
         Column("newest"),
         *(Column(f"{name} (mean, range)", right=True) for name in shown),
     ]
-    return Document([Table(columns, rows, empty="No run matches.")])
+    return Document([Table(columns, rows, empty="No run matches the query.")])
 
 
 def _spread(metric: dict[str, Any] | None) -> str:
-    """The mean, between what the values lie, and how many are no finite numbers."""
+    """Return the mean, the range, and how many values are not finite."""
     if metric is None:
         return ""
     other = f" +{metric['not_finite']} not finite" if metric["not_finite"] else ""

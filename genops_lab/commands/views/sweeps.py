@@ -1,4 +1,4 @@
-"""Sweeps, as a person sees them."""
+"""Sweeps as documents."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ENDED = ("finished", "failed", "pruned", "stopped")
 
 
 def sweeps(found: list[Sweep]) -> Document:
-    """``sweep list``."""
+    """``sweeps list``."""
     rows: list[Row] = [
         [
             each.id,
@@ -39,19 +39,19 @@ def sweeps(found: list[Sweep]) -> Document:
     ]
     columns = [
         Column("sweep"),
-        Column("name", shrinks=True),
+        Column("name", shrinks=True, narrowest=16),
         Column("state"),
         Column("trials", right=True),
-        Column("method"),
-        Column("best", shrinks=True),
-        Column("started"),
+        Column("method", leaves=1),
+        Column("best", shrinks=True, narrowest=24),
+        Column("started", leaves=2),
     ]
-    empty = "There is no sweep yet: put `%%sweep lr=0.1,0.01` above a cell, or see `genops sweep run --help`."
+    empty = "There are no sweeps. Put `%%sweep lr=0.1,0.01` above a cell, or see `genops sweeps run --help`."
     return Document([Table(columns, rows, empty=empty)])
 
 
 def sweep(shown: Sweep) -> Document:
-    """``sweep show``."""
+    """``sweeps show``."""
     facts = Facts(
         [
             ("sweep", shown.id),
@@ -60,7 +60,7 @@ def sweep(shown: Sweep) -> Document:
             ("method", shown.method + (f", seed {shown.seed}" if shown.method in ("random", "tpe") else "")),
             ("metric", f"{shown.metric}, {shown.direction}d" if shown.metric else ""),
             ("on", ", ".join(shown.on)),
-            ("runs first", ", ".join(shown.setup)),
+            ("setup cells", ", ".join(shown.setup)),
             ("started", moment(shown.created_at)),
             ("ended", moment(shown.ended_at)),
         ]
@@ -87,7 +87,7 @@ def sweep(shown: Sweep) -> Document:
         Column("run"),
         Column("", shrinks=True),
     ]
-    blocks: list[Block] = [facts, Table(columns, rows, empty="No trial has begun yet.")]
+    blocks: list[Block] = [facts, Table(columns, rows, empty="No trial has started yet.")]
     if shown.summary:
         blocks.append(
             Table(
@@ -105,10 +105,10 @@ def sweep(shown: Sweep) -> Document:
                         f"{value_text(one.low)} to {value_text(one.high)}",
                     ]
                     if one.low is not None
-                    else [one.metric, str(one.n), value_text(one.mean), "no spread to judge by"]
+                    else [one.metric, str(one.n), value_text(one.mean), "needs 2 or more values"]
                     for one in shown.summary
                 ],
-                title="Over the repeats",
+                title="Repeats together",
             )
         )
     if shown.message:
@@ -116,10 +116,10 @@ def sweep(shown: Sweep) -> Document:
     return Document(blocks)
 
 
-def news(shown: Sweep, told: set[int]) -> list[str]:
-    """Lines on trials that have ended and were not told."""
-    fresh = [trial for trial in shown.trials if trial.state in ENDED and trial.number not in told]
-    told.update(trial.number for trial in fresh)
+def news(shown: Sweep, printed: set[int]) -> list[str]:
+    """Return lines about trials that have ended since the last call."""
+    fresh = [trial for trial in shown.trials if trial.state in ENDED and trial.number not in printed]
+    printed.update(trial.number for trial in fresh)
     lines = []
     for trial in fresh:
         params = ", ".join(f"{name}={value_text(value)}" for name, value in trial.params.items())
@@ -130,7 +130,7 @@ def news(shown: Sweep, told: set[int]) -> list[str]:
 
 
 def value_text(value: object) -> str:
-    """A value in a few characters; empty for None."""
+    """Return a value in a few characters; empty for None."""
     if value is None:
         return ""
     return f"{value:.6g}" if isinstance(value, float) else str(value)
@@ -139,7 +139,7 @@ def value_text(value: object) -> str:
 def _state(shown: Sweep) -> Cell:
     cell = state_cell(shown.state)
     if not shown.attended:
-        return Cell("waits for a server", "dim")
+        return Cell("waits for JupyterLab", "dim")
     return Cell(
         shown.state, "good" if shown.state == "done" else "busy" if shown.state == "running" else cell.tone
     )

@@ -1,4 +1,4 @@
-"""Targets, as a person sees them."""
+"""Targets as documents."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from genops_lab.hosts.models import (
 
 from ..document import Cell, Column, Document, Facts, Note, Row, Table, Tone, duration, size
 
-#: What people call the states of a link.
+#: The states of a connection on the screen.
 _STATES: dict[str, tuple[str, Tone]] = {
     "idle": ("not connected", "dim"),
     "connecting": ("connecting", "busy"),
-    "asking": ("asks something", "busy"),
+    "asking": ("asks a question", "busy"),
     "pending": ("waits for a host", "busy"),
     "up": ("connected", "good"),
     "down": ("disconnected", "busy"),
@@ -40,7 +40,7 @@ _STEPS: dict[str, Tone] = {
 
 
 def link_cell(state: str) -> Cell:
-    """The state of a link in words."""
+    """Return the state of a connection in words."""
     word, tone = _STATES.get(state, (state, ""))
     return Cell(word, tone)
 
@@ -57,11 +57,13 @@ def kinds(found: list[TargetKind]) -> Document:
         Column("", shrinks=True, leaves=1),
         Column("field"),
         Column("default", shrinks=True),
-        Column("may be", shrinks=True),
+        Column("may be", shrinks=True, folds=True),
         Column("administrator", shrinks=True),
     ]
-    note = Note("Such as: genops targets add NAME --kind KIND --field FIELD=VALUE", "dim")
-    return Document([Table(columns, rows, empty="There is no such kind of target."), note])
+    note = Note("Such as: genops targets add TARGET --kind KIND --field FIELD=VALUE", "dim")
+    return Document(
+        [Table(columns, rows, empty="There is no such kind of target. List all: genops targets kinds"), note]
+    )
 
 
 def configuration(shown: Target, fields: list[FormField]) -> Document:
@@ -73,11 +75,13 @@ def configuration(shown: Target, fields: list[FormField]) -> Document:
     columns = [
         Column("field"),
         Column("value", shrinks=True),
-        Column("may be", shrinks=True),
+        Column("may be", shrinks=True, folds=True),
         Column("administrator", shrinks=True),
     ]
     whose = (
-        [Note("The administrator's: it cannot be changed or removed here.", "dim")] if shown.locked else []
+        [Note("The administrator added this target. It cannot be changed or deleted here.", "dim")]
+        if shown.locked
+        else []
     )
     several = hosts(shown, shown.hosts).blocks if shown.allocates else []
     return Document([*target(shown).blocks, Table(columns, rows, empty=""), *several, *whose])
@@ -104,9 +108,9 @@ def hosts(of: Target, found: list[TargetHost]) -> Document:
         Column("price", right=True),
         Column("", shrinks=True),
     ]
-    empty = f"{of.name} has no {of.host_noun} now: each kernel gets one when it starts."
+    empty = f"{of.name} has no {of.host_noun} now. Each kernel gets one when it starts."
     notes = [
-        Note(f"Give one back now: genops targets release {of.name} {each.host_id}", "busy")
+        Note(f"Release one now: genops targets release {of.name} {each.host_id}", "busy")
         for each in found
         if each.left_over
     ]
@@ -115,8 +119,8 @@ def hosts(of: Target, found: list[TargetHost]) -> Document:
 
 def _left(host: TargetHost) -> str:
     if host.release_at is None:
-        return "No kernel of this machine needs it; another machine of yours may."
-    return f"No kernel needs it. It is given back in {duration(max(host.release_at - time.time(), 0.0))}."
+        return "No kernel of this machine needs it. Kernels of another machine may."
+    return f"No kernel needs it. It is released in {duration(max(host.release_at - time.time(), 0.0))}."
 
 
 def _shown(value: Any) -> str:
@@ -190,13 +194,13 @@ def targets(found: list[Target]) -> Document:
     columns = [
         Column("name", shrinks=True),
         Column("state"),
-        Column("host", shrinks=True),
-        Column("gpus", shrinks=True),
-        Column("seen"),
-        Column("round trip", right=True),
-        Column("price", right=True),
+        Column("host", shrinks=True, narrowest=20),
+        Column("gpus", shrinks=True, narrowest=20),
+        Column("seen", leaves=2),
+        Column("round trip", right=True, leaves=1),
+        Column("price", right=True, leaves=3),
     ]
-    empty = "There are no targets yet. Add a host: genops targets add NAME --ssh HOST"
+    empty = "There are no targets. Add one: genops targets add TARGET --ssh HOST"
     troubles = [
         Note(f"{each.name}: {each.message} {each.hint}".strip(), "busy")
         for each in found
@@ -219,8 +223,8 @@ def target(shown: Target) -> Document:
                     ("kernel", shown.kernel_name),
                     ("secrets", ", ".join(shown.secrets)),
                     ("price", _price(shown)),
-                    ("kernels ready", _warm(shown)),
-                    ("without work", _idle(shown)),
+                    ("warm kernels", _warm(shown)),
+                    ("idle kernels", _idle(shown)),
                     ("gpus", _gpus(shown.reading)),
                     ("message", shown.message),
                     ("what to do", shown.hint),
@@ -234,7 +238,7 @@ def _warm(target: Target) -> str:
     wanted = target.policy.warm_kernels
     if not wanted:
         return ""
-    words = f"{wanted} wanted" if target.warm_ready is None else f"{target.warm_ready} of {wanted}"
+    words = f"{wanted} wanted" if target.warm_ready is None else f"{target.warm_ready} of {wanted} ready"
     return f"{words}: {target.warm_message}" if target.warm_message else words
 
 
@@ -242,7 +246,9 @@ def _idle(target: Target) -> str:
     policy = target.policy
     if policy.idle_minutes is None:
         return ""
-    return f"ended after {duration(policy.idle_minutes * 60)}, with GPUs up to {policy.idle_gpu_percent:g} %"
+    return (
+        f"stopped after {duration(policy.idle_minutes * 60)} with GPU use up to {policy.idle_gpu_percent:g} %"
+    )
 
 
 def added(shown: Target) -> Document:
@@ -270,7 +276,7 @@ def candidates(found: list[Candidate]) -> Document:
         Column("port", right=True),
         Column("add it"),
     ]
-    return Document([Table(columns, rows, empty="Your ~/.ssh/config names no other hosts.")])
+    return Document([Table(columns, rows, empty="Your ~/.ssh/config has no other hosts.")])
 
 
 def report(shown: TargetReport) -> Document:
@@ -284,29 +290,34 @@ def report(shown: TargetReport) -> Document:
         ]
         for step in shown.steps
     ]
-    columns = [Column("state"), Column("step"), Column("found", shrinks=True), Column("took", right=True)]
+    columns = [
+        Column("state"),
+        Column("step"),
+        Column("found", shrinks=True, folds=True),
+        Column("took", right=True),
+    ]
     hints = [
         Note(text, _HINTS.get(step.state, "busy"))
         for step in shown.steps
         if step.hint
         for text in (f"{step.step}: {step.hint}", *(f"    {command}" for command in step.commands))
     ]
-    return Document([Table(columns, rows, empty="Nothing was tested."), *hints])
+    return Document([Table(columns, rows, empty="No step was tested."), *hints])
 
 
 def built(shown: Target, tested: TargetReport) -> Document:
     """``targets build``, ``targets install``."""
-    note = Note(f"The next kernels of {shown.name} use {shown.python}. Those that run keep theirs.", "good")
+    note = Note(f"New kernels of {shown.name} use {shown.python}. Running kernels keep their Python.", "good")
     return Document([*report(tested).blocks, note])
 
 
 def released(name: str, host: str) -> Document:
     """``targets release``."""
-    return Document([Note(f"{host} of {name} is given back.")])
+    return Document([Note(f"{host} of {name} is released.")])
 
 
 def removed(shown: RemovedTarget) -> Document:
-    """``targets remove``."""
+    """``targets delete``."""
     return Document([Note(shown.message)])
 
 
@@ -335,8 +346,12 @@ def cleaned(
         freed = size(sum(each.size_bytes or 0 for each in gone))
         notes.append(Note(f"{freed} would be freed." if dry_run else f"{freed} freed.", "good"))
     if any(each.forcible for each in stay):
-        notes.append(Note("`genops pull` brings results; --force removes those folders without.", "dim"))
-    return Document([Table(columns, rows, empty="GenOps Lab has left nothing there."), *notes])
+        notes.append(
+            Note("`genops pull` fetches the results. --force removes these folders without fetching.", "dim")
+        )
+    return Document(
+        [Table(columns, rows, empty="GenOps Lab has no environments or folders on this target."), *notes]
+    )
 
 
 def _row(item: StoredItem, state: Cell) -> Row:

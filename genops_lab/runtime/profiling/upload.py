@@ -88,7 +88,7 @@ def _kept(capture: "Recording") -> str:
     if not capture.trace_path:
         return ""
     path = capture.trace_path
-    return f" The trace is kept in {path}; `genops profile analyze {path}` reads it without a Lab."
+    return f" The trace is kept in {path}; `genops profiles analyze {path}` reads it without a Lab."
 
 
 def write_trace(capture: "Capture") -> None:

@@ -78,9 +78,9 @@ def test_environments_that_nobody_used_for_long_go(desk: Desk) -> None:
     assert new.exists() and stays(done)[str(own)] == "other has its interpreter there"
     assert [item["path"] for item in clean(desk, "--older-than", "1")["removed"]] == [str(new)]
     assert clean(desk, "--older-than", "0", "--force")["removed"] == [] and own.exists()
-    assert desk.genops("targets", "remove", "other").code == 0
+    assert desk.genops("targets", "delete", "other").code == 0
     assert [item["path"] for item in clean(desk)["removed"]] == [str(own)]
-    assert "left nothing there" in desk.genops("targets", "clean", "gpu1").out
+    assert "has no environments or folders on this target" in desk.genops("targets", "clean", "gpu1").out
 
 
 def test_a_folder_with_results_that_are_only_there_stays(desk: Desk) -> None:

@@ -46,7 +46,9 @@ def test_sent_compared_and_brought_back(desk: Desk) -> None:
     assert [each["path"] for each in desk.ok("pull", "out/res*")["done"]] == ["out/result.txt"]
     pulled = desk.genops("pull")
     assert (
-        pulled.code == 0 and "out/other.txt" in pulled.out and "Nothing of them was overwritten" in pulled.out
+        pulled.code == 0
+        and "out/other.txt" in pulled.out
+        and "No file that changed on both sides was overwritten" in pulled.out
     )
     assert (desk.here / "sub" / "b.py").read_text() == "mine, changed"
     theirs = desk.ok("pull", "--theirs", "b.py", cwd=desk.here / "sub")["done"][0]
@@ -75,7 +77,7 @@ def test_a_kernel_there_asks_and_a_person_agrees(desk: Desk) -> None:
     with desk.kernel() as kernel:
         kernel.ok("open('result.txt', 'w').write('42'); open('other', 'w').write('x')")
         with desk.answers("yes") as answering:
-            printed = kernel.ok("%genops pull result.txt")
+            printed = kernel.ok("%genops folders pull result.txt")
         assert answering.question is not None and answering.question.kind == "folder_pull"
         assert "result.txt" in answering.question.text and "other" not in answering.question.text
         assert str(desk.here.resolve()) in answering.question.text

@@ -1,4 +1,4 @@
-"""Profiles and traces, as a person sees them."""
+"""Profiles and traces as documents."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _TONES: dict[str, Tone] = {"high": "bad", "medium": "busy", "low": "dim"}
 
 SHOWN_LINES = 15
 SHOWN_UNATTRIBUTED = 3
-#: Of a path so many characters are shown, its end.
+#: The most characters of a path that are shown, from its end.
 PATH = 40
 TEXT = 50
 
@@ -54,7 +54,7 @@ SHOWN_ROOFLINE_OPERATORS = 10
 
 SHOWN_SITES = 15
 SHOWN_HOLDERS = 10
-_CATEGORIES = {"": "not told by the frames", "autocast": "copies for autocast", "backward": "backward pass"}
+_CATEGORIES = {"": "unknown", "autocast": "copies for autocast", "backward": "backward pass"}
 
 
 def profiles(found: list[Profile]) -> Document:
@@ -97,10 +97,10 @@ def profile(shown: Profile) -> Document:
 
 
 def summary(found: ProfileSummary) -> Document:
-    """What a trace says: advice, devices, kernels, operators, lines, roofline."""
+    """Return a summary: advice, devices, kernels, operators, lines, roofline."""
     blocks: list[Block] = []
     if found.damaged:
-        blocks.append(Note(f"Not everything was read: {found.damaged}", "busy"))
+        blocks.append(Note(f"Only a part of the trace was read: {found.damaged}", "busy"))
     blocks += advice_blocks(found)
     if found.measured is not None:
         blocks += measured_blocks(found.measured, (each.model for each in found.devices))
@@ -168,22 +168,22 @@ def _devices(found: ProfileSummary) -> Table:
     return Table(
         [Column("device"), *(Column(number, right=True) for number in numbers)],
         rows,
-        empty="The trace holds no device and no operator.",
+        empty="The trace has no device and no operator.",
         title=f"{found.events:,} events",
     )
 
 
 def price_words(price: StepPrice) -> str:
-    """``$0.00012 a step, at $2.5 an hour (target gpu1)``."""
+    """Return the price of a step, such as ``$0.00012 a step, at $2.5 an hour (the price of target gpu1)``."""
     rate = f"${price.usd_per_hour:.3g} an hour"
     rate += f" (the price of target {price.target})" if price.target else ""
     if price.usd_a_step is None:
-        return f"No steps are known, so none has a price; {rate}."
+        return f"The trace has no steps, so no step has a price ({rate})."
     return f"${price.usd_a_step:.3g} a step, at {rate}"
 
 
 def advice_blocks(summary: ProfileSummary) -> list[Block]:
-    """A table of the problems, then what was seen of each and what to change. Nothing where there is none."""
+    """Return a table of the problems, then the evidence and the suggestion of each; nothing without a problem."""
     found = summary.advice
     if not found:
         return []
@@ -216,17 +216,20 @@ def advice_blocks(summary: ProfileSummary) -> list[Block]:
 
 
 def _whole_us(summary: ProfileSummary, of: Advice) -> float:
-    """Of what an advice's saving is a part: the longest device of its rank, or of all ranks where it compares them;
-    without devices the host's span of a rank."""
+    """Return the time, in microseconds, that an advice's saving is a part of.
+
+    It is the span of the longest device of the advice's rank, or of all ranks if the advice compares ranks. Without
+    devices it is the host's span of a rank.
+    """
     everywhere = of.rank is None or of.code == "straggler"
     spans = [each.span_us for each in summary.devices if everywhere or each.rank == of.rank]
     return max(spans, default=summary.cpu.span_us / max(1, len(summary.ranks)))
 
 
 def lines(found: Attribution, *, measured: bool) -> list[Table | Note]:
-    """The lines with most time, then what has none. ``measured``: it is of a report of Nsight Compute."""
+    """Return the lines with most time, then the time without a line. ``measured``: from a report of Nsight Compute."""
     blocks: list[Table | Note] = []
-    # Where a device worked, lines without a part in it are not of interest.
+    # If a device worked, lines without device time are left out.
     shown = [each for each in found.lines if each.device_us or not found.device_us]
     if shown:
         rows: list[Row] = [
@@ -255,10 +258,11 @@ def lines(found: Attribution, *, measured: bool) -> list[Table | Note]:
 def _covered(found: Attribution, measured: bool) -> str:
     if found.by == "none" and measured:
         return (
-            "The report tells no lines: use %%profile in a kernel with Nsight Compute, or ncu --call-stack."
+            "The report has no lines. Record with %%profile in a kernel under Nsight Compute, or with "
+            "ncu --call-stack."
         )
     if found.by == "none":
-        return "The trace tells no lines: record it with %%profile, or with_stack=True."
+        return "The trace has no lines. Record with %%profile, or with with_stack=True."
     said = f"{share(found.attributed_us, found.device_us)} of the device time has a line"
     if found.unattributed:
         most = ", ".join(each.name for each in found.unattributed[:SHOWN_UNATTRIBUTED])
@@ -275,7 +279,7 @@ def _place(place: Place) -> str:
 
 
 def roofline(found: Roofline) -> list[Table | Note]:
-    """MFU, the operators with most time, and what is missing."""
+    """Return MFU, the operators with most time, and what the trace lacks for more."""
     blocks: list[Table | Note] = []
     if found.operators:
         rows: list[Row] = [
@@ -314,15 +318,15 @@ def roofline(found: Roofline) -> list[Table | Note]:
 
 
 def memory(found: MemorySummary) -> Document:
-    """``profile memory``."""
+    """``profiles memory``."""
     blocks: list[Block] = []
     if found.damaged:
-        blocks.append(Note(f"Not all of it could be read: {found.damaged}", "busy"))
+        blocks.append(Note(f"Only a part of the file was read: {found.damaged}", "busy"))
     for failure in found.out_of_memory:
         blocks += _failure(failure)
     for device in found.devices:
         blocks += _device(device)
-    return Document(blocks or [Note("It tells of no memory.")])
+    return Document(blocks or [Note("The file has no memory events.")])
 
 
 def _device(found: DeviceMemory) -> list[Block]:
@@ -333,42 +337,44 @@ def _device(found: DeviceMemory) -> list[Block]:
         ("reserved", size(found.reserved) if found.reserved else ""),
         ("allocated", size(found.allocated)),
         ("blocks", f"{found.blocks:,} in {found.segments:,} segments" if found.segments else ""),
-        ("fragmentation", f"{100 * found.fragmentation:.1f} % of what is reserved" if found.segments else ""),
+        ("fragmentation", f"{100 * found.fragmentation:.1f} % of reserved memory" if found.segments else ""),
         ("largest free block", size(found.largest_free) if found.segments else ""),
-        ("held before the recording", size(found.before) if found.before else ""),
+        ("in use before the recording", size(found.before) if found.before else ""),
         ("retries", str(found.retries) if found.retries else ""),
     ]
     if found.peak:
         when = f"event {found.peak_event:,} of {found.events:,}"
         peak = f"{size(found.peak)} more, in {found.live_at_peak:,} blocks ({when})"
-        rows.append(("peak while recorded", peak))
+        rows.append(("peak in the recording", peak))
     elif found.segments:
-        rows.append(("peak while recorded", "nothing was recorded"))
+        rows.append(("peak in the recording", "no allocation was recorded"))
     blocks: list[Block] = [Facts(rows, title=name)]
     if found.sites:
-        recorded = " (of what was allocated while it was recorded)" if found.before else ""
-        blocks.append(_sites(f"Who held it at the peak{recorded}", found.sites[:SHOWN_SITES], found.peak))
+        recorded = " (allocated during the recording)" if found.before else ""
+        blocks.append(_sites(f"Memory by line at the peak{recorded}", found.sites[:SHOWN_SITES], found.peak))
     if found.before_sites:
-        blocks.append(_sites("Who held it before the recording", found.before_sites, found.before))
-    told = [each for each in found.categories if each.category]
-    if told:
+        blocks.append(_sites("Memory by line before the recording", found.before_sites, found.before))
+    if any(each.category for each in found.categories):
         kinds: list[Row] = [
             [_CATEGORIES.get(each.category, each.category), size(each.bytes), share(each.bytes, found.peak)]
             for each in found.categories
         ]
-        columns = [Column("what"), Column("bytes", right=True), Column("share", right=True)]
-        blocks.append(Table(columns, kinds, title="What it was at the peak"))
+        columns = [Column("kind"), Column("bytes", right=True), Column("share", right=True)]
+        blocks.append(Table(columns, kinds, title="Memory by kind at the peak"))
     return blocks
 
 
 def _failure(found: OutOfMemory) -> list[Block]:
     when = f" after {microseconds(found.at_us)}" if found.at_us is not None else ""
-    asked = f" It was asked for by {_named(found.asked)}." if found.asked is not None else ""
+    asked = f" The request came from {_named(found.asked)}." if found.asked is not None else ""
     said = (
-        f"Device {found.device} was out of memory{when}: {size(found.wanted)} were wanted, {size(found.free)} "
-        f"were free on the device, {size(found.held)} were held here.{asked}"
+        f"Device {found.device} ran out of memory{when}: {size(found.wanted)} were requested, {size(found.free)} "
+        f"were free on the device, {size(found.held)} were in use by this process.{asked}"
     )
-    return [Note(said, "bad"), _sites("Who held it then", found.holders[:SHOWN_HOLDERS], found.held)]
+    return [
+        Note(said, "bad"),
+        _sites("Memory by line at that time", found.holders[:SHOWN_HOLDERS], found.held),
+    ]
 
 
 def _sites(title: str, sites: list[Site], whole: int) -> Table:
@@ -379,9 +385,9 @@ def _sites(title: str, sites: list[Site], whole: int) -> Table:
     columns = [
         Column("line or operator", shrinks=True),
         *(Column(number, right=True) for number in ("bytes", "share", "blocks")),
-        Column("what"),
+        Column("kind"),
     ]
-    return Table(columns, rows, empty="Nobody held any that is known.", title=title)
+    return Table(columns, rows, empty="No allocation with a known line.", title=title)
 
 
 def _named(site: Site) -> str:
@@ -390,12 +396,12 @@ def _named(site: Site) -> str:
 
 
 SHOWN_KERNELS = 15
-#: Of a text that stands for a value, such as a list of metrics.
+#: The most characters of a value that is a text.
 SHOWN_CHARACTERS = 60
 
 
 def measured_blocks(found: Measurement, models: Iterable[str]) -> list[Block]:
-    """The kernels with most time, and how they were measured. ``models``: of the devices, "" where not told."""
+    """Return the kernels with most time, and how they were measured. ``models``: of the devices, "" if unknown."""
     of_ranks = len({each.rank for each in found.kernels}) > 1
     rows: list[Row] = [
         [
@@ -434,7 +440,7 @@ def measured_blocks(found: Measurement, models: Iterable[str]) -> list[Block]:
 
 
 def metrics(found: KernelMetrics) -> Document:
-    """``profile kernel``."""
+    """``profiles kernel``."""
     rows: list[Row] = [
         [each.name, _value(each.value), each.unit, str(each.instances) if each.instances else ""]
         for each in found.metrics
@@ -446,7 +452,14 @@ def metrics(found: KernelMetrics) -> Document:
         Column("instances", right=True),
     ]
     return Document(
-        [Table(columns, rows, empty="It has no such metric.", title=f"Launch {found.number}: {found.name}")]
+        [
+            Table(
+                columns,
+                rows,
+                empty="The launch has no such metric.",
+                title=f"Launch {found.number}: {found.name}",
+            )
+        ]
     )
 
 

@@ -1,4 +1,4 @@
-"""Two profiles side by side, as a person sees them."""
+"""Two profiles side by side as a document."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from genops_lab.profiling.models import Change, Difference, Figure
 from ...document import Block, Cell, Column, Document, Note, Row, Table, microseconds, share, size
 
 SHOWN_CHANGES = 15
-#: Smaller changes of time are not coloured.
+#: Smaller relative changes of time are not coloured.
 _NOTICED = 0.01
 #: Sums of fractions in another order differ by less.
 _SAME = 1e-9
 #: Counts of a step may be fractions; larger counts are rounded.
 _WHOLE = 1000
-#: FLOPs of so much of the compute time are those of all.
+#: FLOPs of this part of the compute time, or more, count as complete.
 _ALL = 0.995
 _NAMES = {
     "span": "span",
@@ -32,19 +32,19 @@ _NAMES = {
     "mfu": "MFU",
     "peak_memory": "peak of memory",
 }
-#: More of them is better, or neither.
+#: Figures of which more is better, or neither better nor worse.
 _NOT_COSTS = {"span", "flops", "kernels", "mfu"}
 
 
 def difference(found: Difference) -> Document:
-    """``profile diff``."""
+    """``profiles diff``."""
     blocks: list[Block] = [Note(warning, "busy") for warning in found.warnings]
     rows: list[Row] = [
         [
             _NAMES.get(each.code, each.code),
             _figure(each, each.before) + _covered(each.covered_before),
             _figure(each, each.after) + _covered(each.covered_after),
-            _told(
+            _changed_by(
                 each.before,
                 each.after,
                 _figure(each, abs(each.after - each.before)),
@@ -80,12 +80,12 @@ def difference(found: Difference) -> Document:
             Table(
                 columns,
                 [_change(each, launched) for each in changed[:SHOWN_CHANGES]],
-                empty="None has changed.",
+                empty="No change.",
                 title=f"{title} by change{more}{of}",
             )
         )
     for said, codes in (
-        ("Problems that are gone", found.advice_gone),
+        ("Solved problems", found.advice_gone),
         ("New problems", found.advice_new),
         ("Problems in both", found.advice_kept),
     ):
@@ -95,7 +95,7 @@ def difference(found: Difference) -> Document:
 
 
 def _basis(found: Difference) -> str:
-    """What the times are of. A measurement beside a trace is warned of."""
+    """Return what the times are of."""
     if found.measured:
         return "of all measured kernels"
     if found.a_step:
@@ -118,24 +118,26 @@ def _change(found: Change, launched: bool) -> Row:
         *([_launched(found)] if launched else []),
         microseconds(found.before_us),
         microseconds(found.after_us),
-        _told(found.before_us, found.after_us, microseconds(abs(found.after_us - found.before_us)), True),
+        _changed_by(
+            found.before_us, found.after_us, microseconds(abs(found.after_us - found.before_us)), True
+        ),
         count,
         note,
     ]
 
 
 def _launched(found: Change) -> str:
-    """With which grid and block, before and after where they are not the same."""
-    told = [
+    """Return the grid and block, before and after where they differ."""
+    pairs = [
         f"{len(each)} different" if len(each) > 1 else each[0].grid and f"{each[0].grid} × {each[0].block}"
         for each in (found.before_with, found.after_with)
         if each
     ]
-    return " → ".join(filter(None, told if found.before_with != found.after_with else told[:1]))
+    return " → ".join(filter(None, pairs if found.before_with != found.after_with else pairs[:1]))
 
 
-def _told(before: float, after: float, amount: str, is_cost: bool) -> Cell:
-    """A change with its sign and part; what costs more is red, what costs less is green."""
+def _changed_by(before: float, after: float, amount: str, is_cost: bool) -> Cell:
+    """Return a change with its sign and share; a higher cost is red, a lower one green."""
     if math.isclose(after, before, rel_tol=_SAME):
         return Cell("0")
     sign = "+" if after > before else "−"

@@ -163,7 +163,7 @@ def require_trace(path: Path) -> FileKind:
     if kind is FileKind.SNAPSHOT:
         raise InvalidRequest(
             f"{path.name} is a memory snapshot: it says nothing of times.",
-            hint=f"Use `genops profile memory {path.name}`.",
+            hint=f"Use `genops profiles memory {path.name}`.",
         )
     return kind
 
@@ -230,7 +230,7 @@ class LeftOut:
             with self.reading(path):
                 raise InvalidRequest(
                     f"{path.name} is a report of Nsight Compute, and no rank of a run beside {traces[0].name}.",
-                    hint=f"Read it by itself: genops profile analyze {path.name}",
+                    hint=f"Read it by itself: genops profiles analyze {path.name}",
                 )
         return traces or reports, [path for path, kind in kinds if kind is FileKind.SNAPSHOT]
 

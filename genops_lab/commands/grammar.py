@@ -1,0 +1,171 @@
+"""The grammar of ``genops``: its nouns and verbs, its shortcuts and former names, and the order of its help.
+
+A command is a plural noun and a verb. Help is plain text, without Rich: it starts at once, and all commands fit on one
+screen.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import typer
+from typer.core import TyperGroup
+
+
+class Word(NamedTuple):
+    """The first word of a command: its module, which is imported when the word is used, and its help."""
+
+    module: str
+    help: str
+
+
+#: The first words, in the order of the help, below their headings.
+SECTIONS: dict[str, dict[str, Word]] = {
+    "Experiments": {
+        "runs": Word("runs", "List, compare, restore, tag and export runs of MLflow."),
+        "experiments": Word("runs", "List experiments of MLflow."),
+        "sweeps": Word("sweeps", "Run a cell or a script as many trials, in fresh kernels."),
+        "profiles": Word("profiles", "Show where time and memory went, from profiles or trace files."),
+    },
+    "Models": {
+        "models": Word("models", "Register models, and point aliases at their versions."),
+        "deployments": Word("deployments", "Serve models on this machine."),
+    },
+    "Hosts": {
+        "targets": Word("targets", "Add, test and connect the hosts that run kernels."),
+        "kernels": Word("kernels", "List, attach and stop kernels on targets."),
+        "folders": Word("folders", "Pull and push a notebook's folder on a target."),
+    },
+    "GenOps Lab": {
+        "quickstart": Word("lab", "Copy the quickstart notebook into a folder."),
+        "status": Word("lab", "Show which GenOps Lab and which MLflow are used."),
+        "doctor": Word("lab", "Find what is wrong, and say what to do."),
+        "audit": Word("lab", "List who changed or started what."),
+        "help": Word("helping", "Show the help of a command, such as: genops help runs list"),
+    },
+}
+WORDS: dict[str, Word] = {word: each for section in SECTIONS.values() for word, each in section.items()}
+
+#: Every verb, in the order of the help: those of all nouns, then those of single ones.
+VERBS = (
+    *("list", "show", "add", "delete"),
+    *("run", "register", "set", "alias", "unalias", "tag", "undelete", "compare", "restore", "export"),
+    *("analyze", "report", "diff", "memory", "kernel", "fetch"),
+    *("test", "connect", "disconnect", "attach", "keep", "stop", "resume", "renew", "logs"),
+    *("status", "pull", "push", "candidates", "kinds", "tools", "nsight"),
+    *("hosts", "release", "build", "install", "clean"),
+)
+
+#: Shorter words for a command, which stay.
+SHORTCUTS = {
+    "deploy": "deployments add",
+    "pull": "folders pull",
+    "push": "folders push",
+    "models add": "models register",
+}
+#: Names of before. Each works until version FORMER_UNTIL and says its new name.
+FORMER = {
+    "sweep": "sweeps",
+    "profile": "profiles",
+    "compute": "targets",
+    "compute show": "targets show",
+    "compute nsight": "targets tools",
+    "compute nsight-kernel": "kernels nsight",
+    "targets remove": "targets delete",
+}
+FORMER_UNTIL = "0.3"
+
+#: The end of the help of ``genops``.
+END = """\
+Shortcuts: deploy = deployments add, pull = folders pull, push = folders push
+Options: --version, --install-completion, --show-completion, -h, --help
+Every command takes --help and --json. In a notebook: %genops runs list
+Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 conflict or confirmation
+needed, 5 no answer, 6 trace damaged or empty, 130 interrupted
+"""
+
+
+def renamed(arguments: list[str]) -> tuple[list[str], str]:
+    """Return the arguments without shortcuts and former names, and the sentence that names the new name.
+
+    >>> renamed(["sweep", "list"])[0]
+    ['sweeps', 'list']
+    """
+    for count in (2, 1):
+        given, rest = " ".join(arguments[:count]), arguments[count:]
+        if given in SHORTCUTS:
+            return [*SHORTCUTS[given].split(), *rest], ""
+        if given in FORMER:
+            now = FORMER[given]
+            said = (
+                f"`genops {given}` is now `genops {now}`. The former name works until version {FORMER_UNTIL}."
+            )
+            return [*now.split(), *rest], said
+    return arguments, ""
+
+
+def noun() -> typer.Typer:
+    """Return the group of commands of a noun; its help is that of its word in SECTIONS."""
+    return typer.Typer(cls=Group, no_args_is_help=True)
+
+
+class Group(TyperGroup):
+    """Commands in the order of VERBS, below the headings that their ``rich_help_panel`` names."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(self.commands, key=lambda verb: VERBS.index(verb) if verb in VERBS else len(VERBS))
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {}
+        names = self.list_commands(ctx)
+        width = formatter.width - 6 - max(map(len, names))
+        for name in names:
+            command: Any = self.get_command(ctx, name)
+            heading = getattr(command, "rich_help_panel", None)
+            heading = heading if isinstance(heading, str) else "Commands"
+            sections.setdefault(heading, []).append((name, command.get_short_help_str(width)))
+        for heading, rows in sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(rows, col_max=max(map(len, names)) + 2)
+
+
+class Root(Group):
+    """``genops`` itself: it imports a word's module when the word is used, and knows shortcuts and former names."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        words: dict[str, Any] = {**dict.fromkeys(WORDS), **self.commands}
+        self.commands = words
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(WORDS)
+
+    def get_command(self, ctx: Any, name: str) -> Any:
+        if name in WORDS and self.commands[name] is None:
+            found = getattr(import_module(f".{WORDS[name].module}", __package__), name)
+            alone = typer.Typer(rich_markup_mode=None)
+            if isinstance(found, typer.Typer):
+                alone.add_typer(found, name=name, help=WORDS[name].help)
+            else:
+                alone.command(name)(found)
+            self.commands.update(typer.main.get_group(alone).commands)
+        return super().get_command(ctx, name)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        args, said = renamed(args)
+        if said and not ctx.resilient_parsing:  # which the shell's completion is
+            print(said, file=sys.stderr, flush=True)
+        return super().parse_args(ctx, args)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write all commands from their words alone, so that no module is imported."""
+        formatter.write("\n")
+        for heading, words in SECTIONS.items():
+            formatter.write(f"{heading}\n")
+            for word, (_, text) in words.items():
+                formatter.write(f"  {word:<13}{text}\n")
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        formatter.write(f"\n{self.epilog}")
