@@ -78,7 +78,7 @@ def test_a_sweep_is_followed_to_its_end_and_another_one_is_stopped(lab: LabPage,
     section.get_by_role("button", name="sweeping").click()
     expect(section.get_by_text("Done")).to_be_visible()
     lab.shot("sweep-done", width=1280, height=900)
-    section.get_by_role("button", name="Runs in a table").click()
+    section.get_by_role("button", name="Show runs").click()
     table = lab.page.get_by_role("grid")
     expect(table.get_by_text("sweeping 2")).to_be_visible()
     expect(lab.page.get_by_text(re.compile(r"^3 (of \d+ )?runs$")).first).to_be_visible()
