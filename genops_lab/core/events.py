@@ -1,4 +1,4 @@
-"""Events say that something changed, never what: ``{kind, id, revision}``; the client fetches."""
+"""Emit events ``{kind, id, revision}``. An event has no content: the client fetches the object."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def schema(kinds: Iterable[str]) -> dict[str, Any]:
     return {
         "$id": SCHEMA_ID,
         "version": "1",
-        "title": "GenOps Lab: something changed",
-        "description": "Names what changed and counts its changes. It carries no content: every subscriber of the "
-        "server sees it.",
+        "title": "GenOps Lab: a change",
+        "description": "Names the object that changed and counts the changes of its kind. The event has no content, "
+        "because all subscribers of the server see it.",
         "type": "object",
         "properties": {
             "kind": {"type": "string", "enum": list(kinds)},
@@ -34,18 +34,18 @@ def schema(kinds: Iterable[str]) -> dict[str, Any]:
 
 
 class EventBus:
-    """Counts changes in the store and tells them to listeners (the Jupyter event logger is one).
+    """Count changes in the store and pass them to listeners, such as the Jupyter event logger.
 
-    ``emit`` may be called from the event loop only. A burst of equal changes within 50 ms becomes one event.
+    Call ``emit`` only from the event loop. Equal changes within 50 ms become one event.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._listeners: list[Callable[[str, str, int], None]] = []
-        #: Changes that wait for equal ones, and all that are on their way to the listeners.
+        #: Changes that wait for equal ones, and all whose listeners were not called yet.
         self._due: set[tuple[str, str]] = set()
         self._telling: set[asyncio.Task[None]] = set()
-        #: the revisions that this process has told already
+        #: The latest revisions that this process has announced.
         self.told: dict[str, int] = {}
 
     def listen(self, listener: Callable[[str, str, int], None]) -> None:
@@ -53,7 +53,7 @@ class EventBus:
         self._listeners.append(listener)
 
     def emit(self, kind: str, id: str = "") -> None:
-        """Tell that ``id`` of ``kind`` changed (an empty id: some of them)."""
+        """Announce a change of ``id`` of ``kind``; an empty id means several objects."""
         key = (kind, id)
         if key not in self._due:
             self._due.add(key)
@@ -70,11 +70,11 @@ class EventBus:
         self.announce(kind, id, revision)
 
     def announce(self, kind: str, id: str, revision: int) -> None:
-        """Tell listeners a change that is counted already (by another process, say)."""
+        """Call the listeners for a change that is already counted, such as one of another process."""
         self.told[kind] = max(revision, self.told.get(kind, 0))
         for listener in self._listeners:
             listener(kind, id, revision)
 
     async def close(self) -> None:
-        """Let the changes that are due be told."""
+        """Wait until all pending changes are announced."""
         await asyncio.gather(*self._telling, return_exceptions=True)

@@ -170,7 +170,7 @@ def test_the_process_is_alone_and_its_environment_scrubbed(rooms: Rooms, served:
 
 
 def test_a_name_in_use_is_refused(rooms: Rooms, served: KeyedDeployment) -> None:
-    with pytest.raises(Conflict, match="running already") as caught:
+    with pytest.raises(Conflict, match="already running") as caught:
         deploy(rooms, "digits", name="served")
     assert caught.value.code == "name_in_use"
     with pytest.raises(Conflict, match="running"):

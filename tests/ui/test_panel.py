@@ -53,7 +53,7 @@ def test_the_palette_has_each_command(lab: LabPage) -> None:
 def test_the_settings_editor_has_the_settings(lab: LabPage) -> None:
     lab.panel().get_by_role("button", name="Open the settings of GenOps Lab").click()
     editor = lab.page.locator("#setting-editor, .jp-SettingsPanel").first
-    for title in ("Open on start", "Update by itself", "Kernel in the status bar"):
+    for title in ("Open at start", "Live updates", "Kernel in the status bar"):
         expect(editor.get_by_text(title).first).to_be_visible()
     lab.shot("settings")
 

@@ -93,5 +93,5 @@ def test_a_sweep_is_followed_to_its_end_and_another_one_is_stopped(lab: LabPage,
     lab.execute("notebook:run-cell")
     view = lab.page.get_by_role("group", name="Sweep halted")
     view.get_by_role("button", name="Stop the sweep halted").click(timeout=60_000)
-    expect(view.get_by_text("It was stopped by hand.").first).to_be_visible(timeout=60_000)
+    expect(view.get_by_text("Stopped by the user.").first).to_be_visible(timeout=60_000)
     assert lab.problems == [], lab.problems
