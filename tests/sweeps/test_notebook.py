@@ -86,7 +86,7 @@ def test_an_earlier_try_of_the_same_cell_does_not_run_first(kernel: RunningKerne
 @pytest.mark.parametrize(
     ("cell", "words"),
     [
-        ("%%sweep\nx = 1", "has no values to try"),
+        ("%%sweep\nx = 1", "names nothing to try"),
         ("%%sweep depth=1,2\nx = 1", "neither assigns depth at its top level nor reads it"),
         ("%%sweep x=1 --setup 99\nx = 1", "There was no cell [99] in this session."),
         ("%%sweep x=1 --on nowhere\nx = 1", "There is no kernel or target 'nowhere'."),

@@ -117,7 +117,8 @@ def _provisioner(in_server: bool) -> Check:
             id="provisioner",
             title=title,
             state="warning",
-            detail=f"The provisioner {used!r} starts kernels, so %load_ext genops_lab works only where it is installed.",
+            detail=f"The provisioner {used!r} starts kernels. "
+            "Each environment then needs genops-lab for %load_ext genops_lab.",
             hint=f"Unset KernelProvisionerFactory.default_provisioner_name, or set it to {PROVISIONER!r}.",
         )
     return Check(
