@@ -181,7 +181,7 @@ class WorkService(Service):
             log.warning("Cannot check for work to take over: %s", error.message)
 
     async def close(self) -> None:
-        """Tell that this process is gone; the tasks have ended by now, and left their work to the next one."""
+        """Release the lock of this process, after its tasks have ended and left their work to the next one."""
         if self._lock.held:
             self._lock.release()
             self._lock.path.unlink(missing_ok=True)

@@ -243,7 +243,7 @@ def test_it_is_cancelled_though_nobody_carries_it_out(tmp_path: Path, start: Sta
         async with opened(tmp_path) as lab:
             assert (await ended(lab)).state == "cancelled"
             assert notes(tmp_path) == ["first", "cancel"], "no step runs any more"
-            with pytest.raises(Conflict, match="ended already"):
+            with pytest.raises(Conflict, match="already ended"):
                 await lab.tasks.cancel_task(task.id)
 
     asyncio.run(body())

@@ -362,7 +362,7 @@ def test_a_locked_or_whole_file_is_not_damaged(tmp_path: Path) -> None:
 async def test_a_part_that_cannot_be_examined_is_told(at_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     async with doctor(at_home) as service:
         await asyncio.to_thread((at_home.data / "store.db").unlink)
-        monkeypatch.setattr(versions, "TOLD", None)
+        monkeypatch.setattr(versions, "REPORTED", None)
         diagnosis = await service.diagnose()
     check = found(diagnosis, "versions")
     assert (check.state, "This check failed" in check.detail) == ("error", True)

@@ -1,7 +1,7 @@
-/** The theme's colours for what is drawn; outside of JupyterLab, where no --jp-* variable is set, ones that can be read there. */
+/** The theme's colours for charts; outside JupyterLab, without --jp-* variables, readable defaults. */
 import type { ILook } from './scene';
 
-/** One after the other for the lines of a chart; each readable on light and on dark. */
+/** Colours of a chart's lines in order; each is readable in light and dark themes. */
 const SERIES: readonly [variable: string, fallback: string][] = [
   ['--jp-brand-color1', '#2f7fd3'],
   ['--jp-mirror-editor-string-color', '#c2571a'],
@@ -13,18 +13,18 @@ const SERIES: readonly [variable: string, fallback: string][] = [
   ['--jp-mirror-editor-variable-2-color', '#6f7bd1']
 ];
 
-/** The colour of the line at a place of a chart, for CSS. */
+/** The CSS colour of the line with this index. */
 export function lineColor(place: number): string {
   const [variable, fallback] = SERIES[place % SERIES.length];
   return `var(${variable}, ${fallback})`;
 }
 
-/** The theme that holds at a node now. */
+/** The current theme of a node. */
 export function readLook(node: HTMLElement): ILook {
   const style = getComputedStyle(node);
   const read = (name: string, fallback: string) =>
     style.getPropertyValue(name).trim() || fallback;
-  // Where no theme is, what text inherits is readable on whatever is behind it.
+  // Without a theme the inherited text colour is readable on the background.
   const inherited = style.color || 'currentcolor';
   return {
     text: read('--jp-ui-font-color1', inherited),
@@ -42,8 +42,8 @@ export function readLook(node: HTMLElement): ILook {
 }
 
 /**
- * Call `listener` when the theme changes (JupyterLab marks its body, and a
- * browser has a colour scheme). @returns a function that ends it.
+ * Call `listener` when JupyterLab's theme or the browser's colour scheme changes.
+ * @returns a function that ends the subscription.
  */
 export function onThemeChange(listener: () => void): () => void {
   const observer = new MutationObserver(listener);
@@ -69,7 +69,7 @@ export function onThemeChange(listener: () => void): () => void {
 
 const known = new Map<string, string>();
 
-/** A colour as `rgb(...)`, which every program knows, where the browser can tell. */
+/** Convert a colour to `rgb(...)`, which all programs read, if the browser can. */
 export function asRgb(color: string): string {
   const found = known.get(color);
   if (found !== undefined) {
