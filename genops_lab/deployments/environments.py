@@ -90,13 +90,13 @@ def _lines_of(file: Path) -> list[str]:
         ) from error
     joined = text.replace("\\\r\n", " ").replace("\\\n", " ")
     lines = [_HASH.sub("", line.partition(" #")[0]).strip() for line in joined.splitlines()]
-    said = [line for line in lines if line and not line.startswith("#")]
-    if len(said) > MAX_REQUIREMENTS:
+    requirements = [line for line in lines if line and not line.startswith("#")]
+    if len(requirements) > MAX_REQUIREMENTS:
         raise Failed(
-            f"The model's {file.name} has {len(said):,} lines, more than {MAX_REQUIREMENTS:,}.",
+            f"The model's {file.name} has {len(requirements):,} lines, more than {MAX_REQUIREMENTS:,}.",
             hint="Log the model again, with only the requirements that it needs.",
         )
-    return said
+    return requirements
 
 
 def python_of(model: Path) -> str:
@@ -119,7 +119,7 @@ def missing_requirements(model: Path) -> list[str]:
     python, here = python_of(model), "{}.{}".format(*sys.version_info)
     if python and python != here:
         missing.append(f"python {python} (here: {here})")
-    return missing + [told for line in requirement_lines(model) if (told := _missing(line))]
+    return missing + [text for line in requirement_lines(model) if (text := _missing(line))]
 
 
 def _requirement(line: str) -> Requirement | None:
@@ -156,13 +156,13 @@ class Environments:
         self._serving = serving
         self._building: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def interpreter(self, model: Path, tell: Callable[[str], None]) -> Path:
+    async def interpreter(self, model: Path, log: Callable[[str], None]) -> Path:
         """Return an interpreter with the model's requirements. Raises Failed with the end of pip's output."""
         missing = await asyncio.to_thread(missing_requirements, model)
         if not missing:
-            tell("This environment has the model's requirements.")
+            log("This environment has the model's requirements.")
             return Path(sys.executable)
-        tell(f"Missing in this environment: {', '.join(missing[:8])}.")
+        log(f"Missing in this environment: {', '.join(missing[:8])}.")
         lines, python = requirement_lines(model), python_of(model)
         extra = self._also_needed(lines)
         digest = hashlib.sha256("\n".join([python or sys.version, *lines, *extra]).encode()).hexdigest()[:20]
@@ -170,9 +170,9 @@ class Environments:
         async with lock:
             final = self._root / digest
             if not _python_in(final).exists():
-                await self._build(final, model, python, extra, tell)
+                await self._build(final, model, python, extra, log)
             else:
-                tell(f"Using the environment {digest}, which was built before.")
+                log(f"Using the environment {digest}, which was built before.")
         return _python_in(final)
 
     def _also_needed(self, lines: list[str]) -> list[str]:
@@ -182,14 +182,14 @@ class Environments:
         return [f"mlflow=={here}" if name == "mlflow" else name for name in needed]
 
     async def _build(
-        self, final: Path, model: Path, python: str, extra: list[str], tell: Callable[[str], None]
+        self, final: Path, model: Path, python: str, extra: list[str], log: Callable[[str], None]
     ) -> None:
         private_dir(self._root)
         building = self._root / f".{final.name}-{secrets.token_hex(4)}"
         try:
             for step, arguments, folder in self._steps(building, model, python, extra):
-                tell(step)
-                await _run(step, arguments, folder, tell)
+                log(step)
+                await _run(step, arguments, folder, log)
             with contextlib.suppress(FileExistsError):
                 building.rename(final)
         finally:
@@ -249,7 +249,7 @@ def _python_in(folder: Path) -> Path:
     return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
-async def _run(step: str, arguments: list[str], folder: Path, tell: Callable[[str], None]) -> None:
+async def _run(step: str, arguments: list[str], folder: Path, log: Callable[[str], None]) -> None:
     process = await asyncio.create_subprocess_exec(
         *arguments, cwd=folder, env=building_environment(os.environ), limit=2**20, start_new_session=True,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
@@ -259,7 +259,7 @@ async def _run(step: str, arguments: list[str], folder: Path, tell: Callable[[st
     try:
         async for raw in process.stdout:
             line = raw.decode("utf-8", "replace").rstrip()
-            tell(line)
+            log(line)
             last = [*last[-_KEPT_LINES:], line]
         code = await process.wait()
     finally:

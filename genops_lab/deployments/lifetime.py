@@ -62,8 +62,8 @@ def _systemd_reason(cgroup: str, root: Path) -> str:
 def _kills_user_processes(root: Path) -> bool:
     folder = root / "etc/systemd"
     files = [folder / "logind.conf", *sorted((folder / "logind.conf.d").glob("*.conf"))]
-    said = re.findall(r"^\s*KillUserProcesses\s*=\s*(\w+)", "\n".join(map(_read, files)), re.MULTILINE)
-    return bool(said) and said[-1].lower() in ("yes", "true", "1", "on")
+    values = re.findall(r"^\s*KillUserProcesses\s*=\s*(\w+)", "\n".join(map(_read, files)), re.MULTILINE)
+    return bool(values) and values[-1].lower() in ("yes", "true", "1", "on")
 
 
 def _read(path: Path) -> str:

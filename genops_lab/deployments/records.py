@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from genops_lab.core.store import LocalStore, post
 from genops_lab.core.store.keyset import page_of
 from genops_lab.core.store.shared_tables import deployment_specs
 from genops_lab.core.store.tables import deployments, idempotency, model_hashes
+from genops_lab.experiments.query.errors import did_you_mean
 
 from .record import Record, name_in_use
 
@@ -44,8 +46,8 @@ class Records:
         """Return a deployment. Raises NotFound."""
         with self._store.reading() as connection:
             row = connection.execute(select(deployments).where(deployments.c.name == name)).one_or_none()
-        if row is None:
-            raise _missing(name)
+            if row is None:
+                raise _missing(name, connection.execute(select(deployments.c.name)).scalars())
         return _record(row)
 
     def keyed(self, key: str) -> Record | None:
@@ -114,8 +116,9 @@ def _is(record: Record) -> ColumnElement[bool]:
     return (deployments.c.name == record.name) & (deployments.c.created_at == record.created_at)
 
 
-def _missing(name: str) -> NotFound:
-    return NotFound(f"There is no deployment {name!r}.", hint="List the deployments: genops deployments list")
+def _missing(name: str, known: Iterable[str] = ()) -> NotFound:
+    hint = f"{did_you_mean(name, known)} List the deployments: genops deployments list".strip()
+    return NotFound(f"There is no deployment {name!r}.", hint=hint)
 
 
 def _record(row: Row[Any]) -> Record:

@@ -238,11 +238,11 @@ class DeploymentsService(Service):
             telling.cancel()
 
     async def _tell_log(self, handle: TaskHandle, record: Record) -> None:
-        said = Counter(handle.lines)  # lines that the Lab before this one has copied
+        copied = Counter(handle.lines)  # lines that the Lab before this one has copied
         async for lines in self._target.logs(record.name, record.revision, lines=MAX_LOG_LINES, follow=True):
             for line in lines:
-                if said[line] > 0:
-                    said[line] -= 1
+                if copied[line] > 0:
+                    copied[line] -= 1
                 else:
                     handle.say(line)
 

@@ -21,7 +21,7 @@ log = logging.getLogger("genops_lab")
 
 READY_WITHIN_S = 180.0
 _BEGINS_WITHIN_S = 5.0
-_SAID_LINES = 20
+_STDERR_LINES = 20
 
 
 class KernelDied(Failed):
@@ -48,7 +48,7 @@ class JobKernel:
         self._reading: list[asyncio.Task[None]] = []
         self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._busy = asyncio.Event()
-        self._said: deque[str] = deque(maxlen=_SAID_LINES)
+        self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
         restarter = getattr(self._kernel, "_restarter", None)
         if restarter is not None:
             restarter.restart_limit = 0  # do not restart a job's kernel that dies
@@ -96,7 +96,7 @@ class JobKernel:
 
     async def run(self, code: str) -> None:
         """Run a cell. Raises CellFailed with the error's message, and KernelDied."""
-        self._said.clear()
+        self._stderr.clear()
         reply = await self._execute(code, store_history=True)
         if reply.get("status") != "ok":
             raise CellFailed(
@@ -171,7 +171,7 @@ class JobKernel:
         if own and message["msg_type"] == "status" and message["content"].get("execution_state") == "busy":
             self._busy.set()
         if message["msg_type"] == "stream" and message["content"].get("name") == "stderr":
-            self._said.extend(str(message["content"].get("text", "")).splitlines()[-_SAID_LINES:])
+            self._stderr.extend(str(message["content"].get("text", "")).splitlines()[-_STDERR_LINES:])
 
     async def _watch(self, provisioner: Any) -> None:
         await provisioner.wait()
@@ -179,10 +179,10 @@ class JobKernel:
 
     def _end(self, why: str) -> None:
         if not self._died.done():
-            said = next((line for line in reversed(self._said) if line.strip()), "")
+            last_line = next((line for line in reversed(self._stderr) if line.strip()), "")
             self._died.set_exception(
                 KernelDied(
-                    " ".join(filter(None, ["The kernel died.", why, said])),
+                    " ".join(filter(None, ["The kernel died.", why, last_line])),
                     hint="Check the machine's memory and the kernel's log.",
                 )
             )

@@ -53,7 +53,7 @@ class Proposals:
         )
 
     def _known_trials(self, known: Known) -> list[KnownTrial]:
-        told = []
+        found = []
         for trial, live in known:
             steps, values = (
                 (live.steps, live.values) if live is not None else self._curves.get(trial.number, ([], []))
@@ -64,7 +64,7 @@ class Proposals:
                 state = "fail"
             if state == "pruned" and not curve:
                 state = "fail"
-            told.append(
+            found.append(
                 KnownTrial(
                     number=trial.number,
                     state=state,
@@ -74,4 +74,4 @@ class Proposals:
                     values=list(curve.values()),
                 )
             )
-        return told
+        return found

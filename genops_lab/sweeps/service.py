@@ -332,11 +332,11 @@ def _progress(runner: SweepRunner) -> tuple[str, float]:
 
 
 async def _tell(handle: TaskHandle, runner: SweepRunner) -> None:
-    told = ""
+    last = ""
     while True:
         changed = runner.changed
         words, share = _progress(runner)
-        if words != told:
+        if words != last:
             handle.progress(words, share)
-            told = words
+            last = words
         await changed.wait()

@@ -48,7 +48,7 @@ export function watchMissingMagics(trans: TranslationBundle): void {
         autoClose: false,
         actions: [
           {
-            label: trans.__('Insert it above'),
+            label: trans.__('Insert this line above'),
             caption: trans.__('Insert %1 into the notebook', LOAD_EXTENSION),
             displayType: 'accent',
             callback: () => insertAbove(notebook, cell)

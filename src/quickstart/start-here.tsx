@@ -128,7 +128,7 @@ export class StartHereBanner extends ReactWidget {
           <code>{LOAD_EXTENSION}</code>
         </p>
         <ActionButton
-          label={trans.__('Insert it')}
+          label={trans.__('Insert this line')}
           caption={trans.__('Insert %1 into the notebook', LOAD_EXTENSION)}
           onClick={onLoad}
         />

@@ -188,6 +188,15 @@ def test_names_that_leave_the_folder_or_cannot_be_a_path_are_refused(
     assert "such as" in caught.value.hint
 
 
+def test_an_unknown_name_is_answered_with_a_near_one(rooms: Rooms, served: KeyedDeployment) -> None:
+    with pytest.raises(NotFound) as caught:
+        rooms.run(rooms.deployments.get_deployment("servd"))
+    assert (caught.value.message, caught.value.hint) == (
+        "There is no deployment 'servd'.",
+        "Did you mean served? List the deployments: genops deployments list",
+    )
+
+
 @pytest.mark.parametrize("name", ["nobody", "../served", "x" * 500])
 def test_unknown_names_are_not_found(rooms: Rooms, name: str) -> None:
     service = rooms.deployments

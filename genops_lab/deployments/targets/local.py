@@ -189,11 +189,11 @@ class LocalTarget(DeploymentTarget):
         return handle
 
     def _adopt(self, name: str, handle: Handle) -> Handle:
-        found, told = _process_with(str(self._spec(name))), self._report(name)
+        found, report = _process_with(str(self._spec(name))), self._report(name)
         if found is not None:
             handle = msgspec.structs.replace(handle, pid=found[0], pid_created=found[1])
-        elif told is not None:  # it ran and has ended
-            handle = msgspec.structs.replace(handle, pid=told.pid, pid_created=0.0)
+        elif report is not None:  # it ran and has ended
+            handle = msgspec.structs.replace(handle, pid=report.pid, pid_created=0.0)
         return handle
 
     def _spec(self, name: str) -> Path:
@@ -334,24 +334,24 @@ class LocalTarget(DeploymentTarget):
         handle = self._handle(name)
         if handle is None:
             return Observed()
-        told = self._report(name)
-        state, reason, hint = self._state(name, handle, told)
+        report = self._report(name)
+        state, reason, hint = self._state(name, handle, report)
         revision = Revision(
             number=handle.revision, version=handle.version, state=state, wanted=handle.wanted,
             ready=int(state == "running"), reason=reason, hint=hint,
         )  # fmt: skip
         leased = self._leased(name)
         seen = Observed(revisions=(revision,), outlives_server=handle.outlives_server, lease_until=leased)
-        if told is None:
+        if report is None:
             return seen
         return replace(
-            seen, address=f"http://127.0.0.1:{told.port}" if state == "running" and told.port else "",
-            lease_until=max(leased, told.lease_until), requests=told.requests, errors=told.errors,
-            latency_ms=told.latency_ms,
+            seen, address=f"http://127.0.0.1:{report.port}" if state == "running" and report.port else "",
+            lease_until=max(leased, report.lease_until), requests=report.requests, errors=report.errors,
+            latency_ms=report.latency_ms,
         )  # fmt: skip
 
     def _state(
-        self, name: str, handle: Handle, told: ProcessState | None
+        self, name: str, handle: Handle, report: ProcessState | None
     ) -> tuple[DeploymentState, str, str]:
         if handle.pid is None:
             return (
@@ -359,26 +359,26 @@ class LocalTarget(DeploymentTarget):
                 if handle.wanted
                 else ("stopped", "Stopped.", "")
             )
-        if told is not None and told.state in _ENDED:
-            return told.state, told.message, told.hint
+        if report is not None and report.state in _ENDED:
+            return report.state, report.message, report.hint
         if not self._alive(handle):
             # The process may have written its final report meanwhile.
             return self._gone(handle, self._report(name))
         if not handle.wanted:
             return "stopping", "Finishing the requests in flight.", ""
-        if told is None:
+        if report is None:
             return "starting", "Loading the model.", ""
-        return told.state, self._first_contact(name, handle, told) or told.message, told.hint
+        return report.state, self._first_contact(name, handle, report) or report.message, report.hint
 
-    def _gone(self, handle: Handle, told: ProcessState | None) -> tuple[DeploymentState, str, str]:
-        if told is not None and told.state in _ENDED:
-            return told.state, told.message, told.hint
+    def _gone(self, handle: Handle, report: ProcessState | None) -> tuple[DeploymentState, str, str]:
+        if report is not None and report.state in _ENDED:
+            return report.state, report.message, report.hint
         if not handle.wanted:
             return "stopped", "Stopped.", ""
         if (handle.pid, handle.pid_created) in self._seen:
             code = _exit_code(self._children.get(handle.pid or 0))
             how = f"was killed by signal {-code}" if code is not None and code < 0 else "ended unexpectedly"
-            doing = " while it loaded the model" if told is None or told.state == "starting" else ""
+            doing = " while it loaded the model" if report is None or report.state == "starting" else ""
             hint = "Read the log, then deploy the version again. The machine may have run out of memory."
             return "failed", f"The scoring process {how}{doing}.", hint
         if not handle.outlives_server:
@@ -388,12 +388,12 @@ class LocalTarget(DeploymentTarget):
         )
         return "ended", message, "Deploy the version again."
 
-    def _first_contact(self, name: str, handle: Handle, told: ProcessState) -> str:
+    def _first_contact(self, name: str, handle: Handle, report: ProcessState) -> str:
         """Check a process that another Lab started once with its key; return a message if it does not answer."""
         mark = (handle.pid or 0, handle.pid_created or 0.0)
-        if mark in self._seen or told.state != "running":
+        if mark in self._seen or report.state != "running":
             return ""
-        if not _answers(told.port, self._key(name)):
+        if not _answers(report.port, self._key(name)):
             return "The deployment does not answer at the moment."
         self._seen.add(mark)
         return ""

@@ -36,7 +36,7 @@ def _program() -> Check:
             hint="Install OpenSSH's client for keys on security tokens, ControlMaster and host certificates.",
         )
     try:
-        told = subprocess.run([program, "-V"], capture_output=True, text=True, timeout=_VERSION_TIMEOUT_S)
+        answer = subprocess.run([program, "-V"], capture_output=True, text=True, timeout=_VERSION_TIMEOUT_S)
     except (OSError, subprocess.SubprocessError) as error:
         return Check(
             id="ssh",
@@ -46,7 +46,7 @@ def _program() -> Check:
             hint="Install OpenSSH's client again, or add targets with --carrier paramiko.",
         )
     return Check(
-        id="ssh", title=title, state="ok", detail=f"{program}, {told.stderr.strip() or 'no version'}."
+        id="ssh", title=title, state="ok", detail=f"{program}, {answer.stderr.strip() or 'no version'}."
     )
 
 

@@ -151,7 +151,7 @@ function CheckView(props: {
             <>
               <p>
                 {trans.__(
-                  'Lines of the model that set where packages come from:'
+                  'The model’s requirements name these package sources:'
                 )}
               </p>
               <ul className="gol-Sources">

@@ -137,7 +137,7 @@ function LockedTable(props: {
     <section className="gol-Checks">
       <h3>{trans.__('Settings locked by the administrator')}</h3>
       <DataTable
-        caption={trans.__('Settings that cannot be changed here')}
+        caption={trans.__('Locked settings')}
         className="gol-Table gol-LockedTable"
         rows={locked}
         rowKey={({ name }) => name}
