@@ -127,7 +127,7 @@ class SocketCaller:
         except (OSError, http.client.HTTPException) as error:
             raise Unavailable(
                 f"The running JupyterLab did not answer: {error}.",
-                hint="Check that JupyterLab still runs. If it has ended, run the command again: it then works without.",
+                hint="Check that JupyterLab still runs. If it has ended, run the command again.",
             ) from error
         finally:
             connection.close()

@@ -88,7 +88,8 @@ def _planned(method: Method, space: list[Dimension], trials: int) -> int:
         size = grid_size(space)
         if size > MAX_TRIALS and not trials:
             raise InvalidRequest(
-                f"The grid has {size:,} points.", hint=f"Use --trials, at most {MAX_TRIALS:,}."
+                f"The grid has {size:,} points.",
+                hint=f"Limit the trials with --trials, at most {MAX_TRIALS:,}.",
             )
         planned = min(trials, size) if trials else size
     else:

@@ -102,7 +102,9 @@ def _range(name: str, kind: str, inside: str) -> Dimension:
     except ValueError:
         raise wrong("LOW, HIGH and STEP must be numbers.") from None
     if len(numbers) not in ((2, 3) if kind in ("uniform", "int") else (2,)):
-        raise wrong(f"{kind} takes LOW and HIGH{' and perhaps STEP' if kind in ('uniform', 'int') else ''}.")
+        raise wrong(
+            f"{kind} takes LOW and HIGH{' and optionally STEP' if kind in ('uniform', 'int') else ''}."
+        )
     low, high = numbers[:2]
     step = numbers[2] if len(numbers) == 3 else (1.0 if kind == "int" else 0.0)
     if not all(math.isfinite(number) for number in numbers) or not low < high:
@@ -158,7 +160,8 @@ def _listed(dimension: Dimension) -> list[Value]:
     count = int((dimension.high - dimension.low) / dimension.step + 1e-9) + 1
     if count > MAX_CHOICES:
         raise InvalidRequest(
-            f"{dimension.name} has {count} values.", hint=f"Use a larger step: at most {MAX_CHOICES}."
+            f"{dimension.name} has {count} values.",
+            hint=f"Use a larger step, for at most {MAX_CHOICES} values.",
         )
     return list(itertools.islice(_steps(dimension), count))
 
