@@ -222,11 +222,11 @@ class GenOpsLab(ExtensionApp):
         application = (await asyncio.to_thread(import_module, ".application", __package__)).Application
         self.lab = await application.open(self.settings_for_lab(), self._jupyter, live=self._live)
         self._gate.open(self.lab.services)
-        self.lab.events.listen(self._tell)
+        self.lab.events.listen(self._publish)
         self._socket.open(self._server.connection_url, __version__)
         await self.lab.ready()
 
-    def _tell(self, kind: str, id: str, revision: int) -> None:
+    def _publish(self, kind: str, id: str, revision: int) -> None:
         event_logger = self._server.event_logger
         assert event_logger is not None
         change = {"kind": kind, "id": id, "revision": revision}

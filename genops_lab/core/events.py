@@ -44,9 +44,7 @@ class EventBus:
         self._listeners: list[Callable[[str, str, int], None]] = []
         #: Changes that wait for equal ones, and all whose listeners were not called yet.
         self._due: set[tuple[str, str]] = set()
-        self._telling: set[asyncio.Task[None]] = set()
-        #: The latest revisions that this process has announced.
-        self.told: dict[str, int] = {}
+        self._announcing: set[asyncio.Task[None]] = set()
 
     def listen(self, listener: Callable[[str, str, int], None]) -> None:
         """Call ``listener(kind, id, revision)`` for each change."""
@@ -57,11 +55,11 @@ class EventBus:
         key = (kind, id)
         if key not in self._due:
             self._due.add(key)
-            task = asyncio.get_running_loop().create_task(self._tell(kind, id))
-            self._telling.add(task)
-            task.add_done_callback(self._telling.discard)
+            task = asyncio.get_running_loop().create_task(self._count(kind, id))
+            self._announcing.add(task)
+            task.add_done_callback(self._announcing.discard)
 
-    async def _tell(self, kind: str, id: str) -> None:
+    async def _count(self, kind: str, id: str) -> None:
         try:
             await asyncio.sleep(0.05)
         finally:
@@ -71,10 +69,9 @@ class EventBus:
 
     def announce(self, kind: str, id: str, revision: int) -> None:
         """Call the listeners for a change that is already counted, such as one of another process."""
-        self.told[kind] = max(revision, self.told.get(kind, 0))
         for listener in self._listeners:
             listener(kind, id, revision)
 
     async def close(self) -> None:
         """Wait until all pending changes are announced."""
-        await asyncio.gather(*self._telling, return_exceptions=True)
+        await asyncio.gather(*self._announcing, return_exceptions=True)

@@ -218,13 +218,13 @@ class DeploymentsService(Service):
     ) -> dict[str, Any]:
         record = await self._asked_for(plan)
         handle.progress("Loading the model.")
-        telling = asyncio.ensure_future(self._tell_log(handle, record))
+        copying = asyncio.ensure_future(self._copy_log(handle, record))
         try:
             while True:
                 await self._asked_for(plan)
                 found = await self.get_deployment(record.name)
                 if found.state not in ("preparing", "starting"):
-                    await asyncio.wait([telling], timeout=2 * _POLL_S)  # for the last lines of its log
+                    await asyncio.wait([copying], timeout=2 * _POLL_S)  # for the last lines of its log
                 if found.state == "running":
                     return {"message": f"{record.name} answers at {found.url}/invocations."}
                 if found.state in ("failed", "ended"):
@@ -235,9 +235,9 @@ class DeploymentsService(Service):
                     return {"message": "Stopped before it was ready."}
                 await asyncio.sleep(_POLL_S)
         finally:
-            telling.cancel()
+            copying.cancel()
 
-    async def _tell_log(self, handle: TaskHandle, record: Record) -> None:
+    async def _copy_log(self, handle: TaskHandle, record: Record) -> None:
         copied = Counter(handle.lines)  # lines that the Lab before this one has copied
         async for lines in self._target.logs(record.name, record.revision, lines=MAX_LOG_LINES, follow=True):
             for line in lines:

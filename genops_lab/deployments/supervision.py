@@ -90,7 +90,7 @@ class Supervision:
             while True:
                 if self._busy or self._followers or self._live.wanted(CHANGES):
                     try:
-                        self._tell(await self._look())
+                        self._announce(await self._look())
                     except (GenOpsError, OSError) as error:
                         log.warning("Cannot observe the deployments: %s", error)
                 with contextlib.suppress(asyncio.TimeoutError):
@@ -100,7 +100,7 @@ class Supervision:
             for follower in self._followers.values():
                 follower.close()
 
-    def _tell(self, deployments: Sequence[Deployment]) -> None:
+    def _announce(self, deployments: Sequence[Deployment]) -> None:
         self._busy = any(each.state in ACTIVE for each in deployments)
         states = {each.name: (each.created_at, each.state, each.message, each.url) for each in deployments}
         known, self._states = self._states, states

@@ -107,7 +107,7 @@ class SweepRunner:
         if not self._over:
             self._over = "failed" if failed else "stopped"
             self.record = msgspec.structs.replace(self.record, state="stopping", message=why, hint=hint)
-            self._tell()
+            self._announce()
         self._jobs.stop(why or "The sweep was stopped.")
 
     async def take_up(self, outcomes: list[Outcome]) -> None:
@@ -282,11 +282,11 @@ class SweepRunner:
         plan, trial = self.record.plan, self._trials[live.number]
         if live.begun and not trial.run_id:
             trial = self._trials[trial.number] = msgspec.structs.replace(trial, run_id=run.run_id)
-            self._tell()
+            self._announce()
         if trial.run_id == run.run_id and live.take(events, plan.metric):
             value = live.objective(plan.objective, plan.direction)
             self._trials[trial.number] = msgspec.structs.replace(trial, value=value)
-            self._tell()
+            self._announce()
             if plan.prune:
                 live.consider(lambda: self._consider(live))
 
@@ -301,7 +301,7 @@ class SweepRunner:
 
     async def _put(self, trial: Trial, **changes: Any) -> None:
         trial = self._trials[trial.number] = msgspec.structs.replace(trial, **changes)
-        self._tell()
+        self._announce()
         await self._write(self._ledger.put, self.record.id, trial)
 
     async def _set(self, state: SweepState, message: str, hint: str = "") -> None:
@@ -310,7 +310,7 @@ class SweepRunner:
             self.record, state=state, message=message, hint=hint, ended_at=ended
         )
         await self._write(self._ledger.change, self.record)
-        self._tell()
+        self._announce()
 
     async def _write(self, write: Callable[..., None], *what: Any) -> None:
         try:
@@ -318,7 +318,7 @@ class SweepRunner:
         except OldToken:  # another Lab runs the sweep: end as if this one was stopped
             raise asyncio.CancelledError from None
 
-    def _tell(self) -> None:
+    def _announce(self) -> None:
         self.version += 1
         self.changed.set()
         self.changed = asyncio.Event()

@@ -240,7 +240,7 @@ class SweepsService(Service):
         hours = runner.record.plan.hours
         deadline = plan["began"] + hours * 3600 if hours else None
         running = asyncio.create_task(runner.run(deadline=deadline))
-        telling = asyncio.create_task(_tell(handle, runner))
+        reporting = asyncio.create_task(_report_progress(handle, runner))
         try:
             await asyncio.shield(running)
         except asyncio.CancelledError:
@@ -249,7 +249,7 @@ class SweepsService(Service):
                 await running
             raise
         finally:
-            telling.cancel()
+            reporting.cancel()
             running.cancel()
             await asyncio.wait([running])
             del self._runners[plan["sweep"]]
@@ -331,7 +331,7 @@ def _progress(runner: SweepRunner) -> tuple[str, float]:
     return f"{ended} of {found.planned} trials", ended / max(1, found.planned)
 
 
-async def _tell(handle: TaskHandle, runner: SweepRunner) -> None:
+async def _report_progress(handle: TaskHandle, runner: SweepRunner) -> None:
     last = ""
     while True:
         changed = runner.changed
