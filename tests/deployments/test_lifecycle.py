@@ -280,7 +280,7 @@ def test_a_pickle_is_loaded_only_when_confirmed_or_recorded_by_a_run_of_ours(
     check = rooms.run(rooms.deployments.check_deploy(CheckDeploy(model="pickled")))
     assert check.holds_pickle
     assert not check.trusted
-    with pytest.raises(Conflict, match="recorded"):
+    with pytest.raises(Conflict, match="did not record these files"):
         deploy(rooms, "pickled")
     deploy(rooms, "pickled", trust=shown(rooms, "pickled"))
     assert rooms.settled("pickled").state == "running"
