@@ -4,6 +4,7 @@ import tseslint from 'typescript-eslint';
 import prettierRecommended from 'eslint-plugin-prettier/recommended';
 import globals from 'globals';
 import jupyterPlugin from '@jupyter/eslint-plugin';
+import translations from './scripts/eslint-translations.cjs';
 
 export default defineConfig([
   {
@@ -25,6 +26,7 @@ export default defineConfig([
   js.configs.recommended,
   tseslint.configs.recommended,
   { plugins: { jupyter: jupyterPlugin } },
+  { plugins: { genops: { rules: { 'whole-sentences': translations } } } },
   jupyterPlugin.configs.recommended,
   {
     files: ['**/*.ts', '**/*.tsx'],
@@ -56,6 +58,7 @@ export default defineConfig([
       curly: ['error', 'all'],
       eqeqeq: 'error',
       'prefer-arrow-callback': 'error',
+      'genops/whole-sentences': 'error',
       // All of it is some 20 kB: one file is quicker than many. What is heavy (views, react-data-grid) is loaded on use.
       'jupyter/prefer-lazy-imports': 'off'
     }

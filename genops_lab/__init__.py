@@ -20,14 +20,14 @@ def _jupyter_server_extension_points() -> list[dict[str, Any]]:
 
 
 def load_ipython_extension(ipython: Any) -> None:
-    """``%load_ext genops_lab``: the kernel side alone, which needs the standard library."""
+    """Load the magics (``%load_ext genops_lab``). This part of GenOps Lab needs only the standard library."""
     from .runtime import load_ipython_extension as load
 
     load(ipython)
 
 
 def unload_ipython_extension(ipython: Any) -> None:
-    """``%unload_ext genops_lab``."""
+    """Unload the magics (``%unload_ext genops_lab``)."""
     from .runtime import unload_ipython_extension as unload
 
     unload(ipython)

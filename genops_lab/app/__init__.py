@@ -1,1 +1,1 @@
-"""What knows all features: the Jupyter extension, the services, the operations, the private socket."""
+"""The application, which puts all features together: Jupyter extension, services, operations and private socket."""

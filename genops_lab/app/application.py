@@ -1,6 +1,6 @@
-"""All services of one process, put together without a web server.
+"""Put the services of all features together, without a web server.
 
-The Jupyter extension runs one in the server; the command line runs one in its own process when no server is there.
+The Jupyter extension runs an application in the server. The command line runs one in its own process if no server runs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class Application:
-    """Opens the services of all features, also of those that are switched off: others use them."""
+    """The services of all features, also of those that are switched off, because others use them."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Application:
         for feature in FEATURES:
             feature.provide(self.services)
         self.services.make_all()
-        # Two servers of one user: one supervises (spooled runs, dead kernels, deployments' leases).
+        # Of several servers of a user one supervises (spooled runs, dead kernels, leases of deployments).
         self._supervisor = FileLock(settings.data_dir / "supervisor.lock")
         self._supervising: asyncio.Task[None] | None = None
 
@@ -61,7 +61,7 @@ class Application:
         live: LiveHub | None = None,
         supervise: bool = True,
     ) -> Application:
-        """Open the store off the event loop and start what must run."""
+        """Open the stores in a thread, open the services and start the supervision."""
         shared = SharedStore.at(settings.store_url, settings.data_dir)
         former = shared.url if settings.store_url else None
         store = await asyncio.to_thread(LocalStore, settings.data_dir / "store.db", former=former)
@@ -76,12 +76,12 @@ class Application:
         return self.services.get(kind)
 
     async def ready(self) -> None:
-        """The Jupyter server answers: start what services do by themselves."""
+        """Tell the services that the Jupyter server answers."""
         await self.services.ready()
 
     @property
     def supervises(self) -> bool:
-        """Whether this process is the one that supervises for its user."""
+        """Whether this process supervises the user's work."""
         return self._supervisor.held
 
     async def _supervise(self) -> None:
@@ -90,7 +90,7 @@ class Application:
         await self.services.supervise()
 
     async def stop(self) -> None:
-        """Stop in order: supervision, tasks, each service before what it uses, the store. Deployments go on."""
+        """Stop supervision, tasks, each service before its dependencies, and the stores. Deployments keep running."""
         if self._supervising is not None:
             self._supervising.cancel()
             await asyncio.wait([self._supervising])

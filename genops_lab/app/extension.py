@@ -1,4 +1,4 @@
-"""The Jupyter server extension: traitlets and wiring, nothing else."""
+"""Define the Jupyter server extension: its traits, and the start and stop of the application."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .socket_server import SocketServer
 
 STOP_TIMEOUT_S = 20
-LOG_HINT = "The server's log has the details; `genops doctor` may know what to do."
+LOG_HINT = "The log of JupyterLab has the details. `genops doctor` checks the installation."
 
 
 class GenOpsLab(ExtensionApp):
@@ -39,57 +39,59 @@ class GenOpsLab(ExtensionApp):
     load_other_extensions = True
 
     data_dir = Unicode(
-        "", help="Where GenOps Lab keeps its data; empty: 'genops' in the Jupyter data directory."
+        "", help="Folder for the data of GenOps Lab. Empty: 'genops' in the Jupyter data directory."
     ).tag(config=True)
     store_url = Unicode(
-        "", help="URL of the shared store, such as postgresql://user@host/db; empty: a file in data_dir."
+        "", help="URL of the shared store, such as postgresql://user@host/db. Empty: a file in data_dir."
     ).tag(config=True)
     mlflow_uri = Unicode(
-        "", help="URI of an MLflow to use in place of the embedded one (locks the setting)."
+        "", help="URI of the MLflow to use in place of the embedded one. Users cannot change it."
     ).tag(config=True)
     rooms = List(
-        Unicode(), default_value=list(SWITCHES), help="Features that are on: " + ", ".join(SWITCHES) + "."
+        Unicode(), default_value=list(SWITCHES), help=f"Features that are on. Known: {', '.join(SWITCHES)}."
     ).tag(config=True)
     deployment_lease_hours = Float(
-        24.0, help="A local deployment that nobody uses or renews ends after so many hours."
+        24.0, help="Lease of a deployment, in hours: without requests and renewals it ends after this time."
     ).tag(config=True)
     targets = List(
         Dict(),
-        help="Targets for everybody, which users see as locked: fields of `genops targets add`, such as "
+        help="Targets for all users, who cannot change them. The fields are those of `genops targets add`, such as "
         '{"name": "gpu1", "host": "gpu1.example.org", "python": "/opt/python/bin/python", "price_per_hour": 2.5}.',
     ).tag(config=True)
     target_fields = Dict(
-        help="What users may give when they add a target, by its kind and field: default, minimum, maximum, choices, "
-        'locked. Such as {"ssh": {"carrier": {"default": "openssh", "locked": True}}}.'
+        help="Limits of the fields of users' targets, by kind and field: default, minimum, maximum, choices, locked. "
+        'Example: {"ssh": {"carrier": {"default": "openssh", "locked": True}}}.'
     ).tag(config=True)
-    allow_user_targets = Bool(True, help="Whether users may add targets of their own.").tag(config=True)
+    allow_user_targets = Bool(True, help="Whether users may add their own targets.").tag(config=True)
     outputs_left_to_page_s = Float(
         20.0,
-        help="Outputs of a target's kernel are left to a page that may come for so many seconds; then they are "
-        "written into the notebook on disk.",
+        help="Time in seconds for a page to take the outputs of a target's kernel. After this time the server writes "
+        "them into the notebook on disk.",
     ).tag(config=True)
     cell_output_mb = Float(
         1.0,
         min=0.01,
-        help="Of one cell of a target's kernel, a notebook shows the first MB of text, so many, and the end; the "
-        "rest opens beside it.",
+        help="Text in MB that a notebook shows of one cell of a target's kernel: the beginning of this size, then the "
+        "end. A link opens the full output.",
     ).tag(config=True)
     cell_outputs = Int(
-        2000, min=10, help="And of other outputs (figures, displays) the first ones, so many, and the last."
+        2000,
+        min=10,
+        help="Number of other outputs (figures, displays) that a notebook shows of such a cell, before the last one.",
     ).tag(config=True)
     keep_local_kernels = Bool(
         False,
-        help="Whether kernels of this machine are started through GenOps Lab's agent: their outputs outlive a "
-        "reloaded page and a stalled browser, and they themselves a server that crashes.",
+        help="Whether GenOps Lab's agent runs the kernels of this machine. Their outputs then survive a reload of the "
+        "page, and the kernels a crash of the server.",
     ).tag(config=True)
     locked = Dict(
         key_trait=Unicode(),
         value_trait=Unicode(),
-        help="Front-end settings that users see as locked: name to value.",
+        help="Settings that the panel shows as locked, as name and value.",
     ).tag(config=True)
 
     lab: Application | None = None
-    #: the services' start, which goes on while the server answers
+    #: The start of the services, while the server already answers.
     opening: asyncio.Task[None] | None = None
     _gate: ServiceGate
     _jupyter: JupyterServer
@@ -102,7 +104,7 @@ class GenOpsLab(ExtensionApp):
         return self.serverapp
 
     def initialize_settings(self) -> None:
-        """Announce the event schema and let features change the server (cheap; the rest waits for the loop)."""
+        """Register the event schema and let features change the server. The services start with the event loop."""
         from ..core.api import ServiceGate
         from ..core.events import SCHEMA_ID, schema
         from ..core.jupyter import JupyterServer
@@ -118,7 +120,7 @@ class GenOpsLab(ExtensionApp):
             app=self._server, config=self, web_settings=self.settings, socket=self._socket.path,
             services=self._gate,
         )  # fmt: skip
-        # Jupyter puts these settings back over the application's own after this method.
+        # After this method Jupyter merges these settings into the application's own.
         for feature in FEATURES:
             feature.extend(self._jupyter)
 
@@ -129,7 +131,7 @@ class GenOpsLab(ExtensionApp):
         from ..core.live_socket import LiveHandler
 
         self._live = LiveHub()
-        # Jupyter puts its base URL before these paths.
+        # Jupyter adds its base URL before these paths.
         handlers: list[Any] = jupyter_handlers(operations(self.rooms), self._gate)
         handlers.append(("/genops/live", LiveHandler, {"hub": self._live}))
         for feature in features(self.rooms):
@@ -137,7 +139,7 @@ class GenOpsLab(ExtensionApp):
         self.handlers.extend(handlers)
 
     def settings_for_lab(self) -> Settings:
-        """The traitlets as the services' settings; what the administrator set is locked."""
+        """Return the traits as settings of the services. Settings of the administrator are locked."""
         from pathlib import Path
 
         from ..core.paths import data_dir, private_dir
@@ -186,29 +188,29 @@ class GenOpsLab(ExtensionApp):
                 record_of(target, locked=True)
         except (msgspec.ValidationError, InvalidRequest) as error:
             raise InvalidRequest(
-                f"GenOpsLab.targets in the server's configuration cannot be used: {error}",
-                hint="Ask who runs this Lab to correct it.",
+                f"GenOpsLab.targets in the server's configuration is invalid: {error}",
+                hint="Ask the administrator of this server to correct it.",
             ) from error
         names = [target.name for target in found]
         if len(set(names)) < len(names):
             raise InvalidRequest(
-                "GenOpsLab.targets in the server's configuration names a target twice.",
-                hint="Ask who runs this Lab to correct it.",
+                "GenOpsLab.targets in the server's configuration has two targets of one name.",
+                hint="Ask the administrator of this server to correct it.",
             )
         return found
 
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
-        """Begin to open the services, once the event loop runs. The server answers meanwhile."""
+        """Begin to open the services when the event loop runs. The server answers meanwhile."""
         self._jupyter.started()
         self.opening = asyncio.create_task(self._open())
 
     async def _open(self) -> None:
         try:
             await self._open_services()
-        except Exception as error:  # a boundary: JupyterLab goes on, and the panel says what is wrong with us
+        except Exception as error:  # a boundary: JupyterLab keeps running, and the panel shows the error
             self._jupyter.failed()
             if self.lab is not None:
-                self.log.exception("Kernels and the command line do not reach this GenOps Lab")
+                self.log.exception("Kernels and the command line cannot reach this GenOps Lab")
                 return
             self.log.exception("GenOps Lab did not start")
             if not isinstance(error, GenOpsError):
@@ -216,15 +218,15 @@ class GenOpsLab(ExtensionApp):
             self._gate.fail(error)
 
     async def _open_services(self) -> None:
-        # SQLAlchemy and the features' insides cost some 150 ms.
+        # Importing SQLAlchemy and the services costs some 150 ms.
         application = (await asyncio.to_thread(import_module, ".application", __package__)).Application
         self.lab = await application.open(self.settings_for_lab(), self._jupyter, live=self._live)
         self._gate.open(self.lab.services)
-        self.lab.events.listen(self._tell)
+        self.lab.events.listen(self._publish)
         self._socket.open(self._server.connection_url, __version__)
         await self.lab.ready()
 
-    def _tell(self, kind: str, id: str, revision: int) -> None:
+    def _publish(self, kind: str, id: str, revision: int) -> None:
         event_logger = self._server.event_logger
         assert event_logger is not None
         change = {"kind": kind, "id": id, "revision": revision}
@@ -232,7 +234,7 @@ class GenOpsLab(ExtensionApp):
         self._live.publish(CHANGES, change)
 
     async def stop_extension(self) -> None:
-        """Let a start in progress end, then close the private socket and the services."""
+        """Wait up to 20 s for a running start, then close the private socket and the services."""
         if self.opening is not None:
             done, _ = await asyncio.wait([self.opening], timeout=STOP_TIMEOUT_S)
             if not done:

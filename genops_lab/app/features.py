@@ -1,6 +1,6 @@
-"""All features, and the operations that they offer together.
+"""List all features and their operations.
 
-A new feature needs a line here and nothing else outside its own package.
+A new feature needs one line here, and nothing else outside its own package.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..quickstart.feature import FEATURE as QUICKSTART
 from ..registry.feature import FEATURE as REGISTRY
 from ..sweeps.feature import FEATURE as SWEEPS
 
-#: In the order of the panel; services are made in the order in which they need each other.
+#: In the order of the panel. Services are created in the order of their dependencies.
 FEATURES: tuple[Feature, ...] = (
     DOCTOR,
     TASKS,
@@ -39,18 +39,18 @@ FEATURES: tuple[Feature, ...] = (
     DEPLOYMENTS,
 )
 
-#: What an administrator can switch off (``GenOpsLab.rooms``).
+#: Names with which an administrator switches features off (``GenOpsLab.rooms``).
 SWITCHES: tuple[str, ...] = tuple(dict.fromkeys(each.switch for each in FEATURES if each.switch))
 
 
 def features(switches: Iterable[str] = SWITCHES) -> list[Feature]:
-    """The features that are on when these switches are."""
+    """Return the features that are on with these switches."""
     on = set(switches)
     return [each for each in FEATURES if not each.switch or each.switch in on]
 
 
 def operations(switches: Iterable[str] = SWITCHES) -> list[Operation]:
-    """What these features offer to users."""
+    """Return the operations for users of the features that are on."""
     return Features(features(switches)).operations()
 
 

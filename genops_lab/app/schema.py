@@ -1,4 +1,4 @@
-"""``openapi.json`` from the table of operations: the wire types are written once, in Python."""
+"""Generate ``openapi.json`` from the table of operations. The wire types are defined only in Python."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _query_parameters(query: type[msgspec.Struct]) -> list[dict[str, Any]]:
 
 
 def openapi(operations: list[Operation], version: str) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of these operations."""
+    """Return the OpenAPI 3.1 document of these operations."""
     types: list[Any] = [ErrorBody]
     for operation in operations:
         types += [kind for kind in (operation.body, operation.answer) if kind is not None]
@@ -67,13 +67,13 @@ def openapi(operations: list[Operation], version: str) -> dict[str, Any]:
         if operation.answer is not None:
             schema = _schema_of(operation.answer, types, schemas)
             kind, text = (
-                ("application/x-ndjson", "The items, one a line.")
+                ("application/x-ndjson", "The items, one on each line.")
                 if operation.streams
                 else ("application/json", "The answer.")
             )
             answer = {"200": {"description": text, "content": {kind: {"schema": schema}}}}
         error = {"application/json": {"schema": by_type[id(ErrorBody)]}}
-        described["responses"] = {**answer, "default": {"description": "What went wrong.", "content": error}}
+        described["responses"] = {**answer, "default": {"description": "The error.", "content": error}}
         paths.setdefault(operation.path, {})[operation.method.lower()] = described
     return {
         "openapi": "3.1.0",
@@ -92,22 +92,22 @@ def _schema_of(kind: Any, types: list[Any], schemas: tuple[dict[str, Any], ...])
 
 
 def _event_types() -> list[Any]:
-    """What events and live topics carry."""
+    """Return the types of the data of events and live topics."""
     return [Changed, *(carried() for feature in FEATURES for carried in feature.topics.values())]
 
 
 def render() -> str:
-    """The document as committed."""
+    """Return the text of ``openapi.json``."""
     document = openapi(OPERATIONS, version="1")
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def main() -> None:
-    """``python -m genops_lab.app.schema [--check]``: write the document, or fail when it is stale."""
+    """Write ``openapi.json``, or with ``--check`` fail if it is out of date."""
     text = render()
     if "--check" in sys.argv:
         if OPENAPI.read_text(encoding="utf-8") != text:
-            sys.exit(f"{OPENAPI} is stale: run `make schema` and commit the result.")
+            sys.exit(f"{OPENAPI} is out of date: run `make schema` and commit the result.")
         return
     OPENAPI.write_text(text, encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""The private socket of a running server: a unix socket in a 0700 folder. ``core.running_labs`` finds it."""
+"""Serve the private socket of a server: a unix socket in a 0700 folder. ``core.running_labs`` finds it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..core.running_labs import Description, descriptions
 
 
 class SocketServer:
-    """Serves the operations on the private socket while the server runs."""
+    """The private socket with the operations, while the server runs."""
 
     def __init__(self, operations: Sequence[Operation], services: ServiceGate) -> None:
         self.path = runtime_dir() / f"lab-{os.getpid()}-{os.urandom(3).hex()}.sock"
@@ -29,7 +29,7 @@ class SocketServer:
         self._description = descriptions() / f"genops-{os.getpid()}.json"
 
     def open(self, url: str, version: str) -> None:
-        """Listen, and leave the description."""
+        """Listen, and write the server's description."""
         self._server.add_sockets([bind_unix_socket(str(self.path), mode=0o600)])
         description = Description(
             pid=os.getpid(), socket=str(self.path), url=url, version=version, started_at=time.time()
@@ -37,7 +37,7 @@ class SocketServer:
         write_private(self._description, msgspec.json.encode(description).decode())
 
     def close(self) -> None:
-        """Stop listening and take the description away."""
+        """Stop listening, and delete the socket and the description."""
         self._server.stop()
         for path in (self.path, self._description):
             path.unlink(missing_ok=True)

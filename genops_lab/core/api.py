@@ -1,7 +1,7 @@
-"""HTTP, in one place: operations become handlers, errors become answers.
+"""Serve operations over HTTP and turn errors into answers.
 
-Two doors lead to the same operations: the Jupyter server (authenticated, authorised per verb) and the
-user's private socket (a unix socket in a 0700 folder; the peer's uid is checked).
+The Jupyter server and the user's private socket serve the same operations. The Jupyter server authenticates and
+authorises each verb. The private socket is a unix socket in a 0700 folder, and accepts only peers with the user's uid.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ AUTH_RESOURCE = "genops"
 MAX_BODY_BYTES = 16 * 1024 * 1024
 START_TIMEOUT_S = 30.0
 STREAM_KEEPALIVE_S = 15.0
-#: The id that a page of the Lab gave itself.
+#: Header with the id of a page of JupyterLab, which the page makes itself.
 CLIENT_HEADER = "X-GenOps-Client"
 MAX_CLIENT_CHARACTERS = 64
 
@@ -46,8 +46,11 @@ _END: Final = object()
 
 
 class ServiceGate:
-    """The services behind the routes. Routes exist before the event loop runs and the store is open: a request that
-    comes earlier waits, and gets the reason when the start failed. With ``services`` it is open from the start."""
+    """The services behind the routes.
+
+    Routes exist before the event loop runs and the store is open. Requests wait until then, at most 30 s, and get the
+    error of a failed start. With ``services`` the gate is open from the start.
+    """
 
     def __init__(self, services: Services | None = None) -> None:
         self._services = services
@@ -67,23 +70,23 @@ class ServiceGate:
         self._opened.set()
 
     async def get(self, name: str) -> Any:
-        """The service of this name, once it is there."""
+        """Return the service of this name. Wait until the services are open."""
         try:
             await asyncio.wait_for(self._opened.wait(), START_TIMEOUT_S)
         except asyncio.TimeoutError:
-            raise Unavailable("GenOps Lab is still starting.", hint="Try again in a moment.") from None
+            raise Unavailable("GenOps Lab is still starting.", hint="Try again in a few seconds.") from None
         if self._failure is not None:
             raise self._failure
         assert self._services is not None  # it is open
         return self._services.named(name)
 
     def now(self, kind: type[T]) -> T | None:
-        """The service of this class, if it is there already."""
+        """Return the service of this class, or None if the services are not open."""
         return None if self._services is None else self._services.find(kind)
 
 
 def _answer_for(error: BaseException) -> tuple[int, ErrorInfo]:
-    """The status and body of an error; an unforeseen one is logged here and told without its details."""
+    """Return the status and body of an error. The details of an unexpected error go only to the log."""
     if isinstance(error, GenOpsError):
         return error.status, error.info()
     if isinstance(error, web.HTTPError):
@@ -93,8 +96,8 @@ def _answer_for(error: BaseException) -> tuple[int, ErrorInfo]:
     log.error("unexpected error", exc_info=error)
     return 500, ErrorInfo(
         code="unexpected",
-        message=f"GenOps Lab met an unexpected {type(error).__name__}.",
-        hint="The server's log has the details. Run `genops doctor` and report it if it comes again.",
+        message=f"An unexpected error happened in GenOps Lab: {type(error).__name__}.",
+        hint="The log of JupyterLab has the details. If it happens again, report it with the text of `genops doctor`.",
     )
 
 
@@ -129,16 +132,16 @@ async def _respond(
 
 
 class _Streams(web.RequestHandler):
-    """A handler that can send an answer item by item: one JSON document a line (``application/x-ndjson``).
+    """A handler that can stream an answer: one JSON document on each line (``application/x-ndjson``).
 
-    A line without a document says that more may come; an error that comes after the first item is the last line,
-    ``{"error": {...}}``. A client that goes ends what makes the items.
+    An empty line is a keepalive. An error after the first item is the last line, ``{"error": {...}}``. The iterator of
+    the items is closed when the client disconnects.
     """
 
     _sending: asyncio.Task[None] | None = None
 
     async def stream(self, items: AsyncIterator[Any]) -> None:
-        """Send each item as it comes. Raises what comes before the first one."""
+        """Send each item when it is ready. Raises an error that comes before the first item."""
         self._sending = asyncio.ensure_future(self._send(items))
         try:
             await asyncio.wait([self._sending])
@@ -148,7 +151,7 @@ class _Streams(web.RequestHandler):
             raise error
 
     def on_connection_close(self) -> None:
-        """The client is gone."""
+        """Stop the answer: the client has disconnected."""
         super().on_connection_close()
         if self._sending is not None:
             self._sending.cancel()
@@ -179,7 +182,7 @@ class _Streams(web.RequestHandler):
                 await self.flush()
             await self.finish()
         except StreamClosedError:
-            log.debug("The client of %s is gone.", self.request.path)
+            log.debug("The client of %s has disconnected.", self.request.path)
         finally:
             coming.cancel()
             await asyncio.wait([coming])
@@ -195,8 +198,11 @@ def _by_path(operations: Sequence[Operation]) -> dict[str, list[Operation]]:
 
 
 async def authorize(handler: JupyterHandler, action: Action, resource: str) -> None:
-    """Let a user do this. Either of two grants is enough: the operation's action on ``genops:<resource>``, or the HTTP
-    method's action on ``genops``. Raises HTTPError 403."""
+    """Check that the user may do this. Raises HTTPError 403.
+
+    One of two grants is enough: the operation's action on ``genops:<resource>``, or the HTTP method's action on
+    ``genops``.
+    """
     if not handler.current_user:
         raise web.HTTPError(403)
     method_action = HTTP_METHOD_TO_AUTH_ACTION[handler.request.method or "GET"]
@@ -207,7 +213,7 @@ async def authorize(handler: JupyterHandler, action: Action, resource: str) -> N
 
 
 def principal_of(handler: JupyterHandler) -> Principal:
-    """Who asks through the Jupyter server: the hub's user; without a hub a token or a password names nobody."""
+    """Return the hub's user, or without a hub this machine's user: a token or password has no user name."""
     user = handler.current_user
     if "JUPYTERHUB_SERVICE_PREFIX" in os.environ and user is not None and user.username:
         return Principal("user", str(user.username))
@@ -217,7 +223,7 @@ def principal_of(handler: JupyterHandler) -> Principal:
 def jupyter_handlers(
     operations: Sequence[Operation], services: ServiceGate
 ) -> list[tuple[str, type[APIHandler]]]:
-    """Handlers for the Jupyter server, one class a path, each verb authenticated and authorised on its own."""
+    """Return the handlers of the Jupyter server, one class for each path. Each verb is authenticated and authorised."""
 
     def verb(operation: Operation) -> Any:
         @web.authenticated
@@ -236,7 +242,7 @@ def jupyter_handlers(
             answered = [each.at(prefix, socket=False) for each in group]
             members: dict[str, Any] = {operation.method.lower(): verb(operation) for operation in answered}
             members["auth_resource"] = AUTH_RESOURCE
-            # Decision 14: being open is not being active; an idle GPU server must still be culled.
+            # Decision 14: an open panel is no activity: an idle GPU server must still be culled.
             members["_track_activity"] = False
             name = f"{group[0].name}_Handler"
             handler = cast("type[APIHandler]", type(name, (_Streams, APIHandler), members))
@@ -245,26 +251,25 @@ def jupyter_handlers(
 
 
 class FileHandler(JupyterHandler):
-    """Sends a file to an authenticated user; others get 403 as from the operations.
+    """A handler that sends a file to an authenticated user; others get 403.
 
-    Jupyter would send them to its login page, which a link with ``download`` saves under the file's name, and which a
-    page's own request takes for the file.
+    Jupyter's redirect to its login page would save that page under the file's name.
     """
 
     auth_resource = AUTH_RESOURCE
     _track_activity = False
 
     def initialize(self, services: ServiceGate) -> None:
-        """``services`` may still be opening."""
+        """Store the gate; its services may still be opening."""
         self._services = services
 
     def get_login_url(self) -> str:
-        """Called where nobody is logged in. Raises HTTPError 403."""
+        """Called for a request without a login. Raises HTTPError 403."""
         raise web.HTTPError(403, "Log in to JupyterLab, then try again.")
 
 
 class SocketHandler(_Streams):
-    """A verb on the private socket: no token, but the peer must be this user."""
+    """A handler of the private socket: it needs no token, but the peer must be this user."""
 
     SUPPORTED_METHODS: tuple[str, ...] = ("GET", "POST", "PUT", "DELETE")
 
@@ -273,10 +278,10 @@ class SocketHandler(_Streams):
             raise web.HTTPError(403, f"The private socket belongs to another user (peer uid {uid}).")
 
     def check_xsrf_cookie(self) -> None:
-        """Browsers cannot open a unix socket, so there is no cross-site request to forge."""
+        """Check nothing: browsers cannot open a unix socket, so cross-site requests are impossible."""
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
-        """Log faults; an error of ours is an answer."""
+        """Log unexpected errors; a GenOpsError becomes an answer."""
         if not isinstance(value, GenOpsError):
             super().log_exception(typ, value, tb)
 
@@ -294,8 +299,7 @@ def socket_handlers(
     principal: Principal | None = None,
     call: Call = in_full,
 ) -> list[tuple[str, type[web.RequestHandler]]]:
-    """The same operations for a private socket, asked by ``principal`` (this user, unless it is said) and done by
-    ``call``."""
+    """Return the handlers of a private socket. ``principal`` (default: this user) asks, and ``call`` runs them."""
 
     def verb(operation: Operation) -> Any:
         async def handle(self: SocketHandler, *values: str) -> None:
@@ -320,7 +324,7 @@ def _own_uid() -> int | None:
 
 
 def peer_uid(connection: Any) -> int | None:
-    """The uid at the other end of a unix socket, where the platform tells (Linux)."""
+    """Return the uid of the peer of a unix socket, or None where the platform does not tell (only Linux does)."""
     stream = getattr(connection, "stream", None)
     peer: socket.socket | None = getattr(stream, "socket", None)
     if peer is None or not hasattr(socket, "SO_PEERCRED"):

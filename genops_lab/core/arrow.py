@@ -1,7 +1,7 @@
-"""Arrow arrays from Python's and numpy's, and back.
+"""Convert between Arrow arrays and those of Python and numpy without pandas.
 
-``pa.array``, ``pa.scalar`` and ``to_numpy``, and a Python value given to a function of ``pyarrow.compute``, import
-pandas (0.12 s, 40 MB).
+``pa.array``, ``pa.scalar``, ``to_numpy`` and functions of ``pyarrow.compute`` with a Python value import pandas
+(0.12 s, 40 MB).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pyarrow as pa
 
 
 def strings(texts: Sequence[str]) -> pa.StringArray:
-    """An array of these texts (of less than 2 GB)."""
+    """Return an array of texts of less than 2 GB in total."""
     content = "".join(texts).encode("utf-8", "replace")
     lengths = np.fromiter(map(len, texts), np.int64, len(texts))
     if int(lengths.sum()) != len(content):  # some are not ASCII
@@ -28,31 +28,31 @@ def strings(texts: Sequence[str]) -> pa.StringArray:
 
 
 def scalar(text: str) -> pa.StringScalar:
-    """One text, as the functions of ``pyarrow.compute`` take it."""
+    """Return a text as a scalar for ``pyarrow.compute``."""
     return strings([text])[0]
 
 
 def places(rows: npt.NDArray[Any]) -> pa.Int64Array:
-    """Indices, as :meth:`pyarrow.Array.take` wants them."""
+    """Return indices for :meth:`pyarrow.Array.take`."""
     return pa.Array.from_buffers(
         pa.int64(), len(rows), [None, pa.py_buffer(np.ascontiguousarray(rows, np.int64))]
     )
 
 
 def integers(array: pa.Array) -> npt.NDArray[Any]:
-    """The values of an integer array without nulls; not copied."""
+    """Return the values of an integer array without nulls, shape (length,), without a copy."""
     kind = np.dtype(str(array.type))
     content = np.frombuffer(array.buffers()[1], kind) if len(array) else np.empty(0, kind)
     return content[array.offset : array.offset + len(array)]
 
 
 def booleans(array: pa.BooleanArray) -> npt.NDArray[np.bool_]:
-    """The values of an array without nulls, shape (length,), as a copy."""
+    """Return the values of a boolean array without nulls, shape (length,), as a copy."""
     return _bits(array.buffers()[1], array) if len(array) else np.zeros(0, np.bool_)
 
 
 def floats(array: pa.DoubleArray) -> npt.NDArray[np.float64]:
-    """The values, shape (length,), as a copy with NaN where the array has a null."""
+    """Return the values, shape (length,), as a copy with NaN for nulls."""
     if not len(array):
         return np.zeros(0)
     valid, content = array.buffers()
@@ -69,7 +69,7 @@ def _bits(buffer: pa.Buffer, array: pa.Array) -> npt.NDArray[np.bool_]:
 
 
 def give_memory_back() -> None:
-    """To the system, what allocators keep: after a whole reading as much as the columns take."""
+    """Return memory that allocators keep to the system: after a full read as much as the columns use."""
     pa.default_memory_pool().release_unused()
     with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
         ctypes.CDLL("libc.so.6").malloc_trim(0)

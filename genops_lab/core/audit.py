@@ -1,4 +1,4 @@
-"""Who did what: one row of the shared store for each operation that changed or started something."""
+"""Write the audit log: a row of the shared store for each operation that writes or executes."""
 
 from __future__ import annotations
 
@@ -17,19 +17,22 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("genops_lab")
 
-#: Does an operation with its service and checked arguments, as far as who asks may.
+#: Runs an operation with its service and checked arguments, within the caller's rights.
 Call = Callable[[Operation, Any, dict[str, Any]], Awaitable[Any]]
 
 
 class AuditLog:
-    """Rows wait in this user's own store until the shared one has them, so that nothing is lost while it is away."""
+    """The audit log. Rows wait in this user's local store until the shared store has them."""
 
     def __init__(self, store: LocalStore) -> None:
         self._store = store
 
     async def note(self, operation: Operation, subject: Mapping[str, str], outcome: str) -> None:
-        """Add a row. ``subject``: ids of the path, names of the answer; nothing of a body, which may hold secrets.
-        ``outcome``: ``ok``, or the error's code."""
+        """Add a row.
+
+        ``subject`` has ids of the path and names of the answer; a body may have secrets and is left out. ``outcome`` is
+        ``ok`` or the error's code.
+        """
         from .store.audit import record
 
         entry = AuditEntry(
@@ -42,12 +45,12 @@ class AuditLog:
         )
         try:
             await asyncio.to_thread(record, self._store, entry)
-        except GenOpsError as error:  # the operation is done: its answer is not lost to its record
+        except GenOpsError as error:  # the operation is done, so its answer must not be lost
             log.error("%s by %s is not in the audit log: %s", operation.id, entry.principal, error.message)
 
 
 async def in_full(operation: Operation, service: Any, arguments: dict[str, Any]) -> Any:
-    """Do an operation as a user may: all of it."""
+    """Run an operation with the rights of a user."""
     return await operation.call(service, arguments)
 
 
@@ -58,15 +61,17 @@ async def perform(
     audit: AuditLog | None,
     call: Call = in_full,
 ) -> Any:
-    """Do an operation with checked arguments, and note who did it. Raises what the operation raises, and NotAllowed
-    where it does not admit who asks."""
+    """Run an operation with checked arguments and write its audit row.
+
+    Raises the operation's errors, and NotAllowed if the operation does not admit the caller.
+    """
     outcome = "failed"
     subject = {name: str(arguments[name]) for name in operation.path_parameters}
     try:
         who = PRINCIPAL.get() or this_user()
         if who.kind not in operation.admits:
             raise NotAllowed(
-                f"{operation.id} is not for {who}.", hint="Do it in the panel, or with `genops`."
+                f"{operation.id} is not for {who}.", hint="Use the panel or the `genops` command."
             )
         result = await call(operation, service, arguments)
         outcome = "ok"

@@ -1,4 +1,4 @@
-"""Calling operations from a program: through a running server's private socket, or in this process."""
+"""Call operations from a program, through a running server's private socket or in this process."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ R = TypeVar("R")
 
 
 class Caller(Protocol):
-    """Runs an operation, named by its service method, and waits for its answer."""
+    """Runs operations, each given by its service method."""
 
     def call(self, method: Callable[Concatenate[S, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
-        """The operation's answer; raises the GenOpsError that it raised."""
+        """Return the operation's answer. Raises the operation's GenOpsError."""
         ...
 
     def stream(
         self, method: Callable[Concatenate[S, P], AsyncIterator[R]], *args: P.args, **kwargs: P.kwargs
     ) -> Iterator[R]:
-        """The items of an operation that answers item by item, as they come."""
+        """Yield the items of an operation that streams."""
         ...
 
     def close(self) -> None:
-        """Let go of the server or of this process's own services."""
+        """Disconnect from the server, or stop this process's own services."""
         ...
 
 
@@ -56,12 +56,12 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def by_method(operations: list[Operation]) -> dict[str, Operation]:
-    """The operations by the qualified names of their methods."""
+    """Return the operations by the qualified names of their methods."""
     return {f"{operation.service}.{operation.name}": operation for operation in operations}
 
 
 def _named(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The arguments by their names."""
+    """Return the arguments by name."""
     names = [*operation.path_parameters, *(["query"] if operation.query else []), "body"]
     return {**kwargs, **dict(zip(names, args, strict=False))}
 
@@ -71,7 +71,7 @@ async def _next(items: AsyncIterator[Any]) -> Any:
 
 
 class SocketCaller:
-    """Operations of a running server. ``timeout_s`` bounds one answer."""
+    """Call operations of a running server. ``timeout_s`` bounds each answer."""
 
     def __init__(self, path: str, operations: list[Operation], timeout_s: float = 120.0) -> None:
         self._path = path
@@ -103,7 +103,7 @@ class SocketCaller:
 
     @contextmanager
     def _answer(self, operation: Operation, given: dict[str, Any]) -> Iterator[http.client.HTTPResponse]:
-        """The answer to an operation that is done well. Raises GenOpsError."""
+        """Return the answer of a successful operation. Raises GenOpsError."""
         path = operation.path
         for name in operation.path_parameters:
             path = path.replace("{" + name + "}", quote(str(given[name]), safe=""))
@@ -118,7 +118,7 @@ class SocketCaller:
             if answer.status >= 400:
                 error = _error_of(answer.status, answer.read())
                 if answer.status == 404 and error.code == "http" and self._prefix == VERSIONED:
-                    self._prefix = UNVERSIONED  # a server of a version without versions
+                    self._prefix = UNVERSIONED  # an older server without versioned paths
                     with self._answer(operation, given) as answer:
                         yield answer
                     return
@@ -126,14 +126,14 @@ class SocketCaller:
             yield answer
         except (OSError, http.client.HTTPException) as error:
             raise Unavailable(
-                f"The running GenOps Lab did not answer: {error}.",
-                hint="See whether JupyterLab still runs; without it, run the command again to work on its own.",
+                f"The running JupyterLab did not answer: {error}.",
+                hint="Check that JupyterLab still runs. If it has ended, run the command again.",
             ) from error
         finally:
             connection.close()
 
     def close(self) -> None:
-        """Nothing is kept open between calls."""
+        """Do nothing: no connection stays open between calls."""
 
 
 def _error_of(status: int, payload: bytes) -> ErrorInfo:
@@ -144,7 +144,7 @@ def _error_of(status: int, payload: bytes) -> ErrorInfo:
 
 
 class LocalCaller:
-    """The same services in this process, on an event loop of their own."""
+    """Call operations of services in this process, on their own event loop."""
 
     def __init__(self, start: Callable[[], Coroutine[Any, Any, Any]], operations: list[Operation]) -> None:
         self._operations = by_method(operations)

@@ -1,16 +1,16 @@
-"""Errors that a person can act on.
+"""Define the errors of GenOps Lab, each with a message and a hint.
 
     GenOpsError (500)
-    |-- InvalidRequest (400)      what was sent cannot be used
-    |-- NotAllowed (403)          locked by the administrator, or not this user's
-    |-- NotFound (404)            no such run, model, deployment, ...
-    |-- Conflict (409)            the thing exists, is busy, or needs a confirmation first
-    |-- Unavailable (503)         a backend is down; it may come back
-    `-- Failed (500)              work was tried and did not succeed
+    |-- InvalidRequest (400)      the request is invalid
+    |-- NotAllowed (403)          locked by the administrator, or of another user
+    |-- NotFound (404)            the run, model, deployment, ... does not exist
+    |-- Conflict (409)            the object exists already, is busy, or needs a confirmation
+    |-- Unavailable (503)         a backend does not answer; it may later
+    `-- Failed (500)              the work did not succeed
 
-Each carries a stable ``code`` for programs, a ``message`` that says what happened to what, and a ``hint``
-that says what to do next. No traceback and no secret goes over the wire; they become HTTP in
-:mod:`genops_lab.core.api` and exit codes in :mod:`genops_lab.commands`, nowhere else.
+Each error has a stable ``code`` for programs, a ``message`` that says what happened to which object, and a ``hint``
+that says what to do. Errors have no traceback and no secret. :mod:`genops_lab.core.api` turns them into HTTP answers,
+:mod:`genops_lab.commands` into exit codes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import msgspec
 
 
 class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What went wrong, as it crosses the wire."""
+    """The wire form of an error."""
 
     code: str
     message: str
@@ -30,13 +30,13 @@ class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ErrorBody(msgspec.Struct, frozen=True):
-    """The body of every answer whose status is 400 or above."""
+    """The body of each answer with a status of 400 or more."""
 
     error: ErrorInfo
 
 
 class GenOpsError(Exception):
-    """Base of all errors that GenOps Lab raises on purpose."""
+    """Base class of all errors that GenOps Lab raises on purpose."""
 
     status = 500
     code = "error"
@@ -51,46 +51,46 @@ class GenOpsError(Exception):
         self.details = details or {}
 
     def info(self) -> ErrorInfo:
-        """The wire form."""
+        """Return the wire form."""
         return ErrorInfo(code=self.code, message=self.message, hint=self.hint, details=self.details)
 
     @staticmethod
     def from_info(status: int, info: ErrorInfo) -> GenOpsError:
-        """The error that another process raised, raised here again."""
+        """Return the error that another process raised."""
         kind = _BY_STATUS.get(status, GenOpsError)
         return kind(info.message, hint=info.hint, code=info.code, details=dict(info.details))
 
 
 class InvalidRequest(GenOpsError):
-    """What was sent cannot be used as it is."""
+    """The request is invalid."""
 
     status = 400
     code = "invalid"
 
 
 class NotAllowed(GenOpsError):
-    """The administrator locked it, or it belongs to somebody else."""
+    """The administrator locked the setting, or the object belongs to another user."""
 
     status = 403
     code = "not_allowed"
 
 
 class NotFound(GenOpsError):
-    """There is no such thing (any more)."""
+    """The object does not exist, perhaps because it was deleted."""
 
     status = 404
     code = "not_found"
 
 
 class Conflict(GenOpsError):
-    """The thing exists already, is busy, or needs a confirmation first."""
+    """The object exists already, is busy, or needs a confirmation first."""
 
     status = 409
     code = "conflict"
 
 
 class Failed(GenOpsError):
-    """Work was tried and did not succeed."""
+    """The work did not succeed."""
 
     status = 500
     code = "failed"

@@ -1,4 +1,4 @@
-"""Events say that something changed, never what: ``{kind, id, revision}``; the client fetches."""
+"""Emit events ``{kind, id, revision}``. An event has no content: the client fetches the object."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def schema(kinds: Iterable[str]) -> dict[str, Any]:
     return {
         "$id": SCHEMA_ID,
         "version": "1",
-        "title": "GenOps Lab: something changed",
-        "description": "Names what changed and counts its changes. It carries no content: every subscriber of the "
-        "server sees it.",
+        "title": "GenOps Lab: a change",
+        "description": "Names the object that changed and counts the changes of its kind. The event has no content, "
+        "because all subscribers of the server see it.",
         "type": "object",
         "properties": {
             "kind": {"type": "string", "enum": list(kinds)},
@@ -34,34 +34,32 @@ def schema(kinds: Iterable[str]) -> dict[str, Any]:
 
 
 class EventBus:
-    """Counts changes in the store and tells them to listeners (the Jupyter event logger is one).
+    """Count changes in the store and pass them to listeners, such as the Jupyter event logger.
 
-    ``emit`` may be called from the event loop only. A burst of equal changes within 50 ms becomes one event.
+    Call ``emit`` only from the event loop. Equal changes within 50 ms become one event.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._listeners: list[Callable[[str, str, int], None]] = []
-        #: Changes that wait for equal ones, and all that are on their way to the listeners.
+        #: Changes that wait for equal ones, and all whose listeners were not called yet.
         self._due: set[tuple[str, str]] = set()
-        self._telling: set[asyncio.Task[None]] = set()
-        #: the revisions that this process has told already
-        self.told: dict[str, int] = {}
+        self._announcing: set[asyncio.Task[None]] = set()
 
     def listen(self, listener: Callable[[str, str, int], None]) -> None:
         """Call ``listener(kind, id, revision)`` for each change."""
         self._listeners.append(listener)
 
     def emit(self, kind: str, id: str = "") -> None:
-        """Tell that ``id`` of ``kind`` changed (an empty id: some of them)."""
+        """Announce a change of ``id`` of ``kind``; an empty id means several objects."""
         key = (kind, id)
         if key not in self._due:
             self._due.add(key)
-            task = asyncio.get_running_loop().create_task(self._tell(kind, id))
-            self._telling.add(task)
-            task.add_done_callback(self._telling.discard)
+            task = asyncio.get_running_loop().create_task(self._count(kind, id))
+            self._announcing.add(task)
+            task.add_done_callback(self._announcing.discard)
 
-    async def _tell(self, kind: str, id: str) -> None:
+    async def _count(self, kind: str, id: str) -> None:
         try:
             await asyncio.sleep(0.05)
         finally:
@@ -70,11 +68,10 @@ class EventBus:
         self.announce(kind, id, revision)
 
     def announce(self, kind: str, id: str, revision: int) -> None:
-        """Tell listeners a change that is counted already (by another process, say)."""
-        self.told[kind] = max(revision, self.told.get(kind, 0))
+        """Call the listeners for a change that is already counted, such as one of another process."""
         for listener in self._listeners:
             listener(kind, id, revision)
 
     async def close(self) -> None:
-        """Let the changes that are due be told."""
-        await asyncio.gather(*self._telling, return_exceptions=True)
+        """Wait until all pending changes are announced."""
+        await asyncio.gather(*self._announcing, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""What the application knows of tasks (long work of every feature) and of the audit."""
+"""Declare the features of tasks and of the audit log."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A feature: all that the rest of GenOps Lab knows of it, in one object.
+"""Declare a feature in one object.
 
-``genops_lab/<feature>/feature.py`` makes it; ``app/features.py`` lists it. Nothing else has to be edited for a new one.
-Making the object imports no service: routes exist when a Jupyter server starts, services when they are opened.
+``genops_lab/<feature>/feature.py`` creates the object and ``app/features.py`` lists it. A new feature needs no other
+edit. The object imports no service: routes exist when a Jupyter server starts, services when they are opened.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from .jupyter import JupyterServer
     from .services import Services
 
-#: A route of its own kind, as tornado takes it: path, handler, arguments.
+#: A tornado route: path, handler, arguments.
 Route = tuple[str, Any, dict[str, Any]]
 
 
 def _no_services(_services: Services) -> None:
-    """A feature without services."""
+    """Provide no services."""
 
 
 def _no_routes(_server: JupyterServer) -> list[Route]:
@@ -30,46 +30,45 @@ def _no_routes(_server: JupyterServer) -> list[Route]:
 
 
 def _unchanged(_server: JupyterServer) -> None:
-    """A feature that changes nothing of the Jupyter server."""
+    """Leave the Jupyter server unchanged."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Feature:
-    """One feature. Only ``name`` is needed.
+    """A feature. Only ``name`` is required.
 
     >>> Feature(name="quickstart", operations=OPERATIONS, provide=_provide)  # doctest: +SKIP
     """
 
     name: str
-    #: by which an administrator switches it off (``GenOpsLab.rooms``); several may share one; empty: always on
+    #: Name in ``GenOpsLab.rooms`` with which an administrator switches the feature off. Empty: always on.
     switch: str = ""
-    #: what its operations are about, as authorizers know it: ``genops:runs``
+    #: Resource of its operations for authorizers: ``runs`` becomes ``genops:runs``.
     resource: str = ""
     operations: Sequence[Operation] = ()
-    #: the kinds of its events, "run" for example
+    #: Kinds of its events, such as ``run``.
     events: Sequence[str] = ()
-    #: its live topics; each with a function that returns the type of what the topic carries
+    #: Its live topics, each with a function that returns the type of the topic's data.
     topics: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
-    #: registers how its services are made; imports them
+    #: Registers the makers of its services, and imports the services.
     provide: Callable[[Services], None] = _no_services
-    #: its routes that are no operations: downloads, sockets
+    #: Routes that are no operations: downloads and sockets.
     routes: Callable[[JupyterServer], list[Route]] = _no_routes
-    #: changes the Jupyter server while that loads its extensions; also where the feature is switched off
+    #: Changes the Jupyter server while it loads extensions, also if the feature is switched off.
     extend: Callable[[JupyterServer], None] = _unchanged
 
     def __post_init__(self) -> None:
-        """Name the feature and its resource on each operation."""
+        """Set the feature and its resource on each operation."""
         own = tuple(each.of(self.name, self.resource or self.name) for each in self.operations)
         object.__setattr__(self, "operations", own)
 
 
 @dataclass(frozen=True)
 class Features:
-    """All features of the application, as a service: for one that stands above others and answers with what they
-    offer."""
+    """All features of the application, as a service for features that use the operations of others."""
 
     all: Sequence[Feature]
 
     def operations(self, kind: PrincipalKind = "user") -> list[Operation]:
-        """The operations that admit this kind of principal."""
+        """Return the operations that admit this kind of principal."""
         return [each for feature in self.all for each in feature.operations if kind in each.admits]

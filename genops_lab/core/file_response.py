@@ -1,4 +1,4 @@
-"""A file's bytes as an answer."""
+"""Send a file as an answer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CHUNK_BYTES = 1 << 20
 
 
 async def send_file(handler: web.RequestHandler, file: BinaryIO) -> None:
-    """Send it in parts, as fast as the browser takes them; headers are set before. Ends where the browser cancels."""
+    """Send the file in parts of 1 MiB. Set the headers before. A cancellation in the browser ends the answer."""
     while data := await asyncio.to_thread(file.read, _CHUNK_BYTES):
         handler.write(data)
         try:
@@ -23,7 +23,7 @@ async def send_file(handler: web.RequestHandler, file: BinaryIO) -> None:
 
 
 def disposition(path: str) -> str:
-    """The header's value: the name as ASCII, and whole by RFC 5987."""
+    """Return the value of ``Content-Disposition``: the name as ASCII, and in full by RFC 5987."""
     name = posixpath.basename(path)
     plain = "".join(c if c.isascii() and (c.isalnum() or c in "._- ") else "_" for c in name) or "artifact"
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"

@@ -1,10 +1,10 @@
-"""Figures in words, as the server tells them."""
+"""Format values for messages."""
 
 from __future__ import annotations
 
 
 def size_of(count: int) -> str:
-    """``3.4 MiB``."""
+    """Return a size in bytes as text, such as ``3.4 MiB``."""
     if count < 1024:
         return "1 byte" if count == 1 else f"{count} bytes"
     value, units = count / 1024, ["KiB", "MiB", "GiB", "TiB"]

@@ -1,4 +1,4 @@
-"""The Jupyter server that GenOps Lab extends, as its features see it."""
+"""Give features access to the Jupyter server that GenOps Lab extends."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class JupyterServer:
-    """``app`` is the ServerApp, ``config`` what its configuration says of GenOps Lab (the traits of ``GenOpsLab``)."""
+    """The Jupyter server. ``app`` is its ServerApp, ``config`` the traits of ``GenOpsLab``."""
 
     app: Any
     config: Any
-    #: those of GenOps Lab's handlers, which the server takes over into its own
+    #: Web settings of GenOps Lab's handlers, which the server merges into its own.
     web_settings: dict[str, Any]
-    #: the private socket, which answers once the services are open
+    #: Path of the private socket, which answers once the services are open.
     socket: Path
-    #: the services, once they are open
+    #: The services, once they are open.
     services: ServiceGate
     _at_start: list[Callable[[], None]] = field(default_factory=list)
     _at_failure: list[Callable[[], None]] = field(default_factory=list)
 
     def at_start(self, begin: Callable[[], None]) -> None:
-        """Call ``begin`` when the server's event loop runs, before the services open."""
+        """Register ``begin`` for the start of the event loop, before the services open."""
         self._at_start.append(begin)
 
     def at_failure(self, undo: Callable[[], None]) -> None:
-        """Call ``undo`` when the services cannot be opened, or are closed before they were."""
+        """Register ``undo`` for a failed start of the services, or a stop before they are open."""
         self._at_failure.append(undo)
 
     def started(self) -> None:
-        """The event loop runs."""
+        """Call the functions of :meth:`at_start`: the event loop runs."""
         for begin in self._at_start:
             begin()
 
     def failed(self) -> None:
-        """The services cannot be opened."""
+        """Call the functions of :meth:`at_failure`: the services are not open."""
         for undo in self._at_failure:
             undo()

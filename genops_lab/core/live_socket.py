@@ -1,4 +1,4 @@
-"""The websocket of the live figures.
+"""Serve the websocket of live figures.
 
 The client sends ``{"subscribe": [topics]}`` and ``{"unsubscribe": [topics]}``; the server sends
 ``{"topic": ..., "data": ...}``.
@@ -35,23 +35,23 @@ class LiveHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
     auth_resource = AUTH_RESOURCE
 
     def initialize(self, hub: LiveHub) -> None:
-        """Keep the hub."""
+        """Store the hub."""
         self._hub = hub
         self._topics: set[str] = set()
         self._unsent: set[Future[None]] = set()
 
     @ws_authenticated
     async def get(self, *args: Any, **kwargs: Any) -> None:
-        """Check who asks before the socket opens."""
+        """Authorise the user before the socket opens."""
         await authorize(self, "read", "live")
         await super().get(*args, **kwargs)
 
     def get_compression_options(self) -> dict[str, Any]:
-        """Curves compress well."""
+        """Compress messages: curves compress well."""
         return {}
 
     def on_message(self, message: str | bytes) -> None:
-        """Take a command; one that cannot be read closes the socket with the reason."""
+        """Handle a command. An invalid command closes the socket with the reason."""
         try:
             command = msgspec.json.decode(message, type=_Command)
         except msgspec.DecodeError as error:
@@ -67,7 +67,7 @@ class LiveHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
                 self._hub.join(topic, self._send)
 
     def _send(self, topic: str, data: Any) -> None:
-        # A reader that stalls loses readings, not the server's memory: the next reading replaces them.
+        # A stalled client loses messages, so that they do not fill the server's memory; later ones replace them.
         self._unsent = {future for future in self._unsent if not future.done()}
         if len(self._unsent) >= MAX_UNSENT:
             return

@@ -1,4 +1,4 @@
-"""Locks between the processes of one user."""
+"""Lock files between the processes of one user."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ else:
 
 
 class FileLock:
-    """An advisory lock that ends with the process that holds it."""
+    """An advisory lock that ends with its process."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -44,7 +44,7 @@ class FileLock:
         return self._stream is not None
 
     def try_acquire(self) -> bool:
-        """Take the lock if it is free."""
+        """Take the lock if it is free. Return whether this object holds it."""
         if self._stream is not None:
             return True
         stream = self.path.open("a+", encoding="utf-8")
@@ -55,7 +55,7 @@ class FileLock:
         return True
 
     def release(self) -> None:
-        """Give the lock back; harmless when it is not held."""
+        """Release the lock; do nothing if this object does not hold it."""
         if self._stream is not None:
             self._stream.close()
             self._stream = None
@@ -63,14 +63,14 @@ class FileLock:
 
 @contextlib.contextmanager
 def locked(path: Path, timeout_s: float = 60.0) -> Iterator[None]:
-    """Hold the lock on ``path``, waiting for it at most ``timeout_s``. Blocking: call it off the loop."""
+    """Hold the lock on ``path``. Waits and blocks up to ``timeout_s``. Raises Unavailable."""
     lock = FileLock(path)
     deadline = time.monotonic() + timeout_s
     while not lock.try_acquire():
         if time.monotonic() > deadline:
             raise Unavailable(
-                f"Another process has held {path.name} for over {timeout_s:.0f} s.",
-                hint=f"See which process uses {path} and end it if it hangs.",
+                f"Another process has locked {path.name} for more than {timeout_s:.0f} s.",
+                hint=f"Find the process with `fuser {path}`, and end it if it hangs.",
             )
         time.sleep(0.05)
     try:

@@ -1,7 +1,7 @@
-"""What our servers on a loopback port owe the machine: connections of strangers are few and short, the log is bounded.
+"""Bound the connections and the log of servers on a loopback port.
 
-Standard library and uvicorn only, and nothing of genops_lab: the scoring process loads this file by its path, in
-whatever environment the model needs.
+This file imports only the standard library and uvicorn: the scoring process loads it by its path, in the environment
+of the model.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-#: Connections that have not shown the key. A client shows it at once, so only a flood reaches this number.
+#: Most connections that have not sent the key. A client sends it at once, so only a flood reaches this number.
 MAX_STRANGERS = 128
-#: With those that have shown it, well below the usual limit of 1,024 open files.
+#: Most connections in all, well below the usual limit of 1,024 open files.
 MAX_CONNECTIONS = 512
-#: For uvicorn: asyncio accepts so many connections before it looks at the first of them.
+#: Backlog for uvicorn: asyncio accepts so many connections before it handles the first of them.
 BACKLOG = 128
 KEY_DEADLINE_S = 5.0
 MAX_LOG_BYTES = 4 * 1024 * 1024
@@ -28,14 +28,14 @@ Address = tuple[str, int]
 
 
 class Connections:
-    """Cuts connections that do not show the key in time, and the oldest of them where there are too many."""
+    """Close connections that do not send the key within 5 s, and the oldest of them if there are too many."""
 
     def __init__(self) -> None:
         self._strangers: dict[Address, asyncio.Transport] = {}
         self._known: dict[Address, asyncio.Transport] = {}
 
     def protocol(self) -> Any:
-        """Return the class to give uvicorn as ``http``: its own, and each connection is counted here."""
+        """Return the ``http`` class for uvicorn, which counts each connection here."""
         from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
         connections = self
@@ -53,16 +53,16 @@ class Connections:
         return Counted
 
     def opened(self, transport: asyncio.Transport) -> None:
-        """Count a new connection; cut the oldest stranger where that is one too many."""
+        """Count a new connection; close the oldest one without a key if there are too many."""
         self._strangers[_peer(transport)] = transport
         loop = asyncio.get_running_loop()
-        # By way of call_soon: after a pause of the process, what has arrived meanwhile is looked at before.
+        # call_soon: after a pause of the process, data that has arrived meanwhile is handled first.
         loop.call_later(KEY_DEADLINE_S, loop.call_soon, self._cut, transport)
         if len(self._strangers) > MAX_STRANGERS or len(self._strangers) + len(self._known) > MAX_CONNECTIONS:
             self._cut(next(iter(self._strangers.values())))
 
     def admit(self, client: Any) -> None:
-        """The connection from this address (of an ASGI scope) has shown the key."""
+        """Mark the connection from this address (of an ASGI scope) as one that has sent the key."""
         transport = self._strangers.pop(tuple(client or ()), None)
         if transport is not None:
             self._known[_peer(transport)] = transport
@@ -80,24 +80,24 @@ class Connections:
 
 
 def _peer(transport: asyncio.Transport) -> Address:
-    # As uvicorn says it in a scope. A connection that was cut by the other end at once has none.
+    # The address as in uvicorn's scope. A connection that the peer closed at once has none.
     found = transport.get_extra_info("peername") or ("", id(transport))
     return str(found[0]), int(found[1])
 
 
 def earlier(log: Path) -> Path:
-    """Where the lines are that the log had no room for any more."""
+    """Return the path of the log's older lines."""
     return log.with_name(log.name + ".1")
 
 
 def keep_bounded(log: Path) -> None:
-    """Start a thread that moves this process's log (opened for appending) to :func:`earlier` when it is large."""
+    """Start a thread that moves this process's log (opened for appending) to :func:`earlier` beyond 4 MiB."""
     threading.Thread(target=_watch, args=(log,), name="log-bound", daemon=True).start()
 
 
 def _watch(log: Path) -> None:
     while True:
-        with contextlib.suppress(OSError):  # no log, or a full disk: the next look tries again
+        with contextlib.suppress(OSError):  # no log, or a full disk: try again later
             _move_lines(log)
         time.sleep(_LOG_INTERVAL_S)
 
@@ -106,7 +106,7 @@ def _move_lines(log: Path) -> None:
     size = log.stat().st_size
     if size <= MAX_LOG_BYTES:
         return
-    # Copied and emptied in place, as logrotate's "copytruncate" does it: programs of a model hold the file open, too.
+    # Copy and truncate, like logrotate's "copytruncate": subprocesses of a model have the file open, too.
     try:
         with log.open("rb") as lines:
             lines.seek(size - MAX_LOG_BYTES)

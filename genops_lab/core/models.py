@@ -1,4 +1,4 @@
-"""Wire types that belong to no feature."""
+"""Wire types that several features share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TaskState = Literal["running", "done", "failed", "cancelled"]
 
 
 class Changed(msgspec.Struct, frozen=True):
-    """The payload of an event: something of this kind changed; fetch it."""
+    """The payload of an event: an object of this kind changed. An empty ``id`` means several objects."""
 
     kind: str
     id: str
@@ -20,9 +20,12 @@ class Changed(msgspec.Struct, frozen=True):
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """Long work. ``subject`` is what it works for, such as ``deployment:digits``; ``kind`` tells who offers what comes
-    next which work it was, such as ``environment``. ``client`` is who asked for it: the id that a page of the Lab gave
-    itself, ``socket`` for the user's other programs, empty where it is not known. Times in seconds since 1970."""
+    """Long work. Times in seconds since 1970.
+
+    ``subject`` is the object of the work, such as ``deployment:digits``. ``kind`` is the kind of the work, such as
+    ``environment``, for views that offer the next action. ``client`` is the id of the page of JupyterLab that asked for
+    the work, ``socket`` for the user's other programs, or empty if unknown.
+    """
 
     id: str
     title: str
@@ -38,21 +41,21 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TaskLog(msgspec.Struct, frozen=True):
-    """The last lines that a task wrote."""
+    """The last lines of a task's log."""
 
     id: str
     lines: list[str]
 
 
 class Locked(msgspec.Struct, frozen=True):
-    """A setting that the administrator fixed by a traitlet."""
+    """A setting that the administrator locked, with its value."""
 
     name: str
     value: str
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """What the front end needs to know first."""
+    """The status of GenOps Lab: versions, MLflow, features, locked settings and notices."""
 
     version: str
     mlflow_uri: str
@@ -64,7 +67,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """One finding of the doctor."""
+    """The result of one check of the doctor."""
 
     id: str
     title: str
@@ -74,15 +77,18 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Diagnosis(msgspec.Struct, frozen=True):
-    """All findings, and the same as text that is safe to paste into an issue."""
+    """The results of all checks, also as text without secrets for an issue report."""
 
     checks: list[Check]
     text: str
 
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``principal`` did or tried. ``operation`` is its id, ``outcome`` ``ok`` or an error's code. ``detail`` holds
-    no secret: names, never values."""
+    """An operation that ``principal`` ran or tried to run.
+
+    ``operation`` is the operation's id, ``outcome`` is ``ok`` or an error's code. ``detail`` has names, never values,
+    and so no secret.
+    """
 
     principal: str
     action: Literal["read", "write", "execute"]
@@ -93,7 +99,7 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuditedEntry(AuditEntry, frozen=True, kw_only=True):
-    """An entry with its time, in seconds since 1970, and whose GenOps Lab wrote it."""
+    """An entry with its time in seconds since 1970. ``owner`` is the user whose GenOps Lab wrote it."""
 
     id: str
     at: float
@@ -101,6 +107,6 @@ class AuditedEntry(AuditEntry, frozen=True, kw_only=True):
 
 
 class AuditPage(Page[AuditedEntry], frozen=True, kw_only=True):
-    """Entries, the newest first. ``waiting``: changes that the shared store does not have yet."""
+    """Entries, newest first. ``waiting`` is the number of changes that the shared store does not have yet."""
 
     waiting: int = 0

@@ -1,18 +1,17 @@
-"""Operations: what a feature offers, declared once.
+"""Declare the operations of features.
 
-A feature's service method *is* the operation; its signature says what crosses the wire:
+An operation is a method of a feature's service. The method's signature defines the wire types:
 
-* a parameter that stands in the path (``/runs/{run_id}``) is a ``str``;
-* a parameter named ``query`` is a msgspec Struct read from the query string;
-* a parameter named ``body`` is a msgspec Struct read from the JSON body;
-* the return annotation is the answer; ``AsyncIterator[Item]`` is an answer that comes item by item.
+* a parameter of the path (``/runs/{run_id}``) is a ``str``;
+* a parameter named ``query`` is a msgspec Struct from the query string;
+* a parameter named ``body`` is a msgspec Struct from the JSON body;
+* the return annotation is the answer; ``AsyncIterator[Item]`` is a streamed answer.
 
-From this one declaration come the authenticated routes of the Jupyter server, the same routes on the
-user's private socket, ``openapi.json`` (hence the TypeScript types), and the client that the command
-line uses.
+The routes of the Jupyter server and of the private socket, ``openapi.json``, the TypeScript types and the client of the
+command line are all made from this declaration.
 
-A table of operations imports its services for the type checker alone and names them as :class:`LazyService`: routes
-exist when a server starts, services when they are opened.
+A table of operations imports its services only for the type checker and otherwise names them as :class:`LazyService`:
+routes exist when a server starts, services when they are opened.
 """
 
 from __future__ import annotations
@@ -32,24 +31,24 @@ from .errors import InvalidRequest
 from .principals import PrincipalKind
 
 Method = Literal["GET", "POST", "PUT", "DELETE"]
-#: What an operation does to its resource, in the words of Jupyter's authorizers.
+#: Action of an operation on its resource, as in Jupyter's authorizers.
 Action = Literal["read", "write", "execute"]
-#: Who may ask for an operation: users, unless it says that kernels on other hosts may too, or they alone.
+#: Principals that an operation admits: users (the default), kernels on other hosts, or both.
 USERS, KERNELS = frozenset[PrincipalKind](["user"]), frozenset[PrincipalKind](["kernel"])
 ANYONE = USERS | KERNELS
 
-#: Where operations are served: with the version of their wire types, and without, as running kernels know them.
+#: Prefixes of the paths: with the version of the wire types, and without for kernels that older versions started.
 VERSIONED, UNVERSIONED = PREFIXES = ("/genops/v1", "/genops")
 
 _PLACEHOLDER = re.compile(r"{(\w+)}")
 _ID = re.compile(r"^[^\x00-\x1f\x7f]{1,512}$")
 
-#: Who asked for the operation that is being done: see :class:`genops_lab.core.models.Task`.
+#: The client of the running operation: see :class:`genops_lab.core.models.Task`.
 CLIENT: Final[ContextVar[str]] = ContextVar("genops_client", default="")
 
 
 class LazyService:
-    """A service class that is not imported yet; its attributes stand for its methods."""
+    """A service class that is imported at its first use. Its attributes are :class:`LazyMethod` objects."""
 
     def __init__(self, package: str, module: str, name: str) -> None:
         self._module = f"{package}.{module}"
@@ -62,14 +61,14 @@ class LazyService:
 
 
 class LazyMethod:
-    """A service method that is imported when it is needed."""
+    """A service method that is imported at its first use."""
 
     def __init__(self, module: str, service: str, name: str) -> None:
         self.__qualname__ = f"{service}.{name}"
         self._module, self._service, self._name = module, service, name
 
     def method(self) -> Callable[..., Any]:
-        """The method itself."""
+        """Import and return the method."""
         found: Callable[..., Any] = getattr(getattr(import_module(self._module), self._service), self._name)
         return found
 
@@ -77,15 +76,14 @@ class LazyMethod:
 class Operation:
     """One verb on one path, answered by one service method.
 
-    ``function`` is the unbound method, so that a table of operations exists without any service being built
-    (for the schema and for clients); as a :class:`LazyMethod` its module is imported at the first use.
+    ``function`` is the unbound method or a :class:`LazyMethod`, so a table of operations needs no service.
 
-    ``action``: a GET reads and all others write, unless it is said: a POST that only asks reads, what starts a program
-    executes. ``audited``: what writes or executes is, unless it is said. ``named``: fields of the answer that name what
-    was made, for the audit of a path that does not. ``admits``: who may ask for it; what a kernel on another host may
-    do with it stands in :mod:`genops_lab.kernel_api.authority`. ``former``: what is answered in its place where the
-    path has no version, for programs that run since before the answer changed; on the private socket alone where that
-    is ``socket_only``.
+    ``action`` defaults to read for GET and write for other verbs. Set it to read for a POST that changes nothing, and
+    to execute for an operation that starts a program. ``audited`` defaults to true for write and execute. ``named``:
+    fields of the answer with the name of the new object, for the audit. ``admits``: principals that may call it;
+    :mod:`genops_lab.kernel_api.authority` bounds the calls of kernels on other hosts. ``former``: the operation in its
+    place on the path without a version, for programs that older versions started; with ``socket_only`` only on the
+    private socket.
 
     >>> Operation("POST", "/run-table", Service.query_runs, action="read")  # doctest: +SKIP
     """
@@ -123,7 +121,7 @@ class Operation:
         return self._declared.method() if isinstance(self._declared, LazyMethod) else self._declared
 
     def of(self, feature: str, resource: str) -> Operation:
-        """The same as one of a feature's, on its resource."""
+        """Return the same operation with its feature and resource."""
         return type(self)(
             self.method, self.path, self._declared,
             action=self.action, audited=self.audited, admits=self.admits, socket_only=self.socket_only,
@@ -131,18 +129,18 @@ class Operation:
         )  # fmt: skip
 
     def at(self, prefix: str, *, socket: bool) -> Operation:
-        """What is answered below ``prefix`` (one of :data:`PREFIXES`): by the private socket, or else to a browser."""
+        """Return the operation below ``prefix`` (one of :data:`PREFIXES`) on the private socket or Jupyter server."""
         former = self.former if prefix == UNVERSIONED else None
         return self if former is None or (former.socket_only and not socket) else former
 
     @property
     def id(self) -> str:
-        """Unique across features: ``experiments.list_runs``."""
+        """The id, unique across features: ``experiments.list_runs``."""
         return f"{self.feature}.{self.name}"
 
     @property
     def summary(self) -> str:
-        """The first paragraph of its documentation."""
+        """The first paragraph of the method's docstring."""
         return (inspect.getdoc(self.function) or "").split("\n\n")[0].replace("\n", " ")
 
     @cached_property
@@ -151,17 +149,17 @@ class Operation:
 
     @property
     def query(self) -> type[msgspec.Struct] | None:
-        """The Struct read from the query string, if any."""
+        """The Struct of the query string, or None."""
         return self._hints.get("query")
 
     @property
     def body(self) -> type[msgspec.Struct] | None:
-        """The Struct read from the JSON body, if any."""
+        """The Struct of the JSON body, or None."""
         return self._hints.get("body")
 
     @property
     def answer(self) -> Any:
-        """The type of what is returned (``None`` for an empty 204); of each item, where they are streamed."""
+        """The type of the answer, or of each item of a streamed answer; None for an empty 204."""
         hint = self._hints["return"]
         if self.streams:
             (hint,) = typing.get_args(hint)
@@ -169,18 +167,18 @@ class Operation:
 
     @cached_property
     def streams(self) -> bool:
-        """Whether the answer comes in items, one JSON document a line, as the method yields them."""
+        """Whether the answer is streamed: one JSON document on each line."""
         return typing.get_origin(self._hints["return"]) is AsyncIterator
 
     @property
     def pattern(self) -> str:
-        """The path as a regular expression; ids may hold any character but a slash, percent-encoded."""
+        """The path as a regular expression. Ids are percent-encoded and may have any character except a slash."""
         return _PLACEHOLDER.sub(r"([^/]+)", self.path)
 
     def arguments(
         self, path_values: Sequence[str], query: dict[str, str], body: bytes, *, keep_query: bool = True
     ) -> dict[str, Any]:
-        """Checked keyword arguments for the service method. Raises InvalidRequest, naming the field."""
+        """Return checked keyword arguments for the service method. Raises InvalidRequest with the field's name."""
         arguments: dict[str, Any] = {}
         for name, value in zip(self.path_parameters, path_values, strict=True):
             if not _ID.match(value):
@@ -195,15 +193,19 @@ class Operation:
                 arguments["body"] = msgspec.json.decode(body or b"{}", type=self.body)
         except msgspec.ValidationError as error:
             raise InvalidRequest(
-                f"{self.method} {self.path}: {error}.", hint="Correct the named field and send it again."
+                f"The request {self.method} {self.path} is invalid: {error}.", hint="Correct the named field."
             ) from error
         except msgspec.DecodeError as error:
-            raise InvalidRequest("The request's body is not valid JSON.", hint=str(error)) from error
+            raise InvalidRequest(
+                f"The body of the request is no valid JSON: {error}.", hint="Correct the body."
+            ) from error
         except RecursionError as error:
-            raise InvalidRequest("The request's body is nested too deeply.", hint="Send less.") from error
+            raise InvalidRequest(
+                "The body of the request is nested too deeply.", hint="Send fewer levels."
+            ) from error
         return arguments
 
     async def call(self, service: Any, arguments: dict[str, Any]) -> Any:
-        """Run the service method with checked arguments; of one that streams, its iterator."""
+        """Run the service method with checked arguments. Return its answer, or its iterator if it streams."""
         found = self.function(service, **arguments)
         return found if self.streams else await found

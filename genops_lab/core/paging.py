@@ -1,9 +1,8 @@
-"""Lists that can grow long come in pages.
+"""Return long lists in pages.
 
-A page names where the next one begins: behind its last item, by that item's own values where the store is ours, so
-that what is added or deleted between two pages is neither told twice nor left out (:mod:`.store.keyset`). A list of
-MLflow's has MLflow's own token, which counts items: one that was added meanwhile moves the others, and who shows
-several pages drops what it has by its id.
+A page has the cursor of the next page. A list of the store uses the values of its last item (:mod:`.store.keyset`), so
+items that are added or deleted meanwhile cause no gaps and no duplicates. A list of MLflow uses MLflow's token, which
+counts items: a new item moves the others, so clients drop duplicates by id.
 """
 
 from __future__ import annotations
@@ -19,27 +18,26 @@ from .operations import LazyMethod, Operation
 T = TypeVar("T")
 
 USUAL, MOST = 100, 1000
-#: Checked by :class:`PageQuery`, in better words than msgspec's.
+#: :class:`PageQuery` checks the limit, with a better message than msgspec's.
 Limit = Annotated[int, msgspec.Meta(extra_json_schema={"minimum": 1, "maximum": MOST})]
 
 
 class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """At most ``limit`` items (1 to 1,000), those behind ``after``: the ``next`` of the page before; empty for the
-    first page."""
+    """A page of at most ``limit`` items (1 to 1,000). ``after``: the ``next`` of the page before; empty: the first."""
 
     limit: Limit = USUAL
     after: str = ""
 
     def __post_init__(self) -> None:
-        """Raises InvalidRequest."""
+        """Check the limit. Raises InvalidRequest."""
         if not 1 <= self.limit <= MOST:
-            raise InvalidRequest(f"limit is {self.limit}.", hint=f"Ask for 1 to {MOST:,} items.")
+            raise InvalidRequest(f"limit is {self.limit}.", hint=f"Request 1 to {MOST:,} items.")
 
     def bad_cursor(self) -> InvalidRequest:
-        """The error for an ``after`` that no page of this list has named."""
+        """Return the error for an invalid ``after``."""
         return InvalidRequest(
-            f"after={self.after[:60]!r} is not where a page of this list ended.",
-            hint="Send the next of the page before as it is, or leave after out for the first page.",
+            f"after={self.after[:60]!r} is not a cursor of this list.",
+            hint="Send the `next` of the page before unchanged, or leave out `after` for the first page.",
             code="bad_cursor",
         )
 
@@ -48,24 +46,24 @@ FIRST = PageQuery()
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """Some items of a list. ``next``: where the next page begins; empty on the last one."""
+    """A page of a list. ``next`` is the cursor of the next page, empty on the last page."""
 
     items: list[T]
     next: str = ""
 
 
 class FormerList(Operation):
-    """All items at once, as the list was answered before it had pages, on the path without a version."""
+    """The list without pages, on the path without a version, for programs that older versions started."""
 
     query = None
 
     @property
     def answer(self) -> Any:
-        """A plain list."""
+        """The type of the answer: a plain list."""
         return list[super().answer.__args__[0]]  # type: ignore[misc]
 
     async def call(self, service: Any, arguments: dict[str, Any]) -> list[Any]:
-        """The items of all pages."""
+        """Return the items of all pages."""
         items, query = [], PageQuery(limit=MOST)
         while True:
             page = await self.function(service, **arguments, query=query)
@@ -76,7 +74,7 @@ class FormerList(Operation):
 
 
 def paged(path: str, function: Callable[..., Awaitable[Page[Any]]] | LazyMethod) -> Operation:
-    """A list that has had no pages before: ``GET path`` answers a page, and all of it where the path has no version.
+    """Declare a list that once had no pages: ``GET path`` answers a page, on the path without a version all items.
 
     >>> paged("/profiles", Service.list_profiles)  # doctest: +SKIP
     """
@@ -84,7 +82,7 @@ def paged(path: str, function: Callable[..., Awaitable[Page[Any]]] | LazyMethod)
 
 
 def every_page(fetch: Callable[[PageQuery], Page[T]], key: Callable[[T], object]) -> Iterator[T]:
-    """Yield the items of all pages of a list, each once: ``key`` tells them apart."""
+    """Yield the items of all pages of a list, each once; ``key`` returns an item's identity."""
     seen: set[object] = set()
     query = PageQuery(limit=MOST)
     while True:

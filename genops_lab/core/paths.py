@@ -1,7 +1,7 @@
-"""Where GenOps Lab keeps things, and what kind of file system that is.
+"""Find the folders of GenOps Lab and the kinds of their file systems.
 
-* data: ``<Jupyter data directory>/genops`` (kept: the embedded MLflow, the store, profiles, deployments);
-* runtime: a private 0700 folder on local disk for sockets (paths under 108 bytes).
+* data: ``<Jupyter data directory>/genops`` with the embedded MLflow, the store, profiles and deployments;
+* runtime: a private 0700 folder on a local disk for sockets, whose paths must be shorter than 108 bytes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from genops_lab.agent.paths import file_system_of, own_folder
 
 from .errors import Failed, InvalidRequest
 
-# Decision 13: SQLite's write-ahead log needs shared memory, which these do not give between hosts.
+# Decision 13: SQLite's write-ahead log needs shared memory, which these file systems lack between hosts.
 NETWORK_FILE_SYSTEMS = frozenset(
     {
         "nfs",
@@ -41,16 +41,16 @@ NETWORK_FILE_SYSTEMS = frozenset(
 
 
 def data_dir() -> Path:
-    """The user's GenOps folder under the Jupyter data directory, made 0700 where it is missing."""
+    """Return the user's GenOps folder in the Jupyter data directory; create it with mode 0700."""
     from jupyter_core.paths import jupyter_data_dir
 
     return private_dir(Path(jupyter_data_dir()) / "genops")
 
 
 def runtime_dir() -> Path:
-    """A private folder on local disk whose socket paths stay short.
+    """Return a private folder on a local disk for sockets with short paths.
 
-    Where somebody else took its name in /tmp first, it gets one with something behind it.
+    If another user has its name in /tmp, the folder's name gets a suffix.
     """
     given = os.environ.get("GENOPS_RUNTIME_DIR")
     if given:
@@ -65,20 +65,20 @@ def runtime_dir() -> Path:
         return Path(own_folder(shared, f"genops-{os.getuid()}"))
     except OSError as error:
         raise Failed(
-            f"{shared} takes no private folder for sockets: {error.strerror or error}.",
-            hint="Point GENOPS_RUNTIME_DIR to a folder of yours on a local disk.",
+            f"Cannot create a private folder for sockets in {shared}: {error.strerror or error}.",
+            hint="Set GENOPS_RUNTIME_DIR to a folder of yours on a local disk.",
         ) from error
 
 
 def private_dir(path: Path) -> Path:
-    """Make ``path`` 0700 and ours, or say who holds it: a folder planted by another user is refused."""
+    """Create the folder ``path`` with mode 0700. Raises Failed if it is a link or belongs to another user."""
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
     if hasattr(os, "getuid"):
         found = path.lstat()
         if stat.S_ISLNK(found.st_mode) or found.st_uid != os.getuid():
             raise Failed(
-                f"{path} is not a folder of this user's own.",
-                hint="Remove it, or point GENOPS_RUNTIME_DIR or JUPYTER_DATA_DIR to a folder of yours.",
+                f"The folder {path} is a link or belongs to another user.",
+                hint="Remove it, or set GENOPS_RUNTIME_DIR or JUPYTER_DATA_DIR to a folder of yours.",
             )
         if stat.S_IMODE(found.st_mode) & 0o077:
             path.chmod(0o700)
@@ -86,19 +86,19 @@ def private_dir(path: Path) -> Path:
 
 
 def contained(root: Path, *parts: str) -> Path:
-    """``root/parts``, resolved, refused when it leaves ``root``."""
+    """Return ``root/parts``, resolved. Raises InvalidRequest if it is outside ``root``."""
     target = root.joinpath(*parts).resolve()
     if not target.is_relative_to(root.resolve()):
         raise InvalidRequest(
-            f"{'/'.join(parts)!r} leaves its folder.", hint="Use a name without '..' or '/'."
+            f"The path {'/'.join(parts)!r} is outside its folder.", hint="Use a name without '..' and '/'."
         )
     return target
 
 
 def contents_path(notebook: str, root: str) -> str:
-    """A kernel knows its notebook's file; what the contents manager calls that, empty where it is not under its root.
+    """Return the contents manager's path of a kernel's notebook file; empty if the file is outside its root.
 
-    Who asks says which it is, so nothing outside comes into question.
+    The kernel itself names the file, so a path outside the root is never used.
     """
     path = PurePosixPath(notebook)
     if path.is_absolute():
@@ -109,12 +109,12 @@ def contents_path(notebook: str, root: str) -> str:
 
 
 def on_network(path: Path) -> bool:
-    """Whether several hosts may share the file system of ``path``."""
+    """Return whether the file system of ``path`` is a network file system."""
     return file_system_of(path) in NETWORK_FILE_SYSTEMS
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a 0600 file whole or not at all."""
+    """Write a file with mode 0600, whole or not at all."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:

@@ -1,4 +1,4 @@
-"""Who asks for an operation: a user, or a kernel on another host."""
+"""Identify the caller of an operation: a user, or a kernel on another host."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ PrincipalKind = Literal["user", "kernel"]
 
 @dataclass(frozen=True)
 class Principal:
-    """``name`` is the hub's user, else the user of this machine; of a kernel on another host its id, and ``target`` is
-    where it runs.
+    """The caller of an operation.
+
+    ``name`` is the hub's user or the user of this machine. For a kernel on another host ``name`` is the kernel's id and
+    ``target`` its target.
 
     >>> str(Principal("kernel", "6fd4", target="gpu1"))
     'kernel:gpu1/6fd4'
@@ -33,22 +35,22 @@ class Principal:
 
 @cache
 def this_user() -> Principal:
-    """Return the user of this process: the hub's, else this machine's. A token or a password names nobody."""
+    """Return the user of this process: the hub's user, or without a hub this machine's."""
     try:
         return Principal("user", os.environ.get("JUPYTERHUB_USER") or getpass.getuser())
     except (KeyError, OSError, ImportError):  # a container's user without a name
         return Principal("user", str(os.getuid()) if hasattr(os, "getuid") else "")
 
 
-#: Who asked for the operation that is being done; None outside an operation.
+#: The caller of the running operation; None outside an operation.
 PRINCIPAL: Final[ContextVar[Principal | None]] = ContextVar("genops_principal", default=None)
 
 
 def asking_kernel() -> Principal:
-    """Return the kernel on another host that asked for the operation that is being done. Raises NotAllowed."""
+    """Return the kernel on another host that called the running operation. Raises NotAllowed for other callers."""
     found = PRINCIPAL.get()
     if found is None or found.kind != "kernel":
         raise NotAllowed(
-            "Only a kernel on another host can ask for this.", hint="Ask in a cell of that kernel."
+            "Only a kernel on another host may call this operation.", hint="Call it in a cell of that kernel."
         )
     return found

@@ -1,4 +1,4 @@
-"""What is costly to make again, kept while it is asked for."""
+"""Keep recently used values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ V = TypeVar("V")
 
 
 class Recent(OrderedDict[K, V]):
-    """The ``most`` values that were set or found last, those of longest ago first."""
+    """A cache of the ``most`` values that were set or found last, the oldest first."""
 
     def __init__(self, most: int) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class Recent(OrderedDict[K, V]):
             self.popitem(last=False)
 
     def found(self, key: K) -> V | None:
-        """Return the value, which is one of the last from now on; None where it is not kept."""
+        """Return the value and make it the newest; None if it is not kept."""
         if key in self:
             self.move_to_end(key)
         return self.get(key)

@@ -1,7 +1,7 @@
-"""How a user's programs find the private socket of a running server.
+"""Find the private socket of a running server.
 
-A server leaves a description beside Jupyter's own runtime files, and gives its kernels the socket's path in
-``GENOPS_SOCKET``. Nothing here needs the server's packages: each ``genops`` command starts with this.
+A server writes a description next to Jupyter's own runtime files, and passes the socket's path to its kernels in
+``GENOPS_SOCKET``. Each ``genops`` command starts with this module, so it imports no packages of the server.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SOCKET_VARIABLE = "GENOPS_SOCKET"
 
 
 class Description(msgspec.Struct, frozen=True, kw_only=True):
-    """A running server, as its user's programs see it."""
+    """The description of a running server for its user's programs."""
 
     pid: int
     socket: str
@@ -36,7 +36,7 @@ def descriptions() -> Path:
 
 
 def answers(path: str) -> bool:
-    """Whether a server listens behind this socket."""
+    """Return whether a server listens on this socket."""
     with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as probe:
         probe.settimeout(1.0)
         try:
@@ -47,7 +47,7 @@ def answers(path: str) -> bool:
 
 
 def find() -> Description | None:
-    """The server to talk to: the one named by GENOPS_SOCKET, else the one of this user started last."""
+    """Return the server of GENOPS_SOCKET, else the last started one of this user; None if no server answers."""
     given = os.environ.get(SOCKET_VARIABLE)
     if given and answers(given):
         return Description(pid=0, socket=given, url="", version="", started_at=0)
@@ -60,5 +60,5 @@ def find() -> Description | None:
         if answers(description.socket):
             found.append(description)
         else:
-            path.unlink(missing_ok=True)  # left behind by a server that was killed
+            path.unlink(missing_ok=True)  # its server was killed
     return max(found, key=lambda description: description.started_at, default=None)

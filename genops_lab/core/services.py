@@ -1,4 +1,4 @@
-"""The services of one process: made when they are first asked for, opened, and closed after all that use them."""
+"""Create, open and close the services of one process, in the order of their dependencies."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ T = TypeVar("T")
 
 
 class Service:
-    """What an application does with a service, in this order. A service that needs none of it may be any object."""
+    """The life cycle of a service, in the order of the methods. A service without any of them may be any object."""
 
     async def open(self) -> None:
         """Called before the first request is answered."""
 
     async def ready(self) -> None:
-        """Called once the Jupyter server answers, where there is one."""
+        """Called once the Jupyter server answers, if there is one."""
 
     async def supervise(self) -> None:
-        """Look after the user's work until cancelled. One process of the user at a time does it."""
+        """Supervise the user's work until cancelled. Only one process of a user does this at a time."""
 
     async def close(self) -> None:
-        """Called while everything that this service was made from is still open."""
+        """Called while the dependencies of this service are still open."""
 
 
 class Get(Protocol):
-    """What a maker is given: ``get(MlflowConnection)`` is the service of that class."""
+    """The argument of a maker: ``get(MlflowConnection)`` returns the service of that class."""
 
     def __call__(self, kind: type[T], /) -> T:
-        """Return it; raises LookupError as :meth:`Services.get`."""
+        """Return the service. Raises LookupError as :meth:`Services.get`."""
         ...
 
 
 class Services:
-    """Makers of services by their class, and the services that were made.
+    """The makers of services by class, and the services.
 
     >>> services = Services()
     >>> services.provide(dict, lambda get: {"list": get(list)})
@@ -46,23 +46,23 @@ class Services:
     def __init__(self) -> None:
         self._makers: dict[type, Callable[[], Any]] = {}
         self._making: list[type] = []
-        #: in the order in which they were finished: each after those that it was made from
+        #: The services in the order of their creation: each after its dependencies.
         self._made: dict[type, Any] = {}
 
     def provide(self, kind: type[T], make: Callable[[Get], T]) -> None:
-        """Register how the service of a class is made. Raises ValueError where that is known already."""
+        """Register the maker of the service of a class. Raises ValueError if the class has one already."""
         if kind in self._makers:
             raise ValueError(f"Two features provide {kind.__name__}.")
         self._makers[kind] = lambda: make(self.get)
 
     def get(self, kind: type[T]) -> T:
-        """Return the service of a class. Raises LookupError where no feature provides it, or where it needs itself."""
+        """Return the service of a class. Raises LookupError if no feature provides it, or if it depends on itself."""
         if kind not in self._made:
             if kind not in self._makers:
                 raise LookupError(f"No feature provides {kind.__name__}.")
             if kind in self._making:
                 names = " -> ".join(each.__name__ for each in [*self._making, kind])
-                raise LookupError(f"A service needs itself: {names}.")
+                raise LookupError(f"A service depends on itself: {names}.")
             self._making.append(kind)
             try:
                 self._made[kind] = self._makers[kind]()
@@ -71,28 +71,27 @@ class Services:
         return cast("T", self._made[kind])
 
     def find(self, kind: type[T]) -> T | None:
-        """Return the service of a class; None where no feature provides it."""
+        """Return the service of a class, or None if no feature provides it."""
         return self.get(kind) if kind in self._makers else None
 
     def named(self, name: str) -> Any:
-        """Return the service whose class has this name, as operations know it. Raises LookupError."""
+        """Return the service by the name of its class, as in operations. Raises LookupError."""
         return self.get(self.kind(name))
 
     def kind(self, name: str) -> type:
-        """Return the class of this name for which there is a service. Raises LookupError."""
+        """Return the service class of this name. Raises LookupError."""
         for kind in self._makers:
             if kind.__name__ == name:
                 return kind
         raise LookupError(f"No feature provides {name}.")
 
     def make_all(self) -> None:
-        """Make what was not asked for yet."""
+        """Create all services."""
         for kind in list(self._makers):
             self.get(kind)
 
     def __iter__(self) -> Iterator[Service]:
-        """The services that were made and have something to open, supervise or close: each after what it was made
-        from."""
+        """Iterate over the created services that are a :class:`Service`, each after its dependencies."""
         return (each for each in list(self._made.values()) if isinstance(each, Service))
 
     async def open(self) -> None:
@@ -101,15 +100,15 @@ class Services:
             await service.open()
 
     async def ready(self) -> None:
-        """The Jupyter server answers."""
+        """Call each service's ``ready``: the Jupyter server answers."""
         for service in self:
             await service.ready()
 
     async def supervise(self) -> None:
-        """Look after the user's work until cancelled."""
+        """Run each service's ``supervise`` until cancelled."""
         await asyncio.gather(*(service.supervise() for service in self))
 
     async def close(self) -> None:
-        """Close each service before those that it was made from."""
+        """Close each service before its dependencies."""
         for service in reversed(list(self)):
             await service.close()

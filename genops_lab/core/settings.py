@@ -1,4 +1,4 @@
-"""What GenOps Lab is told before it starts."""
+"""Define the settings of GenOps Lab."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Settings of one Lab. ``mlflow_uri`` is empty for the embedded MLflow; ``locked`` names what an
-    administrator fixed, with the value to show. ``targets`` are the administrator's; None where nobody can tell
-    (a command without a server leaves them as they are)."""
+    """The settings of one process.
+
+    ``mlflow_uri`` is empty for the embedded MLflow. ``locked`` has the settings that an administrator locked, each with
+    the value to show. ``targets`` are the administrator's targets; None if they are unknown, as in a command without a
+    server.
+    """
 
     data_dir: Path
     store_url: str = ""
     mlflow_uri: str = ""
-    #: what is switched on; empty: all
+    #: Features that are on; empty: all.
     rooms: tuple[str, ...] = ()
     deployment_lease_s: float = 24 * 3600.0
     outputs_left_to_page_s: float = 20.0
@@ -35,10 +38,10 @@ class Settings:
     hub: bool = False
     targets: tuple[NewTarget, ...] | None = None
     allow_user_targets: bool = True
-    #: by kind and field of a target: its default, minimum, maximum, choices and locked
+    #: Default, minimum, maximum, choices and lock by kind and field of a target.
     target_fields: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
 
     @staticmethod
     def from_environment() -> Settings:
-        """The defaults of a command that runs without a server."""
+        """Return the settings of a command that runs without a server."""
         return Settings(data_dir=data_dir(), mlflow_uri=os.environ.get("MLFLOW_TRACKING_URI", ""))

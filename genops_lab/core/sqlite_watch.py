@@ -1,4 +1,4 @@
-"""Seeing that another process changed an SQLite file, without reading its tables."""
+"""Notice that another process changed an SQLite file, without reading its tables."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 
 
 class SqliteWatch:
-    """Calls ``changed`` after another process committed to ``path``, while somebody is looking.
+    """Call ``changed`` after another process committed to ``path``, while active.
 
-    ``PRAGMA data_version`` of one kept connection changes exactly then; it costs some microseconds.
+    ``PRAGMA data_version`` of an open connection changes exactly then, and costs some microseconds.
     """
 
     def __init__(self, path: Path, changed: Callable[[], Awaitable[None]], interval_s: float = 0.4) -> None:
@@ -45,7 +45,7 @@ class SqliteWatch:
                             if not first:
                                 await self._changed()
                 except sqlite3.Error:
-                    # Locked, or replaced under us: look again with a new connection.
+                    # The file is locked or was replaced: try again with a new connection.
                     if connection is not None:
                         connection.close()
                     connection, seen = None, None

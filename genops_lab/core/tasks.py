@@ -1,4 +1,4 @@
-"""Long work that people can watch, read the log of, and cancel."""
+"""Run tasks: long work with progress, a log and a way to cancel it."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ LOG_LINES = 2000
 LOG_INTERVAL_S = 0.5
 
 Body = Callable[["TaskHandle"], Awaitable["str | None"]]
-#: Told of a task's end before anybody else is.
+#: Called at a task's end, before the task's listeners.
 Ending = Callable[["TaskHandle", Task], Awaitable[None]]
 
 
 class TaskHandle:
-    """What the work itself uses to tell how it goes."""
+    """The handle with which the work reports its progress."""
 
     def __init__(self, tasks: TasksService, task: Task, lines: Iterable[str] = ()) -> None:
         self._tasks = tasks
         self.task = task
         self.lines: deque[str] = deque(lines, maxlen=LOG_LINES)
         self.durable = False
-        #: Another process began it: who asked for it may not be there.
+        #: Whether another process began the work: its client may have left.
         self.taken_over = False
         self._told = 0.0
 
@@ -49,31 +49,31 @@ class TaskHandle:
         return self.task.id
 
     def say(self, line: str) -> None:
-        """Add a line to the log; who shows it hears of new lines at most twice a second."""
+        """Add a line to the log. Views are updated at most twice a second."""
         self.lines.append(line.rstrip("\n"))
         if time.monotonic() - self._told > LOG_INTERVAL_S:
             self._told = time.monotonic()
             self._tasks.tell(self)
 
     def progress(self, message: str, share: float | None = None) -> None:
-        """Say what is being done; ``share`` from 0 to 1 where it is known."""
+        """Set the task's message and log it. ``share`` is the progress from 0 to 1, None if unknown."""
         self.say(message)
         self._tasks.update(self, message=message, progress=share)
 
 
 class TasksService:
-    """The tasks of this server. They end with it, but for durable work (:mod:`.work`), which goes on in the next."""
+    """The tasks of this server. They end with it, except durable work (:mod:`.work`): the next server continues it."""
 
     def __init__(self, events: EventBus, durable: WorkTable) -> None:
         self._events = events
         self._durable = durable
         self._handles: dict[str, TaskHandle] = {}
         self._jobs: dict[str, asyncio.Task[None]] = {}
-        #: The server ends, so who is cancelled was cancelled by nobody.
+        #: Whether the server ends: a cancellation is then no request of the user.
         self.closing = False
 
     def start(self, title: str, work: Body, *, subject: str = "", kind: str = "") -> Task:
-        """Start ``work``; what it returns is the final message. Cancelling raises CancelledError inside it."""
+        """Start ``work``, which returns the task's final message. A cancellation raises CancelledError in it."""
         task = Task(
             id=secrets.token_hex(8),
             title=title,
@@ -89,7 +89,7 @@ class TasksService:
         return self.run(TaskHandle(self, task), work)
 
     def run(self, handle: TaskHandle, work: Body, ending: Ending | None = None) -> Task:
-        """Run ``work`` as the task of a handle. With ``ending`` the task is kept elsewhere once it has ended."""
+        """Run ``work`` as the task of a handle. With ``ending`` the task is stored elsewhere after its end."""
         self._handles[handle.id] = handle
         handle.durable = ending is not None
         job = self._jobs[handle.id] = asyncio.create_task(self._run(handle, work, ending))
@@ -107,11 +107,11 @@ class TasksService:
         except GenOpsError as error:
             handle.say(f"{error.message} {error.hint}")
             end = {"state": "failed", "message": error.message, "hint": error.hint}
-        except Exception as error:  # a task's end is its report; nobody awaits it
+        except Exception as error:  # nobody awaits the task: report its error as its end
             log.error("task %s failed", handle.task.title, exc_info=error)
             words = f"{type(error).__name__}: {error}"
             handle.say(words)
-            end = {"state": "failed", "message": words, "hint": "The server's log has the details."}
+            end = {"state": "failed", "message": words, "hint": "The log of JupyterLab has the details."}
         if ending is None:
             self.update(handle, **end)
         else:
@@ -126,39 +126,41 @@ class TasksService:
             self.update(handle, state="cancelled", message="Cancelled.")
 
     def update(self, handle: TaskHandle, **changes: object) -> None:
-        """Change what is told of a task."""
+        """Change the wire state of a task."""
         if changes.get("state"):
             changes["finished_at"] = time.time()
         handle.task = msgspec.structs.replace(handle.task, **changes)
         self._events.emit("task", handle.id)
 
     def tell(self, handle: TaskHandle) -> None:
-        """Tell that a task's log has more lines."""
+        """Announce new lines in a task's log."""
         self._events.emit("task", handle.id)
 
     async def list_tasks(self) -> list[Task]:
-        """The latest tasks, newest first."""
+        """List the latest tasks, newest first."""
         found = {work.id: shown(work) for work in await asyncio.to_thread(self._durable.all)}
         found |= {handle.id: handle.task for handle in self._handles.values()}
         return sorted(found.values(), key=lambda task: task.created_at, reverse=True)
 
     async def get_task(self, task_id: str) -> Task:
-        """One task."""
+        """Return a task."""
         handle = self._handles.get(task_id)
         return handle.task if handle is not None else shown(await self._work(task_id))
 
     async def get_task_log(self, task_id: str) -> TaskLog:
-        """The last lines of a task's log."""
+        """Return the last lines of a task's log."""
         handle = self._handles.get(task_id)
         lines = list(handle.lines) if handle is not None else (await self._work(task_id)).lines
         return TaskLog(id=task_id, lines=lines)
 
     async def cancel_task(self, task_id: str) -> Task:
-        """Cancel a task and wait until it has cleaned up. Durable work that another server carries out, or none yet,
-        is cancelled there, or by the next."""
+        """Cancel a task and wait until it has cleaned up.
+
+        The server that runs durable work cancels it, or the next server if none runs it.
+        """
         task = await self.get_task(task_id)
         if task.state != "running":
-            raise Conflict(f"The task {task.title!r} has ended already ({task.state}).")
+            raise Conflict(f"The task {task.title!r} has already ended ({task.state}).")
         handle, job = self._handles.get(task_id), self._jobs.get(task_id)
         if handle is None or handle.durable:
             await asyncio.to_thread(self._durable.cancel, task_id)
@@ -168,7 +170,7 @@ class TasksService:
         return await self.get_task(task_id)
 
     async def wait(self, task_id: str) -> Task:
-        """Wait for the end of a task."""
+        """Wait for the end of a task and return it."""
         job = self._jobs.get(task_id)
         if job is not None:
             await asyncio.wait([job])
@@ -177,7 +179,7 @@ class TasksService:
         return task
 
     async def close(self) -> None:
-        """Cancel all that still runs."""
+        """Cancel all running tasks."""
         self.closing = True
         jobs = list(self._jobs.values())
         for job in jobs:
@@ -191,12 +193,12 @@ class TasksService:
         except NotFound:
             raise NotFound(
                 f"There is no task {task_id!r}.",
-                hint="Short tasks end with their server; others are kept for a day after their end.",
+                hint="Short tasks are lost when JupyterLab ends. Long ones are kept for a day after their end.",
             ) from None
 
 
 def shown(work: Work) -> Task:
-    """Durable work as it crosses the wire."""
+    """Return the wire type of durable work."""
     return Task(
         id=work.id,
         title=work.title,

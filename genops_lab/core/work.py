@@ -1,9 +1,9 @@
-"""Durable work: steps that go on where they were when the process that ran them has ended.
+"""Run durable work: steps that another process continues after the process that ran them has ended.
 
-A feature registers a kind of work and begins work of it. One process at a time carries work out, by a lease. It writes
-every 2 s that it is still there; who sees for 15 s by the own clock that nothing was written takes the work over, and
-at once where the process is known to be gone. Each taking gives the work a larger token, and what comes with an older
-one is refused: a process that was held up, and lost the lease meanwhile, changes nothing any more.
+A feature registers a kind of work and begins work of this kind. One process at a time runs the work, under a lease that
+it renews every 2 s. Another process takes the work over after 15 s without a renewal by its own clock, or at once if
+the process is known to have ended. Each takeover increases the work's token, and writes with an older token are
+refused. So a process that was suspended and lost its lease can no longer change anything.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 LEASE_S, RENEW_S, LOOK_S = 15.0, 2.0, 10.0
-#: Of the log, what another process and the next server see.
+#: Lines of the log that other processes and the next server see.
 LINES_KEPT = 500
 
 log = logging.getLogger("genops_lab")
@@ -41,13 +41,13 @@ Step = Callable[[TaskHandle, dict[str, Any], dict[str, Any]], Awaitable[dict[str
 
 @dataclass(frozen=True)
 class WorkKind:
-    """How work of a kind is carried out.
+    """The steps of a kind of work.
 
-    Each step is given the work's handle, its plan (JSON) and what the step before it returned (JSON), and returns that
-    for the next one. A step runs again where its process ended in the middle of it, so it must find what it has done
-    already. ``message`` of what the last one returns is the work's final message. ``cancel`` takes back what was done;
-    it may run in a process that has run no step of it. Names of steps outlive versions. With ``left_to_starts`` a Lab
-    takes up what others left when it starts (:meth:`WorkService.take_left`), and not later.
+    Each step gets the work's handle, its plan (JSON) and the data of the step before (JSON), and returns the data for
+    the next one. A step runs again if its process ended during it, so it must find its own earlier results. The
+    ``message`` in the data of the last step is the work's final message. ``cancel`` undoes the steps; it may run in a
+    process that ran none of them. Names of steps must not change between versions. With ``left_to_starts`` a Lab takes
+    over left work only when it starts (:meth:`WorkService.take_left`).
     """
 
     name: str
@@ -57,7 +57,7 @@ class WorkKind:
 
 
 class _Run:
-    """Work that this process carries out."""
+    """Work that this process runs."""
 
     def __init__(self, work: Work) -> None:
         self.work = work
@@ -66,7 +66,7 @@ class _Run:
 
 
 class WorkService(Service):
-    """Begins durable work, and goes on with what other processes left behind. Its tasks show it."""
+    """Begin durable work, continue the work of ended processes, and show the work as tasks."""
 
     def __init__(self, settings: Settings, tasks: TasksService, table: WorkTable) -> None:
         self._folder = settings.data_dir / "work"
@@ -74,13 +74,13 @@ class WorkService(Service):
         self._table = table
         self._kinds: dict[str, WorkKind] = {}
         self._runs: dict[str, _Run] = {}
-        # Its lock ends with this process, which is how others on this machine learn of its end.
+        # The lock ends with this process: so other processes of this machine notice its end.
         self._name = secrets.token_hex(8)
         self._lock = FileLock(self._folder / f"{self._name}.lock")
         self._seen: dict[str, tuple[int, int, float]] = {}
 
     def register(self, kind: WorkKind) -> None:
-        """Make a kind of work known. What other processes begin of a kind that is not known here is left to them."""
+        """Register a kind of work. This process ignores work of unregistered kinds."""
         self._kinds[kind.name] = kind
 
     async def begin(
@@ -92,10 +92,11 @@ class WorkService(Service):
         subject: str,
         also: Callable[[Connection], None] | None = None,
     ) -> Task:
-        """Begin work, and return its task. The same that is under way for the subject is joined.
+        """Begin work and return its task. If the same work already runs for the subject, return that task.
 
-        ``also`` writes in the same transaction what the work is about; it decides whether there may be more, so nothing
-        is joined. Raises Conflict where other work of this kind is under way for the subject, and what ``also`` raises.
+        ``also`` writes the subject of the work in the same transaction and decides itself whether the work may begin,
+        so no running work is returned. Raises Conflict if other work of this kind runs for the subject, and the errors
+        of ``also``.
         """
         work = Work(
             id=secrets.token_hex(8),
@@ -112,60 +113,59 @@ class WorkService(Service):
             return self._carry_on(added)
         if added.plan != plan:
             raise Conflict(
-                f"{added.title!r} is under way.",
+                f"{added.title!r} is already running.",
                 hint="Wait until it is done, or cancel it.",
                 code="under_way",
             )
         if added.id not in self._runs:
-            await self.take_up(added)  # this process may not supervise, and its holder be gone
+            await self.take_up(added)  # its process may have ended, and this one may not supervise
         return await self._tasks.get_task(added.id)
 
     async def hold(self, handle: TaskHandle) -> None:
-        """Make sure that this process still has the work, before a step does what another process must not find.
+        """Check that this process still has the work, before a step whose effects only one process may have.
 
         Raises OldToken.
         """
-        await self._write(self._runs[handle.id], **_told(handle))
+        await self._write(self._runs[handle.id], **_progress(handle))
 
     async def cancel(self, work: Work) -> Task:
-        """Cancel work of any process, and wait until that one has taken back what was done, or its lease has ended."""
+        """Cancel work of any process. Wait until that process has undone the steps, or its lease has ended."""
         await asyncio.to_thread(self._table.cancel, work.id)
         deadline = time.monotonic() + LEASE_S
         while work.state == RUNNING and time.monotonic() < deadline:
             if work.id in self._runs:
                 return await self._tasks.cancel_task(work.id)
-            await self.take_up(work)  # its holder may be gone
+            await self.take_up(work)  # its process may have ended
             await asyncio.sleep(LOG_INTERVAL_S)
             work = await asyncio.to_thread(self._table.get, work.id)
         return shown(work)
 
     async def is_cancelled(self, handle: TaskHandle) -> bool:
-        """Whether a person cancels the work whose step was cancelled; otherwise this Lab ends. Raises OldToken."""
+        """Return whether the user cancelled the work, and not the end of this Lab. Raises OldToken."""
         run = self._runs[handle.id]
         run.cancelling = True
         await self.hold(handle)
         return run.work.cancel and not self._tasks.closing
 
     def fence(self, handle: TaskHandle) -> Callable[[Connection], None]:
-        """What a transaction calls first that writes what the work is about: it raises OldToken once another process
-        has the work."""
+        """Return a check for transactions that write the subject of the work: it raises OldToken after a takeover."""
         work = self._runs[handle.id].work
         return lambda connection: self._table.check(connection, work.id, work.token)
 
     async def is_held(self, work: Work) -> bool:
-        """Whether a process carries it out, as far as this machine can tell."""
+        """Return whether a process runs the work, as far as this machine can tell."""
         if work.id in self._runs:
             return True
         return bool(work.holder) and not await asyncio.to_thread(self._is_gone, work.holder)
 
     async def supervise(self) -> None:
-        """Take up what nobody carries out."""
+        """Take over work that no process runs, until cancelled."""
         while True:
             await self._look(lambda kind: not kind.left_to_starts)
             await asyncio.sleep(LOOK_S)
 
     async def take_left(self, name: str) -> None:
-        """Take up what was left of a kind by processes that are gone; to be called when this one has started."""
+        """Take over work of a kind from ended processes. Call this after the start of this process."""
         until = time.monotonic() + LEASE_S + LOOK_S
         while time.monotonic() < until:
             await self._look(lambda kind: kind.name == name)
@@ -177,11 +177,11 @@ class WorkService(Service):
                 kind = self._kinds.get(work.kind)
                 if kind is not None and wanted(kind) and work.id not in self._runs:
                     await self.take_up(work)
-        except GenOpsError as error:  # the next look may find the store
-            log.warning("Work could not be looked after: %s", error.message)
+        except GenOpsError as error:  # the store may answer the next time
+            log.warning("Cannot check for work to take over: %s", error.message)
 
     async def close(self) -> None:
-        """Tell that this process is gone; the tasks have ended by now, and left their work to the next one."""
+        """Release the lock of this process, after its tasks have ended and left their work to the next one."""
         if self._lock.held:
             self._lock.release()
             self._lock.path.unlink(missing_ok=True)
@@ -200,7 +200,7 @@ class WorkService(Service):
             return False
         taken = await asyncio.to_thread(self._table.take, work, await asyncio.to_thread(self._holder))
         if taken is not None:
-            log.info("The work %s (%s) goes on here.", taken.id, taken.title)
+            log.info("This process continues the work %s (%s).", taken.id, taken.title)
             self._carry_on(taken)
         return taken is not None
 
@@ -216,7 +216,7 @@ class WorkService(Service):
 
     async def _carried_out(self, run: _Run, handle: TaskHandle) -> str:
         kind, plan, names = self._kinds[run.work.kind], run.work.plan, list(self._kinds[run.work.kind].steps)
-        # A step that another version had: from the first one, since each finds what it has done.
+        # Begin with the first step if another version wrote an unknown one: each step finds its results.
         at = names.index(run.work.step) if run.work.step in names else 0
         job = asyncio.current_task()
         assert job is not None
@@ -228,7 +228,7 @@ class WorkService(Service):
             for name, following in zip(names[at:], [*names[at + 1 :], None], strict=True):
                 data = await kind.steps[name](handle, plan, data)
                 if following is not None:
-                    await self._write(run, step=following, data=data, **_told(handle))
+                    await self._write(run, step=following, data=data, **_progress(handle))
             return str(data.get("message") or handle.task.message)
         except asyncio.CancelledError:
             run.cancelling = True
@@ -243,7 +243,7 @@ class WorkService(Service):
         while not run.lost:
             await asyncio.sleep(RENEW_S)
             try:
-                await self._write(run, **_told(handle))
+                await self._write(run, **_progress(handle))
                 renewed = time.monotonic()
             except OldToken:
                 job.cancel()
@@ -259,12 +259,12 @@ class WorkService(Service):
         left = self._tasks.closing and end.state == "cancelled"
         changes: dict[str, Any] = {"holder": ""}
         if not left:
-            # A plan may hold what a person would not keep.
+            # Delete the plan: it may have private data.
             changes |= {"state": end.state, "message": end.message, "hint": end.hint, "ended_at": time.time()}
             changes |= {"plan": {}, "data": {}}
         try:
             if not run.lost:
-                await self._write(run, **{**_told(handle), **changes})
+                await self._write(run, **{**_progress(handle), **changes})
         except OldToken as error:
             log.warning("%s", error.message)
         finally:
@@ -276,7 +276,7 @@ class WorkService(Service):
         except OldToken:
             run.lost = True
             raise
-        if written.renewals > run.work.renewals:  # two writes may come back in another order
+        if written.renewals > run.work.renewals:  # two writes may return out of order
             run.work = written
 
     def _holder(self) -> str:
@@ -286,8 +286,7 @@ class WorkService(Service):
         return f"{socket.gethostname()}/{self._name}"
 
     def _is_gone(self, holder: str) -> bool:
-        """Whether a process of this machine has ended. Of another machine nothing is known: its locks may not be seen
-        here."""
+        """Return whether a process has ended. False for processes of other machines, whose locks may be invisible."""
         machine, _, name = holder.rpartition("/")
         if machine != socket.gethostname() or name == self._name:
             return False
@@ -299,6 +298,6 @@ class WorkService(Service):
         return True
 
 
-def _told(handle: TaskHandle) -> dict[str, Any]:
+def _progress(handle: TaskHandle) -> dict[str, Any]:
     task = handle.task
     return {"message": task.message, "progress": task.progress, "lines": list(handle.lines)[-LINES_KEPT:]}

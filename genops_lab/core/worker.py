@@ -1,8 +1,8 @@
-"""Work that is too heavy, or too blocking, for the server: done by objects in a child process.
+"""Run heavy or blocking calls in a child process.
 
-The child (:mod:`.worker_child`) holds backends (``module:Class`` built with one configuration) and answers calls,
-in threads, over its standard input and output as length-prefixed msgpack. mlflow is imported there, never in the
-server; the child ends when it was unused for ``idle_s``, and a crash costs the calls in flight and nothing else.
+The child (:mod:`.worker_child`) has backends (``module:Class`` with one configuration) and answers calls in threads,
+as length-prefixed msgpack over its standard input and output. Only the child imports mlflow, never the server. The
+child ends after ``idle_s`` without a call. A crash fails only the calls in flight.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ R = TypeVar("R")
 
 @functools.cache
 def _locate(method: Callable[..., Any]) -> tuple[str, str, inspect.Signature, Any]:
-    """The backend, the method's name there, how it is called and what it returns: told once a method."""
+    """Return the backend, the method's name, its signature and its return type, cached for each method."""
     owner, name = method.__qualname__.rsplit(".", 1)
     return (
         f"{method.__module__}:{owner}",
@@ -44,7 +44,7 @@ def _locate(method: Callable[..., Any]) -> tuple[str, str, inspect.Signature, An
 
 
 class _Running:
-    """One child process and the calls that wait for it."""
+    """One child process and its pending calls."""
 
     def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
         self.process = process
@@ -58,7 +58,7 @@ class _Running:
         return self.process.returncode is None and not self._reader.done()
 
     async def send(self, call: Call) -> Reply:
-        """The reply, or Unavailable when the child ends first."""
+        """Send a call and return the reply. Raises Unavailable if the child ends before."""
         future = self.waiting[call.id] = asyncio.get_running_loop().create_future()
         payload = encoder.encode(call)
         assert self.process.stdin is not None
@@ -87,8 +87,8 @@ class _Running:
 
     def _died(self) -> Unavailable:
         return Unavailable(
-            f"The {self._name} worker process ended in the middle of its work.",
-            hint="Try again: it is started anew. If it ends again, look at the server's log for out of memory.",
+            f"The worker process of {self._name} ended during a call.",
+            hint="Try again: a new process starts. If it ends again, check the machine's memory and JupyterLab's log.",
         )
 
     def no_more_calls(self) -> None:
@@ -97,7 +97,7 @@ class _Running:
             self.process.stdin.close()
 
     async def end(self, within_s: float) -> None:
-        """End the child, by force when it takes longer."""
+        """End the child after the calls in flight; kill it after ``within_s``."""
         self.no_more_calls()
         try:
             await asyncio.wait_for(self.process.wait(), within_s)
@@ -108,7 +108,7 @@ class _Running:
 
 
 class Worker:
-    """A child process that holds backends. ``call`` takes the unbound method and its arguments, typed."""
+    """A child process with backends. ``call`` takes an unbound method of a backend and its arguments."""
 
     #: The command that starts the child.
     program: ClassVar[Iterable[str]] = (sys.executable, "-m", "genops_lab.core.worker_child")
@@ -131,7 +131,7 @@ class Worker:
         return self._running.process.pid if self._running is not None else None
 
     async def call(self, method: Callable[Concatenate[S, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run ``method`` on the child's backend. Raises what it raised, or Unavailable when the child died."""
+        """Run ``method`` on the child's backend. Raises its error, or Unavailable if the child died."""
         backend, name, signature, answer = _locate(method)
         bound = signature.bind(None, *args, **kwargs)
         arguments = dict(list(bound.arguments.items())[1:])

@@ -1,4 +1,4 @@
-"""The other side of :mod:`.worker`: reads calls, answers them from threads. Without asyncio, it starts 40 ms sooner."""
+"""Answer the calls of :mod:`.worker` in threads. Without asyncio the child starts 40 ms sooner."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ encoder = msgspec.msgpack.Encoder(enc_hook=str)
 
 
 class Call(msgspec.Struct, array_like=True):
-    """A method of a backend (``module:Class``), to be called."""
+    """A call of a method of a backend (``module:Class``)."""
 
     id: int
     backend: str
@@ -32,7 +32,7 @@ class Call(msgspec.Struct, array_like=True):
 
 
 class Reply(msgspec.Struct, array_like=True):
-    """What it returned, or the ErrorInfo of what it raised."""
+    """The result of a call, or the ErrorInfo of its error."""
 
     id: int
     ok: bool
@@ -46,7 +46,7 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 class _Child:
-    """The backends of one child, made when they are first called."""
+    """The backends of one child, each created at its first call."""
 
     def __init__(self, stdin: typing.BinaryIO, stdout: typing.BinaryIO) -> None:
         self._stdin, self._stdout = stdin, stdout
@@ -80,12 +80,12 @@ class _Child:
             reply = Reply(call.id, True, msgspec.Raw(encoder.encode(method(**arguments))))
         except GenOpsError as error:
             reply = Reply(call.id, False, msgspec.Raw(encoder.encode(error.info())), error.status)
-        except Exception as error:  # a boundary between processes: the caller gets it as an error of ours
+        except Exception as error:  # a boundary between processes: the caller gets a GenOpsError
             traceback.print_exc(file=sys.stderr)
             failed = Failed(
                 f"{call.method}: {type(error).__name__}: {error}",
                 code="unexpected",
-                hint="The server's log has the details.",
+                hint="The log of JupyterLab has the details.",
             )
             reply = Reply(call.id, False, msgspec.Raw(encoder.encode(failed.info())), failed.status)
         payload = encoder.encode(reply)
@@ -97,7 +97,7 @@ class _Child:
 def main() -> None:
     """Serve calls until the standard input ends."""
     stdin, stdout = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what libraries print must not come between the frames
+    os.dup2(2, 1)  # the prints of libraries must not mix with the frames
     _Child(stdin, stdout).serve()
 
 

@@ -1,4 +1,4 @@
-"""What to know of a version before it is loaded: its files are fetched, hashed and compared, never run."""
+"""Check a model version before it is loaded: fetch, hash and compare its files without running them."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ _PICKLE_START = re.compile(rb"\x80[\x02-\x05]")
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """What a version's files in a folder of ours are.
+    """The check of a version's files in a folder.
 
-    ``stamp`` tells the folder from one that another process fetches in its place. ``allow_pickle`` is what MLflow's
-    flag of that name must say for the model to load, once it may.
+    ``stamp`` distinguishes the folder from one that another process fetched in its place. ``allow_pickle`` is the value
+    of MLflow's flag of that name with which the model loads.
     """
 
     check: DeployCheck
@@ -47,7 +47,7 @@ class Checked:
 
 
 class ModelChecker:
-    """Fetches versions into ``root``. What a person was shown is what is deployed within the hour."""
+    """Fetch versions into ``root`` and keep them for an hour, so that the files that were checked are deployed."""
 
     def __init__(self, root: Path, registry: RegistryService, store: LocalStore, life: Capabilities) -> None:
         self._root = root
@@ -57,7 +57,7 @@ class ModelChecker:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def check(self, version: ModelVersion) -> Checked:
-        """Fetch and inspect a version. Raises Failed when its files are gone or the disk is full."""
+        """Fetch and inspect a version. Raises Failed if its files are missing or the disk is full."""
         folder = self._root / _place(version)
         async with self._lock(folder):
             await asyncio.to_thread(self._make_room)
@@ -67,14 +67,15 @@ class ModelChecker:
             except (OSError, Failed):
                 if await asyncio.to_thread(folder.is_dir):
                     raise
-            # Another process took the files in the middle.
+            # Another process took the files meanwhile.
             await self._fetch(version, folder)
             return await asyncio.to_thread(self._inspect, version, folder)
 
     async def take(self, version: ModelVersion, digest: str, stamp: tuple[int, int]) -> Path:
-        """The files for a deployment alone: no later check finds or changes them.
+        """Move the files of a version to a folder of the deployment's own, and return it.
 
-        Where they were taken already, as by a Lab that was killed, they are fetched again, and must be the same.
+        If the files were taken already, such as by a JupyterLab that was killed, they are fetched again.
+        Raises Failed if they differ from ``digest``.
         """
         folder = self._root / _place(version)
         taken = folder.with_name(f"{folder.name}.taken-{secrets.token_hex(4)}")
@@ -87,8 +88,8 @@ class ModelChecker:
         if _stamp(taken) != stamp and await asyncio.to_thread(_digest, taken) != digest:
             await asyncio.to_thread(shutil.rmtree, taken, ignore_errors=True)
             raise Failed(
-                f"The files of {version.name} version {version.version} changed meanwhile.",
-                hint="Deploy it again, and look at what it holds.",
+                f"The files of {version.name} version {version.version} changed after they were checked.",
+                hint="Deploy the version again and review its files.",
             )
         return taken
 
@@ -122,7 +123,9 @@ class ModelChecker:
         recorded = run_that_recorded(self._store, digest.removeprefix("sha256:"))
         missing = missing_requirements(folder)
         if recorded is None:
-            reason = "No run of yours recorded these files: another process logged them, or they were changed since."
+            reason = (
+                "Your runs did not record these files: another process logged them, or they changed since."
+            )
         else:
             reason = f"Your run {recorded} recorded exactly these files."
         check = DeployCheck(
@@ -141,8 +144,8 @@ class ModelChecker:
             outlives_server=self._life.outlives_server,
             warning=self._life.warning,
         )
-        # MLflow 3.17 puts skops behind the flag as well, for a model names the types to trust by itself; ours
-        # were recorded by the user's own run, or confirmed by the user.
+        # MLflow 3.17 requires the flag also for skops, because such a model names the types to trust itself.
+        # Here the user's own run recorded the files, or the user confirmed them.
         skops = check.loader == "mlflow.sklearn" and _format_of(description.flavors.get("sklearn")) == "skops"
         return Checked(check=check, stamp=stamp, allow_pickle=holds_pickle or skops)
 
@@ -169,7 +172,7 @@ def _description(folder: Path, version: ModelVersion) -> ModelDescription:
         return read_description(folder / "MLmodel")
     except (OSError, UnreadableModel) as error:
         raise Failed(
-            f"The MLmodel file of {version.name} version {version.version} cannot be read: {error}.",
+            f"Cannot read the MLmodel file of {version.name} version {version.version}: {error}.",
             hint="Log and register the model again.",
         ) from error
 

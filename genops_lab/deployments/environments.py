@@ -1,4 +1,4 @@
-"""The Python environment that a model needs: this one where it suffices, else one that is built and kept."""
+"""Provide the Python environment of a model: this one if it has the requirements, else a new one that is kept."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from .targets.environment_filter import building_environment
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
-#: what the scoring process needs beside the model's own requirements
+#: Packages that the scoring process needs beside the model's requirements.
 SERVING = ("mlflow", "fastapi", "uvicorn")
 _HARMLESS_OPTIONS = (
     "-c", "--constraint", "-i", "--index-url", "--extra-index-url", "-f", "--find-links", "--trusted-host",
     "--pre", "--prefer-binary", "--no-index",
 )  # fmt: skip
-_MAKING = "Making an environment."
-_INSTALLING = "Installing what the model needs."
+_MAKING = "Creating an environment."
+_INSTALLING = "Installing the model's requirements."
 _KEPT_LINES = 15
 MAX_REQUIREMENTS_BYTES = 256_000
 MAX_REQUIREMENTS = 2_000
@@ -46,12 +46,12 @@ _PYTHON_VERSION = re.compile(r"\d{1,2}\.\d{1,3}(?=\.|$)")
 
 
 def requirement_lines(model: Path) -> list[str]:
-    """The lines of the model's ``requirements.txt`` that say something. Raises Failed for a file that is too large."""
+    """Return the lines of ``requirements.txt`` without comments. Raises Failed for a file that is too large."""
     return _lines_of(model / "requirements.txt")
 
 
 def package_sources(model: Path) -> list[str]:
-    """The lines that say from where the model's packages come, also of the files that its requirements include."""
+    """Return the lines, also of included files, that set where the model's packages come from."""
     root = model.resolve()
     found: list[str] = []
     seen: set[Path] = set()
@@ -66,12 +66,12 @@ def package_sources(model: Path) -> list[str]:
             inside = (file.parent / included[1]).resolve() if included and "${" not in line else None
             if inside is not None and inside.is_relative_to(root) and inside.is_file():
                 pending.append(inside)
-            elif included or _says_from_where(line):
+            elif included or _is_source(line):
                 found.append(line)
     return list(dict.fromkeys(found))
 
 
-def _says_from_where(line: str) -> bool:
+def _is_source(line: str) -> bool:
     if line.startswith("-"):
         return line not in _NO_SOURCE
     requirement = _requirement(line)
@@ -85,22 +85,22 @@ def _lines_of(file: Path) -> list[str]:
         return []
     except UnreadableModel as error:
         raise Failed(
-            f"The model's {file.name} cannot be read: {error}.",
-            hint="Log the model again with the requirements that it needs.",
+            f"Cannot read the model's {file.name}: {error}.",
+            hint="Log the model again, with only the requirements that it needs.",
         ) from error
     joined = text.replace("\\\r\n", " ").replace("\\\n", " ")
     lines = [_HASH.sub("", line.partition(" #")[0]).strip() for line in joined.splitlines()]
-    said = [line for line in lines if line and not line.startswith("#")]
-    if len(said) > MAX_REQUIREMENTS:
+    requirements = [line for line in lines if line and not line.startswith("#")]
+    if len(requirements) > MAX_REQUIREMENTS:
         raise Failed(
-            f"The model's {file.name} has {len(said):,} lines, more than {MAX_REQUIREMENTS:,}.",
-            hint="Log the model again with the requirements that it needs.",
+            f"The model's {file.name} has {len(requirements):,} lines, more than {MAX_REQUIREMENTS:,}.",
+            hint="Log the model again, with only the requirements that it needs.",
         )
-    return said
+    return requirements
 
 
 def python_of(model: Path) -> str:
-    """The Python that the model was logged with, as ``3.11``; empty where no file of the model tells."""
+    """Return the Python version that the model was logged with, such as ``3.11``; empty if unknown."""
     version = ""
     with contextlib.suppress(OSError, UnreadableModel):
         found = parse_yaml(bounded_bytes(model / "python_env.yaml"))
@@ -108,18 +108,18 @@ def python_of(model: Path) -> str:
     if not version:
         with contextlib.suppress(OSError, UnreadableModel):
             version = read_description(model / "MLmodel").python_version
-    # uv takes the path of an interpreter as well: a model names a version alone.
+    # uv would also accept a path of an interpreter: a model may name only a version.
     known = _PYTHON_VERSION.match(version)
     return known[0] if known else ""
 
 
 def missing_requirements(model: Path) -> list[str]:
-    """What the model asks for that this interpreter does not have, in a person's words."""
+    """Return the model's requirements that this interpreter lacks, as text for the user."""
     missing = []
     python, here = python_of(model), "{}.{}".format(*sys.version_info)
     if python and python != here:
         missing.append(f"python {python} (here: {here})")
-    return missing + [told for line in requirement_lines(model) if (told := _missing(line))]
+    return missing + [text for line in requirement_lines(model) if (text := _missing(line))]
 
 
 def _requirement(line: str) -> Requirement | None:
@@ -149,20 +149,20 @@ def _missing(line: str) -> str:
 
 
 class Environments:
-    """Environments under ``root``, one for each set of requirements, made whole or not at all."""
+    """Build environments under ``root``, one for each set of requirements, whole or not at all."""
 
     def __init__(self, root: Path, serving: Sequence[str] = SERVING) -> None:
         self._root = root
         self._serving = serving
         self._building: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def interpreter(self, model: Path, tell: Callable[[str], None]) -> Path:
-        """A Python that has what the model needs. Raises Failed with the end of the builder's output."""
+    async def interpreter(self, model: Path, log: Callable[[str], None]) -> Path:
+        """Return an interpreter with the model's requirements. Raises Failed with the end of pip's output."""
         missing = await asyncio.to_thread(missing_requirements, model)
         if not missing:
-            tell("This environment has what the model needs.")
+            log("This environment has the model's requirements.")
             return Path(sys.executable)
-        tell(f"This environment does not suffice: {', '.join(missing[:8])}.")
+        log(f"Missing in this environment: {', '.join(missing[:8])}.")
         lines, python = requirement_lines(model), python_of(model)
         extra = self._also_needed(lines)
         digest = hashlib.sha256("\n".join([python or sys.version, *lines, *extra]).encode()).hexdigest()[:20]
@@ -170,9 +170,9 @@ class Environments:
         async with lock:
             final = self._root / digest
             if not _python_in(final).exists():
-                await self._build(final, model, python, extra, tell)
+                await self._build(final, model, python, extra, log)
             else:
-                tell(f"The environment {digest} was built before.")
+                log(f"Using the environment {digest}, which was built before.")
         return _python_in(final)
 
     def _also_needed(self, lines: list[str]) -> list[str]:
@@ -182,25 +182,28 @@ class Environments:
         return [f"mlflow=={here}" if name == "mlflow" else name for name in needed]
 
     async def _build(
-        self, final: Path, model: Path, python: str, extra: list[str], tell: Callable[[str], None]
+        self, final: Path, model: Path, python: str, extra: list[str], log: Callable[[str], None]
     ) -> None:
         private_dir(self._root)
         building = self._root / f".{final.name}-{secrets.token_hex(4)}"
         try:
             for step, arguments, folder in self._steps(building, model, python, extra):
-                tell(step)
-                await _run(step, arguments, folder, tell)
+                log(step)
+                await _run(step, arguments, folder, log)
             with contextlib.suppress(FileExistsError):
                 building.rename(final)
         finally:
-            # Also after a cancellation: the folder is renamed by now, or half made.
+            # Also after a cancellation: the folder was renamed, or is half built.
             await asyncio.shield(asyncio.to_thread(shutil.rmtree, building, ignore_errors=True))
 
     def _steps(
         self, building: Path, model: Path, python: str, extra: list[str]
     ) -> list[tuple[str, list[str], Path]]:
-        """What is run, and in which folder: requirements name files from the model's own. Python runs isolated (-I),
-        or a ``venv.py`` or ``pip.py`` of the model would run in place of Python's own."""
+        """Return each step's title, command and folder.
+
+        Packages are installed in the model's folder, because requirements name its files. Python runs isolated (-I):
+        otherwise a ``venv.py`` or ``pip.py`` of the model would run.
+        """
         file = model / "requirements.txt"
         wanted = [*(["-r", str(file)] if file.exists() else []), *extra]
         inside = str(_python_in(building))
@@ -209,7 +212,7 @@ class Environments:
             version = python or "{}.{}".format(*sys.version_info)
             return [
                 (_MAKING, [uv, "venv", "--no-project", "--python", version, str(building)], self._root),
-                # uv reads no settings of the model (uv.toml), but those of the project, the user and the system.
+                # With --project uv ignores settings of the model (uv.toml); those of user and system apply.
                 (
                     _INSTALLING,
                     [uv, "pip", "install", "--project", str(self._root), "--python", inside, *wanted],
@@ -221,13 +224,13 @@ class Environments:
             found = shutil.which(f"python{python}")
             if not found:
                 raise Failed(
-                    f"The model was logged with Python {python}, which is not on this machine.",
+                    f"The model was logged with Python {python}, which this machine does not have.",
                     hint=f"Install uv (pip install uv) or Python {python}, or log the model again with "
                     "Python {}.{}.".format(*sys.version_info),
                 )
             base = found
         make, pip = [base, "-I", "-m", "venv", str(building)], [inside, "-I", "-m", "pip"]
-        # A copy of pip takes 3 s to make, and nothing needs it.
+        # Installing a copy of pip takes 3 s, and nothing needs it.
         if base == sys.executable and _own_pip_installs_elsewhere():
             make.append("--without-pip")
             pip = [sys.executable, "-I", "-m", "pip", "--python", inside]
@@ -236,7 +239,7 @@ class Environments:
 
 
 def _own_pip_installs_elsewhere() -> bool:
-    """Whether this interpreter, isolated, has a pip that knows ``--python``."""
+    """Return whether this interpreter, isolated, has a pip with the option ``--python``."""
     path = [folder for folder in sys.path if folder != site.getusersitepackages()]
     own = next(iter(importlib.metadata.distributions(name="pip", path=path)), None)
     return own is not None and int(own.version.partition(".")[0]) >= 23
@@ -246,7 +249,7 @@ def _python_in(folder: Path) -> Path:
     return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
-async def _run(step: str, arguments: list[str], folder: Path, tell: Callable[[str], None]) -> None:
+async def _run(step: str, arguments: list[str], folder: Path, log: Callable[[str], None]) -> None:
     process = await asyncio.create_subprocess_exec(
         *arguments, cwd=folder, env=building_environment(os.environ), limit=2**20, start_new_session=True,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
@@ -256,7 +259,7 @@ async def _run(step: str, arguments: list[str], folder: Path, tell: Callable[[st
     try:
         async for raw in process.stdout:
             line = raw.decode("utf-8", "replace").rstrip()
-            tell(line)
+            log(line)
             last = [*last[-_KEPT_LINES:], line]
         code = await process.wait()
     finally:
@@ -273,6 +276,6 @@ async def _run(step: str, arguments: list[str], folder: Path, tell: Callable[[st
             f"{step.rstrip('.')} failed: {'the disk is full' if full else reason[:300] or f'exit code {code}'}.",
             hint="Free some disk space."
             if full
-            else "The log has what pip said: correct the model's requirements "
-            "and log it again, or install what is missing into the Lab's environment.",
+            else "The log has pip's output. Correct the model's requirements and log it again, "
+            "or install the missing packages into JupyterLab's environment.",
         )

@@ -1,4 +1,4 @@
-"""What the application knows of deployments."""
+"""Declare the deployments feature."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The end of a log file, and what was added to it, without reading the whole."""
+"""Read the end of a log file and its new lines, without reading the whole file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LINE_LENGTH = 4000
 
 
 def tail(path: Path, lines: int) -> list[str]:
-    """The last ``lines`` lines, from at most the last 4 MiB and those moved away before; empty without a file."""
+    """Return the last ``lines`` lines, from at most 4 MiB of the file and of its rotated part; empty without a file."""
     found = _lines(_end(path, lines))[-lines:]
     return (
         found
@@ -23,7 +23,7 @@ def tail(path: Path, lines: int) -> list[str]:
 
 
 def _end(path: Path, lines: int, until: int | None = None) -> bytes:
-    """What ends at the offset ``until`` (of the file without one) and holds ``lines`` lines, perhaps more."""
+    """Return the last ``lines`` or more lines before the offset ``until`` (None: the end of the file)."""
     try:
         with path.open("rb") as stream:
             position = stream.seek(0, 2) if until is None else until
@@ -39,7 +39,7 @@ def _end(path: Path, lines: int, until: int | None = None) -> bytes:
 
 
 class LogFollower:
-    """Whole lines that were added since the last look."""
+    """Read the lines that were added to a file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -47,12 +47,12 @@ class LogFollower:
         self._rest = b""
 
     def earlier(self, lines: int) -> list[str]:
-        """The last ``lines`` whole lines before the start; call it first."""
+        """Return the last ``lines`` lines from before this follower began. Call it before :meth:`news`."""
         whole, newline, self._rest = _end(self._path, lines, self._offset).rpartition(b"\n")
         return _lines(whole + newline)[-lines:] if lines else []
 
     def news(self) -> list[str]:
-        """The new lines; a file that became shorter is read from its start."""
+        """Return the new whole lines. A file that became shorter is read from its start."""
         size = size_of(self._path)
         if size < self._offset:
             self._offset, self._rest = 0, b""
@@ -68,7 +68,7 @@ class LogFollower:
 
 
 def size_of(path: Path) -> int:
-    """Bytes in the file; 0 where there is none."""
+    """Return the size of a file in bytes, 0 without a file."""
     try:
         return path.stat().st_size
     except FileNotFoundError:

@@ -10,9 +10,9 @@ DeploymentState = Literal["preparing", "starting", "running", "stopping", "stopp
 
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
-    """A model that answers requests: ``POST url/invocations`` with ``Authorization: Bearer KEY``.
+    """A deployed model version. Requests: ``POST url/invocations`` with ``Authorization: Bearer KEY``.
 
-    ``ended`` means that it ended without being stopped: with its server, or with its lease.
+    ``ended`` means that the deployment ended without a stop: with its Jupyter server or its lease.
     """
 
     name: str
@@ -33,20 +33,20 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeploymentKey(msgspec.Struct, frozen=True, kw_only=True):
-    """The key that a deployment's requests must carry."""
+    """The key that requests to a deployment must send."""
 
     name: str
     key: str
 
 
 class KeyedDeployment(Deployment, frozen=True, kw_only=True):
-    """A deployment with its key, as kernels that run since an older version ask for it."""
+    """A deployment with its key, for kernels that an older version started."""
 
     key: str = ""
 
 
 class ModelFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A file of a model."""
+    """A file of a model, with its size in bytes."""
 
     path: str
     size_bytes: int
@@ -54,12 +54,12 @@ class ModelFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeployCheck(msgspec.Struct, frozen=True, kw_only=True):
-    """What to know before a model is loaded.
+    """The check of a model version before it is loaded. Loading a model may run code.
 
-    ``trusted`` is true only when the files' hashes are those that a run of this user recorded; otherwise the
-    user is asked, with ``flavors``, ``loader`` and ``files`` shown, for loading a model may run code. ``digest``
-    (``sha256:...``) stands for exactly these files. Where an environment is built, ``package_sources`` are the lines
-    of the requirements that say from where packages come: indexes, links, constraints, addresses, ``${VARIABLES}``.
+    ``trusted`` is true only if a run of this user recorded the hashes of these files. Otherwise the user sees
+    ``flavors``, ``loader`` and ``files``, and must confirm. ``digest`` (``sha256:...``) identifies exactly these files.
+    ``package_sources``, if an environment is built, are the requirement lines that set where packages come from:
+    indexes, links, constraints, addresses, ``${VARIABLES}``.
     """
 
     model: str
@@ -79,16 +79,17 @@ class DeployCheck(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CheckDeploy(msgspec.Struct, frozen=True, kw_only=True):
-    """``version`` is a number, an alias, or empty for the newest."""
+    """Check a version: a number, an alias, or empty for the newest."""
 
     model: str
     version: str = ""
 
 
 class NewDeployment(msgspec.Struct, frozen=True, kw_only=True):
-    """Deploy a version under a name (the model's name when empty).
+    """Deploy a version under a name (empty: the model's name).
 
-    ``trust`` confirms an unknown origin: the ``digest`` of the check that was shown. Other files are asked about anew.
+    ``trust`` confirms an unknown origin: it is the ``digest`` of the check that the user saw. Other files need a new
+    confirmation.
     """
 
     model: str
@@ -99,7 +100,7 @@ class NewDeployment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogLines(msgspec.Struct, frozen=True, kw_only=True):
-    """Lines of a deployment's log: first the last ones, then those that come."""
+    """Lines of a deployment's log, in the order of the log."""
 
     lines: list[str]
 
@@ -112,6 +113,6 @@ class LogTail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """How many lines, at most 5,000."""
+    """The number of lines, from 1 to 5,000."""
 
     lines: int = 100

@@ -1,4 +1,4 @@
-"""A deployment as the store remembers it: what was asked for, and what was seen last."""
+"""Define the record of a deployment in the store: the request and the last observed state."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ ACTIVE = ("preparing", "starting", "running", "stopping")
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What else was asked for; ``Record.spec`` has it as JSON."""
+    """Further parts of the request, as JSON in ``Record.spec``. The lease is in seconds."""
 
     lease_s: float = 0.0
     allow_pickle: bool = False
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """One deployment. ``generation`` grows with each change that is asked of the target; ``revision`` is the generation
-    that began what runs."""
+    """One deployment.
+
+    ``generation`` grows with each change that the target is asked for. ``revision`` is the generation that started the
+    running process.
+    """
 
     name: str
     model: str
@@ -37,19 +40,19 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def active(self) -> bool:
-        """Whether it has not ended."""
+        """Whether the deployment has not ended."""
         return self.state in ACTIVE
 
     @property
     def wanted(self) -> Wanted:
-        """What else was asked for."""
+        """The further parts of the request."""
         return msgspec.json.decode(self.spec, type=Wanted)
 
 
 def name_in_use(record: Record) -> Conflict:
-    """The error for a name that is taken."""
+    """Return the error for a name in use."""
     return Conflict(
-        f"A deployment {record.name!r} is {record.state} already ({record.model} version {record.version}).",
-        hint="Stop it first, or give the new one another name.",
+        f"The deployment {record.name!r} is already {record.state} ({record.model} version {record.version}).",
+        hint=f"Choose another name, or stop this deployment first: genops deployments stop {record.name}",
         code="name_in_use",
     )

@@ -1,8 +1,9 @@
-"""The store's table of deployments."""
+"""Read and write the store's table of deployments."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -14,12 +15,13 @@ from genops_lab.core.store import LocalStore, post
 from genops_lab.core.store.keyset import page_of
 from genops_lab.core.store.shared_tables import deployment_specs
 from genops_lab.core.store.tables import deployments, idempotency, model_hashes
+from genops_lab.experiments.query.errors import did_you_mean
 
 from .record import Record, name_in_use
 
 
 class KeyUsed(Exception):
-    """Somebody began a deployment with this idempotency key meanwhile."""
+    """Another request has used this idempotency key meanwhile."""
 
 
 class Records:
@@ -29,27 +31,27 @@ class Records:
         self._store = store
 
     def all(self) -> list[Record]:
-        """All deployments, newest first."""
+        """Return all deployments, newest first."""
         with self._store.reading() as connection:
             rows = connection.execute(select(deployments).order_by(deployments.c.created_at.desc()))
             return [_record(row) for row in rows]
 
     def page(self, query: PageQuery) -> Page[Record]:
-        """Deployments, newest first."""
+        """Return a page of deployments, newest first."""
         with self._store.reading() as connection:
             at, id = deployments.c.created_at, deployments.c.name
             return page_of(connection, select(deployments), at, id, query, _record)
 
     def get(self, name: str) -> Record:
-        """One deployment. Raises NotFound."""
+        """Return a deployment. Raises NotFound."""
         with self._store.reading() as connection:
             row = connection.execute(select(deployments).where(deployments.c.name == name)).one_or_none()
-        if row is None:
-            raise _missing(name)
+            if row is None:
+                raise _missing(name, connection.execute(select(deployments.c.name)).scalars())
         return _record(row)
 
     def keyed(self, key: str) -> Record | None:
-        """The deployment that was begun with this idempotency key."""
+        """Return the deployment that was begun with this idempotency key."""
         if not key:
             return None
         with self._store.reading() as connection:
@@ -60,7 +62,7 @@ class Records:
             return None if row is None else _record(row)
 
     def begin(self, connection: Connection, record: Record, key: str) -> None:
-        """Take the name and the key. Raises KeyUsed, and Conflict for a name in use."""
+        """Insert a record and its idempotency key. Raises KeyUsed, and Conflict for a name in use."""
         if key and self._store.claim_in(connection, _stored(key), "deploy", record.name) is not None:
             raise KeyUsed
         row = connection.execute(select(deployments).where(deployments.c.name == record.name)).one_or_none()
@@ -76,8 +78,10 @@ class Records:
         post(connection, deployment_specs, {each: getattr(record, each) for each in columns})
 
     def change(self, record: Record, *, asks: bool = False, **changes: Any) -> Record:
-        """Write changes, unless the name is another deployment's by now. ``asks``: the target is about to be asked for
-        them, as the next generation."""
+        """Write changes. Raises NotFound if another deployment has the name by now.
+
+        ``asks`` increases the generation: the target is about to be asked for the changes.
+        """
         if asks:
             changes["generation"] = deployments.c.generation + 1
         with self._store.transaction() as connection:
@@ -88,7 +92,7 @@ class Records:
         return _record(row)
 
     def observe(self, record: Record, **changes: Any) -> Record:
-        """Write what was seen, unless somebody changed the state since ``record`` was read."""
+        """Write an observed state, unless the state in the store differs from ``record``."""
         with self._store.transaction() as connection:
             connection.execute(
                 deployments.update().where(_is(record), deployments.c.state == record.state).values(**changes)
@@ -96,24 +100,25 @@ class Records:
         return self.get(record.name)
 
     def delete(self, record: Record) -> None:
-        """Forget a deployment, unless the name is another one's by now."""
+        """Delete a deployment, unless another one has its name by now."""
         with self._store.transaction() as connection:
             if connection.execute(deployments.delete().where(_is(record))).rowcount:
                 post(connection, deployment_specs, {"name": record.name}, remove=True)
 
 
 def _stored(key: str) -> str:
-    """Keys come from outside, at any length."""
+    """Return the key as stored: a hash, because clients choose keys of any length."""
     return hashlib.sha256(f"deploy:{key}".encode()).hexdigest()
 
 
 def _is(record: Record) -> ColumnElement[bool]:
-    """The row, unless its name is another deployment's by now."""
+    """Select the row of this record, unless another deployment has its name by now."""
     return (deployments.c.name == record.name) & (deployments.c.created_at == record.created_at)
 
 
-def _missing(name: str) -> NotFound:
-    return NotFound(f"There is no deployment {name!r}.", hint="See the list of deployments for their names.")
+def _missing(name: str, known: Iterable[str] = ()) -> NotFound:
+    hint = f"{did_you_mean(name, known)} List the deployments: genops deployments list".strip()
+    return NotFound(f"There is no deployment {name!r}.", hint=hint)
 
 
 def _record(row: Row[Any]) -> Record:
@@ -121,7 +126,7 @@ def _record(row: Row[Any]) -> Record:
 
 
 def run_that_recorded(store: LocalStore, digest: str) -> str | None:
-    """The id of the run that logged the files of this digest. Blocks."""
+    """Return the id of the run that recorded this digest, or None. Blocks."""
     with store.reading() as connection:
         found = connection.execute(
             select(model_hashes.c.run_id).where(model_hashes.c.digest == digest)

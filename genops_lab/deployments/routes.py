@@ -1,4 +1,4 @@
-"""Where deployments are found."""
+"""Declare the operations of deployments."""
 
 from typing import TYPE_CHECKING
 

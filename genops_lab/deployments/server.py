@@ -1,9 +1,8 @@
-"""The scoring process: one model behind a key, on a loopback port, in a process of its own.
+"""Serve one model on a loopback port behind a key: the scoring process.
 
-Run as a plain file by any interpreter that holds the model's requirements (``python server.py spec.json``):
-it uses the standard library, mlflow, fastapi and uvicorn, and of genops_lab the one file ``core/loopback.py``,
-which needs nothing else. What it tells the Lab stands in ``state.json``; what the Lab tells it, in ``spec.json``,
-the key's file and ``lease.json``.
+Any interpreter with the model's requirements runs this as a plain file (``python server.py spec.json``). It imports the
+standard library, mlflow, fastapi and uvicorn, and ``core/loopback.py`` of genops_lab. The process reports to the Lab in
+``state.json`` and reads ``spec.json``, the key's file and ``lease.json`` from it.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ def _log(line: str) -> None:
 
 
 class Report:
-    """What the Lab reads: ``state.json``, replaced whole, at most every 0.3 s while requests come."""
+    """The state for the Lab: ``state.json``, replaced whole, at most every 0.3 s while requests arrive."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -62,7 +61,7 @@ class Report:
         self.latencies_ms: deque[float] = deque(maxlen=200)
 
     def write(self) -> None:
-        """Write it all. Raises OSError (a full disk)."""
+        """Write the file. Raises OSError, such as for a full disk."""
         content = {
             "pid": os.getpid(),
             "written_at": time.time(),
@@ -86,7 +85,7 @@ class Report:
             raise
 
     def end(self, state: str, message: str, hint: str = "") -> None:
-        """The last words; on a full disk they stand in the log alone."""
+        """Report the final state; on a full disk only in the log."""
         self.state, self.message, self.hint = state, message, hint
         _log(f"{state}: {message} {hint}".rstrip())
         with contextlib.suppress(OSError):
@@ -94,7 +93,7 @@ class Report:
 
 
 class Lease:
-    """Until when this process may run: each served request and each renewal by the Lab extends it."""
+    """The time until which this process may run. Each request and each renewal by the Lab extends it."""
 
     def __init__(self, path: Path, seconds: float) -> None:
         self._path = path
@@ -104,27 +103,27 @@ class Lease:
         self.read()
 
     def used(self) -> None:
-        """A request was served."""
+        """Extend the lease after a request."""
         self.until = max(self.until, time.time() + self._seconds)
 
     def read(self) -> None:
-        """See whether the Lab renewed it."""
+        """Read a renewal by the Lab."""
         try:
             modified = self._path.stat().st_mtime_ns
             if modified != self._seen:
                 self._seen = modified
                 self.until = max(self.until, float(json.loads(self._path.read_text())["until"]))
         except (OSError, ValueError, KeyError) as error:
-            _log(f"the lease could not be read: {error}")
+            _log(f"Cannot read the lease: {error}")
 
     @property
     def lapsed(self) -> bool:
-        """Whether nobody used or renewed it in time."""
+        """Whether the lease has ended."""
         return time.time() > self.until
 
 
-class Door:
-    """Checks Host, Origin, key and size before the app sees a request, and counts those for the model."""
+class RequestGuard:
+    """Check host, origin, key and size of each request before the app; count the requests to the model."""
 
     def __init__(
         self, app: App, key: str, report: Report, lease: Lease, timeout_s: float, connections: Connections
@@ -138,7 +137,7 @@ class Door:
         self.changed = asyncio.Event()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Handle one request."""
         if scope["type"] != "http":
             return
         refusal = self._refusal(scope)
@@ -158,7 +157,7 @@ class Door:
         if not _is_loopback(host) or (
             origin is not None and not _is_loopback(origin.decode("latin-1"), origin=True)
         ):
-            return 403, "PERMISSION_DENIED", "Only this machine's own names may be used here."
+            return 403, "PERMISSION_DENIED", "Use localhost or 127.0.0.1 as the host and origin of requests."
         if not hmac.compare_digest(headers.get(b"authorization", b""), self._authorization):
             return 401, "UNAUTHENTICATED", "Send the deployment's key: Authorization: Bearer <key>."
         if int(headers.get(b"content-length", b"0")) > MAX_BODY_BYTES:
@@ -184,7 +183,7 @@ class Door:
                 await asyncio.wait_for(self._app(scope, _given(body, receive), counted), self._timeout_s)
         except (asyncio.TimeoutError, TimeoutError):
             if not started:
-                text = f"The model took longer than {self._timeout_s:.0f} s."
+                text = f"The model did not answer within {self._timeout_s:.0f} s."
                 await _answer(counted, 504, "DEADLINE_EXCEEDED", text)
         finally:
             self._lease.used()
@@ -194,7 +193,7 @@ class Door:
             self.changed.set()
 
 
-_TOO_LARGE = (413, "REQUEST_TOO_LARGE", f"A request may hold at most {MAX_BODY_BYTES // 2**20} MiB.")
+_TOO_LARGE = (413, "REQUEST_TOO_LARGE", f"A request body may have at most {MAX_BODY_BYTES // 2**20} MiB.")
 
 
 def _is_loopback(text: str, *, origin: bool = False) -> bool:
@@ -209,7 +208,7 @@ def _is_loopback(text: str, *, origin: bool = False) -> bool:
 
 
 async def _whole_body(receive: Receive) -> bytes | None:
-    """The body, or None when it is too large."""
+    """Return the body, or None if it is too large."""
     parts: list[bytes] = []
     size = 0
     while True:
@@ -248,41 +247,41 @@ async def _answer(send: Send, status: int, code: str, message: str) -> None:
 
 
 def load(folder: str) -> Any:
-    """The model as MLflow's scoring app."""
+    """Load the model as MLflow's scoring app."""
     import mlflow.pyfunc
     from mlflow.pyfunc import scoring_server
 
     app = scoring_server.init(mlflow.pyfunc.load_model(folder))
-    # Its only middleware is a time limit that costs a task group for each request; Door has one that does not.
+    # Its only middleware is a time limit with a task group for each request; RequestGuard's limit is cheaper.
     app.user_middleware.clear()
     return app
 
 
-def why_not(error: BaseException) -> tuple[str, str]:
-    """What kept the model from loading, and what to do, in a person's words."""
+def load_failure(error: BaseException) -> tuple[str, str]:
+    """Return the message and hint for a model that failed to load."""
     text = f"{type(error).__name__}: {error}"
     first = text.strip().splitlines()[0][:300]
     if "MLFLOW_ALLOW_PICKLE_DESERIALIZATION" in text or "pickle" in text.lower():
         return (
-            f"The model is saved as a pickle, which is not loaded unasked. {first}",
-            "Save it in a format without pickle (scikit-learn: serialization_format='skops'; PyTorch: with an "
-            "input_example, as pt2), or deploy it again and confirm that you trust it.",
+            f"The model is saved as a pickle, which needs your confirmation to load. {first}",
+            "Deploy it again and confirm that you trust it. Or save it without pickle: scikit-learn with "
+            "serialization_format='skops', PyTorch with an input_example (pt2).",
         )
     if isinstance(error, ModuleNotFoundError):
         return (
-            f"The model needs the package {error.name!r}, which its environment does not hold.",
-            "Log the model with pip_requirements (or extra_pip_requirements) that name it, and register it again.",
+            f"The model needs the package {error.name!r}, which its environment does not have.",
+            "Log the model with the package in pip_requirements or extra_pip_requirements, then register it again.",
         )
     if isinstance(error, MemoryError):
         return (
-            "The machine's memory is not enough for the model.",
-            "Stop kernels or deployments, then try again.",
+            "The machine has too little memory for the model.",
+            "Stop kernels or deployments, then deploy the model again.",
         )
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return "The disk is full.", "Free some space, then deploy again."
+        return "The disk is full.", "Free some disk space, then deploy again."
     return (
-        f"The model could not be loaded. {first}",
-        "The log has the whole error; correct it where the model is logged.",
+        f"Cannot load the model. {first}",
+        "The log has the whole error. Correct the code that logs the model, then log and register it again.",
     )
 
 
@@ -293,9 +292,9 @@ async def serve(
     import uvicorn
 
     connections: Connections = loopback.Connections()
-    door = Door(app, key, report, lease, timeout_s, connections)
+    guard = RequestGuard(app, key, report, lease, timeout_s, connections)
     config = uvicorn.Config(
-        door,
+        guard,
         http=connections.protocol(),
         ws="none",
         backlog=loopback.BACKLOG,
@@ -311,56 +310,56 @@ async def serve(
     class Server(uvicorn.Server):
         @contextlib.contextmanager
         def capture_signals(self) -> Iterator[None]:
-            yield  # ours, below: uvicorn's own would end the process by the signal, before its last words
+            yield  # replaced below: uvicorn's handler would end the process before its final report
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets=sockets)
-            lease.used()  # loading does not count
+            lease.used()  # the time for loading does not count
             report.lease_until = lease.until
             report.state, report.message = "running", ""
             report.write()
-            _log(f"running: it answers at http://127.0.0.1:{report.port}/invocations")
+            _log(f"running: http://127.0.0.1:{report.port}/invocations")
 
     server = Server(config)
 
     def stop() -> None:
-        report.state, report.message = "stopping", "Answering the requests in flight."
+        report.state, report.message = "stopping", "Finishing the requests in flight."
         server.should_exit = True
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    # asyncio turns Nagle's algorithm off only where the protocol is named; with it an answer takes 44 ms.
+    # asyncio turns Nagle's algorithm off only if the protocol is named; with Nagle an answer takes 44 ms.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", 0))
         report.port = listener.getsockname()[1]
-        keeper = asyncio.create_task(_keep(server, door, report, lease))
+        keeper = asyncio.create_task(_keep(server, guard, report, lease))
         await server.serve(sockets=[listener])
         keeper.cancel()
 
 
-async def _keep(server: Any, door: Door, report: Report, lease: Lease) -> None:
-    """Write the figures when they changed; end with the lease."""
+async def _keep(server: Any, guard: RequestGuard, report: Report, lease: Lease) -> None:
+    """Write the figures when they change; end the server with its lease."""
     while not server.should_exit:
         with contextlib.suppress(asyncio.TimeoutError, TimeoutError):
-            await asyncio.wait_for(door.changed.wait(), 1.0)
+            await asyncio.wait_for(guard.changed.wait(), 1.0)
         lease.read()
         if lease.lapsed:
             report.state = "ended"
             server.should_exit = True
-        if door.changed.is_set() or report.lease_until != lease.until:
-            door.changed.clear()
+        if guard.changed.is_set() or report.lease_until != lease.until:
+            guard.changed.clear()
             report.lease_until = lease.until
             try:
                 report.write()
-            except OSError as error:  # figures may be late; answers may not stop
-                _log(f"state.json could not be written: {error}")
+            except OSError as error:  # late figures must not stop the answers
+                _log(f"Cannot write state.json: {error}")
         await asyncio.sleep(FLUSH_S)
 
 
 def _loopback() -> ModuleType:
-    """``genops_lab/core/loopback.py``, by its path: the package is not in every model's environment."""
+    """Load ``genops_lab/core/loopback.py`` by its path: not every model's environment has the package."""
     path = Path(__file__).resolve().parents[1] / "core" / "loopback.py"
     found = importlib.util.spec_from_file_location("genops_loopback", path)
     assert found is not None and found.loader is not None
@@ -370,7 +369,7 @@ def _loopback() -> ModuleType:
 
 
 def main(spec_path: str) -> int:
-    """Serve what the specification names; the exit code is 0 after a stop or the end of the lease."""
+    """Serve the model of ``spec.json``. Return 0 after a stop or the end of the lease, else 1."""
     spec = json.loads(Path(spec_path).read_text(encoding="utf-8"))
     folder = Path(spec["folder"])
     report = Report(folder / "state.json")
@@ -382,9 +381,9 @@ def main(spec_path: str) -> int:
         report.write()
         _log("starting: loading the model")
         app = load(spec["model"])
-    except BaseException as error:  # whatever a model's code raises, SystemExit too, becomes a report
+    except BaseException as error:  # report all that a model's code raises, also SystemExit
         traceback.print_exc()
-        report.end("failed", *why_not(error))
+        report.end("failed", *load_failure(error))
         return 1
     try:
         key = Path(spec["key_file"]).read_text(encoding="utf-8").strip()
@@ -393,11 +392,11 @@ def main(spec_path: str) -> int:
         traceback.print_exc()
         full = error.errno == errno.ENOSPC
         hint = "Free some disk space, then deploy again." if full else "See the log, then deploy again."
-        report.end("failed", f"It could not answer requests: {error.strerror or error}.", hint)
+        report.end("failed", f"The scoring process cannot serve requests: {error.strerror or error}.", hint)
         return 1
     if report.state == "ended":
         report.end(
-            "ended", "Its lease ran out: nobody used or renewed it.", "Deploy it again when it is needed."
+            "ended", "The lease ended: no request used it and nobody renewed it.", "Deploy the version again."
         )
     else:
         report.end("stopped", "Stopped.")
@@ -405,7 +404,7 @@ def main(spec_path: str) -> int:
 
 
 if __name__ == "__main__":
-    # The folder of this file is no place to import from: it holds modules named like a model's own may be.
+    # Import nothing from the folder of this file: a model may have modules of the same names.
     if sys.path and Path(sys.path[0] or ".").resolve() == Path(__file__).resolve().parent:
         del sys.path[0]
     sys.exit(main(sys.argv[1]))

@@ -1,4 +1,4 @@
-"""Deployments: models that answer requests."""
+"""Deploy models and keep track of their deployments."""
 
 from __future__ import annotations
 
@@ -53,13 +53,15 @@ if TYPE_CHECKING:
 log = logging.getLogger("genops_lab")
 
 _POLL_S = 0.15
-#: The kind of durable work that brings a deployment up; its subject is ``deployment:<name>``.
+#: The kind of durable work that starts a deployment; its subject is ``deployment:<name>``.
 KIND = "deployment"
 
 
 class DeploymentsService(Service):
-    """Starts, finds again, watches and stops deployments. One comes up in durable work: when the Lab ends meanwhile,
-    the next one goes on."""
+    """Start, observe and stop deployments.
+
+    Durable work starts a deployment: if JupyterLab ends meanwhile, the next one continues.
+    """
 
     def __init__(
         self,
@@ -72,7 +74,7 @@ class DeploymentsService(Service):
         works: WorkTable,
         target: DeploymentTarget,
     ) -> None:
-        # The routes' table needs this class alone; SQLAlchemy costs 135 ms.
+        # Imported late: the table of routes needs only this class, and SQLAlchemy costs 135 ms.
         from genops_lab.core.work import WorkKind
 
         from .records import Records
@@ -89,55 +91,53 @@ class DeploymentsService(Service):
         work.register(WorkKind(KIND, {"start": self._start, "answer": self._until_it_answers}, self._give_up))
 
     async def supervise(self) -> None:
-        """Watch processes and leases until cancelled; one Lab of a user does."""
+        """Watch processes and leases until cancelled; one JupyterLab of a user does this."""
         await self._supervision.run()
 
     async def list_deployments(self, query: PageQuery = FIRST) -> Page[Deployment]:
-        """The deployments, newest first."""
+        """List deployments, newest first."""
         page = await asyncio.to_thread(self._records.page, query)
         return Page(items=await self._observed(page.items), next=page.next)
 
     async def serving(self, run_ids: set[str]) -> list[str]:
-        """The names of deployments that are not over, of models that these runs logged."""
+        """Return the names of active deployments of models that these runs logged."""
         found = []
         for each in await self._look():
             if each.state not in ACTIVE:
                 continue
-            with contextlib.suppress(
-                GenOpsError
-            ):  # the version is gone from the registry: nobody knows its run
+            with contextlib.suppress(GenOpsError):  # the version was deleted, so its run is unknown
                 version = await self._registry.resolve(each.model, each.version)
                 if version.run_id in run_ids:
                     found.append(each.name)
         return found
 
     async def get_deployment(self, name: str) -> Deployment:
-        """One deployment."""
-        # The work first: what it has done by then is seen afterwards.
+        """Return a deployment."""
+        # Read the work first: the record then has everything that the work did before.
         works = await asyncio.to_thread(self._works.latest, KIND)
         return await self._observe(await asyncio.to_thread(self._records.get, name), works)
 
     async def get_deployment_key(self, name: str) -> DeploymentKey:
-        """The key of a deployment that has not ended."""
+        """Return the key of an active deployment."""
         found = await self.get_deployment(name)
         key = await self._target.key(name) if found.state in ACTIVE else ""
         if not key:
-            raise Conflict(f"{name!r} is {found.state}: it has no key.", hint="Ask again when it runs.")
+            raise Conflict(f"{name!r} is {found.state}: it has no key.", hint="Wait until it is running.")
         return DeploymentKey(name=name, key=key)
 
     async def get_keyed_deployment(self, name: str) -> KeyedDeployment:
-        """One deployment with its key."""
+        """Return a deployment with its key."""
         found = await self.get_deployment(name)
         key = await self._target.key(name) if found.state in ACTIVE else ""
         return KeyedDeployment(**msgspec.structs.asdict(found), key=key)
 
     async def check_deploy(self, body: CheckDeploy) -> DeployCheck:
-        """What to know before a version is deployed: origin, files, environment, lifetime."""
+        """Check a version before it is deployed: origin, files, environment, lifetime."""
         version = await self._registry.resolve(body.model, body.version)
         return (await self._checker.check(version)).check
 
     async def deploy(self, body: NewDeployment) -> Deployment:
-        """Start a deployment; it goes on in a task."""
+        """Deploy a model version; a task reports the progress."""
         from .records import KeyUsed
 
         name = check_name(body.name) if body.name else default_name(body.model)
@@ -151,7 +151,7 @@ class DeploymentsService(Service):
             raise _unconfirmed(checked.check, changed=bool(body.trust))
         now = time.time()
         wanted = Wanted(lease_s=self._lease_s, allow_pickle=checked.allow_pickle)
-        # No earlier revision of this name has this number, whatever became of the store.
+        # A number that no earlier revision of this name has, even if the store was lost.
         revision = int(now * 1000)
         record = Record(
             name=name,
@@ -184,7 +184,7 @@ class DeploymentsService(Service):
             earlier = await asyncio.to_thread(self._records.keyed, body.idempotency_key)
             if earlier is None:
                 raise NotFound(
-                    "The deployment that this key began was deleted.", hint="Deploy again with a new key."
+                    "The deployment of this idempotency key was deleted.", hint="Deploy again with a new key."
                 ) from None
             return await self.get_deployment(earlier.name)
         self._changed(name)
@@ -198,10 +198,10 @@ class DeploymentsService(Service):
         if found.url or found.state in ("preparing", "starting", "running", "stopping"):
             raise name_in_use(await asyncio.to_thread(self._records.get, name))
 
-    # The work that brings one up: its failure becomes the record's (``_now``), which no Lab of before can write.
+    # The steps of the durable work. Its failure becomes the record's (``_now``): an earlier Lab cannot overwrite it.
 
     async def _start(self, handle: TaskHandle, plan: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-        """Have the target start it, with the very files that were checked."""
+        """Start the deployment on its target with the files that were checked."""
         record = await self._asked_for(plan)
         handle.progress("Preparing the files.")
         files = None
@@ -218,29 +218,31 @@ class DeploymentsService(Service):
     ) -> dict[str, Any]:
         record = await self._asked_for(plan)
         handle.progress("Loading the model.")
-        telling = asyncio.ensure_future(self._tell_log(handle, record))
+        copying = asyncio.ensure_future(self._copy_log(handle, record))
         try:
             while True:
                 await self._asked_for(plan)
                 found = await self.get_deployment(record.name)
                 if found.state not in ("preparing", "starting"):
-                    await asyncio.wait([telling], timeout=2 * _POLL_S)  # for what it said last
+                    await asyncio.wait([copying], timeout=2 * _POLL_S)  # for the last lines of its log
                 if found.state == "running":
                     return {"message": f"{record.name} answers at {found.url}/invocations."}
                 if found.state in ("failed", "ended"):
-                    raise Failed(found.message or f"{record.name} ended before it answered.", hint=found.hint)
+                    raise Failed(
+                        found.message or f"{record.name} ended before it was ready.", hint=found.hint
+                    )
                 if found.state in ("stopped", "stopping"):
-                    return {"message": "Stopped before it answered."}
+                    return {"message": "Stopped before it was ready."}
                 await asyncio.sleep(_POLL_S)
         finally:
-            telling.cancel()
+            copying.cancel()
 
-    async def _tell_log(self, handle: TaskHandle, record: Record) -> None:
-        said = Counter(handle.lines)  # by the Lab that followed it before
+    async def _copy_log(self, handle: TaskHandle, record: Record) -> None:
+        copied = Counter(handle.lines)  # lines that the Lab before this one has copied
         async for lines in self._target.logs(record.name, record.revision, lines=MAX_LOG_LINES, follow=True):
             for line in lines:
-                if said[line] > 0:
-                    said[line] -= 1
+                if copied[line] > 0:
+                    copied[line] -= 1
                 else:
                     handle.say(line)
 
@@ -251,23 +253,25 @@ class DeploymentsService(Service):
             return
         found = await self.get_deployment(record.name)
         if found.state == "running" or not record.active:
-            return  # it answers already: the task alone was cancelled
+            return  # it is ready already: only the task is cancelled
         asked = await asyncio.to_thread(self._records.change, record, asks=True)
         await self._target.apply(_spec(asked, wanted=0), asked.generation, handle.say)
         await asyncio.to_thread(
-            self._records.change, asked, state="stopped", message="Cancelled before it answered.", hint=""
+            self._records.change, asked, state="stopped", message="Cancelled before it was ready.", hint=""
         )
         self._changed(record.name)
 
     async def _asked_for(self, plan: dict[str, Any]) -> Record:
-        """The deployment that work is about. Raises NotFound where it was deleted, also for another one."""
+        """Return the deployment of the work. Raises NotFound if it was deleted, even if a new one has its name."""
         record = await asyncio.to_thread(self._records.get, plan["name"])
         if record.created_at != plan["created_at"]:
-            raise NotFound(f"The deployment {record.name!r} was deleted.", hint="Its name is another one's.")
+            raise NotFound(
+                f"The deployment {record.name!r} was deleted.", hint="A new deployment has its name."
+            )
         return record
 
     async def stop_deployment(self, name: str) -> Deployment:
-        """Stop a deployment after the requests in flight."""
+        """Finish the requests in flight, then stop a deployment."""
         found = await self.get_deployment(name)
         record = await asyncio.to_thread(self._records.get, name)
         if not record.active:
@@ -281,10 +285,10 @@ class DeploymentsService(Service):
                 return found
         if found.state == "preparing":
             raise Conflict(
-                f"Another GenOps Lab, which does not answer, prepares {name!r}.",
-                hint="It is cancelled as soon as that one goes on, or another takes it over: see `genops deployments`.",
+                f"Another GenOps Lab is preparing {name!r} and does not answer.",
+                hint="It is cancelled once a GenOps Lab continues the work: genops deployments list",
             )
-        message = "Answering the requests in flight."
+        message = "Finishing the requests in flight."
         record = await asyncio.to_thread(
             self._records.change, record, asks=True, state="stopping", message=message
         )
@@ -299,7 +303,7 @@ class DeploymentsService(Service):
         found = await self.get_deployment(name)
         if found.state not in ("starting", "running"):
             raise Conflict(
-                f"{name!r} is {found.state}: there is no lease to renew.", hint="Deploy the version again."
+                f"{name!r} is {found.state}: it has no lease to renew.", hint="Deploy the version again."
             )
         record = await asyncio.to_thread(self._records.get, name)
         record = await asyncio.to_thread(self._records.change, record, asks=True)
@@ -310,26 +314,28 @@ class DeploymentsService(Service):
         return await self.get_deployment(name)
 
     async def delete_deployment(self, name: str) -> None:
-        """Forget a deployment that has ended; idempotent."""
+        """Delete a deployment that has ended, with its log; idempotent."""
         try:
             await self.get_deployment(name)
             record = await asyncio.to_thread(self._records.get, name)
         except NotFound:
             return
         if record.active:
-            raise Conflict(f"{name!r} is {record.state}.", hint="Stop it first, then delete it.")
+            raise Conflict(
+                f"{name!r} is {record.state}.", hint=f"Stop it first: genops deployments stop {name}"
+            )
         await self._target.delete(name)
         await asyncio.to_thread(self._records.delete, record)
         self._changed(name)
 
     async def get_deployment_log(self, name: str, query: LogQuery) -> LogTail:
-        """The last lines of a deployment's log."""
+        """Return the last lines of a deployment's log."""
         record = await self._log_of(name, query)
         found = [each async for each in self._target.logs(name, record.revision, lines=query.lines)]
         return LogTail(name=name, lines=[line for lines in found for line in lines])
 
     async def follow_deployment_log(self, name: str, query: LogQuery) -> AsyncIterator[LogLines]:
-        """The last lines of a deployment's log, then those that come, until it has ended."""
+        """Stream the last lines of a deployment's log, then new lines until the deployment ends."""
         record = await self._log_of(name, query)
         while (await self.get_deployment(name)).state == "preparing":
             await asyncio.sleep(_POLL_S)
@@ -338,7 +344,7 @@ class DeploymentsService(Service):
 
     async def _log_of(self, name: str, query: LogQuery) -> Record:
         if not 1 <= query.lines <= MAX_LOG_LINES:
-            raise InvalidRequest(f"lines is {query.lines}.", hint=f"Ask for 1 to {MAX_LOG_LINES:,} lines.")
+            raise InvalidRequest(f"lines is {query.lines}.", hint=f"Request 1 to {MAX_LOG_LINES:,} lines.")
         return await asyncio.to_thread(self._records.get, name)
 
     def _changed(self, name: str) -> None:
@@ -352,12 +358,12 @@ class DeploymentsService(Service):
         found = []
         works = await asyncio.to_thread(self._works.latest, KIND)
         for record in records:
-            with contextlib.suppress(NotFound):  # deleted between the two looks
+            with contextlib.suppress(NotFound):  # deleted meanwhile
                 found.append(await self._observe(record, works))
         return found
 
     async def _observe(self, record: Record, works: dict[str, Work]) -> Deployment:
-        """Compare the record with its target, remember what is new, and tell both together."""
+        """Compare the record with its target, store what changed, and return both as one deployment."""
         work = works.get(_subject(record.name))
         if work is not None and work.created_at < record.created_at:
             work = None
@@ -370,7 +376,7 @@ class DeploymentsService(Service):
                 self._records.observe, record, state=state, message=message, hint=hint
             )
             now = self._now(record, found, work)
-        return self._told(record, now, seen if found is not None else Observed(), work)
+        return self._deployment(record, now, seen if found is not None else Observed(), work)
 
     def _now(
         self, record: Record, found: Revision | None, work: Work | None
@@ -389,10 +395,10 @@ class DeploymentsService(Service):
             if work.state == "failed":
                 return "failed", work.message, work.hint
         if record.state == "preparing" or found is not None:
-            return "failed", "The Lab ended while it prepared this.", "Deploy it again."
-        return "ended", f"It is not on {self._target.name} any more.", "Deploy it again."
+            return "failed", "JupyterLab ended while it prepared the deployment.", "Deploy the version again."
+        return "ended", f"The deployment is no longer on {self._target.name}.", "Deploy the version again."
 
-    def _told(
+    def _deployment(
         self, record: Record, now: tuple[DeploymentState, str, str], seen: Observed, work: Work | None
     ) -> Deployment:
         state, message, hint = now
@@ -417,7 +423,7 @@ class DeploymentsService(Service):
 
 
 def _spec(record: Record, **changes: Any) -> DeploymentSpec:
-    """What shall be of a deployment."""
+    """Return the desired state of a deployment."""
     asked = DeploymentSpec(
         name=record.name,
         version=record.version,
@@ -436,10 +442,10 @@ def _subject(name: str) -> str:
 def _unconfirmed(check: DeployCheck, *, changed: bool) -> Conflict:
     named = f"{check.model} version {check.version}"
     return Conflict(
-        f"The files of {named} are not those that you confirmed. {check.reason}"
+        f"The files of {named} differ from those that you confirmed. {check.reason}"
         if changed
-        else f"{named} is not loaded unasked. {check.reason}",
-        hint=f"Look at its files. If you trust their origin, deploy it with --trust {check.digest}",
+        else f"{named} needs your confirmation. {check.reason}",
+        hint=f"Review its files. If you trust their origin, deploy the version with --trust {check.digest}",
         code="confirmation_needed",
         details={"check": msgspec.to_builtins(check)},
     )

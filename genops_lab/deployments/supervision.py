@@ -1,4 +1,4 @@
-"""Seeing what deployments do, and telling it: events for changes, a live topic for figures and log lines."""
+"""Observe deployments; emit events for changes and publish figures and log lines on a live topic."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TOPIC = "deployment"
 
 
 class _FollowedLog:
-    """The lines that a deployment's log got since the last look; from now on, and of a next revision from its start."""
+    """Collect the new lines of a deployment's log: from now on, and from the start for the next revision."""
 
     def __init__(self, target: DeploymentTarget, name: str) -> None:
         self._target, self._name = target, name
@@ -37,7 +37,7 @@ class _FollowedLog:
             async for news in self._target.logs(self._name, lines=lines, follow=True):
                 self._lines += news
         except (GenOpsError, OSError) as error:
-            log.warning("the log of %s could not be read: %s", self._name, error)
+            log.warning("Cannot read the log of %s: %s", self._name, error)
 
     def news(self, started: bool) -> list[str]:
         lines, self._lines = self._lines, []
@@ -50,7 +50,7 @@ class _FollowedLog:
 
 
 class Supervision:
-    """Looks every 0.5 s while a deployment is active or somebody listens; otherwise it reads nothing."""
+    """Observe every 0.5 s while a deployment is active or a client listens; otherwise read nothing."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Supervision:
         live.produce(TOPIC, self._switch)
 
     def wake(self) -> None:
-        """Something was begun: look at once."""
+        """Observe at once."""
         self._busy = True
         self._wake.set()
 
@@ -85,14 +85,14 @@ class Supervision:
             follower.close()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         try:
             while True:
                 if self._busy or self._followers or self._live.wanted(CHANGES):
                     try:
-                        self._tell(await self._look())
+                        self._announce(await self._look())
                     except (GenOpsError, OSError) as error:
-                        log.warning("deployments could not be looked at: %s", error)
+                        log.warning("Cannot observe the deployments: %s", error)
                 with contextlib.suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), INTERVAL_S)
                 self._wake.clear()
@@ -100,7 +100,7 @@ class Supervision:
             for follower in self._followers.values():
                 follower.close()
 
-    def _tell(self, deployments: Sequence[Deployment]) -> None:
+    def _announce(self, deployments: Sequence[Deployment]) -> None:
         self._busy = any(each.state in ACTIVE for each in deployments)
         states = {each.name: (each.created_at, each.state, each.message, each.url) for each in deployments}
         known, self._states = self._states, states

@@ -1,4 +1,4 @@
-"""What the application knows of status and diagnosis."""
+"""Declare the feature of status and diagnosis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Taking out of a report what must not be pasted into an issue: secrets, people, hosts, homes."""
+"""Remove private data from a report: secrets, user names, hosts and home folders."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _USERINFO = re.compile(r"(?<=://)[^/\s]+@")
 _QUERY = re.compile(r"(://[^\s?#]*)[?#]\S*")
 _BARE_QUERY = re.compile(r"\?[\w.%-]+=[^\s)'\"]*")
 _BEARER = re.compile(r"\b(bearer|basic|token)\s+[\w.~+/=-]{8,}", re.IGNORECASE)
-#: Accounts that name nobody.
+#: Account names that identify nobody.
 _ANYBODY = frozenset({"root", "jovyan", "user", "admin", "runner", "ubuntu", "debian", "nobody", "jupyter"})
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _SHORTEST_SECRET = 6
 
 
 class Redactor:
-    """Replaces what the environment of this process knows to be private."""
+    """Replace private values of this process's environment and of ``uris`` in texts."""
 
     def __init__(self, environment: Mapping[str, str] | None = None, uris: tuple[str, ...] = ()) -> None:
         self._environment = os.environ if environment is None else environment
@@ -41,7 +41,7 @@ class Redactor:
         ]
 
     def __call__(self, text: str) -> str:
-        """The text without secrets, user names and hosts; the home folder as ``~``."""
+        """Return the text without secrets, user names and hosts, with ``~`` for the home folder."""
         for pattern, replacement in self._rules:
             text = pattern.sub(replacement, text)
         return text
@@ -54,7 +54,7 @@ class Redactor:
             and len(value) >= _SHORTEST_SECRET
             and not value.startswith(("/", "~"))
         }
-        # What stands inside a URL is as private as what has a variable of its own.
+        # Credentials inside a URL are as private as variables of their own.
         for value in (*self._environment.values(), *uris):
             values |= _private_parts(value)
         return [(re.compile(re.escape(value)), "<secret>") for value in sorted(values, key=len, reverse=True)]
@@ -91,7 +91,7 @@ class Redactor:
 
 
 def _private_parts(uri: str) -> set[str]:
-    """User, password and parameters of a URI, where they are long enough to be told from words."""
+    """Return user, password and parameters of a URI that have 6 or more characters."""
     parts = _split(uri)
     if parts is None:
         return set()
@@ -100,7 +100,7 @@ def _private_parts(uri: str) -> set[str]:
 
 
 def _split(uri: str) -> SplitResult | None:
-    """None for what is no URI."""
+    """Split a URI; None for other texts."""
     try:
         return urlsplit(uri) if "://" in uri else None
     except ValueError:

@@ -1,4 +1,4 @@
-"""Where status and diagnosis are found."""
+"""Declare the operations of status and diagnosis."""
 
 from typing import TYPE_CHECKING
 

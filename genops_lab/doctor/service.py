@@ -1,4 +1,4 @@
-"""What is wrong, and what to do."""
+"""Report the status of GenOps Lab and diagnose problems."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ log = logging.getLogger("genops_lab")
 
 
 class DoctorService:
-    """Status and diagnosis of a Lab, in a server or in a command's own process."""
+    """Status and diagnosis, in a server or in a command's own process."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class DoctorService:
         self._outputs = outputs
 
     async def get_status(self) -> Status:
-        """Version, MLflow, rooms and locked settings."""
+        """Return version, MLflow, features, locked settings and notices."""
         settings, mlflow = self._settings, self._mlflow
         return Status(
             version=__version__,
@@ -64,18 +64,18 @@ class DoctorService:
         aside = self._store.set_aside
         if aside is not None:
             notices.append(
-                f"The store was corrupt and was set aside as {aside}. Deployments and profiles recorded there "
-                "are not shown; runs and models are untouched."
+                f"The store was corrupt and was renamed to {aside}. Its deployments and profiles are not shown. "
+                "Runs and models are unchanged."
             )
         if on_network(self._settings.data_dir):
             notices.append(
-                "GenOps Lab's data is on a network file system: use one JupyterLab at a time, or set "
-                "GenOpsLab.data_dir to a local disk."
+                "The data of GenOps Lab is on a network file system. Use one JupyterLab at a time, or set "
+                "GenOpsLab.data_dir to a folder on a local disk."
             )
         return notices
 
     async def diagnose(self) -> Diagnosis:
-        """Examine everything; the text is safe to paste into an issue."""
+        """Run all checks. The answer's text has no secrets, so it can be pasted into an issue."""
         settings = self._settings
         in_server = settings.root_dir is not None
         parts = await asyncio.gather(
@@ -109,15 +109,15 @@ class DoctorService:
 async def _examined(part: str, work: Awaitable[list[Check]]) -> list[Check]:
     try:
         return await work
-    except Exception as error:  # a doctor that falls ill reports that too, and goes on with the rest
-        log.error("doctor: %s could not be examined", part, exc_info=error)
+    except Exception as error:  # a failed check is a result, too
+        log.error("doctor: cannot check %s", part, exc_info=error)
         return [
             Check(
                 id=part,
                 title=part.capitalize(),
                 state="error",
-                detail=f"It could not be examined: {type(error).__name__}: {error}",
-                hint="Report this with the server's log.",
+                detail=f"This check failed: {type(error).__name__}: {error}",
+                hint="Report this with the log of JupyterLab.",
             )
         ]
 

@@ -1,1 +1,1 @@
-"""Jobs: programs that run to their end in fresh kernels, so many at once, and again where a kernel is lost."""
+"""Jobs run programs to their end in fresh kernels, several at once, and again if a kernel is lost."""

@@ -1,4 +1,4 @@
-"""One attempt at a job: its kernel, why it is interrupted, and its course from the first cell to the end."""
+"""Run one attempt of a job in its kernel, with interrupts and a time limit."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from .kernels import CellFailed, KernelDied
 if TYPE_CHECKING:
     from .kernels import JobKernel
 
-#: ``pruned``: interrupted since it promised too little.
+#: ``pruned``: interrupted because its results were worse than those of others.
 JobEnd = Literal["finished", "failed", "pruned", "stopped"]
-#: Until it is judged that a kernel hears no interrupt.
+#: Time for a kernel to react to an interrupt before it is shut down.
 INTERRUPT_S = 20.0
 
 
 class Attempt:
-    """A job that has, or is about to get, a kernel. ``adopted``: its cell runs already, since before this server."""
+    """A job with a kernel, or about to get one. ``adopted``: an earlier server started it and its cell already runs."""
 
     def __init__(self, number: int, *, adopted: bool = False) -> None:
         self.number = number
         self.adopted = adopted
         self.kernel: JobKernel | None = None
-        #: why it was interrupted: the job's end, and words
+        #: The reason of the interrupt: the job's end and a message.
         self.reason: tuple[JobEnd, str] | None = None
-        #: whether its kernel was left to the next server
+        #: Whether the kernel was left to the next server.
         self.left = False
         self._interrupting: asyncio.Task[None] | None = None
 
     def interrupt(self, end: JobEnd, why: str) -> None:
-        """Interrupt it, once; a kernel that hears nothing is ended."""
+        """Interrupt the job, once; shut down a kernel that does not react within 20 s."""
         if self.reason is None:
             self.reason = (end, why)
             if self.kernel is not None:
@@ -48,10 +48,11 @@ class Attempt:
         settled: Callable[[], Awaitable[object]],
         limit_s: float,
     ) -> tuple[JobEnd, str]:
-        """Run the job to its end; what became of it, and what there is to say.
+        """Run the job to its end. Return how it ended, with a message.
 
-        ``prepare`` has the kernel run what comes before, and returns the cell. ``settled`` is waited for once that has
-        run well. ``limit_s`` of 0 is none. Raises what ``prepare`` raises but CellFailed and KernelDied.
+        ``prepare`` runs the setup in the kernel and returns the job's cell. ``settled`` is awaited after the cell has
+        succeeded. ``limit_s`` bounds the time in seconds; 0 means no limit. Raises the errors of ``prepare`` except
+        CellFailed and KernelDied.
         """
         timer, end, message = None, "finished", ""
         try:
@@ -59,7 +60,7 @@ class Attempt:
             if self.reason is not None and not self.adopted:
                 return self.reason
             if limit_s:
-                words = f"It took longer than {limit_s:g} s."
+                words = f"Stopped at the time limit of {limit_s:g} s."
                 timer = asyncio.get_running_loop().call_later(limit_s, self.interrupt, "failed", words)
             await (kernel.idle() if self.adopted else kernel.run(cell))
             if not self.adopted:
@@ -67,7 +68,7 @@ class Attempt:
         except CellFailed as error:
             end, message = "failed", error.message
             if error.details.get("interrupted"):
-                end, message = "stopped", "It was interrupted."
+                end, message = "stopped", "Interrupted."
         except KernelDied as error:
             end, message = "failed", error.message
         finally:
@@ -76,12 +77,14 @@ class Attempt:
         return self.reason or (end, message)  # type: ignore[return-value] # literals are widened
 
     def close(self) -> None:
-        """The attempt is over."""
+        """End the attempt."""
         if self._interrupting is not None:
             self._interrupting.cancel()
 
     async def _interrupted(self, kernel: JobKernel) -> None:
-        with contextlib.suppress(GenOpsError):  # its host is away: the kernel is ended as soon as it is back
+        with contextlib.suppress(
+            GenOpsError
+        ):  # the host is unreachable: the kernel is shut down after a reconnect
             await kernel.interrupt()
         await asyncio.sleep(INTERRUPT_S)
         await kernel.shutdown()

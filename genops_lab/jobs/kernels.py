@@ -1,4 +1,4 @@
-"""Fresh kernels of the Jupyter server, and what runs in them."""
+"""Start fresh kernels of the Jupyter server for jobs, and run cells in them."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ log = logging.getLogger("genops_lab")
 
 READY_WITHIN_S = 180.0
 _BEGINS_WITHIN_S = 5.0
-_SAID_LINES = 20
+_STDERR_LINES = 20
 
 
 class KernelDied(Failed):
-    """The kernel ended before what it was asked for did."""
+    """The kernel ended before its cell did."""
 
     code = "kernel_died"
 
 
 class CellFailed(Failed):
-    """A cell raised."""
+    """A cell raised an error."""
 
     code = "cell_failed"
 
 
 class JobKernel:
-    """One kernel of the server, spoken to as a notebook speaks to it."""
+    """The client of one kernel, with the same messages as a notebook."""
 
     def __init__(self, manager: Any, kernel_id: str) -> None:
         self.kernel_id = kernel_id
@@ -48,43 +48,45 @@ class JobKernel:
         self._reading: list[asyncio.Task[None]] = []
         self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._busy = asyncio.Event()
-        self._said: deque[str] = deque(maxlen=_SAID_LINES)
+        self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
         restarter = getattr(self._kernel, "_restarter", None)
         if restarter is not None:
-            restarter.restart_limit = 0  # a job's kernel that dies is not started anew
+            restarter.restart_limit = 0  # do not restart a job's kernel that dies
         self._callbacks = [(lambda: self._end(""), event) for event in ("restart", "dead")]
         for callback, event in self._callbacks:
             manager.add_restart_callback(kernel_id, callback, event)
         provisioner = getattr(self._kernel, "provisioner", None)
         provisioner = getattr(provisioner, "kept", None) or provisioner
-        if hasattr(provisioner, "bridge"):  # its host says when it ends, sooner and of more than crashes
+        if hasattr(provisioner, "bridge"):  # the host reports the kernel's end sooner, and not only crashes
             self._reading.append(asyncio.create_task(self._watch(provisioner)))
 
     async def connect(self) -> None:
-        """Wait until it answers. Raises KernelDied or Unavailable."""
+        """Wait until the kernel answers, at most 180 s. Raises KernelDied or Unavailable."""
         client = self._client = self._kernel.client()
         client.start_channels()
         try:
             await self._or_death(client.wait_for_ready(timeout=READY_WITHIN_S))
         except RuntimeError as error:
             raise Unavailable(
-                f"The kernel {self._kernel.kernel_name} did not get ready: {error}.",
-                hint="See whether its target is connected, and the kernel's log.",
+                f"The kernel {self._kernel.kernel_name} did not start: {error}.",
+                hint="Check that its target is connected, and read the kernel's log.",
             ) from error
         self._reading.append(asyncio.create_task(self._read(client.get_shell_msg, self._reply)))
         self._reading.append(asyncio.create_task(self._read(client.get_iopub_msg, self._hear)))
 
     async def ask(self, module: str, function: str, given: Any) -> Any:
-        """What a function of the kernel's own side answers, by ``answer`` of its module there. Raises CellFailed with
-        its words, KernelDied."""
+        """Call ``function`` of GenOps Lab's ``module`` in the kernel and return its answer.
+
+        Raises CellFailed with the error's message, and KernelDied.
+        """
         call = f"__import__({module!r}, fromlist=['x']).answer({function!r}, {json.dumps(given)!r})"
         reply = await self._execute("", silent=True, store_history=False, user_expressions={"x": call})
         found = reply.get("user_expressions", {}).get("x") or {}
         if found.get("status") != "ok":
             if found.get("ename") == "ModuleNotFoundError":
                 raise CellFailed(
-                    f"The kernel {self._kernel.kernel_name} has nothing of GenOps Lab's: {found.get('evalue')}.",
-                    hint="Take a Python kernel that JupyterLab with GenOps Lab starts.",
+                    f"The kernel {self._kernel.kernel_name} cannot import GenOps Lab: {found.get('evalue')}.",
+                    hint="Use a Python kernel that JupyterLab with GenOps Lab starts.",
                 )
             raise CellFailed(_words(found or reply))
         answer = json.loads(ast.literal_eval(found["data"]["text/plain"]))
@@ -93,8 +95,8 @@ class JobKernel:
         return answer["value"]
 
     async def run(self, code: str) -> None:
-        """Run a cell. Raises CellFailed with the error's words, KernelDied."""
-        self._said.clear()
+        """Run a cell. Raises CellFailed with the error's message, and KernelDied."""
+        self._stderr.clear()
         reply = await self._execute(code, store_history=True)
         if reply.get("status") != "ok":
             raise CellFailed(
@@ -102,17 +104,17 @@ class JobKernel:
             )
 
     async def idle(self) -> None:
-        """Wait until what it runs has ended."""
+        """Wait until the kernel is idle."""
         await self._execute("", silent=True, store_history=False)
 
     async def interrupt(self) -> None:
-        """Interrupt what it was asked for, once it has begun that: before, it would not notice."""
+        """Interrupt the running cell. Wait up to 5 s for its begin: an interrupt before it has no effect."""
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._busy.wait(), _BEGINS_WITHIN_S)
         await ensure_async(self._kernel.interrupt_kernel())
 
     async def shutdown(self) -> None:
-        """End the kernel; harmless for one that is gone."""
+        """Shut the kernel down; do nothing if it has ended."""
         for task in self._reading:
             task.cancel()
         if self._client is not None:
@@ -122,15 +124,13 @@ class JobKernel:
                 for callback, event in self._callbacks:
                     self._manager.remove_restart_callback(self.kernel_id, callback, event)
                 await ensure_async(self._manager.shutdown_kernel(self.kernel_id, now=True))
-            except (
-                Exception
-            ) as error:  # a boundary: a kernel that cannot be ended must not hold up the others
-                log.warning("The job's kernel %s could not be ended: %s", self.kernel_id, error)
-        self._end("It was ended.")
-        self._died.exception()  # told by now, or to nobody
+            except Exception as error:  # a boundary: one kernel's error must not block the others
+                log.warning("Cannot shut down the kernel %s of a job: %s", self.kernel_id, error)
+        self._end("It was shut down.")
+        self._died.exception()  # mark the error as retrieved
 
     async def let_go(self) -> None:
-        """Leave the kernel to who comes next: this server stops."""
+        """Disconnect from the kernel and leave it to the next server."""
         for task in self._reading:
             task.cancel()
         if self._client is not None:
@@ -147,7 +147,7 @@ class JobKernel:
             del self._waiting[message_id]
 
     async def _or_death(self, work: Any) -> Any:
-        """The result of ``work``, or KernelDied as soon as the kernel is gone."""
+        """Return the result of ``work``. Raises KernelDied as soon as the kernel ends."""
         task = asyncio.ensure_future(work)
         try:
             await asyncio.wait([task, self._died], return_when=asyncio.FIRST_COMPLETED)
@@ -171,7 +171,7 @@ class JobKernel:
         if own and message["msg_type"] == "status" and message["content"].get("execution_state") == "busy":
             self._busy.set()
         if message["msg_type"] == "stream" and message["content"].get("name") == "stderr":
-            self._said.extend(str(message["content"].get("text", "")).splitlines()[-_SAID_LINES:])
+            self._stderr.extend(str(message["content"].get("text", "")).splitlines()[-_STDERR_LINES:])
 
     async def _watch(self, provisioner: Any) -> None:
         await provisioner.wait()
@@ -179,17 +179,17 @@ class JobKernel:
 
     def _end(self, why: str) -> None:
         if not self._died.done():
-            said = next((line for line in reversed(self._said) if line.strip()), "")
+            last_line = next((line for line in reversed(self._stderr) if line.strip()), "")
             self._died.set_exception(
                 KernelDied(
-                    " ".join(filter(None, ["The kernel died.", why, said])),
-                    hint="See its memory and its log.",
+                    " ".join(filter(None, ["The kernel died.", why, last_line])),
+                    hint="Check the machine's memory and the kernel's log.",
                 )
             )
 
 
 class Start(NamedTuple):
-    """How a job's kernel is started: its folder (on this machine), the notebook that it counts to, its variables."""
+    """The start of a job's kernel: its folder on this machine, its notebook and its environment variables."""
 
     cwd: str
     notebook: str
@@ -197,14 +197,14 @@ class Start(NamedTuple):
 
 
 class FreshKernels:
-    """Starts kernels for jobs, through the server's own kernel manager."""
+    """Start kernels for jobs with the server's kernel manager."""
 
     def __init__(self, serverapp: Any) -> None:
         self._manager = serverapp.kernel_manager
         self._specs = serverapp.kernel_spec_manager
 
     async def name_of(self, wanted: str) -> str:
-        """The kernelspec that ``wanted`` names: itself, or that of a target. Raises NotFound."""
+        """Return the name of the kernelspec ``wanted``, or of the target ``wanted``. Raises NotFound."""
         known = await ensure_async(self._specs.get_all_specs())
         name = wanted or str(self._manager.default_kernel_name)
         for found in (name, f"genops-{name}"):
@@ -212,11 +212,11 @@ class FreshKernels:
                 return found
         raise NotFound(
             f"There is no kernel or target {wanted!r}.",
-            hint="Kernels here: " + ", ".join(sorted(known)) + ".",
+            hint=f"Available kernels: {', '.join(sorted(known))}.",
         )
 
     async def start(self, kernel_name: str, how: Start) -> JobKernel:
-        """A new kernel that answers. Raises GenOpsError with what kept it from starting."""
+        """Start a kernel and wait until it answers. Raises GenOpsError."""
         env = {**os.environ, **how.variables}
         if how.notebook:
             env["JPY_SESSION_NAME"] = how.notebook
@@ -231,7 +231,7 @@ class FreshKernels:
         except Exception as error:  # a boundary: whatever a kernel manager raises
             raise Failed(
                 f"The kernel {kernel_name} did not start: {error or type(error).__name__}.",
-                hint="See whether it starts from the launcher.",
+                hint="Try to start it from the launcher, and read JupyterLab's log.",
             ) from error
         kernel = JobKernel(self._manager, kernel_id)
         try:
@@ -243,11 +243,11 @@ class FreshKernels:
         return kernel
 
     def ids(self) -> list[str]:
-        """The kernels that the server has."""
+        """Return the ids of the server's kernels."""
         return [str(kernel_id) for kernel_id in self._manager.list_kernel_ids()]
 
     async def attach(self, kernel_id: str) -> JobKernel | None:
-        """The kernel of this id, where the server has it."""
+        """Connect to a kernel of the server; None if the server does not have it."""
         if not kernel_id or kernel_id not in self._manager:
             return None
         kernel = JobKernel(self._manager, kernel_id)

@@ -1,4 +1,4 @@
-"""Jobs of one client in slots: which runs next, where, and what is done where a kernel does not start."""
+"""Run the jobs of one client in slots: choose the next job, and handle kernels that do not start."""
 
 from __future__ import annotations
 
@@ -15,64 +15,64 @@ from .kernels import FreshKernels, Start
 log = logging.getLogger("genops_lab")
 A = TypeVar("A", bound=Attempt)
 
-#: So many starts of one kernel that fail in a row are no accident.
+#: Failed starts in a row after which a slot is given up.
 STARTS_IN_A_ROW = 3
 _AGAIN_AFTER_S = 2.0
-_RESUME = "The server's log has the details; what is left can be resumed."
+_RESUME = "The log of JupyterLab has the details. You can resume the remaining work."
 
 
 class JobClient(Protocol[A]):
-    """Whose jobs they are. It knows them by their numbers, and remembers what becomes of them."""
+    """The owner of the jobs. It identifies jobs by number and records their results."""
 
     async def attempt(self, number: int | None, kernel_name: str) -> A | None:
-        """The next attempt at a job, or of None the first one at a new job; None where there is no new one."""
+        """Return the next attempt of a job (None: of a new job), or None if there is no new job."""
         ...
 
     def start(self, attempt: A) -> Start:
-        """How its kernel is to be started."""
+        """Return the start of the attempt's kernel."""
         ...
 
     async def started(self, attempt: A) -> None:
-        """It has its kernel."""
+        """Called when the attempt has its kernel."""
         ...
 
     async def not_started(self, attempt: A, error: GenOpsError) -> None:
-        """Its kernel did not start: it waits for another one, or it is over."""
+        """Called when the kernel did not start. The job waits for another kernel, or has ended."""
         ...
 
     async def run_job(self, attempt: A) -> tuple[JobEnd, str] | None:
-        """Run it in its kernel; None where what becomes of it is remembered already."""
+        """Run the job in its kernel. Return its end and a message, or None if the result is already recorded."""
         ...
 
     async def ended(self, attempt: A, end: JobEnd, message: str) -> None:
-        """It is over, and so is its kernel."""
+        """Called after the job and its kernel have ended."""
         ...
 
     def stop(self, why: str, hint: str, *, failed: bool) -> None:
-        """Something is wrong with all of them."""
+        """Called at an error that concerns all jobs."""
         ...
 
 
 class Scheduler(Generic[A]):
-    """Runs the jobs of a client. ``live`` has those that run, ``troubles`` why slots were given up."""
+    """Run the jobs of a client. ``live`` has the running jobs, ``troubles`` the errors of slots that were given up."""
 
     def __init__(self, client: JobClient[A], kernels: FreshKernels, name: str) -> None:
         self.live: dict[int, A] = {}
         self.troubles: list[GenOpsError] = []
         self._client, self._kernels, self._name = client, kernels, name
         self._over = ""
-        #: jobs that wait for a kernel, with the kernels that did not start for them
+        #: Waiting jobs, each with the kernelspecs that did not start for it.
         self._again: dict[int, set[str]] = {}
         self._adopted: list[tuple[str, A]] = []
         self._slots: Counter[str] = Counter()
         self._turn = asyncio.Condition()
 
     def retry(self, number: int) -> None:
-        """Have a job run (again)."""
+        """Queue a job to run again."""
         self._again[number] = set()
 
     async def adopt(self, attempt: A, kernel_name: str, kernel_id: str) -> bool:
-        """Go on with an attempt of an earlier server; False where its kernel is gone."""
+        """Continue an attempt of an earlier server. Return False if its kernel has ended."""
         attempt.kernel = await self._kernels.attach(kernel_id)
         if attempt.kernel is None:
             return False
@@ -80,7 +80,7 @@ class Scheduler(Generic[A]):
         return True
 
     async def run(self, slots: list[str]) -> None:
-        """Run all jobs, each slot one after the other. Cancelled: the kernels are left to the next server."""
+        """Run all jobs, one at a time in each slot. A cancellation leaves the kernels to the next server."""
         free, tasks = Counter(slots), []
         for name, attempt in self._adopted:
             free[name] -= 1
@@ -97,7 +97,7 @@ class Scheduler(Generic[A]):
                     await done
                 except GenOpsError as error:
                     self._client.stop(error.message, error.hint, failed=True)
-                except Exception as error:  # a boundary: nothing goes on for ever because of a fault of ours
+                except Exception as error:  # a boundary: an unexpected error ends the jobs
                     log.exception("Jobs of %s failed", self._name)
                     why = f"Unexpected {type(error).__name__}: {error}"
                     self._client.stop(why, _RESUME, failed=True)
@@ -108,7 +108,7 @@ class Scheduler(Generic[A]):
             raise
 
     def stop(self, why: str) -> None:
-        """Start no further job, and interrupt those that run."""
+        """Start no more jobs, and interrupt the running ones."""
         self._over = self._over or why
         for attempt in self.live.values():
             attempt.interrupt("stopped", why)
@@ -134,7 +134,7 @@ class Scheduler(Generic[A]):
             await self._follow(attempt)
 
     async def _next(self, name: str) -> A | None:
-        """What to run next in a kernel ``name``; None when there is nothing any more."""
+        """Wait for the next attempt for a kernel ``name``; None if no job is left."""
         async with self._turn:
             while not self._over:
                 number = next((number for number in sorted(self._again) if self._may_try(number, name)), None)
@@ -154,7 +154,7 @@ class Scheduler(Generic[A]):
         return name not in failed_on or not any(other not in failed_on for other in +self._slots)
 
     async def _put_back(self, attempt: A, name: str, error: GenOpsError, *, given_up: bool) -> None:
-        log.warning("A kernel for a job of %s did not start: %s", self._name, error.message)
+        log.warning("The kernel for a job of %s did not start: %s", self._name, error.message)
         self.live.pop(attempt.number, None)
         await self._client.not_started(attempt, error)
         self._again.setdefault(attempt.number, set()).add(name)
@@ -172,7 +172,7 @@ class Scheduler(Generic[A]):
             if self._over:
                 attempt.interrupt("stopped", self._over)
             end = await self._client.run_job(attempt)
-        except asyncio.CancelledError:  # the server stops: the next one may find the kernel, and the job
+        except asyncio.CancelledError:  # the server stops: the next one may adopt the kernel and the job
             attempt.left = True
             await asyncio.shield(kernel.let_go())
             raise

@@ -1,1 +1,1 @@
-"""The quickstart notebook, which the package holds, and its copy in the user's folder."""
+"""The quickstart notebook of the package, and its copies in users' folders."""

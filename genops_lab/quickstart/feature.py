@@ -1,4 +1,4 @@
-"""What the application knows of the quickstart."""
+"""Declare the quickstart feature."""
 
 from __future__ import annotations
 

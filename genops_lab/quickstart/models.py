@@ -1,4 +1,4 @@
-"""What crosses the wire."""
+"""Wire types of the quickstart."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import msgspec
 
 
 class NewQuickstart(msgspec.Struct, frozen=True):
-    """The folder that gets the notebook, as the file browser names it ("" is its root)."""
+    """The folder for the notebook, as a path of the file browser; empty for its root."""
 
     folder: str = ""
 
 
 class Quickstart(msgspec.Struct, frozen=True):
-    """Where the notebook is, as the file browser names it; ``copied`` is false where one was there already."""
+    """The path of the notebook in the file browser. ``copied`` is false if the notebook existed already."""
 
     path: str
     copied: bool

@@ -1,4 +1,4 @@
-"""Where the quickstart is found."""
+"""Declare the operation of the quickstart."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""The quickstart is copied, because people change and run it; a copy that is there is never written over."""
+"""Copy the quickstart notebook into a user's folder. An existing copy is never overwritten."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ NOTEBOOK = Path(__file__).with_name("quickstart.ipynb")
 
 
 def copy_into(folder: Path) -> tuple[Path, bool]:
-    """Return the path of the notebook in ``folder``, and whether it was copied there now. Blocks.
+    """Return the path of the notebook in ``folder``, and whether this call copied it. Blocks.
 
-    Raises NotFound where ``folder`` is no folder, Failed where it cannot be written.
+    Raises NotFound if ``folder`` does not exist, and Failed if it is not writable.
     """
     path = folder / NOTEBOOK.name
     content = NOTEBOOK.read_bytes()
@@ -35,27 +35,27 @@ def copy_into(folder: Path) -> tuple[Path, bool]:
     except FileExistsError:
         return path, False
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise NotFound(f"There is no folder {folder}.", hint="Give a folder that exists.") from error
+        raise NotFound(f"The folder {folder} does not exist.", hint="Choose an existing folder.") from error
     except OSError as error:
         raise Failed(
-            f"{path} could not be written: {error.strerror}.",
-            hint="Copy it into a folder of yours: genops quickstart FOLDER",
+            f"Cannot write {path}: {error.strerror}.",
+            hint="Copy the notebook into another folder: genops quickstart FOLDER",
         ) from error
     return path, True
 
 
 class QuickstartService:
-    """For the page of JupyterLab; ``genops quickstart`` copies by itself."""
+    """The operation for the page of JupyterLab; ``genops quickstart`` needs no service."""
 
     def __init__(self, settings: Settings) -> None:
         self._root_dir = settings.root_dir
 
     async def copy_quickstart(self, body: NewQuickstart) -> Quickstart:
-        """Copy the quickstart notebook into a folder of the file browser, or find the one that is there."""
+        """Copy the quickstart notebook into a folder of the file browser, unless the folder has it."""
         if self._root_dir is None:
             raise Conflict(
-                "No JupyterLab is running here that could open the quickstart.",
-                hint="Copy it with `genops quickstart FOLDER`.",
+                "No running JupyterLab can open the quickstart.",
+                hint="Copy the notebook: genops quickstart FOLDER",
             )
         folder = contained(self._root_dir, body.folder)
         path, copied = await asyncio.to_thread(copy_into, folder)

@@ -1,4 +1,4 @@
-"""What the application knows of registered models."""
+"""Declare the registry feature."""
 
 from __future__ import annotations
 

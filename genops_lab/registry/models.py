@@ -19,8 +19,10 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RegisteredModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A registered model with its newest versions (at most 100), newest first. ``older``: where the page of versions
-    behind these begins; empty where there are no more."""
+    """A registered model with its newest versions (at most 100), newest first.
+
+    ``older`` is the cursor of the next page of versions, empty if there are no more.
+    """
 
     name: str
     description: str = ""
@@ -30,9 +32,9 @@ class RegisteredModel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RegisterModel(msgspec.Struct, frozen=True, kw_only=True):
-    """Register what a run logged: ``run`` is an id, a unique prefix of it, or ``latest``.
+    """Register a model that a run logged. ``run`` is a run id, a unique prefix of one, or ``latest``.
 
-    ``model`` names the logged model where the run has several. The same ``idempotency_key`` registers once.
+    ``model`` selects the logged model if the run has several. Requests with the same ``idempotency_key`` register once.
     """
 
     name: str

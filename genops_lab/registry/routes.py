@@ -1,4 +1,4 @@
-"""Where registered models are found."""
+"""Declare the operations of registered models."""
 
 from typing import TYPE_CHECKING
 

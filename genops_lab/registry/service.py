@@ -1,10 +1,11 @@
-"""Registered models, their versions and aliases."""
+"""Read and change registered models, their versions and aliases."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
@@ -30,7 +31,7 @@ _RESERVED_ALIAS = re.compile(r"v\d+|latest", re.IGNORECASE)
 
 
 class RegistryService:
-    """Reads and changes MLflow's model registry."""
+    """The operations of MLflow's model registry."""
 
     def __init__(
         self, mlflow: MlflowConnection, experiments: ExperimentsService, store: LocalStore, events: EventBus
@@ -42,21 +43,21 @@ class RegistryService:
         self._keys: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def list_models(self, query: PageQuery = FIRST) -> Page[RegisteredModel]:
-        """Registered models with their versions, the latest changed first."""
+        """List registered models with their newest versions, last changed first."""
         return await self._mlflow.call(MlflowModels.list_models, query)
 
     async def get_model(self, name: str) -> RegisteredModel:
-        """One registered model with its versions."""
+        """Return a registered model with its newest versions."""
         check_name(name)
         return await self._mlflow.call(MlflowModels.get_model, name)
 
     async def list_versions(self, name: str, query: PageQuery) -> Page[ModelVersion]:
-        """The versions of a registered model, newest first."""
+        """List the versions of a registered model, newest first."""
         check_name(name)
         return await self._mlflow.call(MlflowModels.list_versions, name, query)
 
     async def register_model(self, body: RegisterModel) -> ModelVersion:
-        """Register the model that a run logged."""
+        """Register the model that a run logged as a new version."""
         check_name(body.name)
         if body.alias:
             check_alias(body.alias)
@@ -74,12 +75,12 @@ class RegistryService:
         try:
             return await self._register(body, key)
         except BaseException:
-            # What failed must be possible again with the same key.
+            # A failed request must be repeatable with the same key.
             await asyncio.to_thread(self._store.unclaim, key)
             raise
 
     async def _already_registered(self, name: str, key: str) -> ModelVersion:
-        """The version of an earlier call, which another process may still be making."""
+        """Return the version of an earlier request; wait up to 20 s while another process registers it."""
         deadline = asyncio.get_running_loop().time() + _PATIENCE_S
         while True:
             found = await self._mlflow.call(MlflowModels.registered_with, name, key)
@@ -87,8 +88,8 @@ class RegistryService:
                 return found
             if asyncio.get_running_loop().time() > deadline:
                 raise Conflict(
-                    f"An earlier request with the same key registers {name!r} and has not ended.",
-                    hint="Look at the versions of the model; send a new key to register again.",
+                    f"An earlier request with the same key is still registering {name!r}.",
+                    hint=f"List the versions: {_show(name)}. Send a new key to register again.",
                 )
             await asyncio.sleep(0.3)
 
@@ -109,7 +110,7 @@ class RegistryService:
         return model
 
     async def delete_alias(self, name: str, alias: str) -> RegisteredModel:
-        """Take an alias away."""
+        """Delete an alias."""
         check_name(name)
         check_alias(alias)
         model = await self._mlflow.call(MlflowModels.delete_alias, name, alias)
@@ -117,19 +118,23 @@ class RegistryService:
         return model
 
     async def resolve(self, model: str, version: str) -> ModelVersion:
-        """The version with this number or alias; the newest for an empty one. Raises NotFound."""
+        """Return the version with this number or alias, the newest if ``version`` is empty. Raises NotFound."""
         check_name(model)
         return await self._mlflow.call(MlflowModels.resolve, model, version)
 
     async def download(self, version: ModelVersion, folder: Path) -> None:
-        """Copy a version's files into the new folder ``folder``. Raises Failed (disk full, files gone)."""
+        """Copy the files of a version to the new folder ``folder``. Raises Failed: full disk, missing files."""
         await self._mlflow.call(MlflowModels.download, version.name, version.version, str(folder))
 
 
+def _show(name: str) -> str:
+    return f"genops models show {shlex.quote(name)}"
+
+
 def check_name(name: str) -> None:
-    """Raise InvalidRequest unless ``name`` can name a registered model (unicode may)."""
+    """Raise InvalidRequest unless ``name`` is a valid name of a registered model; Unicode is allowed."""
     if not name.strip():
-        raise InvalidRequest("A registered model needs a name.", hint="Give it one, such as 'digits'.")
+        raise InvalidRequest("The model has no name.", hint="Give a name such as 'digits'.")
     if len(name) > MAX_NAME:
         raise InvalidRequest(
             f"The model name {name[:40]!r}... has {len(name)} characters.",
@@ -137,24 +142,24 @@ def check_name(name: str) -> None:
         )
     if set(name) & set("/:"):
         raise InvalidRequest(
-            f"The model name {name!r} holds '/' or ':'.",
-            hint="MLflow refuses both in the names of registered models: use '-' or '_' instead.",
+            f"The model name {name!r} contains '/' or ':'.",
+            hint="MLflow does not allow these characters. Use '-' or '_' instead.",
         )
     if name in (".", "..") or not name.isprintable():
         raise InvalidRequest(
-            f"{name!r} cannot name a model.", hint="Use printable characters, and more than '.' or '..'."
+            f"{name!r} is not a valid model name.", hint="Use printable characters, and not only '.' or '..'."
         )
 
 
 def check_alias(alias: str) -> None:
-    """Raise InvalidRequest unless ``alias`` can point at a version."""
+    """Raise InvalidRequest unless ``alias`` is a valid alias of a version."""
     if not _ALIAS.fullmatch(alias) or len(alias) > MAX_ALIAS:
         raise InvalidRequest(
-            f"{alias[:60]!r} cannot be an alias.",
-            hint=f"Use letters, digits, '_' and '-', at most {MAX_ALIAS} of them.",
+            f"{alias[:60]!r} is not a valid alias.",
+            hint=f"Use at most {MAX_ALIAS} letters, digits, '_' and '-'.",
         )
     if _RESERVED_ALIAS.fullmatch(alias):
         raise InvalidRequest(
-            f"MLflow keeps the alias {alias!r} for itself.",
-            hint="Use a word that says what the version is for, such as 'champion'.",
+            f"MLflow reserves the alias {alias!r}.",
+            hint="Use another word, such as 'champion'.",
         )

@@ -1,1 +1,1 @@
-"""Sweeps: one cell as many trials, each in a fresh kernel with names set to other values."""
+"""Sweeps run one cell as many trials, each in a fresh kernel with other values of its variables."""

@@ -1,4 +1,4 @@
-"""What the application knows of sweeps."""
+"""Declare the sweeps feature."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What is remembered of sweeps: their plans and trials in the store, their code in a file of this user alone.
+"""Store sweeps: plans and trials in the store, code in a file that only this user can read.
 
-All functions block. The code cannot be redacted, for it must run; it is removed when the sweep is done, and when one
-that was stopped has not been resumed for :data:`CODE_KEPT_S`.
+All functions block. The code must run, so it cannot be redacted. It is removed when the sweep is done, or
+:data:`CODE_KEPT_S` after a sweep was stopped or failed.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Fence = Callable[[Connection], None]
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a sweep was asked for, without its code. ``slots``: kernelspecs, each as often as it runs trials at once."""
+    """The plan of a sweep, without its code. ``slots`` has a kernelspec for each trial that runs at once."""
 
     name: str
     experiment: str
@@ -70,14 +70,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Code(msgspec.Struct, frozen=True, kw_only=True):
-    """The cells of a sweep, as they run."""
+    """The cells of a sweep."""
 
     cell: str
     setup: list[SetupCell]
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """A sweep as the store has it."""
+    """A sweep in the store."""
 
     id: str
     state: SweepState
@@ -90,14 +90,14 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SweepLedger:
-    """The tables, and the folder of the code."""
+    """The tables of sweeps, and the folder with their code."""
 
     def __init__(self, store: LocalStore, data_dir: Path) -> None:
         self._store = store
         self._folder = data_dir / "sweeps"
 
     def is_held_by_a_former_lab(self, sweep_id: str) -> bool:
-        """Whether a Lab of before durable work runs the sweep: each held a file's lock."""
+        """Return whether a Lab of an older version runs the sweep; such a Lab holds a lock file."""
         path = self._folder / f"{sweep_id}.lock"
         lock = FileLock(path)
         if path.exists() and not lock.try_acquire():
@@ -107,7 +107,7 @@ class SweepLedger:
         return False
 
     def add(self, connection: Connection, record: Record, code: Code) -> None:
-        """Remember a new sweep."""
+        """Insert a new sweep."""
         private_dir(self._folder.parent)
         private_dir(self._folder)
         write_private(self._code_path(record.id), msgspec.json.encode(code).decode())
@@ -125,13 +125,13 @@ class SweepLedger:
         )
 
     def code(self, sweep_id: str) -> Code:
-        """The cells. Raises Conflict when they are removed already."""
+        """Return the cells. Raises Conflict if they were removed."""
         try:
             return msgspec.json.decode(self._code_path(sweep_id).read_bytes(), type=Code)
         except (OSError, msgspec.DecodeError) as error:
             raise Conflict(
-                f"The code of the sweep {sweep_id} is not kept any more.",
-                hint="Start it anew from its cell: what was found stays in MLflow.",
+                f"The code of the sweep {sweep_id} was removed.",
+                hint="Start a new sweep from its cell. The runs of this sweep stay in MLflow.",
             ) from error
 
     def forget_code(self, sweep_id: str) -> None:
@@ -139,7 +139,7 @@ class SweepLedger:
         self._code_path(sweep_id).unlink(missing_ok=True)
 
     def forget_old_code(self) -> None:
-        """Remove the cells of sweeps that ended long ago, and of those that the store has lost."""
+        """Remove the cells of sweeps that ended long ago, and of sweeps that are not in the store."""
         if not self._folder.is_dir():
             return
         with self._store.reading() as connection:
@@ -150,7 +150,7 @@ class SweepLedger:
                 path.unlink(missing_ok=True)
 
     def change(self, record: Record, holds: Fence | None = None) -> None:
-        """Write what may change of a sweep. ``holds`` raises where another Lab runs it by now."""
+        """Write the state of a sweep. ``holds`` raises if another Lab runs it by now."""
         with self._store.transaction() as connection:
             if holds is not None:
                 holds(connection)
@@ -167,7 +167,7 @@ class SweepLedger:
             )
 
     def put(self, sweep_id: str, trial: Trial, holds: Fence) -> None:
-        """Write a trial, a new one or one that is known."""
+        """Insert or update a trial."""
         columns = {"state": trial.state, "trial": _text(trial)}
         with self._store.transaction() as connection:
             holds(connection)
@@ -175,18 +175,18 @@ class SweepLedger:
             upsert(connection, sweep_trials, row, change=columns)
 
     def page(self, query: PageQuery) -> Page[Record]:
-        """Sweeps, the newest first."""
+        """Return a page of sweeps, newest first."""
         with self._store.reading() as connection:
             return page_of(connection, select(sweeps), sweeps.c.created_at, sweeps.c.id, query, _record)
 
     def unfinished(self) -> list[Record]:
-        """The sweeps that have not ended."""
+        """Return the sweeps that have not ended."""
         with self._store.reading() as connection:
             rows = connection.execute(select(sweeps).where(sweeps.c.state.not_in(ENDED))).all()
         return [_record(row) for row in rows]
 
     def find(self, ref: str) -> Record:
-        """The sweep with this id, with an id that begins so, or the newest for ``latest``. Raises NotFound."""
+        """Return a sweep by its id, a unique prefix of it, or ``latest``. Raises NotFound."""
         if ref == "latest":
             found = self.page(PageQuery(limit=1)).items
         else:
@@ -195,11 +195,11 @@ class SweepLedger:
                 found = [_record(row) for row in connection.execute(asked)]
         if len(found) != 1:
             few = f"Several sweeps begin with {ref[:64]!r}." if found else f"There is no sweep {ref[:64]!r}."
-            raise NotFound(few, hint="See `genops sweeps list` for what there is.")
+            raise NotFound(few, hint="List the sweeps: `genops sweeps list`")
         return found[0]
 
     def trials(self, sweep_id: str) -> list[Trial]:
-        """The trials of a sweep by their numbers."""
+        """Return the trials of a sweep, by number."""
         with self._store.reading() as connection:
             rows = connection.execute(
                 select(sweep_trials.c.trial)
@@ -213,7 +213,7 @@ class SweepLedger:
 
 
 def shown(record: Record, trials: list[Trial], *, attended: bool, version: int = 0) -> Sweep:
-    """The sweep as it crosses the wire."""
+    """Return the wire type of a sweep."""
     plan = record.plan
     best = best_of(trials, plan.direction)
     return Sweep(
@@ -247,7 +247,7 @@ def shown(record: Record, trials: list[Trial], *, attended: bool, version: int =
 
 
 def best_of(trials: list[Trial], direction: Direction) -> int | None:
-    """The number of the best finished trial, the earliest of equal ones."""
+    """Return the number of the best finished trial; of equal ones, the first."""
     values = [
         (trial.value, trial.number)
         for trial in trials

@@ -12,20 +12,20 @@ Method = Literal["grid", "random", "tpe", "repeat"]
 Direction = Literal["minimize", "maximize"]
 Objective = Literal["last", "best"]
 Pruning = Literal["", "median", "hyperband"]
-#: ``running`` also where its server is gone and none has taken it up yet (``Sweep.attended``).
+#: ``running`` also if the sweep's server has ended and no other one has taken it over yet (``Sweep.attended``).
 SweepState = Literal["running", "stopping", "done", "stopped", "failed"]
 TrialState = Literal["waiting", "starting", "running", "finished", "failed", "pruned", "stopped"]
 
 
 class SetupCell(msgspec.Struct, frozen=True, kw_only=True):
-    """A cell that each fresh kernel runs before its trial; ``label`` names it to a person, such as ``[3]``."""
+    """A cell that each fresh kernel runs before its trial. ``label`` is its name on the screen, such as ``[3]``."""
 
     source: str
     label: str = ""
 
 
 class TrackedParts(msgspec.Struct, frozen=True, kw_only=True):
-    """What trials' runs keep and log unasked, as ``%%track``'s options have it."""
+    """The parts that the runs of trials record automatically, like the options of ``%%track``."""
 
     source: bool = True
     output: bool = True
@@ -38,9 +38,10 @@ class TrackedParts(msgspec.Struct, frozen=True, kw_only=True):
 class NewSweep(msgspec.Struct, frozen=True, kw_only=True):
     """A sweep to start.
 
-    ``space`` holds texts such as ``lr=loguniform(1e-4, 1e-1)``. ``on`` names kernelspecs or targets, each of which
-    runs ``parallel`` trials at once; ``kernel_name`` is used where it is empty. ``trials`` of 0: the whole grid, or
-    20. ``timeout_s`` of one trial and ``hours`` of the sweep: 0 for none. ``cwd`` is where trials on this machine run.
+    ``space`` has texts such as ``lr=loguniform(1e-4, 1e-1)``. ``on`` has kernelspecs or targets, each of which runs
+    ``parallel`` trials at once; if it is empty, ``kernel_name`` is used. ``trials`` of 0 means the whole grid, or 20.
+    ``timeout_s`` bounds a trial and ``hours`` the sweep; 0 means no limit. ``cwd`` is the folder of trials on this
+    machine.
     """
 
     code: str
@@ -68,7 +69,7 @@ class NewSweep(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
-    """One try. ``value`` is the objective, so far or in the end; ``attempt`` counts kernels that were used up."""
+    """A trial. ``value`` is the latest or final objective; ``attempt`` counts its kernels, from 1."""
 
     number: int
     state: TrialState
@@ -84,7 +85,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MetricSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """A metric over repeats: mean, and the 95 % interval of the mean where there is a spread to judge by."""
+    """A metric over repeats: its mean and the 95 % interval of the mean, if two or more values allow one."""
 
     metric: str
     n: int
@@ -94,9 +95,10 @@ class MetricSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sweep(msgspec.Struct, frozen=True, kw_only=True):
-    """A sweep and its trials; in a list of sweeps without them. ``counts``: how many trials are in each state.
+    """A sweep and its trials; lists of sweeps leave out the trials. ``counts`` is the number of trials by state.
 
-    ``best`` is a trial's number, ``best_value`` its objective. ``version`` grows with each change in this server.
+    ``best`` is a trial's number, ``best_value`` its objective. ``attended`` is whether a server runs the sweep.
+    ``version`` grows with each change in this server.
     """
 
     id: str
@@ -128,13 +130,13 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RepeatedRuns(msgspec.Struct, frozen=True, kw_only=True):
-    """Ids of runs that are repeats of each other."""
+    """Ids of runs that repeat each other."""
 
     run_ids: list[str]
 
 
 class SweepQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Answer when the sweep's version is no more ``after``, or has ended, or ``wait_s`` (at most 30) are over."""
+    """Answer when the version differs from ``after``, the sweep has ended, or ``wait_s`` (at most 30) have passed."""
 
     after: int = -1
     wait_s: float = 0.0

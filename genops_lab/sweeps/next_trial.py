@@ -1,4 +1,4 @@
-"""What to try next, and whether to go on with a trial."""
+"""Choose the parameters of the next trial, and decide whether to prune a running one."""
 
 from __future__ import annotations
 
@@ -21,47 +21,50 @@ Known = list[tuple[Trial, "Live | None"]]
 
 
 class Proposals:
-    """Of one sweep. A grid and a random search need nobody; TPE and pruning are asked of Optuna in ``worker``."""
+    """The proposals of one sweep. Optuna in ``worker`` does TPE and pruning; grid and random search need no worker."""
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._curves: dict[int, tuple[list[int], list[float]]] = {}
 
     def remember(self, number: int, outcome: Outcome) -> None:
-        """The curve of a trial that has ended."""
+        """Keep the curve of a trial that has ended."""
         self._curves[number] = (outcome.steps, outcome.values)
 
     async def params(self, plan: Plan, known: Known, number: int) -> dict[str, Value]:
-        """What trial ``number`` shall try."""
+        """Return the parameters of trial ``number``."""
         if plan.method in ("grid", "repeat"):
             return grid_point(plan.space, number)
         if plan.method == "random":
             return random_point(plan.space, plan.seed, number)
         return await self._worker.call(
-            Suggestions.suggest, plan.space, plan.direction, self._told(known), plan.seed, number
+            Suggestions.suggest, plan.space, plan.direction, self._known_trials(known), plan.seed, number
         )
 
     async def should_prune(self, plan: Plan, known: Known, number: int) -> bool:
-        """Whether the trial does worse than the others did."""
+        """Return whether trial ``number`` is worse than the others at its step."""
         return await self._worker.call(
-            Suggestions.should_prune, plan.space, plan.direction, self._told(known), number, plan.prune
+            Suggestions.should_prune,
+            plan.space,
+            plan.direction,
+            self._known_trials(known),
+            number,
+            plan.prune,
         )
 
-    def _told(self, known: Known) -> list[KnownTrial]:
-        told = []
+    def _known_trials(self, known: Known) -> list[KnownTrial]:
+        found = []
         for trial, live in known:
             steps, values = (
                 (live.steps, live.values) if live is not None else self._curves.get(trial.number, ([], []))
             )
-            curve = dict(
-                zip(steps, values, strict=True)
-            )  # a step that was logged twice counts once, as it was last
+            curve = dict(zip(steps, values, strict=True))  # the latest value of each step
             state = _STATES.get(trial.state, "running")
             if state == "complete" and trial.value is None:
                 state = "fail"
             if state == "pruned" and not curve:
                 state = "fail"
-            told.append(
+            found.append(
                 KnownTrial(
                     number=trial.number,
                     state=state,
@@ -71,4 +74,4 @@ class Proposals:
                     values=list(curve.values()),
                 )
             )
-        return told
+        return found

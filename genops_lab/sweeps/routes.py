@@ -1,4 +1,4 @@
-"""Where sweeps are found."""
+"""Declare the operations of sweeps."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""One sweep under way: which trial comes next, and what becomes of it. Its trials are jobs."""
+"""Run one sweep: start its trials as jobs and record their results."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from genops_lab.jobs.kernels import FreshKernels
 
 log = logging.getLogger("genops_lab")
-#: So many failed trials in a row are no accident.
+#: Failed trials in a row after which the sweep ends.
 FAILURES_IN_A_ROW = 3
-#: Until a trial that ended while no server was there has its end in MLflow.
+#: Time for the end of a trial to arrive in MLflow, if it ended while no server ran.
 _SETTLED_WITHIN_S = 60.0
 _ENDS: dict[str, TrialState] = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "stopped"}
 
@@ -44,7 +44,7 @@ _RETRY_AFTER_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 
 
 class SweepRunner:
-    """Runs one sweep to its end. ``changed`` is set at the next change; ``holds`` raises where another Lab has it."""
+    """Run a sweep to its end. ``changed`` is set at the next change; ``holds`` raises if another Lab runs it."""
 
     def __init__(
         self,
@@ -73,19 +73,24 @@ class SweepRunner:
         self._over = ""
 
     def shown(self) -> Sweep:
-        """The sweep as it is now."""
+        """Return the current state of the sweep."""
         trials = [self._trials[number] for number in sorted(self._trials)]
         return shown(self.record, trials, attended=True, version=self.version)
 
-    # The whole
+    # Run, stop and take over
 
     async def run(self, *, deadline: float | None) -> None:
-        """Run what is left, until ``deadline`` (seconds since 1970) at most. Cancelled: the next server goes on."""
+        """Run the remaining trials, at most until ``deadline`` (seconds since 1970).
+
+        After a cancellation the next server continues.
+        """
         unwatch = self._tracking.watch(self._hear)
         timer = None
         if deadline is not None:
             wait_s = max(0.0, deadline - time.time())
-            timer = asyncio.get_running_loop().call_later(wait_s, self.stop, "Its time is over.")
+            timer = asyncio.get_running_loop().call_later(
+                wait_s, self.stop, "The sweep reached its time limit."
+            )
         try:
             await self._jobs.run(self.record.plan.slots)
             await self._conclude()
@@ -98,16 +103,18 @@ class SweepRunner:
             unwatch()
 
     def stop(self, why: str = "", hint: str = "", *, failed: bool = False) -> None:
-        """Start no further trial, and interrupt those that run."""
+        """Start no more trials, and interrupt the running ones."""
         if not self._over:
             self._over = "failed" if failed else "stopped"
             self.record = msgspec.structs.replace(self.record, state="stopping", message=why, hint=hint)
-            self._tell()
+            self._announce()
         self._jobs.stop(why or "The sweep was stopped.")
 
     async def take_up(self, outcomes: list[Outcome]) -> None:
-        """After another server's end: trials that MLflow has as finished count, kernels that live on are adopted, and
-        the rest runs again."""
+        """Take over from a server that ended.
+
+        Trials that are finished in MLflow count, living kernels are adopted, and the other trials run again.
+        """
         runs = {(outcome.number, outcome.attempt): outcome for outcome in outcomes}
         for trial in list(self._trials.values()):
             if trial.state not in ("waiting", "starting", "running", "stopped"):
@@ -129,7 +136,7 @@ class SweepRunner:
 
     async def _conclude(self) -> None:
         if self._over:
-            hint = self.record.hint or "`genops sweeps resume` goes on with it."
+            hint = self.record.hint or f"Continue it: `genops sweeps resume {self.record.id}`"
             await self._set("failed" if self._over == "failed" else "stopped", self.record.message, hint)
             return
         plan = self.record.plan
@@ -144,14 +151,16 @@ class SweepRunner:
             summary = await self._mlflow.ask(MlflowTrials.summary, ids)
             self.record = msgspec.structs.replace(self.record, summary=summary)
         without = plan.metric and counted and all(trial.value is None for trial in counted)
-        message = f"No trial logged {plan.metric!r}: there is no best one." if without else ""
-        await self._set("done", message, f'Log it: genops.log({{"{plan.metric}": ...}}).' if without else "")
+        message = f"No trial logged {plan.metric!r}, so no trial is the best." if without else ""
+        await self._set(
+            "done", message, f'Log the metric: genops.log({{"{plan.metric}": ...}})' if without else ""
+        )
         await asyncio.to_thread(self._ledger.forget_code, self.record.id)
 
-    # What the scheduler of jobs asks and tells
+    # The client of the scheduler
 
     async def attempt(self, number: int | None, kernel_name: str) -> Live | None:
-        """The next attempt at a trial, or the first at the next one."""
+        """Return the next attempt of a trial, or the first attempt of the next trial."""
         plan = self.record.plan
         if number is not None:
             trial = self._trials[number]
@@ -165,7 +174,7 @@ class SweepRunner:
         return Live(trial)
 
     def start(self, live: Live) -> Start:
-        """In the sweep's folder, knowing its trial."""
+        """Return the start of the trial's kernel: the sweep's folder and the trial's variables."""
         plan = self.record.plan
         variables = {"GENOPS_TRIAL": f"{self.record.id}:{live.number}"}
         if plan.method == "repeat":
@@ -174,17 +183,17 @@ class SweepRunner:
         return Start(plan.cwd, plan.notebook, variables)
 
     async def started(self, live: Live) -> None:
-        """Its kernel is known to the next server too."""
+        """Store the kernel's id, so that a next server can adopt the kernel."""
         assert live.kernel is not None
         await self._put(self._trials[live.number], kernel_id=live.kernel.kernel_id)
 
     async def not_started(self, live: Live, error: GenOpsError) -> None:
-        """It waits, and says why."""
+        """Store why the kernel did not start."""
         state: TrialState = "stopped" if self._over else "waiting"
         await self._put(self._trials[live.number], state=state, message=error.message, started_at=None)
 
     async def run_job(self, live: Live) -> tuple[JobEnd, str] | None:
-        """Run the trial in its kernel. What all trials run first and fails ends the sweep."""
+        """Run the trial in its kernel. A failed setup cell ends the sweep."""
         number, kernel = live.number, live.kernel
         assert kernel is not None
 
@@ -205,7 +214,7 @@ class SweepRunner:
             return None
 
     async def ended(self, live: Live, end: JobEnd, message: str) -> None:
-        """What became of it counts."""
+        """Record the result of a trial."""
         if live.adopted and end == "finished":
             await self._adopted_ended(live.number)
         else:
@@ -219,7 +228,7 @@ class SweepRunner:
         return next((one for one in outcomes if (one.number, one.attempt) == (number, trial.attempt)), None)
 
     async def _adopted_ended(self, number: int) -> None:
-        """A trial that was adopted is over: MLflow alone says how it went. One whose cell never ran runs again."""
+        """Record the result of an adopted trial from its run in MLflow; run it again if its cell never ran."""
         until = time.monotonic() + _SETTLED_WITHIN_S
         while (outcome := await self._outcome(number)) is not None and outcome.status == "RUNNING":
             if time.monotonic() > until:
@@ -229,7 +238,10 @@ class SweepRunner:
         state = None if outcome is None else _ENDS.get(outcome.status)
         if state is not None:
             await self._ended(
-                trial, outcome, state, "" if state == "finished" else "No server saw how it ended."
+                trial,
+                outcome,
+                state,
+                "" if state == "finished" else "The trial ended while JupyterLab was restarting.",
             )
             return
         if outcome is not None:
@@ -256,12 +268,12 @@ class SweepRunner:
         if state == "failed":
             self._failures += 1
             if self._failures >= FAILURES_IN_A_ROW and not self._over:
-                why = f"{self._failures} trials in a row failed, the last one so: {message}"
-                self.stop(why, "Correct the cell and start the sweep anew.", failed=True)
+                why = f"{self._failures} trials in a row failed. The last error: {message}"
+                self.stop(why, "Correct the cell and start a new sweep.", failed=True)
         elif state in ("finished", "pruned"):
             self._failures = 0
 
-    # What trials log
+    # Metrics of trials
 
     def _hear(self, run: TrackedRun, events: list[TrackingEvent]) -> None:
         live = next((one for one in self._jobs.live.values() if one.is_at(run.process.kernel_id)), None)
@@ -270,11 +282,11 @@ class SweepRunner:
         plan, trial = self.record.plan, self._trials[live.number]
         if live.begun and not trial.run_id:
             trial = self._trials[trial.number] = msgspec.structs.replace(trial, run_id=run.run_id)
-            self._tell()
+            self._announce()
         if trial.run_id == run.run_id and live.take(events, plan.metric):
             value = live.objective(plan.objective, plan.direction)
             self._trials[trial.number] = msgspec.structs.replace(trial, value=value)
-            self._tell()
+            self._announce()
             if plan.prune:
                 live.consider(lambda: self._consider(live))
 
@@ -285,11 +297,11 @@ class SweepRunner:
     def _known(self) -> list[tuple[Trial, Live | None]]:
         return [(trial, self._jobs.live.get(number)) for number, trial in sorted(self._trials.items())]
 
-    # Telling
+    # Storing and announcing changes
 
     async def _put(self, trial: Trial, **changes: Any) -> None:
         trial = self._trials[trial.number] = msgspec.structs.replace(trial, **changes)
-        self._tell()
+        self._announce()
         await self._write(self._ledger.put, self.record.id, trial)
 
     async def _set(self, state: SweepState, message: str, hint: str = "") -> None:
@@ -298,15 +310,15 @@ class SweepRunner:
             self.record, state=state, message=message, hint=hint, ended_at=ended
         )
         await self._write(self._ledger.change, self.record)
-        self._tell()
+        self._announce()
 
     async def _write(self, write: Callable[..., None], *what: Any) -> None:
         try:
             await asyncio.to_thread(write, *what, self._holds)
-        except OldToken:  # another Lab has it: all is left as where this one ends
+        except OldToken:  # another Lab runs the sweep: end as if this one was stopped
             raise asyncio.CancelledError from None
 
-    def _tell(self) -> None:
+    def _announce(self) -> None:
         self.version += 1
         self.changed.set()
         self.changed = asyncio.Event()
@@ -314,7 +326,7 @@ class SweepRunner:
 
 
 class RetryingMlflow:
-    """Asks again for a minute where MLflow does not answer. A trial that ended meanwhile is not lost by that."""
+    """Retry calls of MLflow for a minute, so that the result of a trial is not lost."""
 
     def __init__(self, mlflow: MlflowConnection) -> None:
         self._mlflow = mlflow
@@ -322,7 +334,7 @@ class RetryingMlflow:
     async def ask(
         self, method: Callable[Concatenate[MlflowTrials, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
-        """The answer of the MLflow worker. Raises what it raises in the end."""
+        """Return the answer of the MLflow worker. Raises Unavailable after the last retry."""
         for wait_s in (*_RETRY_AFTER_S, None):
             try:
                 return await self._mlflow.call(method, *args, **kwargs)

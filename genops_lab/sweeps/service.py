@@ -1,4 +1,4 @@
-"""Sweeps: started, followed, stopped, and taken up again after a restart."""
+"""Start, follow, stop and resume sweeps, also after a restart."""
 
 from __future__ import annotations
 
@@ -36,19 +36,21 @@ if TYPE_CHECKING:
 #: The kind of durable work that runs a sweep; its subject is ``sweep:<id>``.
 KIND = "sweep"
 MAX_WAIT_S = 30.0
-#: For a sweep that no conductor of this server has (yet).
+#: Interval and number of looks for a runner of this server.
 _LOOK_S, _LOOKS = 0.1, 20
 MAX_REPEATS = 1000
-#: A kernel of a server that was killed notices it within a second or two.
+#: Time for the kernels of a killed server to end; they notice it within 2 s.
 _GONE_WITHIN_S = 30.0
 
 _UNDER_WAY = ("running", "stopping")
-_BY_HAND = "It was stopped by hand."
+_BY_HAND = "Stopped by the user."
 
 
 class SweepsService(Service):
-    """Runs sweeps in durable work. A server takes up what others left when it starts, for then it finds the kernels of
-    trials again."""
+    """Run sweeps as durable work.
+
+    A server takes over the sweeps of ended servers when it starts, because it then finds the kernels of trials again.
+    """
 
     def __init__(
         self,
@@ -61,7 +63,7 @@ class SweepsService(Service):
         work: WorkService,
         works: WorkTable,
     ) -> None:
-        # The routes' table needs this class alone; SQLAlchemy costs 135 ms.
+        # Imported late: the table of routes needs only this class, and SQLAlchemy costs 135 ms.
         from genops_lab.core.work import WorkKind
         from genops_lab.core.worker import Worker
 
@@ -71,22 +73,22 @@ class SweepsService(Service):
         self._events, self._mlflow, self._tracking = events, mlflow, tracking
         self._worker = Worker("Sweeps", {}, env={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"})
         self._kernels = kernels
-        self._conductors: dict[str, SweepRunner] = {}
+        self._runners: dict[str, SweepRunner] = {}
         self._work, self._works = work, works
         if kernels is not None:
             work.register(WorkKind(KIND, {"run": self._run}, self._take_back, left_to_starts=True))
         self._taking_up: asyncio.Task[None] | None = None
-        #: ended sweeps change no more: a list of all is asked for at each change of one
+        #: Ended sweeps, which no longer change; a list is fetched at each change of a sweep.
         self._listed_before: dict[str, Sweep] = {}
 
     async def ready(self) -> None:
-        """Go on with the sweeps whose server is gone."""
+        """Take over the sweeps of servers that have ended."""
         if self._kernels is None:
             return
         self._taking_up = asyncio.create_task(self._take_up_left())
 
     async def start_sweep(self, body: NewSweep) -> Sweep:
-        """Start a sweep; it goes on by itself."""
+        """Start a sweep; it runs in the background."""
         from .ledger import Code, Record, shown
         from .planning import plan_of
 
@@ -97,7 +99,7 @@ class SweepsService(Service):
         return shown(record, [], attended=True)
 
     async def list_sweeps(self, query: PageQuery = FIRST) -> Page[Sweep]:
-        """The sweeps without their trials, the newest first."""
+        """List sweeps without their trials, newest first."""
         page = await asyncio.to_thread(self._ledger.page, query)
         return Page(items=[await self._listed(record) for record in page.items], next=page.next)
 
@@ -111,34 +113,36 @@ class SweepsService(Service):
         return found
 
     async def get_sweep(self, sweep_id: str, query: SweepQuery) -> Sweep:
-        """A sweep with its trials, at once or when there is something new; the id may be a unique prefix, or
-        ``latest``."""
+        """Return a sweep with its trials, at once or at its next change.
+
+        The id may be a unique prefix or ``latest``.
+        """
         from .ledger import ENDED
 
         record = await asyncio.to_thread(self._ledger.find, sweep_id)
         looks = _LOOKS if query.wait_s > 0 and record.state not in ENDED else 0
-        while (conductor := self._conductors.get(record.id)) is None and looks > 0:
+        while (runner := self._runners.get(record.id)) is None and looks > 0:
             looks -= 1
             await asyncio.sleep(_LOOK_S)  # another server runs it, or none yet
-        if conductor is not None and query.wait_s > 0 and conductor.record.state not in ENDED:
-            if conductor.version <= query.after:
-                changed = conductor.changed
+        if runner is not None and query.wait_s > 0 and runner.record.state not in ENDED:
+            if runner.version <= query.after:
+                changed = runner.changed
                 with contextlib.suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(changed.wait(), min(query.wait_s, MAX_WAIT_S))
-            return conductor.shown()
+            return runner.shown()
         return await self._shown(await asyncio.to_thread(self._ledger.find, record.id))
 
     async def stop_sweep(self, sweep_id: str) -> Sweep:
-        """Interrupt the trials that run and start no more."""
+        """Interrupt the running trials and start no more."""
         from .ledger import ENDED
 
         record = await asyncio.to_thread(self._ledger.find, sweep_id)
-        conductor = self._conductors.get(record.id)
-        if conductor is not None:
-            conductor.stop(_BY_HAND)
-            return conductor.shown()
+        runner = self._runners.get(record.id)
+        if runner is not None:
+            runner.stop(_BY_HAND)
+            return runner.shown()
         if record.state in ENDED:
-            raise Conflict(f"The sweep {record.id} has ended already ({record.state}).")
+            raise Conflict(f"The sweep {record.id} has already ended ({record.state}).")
         held = False
         for work in await self._running(record.id):
             await asyncio.to_thread(self._works.cancel, work.id)
@@ -152,33 +156,35 @@ class SweepsService(Service):
         return await self._shown(await asyncio.to_thread(self._ledger.find, record.id))
 
     async def resume_sweep(self, sweep_id: str) -> Sweep:
-        """Go on with a sweep that was stopped or failed, or whose server is gone."""
+        """Continue a sweep that was stopped or failed, or whose server has ended."""
         from .ledger import shown
 
         record = await asyncio.to_thread(self._ledger.find, sweep_id)
         self._fresh_kernels()
         if record.state == "done":
-            raise Conflict(f"The sweep {record.id} is done.", hint="Start another from its cell.")
+            raise Conflict(f"The sweep {record.id} is done.", hint="Start a new sweep from its cell.")
         works = await self._running(record.id)
         if works and not await self._work.take_up(works[0]):
-            raise Conflict(f"The sweep {record.id} is under way already.", hint="See `genops sweeps show`.")
+            raise Conflict(
+                f"The sweep {record.id} is already running.", hint=f"Show it: `genops sweeps show {record.id}`"
+            )
         if not works:
-            await asyncio.to_thread(self._ledger.code, record.id)  # it says so where that is gone
+            await asyncio.to_thread(self._ledger.code, record.id)  # raises if the code was removed
             await asyncio.to_thread(self._ledger.change, _again(record))
             await self._begin(record, time.time())
         trials = await asyncio.to_thread(self._ledger.trials, record.id)
         return shown(_again(record), trials, attended=True)
 
     async def summarize_repeats(self, body: RepeatedRuns) -> list[MetricSummary]:
-        """Mean and 95 % interval of each metric over runs that are repeats."""
+        """Return mean and 95 % interval of each metric over runs that repeat each other."""
         from .backends.outcomes import MlflowTrials
 
         if not 2 <= len(body.run_ids) <= MAX_REPEATS:
-            raise InvalidRequest(f"{len(body.run_ids)} runs were named.", hint=f"Name 2 to {MAX_REPEATS}.")
+            raise InvalidRequest(f"{len(body.run_ids)} run ids were given.", hint=f"Give 2 to {MAX_REPEATS}.")
         return await self._mlflow.call(MlflowTrials.summary, body.run_ids)
 
     async def close(self) -> None:
-        """The sweeps were left to the next server when this one's tasks ended."""
+        """Stop the worker. The sweeps themselves are left to the next server."""
         if self._taking_up is not None:
             self._taking_up.cancel()
             await asyncio.wait([self._taking_up])
@@ -189,17 +195,17 @@ class SweepsService(Service):
     def _fresh_kernels(self) -> FreshKernels:
         if self._kernels is None:
             raise Unavailable(
-                "Trials run in kernels of JupyterLab, and none is running.",
-                hint="Start JupyterLab on this machine, as this user, and try again.",
+                "A sweep needs a running JupyterLab, whose kernels run the trials.",
+                hint="Start JupyterLab on this machine as this user, then try again.",
             )
         return self._kernels
 
     async def _shown(self, record: Record) -> Sweep:
         from .ledger import shown
 
-        conductor = self._conductors.get(record.id)
-        if conductor is not None:
-            return conductor.shown()
+        runner = self._runners.get(record.id)
+        if runner is not None:
+            return runner.shown()
         trials = await asyncio.to_thread(self._ledger.trials, record.id)
         attended = False
         if record.state in _UNDER_WAY:
@@ -220,7 +226,7 @@ class SweepsService(Service):
     async def _take_up_left(self) -> None:
         await asyncio.to_thread(self._ledger.forget_old_code)
         for record in await asyncio.to_thread(self._ledger.unfinished):
-            # Without work: an older GenOps Lab began it, or it ended by a fault of ours.
+            # A sweep without work: an older GenOps Lab began it, or its work failed unexpectedly.
             if await self._running(record.id):
                 continue
             if not await asyncio.to_thread(self._ledger.is_held_by_a_former_lab, record.id):
@@ -230,41 +236,41 @@ class SweepsService(Service):
     # The work
 
     async def _run(self, handle: TaskHandle, plan: dict[str, Any], _data: dict[str, Any]) -> dict[str, Any]:
-        conductor = await self._taken_up(handle, plan)
-        hours = conductor.record.plan.hours
+        runner = await self._taken_up(handle, plan)
+        hours = runner.record.plan.hours
         deadline = plan["began"] + hours * 3600 if hours else None
-        running = asyncio.create_task(conductor.run(deadline=deadline))
-        telling = asyncio.create_task(_tell(handle, conductor))
+        running = asyncio.create_task(runner.run(deadline=deadline))
+        reporting = asyncio.create_task(_report_progress(handle, runner))
         try:
             await asyncio.shield(running)
         except asyncio.CancelledError:
             if await self._work.is_cancelled(handle):
-                conductor.stop(_BY_HAND)
+                runner.stop(_BY_HAND)
                 await running
             raise
         finally:
-            telling.cancel()
+            reporting.cancel()
             running.cancel()
             await asyncio.wait([running])
-            del self._conductors[plan["sweep"]]
-        record = conductor.record
+            del self._runners[plan["sweep"]]
+        record = runner.record
         if record.state == "failed":
             raise Failed(record.message, hint=record.hint)
-        return {"message": record.message or f"{_progress(conductor)[0]}: {record.state}."}
+        return {"message": record.message or f"{_progress(runner)[0]}: {record.state}."}
 
     async def _take_back(self, handle: TaskHandle, plan: dict[str, Any], _data: dict[str, Any]) -> None:
-        """Stop it, also what runs of it since another server."""
+        """Stop a sweep, with the trials that another server started."""
         record = await asyncio.to_thread(self._ledger.find, plan["sweep"])
         if record.state in _UNDER_WAY:
-            conductor = await self._taken_up(handle, plan)
+            runner = await self._taken_up(handle, plan)
             try:
-                conductor.stop(_BY_HAND)
-                await conductor.run(deadline=None)
+                runner.stop(_BY_HAND)
+                await runner.run(deadline=None)
             finally:
-                del self._conductors[record.id]
+                del self._runners[record.id]
 
     async def _taken_up(self, handle: TaskHandle, plan: dict[str, Any]) -> SweepRunner:
-        """The sweep's conductor, which knows what became of the trials that another server began."""
+        """Return the runner of a sweep, with the results of the trials that another server started."""
         from .backends.outcomes import MlflowTrials
         from .next_trial import Proposals
         from .runner import SweepRunner
@@ -274,7 +280,7 @@ class SweepsService(Service):
         try:
             code = await asyncio.to_thread(self._ledger.code, record.id)
             trials = await asyncio.to_thread(self._ledger.trials, record.id)
-            conductor = SweepRunner(
+            runner = SweepRunner(
                 _again(record),
                 code,
                 trials,
@@ -290,9 +296,7 @@ class SweepsService(Service):
                 await self._mlflow.ensure()
                 await self._until_gone({trial.kernel_id for trial in trials if trial.state == "running"})
                 metric = record.plan.metric
-                await conductor.take_up(
-                    await self._mlflow.worker.call(MlflowTrials.outcomes, record.id, metric)
-                )
+                await runner.take_up(await self._mlflow.worker.call(MlflowTrials.outcomes, record.id, metric))
         except GenOpsError as error:
             failed = msgspec.structs.replace(
                 record, state="failed", message=error.message, hint=error.hint, ended_at=time.time()
@@ -300,13 +304,13 @@ class SweepsService(Service):
             await asyncio.to_thread(self._ledger.change, failed, holds)
             self._events.emit("sweep", record.id)
             raise
-        await asyncio.to_thread(self._ledger.change, conductor.record, holds)
-        self._conductors[record.id] = conductor
+        await asyncio.to_thread(self._ledger.change, runner.record, holds)
+        self._runners[record.id] = runner
         self._events.emit("sweep", record.id)
-        return conductor
+        return runner
 
     async def _until_gone(self, kernel_ids: set[str]) -> None:
-        """What kernels of the last server logged on this machine shall be in MLflow before one asks it."""
+        """Wait until the ended kernels of the last server on this machine have sent their metrics to MLflow."""
         kernel_ids -= set(self._fresh_kernels().ids())
         until = time.monotonic() + _GONE_WITHIN_S
         while kernel_ids and time.monotonic() < until:
@@ -317,22 +321,22 @@ class SweepsService(Service):
 
 
 def _again(record: Record) -> Record:
-    """The record of a sweep that runs (again)."""
+    """Return the record of a sweep that runs again."""
     return msgspec.structs.replace(record, state="running", message="", hint="", ended_at=None)
 
 
-def _progress(conductor: SweepRunner) -> tuple[str, float]:
-    found = conductor.shown()
+def _progress(runner: SweepRunner) -> tuple[str, float]:
+    found = runner.shown()
     ended = sum(found.counts.get(state, 0) for state in ("finished", "failed", "pruned"))
     return f"{ended} of {found.planned} trials", ended / max(1, found.planned)
 
 
-async def _tell(handle: TaskHandle, conductor: SweepRunner) -> None:
-    told = ""
+async def _report_progress(handle: TaskHandle, runner: SweepRunner) -> None:
+    last = ""
     while True:
-        changed = conductor.changed
-        words, share = _progress(conductor)
-        if words != told:
+        changed = runner.changed
+        words, share = _progress(runner)
+        if words != last:
             handle.progress(words, share)
-            told = words
+            last = words
         await changed.wait()

@@ -1,4 +1,4 @@
-"""What a sweep tries: ``lr=loguniform(1e-4, 1e-1)``, ``layers=1,2,3``, read from text."""
+"""Read the search space of a sweep from texts such as ``lr=loguniform(1e-4, 1e-1)`` and ``layers=1,2,3``."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ Kind = Literal["choice", "uniform", "loguniform", "int", "logint"]
 
 MAX_NAMES = 50
 MAX_CHOICES = 10_000
-_HINT = "Write lr=0.1,0.2 for values, or uniform(LOW, HIGH), loguniform, int or logint; uniform and int take a STEP."
+_HINT = "Write values as lr=0.1,0.2, or a range: uniform(LOW, HIGH, STEP), int(LOW, HIGH, STEP), loguniform or logint."
 
 
 class Dimension(msgspec.Struct, frozen=True, kw_only=True):
-    """One name and what it may be: ``values`` of a choice, or ``low`` to ``high``, both of them included.
+    """The values of one variable: ``values`` of a choice, or the range from ``low`` to ``high``, both included.
 
-    ``step`` is the distance of values from ``low`` on, 0 for none.
+    ``step`` is the distance of the values from ``low`` on; 0 means no step.
     """
 
     name: str
@@ -37,29 +37,29 @@ class Dimension(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_whole(self) -> bool:
-        """Whether its values are whole numbers."""
+        """Whether the values are whole numbers."""
         return self.kind in ("int", "logint")
 
 
 def read_space(texts: Sequence[str]) -> list[Dimension]:
-    """The dimensions that ``NAME=WHAT`` texts say. Raises InvalidRequest, naming the text."""
+    """Read dimensions from ``NAME=VALUES`` texts. Raises InvalidRequest."""
     space = [_dimension(text) for text in texts]
     names = [dimension.name for dimension in space]
     twice = next((name for name in names if names.count(name) > 1), "")
     if twice:
-        raise InvalidRequest(f"{twice} is named twice.", hint="Give each name once, with all its values.")
+        raise InvalidRequest(f"{twice} is given twice.", hint="Give each name once, with all its values.")
     if len(space) > MAX_NAMES:
-        raise InvalidRequest(f"A sweep of {len(space)} names is too wide.", hint=f"Take at most {MAX_NAMES}.")
+        raise InvalidRequest(f"The sweep has {len(space)} names.", hint=f"Use at most {MAX_NAMES}.")
     return space
 
 
 def grid_size(space: Sequence[Dimension]) -> int:
-    """How many trials a grid has. Raises InvalidRequest for a dimension that has no end of values."""
+    """Return the number of trials of a grid. Raises InvalidRequest for a range without a step."""
     return math.prod(len(_listed(dimension)) for dimension in space)
 
 
 def grid_point(space: Sequence[Dimension], number: int) -> dict[str, Value]:
-    """The grid's trial ``number``, from 0 on: the last name varies first."""
+    """Return the parameters of the grid's trial ``number``, from 0 on; the last name varies first."""
     found: dict[str, Value] = {}
     for dimension in reversed(space):
         values = _listed(dimension)
@@ -69,7 +69,7 @@ def grid_point(space: Sequence[Dimension], number: int) -> dict[str, Value]:
 
 
 def random_point(space: Sequence[Dimension], seed: int, number: int) -> dict[str, Value]:
-    """Trial ``number`` of a random search: by the seed and the number alone, whatever ran before it."""
+    """Return trial ``number`` of a random search, which depends only on the seed and the number."""
     source = random.Random(f"{seed}:{number}")  # noqa: S311 - a search, no secret
     return {dimension.name: _drawn(dimension, source) for dimension in space}
 
@@ -85,7 +85,7 @@ def _dimension(text: str) -> Dimension:
         return _range(name, kind.strip(), rest[:-1])
     values = [_literal(part.strip()) for part in _parts(what)]
     if len({repr(value) for value in values}) < len(values):
-        raise InvalidRequest(f"{name} has a value twice.", hint="Give each once.")
+        raise InvalidRequest(f"{name} has a value twice.", hint="Give each value once.")
     if len(values) > MAX_CHOICES:
         raise InvalidRequest(f"{name} has {len(values)} values.", hint=f"Give at most {MAX_CHOICES}.")
     return Dimension(name=name, kind="choice", values=values)
@@ -96,29 +96,31 @@ def _range(name: str, kind: str, inside: str) -> Dimension:
         return InvalidRequest(f"{name}={kind}({inside}): {why}", hint=_HINT)
 
     if kind not in ("uniform", "loguniform", "int", "logint"):
-        raise wrong(f"there is no {kind!r}.")
+        raise wrong(f"unknown range {kind!r}.")
     try:
         numbers = [float(part) for part in inside.split(",")]
     except ValueError:
-        raise wrong("its ends are no numbers.") from None
+        raise wrong("LOW, HIGH and STEP must be numbers.") from None
     if len(numbers) not in ((2, 3) if kind in ("uniform", "int") else (2,)):
-        raise wrong("it takes two ends.")
+        raise wrong(
+            f"{kind} takes LOW and HIGH{' and optionally STEP' if kind in ('uniform', 'int') else ''}."
+        )
     low, high = numbers[:2]
     step = numbers[2] if len(numbers) == 3 else (1.0 if kind == "int" else 0.0)
     if not all(math.isfinite(number) for number in numbers) or not low < high:
-        raise wrong("its first end must be below the second.")
+        raise wrong("LOW must be below HIGH, and both must be finite.")
     if kind.startswith("log") and low <= 0:
-        raise wrong("its ends must be above 0.")
+        raise wrong("LOW must be above 0.")
     if kind in ("int", "logint") and any(number != int(number) for number in numbers):
-        raise wrong("its ends must be whole numbers.")
+        raise wrong("LOW, HIGH and STEP must be whole numbers.")
     if len(numbers) == 3 and not 0 < step <= high - low:
-        raise wrong("its step must be above 0 and fit between the ends.")
-    found: Kind = kind  # type: ignore[assignment] # one of them, as was looked at above
+        raise wrong("STEP must be above 0 and at most HIGH - LOW.")
+    found: Kind = kind  # type: ignore[assignment] # checked above
     return Dimension(name=name, kind=found, low=low, high=high, step=step)
 
 
 def _parts(text: str) -> Iterator[str]:
-    """Split at commas that stand in no quotes."""
+    """Split at commas outside quotes."""
     part, quote = "", ""
     for character in text:
         if quote:
@@ -152,12 +154,15 @@ def _listed(dimension: Dimension) -> list[Value]:
         return dimension.values
     if not dimension.step:
         raise InvalidRequest(
-            f"A grid has no end of values for {dimension.name}.",
-            hint="Give values, or a step, or take --method random or tpe.",
+            f"A grid needs a finite number of values, and the range of {dimension.name} has no step.",
+            hint="Give values or a step, or use --method random or tpe.",
         )
     count = int((dimension.high - dimension.low) / dimension.step + 1e-9) + 1
     if count > MAX_CHOICES:
-        raise InvalidRequest(f"{dimension.name} has {count} values.", hint="Take a larger step.")
+        raise InvalidRequest(
+            f"{dimension.name} has {count} values.",
+            hint=f"Use a larger step, for at most {MAX_CHOICES} values.",
+        )
     return list(itertools.islice(_steps(dimension), count))
 
 

@@ -1,4 +1,4 @@
-"""A trial under way: what it has logged, whether to go on with it, and what its kernel runs before its cell."""
+"""Run a trial: prepare its kernel, collect its metrics and decide whether to prune it."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("genops_lab")
 
-#: After the trial's cell: until what it logged is safe in MLflow.
+#: Time after the trial's cell for its metrics to arrive in MLflow.
 SAFE_WITHIN_S = 60.0
 _MODULE = "genops_lab.kernel.trial"
 
 
 class SetupFailed(GenOpsError):
-    """What runs before every trial fails: so would all of them."""
+    """A setup cell failed. It runs before each trial, so all trials would fail."""
 
     code = "setup_failed"
 
 
 class Live(Attempt):
-    """A trial that has, or is about to get, a kernel."""
+    """A trial that has a kernel or is about to get one."""
 
     def __init__(self, trial: Trial, *, adopted: bool = False) -> None:
         super().__init__(trial.number, adopted=adopted)
-        #: whether its run may have been opened
+        #: Whether the trial's run may have begun.
         self.begun = bool(trial.run_id)
         self.safe = asyncio.Event()
         self.steps: list[int] = []
@@ -50,11 +50,11 @@ class Live(Attempt):
         self._news = False
 
     def is_at(self, kernel_id: str) -> bool:
-        """Whether this is the trial of that kernel."""
+        """Return whether this trial runs in that kernel."""
         return self.kernel is not None and self.kernel.kernel_id == kernel_id
 
     def take(self, events: list[TrackingEvent], metric: str) -> bool:
-        """Whether the events bring the metric (none of that name: they are looked at for the run's end alone)."""
+        """Take the values of ``metric`` and the run's end from events. Return whether a value is new."""
         before = len(self.values)
         for event in events:
             values = event.data.get("values")
@@ -69,13 +69,13 @@ class Live(Attempt):
         return len(self.values) > before
 
     def objective(self, objective: Objective, direction: Direction) -> float:
-        """The value that counts so far; there must be one."""
+        """Return the objective so far. The trial must have a value."""
         if objective == "last":
             return self.values[-1]
         return min(self.values) if direction == "minimize" else max(self.values)
 
     def consider(self, judge: Callable[[], Awaitable[None]]) -> None:
-        """Have it judged whether to go on: one judge at a time, who looks again when there was news meanwhile."""
+        """Call ``judge``, which may prune the trial: one call at a time, and again after new values."""
         self._news = True
         if self._considering is None or self._considering.done():
             self._considering = asyncio.create_task(self._judged(judge))
@@ -85,23 +85,23 @@ class Live(Attempt):
             self._news = False
             try:
                 await judge()
-            except GenOpsError as error:  # the trial goes on, unpruned
-                log.warning("A trial could not be judged: %s", error.message)
+            except GenOpsError as error:  # the trial continues
+                log.warning("Cannot decide whether to prune a trial: %s", error.message)
 
     def close(self) -> None:
-        """The trial is over."""
+        """End the trial."""
         super().close()
         if self._considering is not None:
             self._considering.cancel()
 
 
 def waiting(trial: Trial, attempt: int) -> Trial:
-    """The trial before its next attempt."""
+    """Return the trial as waiting for its next attempt."""
     return Trial(number=trial.number, state="waiting", params=trial.params, attempt=attempt)
 
 
 async def prepared(live: Live, kernel: JobKernel, trial: Trial, record: Record, code: Code) -> str:
-    """Have the kernel run all that comes before the trial's cell; the cell as it shall run. Raises SetupFailed."""
+    """Run the setup in the kernel and open the run. Return the trial's cell with its values. Raises SetupFailed."""
     plan = record.plan
 
     async def ask(function: str, given: dict[str, Any]) -> Any:
@@ -117,8 +117,8 @@ async def prepared(live: Live, kernel: JobKernel, trial: Trial, record: Record, 
             if live.reason is not None:
                 raise
             raise SetupFailed(
-                f"The cell {one.label or 'before the sweep'}, which each trial runs first, failed: {error.message}",
-                hint="Correct it, or leave it out with --setup.",
+                f"{' '.join(filter(None, ['The setup cell', one.label]))} failed: {error.message}",
+                hint="Correct the cell, or choose other setup cells with --setup.",
             ) from error
     optional = ["seed"] if plan.method == "repeat" else []
     given = {"code": code.cell, "params": trial.params, "optional": optional}
@@ -128,7 +128,7 @@ async def prepared(live: Live, kernel: JobKernel, trial: Trial, record: Record, 
         if live.reason is not None:
             raise
         raise SetupFailed(
-            error.message, hint=error.hint or "Correct the cell, or the names of the sweep."
+            error.message, hint=error.hint or "Correct the cell or the names of the sweep."
         ) from error
     if placed["before"]:
         await kernel.run(placed["before"])

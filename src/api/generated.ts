@@ -11,7 +11,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Version, MLflow, rooms and locked settings. */
+        /** Return version, MLflow, features, locked settings and notices. */
         get: operations["doctor.get_status"];
         put?: never;
         post?: never;
@@ -28,7 +28,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Examine everything; the text is safe to paste into an issue. */
+        /** Run all checks. The answer's text has no secrets, so it can be pasted into an issue. */
         get: operations["doctor.diagnose"];
         put?: never;
         post?: never;
@@ -45,7 +45,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The latest tasks, newest first. */
+        /** List the latest tasks, newest first. */
         get: operations["tasks.list_tasks"];
         put?: never;
         post?: never;
@@ -62,7 +62,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One task. */
+        /** Return a task. */
         get: operations["tasks.get_task"];
         put?: never;
         post?: never;
@@ -79,7 +79,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The last lines of a task's log. */
+        /** Return the last lines of a task's log. */
         get: operations["tasks.get_task_log"];
         put?: never;
         post?: never;
@@ -98,7 +98,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Cancel a task and wait until it has cleaned up. Durable work that another server carries out, or none yet, is cancelled there, or by the next. */
+        /** Cancel a task and wait until it has cleaned up. */
         post: operations["tasks.cancel_task"];
         delete?: never;
         options?: never;
@@ -113,7 +113,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who did what: the newest first, in pages. */
+        /** List the audit log, newest first. */
         get: operations["audit.list_audit"];
         put?: never;
         post?: never;
@@ -132,7 +132,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Copy the quickstart notebook into a folder of the file browser, or find the one that is there. */
+        /** Copy the quickstart notebook into a folder of the file browser, unless the folder has it. */
         post: operations["quickstart.copy_quickstart"];
         delete?: never;
         options?: never;
@@ -1357,10 +1357,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The sweeps without their trials, the newest first. */
+        /** List sweeps without their trials, newest first. */
         get: operations["sweeps.list_sweeps"];
         put?: never;
-        /** Start a sweep; it goes on by itself. */
+        /** Start a sweep; it runs in the background. */
         post: operations["sweeps.start_sweep"];
         delete?: never;
         options?: never;
@@ -1377,7 +1377,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Mean and 95 % interval of each metric over runs that are repeats. */
+        /** Return mean and 95 % interval of each metric over runs that repeat each other. */
         post: operations["sweeps.summarize_repeats"];
         delete?: never;
         options?: never;
@@ -1392,7 +1392,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A sweep with its trials, at once or when there is something new; the id may be a unique prefix, or ``latest``. */
+        /** Return a sweep with its trials, at once or at its next change. */
         get: operations["sweeps.get_sweep"];
         put?: never;
         post?: never;
@@ -1411,7 +1411,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Interrupt the trials that run and start no more. */
+        /** Interrupt the running trials and start no more. */
         post: operations["sweeps.stop_sweep"];
         delete?: never;
         options?: never;
@@ -1428,7 +1428,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Go on with a sweep that was stopped or failed, or whose server is gone. */
+        /** Continue a sweep that was stopped or failed, or whose server has ended. */
         post: operations["sweeps.resume_sweep"];
         delete?: never;
         options?: never;
@@ -1768,10 +1768,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Registered models with their versions, the latest changed first. */
+        /** List registered models with their newest versions, last changed first. */
         get: operations["registry.list_models"];
         put?: never;
-        /** Register the model that a run logged. */
+        /** Register the model that a run logged as a new version. */
         post: operations["registry.register_model"];
         delete?: never;
         options?: never;
@@ -1786,7 +1786,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One registered model with its versions. */
+        /** Return a registered model with its newest versions. */
         get: operations["registry.get_model"];
         put?: never;
         post?: never;
@@ -1803,7 +1803,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The versions of a registered model, newest first. */
+        /** List the versions of a registered model, newest first. */
         get: operations["registry.list_versions"];
         put?: never;
         post?: never;
@@ -1824,7 +1824,7 @@ export interface paths {
         /** Point an alias at a version. */
         put: operations["registry.set_alias"];
         post?: never;
-        /** Take an alias away. */
+        /** Delete an alias. */
         delete: operations["registry.delete_alias"];
         options?: never;
         head?: never;
@@ -1838,10 +1838,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The deployments, newest first. */
+        /** List deployments, newest first. */
         get: operations["deployments.list_deployments"];
         put?: never;
-        /** Start a deployment; it goes on in a task. */
+        /** Deploy a model version; a task reports the progress. */
         post: operations["deployments.deploy"];
         delete?: never;
         options?: never;
@@ -1858,7 +1858,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** What to know before a version is deployed: origin, files, environment, lifetime. */
+        /** Check a version before it is deployed: origin, files, environment, lifetime. */
         post: operations["deployments.check_deploy"];
         delete?: never;
         options?: never;
@@ -1873,11 +1873,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One deployment. */
+        /** Return a deployment. */
         get: operations["deployments.get_deployment"];
         put?: never;
         post?: never;
-        /** Forget a deployment that has ended; idempotent. */
+        /** Delete a deployment that has ended, with its log; idempotent. */
         delete: operations["deployments.delete_deployment"];
         options?: never;
         head?: never;
@@ -1891,7 +1891,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The key of a deployment that has not ended. */
+        /** Return the key of an active deployment. */
         get: operations["deployments.get_deployment_key"];
         put?: never;
         post?: never;
@@ -1910,7 +1910,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Stop a deployment after the requests in flight. */
+        /** Finish the requests in flight, then stop a deployment. */
         post: operations["deployments.stop_deployment"];
         delete?: never;
         options?: never;
@@ -1942,7 +1942,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The last lines of a deployment's log. */
+        /** Return the last lines of a deployment's log. */
         get: operations["deployments.get_deployment_log"];
         put?: never;
         post?: never;
@@ -1959,7 +1959,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The last lines of a deployment's log, then those that come, until it has ended. */
+        /** Stream the last lines of a deployment's log, then new lines until the deployment ends. */
         get: operations["deployments.follow_deployment_log"];
         put?: never;
         post?: never;
@@ -1975,14 +1975,14 @@ export interface components {
     schemas: {
         /**
          * ErrorBody
-         * @description The body of every answer whose status is 400 or above.
+         * @description The body of each answer with a status of 400 or more.
          */
         ErrorBody: {
             error: components["schemas"]["ErrorInfo"];
         };
         /**
          * ErrorInfo
-         * @description What went wrong, as it crosses the wire.
+         * @description The wire form of an error.
          */
         ErrorInfo: {
             code: string;
@@ -1994,7 +1994,7 @@ export interface components {
         };
         /**
          * Status
-         * @description What the front end needs to know first.
+         * @description The status of GenOps Lab: versions, MLflow, features, locked settings and notices.
          */
         Status: {
             version: string;
@@ -2008,7 +2008,7 @@ export interface components {
         };
         /**
          * Locked
-         * @description A setting that the administrator fixed by a traitlet.
+         * @description A setting that the administrator locked, with its value.
          */
         Locked: {
             name: string;
@@ -2016,7 +2016,7 @@ export interface components {
         };
         /**
          * Diagnosis
-         * @description All findings, and the same as text that is safe to paste into an issue.
+         * @description The results of all checks, also as text without secrets for an issue report.
          */
         Diagnosis: {
             checks: components["schemas"]["Check"][];
@@ -2024,7 +2024,7 @@ export interface components {
         };
         /**
          * Check
-         * @description One finding of the doctor.
+         * @description The result of one check of the doctor.
          */
         Check: {
             id: string;
@@ -2037,9 +2037,11 @@ export interface components {
         };
         /**
          * Task
-         * @description Long work. ``subject`` is what it works for, such as ``deployment:digits``; ``kind`` tells who offers what comes
-         *         next which work it was, such as ``environment``. ``client`` is who asked for it: the id that a page of the Lab gave
-         *         itself, ``socket`` for the user's other programs, empty where it is not known. Times in seconds since 1970.
+         * @description Long work. Times in seconds since 1970.
+         *
+         *         ``subject`` is the object of the work, such as ``deployment:digits``. ``kind`` is the kind of the work, such as
+         *         ``environment``, for views that offer the next action. ``client`` is the id of the page of JupyterLab that asked for
+         *         the work, ``socket`` for the user's other programs, or empty if unknown.
          */
         Task: {
             id: string;
@@ -2064,7 +2066,7 @@ export interface components {
         };
         /**
          * TaskLog
-         * @description The last lines that a task wrote.
+         * @description The last lines of a task's log.
          */
         TaskLog: {
             id: string;
@@ -2072,7 +2074,7 @@ export interface components {
         };
         /**
          * AuditPage
-         * @description Entries, the newest first. ``waiting``: changes that the shared store does not have yet.
+         * @description Entries, newest first. ``waiting`` is the number of changes that the shared store does not have yet.
          */
         AuditPage: {
             items: components["schemas"]["AuditedEntry"][];
@@ -2083,7 +2085,7 @@ export interface components {
         };
         /**
          * AuditedEntry
-         * @description An entry with its time, in seconds since 1970, and whose GenOps Lab wrote it.
+         * @description An entry with its time in seconds since 1970. ``owner`` is the user whose GenOps Lab wrote it.
          */
         AuditedEntry: {
             principal: string;
@@ -2100,7 +2102,7 @@ export interface components {
         };
         /**
          * NewQuickstart
-         * @description The folder that gets the notebook, as the file browser names it ("" is its root).
+         * @description The folder for the notebook, as a path of the file browser; empty for its root.
          */
         NewQuickstart: {
             /** @default  */
@@ -2108,7 +2110,7 @@ export interface components {
         };
         /**
          * Quickstart
-         * @description Where the notebook is, as the file browser names it; ``copied`` is false where one was there already.
+         * @description The path of the notebook in the file browser. ``copied`` is false if the notebook existed already.
          */
         Quickstart: {
             path: string;
@@ -3215,7 +3217,7 @@ export interface components {
         };
         /**
          * Page[Experiment]
-         * @description Some items of a list. ``next``: where the next page begins; empty on the last one.
+         * @description A page of a list. ``next`` is the cursor of the next page, empty on the last page.
          */
         Page_Experiment_: {
             items: components["schemas"]["Experiment"][];
@@ -3236,7 +3238,7 @@ export interface components {
         };
         /**
          * Page[Run]
-         * @description Some items of a list. ``next``: where the next page begins; empty on the last one.
+         * @description A page of a list. ``next`` is the cursor of the next page, empty on the last page.
          */
         Page_Run_: {
             items: components["schemas"]["Run"][];
@@ -4279,7 +4281,7 @@ export interface components {
         };
         /**
          * Page[Sweep]
-         * @description Some items of a list. ``next``: where the next page begins; empty on the last one.
+         * @description A page of a list. ``next`` is the cursor of the next page, empty on the last page.
          */
         Page_Sweep_: {
             items: components["schemas"]["Sweep"][];
@@ -4288,9 +4290,10 @@ export interface components {
         };
         /**
          * Sweep
-         * @description A sweep and its trials; in a list of sweeps without them. ``counts``: how many trials are in each state.
+         * @description A sweep and its trials; lists of sweeps leave out the trials. ``counts`` is the number of trials by state.
          *
-         *         ``best`` is a trial's number, ``best_value`` its objective. ``version`` grows with each change in this server.
+         *         ``best`` is a trial's number, ``best_value`` its objective. ``attended`` is whether a server runs the sweep.
+         *         ``version`` grows with each change in this server.
          */
         Sweep: {
             id: string;
@@ -4346,7 +4349,7 @@ export interface components {
         };
         /**
          * Trial
-         * @description One try. ``value`` is the objective, so far or in the end; ``attempt`` counts kernels that were used up.
+         * @description A trial. ``value`` is the latest or final objective; ``attempt`` counts its kernels, from 1.
          */
         Trial: {
             number: number;
@@ -4374,7 +4377,7 @@ export interface components {
         };
         /**
          * MetricSummary
-         * @description A metric over repeats: mean, and the 95 % interval of the mean where there is a spread to judge by.
+         * @description A metric over repeats: its mean and the 95 % interval of the mean, if two or more values allow one.
          */
         MetricSummary: {
             metric: string;
@@ -4389,9 +4392,10 @@ export interface components {
          * NewSweep
          * @description A sweep to start.
          *
-         *         ``space`` holds texts such as ``lr=loguniform(1e-4, 1e-1)``. ``on`` names kernelspecs or targets, each of which
-         *         runs ``parallel`` trials at once; ``kernel_name`` is used where it is empty. ``trials`` of 0: the whole grid, or
-         *         20. ``timeout_s`` of one trial and ``hours`` of the sweep: 0 for none. ``cwd`` is where trials on this machine run.
+         *         ``space`` has texts such as ``lr=loguniform(1e-4, 1e-1)``. ``on`` has kernelspecs or targets, each of which runs
+         *         ``parallel`` trials at once; if it is empty, ``kernel_name`` is used. ``trials`` of 0 means the whole grid, or 20.
+         *         ``timeout_s`` bounds a trial and ``hours`` the sweep; 0 means no limit. ``cwd`` is the folder of trials on this
+         *         machine.
          */
         NewSweep: {
             code: string;
@@ -4461,7 +4465,7 @@ export interface components {
         };
         /**
          * SetupCell
-         * @description A cell that each fresh kernel runs before its trial; ``label`` names it to a person, such as ``[3]``.
+         * @description A cell that each fresh kernel runs before its trial. ``label`` is its name on the screen, such as ``[3]``.
          */
         SetupCell: {
             source: string;
@@ -4470,7 +4474,7 @@ export interface components {
         };
         /**
          * TrackedParts
-         * @description What trials' runs keep and log unasked, as ``%%track``'s options have it.
+         * @description The parts that the runs of trials record automatically, like the options of ``%%track``.
          */
         TrackedParts: {
             /** @default true */
@@ -4488,14 +4492,14 @@ export interface components {
         };
         /**
          * RepeatedRuns
-         * @description Ids of runs that are repeats of each other.
+         * @description Ids of runs that repeat each other.
          */
         RepeatedRuns: {
             run_ids: string[];
         };
         /**
          * Page[Profile]
-         * @description Some items of a list. ``next``: where the next page begins; empty on the last one.
+         * @description A page of a list. ``next`` is the cursor of the next page, empty on the last page.
          */
         Page_Profile_: {
             items: components["schemas"]["Profile"][];
@@ -5641,7 +5645,7 @@ export interface components {
         };
         /**
          * Page[RegisteredModel]
-         * @description Some items of a list. ``next``: where the next page begins; empty on the last one.
+         * @description A page of a list. ``next`` is the cursor of the next page, empty on the last page.
          */
         Page_RegisteredModel_: {
             items: components["schemas"]["RegisteredModel"][];
@@ -5650,8 +5654,9 @@ export interface components {
         };
         /**
          * RegisteredModel
-         * @description A registered model with its newest versions (at most 100), newest first. ``older``: where the page of versions
-         *         behind these begins; empty where there are no more.
+         * @description A registered model with its newest versions (at most 100), newest first.
+         *
+         *         ``older`` is the cursor of the next page of versions, empty if there are no more.
          */
         RegisteredModel: {
             name: string;
@@ -5686,9 +5691,9 @@ export interface components {
         };
         /**
          * RegisterModel
-         * @description Register what a run logged: ``run`` is an id, a unique prefix of it, or ``latest``.
+         * @description Register a model that a run logged. ``run`` is a run id, a unique prefix of one, or ``latest``.
          *
-         *         ``model`` names the logged model where the run has several. The same ``idempotency_key`` registers once.
+         *         ``model`` selects the logged model if the run has several. Requests with the same ``idempotency_key`` register once.
          */
         RegisterModel: {
             name: string;
@@ -5702,7 +5707,7 @@ export interface components {
         };
         /**
          * Page[ModelVersion]
-         * @description Some items of a list. ``next``: where the next page begins; empty on the last one.
+         * @description A page of a list. ``next`` is the cursor of the next page, empty on the last page.
          */
         Page_ModelVersion_: {
             items: components["schemas"]["ModelVersion"][];
@@ -5718,7 +5723,7 @@ export interface components {
         };
         /**
          * Page[Deployment]
-         * @description Some items of a list. ``next``: where the next page begins; empty on the last one.
+         * @description A page of a list. ``next`` is the cursor of the next page, empty on the last page.
          */
         Page_Deployment_: {
             items: components["schemas"]["Deployment"][];
@@ -5727,9 +5732,9 @@ export interface components {
         };
         /**
          * Deployment
-         * @description A model that answers requests: ``POST url/invocations`` with ``Authorization: Bearer KEY``.
+         * @description A deployed model version. Requests: ``POST url/invocations`` with ``Authorization: Bearer KEY``.
          *
-         *         ``ended`` means that it ended without being stopped: with its server, or with its lease.
+         *         ``ended`` means that the deployment ended without a stop: with its Jupyter server or its lease.
          */
         Deployment: {
             name: string;
@@ -5760,9 +5765,10 @@ export interface components {
         };
         /**
          * NewDeployment
-         * @description Deploy a version under a name (the model's name when empty).
+         * @description Deploy a version under a name (empty: the model's name).
          *
-         *         ``trust`` confirms an unknown origin: the ``digest`` of the check that was shown. Other files are asked about anew.
+         *         ``trust`` confirms an unknown origin: it is the ``digest`` of the check that the user saw. Other files need a new
+         *         confirmation.
          */
         NewDeployment: {
             model: string;
@@ -5777,7 +5783,7 @@ export interface components {
         };
         /**
          * CheckDeploy
-         * @description ``version`` is a number, an alias, or empty for the newest.
+         * @description Check a version: a number, an alias, or empty for the newest.
          */
         CheckDeploy: {
             model: string;
@@ -5786,12 +5792,12 @@ export interface components {
         };
         /**
          * DeployCheck
-         * @description What to know before a model is loaded.
+         * @description The check of a model version before it is loaded. Loading a model may run code.
          *
-         *         ``trusted`` is true only when the files' hashes are those that a run of this user recorded; otherwise the
-         *         user is asked, with ``flavors``, ``loader`` and ``files`` shown, for loading a model may run code. ``digest``
-         *         (``sha256:...``) stands for exactly these files. Where an environment is built, ``package_sources`` are the lines
-         *         of the requirements that say from where packages come: indexes, links, constraints, addresses, ``${VARIABLES}``.
+         *         ``trusted`` is true only if a run of this user recorded the hashes of these files. Otherwise the user sees
+         *         ``flavors``, ``loader`` and ``files``, and must confirm. ``digest`` (``sha256:...``) identifies exactly these files.
+         *         ``package_sources``, if an environment is built, are the requirement lines that set where packages come from:
+         *         indexes, links, constraints, addresses, ``${VARIABLES}``.
          */
         DeployCheck: {
             model: string;
@@ -5814,7 +5820,7 @@ export interface components {
         };
         /**
          * ModelFile
-         * @description A file of a model.
+         * @description A file of a model, with its size in bytes.
          */
         ModelFile: {
             path: string;
@@ -5823,7 +5829,7 @@ export interface components {
         };
         /**
          * DeploymentKey
-         * @description The key that a deployment's requests must carry.
+         * @description The key that requests to a deployment must send.
          */
         DeploymentKey: {
             name: string;
@@ -5839,14 +5845,14 @@ export interface components {
         };
         /**
          * LogLines
-         * @description Lines of a deployment's log: first the last ones, then those that come.
+         * @description Lines of a deployment's log, in the order of the log.
          */
         LogLines: {
             lines: string[];
         };
         /**
          * Changed
-         * @description The payload of an event: something of this kind changed; fetch it.
+         * @description The payload of an event: an object of this kind changed. An empty ``id`` means several objects.
          */
         Changed: {
             /** @enum {unknown} */
@@ -5889,7 +5895,7 @@ export interface operations {
                     "application/json": components["schemas"]["Status"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5918,7 +5924,7 @@ export interface operations {
                     "application/json": components["schemas"]["Diagnosis"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5947,7 +5953,7 @@ export interface operations {
                     "application/json": components["schemas"]["Task"][];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5978,7 +5984,7 @@ export interface operations {
                     "application/json": components["schemas"]["Task"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6009,7 +6015,7 @@ export interface operations {
                     "application/json": components["schemas"]["TaskLog"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6040,7 +6046,7 @@ export interface operations {
                     "application/json": components["schemas"]["Task"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6072,7 +6078,7 @@ export interface operations {
                     "application/json": components["schemas"]["AuditPage"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6105,7 +6111,7 @@ export interface operations {
                     "application/json": components["schemas"]["Quickstart"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6134,7 +6140,7 @@ export interface operations {
                     "application/json": components["schemas"]["Machine"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6163,7 +6169,7 @@ export interface operations {
                     "application/json": components["schemas"]["KernelUse"][];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6196,7 +6202,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6227,7 +6233,7 @@ export interface operations {
                     "application/json": components["schemas"]["TargetKernels"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6263,7 +6269,7 @@ export interface operations {
                     "application/json": components["schemas"]["AttachedKernel"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6299,7 +6305,7 @@ export interface operations {
                     "application/json": components["schemas"]["RemoteKernel"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6331,7 +6337,7 @@ export interface operations {
                     "application/json": components["schemas"]["RemoteKernel"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6365,7 +6371,7 @@ export interface operations {
                     "application/json": components["schemas"]["KernelLog"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6399,7 +6405,7 @@ export interface operations {
                     "application/json": components["schemas"]["TargetStorage"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6434,7 +6440,7 @@ export interface operations {
                     "application/json": components["schemas"]["RemovedStored"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6467,7 +6473,7 @@ export interface operations {
                     "application/json": components["schemas"]["SweptTarget"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6496,7 +6502,7 @@ export interface operations {
                     "application/json": components["schemas"]["TargetKernels"][];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6525,7 +6531,7 @@ export interface operations {
                     "application/json": components["schemas"]["KernelNotice"][];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6554,7 +6560,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6587,7 +6593,7 @@ export interface operations {
                     "application/json": components["schemas"]["FolderState"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6620,7 +6626,7 @@ export interface operations {
                     "application/json": components["schemas"]["FolderJob"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6653,7 +6659,7 @@ export interface operations {
                     "application/json": components["schemas"]["FolderJob"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6684,7 +6690,7 @@ export interface operations {
                     "application/json": components["schemas"]["FolderJob"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6717,7 +6723,7 @@ export interface operations {
                     "application/json": components["schemas"]["Executions"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6747,7 +6753,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6782,7 +6788,7 @@ export interface operations {
                     "application/json": components["schemas"]["TextPart"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6817,7 +6823,7 @@ export interface operations {
                     "application/json": components["schemas"]["TextFound"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6846,7 +6852,7 @@ export interface operations {
                     "application/json": components["schemas"]["NsightTool"][];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6879,7 +6885,7 @@ export interface operations {
                     "application/json": components["schemas"]["NsightKernel"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6908,7 +6914,7 @@ export interface operations {
                     "application/json": components["schemas"]["Target"][];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6941,7 +6947,7 @@ export interface operations {
                     "application/json": components["schemas"]["Target"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6970,7 +6976,7 @@ export interface operations {
                     "application/json": components["schemas"]["TargetKind"][];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6999,7 +7005,7 @@ export interface operations {
                     "application/json": components["schemas"]["Candidate"][];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7032,7 +7038,7 @@ export interface operations {
                     "application/json": components["schemas"]["BestFit"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7063,7 +7069,7 @@ export interface operations {
                     "application/json": components["schemas"]["Target"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7098,7 +7104,7 @@ export interface operations {
                     "application/json": components["schemas"]["Target"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7131,7 +7137,7 @@ export interface operations {
                     "application/json": components["schemas"]["RemovedTarget"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7162,7 +7168,7 @@ export interface operations {
                     "application/json": components["schemas"]["Task"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7193,7 +7199,7 @@ export interface operations {
                     "application/json": components["schemas"]["TargetReport"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7224,7 +7230,7 @@ export interface operations {
                     "application/json": components["schemas"]["Target"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7255,7 +7261,7 @@ export interface operations {
                     "application/json": components["schemas"]["Target"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7286,7 +7292,7 @@ export interface operations {
                     "application/json": components["schemas"]["TargetHost"][];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7316,7 +7322,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7351,7 +7357,7 @@ export interface operations {
                     "application/json": components["schemas"]["Task"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7386,7 +7392,7 @@ export interface operations {
                     "application/json": components["schemas"]["Task"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7417,7 +7423,7 @@ export interface operations {
                     "application/json": components["schemas"]["EnvironmentSource"][];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7446,7 +7452,7 @@ export interface operations {
                     "application/json": string[];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7475,7 +7481,7 @@ export interface operations {
                     "application/json": components["schemas"]["OpenQuestion"][];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7508,7 +7514,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7540,7 +7546,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_Experiment_"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7574,7 +7580,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_Run_"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7605,7 +7611,7 @@ export interface operations {
                     "application/json": components["schemas"]["RunDetail"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7638,7 +7644,7 @@ export interface operations {
                     "application/json": components["schemas"]["RunMetrics"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7669,7 +7675,7 @@ export interface operations {
                     "application/json": components["schemas"]["RunLinks"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7700,7 +7706,7 @@ export interface operations {
                     "application/json": components["schemas"]["RunMedia"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7733,7 +7739,7 @@ export interface operations {
                     "application/json": components["schemas"]["HistogramSeries"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7764,7 +7770,7 @@ export interface operations {
                     "application/json": components["schemas"]["LatestMetrics"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7795,7 +7801,7 @@ export interface operations {
                     "application/json": components["schemas"]["RunOutput"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7826,7 +7832,7 @@ export interface operations {
                     "application/json": components["schemas"]["RestoredNotebook"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7857,7 +7863,7 @@ export interface operations {
                     "application/json": components["schemas"]["RunPatch"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7890,7 +7896,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7923,7 +7929,7 @@ export interface operations {
                     "application/json": components["schemas"]["RunComparison"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7956,7 +7962,7 @@ export interface operations {
                     "application/json": components["schemas"]["RunTable"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7989,7 +7995,7 @@ export interface operations {
                     "application/json": components["schemas"]["RunsFound"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8022,7 +8028,7 @@ export interface operations {
                     "application/json": components["schemas"]["Completion"][];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8051,7 +8057,7 @@ export interface operations {
                     "application/json": components["schemas"]["RunColumns"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8082,7 +8088,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8111,7 +8117,7 @@ export interface operations {
                     "application/json": components["schemas"]["RunsState"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8140,7 +8146,7 @@ export interface operations {
                     "application/json": components["schemas"]["RunsState"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8173,7 +8179,7 @@ export interface operations {
                     "application/json": components["schemas"]["DeletedRuns"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8206,7 +8212,7 @@ export interface operations {
                     "application/json": components["schemas"]["RunIds"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8239,7 +8245,7 @@ export interface operations {
                     "application/json": components["schemas"]["Histories"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8272,7 +8278,7 @@ export interface operations {
                     "application/json": components["schemas"]["Importance"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8301,7 +8307,7 @@ export interface operations {
                     "application/json": components["schemas"]["MlflowUi"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8334,7 +8340,7 @@ export interface operations {
                     "application/json": components["schemas"]["TrackingAck"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8367,7 +8373,7 @@ export interface operations {
                     "application/json": components["schemas"]["ResumableRun"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8398,7 +8404,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8425,7 +8431,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8456,7 +8462,7 @@ export interface operations {
                     "application/json": components["schemas"]["KernelTracking"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8488,7 +8494,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_Sweep_"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8521,7 +8527,7 @@ export interface operations {
                     "application/json": components["schemas"]["Sweep"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8554,7 +8560,7 @@ export interface operations {
                     "application/json": components["schemas"]["MetricSummary"][];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8588,7 +8594,7 @@ export interface operations {
                     "application/json": components["schemas"]["Sweep"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8619,7 +8625,7 @@ export interface operations {
                     "application/json": components["schemas"]["Sweep"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8650,7 +8656,7 @@ export interface operations {
                     "application/json": components["schemas"]["Sweep"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8682,7 +8688,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_Profile_"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8715,7 +8721,7 @@ export interface operations {
                     "application/json": components["schemas"]["Profile"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8742,7 +8748,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8775,7 +8781,7 @@ export interface operations {
                     "application/json": components["schemas"]["Profile"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8808,7 +8814,7 @@ export interface operations {
                     "application/json": components["schemas"]["Profile"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8840,7 +8846,7 @@ export interface operations {
                     "application/json": components["schemas"]["Difference"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8869,7 +8875,7 @@ export interface operations {
                     "application/json": components["schemas"]["PerfettoUi"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8904,7 +8910,7 @@ export interface operations {
                     "application/json": components["schemas"]["TraceCut"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8935,7 +8941,7 @@ export interface operations {
                     "application/json": components["schemas"]["Profile"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8966,7 +8972,7 @@ export interface operations {
                     "application/json": components["schemas"]["DeletedProfile"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8999,7 +9005,7 @@ export interface operations {
                     "application/json": components["schemas"]["Flame"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -9033,7 +9039,7 @@ export interface operations {
                     "application/json": components["schemas"]["KernelMetrics"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -9064,7 +9070,7 @@ export interface operations {
                     "application/json": components["schemas"]["Task"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -9095,7 +9101,7 @@ export interface operations {
                     "application/json": components["schemas"]["HeldTimelines"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -9131,7 +9137,7 @@ export interface operations {
                     "application/json": components["schemas"]["HeldTimeline"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -9166,7 +9172,7 @@ export interface operations {
                     "application/json": components["schemas"]["HeldMoment"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -9199,7 +9205,7 @@ export interface operations {
                     "application/json": components["schemas"]["Timeline"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -9236,7 +9242,7 @@ export interface operations {
                     "application/json": components["schemas"]["Tiles"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -9273,7 +9279,7 @@ export interface operations {
                     "application/json": components["schemas"]["FoundSlices"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -9310,7 +9316,7 @@ export interface operations {
                     "application/json": components["schemas"]["Sums"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -9344,7 +9350,7 @@ export interface operations {
                     "application/json": components["schemas"]["SliceDetails"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -9376,7 +9382,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_RegisteredModel_"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -9409,7 +9415,7 @@ export interface operations {
                     "application/json": components["schemas"]["ModelVersion"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -9440,7 +9446,7 @@ export interface operations {
                     "application/json": components["schemas"]["RegisteredModel"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -9474,7 +9480,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_ModelVersion_"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -9510,7 +9516,7 @@ export interface operations {
                     "application/json": components["schemas"]["RegisteredModel"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -9542,7 +9548,7 @@ export interface operations {
                     "application/json": components["schemas"]["RegisteredModel"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -9574,7 +9580,7 @@ export interface operations {
                     "application/json": components["schemas"]["Page_Deployment_"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -9607,7 +9613,7 @@ export interface operations {
                     "application/json": components["schemas"]["Deployment"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -9640,7 +9646,7 @@ export interface operations {
                     "application/json": components["schemas"]["DeployCheck"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -9671,7 +9677,7 @@ export interface operations {
                     "application/json": components["schemas"]["Deployment"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -9700,7 +9706,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -9731,7 +9737,7 @@ export interface operations {
                     "application/json": components["schemas"]["DeploymentKey"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -9762,7 +9768,7 @@ export interface operations {
                     "application/json": components["schemas"]["Deployment"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -9793,7 +9799,7 @@ export interface operations {
                     "application/json": components["schemas"]["Deployment"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -9826,7 +9832,7 @@ export interface operations {
                     "application/json": components["schemas"]["LogTail"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -9850,7 +9856,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The items, one a line. */
+            /** @description The items, one on each line. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -9859,7 +9865,7 @@ export interface operations {
                     "application/x-ndjson": components["schemas"]["LogLines"];
                 };
             };
-            /** @description What went wrong. */
+            /** @description The error. */
             default: {
                 headers: {
                     [name: string]: unknown;

@@ -1,4 +1,4 @@
-/** Commands of the rooms: added alike, and what they ask when an argument is missing. */
+/** Commands of the features: how they are added, report failures and ask for missing arguments. */
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import type { ICommandPalette } from '@jupyterlab/apputils';
 import { InputDialog, Notification } from '@jupyterlab/apputils';
@@ -16,10 +16,10 @@ export type ICommand = Pick<
   execute: (args: ReadonlyPartialJSONObject) => Promise<unknown>;
 };
 
-/** How long a failure is shown. */
+/** Time for which a failure is shown. */
 const TOLD_MS = 10_000;
 
-/** Executes commands and waits for none: each tells its own failure. */
+/** Return a function that executes commands without waiting: each command shows its own failure. */
 export function executor(
   commands: CommandRegistry
 ): (id: string, args?: ReadonlyPartialJSONObject) => void {
@@ -28,16 +28,16 @@ export function executor(
   };
 }
 
-/** Show why something that a person asked for was not done. */
+/** Show why an action of the user failed. */
 export function tellFailure(reason: unknown, trans: TranslationBundle): void {
   const error = ApiError.from(reason, trans);
   Notification.error(`${error.message} ${error.hint}`.trim(), {
-    // Without it nothing but a number at the window's edge changes.
+    // By default an error changes only a number at the window's edge.
     autoClose: TOLD_MS
   });
 }
 
-/** Adds commands that are in the palette and whose failures are told. */
+/** Return a function that adds commands to the palette and shows their failures. */
 export function definer(
   { commands }: JupyterFrontEnd,
   palette: ICommandPalette | null,
@@ -68,17 +68,17 @@ export function textArg(description: string): {
   return { type: 'string', description };
 }
 
-/** An argument that is text; empty where it is missing, or something else. */
+/** A text argument; empty if it is missing or no text. */
 export function textOf(value: unknown): string {
   return typeof value === 'string' ? value : '';
 }
 
-/** One of several, chosen by the person; undefined where they leave, and with word of it where there is none. */
+/** Let the user choose an item. Resolves to undefined when the user cancels, or when there is no item. */
 export async function choose<T>(options: {
   items: readonly T[];
   label: (item: T) => string;
   title: string;
-  /** Said where there is nothing to choose from. */
+  /** Message when there is no item. */
   none: string;
   trans: TranslationBundle;
 }): Promise<T | undefined> {
@@ -88,7 +88,7 @@ export async function choose<T>(options: {
     return undefined;
   }
   const words = items.map(options.label);
-  // The answer is one of these words: two items may have the same.
+  // The dialog returns a label: number the items where two have the same.
   const labels =
     new Set(words).size === words.length
       ? words

@@ -6,8 +6,8 @@ import type { ITranslator } from '@jupyterlab/translation';
 const AGAIN_MS = 1000;
 
 /**
- * Close JupyterLab's "Server Connection Error" as soon as the server answers again: it stays over a notebook that goes
- * on behind it. `onBack` is called then.
+ * Close JupyterLab's "Server Connection Error" as soon as the server answers again, then call `onBack`. JupyterLab
+ * itself leaves the dialog over a notebook that works again.
  */
 export function closeWhenBack(
   translator: ITranslator,
@@ -26,7 +26,7 @@ export function closeWhenBack(
   });
 }
 
-/** Ask until the server answers (true), or the dialog is closed or seen to be another one (false). */
+/** Poll until the server answers (true), or the dialog is closed or turns out to be another one (false). */
 async function isBack(
   dialog: Dialog<unknown>,
   title: string,
@@ -35,7 +35,7 @@ async function isBack(
   const url = URLExt.join(settings.baseUrl, 'api/status');
   for (;;) {
     await new Promise(resolve => window.setTimeout(resolve, AGAIN_MS));
-    // A dialog is drawn when its page is seen and those before it are closed.
+    // A dialog is drawn once its page is visible and the dialogs before it are closed.
     const header = dialog.node.querySelector('.jp-Dialog-header')?.textContent;
     if (dialog.isDisposed || (header && header !== title)) {
       return false;
@@ -53,6 +53,6 @@ async function answers(
   try {
     return (await ServerConnection.makeRequest(url, {}, settings)).ok;
   } catch {
-    return false; // it is still away
+    return false; // no answer yet
   }
 }

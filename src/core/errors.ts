@@ -1,6 +1,6 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-/** What went wrong, with what to do about it: the one error that views have to know. */
+/** The only error type that views handle: a message and a hint. */
 export class ApiError extends Error {
   /** The HTTP status, or 0 when no answer came. */
   readonly status: number;
@@ -19,7 +19,7 @@ export class ApiError extends Error {
     this.details = options.details ?? {};
   }
 
-  /** Whether the same call may succeed later without anybody changing it. */
+  /** Whether the same call may succeed later. */
   get transient(): boolean {
     return !['invalid', 'not_found', 'conflict', 'not_allowed'].includes(
       this.code
@@ -47,28 +47,28 @@ export namespace ApiError {
       message:
         reason instanceof Error
           ? reason.message
-          : trans.__('Something unexpected happened.')
+          : trans.__('An unexpected error happened.')
     });
   }
 
-  /** No answer came at all. */
+  /** The error of a request without an answer. */
   export function network(trans: TranslationBundle, cause: unknown): ApiError {
     return new ApiError({
       status: 0,
       code: 'network',
       message: trans.__('The Jupyter server does not answer.'),
       hint: trans.__(
-        'Check that it is running and that you are connected. This view comes back by itself.'
+        'Check that JupyterLab is running and that you are connected. This view reloads by itself.'
       ),
       details: { cause: cause instanceof Error ? cause.message : String(cause) }
     });
   }
 
   /**
-   * The error that an answer carries.
+   * The error of an answer with a status of 400 or more.
    *
-   * GenOps Lab's own answers are told from those of a proxy, a hub or a server
-   * without the extension, because what to do differs.
+   * GenOps Lab's own answers get another hint than those of a proxy, a hub or a
+   * server without the extension.
    */
   export function fromAnswer(
     status: number,
@@ -94,7 +94,7 @@ export namespace ApiError {
       return new ApiError({
         status,
         code: 'server_side_missing',
-        message: trans.__("GenOps Lab's server side does not answer here."),
+        message: trans.__("GenOps Lab's server extension does not answer."),
         hint: trans.__(
           'Run `jupyter server extension list` in the environment that starts JupyterLab. If genops_lab is listed as enabled and OK, restart the server.'
         ),
@@ -118,7 +118,7 @@ export namespace ApiError {
           'A proxy answers, but the Jupyter server behind it does not.'
         ),
         hint: trans.__(
-          'It may still be starting. This view comes back by itself.'
+          'The server may still be starting. This view reloads by itself.'
         ),
         details: { url }
       });

@@ -8,10 +8,10 @@ import type { components } from '../api/generated';
 /** The schema of the one event that the server extension emits. */
 export const CHANGED_SCHEMA = 'https://events.genops-lab.dev/changed/v1';
 
-/** The kinds of things that change, as the server's features name them. */
+/** The kinds of changes that the server's features announce. */
 export type Kind = components['schemas']['Changed']['kind'];
 
-/** Something of `kind` changed; an empty `id` means: some of them. It carries no content: fetch it. */
+/** A change of one object of `kind`; an empty `id` means several. The event has no content: fetch it. */
 export interface IChanged {
   readonly kind: Kind;
   readonly id: string;
@@ -19,10 +19,10 @@ export interface IChanged {
 }
 
 /**
- * What changed on the server, a signal a kind.
+ * Changes on the server, one signal for each kind.
  *
- * The events API has no replay, so {@link resync} tells when some may have been
- * missed (the server went away and came back): what is shown is then fetched again.
+ * The events API has no replay. {@link resync} is emitted when events may have been
+ * lost, such as after a reconnect: views then fetch again.
  */
 export class GenOpsEvents implements IDisposable {
   constructor(options: GenOpsEvents.IOptions) {
@@ -49,19 +49,19 @@ export class GenOpsEvents implements IDisposable {
     return signal;
   }
 
-  /** Emitted when changes may have been missed. */
+  /** Emitted when changes may have been lost. */
   get resync(): ISignal<this, void> {
     return this._resync;
   }
 
-  /** Ask everything that is shown to fetch again. */
+  /** Make all visible views fetch again. */
   refresh(): void {
     if (!this._isDisposed) {
       this._resync.emit();
     }
   }
 
-  /** Take in a change that came another way (the live channel); one seen before is dropped. */
+  /** Process a change, such as one from the live channel. Duplicates are dropped. */
   receive(data: unknown): void {
     const change = asChanged(data);
     if (!change || this.paused || this._isDisposed) {
@@ -108,7 +108,7 @@ export namespace GenOpsEvents {
   export interface IOptions {
     /** `app.serviceManager.events.stream`. */
     stream: ISignal<unknown, Event.Emission>;
-    /** Signals after which changes may have been missed. */
+    /** Signals after which changes may have been lost. */
     interruptions?: ISignal<object, unknown>[];
   }
 }

@@ -4,20 +4,20 @@ import { Signal } from '@lumino/signaling';
 
 import { ApiError } from './errors';
 
-/** What a form's view needs to draw. */
+/** The state of a form. */
 export interface IFormSnapshot<F> {
   readonly fields: Readonly<F>;
-  /** Whether it was sent and no answer came yet. */
+  /** Whether the form was sent and waits for the answer. */
   readonly busy: boolean;
-  /** Why the last sending failed; gone when a field changes. */
+  /** Why the last submit failed; cleared when a field changes. */
   readonly error: ApiError | undefined;
 }
 
 /**
- * A form that sends its fields once, whatever is clicked how often.
+ * A form that is submitted only once, however often the button is clicked.
  *
- * Its {@link key} is one for all tries, so that the server does the work once even
- * where an answer was lost.
+ * All tries send the same {@link key}, so that the server does the work once even
+ * if an answer was lost.
  */
 export abstract class FormModel<F extends object, R> {
   constructor(fields: F, trans: TranslationBundle) {
@@ -40,7 +40,7 @@ export abstract class FormModel<F extends object, R> {
     return this._snapshot.fields;
   }
 
-  /** What the server answered, once it did. */
+  /** The server's answer; undefined before it. */
   get result(): R | undefined {
     return this._result;
   }
@@ -53,7 +53,7 @@ export abstract class FormModel<F extends object, R> {
     this.put({ fields: { ...this.fields, ...part }, error: undefined });
   }
 
-  /** Send the fields. Resolves to whether that succeeded; a failure is in the snapshot. */
+  /** Send the fields. Resolves to whether this succeeded; the snapshot has the error. */
   async submit(): Promise<boolean> {
     if (this._snapshot.busy || !this.valid || this._result !== undefined) {
       return false;
@@ -82,7 +82,7 @@ export abstract class FormModel<F extends object, R> {
   private _changed = new Signal<this, IFormSnapshot<F>>(this);
 }
 
-/** Why a figure is no whole number from 0 to `most`; empty where it is one. */
+/** The problem of a value that is no whole number from 0 to `most`; empty for a valid one. */
 export function wholeNumberProblem(
   value: number,
   trans: TranslationBundle,
@@ -92,11 +92,11 @@ export function wholeNumberProblem(
     return '';
   }
   return Number.isFinite(most)
-    ? trans.__('Give a whole number from 0 to %1.', most)
-    : trans.__('Give a whole number, 0 or more.');
+    ? trans.__('Enter a whole number from 0 to %1.', most)
+    : trans.__('Enter a whole number of 0 or more.');
 }
 
-/** 128 random bits; also where the page is not served over TLS and `randomUUID` is missing. */
+/** 128 random bits. `randomUUID` is missing on pages without TLS. */
 function newKey(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, byte => byte.toString(16).padStart(2, '0')).join('');

@@ -1,4 +1,4 @@
-/** Figures, sizes and times as people read them. */
+/** Format numbers, sizes and times for the screen. */
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 /** Bytes. */
@@ -7,7 +7,7 @@ export const GIB = 1024 ** 3;
 
 const BYTE_UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
 
-/** A size such as `512 MiB`, as drivers of GPUs tell memory; files are told the same way. */
+/** Format a size in bytes, such as `512 MiB`, in the units of GPU drivers. */
 export function formatBytes(bytes: number): string {
   if (!Number.isFinite(bytes) || bytes < 0) {
     return '–';
@@ -22,14 +22,14 @@ export function formatBytes(bytes: number): string {
   return `${value.toFixed(digits)} ${BYTE_UNITS[unit]}`;
 }
 
-/** `3.1 / 7.8 GiB`, with the unit once where both share it. */
+/** Format two sizes, such as `3.1 / 7.8 GiB`; a shared unit stands once. */
 export function formatBytesOf(used: number, total: number): string {
   const [whole, part] = [formatBytes(total), formatBytes(used)];
   const unit = whole.slice(whole.indexOf(' '));
   return `${part.endsWith(unit) ? part.slice(0, -unit.length) : part} / ${whole}`;
 }
 
-/** A figure for people: four significant digits, exponents only where needed. */
+/** Format a number with four significant digits, with an exponent only where needed. */
 export function formatNumber(value: number): string {
   if (!Number.isFinite(value)) {
     return String(value);
@@ -41,7 +41,7 @@ export function formatNumber(value: number): string {
   if (size !== 0 && (size < 1e-3 || size >= 1e7)) {
     return value.toExponential(2).replace(/\.?0+e/, 'e');
   }
-  // Made once: toLocaleString with options makes one at each call.
+  // Kept: toLocaleString with options makes a new formatter at each call.
   fourDigits ??= new Intl.NumberFormat(undefined, {
     maximumSignificantDigits: 4
   });
@@ -50,12 +50,12 @@ export function formatNumber(value: number): string {
 
 let fourDigits: Intl.NumberFormat | undefined;
 
-/** A share of a hundred, `37 %`. */
+/** Format a percentage, such as `37 %`. */
 export function formatPercent(percent: number): string {
   return `${Math.round(percent)} %`;
 }
 
-/** A length of time in seconds as its two largest units: `1 h 12 min`. */
+/** Format a duration in seconds with its two largest units: `1 h 12 min`. */
 export function formatDuration(seconds: number): string {
   if (!Number.isFinite(seconds)) {
     return '–';
@@ -82,7 +82,7 @@ export function formatDuration(seconds: number): string {
   return rest === 0 ? head : `${head} ${rest} ${smallUnit}`;
 }
 
-/** How long ago, such as `2 min ago`. Both in seconds since 1970. */
+/** Format an age, such as `2 min ago`. Both times in seconds since 1970. */
 export function formatAge(
   then: number,
   now: number,
@@ -109,7 +109,7 @@ export function formatAge(
   return dateText(days, then);
 }
 
-/** The exact moment, in the person's own time zone. Seconds since 1970. */
+/** Format a date and time in the browser's time zone. Seconds since 1970. */
 export function formatMoment(then: number): string {
   moments ??= new Intl.DateTimeFormat(undefined, {
     dateStyle: 'medium',
@@ -118,7 +118,7 @@ export function formatMoment(then: number): string {
   return dateText(moments, then);
 }
 
-// Made once: a table of times asks hundreds of times a frame, and each toLocaleString makes one anew.
+// Kept: a table formats hundreds of times a frame, and each toLocaleString makes a new formatter.
 let days: Intl.DateTimeFormat | undefined;
 let moments: Intl.DateTimeFormat | undefined;
 

@@ -9,10 +9,10 @@ const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 15000;
 
 /**
- * One websocket for all high-rate figures.
+ * One websocket for all live figures.
  *
- * It is open only while somebody subscribes, the browser tab is shown and
- * updates are not paused. Subscribe while visible and dispose when hidden.
+ * The socket is open only while there are subscriptions, the browser tab is visible
+ * and updates are not paused. Subscribe while visible and dispose when hidden.
  */
 export class LiveChannel implements IDisposable {
   constructor(options: LiveChannel.IOptions = {}) {
@@ -20,12 +20,12 @@ export class LiveChannel implements IDisposable {
     document.addEventListener('visibilitychange', this._reconsider);
   }
 
-  /** Emitted when the socket is open again after it was lost: something may have been missed. */
+  /** Emitted when the socket is open again: messages may have been lost meanwhile. */
   get reconnected(): ISignal<this, void> {
     return this._reconnected;
   }
 
-  /** Emitted when the open socket is lost: what is shown may be of before. */
+  /** Emitted when the open socket is lost: views may be out of date. */
   get lost(): ISignal<this, void> {
     return this._lostSignal;
   }
@@ -49,7 +49,7 @@ export class LiveChannel implements IDisposable {
   }
 
   /**
-   * Hear a topic: `machine`, `run:<id>`, `deployment:<name>`.
+   * Subscribe to a topic: `machine`, `run:<id>`, `deployment:<name>`.
    *
    * @returns a disposable that ends the subscription.
    */
@@ -133,7 +133,7 @@ export class LiveChannel implements IDisposable {
       if (wasOpen) {
         this._lostSignal.emit();
       }
-      // Spread the clients of one server that restarts.
+      // Spread the reconnects of many clients after a restart of the server.
       const delay = this._delay * (0.75 + Math.random() / 2);
       this._delay = Math.min(this._delay * 2, LAST_RETRY_MS);
       this._retry = window.setTimeout(() => {
@@ -150,7 +150,7 @@ export class LiveChannel implements IDisposable {
     const socket = this._socket;
     this._socket = null;
     if (socket) {
-      // While it is closed on purpose changes go by unseen as well.
+      // Changes are lost also while the socket is closed on purpose.
       this._lost = true;
       this._isOpen = false;
       socket.close();

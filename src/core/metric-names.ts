@@ -1,10 +1,10 @@
 /**
- * What the names of metrics tell.
+ * Groups and directions by the names of metrics.
  *
- * No import from JupyterLab, so that the widgets can use it.
+ * The widgets use this module, so it imports nothing from JupyterLab.
  */
 
-/** `val_loss`, `train/loss` and `loss` belong into one chart: `loss`. */
+/** The chart of a metric: `val_loss`, `train/loss` and `loss` share the chart `loss`. */
 export function groupOf(metric: string): string {
   return (
     metric
@@ -24,7 +24,7 @@ const HIGHER = new RegExp(
   'i'
 );
 
-/** Whether its highest (`max`) or its lowest value (`min`) is the best; undefined where the name does not tell. */
+/** Whether the highest (`max`) or lowest (`min`) value is the best, by the metric's name; undefined if unknown. */
 export function bestByName(metric: string): 'min' | 'max' | undefined {
   const name = groupOf(metric);
   return LOWER.test(name) ? 'min' : HIGHER.test(name) ? 'max' : undefined;

@@ -1,15 +1,15 @@
-/** Cells for the person's notebook. */
+/** Insert cells into the user's notebook. */
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
 import { NotebookActions } from '@jupyterlab/notebook';
 
-/** What makes the magics known to a notebook. */
+/** The line that loads the magics. */
 export const LOAD_EXTENSION = '%load_ext genops_lab';
 
 /**
- * Put code in new cells below the active one, without running it; the last of
- * them becomes active. Where no notebook is open a new one is made, and
- * {@link LOAD_EXTENSION} is left out where the notebook has it.
+ * Insert code in new cells below the active one, without running them; the last
+ * new cell becomes active. If no notebook is open, a new one is created.
+ * {@link LOAD_EXTENSION} is left out if the notebook has it.
  */
 export async function insertCells(
   sources: readonly string[],

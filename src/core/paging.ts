@@ -1,6 +1,6 @@
 import { Resource } from './resource';
 
-/** Some items of a list, and where the next page begins: empty on the last one. */
+/** A page of a list. `next` is the cursor of the next page; empty on the last page. */
 export interface IPage<T> {
   items: T[];
   next: string;
@@ -16,10 +16,10 @@ type FetchPage<T> = (
   signal?: AbortSignal
 ) => Promise<IPage<T>>;
 
-/** The most that a page can have. */
+/** Most items of a page. */
 const MOST = 1000;
 
-/** All items of a list, each once, for who has to choose among all. */
+/** Fetch all pages of a list; each item once. */
 export async function everyPage<T>(
   fetch: FetchPage<T>,
   key: (item: T) => string,
@@ -34,7 +34,7 @@ export class PagedResource<T> extends Resource<T[]> {
   constructor(
     options: Omit<Resource.IOptions<T[]>, 'fetch'> & {
       fetch: FetchPage<T>;
-      /** What tells items apart. */
+      /** The identity of an item. */
       key: (item: T) => string;
     }
   ) {
@@ -51,12 +51,12 @@ export class PagedResource<T> extends Resource<T[]> {
     this._shown = shown;
   }
 
-  /** Whether there are items behind those that are shown. */
+  /** Whether the list has more items. */
   get hasMore(): boolean {
     return this._shown.more;
   }
 
-  /** Fetch a page more than is shown, with what has changed of the others. */
+  /** Fetch one page more, and the shown pages again. */
   async showMore(): Promise<void> {
     this._shown.wanted = (this.value?.length ?? 0) + 1;
     await this.refresh();
@@ -65,7 +65,7 @@ export class PagedResource<T> extends Resource<T[]> {
   private readonly _shown: { wanted: number; more: boolean };
 }
 
-/** As many pages as have `wanted` items together. An item that moved to the next page meanwhile counts once. */
+/** Fetch pages until they have `wanted` items. An item that moved to a later page meanwhile counts once. */
 async function pages<T>(
   fetch: FetchPage<T>,
   key: (item: T) => string,

@@ -10,7 +10,7 @@ import { LiveChannel } from './live';
 import { GenOpsApi } from './request';
 import { DOMAIN, IGenOpsCore } from './tokens';
 
-/** The client, events and live channel that the rooms share. */
+/** The client, events and live channel that the features share. */
 export const corePlugin: JupyterFrontEndPlugin<IGenOpsCore> = {
   id: 'genops-lab:core',
   description: 'The client, events and live channel of GenOps Lab.',

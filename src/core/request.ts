@@ -9,15 +9,15 @@ import type { paths } from '../api/generated';
 import { ApiError } from './errors';
 
 /**
- * The typed door to the server extension.
+ * The typed client of the server extension.
  *
- * Requests go through ServerConnection, so the base URL, the token and the XSRF
- * cookie are those of the Lab, behind a hub or a proxy as well. A failed call
- * rejects with an {@link ApiError}, never with anything else but an AbortError.
+ * Requests go through ServerConnection: base URL, token and XSRF cookie are those of
+ * JupyterLab, also behind a hub or a proxy. A failed call rejects with an
+ * {@link ApiError}, an aborted one with an AbortError.
  */
 export class GenOpsApi {
   readonly serverSettings: ServerConnection.ISettings;
-  /** By what the server knows which tasks this page asked for; a reload keeps it. */
+  /** Id of this page, kept over reloads: the server marks the page's tasks with it. */
   readonly client = ownClient();
   /** `api.http.GET('/models')`; prefer it inside {@link data}. */
   readonly http: Client<paths>;
@@ -44,7 +44,7 @@ export class GenOpsApi {
     return (await call).data as Exclude<R['data'], undefined>;
   }
 
-  /** Leaves in the turn in which it is called: what is drawn next does not hold up the server. */
+  /** Send the request in the same turn of the event loop, so that drawing does not delay it. */
   private async _fetch(request: SentRequest): Promise<Response> {
     const { method, url, signal, sent: body } = request;
     let response: Response;
@@ -97,7 +97,7 @@ function ownClient(): string {
   return client;
 }
 
-/** A request whose body can be told without reading it back, which takes some turns of the event loop. */
+/** A request that keeps its body: reading it back takes several turns of the event loop. */
 class SentRequest extends Request {
   constructor(input: RequestInfo | URL, init?: RequestInit) {
     super(input, init);

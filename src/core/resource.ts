@@ -10,25 +10,25 @@ const FIRST_RETRY_MS = 2000;
 const LAST_RETRY_MS = 15000;
 const COALESCE_MS = 80;
 
-/** `loading` is the first time only; later fetches leave the state as it is until they end. */
+/** `loading` is the first fetch only; later fetches keep the state until they end. */
 export type ResourceState = 'loading' | 'ready' | 'empty' | 'down';
 
-/** What a view needs to draw. */
+/** The state of a resource. */
 export interface IResourceSnapshot<T> {
   readonly state: ResourceState;
-  /** The last value that came, kept while the backend is down. */
+  /** The latest value, kept while the backend is down. */
   readonly value: T | undefined;
   readonly error: ApiError | undefined;
-  /** Whether a fetch is under way. */
+  /** Whether a fetch is running. */
   readonly busy: boolean;
 }
 
 /**
- * Something on the server that a view shows.
+ * Data of the server that a view shows.
  *
- * It fetches while visible and never otherwise: when it becomes visible and is
- * stale, when one of its kinds changes (a burst is one fetch), when events may
- * have been missed, and with back-off while the backend is down.
+ * A resource fetches only while visible: when it becomes visible and is stale, when
+ * one of its kinds changes (a burst is one fetch), when events may have been lost,
+ * and with back-off while the backend is down.
  */
 export class Resource<T> implements IDisposable {
   constructor(options: Resource.IOptions<T>) {
@@ -66,7 +66,7 @@ export class Resource<T> implements IDisposable {
     return this._isDisposed;
   }
 
-  /** Whether somebody looks at it. */
+  /** Whether a view of the resource is visible. */
   get visible(): boolean {
     return this._visible;
   }
@@ -200,11 +200,11 @@ export namespace Resource {
     fetch: (signal: AbortSignal) => Promise<T>;
     trans: TranslationBundle;
     events?: GenOpsEvents;
-    /** The kinds whose changes make it stale. */
+    /** The kinds whose changes make the resource stale. */
     kinds?: readonly Kind[];
-    /** Narrows the changes, such as to one id. An empty id stands for several things. */
+    /** Filter the changes, such as by id. An empty id means several objects. */
     accepts?: (change: IChanged) => boolean;
-    /** By default an empty array is empty, and nothing else. */
+    /** Default: only an empty array is empty. */
     isEmpty?: (value: T) => boolean;
   }
 }

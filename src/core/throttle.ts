@@ -1,6 +1,6 @@
 import type { IDisposable } from '@lumino/disposable';
 
-/** Calls a function at most once in a while: at the first ask, and once more for all that came meanwhile. */
+/** Call a function at most once in `pauseMs`: at the first call, and once more for all calls of the pause. */
 export class Throttle implements IDisposable {
   constructor(
     private _run: () => void,

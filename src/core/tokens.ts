@@ -8,7 +8,7 @@ import type { GenOpsApi } from './request';
 /** The gettext domain of every string of this extension. */
 export const DOMAIN = 'genops_lab';
 
-/** What every room needs: one client, one stream of events, one live socket, one translation. */
+/** The shared client, event stream, live socket and translation of all features. */
 export interface IGenOpsCore {
   readonly api: GenOpsApi;
   readonly events: GenOpsEvents;

@@ -37,23 +37,25 @@ export interface ICommandsOptions {
   palette: ICommandPalette | null;
 }
 
-/** Add the commands of the deployments room. */
+/** Add the commands of deployments. */
 export function addCommands(options: ICommandsOptions): void {
   const { app, model, panel, trans, palette } = options;
   const { service } = model;
   const named = {
-    name: textArg(trans.__('The deployment; asked when missing'))
+    name: textArg(
+      trans.__('Name of the deployment; a dialog asks if it is missing')
+    )
   };
   const define = definer(app, palette, trans);
 
   define(CommandIDs.deploy, {
     label: trans.__('Deploy a Model…'),
-    caption: trans.__('Make a version of a model answer requests'),
+    caption: trans.__('Serve a model version at a URL'),
     icon: deploymentIcon,
     args: {
-      model: textArg(trans.__('The model that is chosen at first')),
-      version: textArg(trans.__('Its version; the newest when missing')),
-      name: textArg(trans.__('The name that is proposed'))
+      model: textArg(trans.__('Model that the form selects first')),
+      version: textArg(trans.__('Version of the model; default: the newest')),
+      name: textArg(trans.__('Deployment name that the form proposes'))
     },
     execute: async args => {
       const form = new DeployForm(
@@ -82,7 +84,9 @@ export function addCommands(options: ICommandsOptions): void {
 
   define(CommandIDs.stop, {
     label: trans.__('Stop a Deployment…'),
-    caption: trans.__('Stop it after the requests in flight'),
+    caption: trans.__(
+      'Finish the requests in flight, then stop the deployment'
+    ),
     icon: stopIcon,
     args: named,
     execute: async args => {
@@ -96,7 +100,7 @@ export function addCommands(options: ICommandsOptions): void {
 
   define(CommandIDs.renew, {
     label: trans.__('Renew the Lease of a Deployment…'),
-    caption: trans.__('Keep it running for another lease'),
+    caption: trans.__('Keep the deployment running for another lease'),
     icon: refreshIcon,
     args: named,
     execute: async args => {
@@ -111,7 +115,7 @@ export function addCommands(options: ICommandsOptions): void {
 
   define(CommandIDs.remove, {
     label: trans.__('Delete an Ended Deployment…'),
-    caption: trans.__('Forget a deployment that has ended, and its log'),
+    caption: trans.__('Delete a deployment that has ended, and its log'),
     icon: deleteIcon,
     args: named,
     execute: async args => {
@@ -122,7 +126,7 @@ export function addCommands(options: ICommandsOptions): void {
         (await confirm({
           title: trans.__('Delete the deployment “%1”?', name),
           body: trans.__(
-            'Its log is deleted as well. This cannot be undone. The model stays registered.'
+            'This also deletes the log of the deployment and cannot be undone. The model stays registered.'
           ),
           action: trans.__('Delete'),
           danger: true,
@@ -150,7 +154,7 @@ async function chooseName(
     items: (await model.service.list()).filter(fits),
     label: each => `${each.name} (${each.model} v${each.version})`,
     title: trans.__('Which deployment?'),
-    none: trans.__('There is no deployment for that.'),
+    none: trans.__('No deployment can be chosen for this command.'),
     trans
   });
   return found?.name;

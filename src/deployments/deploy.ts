@@ -13,15 +13,15 @@ export interface IDeployFields {
   model: string;
   version: string;
   name: string;
-  /** The person's own word that the model may run code. */
+  /** Whether the user trusts the model to run code. */
   trust: boolean;
-  /** What can be chosen; undefined while it is being read. */
+  /** The choices; undefined until they are loaded. */
   models: readonly IRegisteredModel[] | undefined;
-  /** What to know about the version; undefined while it is being examined. */
+  /** The check of the selected version; undefined until it is done. */
   check: IDeployCheck | undefined;
 }
 
-/** Deploys a version, after showing what loading it means. */
+/** Deploy a version after its check was shown. */
 export class DeployForm extends FormModel<IDeployFields, IDeployment> {
   constructor(
     private _service: DeploymentsService,
@@ -56,7 +56,7 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
     return check !== undefined && isName(name) && (check.trusted || trust);
   }
 
-  /** Read what can be deployed, then examine what is chosen. */
+  /** Load the models, then check the selected version. */
   async load(): Promise<void> {
     try {
       const models = await this._service.models();
@@ -70,13 +70,13 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
     }
   }
 
-  /** Give the deployment a name of its own. */
+  /** Set the deployment's name; later choices of a model keep it. */
   rename(name: string): void {
     this._named = true;
     this.set({ name });
   }
 
-  /** Choose a version (the newest for an empty one) and examine it. */
+  /** Select a version (empty: the newest) and check it. */
   async choose(model: string, version: string): Promise<void> {
     const known = this.fields.models?.find(each => each.name === model);
     const chosen = version || known?.versions[0]?.version || '';
@@ -84,7 +84,7 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
       model,
       version: chosen,
       name: this._named ? this.fields.name : defaultName(model),
-      // What was said of one version does not hold for another.
+      // Trust in one version is no trust in another.
       trust: false,
       check: undefined
     });
@@ -106,10 +106,10 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
     try {
       return await this._service.deploy({
         model: fields.model,
-        // An alias may move between the examination and now.
+        // An alias may have moved since the check.
         version: fields.check?.version ?? fields.version,
         name: fields.name,
-        // The word is for the files that were shown, and for no others.
+        // The user trusts only the files that the form showed.
         trust: fields.trust && fields.check ? fields.check.digest : '',
         idempotency_key: this.key
       });
@@ -130,7 +130,7 @@ function isName(name: string): boolean {
   return /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(name);
 }
 
-/** A name that the server takes, made from the model's as the server does it. */
+/** Default name of a deployment: the model's name as a slug. The server makes the same one. */
 export function defaultName(model: string): string {
   const slug = model
     .normalize('NFKD')

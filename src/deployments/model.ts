@@ -23,7 +23,7 @@ export class DeploymentsModel implements IDisposable {
   readonly service: DeploymentsService;
   readonly list: Resource<IDeployment[]>;
 
-  /** Figures and log of one deployment; the caller makes it visible and disposes it. */
+  /** The live figures and log of one deployment. The caller sets `visible` and disposes the watch. */
   watch(name: string): DeploymentWatch {
     return new DeploymentWatch({
       name,
@@ -42,12 +42,12 @@ export class DeploymentsModel implements IDisposable {
   }
 }
 
-/** Whether it has a process, or will have one. */
+/** Whether the deployment has a process or will get one. */
 export function isActive({ state }: Pick<IDeployment, 'state'>): boolean {
   return ['preparing', 'starting', 'running', 'stopping'].includes(state);
 }
 
-/** A state by tone and word. */
+/** The tone and label of a state. */
 export function describeState(
   state: IDeployment['state'],
   trans: TranslationBundle
@@ -65,9 +65,9 @@ export function describeState(
 }
 
 /**
- * A command line that asks a deployment for one prediction. It holds the key.
+ * A curl command that requests one prediction. It contains the deployment's key.
  *
- * The row is an example: what a model takes, its signature says.
+ * The row is an example: the model's signature defines the input.
  */
 export function curlCommand({
   url,

@@ -13,10 +13,10 @@ import { CommandIDs, addCommands } from './commands';
 import { DeploymentsModel } from './model';
 import { DeploymentsSection } from './view/section';
 
-/** Models that answer requests. */
+/** Deploy models and list the deployments. */
 export const deploymentsPlugin: JupyterFrontEndPlugin<void> = {
   id: 'genops-lab:deployments',
-  description: 'Models that answer requests.',
+  description: 'Deploys models and lists the deployments.',
   autoStart: true,
   requires: [IGenOpsCore, IGenOpsPanel],
   optional: [ICommandPalette],

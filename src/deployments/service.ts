@@ -7,12 +7,12 @@ export type INewDeployment = components['schemas']['NewDeployment'];
 export type IDeployCheck = components['schemas']['DeployCheck'];
 export type IRegisteredModel = components['schemas']['RegisteredModel'];
 
-/** Calls about deployments. Each rejects with an ApiError. */
+/** The operations of deployments. Each call rejects with an ApiError. */
 export class DeploymentsService {
   constructor(private _api: GenOpsApi) {}
 
   list(signal?: AbortSignal): Promise<IDeployment[]> {
-    // All of them: one that has run for long must be seen.
+    // Every page: an old deployment may still run.
     const { http } = this._api;
     return everyPage(
       query =>
@@ -21,7 +21,7 @@ export class DeploymentsService {
     );
   }
 
-  /** What to know before a version is deployed; the newest where none is named. */
+  /** Check a version (empty: the newest) before it is deployed. */
   check(model: string, version: string): Promise<IDeployCheck> {
     return this._api.data(
       this._api.http.POST('/deployment-checks', {
@@ -50,7 +50,7 @@ export class DeploymentsService {
     await this._api.http.DELETE('/deployments/{name}', path(name));
   }
 
-  /** The key that requests must carry; the audit log notes who asked. */
+  /** The key that requests must send. The audit log records each call. */
   async key(name: string): Promise<string> {
     const found = await this._api.data(
       this._api.http.GET('/deployments/{name}/key', path(name))
@@ -68,7 +68,7 @@ export class DeploymentsService {
     return tail.lines;
   }
 
-  /** What can be deployed. */
+  /** The registered models, all pages. */
   models(): Promise<IRegisteredModel[]> {
     return everyPage(
       query =>

@@ -6,7 +6,7 @@ import { Signal } from '@lumino/signaling';
 import { ApiError } from '../core/errors';
 import type { LiveChannel } from '../core/live';
 
-/** How many lines are asked for at first, and how many are kept. */
+/** Number of log lines in the first request, and the most that the page keeps. */
 const FIRST_LINES = 200;
 const MOST_LINES = 1000;
 
@@ -19,12 +19,12 @@ export interface IFigures {
 export interface IWatchSnapshot {
   /** Undefined until the log has been read. */
   readonly lines: readonly string[] | undefined;
-  /** Newer than those of the list, where there are any. */
+  /** Figures from the live channel, newer than those of the list; undefined until some arrive. */
   readonly figures: IFigures | undefined;
   readonly error: ApiError | undefined;
 }
 
-/** The figures and the end of the log of one deployment, as they happen, while visible. */
+/** The live figures and the end of the log of one deployment, while visible. */
 export class DeploymentWatch implements IDisposable {
   constructor(options: DeploymentWatch.IOptions) {
     this._options = options;
@@ -62,7 +62,7 @@ export class DeploymentWatch implements IDisposable {
     void this.reload();
   }
 
-  /** Read the end of the log again. */
+  /** Reload the end of the log. */
   async reload(): Promise<void> {
     const early: string[] = [];
     this._early = early;
@@ -73,11 +73,11 @@ export class DeploymentWatch implements IDisposable {
     } catch (reason) {
       news = { error: ApiError.from(reason, this._options.trans) };
     }
-    // A later reading began meanwhile, and holds the lines that came since.
+    // A later reload began meanwhile; it has the lines that came since.
     if (this._early !== early) {
       return;
     }
-    // The socket may still tell lines that the answer held already.
+    // The socket may still send lines that the answer had.
     this._early = null;
     this._overlap = true;
     this._set(news);
@@ -138,7 +138,7 @@ export class DeploymentWatch implements IDisposable {
   };
   private _changed = new Signal<this, IWatchSnapshot>(this);
   private _subscription: IDisposable | null = null;
-  /** Lines that came while the log was being read. */
+  /** Lines that arrived during a reload. */
   private _early: string[] | null = null;
   private _overlap = false;
   private _isDisposed = false;
@@ -148,13 +148,13 @@ export namespace DeploymentWatch {
   export interface IOptions {
     name: string;
     live: LiveChannel;
-    /** Read that many last lines. */
+    /** Return the last `lines` lines. */
     log: (lines: number) => Promise<string[]>;
     trans: TranslationBundle;
   }
 }
 
-/** Two parts of a log, where the second may begin with what ends the first. */
+/** Join two parts of a log; drop the overlap of their ends. */
 function join(first: readonly string[], second: readonly string[]): string[] {
   for (let size = Math.min(first.length, second.length); size > 0; size--) {
     const start = first.length - size;

@@ -20,7 +20,7 @@ export interface ICommandsOptions {
   restorer: ILayoutRestorer | null;
 }
 
-/** Add the command that diagnoses, and bring its view back after a reload. */
+/** Add the diagnosis command, and restore its view after a reload. */
 export function addCommands(options: ICommandsOptions): void {
   const { app, model, trans, palette, restorer } = options;
   const { commands, shell } = app;
@@ -34,9 +34,7 @@ export function addCommands(options: ICommandsOptions): void {
 
   commands.addCommand(CommandIDs.diagnose, {
     label: trans.__('Diagnose GenOps Lab'),
-    caption: trans.__(
-      'Examine versions, storage, MLflow, GPUs and the network'
-    ),
+    caption: trans.__('Check versions, storage, MLflow, GPUs and the network'),
     icon: doctorIcon,
     describedBy: { args: { type: 'object', properties: {} } },
     execute: () => {

@@ -1,6 +1,6 @@
 import { LabIcon } from '@jupyterlab/ui-components';
 
-/** The diagnosis: a pulse. */
+/** The icon of the diagnosis: a heartbeat. */
 export const doctorIcon = new LabIcon({
   name: 'genops:doctor',
   svgstr: `<svg xmlns="http://www.w3.org/2000/svg" width="16" viewBox="0 0 24 24">

@@ -10,13 +10,13 @@ import { Resource } from '../core';
 import type { ICheck, IDiagnosis, IStatus } from './service';
 import { DoctorService } from './service';
 
-/** Where the state database keeps which notices were read. */
+/** Key of the dismissed notices in the state database. */
 export const STATE_KEY = 'genops-lab:notices';
 
 const LIVE_PATIENCE_MS = 5000;
 const LIVE_LOOK_MS = 50;
 
-/** What the server says of itself, and what this page can add. */
+/** The server's status and diagnosis, with the checks of this page. */
 export class DoctorModel implements IDisposable {
   constructor(
     core: IGenOpsCore,
@@ -62,7 +62,7 @@ export class DoctorModel implements IDisposable {
     return this._noticesChanged;
   }
 
-  /** What the server wants to be known and was not dismissed yet. */
+  /** The server's notices that the user has not dismissed. */
   get notices(): readonly string[] {
     const { _dismissed: dismissed } = this;
     return dismissed
@@ -70,18 +70,18 @@ export class DoctorModel implements IDisposable {
       : [];
   }
 
-  /** Do not show a notice again, in this workspace. */
+  /** Hide a notice in this workspace from now on. */
   dismiss(notice: string): void {
     this._dismissed = new Set([...(this._dismissed ?? []), notice]);
     this._noticesChanged.emit();
-    // Only what is still said is worth keeping.
+    // Keep only notices that the server still sends.
     const said = this.status.value?.notices ?? [];
     this._state
       ?.save(STATE_KEY, {
         dismissed: [...this._dismissed].filter(text => said.includes(text))
       })
       .catch(reason =>
-        console.warn('GenOps Lab: a dismissed notice is not kept', reason)
+        console.warn('GenOps Lab: cannot save a dismissed notice', reason)
       );
   }
 
@@ -104,7 +104,7 @@ export class DoctorModel implements IDisposable {
     try {
       saved = await this._state?.fetch(STATE_KEY);
     } catch (reason) {
-      console.warn('GenOps Lab: dismissed notices are lost', reason);
+      console.warn('GenOps Lab: cannot load the dismissed notices', reason);
     }
     const dismissed = (saved as { dismissed?: unknown } | undefined)?.dismissed;
     this._dismissed = new Set(
@@ -115,11 +115,11 @@ export class DoctorModel implements IDisposable {
 
   private _state: IStateDB | null;
   private _noticesChanged = new Signal<this, void>(this);
-  /** Null until it is known what was dismissed before. */
+  /** Null until the dismissed notices are loaded. */
   private _dismissed: Set<string> | null = null;
 }
 
-/** Checks with the most urgent first; each group in the order in which it came. */
+/** Group checks by state, errors first. */
 export function byUrgency(
   checks: readonly ICheck[]
 ): { state: ICheck['state']; checks: ICheck[] }[] {
@@ -143,7 +143,7 @@ function withChecks(diagnosis: IDiagnosis, more: ICheck[]): IDiagnosis {
   };
 }
 
-/** Whether the websocket opens, which some proxies prevent. */
+/** Check that the websocket connects; some proxies block it. */
 async function examineLive(
   live: LiveChannel,
   trans: TranslationBundle
@@ -154,7 +154,7 @@ async function examineLive(
       id: 'live',
       title,
       state: 'info',
-      detail: trans.__('They are switched off in the settings.'),
+      detail: trans.__('Live updates are off in the settings.'),
       hint: ''
     };
   }
@@ -169,16 +169,16 @@ async function examineLive(
           id: 'live',
           title,
           state: 'ok',
-          detail: trans.__('The websocket opens.'),
+          detail: trans.__('The websocket is connected.'),
           hint: ''
         }
       : {
           id: 'live',
           title,
           state: 'error',
-          detail: trans.__('The websocket does not open.'),
+          detail: trans.__('The websocket cannot connect.'),
           hint: trans.__(
-            'A proxy in between may not pass websockets on. Until it does, use “Refresh what is shown”.'
+            'A proxy may block websockets. Let it pass them, or use “Refresh what is shown” in the panel.'
           )
         };
   } finally {

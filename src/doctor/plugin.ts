@@ -14,7 +14,7 @@ import { doctorIcon } from './icon';
 import { DoctorModel } from './model';
 import { NoticesBanner } from './view/notices';
 
-/** What is wrong, and what to do. */
+/** Diagnose GenOps Lab; show notices and locked settings. */
 export const doctorPlugin: JupyterFrontEndPlugin<void> = {
   id: 'genops-lab:doctor',
   description: 'Diagnoses GenOps Lab, and shows notices and locked settings.',

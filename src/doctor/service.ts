@@ -6,7 +6,7 @@ export type ILocked = components['schemas']['Locked'];
 export type ICheck = components['schemas']['Check'];
 export type IDiagnosis = components['schemas']['Diagnosis'];
 
-/** Calls about the state of the server side. Each rejects with an ApiError. */
+/** The operations of status and diagnosis. Each call rejects with an ApiError. */
 export class DoctorService {
   constructor(private _api: GenOpsApi) {}
 
@@ -14,7 +14,7 @@ export class DoctorService {
     return this._api.data(this._api.http.GET('/status', { signal }));
   }
 
-  /** Have everything examined; it takes some seconds. */
+  /** Run all checks; this takes some seconds. */
   diagnose(signal?: AbortSignal): Promise<IDiagnosis> {
     return this._api.data(this._api.http.GET('/doctor', { signal }));
   }

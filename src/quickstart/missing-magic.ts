@@ -10,7 +10,7 @@ import { LOAD_EXTENSION } from '../core/notebook';
 const NOT_FOUND =
   /UsageError: (?:Line magic function|Cell magic) `(%%?(?:track|profile|sweep|genops))` not found/;
 
-/** The magic of ours that IPython did not know, in what a cell put out; undefined for none. */
+/** The GenOps magic that IPython did not find, from a cell's outputs; undefined for none. */
 export function missingMagic(outputs: readonly IOutput[]): string | undefined {
   for (const { output_type: type, text } of outputs) {
     const found =
@@ -22,7 +22,7 @@ export function missingMagic(outputs: readonly IOutput[]): string | undefined {
   return undefined;
 }
 
-/** Where a cell fails because the magics are not loaded, name what loads them. */
+/** When a cell fails because the magics are not loaded, show the line that loads them. */
 export function watchMissingMagics(trans: TranslationBundle): void {
   let shown = '';
   NotebookActions.executed.connect((_, { notebook, cell, success }) => {
@@ -40,7 +40,7 @@ export function watchMissingMagics(trans: TranslationBundle): void {
     Notification.dismiss(shown);
     shown = Notification.warning(
       trans.__(
-        '%1 is not known in this notebook yet. Run %2 first.',
+        '%1 is not loaded in this notebook. Run %2 first.',
         magic,
         LOAD_EXTENSION
       ),
@@ -48,7 +48,7 @@ export function watchMissingMagics(trans: TranslationBundle): void {
         autoClose: false,
         actions: [
           {
-            label: trans.__('Insert it above'),
+            label: trans.__('Insert this line above'),
             caption: trans.__('Insert %1 into the notebook', LOAD_EXTENSION),
             displayType: 'accent',
             callback: () => insertAbove(notebook, cell)

@@ -20,10 +20,10 @@ export namespace CommandIDs {
   export const openQuickstart = 'genops:open-quickstart';
 }
 
-/** How a person begins: the quickstart from the launcher and the panel, and what loads the magics. */
+/** Open the quickstart from the launcher and the panel; help to load the magics. */
 export const quickstartPlugin: JupyterFrontEndPlugin<void> = {
   id: 'genops-lab:quickstart',
-  description: 'Opens the quickstart notebook, and says how to start.',
+  description: 'Opens the quickstart notebook and shows how to start.',
   autoStart: true,
   requires: [IGenOpsCore, IGenOpsPanel],
   optional: [
@@ -62,7 +62,7 @@ export const quickstartPlugin: JupyterFrontEndPlugin<void> = {
         'Open a notebook that tracks, profiles and deploys a small model'
       ),
       icon: genopsIcon,
-      args: { cwd: textArg(trans.__('The folder that gets the notebook')) },
+      args: { cwd: textArg(trans.__('Folder for the notebook')) },
       execute: async ({ cwd }) => {
         const path = typeof cwd === 'string' ? cwd : browser?.model.path;
         const body = { folder: folderOf(path ?? '') };
@@ -70,12 +70,12 @@ export const quickstartPlugin: JupyterFrontEndPlugin<void> = {
         await commands.execute('docmanager:open', { path: found.path });
       }
     });
-    // The theme's colour is there then.
+    // The theme and its colours are loaded by then.
     void app.restored.then(() =>
       launcher?.add({
         command: CommandIDs.openQuickstart,
         args: { isLauncher: true },
-        // The launcher's own category, by its name.
+        // The launcher's own category: its name is not translated.
         // eslint-disable-next-line jupyter/no-untranslated-string
         category: 'Notebook',
         kernelIconUrl: iconUrl(),
@@ -101,7 +101,7 @@ export const quickstartPlugin: JupyterFrontEndPlugin<void> = {
   }
 };
 
-/** The launcher's cards of notebooks have pictures with addresses. */
+/** The icon as a data URL in the theme's colour: cards of notebooks take only URLs. */
 function iconUrl(): string {
   const color = getComputedStyle(document.body).getPropertyValue(
     '--jp-brand-color1'

@@ -15,7 +15,7 @@ type IRunPage = components['schemas']['Page_Run_'];
 
 const STATE_KEY = 'genops-lab:started';
 
-/** Whether somebody begins: nobody has a run yet, nor closed the words on how to start. */
+/** Whether to show "Start here": no run exists, and the user has not closed it. */
 export class StartModel {
   constructor(
     core: Pick<IGenOpsCore, 'api' | 'events' | 'trans'>,
@@ -39,7 +39,7 @@ export class StartModel {
     this.ready = this._restore();
   }
 
-  /** Settled when it is known whether this browser has started before. */
+  /** Settles when the saved state is loaded. */
   readonly ready: Promise<void>;
 
   /** Emitted when {@link begins} changes. */
@@ -47,12 +47,12 @@ export class StartModel {
     return this._changed;
   }
 
-  /** False also while it is not known. */
+  /** False also until the state is loaded. */
   get begins(): boolean {
     return this._begins;
   }
 
-  /** Whether the panel is seen: nothing is asked otherwise. */
+  /** Whether the panel is visible; a hidden panel sends no requests. */
   get seen(): boolean {
     return this._seen;
   }
@@ -61,7 +61,7 @@ export class StartModel {
     this._runs.visible = value && this._begins;
   }
 
-  /** Say no more how to start. */
+  /** Hide "Start here" for good. */
   end(): void {
     if (this._begins) {
       this._put(false);
@@ -72,7 +72,7 @@ export class StartModel {
   private async _restore(): Promise<void> {
     const started = await this._state
       ?.fetch(STATE_KEY)
-      // Without it the words are there once more.
+      // Without the saved state "Start here" is shown again.
       .catch(() => undefined);
     if (started !== true) {
       this._put(true);
@@ -91,7 +91,7 @@ export class StartModel {
   private _changed = new Signal<this, void>(this);
 }
 
-/** Above the panel's sections for who begins: where to start. */
+/** "Start here", above the panel's sections. */
 export class StartHereBanner extends ReactWidget {
   constructor(private _options: StartHereBanner.IOptions) {
     super();
@@ -115,7 +115,7 @@ export class StartHereBanner extends ReactWidget {
         </div>
         <p>
           {trans.__(
-            'The quickstart tracks, profiles and deploys a small model, in some minutes.'
+            'The quickstart tracks, profiles and deploys a small model. It takes a few minutes.'
           )}
         </p>
         <ActionButton
@@ -124,11 +124,11 @@ export class StartHereBanner extends ReactWidget {
           onClick={onQuickstart}
         />
         <p>
-          {trans.__('In a notebook of yours, run this first:')}{' '}
+          {trans.__('In your own notebook, run this first:')}{' '}
           <code>{LOAD_EXTENSION}</code>
         </p>
         <ActionButton
-          label={trans.__('Insert it')}
+          label={trans.__('Insert this line')}
           caption={trans.__('Insert %1 into the notebook', LOAD_EXTENSION)}
           onClick={onLoad}
         />
@@ -148,7 +148,7 @@ export namespace StartHereBanner {
     trans: TranslationBundle;
     /** Open the quickstart notebook. */
     onQuickstart: () => void;
-    /** Put what loads the magics into the notebook. */
+    /** Insert the line that loads the magics into the notebook. */
     onLoad: () => void;
   }
 }

@@ -28,7 +28,7 @@ export interface ICommandsOptions {
   palette: ICommandPalette | null;
 }
 
-/** Add the commands of the models room. */
+/** Add the commands of registered models. */
 export function addCommands(options: ICommandsOptions): void {
   const { app, model, trans, palette } = options;
   const { commands } = app;
@@ -37,11 +37,11 @@ export function addCommands(options: ICommandsOptions): void {
 
   define(CommandIDs.register, {
     label: trans.__("Register a Run's Model…"),
-    caption: trans.__('Give the model that a run logged a name and a version'),
+    caption: trans.__('Register the model that a run logged as a new version'),
     icon: addIcon,
     args: {
-      run_id: textArg(trans.__('The run that is chosen at first')),
-      model: textArg(trans.__('The name that is proposed'))
+      run_id: textArg(trans.__('Id of the run that the form selects first')),
+      model: textArg(trans.__('Model name that the form proposes'))
     },
     execute: async args => {
       const known = (model.list.value ?? []).map(({ name }) => name);
@@ -90,13 +90,17 @@ export function addCommands(options: ICommandsOptions): void {
   });
 
   define(CommandIDs.setAlias, {
-    label: trans.__('Give a Model Version an Alias…'),
+    label: trans.__('Set an Alias of a Model Version…'),
     caption: trans.__('Point an alias such as “champion” at a version'),
     icon: aliasIcon,
     args: {
-      model: textArg(trans.__('The model; asked when missing')),
-      version: textArg(trans.__('Its version; asked when missing')),
-      alias: textArg(trans.__('The alias; asked when missing'))
+      model: textArg(
+        trans.__('Name of the model; a dialog asks if it is missing')
+      ),
+      version: textArg(
+        trans.__('Version of the model; a dialog asks if it is missing')
+      ),
+      alias: textArg(trans.__('The alias; a dialog asks if it is missing'))
     },
     execute: async args => {
       const version = await chooseVersion(model, args, trans);
@@ -126,11 +130,13 @@ export function addCommands(options: ICommandsOptions): void {
 
   define(CommandIDs.removeAlias, {
     label: trans.__('Remove an Alias of a Model…'),
-    caption: trans.__('Take an alias away from its version'),
+    caption: trans.__('Remove an alias from its version'),
     icon: closeIcon,
     args: {
-      model: textArg(trans.__('The model; asked when missing')),
-      alias: textArg(trans.__('The alias; asked when missing'))
+      model: textArg(
+        trans.__('Name of the model; a dialog asks if it is missing')
+      ),
+      alias: textArg(trans.__('The alias; a dialog asks if it is missing'))
     },
     execute: async args => {
       const chosen = await chooseAlias(model, args, trans);
@@ -205,8 +211,8 @@ async function chooseAlias(
   return choose({
     items: all,
     label: item => trans.__('%1 of %2', item.alias, item.name),
-    title: trans.__('Which alias is to be removed?'),
-    none: trans.__('There are no aliases.'),
+    title: trans.__('Which alias do you want to remove?'),
+    none: trans.__('No model version has an alias.'),
     trans
   });
 }

@@ -32,21 +32,21 @@ export class ModelsModel implements IDisposable {
   }
 }
 
-/** An alias, as MLflow takes it: letters, digits, `_` and `-`; not `latest` and nothing like `v3`. */
+/** Why MLflow refuses an alias; empty for letters, digits, `_` and `-`, except `latest` and names such as `v3`. */
 export function aliasProblem(alias: string, trans: TranslationBundle): string {
   if (!/^[\p{L}\p{N}_-]*$/u.test(alias)) {
     return trans.__('Use letters, digits, underscores and hyphens.');
   }
   if (/^(latest|v\d+)$/i.test(alias)) {
-    return trans.__('“%1” has a meaning of its own in MLflow.', alias);
+    return trans.__('MLflow reserves the alias “%1”.', alias);
   }
   return '';
 }
 
-/** What is wrong with the name of a model; empty when nothing is. */
+/** Why MLflow refuses a model's name; empty for a valid name. */
 export function nameProblem(name: string, trans: TranslationBundle): string {
   return /[/:]/.test(name)
-    ? trans.__('MLflow refuses “/” and “:” in names of models.')
+    ? trans.__('MLflow does not allow “/” or “:” in a model name.')
     : '';
 }
 

@@ -12,18 +12,18 @@ import type {
 
 export interface IRegisterFields {
   runId: string;
-  /** Which of the models that the run logged. */
+  /** Name of the selected model among those that the run logged. */
   logged: string;
   name: string;
   alias: string;
-  /** The names of models that are registered already. */
+  /** Names of the registered models. */
   known: readonly string[];
-  /** What can be chosen; undefined while it is being read. */
+  /** The choices; undefined until they are loaded. */
   runs: readonly IRun[] | undefined;
   models: readonly ILoggedModel[] | undefined;
 }
 
-/** Registers what a run logged: the run, its model, a name and an alias. */
+/** Register a model of a run under a name, with an optional alias. */
 export class RegisterForm extends FormModel<IRegisterFields, IModelVersion> {
   constructor(
     private _service: ModelsService,
@@ -31,7 +31,7 @@ export class RegisterForm extends FormModel<IRegisterFields, IModelVersion> {
       runId?: string;
       name?: string;
       known?: readonly string[];
-      /** Whether there are more models than those known ones. */
+      /** Whether the registry has more models than `known`. */
       hasMore?: boolean;
     },
     trans: TranslationBundle
@@ -68,7 +68,7 @@ export class RegisterForm extends FormModel<IRegisterFields, IModelVersion> {
     );
   }
 
-  /** Read the runs to choose from, and the models of the one that is chosen. */
+  /** Load the runs, and the models of the selected run. */
   async load(): Promise<void> {
     try {
       const runs = await this._service.runs();
@@ -87,7 +87,7 @@ export class RegisterForm extends FormModel<IRegisterFields, IModelVersion> {
     }
   }
 
-  /** Choose a run; the models that it logged are read. */
+  /** Select a run and load the models that it logged. */
   async chooseRun(runId: string): Promise<void> {
     this.set({ runId, models: undefined, logged: '' });
     try {

@@ -8,10 +8,10 @@ export type IRegisterModel = components['schemas']['RegisterModel'];
 export type ILoggedModel = components['schemas']['LoggedModel'];
 export type IRun = components['schemas']['Run'];
 
-/** How many of the latest runs are offered where one is chosen. */
+/** Number of latest runs in the form's list. */
 const OFFERED_RUNS = 50;
 
-/** Calls about registered models. Each rejects with an ApiError. */
+/** The operations of registered models. Each call rejects with an ApiError. */
 export class ModelsService {
   constructor(private _api: GenOpsApi) {}
 
@@ -23,7 +23,7 @@ export class ModelsService {
     return this._api.data(this._api.http.GET('/models', { params, signal }));
   }
 
-  /** All of them, each with its newest versions. */
+  /** All registered models, each with its newest versions. */
   list(): Promise<IRegisteredModel[]> {
     return everyPage(
       query => this.page(query),
@@ -31,7 +31,7 @@ export class ModelsService {
     );
   }
 
-  /** The versions of a model behind those that came with it, newest first. */
+  /** The next page of a model's versions, newest first. */
   versions(name: string, after: string): Promise<IPage<IModelVersion>> {
     const params = { path: { name }, query: { after } };
     return this._api.data(

@@ -12,13 +12,14 @@ import type { ISweep } from './service';
 import { SweepsService } from './service';
 import { SweepsSection } from './view/section';
 
-/** The run table's. */
+/** A command of the run table. */
 const OPEN_RUNS = 'genops:open-runs';
 
-/** Sweeps: how far they are, their runs, stop and resume. */
+/** List sweeps with their progress; open their runs, stop and resume them. */
 export const sweepsPlugin: JupyterFrontEndPlugin<void> = {
   id: 'genops-lab:sweeps',
-  description: 'Sweeps: how far they are, their runs, stop and resume.',
+  description:
+    'Lists sweeps with their progress; opens their runs, stops and resumes them.',
   autoStart: true,
   requires: [IGenOpsCore, IGenOpsPanel],
   activate: (
@@ -70,7 +71,7 @@ export const sweepsPlugin: JupyterFrontEndPlugin<void> = {
       ).length;
       section.setCount(
         running,
-        trans._n('%1 sweep goes on', '%1 sweeps go on', running)
+        trans._n('%1 sweep running', '%1 sweeps running', running)
       );
     });
   }

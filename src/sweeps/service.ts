@@ -3,11 +3,11 @@ import type { GenOpsApi, IPage, IPageQuery } from '../core';
 
 export type ISweep = components['schemas']['Sweep'];
 
-/** Calls about sweeps. Each rejects with an ApiError. */
+/** The operations of sweeps. Each call rejects with an ApiError. */
 export class SweepsService {
   constructor(private _api: GenOpsApi) {}
 
-  /** Sweeps without their trials, the newest first. */
+  /** Sweeps without their trials, newest first. */
   page(query: IPageQuery, signal?: AbortSignal): Promise<IPage<ISweep>> {
     const params = { query };
     return this._api.data(this._api.http.GET('/sweeps', { params, signal }));

@@ -23,17 +23,17 @@ export interface ICommandsOptions {
   palette: ICommandPalette | null;
 }
 
-/** Add the commands of long tasks. */
+/** Add the commands of tasks. */
 export function addCommands(options: ICommandsOptions): void {
   const { app, model, trans, palette } = options;
   const define = definer(app, palette, trans);
   const named = {
-    id: textArg(trans.__('The id of the task; asked when missing'))
+    id: textArg(trans.__('Id of the task; a dialog asks if it is missing'))
   };
 
   define(CommandIDs.showLog, {
     label: trans.__('Show the Log of a Task…'),
-    caption: trans.__('Show what a deployment or another long task wrote'),
+    caption: trans.__('Show the log of a deployment or another task'),
     icon: listIcon,
     args: named,
     execute: async args => {
@@ -58,7 +58,7 @@ export function addCommands(options: ICommandsOptions): void {
 
   define(CommandIDs.cancel, {
     label: trans.__('Cancel a Task…'),
-    caption: trans.__('Stop long work that is going on'),
+    caption: trans.__('Stop a running task'),
     icon: stopIcon,
     args: named,
     execute: async args => {
@@ -86,7 +86,7 @@ async function chooseTask(
     label: ({ title, state }) =>
       `${title} (${describeState(state, trans).label})`,
     title: trans.__('Which task?'),
-    none: trans.__('There is no such task.'),
+    none: trans.__('No task can be chosen for this command.'),
     trans
   });
 }

@@ -16,9 +16,8 @@ export interface ITaskLog {
 }
 
 /**
- * The tasks that concern this page: those that ran when it was loaded and those
- * that started since. What had ended by then is never told, nor what another page or
- * a program asked for.
+ * The tasks of this page: those that ran when the page loaded, and those that started
+ * since. Tasks that ended before, and tasks of other pages or programs, are left out.
  */
 export class TasksModel implements IDisposable {
   constructor(private _core: Pick<IGenOpsCore, 'api' | 'events' | 'trans'>) {
@@ -29,17 +28,17 @@ export class TasksModel implements IDisposable {
 
   readonly service: TasksService;
 
-  /** Emitted for each change of a task that concerns this page. */
+  /** Emitted at each change of a task of this page. */
   get told(): ISignal<this, ITask> {
     return this._told;
   }
 
-  /** Learn what runs now. */
+  /** Read the running tasks. */
   start(): void {
     this._look();
   }
 
-  /** A task with its log; the caller makes it visible and disposes it. */
+  /** A task with its log. The caller sets `visible` and disposes the resource. */
   log(id: string): Resource<ITaskLog> {
     const { service } = this;
     return new Resource<ITaskLog>({
@@ -83,7 +82,7 @@ export class TasksModel implements IDisposable {
     this.service
       .list()
       .then(tasks => this._take(tasks))
-      // The next event tries again; the views say that the backend is down.
+      // The next event tries again; the views show that the backend is down.
       .catch(() => undefined)
       .finally(() => {
         this._looking = false;
@@ -119,7 +118,7 @@ export class TasksModel implements IDisposable {
     }
   }
 
-  /** Ids seen so far; null until the first look. */
+  /** Ids of all tasks so far; null until the first answer. */
   private _known: Set<string> | null = null;
   private _running = new Set<string>();
   private _told = new Signal<this, ITask>(this);
@@ -128,7 +127,7 @@ export class TasksModel implements IDisposable {
   private _isDisposed = false;
 }
 
-/** A task's state by tone and word. */
+/** The tone and label of a task's state. */
 export function describeState(
   state: ITask['state'],
   trans: TranslationBundle

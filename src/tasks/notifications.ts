@@ -17,13 +17,13 @@ const TYPES = {
 } as const;
 
 const CLOSE_AFTER_MS = 4000;
-/** Toasts that cover the page; earlier ones are in the list of notifications alone. */
+/** Most toasts on the page; older ones stay in the list of notifications only. */
 const MOST_VISIBLE = 2;
 const LISTED = { autoClose: 0 };
 
 /**
- * Each long task as one notification, one a subject: in progress, then done, failed
- * or cancelled. A success goes by itself.
+ * One notification for each subject's latest task: in progress, then done, failed or
+ * cancelled. The notification of a success closes by itself.
  */
 export class TaskNotifications implements IDisposable, ITaskNotifier {
   constructor(options: TaskNotifications.IOptions) {
@@ -31,7 +31,7 @@ export class TaskNotifications implements IDisposable, ITaskNotifier {
     options.model.told.connect(this._tell, this);
   }
 
-  /** Say nothing of the tasks of a subject until what is returned is disposed: somebody else shows them. */
+  /** Show no notifications of a subject's tasks until the result is disposed. */
   mute(subject: string): IDisposable {
     const entry = { subject };
     this._muted.add(entry);
@@ -85,16 +85,16 @@ export class TaskNotifications implements IDisposable, ITaskNotifier {
       this._forget(subject);
       this._show(subject, task.id, content);
     } else if (running) {
-      // One that the person closed stays closed.
+      // A notification that the user closed stays closed.
       this._update(shown, content);
     } else if (stays || Notification.manager.has(shown.id)) {
-      // Anew, so that it is seen also where it had made room for others.
+      // Replace it, so that a hidden notification becomes visible again.
       this._forget(subject);
       this._show(subject, task.id, content);
     }
     if (!stays) {
       const { id } = this._shown.get(subject)!;
-      // JupyterLab's own timer stands still while the page has no focus.
+      // JupyterLab's own timer stops while the page has no focus.
       window.setTimeout(() => Notification.dismiss(id), CLOSE_AFTER_MS);
     }
   }
@@ -138,7 +138,7 @@ export class TaskNotifications implements IDisposable, ITaskNotifier {
         label: trans.__('Show log'),
         caption: trans.__('Show the last lines that this task wrote'),
         callback: event => {
-          // The notification stays: the work goes on.
+          // Keep the notification: the task still runs.
           event.preventDefault();
           onLog(task.id);
         }
@@ -158,7 +158,7 @@ export class TaskNotifications implements IDisposable, ITaskNotifier {
   }
 
   private _options: TaskNotifications.IOptions;
-  /** By subject, the one shown last at the end. */
+  /** By subject, in the order of their notifications. */
   private _shown = new Map<string, IShown>();
   private _offers = new Set<(task: ITask) => readonly Notification.IAction[]>();
   private _muted = new Set<{ readonly subject: string }>();
@@ -182,14 +182,14 @@ interface IContent {
 
 interface IShown {
   readonly task: string;
-  /** Of the notification, which the person may have closed. */
+  /** Id of the notification; the user may have closed it. */
   id: string;
   content: IContent;
-  /** Whether it is in the list of notifications alone. */
+  /** Whether the notification is in the list only, not on the page. */
   listed: boolean;
 }
 
-/** A task in one line or two: what it is, how it goes, and what to do when it failed. */
+/** A task's title with its message, and its hint if the task failed. */
 export function describeTask(task: ITask, trans: TranslationBundle): string {
   if (task.state === 'cancelled') {
     return trans.__('%1: cancelled.', task.title);

@@ -11,10 +11,10 @@ import { TasksModel } from './model';
 import { TaskNotifications } from './notifications';
 import { ITaskNotifier } from './tokens';
 
-/** Long work of the server, as notifications with a log one click away. */
+/** Show the server's tasks as notifications with a button for the log. */
 export const tasksPlugin: JupyterFrontEndPlugin<ITaskNotifier> = {
   id: 'genops-lab:tasks',
-  description: 'Shows long work of GenOps Lab as notifications.',
+  description: 'Shows the tasks of GenOps Lab as notifications.',
   autoStart: true,
   provides: ITaskNotifier,
   requires: [IGenOpsCore],
@@ -36,7 +36,7 @@ export const tasksPlugin: JupyterFrontEndPlugin<ITaskNotifier> = {
       onLog: id => execute(CommandIDs.showLog, id),
       onCancel: id => execute(CommandIDs.cancel, id)
     });
-    // What runs already is told once the Lab stands.
+    // Running tasks appear once JupyterLab has restored its layout.
     void app.restored.then(() => model.start());
     return notifications;
   }

@@ -3,7 +3,7 @@ import type { GenOpsApi } from '../core';
 
 export type ITask = components['schemas']['Task'];
 
-/** Calls about long work. Each rejects with an ApiError. */
+/** The operations of tasks. Each call rejects with an ApiError. */
 export class TasksService {
   constructor(private _api: GenOpsApi) {}
 

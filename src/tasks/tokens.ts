@@ -4,19 +4,19 @@ import type { IDisposable } from '@lumino/disposable';
 
 import type { ITask } from './service';
 
-/** How long work is told to the person. */
+/** Control over the notifications of tasks. */
 export interface ITaskNotifier {
-  /** Say nothing of the tasks of a subject until what is returned is disposed: a dialog shows them. */
+  /** Show no notifications of a subject's tasks until the result is disposed, as while a dialog shows them. */
   mute(subject: string): IDisposable;
 
   /**
-   * Have the notification of a task that is done say what can be done next; it then
-   * stays until it is closed. With nothing to offer it goes by itself.
+   * Add actions to the notification of a task that is done. A notification with
+   * actions stays until the user closes it; others close by themselves.
    */
   offer(next: (task: ITask) => readonly Notification.IAction[]): IDisposable;
 }
 
 export const ITaskNotifier = new Token<ITaskNotifier>(
   'genops-lab:ITaskNotifier',
-  'The notifications of long work: a room mutes what it shows itself.'
+  'The notifications of tasks: a feature mutes the tasks that it shows itself.'
 );

@@ -265,7 +265,7 @@ def test_what_is_added_or_deleted_between_pages_skips_and_doubles_nothing(
     everything = [getattr(each, id) for each in every_page(page, attrgetter(id))]
     assert everything == ["newer", *(name for name in told if name not in gone)]
     with pytest.raises(
-        InvalidRequest, match="after='next please' is not where a page of this list ended"
+        InvalidRequest, match="after='next please' is not a cursor of this list"
     ) as bad:
         page(PageQuery(after="next please"))
     assert bad.value.code == "bad_cursor"

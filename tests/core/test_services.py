@@ -52,7 +52,7 @@ def test_what_nobody_provides_and_what_needs_itself_is_said() -> None:
     with pytest.raises(LookupError, match=r"No feature provides Below\."):
         services.get(Above)
     services.provide(Below, lambda get: get(Above) and Below([]))
-    with pytest.raises(LookupError, match=r"A service needs itself: Above -> Below -> Above\."):
+    with pytest.raises(LookupError, match=r"A service depends on itself: Above -> Below -> Above\."):
         services.get(Above)
     with pytest.raises(ValueError, match=r"Two features provide Above\."):
         services.provide(Above, lambda _get: Above([]))

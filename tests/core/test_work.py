@@ -243,7 +243,7 @@ def test_it_is_cancelled_though_nobody_carries_it_out(tmp_path: Path, start: Sta
         async with opened(tmp_path) as lab:
             assert (await ended(lab)).state == "cancelled"
             assert notes(tmp_path) == ["first", "cancel"], "no step runs any more"
-            with pytest.raises(Conflict, match="ended already"):
+            with pytest.raises(Conflict, match="already ended"):
                 await lab.tasks.cancel_task(task.id)
 
     asyncio.run(body())
@@ -259,7 +259,7 @@ def test_two_labs_carry_it_out_once_and_either_cancels_it(
         async with opened(tmp_path) as one, opened(tmp_path) as other:
             task = await begin(one, tmp_path)
             assert (await begin(other, tmp_path)).id == task.id, "the same is joined"
-            with pytest.raises(Conflict, match="under way"):
+            with pytest.raises(Conflict, match="already running"):
                 await begin(other, tmp_path, more=True)
             await asyncio.sleep(3.5)
             assert one.table.get(task.id).token == 1, "it is renewed"

@@ -35,7 +35,7 @@ def test_cancelling_a_deployment_ends_the_build_of_its_environment(
     assert task.state == "cancelled"
     builder.wait(5)
     found = rooms.run(rooms.deployments.get_deployment("slowly-built"))
-    assert (found.state, found.message) == ("stopped", "Cancelled before it answered.")
+    assert (found.state, found.message) == ("stopped", "Cancelled before it was ready.")
     assert list((rooms.settings.data_dir / "environments").iterdir()) == []
     deploy(rooms, "digits", name="slowly-built")
     assert rooms.run(rooms.deployments.stop_deployment("slowly-built")).state == "stopped"

@@ -83,9 +83,9 @@ def test_a_killed_process_is_noticed_and_what_ended_unseen_is_told_so(rooms: Roo
     records = Records(rooms.store)
     # As a Lab that starts finds it: the number is another process's by now, which must not be taken for it.
     for state, outlives_server, told, message in (
-        ("running", 0, "ended", "It ended with its server."),
-        ("running", 1, "ended", "It ended while no Lab was looking"),
-        ("preparing", 1, "failed", "The Lab ended while it prepared this."),
+        ("running", 0, "ended", "The deployment ended with its Jupyter server."),
+        ("running", 1, "ended", "The deployment ended while JupyterLab was not running"),
+        ("preparing", 1, "failed", "JupyterLab ended while it prepared the deployment."),
     ):
         handle = msgspec.structs.replace(
             handle_of(rooms, "killed"),
@@ -198,7 +198,7 @@ def test_a_command_without_a_lab_leaves_nothing_to_the_next_one(
     given_up = genops(package_home, "deploy", "digits", "--name", "hurried", "--timeout", "1", cold=True)
     assert given_up.code != 0 and "larger --timeout" in given_up.err
     found = rooms.run(rooms.deployments.get_deployment("hurried"))
-    assert (found.state, found.message) == ("stopped", "Cancelled before it answered.")
+    assert (found.state, found.message) == ("stopped", "Cancelled before it was ready.")
 
 
 def test_a_lab_that_was_held_up_starts_nothing_that_was_stopped(
@@ -280,7 +280,7 @@ def test_a_pickle_is_loaded_only_when_confirmed_or_recorded_by_a_run_of_ours(
     check = rooms.run(rooms.deployments.check_deploy(CheckDeploy(model="pickled")))
     assert check.holds_pickle
     assert not check.trusted
-    with pytest.raises(Conflict, match="recorded"):
+    with pytest.raises(Conflict, match="did not record these files"):
         deploy(rooms, "pickled")
     deploy(rooms, "pickled", trust=shown(rooms, "pickled"))
     assert rooms.settled("pickled").state == "running"

@@ -170,7 +170,7 @@ def test_the_process_is_alone_and_its_environment_scrubbed(rooms: Rooms, served:
 
 
 def test_a_name_in_use_is_refused(rooms: Rooms, served: KeyedDeployment) -> None:
-    with pytest.raises(Conflict, match="running already") as caught:
+    with pytest.raises(Conflict, match="already running") as caught:
         deploy(rooms, "digits", name="served")
     assert caught.value.code == "name_in_use"
     with pytest.raises(Conflict, match="running"):
@@ -186,6 +186,15 @@ def test_names_that_leave_the_folder_or_cannot_be_a_path_are_refused(
     with pytest.raises(InvalidRequest) as caught:
         deploy(rooms, "digits", name=name)
     assert "such as" in caught.value.hint
+
+
+def test_an_unknown_name_is_answered_with_a_near_one(rooms: Rooms, served: KeyedDeployment) -> None:
+    with pytest.raises(NotFound) as caught:
+        rooms.run(rooms.deployments.get_deployment("servd"))
+    assert (caught.value.message, caught.value.hint) == (
+        "There is no deployment 'servd'.",
+        "Did you mean served? List the deployments: genops deployments list",
+    )
 
 
 @pytest.mark.parametrize("name", ["nobody", "../served", "x" * 500])

@@ -178,7 +178,7 @@ async def test_a_first_start_that_takes_long_is_no_error_and_is_not_cut(
         check = found(await service.diagnose(), "mlflow")
         file = service._mlflow.embedded_file
     assert check.state == "info"
-    assert "still being made" in check.detail
+    assert "still being created" in check.detail
     assert file is not None and is_ready(file)
 
 
@@ -315,7 +315,7 @@ def test_a_shared_store_that_is_away_is_a_warning(at_home: Home) -> None:
             "info",
             "There is a card without a driver.",
         ),
-        (Found("none"), True, "info", "No GPU here, which is fine."),
+        (Found("none"), True, "info", "This machine has no GPU."),
     ],
 )
 def test_the_gpu_driver(
@@ -362,10 +362,10 @@ def test_a_locked_or_whole_file_is_not_damaged(tmp_path: Path) -> None:
 async def test_a_part_that_cannot_be_examined_is_told(at_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     async with doctor(at_home) as service:
         await asyncio.to_thread((at_home.data / "store.db").unlink)
-        monkeypatch.setattr(versions, "TOLD", None)
+        monkeypatch.setattr(versions, "REPORTED", None)
         diagnosis = await service.diagnose()
     check = found(diagnosis, "versions")
-    assert (check.state, "could not be examined" in check.detail) == ("error", True)
+    assert (check.state, "This check failed" in check.detail) == ("error", True)
     assert found(diagnosis, "mlflow").state == "ok"
 
 

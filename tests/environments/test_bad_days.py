@@ -186,7 +186,7 @@ def test_a_corrupt_store_is_set_aside_and_named(home: Home) -> None:
     with running_lab(home) as server:
         (notice,) = server.get("genops/status")["notices"]
         (aside,) = home.data.glob("store.db.corrupt-*")
-        assert str(aside) in notice and "set aside" in notice
+        assert str(aside) in notice and "was renamed to" in notice
         assert server.get("genops/deployments") == []
     assert aside.read_bytes() == garbage
     store = LocalStore(home.data / "store.db")

@@ -215,6 +215,6 @@ async def test_experiments_come_in_pages_and_none_is_missed_when_one_is_added(ro
         (room.experiments.list_experiments, PageQuery(after="no cursor")),
         (room.experiments.list_runs, RunQuery(after="no cursor")),
     ):
-        with pytest.raises(InvalidRequest, match="after='no cursor' is not where a page") as bad:
+        with pytest.raises(InvalidRequest, match="after='no cursor' is not a cursor") as bad:
             await service(query)
         assert bad.value.code == "bad_cursor"

@@ -35,7 +35,7 @@ def test_nothing_is_left_where_there_is_no_room(tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
     try:
-        with pytest.raises(Failed, match=r"quickstart.ipynb could not be written: .+\."):
+        with pytest.raises(Failed, match=r"Cannot write .+quickstart.ipynb: .+\."):
             copy_into(tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

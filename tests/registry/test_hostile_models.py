@@ -113,7 +113,7 @@ def test_a_confirmation_holds_for_the_files_that_were_shown(rooms: Rooms, tmp_pa
         with pytest.raises(Conflict) as caught:
             rooms.run(rooms.deployments.deploy(NewDeployment(model="changing", trust=trust)))
         assert caught.value.code == "confirmation_needed"
-        assert ("not those that you confirmed" in caught.value.message) == bool(trust)
+        assert ("differ from those that you confirmed" in caught.value.message) == bool(trust)
     told = caught.value.details["check"]
     assert told["loader"] == "y" and told["digest"] != shown.digest and told["digest"] in caught.value.hint
     found = rooms.run(rooms.deployments.deploy(NewDeployment(model="changing", trust=told["digest"])))

@@ -78,7 +78,7 @@ def test_a_model_comes_with_its_newest_versions_and_the_others_in_pages(rooms: R
         assert len(page.items) <= 2
         names += [each.name for each in page.items]
     assert len(set(names)) == len(names) >= 4
-    with pytest.raises(InvalidRequest, match="is not where a page of this list ended"):
+    with pytest.raises(InvalidRequest, match="is not a cursor of this list"):
         rooms.run(rooms.registry.list_models(PageQuery(after="no cursor")))
 
 
@@ -189,9 +189,20 @@ def test_unusual_names_work(rooms: Rooms, one: Logged, name: str) -> None:
     assert rooms.run(rooms.registry.get_model(name)).versions[0].version == "1"
 
 
-def test_an_unknown_model_is_not_found(rooms: Rooms) -> None:
-    with pytest.raises(NotFound, match="nobody"):
-        rooms.run(rooms.registry.get_model("nobody"))
+def test_an_unknown_model_is_not_found(rooms: Rooms, one: Logged) -> None:
+    register(rooms, "digits-net", one.run_id)
+    with pytest.raises(NotFound) as caught:
+        rooms.run(rooms.registry.get_model("digitsnet"))
+    assert (caught.value.message, caught.value.hint) == (
+        "No model is registered as 'digitsnet'.",
+        "Did you mean digits-net? List the models: genops models list",
+    )
+    with pytest.raises(NotFound) as caught:
+        rooms.run(rooms.registry.resolve("digits-net", "7"))
+    assert (caught.value.message, caught.value.hint) == (
+        "The model 'digits-net' has no version 7.",
+        "List its versions: genops models show digits-net",
+    )
 
 
 def test_files_come_byte_for_byte(rooms: Rooms, one: Logged, tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_a_stop_interrupts_and_a_resume_goes_on(sweeper: Sweeper) -> None:
     assert ended["state"] == "cancelled"
     stopped = sweeper.ended(begun)
     assert [trial["state"] for trial in stopped["trials"]] == ["finished", "stopped"]
-    assert (stopped["state"], stopped["message"]) == ("stopped", "It was stopped by hand.")
+    assert (stopped["state"], stopped["message"]) == ("stopped", "Stopped by the user.")
     assert [run.info.status for run in sweeper.runs(begun)] == ["FINISHED", "KILLED"]
     mark.touch()
     assert sweeper.lab.request("POST", f"genops/sweeps/{begun['id']}/resume")[0] == 200
@@ -177,17 +177,17 @@ def test_a_trial_has_its_time(sweeper: Sweeper) -> None:
     code = "import time\nwhile n:\n    time.sleep(0.05)"
     done = sweeper.ended(sweeper.start(code, "n=1,0", timeout_s=2))
     assert [trial["state"] for trial in done["trials"]] == ["failed", "finished"]
-    assert done["trials"][0]["message"] == "It took longer than 2 s."
+    assert done["trials"][0]["message"] == "Stopped at the time limit of 2 s."
 
 
 @pytest.mark.parametrize(
     ("space", "words"),
     [
         (["lr"], "'lr' is not of the form NAME=VALUES."),
-        (["lr=1", "lr=2"], "lr is named twice."),
-        (["lr=normal(0, 1)"], "there is no 'normal'."),
+        (["lr=1", "lr=2"], "lr is given twice."),
+        (["lr=normal(0, 1)"], "unknown range 'normal'."),
         (["lr=loguniform(0, 1)"], "above 0"),
-        ([], "names nothing to try"),
+        ([], "has no values to try"),
     ],
 )
 def test_what_cannot_be_swept_is_said(sweeper: Sweeper, space: list[str], words: str) -> None:
@@ -213,5 +213,5 @@ def test_a_kernel_that_does_not_start_costs_no_trial(sweeper: Sweeper) -> None:
     ] * 2, done
     assert done["state"] == "done" and sweeper.kernels() == []
     failed = sweeper.ended(sweeper.start("x = 1", "x=1,2", on=["broken"]))
-    assert failed["state"] == "failed" and "The kernel broken did not get ready" in failed["message"]
+    assert failed["state"] == "failed" and "The kernel broken did not start" in failed["message"]
     assert sweeper.runs(failed) == []

@@ -53,7 +53,7 @@ def test_the_palette_has_each_command(lab: LabPage) -> None:
 def test_the_settings_editor_has_the_settings(lab: LabPage) -> None:
     lab.panel().get_by_role("button", name="Open the settings of GenOps Lab").click()
     editor = lab.page.locator("#setting-editor, .jp-SettingsPanel").first
-    for title in ("Open on start", "Update by itself", "Kernel in the status bar"):
+    for title in ("Open at start", "Live updates", "Kernel in the status bar"):
         expect(editor.get_by_text(title).first).to_be_visible()
     lab.shot("settings")
 
@@ -181,6 +181,6 @@ def test_the_status_bar_tells_where_a_kernel_runs_and_a_missing_magic_is_named(
     lab.run_all()
     cells = lab.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-CodeCell")
     told = lab.page.locator(".Toastify__toast", has_text="%%track is not known in this notebook yet.")
-    told.get_by_role("button", name="Insert it above").click()
+    told.get_by_role("button", name="Insert this line above").click()
     expect(cells.first).to_contain_text("%load_ext genops_lab")
     expect(cells).to_have_count(2)

@@ -111,7 +111,7 @@ def test_requests_and_the_log_are_seen_as_they_happen(lab: LabPage, server: LabS
     log = deployments.get_by_role("log", name="Log of line")
     if log.count() == 0:
         deployments.get_by_role("button", name="Log", exact=True).click()
-    expect(log).to_contain_text("running: it answers at")
+    expect(log).to_contain_text("running: http:")
     expect(fact(deployments, "Requests")).to_have_text("0")
     assert ask(server, [[3.0]]) == {"predictions": [pytest.approx(7.0)]}
     expect(fact(deployments, "Requests")).to_have_text("1")

@@ -325,7 +325,7 @@ def group(lab: LabPage, name: str) -> Locator:
 
 
 def sizes(lab: LabPage) -> list[int]:
-    texts = grid(lab).locator(".gol-RunTable-size").all_inner_texts()
+    texts = grid(lab).locator(".gol-RunTable-size > :first-child").all_inner_texts()
     return [number(text) for text in texts]
 
 

@@ -78,7 +78,7 @@ def test_a_sweep_is_followed_to_its_end_and_another_one_is_stopped(lab: LabPage,
     section.get_by_role("button", name="sweeping").click()
     expect(section.get_by_text("Done")).to_be_visible()
     lab.shot("sweep-done", width=1280, height=900)
-    section.get_by_role("button", name="Runs in a table").click()
+    section.get_by_role("button", name="Show runs").click()
     table = lab.page.get_by_role("grid")
     expect(table.get_by_text("sweeping 2")).to_be_visible()
     expect(lab.page.get_by_text(re.compile(r"^3 (of \d+ )?runs$")).first).to_be_visible()
@@ -93,5 +93,5 @@ def test_a_sweep_is_followed_to_its_end_and_another_one_is_stopped(lab: LabPage,
     lab.execute("notebook:run-cell")
     view = lab.page.get_by_role("group", name="Sweep halted")
     view.get_by_role("button", name="Stop the sweep halted").click(timeout=60_000)
-    expect(view.get_by_text("It was stopped by hand.").first).to_be_visible(timeout=60_000)
+    expect(view.get_by_text("Stopped by the user.").first).to_be_visible(timeout=60_000)
     assert lab.problems == [], lab.problems

@@ -1,6 +1,6 @@
-"""What GenOps Lab itself must remember (intents, leases, who did what), nothing a provider knows.
+"""Store what GenOps Lab itself must remember, such as intents, leases and the audit log.
 
-Two stores: :class:`LocalStore` is this user's own, :class:`SharedStore` may be a team's.
+:class:`LocalStore` belongs to this user; a team may share :class:`SharedStore`.
 """
 
 from .local import LocalStore, post

@@ -1,4 +1,4 @@
-"""Who did what: entries of the shared store's audit, kept here first, so that no request waits for that store."""
+"""Record audit entries in the local store first, so that no request waits for the shared store."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .shared_tables import audit
 
 
 def record(store: LocalStore, entry: AuditEntry) -> None:
-    """Keep an entry, which is written to the shared store with the next delivery. Blocks."""
+    """Queue an entry for the next delivery to the shared store. Blocks."""
     row = msgspec.structs.asdict(entry) | {"id": str(uuid.uuid4()), "at": time.time()}
     row["detail"] = msgspec.json.encode(entry.detail).decode()
     with store.transaction() as connection:
@@ -27,18 +27,18 @@ def record(store: LocalStore, entry: AuditEntry) -> None:
 
 
 class AuditService:
-    """Reads what was recorded, of all who share the store; this user's own entries before that store has them."""
+    """Read the audit log of all users of the shared store, with this user's entries that are not delivered yet."""
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
 
     async def list_audit(self, query: PageQuery) -> AuditPage:
-        """Who did what: the newest first, in pages."""
+        """List the audit log, newest first."""
         return await asyncio.to_thread(self._read, query)
 
     def _read(self, query: PageQuery) -> AuditPage:
         end = end_of(query)
-        # In this order: an entry that is delivered meanwhile is found twice, not missed.
+        # Read the local entries first: an entry that is delivered meanwhile is then found twice, not missed.
         found = {row["id"]: AuditedEntry(**row) for row in self._waiting()}
         columns = [audit.c[name] for name in AuditedEntry.__struct_fields__]
         asked = behind(select(*columns), audit.c.at, audit.c.id, query)

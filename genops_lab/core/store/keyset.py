@@ -1,4 +1,4 @@
-"""Pages of a table, newest first, by the time and the id of each row."""
+"""Read a table in pages, newest first, by the time and id of each row."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from sqlalchemy import Column, Connection, Row, Select, tuple_
 from ..paging import Page, PageQuery
 
 T = TypeVar("T")
-#: Where a page ended.
+#: End of a page: time and id of its last row.
 End = tuple[float, str]
 
 
 def end_of(query: PageQuery) -> End | None:
-    """Return where the page before ended; None for the first page. Raises InvalidRequest."""
+    """Return the end of the page before; None for the first page. Raises InvalidRequest."""
     if not query.after:
         return None
     at, _, id = query.after.partition(" ")
@@ -30,13 +30,15 @@ def end_of(query: PageQuery) -> End | None:
 
 
 def cursor(end: End) -> str:
-    """Return the text of which :func:`end_of` makes ``end`` again, to the last digit."""
+    """Return ``end`` as text, from which :func:`end_of` restores it exactly."""
     return f"{end[0]!r} {end[1]}"
 
 
 def behind(asked: Select[Any], at: Column[float], id: Column[str], query: PageQuery) -> Select[Any]:
-    """Return the query for a page's rows and one more, which tells whether there is another page. Raises
-    InvalidRequest."""
+    """Return the query for the rows of a page and one more, which shows whether there is a next page.
+
+    Raises InvalidRequest.
+    """
     if (end := end_of(query)) is not None:
         asked = asked.where(tuple_(at, id) < tuple_(*end))
     return asked.order_by(at.desc(), id.desc()).limit(query.limit + 1)
@@ -50,7 +52,7 @@ def page_of(
     query: PageQuery,
     item: Callable[[Row[Any]], T],
 ) -> Page[T]:
-    """Return a page of the rows that ``asked`` chooses, each as ``item`` makes it. Raises InvalidRequest."""
+    """Return a page of the rows of ``asked``, each converted by ``item``. Raises InvalidRequest."""
     rows = connection.execute(behind(asked, at, id, query)).all()
     last = rows[query.limit - 1]._mapping if len(rows) > query.limit else None
     return Page(

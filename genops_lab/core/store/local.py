@@ -1,4 +1,4 @@
-"""This user's own store: an SQLite file in the data folder."""
+"""Open this user's local store: an SQLite file in the data folder."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from ..errors import GenOpsError
 from .store import Schema, Store, connect_to_server, upsert, version_in
 from .tables import former_stores, metadata, outbox
 
-#: Heads of the one store of before, which held the local tables wherever ``store_url`` pointed.
+#: Versions of the single store of older versions, which had the local tables in ``store_url``.
 _FORMER_HEADS = ("0001", "0002", "0003", "0004", "0005", "0006")
-#: Of a database server, what could be written there before. Who else used the server is unknown, so digests of models
-#: (which load unasked) and open runs (whose processes are looked for here) stay there.
+#: Tables that older versions wrote to a database server. Other users may have written there too, so digests of models
+#: (trusted without a question) and open runs (whose processes would be searched on this machine) are not copied.
 _OF_A_SERVER = ("targets", "profiles", "host_traces", "deployments", "sweeps", "sweep_trials", "idempotency")
 _ROWS = 200
 
@@ -28,10 +28,10 @@ log = logging.getLogger("genops_lab")
 
 
 class LocalStore(Store):
-    """What this user and machine alone can use: processes, paths, targets, sweeps. Open from its making on.
+    """The data of this user and machine: processes, paths, targets, sweeps. The constructor opens the store.
 
-    ``former`` is a database where older versions may have had these tables (``store_url``); they are copied once, and
-    left there as they are.
+    ``former`` is the database of ``store_url``, where older versions may have these tables. They are copied once and
+    stay there unchanged.
     """
 
     schema = Schema(metadata, Path(__file__).parent / "migrations", "0009")
@@ -56,23 +56,23 @@ class LocalStore(Store):
                 return
             try:
                 with connection.begin_nested():
-                    # What was written here since the other one could not be read is newer than what lies there.
+                    # Rows that were written here while the other store did not answer are newer.
                     if not _copy(connection, former, path.parent, replaces=state is None):
                         return
                 state = "copied"
             except (SQLAlchemyError, GenOpsError) as error:
                 reason = str(error).splitlines()[0]
                 log.warning(
-                    "What an older GenOps Lab kept in GenOpsLab.store_url is not read yet: %s", reason
+                    "Cannot copy the data of an older GenOps Lab from GenOpsLab.store_url yet: %s", reason
                 )
                 state = "later"
             upsert(connection, former_stores, {"digest": digest, "state": state}, change={"state": state})
 
 
 def post(connection: Connection, table: Table, row: Mapping[str, Any], *, remove: bool = False) -> None:
-    """Have a row put into (or removed from) a table of the shared store, once this transaction has been committed.
+    """Queue a row to be put into (or removed from) a table of the shared store after this transaction has committed.
 
-    ``row`` has the columns but owner and team; of one to remove the rest of its primary key.
+    ``row`` has the columns except owner and team, or the rest of the primary key of a row to remove.
     """
     connection.execute(
         outbox.insert().values(
@@ -85,7 +85,7 @@ def post(connection: Connection, table: Table, row: Mapping[str, Any], *, remove
 
 
 def _copy(connection: Connection, former: URL, data_dir: Path, *, replaces: bool) -> bool:
-    """Copy the local tables of a store of before. False where there is no file yet."""
+    """Copy the local tables of an older version's store. Return False if its file does not exist."""
     on_server = former.get_backend_name() != "sqlite"
     if not on_server and not Path(former.database or "").is_file():
         return False
@@ -115,7 +115,7 @@ def _copy_table(connection: Connection, source: Connection, table: Table, replac
     there = {column["name"] for column in inspect(source).get_columns(table.name)}
     columns = [column for column in table.columns if column.name in there]
     found = select(*columns)
-    if below and "folder" in there:  # whose deployment it is
+    if below and "folder" in there:  # the folder shows the owner of a deployment
         found = select(*columns, text("folder"))
     for each in source.execution_options(stream_results=True).execute(found).yield_per(_ROWS).mappings():
         row = dict(each)

@@ -1,6 +1,6 @@
-"""Changes of the shared store are kept in this user's own store first, and written there when it answers.
+"""Deliver changes to the shared store, which the local store keeps until the shared one answers.
 
-So nothing waits for a database server that is away, and nothing is lost with a server that is killed.
+So no request waits for an unreachable database server, and a killed JupyterLab loses nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _AT_ONCE = 200
 
 
 class Outbox(Service):
-    """What :func:`~genops_lab.core.store.post` has put there. The process that supervises delivers."""
+    """The queue of :func:`~genops_lab.core.store.post`. The supervising process delivers it."""
 
     def __init__(self, local: LocalStore, shared: SharedStore) -> None:
         self._local, self.shared = local, shared
@@ -43,9 +43,9 @@ class Outbox(Service):
             return list(connection.execute(select(outbox.c.content).where(wanted)).scalars())
 
     def deliver(self) -> None:
-        """Write all changes to the shared store in their order; one that was written already changes nothing. Blocks.
+        """Write all changes to the shared store in order; a repeated write changes nothing. Blocks.
 
-        Raises Unavailable where the shared store is away; what is left waits.
+        Raises Unavailable if the shared store does not answer; the remaining changes stay in the queue.
         """
         while True:
             with self._local.reading() as connection:
@@ -57,7 +57,7 @@ class Outbox(Service):
                 connection.execute(delete(outbox).where(outbox.c.number <= rows[-1].number))
 
     async def supervise(self) -> None:
-        """Deliver every 5 s until cancelled, every minute at most while the shared store is away."""
+        """Deliver every 5 s until cancelled; wait up to 60 s between tries while the shared store does not answer."""
         wait = INTERVAL_S
         while True:
             try:
@@ -65,7 +65,7 @@ class Outbox(Service):
                 wait = INTERVAL_S
             except GenOpsError as error:
                 if wait == INTERVAL_S:
-                    log.warning("%s What is to be written there waits in the data folder.", error.message)
+                    log.warning("%s Changes wait in the data folder until it answers.", error.message)
                 wait = min(2 * wait, AWAY_S)
             await asyncio.sleep(wait)
 

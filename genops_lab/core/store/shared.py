@@ -1,4 +1,4 @@
-"""The store that a team may share: SQLite in the data folder, or PostgreSQL by ``GenOpsLab.store_url``."""
+"""Open the store that a team may share: SQLite in the data folder, or PostgreSQL by ``GenOpsLab.store_url``."""
 
 from __future__ import annotations
 
@@ -15,28 +15,30 @@ from ..errors import InvalidRequest
 from .shared_tables import PREFIX, metadata
 from .store import Schema, Store
 
-_HINT = "GenOpsLab.store_url is like postgresql://user@host/database or sqlite:////folder/shared.db"
+_HINT = (
+    "Set GenOpsLab.store_url to a URL such as postgresql://user@host/database or sqlite:////folder/shared.db"
+)
 
 
 class SharedStore(Store):
-    """What others may read: the audit, deployments' specs. Opened at its first use, for its server may be away.
+    """The data that others may read: the audit log and the specs of deployments.
 
-    ``owner`` and ``team`` stand on each row.
+    The store is opened at its first use, because its server may not answer. Each row has ``owner`` and ``team``.
     """
 
     schema = Schema(metadata, Path(__file__).parent / "shared_migrations", "0002", PREFIX)
     title = "The shared GenOps store"
-    newer_hint = "Upgrade genops-lab, or point GenOpsLab.store_url elsewhere."
+    newer_hint = "Upgrade genops-lab, or set GenOpsLab.store_url to another database."
 
     def __init__(self, url: str | URL, *, owner: str = "", team: str = "") -> None:
         try:
             parsed = make_url(url)
             backend = parsed.get_backend_name()
         except ArgumentError as error:
-            raise InvalidRequest("GenOpsLab.store_url cannot be read as a URL.", hint=_HINT) from error
+            raise InvalidRequest("GenOpsLab.store_url is no valid URL.", hint=_HINT) from error
         if backend not in ("sqlite", "postgresql") or not (parsed.database or backend == "postgresql"):
             raise InvalidRequest(
-                f"GenOpsLab.store_url names neither a PostgreSQL nor an SQLite file, but {backend}.",
+                f"GenOpsLab.store_url must be a PostgreSQL database or an SQLite file, and is {backend}.",
                 hint=_HINT,
             )
         if parsed.drivername == "postgresql" and find_spec("psycopg") is not None:
@@ -47,12 +49,12 @@ class SharedStore(Store):
 
     @staticmethod
     def at(url: str, data_dir: Path) -> SharedStore:
-        """The store that ``GenOpsLab.store_url`` names; where it is empty, a file of its own in the data folder."""
+        """Return the store of ``GenOpsLab.store_url``; if it is empty, a file in the data folder."""
         return SharedStore(url or URL.create("sqlite", database=str(data_dir / "shared.db")))
 
 
 def user_name() -> str:
-    """The hub's user, else the one of this machine."""
+    """Return the hub's user, or without a hub this machine's user."""
     try:
         return os.environ.get("JUPYTERHUB_USER") or getpass.getuser()
     except (KeyError, OSError, ImportError):  # a container's user without a name

@@ -1,8 +1,8 @@
-"""The tables of the shared store, which a team may read: each row names its owner and team, but for the counts
-of changes, which are everybody's.
+"""Define the tables of the shared store, which a team may read.
 
-A change here needs a migration in ``shared_migrations/versions``; a test compares the two. Names begin with
-``genops_``, since an MLflow, or a GenOps Lab of before, may have its tables in the same database.
+Each row has its owner and team, except the numbers of changes. A change needs a migration in
+``shared_migrations/versions``; a test compares the two. Names begin with ``genops_``, because an MLflow or an older
+GenOps Lab may have tables in the same database.
 """
 
 from __future__ import annotations
@@ -41,5 +41,5 @@ deployment_specs = Table(
     Column("model", Text, nullable=False),
     Column("version", Text, nullable=False),
     Column("created_at", Float, nullable=False),
-    Column("spec", Text, nullable=False),  # JSON: what else was asked for
+    Column("spec", Text, nullable=False),  # JSON: further parts of the request
 )

@@ -1,4 +1,4 @@
-"""A database of GenOps Lab, SQLite or PostgreSQL: opened, migrated, read and changed."""
+"""Open, migrate, read and write a database of GenOps Lab: SQLite or PostgreSQL."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ from ..paths import on_network
 
 T = TypeVar("T")
 
-#: So long does a change wait for others: SQLite for the write lock, PostgreSQL for a row or for its turn.
+#: Time in seconds for which a write waits for others: for SQLite's write lock, or PostgreSQL's locks.
 BUSY_S = 15.0
-#: SQLSTATEs of PostgreSQL after which the same unit of work may succeed: serialisation failure, deadlock.
+#: SQLSTATEs of PostgreSQL after which a repeated transaction may succeed: serialisation failure, deadlock.
 _RUN_AGAIN = ("40001", "40P01")
 _NO_RIGHT = "42501"
-#: Of PostgreSQL's advisory locks, the one under which tables are made ("GOL" and a number).
+#: PostgreSQL's advisory lock for migrations ("GOL" and a number).
 _MIGRATING = 0x474F4C01
 _READING = "genops_reading"
-#: What migrations call is one for the whole process.
+#: Alembic's environment is global in the process.
 _ALEMBIC = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Schema:
-    """The tables of a store, and the folder of the migrations that make them. ``prefix`` begins their names."""
+    """The tables of a store and the folder of their migrations. Names of tables begin with ``prefix``."""
 
     tables: MetaData
     migrations: Path
@@ -61,23 +61,23 @@ class Schema:
 
 
 class Store:
-    """A database. Its methods block: call them through a thread.
+    """A database. All methods block: call them in a thread.
 
-    SQLite is in WAL mode on a local disk, with a rollback journal on a network one. A write transaction is serialisable
-    in both databases: SQLite has one writer at a time, PostgreSQL refuses one of two that contradict each other, and
-    :meth:`run` runs that one again. Errors name the database without its password. ``set_aside`` names a corrupt file
-    that was moved away at opening.
+    SQLite uses WAL mode on a local disk and a rollback journal on a network file system. Write transactions are
+    serialisable. SQLite has one writer at a time. PostgreSQL refuses one of two conflicting transactions, and
+    :meth:`run` repeats it. Errors name the database without its password. ``set_aside`` is the path of a corrupt file
+    that was renamed when the store was opened.
     """
 
     schema: ClassVar[Schema]
-    #: how errors call it, and what to do where a newer version wrote it
+    #: The store's name in errors, and the hint for a store of a newer version.
     title: ClassVar[str]
     newer_hint: ClassVar[str]
 
     def __init__(self, url: URL) -> None:
         self.url = url
         self.set_aside: Path | None = None
-        #: owner and team of this process's rows, in a store that others share
+        #: Owner and team of this process's rows in a shared store.
         self.whose: dict[str, str] = {}
         self.path = Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
         self._opening = threading.Lock()
@@ -86,14 +86,14 @@ class Store:
 
     @property
     def place(self) -> str:
-        """Where the database is: the SQLite file, or the server and the database's name."""
+        """The SQLite file, or the server and name of the database."""
         if self.path is not None:
             return str(self.path)
         host = self.url.host or self.url.query.get("host", "localhost")
         return f"PostgreSQL {host}{f':{self.url.port}' if self.url.port else ''}/{self.url.database or ''}"
 
     def open(self) -> Engine:
-        """Connect, and make or migrate the tables, if not done. Raises Unavailable, Failed where it is newer."""
+        """Connect and migrate the tables once. Raises Unavailable, and Failed for a store of a newer version."""
         with self._opening:
             if self._engine is None:
                 with self._explained("opened"):
@@ -111,22 +111,22 @@ class Store:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """A write transaction; all of it or nothing. Raises Unavailable: the disk, the lock or the server says no."""
+        """Begin a write transaction. Raises Unavailable: full disk, lock timeout, no answer of the server."""
         with self._explained("written"), self.open().begin() as connection:
             yield connection
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A read that sees one moment, waits for no writer and holds up none. Raises Unavailable."""
+        """Begin a read transaction: a snapshot that neither waits for writers nor blocks them. Raises Unavailable."""
         self.open()
         assert self._reader is not None
         with self._explained("read"), self._reader.begin() as connection:
             yield connection
 
     def run(self, work: Callable[[Connection], T]) -> T:
-        """Run a unit of work in a write transaction, again where PostgreSQL gave another writer precedence.
+        """Run ``work`` in a write transaction, again after a serialisation failure of PostgreSQL.
 
-        ``work`` may be called several times, so it changes nothing but the database.
+        ``work`` may be called several times, so it must change only the database.
         """
         until, wait = time.monotonic() + BUSY_S, 0.005
         while True:
@@ -140,7 +140,7 @@ class Store:
             wait = min(wait * 2, 0.1)
 
     def bump(self, connection: Connection, kind: str) -> int:
-        """Count a change of ``kind`` in the same transaction; other processes see it by this number."""
+        """Increase the revision of ``kind`` in a transaction and return it; other processes notice changes by it."""
         revisions = self.schema.table("revisions")
         upsert(
             connection,
@@ -153,21 +153,21 @@ class Store:
         )
 
     def touch(self, kind: str) -> int:
-        """Count a change that was made elsewhere than in the store."""
+        """Increase the revision of ``kind`` for a change outside the store and return it."""
         return self.run(lambda connection: self.bump(connection, kind))
 
     def revisions(self) -> dict[str, int]:
-        """The present revision of each kind."""
+        """Return the current revision of each kind."""
         with self.reading() as connection:
             rows = connection.execute(select(self.schema.table("revisions")))
             return {row.kind: int(row.revision) for row in rows}
 
     def claim(self, key: str, operation: str, subject: str) -> str | None:
-        """Remember an idempotency key. Returns the subject of an earlier claim, or None when the key is new."""
+        """Store an idempotency key. Return None if the key is new, else the subject of the earlier claim."""
         return self.run(lambda connection: self.claim_in(connection, key, operation, subject))
 
     def claim_in(self, connection: Connection, key: str, operation: str, subject: str) -> str | None:
-        """Do as :meth:`claim`, in a transaction that does more."""
+        """Do the same as :meth:`claim` in an open transaction."""
         table = self.schema.table("idempotency")
         claimed = {"key": key, "operation": operation, "subject": subject, "created_at": time.time()}
         if upsert(connection, table, claimed | self.whose):
@@ -175,7 +175,7 @@ class Store:
         return str(connection.execute(select(table.c.subject).where(self._is_claim(key))).scalar_one())
 
     def unclaim(self, key: str) -> None:
-        """Forget an idempotency key whose work failed, so that the same request can be tried again."""
+        """Delete an idempotency key whose request failed, so that it can be repeated."""
         table = self.schema.table("idempotency")
         self.run(lambda connection: connection.execute(table.delete().where(self._is_claim(key))))
 
@@ -200,13 +200,13 @@ class Store:
         for secret in (self.url.password, self.url.query.get("password")):
             if secret:
                 reason = reason.replace(str(secret), "***")
-        hint = "See that the database server runs and lets this user in, then try again."
+        hint = "Check that the database server runs and accepts this user, then try again."
         if sqlstate(error) in _RUN_AGAIN:
-            hint = "Another change came first: try again."
+            hint = "Another change came first. Try again."
         elif self.path is not None:
-            hint = "Free some disk space, or see which process holds the file, then try again."
+            hint = "Free some disk space, or check which process uses the file, then try again."
         where = "" if self.path is not None else f" ({self.place})"
-        return Unavailable(f"{self.title}{where} could not be {done}: {reason.rstrip('.')}.", hint=hint)
+        return Unavailable(f"{self.title}{where} cannot be {done}: {reason.rstrip('.')}.", hint=hint)
 
     def _open(self) -> Engine:
         if self.path is None:
@@ -224,12 +224,12 @@ class Store:
             self._migrate(engine)
             self._opened(engine)
         except BaseException:
-            engine.dispose()  # the next opening has connections of its own
+            engine.dispose()  # the next open makes its own connections
             raise
         return engine
 
     def _opened(self, engine: Engine) -> None:
-        """What else is done at an opening, while other processes that open the file wait."""
+        """Called at opening, while other processes that open the file wait."""
 
     def _connect(self) -> Engine:
         if self.path is not None:
@@ -246,7 +246,7 @@ class Store:
 
             @event.listens_for(engine, "begin")
             def _begin(connection: Connection) -> None:
-                # A transaction that reads and then writes must hold the write lock from its start.
+                # A transaction that reads and then writes needs the write lock from its start.
                 reads = connection.get_execution_options().get(_READING, False)
                 connection.exec_driver_sql(f"PRAGMA query_only = {int(reads)}")
                 connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
@@ -278,7 +278,7 @@ class Store:
         with engine.execution_options(**{_READING: True}).begin() as connection:
             if self._version(connection) == self.schema.head:
                 return
-        # Importing alembic costs 155 ms: only when a migration is due.
+        # Importing alembic costs 155 ms: import it only for a migration.
         from alembic.config import Config
         from alembic.runtime.environment import EnvironmentContext
         from alembic.script import ScriptDirectory
@@ -287,7 +287,7 @@ class Store:
         config = Config()
         config.set_main_option("script_location", str(self.schema.migrations))
         script = ScriptDirectory.from_config(config)
-        # Not serialisable on PostgreSQL: what another server made while this one waited must be seen.
+        # Read committed on PostgreSQL: tables that another server made while this one waited must be visible.
         options = {} if self.path is not None else {"isolation_level": "READ COMMITTED"}
         with engine.execution_options(**options).begin() as connection:
             if self.path is None:
@@ -318,8 +318,8 @@ class Store:
 
 
 def connect_to_server(url: URL) -> Engine:
-    """Return an engine of a PostgreSQL whose transactions are serialisable. Raises Failed without a driver."""
-    # A server behind a network that drops everything is given up within seconds.
+    """Return an engine for PostgreSQL with serialisable transactions. Raises Failed without a driver."""
+    # Give up after some seconds on a network that drops all packets.
     known: dict[str, Any] = {
         "connect_timeout": 5,
         "tcp_user_timeout": 10_000,
@@ -331,7 +331,7 @@ def connect_to_server(url: URL) -> Engine:
             url,
             hide_parameters=True,
             isolation_level="SERIALIZABLE",
-            # Many users' Labs share the server: one that is idle keeps one connection.
+            # Many Labs share the server: an idle one keeps one connection.
             pool_size=1,
             max_overflow=4,
             pool_timeout=BUSY_S,
@@ -340,8 +340,8 @@ def connect_to_server(url: URL) -> Engine:
         )
     except ImportError as error:
         raise Failed(
-            f"GenOpsLab.store_url names a PostgreSQL, and no driver for it is installed: {error}.",
-            hint="Install it with: pip install 'genops-lab[postgresql]'",
+            f"GenOpsLab.store_url is a PostgreSQL database, and its driver is not installed: {error}.",
+            hint="Install the driver: pip install 'genops-lab[postgresql]'",
         ) from error
 
     @event.listens_for(engine, "connect")
@@ -360,7 +360,7 @@ def upsert(
     *,
     change: Mapping[str, Any] | None = None,
 ) -> bool:
-    """Insert a row. Where its primary key is taken, make these changes there, or leave it. False: it was left."""
+    """Insert a row. If its primary key exists, apply ``change``, or without it leave the row and return False."""
     statement: Any = _insert(connection, table).values(**values)
     keys = list(table.primary_key.columns)
     if change:
@@ -381,7 +381,7 @@ def _insert(connection: Connection, table: Table) -> Insert:
 
 
 def version_in(connection: Connection, table: str) -> str | None:
-    """The revision that the store's tables have; None where there are none."""
+    """Return the version of the store's tables; None if there are no tables."""
     if not inspect(connection).has_table(table):
         return None
     found = connection.execute(text(f"SELECT version_num FROM {table}")).scalar()  # noqa: S608
@@ -389,6 +389,6 @@ def version_in(connection: Connection, table: str) -> str | None:
 
 
 def sqlstate(error: BaseException | None) -> str:
-    """PostgreSQL's code for what went wrong; empty without one."""
+    """Return PostgreSQL's code of an error; empty without one."""
     cause = getattr(error, "orig", None)
     return str(getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None) or "")

@@ -1,6 +1,6 @@
-"""The tables of this user's own store: what only this machine and this user can use (processes, paths, targets).
+"""Define the tables of this user's local store: processes, paths, targets and other data of this machine and user.
 
-A change here needs a migration in ``migrations/versions``; a test compares the two.
+A change needs a migration in ``migrations/versions``; a test compares the two.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ metadata = MetaData()
 
 
 def counters(metadata: MetaData, prefix: str = "", *, shared: bool = False) -> None:
-    """Declare what each store has: the number of changes of each kind, and the idempotency keys; in a shared one a key
-    is its owner's."""
+    """Declare the tables of each store: the number of changes by kind, and the idempotency keys.
+
+    In a shared store a key belongs to its owner.
+    """
     whose = [Column("owner", Text, primary_key=True), Column("team", Text, nullable=False)] if shared else []
     Table(
         f"{prefix}revisions",
@@ -83,7 +85,9 @@ host_traces = Table(
     Column("profile_id", String(64), primary_key=True),
     Column("target", String(64), nullable=False),
     Column("path", Text, nullable=False),
-    Column("deleted_at", Float, nullable=True),  # its profile's end; the trace is still to be removed
+    Column(
+        "deleted_at", Float, nullable=True
+    ),  # when its profile was deleted; the trace is still to be deleted
     Index("host_traces_target", "target"),
 )
 
@@ -98,7 +102,7 @@ deployments = Table(
     Column("hint", Text, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("lease_until", Float, nullable=False),
-    Column("target", Text, nullable=False, server_default=""),  # as people call it; empty: this machine
+    Column("target", Text, nullable=False, server_default=""),  # the name on the screen; empty: this machine
     Column("spec", Text, nullable=False, server_default="{}"),  # JSON: deployments.record.Wanted
     Column("revision", BigInteger, nullable=False, server_default="0"),
     Column("generation", BigInteger, nullable=False, server_default="0"),
@@ -142,7 +146,7 @@ sweeps = Table(
     metadata,
     Column("id", String(64), primary_key=True),
     Column("state", String(16), nullable=False),
-    Column("plan", Text, nullable=False),  # JSON: sweeps.ledger.Plan, which holds no code
+    Column("plan", Text, nullable=False),  # JSON: sweeps.ledger.Plan, without code
     Column("message", Text, nullable=False),
     Column("hint", Text, nullable=False),
     Column("summary", Text, nullable=False),  # JSON: list of sweeps.models.MetricSummary
@@ -160,7 +164,7 @@ sweep_trials = Table(
     Column("trial", Text, nullable=False),  # JSON: sweeps.models.Trial
 )
 
-#: What outlives its process: core.work carries it out, one process at a time.
+#: Durable work: core.work runs it, one process at a time.
 work = Table(
     "work",
     metadata,
@@ -169,38 +173,38 @@ work = Table(
     Column("title", Text, nullable=False),
     Column("subject", Text, nullable=False),
     Column("client", Text, nullable=False),
-    Column("plan", Text, nullable=False),  # JSON, its kind's; empty once it has ended
+    Column("plan", Text, nullable=False),  # JSON of its kind; empty after the end
     Column("state", String(16), nullable=False),
-    Column("step", String(64), nullable=False),  # the one to run next
-    Column("data", Text, nullable=False),  # JSON: what the steps before found
-    Column("holder", Text, nullable=False),  # the process that carries it out; empty for none
-    Column("token", BigInteger, nullable=False),  # grows each time it is taken
+    Column("step", String(64), nullable=False),  # the next step
+    Column("data", Text, nullable=False),  # JSON: the result of the steps before
+    Column("holder", Text, nullable=False),  # the process that runs it; empty for none
+    Column("token", BigInteger, nullable=False),  # grows with each takeover
     Column(
         "renewals", BigInteger, nullable=False
-    ),  # grows with each write: who else looks sees that it is held
+    ),  # grows with each write: other processes see that it is running
     Column("cancel", Integer, nullable=False),
     Column("progress", Float, nullable=True),
     Column("message", Text, nullable=False),
     Column("hint", Text, nullable=False),
-    Column("lines", Text, nullable=False),  # JSON: the end of its log
+    Column("lines", Text, nullable=False),  # JSON: the end of the log
     Column("created_at", Float, nullable=False),
     Column("ended_at", Float, nullable=True),
     Index("work_state", "state"),
 )
 
-#: Changes of the shared store's tables that have not been written there yet, in their order.
+#: Changes that have not been written to the shared store yet, in order.
 outbox = Table(
     "outbox",
     metadata,
     Column("number", Integer, primary_key=True),
     Column("table_name", String(64), nullable=False),
     Column("action", String(8), nullable=False),  # put or remove
-    Column("content", Text, nullable=False),  # JSON: the columns; of a row to remove, its primary key
+    Column("content", Text, nullable=False),  # JSON: the columns, or the primary key of a row to remove
     Column("posted_at", Float, nullable=False),
     sqlite_autoincrement=True,
 )
 
-#: Stores of before that held local tables too, and what has become of these: copied or later.
+#: Stores of older versions that have local tables too, and the state of their copy: copied or later.
 former_stores = Table(
     "former_stores",
     metadata,

@@ -1,4 +1,4 @@
-"""Work that outlives its process: its rows, and the leases under which one process at a time carries one out."""
+"""Store durable work and the leases under which one process at a time runs it."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from ..errors import Conflict, NotFound
 from .local import LocalStore
 from .tables import work as rows
 
-#: What has ended is kept for so long, at most so many.
+#: Time for which ended work is kept, in seconds, and the most that is kept.
 KEPT_S, KEPT = 86400.0, 50
 RUNNING = "running"
 _JSON = ("plan", "data", "lines")
 
 
 class OldToken(Conflict):
-    """Somebody else carries the work out by now: what was to be written is not."""
+    """Another process has taken the work over, so nothing was written."""
 
     code = "old_token"
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
-    """A row. ``step`` is the one to run next, ``data`` what the steps before it found.
+    """A row. ``step`` is the next step, ``data`` the result of the steps before.
 
-    ``holder`` carries it out, or nobody does where that is empty. ``token`` grows each time the work is taken,
-    ``renewals`` with each write.
+    ``holder`` is the process that runs the work, empty for none. ``token`` grows with each takeover, ``renewals`` with
+    each write.
     """
 
     id: str
@@ -54,14 +54,13 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkTable:
-    """The rows of :class:`Work`. Its methods block."""
+    """The table of :class:`Work`. All methods block."""
 
     def __init__(self, store: LocalStore) -> None:
         self._store = store
 
     def add(self, work: Work, also: Callable[[Connection], None] | None = None) -> Work:
-        """Keep new work, with what ``also`` writes. Without that, such work that runs for this subject already is
-        returned instead."""
+        """Insert new work with the writes of ``also``; without ``also`` return running work of the subject instead."""
         with self._store.transaction() as connection:
             if also is not None:
                 also(connection)
@@ -80,7 +79,7 @@ class WorkTable:
         return work
 
     def take(self, work: Work, holder: str) -> Work | None:
-        """Take work over as it was seen; None where somebody has written it since."""
+        """Take work over. Return None if another process has written it since ``work`` was read."""
         with self._store.transaction() as connection:
             seen = (rows.c.token == work.token) & (rows.c.renewals == work.renewals)
             taken = connection.execute(
@@ -92,7 +91,7 @@ class WorkTable:
         return None if taken is None else _work(taken)
 
     def write(self, work_id: str, token: int, **changes: Any) -> Work:
-        """Write what has become of it, which renews the lease. Raises OldToken."""
+        """Write changes, which renews the lease. Raises OldToken."""
         with self._store.transaction() as connection:
             written = connection.execute(
                 rows.update()
@@ -105,38 +104,38 @@ class WorkTable:
         return _work(written)
 
     def check(self, connection: Connection, work_id: str, token: int) -> None:
-        """Raises OldToken where the work is not this token's; until the transaction's end nobody takes it."""
+        """Raise OldToken unless the token is current. No process takes the work until the transaction ends."""
         held = (rows.c.id == work_id) & (rows.c.state == RUNNING) & (rows.c.token == token)
         if connection.execute(select(rows.c.id).where(held)).first() is None:
             raise _old(work_id)
 
     def cancel(self, work_id: str) -> None:
-        """Ask who carries it out, or takes it next, to cancel it."""
+        """Request a cancellation from the process that runs the work, or takes it next."""
         with self._store.transaction() as connection:
             connection.execute(
                 rows.update().where((rows.c.id == work_id) & (rows.c.state == RUNNING)).values(cancel=1)
             )
 
     def get(self, work_id: str) -> Work:
-        """Raises NotFound."""
+        """Return work by its id. Raises NotFound."""
         found = self._read(select(rows).where(rows.c.id == work_id))
         if not found:
-            raise NotFound(f"There is no work {work_id!r}.", hint="What has ended is kept for a day.")
+            raise NotFound(f"There is no work {work_id!r}.", hint="Ended work is kept for a day.")
         return found[0]
 
     def all(self) -> list[Work]:
-        """What runs and what has ended lately, the newest first."""
+        """Return running and recently ended work, newest first."""
         return self._read(select(rows).order_by(rows.c.created_at.desc()))
 
     def running(self, kind: str = "", subject: str = "") -> list[Work]:
-        """What has not ended; of one kind and subject where these are given."""
+        """Return running work, optionally of one kind and subject."""
         query = select(rows).where(rows.c.state == RUNNING)
         if kind:
             query = query.where((rows.c.kind == kind) & (rows.c.subject == subject))
         return self._read(query)
 
     def latest(self, kind: str) -> dict[str, Work]:
-        """The newest work of a kind for each subject, without its log."""
+        """Return the newest work of a kind for each subject, without its log."""
         columns = [column for column in rows.c if column.name != "lines"]
         found = self._read(select(*columns).where(rows.c.kind == kind).order_by(rows.c.created_at))
         return {work.subject: work for work in found}
@@ -148,8 +147,8 @@ class WorkTable:
 
 def _old(work_id: str) -> OldToken:
     return OldToken(
-        f"The work {work_id} was taken over: another GenOps Lab of yours carries it out.",
-        hint="See `genops status`, and the task there.",
+        f"The work {work_id} was taken over by another GenOps Lab of yours.",
+        hint="Follow its task there.",
     )
 
 

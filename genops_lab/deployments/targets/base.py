@@ -1,6 +1,6 @@
-"""What a place where deployments run must be able to do.
+"""Define the interface of the targets that run deployments.
 
-``tests/deployments/test_target_contract.py`` says it of every target.
+``tests/deployments/test_target_contract.py`` tests it on every target.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import Literal
 from genops_lab.deployments.models import DeploymentState
 from genops_lab.deployments.record import ACTIVE
 
-#: Takes a line for the person who waits.
+#: Receives a line of progress for the user.
 Progress = Callable[[str], None]
-#: ``stop`` what runs, ``place`` the files, ``start`` what was placed, ``renew`` the lease.
+#: ``stop`` the process, ``place`` the files, ``start`` a process from them, ``renew`` the lease.
 Step = Literal["stop", "place", "start", "renew"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Capabilities:
-    """``warning`` is for people: why a deployment ends with its Jupyter server, empty where it does not."""
+    """The properties of a target. ``warning`` says why a deployment ends with its Jupyter server; else empty."""
 
     outlives_server: bool = True
     warning: str = ""
@@ -30,9 +30,9 @@ class Capabilities:
 
 @dataclass(frozen=True, kw_only=True)
 class DeploymentSpec:
-    """What shall be there: ``revision`` of a deployment, ``wanted`` times (0 after a stop), until ``lease_until``.
+    """The desired state: ``wanted`` replicas (0 after a stop) of a revision until ``lease_until``.
 
-    ``files`` is the folder of the checked model, which the target takes away; None where the revision has it already.
+    ``files`` is the folder of the checked model, which the target moves; None if the revision has its files already.
     """
 
     name: str
@@ -47,7 +47,7 @@ class DeploymentSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Revision:
-    """One revision as it is now: ``ready`` of ``wanted`` answer; ``reason`` and ``hint`` say why not."""
+    """The observed state of a revision: ``ready`` of ``wanted`` replicas answer; ``reason`` and ``hint`` explain."""
 
     number: int
     version: str
@@ -59,14 +59,16 @@ class Revision:
 
     @property
     def active(self) -> bool:
-        """Whether it has not ended."""
+        """Whether the revision has not ended."""
         return self.state in ACTIVE
 
 
 @dataclass(frozen=True, kw_only=True)
 class Observed:
-    """A deployment as its target shows it now. ``address`` is empty until it answers; ``latency_ms`` is the median of
-    the latest requests."""
+    """The observed state of a deployment.
+
+    ``address`` is empty until the deployment is ready. ``latency_ms`` is the median of the latest requests.
+    """
 
     revisions: tuple[Revision, ...] = ()
     address: str = ""
@@ -77,54 +79,56 @@ class Observed:
     latency_ms: float | None = None
 
     def revision(self, number: int) -> Revision | None:
-        """The revision with this number."""
+        """Return the revision with this number, or None."""
         return next((each for each in self.revisions if each.number == number), None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Changes:
-    """The steps from what is observed to what shall be; none where all is as it shall be."""
+    """The steps from the observed to the desired state; empty if they agree."""
 
     steps: tuple[Step, ...] = ()
 
 
 class DeploymentTarget(ABC):
-    """One kind of place. All that changes something can be done again, also after it was killed in its middle."""
+    """A target of one kind. Each change can be repeated, also after a kill in its middle."""
 
-    #: how people call the target
+    #: The name of the target on the screen.
     name: str
 
     @abstractmethod
     def capabilities(self) -> Capabilities:
-        """What it can do."""
+        """Return the properties of the target."""
 
     @abstractmethod
     def plan(self, spec: DeploymentSpec, observed: Observed) -> Changes:
-        """What :meth:`apply` would do. Pure: it looks at nothing else and changes nothing."""
+        """Return the steps of :meth:`apply`, from the arguments alone and without changing anything."""
 
     @abstractmethod
     async def apply(self, spec: DeploymentSpec, generation: int, progress: Progress) -> None:
-        """Take the steps of the plan. Returns when a revision was started, which is before it answers.
+        """Run the steps of the plan. Return when a revision was started, before it is ready.
 
-        A spec of an older generation than the last one changes nothing. A cancellation leaves nothing half made.
-        Raises Failed: the disk is full, the environment cannot be built.
+        A spec of an older generation than the last one changes nothing. A cancellation leaves no half-done step.
+        Raises Failed for a full disk or an environment that cannot be built.
         """
 
     @abstractmethod
     async def observe(self, name: str) -> Observed:
-        """See how it is, also where another Lab started it; nothing where there is no such deployment."""
+        """Return the state of a deployment, also of another Lab's; empty if the target does not have it."""
 
     @abstractmethod
     def logs(
         self, name: str, revision: int | None = None, *, lines: int, follow: bool = False
     ) -> AsyncIterator[list[str]]:
-        """The last ``lines`` of a revision's log (of the newest without a number), then, where followed, new lines as
-        they come, until the revision has ended."""
+        """Yield the last ``lines`` lines of a revision's log (None: the newest revision).
+
+        With ``follow``, then yield new lines until the revision ends.
+        """
 
     @abstractmethod
     async def delete(self, name: str) -> None:
-        """End it and remove all that it left; harmless where nothing is there. Raises Failed."""
+        """End a deployment and remove its files; do nothing if the target does not have it. Raises Failed."""
 
     @abstractmethod
     async def key(self, name: str) -> str:
-        """The key that requests must carry; empty where there is none."""
+        """Return the key that requests must send; empty if there is none."""

@@ -1,4 +1,4 @@
-"""What of this process's environment a model's code may see: an allow-list, and never a secret."""
+"""Filter the environment variables that a model's code may see: an allow-list without secrets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _SCORING = re.compile(
     r"PATH|HOME|USER|LOGNAME|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|TMP|TEMP|SYSTEMROOT|LD_LIBRARY_PATH|DYLD_\w+|"
     r"CUDA_\w+|NVIDIA_\w+|HIP_\w+|ROCR_\w+|OMP_\w+|MKL_\w+|OPENBLAS_\w+|HF_HOME|TORCH_HOME|SSL_CERT_\w+"
 )
-# Building an environment needs the way to the package index as well.
+# Building an environment also needs access to the package index.
 _BUILDING = re.compile(r"(PIP|UV)_\w+|\w+_PROXY|REQUESTS_CA_BUNDLE|CC|CXX|CFLAGS|LDFLAGS", re.IGNORECASE)
 _SECRET = re.compile(
     r"TOKEN|SECRET|PASSW|CREDENTIAL|API_?KEY|ACCESS_?KEY|^JUPYTERHUB_|^JPY_|^SSH_", re.IGNORECASE
@@ -17,7 +17,7 @@ _SECRET = re.compile(
 
 
 def scoring_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """For the process that loads a model."""
+    """Return the variables for the process that loads a model."""
     return {
         name: value
         for name, value in environ.items()
@@ -26,6 +26,6 @@ def scoring_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def building_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """For pip and uv: with their own settings, proxies and certificates."""
+    """Return the variables for pip and uv, with their settings, proxies and certificates."""
     own = {name: value for name, value in environ.items() if _BUILDING.fullmatch(name)}
     return {**scoring_environment(environ), **own}

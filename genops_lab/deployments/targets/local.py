@@ -1,4 +1,4 @@
-"""Deployments on this machine: each a process of its own, which needs no Lab to go on."""
+"""Run deployments on this machine, each in its own process that does not need JupyterLab."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ T = TypeVar("T")
 SERVER = Path(__file__).resolve().parents[1] / "server.py"
 STOP_S = 10.0
 FOLLOW_S = 0.2
-# Of two measurements of one process's start; a number is not used again so soon.
+# Most difference between two readings of a process's start time; no pid is reused that soon.
 _SAME_START_S = 2.0
 _ENDED = ("failed", "ended", "stopped")
 
 
 class ProcessState(msgspec.Struct, frozen=True, kw_only=True):
-    """What the scoring process says in ``state.json``."""
+    """The report of the scoring process in ``state.json``."""
 
     pid: int
     state: DeploymentState
@@ -55,9 +55,9 @@ class ProcessState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Handle(msgspec.Struct, frozen=True, kw_only=True):
-    """What this target knows of a deployment, in ``process.json``.
+    """The target's record of a deployment, in ``process.json``.
 
-    ``begun`` is written before the process is started and ``pid`` after: with the first alone a process may be there.
+    ``begun`` is written before the process starts, ``pid`` after: with only ``begun`` a process may exist.
     """
 
     revision: int = 0
@@ -71,7 +71,10 @@ class Handle(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LocalTarget(DeploymentTarget):
-    """Folders ``root/<name>`` (0700): model, process.json, spec.json, key (0600), lease.json, state.json, log.txt."""
+    """Deployments in folders ``root/<name>`` (0700).
+
+    A folder has model, process.json, spec.json, key (0600), lease.json, state.json and log.txt.
+    """
 
     name = "this machine"
 
@@ -81,7 +84,7 @@ class LocalTarget(DeploymentTarget):
         self._environments = environments
         self._life = life or lifetime()
         self._children: dict[int, subprocess.Popen[bytes]] = {}
-        #: processes that this Lab saw alive: the others ended while nobody looked
+        #: Processes that this Lab saw alive; the others ended while no Lab observed them.
         self._seen: set[tuple[int, float]] = set()
 
     def capabilities(self) -> Capabilities:
@@ -135,7 +138,7 @@ class LocalTarget(DeploymentTarget):
         if found := await asyncio.to_thread(follower.earlier, lines):
             yield found
         while True:
-            # The order matters: what is written before its end is read after the end was seen.
+            # Observe first: lines that were written before the end are then read after the end was seen.
             seen = (await self.observe(name)).revision(handle.revision)
             if news := await asyncio.to_thread(follower.news):
                 yield news
@@ -149,27 +152,29 @@ class LocalTarget(DeploymentTarget):
     async def key(self, name: str) -> str:
         return await asyncio.to_thread(self._key, name)
 
-    # What follows blocks -------------------------------------------------------------------------------------------
+    # The methods below block ---------------------------------------------------------------------------------------
 
     def _folder(self, name: str) -> Path:
         return contained(self._root, name)
 
     @contextlib.contextmanager
     def _changing(self, name: str) -> Iterator[None]:
-        """Of all processes of this user one changes a deployment's files."""
+        """Lock the files of deployments: one process of this user changes them at a time."""
         with _disk_errors(name), locked(self._lock):
             yield
 
     def _handle(self, name: str) -> Handle | None:
-        """The handle; of a process that was started by an older GenOps Lab, or by a Lab that was killed before it wrote
-        down which, once it was looked for."""
+        """Return the handle. A handle without a pid gets it by a search for the process.
+
+        An older GenOps Lab wrote no handle, and a Lab that was killed may have written no pid.
+        """
         handle = self._written(name)
         if (handle is None or (handle.begun and handle.pid is None)) and self._spec(name).exists():
             with locked(self._lock):
                 handle = self._written(name) or Handle(begun=True, outlives_server=self._life.outlives_server)
                 if handle.begun and handle.pid is None:
                     handle = self._adopt(name, handle)
-                    with contextlib.suppress(OSError):  # a full disk: it is looked for again
+                    with contextlib.suppress(OSError):  # a full disk: the next call searches again
                         self._write(name, handle)
         return handle
 
@@ -184,11 +189,11 @@ class LocalTarget(DeploymentTarget):
         return handle
 
     def _adopt(self, name: str, handle: Handle) -> Handle:
-        found, told = _process_with(str(self._spec(name))), self._told(name)
+        found, report = _process_with(str(self._spec(name))), self._report(name)
         if found is not None:
             handle = msgspec.structs.replace(handle, pid=found[0], pid_created=found[1])
-        elif told is not None:  # it was there
-            handle = msgspec.structs.replace(handle, pid=told.pid, pid_created=0.0)
+        elif report is not None:  # it ran and has ended
+            handle = msgspec.structs.replace(handle, pid=report.pid, pid_created=0.0)
         return handle
 
     def _spec(self, name: str) -> Path:
@@ -205,7 +210,7 @@ class LocalTarget(DeploymentTarget):
                     shutil.rmtree(each, ignore_errors=True)
             if not (fresh / "model").exists():
                 if spec.files is None:
-                    raise Failed(f"The files of {spec.name!r} are gone.", hint="Deploy it again.")
+                    raise Failed(f"The files of {spec.name!r} are missing.", hint="Deploy the version again.")
                 spec.files.rename(fresh / "model")
             if not (fresh / "key").exists():
                 write_private(fresh / "key", secrets.token_urlsafe(32))
@@ -220,7 +225,7 @@ class LocalTarget(DeploymentTarget):
             fresh.rename(folder)
 
     def _unplaced(self, name: str) -> list[Path]:
-        """What was being placed under this name."""
+        """Return the folders of unfinished placements of this name."""
         return [each for each in self._root.iterdir() if each.name.rpartition("-")[0] == f".new-{name}"]
 
     def _start(self, spec: DeploymentSpec, generation: int, interpreter: Path) -> None:
@@ -228,7 +233,7 @@ class LocalTarget(DeploymentTarget):
         with self._changing(name):
             handle = self._written(name)
             if handle is None or handle.generation > generation or handle.revision != spec.revision:
-                return  # it was stopped, deleted or replaced meanwhile
+                return  # stopped, deleted or replaced meanwhile
             if handle.begun:
                 handle = self._adopt(name, handle) if handle.pid is None else handle
                 if handle.pid is not None:
@@ -284,18 +289,18 @@ class LocalTarget(DeploymentTarget):
                 self._write(spec.name, msgspec.structs.replace(handle, generation=generation))
 
     def _stop(self, name: str, generation: int) -> None:
-        """After the requests in flight, within 10 s."""
+        """Finish the requests in flight for up to 10 s, then stop the process."""
         with self._changing(name):
             handle = self._written(name)
             if handle is None or handle.generation > generation:
                 return
             handle = msgspec.structs.replace(handle, wanted=0, generation=generation)
-            with contextlib.suppress(OSError):  # it can be ended on a full disk too
+            with contextlib.suppress(OSError):  # a stop must work on a full disk
                 self._write(name, handle)
         self._end(handle)
 
     def _refuse_older(self, spec: DeploymentSpec, generation: int) -> None:
-        """Where nothing was there to stop, a Lab that was held up may come late with a start."""
+        """Write a handle that refuses a late start of an older generation, from a delayed Lab."""
         with self._changing(spec.name):
             if self._written(spec.name) is None:
                 private_dir(self._folder(spec.name))
@@ -329,24 +334,24 @@ class LocalTarget(DeploymentTarget):
         handle = self._handle(name)
         if handle is None:
             return Observed()
-        told = self._told(name)
-        state, reason, hint = self._state(name, handle, told)
+        report = self._report(name)
+        state, reason, hint = self._state(name, handle, report)
         revision = Revision(
             number=handle.revision, version=handle.version, state=state, wanted=handle.wanted,
             ready=int(state == "running"), reason=reason, hint=hint,
         )  # fmt: skip
         leased = self._leased(name)
         seen = Observed(revisions=(revision,), outlives_server=handle.outlives_server, lease_until=leased)
-        if told is None:
+        if report is None:
             return seen
         return replace(
-            seen, address=f"http://127.0.0.1:{told.port}" if state == "running" and told.port else "",
-            lease_until=max(leased, told.lease_until), requests=told.requests, errors=told.errors,
-            latency_ms=told.latency_ms,
+            seen, address=f"http://127.0.0.1:{report.port}" if state == "running" and report.port else "",
+            lease_until=max(leased, report.lease_until), requests=report.requests, errors=report.errors,
+            latency_ms=report.latency_ms,
         )  # fmt: skip
 
     def _state(
-        self, name: str, handle: Handle, told: ProcessState | None
+        self, name: str, handle: Handle, report: ProcessState | None
     ) -> tuple[DeploymentState, str, str]:
         if handle.pid is None:
             return (
@@ -354,42 +359,42 @@ class LocalTarget(DeploymentTarget):
                 if handle.wanted
                 else ("stopped", "Stopped.", "")
             )
-        if told is not None and told.state in _ENDED:
-            return told.state, told.message, told.hint
+        if report is not None and report.state in _ENDED:
+            return report.state, report.message, report.hint
         if not self._alive(handle):
-            # It may have written its last words between the two looks.
-            return self._gone(handle, self._told(name))
+            # The process may have written its final report meanwhile.
+            return self._gone(handle, self._report(name))
         if not handle.wanted:
-            return "stopping", "Answering the requests in flight.", ""
-        if told is None:
+            return "stopping", "Finishing the requests in flight.", ""
+        if report is None:
             return "starting", "Loading the model.", ""
-        return told.state, self._first_meeting(name, handle, told) or told.message, told.hint
+        return report.state, self._first_contact(name, handle, report) or report.message, report.hint
 
-    def _gone(self, handle: Handle, told: ProcessState | None) -> tuple[DeploymentState, str, str]:
-        if told is not None and told.state in _ENDED:
-            return told.state, told.message, told.hint
+    def _gone(self, handle: Handle, report: ProcessState | None) -> tuple[DeploymentState, str, str]:
+        if report is not None and report.state in _ENDED:
+            return report.state, report.message, report.hint
         if not handle.wanted:
             return "stopped", "Stopped.", ""
         if (handle.pid, handle.pid_created) in self._seen:
             code = _exit_code(self._children.get(handle.pid or 0))
-            how = f"was killed by signal {-code}" if code is not None and code < 0 else "ended by itself"
-            doing = (
-                "while it loaded the model" if told is None or told.state == "starting" else "while it ran"
-            )
-            hint = "If nobody killed it, the machine's memory may be exhausted: see the log, then deploy it again."
-            return "failed", f"The scoring process {how} {doing}.", hint
+            how = f"was killed by signal {-code}" if code is not None and code < 0 else "ended unexpectedly"
+            doing = " while it loaded the model" if report is None or report.state == "starting" else ""
+            hint = "Read the log, then deploy the version again. The machine may have run out of memory."
+            return "failed", f"The scoring process {how}{doing}.", hint
         if not handle.outlives_server:
-            return "ended", "It ended with its server.", lifetime().warning or "Deploy it again."
-        message = "It ended while no Lab was looking, perhaps at a restart of this machine."
-        return "ended", message, "Deploy it again."
+            return "ended", "The deployment ended with its Jupyter server.", "Deploy the version again."
+        message = (
+            "The deployment ended while JupyterLab was not running, perhaps at a restart of this machine."
+        )
+        return "ended", message, "Deploy the version again."
 
-    def _first_meeting(self, name: str, handle: Handle, told: ProcessState) -> str:
-        """A process that another Lab started must know its key; what to say when it does not answer."""
+    def _first_contact(self, name: str, handle: Handle, report: ProcessState) -> str:
+        """Check a process that another Lab started once with its key; return a message if it does not answer."""
         mark = (handle.pid or 0, handle.pid_created or 0.0)
-        if mark in self._seen or told.state != "running":
+        if mark in self._seen or report.state != "running":
             return ""
-        if not _answers(told.port, self._key(name)):
-            return "It does not answer at the moment."
+        if not _answers(report.port, self._key(name)):
+            return "The deployment does not answer at the moment."
         self._seen.add(mark)
         return ""
 
@@ -399,7 +404,7 @@ class LocalTarget(DeploymentTarget):
             return False
         return _same(_created(handle.pid), handle.pid_created)
 
-    def _told(self, name: str) -> ProcessState | None:
+    def _report(self, name: str) -> ProcessState | None:
         try:
             return msgspec.json.decode((self._folder(name) / "state.json").read_bytes(), type=ProcessState)
         except (OSError, msgspec.DecodeError):
@@ -413,7 +418,7 @@ class LocalTarget(DeploymentTarget):
 
 
 async def to_the_end(step: Coroutine[Any, Any, T]) -> T:
-    """Run ``step`` whole; a cancellation that comes meanwhile takes effect after it."""
+    """Run ``step`` to its end; a cancellation takes effect after it."""
     running = asyncio.ensure_future(step)
     try:
         return await asyncio.shield(running)
@@ -423,14 +428,14 @@ async def to_the_end(step: Coroutine[Any, Any, T]) -> T:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a deployment's folder; its handle first, so that half a folder is none."""
+    """Remove a deployment's folder, the handle first, so that a partly removed folder is no deployment."""
     (folder / "process.json").unlink(missing_ok=True)
     (folder / "spec.json").unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def _process_with(spec: str) -> tuple[int, float] | None:
-    """The scoring process that was given this file: its number and the time of its start."""
+    """Return the pid and start time of the scoring process with this ``spec.json``, or None."""
     import psutil
 
     for process in psutil.process_iter(["cmdline"]):
@@ -443,7 +448,7 @@ def _process_with(spec: str) -> tuple[int, float] | None:
 
 
 def _exit_code(child: subprocess.Popen[bytes] | None) -> int | None:
-    """How a child of ours ended; it has, though another thread may be the one that learns it first."""
+    """Return the exit code of a child that has ended; wait up to 1 s, as another thread may reap it."""
     if child is None:
         return None
     try:
@@ -453,7 +458,7 @@ def _exit_code(child: subprocess.Popen[bytes] | None) -> int | None:
 
 
 def _created(pid: int | None) -> float | None:
-    """When the process with this number started; None when it has ended (a zombie has)."""
+    """Return the start time of a process, or None if it has ended or is a zombie."""
     import psutil
 
     if pid is None:
@@ -489,8 +494,8 @@ def _disk_errors(name: str) -> Iterator[None]:
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise Failed(
-            f"The files of {name!r} could not be written: {'the disk is full' if full else error.strerror or error}.",
+            f"Cannot write the files of {name!r}: {'the disk is full' if full else error.strerror or error}.",
             hint="Free some disk space, then deploy again."
             if full
-            else "See who owns the GenOps data folder.",
+            else "Check that you own the data folder: genops doctor shows its path.",
         ) from error

@@ -1,1 +1,1 @@
-"""What the doctor looks at: each module examines one part and answers with its findings."""
+"""The checks of the doctor: each module checks one part and returns the results."""

@@ -1,4 +1,4 @@
-"""Where this process lives: environment, container, hub, network, accelerators, kernels."""
+"""Check the environment of this process: container, hub, network, GPUs and kernel provisioner."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LOOPBACK = ("localhost", "127.0.0.1", "*")
 
 
 def examine(settings: Settings, in_server: bool) -> list[Check]:
-    """Environment, hub, network, GPU driver, kernel provisioner."""
+    """Check environment, hub, network, GPU driver and kernel provisioner."""
     return [_environment(), _hub(settings, in_server), _network(), _gpu(), _provisioner(in_server)]
 
 
@@ -57,8 +57,8 @@ def _network() -> Check:
             id="network",
             title=title,
             state="error",
-            detail=f"No port of the loopback interface can be opened: {error.strerror}.",
-            hint="Deployments listen on loopback: see the firewall's or the sandbox's rules.",
+            detail=f"Cannot open a port on the loopback interface: {error.strerror}.",
+            hint="Deployments need loopback ports. Check the rules of the firewall or sandbox.",
         )
     excepted = ",".join(os.environ.get(name, "") for name in ("NO_PROXY", "no_proxy")).split(",")
     if any(os.environ.get(name) for name in _PROXIES) and not any(
@@ -68,8 +68,8 @@ def _network() -> Check:
             id="network",
             title=title,
             state="warning",
-            detail="A proxy is set, and loopback is not excepted from it.",
-            hint="Set NO_PROXY=localhost,127.0.0.1, or requests to deployments go to the proxy.",
+            detail="A proxy is set, also for loopback addresses.",
+            hint="Set NO_PROXY=localhost,127.0.0.1. Otherwise requests to deployments go to the proxy.",
         )
     return Check(id="network", title=title, state="ok", detail="Loopback ports can be opened.")
 
@@ -90,9 +90,9 @@ def _gpu() -> Check:
             title=title,
             state="error",
             detail=found.message,
-            hint="The driver and its library often differ after an upgrade: restart the machine or the container.",
+            hint="After an upgrade the driver and its library often differ. Restart the machine or the container.",
         )
-    return Check(id="gpu", title=title, state="info", detail=found.message or "No GPU here, which is fine.")
+    return Check(id="gpu", title=title, state="info", detail=found.message or "This machine has no GPU.")
 
 
 def _provisioner(in_server: bool) -> Check:
@@ -103,11 +103,11 @@ def _provisioner(in_server: bool) -> Check:
             id="provisioner",
             title=title,
             state="error",
-            detail="Jupyter does not know the kernel provisioner of GenOps Lab.",
-            hint="Install genops-lab again, in the environment of JupyterLab.",
+            detail="Jupyter does not find the kernel provisioner of GenOps Lab.",
+            hint="Install genops-lab again in the environment of JupyterLab.",
         )
     if not in_server:
-        detail = "The kernel provisioner is installed; a running JupyterLab tells whether it is used."
+        detail = "The kernel provisioner is installed. Start JupyterLab to check that it is used."
         return Check(id="provisioner", title=title, state="info", detail=detail)
     from jupyter_client.provisioning.factory import KernelProvisionerFactory
 
@@ -117,7 +117,8 @@ def _provisioner(in_server: bool) -> Check:
             id="provisioner",
             title=title,
             state="warning",
-            detail=f"Kernels are started by {used!r}: %load_ext genops_lab works only where the package is installed.",
+            detail=f"The provisioner {used!r} starts kernels. "
+            "Each environment then needs genops-lab for %load_ext genops_lab.",
             hint=f"Unset KernelProvisionerFactory.default_provisioner_name, or set it to {PROVISIONER!r}.",
         )
     return Check(

@@ -1,4 +1,4 @@
-"""Folders, disks and files: what GenOps Lab writes, and whether it can."""
+"""Check the folders, disks and files of GenOps Lab."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 LOW_BYTES, FULL_BYTES = 2 * 1024**3, 200 * 1024**2
 SOCKET_PATH_LIMIT = 108
-#: ``lab-<pid>-<random>.sock`` and what others add to the folder's path.
+#: Longest name of a socket: ``lab-<pid>-<random>.sock`` and others.
 SOCKET_NAME_LENGTH = 32
 INTEGRITY_S = 3.0
 
 
 def examine(data_dir: Path, store: LocalStore, outbox: Outbox) -> list[Check]:
-    """The data folder, the disk, the two stores, the sockets' folder."""
+    """Check the data folder, the disk, the two stores and the folder of sockets."""
     stores = [_store("store", "Store", store), _shared(outbox)]
     return [_data(data_dir), _disk(data_dir), *stores, *_set_aside(data_dir), _sockets()]
 
@@ -44,8 +44,8 @@ def _data(data_dir: Path) -> Check:
             id="data",
             title=title,
             state="error",
-            detail=f"{data_dir} cannot be written: {error.strerror}.",
-            hint="Give yourself the right to write there, or set GenOpsLab.data_dir (or JUPYTER_DATA_DIR) elsewhere.",
+            detail=f"Cannot write to {data_dir}: {error.strerror}.",
+            hint="Make the folder writable, or set GenOpsLab.data_dir or JUPYTER_DATA_DIR to another folder.",
         )
     where = f"{data_dir} ({kind or 'unknown file system'})"
     if on_network(data_dir):
@@ -53,8 +53,8 @@ def _data(data_dir: Path) -> Check:
             id="data",
             title=title,
             state="warning",
-            detail=f"{where} is a network file system: SQLite keeps a rollback journal there, one writer a time.",
-            hint="Set GenOpsLab.data_dir to a local disk.",
+            detail=f"{where} is a network file system, on which SQLite is slower and allows one writer at a time.",
+            hint="Set GenOpsLab.data_dir to a folder on a local disk.",
         )
     return Check(id="data", title=title, state="ok", detail=where)
 
@@ -64,23 +64,21 @@ def _disk(data_dir: Path) -> Check:
     state: Literal["ok", "warning", "error"] = (
         "error" if free < FULL_BYTES else "warning" if free < LOW_BYTES else "ok"
     )
-    hint = (
-        "" if state == "ok" else "Free some space: old runs' artifacts and profiles are the first to look at."
-    )
+    hint = "" if state == "ok" else "Free some disk space, such as artifacts and profiles of old runs."
     return Check(id="disk", title="Disk", state=state, detail=f"{free / 1024**3:.1f} GiB free.", hint=hint)
 
 
 def _shared(outbox: Outbox) -> Check:
-    """The shared store; what waits for it is not lost."""
+    """Check the shared store and the changes that wait for it."""
     id, title, shared = "shared_store", "Shared store", outbox.shared
     if shared.path is not None and not shared.path.exists():
-        return Check(
-            id=id, title=title, state="ok", detail=f"{shared.path} is made when it is first written."
-        )
+        return Check(id=id, title=title, state="ok", detail=f"{shared.path} is created at the first write.")
     check, waiting = _store(id, title, shared), outbox.waiting()
     if check.state != "error":
         return check
-    detail = f"{check.detail} Changes that wait for it in the data folder: {waiting}. Everything else works."
+    detail = (
+        f"{check.detail} Changes that wait for it in the data folder: {waiting}. All other functions work."
+    )
     return Check(id=id, title=title, state="warning", detail=detail, hint=check.hint)
 
 
@@ -101,8 +99,8 @@ def _store(id: str, title: str, store: Store) -> Check:
             id=id,
             title=title,
             state="warning",
-            detail=detail + " Write-ahead logs do not work between the hosts of a network file system.",
-            hint="End all JupyterLabs of yours and start one: it changes the journal.",
+            detail=detail + " A write-ahead log does not work between the hosts of a network file system.",
+            hint="Stop all your JupyterLabs, then start one: it changes the journal.",
         )
     return Check(id=id, title=title, state="ok", detail=detail)
 
@@ -116,10 +114,10 @@ def _set_aside(data_dir: Path) -> list[Check]:
     return [
         Check(
             id="set_aside",
-            title="Set aside",
+            title="Corrupt store",
             state="warning",
-            detail=f"The store was corrupt and was set aside: {', '.join(found)}.",
-            hint="Deployments and profiles recorded there are not shown. Keep the file for repair, or delete it.",
+            detail=f"The store was corrupt and was renamed: {', '.join(found)}.",
+            hint="Its deployments and profiles are not shown. Keep the file for a repair, or delete it.",
         )
     ]
 
@@ -135,8 +133,8 @@ def _sockets() -> Check:
             id="sockets",
             title=title,
             state="error",
-            detail=f"{folder} is too long a path for sockets (108 bytes at most).",
-            hint="Set GENOPS_RUNTIME_DIR to a short path on a local disk.",
+            detail=f"The path {folder} is too long for sockets, whose paths have at most 108 bytes.",
+            hint="Set GENOPS_RUNTIME_DIR to a folder with a short path on a local disk.",
         )
     if on_network(folder):
         return Check(
@@ -144,14 +142,14 @@ def _sockets() -> Check:
             title=title,
             state="error",
             detail=f"{folder} is on a network file system, where sockets do not work.",
-            hint="Set GENOPS_RUNTIME_DIR to a short path on a local disk.",
+            hint="Set GENOPS_RUNTIME_DIR to a folder with a short path on a local disk.",
         )
     mode = stat.S_IMODE(folder.stat().st_mode)
     return Check(id="sockets", title=title, state="ok", detail=f"{folder}, mode {mode:04o}.")
 
 
 def damage_of(path: Path) -> str | None:
-    """What SQLite's quick check finds; None when there is nothing, or not within 3 s."""
+    """Return the damage that SQLite's quick check finds within 3 s, or None."""
     deadline = time.monotonic() + INTEGRITY_S
     try:
         with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=1)) as connection:

@@ -1,5 +1,4 @@
-"""Whether targets can be reached: the ssh program, what lies in ~/.ssh, and how their links were last; and whether
-outputs of kernels are kept in this server, and how far."""
+"""Check SSH, the targets, and the recording of kernels' outputs."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ MAX_NAMED = 5
 
 
 def examine(targets: Sequence[Target], folder: Path | None = None) -> list[Check]:
-    """The ssh program, the user's ssh folder, the links. Names targets, but no hosts: it may be pasted anywhere."""
+    """Check the ssh program, the user's ssh folder and the targets. The results name targets but no hosts."""
     folder = folder or Path("~/.ssh").expanduser()
     return [_program(), _folder(folder), _known_hosts(folder), _links(targets)]
 
@@ -33,11 +32,11 @@ def _program() -> Check:
             id="ssh",
             title=title,
             state="info",
-            detail="There is no ssh here: hosts are reached by paramiko alone.",
-            hint="Keys on security tokens, ControlMaster and host certificates need OpenSSH's client.",
+            detail="This machine has no ssh program: GenOps Lab connects with paramiko.",
+            hint="Install OpenSSH's client for keys on security tokens, ControlMaster and host certificates.",
         )
     try:
-        told = subprocess.run([program, "-V"], capture_output=True, text=True, timeout=_VERSION_TIMEOUT_S)
+        answer = subprocess.run([program, "-V"], capture_output=True, text=True, timeout=_VERSION_TIMEOUT_S)
     except (OSError, subprocess.SubprocessError) as error:
         return Check(
             id="ssh",
@@ -47,7 +46,7 @@ def _program() -> Check:
             hint="Install OpenSSH's client again, or add targets with --carrier paramiko.",
         )
     return Check(
-        id="ssh", title=title, state="ok", detail=f"{program}, {told.stderr.strip() or 'no version'}."
+        id="ssh", title=title, state="ok", detail=f"{program}, {answer.stderr.strip() or 'no version'}."
     )
 
 
@@ -55,7 +54,7 @@ def _folder(folder: Path) -> Check:
     title = "SSH folder"
     if not folder.is_dir():
         return Check(
-            id="ssh_folder", title=title, state="info", detail=f"There is no {folder}, which is fine."
+            id="ssh_folder", title=title, state="info", detail=f"The folder {folder} does not exist."
         )
     loose = [folder] if stat.S_IMODE(folder.stat().st_mode) & 0o022 else []
     try:
@@ -65,8 +64,8 @@ def _folder(folder: Path) -> Check:
             id="ssh_folder",
             title=title,
             state="warning",
-            detail=f"{folder} cannot be read: {error.strerror}.",
-            hint=f"Make it yours: chmod 700 {folder}",
+            detail=f"Cannot read {folder}: {error.strerror}.",
+            hint=f"Make the folder yours: chmod 700 {folder}",
         )
     if loose:
         named = ", ".join(path.name for path in loose[:MAX_NAMED])
@@ -75,14 +74,14 @@ def _folder(folder: Path) -> Check:
             id="ssh_folder",
             title=title,
             state="warning",
-            detail=f"Others may read or change what only you should: {named}{more}. OpenSSH refuses such files.",
-            hint=f"chmod 700 {folder}; chmod 600 for the keys and the config in it.",
+            detail=f"Other users can read or change these files: {named}{more}. OpenSSH refuses such files.",
+            hint=f"Make them private: chmod 700 {folder}, and chmod 600 for the keys and the config in it.",
         )
     return Check(id="ssh_folder", title=title, state="ok", detail=f"{folder} is private.")
 
 
 def _is_loose(path: Path) -> bool:
-    """Whether it is a private key that others can read, or a configuration that others can write."""
+    """Return whether the file is a private key that others can read, or a configuration that others can write."""
     try:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):
@@ -100,17 +99,17 @@ def _is_loose(path: Path) -> bool:
 def _known_hosts(folder: Path) -> Check:
     title, file = "Known hosts", folder / "known_hosts"
     if not file.exists():
-        detail = f"There is no {file}: a host's key is asked about at its first connection."
+        detail = f"{file} does not exist: GenOps Lab asks about the key of each host at the first connection."
         return Check(id="known_hosts", title=title, state="info", detail=detail)
     if not file.is_file() or not os.access(file, os.R_OK):
         return Check(
             id="known_hosts",
             title=title,
             state="warning",
-            detail=f"{file} cannot be read, so every host seems unknown.",
-            hint=f"Make it a file that you can read: chmod 600 {file}",
+            detail=f"{file} is not readable, so all hosts are unknown.",
+            hint=f"Make the file readable: chmod 600 {file}",
         )
-    return Check(id="known_hosts", title=title, state="ok", detail=f"{file} can be read.")
+    return Check(id="known_hosts", title=title, state="ok", detail=f"{file} is readable.")
 
 
 def _links(targets: Sequence[Target]) -> Check:
@@ -126,21 +125,19 @@ def _links(targets: Sequence[Target]) -> Check:
         id="targets",
         title=title,
         state="warning",
-        detail=f"{detail} Could not be reached last time: {', '.join(away)}.",
-        hint=f"What is wrong, and what to do, says: genops targets test {away[0]}",
+        detail=f"{detail} The last connection failed: {', '.join(away)}.",
+        hint=f"Find the reason: genops targets test {away[0]}",
     )
 
 
 def examine_outputs(limits: list[str], in_server: bool) -> list[Check]:
-    """What other extensions own, and what is left alone because of that."""
+    """Report outputs that GenOps Lab does not record, because another extension handles them."""
     title = "Outputs"
     if not in_server:
-        detail = (
-            "Kernels on targets go on without a JupyterLab; a running one tells how their outputs are kept."
-        )
+        detail = "Kernels on targets keep running without JupyterLab. Start JupyterLab to check how it records outputs."
         return [Check(id="outputs", title=title, state="info", detail=detail)]
     if not limits:
-        detail = "Outputs of kernels on targets come into their notebooks, with or without an open page."
+        detail = "Outputs of kernels on targets are written into their notebooks, also without an open page."
         return [Check(id="outputs", title=title, state="ok", detail=detail)]
     return [
         Check(
@@ -148,22 +145,24 @@ def examine_outputs(limits: list[str], in_server: bool) -> list[Check]:
             title=title,
             state="warning",
             detail=limit,
-            hint="Another extension, or the server's configuration, has the say there.",
+            hint="Another extension or the server's configuration decides this.",
         )
         for limit in limits
     ]
 
 
 def examine_local_kernels(not_kept: list[str]) -> Check:
-    """Whether kernels of this machine are kept as the settings say."""
+    """Check that GenOps Lab's agent runs the kernels of this machine, as the settings require."""
     title = "Kernels of this machine"
     if not not_kept:
-        detail = "They are started through the agent: their outputs are kept, and they outlive a server that crashes."
+        detail = (
+            "GenOps Lab's agent runs them: it records their outputs, and they survive a crash of the server."
+        )
         return Check(id="local-kernels", title=title, state="ok", detail=detail)
     return Check(
         id="local-kernels",
         title=title,
         state="warning",
-        detail=f"Some are started by Jupyter itself, and end with it: {' '.join(not_kept)}",
-        hint="Mend that and restart JupyterLab, or switch GenOpsLab.keep_local_kernels off.",
+        detail=f"Jupyter itself runs some of them, and they end with it: {' '.join(not_kept)}",
+        hint="Correct this and restart JupyterLab, or switch GenOpsLab.keep_local_kernels off.",
     )

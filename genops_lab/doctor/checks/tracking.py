@@ -1,4 +1,4 @@
-"""Whether MLflow can be used."""
+"""Check that MLflow works."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ANSWER_S = 40.0
 
 
 async def examine(mlflow: MlflowConnection) -> list[Check]:
-    """The embedded file, and an answer of MLflow through the worker."""
+    """Check the file of the embedded MLflow, and a call of MLflow in the worker."""
     file = mlflow.embedded_file
     if file is not None and file.exists():
         damage = await asyncio.to_thread(damage_of, file)
@@ -26,7 +26,7 @@ async def examine(mlflow: MlflowConnection) -> list[Check]:
                     title="MLflow",
                     state="error",
                     detail=f"The embedded MLflow's file {file} is damaged: {damage}.",
-                    hint="Copy it, then try `sqlite3 mlflow.db .recover`; or move it away to start anew.",
+                    hint="Copy the file, then try `sqlite3 mlflow.db .recover`. Or move it away to start empty.",
                 )
             ]
     return [await _answers(mlflow)]
@@ -51,15 +51,15 @@ async def _answers(mlflow: MlflowConnection) -> Check:
                 id="mlflow",
                 title="MLflow",
                 state="info",
-                detail=f"{where}: its database is still being made or upgraded after {ANSWER_S:.0f} s.",
-                hint="It is finished in the background. Run `genops doctor` again in a minute.",
+                detail=f"{where}: the database is still being created or upgraded after {ANSWER_S:.0f} s.",
+                hint="This continues in the background. Run `genops doctor` again in a minute.",
             )
         return Check(
             id="mlflow",
             title="MLflow",
             state="error",
             detail=f"{where}: no answer within {ANSWER_S:.0f} s.",
-            hint="See whether the MLflow server is up and its address is right.",
+            hint="Check that the MLflow server runs and that its address is correct.",
         )
     count = f"{len(found.items)}{' or more' if found.next else ''}"
     return Check(id="mlflow", title="MLflow", state="ok", detail=f"{where}, experiments: {count}.")

@@ -1,4 +1,4 @@
-"""Versions of the server side and the front end, and of what they need from others."""
+"""Check the versions of the server extension, the front end and the packages that they need."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from genops_lab.version import __version__
 
 DISTRIBUTION = "genops-lab"
 EXTENSION = "genops_lab"
-#: The front-end extensions that the inline views need, by the package that brings each.
+#: Front-end extensions that the inline views need, each with its Python package.
 NEEDED = {"@jupyter-widgets/jupyterlab-manager": "jupyterlab_widgets", "anywidget": "anywidget"}
-TOLD = ("jupyterlab", "jupyter_server", "mlflow", "ipywidgets", "anywidget", "torch")
+REPORTED = ("jupyterlab", "jupyter_server", "mlflow", "ipywidgets", "anywidget", "torch")
 
 
 def examine() -> list[Check]:
-    """Versions, the front end, the server extension, widget support."""
+    """Check versions, front end, server extension and widgets."""
     return [_versions(), _front_end(), _server_extension(), *_needed()]
 
 
 def installed(distribution: str) -> str:
-    """The version of a distribution; empty where it is not installed."""
+    """Return the version of a distribution, empty if it is not installed."""
     try:
         return version(distribution)
     except PackageNotFoundError:
@@ -33,12 +33,12 @@ def installed(distribution: str) -> str:
 
 def _versions() -> Check:
     parts = [f"GenOps Lab {__version__}", f"Python {platform.python_version()}"]
-    parts += [f"{name} {found}" for name in TOLD if (found := installed(name))]
+    parts += [f"{name} {found}" for name in REPORTED if (found := installed(name))]
     return Check(id="versions", title="Versions", state="ok", detail=", ".join(parts))
 
 
 def labextension(name: str) -> dict[str, Any] | None:
-    """The ``package.json`` of an installed front-end extension."""
+    """Return the ``package.json`` of an installed front-end extension, or None."""
     from jupyter_core.paths import jupyter_path
 
     packages = (_json(Path(folder) / name / "package.json") for folder in jupyter_path("labextensions"))
@@ -53,7 +53,7 @@ def _front_end() -> Check:
             id="front_end",
             title=title,
             state="error",
-            detail="The front-end extension is not installed where this JupyterLab looks.",
+            detail="The front-end extension is not installed in the folders of this JupyterLab.",
             hint="Install genops-lab into the environment of JupyterLab, then reload the page.",
         )
     found = str(package.get("version", ""))
@@ -70,10 +70,12 @@ def _front_end() -> Check:
             id="front_end",
             title=title,
             state="error",
-            detail=f"The front end is {found}, the server side {__version__}.",
+            detail=f"The front end has version {found}, the server extension {__version__}.",
             hint="Install genops-lab again, restart JupyterLab and reload the page.",
         )
-    return Check(id="front_end", title=title, state="ok", detail=f"{found}, as the server side.")
+    return Check(
+        id="front_end", title=title, state="ok", detail=f"{found}, the same as the server extension."
+    )
 
 
 def _same(front: str, back: str) -> bool:
@@ -106,7 +108,7 @@ def _json(path: Path) -> dict[str, Any]:
 def _server_extension() -> Check:
     from jupyter_core.paths import jupyter_config_path
 
-    # Later folders count less: the first that names the extension decides.
+    # The first folder that names the extension decides.
     for folder in jupyter_config_path():
         files = [
             Path(folder) / "jupyter_server_config.json",
@@ -149,7 +151,7 @@ def _needed() -> list[Check]:
                 state="ok" if there else "error",
                 detail=f"{package} {found.get('version', '')}"
                 if found is not None and there
-                else f"The front-end part of {package} is missing or disabled: inline views stay text.",
+                else f"The front end of {package} is missing or disabled, so inline views are plain text.",
                 hint=""
                 if there
                 else f"Install {package} into the environment of JupyterLab, then reload the page.",

@@ -1,9 +1,11 @@
-"""MLflow's model registry, called in the worker process (mlflow is imported here, never in the server)."""
+"""Call MLflow's model registry in the worker process: only the worker imports mlflow."""
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import tempfile
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,15 +23,33 @@ from genops_lab.experiments.backends.client import (
 )
 from genops_lab.experiments.backends.logged import flavors_at, logged_models
 from genops_lab.experiments.hashes import check_plain
+from genops_lab.experiments.query.errors import did_you_mean
 from genops_lab.registry.models import ModelVersion, RegisteredModel
 
 KEY_TAG = "genops.idempotency_key"
-VERSIONS_TOLD = 100
+VERSIONS_SENT = 100
 
 LOG_A_MODEL = (
-    "Log one in the run first, such as mlflow.sklearn.log_model(model, name='model', input_example=x[:2]) "
+    "Log a model in the run first: mlflow.sklearn.log_model(model, name='model', input_example=x[:2]) "
     "or mlflow.pytorch.log_model(...)."
 )
+
+
+#: Most names that are compared with a name that is not registered.
+MOST_NAMES = 1000
+_UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND")
+
+
+def _known(read: Callable[[], Any], missing: Callable[[], NotFound]) -> Any:
+    """Call ``read``; raise the error of ``missing`` where MLflow answers that the object does not exist."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return read()
+    except MlflowException as error:
+        if error.error_code in _UNKNOWN:
+            raise missing() from error
+        raise
 
 
 class MlflowModels(MlflowBackend):
@@ -40,30 +60,31 @@ class MlflowModels(MlflowBackend):
         self._flavors: dict[str, list[str]] = {}
 
     def list_models(self, query: PageQuery) -> Page[RegisteredModel]:
-        """Registered models, the latest changed first, each with its newest versions."""
-        with told("The models could not be listed"):
+        """List registered models, last changed first, each with its newest versions."""
+        with told("Cannot list the models"):
             search = partial(search_models, self._client)
             found, token = one_page(search, query, order_by=["last_updated_timestamp DESC"])
             return Page(items=[self._model(model) for model in found], next=token)
 
     def get_model(self, name: str) -> RegisteredModel:
-        """One registered model with its newest versions."""
-        with told(f"The model {name!r} could not be read"):
-            return self._model(self._client.get_registered_model(name))
+        """Return a registered model with its newest versions. Raises NotFound."""
+        with told(f"Cannot read the model {name!r}"):
+            return self._model(self._registered(name))
 
     def list_versions(self, name: str, query: PageQuery) -> Page[ModelVersion]:
-        """The versions of a registered model, newest first."""
-        with told(f"The versions of {name!r} could not be read"):
-            return self._versions(self._client.get_registered_model(name), query)
+        """List the versions of a registered model, newest first."""
+        with told(f"Cannot read the versions of {name!r}"):
+            return self._versions(self._registered(name), query)
 
     def resolve(self, name: str, version: str) -> ModelVersion:
-        """The version with this number or alias; the newest for an empty one."""
-        with told(f"The model {name!r} could not be read"):
-            registered = self._client.get_registered_model(name)
+        """Return the version with this number or alias, the newest if ``version`` is empty. Raises NotFound."""
+        with told(f"Cannot read the model {name!r}"):
+            registered = self._registered(name)
             model = self._model(registered)
         if not model.versions:
             raise NotFound(
-                f"The model {name!r} has no version yet.", hint="Register a run's model under this name."
+                f"The model {name!r} has no versions.",
+                hint=f"Register the model of a run: genops models register {shlex.quote(name)} --run latest",
             )
         if not version:
             return model.versions[0]
@@ -72,15 +93,30 @@ class MlflowModels(MlflowBackend):
             aliases = ", ".join(sorted(registered.aliases)) or "none"
             raise NotFound(
                 f"The model {name!r} has no alias {version!r}.",
-                hint=f"Its aliases: {aliases}; its newest version: {model.versions[0].version}.",
+                hint=f"Its aliases are: {aliases}. Its newest version is {model.versions[0].version}.",
             )
-        with told(f"The model {name!r} has no version {number}"):
-            return self._version(self._client.get_model_version(name, str(number)), model)
+        with told(f"Cannot read version {number} of the model {name!r}"):
+            missing = NotFound(
+                f"The model {name!r} has no version {number}.",
+                hint=f"List its versions: genops models show {shlex.quote(name)}",
+            )
+            found = _known(lambda: self._client.get_model_version(name, str(number)), lambda: missing)
+            return self._version(found, model)
+
+    def _registered(self, name: str) -> Any:
+        def missing() -> NotFound:
+            names = [each.name for each in search_models(self._client, max_results=MOST_NAMES)]
+            listed = "List the models: genops models list"
+            return NotFound(
+                f"No model is registered as {name!r}.", hint=f"{did_you_mean(name, names)} {listed}".strip()
+            )
+
+        return _known(lambda: self._client.get_registered_model(name), missing)
 
     def register(self, run_id: str, name: str, model: str, alias: str, key: str) -> ModelVersion:
-        """Register the run's model (``model`` by name where it has several) as a new version of ``name``."""
+        """Register a model of the run as a new version of ``name``; ``model`` selects one of several."""
         source, model_id = self._choose(run_id, model)
-        with told(f"The run's model could not be registered as {name!r}"):
+        with told(f"Cannot register the model of the run as {name!r}"):
             self._ensure_model(name)
             made = self._client.create_model_version(
                 name, source, run_id=run_id, model_id=model_id, tags={KEY_TAG: key} if key else None
@@ -90,8 +126,8 @@ class MlflowModels(MlflowBackend):
         return self._version(made, self.get_model(name))
 
     def registered_with(self, name: str, key: str) -> ModelVersion | None:
-        """The version that was registered with this idempotency key."""
-        with told(f"The versions of {name!r} could not be read"):
+        """Return the version that was registered with this idempotency key."""
+        with told(f"Cannot read the versions of {name!r}"):
             versions = all_pages(self._client.search_model_versions, filter_string=f"name = {quoted(name)}")
             for version in versions:
                 if version.tags.get(KEY_TAG) == key:
@@ -101,26 +137,26 @@ class MlflowModels(MlflowBackend):
     def set_alias(self, name: str, alias: str, version: str) -> RegisteredModel:
         """Point an alias at a version."""
         target = self.resolve(name, version)
-        with told(f"The alias {alias!r} of {name!r} could not be set"):
+        with told(f"Cannot set the alias {alias!r} of {name!r}"):
             self._client.set_registered_model_alias(name, alias, target.version)
         return self.get_model(name)
 
     def delete_alias(self, name: str, alias: str) -> RegisteredModel:
-        """Take an alias away; harmless when there is none."""
-        with told(f"The alias {alias!r} of {name!r} could not be taken away"):
-            if alias in self._client.get_registered_model(name).aliases:
+        """Delete an alias; do nothing if the model does not have it."""
+        with told(f"Cannot delete the alias {alias!r} of {name!r}"):
+            if alias in self._registered(name).aliases:
                 self._client.delete_registered_model_alias(name, alias)
         return self.get_model(name)
 
     def download(self, name: str, version: str, folder: str) -> str:
-        """Copy a version's files into the new folder ``folder``, byte for byte as its run logged them."""
+        """Copy a version's files into the new folder ``folder``, byte for byte. Raises Failed."""
         from mlflow.artifacts import download_artifacts
 
         target = Path(folder)
         fetching = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=target.parent))
         try:
-            with told(f"The files of {name!r} version {version} could not be fetched"):
-                # Not by models:/name/version: that adds a file, and the hashes would not be the run's any more.
+            with told(f"Cannot fetch the files of {name!r} version {version}"):
+                # models:/name/version would add a file, and the hashes would differ from the run's.
                 source = self._client.get_model_version_download_uri(name, version)
                 if (local := local_path(source)) is not None:
                     check_plain(local)
@@ -129,10 +165,10 @@ class MlflowModels(MlflowBackend):
                 )
                 Path(found).rename(target)
         except GenOpsError as error:
-            # MLflow tells a failed copy on the second line of its message, and as an error of its own.
+            # MLflow reports a failed copy in the second line of its message, as an error of its own.
             if any(sign in str(error.__cause__) for sign in ("No space left", "Disk quota")):
                 raise Failed(
-                    f"The files of {name!r} version {version} could not be written: the disk is full.",
+                    f"Cannot write the files of {name!r} version {version}: the disk is full.",
                     hint="Free some disk space, then deploy again.",
                 ) from error
             raise
@@ -141,20 +177,20 @@ class MlflowModels(MlflowBackend):
         if not (target / "MLmodel").is_file():
             shutil.rmtree(target, ignore_errors=True)
             raise Failed(
-                f"Version {version} of {name!r} holds no MLmodel file.",
-                hint="Its artifacts were deleted or moved: register the model again.",
+                f"Version {version} of {name!r} has no MLmodel file.",
+                hint="Its artifacts were deleted or moved. Register the model again.",
             )
         return str(target)
 
     def _choose(self, run_id: str, wanted: str) -> tuple[str, str | None]:
-        """The source and, for a model logged by MLflow 3, the id of the run's model to register."""
+        """Return the source of the run's model and, for a model of MLflow 3, its id."""
         choices = {found.model.name: found for found in logged_models(self._client, run_id)}
         if not choices:
             raise NotFound(f"The run {run_id} logged no model.", hint=LOG_A_MODEL)
         if not wanted and len(choices) > 1:
             raise InvalidRequest(
                 f"The run {run_id} logged several models: {', '.join(choices)}.",
-                hint="Say which one with `model`.",
+                hint="Choose one with --model NAME.",
                 code="ambiguous",
                 details={"models": list(choices)},
             )
@@ -162,7 +198,7 @@ class MlflowModels(MlflowBackend):
         if chosen is None:
             raise NotFound(
                 f"The run {run_id} logged no model {wanted!r}; it logged {', '.join(choices)}.",
-                hint="Name one of these.",
+                hint="Choose one of these with --model NAME.",
                 details={"models": list(choices)},
             )
         if chosen.model.uri.startswith("models:/"):
@@ -179,7 +215,7 @@ class MlflowModels(MlflowBackend):
                 raise
 
     def _model(self, model: Any) -> RegisteredModel:
-        page = self._versions(model, PageQuery(limit=VERSIONS_TOLD))
+        page = self._versions(model, PageQuery(limit=VERSIONS_SENT))
         return RegisteredModel(
             name=model.name,
             description=model.description or "",
@@ -198,15 +234,15 @@ class MlflowModels(MlflowBackend):
         aliases: dict[str, list[str]] = {}
         for alias, version in model.aliases.items():
             aliases.setdefault(str(version), []).append(alias)
-        return Page(items=[self._told_version(version, aliases) for version in found], next=token)
+        return Page(items=[self._wire_version(version, aliases) for version in found], next=token)
 
     def _version(self, version: Any, model: RegisteredModel) -> ModelVersion:
         for known in model.versions:
             if known.version == str(version.version):
                 return known
-        return self._told_version(version, {str(version.version): list(version.aliases)})
+        return self._wire_version(version, {str(version.version): list(version.aliases)})
 
-    def _told_version(self, version: Any, aliases: dict[str, list[str]]) -> ModelVersion:
+    def _wire_version(self, version: Any, aliases: dict[str, list[str]]) -> ModelVersion:
         number = str(version.version)
         return ModelVersion(
             name=version.name,
@@ -220,7 +256,7 @@ class MlflowModels(MlflowBackend):
         )
 
     def _flavors_of(self, version: Any) -> list[str]:
-        """Read once from the version's MLmodel, which never changes; empty where it cannot be read."""
+        """Return the flavors of the version's MLmodel file; empty if the file is unreadable."""
         from mlflow.exceptions import MlflowException
 
         place = f"{version.name}/{version.version}/{version.creation_timestamp}"
@@ -231,6 +267,6 @@ class MlflowModels(MlflowBackend):
                 return []
             flavors = flavors_at(source)
             if flavors is None:
-                return []  # not kept: the files may come back
+                return []  # not cached: the files may come back
             self._flavors[place] = flavors
         return self._flavors[place]

@@ -1,1 +1,1 @@
-"""What is asked in worker processes: MLflow for how trials went, Optuna for what to try."""
+"""Code of the worker processes: results of trials from MLflow, suggestions from Optuna."""

@@ -1,4 +1,4 @@
-"""How trials went, asked of MLflow in its worker process: it alone says what counts."""
+"""Read the results of trials from MLflow in its worker process; only MLflow decides what counts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SUPERSEDED_TAG = "genops.superseded_by_sweep"
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """A trial's run. ``steps`` and ``values``: the objective's finite values, in order."""
+    """The run of a trial. ``steps`` and ``values`` are the finite values of the objective, by step."""
 
     run_id: str
     number: int
@@ -30,7 +30,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     values: list[float]
 
     def objective(self, objective: Objective, direction: Direction) -> float | None:
-        """The value that counts; None where nothing was logged."""
+        """Return the objective, or None if the run logged no value."""
         if not self.values:
             return None
         if objective == "last":
@@ -39,16 +39,16 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MlflowTrials(MlflowBackend):
-    """Reads and ends the runs of sweeps."""
+    """Read and end the runs of sweeps."""
 
     def outcome(self, run_id: str, metric: str) -> Outcome:
-        """How the run of this id went."""
-        with told(f"The run {run_id} could not be read"):
+        """Return the result of a run."""
+        with told(f"Cannot read the run {run_id}"):
             return self._outcome(self._client.get_run(run_id), metric)
 
     def outcomes(self, sweep_id: str, metric: str) -> list[Outcome]:
-        """All runs of a sweep, attempts that were given up as well, the earliest first."""
-        with told(f"The runs of sweep {sweep_id} could not be read"):
+        """Return the results of all runs of a sweep, also of replaced attempts, oldest first."""
+        with told(f"Cannot read the runs of the sweep {sweep_id}"):
             experiments = [found.experiment_id for found in all_pages(self._client.search_experiments)]
             runs = all_pages(
                 self._client.search_runs,
@@ -59,16 +59,16 @@ class MlflowTrials(MlflowBackend):
             return [self._outcome(run, metric) for run in runs]
 
     def finish(self, run_id: str, status: str, tags: dict[str, str]) -> None:
-        """Give the run this status (empty: leave it) and tags."""
-        with told(f"The run {run_id} could not be ended"):
+        """Set the status (empty: unchanged) and tags of a run."""
+        with told(f"Cannot end the run {run_id}"):
             for key, value in tags.items():
                 self._client.set_tag(run_id, key, value)
             if status and self._client.get_run(run_id).info.status != status:
                 self._client.set_terminated(run_id, status=status)
 
     def supersede(self, run_id: str, sweep_id: str) -> None:
-        """The run is of an attempt that another one replaces: it counts no more. A second time does no harm."""
-        with told(f"The run {run_id} could not be changed"):
+        """Take the run of a replaced attempt out of its sweep; idempotent."""
+        with told(f"Cannot change the run {run_id}"):
             run = self._client.get_run(run_id)
             self._client.set_tag(run_id, SUPERSEDED_TAG, sweep_id)
             for key in (SWEEP_TAG, "genops.repeat"):
@@ -78,8 +78,8 @@ class MlflowTrials(MlflowBackend):
                 self._client.set_terminated(run_id, status="KILLED")
 
     def summary(self, run_ids: list[str]) -> list[MetricSummary]:
-        """Mean and 95 % interval of the last value of each metric of the user's own, over runs."""
-        with told("The repeats could not be read"):
+        """Return mean and 95 % interval of the last value of each metric over runs, without system metrics."""
+        with told("Cannot read the repeats"):
             runs = [self._client.get_run(run_id) for run_id in run_ids]
         names = sorted({name for run in runs for name in run.data.metrics if not name.startswith("system/")})
         found: list[MetricSummary] = []
@@ -106,8 +106,8 @@ class MlflowTrials(MlflowBackend):
             number, attempt = int(tags.get(TRIAL_TAG, "-1")), int(tags.get(ATTEMPT_TAG, "1"))
         except ValueError as error:
             raise GenOpsError(
-                f"The run {run.info.run_id} has a tag of a sweep that is no number.",
-                hint=f"Set {TRIAL_TAG} right.",
+                f"The tag {TRIAL_TAG} or {ATTEMPT_TAG} of the run {run.info.run_id} is not a number.",
+                hint="Correct the tag, or delete it.",
             ) from error
         return Outcome(
             run_id=run.info.run_id,

@@ -1,6 +1,4 @@
-"""Optuna in a process of its own. It keeps nothing: each question brings the trials that are known, so no second
-database can say otherwise than MLflow.
-"""
+"""Call Optuna in a worker process. Each call sends the known trials, so MLflow stays the only database of results."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class KnownTrial(msgspec.Struct, frozen=True, kw_only=True):
-    """A trial as far as it went. ``state``: running, complete, pruned or fail; ``steps`` and ``values`` in order."""
+    """A trial for Optuna. ``state`` is running, complete, pruned or fail; ``steps`` and ``values`` are in order."""
 
     number: int
     state: str
@@ -28,7 +26,7 @@ class KnownTrial(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Suggestions:
-    """All methods block."""
+    """Suggestions of Optuna. All methods block."""
 
     def __init__(self, **_others: Any) -> None:
         import optuna
@@ -39,12 +37,12 @@ class Suggestions:
     def suggest(
         self, space: list[Dimension], direction: Direction, known: list[KnownTrial], seed: int, number: int
     ) -> dict[str, Value]:
-        """What trial ``number`` shall try (TPE). By the seed, the number and what is known alone."""
+        """Return the parameters of trial ``number`` by TPE, from the seed, the number and the known trials only."""
         import warnings
 
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # constant_liar is called experimental
-            # A fresh sampler would draw the same numbers for each trial: each gets a seed of its own.
+            warnings.simplefilter("ignore")  # constant_liar warns that it is experimental
+            # Each trial needs its own seed: a fresh sampler would draw the same numbers for all.
             sampler = self._optuna.samplers.TPESampler(
                 seed=(seed * 1_000_003 + number) % 2**32, constant_liar=True
             )
@@ -65,7 +63,7 @@ class Suggestions:
         number: int,
         pruning: Pruning,
     ) -> bool:
-        """Whether trial ``number`` does worse than the others did at its step."""
+        """Return whether trial ``number`` is worse than the others at its step."""
         pruners = self._optuna.pruners
         pruner: optuna.pruners.BasePruner = (
             pruners.HyperbandPruner() if pruning == "hyperband" else pruners.MedianPruner(n_startup_trials=3)
@@ -86,7 +84,7 @@ class Suggestions:
             "pruned": states.PRUNED,
             "fail": states.FAIL,
         }
-        # Numbers are positions: the trials come in their order, without gaps.
+        # Optuna numbers trials by position: add them in order, without gaps.
         for trial in sorted(known, key=lambda trial: trial.number):
             study.add_trial(
                 self._optuna.trial.create_trial(
@@ -101,7 +99,7 @@ class Suggestions:
 
 
 def _distributions(space: list[Dimension]) -> dict[str, BaseDistribution]:
-    """Choices by their positions: Optuna takes 1, 1.0 and True for one."""
+    """Return Optuna's distributions. Choices are given by position: Optuna treats 1, 1.0 and True as equal."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     found: dict[str, BaseDistribution] = {}

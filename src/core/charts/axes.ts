@@ -1,6 +1,6 @@
 /**
- * Scales and axes: d3's ticks, written as people write numbers here. Without d3-scale, which weighs
- * more than all else that a card brings: it also interpolates colours.
+ * Scales and axes with d3's ticks. d3-scale is left out: with its colour interpolation it is larger
+ * than all other code of a card.
  */
 import { ticks } from 'd3-array';
 
@@ -9,10 +9,10 @@ import { formatDuration, formatNumber } from '../format';
 import type { IFrame, ILook, Mark, Numbers } from './scene';
 import { LETTER_PX, fitted } from './scene';
 
-/** At the right of a frame. */
+/** Margin at the right of a frame, in pixels. */
 const MARGIN_PX = 8;
 
-/** From values to pixels. */
+/** A mapping from values to pixels. */
 export interface IScale {
   readonly domain: readonly [number, number];
   readonly at: (value: number) => number;
@@ -20,7 +20,7 @@ export interface IScale {
   readonly ticks: (count: number) => readonly { value: number; text: string }[];
 }
 
-/** The least and the largest of finite numbers (for a log scale of positive ones); null where there is none. */
+/** The minimum and maximum of the finite numbers (log scale: of the positive ones); null if there are none. */
 export function extent(
   all: Iterable<ArrayLike<number>>,
   positive = false
@@ -39,7 +39,7 @@ export function extent(
   return low <= high ? [low, high] : null;
 }
 
-/** With some air at both ends; of one value alone around it. */
+/** Extend a domain by a margin at both ends, or around a single value. */
 export function padded(
   [low, high]: readonly [number, number],
   log = false,
@@ -81,7 +81,7 @@ export function numberScale(
   };
 }
 
-/** All whole digits of few decades, powers of ten of many. */
+/** Ticks of a log scale: whole digits for few decades, powers of ten for many. */
 function logTicks(
   [low, high]: readonly [number, number],
   count: number
@@ -106,7 +106,7 @@ function logTicks(
         .map(power => 10 ** power);
 }
 
-/** A value of a scale in words. */
+/** Format a value of a scale. */
 export function valueText(
   kind: 'linear' | 'log' | 'duration' | 'time' | 'words',
   value: number
@@ -121,7 +121,7 @@ export function valueText(
   }
 }
 
-/** Where points stand on two scales; what is infinite is no place. */
+/** The pixels of points on two scales; NaN for values that are not finite. */
 export function projected(
   line: { readonly x: Numbers; readonly y: Numbers },
   x: IScale,
@@ -133,7 +133,7 @@ export function projected(
   };
 }
 
-/** The first place in ascending numbers that is not below `wanted`. */
+/** The first index in ascending numbers whose value is not below `wanted`. */
 export function lowerBound(numbers: Numbers, wanted: number): number {
   let low = 0;
   let high = numbers.length;
@@ -148,7 +148,7 @@ export function lowerBound(numbers: Numbers, wanted: number): number {
   return low;
 }
 
-/** The ticks of an upright axis of so many pixels. */
+/** The ticks of a vertical axis of this height in pixels. */
 export function uprightTicks(
   y: IScale,
   height: number
@@ -156,7 +156,7 @@ export function uprightTicks(
   return y.ticks(Math.max(3, Math.floor(height / 36)));
 }
 
-/** The lines and marks of two axes, and their names where there is room for them. */
+/** The lines and labels of two axes, with their names if they fit. */
 export function axes(
   frame: IFrame,
   x: IScale,
@@ -194,12 +194,12 @@ export function axes(
     const at = x.at(value);
     const half = (text.length * LETTER_PX) / 2;
     if (at - half < free) {
-      continue; // it would stand in the one before
+      continue; // it would overlap the label before
     }
     free = at + half + 6;
     marks.push(line([at, bottom], [at, bottom + 4], look.grid), {
       kind: 'text',
-      // The last one stays inside of the picture.
+      // Keep the last label inside the picture.
       x: Math.min(at, left + width + MARGIN_PX - half),
       y: bottom + 12,
       text,
@@ -232,7 +232,7 @@ export function axes(
   return marks;
 }
 
-/** Upright lines with their values below, for bars that lie. */
+/** Vertical grid lines with their values below, for horizontal bars. */
 export function uprightGrid(x: IScale, frame: IFrame, look: ILook): Mark[] {
   const bottom = frame.top + frame.height;
   return x
@@ -256,7 +256,7 @@ export function uprightGrid(x: IScale, frame: IFrame, look: ILook): Mark[] {
     ]);
 }
 
-/** The frame inside a picture with axes. */
+/** The plot area of a picture with axes. */
 export function frameIn(width: number, height: number): IFrame {
   return {
     left: 68,

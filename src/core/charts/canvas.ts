@@ -1,7 +1,7 @@
 import type { ILook, IScene, Mark } from './scene';
 import { FONT_PX } from './scene';
 
-/** Draw a scene, `ratio` pixels of the canvas for one of the scene. */
+/** Draw a scene with `ratio` canvas pixels for each pixel of the scene. */
 export function drawOnCanvas(
   canvas: HTMLCanvasElement,
   scene: IScene,

@@ -1,10 +1,10 @@
-/** Pictures as files. */
+/** Save pictures as files. */
 import { drawOnCanvas } from './canvas';
 import { asRgb } from './look';
 import type { ILook, IScene } from './scene';
 import { asSvg } from './svg';
 
-/** Pixels of a PNG for one of the screen's. */
+/** Pixels of a PNG for each pixel of the screen. */
 const RATIO = 2;
 
 export function saveSvg(scene: IScene, look: ILook, title: string): void {
@@ -27,17 +27,17 @@ export async function savePng(
   }
 }
 
-/** Give a file to the person. */
+/** Download a file in the browser. */
 export function save(blob: Blob, name: string): void {
   const link = document.createElement('a');
   link.href = URL.createObjectURL(blob);
   link.download = name;
   link.click();
-  // The browser has taken it by the next turn.
+  // The browser has read the URL by the next turn of the event loop.
   window.setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 
-/** A title as a file's name on any system. */
+/** A title as a file name that is valid on any system. */
 export function fileName(title: string): string {
   return (
     title

@@ -1,4 +1,4 @@
-/** Lines over one x: the charts of a run in the panel and in cards. Nothing of JupyterLab and nothing of React. */
+/** Line charts of runs, for the panel and for cards. This module uses neither JupyterLab nor React. */
 import type { IScale } from './axes';
 import {
   axes,
@@ -16,18 +16,18 @@ import type { IFrame, ILook, IScene, Mark, Numbers } from './scene';
 import { LETTER_PX, fitted } from './scene';
 
 const ROW_PX = 14;
-/** Of labels beside an axis of y, if they are not wider: charts that stand below each other are aligned. */
+/** Least width of the labels of a y axis, so that charts below each other are aligned. */
 const LABEL_PX = 46;
 
 export interface ILine {
   readonly label: string;
-  /** In any order; of equal ones the last counts. */
+  /** In any order; of equal values the last counts. */
   readonly x: readonly number[];
-  /** One a point of x. The line goes on over what is no finite number. */
+  /** One value for each x. The line skips values that are not finite. */
   readonly y: readonly (number | null)[];
 }
 
-/** Where something begins on the x axis, such as NaN, and its word. */
+/** A labelled position on the x axis, such as the first NaN. */
 export interface IMark {
   readonly x: number;
   readonly label: string;
@@ -35,14 +35,14 @@ export interface IMark {
 
 export interface ILineChart {
   readonly lines: readonly ILine[];
-  /** What x are: numbers, seconds, or seconds since 1970. */
+  /** Unit of x: numbers, seconds, or seconds since 1970. */
   readonly x?: 'linear' | 'duration' | 'time';
   readonly marks?: readonly IMark[];
-  /** Hide the axes: a sparkline. */
+  /** Draw a sparkline without axes. */
   readonly bare?: boolean;
 }
 
-/** A chart that fills its host's width: it follows what it is given, the theme, and tells the values at the pointer. */
+/** A chart that fills its host's width, follows its data and the theme, and shows the values at the pointer. */
 export class LineChart {
   constructor(host: HTMLElement, height: number) {
     const canvas = host.appendChild(document.createElement('canvas'));
@@ -76,7 +76,7 @@ export class LineChart {
   private _view: SceneView;
 }
 
-/** The marks of a chart; `pointer`: the pixel of x whose values are told. */
+/** The marks of a chart; `pointer` is the x pixel whose values are shown. */
 export function lineScene(
   chart: ILineChart,
   width: number,
@@ -105,7 +105,7 @@ export function lineScene(
   const [first, last] = extent(lines.map(line => line.x)) ?? [0, 1];
   const x = numberScale(
     chart.x === 'duration' ? 'duration' : 'linear',
-    // One point stands in the middle.
+    // Draw a single point in the middle.
     first === last ? [first - 1, last + 1] : [first, last],
     [frame.left, frame.left + frame.width]
   );
@@ -133,7 +133,7 @@ interface IPoints {
   readonly y: Numbers;
 }
 
-/** The points whose value is a number, in the order of x. */
+/** The points with a finite value, in the order of x. */
 function ordered({ x, y }: ILine): { x: number[]; y: number[] } {
   const isAscending = x.every((place, at) => at === 0 || place > x[at - 1]);
   if (!isAscending) {
@@ -152,7 +152,7 @@ function ordered({ x, y }: ILine): { x: number[]; y: number[] } {
   return kept;
 }
 
-/** Of each column of pixels the first, the highest, the lowest and the last point: thousands of points look the same. */
+/** Keep the first, highest, lowest and last point of each pixel column: thousands of points look the same. */
 function thinned({ x, y }: IPoints): IPoints {
   const kept = { x: [] as number[], y: [] as number[] };
   for (let begin = 0, end = 0; begin < x.length; begin = end) {
@@ -175,7 +175,7 @@ function thinned({ x, y }: IPoints): IPoints {
   return kept;
 }
 
-/** A dashed line from top to bottom, with its word on the side that has room. */
+/** A vertical dashed line, with its label on the side with more space. */
 function beginning(
   at: number,
   label: string,
@@ -207,7 +207,7 @@ function beginning(
   ];
 }
 
-/** The values nearest to the pointer, beside a line through them. */
+/** The values nearest to the pointer, next to a vertical line. */
 function reading(
   chart: ILineChart,
   lines: readonly IPoints[],

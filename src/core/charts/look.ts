@@ -1,4 +1,4 @@
-/** The theme's colours for what is drawn; outside of JupyterLab, where no --jp-* variable is set, ones that can be read there. */
+/** The theme's colours for charts; outside JupyterLab, without --jp-* variables, readable defaults. */
 import type { ILook } from './scene';
 
 /**
@@ -23,12 +23,12 @@ export function lineColor(place: number): string {
   return SERIES[place % SERIES.length];
 }
 
-/** The theme that holds at a node now. */
+/** The current theme of a node. */
 export function readLook(node: HTMLElement): ILook {
   const style = getComputedStyle(node);
   const read = (name: string, fallback: string) =>
     style.getPropertyValue(name).trim() || fallback;
-  // Where no theme is, what text inherits is readable on whatever is behind it.
+  // Without a theme the inherited text colour is readable on the background.
   const inherited = style.color || 'currentcolor';
   return {
     text: read('--jp-ui-font-color1', inherited),
@@ -46,8 +46,8 @@ export function readLook(node: HTMLElement): ILook {
 }
 
 /**
- * Call `listener` when the theme changes (JupyterLab marks its body, and a
- * browser has a colour scheme). @returns a function that ends it.
+ * Call `listener` when JupyterLab's theme or the browser's colour scheme changes.
+ * @returns a function that ends the subscription.
  */
 export function onThemeChange(listener: () => void): () => void {
   const observer = new MutationObserver(listener);
@@ -73,7 +73,7 @@ export function onThemeChange(listener: () => void): () => void {
 
 const known = new Map<string, string>();
 
-/** A colour as `rgb(...)`, which every program knows, where the browser can tell. */
+/** Convert a colour to `rgb(...)`, which all programs read, if the browser can. */
 export function asRgb(color: string): string {
   const found = known.get(color);
   if (found !== undefined) {

@@ -2,9 +2,9 @@ import { drawOnCanvas } from './canvas';
 import { onThemeChange, readLook } from './look';
 import type { ILook, IScene } from './scene';
 
-/** A canvas that fills its parent's width with a scene, drawn again when that width or the theme changes. */
+/** A canvas with a scene that fills its parent's width, drawn again when the width or the theme changes. */
 export class SceneView {
-  /** `make`: the scene for a width in pixels. */
+  /** `make` returns the scene for a width in pixels. */
   constructor(
     private _canvas: HTMLCanvasElement,
     private _make: (width: number, look: ILook) => IScene

@@ -1,5 +1,5 @@
 /**
- * A picture as marks at places, in pixels: the screen, a PNG and an SVG draw the same ones.
+ * A picture as marks with positions in pixels, which a canvas, a PNG and an SVG draw alike.
  */
 export type Numbers = ArrayLike<number>;
 
@@ -7,13 +7,13 @@ export type Mark = (
   | {
       kind: 'line';
       x: Numbers;
-      /** NaN lifts the pen. */
+      /** NaN interrupts the line. */
       y: Numbers;
       width: number;
       dash?: readonly number[];
     }
   | {
-      /** What lies between two heights. */
+      /** The area between two heights. */
       kind: 'area';
       x: Numbers;
       low: Numbers;
@@ -24,7 +24,7 @@ export type Mark = (
       x: Numbers;
       y: Numbers;
       radius: number;
-      /** One a point; by default the mark's own. */
+      /** A colour for each point; default: the mark's colour. */
       colors?: readonly string[];
       shape?: 'circle' | 'up' | 'down';
     }
@@ -36,17 +36,17 @@ export type Mark = (
       text: string;
       align?: 'start' | 'middle' | 'end';
       bold?: boolean;
-      /** Reads from below to above. */
+      /** Rotated to read from bottom to top. */
       turned?: boolean;
     }
 ) & {
   color: string;
   opacity?: number;
-  /** Inside the frame alone. */
+  /** Clipped to the frame. */
   clipped?: boolean;
 };
 
-/** Where the data lie. */
+/** The plot area. */
 export interface IFrame {
   readonly left: number;
   readonly top: number;
@@ -61,25 +61,25 @@ export interface IScene {
   readonly marks: readonly Mark[];
 }
 
-/** The colours and letters of the theme that holds. */
+/** The colours and font of the current theme. */
 export interface ILook {
   readonly text: string;
   readonly faint: string;
   readonly grid: string;
   readonly accent: string;
-  /** Of what went wrong. */
+  /** Colour of errors. */
   readonly error: string;
-  /** Of a chart's lines, one after the other. */
+  /** Colours of a chart's lines, in order. */
   readonly series: readonly string[];
   readonly background: string;
   readonly font: string;
 }
 
 export const FONT_PX = 11;
-/** Of one letter, about. */
+/** Approximate width of a letter, in pixels. */
 export const LETTER_PX = 6.2;
 
-/** A text that fits, about. */
+/** Shorten a text to about this width. */
 export function fitted(text: string, pixels: number): string {
   const most = Math.max(Math.floor(pixels / LETTER_PX), 2);
   return text.length <= most ? text : `${text.slice(0, most - 1)}…`;

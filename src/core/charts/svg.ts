@@ -1,7 +1,7 @@
 import type { ILook, IScene, Mark, Numbers } from './scene';
 import { FONT_PX } from './scene';
 
-/** A scene as a file of its own; `colorOf` turns a colour into one that other programs know. */
+/** A scene as an SVG file; `colorOf` converts a colour to one that other programs read. */
 export function asSvg(
   scene: IScene,
   look: ILook,
@@ -102,7 +102,7 @@ function round(value: number): number {
   return Math.round(value * 100) / 100;
 }
 
-/** Text inside XML; what XML has no place for is left out. */
+/** Escape text for XML; characters that XML does not allow are left out. */
 export function escaped(text: string): string {
   return text
     .replace(/[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu, '')

@@ -14,7 +14,7 @@ const ICONS: Record<Callout.Tone, LabIcon> = {
   error: errorIcon
 };
 
-/** A message of some lines with the icon of its kind. */
+/** A message of several lines with the icon of its tone. */
 export function Callout(props: Callout.IProps): React.ReactElement {
   const { tone, title, children } = props;
   const Icon = props.icon ?? ICONS[tone];

@@ -4,7 +4,7 @@ import type { ILine, ILineChart } from '../charts/line-chart';
 import { LineChart } from '../charts/line-chart';
 import { formatNumber } from '../format';
 
-/** Lines over one x, read aloud with their latest values. */
+/** A line chart; screen readers read the latest values. */
 export function Chart(props: Chart.IProps): React.ReactElement {
   const { label, height, ...chart } = props;
   const host = React.useRef<HTMLDivElement>(null);
@@ -28,7 +28,7 @@ export function Chart(props: Chart.IProps): React.ReactElement {
 
 export namespace Chart {
   export interface IProps extends ILineChart {
-    /** What it shows. */
+    /** The chart's subject; read aloud. */
     label: string;
     height: number;
   }

@@ -1,7 +1,7 @@
 import { Dialog, showDialog } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-/** Ask before something that cannot be undone. Resolves to whether the person agreed. */
+/** Ask before an action that cannot be undone. Resolves to whether the user agreed. */
 export async function confirm(options: IConfirmOptions): Promise<boolean> {
   const { title, body, action, danger, trans } = options;
   const accept = danger ? Dialog.warnButton : Dialog.okButton;
@@ -12,7 +12,7 @@ export async function confirm(options: IConfirmOptions): Promise<boolean> {
       Dialog.cancelButton({ label: trans.__('Cancel') }),
       accept({ label: action })
     ],
-    // What destroys is not what Enter does.
+    // Enter cancels a destructive action.
     defaultButton: danger ? 0 : 1
   });
   return result.button.accept;

@@ -8,7 +8,7 @@ import { ActionButton, IconButton } from './icon-button';
 
 const SHOWN_MS = 1500;
 
-/** Whether something was copied a moment ago, and how to copy. */
+/** Whether a text was copied a moment ago, and the function that copies. */
 export function useCopied(): [boolean, (text: string) => void] {
   const [copied, setCopied] = React.useState(false);
   const timer = React.useRef<number>();
@@ -22,7 +22,7 @@ export function useCopied(): [boolean, (text: string) => void] {
   return [copied, copy];
 }
 
-/** A button that copies a text and says that it did: an icon, or a word where one is given. */
+/** A button that copies a text and confirms it: an icon, or `word` if given. */
 export function CopyButton(props: CopyButton.IProps): React.ReactElement {
   const { text, label, word, trans } = props;
   const [copied, copy] = useCopied();
@@ -59,11 +59,11 @@ export function CopyButton(props: CopyButton.IProps): React.ReactElement {
 
 export namespace CopyButton {
   export interface IProps {
-    /** What is copied; a function where it is not to stand in the page, or is asked for first. */
+    /** The text; a function for a text that is secret or fetched first. */
     text: string | (() => string | Promise<string>);
     /** "Copy the run id". */
     label: string;
-    /** What stands on the button, in place of an icon. */
+    /** Text of the button, in place of an icon. */
     word?: string;
     trans: TranslationBundle;
   }
@@ -83,7 +83,7 @@ export function ShortId(props: ShortId.IProps): React.ReactElement {
 export namespace ShortId {
   export interface IProps {
     id: string;
-    /** What copying is called: "Copy the run id". */
+    /** Label of the button: "Copy the run id". */
     label: string;
     trans: TranslationBundle;
     length?: number;

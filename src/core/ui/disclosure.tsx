@@ -2,8 +2,8 @@ import { caretRightIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 /**
- * A row that opens to show more: a caret, a name that is cut where it must be, and
- * what stands at its end. Its content is drawn only while it is open.
+ * A row that opens: a caret, a title that is cut if it is too long, and details at
+ * the end of the row. The content is rendered only while the row is open.
  */
 export function Disclosure(props: Disclosure.IProps): React.ReactElement {
   const { title, tip, meta, children } = props;
@@ -42,19 +42,19 @@ export function Disclosure(props: Disclosure.IProps): React.ReactElement {
 export namespace Disclosure {
   export interface IProps {
     title: React.ReactNode;
-    /** The whole title where it may be cut. */
+    /** Tooltip with the whole title. */
     tip?: string;
     /** Small things at the end of the row: a state, an age. */
     meta?: React.ReactNode;
     initiallyOpen?: boolean;
-    /** For an owner that keeps the state itself. */
+    /** Set by an owner that keeps the state itself. */
     open?: boolean;
     onToggle?: (open: boolean) => void;
     children: React.ReactNode;
   }
 }
 
-/** Names and values, one a row. */
+/** A list of names and values, one pair on each row. */
 export function Facts(props: {
   facts: readonly (readonly [name: string, value: React.ReactNode] | null)[];
 }): React.ReactElement {

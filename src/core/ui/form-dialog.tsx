@@ -11,10 +11,10 @@ import type { FormModel, IFormSnapshot } from '../form';
 import { Callout } from './callout';
 
 /**
- * Show a form in a dialog that stays open until the server has said yes: what goes
- * wrong stands in the dialog, with the fields as they were.
+ * Show a form in a dialog that closes only after the server accepted the form. The
+ * dialog shows errors and keeps the fields.
  *
- * @returns what the server answered, or undefined when the person left.
+ * @returns the server's answer, or undefined when the user cancelled.
  */
 export async function openForm<F extends object, R>(
   options: IOpenFormOptions<F, R>
@@ -36,11 +36,11 @@ export async function openForm<F extends object, R>(
 export interface IOpenFormOptions<F extends object, R> {
   title: string;
   form: FormModel<F, R>;
-  /** The fields; the error is drawn below them. */
+  /** Renders the fields; the error follows them. */
   render: (snapshot: IFormSnapshot<F>) => React.ReactElement;
   /** The verb on the button. */
   action: string;
-  /** A selector of what takes the focus. */
+  /** Selector of the element that gets the focus. */
   focus?: string;
   trans: TranslationBundle;
 }
@@ -80,7 +80,7 @@ class FormBody<F extends object, R> extends ReactWidget {
   private _draw: (snapshot: IFormSnapshot<F>) => React.ReactElement;
 }
 
-/** A dialog whose accepting button sends the form, and closes it only after that succeeded. */
+/** A dialog whose accept button submits the form; the dialog closes after a success. */
 class FormDialog<F extends object, R> extends Dialog<unknown> {
   constructor(
     form: FormModel<F, R>,
@@ -109,7 +109,7 @@ class FormDialog<F extends object, R> extends Dialog<unknown> {
   }
 
   override handleEvent(event: Event): void {
-    // The second half of the double click that opened it falls outside, which would close it.
+    // The second click of a double click that opened the dialog would close it.
     if (
       event.type === 'click' &&
       (event as MouseEvent).detail > 1 &&
@@ -120,7 +120,7 @@ class FormDialog<F extends object, R> extends Dialog<unknown> {
       event.stopPropagation();
       return;
     }
-    // The dialog takes Enter for its own default button, also on buttons of the form.
+    // The dialog maps Enter to its default button, also on buttons of the form.
     const own =
       event instanceof KeyboardEvent &&
       event.key === 'Enter' &&
@@ -148,8 +148,8 @@ class FormDialog<F extends object, R> extends Dialog<unknown> {
   }
 
   /**
-   * The focus may be outside the dialog: a field that goes while it has the focus
-   * leaves it to the page, and a default button that is disabled cannot take it.
+   * Move the focus back into the dialog: a removed field leaves the focus to the page,
+   * and a disabled default button cannot take it.
    */
   private _onStrayKey = (event: KeyboardEvent): void => {
     if (
@@ -173,7 +173,7 @@ class FormDialog<F extends object, R> extends Dialog<unknown> {
     );
     if (button) {
       button.disabled = !this._form.valid;
-      // A disabled button would lose the focus, and with it the dialog its keys.
+      // A disabled button loses the focus; the dialog would then get no key events.
       button.setAttribute('aria-disabled', String(busy));
     }
   }
@@ -182,7 +182,7 @@ class FormDialog<F extends object, R> extends Dialog<unknown> {
   private _accept: number;
 }
 
-/** Why a form was not taken; read aloud when it appears. */
+/** The error of a form; read aloud when it appears. */
 export function FormError(props: {
   error: ApiError | undefined;
 }): React.ReactElement {
@@ -204,7 +204,7 @@ export function FormError(props: {
   );
 }
 
-/** A labelled control with help or what is wrong below it. */
+/** A labelled control with its help or its error below. */
 export function Field(props: Field.IProps): React.ReactElement {
   const id = React.useId();
   const note = props.error || props.help;
@@ -231,7 +231,7 @@ export function Field(props: Field.IProps): React.ReactElement {
   );
 }
 
-/** A figure of 0 or more in a {@link Field}; NaN while nothing is typed. */
+/** A number of 0 or more in a {@link Field}; NaN while the field is empty. */
 export function NumberInput(props: {
   control: Field.IControl;
   value: number;
@@ -266,9 +266,9 @@ export namespace Field {
   export interface IProps {
     label: string;
     help?: React.ReactNode;
-    /** What is wrong with the value. */
+    /** The problem of the value. */
     error?: string;
-    /** Draws the input or select with these attributes. */
+    /** Renders the input or select with these attributes. */
     children: (control: IControl) => React.ReactElement;
   }
 }

@@ -11,22 +11,21 @@ export type {
   RenderRowProps
 } from 'react-data-grid';
 
-/** What a grid is ordered by. */
+/** The sort order of a grid. */
 export interface ISort {
   readonly column: string;
   readonly descending: boolean;
 }
 
 /**
- * A table of any length, of which the rows that are seen are in the page. Arrows go from cell to cell.
+ * A table of any length; only visible rows are in the page. Arrow keys move between cells.
  *
- * The only file that knows react-data-grid. It is not in `core/ui`'s index, so that pages that need it bring it.
+ * The only file that imports react-data-grid. `core/ui`'s index leaves it out, so that only pages that use it load it.
  */
 export function Grid<R>(props: Grid.IProps<R>): React.ReactElement {
   const { grouped, sort, onSort, element, ...others } = props;
   const grid = React.useRef<DataGridHandle>(null);
-  // Not the grid's own `role`: it would add an element that takes the focus for whole rows
-  // and has no role itself.
+  // The grid's own `role` would add a focusable element for whole rows that has no role.
   React.useLayoutEffect(() => {
     const node = grid.current?.element ?? null;
     node?.setAttribute('role', grouped ? 'treegrid' : 'grid');
@@ -59,11 +58,11 @@ export namespace Grid {
     DataGridProps<R, unknown, number>,
     'role' | 'sortColumns' | 'onSortColumnsChange' | 'ref'
   > {
-    /** Whether rows lie in groups that open and close. */
+    /** Whether rows are in groups that open and close. */
     grouped: boolean;
     sort: readonly ISort[];
     onSort: (sort: readonly ISort[]) => void;
-    /** Takes the element of the grid, from its first layout on. */
+    /** Receives the grid's element at its first layout. */
     element?: React.MutableRefObject<HTMLDivElement | null>;
   }
 }

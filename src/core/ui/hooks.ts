@@ -3,7 +3,7 @@ import * as React from 'react';
 
 import type { IResourceSnapshot, Resource } from '../resource';
 
-/** A value that a signal tells the changes of. */
+/** A value whose changes a signal announces. */
 export function useSignalled<T>(
   signal: ISignal<object, unknown>,
   read: () => T
@@ -22,12 +22,12 @@ export function useSignalled<T>(
   return React.useSyncExternalStore(subscribe, read);
 }
 
-/** The snapshot of a resource, drawn again when it changes. */
+/** The snapshot of a resource; renders again at each change. */
 export function useResource<T>(resource: Resource<T>): IResourceSnapshot<T> {
   return useSignalled(resource.changed, () => resource.snapshot);
 }
 
-/** How often a signal came, for what is drawn anew with it. */
+/** The number of emissions of a signal, as a key for new renders. */
 export function useRevision(
   signal: ISignal<object, unknown>
 ): [number, () => void] {
@@ -42,7 +42,7 @@ export function useRevision(
   return [revision, redraw];
 }
 
-/** Whether something lasts for `ms` already: what is over sooner does not flicker. */
+/** Whether a condition has held for `ms`, so that short states do not flicker. */
 export function useLasting(lasts: boolean, ms: number): boolean {
   const [isLong, setLong] = React.useState(false);
   React.useEffect(() => {

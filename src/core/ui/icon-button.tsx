@@ -1,7 +1,7 @@
 import type { LabIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-/** A button that is an icon; its label is read aloud and shown as a tip. */
+/** An icon button; its label is the tooltip and is read aloud. */
 export function IconButton(props: IconButton.IProps): React.ReactElement {
   const { icon: Icon, label, onClick, disabled, pressed, className } = props;
   return (
@@ -25,13 +25,13 @@ export namespace IconButton {
     label: string;
     onClick: (event: React.MouseEvent<HTMLButtonElement>) => void;
     disabled?: boolean;
-    /** For a toggle. */
+    /** Set for a toggle button. */
     pressed?: boolean;
     className?: string;
   }
 }
 
-/** A button with a word, in the Lab's own look. */
+/** A text button with JupyterLab's style. */
 export function ActionButton(props: ActionButton.IProps): React.ReactElement {
   const { label, onClick, primary, disabled, caption } = props;
   return (

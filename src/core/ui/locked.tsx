@@ -2,13 +2,13 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { lockIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-/** Says that an administrator fixed a setting. */
+/** The mark of a setting that the administrator locked. */
 export function Locked(props: Locked.IProps): React.ReactElement {
   const { trans, text } = props;
   return (
     <span
       className="gol-Locked"
-      title={trans.__('Set by the administrator; it cannot be changed here')}
+      title={trans.__('The administrator locked this setting')}
     >
       <lockIcon.react tag="span" className="gol-Icon" />
       <span>{text ?? trans.__('locked')}</span>
@@ -19,7 +19,7 @@ export function Locked(props: Locked.IProps): React.ReactElement {
 export namespace Locked {
   export interface IProps {
     trans: TranslationBundle;
-    /** By default "locked". */
+    /** Default: "locked". */
     text?: string;
   }
 }

@@ -1,10 +1,10 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-/** How near the end a reader must be to be kept there, in pixels. */
+/** Distance from the end, in pixels, within which the view follows new lines. */
 const NEAR_PX = 24;
 
-/** The end of a log, which stays at its end unless the reader scrolled up. */
+/** The end of a log; follows new lines unless the user scrolled up. */
 export function LogTail(props: LogTail.IProps): React.ReactElement {
   const { lines, label, trans } = props;
   const node = React.useRef<HTMLPreElement>(null);
@@ -28,14 +28,14 @@ export function LogTail(props: LogTail.IProps): React.ReactElement {
     >
       {lines === undefined
         ? trans.__('Loading…')
-        : lines.join('\n') || trans.__('Nothing was written yet.')}
+        : lines.join('\n') || trans.__('The log is empty.')}
     </pre>
   );
 }
 
 export namespace LogTail {
   export interface IProps {
-    /** Undefined while they are being read. */
+    /** Undefined until the lines are loaded. */
     lines: readonly string[] | undefined;
     label: string;
     trans: TranslationBundle;

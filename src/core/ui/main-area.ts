@@ -5,7 +5,7 @@ import { ReactWidget } from '@jupyterlab/ui-components';
 import type { Message } from '@lumino/messaging';
 import type { Widget } from '@lumino/widgets';
 
-/** A view whose models ask for nothing while it is not seen: hidden, detached, or in a page that is. */
+/** A view whose models send no requests while it is hidden or detached, or its page is hidden. */
 export abstract class SeenView extends ReactWidget {
   constructor() {
     super();
@@ -17,7 +17,7 @@ export abstract class SeenView extends ReactWidget {
     super.dispose();
   }
 
-  /** Called at each change, and with false before it is detached. */
+  /** Called at each change of visibility, and with false before the view is detached. */
   protected abstract setSeen(seen: boolean): void;
 
   protected override onAfterShow(msg: Message): void {
@@ -44,7 +44,7 @@ export abstract class SeenView extends ReactWidget {
     this.setSeen(this.isVisible && document.visibilityState !== 'hidden');
 }
 
-/** A view of one model, which asks for nothing while the view is not seen, and is disposed with it. */
+/** A view of one model. The model sends no requests while the view is hidden, and is disposed with it. */
 export abstract class FollowingView<
   M extends { visible: boolean; dispose(): void }
 > extends SeenView {
@@ -62,11 +62,11 @@ export abstract class FollowingView<
   }
 }
 
-/** Show a view below what is in the main area, or bring it to the front where it is there. */
+/** Open a view below the main area's current one, or bring an open view to the front. */
 export function openBelow(
   { shell }: JupyterFrontEnd,
   options: {
-    /** One view for each. */
+    /** Each id has one view. */
     id: string;
     title: string;
     icon: LabIcon;

@@ -1,6 +1,6 @@
 import * as React from 'react';
 
-/** How much of something is used: a name, a bar and the figure in words. */
+/** A usage meter: a name, a bar and the value as text. */
 export function Meter(props: Meter.IProps): React.ReactElement {
   const { label, value, max, text, children } = props;
   const share = max > 0 ? Math.min(1, Math.max(0, value / max)) : 0;
@@ -35,12 +35,12 @@ export namespace Meter {
   export interface IProps {
     label: string;
     value: number;
-    /** What a full bar stands for, in the unit of `value`. */
+    /** Value of a full bar, in the unit of `value`. */
     max: number;
-    /** The figure for people: `3.1 / 7.8 GiB`. */
+    /** The value as text: `3.1 / 7.8 GiB`. */
     text: string;
     caption?: string;
-    /** Whether work fails when it is full (memory, disk), so that the bar warns. */
+    /** Whether a full bar means that work fails (memory, disk): the bar then warns. */
     scarce?: boolean;
     /** Between label and text, such as a sparkline. */
     children?: React.ReactNode;

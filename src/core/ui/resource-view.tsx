@@ -9,8 +9,7 @@ import { ActionButton } from './icon-button';
 import { DownState } from './states';
 
 /**
- * A resource in each of its states, so that no view forgets one: loading, down
- * (with "Retry now"), empty and ready.
+ * Render a resource in each state: loading, down (with "Retry now"), empty, ready.
  */
 export function ResourceView<T>(
   props: ResourceView.IProps<T>
@@ -57,9 +56,9 @@ export namespace ResourceView {
   export interface IProps<T> {
     resource: Resource<T>;
     trans: TranslationBundle;
-    /** What cannot be shown, as a sentence, when the backend is down. */
+    /** Title when the backend is down, as a sentence. */
     down: string;
-    /** Shown when there is nothing, an EmptyState. */
+    /** Shown for an empty value: an EmptyState. */
     empty: React.ReactNode;
     /**
      * While down, show the last value, dimmed, below the message. What is drawn
@@ -70,7 +69,7 @@ export namespace ResourceView {
   }
 }
 
-/** The button below a list that fetches its next page; nothing below the last one. */
+/** The "Show more" button below a list; absent on the last page. */
 export function ShowMore<T>(props: {
   list: PagedResource<T>;
   trans: TranslationBundle;

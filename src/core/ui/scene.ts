@@ -3,7 +3,7 @@ import * as React from 'react';
 import type { ILook, IScene } from '../charts/scene';
 import { SceneView } from '../charts/scene-view';
 
-/** Keep a scene on a canvas; `make` is a new function when there is another one to draw. */
+/** Keep a scene on a canvas; a new `make` function draws a new scene. */
 export function useScene(
   canvas: React.RefObject<HTMLCanvasElement>,
   make: (width: number, look: ILook) => IScene

@@ -1,6 +1,6 @@
 import * as React from 'react';
 
-/** The latest readings as a line of a few pixels; decoration beside a figure that is written out. */
+/** The latest readings as a small line, hidden from screen readers: the value stands beside it. */
 export function Sparkline(props: Sparkline.IProps): React.ReactElement {
   const { values, max, capacity } = props;
   const x = (index: number) =>
@@ -34,9 +34,9 @@ export namespace Sparkline {
   export interface IProps {
     /** Oldest first. */
     values: readonly number[];
-    /** What reaches the top. */
+    /** Value at the top of the line. */
     max: number;
-    /** How many readings fill the width. */
+    /** Number of readings that fill the width. */
     capacity: number;
   }
 }

@@ -5,7 +5,7 @@ import type { ApiError } from '../errors';
 
 import { ActionButton } from './icon-button';
 
-/** Nothing is here yet: says what to do next, with a button for it. */
+/** An empty view: what belongs here, with a button that makes the first one. */
 export function EmptyState(props: EmptyState.IProps): React.ReactElement {
   return (
     <div className="gol-EmptyState">
@@ -30,7 +30,7 @@ export namespace EmptyState {
   }
 }
 
-/** The backend is down: says what and why, and tries again by itself or at once. */
+/** A view whose backend is down: title, reason and "Retry now". */
 export function DownState(props: DownState.IProps): React.ReactElement {
   const { what, error, onRetry, trans, busy } = props;
   return (
@@ -51,7 +51,7 @@ export function DownState(props: DownState.IProps): React.ReactElement {
 
 export namespace DownState {
   export interface IProps {
-    /** What is down, as a sentence: "Experiments cannot be read." */
+    /** Title, as a sentence: "Experiments cannot be read." */
     what: string;
     error: ApiError;
     onRetry: () => void;

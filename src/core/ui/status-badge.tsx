@@ -10,7 +10,7 @@ import {
 } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-/** What a state means for the person, whatever the room calls it. */
+/** The meaning of a state, the same in all features. */
 export type Tone = 'busy' | 'ok' | 'idle' | 'warning' | 'error' | 'stopped';
 
 const ICONS: Record<Tone, LabIcon> = {
@@ -22,7 +22,7 @@ const ICONS: Record<Tone, LabIcon> = {
   stopped: stopIcon
 };
 
-/** A state by icon and word; colour only repeats what they say. */
+/** A state by icon, label and colour. */
 export function StatusBadge(props: StatusBadge.IProps): React.ReactElement {
   const Icon = props.icon ?? ICONS[props.tone] ?? circleIcon;
   return (

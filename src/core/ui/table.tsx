@@ -3,8 +3,8 @@ import * as React from 'react';
 /**
  * A small table for tens of rows, with real table semantics.
  *
- * Rows that open something are reached by Tab once, then by the arrow keys, Home
- * and End; Enter and Space open. For thousands of rows use a windowed view.
+ * Tab reaches clickable rows once, then arrow keys, Home and End move between them;
+ * Enter and Space open a row. For thousands of rows use `grid.tsx`.
  */
 export function DataTable<T>(props: DataTable.IProps<T>): React.ReactElement {
   const { caption, columns, rows, rowKey, rowLabel, onOpen, selected, region } =
@@ -112,31 +112,31 @@ export namespace DataTable {
     title: string;
     titleTip?: string;
     cell: (row: T) => React.ReactNode;
-    /** Text of a tip, for cells that may be cut. */
+    /** Tooltip of cells that may be cut. */
     tip?: (row: T) => string;
     numeric?: boolean;
-    /** Its cells are the heads of their rows. */
+    /** Whether the cells of this column are row headers. */
     isHead?: boolean;
   }
 
   export interface IProps<T> {
-    /** What the table holds; read aloud. */
+    /** The table's caption; read aloud. */
     caption: string;
     columns: readonly IColumn<T>[];
     rows: readonly T[];
     rowKey: (row: T, place: number) => string;
     rowClass?: (row: T) => string | undefined;
-    /** The row that the page is about. */
+    /** Key of the current row. */
     isCurrent?: (row: T) => boolean;
     rowLabel?: (row: T) => string;
-    /** Makes rows focusable and clickable. */
+    /** Called when a row is opened; makes rows focusable and clickable. */
     onOpen?: (row: T) => void;
-    /** The key of the row that is open. */
+    /** Key of the open row. */
     selected?: string;
     hideHead?: boolean;
-    /** In place of the look of `gol-Table`. */
+    /** Class in place of `gol-Table`. */
     className?: string;
-    /** The class of an element around the table that scrolls, also by keyboard. */
+    /** Class of a scrollable, focusable element around the table. */
     region?: string;
   }
 }

@@ -1,10 +1,9 @@
 import * as React from 'react';
 
 /**
- * Views of one thing, of which one is seen, by the tab list pattern: arrows, Home and End
- * move between the tabs.
+ * Tabs by the ARIA tab list pattern: arrows, Home and End move between the tabs.
  *
- * A view is made when it is first seen and stays then, so that it keeps what a person chose in it.
+ * A view is rendered when its tab is first opened and then kept with its state.
  */
 export function Tabs(props: Tabs.IProps): React.ReactElement {
   const { tabs, selected, label, onSelect } = props;
@@ -83,14 +82,14 @@ export namespace Tabs {
   export interface ITab {
     id: string;
     label: string;
-    /** The view; it is told whether it is the one that is seen. */
+    /** Renders the view; `seen` is whether its tab is open. */
     render: (seen: boolean) => React.ReactNode;
   }
 
   export interface IProps {
     tabs: readonly ITab[];
     selected: string;
-    /** What the tabs are views of; read aloud. */
+    /** The common subject of the tabs; read aloud. */
     label: string;
     onSelect: (id: string) => void;
   }

@@ -3,7 +3,7 @@ import * as React from 'react';
 
 import { formatAge, formatDuration, formatMoment } from '../format';
 
-/** A moment as its age, which grows by itself; the exact moment is its tip. */
+/** The age of a moment, updated by itself; the exact time is the tooltip. */
 export function RelativeTime(props: RelativeTime.IProps): React.ReactElement {
   const { seconds, trans } = props;
   const now = useNow(15);
@@ -26,7 +26,7 @@ export namespace RelativeTime {
   }
 }
 
-/** How long something took, or has been taking when it has not ended. Seconds since 1970. */
+/** A duration, still growing if it has no end. Times in seconds since 1970. */
 export function Elapsed(props: Elapsed.IProps): React.ReactElement {
   const { since, until } = props;
   const now = useNow(until === null ? 1 : 0);
@@ -41,16 +41,16 @@ export function Elapsed(props: Elapsed.IProps): React.ReactElement {
 export namespace Elapsed {
   export interface IProps {
     since: number;
-    /** Null while it goes on. */
+    /** Null while it has not ended. */
     until: number | null;
-    /** Show the largest unit alone; all of it is the tip. */
+    /** Show only the largest unit; the tooltip has both. */
     brief?: boolean;
   }
 }
 
 /**
- * The time now in seconds since 1970, renewed every `period` seconds (0: never)
- * while the tab is shown. All that share a period share one timer.
+ * The current time in seconds since 1970, updated every `period` seconds (0: never)
+ * while the page is visible. Equal periods share one timer.
  */
 export function useNow(period: number): number {
   const [now, setNow] = React.useState(() => Date.now() / 1000);

@@ -300,7 +300,7 @@ describe('the deploy dialog', () => {
     expect(form.valid).toBe(false);
     render(<DeployFields form={form} trans={trans} />);
     for (const text of [
-      /whoever made it can run any code/,
+      /Its author can run any code/,
       /timm==1.0/,
       '--index-url https://elsewhere',
       'mlflow.sklearn',

@@ -7,7 +7,7 @@ import { Callout, Field, formatBytes } from '../../core';
 import type { DeployForm } from '../deploy';
 import type { IDeployCheck } from '../service';
 
-/** The fields of "Deploy", with what loading the version means. */
+/** The fields of "Deploy a model", with the check of the version. */
 export function DeployFields(props: {
   form: DeployForm;
   trans: TranslationBundle;
@@ -88,7 +88,7 @@ export function DeployFields(props: {
           <CheckView check={check} trans={trans} />
         ) : (
           !snapshot.error && (
-            <p className="gol-Note">{trans.__('Examining the model…')}</p>
+            <p className="gol-Note">{trans.__('Checking the model…')}</p>
           )
         )}
       </div>
@@ -108,7 +108,7 @@ export function DeployFields(props: {
   );
 }
 
-/** What was found out about a version. */
+/** The check of a version. */
 function CheckView(props: {
   check: IDeployCheck;
   trans: TranslationBundle;
@@ -118,7 +118,10 @@ function CheckView(props: {
   return (
     <>
       {check.trusted ? (
-        <Callout tone="ok" title={trans.__('Its origin is known.')}>
+        <Callout
+          tone="ok"
+          title={trans.__('The origin of this model is known.')}
+        >
           {check.reason}
         </Callout>
       ) : (
@@ -134,11 +137,13 @@ function CheckView(props: {
         <Callout
           tone="info"
           icon={buildIcon}
-          title={trans.__('An environment is built for it first.')}
+          title={trans.__(
+            'GenOps Lab builds an environment for this model first.'
+          )}
         >
           <p>
             {trans.__(
-              'This takes a minute or more. Missing here: %1',
+              'This takes a minute or more. Missing packages: %1',
               missing.join(', ')
             )}
           </p>
@@ -146,7 +151,7 @@ function CheckView(props: {
             <>
               <p>
                 {trans.__(
-                  'Packages are installed as these lines of the model say:'
+                  'The model’s requirements name these package sources:'
                 )}
               </p>
               <ul className="gol-Sources">
@@ -164,7 +169,7 @@ function CheckView(props: {
         <Callout
           tone="info"
           icon={historyIcon}
-          title={trans.__('It ends with this server.')}
+          title={trans.__('The deployment ends with this Jupyter server.')}
         >
           {check.warning}
         </Callout>
@@ -185,7 +190,7 @@ function Contents(props: {
         <p>
           <strong>
             {trans.__(
-              'It holds a pickle: whoever made it can run any code here.'
+              'The model contains a pickle file. Its author can run any code on this machine.'
             )}
           </strong>
         </p>

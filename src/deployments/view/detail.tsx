@@ -23,7 +23,7 @@ import { curlCommand, isActive } from '../model';
 import type { IDeployment } from '../service';
 import type { IWatchSnapshot } from '../watch';
 
-/** What a person can do to a deployment. */
+/** The actions on a deployment. */
 export interface IDeploymentActions {
   onStop: (deployment: IDeployment) => void;
   onRenew: (deployment: IDeployment) => void;
@@ -31,7 +31,7 @@ export interface IDeploymentActions {
   onDeployAgain: (deployment: IDeployment) => void;
 }
 
-/** What an open row shows: where it answers, how it does, its log, what can be done. */
+/** The open row of a deployment: URL, figures, log and actions. */
 export function DeploymentDetail(
   props: DeploymentDetail.IProps
 ): React.ReactElement {
@@ -46,7 +46,10 @@ export function DeploymentDetail(
       {ended && (
         <Callout
           tone={state === 'failed' ? 'error' : 'warning'}
-          title={message || trans.__('It ended without being stopped.')}
+          title={
+            message ||
+            trans.__('The deployment ended without a request to stop.')
+          }
         >
           {hint}
         </Callout>
@@ -102,7 +105,9 @@ export function DeploymentDetail(
                 trans.__('Lifetime'),
                 <span
                   key="lifetime"
-                  title={trans.__('It ends when this Jupyter server ends')}
+                  title={trans.__(
+                    'The deployment ends when this Jupyter server ends'
+                  )}
                 >
                   {trans.__('ends with server')}
                 </span>
@@ -134,7 +139,7 @@ export namespace DeploymentDetail {
     deployment: IDeployment;
     model: DeploymentsModel;
     trans: TranslationBundle;
-    /** Ties what is watched to what a person can see. */
+    /** Make a model active only while the section is visible. */
     drive: (driven: IDriven) => { dispose(): void };
   }
 }
@@ -164,7 +169,7 @@ function DetailActions(
       <ActionButton
         label={trans.__('Stop')}
         caption={trans.__(
-          'Stop %1 after the requests in flight; it can be deployed again',
+          'Finish the requests in flight, then stop %1. You can deploy it again.',
           name
         )}
         disabled={state === 'stopping'}
@@ -207,16 +212,16 @@ function Lease(props: DeploymentDetail.IProps): React.ReactElement {
   );
 }
 
-/** Whole hours, where there are several of them. */
+/** Seconds, rounded down to whole hours from 2 h on. */
 function roughly(seconds: number): number {
   return seconds < 2 * 3600 ? seconds : Math.floor(seconds / 3600) * 3600;
 }
 
-/** Figures and log while the row is open and seen. */
+/** The live figures and log while the row is open and visible. */
 function useWatch(props: DeploymentDetail.IProps): IWatchSnapshot {
   const { deployment, model, drive } = props;
   const { name, created_at } = deployment;
-  // A name that was deployed again has another log.
+  // A second deployment of the same name has its own log.
   const watch = React.useMemo(
     () => model.watch(name),
     [model, name, created_at]

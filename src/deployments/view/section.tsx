@@ -26,7 +26,7 @@ export function DeploymentsSection(
       empty={
         <EmptyState
           text={trans.__(
-            'Nothing is deployed. A deployed version of a model answers requests at a URL of its own.'
+            'No deployments yet. Deploy a model version to serve it at its own URL.'
           )}
           actions={[{ label: trans.__('Deploy a model…'), onClick: onDeploy }]}
         />

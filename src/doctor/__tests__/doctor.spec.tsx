@@ -65,16 +65,16 @@ describe('the doctor', () => {
       .getAllByRole('heading', { level: 3 })
       .map(node => node.textContent);
     expect(titles).toEqual([
-      'Wrong (1)',
-      'Good to know (1)',
-      'In order (2)',
-      'Settings of the administrator'
+      'Errors (1)',
+      'Information (1)',
+      'OK (2)',
+      'Settings locked by the administrator'
     ]);
     expect(screen.getByText('Move it.')).toBeTruthy();
-    expect(screen.getByText('The websocket opens.')).toBeTruthy();
+    expect(screen.getByText('The websocket is connected.')).toBeTruthy();
     expect(screen.getByText('locked')).toBeTruthy();
     expect(model.diagnosis.value?.text).toBe(
-      'GenOps Lab 0.1.0\n[ok] versions: fine\n[info] Page: JupyterLab 4\n[ok] Live updates: The websocket opens.\n'
+      'GenOps Lab 0.1.0\n[ok] versions: fine\n[info] Page: JupyterLab 4\n[ok] Live updates: The websocket is connected.\n'
     );
   });
 

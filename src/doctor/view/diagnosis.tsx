@@ -56,7 +56,7 @@ export function Diagnosis(props: {
         )}
         <span className="gol-Diagnosis-buttons">
           <ActionButton
-            label={busy ? trans.__('Examining…') : trans.__('Examine again')}
+            label={busy ? trans.__('Checking…') : trans.__('Check again')}
             disabled={busy}
             onClick={() => void model.diagnosis.refresh()}
           />
@@ -65,7 +65,7 @@ export function Diagnosis(props: {
               text={value.text}
               word={trans.__('Copy report')}
               label={trans.__(
-                'Copy all findings as text; it holds no keys and no names of yours'
+                'Copy all checks as text, without secrets, user names and host names'
               )}
               trans={trans}
             />
@@ -75,7 +75,7 @@ export function Diagnosis(props: {
       <ResourceView
         resource={model.diagnosis}
         trans={trans}
-        down={trans.__('GenOps Lab cannot be examined.')}
+        down={trans.__('Cannot check GenOps Lab.')}
         empty={null}
       >
         {diagnosis => <Checks diagnosis={diagnosis} trans={trans} />}
@@ -93,10 +93,10 @@ function Checks(props: {
 }): React.ReactElement {
   const { diagnosis, trans } = props;
   const states: Record<ICheck['state'], [Tone, string]> = {
-    error: ['error', trans.__('Wrong')],
-    warning: ['warning', trans.__('To look at')],
-    info: ['idle', trans.__('Good to know')],
-    ok: ['ok', trans.__('In order')]
+    error: ['error', trans.__('Errors')],
+    warning: ['warning', trans.__('Warnings')],
+    info: ['idle', trans.__('Information')],
+    ok: ['ok', trans.__('OK')]
   };
   return (
     <>
@@ -135,9 +135,9 @@ function LockedTable(props: {
   const { locked, trans } = props;
   return (
     <section className="gol-Checks">
-      <h3>{trans.__('Settings of the administrator')}</h3>
+      <h3>{trans.__('Settings locked by the administrator')}</h3>
       <DataTable
-        caption={trans.__('Settings that cannot be changed here')}
+        caption={trans.__('Locked settings')}
         className="gol-Table gol-LockedTable"
         rows={locked}
         rowKey={({ name }) => name}

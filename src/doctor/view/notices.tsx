@@ -7,7 +7,7 @@ import { Callout, IconButton, Locked } from '../../core';
 
 import type { DoctorModel } from '../model';
 
-/** Between the header of the panel and its sections: what the server wants to be known. */
+/** The server's notices, between the header of the panel and its sections. */
 export class NoticesBanner extends ReactWidget {
   constructor(private _options: NoticesBanner.IOptions) {
     super();
@@ -73,7 +73,7 @@ export namespace NoticesBanner {
   export interface IOptions {
     model: DoctorModel;
     trans: TranslationBundle;
-    /** Show which settings are locked. */
+    /** Open the list of locked settings. */
     onDetails: () => void;
   }
 }

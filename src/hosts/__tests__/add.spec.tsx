@@ -281,7 +281,7 @@ describe('adding a target', () => {
     expect(button('Add and test').disabled).toBe(true);
     type('Ask above (MiB)', '1.5');
     type('Ask above (files)', '-1');
-    expect(screen.getByText('Give a whole number, 0 or more.')).toBeTruthy();
+    expect(screen.getByText('Enter a whole number of 0 or more.')).toBeTruthy();
     expect(button('Add and test').disabled).toBe(true);
     fireEvent.click(field(sends));
     expect(screen.queryByLabelText('Ask above (files)')).toBeNull();

@@ -107,7 +107,7 @@ describe('the settings of a target', () => {
     expect(form.valid).toBe(false);
     type('Price in USD an hour', '3');
     type('Kernels that stand ready', '9');
-    expect(screen.getByText('Give a whole number from 0 to 8.')).toBeTruthy();
+    expect(screen.getByText('Enter a whole number from 0 to 8.')).toBeTruthy();
     expect(form.valid).toBe(false);
     type('Kernels that stand ready', '8');
     expect(form.valid).toBe(true);
@@ -116,7 +116,7 @@ describe('the settings of a target', () => {
     expect(form.valid).toBe(false);
     type('Ask above (MiB)', '4');
     type('Ask above (files)', '1.5');
-    expect(screen.getByText('Give a whole number, 0 or more.')).toBeTruthy();
+    expect(screen.getByText('Enter a whole number of 0 or more.')).toBeTruthy();
     expect(form.valid).toBe(false);
     fireEvent.click(
       field('Send the notebook’s folder there before a kernel starts')

@@ -19,7 +19,7 @@ export function RegisterFields(props: {
     return (
       <Callout tone="info" title={trans.__('There are no runs yet.')}>
         {trans.__(
-          'Put %1 at the top of a cell that trains and logs a model, run it, and come back.',
+          'Put %1 at the top of a cell that trains and logs a model. Run the cell, then register its model here.',
           '%%track'
         )}
       </Callout>
@@ -79,7 +79,7 @@ export function RegisterFields(props: {
           fields.known.includes(fields.name.trim())
             ? trans.__('Adds a version to the model that has this name.')
             : trans.__(
-                'A new name makes a model; a known one gets a new version.'
+                'A new name creates a model. An existing name gets a new version.'
               )
         }
         error={form.nameProblem}
@@ -106,7 +106,7 @@ export function RegisterFields(props: {
       <Field
         label={trans.__('Alias (optional)')}
         help={trans.__(
-          'Such as “champion”: a name that moves to this version.'
+          'A second name of this version, such as “champion”. You can move it to another version.'
         )}
         error={form.aliasProblem}
       >

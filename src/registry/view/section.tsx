@@ -18,7 +18,7 @@ import { VersionRow } from './version-row';
 
 const FIRST_SHOWN = 5;
 
-/** What a person can do to a version. */
+/** The actions on a version. */
 export interface IVersionActions {
   onDeploy: (version: IModelVersion) => void;
   onSetAlias: (version: IModelVersion) => void;
@@ -37,7 +37,7 @@ export function ModelsSection(props: ModelsSection.IProps): React.ReactElement {
       empty={
         <EmptyState
           text={trans.__(
-            'No models yet. A run that logged a model can be registered: it gets a name and a version, and can then be deployed.'
+            "No models yet. Register a run's model to give it a name and a version. You can then deploy it."
           )}
           actions={[
             { label: trans.__("Register a run's model…"), onClick: onRegister }

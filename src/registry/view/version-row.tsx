@@ -15,10 +15,10 @@ import type { IModelVersion } from '../service';
 
 import type { IVersionActions } from './section';
 
-/** One version: number, aliases, age, what it is made of and what can be done. */
+/** One version: number, aliases, age, flavors, run and actions. */
 export function VersionRow(props: VersionRow.IProps): React.ReactElement {
   const { version, trans, onDeploy, onSetAlias, onRemoveAlias } = props;
-  // Every model has it; it says something only where it is alone.
+  // Every model has the flavor python_function: show it only where it is the only one.
   const flavors =
     version.flavors.length > 1
       ? version.flavors.filter(flavor => flavor !== 'python_function')
@@ -51,7 +51,7 @@ export function VersionRow(props: VersionRow.IProps): React.ReactElement {
         <span className="gol-Version-actions">
           <IconButton
             icon={aliasIcon}
-            label={trans.__('Give %1 an alias…', full)}
+            label={trans.__('Set an alias of %1…', full)}
             onClick={() => onSetAlias(version)}
           />
           <IconButton

@@ -79,7 +79,7 @@ describe('the section of sweeps', () => {
     fireEvent.click(screen.getByRole('button', { name: /lesson/ }));
     expect(screen.getByText('accuracy 0.91 in trial 2')).toBeTruthy();
     expect(screen.getByText('1 failed')).toBeTruthy();
-    fireEvent.click(screen.getByRole('button', { name: 'Runs in a table' }));
+    fireEvent.click(screen.getByRole('button', { name: 'Show runs' }));
     expect(actions.openRuns).toHaveBeenCalledWith(given);
     expect(screen.queryByRole('button', { name: 'Resume' })).toBeNull();
     fireEvent.click(screen.getByRole('button', { name: 'Stop' }));

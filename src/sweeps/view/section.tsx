@@ -18,14 +18,14 @@ import type { ISweep } from '../service';
 
 const ENDED = ['finished', 'failed', 'pruned', 'stopped'];
 
-/** What can be done with a sweep. */
+/** The actions on a sweep. */
 export interface ISweepActions {
   openRuns: (sweep: ISweep) => void;
   stop: (sweep: ISweep) => void;
   resume: (sweep: ISweep) => void;
 }
 
-/** The section "Sweeps": the latest first, those that go on with their progress. */
+/** The section "Sweeps": newest first, each with its progress. */
 export function SweepsSection(props: {
   list: PagedResource<ISweep>;
   actions: ISweepActions;
@@ -41,7 +41,7 @@ export function SweepsSection(props: {
       empty={
         <EmptyState
           text={trans.__(
-            'No sweeps yet. Put %1 at the top of a cell to try other values, each in a fresh kernel.',
+            'No sweeps yet. Put %1 at the top of a cell. Each value then runs as a trial in a fresh kernel.',
             '%%sweep lr=0.1,0.01 --metric loss'
           )}
         />
@@ -83,7 +83,7 @@ function SweepMeta(props: {
   };
   const [tone, label] = sweep.attended
     ? states[sweep.state]
-    : (['idle', trans.__('Waits')] as const);
+    : (['idle', trans.__('Waiting')] as const);
   return (
     <>
       <StatusBadge tone={tone} label={label} caption={sweep.message} />
@@ -107,40 +107,38 @@ function SweepDetail(props: {
           formatNumber(sweep.best_value),
           sweep.best
         );
-  const others = ['failed', 'pruned', 'stopped'].filter(
-    state => sweep.counts[state]
-  );
+  const { failed = 0, pruned = 0, stopped = 0 } = sweep.counts;
+  const others = [
+    failed > 0 && trans._n('%1 failed', '%1 failed', failed),
+    pruned > 0 && trans._n('%1 pruned', '%1 pruned', pruned),
+    stopped > 0 && trans._n('%1 stopped', '%1 stopped', stopped)
+  ].filter(Boolean);
   return (
     <>
       <Facts
         facts={[
           [trans.__('Trials'), progressOf(sweep, trans)],
           others.length > 0
-            ? [
-                trans.__('Of these'),
-                others
-                  .map(state => `${sweep.counts[state]} ${state}`)
-                  .join(', ')
-              ]
+            ? [trans.__('Not finished'), others.join(', ')]
             : null,
           best ? [trans.__('Best'), best] : null,
           [trans.__('Method'), sweep.method],
           [trans.__('Kernels'), sweep.on.join(', ')],
           sweep.message
-            ? [trans.__('Says'), `${sweep.message} ${sweep.hint}`.trim()]
+            ? [trans.__('Message'), `${sweep.message} ${sweep.hint}`.trim()]
             : null
         ]}
       />
       <div className="gol-EmptyState-actions">
         <ActionButton
-          label={trans.__('Runs in a table')}
-          caption={trans.__('Open the run table with the runs of this sweep')}
+          label={trans.__('Show runs')}
+          caption={trans.__('Show the runs of this sweep in the run table')}
           onClick={() => actions.openRuns(sweep)}
         />
         {sweep.state === 'running' && (
           <ActionButton
             label={trans.__('Stop')}
-            caption={trans.__('Interrupt its trials and start no more')}
+            caption={trans.__('Interrupt the running trials and start no more')}
             onClick={() => actions.stop(sweep)}
           />
         )}
@@ -149,7 +147,7 @@ function SweepDetail(props: {
           !sweep.attended) && (
           <ActionButton
             label={trans.__('Resume')}
-            caption={trans.__('Go on with what is left')}
+            caption={trans.__('Run the remaining trials')}
             onClick={() => actions.resume(sweep)}
           />
         )}

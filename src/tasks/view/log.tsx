@@ -16,7 +16,7 @@ import {
 import type { ITaskLog } from '../model';
 import { describeState } from '../model';
 
-/** The log of one task, in the main area; it follows the task while it is seen. */
+/** The log of one task in the main area, updated while visible. */
 export class TaskLogView extends FollowingView<Resource<ITaskLog>> {
   constructor(private _options: TaskLogView.IOptions) {
     super(_options.log);
@@ -42,7 +42,7 @@ export class TaskLogView extends FollowingView<Resource<ITaskLog>> {
               <span className="gol-TaskLog-buttons">
                 <IconButton
                   icon={refreshIcon}
-                  label={trans.__('Read the log again')}
+                  label={trans.__('Reload the log')}
                   onClick={() => void log.refresh()}
                 />
                 {task.state === 'running' && (
@@ -69,7 +69,7 @@ export class TaskLogView extends FollowingView<Resource<ITaskLog>> {
 
 export namespace TaskLogView {
   export interface IOptions {
-    /** Disposed with the view. */
+    /** The view disposes this resource. */
     log: Resource<ITaskLog>;
     trans: TranslationBundle;
     onCancel: () => void;

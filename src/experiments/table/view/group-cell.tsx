@@ -54,9 +54,9 @@ export function GroupName(props: {
         {text}
       </span>
       <span className="gol-RunTable-size">
-        {group.runs.toLocaleString()}
+        <span aria-hidden="true">{group.runs.toLocaleString()}</span>
         <span className="gol-VisuallyHidden">
-          {` ${trans._n('run', 'runs', group.runs)}`}
+          {trans._n('%1 run', '%1 runs', group.runs)}
         </span>
       </span>
     </span>

@@ -1,4 +1,4 @@
-"""Targets, the kernels of this user's Labs on them, and where a tracked run's process is."""
+"""Add targets, their kernels, and the place of a tracked run's process."""
 
 import sqlalchemy as sa
 from alembic import op

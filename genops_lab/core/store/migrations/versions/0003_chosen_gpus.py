@@ -1,4 +1,4 @@
-"""What a person chose for a kernel on a target: its restarts see the same GPUs, whichever Lab does them."""
+"""Store the GPUs that a user chose for a kernel on a target, so that each restart sees the same GPUs."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Sweeps and their trials."""
+"""Add sweeps and their trials."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Traces that kernels wrote on targets for profiles of this Lab."""
+"""Add the traces that kernels wrote on targets for profiles."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,6 +1,6 @@
-"""Digests of models that older versions took from what MLflow held at a run's end.
+"""Delete the digests of models that older versions took from MLflow at the end of a run.
 
-A teammate, or a target's host, could have put a model there. Models are confirmed once more in the deploy dialog.
+A teammate or a target's host could have put such a model into MLflow. Users confirm these models once more.
 """
 
 from alembic import op
@@ -14,4 +14,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """What was forgotten is asked for again."""
+    """Restore nothing: users confirm the models again."""

@@ -1,4 +1,4 @@
-"""This store is this user's own; what a team shares lies in another one, and waits here while that is away."""
+"""Split the store: this one is local, a team's data is in the shared store, and changes wait here for it."""
 
 import sqlalchemy as sa
 from alembic import op

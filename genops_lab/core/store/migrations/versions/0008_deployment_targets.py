@@ -1,4 +1,4 @@
-"""A deployment's process, port and folder are its target's own affair: records have what was asked for."""
+"""Remove process, port and folder from deployments: the target keeps them. Add the request."""
 
 from typing import Any
 

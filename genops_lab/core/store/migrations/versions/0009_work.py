@@ -1,4 +1,4 @@
-"""Work that outlives its process."""
+"""Add durable work."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""An idempotency key is its owner's. No GenOps Lab has written keys into a shared store before."""
+"""Add the owner to idempotency keys. No earlier version wrote keys into a shared store."""
 
 import sqlalchemy as sa
 from alembic import op
