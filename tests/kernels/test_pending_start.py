@@ -167,7 +167,7 @@ def test_an_interrupt_takes_waiting_cells_back_and_the_start_goes_on(place: Plac
         assert said(kernel, "clear_output")["parent_header"]["msg_id"] == first
         error = said(kernel, "error")
         assert error["parent_header"]["msg_id"] == first and error["content"]["ename"] == "KeyboardInterrupt"
-        assert "The start goes on. To give it up, shut down the kernel." in error["content"]["evalue"]
+        assert "The start continues. To cancel the start, shut down the kernel." in error["content"]["evalue"]
         assert reply_to(kernel, first)["ename"] == "KeyboardInterrupt"
         assert reply_to(kernel, second)["status"] == "aborted"
         kernel.manager.interrupt_kernel()  # nothing waits
@@ -246,7 +246,7 @@ def test_what_a_queue_says_is_one_short_line_of_plain_text(place: Place) -> None
     ("method", "words"),
     [
         ("allocate", "'A toy queue' target failed: 'partition'"),
-        ("observe", "connection to queue could not be made: 'partition'"),
+        ("observe", "connection to queue failed: 'partition'"),
     ],
 )
 def test_a_provider_that_fails_leaves_no_cell_waiting(
@@ -443,4 +443,4 @@ def test_a_lab_that_dies_before_it_notes_a_kernel_leaves_no_host_that_costs(
     second.touch()
     with running_lab(home) as lab:
         wait(lambda: not list(queue.glob("*/asked.json")), "a host that nobody needs is kept")
-        assert "is left over: it is given back" in lab.log
+        assert "is left over and will be released" in lab.log

@@ -1,4 +1,4 @@
-"""A build on a host, followed over all the connections that it takes."""
+"""Follow a build on a host over as many connections as it takes."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ Told = Callable[[dict[str, Any]], None]
 
 
 async def build(link: HostConnection, order: dict[str, Any], told: Told) -> dict[str, Any]:
-    """Have the host carry out an order; its end. ``told`` hears of each event: ``id`` (what to cancel it by),
-    ``step`` and ``share``, or ``line``.
+    """Have the host carry out an order; return its end.
 
-    The build belongs to no connection: a link that comes back is waited for, and ``told`` hears of that
-    (``away``, ``back``). Raises RemoteError; LinkDown when nobody brings the link back: the build goes on there.
+    Calls ``told`` with each event: ``id`` (for a cancel), ``step`` and ``share``, or ``line``. A build
+    belongs to no connection: when the connection breaks, this waits until it is back and calls ``told`` with
+    ``away`` and ``back``.
+
+    Raises RemoteError. Raises LinkDown when nobody connects again: the build continues on the host.
     """
     at, away = 0, False
 
@@ -47,7 +49,7 @@ async def build(link: HostConnection, order: dict[str, Any], told: Told) -> dict
                 channel.write(data[start : start + _PIECE_BYTES])
                 await channel.drain()
             end: dict[str, Any] = await answer_of(channel, "build", progress)
-        except LinkDown:  # it broke between the two lines
+        except LinkDown:  # the connection broke between the two lines
             await asyncio.sleep(_PAUSE_S)
         except ChannelReset as reset:
             if reset.code != "gone":
@@ -55,7 +57,7 @@ async def build(link: HostConnection, order: dict[str, Any], told: Told) -> dict
             if not away:
                 away = True
                 told({"away": True})
-            await asyncio.sleep(_PAUSE_S)  # the link may not have seen yet that it is down
+            await asyncio.sleep(_PAUSE_S)  # the connection may not have seen yet that it is down
         else:
             link.proved()
             return end
