@@ -50,7 +50,7 @@ def test_it_is_warned_ended_and_left_ended(place: Place, kernel: Running) -> Non
     seen: list[float | None] = []
     kernel.bridge.watch(lambda bridge: seen.append(bridge.exchange.idle_ends_at))
     text = said_until(kernel, "Restart the kernel to continue.")
-    assert "It will be ended in 1 s, unless a cell is run or it is kept." in text
+    assert "It will be stopped in 1 s unless you run a cell or keep it." in text
     assert "Ended after 4 s without work; freed " in text and " of memory. Restart" in text
     assert any(seen)
     wait(lambda: not kernel.manager.is_alive())

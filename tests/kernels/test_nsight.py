@@ -150,7 +150,7 @@ def test_kernelspecs_that_are_refused(at_home: Home) -> None:
         prepared("r", "1", SYSTEMS)
     with pytest.raises(InvalidRequest, match="not run on this machine"):
         prepared("box", "1", SYSTEMS)
-    with pytest.raises(Conflict, match="'mine-nsight' already"):
+    with pytest.raises(Conflict, match="'mine-nsight' exists already"):
         prepared("mine", "1", SYSTEMS)
 
 

@@ -306,7 +306,7 @@ def test_a_host_that_is_gone_ends_its_kernel_and_none_is_asked_for_in_its_place(
         if not kernel.bridge.ended_by:  # its agent told of its end, and Jupyter starts anew what died
             kernel.manager.restart_kernel(now=True)
             wait(lambda: kernel.bridge.state.state == "ended")
-        assert "toy of queue is gone: It was given back." in kernel.bridge.state.reason
+        assert "toy of queue no longer exists: It was given back." in kernel.bridge.state.reason
         assert asked(place) == []
         kernel.manager.restart_kernel(now=True)
         kernel.client.wait_for_ready(timeout=30)
@@ -321,7 +321,7 @@ def test_a_host_that_is_gone_ends_its_kernel_and_none_is_asked_for_in_its_place(
     later = place.manager(kernel_id)
     later.start_kernel()
     wait(lambda: place.bridge(later).state.state == "ended", "the next Lab waits for a host that is gone")
-    assert "is gone: It was given back." in place.bridge(later).state.reason and asked(place) == []
+    assert "no longer exists: It was given back." in place.bridge(later).state.reason and asked(place) == []
     later.shutdown_kernel(now=True)
 
 

@@ -1,7 +1,7 @@
 """Start the agent over a new connection, and upload it first where the host does not have it.
 
 The command is ``exec PYTHON -c '...' SHA NONCE``, one line that sh, bash, zsh, fish and tcsh read alike.
-First the host's side answers with one line, ``\0GENOPS0 NONCE {json}\n``. The nonce distinguishes the answer
+First the host's side answers with one line, ``\\0GENOPS0 NONCE {json}\\n``. The nonce distinguishes the answer
 from what the shell's rc files print. The answers:
 
 ``{"have": path}``          the agent is on the host and starts: its stream follows

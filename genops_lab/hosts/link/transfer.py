@@ -68,7 +68,7 @@ async def host_transfer(
     except BadTransfer as error:
         raise RemoteError(
             "broken",
-            f"{target} sent an invalid answer about {kind.ABOUT}: {error}.",
+            f"{target} sent an invalid answer about {kind.ABOUT}: {str(error).rstrip('.')}.",
             "Test the target.",
         ) from None
     except ChannelReset as reset:

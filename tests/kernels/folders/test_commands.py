@@ -79,7 +79,7 @@ def test_a_kernel_there_asks_and_a_person_agrees(desk: Desk) -> None:
         assert answering.question is not None and answering.question.kind == "folder_pull"
         assert "result.txt" in answering.question.text and "other" not in answering.question.text
         assert str(desk.here.resolve()) in answering.question.text
-        assert "1 file (2 bytes) brought to" in printed
+        assert "1 file (2 bytes) pulled into" in printed
         assert (desk.here / "result.txt").read_text() == "42" and not (desk.here / "other").exists()
         reply, _ = kernel.run("%genops push")
         assert "commands run in the Lab" in reply["evalue"]

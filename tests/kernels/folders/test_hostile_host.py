@@ -153,7 +153,7 @@ NONSENSE: dict[str, Callable[[dict[str, Any]], list[bytes]]] = {
 def test_nonsense_ends_it_and_leaves_nothing(scene: Scene, name: str) -> None:
     scene.lists = [files(["x", 10, 1, 0o644]), END]
     scene.gets = NONSENSE[name]
-    with pytest.raises(GenOpsError, match="answers for the folder what cannot be used"):
+    with pytest.raises(GenOpsError, match="sent an invalid answer about the folder"):
         scene.pull()
     assert scene.everything() == []
 
