@@ -142,7 +142,7 @@ export class AddTarget implements IDisposable {
 
   get priceProblem(): string {
     return this._price === undefined
-      ? this._trans.__('Give a number such as 2.10, or leave it empty.')
+      ? this._trans.__('Enter a number such as 2.10, or leave it empty.')
       : '';
   }
 
@@ -189,7 +189,7 @@ export class AddTarget implements IDisposable {
       value >= (minimum ?? -Infinity) &&
       value <= (maximum ?? Infinity)
       ? ''
-      : field.hint || this._trans.__('Give a number.');
+      : field.hint || this._trans.__('Enter a number.');
   }
 
   set(part: Partial<IAddFields>): void {

@@ -46,7 +46,7 @@ export function folderProblems(
     return { size: '', files: '' };
   }
   return {
-    size: folderMebibytes >= 0 ? '' : trans.__('Give a number, 0 or more.'),
+    size: folderMebibytes >= 0 ? '' : trans.__('Enter a number of 0 or more.'),
     files: wholeNumberProblem(folderFiles, trans)
   };
 }

@@ -79,7 +79,7 @@ export class SettingsForm extends FormModel<ISettingsFields, ITarget> {
     const value = Number(price);
     return price.trim() === '' || (Number.isFinite(value) && value >= 0)
       ? ''
-      : this.trans.__('Give USD an hour, such as 2.49.');
+      : this.trans.__('Enter USD an hour, such as 2.49.');
   }
 
   get anotherProblem(): string {
@@ -87,7 +87,7 @@ export class SettingsForm extends FormModel<ISettingsFields, ITarget> {
     return name === '' || /^[A-Za-z_][A-Za-z0-9_]*$/.test(name)
       ? ''
       : this.trans.__(
-          'Give only the name of a variable, such as HF_TOKEN. GenOps Lab reads its value when a kernel starts.'
+          'Enter only the name of a variable, such as HF_TOKEN. GenOps Lab reads its value when a kernel starts.'
         );
   }
 
@@ -99,7 +99,7 @@ export class SettingsForm extends FormModel<ISettingsFields, ITarget> {
     const { gpuPercent } = this.fields;
     return gpuPercent >= 0 && gpuPercent <= 100
       ? ''
-      : this.trans.__('Give a number from 0 to %1.', 100);
+      : this.trans.__('Enter a number from 0 to %1.', 100);
   }
 
   get valid(): boolean {

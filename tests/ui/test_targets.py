@@ -211,7 +211,7 @@ def test_a_notebook_runs_there_and_outlives_a_cut(lab: LabPage, host: Sshd) -> N
     expect(item(lab)).to_have_attribute(
         "aria-label", re.compile(rf"{host.alias}, connected"), timeout=PATIENT_MS
     )
-    expect(popup.get_by_role("button", name="Detach")).to_be_visible()
+    expect(popup.get_by_role("button", name="Disconnect")).to_be_visible()
     lab.page.keyboard.press("Escape")
     expect(popup).to_have_count(0)
     run(lab, "print('kept', kept)", "kept 42")

@@ -63,10 +63,10 @@ def candidates():
 
 
 def own(path, kind):
-    """That nobody else can have put there what lies there. A link is followed by nobody."""
+    """Check that the path belongs to this user and is not a link, so that nobody else wrote it."""
     found = os.lstat(path)
     if not kind(found.st_mode) or found.st_uid != os.getuid():
-        raise OSError(errno.EPERM, "it is not a plain one of yours", path)
+        raise OSError(errno.EPERM, "it is not a plain file or folder of yours", path)
     if found.st_mode & 0o077:
         os.chmod(path, found.st_mode & 0o700)
 

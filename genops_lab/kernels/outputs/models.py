@@ -10,9 +10,8 @@ import msgspec
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
     """The outputs of one run of a cell so far, as the cell's ``outputs`` in the notebook (nbformat 4.5).
 
-    ``message_ids`` are those of the last messages in ``outputs`` (the kernel's, in order, at most 1,000 while
-    it runs): a page that also got them over its websocket leaves them out. ``status`` is empty until the
-    reply.
+    ``message_ids`` are those of the kernel's last messages in ``outputs``, in order, at most 1,000 while it runs.
+    A page that also got them over its websocket leaves them out. ``status`` is empty until the reply.
 
     ``truncated``: a part is not shown. A display of ours among the outputs (:mod:`.output_limits`) says how
     much, and ``full_output`` names the file with the whole text.

@@ -112,7 +112,7 @@ describe('the settings of a target', () => {
     type('Kernels kept ready', '8');
     expect(form.valid).toBe(true);
     type('Ask above (MiB)', '-4');
-    expect(screen.getByText('Give a number, 0 or more.')).toBeTruthy();
+    expect(screen.getByText('Enter a number of 0 or more.')).toBeTruthy();
     expect(form.valid).toBe(false);
     type('Ask above (MiB)', '4');
     type('Ask above (files)', '1.5');
@@ -123,7 +123,7 @@ describe('the settings of a target', () => {
     );
     expect(form.valid).toBe(true);
     type('GPU counts as busy above', '101');
-    expect(screen.getByText('Give a number from 0 to 100.')).toBeTruthy();
+    expect(screen.getByText('Enter a number from 0 to 100.')).toBeTruthy();
     expect(form.valid).toBe(false);
     type('Stop idle kernels', '0');
     expect(screen.queryByLabelText('GPU counts as busy above')).toBeNull();
