@@ -114,13 +114,13 @@ class Build:
 
     def _make(self) -> Dict[str, Any]:
         order = self._order
-        told = {"digest": order["digest"], "project": order["project"], "packages": order["packages"]}
+        description = {"digest": order["digest"], "project": order["project"], "packages": order["packages"]}
         before = environments.made_before(self._folder, order["digest"])
         if before is not None:  # by a build that had the lock until now
             return before
         environments.check_free(self._folder)
         self._claimed = True
-        environments.claim(self._folder, told)
+        environments.claim(self._folder, description)
         self._write_files(order["source"]["files"])
         uv = recipes.find_uv()
         try:
@@ -137,7 +137,7 @@ class Build:
             raise _Cancelled
         version, _, packages = printed.partition(" ")
         made = {
-            **told,
+            **description,
             "python": version,
             "tool": "uv" if uv or order["source"]["kind"] in ("uv", "pylock") else "pip",
             "made_at": time.time(),

@@ -31,10 +31,10 @@ def reason_of(lines: List[str]) -> str:
     for index in range(len(lines) - 1, -1, -1):
         bare = lines[index].strip().lower()
         if bare.startswith(("error:", "×")):  # uv explains over several lines, pip in one
-            told = [
+            parts = [
                 re.sub(r"^(error|cause):\s*", "", line.strip(" │╰─▶×"), flags=re.I) for line in lines[index:]
             ]
-            return re.split(r"\bhint: ", ": ".join(told) if bare.startswith("e") else " ".join(told))[
+            return re.split(r"\bhint: ", ": ".join(parts) if bare.startswith("e") else " ".join(parts))[
                 0
             ].strip()
     return lines[-1].strip() if lines else ""

@@ -14,7 +14,7 @@ LOG, STATE = "log", "build.json"
 
 def write_state(work: str, order: Mapping[str, Any], child: int) -> None:
     """Record the order of this process and its running command (0: none). Raises OSError."""
-    told = {
+    recorded = {
         "id": order["id"],
         "digest": order["digest"],
         "folder": order["folder"],
@@ -23,7 +23,7 @@ def write_state(work: str, order: Mapping[str, Any], child: int) -> None:
         "child_started": start_time(child) if child else "",
     }
     try:
-        _write(work, told)
+        _write(work, recorded)
     except OSError as error:
         if not child or error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -35,10 +35,10 @@ def write_removed(work: str, folder: str) -> None:
     _write(work, {"folder": folder, "removed": True})
 
 
-def _write(work: str, told: Dict[str, Any]) -> None:
+def _write(work: str, recorded: Dict[str, Any]) -> None:
     path = os.path.join(work, STATE)
     with open(f"{path}.part", "w", encoding="utf-8") as stream:
-        json.dump(told, stream)
+        json.dump(recorded, stream)
     os.replace(f"{path}.part", path)
 
 

@@ -59,10 +59,10 @@ class Builds:
         something."""
         state, _ = await in_thread(state_folder)
         for work in await in_thread(_works, state):
-            told = read_state(work)
-            if told.get("id") != params["id"] or not await in_thread(_is_held, work):
+            recorded = read_state(work)
+            if recorded.get("id") != params["id"] or not await in_thread(_is_held, work):
                 continue
-            os.kill(int(told["pid"]), signal.SIGTERM)
+            os.kill(int(recorded["pid"]), signal.SIGTERM)
             for _ in range(int(_CANCEL_S / _LOOK_S)):
                 if not await in_thread(_is_held, work):
                     return {"cancelled": True}
@@ -76,8 +76,8 @@ class Builds:
 
     async def _begin(self, order: Dict[str, Any], place: Place, after: int) -> int:
         """Return where this order's events begin, or continue, in the log."""
-        told = read_state(place.work)
-        if told.get("id") == order["id"]:  # by this very order, earlier
+        recorded = read_state(place.work)
+        if recorded.get("id") == order["id"]:  # by this very order, earlier
             return after
         survives = await in_thread(survival.look)
         command = agent_command(sys.executable, ["build"])

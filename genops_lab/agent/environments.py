@@ -126,7 +126,7 @@ def check_free(folder: str) -> None:
         )
 
 
-def claim(folder: str, told: Mapping[str, Any]) -> None:
+def claim(folder: str, description: Mapping[str, Any]) -> None:
     """Make the folder ours, with only the file that marks it unfinished. Unfinished earlier contents are
     removed.
 
@@ -135,14 +135,14 @@ def claim(folder: str, told: Mapping[str, Any]) -> None:
     remove(folder)
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, UNFINISHED), "w", encoding="utf-8") as stream:
-        json.dump({**told, "host": socket.gethostname()}, stream)
+        json.dump({**description, "host": socket.gethostname()}, stream)
 
 
-def finish(folder: str, told: Mapping[str, Any]) -> None:
+def finish(folder: str, description: Mapping[str, Any]) -> None:
     """Mark the environment complete: the last file that is written. Raises OSError."""
     part = os.path.join(folder, f"{WHOLE}.part")
     with open(part, "w", encoding="utf-8") as stream:
-        json.dump(told, stream)
+        json.dump(description, stream)
         stream.flush()
         os.fsync(stream.fileno())
     os.replace(part, os.path.join(folder, WHOLE))

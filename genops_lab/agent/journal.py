@@ -77,7 +77,7 @@ class Journal:
         self._descriptor = -1
         self._tail: Deque[Tuple[int, bytes]] = deque()
         self._tail_bytes = 0
-        self._told = False
+        self._reported = False
         self._torn = False
         self._cut = Cut()
         self._lost = Cut()
@@ -220,8 +220,8 @@ class Journal:
         for seq, size, parts in entries:
             self._tail.append((seq, b"".join(parts)))
             self._tail_bytes += size
-        if not self._told:
-            self._told = True
+        if not self._reported:
+            self._reported = True
             self._append([self._note("disk_full", reason=self.trouble, from_seq=entries[0][0])])
         while self._tail_bytes > self._max_tail_bytes and len(self._tail) > 1:
             seq, data = self._tail.popleft()
@@ -240,7 +240,7 @@ class Journal:
             return False
         self._tail.clear()
         self._tail_bytes = 0
-        self._told = False
+        self._reported = False
         return True
 
     def _note_lost(self) -> None:

@@ -91,10 +91,10 @@ def _open_files(place: str) -> List[str]:
 def _programs_of_ps() -> Iterator[Program]:
     command = ["ps", "-U", str(os.getuid()), "-o", "pid=,command="]
     try:
-        told = subprocess.run(command, capture_output=True, timeout=10, check=False).stdout
+        printed = subprocess.run(command, capture_output=True, timeout=10, check=False).stdout
     except (OSError, subprocess.SubprocessError):
         return
-    for line in told.decode("utf-8", "replace").splitlines():
+    for line in printed.decode("utf-8", "replace").splitlines():
         words = line.split()
         if len(words) > 1 and words[0].isdigit():
             yield Program(int(words[0]), _name(words[1:]), words[1:])

@@ -226,15 +226,15 @@ class Relay:
         for descriptor in (*self._descriptors.values(), *(each.fileno() for each in self._monitors.values())):
             poller.register(descriptor, select.POLLIN)
         deadline = time.monotonic() + limit_s
-        told: Collection[Any] = (True,)
+        ready_now: Collection[Any] = (True,)
         while time.monotonic() < deadline:
             changed = self._note_connections()
             self._unread.update(_PORTS)
             messages = self.receive(())
             take(messages)
-            if not (messages or changed or told):
+            if not (messages or changed or ready_now):
                 return
-            told = poller.poll(_QUIET_MS if self._live else _LAST_MS)
+            ready_now = poller.poll(_QUIET_MS if self._live else _LAST_MS)
 
     def close(self) -> None:
         """Close the sockets."""

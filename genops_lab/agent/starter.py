@@ -92,7 +92,7 @@ async def start_keeper(python: str, folder: str, order: Dict[str, Any], survival
     except (ValueError, ConnectionError) as error:
         raise ChannelReset("start_failed", f"The keeper's answer is invalid: {error}") from None
     if "error" in answer:
-        told = answer["error"]
-        raise ChannelReset(told["code"], told["message"], told["hint"])
+        refused = answer["error"]
+        raise ChannelReset(refused["code"], refused["message"], refused["hint"])
     result: Dict[str, Any] = answer["result"]
     return result

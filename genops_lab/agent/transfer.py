@@ -143,9 +143,9 @@ def outgoing(
             if at == size and exact and stream.read(1):
                 raise Lost("It became longer meanwhile.")
             payload = _deflated(raw) if deflate and raw else raw
-            told = document({"to": at, "sha256": digest.hexdigest()})
+            trailer = document({"to": at, "sha256": digest.hexdigest()})
             # At once, for a part is long.
-            yield b"".join((HEADER.pack(DATA, len(payload)), payload, told)) if payload else told
+            yield b"".join((HEADER.pack(DATA, len(payload)), payload, trailer)) if payload else trailer
             if at == size:
                 return
     except Lost as lost:
@@ -218,21 +218,21 @@ class Receiver:
     def _next(self) -> int:
         return min(DEFLATED_PART_BYTES if self._deflated else PART_BYTES, self.size - self.done)
 
-    def part(self, told: Dict[str, Any]) -> Part:
+    def part(self, trailer: Dict[str, Any]) -> Part:
         """Return the part that this document ends. Raises Lost; BadTransfer, after which ``done`` is as
         before."""
         payload = self._payload
         self.begin()
-        if "lost" in told:
-            raise Lost(str(told["lost"]))
+        if "lost" in trailer:
+            raise Lost(str(trailer["lost"]))
         raw = _inflated(payload) if self._deflated and payload else payload
         end = self.done + len(raw)
-        if len(raw) != self._next or told.get("to") != end:
+        if len(raw) != self._next or trailer.get("to") != end:
             raise BadTransfer(f"{len(raw)} bytes after {self.done} of {self.size} are not a part")
         if self._digest is not None:
             digest = self._digest.copy()
             digest.update(raw)
-            if told.get("sha256") != digest.hexdigest():
+            if trailer.get("sha256") != digest.hexdigest():
                 raise Damaged(f"the bytes up to {end} have another hash than announced")
             self._digest = digest
         self.done = end
@@ -320,8 +320,8 @@ class TransferChannel:
         Raises Lost, BadTransfer, ChannelReset and the errors of ``write``.
         """
 
-        def checked(told: Dict[str, Any]) -> int:
-            part = receiver.part(told)
+        def checked(trailer: Dict[str, Any]) -> int:
+            part = receiver.part(trailer)
             write(part)
             return len(part.raw)
 

@@ -164,8 +164,8 @@ class WarmKernel:
             events = {thing for thing, _ in self._poller.poll(20)}
             self._relay.receive(events)
             for content in self._relay.answers():
-                told = dict(content.get("user_expressions") or {}).get("genops") or content
-                return "" if told.get("status") == "ok" else f"{told.get('ename')}: {told.get('evalue')}"
+                reply = dict(content.get("user_expressions") or {}).get("genops") or content
+                return "" if reply.get("status") == "ok" else f"{reply.get('ename')}: {reply.get('evalue')}"
         return "the kernel does not answer"
 
     # Calls of this host's attach

@@ -44,12 +44,12 @@ def fits(argv: List[str], scheme: str) -> str:
     return hashlib.sha256(json.dumps([version(), argv, scheme]).encode()).hexdigest()[:32]
 
 
-def write_spare(folder: str, told: Dict[str, Any]) -> None:
+def write_spare(folder: str, spare: Dict[str, Any]) -> None:
     """Write a spare's own record. Raises OSError."""
     part = os.path.join(folder, f"{SPARE}.part")
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        os.write(descriptor, json.dumps(told).encode())
+        os.write(descriptor, json.dumps(spare).encode())
     finally:
         os.close(descriptor)
     os.replace(part, os.path.join(folder, SPARE))
@@ -74,14 +74,14 @@ def look() -> List[Found]:
             folder = os.path.join(root, name)
             if not os.path.isdir(folder):
                 continue
-            told = _told(folder)
+            spare = _read_spare(folder)
             try:
                 if _has_keeper(folder):
-                    if told is not None:  # otherwise it was taken
-                        found.append(Found(folder, str(told.get("fits")), bool(told.get("ready"))))
+                    if spare is not None:  # otherwise it was taken
+                        found.append(Found(folder, str(spare.get("fits")), bool(spare.get("ready"))))
                     continue
-                if told is not None and told.get("pid"):
-                    processes.end_orphans(int(told["pid"]), str(told.get("pid_started", "")))
+                if spare is not None and spare.get("pid"):
+                    processes.end_orphans(int(spare["pid"]), str(spare.get("pid_started", "")))
                 paths.forget(folder)
             except OSError:  # it has ended meanwhile
                 continue
@@ -99,13 +99,13 @@ def _has_keeper(folder: str) -> bool:
     return False
 
 
-def _told(folder: str) -> Optional[Dict[str, Any]]:
+def _read_spare(folder: str) -> Optional[Dict[str, Any]]:
     try:
         with open(os.path.join(folder, SPARE), encoding="utf-8") as stream:
-            told = json.load(stream)
+            spare = json.load(stream)
     except (OSError, ValueError):
         return None
-    return told if isinstance(told, dict) else None
+    return spare if isinstance(spare, dict) else None
 
 
 class WarmPool:
@@ -226,10 +226,10 @@ class WarmPool:
     async def _stands(self, folder: str) -> None:
         deadline = time.monotonic() + _STAND_S
         while time.monotonic() < deadline:
-            told, there = await in_thread(lambda: (_told(folder), os.path.isdir(folder)))
+            spare, there = await in_thread(lambda: (_read_spare(folder), os.path.isdir(folder)))
             if not there:
                 raise ChannelReset("start_failed", "A kernel that was kept ready has ended by itself.")
-            if told is None or told.get("ready"):
+            if spare is None or spare.get("ready"):
                 return
             await asyncio.sleep(0.1)
         raise ChannelReset("start_failed", "A kernel that was kept ready does not answer.")

@@ -63,7 +63,7 @@ class Finding:
 
 
 class ConnectionTest:
-    """One test of one target. Calls ``told`` with each step when the step is done.
+    """One test of one target. Calls ``on_step`` with each step when the step is done.
 
     ``pause`` is the time between logout and login, in seconds. None: as long as the host may need to end the
     user's processes.
@@ -74,7 +74,7 @@ class ConnectionTest:
         record: TargetRecord,
         link: HostConnection,
         run: Run,
-        told: Callable[[ReportStep], None],
+        on_step: Callable[[ReportStep], None],
         *,
         pause: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
@@ -82,7 +82,7 @@ class ConnectionTest:
         self._provider = provider_of(record.route.kind)
         self._link = link
         self._run = run
-        self._told = told
+        self._on_step = on_step
         self._pause = pause or self._wait
         self._probe: dict[str, Any] = {}
         #: seconds by which the host's clock is ahead, and the error of that measurement
@@ -352,7 +352,7 @@ class ConnectionTest:
         self._tell(step, Finding("skipped", why))
 
     def _tell(self, step: str, finding: Finding, took_s: float = 0.0) -> None:
-        self._told(
+        self._on_step(
             ReportStep(
                 step=step,
                 state=finding.state,

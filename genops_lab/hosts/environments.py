@@ -166,12 +166,12 @@ class EnvironmentsService:
         record, link = await self._linked(handle, name, data)
         progress = _Progress(handle, self._ids)
 
-        def told(event: dict[str, Any]) -> None:
+        def on_event(event: dict[str, Any]) -> None:
             loop.call_soon_threadsafe(progress.tell, event)
 
         try:
             await self._targets.connections.reach(link, handle)
-            end = await run(build(link, {"id": handle.id, **plan["order"]}, told))
+            end = await run(build(link, {"id": handle.id, **plan["order"]}, on_event))
             if end["state"] == "cancelled":
                 raise Failed("The build was cancelled on the host.", hint="Begin it again.", code="cancelled")
             if end["state"] != "done":

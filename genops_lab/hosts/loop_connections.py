@@ -36,7 +36,7 @@ class LoopConnections(Service):
         self.links = links
         self._changed: Listeners[[str]] = Listeners("connections")
         self._loop = asyncio.get_running_loop()
-        self._unwatch = links.watch_all(self._told)
+        self._unwatch = links.watch_all(self._state_changed)
 
     def watch(self, changed: Callable[[str], None]) -> Callable[[], None]:
         """Call ``changed(target)`` on this object's loop when a connection's state changes; return a function
@@ -101,7 +101,7 @@ class LoopConnections(Service):
         if self.of(target):
             self.links.forget(target)
 
-    def _told(self, target: str, _state: LinkState) -> None:
+    def _state_changed(self, target: str, _state: LinkState) -> None:
         # Connections notify from their own thread; the Lab's loop may have closed before them.
         if target != HERE.target and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._changed.tell, target)
@@ -147,17 +147,17 @@ class Connecting:
         for host in list(self._jobs):
             await self.give_up(host.target)
 
-    def told(self, name: str, state: LinkState | None) -> dict[str, Any]:
+    def link_fields(self, name: str, state: LinkState | None) -> dict[str, Any]:
         """Return the state of a target's connection as fields of a Target."""
-        told = {} if state is None else link_words(state)
-        if told.get("state") in ("up", "connecting", "asking", "pending"):
-            return told
+        link_fields = {} if state is None else link_words(state)
+        if link_fields.get("state") in ("up", "connecting", "asking", "pending"):
+            return link_fields
         if any(host.target == name for host in self._jobs):
             return {"state": "connecting"}
         if name in self._failures:
             message, hint = self._failures[name]
-            return {**told, "state": "failed", "message": message, "hint": hint}
-        return told
+            return {**link_fields, "state": "failed", "message": message, "hint": hint}
+        return link_fields
 
     async def _connect(self, host: HostRef, link: HostConnection) -> None:
         name = host.target

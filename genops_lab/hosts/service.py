@@ -403,11 +403,11 @@ class TargetsService(Service):
         return _works(report)
 
     def _guided(self, handle: TaskHandle, record: TargetRecord) -> ConnectionTest:
-        def told(step: ReportStep) -> None:
+        def on_step(step: ReportStep) -> None:
             self._reports.add(record.name, step)
             handle.say(" ".join([f"{step.step}: {step.state}. {step.message}", what_to_do(step)]).strip())
 
-        return ConnectionTest(record, self.connections.link(record.route), self.connections.run, told)
+        return ConnectionTest(record, self.connections.link(record.route), self.connections.run, on_step)
 
     async def _keeps_login(self, record: TargetRecord) -> str:
         if await self._building(record.name):
@@ -453,7 +453,7 @@ class TargetsService(Service):
         for ref in {**links, **left}:
             reading, state = self._metrics.reading(record.name, ref.host_id), links.get(ref)
             over = left.get(ref)
-            told = link_words(state) if state is not None else {}
+            fields = link_words(state) if state is not None else {}
             found.append(
                 TargetHost(
                     host_id=ref.host_id,
@@ -462,7 +462,7 @@ class TargetsService(Service):
                     reading_age_s=reading[1] if reading else None,
                     left_over=over is not None,
                     release_at=over.release_at if over else None,
-                    **{name: told[name] for name in _OF_A_HOST if name in told},
+                    **{name: fields[name] for name in _OF_A_HOST if name in fields},
                 )
             )
         return found
@@ -495,7 +495,7 @@ class TargetsService(Service):
             taken=kernels.taken,
             ended=kernels.ended,
             pending=kernels.pending,
-            **self._connecting.told(name, state),
+            **self._connecting.link_fields(name, state),
         )
 
     def notice_changed(self, kernel_id: str, name: str) -> None:

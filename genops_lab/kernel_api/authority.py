@@ -113,7 +113,7 @@ class KernelAuthority:
         await self._check_run(body.run_id)
         trace = await asyncio.to_thread(self._move_trace, body.trace_path)
         try:
-            return self._told(await do(body=self._bounded(body, str(trace))))
+            return self._for_kernel(await do(body=self._bounded(body, str(trace))))
         except BaseException:
             await asyncio.to_thread(shutil.rmtree, trace.parent, True)
             raise
@@ -121,7 +121,7 @@ class KernelAuthority:
     async def _add_profile_beside(self, do: Do, body: NewProfile) -> Profile:
         """Add a profile of a trace that stays on this host; ``trace_path`` is its path on the host."""
         await self._check_run(body.run_id)
-        return self._told(await do(body=self._bounded(body, body.trace_path)))
+        return self._for_kernel(await do(body=self._bounded(body, body.trace_path)))
 
     async def _get_profile(self, do: Do, profile_id: str) -> Profile:
         if profile_id not in self._own_profiles:
@@ -129,7 +129,7 @@ class KernelAuthority:
                 f"The profile {profile_id[:64]!r} does not belong to this kernel.",
                 hint="Open it in the panel.",
             )
-        return self._told(await do(profile_id=profile_id))
+        return self._for_kernel(await do(profile_id=profile_id))
 
     def _bounded(self, body: NewProfile, trace_path: str) -> NewProfile:
         """Return a kernel's profile with bounded texts."""
@@ -142,7 +142,7 @@ class KernelAuthority:
             usd_per_hour=body.usd_per_hour,
         )
 
-    def _told(self, profile: Profile) -> Profile:
+    def _for_kernel(self, profile: Profile) -> Profile:
         """Return a profile for this kernel, without paths of the Lab's machine."""
         self._own_profiles.add(profile.id)
         trace_path = profile.trace_path if profile.trace_target else ""

@@ -82,7 +82,7 @@ class LocalAgent:
     def __init__(self, remote: RemoteKernels, trouble: Callable[[str], None]) -> None:
         self._remote = remote
         self._trouble = trouble
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         self._wanted = False
 
     async def begin(self) -> None:
@@ -133,8 +133,8 @@ class LocalAgent:
         """Report once that Jupyter owns this machine's kernels."""
         reason = reason.strip()
         log.warning("Jupyter itself starts the kernels of this machine, and they end with it: %s", reason)
-        if reason not in self._told:
-            self._told.add(reason)
+        if reason not in self._reported:
+            self._reported.add(reason)
             self._trouble(reason)
 
 

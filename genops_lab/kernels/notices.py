@@ -22,7 +22,7 @@ class Notices:
         self._changed = changed
         self._loop = asyncio.get_running_loop()
         self._notices: dict[str, KernelNotice] = {}
-        self._unwatch = remote.watch(self._told)
+        self._unwatch = remote.watch(self._kernel_changed)
 
     def all(self) -> list[KernelNotice]:
         """Return the notices in the order in which they came."""
@@ -38,7 +38,7 @@ class Notices:
         """Stop following kernels."""
         self._unwatch()
 
-    def _told(self, bridge: RemoteKernelClient) -> None:
+    def _kernel_changed(self, bridge: RemoteKernelClient) -> None:
         """Follow a kernel's state, in the connections' thread."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._take, bridge.kernel_id, _notice(bridge), bridge.state.state)

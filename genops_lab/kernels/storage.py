@@ -142,14 +142,14 @@ class StorageService:
 
     async def _there(self, link: HostConnection) -> tuple[list[_There], dict[str, str]]:
         """Return the host's items, and the interpreters of all targets, by target."""
-        told = await self._call(link, "storage.list", {})
+        listing = await self._call(link, "storage.list", {})
         records = await asyncio.to_thread(self._targets.ledger.all)
         pythons = {each.name: each.route.python for each in records}
-        home = str(told.get("home") or "")
+        home = str(listing.get("home") or "")
         pythons = {
             name: home + python[1:] if python.startswith("~/") else python for name, python in pythons.items()
         }
-        return _read(told["items"], list[_There])[:_MAX_ITEMS], pythons
+        return _read(listing["items"], list[_There])[:_MAX_ITEMS], pythons
 
     async def _judged(
         self, link: HostConnection, there: _There, pythons: dict[str, str], query: StorageQuery

@@ -132,14 +132,14 @@ class WarmPool:
         if not count and name not in self._warm:
             return
         while True:
-            told = await self._call(record.route, "kernels.warm", {"argv": ARGV, "count": count})
+            answer = await self._call(record.route, "kernels.warm", {"argv": ARGV, "count": count})
             if not count:
                 self._set(name, None)
                 return
-            self._set(name, Warm(int(told["ready"]), str(told["trouble"])))
-            if told["ready"] >= count:
+            self._set(name, Warm(int(answer["ready"]), str(answer["trouble"])))
+            if answer["ready"] >= count:
                 return
-            await asyncio.sleep(_AFTER_TROUBLE_S if told["trouble"] else LOOK_S)
+            await asyncio.sleep(_AFTER_TROUBLE_S if answer["trouble"] else LOOK_S)
 
     def _set(self, name: str, warm: Warm | None) -> None:
         if warm == self._warm.get(name):

@@ -36,8 +36,8 @@ def read(program: str) -> Found:
         return refusal(answer)
     listing = ""
     if "<mig_device>" in answer:  # the XML lacks the slices' UUIDs
-        told = _run(program, "-L")
-        listing = told if isinstance(told, str) else ""
+        printed = _run(program, "-L")
+        listing = printed if isinstance(printed, str) else ""
     return parse(answer, listing)
 
 

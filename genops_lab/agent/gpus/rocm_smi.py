@@ -50,18 +50,18 @@ def parse(text: str) -> Found:
     """Parse ``rocm-smi --json``, releases 4 to 6."""
     start = text.find("{")  # warnings may come first
     try:
-        told = json.loads(text[start:]) if start >= 0 else None
+        reported = json.loads(text[start:]) if start >= 0 else None
     except ValueError:
-        told = None
-    if not isinstance(told, dict):
+        reported = None
+    if not isinstance(reported, dict):
         said = " ".join(text.split())[:200]
         return Found("error", f"The answer of rocm-smi is invalid: {said or 'it was empty'}.")
     numbered = {}
-    for key, fields in told.items():
+    for key, fields in reported.items():
         card = re.fullmatch(r"card(\d+)", key)
         if card and isinstance(fields, dict):
             numbered[int(card.group(1))] = fields
-    processes = _processes(told.get("system"))
+    processes = _processes(reported.get("system"))
     cards = [
         _card(index, numbered[index], processes if len(numbered) == 1 else []) for index in sorted(numbered)
     ]

@@ -118,14 +118,14 @@ def put(folder, data):
 
 def why_not(failures):
     numbers = [error.errno for _, error in failures]
-    told = "; ".join("%s: %s" % (folder, error.strerror or error) for folder, error in failures)
+    detail = "; ".join("%s: %s" % (folder, error.strerror or error) for folder, error in failures)
     if errno.ENOSPC in numbers or errno.EDQUOT in numbers:
-        refuse("disk_full", told)
+        refuse("disk_full", detail)
     if errno.EPERM in numbers:
-        refuse("foreign_folder", told)
+        refuse("foreign_folder", detail)
     if errno.EROFS in numbers or errno.EACCES in numbers:
-        refuse("read_only", told)
-    refuse("agent_refused", told)
+        refuse("read_only", detail)
+    refuse("agent_refused", detail)
 
 
 def main():
@@ -176,16 +176,16 @@ PATIENCE_S = 120.0
 
 _REFUSALS = {
     "disk_full": (
-        "The disk of {target} is full; the agent cannot be written: {told}.",
+        "The disk of {target} is full; the agent cannot be written: {detail}.",
         "Free some space on the host (a few hundred kB are enough), or set GENOPS_AGENT_DIR on the "
         "host to a folder on another disk.",
     ),
     "read_only": (
-        "The agent cannot be written on {target}: {told}.",
+        "The agent cannot be written on {target}: {detail}.",
         "Make one of these folders writable, or set GENOPS_AGENT_DIR on the host to a folder that is.",
     ),
     "foreign_folder": (
-        "The agent's folder on {target} is not safe to use: {told}.",
+        "The agent's folder on {target} is not safe to use: {detail}.",
         "Check who made the folder, and remove it on the host. Or set GENOPS_AGENT_DIR on the host to "
         "a folder of your own.",
     ),
@@ -311,18 +311,18 @@ async def _line(reader: asyncio.StreamReader) -> dict[str, Any]:
 
 def refusal(target: str, answer: dict[str, Any]) -> LinkError:
     """Return the host's ``error`` as an exception."""
-    code, told = str(answer.get("error", "")), str(answer.get("message", ""))[:1000]
+    code, detail = str(answer.get("error", "")), str(answer.get("message", ""))[:1000]
     if code == "old_python":
         where = f" ({answer['path']})" if answer.get("path") else ""
         return LinkError.of(
             code,
-            f"{target} has Python {told}{where}; the agent needs 3.8 or later.",
+            f"{target} has Python {detail}{where}; the agent needs 3.8 or later.",
             "Give the target another interpreter, such as one of an environment made with conda, pyenv or uv.",
         )
     message, hint = _REFUSALS.get(
-        code, ("The agent cannot be written on {target}: {told}.", "Check that folder on the host.")
+        code, ("The agent cannot be written on {target}: {detail}.", "Check that folder on the host.")
     )
-    return AgentRefused(message.format(target=target, told=told), hint=hint, code=code or None)
+    return AgentRefused(message.format(target=target, detail=detail), hint=hint, code=code or None)
 
 
 def tail(data: bytes, size: int = 300) -> str:

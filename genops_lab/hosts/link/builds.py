@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 _PIECE_BYTES = 65536
 _PAUSE_S = 0.05
 
-Told = Callable[[dict[str, Any]], None]
+OnEvent = Callable[[dict[str, Any]], None]
 
 
-async def build(link: HostConnection, order: dict[str, Any], told: Told) -> dict[str, Any]:
+async def build(link: HostConnection, order: dict[str, Any], on_event: OnEvent) -> dict[str, Any]:
     """Have the host carry out an order; return its end.
 
-    Calls ``told`` with each event: ``id`` (for a cancel), ``step`` and ``share``, or ``line``. A build
-    belongs to no connection: when the connection breaks, this waits until it is back and calls ``told`` with
+    Calls ``on_event`` with each event: ``id`` (for a cancel), ``step`` and ``share``, or ``line``. A build
+    belongs to no connection: when the connection breaks, this waits until it is back and calls ``on_event`` with
     ``away`` and ``back``.
 
     Raises RemoteError. Raises LinkDown when nobody connects again: the build continues on the host.
@@ -35,7 +35,7 @@ async def build(link: HostConnection, order: dict[str, Any], told: Told) -> dict
     def progress(event: dict[str, Any]) -> None:
         nonlocal at
         at = int(event.get("at", at))
-        told(event)
+        on_event(event)
 
     while True:
         await link.ready()
@@ -43,7 +43,7 @@ async def build(link: HostConnection, order: dict[str, Any], told: Told) -> dict
             channel = link.open("build", {"after": at})
             if away:
                 away = False
-                told({"back": True})
+                on_event({"back": True})
             data = json.dumps(order).encode()
             for start in range(0, len(data), _PIECE_BYTES):
                 channel.write(data[start : start + _PIECE_BYTES])
@@ -56,7 +56,7 @@ async def build(link: HostConnection, order: dict[str, Any], told: Told) -> dict
                 raise RemoteError(reset.code, reset.message or "The build failed.", reset.hint) from None
             if not away:
                 away = True
-                told({"away": True})
+                on_event({"away": True})
             await asyncio.sleep(_PAUSE_S)  # the connection may not have seen yet that it is down
         else:
             link.proved()

@@ -89,9 +89,9 @@ class HostStream(ABC):
             return end.error
         last = bootstrap.tail(end.stderr.encode())
         if end.exit_code is not None:
-            told = f" Its last output: {last}" if end.stderr.strip() else ""
+            last_output = f" Its last output: {last}" if end.stderr.strip() else ""
             return AgentRefused(
-                f"The agent on {target} ended with exit code {end.exit_code}.{told}",
+                f"The agent on {target} ended with exit code {end.exit_code}.{last_output}",
                 hint="Connect again. If the agent ends again, its last output says why.",
             )
         return CarrierEnded(

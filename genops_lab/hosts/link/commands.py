@@ -394,8 +394,8 @@ class _Follower:
         elif kind == WELCOME:
             self._welcomed(body(payload))
         elif kind == GONE:
-            told = {name: body(payload).get(name) for name in ("exit_code", "reason", "ended_at")}
-            self.events.append(msgspec.convert({**told, "seq": self._last}, CommandEnd))
+            final = {name: body(payload).get(name) for name in ("exit_code", "reason", "ended_at")}
+            self.events.append(msgspec.convert({**final, "seq": self._last}, CommandEnd))
             self.close()
         elif kind in (TAKEN, BUSY):
             other = str(body(payload).get("label") or "") or "another Lab"

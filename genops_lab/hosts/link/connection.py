@@ -99,10 +99,10 @@ class HostConnection:
 
     # For any caller
 
-    def watch(self, told: Callable[[LinkState], None]) -> Callable[[], None]:
-        """Call ``told`` in the connections' thread at each change of the state; return a function that stops
+    def watch(self, on_change: Callable[[LinkState], None]) -> Callable[[], None]:
+        """Call ``on_change`` in the connections' thread at each change of the state; return a function that stops
         this."""
-        return self._watchers.add(told)
+        return self._watchers.add(on_change)
 
     @property
     def is_up(self) -> bool:

@@ -95,10 +95,10 @@ class HostConnections:
             if self._links.get(link.route.ref) is link:
                 del self._links[link.route.ref]
 
-    def watch_all(self, told: Callable[[str, LinkState], None]) -> Callable[[], None]:
-        """Call ``told(target, state)`` in the connections' thread at each change, also for later connections;
+    def watch_all(self, on_change: Callable[[str, LinkState], None]) -> Callable[[], None]:
+        """Call ``on_change(target, state)`` in the connections' thread at each change, also for later connections;
         return a function that stops this."""
-        return self._watchers.add(told)
+        return self._watchers.add(on_change)
 
     def at_close(self, closer: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run this in the loop before the connections close."""

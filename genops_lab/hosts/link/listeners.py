@@ -18,20 +18,20 @@ class Listeners(Generic[P]):
         self._of = of
         self._listeners: list[Callable[P, None]] = []
 
-    def add(self, told: Callable[P, None]) -> Callable[[], None]:
+    def add(self, listener: Callable[P, None]) -> Callable[[], None]:
         """Add a listener; return a function that removes it. Both may be called from any thread."""
-        self._listeners.append(told)
+        self._listeners.append(listener)
 
         def end() -> None:
             with contextlib.suppress(ValueError):
-                self._listeners.remove(told)
+                self._listeners.remove(listener)
 
         return end
 
     def tell(self, *args: P.args, **kwargs: P.kwargs) -> None:
         """Call all listeners; a failed one does not stop the others."""
-        for told in list(self._listeners):
+        for listener in list(self._listeners):
             try:
-                told(*args, **kwargs)
+                listener(*args, **kwargs)
             except Exception:  # the boundary: a listener's failure must not reach the notifier
                 log.exception("A listener to %s failed.", self._of)

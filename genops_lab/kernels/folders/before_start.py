@@ -105,10 +105,10 @@ class Folders:
             log.exception("The folder %s was not sent to %s.", place.root, route.target)
             prepared.said.append(_without(route.target, place, f"{type(error).__name__}: {error}"))
         else:
-            prepared.said += self._told(report, route.target, place)
+            prepared.said += self._sentences(report, route.target, place)
         return prepared
 
-    def _told(self, report: Report, target: str, place: Place) -> list[str]:
+    def _sentences(self, report: Report, target: str, place: Place) -> list[str]:
         if report.refused:
             return [
                 f"{PROGRAM}The files of {place.root} are not on {target}: they are many or large, and nobody agreed "

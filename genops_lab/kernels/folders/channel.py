@@ -76,8 +76,8 @@ class FolderChannel(HostTransfer):
 
     async def welcome(self) -> None:
         """Wait until the folder is ready."""
-        told = await self.document()
-        self.root, self.running = _text(told.get("root"), _MAX_NAME_BYTES), told.get("running") is True
+        reply = await self.document()
+        self.root, self.running = _text(reply.get("root"), _MAX_NAME_BYTES), reply.get("running") is True
 
     # Listing
 
@@ -86,18 +86,20 @@ class FolderChannel(HostTransfer):
         round trip."""
         found, came = Listed(), 0
         while True:
-            told = await self.document()
-            came += 1 + len(_list(told.get("files")))
+            reply = await self.document()
+            came += 1 + len(_list(reply.get("files")))
             if came > 2 * MAX_LISTED:
                 raise BadTransfer("it lists more files than were requested")
-            for entry in _list(told.get("files")):
+            for entry in _list(reply.get("files")):
                 seen = _seen(entry)
                 if seen is not None:
                     found.files[seen.path] = seen
-            if told.get("end") == "list":
-                found.whole = told.get("whole") is True
-                found.links = [_text(path, _MAX_NAME_BYTES) for path in _list(told.get("links"))[:_MAX_LINKS]]
-                free = told.get("free")
+            if reply.get("end") == "list":
+                found.whole = reply.get("whole") is True
+                found.links = [
+                    _text(path, _MAX_NAME_BYTES) for path in _list(reply.get("links"))[:_MAX_LINKS]
+                ]
+                free = reply.get("free")
                 found.free = free if isinstance(free, int) else None
                 return found
 
@@ -117,15 +119,15 @@ class FolderChannel(HostTransfer):
             ends += 1
         came, self.patience_s = 0, READING_S if with_hash else type(self).patience_s
         while ends:
-            told = await self.document()
-            came += 1 + len(_list(told.get("files")))
+            reply = await self.document()
+            came += 1 + len(_list(reply.get("files")))
             if came > 3 * len(paths) + 10:
                 raise BadTransfer("it reports more files than were requested")
-            for entry in _list(told.get("files")):
+            for entry in _list(reply.get("files")):
                 seen = _seen(entry)
                 if seen is not None and seen.path in asked:
                     found[seen.path] = seen, str(entry[4])[:64] if len(entry) > 4 else ""
-            if told.get("end") == "look":
+            if reply.get("end") == "look":
                 ends -= 1
         return found
 

@@ -66,10 +66,10 @@ def place_of(folder: str) -> Place:
 
 def _work_tree(folder: Path) -> Path | None:
     try:
-        told = _git(str(folder), "rev-parse", "--show-toplevel")
+        printed = _git(str(folder), "rev-parse", "--show-toplevel")
     except (OSError, subprocess.SubprocessError):
         return None
-    top = os.fsdecode(told).rstrip("\n")
+    top = os.fsdecode(printed).rstrip("\n")
     return Path(top).resolve() if top else None
 
 
@@ -97,8 +97,8 @@ def _of_walk(tree: Tree, rules: Rules) -> Contents:
 
 def _of_git(place: Place, tree: Tree, rules: Rules) -> Contents:
     found = Contents()
-    told = _git(place.root, "ls-files", "-co", "--exclude-standard", "-z")
-    for name in dict.fromkeys(told.split(b"\0")):  # a merge's conflict names a file three times
+    printed = _git(place.root, "ls-files", "-co", "--exclude-standard", "-z")
+    for name in dict.fromkeys(printed.split(b"\0")):  # a merge's conflict names a file three times
         if not name:
             continue
         if len(found.files) >= MAX_FILES:

@@ -62,13 +62,13 @@ class PassageTasks:
 
 
 async def _follow(handle: TaskHandle, running: asyncio.Future[Any], progress: Progress) -> str:
-    told = ""
+    shown = ""
     try:
         while not running.done():
             done = f"{size_of(progress.done)} of {size_of(progress.total)}" if progress.total else ""
             text = f"{progress.what} {done}".strip() or "Looking"
-            if text != told:
-                told = text
+            if text != shown:
+                shown = text
                 handle.progress(text, progress.share)
             await asyncio.wait([running], timeout=_TOLD_EACH_S)
     except asyncio.CancelledError:

@@ -65,8 +65,8 @@ def guarded(ending: Ending) -> subprocess.Popen[bytes]:
     )  # fmt: skip
     try:
         assert process.stdin is not None
-        with process.stdin as told:
-            told.write(json.dumps(asdict(ending)).encode())
+        with process.stdin as stdin:
+            stdin.write(json.dumps(asdict(ending)).encode())
     except OSError:
         process.kill()
         process.wait()

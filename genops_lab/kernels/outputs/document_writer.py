@@ -53,7 +53,7 @@ class DocumentKeeper:
         self._ends: dict[str, float] = {}
         #: kernels that this process restored: only a page of ours knows what was missed
         self.restored: set[str] = set()
-        outputs.told.append(self.look_after)
+        outputs.run_listeners.append(self.look_after)
 
     def look_after(self, kernel_id: str) -> None:
         """Watch the document of a kernel whose run started or ended, until it has all outputs."""

@@ -65,7 +65,7 @@ class OutputsService(Service):
         #: why kernels of this machine are not kept, though the settings ask for it
         self.not_kept: list[str] = []
         #: called in the event loop when a run started or ended
-        self.told: list[Callable[[str], None]] = []
+        self.run_listeners: list[Callable[[str], None]] = []
         self._events = events
         self._loop = asyncio.get_running_loop()
         self._acked: dict[str, tuple[str, int]] = {}
@@ -167,7 +167,7 @@ class OutputsService(Service):
     def tell(self, kernel_id: str) -> None:
         """Notify pages that a kernel's outputs have changed (in the event loop)."""
         self._events.emit(EVENT, kernel_id)
-        for each in self.told:
+        for each in self.run_listeners:
             each(kernel_id)
 
     async def close(self) -> None:

@@ -126,10 +126,10 @@ class RemoteSessions:
         if KERNEL_ACTIONS not in event_logger.schemas:
             return
 
-        async def told(logger: Any, schema_id: str, data: dict[str, Any]) -> None:
+        async def on_event(logger: Any, schema_id: str, data: dict[str, Any]) -> None:
             self.look()
 
-        event_logger.add_listener(schema_id=KERNEL_ACTIONS, listener=told)
+        event_logger.add_listener(schema_id=KERNEL_ACTIONS, listener=on_event)
 
     def _follow(self, name: str) -> None:
         change = getattr(self._sessions, name)

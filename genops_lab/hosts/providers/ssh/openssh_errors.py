@@ -105,9 +105,9 @@ def explain(stderr: str, label: str) -> LinkError | None:
         )
     lines = [line.strip() for line in stderr.splitlines() if line.strip() and not _HARMLESS.match(line)]
     for pattern, kind, message, hint in _KINDS:
-        told = next((line for line in reversed(lines) if re.search(pattern, line)), None)
-        if told is not None:
-            shown = re.sub(_DISPATCH, "", told)[:300].rstrip(".")
+        matched = next((line for line in reversed(lines) if re.search(pattern, line)), None)
+        if matched is not None:
+            shown = re.sub(_DISPATCH, "", matched)[:300].rstrip(".")
             said = "" if pattern == _REFUSED else f" ({shown})"
             return kind(f"{message.format(label=label)}{said}.", hint=hint)
     return None

@@ -301,7 +301,7 @@ async def lookup(route: SshRoute) -> Settings:
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        told, complaint = await asyncio.wait_for(process.communicate(), 30)
+        printed, complaint = await asyncio.wait_for(process.communicate(), 30)
     except asyncio.TimeoutError:
         process.kill()
         raise ConfigurationUnusable(
@@ -315,7 +315,7 @@ async def lookup(route: SshRoute) -> Settings:
             hint="Correct this line; `ssh -G` with the host's name shows the same error.",
         )
     settings: Settings = {}
-    for line in told.decode(errors="replace").splitlines():
+    for line in printed.decode(errors="replace").splitlines():
         name, _, value = line.partition(" ")
         settings.setdefault(name.lower(), []).append(value)
     return settings
