@@ -77,7 +77,7 @@ class HostConfig(msgspec.Struct, frozen=True, kw_only=True):
     python: Annotated[
         str,
         option(
-            "Python there",
+            "Python on the host",
             "The interpreter for kernels on the host, with ipykernel: a name or a path such as "
             "~/venv/bin/python.",
             required=True,

@@ -90,7 +90,7 @@ def test_from_a_python_without_ipykernel_to_a_running_notebook(
     (packages / "gate").touch()
     found.get_by_role("button", name="Build", exact=True).click()
     expect(found.get_by_text("is ready.")).to_be_visible(timeout=2 * PATIENT_MS)
-    expect(step(found, "ipykernel")).to_contain_text("well")
+    expect(step(found, "ipykernel")).to_contain_text("passed")
     expect(found.get_by_role("button", name="Install mlflow")).to_be_visible()
     looked_at(lab, "built", ".jp-Dialog", daily=False)
     found.get_by_role("button", name="Done").click()
@@ -118,7 +118,7 @@ def left_to_the_background(lab: LabPage, server: LabServer, host: Sshd) -> None:
     assert {each["step"]: each["state"] for each in report["steps"]}["logout"] == "skipped", report
     told.get_by_role("button", name="Show full test…").click()
     found = dialog(lab)
-    expect(step(found, "ipykernel")).to_contain_text("well", timeout=PATIENT_MS)
+    expect(step(found, "ipykernel")).to_contain_text("passed", timeout=PATIENT_MS)
     found.get_by_role("button", name="Close").click(timeout=PATIENT_MS)
 
 

@@ -114,7 +114,7 @@ def test_a_host_of_the_ssh_config_is_added_with_one_click(lab: LabPage, host: Ss
     ready = question.get_by_text(re.compile("is ready|works, with"))
     expect(ready).to_be_visible(timeout=PATIENT_MS)
     steps = question.get_by_role("listitem")
-    expect(steps.filter(has_text="ipykernel")).to_contain_text("well")
+    expect(steps.filter(has_text="ipykernel")).to_contain_text("passed")
     looked_at(lab, "tested", ".jp-Dialog", daily=False)
     question.get_by_role("button", name="Done").click()
     expect(question).to_have_count(0)
@@ -133,7 +133,7 @@ def test_what_fails_says_what_to_do_and_leaves_nothing_behind(
     form = dialog(lab)
     form.get_by_label("Host", exact=True).fill(host.alias)
     form.get_by_label("Name", exact=True).fill("second")
-    form.get_by_label("Python there").fill("no-such-python")
+    form.get_by_label("Python on the host").fill("no-such-python")
     looked_at(lab, "add", ".jp-Dialog")
     form.get_by_text("More").click()
     form.get_by_label("Ask above (MiB)").fill("1.5")
@@ -145,7 +145,7 @@ def test_what_fails_says_what_to_do_and_leaves_nothing_behind(
     looked_at(lab, "failed", ".jp-Dialog")
 
     form.get_by_role("button", name="Edit").click()
-    expect(form.get_by_label("Python there")).to_have_value("no-such-python")
+    expect(form.get_by_label("Python on the host")).to_have_value("no-such-python")
     form.get_by_role("button", name="Cancel").click()
     expect(form).to_have_count(0)
     assert [each["name"] for each in server.get("genops/targets")] == [host.alias]
@@ -245,7 +245,7 @@ def test_files_are_brought_back_once_they_were_seen(lab: LabPage, server: LabSer
     assert not (work / "result.csv").exists()
     pull.get_by_label("Pull these too, and keep a copy of my versions").check()
     pull.get_by_role("button", name="Pull", exact=True).click()
-    expect(pull).to_contain_text("2 files brought", timeout=PATIENT_MS)
+    expect(pull).to_contain_text("2 files pulled", timeout=PATIENT_MS)
     looked_at(lab, "pulled", ".jp-Dialog", daily=False)
     pull.get_by_role("button", name="Close").click()
     assert (work / "result.csv").read_text() == "1,2" and (work / "note.txt").read_text() == "theirs"

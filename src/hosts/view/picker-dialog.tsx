@@ -135,7 +135,7 @@ export function PickerView(
       {targets?.length === 0 && (
         <p className="gol-Note">
           {trans.__(
-            'Add a host in the Compute section to run notebooks there.'
+            'To run notebooks on another host, add it in the Compute section.'
           )}
         </p>
       )}
