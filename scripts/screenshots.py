@@ -85,7 +85,7 @@ def targets(browser: Browser) -> None:
             compute.get_by_role("meter", name="Memory").nth(1).wait_for(timeout=90_000)
             lab.run_all()
             lab.page.get_by_text("step 5").wait_for(timeout=90_000)
-            compute.get_by_role("button", name="Kernels there").click()
+            compute.get_by_role("button", name="Running kernels").click()
             for theme in ("light", "dark"):
                 lab.theme(theme)
                 item = lab.page.locator(".gol-TargetItem-button:visible")

@@ -1,7 +1,7 @@
-"""What runs on a kernel's host: standard library (and pyzmq beside a kernel) alone, Python 3.8 or later.
+"""Run on a kernel's host: only the standard library (and pyzmq next to a kernel), Python 3.8 or later.
 
-``attach`` is one connection: its standard input and output are the stream of :mod:`.mux`. ``keep`` is one kernel's
-owner, apart from all connections.
+``attach`` serves one connection: its standard input and output are the stream of :mod:`.mux`. ``keep`` owns
+one kernel, independent of all connections.
 """
 
 from __future__ import annotations
@@ -10,5 +10,5 @@ import sys
 
 
 def version() -> str:
-    """The version of GenOps Lab that this agent belongs to."""
+    """Return the version of GenOps Lab that this agent belongs to."""
     return str(getattr(sys.modules.get("genops_lab"), "__version__", ""))

@@ -1,4 +1,4 @@
-"""``python -m genops_lab.agent attach|keep|build|probe``, or the same with the zip that travels."""
+"""Run ``python -m genops_lab.agent attach|keep|build|probe``, or the same from the uploaded zip."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import List
 
 
 def main(arguments: List[str]) -> int:
-    """Returns the exit code."""
+    """Run the command; return the exit code."""
     command = arguments[0] if arguments else ""
     if command == "attach":
         from .attach import main as attach

@@ -1,7 +1,7 @@
-"""Runs in a spare kernel and makes it the one that somebody starts. Its source travels in the spare's command.
+"""Turn a spare kernel into a kernel that somebody starts. Its source is part of the spare's command.
 
-``mark`` and ``take`` are evaluated as user expressions of a silent, empty request: nothing of it is in the history, in
-the counter or in the user's names.
+``mark`` and ``take`` are evaluated as user expressions of a silent, empty request: the history, the counter
+and the user's names show nothing of it.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ _marks: Dict[str, Optional[int]] = {}
 
 
 def mark() -> None:
-    """Remember what the kernel has read of its environment, once it stands."""
+    """Record the environment that the kernel has read, once it is ready."""
     _marks.update(_look())
 
 
 def _look() -> Dict[str, Optional[int]]:
-    """Times of what a kernel reads at its start alone: packages' folders (.pth files), IPython's settings."""
+    """Return the times of files that a kernel reads only at its start: packages' folders (.pth files),
+    IPython's settings."""
     places = [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
     profile = _shell().profile_dir.location
     places += [
@@ -44,7 +45,7 @@ def _shell() -> Any:
 
 
 def take(text: str) -> None:
-    """Become the kernel of an order (JSON): its folder, its variables, its key."""
+    """Become the kernel of an order (JSON): take its folder, its variables and its key."""
     if _look() != _marks:
         raise RuntimeError("stale: something was installed or set since this kernel was started")
     order = json.loads(text)

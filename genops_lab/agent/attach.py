@@ -1,4 +1,5 @@
-"""``agent attach``: one connection of a Lab. Standard input and output are the stream; it ends with them."""
+"""Serve one connection of a Lab (``agent attach``). Standard input and output are the stream; the process
+ends with them."""
 
 from __future__ import annotations
 
@@ -32,7 +33,7 @@ _PORTION_BYTES = 262144
 
 
 class Attachment:
-    """Serves the channels that a Lab opens. More services: add to ``services``."""
+    """Serves the channels that a Lab opens. To add a service, add it to ``services``."""
 
     def __init__(self, reader: Any, writer: Any) -> None:
         self.mux = Mux(reader, writer, odd=False, accept=self._accept)
@@ -57,7 +58,7 @@ class Attachment:
         }
 
     async def run(self) -> None:
-        """Until the stream ends. Raises :class:`StreamEnded` unless it ended cleanly."""
+        """Serve until the stream ends. Raises :class:`StreamEnded` unless it ended cleanly."""
         try:
             await self.mux.run()
         finally:
@@ -81,7 +82,7 @@ class Attachment:
             await service(channel)
         except ChannelReset as reset:
             channel.reset(reset.code, reset.message, reset.hint)
-        except Exception as error:  # the boundary: one channel's failure ends no other
+        except Exception as error:  # the boundary: a failed channel must not end the others
             channel.reset("failed", f"The agent failed: {type(error).__name__}: {error}")
 
     async def _serve_call(self, channel: Channel) -> None:
@@ -91,12 +92,12 @@ class Attachment:
 
     async def _start_kernel(self, params: Dict[str, Any]) -> Dict[str, Any]:
         info = await self.kernels.start(params)
-        if info.get("here"):  # it reaches the Lab as the Lab's other kernels do
+        if info.get("here"):  # it reaches the Lab like the Lab's other kernels
             return info
         try:
             await self._doorways.open(str(info["kernel_id"]))
-        except OSError as error:  # the kernel runs; what it logs waits
-            print(f"Kernel {info['kernel_id']} does not reach the Lab: {error}", file=sys.stderr)
+        except OSError as error:  # the kernel runs; its logged events wait
+            print(f"Kernel {info['kernel_id']} cannot reach the Lab: {error}", file=sys.stderr)
         return info
 
     async def _forget_kernel(self, params: Dict[str, Any]) -> Dict[str, Any]:
@@ -111,7 +112,7 @@ class Attachment:
         await pipe(channel, await self._commands.open(channel.params.get("command_id")))
 
     async def _serve_folder(self, channel: Channel) -> None:
-        from . import folders  # what reaches a kernel again after a cut waits for no more than it needs
+        from . import folders  # a reattached kernel must not wait for this import
 
         await folders.serve(channel, await self.kernels.runs(channel.params.get("kernel_id")))
 
@@ -142,7 +143,7 @@ def _note_use() -> None:
 
 
 def hello() -> Dict[str, Any]:
-    """What the preamble says."""
+    """Return the content of the preamble."""
     return {
         "version": version(),
         "python": platform.python_version(),
@@ -156,12 +157,12 @@ def hello() -> Dict[str, Any]:
 async def _streams(descriptor_in: int, descriptor_out: int) -> Any:
     there = os.fstat(descriptor_out)
     if stat.S_ISSOCK(there.st_mode) and os.path.samestat(there, os.fstat(descriptor_in)):
-        # One socket for both ways: as a write pipe, asyncio would take what arrives on it for its end.
+        # One socket for both ways: asyncio would take bytes that arrive on a write pipe for its end.
         both = socket.socket(fileno=descriptor_in)
         both.setblocking(False)
         return await open_stream(both, _STREAM_LIMIT)
     loop = asyncio.get_running_loop()
-    with contextlib.suppress(OSError):  # no pipe, or a system without large ones
+    with contextlib.suppress(OSError):  # not a pipe, or a system without large ones
         fcntl.fcntl(descriptor_out, _F_SETPIPE_SZ, _PIPE_BYTES)
     reader = StreamInput(limit=_STREAM_LIMIT)
     protocol = asyncio.StreamReaderProtocol(reader)
@@ -173,7 +174,7 @@ async def _streams(descriptor_in: int, descriptor_out: int) -> Any:
 
 
 def _can_be_awaited(descriptor: int) -> bool:
-    """Files and /dev/null cannot: asyncio would wait for them for ever."""
+    """Return False for files and /dev/null: asyncio would wait for them for ever."""
     if not hasattr(select, "epoll"):
         return True
     with select.epoll() as poll:
@@ -194,10 +195,10 @@ async def _attach(descriptor_in: int, descriptor_out: int) -> None:
 def main() -> int:
     """Serve standard input and output, then end the process.
 
-    Nothing else may write there: both are moved out of the way first.
+    Nothing else may write to them: both are moved to other descriptors first.
     """
     if not _can_be_awaited(0):
-        print("The agent's standard input is no stream (ssh -n?).", file=sys.stderr)
+        print("The agent's standard input is not a stream (ssh -n?).", file=sys.stderr)
         return 2
     descriptor_in, descriptor_out = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDWR)
@@ -214,7 +215,7 @@ def main() -> int:
         code = 1
     _note_use()
     sys.stderr.flush()
-    os._exit(code)  # a thread that hangs in a driver or on a file server holds no process back
+    os._exit(code)  # a thread that hangs in a driver or on a file server must not keep the process alive
 
 
 async def pipe(channel: Channel, sock: socket.socket) -> None:
@@ -232,7 +233,7 @@ async def pipe(channel: Channel, sock: socket.socket) -> None:
 
 
 class _Outlet(asyncio.BufferedProtocol):
-    """What the socket says goes into the channel; while much waits there, nothing is taken from it."""
+    """Writes the socket's bytes into the channel; reads nothing while much waits in the channel."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
@@ -241,7 +242,7 @@ class _Outlet(asyncio.BufferedProtocol):
         self._draining: "Optional[asyncio.Future[None]]" = None
         self.writable = asyncio.Event()
         self.writable.set()
-        #: Done when the socket has said all, or is gone.
+        #: Done when the socket has sent all, or is gone.
         self.ended: "asyncio.Future[None]" = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: Any) -> None:

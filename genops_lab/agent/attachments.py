@@ -1,4 +1,4 @@
-"""Who is connected to a keeper: one client of the unit at a time, and calls of this host's ``attach``."""
+"""Manage the connections to a keeper: one client of the unit at a time, and calls of this host's ``attach``."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 _MAX_CONNECTIONS = 64
 _MAX_CLIENTS = 256
 _MAX_HELD_BYTES = 8 * 1024 * 1024
-#: How long a client waits at most to hear that its message came: mostly the unit says something before.
+#: Seconds at most until a client gets the acknowledgement of its message: usually the unit sends something
+#: before.
 _SEEN_AFTER_S = 0.005
 
 
 class Attachments:
-    """``seen``: the last message that each client has sent, so that none is taken twice."""
+    """``seen`` has the last message number of each client, so that no message is taken twice."""
 
     def __init__(self, keeper: "Keeper", listener: socket.socket, seen: Dict[str, int]) -> None:
         self._keeper = keeper
@@ -34,7 +35,7 @@ class Attachments:
         self._connections: Dict[int, Connection] = {}
         self._masks: Dict[int, int] = {}
         self._due_seen: Set[int] = set()
-        #: When the client is told what it has sent (monotonic), if the unit says nothing before.
+        #: When to acknowledge the client's messages (monotonic), if the unit sends nothing before.
         self.tell_at: Optional[float] = None
         self._waiting_for_end: List[Connection] = []
         #: The unit's client.
@@ -47,13 +48,13 @@ class Attachments:
         return number in self._connections
 
     def unit_ended(self) -> None:
-        """Answer those who wait for it."""
+        """Answer the calls that wait for the unit's end."""
         for connection in self._waiting_for_end:
             connection.answer(self._keeper.info())
         self._waiting_for_end.clear()
 
     def pump(self, *, said: bool) -> None:
-        """Send to everybody what they can take. ``said``: the unit has said something."""
+        """Send to every connection what it can take. ``said``: the unit has sent something."""
         waits = not said and self.tell_at is not None and time.monotonic() < self.tell_at
         for connection in list(self._connections.values()):
             if not waits or connection is not self.client or self._masks[connection.number] & select.POLLOUT:
@@ -62,12 +63,12 @@ class Attachments:
             self.tell_at = None
 
     def close(self) -> None:
-        """Everybody is left alone."""
+        """Close all connections."""
         for connection in list(self._connections.values()):
             self._drop(connection)
 
     def accept(self) -> None:
-        """Somebody connects."""
+        """Accept a connection."""
         try:
             sock, _ = self._listener.accept()
         except OSError:
@@ -85,7 +86,7 @@ class Attachments:
             self._keeper.poller.register(connection.number, mask)
 
     def receive(self, number: int) -> None:
-        """Something came over the connection with this descriptor."""
+        """Handle data on the connection with this descriptor."""
         connection = self._connections[number]
         try:
             received = connection.receive()
@@ -106,7 +107,7 @@ class Attachments:
         elif kind == records.CALL:
             self._call(connection, records.body(payload))
         elif connection is not self.client:
-            raise ProtocolError("A record came before the client had said who it is.")
+            raise ProtocolError("A record came before the client had sent its name.")
         elif kind == records.ACK:
             self._keeper.journal.acknowledge(seq)
         else:
@@ -114,11 +115,11 @@ class Attachments:
 
     def _hello(self, connection: Connection, body: Dict[str, Any]) -> None:
         if connection.client:
-            raise ProtocolError("A client said twice who it is.")
+            raise ProtocolError("A client sent its name twice.")
         client = str(body.get("client") or "")[:64]
         after = int(body.get("after") or 0)
         if not client or after < 0:
-            raise ProtocolError("A client did not say who it is.")
+            raise ProtocolError("A client did not send its name.")
         if body.get("incarnation") and body["incarnation"] != self._keeper.state["incarnation"]:
             after = 0
         holder = self.client
@@ -237,7 +238,7 @@ class Attachments:
 
     def _call_forget(self, connection: Connection, params: Dict[str, Any]) -> None:
         if self._keeper.runs:
-            connection.refuse("running", f"The {self._keeper.unit.kind} runs.", "Stop it first.")
+            connection.refuse("running", f"The {self._keeper.unit.kind} is running.", "Stop it first.")
             return
         self._keeper.forget()
         connection.answer({})

@@ -1,7 +1,8 @@
-"""``agent build``: makes one environment, or adds to the agent's own, apart from any connection.
+"""Build one environment (``agent build``), or add to the agent's own, independent of any connection.
 
-It reads its order from standard input, says in a line there whether it could begin, and writes what happens into a
-log that attachments follow. SIGTERM cancels it: what it had begun to make is gone before it says so.
+The order comes on standard input; one line on standard output says whether it could start. Events go into a
+log that attachments follow. SIGTERM cancels a build: the unfinished environment is removed before the last
+event.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from .state_file import FolderLock
 _MAX_LOG_BYTES = 8 * 1024 * 1024
 _MAX_LINE = 2000
 _KEPT_LINES = 40
-#: How long pip has to take back what it had begun to install before it is killed.
+#: Seconds in which pip may undo an unfinished installation before it is killed.
 _GRACE_S = 10
 _LOCK_S = 2.0
 
@@ -41,7 +42,7 @@ class _Cancelled(Exception):
 
 
 class _Log:
-    """Events as JSON lines, bounded. A full disk loses words, never the work."""
+    """Events as JSON lines, bounded. A full disk loses events, never the work."""
 
     def __init__(self, path: str) -> None:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -63,7 +64,7 @@ class _Log:
 
 
 class Build:
-    """One order, once."""
+    """One order, carried out once."""
 
     def __init__(self, order: Dict[str, Any], work: str) -> None:
         self._order = order
@@ -81,7 +82,7 @@ class Build:
         signal.signal(signal.SIGALRM, self._on_grace_over)
 
     def run(self) -> None:
-        """Until it is made, has failed or is cancelled; its last event says which."""
+        """Carry out the order; the last event says whether it succeeded, failed or was cancelled."""
         try:
             end = self._add() if self._order["adds"] else self._make()
         except _Cancelled:
@@ -92,7 +93,7 @@ class Build:
             end = {"state": "failed", "code": refused.code, "message": refused.message, "hint": refused.hint}
         except OSError as error:
             end = {"state": "failed", "code": "disk", **disk_words(error, self._folder)}
-        except Exception as error:  # the process's outermost boundary: somebody waits for its end
+        except Exception as error:  # the process's outermost boundary: a caller waits for its end
             message = f"The builder failed: {type(error).__name__}: {error}"
             end = {"state": "failed", "code": "unexpected", "message": message, "hint": "Please report it."}
         self._clean_up(whole=end["state"] == "done")
@@ -107,19 +108,19 @@ class Build:
             try:
                 environments.remove(self._folder)
             except OSError as error:
-                self._tell({"line": f"What was begun at {self._folder} cannot be removed: {error}"})
+                self._tell({"line": f"The unfinished files at {self._folder} cannot be removed: {error}"})
 
-    # What is done
+    # The build
 
     def _make(self) -> Dict[str, Any]:
         order = self._order
-        told = {"digest": order["digest"], "project": order["project"], "packages": order["packages"]}
+        description = {"digest": order["digest"], "project": order["project"], "packages": order["packages"]}
         before = environments.made_before(self._folder, order["digest"])
-        if before is not None:  # by one that had the lock until now
+        if before is not None:  # by a build that had the lock until now
             return before
         environments.check_free(self._folder)
         self._claimed = True
-        environments.claim(self._folder, told)
+        environments.claim(self._folder, description)
         self._write_files(order["source"]["files"])
         uv = recipes.find_uv()
         try:
@@ -127,7 +128,8 @@ class Build:
         except recipes.NoInterpreter as error:
             raise _Failed(
                 f"This host has no Python {error}.",
-                "Install it there, name another (--python), or install uv there, which fetches it.",
+                "Install it on the host, name another (--python), or install uv on the host: uv "
+                "downloads Python.",
                 "no_python",
             ) from None
         printed = self._run_all(steps)
@@ -135,7 +137,7 @@ class Build:
             raise _Cancelled
         version, _, packages = printed.partition(" ")
         made = {
-            **told,
+            **description,
             "python": version,
             "tool": "uv" if uv or order["source"]["kind"] in ("uv", "pylock") else "pip",
             "made_at": time.time(),
@@ -148,15 +150,15 @@ class Build:
         packages = self._order["packages"]
         if own["fixed"]:
             raise _Failed(
-                f"Nothing can be installed into {own['prefix']}: {own['fixed']}.",
-                "Have an environment built there instead.",
+                f"{own['prefix']} accepts no packages: {own['fixed']}.",
+                "Build an environment on the host instead.",
                 "fixed",
             )
         steps = recipes.steps_to_add(packages, recipes.find_uv(), own["pip"])
         if steps is None:
             raise _Failed(
                 f"{sys.executable} has no pip, and this host has no uv.",
-                f"Give it pip ({sys.executable} -m ensurepip), or have an environment built there.",
+                f"Install pip ({sys.executable} -m ensurepip), or build an environment on the host.",
                 "no_tool",
             )
         self._run_all(steps)
@@ -172,7 +174,7 @@ class Build:
         for name, text in files.items():
             path = os.path.normpath(os.path.join(self._files, name))
             if not path.startswith(self._files + os.sep):
-                raise _Failed(f"{name} lies outside of the project.", "Move it into the project.")
+                raise _Failed(f"{name} is outside of the project.", "Move it into the project.")
             os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
             with open(path, "w", encoding="utf-8") as stream:
                 stream.write(text)
@@ -189,7 +191,7 @@ class Build:
         return printed
 
     def _run(self, step: recipes.Step) -> str:
-        """The last line that it printed. Raises _Failed, _Cancelled."""
+        """Run a command; return its last printed line. Raises _Failed, _Cancelled."""
         if self._cancelled.is_set():
             raise _Cancelled
         lines: List[str] = []
@@ -205,10 +207,10 @@ class Build:
             )
         except OSError as error:
             raise _Failed(
-                f"{step.argv[0]} cannot be run: {error.strerror}.", "See what it is, on the host."
+                f"{step.argv[0]} cannot be run: {error.strerror}.", "Check this file on the host."
             ) from error
         write_state(self._work, self._order, child.pid)
-        if self._cancelled.is_set():  # between the question above and the start
+        if self._cancelled.is_set():  # between the check above and the start
             self._end_child()
         assert child.stdout is not None
         for raw in child.stdout:
@@ -237,7 +239,7 @@ class Build:
         self._end_child()
 
     def _end_child(self) -> None:
-        # What is being made is thrown away; what is being added to is let recover itself.
+        # A new environment is removed; an existing one gets time to recover.
         if self._fresh:
             self._signal_child(signal.SIGKILL)
         else:
@@ -257,11 +259,11 @@ class Build:
 
 
 def main() -> int:
-    """Serve the order on standard input."""
+    """Carry out the order on standard input."""
     order = json.loads(sys.stdin.buffer.read())
     work = str(order["work"])
     lock = FolderLock(work)
-    deadline = time.monotonic() + _LOCK_S  # who looks whether it is held holds it for a moment
+    deadline = time.monotonic() + _LOCK_S  # a process that only checks the lock holds it for a moment
     while not lock.take():
         if time.monotonic() > deadline:
             print("busy", flush=True)

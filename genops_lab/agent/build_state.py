@@ -1,4 +1,4 @@
-"""What is kept of the build of a folder: which it is, and what a killed one left running."""
+"""Keep the state of a folder's build: its order, and the process that a killed build left running."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ LOG, STATE = "log", "build.json"
 
 
 def write_state(work: str, order: Mapping[str, Any], child: int) -> None:
-    """Note which order this process works on, and the command that it runs now (0: none). Raises OSError."""
-    told = {
+    """Record the order of this process and its running command (0: none). Raises OSError."""
+    recorded = {
         "id": order["id"],
         "digest": order["digest"],
         "folder": order["folder"],
@@ -23,26 +23,27 @@ def write_state(work: str, order: Mapping[str, Any], child: int) -> None:
         "child_started": start_time(child) if child else "",
     }
     try:
-        _write(work, told)
+        _write(work, recorded)
     except OSError as error:
         if not child or error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
 
 
 def write_removed(work: str, folder: str) -> None:
-    """Note that what was built is being removed: its files may lie beside ``folder`` for a while. Raises OSError."""
+    """Record that the environment is being removed: its files may be next to ``folder`` for a while. Raises
+    OSError."""
     _write(work, {"folder": folder, "removed": True})
 
 
-def _write(work: str, told: Dict[str, Any]) -> None:
+def _write(work: str, recorded: Dict[str, Any]) -> None:
     path = os.path.join(work, STATE)
     with open(f"{path}.part", "w", encoding="utf-8") as stream:
-        json.dump(told, stream)
+        json.dump(recorded, stream)
     os.replace(f"{path}.part", path)
 
 
 def read_state(work: str) -> Dict[str, Any]:
-    """What :func:`write_state` wrote last; empty without it."""
+    """Return the last record of :func:`write_state`; empty without one."""
     try:
         with open(os.path.join(work, STATE), encoding="utf-8") as stream:
             found = json.load(stream)
@@ -52,7 +53,7 @@ def read_state(work: str) -> Dict[str, Any]:
 
 
 def end_leftovers(work: str) -> None:
-    """End the command that a killed build left running. For who holds the lock."""
+    """End the command that a killed build left running. The caller holds the lock."""
     left = read_state(work)
     if left.get("child"):
         end_orphans(int(left["child"]), str(left.get("child_started") or ""))

@@ -1,6 +1,6 @@
-"""Environments that are built here, as ``attach`` sees them: begun, followed from any point on, cancelled.
+"""Start, follow and cancel builds of environments on this host, for ``attach``.
 
-A build belongs to no connection: who was cut off asks again with the same order, and goes on reading where it was.
+A build belongs to no connection: after a cut the Lab sends the same order again, and reads on where it was.
 """
 
 from __future__ import annotations
@@ -34,14 +34,15 @@ class Builds:
     """The service ``build`` and the call ``builds.cancel``."""
 
     async def serve(self, channel: Channel) -> None:
-        """Read an order, begin it unless it runs already, and tell its events from ``after`` on, then its end."""
+        """Read an order, start it unless it already runs, and send its events from ``after`` on, then its
+        end."""
         order = _checked(await _read_order(channel))
         try:
             place = await in_thread(_place, order)
             found = await in_thread(_made, order, place)
             if found is None:
                 after = await self._begin(order, place, int(channel.params.get("after") or 0))
-                # Not the order's own where one of the same contents was joined.
+                # Another order's id where a build with the same contents was joined.
                 joined = {"id": read_state(place.work).get("id", order["id"]), "at": after}
                 channel.write(json.dumps({"progress": joined}).encode() + b"\n")
                 found = await self._follow(channel, place, after)
@@ -54,24 +55,29 @@ class Builds:
         channel.write_eof()
 
     async def cancel(self, params: Dict[str, Any]) -> Dict[str, Any]:
-        """``builds.cancel``: answers when nothing of the build ``id`` is left; whether there was something."""
+        """Answer ``builds.cancel`` once the build ``id`` has left nothing; return whether there was
+        something."""
         state, _ = await in_thread(state_folder)
         for work in await in_thread(_works, state):
-            told = read_state(work)
-            if told.get("id") != params["id"] or not await in_thread(_is_held, work):
+            recorded = read_state(work)
+            if recorded.get("id") != params["id"] or not await in_thread(_is_held, work):
                 continue
-            os.kill(int(told["pid"]), signal.SIGTERM)
+            os.kill(int(recorded["pid"]), signal.SIGTERM)
             for _ in range(int(_CANCEL_S / _LOOK_S)):
                 if not await in_thread(_is_held, work):
                     return {"cancelled": True}
                 await asyncio.sleep(_LOOK_S)
-            raise ChannelReset("unresponsive", "The build does not end.", "Log in and see what it waits for.")
+            raise ChannelReset(
+                "unresponsive",
+                "The build does not end.",
+                "Log in to the host and check what the build waits for.",
+            )
         return {"cancelled": False}
 
     async def _begin(self, order: Dict[str, Any], place: Place, after: int) -> int:
-        """Where in the log this order's events begin, or go on."""
-        told = read_state(place.work)
-        if told.get("id") == order["id"]:  # by this very order, earlier
+        """Return where this order's events begin, or continue, in the log."""
+        recorded = read_state(place.work)
+        if recorded.get("id") == order["id"]:  # by this very order, earlier
             return after
         survives = await in_thread(survival.look)
         command = agent_command(sys.executable, ["build"])
@@ -99,11 +105,11 @@ class Builds:
                 return after
             raise ChannelReset(
                 "building",
-                f"Something else is being built at {place.folder}.",
-                "Wait until it is done, cancel it, or give another name.",
+                f"Another build at {place.folder} is running.",
+                "Wait until it ends, cancel it, or give another name.",
             )
         words = (
-            json.loads(line) if line.startswith(b"{") else {"message": "The build did not begin.", "hint": ""}
+            json.loads(line) if line.startswith(b"{") else {"message": "The build did not start.", "hint": ""}
         )
         raise ChannelReset("start_failed", words["message"], words["hint"])
 
@@ -134,18 +140,18 @@ async def _read_order(channel: Channel) -> Dict[str, Any]:
         pieces.append(data)
         size += len(data)
         if size > _MAX_ORDER_BYTES:
-            raise ChannelReset("too_large", "The project's files are too large.", "Send a lock file alone.")
+            raise ChannelReset("too_large", "The project's files are too large.", "Send only a lock file.")
     try:
         found = json.loads(b"".join(pieces))
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise ChannelReset("invalid", "The order cannot be read.")
+        raise ChannelReset("invalid", "The order is invalid.")
     return found
 
 
 def _checked(order: Dict[str, Any]) -> Dict[str, Any]:
-    """The order with all that it needs. Raises ChannelReset."""
+    """Return the complete order. Raises ChannelReset."""
     source = dict(order.get("source") or {"kind": "none"})
     files = source.get("files") or {}
     packages = [str(each) for each in order.get("packages") or []]
@@ -157,7 +163,7 @@ def _checked(order: Dict[str, Any]) -> Dict[str, Any]:
         or str(order.get("python") or "").startswith("-")
     ):
         raise ChannelReset(
-            "invalid", "The order cannot be carried out.", "The Lab's version may be another one."
+            "invalid", "The order is invalid.", "The Lab may have another version than the agent."
         )
     checked = {
         "id": str(order.get("id") or ""),
@@ -182,7 +188,7 @@ def _place(order: Dict[str, Any]) -> Place:
 
 
 def _made(order: Dict[str, Any], place: Place) -> Optional[Dict[str, Any]]:
-    """The end of an order that was carried out before."""
+    """Return the end of an order that was already carried out."""
     if order["adds"] or read_state(place.work).get("id") == order["id"]:
         return None
     return environments.made_before(place.folder, order["digest"])
@@ -213,13 +219,13 @@ def _read(path: str, offset: int) -> bytes:
 def _event(line: bytes) -> Dict[str, Any]:
     try:
         found = json.loads(line)
-    except ValueError:  # a full disk took a part of it
+    except ValueError:  # a full disk cut off a part of it
         found = None
     return found if isinstance(found, dict) else {"line": ""}
 
 
 def _abandoned(place: Place) -> Dict[str, Any]:
-    """The end of a build whose process is gone without a word."""
+    """Return the end of a build whose process disappeared."""
     lock = FolderLock(place.work)
     if lock.take():
         try:
@@ -233,5 +239,5 @@ def _abandoned(place: Place) -> Dict[str, Any]:
         "state": "failed",
         "code": "gone",
         "message": "The build was killed, or the host was restarted.",
-        "hint": "Nothing of it is left; begin it again.",
+        "hint": "No files of it are left. Start the build again.",
     }

@@ -1,4 +1,4 @@
-"""The calls that a Lab may make, by name."""
+"""List the calls that a Lab may make, by name."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ async def _remove_trace(params: Dict[str, Any]) -> Any:
 
 
 def _of_units(units: Units) -> Dict[str, Call]:
-    """What is asked of units of each kind."""
+    """Return the calls about units of each kind."""
     methods: Dict[str, Call] = {
         "start": units.start,
         "list": units.list,
@@ -75,7 +75,7 @@ def _of_units(units: Units) -> Dict[str, Call]:
 
 
 def table(kernels: Kernels, commands: Commands) -> Dict[str, Call]:
-    """Name -> what answers; an answer is a JSON document, an error a :class:`ChannelReset`."""
+    """Return a function per name; an answer is a JSON document, an error a :class:`ChannelReset`."""
 
     async def all_units(params: Dict[str, Any]) -> List[Dict[str, Any]]:
         found = await asyncio.gather(kernels.list(params), commands.list(params))
@@ -100,11 +100,11 @@ def table(kernels: Kernels, commands: Commands) -> Dict[str, Call]:
 
 
 async def answer(calls: Dict[str, Call], method: Any, params: Any) -> Any:
-    """Raises :class:`ChannelReset` for whatever goes wrong."""
+    """Answer a call. Raises :class:`ChannelReset` for every error."""
     call = calls.get(method) if isinstance(method, str) else None
     if call is None:
         raise ChannelReset(
-            "unknown_method", f"The agent has no method {method!r}.", "Its version may be older."
+            "unknown_method", f"The agent has no method {method!r}.", "It may have an older version."
         )
     try:
         return await call(params if isinstance(params, dict) else {})

@@ -1,4 +1,4 @@
-"""The share of a machine that a container gives: CPU quota and memory limit of cgroups, versions 1 and 2."""
+"""Read the share of a machine that a container has: CPU quota and memory limit of cgroups, versions 1 and 2."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _NO_LIMIT = 1 << 60
 
 @dataclass(frozen=True)
 class Share:
-    """Limits that apply; None where there is none. ``cpu_seconds`` and ``memory_used`` are of the same group
-    as the limit."""
+    """The limits; None where there is none. ``cpu_seconds`` and ``memory_used`` belong to the same group as
+    the limit."""
 
     cpu_count: float | None = None
     cpu_seconds: float | None = None
@@ -25,7 +25,7 @@ class Share:
 
 
 def read_share(root: Path = ROOT, membership: Path = MEMBERSHIP) -> Share:
-    """The tightest limits on the way from this process's group to the root."""
+    """Return the tightest limits from this process's group up to the root."""
     try:
         lines = _text(membership).splitlines()
     except OSError:
@@ -44,7 +44,7 @@ def read_share(root: Path = ROOT, membership: Path = MEMBERSHIP) -> Share:
 
 
 def _upwards(mount: Path, group: str) -> Iterator[Path]:
-    """The group's folder and those above it. Inside a container the path may be the host's: the mount then
+    """Yield the group's folder and those above it. In a container the path may be the host's: the mount then
     shows the container's own group as its root."""
     folder = mount / group.lstrip("/")
     while folder != mount and mount in folder.parents:
@@ -55,8 +55,8 @@ def _upwards(mount: Path, group: str) -> Iterator[Path]:
 
 
 def _text(path: Path) -> str:
-    """A file that the kernel gives whole at one read. Six are read each second, which ``open`` would make much dearer.
-    Raises OSError."""
+    """Return a file of the kernel, complete after one read. Six are read each second, which ``open`` would
+    make much more expensive. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         return os.read(descriptor, 65536).decode("utf-8", "replace")
@@ -125,6 +125,6 @@ def _version_1(cpu_folders: list[Path], memory_folders: list[Path]) -> Share:
 
 
 def _used(folder: Path, name: str, cache: str) -> int | None:
-    """What cannot be freed at once: file cache that nobody uses does not count."""
+    """Return the used memory without unused file cache, which can be freed at once."""
     used = _number(folder / name)
     return None if used is None else max(0, used - (_field(folder / "memory.stat", cache) or 0))

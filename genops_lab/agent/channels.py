@@ -1,4 +1,4 @@
-"""One channel of a :class:`~genops_lab.agent.mux.Mux`: a stream of bytes each way, with credit."""
+"""Carry one stream of bytes each way, with credit: a channel of a :class:`~genops_lab.agent.mux.Mux`."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from .frames import DATA, EOF, MAX_PAYLOAD_BYTES, ProtocolError
 if TYPE_CHECKING:
     from .mux import Mux
 
-#: What may be sent before the other side has taken anything.
+#: Bytes that may be sent before the other side has taken any.
 WINDOW_BYTES = 1024 * 1024
 _GRANT_BYTES = WINDOW_BYTES // 4
 _MAX_CREDIT_BYTES = 1 << 40
-#: ``drain`` waits while more than this waits to be sent.
+#: ``drain`` waits while more bytes than this wait to be sent.
 _HIGH_WATER_BYTES = 256 * 1024
 _SMALL_BYTES = 4096
 
 
 class ChannelReset(Exception):
-    """A channel ended before its time. ``code`` is for programs, ``message`` and ``hint`` for people."""
+    """A channel ended early. ``code`` is for programs, ``message`` and ``hint`` are for users."""
 
     def __init__(self, code: str, message: str = "", hint: str = "") -> None:
         super().__init__(f"{message} {hint}".strip() or code)
@@ -31,7 +31,8 @@ class ChannelReset(Exception):
 
 
 class Channel:
-    """Made by :meth:`Mux.open` and given to ``accept``; ``read`` and ``drain`` have one caller at a time each."""
+    """Made by :meth:`Mux.open` and passed to ``accept``; ``read`` and ``drain`` allow one caller at a time
+    each."""
 
     def __init__(self, mux: "Mux", number: int, service: str, params: Dict[str, Any], urgent: bool) -> None:
         self._mux = mux
@@ -39,7 +40,7 @@ class Channel:
         self.service = service
         self.params = params
         self.urgent = urgent
-        #: what is sent here gives way to every other channel
+        #: data sent here waits for every other channel
         self.bulk = False
         self._in: Deque[bytes] = deque()
         self._in_eof = False
@@ -60,13 +61,13 @@ class Channel:
 
     @property
     def readable(self) -> bool:
-        """Whether there is something to read at once."""
+        """Return whether there is something to read at once."""
         return bool(self._in)
 
     async def read(self, limit: int = 65536) -> bytes:
-        """Up to ``limit`` bytes, as soon as there are any; ``b""`` at the end.
+        """Return up to ``limit`` bytes, as soon as there are any; ``b""`` at the end.
 
-        Raises :class:`ChannelReset` once what came before the reset is read.
+        Raises :class:`ChannelReset` once the bytes before the reset are read.
         """
         while not self._in:
             if self._reset is not None:
@@ -88,7 +89,7 @@ class Channel:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def read_exactly(self, n: int) -> bytes:
-        """``n`` bytes. Raises :class:`asyncio.IncompleteReadError` when the channel ends before."""
+        """Return ``n`` bytes. Raises :class:`asyncio.IncompleteReadError` when the channel ends before."""
         pieces: List[bytes] = []
         missing = n
         while missing:
@@ -113,7 +114,7 @@ class Channel:
         if self._reset is not None:
             raise self._reset
         if self._out_eof:
-            raise ValueError("The channel's end was written already.")
+            raise ValueError("The end of the channel was already written.")
         if len(data):
             self._out.append(memoryview(data if isinstance(data, bytes) else bytes(data)))
             self._out_bytes += len(data)
@@ -133,13 +134,13 @@ class Channel:
         return not self._writable.is_set()
 
     def write_eof(self) -> None:
-        """Nothing more follows; the other direction stays open."""
+        """End this direction; the other one stays open."""
         if not self._out_eof and self._reset is None:
             self._out_eof = True
             self._queue()
 
     def reset(self, code: str, message: str, hint: str = "") -> None:
-        """End both directions now; what was not sent yet is dropped. Does nothing on an ended channel."""
+        """End both directions now; unsent bytes are dropped. Does nothing on an ended channel."""
         if self._reset is None:
             self._in.clear()
             self._mux.channel_reset(self, {"code": code, "message": message, "hint": hint})
@@ -152,7 +153,7 @@ class Channel:
             self._mux.channel_ready(self)
 
     def take(self) -> Optional[Tuple[int, int, List[memoryview], bool]]:
-        """For the mux: the next frame's kind, payload size, payload, and whether another is ready."""
+        """For the mux: return the next frame's kind, payload size and payload, and whether another is ready."""
         self._queued = False
         if self._reset is not None:
             return None
@@ -182,22 +183,22 @@ class Channel:
         self._queued = bool(self._credit > 0 if self._out else self._out_eof)
         return DATA, size, pieces, self._queued
 
-    # What the mux brings
+    # Called by the mux
 
     def received(self, payload: bytes) -> None:
-        """Bytes came. Raises :class:`ProtocolError` when there was no credit for them."""
+        """Take received bytes. Raises :class:`ProtocolError` when there was no credit for them."""
         if self._in_eof or len(payload) > self._allowed:
-            raise ProtocolError(f"Channel {self.id} received more than it may.")
+            raise ProtocolError(f"Channel {self.id} received more bytes than its credit.")
         self._allowed -= len(payload)
         if payload:
             if self._in and len(self._in[-1]) + len(payload) <= _SMALL_BYTES:
-                self._in[-1] += payload  # many tiny pieces would cost far more memory than their bytes
+                self._in[-1] += payload  # many tiny pieces would take far more memory than their bytes
             else:
                 self._in.append(payload)
             self._readable.set()
 
     def received_eof(self) -> None:
-        """The other side has written all."""
+        """Note that the other side has written all."""
         if self._in_eof:
             raise ProtocolError(f"Channel {self.id} ended twice.")
         self._in_eof = True
@@ -206,14 +207,15 @@ class Channel:
             self._mux.channel_done(self)
 
     def received_credit(self, size: int) -> None:
-        """The other side can take more."""
+        """Add credit: the other side can take more."""
         self._credit += size
         if self._credit > _MAX_CREDIT_BYTES:
-            raise ProtocolError(f"Channel {self.id} was given too much credit.")
+            raise ProtocolError(f"Channel {self.id} got too much credit.")
         self._queue()
 
     def ended(self, reason: ChannelReset) -> None:
-        """Reset from the other side, or the stream is gone: what came is still read, nothing more is sent."""
+        """Handle a reset from the other side, or the end of the stream: received bytes can still be read,
+        nothing more is sent."""
         if self._reset is not None:
             return
         self._reset = reason

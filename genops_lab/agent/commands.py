@@ -1,4 +1,4 @@
-"""The commands of this host as ``attach`` sees them: any program, kept as kernels are."""
+"""Start commands of this host for ``attach``: any program, kept as kernels are."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from .starter import start_keeper
 from .state_file import read_state
 from .units import Units
 
-#: In the variables of all processes of a command, by which they are found where nobody adopted them.
+#: A variable of all processes of a command, which identifies them where no keeper adopted them.
 _MARK = "GENOPS_COMMAND"
 
 
 class Commands(Units):
-    """One id is one command, however often it is asked for, until it is forgotten."""
+    """Until it is forgotten, one id is one command, however often it is started."""
 
     kind = "command"
     untold = MappingProxyType({"program": ""})
 
     async def start(self, params: Dict[str, Any]) -> Dict[str, Any]:
-        """``commands.start``: the UnitInfo of the command with this id, which is started unless it was."""
+        """Answer ``commands.start`` with the UnitInfo of the command with this id; start it unless it was
+        started."""
         order = command_order_of(params)
         unit_id = order["command_id"]
         async with self._lock(unit_id):
@@ -34,8 +35,8 @@ class Commands(Units):
             if folder is not None and read_state(folder) is not None:
                 return await self._found(folder, order)
             try:
-                # One in which nothing was started stays: another connection may be starting it this moment. The lock in
-                # it decides between their keepers.
+                # A folder in which nothing was started stays: another connection may be starting it right
+                # now. The lock in it decides between their keepers.
                 folder = folder or paths.make_unit_folder(unit_id, self.kind)
             except OSError as error:
                 raise ChannelReset(*disk_words(error, self.kind)) from error
@@ -57,6 +58,6 @@ class Commands(Units):
             raise ChannelReset(
                 "another",
                 f"The id {order['command_id']} belongs to another command on this host ({info['name']}).",
-                "Give each command an id of its own, or forget that one.",
+                "Give each command its own id, or forget that one.",
             )
         return info

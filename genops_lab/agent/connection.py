@@ -1,4 +1,4 @@
-"""A client of a keeper: what it sends comes out as records, what it gets is read from the journal."""
+"""Serve one client of a keeper: its data becomes records, and it gets the journal."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _PORTION_BYTES = 262144
 #: Portions that one client gets before others have their turn.
 _PORTIONS = 16
 _BUFFER_BYTES = 1024 * 1024
-#: One for all: to make it costs more than most messages.
+#: One for all: making one costs more than most messages.
 _incoming = memoryview(bytearray(_PORTION_BYTES))
 
 
 def peer_is_own(sock: socket.socket, uid: int) -> bool:
-    """Whether the other end of a unix socket is this user's; the folder's mode says so too."""
+    """Return whether the other end of a unix socket belongs to this user; the folder's mode ensures it too."""
     option = getattr(socket, "SO_PEERCRED", None)
     if option is None:
         return True
@@ -39,7 +39,7 @@ class Connection:
         self.client = ""
         self.label = ""
         self.since = 0.0
-        #: Ends once everything that is due was sent.
+        #: The connection ends once all due data was sent.
         self.closing = False
         self._records = records.RecordReader((records.HELLO, records.MESSAGE, records.ACK, records.CALL))
         self._out = memoryview(b"")
@@ -48,16 +48,16 @@ class Connection:
 
     @property
     def attached(self) -> bool:
-        """Whether it is the kernel's client."""
+        """Whether this is the kernel's client."""
         return self._journal is not None
 
     @property
     def delivered(self) -> bool:
-        """Whether it has got the whole journal."""
+        """Whether the client has the whole journal."""
         return self._journal is not None and not self._journal.behind and not self._out
 
     def receive(self) -> Optional[List[records.Record]]:
-        """The records that came; None when the client is gone. Raises :class:`ProtocolError`."""
+        """Return the received records; None when the client has left. Raises :class:`ProtocolError`."""
         try:
             size = self.sock.recv_into(_incoming)
         except BlockingIOError:
@@ -69,15 +69,15 @@ class Connection:
         return self._records.feed(bytes(_incoming[:size]))
 
     def send(self, data: bytes) -> None:
-        """To be sent before more of the journal."""
+        """Send data before more of the journal."""
         self._first.append(data)
 
     def follow(self, journal: Journal, after: int) -> None:
-        """Send the journal from the record after ``after`` on, for as long as it grows."""
+        """Send the journal after the record ``after``, for as long as it grows."""
         self._journal = journal.reader(after)
 
     def leave_journal(self) -> None:
-        """No more of the journal; a record that was begun is finished."""
+        """Stop sending the journal; a started record is finished."""
         if self._journal is not None:
             rest = []
             while not self._journal.at_boundary:
@@ -87,7 +87,7 @@ class Connection:
             self._journal = None
 
     def pump(self) -> Optional[bool]:
-        """Send what the socket takes. True: wait until it takes more; None: the client is gone."""
+        """Send what the socket takes. True: wait until it takes more; None: the client has left."""
         try:
             for _ in range(_PORTIONS):
                 if (
@@ -114,12 +114,12 @@ class Connection:
         return bool(self._out)
 
     def answer(self, result: Any) -> None:
-        """The answer to a CALL; then the connection ends."""
+        """Answer a CALL; then the connection ends."""
         self.send(records.json_record(records.ANSWER, {"result": result}))
         self.closing = True
 
     def refuse(self, code: str, message: str, hint: str = "") -> None:
-        """The other answer to a CALL."""
+        """Refuse a CALL; then the connection ends."""
         error: Dict[str, str] = {"code": code, "message": message, "hint": hint}
         self.send(records.json_record(records.ANSWER, {"error": error}))
         self.closing = True

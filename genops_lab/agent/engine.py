@@ -1,9 +1,9 @@
-"""The service ``engine``: a trace on this host, read beside it by the Lab's engine, or sent to the Lab.
+"""Let the Lab's engine read a trace on this host, or send the trace to the Lab (service ``engine``).
 
-The Lab names the trace as ``path``; the host says what it has. Then the Lab gives orders, until it ends the channel:
-``analyze`` with the parts that the engine is made of, by hash (those that are not here are asked for and follow),
-answered by ``{"ended": exit code}`` and a file of the ``size`` that it says; and ``send``, the trace itself ``from`` a
-place in it on. Files travel as :mod:`.transfer` says.
+The Lab names the trace as ``path``, and the host answers with what it has. Then the Lab sends orders, until
+it ends the channel. ``analyze`` lists the parts of the engine by hash; the host asks for missing ones, and
+they follow. The answer is ``{"ended": exit code}`` and a file of the given ``size``. ``send`` asks for the
+trace itself, ``from`` a position on. :mod:`.transfer` defines how files travel.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _SHA = re.compile(r"[0-9a-f]{64}\Z")
 
 
 async def serve(channel: Channel) -> None:
-    """Until the Lab has left. Raises ChannelReset for a file that cannot be read."""
+    """Serve until the Lab has left. Raises ChannelReset for an unreadable file."""
     channel.bulk = True
     path, talk = _absolute(str(channel.params.get("path"))), TransferChannel(channel)
     try:
@@ -56,7 +56,7 @@ async def serve(channel: Channel) -> None:
         raise ChannelReset("invalid", f"engine: {error}") from error
     except OSError as error:
         why = error.strerror or str(error)
-        raise ChannelReset("failed", f"{path}: {why}.", "Look at it on the host.") from error
+        raise ChannelReset("failed", f"{path}: {why}.", "Check it on the host.") from error
 
 
 def _absolute(path: str) -> str:
@@ -73,10 +73,12 @@ def _seen(path: str) -> Dict[str, Any]:
         found = os.stat(path)
     except OSError as error:
         raise ChannelReset(
-            "not_found", f"{path} cannot be read on the host: {error.strerror}.", "Check the path there."
+            "not_found",
+            f"{path} cannot be read on the host: {error.strerror}.",
+            "Check the path on the host.",
         ) from error
     if not stat.S_ISREG(found.st_mode):
-        raise ChannelReset("invalid", f"{path} is no plain file.", "Give the path of a trace on the host.")
+        raise ChannelReset("invalid", f"{path} is not a plain file.", "Give the path of a trace on the host.")
     return {
         "path": os.path.realpath(path),
         "size": found.st_size,
@@ -94,7 +96,7 @@ def _seen(path: str) -> Dict[str, Any]:
 
 
 async def _parts(talk: TransferChannel, parts: List[Dict[str, Any]]) -> List[str]:
-    """The folders of the parts, after those that were not here have come. Raises ValueError, OSError."""
+    """Return the folders of the parts, after the missing ones have arrived. Raises ValueError, OSError."""
     if not all(isinstance(part, dict) and _SHA.match(str(part["sha"])) for part in parts):
         raise ValueError("a part has no hash")
     root = await in_thread(_root)
@@ -113,7 +115,7 @@ def _root() -> str:
 
 
 def _note_use(root: str, folders: List[str]) -> None:
-    """Remove what no analysis has used for long: parts of other versions, and what was cut off."""
+    """Remove parts that no analysis has used for a long time: those of other versions, and incomplete ones."""
     for folder in folders:
         os.utime(folder)
     for entry in os.scandir(root):
@@ -122,14 +124,14 @@ def _note_use(root: str, folders: List[str]) -> None:
 
 
 async def _take(talk: TransferChannel, root: str, sha: str, size: int) -> None:
-    """Unpack a part that comes now, once its hash is right: under its name it is whole or not there."""
+    """Unpack an arriving part once its hash is right: a part with its name is complete."""
     if not 0 < size <= _MAX_PART_BYTES:
         raise ValueError(f"a part of {size} bytes")
     receiver = Receiver(size)
     with tempfile.TemporaryFile(dir=root) as file:
         await talk.receive(receiver, lambda part: file.write(part.raw))
         if receiver.sha256 != sha:
-            raise ChannelReset("damaged", "A part of the engine did not arrive as it was sent.", "Try again.")
+            raise ChannelReset("damaged", "A part of the engine was damaged on its way.", "Try again.")
         await in_thread(lambda: _unpack(file, root, sha))
 
 
@@ -138,16 +140,16 @@ def _unpack(file: Any, root: str, sha: str) -> None:
     try:
         with zipfile.ZipFile(file) as archive:
             archive.extractall(aside)
-        with contextlib.suppress(OSError):  # another connection was quicker, else it is told below
+        with contextlib.suppress(OSError):  # another connection was quicker, or the error below
             os.rename(aside, os.path.join(root, sha))
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     if not os.path.isdir(os.path.join(root, sha)):
-        raise OSError(f"{sha} could not be put into {root}")
+        raise OSError(f"{sha} cannot be written into {root}")
 
 
 async def _analyze(talk: TransferChannel, folders: List[str], path: str) -> None:
-    """Run the engine; its answer goes to the Lab. It ends with the channel."""
+    """Run the engine and send its answer to the Lab. The engine ends with the channel."""
     channel, root = talk.channel, os.path.dirname(folders[0])
     folder = await in_thread(lambda: tempfile.mkdtemp(prefix=".work-", dir=root))
     answer = os.path.join(folder, "answer.tar.gz")
@@ -157,7 +159,7 @@ async def _analyze(talk: TransferChannel, folders: List[str], path: str) -> None
         cwd=folder, env={**os.environ, "PYTHONPATH": os.pathsep.join(folders), "TMPDIR": folder},
     )  # fmt: skip
     ending = asyncio.ensure_future(process.communicate())
-    left = asyncio.ensure_future(talk.heard())  # the Lab says nothing meanwhile, unless it leaves
+    left = asyncio.ensure_future(talk.heard())  # the Lab sends nothing meanwhile, unless it leaves
     try:
         await asyncio.wait([ending, left], return_when=asyncio.FIRST_COMPLETED)
         if not ending.done():

@@ -1,5 +1,5 @@
-"""The environment of a kernel: the host's login environment and what the Lab gives, never what could act for the
-user elsewhere."""
+"""Compose a kernel's environment: the host's login environment and the Lab's variables, never one that could
+act for the user elsewhere."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ _NEVER_NAMES = {"SSH_AUTH_SOCK", "SSH_AGENT_PID", "SSH_ASKPASS", "SSH_ASKPASS_RE
 
 
 def container() -> str:
-    """What this agent was imported from: the zip, or the folder that holds ``genops_lab``."""
+    """Return what this agent was imported from: the zip, or the folder that contains ``genops_lab``."""
     return os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 def is_zip() -> bool:
-    """Whether the agent runs from the zip that travels."""
+    """Return whether the agent runs from the uploaded zip."""
     return os.path.isfile(container())
 
 
 def allowed(name: str) -> bool:
-    """Whether a variable may be in a kernel's environment."""
+    """Return whether a kernel's environment may have a variable."""
     return not name.upper().startswith(_NEVER) and name not in _NEVER_NAMES
 
 
 def kernel_environment(given: Mapping[str, str], site: str, login: Mapping[str, str]) -> Dict[str, str]:
-    """``given`` on top of ``login``, with the kernel side (``site``) first on Python's path."""
+    """Return ``given`` on top of ``login``, with the kernel side (``site``) first on Python's path."""
     found = {name: value for name, value in {**login, **given}.items() if allowed(name)}
     if site:
         paths = [site, *filter(None, found.get("PYTHONPATH", "").split(os.pathsep))]
@@ -40,7 +40,8 @@ def kernel_environment(given: Mapping[str, str], site: str, login: Mapping[str, 
 
 
 def kernel_site(state: str) -> str:
-    """The folder for a kernel's Python path. From a zip it is unpacked once below ``state``. Raises OSError."""
+    """Return the folder for a kernel's Python path. From a zip it is unpacked once below ``state``. Raises
+    OSError."""
     if not is_zip():
         return os.path.join(container(), "genops_lab", "kernel", "site")
     import zipfile

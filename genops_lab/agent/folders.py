@@ -1,8 +1,8 @@
-"""The service ``folder``: a notebook's folder on this host, looked at, filled and read by the Lab over one channel.
+"""Let the Lab list, fill and read a notebook's folder on this host over one channel (service ``folder``).
 
-The Lab sends documents: ``list``, ``look``, ``put`` (the file follows), ``delete``, ``mkdir``, ``done`` and ``get``
-(answered by the file). ``put``, ``delete`` and ``mkdir`` have no answers of their own: ``done`` tells how all of them
-went. Files travel as :mod:`.transfer` says.
+The Lab sends documents: ``list``, ``look``, ``put`` (the file follows), ``delete``, ``mkdir``, ``done`` and
+``get`` (answered by the file). ``put``, ``delete`` and ``mkdir`` have no answers of their own: ``done``
+reports all of them. :mod:`.transfer` defines how files travel.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from .tree import LONG_BYTES, Incoming, Seen, State, Tree
 
 _PORTION_BYTES = 262144
 _AT_ONCE = 200
-#: After these nothing more can be written: the rest is not tried.
+#: After these errors nothing more can be written: the rest is not tried.
 _HOPELESS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 
 async def serve(channel: Channel, running: bool) -> None:
-    """Until the Lab has left. ``running``: the kernel whose folder it is runs already."""
+    """Serve until the Lab has left. ``running``: the kernel of this folder already runs."""
     channel.bulk = True
     loop = asyncio.get_running_loop()
     folder = str(channel.params.get("folder"))
@@ -72,13 +72,13 @@ async def serve(channel: Channel, running: bool) -> None:
             await asyncio.wait([working])  # a thread still writes when this is cancelled
         written = session.close(broke)
         if written:
-            # Not waited for: what is lost with the host's power is sent again.
+            # Not waited for: files that are lost in a power failure of the host are sent again.
             loop.run_in_executor(None, _settle, tree.root, written)
 
 
 def _opened(folder: str, make: List[str]) -> Tree:
     path = os.path.expanduser(folder)
-    # Not for others on a shared host; who shares a folder on purpose may widen it afterwards.
+    # Not readable for others on a shared host; a user may change the mode afterwards.
     os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
     os.makedirs(path, 0o700, exist_ok=True)
     tree = Tree(path)
@@ -101,7 +101,7 @@ def _words(folder: str, error: Exception) -> Tuple[str, str, str]:
 
 
 def _settle(root: str, paths: List[str]) -> None:
-    """See that the files are on the disk, so that a crash of the host leaves no empty ones."""
+    """Flush the files to the disk, so that a crash of the host leaves no empty ones."""
     for path in paths:
         try:
             fd = os.open(os.path.join(root, path), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -116,7 +116,7 @@ def _settle(root: str, paths: List[str]) -> None:
 
 
 class Session:
-    """One channel's requests, in their order. :meth:`feed` blocks."""
+    """One channel's requests, in order. :meth:`feed` blocks."""
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
@@ -130,7 +130,8 @@ class Session:
         self._written: List[str] = []
 
     def close(self, broke: bool) -> List[str]:
-        """Drop what is half written, but leave what is long where the connection broke; the paths of what is whole."""
+        """Drop unfinished files, except long ones where the connection broke; return the paths of complete
+        files."""
         if self._incoming is not None and self._receiver is not None:
             if broke and self._receiver.done >= LONG_BYTES:
                 with contextlib.suppress(OSError):
@@ -141,7 +142,7 @@ class Session:
         return self._written
 
     def feed(self, portion: bytes) -> Iterator[bytes]:
-        """Do what these bytes ask for; the answers. Raises BadTransfer."""
+        """Carry out the requests in these bytes; yield the answers. Raises BadTransfer."""
         for kind, payload in self._reader.feed(portion):
             if self._receiver is not None:
                 self._take(self._receiver, kind, payload)
@@ -167,9 +168,9 @@ class Session:
         elif op == "get":
             yield from self._get(str(body.get("path")), _expected(body), int(body.get("from") or 0))
         else:
-            raise BadTransfer(f"There is nothing to do for {str(op)[:40]!r}.")
+            raise BadTransfer(f"The request {str(op)[:40]!r} is unknown.")
 
-    # Looking
+    # Listing
 
     def _list(self, limit: int) -> Iterator[bytes]:
         found = self._tree.listing(limit)
@@ -204,9 +205,9 @@ class Session:
             if seen.state == expected:
                 yield from outgoing(stream, seen.size, start)
             else:
-                yield document({"lost": "It is being changed there."})
+                yield document({"lost": "It is being changed on the host."})
 
-    # Changing
+    # Changes
 
     def _put(self, body: Dict[str, Any]) -> None:
         self._path, self._failure = str(body.get("path")), self._hopeless

@@ -1,6 +1,7 @@
-"""The frames of a stream between a Lab and a host: a preamble, then header, payload, header, payload ...
+"""Encode and decode the frames of a stream between a Lab and a host: a preamble, then header, payload,
+header, payload ...
 
-Nothing here reads or writes; :mod:`.mux` does. A frame's payload is 64 KiB at most, so that an urgent frame
+Nothing here reads or writes; :mod:`.mux` does. A frame's payload has at most 64 KiB, so that an urgent frame
 never waits long behind a large one.
 """
 
@@ -11,7 +12,7 @@ import struct
 from typing import Any, Dict, List, Optional, Tuple
 
 MAGIC = b"\0GENOPS1 "
-#: What a remote shell may print before the preamble.
+#: Bytes that a remote shell may print before the preamble.
 MAX_NOISE_BYTES = 65536
 MAX_PREAMBLE_BYTES = 65536
 
@@ -19,7 +20,7 @@ HEADER = struct.Struct("!BII")
 MAX_PAYLOAD_BYTES = 65536
 
 OPEN, DATA, EOF, RESET, CREDIT, PING, PONG = 1, 2, 3, 4, 5, 6, 7
-#: Payload sizes that each kind allows: least and most.
+#: Payload sizes that each kind allows: minimum and maximum.
 _SIZES = {
     OPEN: (2, MAX_PAYLOAD_BYTES),
     DATA: (0, MAX_PAYLOAD_BYTES),
@@ -34,21 +35,21 @@ Frame = Tuple[int, int, bytes]
 
 
 class ProtocolError(Exception):
-    """The other side sent what this protocol does not allow. The stream cannot go on."""
+    """The other side broke the protocol. The stream cannot continue."""
 
 
 def frame(kind: int, channel: int, payload: bytes = b"") -> bytes:
-    """One frame as bytes."""
+    """Return one frame as bytes."""
     return HEADER.pack(kind, channel, len(payload)) + payload
 
 
 def preamble(hello: Dict[str, Any]) -> bytes:
-    """What a host writes first."""
+    """Return the first bytes that a host writes."""
     return MAGIC + json.dumps(hello).encode() + b"\n"
 
 
 class PreambleReader:
-    """Finds the preamble after a remote shell's noise."""
+    """Finds the preamble after a remote shell's output."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -56,9 +57,10 @@ class PreambleReader:
         self.noise = b""
 
     def feed(self, data: bytes) -> Optional[Tuple[Dict[str, Any], bytes]]:
-        """The preamble and the bytes after it, once all of it is there.
+        """Return the preamble and the bytes after it, once it is complete.
 
-        Raises :class:`ProtocolError`, with the end of the noise, when more than 64 KiB come before it.
+        Raises :class:`ProtocolError`, with the end of the shell's output, when more than 64 KiB come before
+        the preamble.
         """
         self._buffer += data
         if not self._found:
@@ -80,17 +82,17 @@ class PreambleReader:
         except (ValueError, RecursionError):
             hello = None
         if not isinstance(hello, dict):
-            raise ProtocolError("The agent's greeting cannot be read.")
+            raise ProtocolError("The agent's greeting is invalid.")
         return hello, bytes(self._buffer[end + 1 :])
 
     def tail(self, size: int = 400) -> str:
-        """The end of what the shell printed."""
+        """Return the end of the shell's output."""
         printed = self.noise if self._found else bytes(self._buffer)
         return printed[-size:].decode("utf-8", "replace").strip()
 
 
 class FrameReader:
-    """Takes bytes in any portions, gives whole frames. Holds one incomplete frame at most between calls."""
+    """Takes bytes in any portions, returns whole frames. Keeps at most one incomplete frame between calls."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -101,7 +103,7 @@ class FrameReader:
         return not self._rest
 
     def feed(self, data: bytes) -> List[Frame]:
-        """The frames that are complete now. Raises :class:`ProtocolError` on an impossible header."""
+        """Return the frames that are complete now. Raises :class:`ProtocolError` on an impossible header."""
         if self._rest:
             data = self._rest + data
         found: List[Frame] = []
@@ -121,11 +123,11 @@ class FrameReader:
 
 
 def document(payload: bytes) -> Dict[str, Any]:
-    """A frame's JSON object. Raises :class:`ProtocolError` when it is none."""
+    """Return a frame's JSON object. Raises :class:`ProtocolError` for an invalid one."""
     try:
         found = json.loads(payload)
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise ProtocolError("A frame's JSON cannot be read.")
+        raise ProtocolError("A frame's JSON is invalid.")
     return found

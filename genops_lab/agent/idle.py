@@ -1,8 +1,8 @@
-"""When a kernel that does nothing is warned and ended.
+"""Warn and stop a kernel that is idle.
 
-Idle means: no cell runs, nobody uses widgets, nothing comes from the kernel, its processes use next to no CPU, and its
-GPUs are under a bound. The system is looked at in the second half of the time alone (and while it shows work), in a
-thread.
+Idle means: no cell runs, nobody uses widgets, the kernel sends nothing, its processes use almost no CPU, and
+its GPUs are under a limit. The system is checked only in the second half of the time (and while it shows
+work), in a thread.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from . import processes, wire
 from .gpus import GpuReader
 from .idle_policy import IdlePolicy
 
-#: Of one core, by all processes of the kernel together, over the time between two looks.
+#: Percent of one core, for all processes of the kernel together, over the time between two looks.
 MAX_CPU_PERCENT = 10.0
-#: What the system's coarse clock may add to the CPU time between two looks.
+#: The error of the system's coarse clock in the CPU time between two looks, in seconds.
 _COARSE_S = 0.05
-#: What front ends send of themselves: it tells nothing of a person.
+#: Requests that front ends send by themselves: they show no user.
 _UNASKED = (b"kernel_info_request", b"comm_info_request", b"history_request", b"connect_request")
 _MSG_ID = re.compile(rb'"msg_id"\s*:\s*"([^"]+)"')
 
@@ -52,30 +52,30 @@ class IdleWatch:
         self._next_look = 0.0
         self._last: Optional[Work] = None
         self._quiet: Optional[Work] = None
-        #: The last look saw work without a cell: its end is looked for, the time counts from there.
+        #: The last look saw work without a cell: the idle time starts at the end of this work.
         self._works = False
 
     def change(self, policy: Optional[IdlePolicy]) -> None:
-        """Another policy counts from now; the same one goes on."""
+        """Apply another policy from now on; the same one continues."""
         if policy != self.policy:
             self._active()
             self.policy = policy
 
     def keep(self) -> None:
-        """A person wants the kernel: its time begins anew."""
+        """Restart the idle time: a user wants the kernel."""
         self._active()
 
     def info(self) -> Optional[Dict[str, Any]]:
-        """For KernelInfo; ``ends_in_s`` while it is warned of."""
+        """Return the part of KernelInfo; ``ends_in_s`` once the kernel was warned."""
         if self.policy is None:
             return None
         left = max(0.0, self._since + self.policy.seconds - self._clock()) if self._warned else None
         return {**self.policy._asdict(), "ends_in_s": left}
 
-    # What happens
+    # Events
 
     def asked(self, header: bytes) -> None:
-        """A client's message on shell or stdin."""
+        """Handle a client's message on shell or stdin."""
         kind = wire.msg_type(header)
         if kind in _UNASKED:
             return
@@ -85,7 +85,7 @@ class IdleWatch:
         self._active()
 
     def said(self, frames: Sequence[bytes]) -> None:
-        """A message of the kernel's on shell or iopub."""
+        """Handle a message of the kernel on shell or iopub."""
         start = wire.after_delimiter(frames)
         if start is None:
             return
@@ -104,10 +104,11 @@ class IdleWatch:
             self._warned = False
             self._tell("kept")
 
-    # Looking
+    # Looks
 
     def look(self, busy: bool) -> Optional[float]:
-        """Do what is due. ``busy``: the kernel says so. Returns when the next is due on the clock; None: never."""
+        """Do what is due. ``busy``: the kernel reports busy. Returns when the next action is due on the
+        clock; None: never."""
         policy, now = self.policy, self._clock()
         if policy is None:
             return None
@@ -143,16 +144,17 @@ class IdleWatch:
 
     def _warn(self, policy: IdlePolicy, now: float) -> None:
         self._warned = True
-        self._since = now - policy.seconds + policy.warn_s  # however late it is: nobody is ended unwarned
+        self._since = now - policy.seconds + policy.warn_s  # no kernel ends without a warning
         text = (
-            f"This kernel has done nothing for {span(policy.seconds - policy.warn_s)}. It will be ended in"
-            f" {span(policy.warn_s)}, unless a cell is run or it is kept."
+            f"This kernel has been idle for {span(policy.seconds - policy.warn_s)}. It will be stopped "
+            f"in {span(policy.warn_s)} unless you run a cell or keep it."
         )
         self._tell("warning", ends_in_s=policy.warn_s, seconds=policy.seconds, text=text)
 
 
 class _Looks:
-    """Looks at the system in a thread, one at a time: a driver may hang, and the kernel's messages may not wait."""
+    """Checks the system in a thread, one check at a time: a driver may hang, and the kernel's messages must
+    not wait."""
 
     def __init__(self, read: Callable[[], Work], clock: Callable[[], float]) -> None:
         self._read = read
@@ -162,7 +164,7 @@ class _Looks:
         self._thread: Optional[threading.Thread] = None
 
     def begin(self) -> None:
-        """Look, unless the last look goes on."""
+        """Start a check, unless one already runs."""
         if self._thread is None or not self._thread.is_alive():
             self._began = self._clock()
             self._thread = threading.Thread(target=self._work, name="genops-idle", daemon=True)
@@ -172,7 +174,7 @@ class _Looks:
         self._answers.append(self._read())
 
     def answer(self, since: float) -> Optional[Work]:
-        """What was seen by now, by a look that began after ``since``."""
+        """Return the result of a check that began after ``since``, if there is one."""
         if self._thread is None or self._thread.is_alive() or not self._answers:
             return None
         found = self._answers.pop()
@@ -181,14 +183,14 @@ class _Looks:
 
 
 def span(seconds: float) -> str:
-    """A duration, for people."""
+    """Return a duration as text."""
     if seconds >= 7200:
         return f"{seconds / 3600:.3g} hours"
     return f"{seconds / 60:.3g} min" if seconds >= 60 else f"{seconds:.2g} s"
 
 
 class GpuUse(NamedTuple):
-    """A GPU of the kernel's: how busy all its users keep it, and what the kernel's processes hold there."""
+    """A GPU of the kernel: its utilization by all processes, and the memory of the kernel's processes."""
 
     number: int
     percent: Optional[float]
@@ -196,7 +198,7 @@ class GpuUse(NamedTuple):
 
 
 class Work(NamedTuple):
-    """One look; ``at`` is monotonic."""
+    """One check; ``at`` is monotonic."""
 
     at: float
     cpu_s: float
@@ -204,19 +206,19 @@ class Work(NamedTuple):
     gpus: Tuple[GpuUse, ...]
 
     def cpu_percent_since(self, before: "Work", without_s: float = 0.0) -> float:
-        """Of one core; ``without_s`` of the CPU time are left out."""
+        """Return the percent of one core; ``without_s`` of the CPU time are left out."""
         return 100.0 * max(0.0, self.cpu_s - before.cpu_s - without_s) / max(self.at - before.at, 1e-3)
 
 
 def read_work(pid: int, visible: Optional[str], gpus: GpuReader) -> Work:
-    """What the processes below ``pid``, and the GPUs that are theirs, do now. ``visible``: CUDA_VISIBLE_DEVICES."""
+    """Return what the processes below ``pid``, and their GPUs, do now. ``visible``: CUDA_VISIBLE_DEVICES."""
     return work_of(processes.trees([pid])[pid], gpus.read().gpus, visible)
 
 
 def work_of(
     tree: Mapping[int, processes.Usage], gpus: Iterable[Dict[str, Any]], visible: Optional[str] = None
 ) -> Work:
-    """What these processes do and hold, with the GPUs as a reading has them."""
+    """Return the use of these processes, with the GPUs as a reading has them."""
     uses = []
     for gpu in gpus:
         held = _held(gpu, tree)
@@ -228,20 +230,21 @@ def work_of(
 
 
 def _held(gpu: Dict[str, Any], pids: Mapping[int, Any]) -> Optional[int]:
-    """Bytes that these processes hold on a GPU; None: they are not there."""
+    """Return the bytes of these processes on a GPU; None: they do not use it."""
     held = [each["memory_bytes"] or 0 for each in gpu["processes"] if each["pid"] in pids]
     return sum(held) if held else None
 
 
 def _is_visible(gpu: Dict[str, Any], visible: Optional[str]) -> bool:
-    """Whether CUDA_VISIBLE_DEVICES names the GPU, or a slice of it. Without the variable it tells nothing."""
+    """Return whether CUDA_VISIBLE_DEVICES names the GPU, or a slice of it. Without the variable the answer is
+    unknown."""
     names = [name.strip() for name in (visible or "").split(",") if name.strip()]
     own = [str(gpu["index"]), gpu["uuid"], *(each["uuid"] for each in gpu["mig"])]
     return any(name in own or (len(name) > 7 and gpu["uuid"].startswith(name)) for name in names)
 
 
 def held_words(work: Work) -> str:
-    """``; freed 21.4 GiB of GPU memory on GPU 0 and 3.1 GiB of memory``; empty where nothing is known."""
+    """Return ``; freed 21.4 GiB of GPU memory on GPU 0 and 3.1 GiB of memory``; empty where nothing is known."""
     parts: List[str] = [
         f"{size(gpu.memory_bytes)} of GPU memory on GPU {gpu.number}" for gpu in work.gpus if gpu.memory_bytes
     ]
@@ -253,5 +256,5 @@ def held_words(work: Work) -> str:
 
 
 def size(count: int) -> str:
-    """Bytes, for people."""
+    """Return bytes as text."""
     return f"{count / 1024**3:.1f} GiB" if count >= 1024**3 else f"{count / 1024**2:.0f} MiB"

@@ -1,8 +1,8 @@
-"""What a unit said, on disk before it is sent: numbered records in files of some MiB.
+"""Write a unit's messages to disk before they are sent: numbered records in files of some MiB.
 
-The journal is bounded in size and age and shrinks as a client acknowledges; what a bound cut becomes a note in
-the journal itself. When the disk takes nothing more, the last records are held in a small memory and are
-still sent, and notes say which were not kept.
+The journal is limited in size and age, and shrinks as a client acknowledges. A note in the journal reports
+records that a limit cut. When the disk takes nothing more, the last records stay in a small memory and are
+still sent, and notes report those that were dropped.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .segments import Segment, found_in, write_parts
 SEGMENT_BYTES = 8 * 1024 * 1024
 MAX_BYTES = 512 * 1024 * 1024
 MAX_AGE_S = 14 * 86400.0
-#: Records that are held in memory while the disk takes none.
+#: Bytes of records that stay in memory while the disk takes none.
 MAX_TAIL_BYTES = 16 * 1024 * 1024
 _RETRY_S = 1.0
 #: A keeper that died may have sent records that were never on disk: their numbers are not used again.
@@ -34,14 +34,14 @@ Entry = Tuple[int, int, List[Any]]
 
 
 class Cut:
-    """What is missing since a client last acknowledged a note about it."""
+    """The records that are missing since a client last acknowledged a note about them."""
 
     def __init__(self) -> None:
         self.first = self.last = self.messages = self.bytes = 0
         self.noted = 0
 
     def add(self, first: int, last: int, messages: int, size: int) -> None:
-        """``messages`` records of ``size`` bytes, numbered from ``first`` to ``last``."""
+        """Add ``messages`` records of ``size`` bytes, numbered from ``first`` to ``last``."""
         self.first = min(self.first or first, first)
         self.last = max(self.last, last)
         self.messages += messages
@@ -62,8 +62,11 @@ class Journal:
         thins: bool = True,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Open or make the journal in ``folder``; a record torn by a crash is cut off. ``thins``: over the bound the
-        outputs of cells go first; else whole files, the oldest first. Raises OSError."""
+        """Open or make the journal in ``folder``; a record torn by a crash is cut off.
+
+        ``thins``: above the limit the outputs of cells are dropped first; otherwise whole files, the oldest
+        first. Raises OSError.
+        """
         self._folder = folder
         self._segment_bytes = segment_bytes
         self._max_bytes = max_bytes
@@ -74,11 +77,11 @@ class Journal:
         self._descriptor = -1
         self._tail: Deque[Tuple[int, bytes]] = deque()
         self._tail_bytes = 0
-        self._told = False
+        self._reported = False
         self._torn = False
         self._cut = Cut()
         self._lost = Cut()
-        #: Sent, neither on disk nor acknowledged.
+        #: Sent, but neither on disk nor acknowledged.
         self._unsure = Cut()
         self._readers: Set["JournalReader"] = set()
         self._next_try = 0.0
@@ -104,27 +107,28 @@ class Journal:
 
     @property
     def first_seq(self) -> int:
-        """The oldest record that may still be here."""
+        """Return the oldest record that may still exist."""
         return self._segments[0].first if self._segments else self.last_seq + 1
 
     @property
     def size_bytes(self) -> int:
-        """Bytes on disk."""
+        """Return the bytes on disk."""
         return sum(segment.end for segment in self._segments)
 
     def skip_after_crash(self) -> None:
-        """The writer before this one did not close: leave out the numbers that it may have used."""
+        """Skip the numbers that the last writer may have used, because it did not close the journal."""
         self.last_seq += _SKIPPED_AFTER_CRASH
         self._roll(self.last_seq + 1)
 
     def skip_to(self, seq: int) -> None:
-        """A client has records up to ``seq``, sent when the disk took none: their numbers are not used again."""
+        """Skip the numbers up to ``seq``: a client has these records, which were sent while the disk took
+        none."""
         self.last_seq = max(self.last_seq, seq)
 
     # Writing
 
     def append(self, messages: Sequence[Message]) -> None:
-        """Number the messages and keep them. Never raises for a full disk: see ``trouble``."""
+        """Number the messages and store them. Never raises for a full disk: see ``trouble``."""
         if messages:
             self._append(messages)
             while self.size_bytes > self._max_bytes and len(self._segments) > 1:
@@ -133,7 +137,7 @@ class Journal:
                 self._note_lost()
 
     def note(self, kind: str, **fields: Any) -> None:
-        """Append a note: something that the notebook's owner should know."""
+        """Append a note for the notebook's owner."""
         self.append([self._note(kind, **fields)])
 
     def _note(self, kind: str, **fields: Any) -> Message:
@@ -141,7 +145,8 @@ class Journal:
         return records.NOTE, now, [json.dumps({"kind": kind, "at": now, **fields}).encode()]
 
     def _note_cut(self, reason: str, first: int, last: int, messages: int, size: int) -> None:
-        """A note may be cut as well: each names all that is missing since a client acknowledged one."""
+        """Add to the note about missing records. A note may be cut as well, so each reports all that is
+        missing since a client acknowledged one."""
         cut = self._cut
         cut.add(first, last, messages, size)
         note = self._note(
@@ -207,7 +212,7 @@ class Journal:
         self._next_try = time.monotonic() + _RETRY_S
         try:
             os.ftruncate(self._descriptor, self._segments[-1].end)
-        except OSError:  # before the next write, then
+        except OSError:  # the next write tries again
             self._torn = True
 
     def _hold(self, entries: Sequence[Entry]) -> None:
@@ -215,8 +220,8 @@ class Journal:
         for seq, size, parts in entries:
             self._tail.append((seq, b"".join(parts)))
             self._tail_bytes += size
-        if not self._told:
-            self._told = True
+        if not self._reported:
+            self._reported = True
             self._append([self._note("disk_full", reason=self.trouble, from_seq=entries[0][0])])
         while self._tail_bytes > self._max_tail_bytes and len(self._tail) > 1:
             seq, data = self._tail.popleft()
@@ -226,7 +231,7 @@ class Journal:
                 (self._unsure if sent else self._lost).add(seq, seq, 1, len(data))
 
     def _recovered(self) -> bool:
-        """Try the disk again, at most once a second: what memory holds goes there first."""
+        """Try the disk again, at most once a second: records in memory are written first."""
         if time.monotonic() < self._next_try:
             return False
         self.trouble = ""
@@ -235,7 +240,7 @@ class Journal:
             return False
         self._tail.clear()
         self._tail_bytes = 0
-        self._told = False
+        self._reported = False
         return True
 
     def _note_lost(self) -> None:
@@ -246,29 +251,29 @@ class Journal:
     # Reading
 
     def reader(self, after: int) -> "JournalReader":
-        """Reads the records whose numbers are above ``after``; to be closed."""
+        """Return a reader of the records above ``after``; the caller closes it."""
         if after < self._unsure.last:
             unsure, self._unsure = self._unsure, Cut()
             self._lost.add(max(unsure.first, after + 1), unsure.last, unsure.messages, unsure.bytes)
         self._note_lost()
         known = self._cut.first <= after + 1 <= self._cut.last
         if self.acked_seq <= after < self.first_seq - 1 and not known:
-            # cut by a keeper that died before anybody read its note
+            # cut by a keeper that died before a client read its note
             self._note_cut("size", after + 1, self.first_seq - 1, 0, 0)
         reader = JournalReader(self, after)
         self._readers.add(reader)
         return reader
 
     def segments_after(self, seq: int) -> Iterator[Segment]:
-        """For readers: the segments that may hold records above ``seq``, the newest at least."""
+        """For readers: return the segments that may have records above ``seq``, at least the newest."""
         for segment in self._segments[:-1]:
             if segment.last > seq:
                 yield segment
         yield self._segments[-1]
 
     def held_after(self, seq: int, limit: int) -> Tuple[bytes, int]:
-        """For readers: records above ``seq`` that memory holds, ``limit`` bytes but for the last, and the last's
-        number."""
+        """For readers: return records above ``seq`` in memory, up to ``limit`` bytes before the last one, and
+        the last one's number."""
         pieces: List[bytes] = []
         size = 0
         for number, data in self._tail:
@@ -284,10 +289,10 @@ class Journal:
         """For readers."""
         self._readers.discard(reader)
 
-    # Bounds
+    # Limits
 
     def acknowledge(self, seq: int) -> None:
-        """A client has the records up to ``seq``: they may go."""
+        """Drop the records up to ``seq``: a client has them."""
         self.acked_seq = max(self.acked_seq, min(seq, self.last_seq))
         if self._cut.noted and self._cut.noted <= self.acked_seq:
             self._cut = Cut()
@@ -309,7 +314,7 @@ class Journal:
     def _thin(self, segment: Segment) -> None:
         try:
             first, last, messages, size = segment.thin()
-        except OSError:  # no room for the thinner copy either
+        except OSError:  # no space for the thinner copy either
             segment.thinned = True
             return
         if messages:
@@ -324,7 +329,7 @@ class Journal:
             self._note_cut(reason, first, segment.last, messages, segment.end)
 
     def cut_old(self) -> None:
-        """Cut what is older than the bound. To be called now and then."""
+        """Drop records older than the limit. To be called now and then."""
         oldest = self._clock() - self._max_age_s
         if not self.trouble and self._segments[-1].end and self._segments[-1].written_at < oldest:
             try:
@@ -335,7 +340,7 @@ class Journal:
             self._drop("age")
 
     def sync_soon(self) -> None:
-        """Have the disk hold what was appended, in a thread: a disk takes its time."""
+        """Flush the appended records to disk in a thread, which takes time."""
         if self._syncing is None or not self._syncing.is_alive():
             self.dirty = False
             descriptor = os.dup(self._descriptor)
@@ -343,7 +348,7 @@ class Journal:
             self._syncing.start()
 
     def close(self) -> None:
-        """Close the files; the journal stays."""
+        """Close the files; the journal stays on disk."""
         for reader in list(self._readers):
             reader.close()
         if self._descriptor >= 0:
@@ -354,7 +359,7 @@ class Journal:
 def _sync(descriptor: int) -> None:
     try:
         getattr(os, "fdatasync", os.fsync)(descriptor)
-    except OSError:  # the next write says so as well
+    except OSError:  # the next write reports the same error
         return
     finally:
         os.close(descriptor)

@@ -1,7 +1,8 @@
-"""``agent keep``: becomes the keeper of a unit (a kernel, a command), apart from the connection that asked for it.
+"""Become the keeper of a unit (a kernel, a command), independent of the connection that asked for it (``agent
+keep``).
 
-The order comes as JSON on standard input; one line of JSON on standard output says that the unit was started,
-or why not. Nothing secret is in the arguments or in a file of its own.
+The order comes as JSON on standard input. One line of JSON on standard output says that the unit was started,
+or why not. Neither the arguments nor a separate file has a secret.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ if TYPE_CHECKING:
 P = TypeVar("P", bound=UnitProcess)
 
 _LOG_BYTES = 1024 * 1024
-#: The state file has room for this much.
+#: The most characters of a path that fit into the state file.
 _MAX_PATH = 1000
-#: Who looks whether a folder's keeper lives holds its lock for a moment.
+#: Seconds. A process that only checks whether a keeper lives holds its lock for a moment.
 _LOOKED_AT_S = 0.3
 
 
@@ -56,7 +57,7 @@ class CannotStart(Exception):
 
 
 def main(arguments: List[str]) -> int:
-    """``keep [--foreground] FOLDER``: daemonise unless told otherwise, then keep."""
+    """Run ``keep [--foreground] FOLDER``: become a daemon unless told otherwise, then keep the unit."""
     foreground = "--foreground" in arguments
     folder = arguments[-1]
     order = json.loads(sys.stdin.buffer.read())
@@ -114,16 +115,19 @@ def _os_error(error: OSError, kind: str) -> Dict[str, str]:
     import errno
 
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        code, hint = "disk_full", "Free some space there."
+        code, hint = "disk_full", "Free some space on the host."
     elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        code, hint = "read_only", "Make the folder writable, or set GENOPS_AGENT_STATE there to one that is."
+        code, hint = (
+            "read_only",
+            ("Make the folder writable, or set GENOPS_AGENT_STATE on the host to a writable folder."),
+        )
     else:
-        code, hint = "start_failed", f"Look at the {kind}'s log."
+        code, hint = "start_failed", f"Check the {kind}'s log."
     return {"code": code, "message": f"The {kind} could not be started: {error}", "hint": hint}
 
 
 def redirect(folder: str) -> None:
-    """No terminal and no pipe of the connection stays open here."""
+    """Close the terminal and the connection's pipes."""
     path = os.path.join(folder, KEEPER_LOG)
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
     if os.path.exists(path) and os.path.getsize(path) > _LOG_BYTES:
@@ -142,7 +146,7 @@ def _start(folder: str, order: Dict[str, Any]) -> Keeper:
         return _serve_ended(folder)
     of_command = kind_of(order) == "command"
     if of_command and read_state(folder) is not None:
-        raise CannotStart("running", "Another keeper had it already, and it has ended.")
+        raise CannotStart("running", "Another keeper had it, and it has ended.")
     state = first_state(order)
     try:
         write_state(folder, state)
@@ -151,7 +155,7 @@ def _start(folder: str, order: Dict[str, Any]) -> Keeper:
         unit = (_command if of_command else _kernel)(folder, order, state)
     except (CannotStart, OSError):
         if of_command:
-            forget(folder)  # asked again it fails again: nothing has run
+            forget(folder)  # a retry fails again: nothing has run
         raise
     return new_keeper(folder, order, state, journal, listener, unit)
 
@@ -169,7 +173,7 @@ def _kernel(folder: str, order: Dict[str, Any], state: Dict[str, Any]) -> Unit:
     process = _launched(
         folder, state, argv, lambda: KernelProcess(argv, order["env"], order["cwd"], log_path)
     )
-    # A third of a start's imports, made while the kernel makes its own.
+    # A third of a start's imports, done while the kernel does its own.
     from .kernel_unit import KernelUnit
 
     return KernelUnit(state, process, signer, prefix, order=order)
@@ -185,7 +189,7 @@ def _command(folder: str, order: Dict[str, Any], state: Dict[str, Any]) -> Unit:
 
 
 def _launched(folder: str, state: Dict[str, Any], argv: List[str], start: Callable[[], P]) -> P:
-    # what is ignored here would be ignored in the unit, which could not be interrupted
+    # signals ignored here would be ignored in the unit, which could not be interrupted
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
     try:
@@ -196,7 +200,7 @@ def _launched(folder: str, state: Dict[str, Any], argv: List[str], start: Callab
         words = getattr(error, "strerror", None) or error
         raise CannotStart(
             "no_such_program",
-            f"{argv[0]} could not be started: {words}",
+            f"{argv[0]} cannot be started: {words}",
             _hint(kind_of(state), error),
         ) from error
     state.update(pid=process.pid, pid_started=process.started)
@@ -206,10 +210,10 @@ def _launched(folder: str, state: Dict[str, Any], argv: List[str], start: Callab
 
 def _hint(kind: str, error: Exception) -> str:
     if kind == "command" and isinstance(error, FileNotFoundError):
-        return "Install it on the host, or name it by its full path."
+        return "Install it on the host, or give its full path."
     if kind == "command" and isinstance(error, PermissionError):
-        return "Make it executable there (chmod +x), or begin the command with its interpreter."
-    return f"Look at the {kind}'s command and folder."
+        return "Make it executable on the host (chmod +x), or begin the command with its interpreter."
+    return f"Check the {kind}'s command and folder."
 
 
 def new_keeper(
@@ -221,14 +225,14 @@ def new_keeper(
     unit: Unit,
     poller: Any = None,
 ) -> Keeper:
-    """The keeper of a unit that was started, or given, for ``order``."""
+    """Return the keeper of a started or given unit for ``order``."""
     from .keeper import Keeper
 
     return Keeper(folder, state, journal, listener, unit, order.get("lease"), poller)
 
 
 def journal_of(folder: str, state: Dict[str, Any]) -> Journal:
-    """A unit's journal. Raises OSError."""
+    """Return a unit's journal. Raises OSError."""
     most = int(state.get("journal_max_bytes") or MAX_BYTES)
     path, segment = os.path.join(folder, JOURNAL), min(SEGMENT_BYTES, most // 8)
     return Journal(path, segment_bytes=segment, max_bytes=most, thins=kind_of(state) == "kernel")
@@ -239,12 +243,12 @@ _locks: List[FolderLock] = []
 
 
 def hold(folder: str) -> FolderLock:
-    """The folder is this process's from now on. Raises CannotStart, OSError."""
+    """Lock the folder for this process. Raises CannotStart, OSError."""
     lock = FolderLock(folder)
     deadline = time.monotonic() + _LOOKED_AT_S
     while not lock.take():
         if time.monotonic() > deadline:
-            raise CannotStart("running", "Another keeper has it already.")
+            raise CannotStart("running", "Another keeper already has it.")
         time.sleep(0.01)
     _locks.append(lock)
     return lock
@@ -274,7 +278,7 @@ def _serve_ended(folder: str) -> Keeper:
 
 
 def first_state(order: Dict[str, Any]) -> Dict[str, Any]:
-    """What the state file of a unit says at first."""
+    """Return the first content of a unit's state file."""
     kind = kind_of(order)
     state = {
         "kind": kind,

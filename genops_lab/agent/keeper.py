@@ -1,7 +1,8 @@
-"""The keeper of one unit (a kernel, a command): takes what the unit says, journals it, gives it to whoever is attached.
+"""Keep one unit (a kernel, a command): take its messages, write them to the journal, send them to the
+attached client.
 
-One thread, one loop. After the unit's end it serves the journal for a while; later another keeper does, started
-on demand. What differs between kinds is in :mod:`.unit`.
+One thread, one loop. After the unit's end it serves the journal for a while; later another keeper does,
+started on demand. :mod:`.unit` has the differences between kinds.
 """
 
 from __future__ import annotations
@@ -25,14 +26,16 @@ from .unit import Unit
 _TICK_S = 1.0
 _SYNC_S = 5.0
 _AGE_S = 3600.0
-#: How long a keeper stays after its unit's end and its last client.
+#: Seconds that a keeper stays after its unit's end and its last client.
 LINGER_S = 60.0
 _TERM_GRACE_S = 3.0
 
 
 class Keeper:
-    """``listener``: the bound unix socket. ``state``: what the state file holds. ``unit``: of the state's kind, without
-    a process where only the journal of one that has ended is served. ``poller``: of one that stands, with its sockets.
+    """``listener``: the bound unix socket. ``state``: the content of the state file. ``poller``: that of a
+    running unit, with its sockets.
+
+    ``unit`` has the state's kind, and no process where only the journal of an ended one is served.
     """
 
     def __init__(
@@ -64,13 +67,13 @@ class Keeper:
 
     @property
     def runs(self) -> bool:
-        """Whether the unit has not ended."""
+        """Whether the unit runs."""
         return self.unit.process is not None
 
     # The loop
 
     def run(self) -> None:
-        """Serve until nobody needs this keeper any more."""
+        """Serve until this keeper is no longer needed."""
         self._catch_signals()
         self.unit.open(self)
         zip_imports.keep()
@@ -90,7 +93,7 @@ class Keeper:
             signal.signal(number, signal.SIG_IGN)
 
     def _asked_to_end(self) -> None:
-        """The host goes down, or logs everything of this user out."""
+        """Handle SIGTERM: the host shuts down, or ends all of this user's processes."""
         if not self.runs:
             self._over = True
         elif self._ending is None:
@@ -155,7 +158,7 @@ class Keeper:
             self._over = True
 
     def _stay_findable(self) -> None:
-        """Bind the socket again where a cleaner of /tmp removed it: nobody could reach the unit any more."""
+        """Bind the socket again where a cleaner of /tmp removed it: otherwise the unit could not be reached."""
         path = self._listener.getsockname()
         if self._forgotten or os.path.lexists(path):
             return
@@ -169,13 +172,14 @@ class Keeper:
         log(f"The socket {path} was removed, and was made again.")
 
     def _touch(self) -> None:
-        """Cleaners of /tmp leave alone what is in use; without the lock's file this keeper would count as dead."""
+        """Touch the files: cleaners of /tmp leave files in use alone, and without the lock's file this keeper
+        would count as dead."""
         for folder in {self._folder, os.path.dirname(self._listener.getsockname())}:
             os.utime(folder)
             for name in os.listdir(folder):
                 os.utime(os.path.join(folder, name), follow_symlinks=False)
 
-    # Its end
+    # The unit's end
 
     def _ended(self, code: int) -> None:
         process, unit = self.unit.process, self.unit
@@ -190,7 +194,7 @@ class Keeper:
         self._attendance.unit_ended()
 
     def fail(self, error: BaseException) -> None:
-        """This keeper cannot go on: a unit that nobody could reach any more ends with it."""
+        """Stop after an error: the unit ends too, since it could not be reached any more."""
         if self.unit.process is not None:
             self.unit.process.signal(signal.SIGKILL)
             reason = f"Its agent failed: {type(error).__name__}: {error}"
@@ -198,7 +202,7 @@ class Keeper:
         self.save()
 
     def stop(self, grace_s: float, why: str) -> None:
-        """End the unit, as its kind is ended."""
+        """Stop the unit, in its kind's way."""
         self._why = self._why or why
         self._ending = self.unit.ending(grace_s)
 
@@ -206,20 +210,20 @@ class Keeper:
         assert self.unit.process is not None
         freed = self.unit.process.memory_bytes()
         self._why = (
-            f"Nobody was attached for {_duration(self.lease.seconds)}, as long as its lease allowed;"
-            f" {freed / 1024**3:.1f} GiB of memory and its share of the GPUs were freed."
+            f"No Lab was attached for {_duration(self.lease.seconds)}, the length of its lease; {freed / 1024**3:.1f} "
+            "GiB of memory and its share of the GPUs were freed."
         )
         self.journal.note(
             "lease",
             step="ending",
             seconds=self.lease.seconds,
             memory_bytes=freed,
-            text=f"Nobody was attached to this {self.unit.kind} for {_duration(self.lease.seconds)}, as long as its"
-            f" lease allows: it is {self.unit.first_step}, and ended soon after.",
+            text=f"No Lab was attached to this {self.unit.kind} for {_duration(self.lease.seconds)}, "
+            f"the length of its lease: it is {self.unit.first_step}, and stopped soon after.",
         )
         self._ending = self.unit.lease_ending(self._lease_grace_s)
 
-    # What others see
+    # Reports
 
     def info(self) -> Dict[str, Any]:
         """UnitInfo."""
@@ -248,7 +252,7 @@ class Keeper:
             acked_seq=self.journal.acked_seq,
             journal_bytes=self.journal.size_bytes,
         )
-        if self._forgotten:  # the folder may be another unit's already
+        if self._forgotten:  # the folder may belong to another unit already
             return
         try:
             write_state(self._folder, self.state)
@@ -262,12 +266,12 @@ class Keeper:
         self.journal.close()
 
     def forget(self) -> None:
-        """End without a word in the folder: it is removed now, and may be another unit's soon."""
+        """End without writing to the folder: it is removed now, and may soon belong to another unit."""
         self._leave_folder()
         self._over = self._forgotten = True
 
     def _leave_folder(self) -> None:
-        """From now on nobody finds this keeper."""
+        """Remove this keeper's socket and lock, so that nobody finds it."""
         if not self._forgotten and os.path.exists(self._listener.getsockname()):
             os.unlink(self._listener.getsockname())
 

@@ -1,7 +1,7 @@
-"""The way from kernels on this host to the Lab: a unix socket for each, open while a Lab is connected.
+"""Connect kernels on this host to the Lab: a unix socket for each, open while a Lab is connected.
 
-A connection to it becomes a channel ``lab`` that this side opens; without a Lab nobody listens, so that the
-kernel's sender knows at once and keeps what it has.
+A connection to it becomes a channel ``lab`` that this side opens. Without a Lab nobody listens, so that the
+kernel's sender notices at once and keeps its events.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
 Opener = Callable[[str, Dict[str, Any]], Channel]
 
 
-# What the processes of a kernel left
+# Files that ended processes of a kernel left
 
 
 def is_gone(pid: object, created: object) -> bool:
-    """Whether a process of this host has ended, also where another one has its pid by now."""
+    """Return whether a process of this host has ended, also where another one has its pid by now."""
     if not isinstance(pid, int) or isinstance(pid, bool) or pid <= 0:
         return True
     try:
@@ -65,11 +65,11 @@ def _boot_time() -> float:
         for line in stream:
             if line.startswith(b"btime"):
                 return float(line.split()[1])
-    raise ValueError("no boot time")
+    raise ValueError("the boot time is unknown")
 
 
 def leftovers(folder: str) -> List[str]:
-    """The spool files of processes that are gone, the oldest first."""
+    """Return the spool files of ended processes, the oldest first."""
     spool = os.path.join(folder, SPOOL)
     found = []
     try:
@@ -88,7 +88,7 @@ def leftovers(folder: str) -> List[str]:
             continue  # a kernel just deleted its own
         except (ValueError, KeyError, TypeError, AttributeError):
             if time.time() - changed > _TORN_AFTER_S:
-                found.append((changed, path))  # no header comes any more: it is set aside
+                found.append((changed, path))  # the header will not come any more: the file is set aside
     return [path for _, path in sorted(found)]
 
 
@@ -96,7 +96,7 @@ def leftovers(folder: str) -> List[str]:
 
 
 class KernelSockets:
-    """The doorways of one connection. Everything here belongs to the loop of its mux."""
+    """The sockets of one connection. Everything here belongs to the loop of its mux."""
 
     def __init__(self, open_channel: Opener) -> None:
         self._open_channel = open_channel
@@ -105,18 +105,19 @@ class KernelSockets:
         self._tidied = False
 
     async def open(self, kernel_id: str) -> None:
-        """A kernel was started over this connection: its first cell shall reach the Lab. Raises OSError."""
+        """Open the socket of a kernel that was started over this connection, so that its first cell reaches
+        the Lab. Raises OSError."""
         if kernel_id not in self._doors:
             door = await _Door.claim(kernel_id, lab_folder(kernel_id), self._open_channel)
             if door is not None:
                 self._doors[kernel_id] = door
 
     async def sync(self, params: Dict[str, Any]) -> Dict[str, Any]:
-        """The Lab serves these kernels, and no others; it asks about processes of its runs.
+        """Serve the Lab's kernels and no others, and check the processes of its runs.
 
         ``{"kernels": {kernel_id: [{"run_key", "pid", "created"}]}}`` is answered by ``{"kernels": {kernel_id:
-        {"gone": [run_key], "spooled": [run_key]}}}``. What ended processes left is sent meanwhile. Raises
-        ValueError for what is no such question, OSError.
+        {"gone": [run_key], "spooled": [run_key]}}}``. Files that ended processes left are sent meanwhile.
+        Raises ValueError for an invalid question, OSError.
         """
         asked = params.get("kernels")
         if not isinstance(asked, dict) or not all(paths.unit_id_is_valid(key) for key in asked):
@@ -129,7 +130,7 @@ class KernelSockets:
         return {"kernels": {kernel_id: await self._look(kernel_id, asked[kernel_id]) for kernel_id in asked}}
 
     async def forgotten(self, kernel_id: str) -> None:
-        """The host has forgotten this kernel: its folder goes now, for the Lab may never come back."""
+        """Remove the folder of a kernel that the host has forgotten, for the Lab may never come back."""
         if kernel_id in self._doors:
             self._doors.pop(kernel_id).close()
         folder = known_lab_folder(kernel_id)
@@ -156,7 +157,7 @@ class KernelSockets:
         return {"gone": gone, "spooled": [os.path.basename(path)[: -len(".jsonl")] for path in left]}
 
     async def _drain(self, kernel_id: str, folder: str, files: List[str]) -> None:
-        """Have the kernel side send the files; what it does not get rid of is looked at with the next sync."""
+        """Let the kernel side send the files; the next sync looks at those that stay."""
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
         try:
             site = kernel_site(paths.state_folder()[0])
@@ -172,12 +173,12 @@ class KernelSockets:
                 if process.returncode is None:
                     process.terminate()
         except OSError as error:
-            print(f"What kernel {kernel_id} left cannot be sent: {error}", file=sys.stderr)
+            print(f"Files of kernel {kernel_id} cannot be sent: {error}", file=sys.stderr)
         finally:
             self._draining.pop(kernel_id, None)
 
     def close(self) -> None:
-        """The Lab is gone: nobody listens any more."""
+        """Close all sockets: the Lab has left."""
         for door in self._doors.values():
             door.close()
         self._doors.clear()
@@ -186,7 +187,7 @@ class KernelSockets:
 
 
 class _Door:
-    """One kernel's socket. Two connections never listen for the same kernel: a lock says which does."""
+    """One kernel's socket. A lock ensures that only one connection listens for a kernel."""
 
     def __init__(self, kernel_id: str, path: str, lock: FolderLock, open_channel: Opener) -> None:
         self._kernel_id = kernel_id
@@ -198,13 +199,13 @@ class _Door:
 
     @classmethod
     async def claim(cls, kernel_id: str, folder: str, open_channel: Opener) -> "Optional[_Door]":
-        """Listen, or None where another connection does already. Raises OSError."""
+        """Listen, or return None where another connection already does. Raises OSError."""
         path = socket_path(folder)
         lock = FolderLock(folder, LOCK)
         if not lock.take():
             return None
         try:
-            _unlink(path)  # of a connection that was killed
+            _unlink(path)  # left by a killed connection
             door = cls(kernel_id, path, lock, open_channel)
             door._server = await asyncio.start_unix_server(door._connected, path)
             os.chmod(path, 0o600)
@@ -220,7 +221,8 @@ class _Door:
         await asyncio.wait([task])
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Bytes both ways until the Lab's side has ended. Its end, or the connection's, ends the kernel's."""
+        """Carry bytes both ways until the Lab's side has ended. Its end, or the connection's, ends the
+        kernel's side."""
         try:
             channel = self._open_channel("lab", {"kernel_id": self._kernel_id})
         except ChannelReset:
@@ -255,7 +257,7 @@ class _Door:
             writer.close()
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         if self._server is not None:
             self._server.close()
         for task in self._tasks:
@@ -280,7 +282,7 @@ def _tidy() -> None:
 
 
 def _remove_if_empty(folder: str) -> None:
-    """The kernel is forgotten: its folder goes, unless something in it was never sent."""
+    """Remove a forgotten kernel's folder, unless it has unsent files."""
     for _path, _folders, names in os.walk(folder):
         if set(names) - {LOCK}:
             return

@@ -1,4 +1,4 @@
-"""A kernel as a unit: its sockets, which requests it works at, and when it is ended for want of work."""
+"""Implement a kernel as a unit: its sockets, its running requests, and its stop when idle."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _IDLE_GRACE_S, _UNHEARD_GRACE_S = 5.0, 0.1
 
 
 class KernelUnit(Unit):
-    """``state``: what the state file holds. ``signer`` and ``prefix`` (of its ipc sockets) of one that starts,
-    ``relay`` of one that stands. ``order``: how it was asked for."""
+    """``state``: the content of the state file. ``signer`` and ``prefix`` (of its ipc sockets): of a starting
+    kernel. ``relay``: of a running one. ``order``: the order of its start."""
 
     kind = KERNEL
     first_step = "interrupted"
@@ -59,12 +59,12 @@ class KernelUnit(Unit):
             return
         if self._relay is None:
             assert self._signer is not None
-            from .relay import Relay  # and ZMQ: the kernel, which takes longer to start, is on its way
+            from .relay import Relay  # imports ZMQ while the kernel is starting
 
             self._relay = Relay(self._prefix, self._signer, keeper.poller)
         keeper.poller.register(self.process.output, select.POLLIN)
 
-    # What it says and hears
+    # Messages both ways
 
     @property
     def unread(self) -> bool:
@@ -114,10 +114,10 @@ class KernelUnit(Unit):
             self._keeper.journal.append([(records.REQUEST, timestamp, frames[start : start + 4])])
         self._relay.send(channel, frames)
 
-    # Its end
+    # The end
 
     def ending(self, grace_s: float) -> Steps:
-        """One that has not said a word yet hears no question."""
+        """Return the steps to end the kernel. One that has not sent a message yet does not answer a request."""
         assert self.process is not None
         if grace_s > 0 and self._activity.state == "starting":
             grace_s = _UNHEARD_GRACE_S
@@ -138,16 +138,16 @@ class KernelUnit(Unit):
         self._relay.drain(heard)
         while process.output >= 0 and select.select([process.output], [], [], 0)[0]:
             self._read_output(process)
-        if process.output >= 0:  # its children may keep it open
+        if process.output >= 0:  # its children may keep the pipe open
             self._keeper.poller.unregister(process.output)
         if asked:
-            process.signal(signal.SIGKILL)  # what is left of its group
+            process.signal(signal.SIGKILL)  # the rest of its group
         self.process = None
         self._relay.close()
         self._relay = None
         process.close()
         self._activity = wire.Activity("dead")
-        return {"execution_state": "dead"}  # agents of before read it there
+        return {"execution_state": "dead"}  # older agents read it from this key
 
     def _tell_idle(self, step: str, **fields: Any) -> None:
         self._keeper.journal.note("idle", step=step, **fields)
@@ -156,7 +156,7 @@ class KernelUnit(Unit):
         self._state["ended_by"] = "idle"
         self._keeper.stop(_IDLE_GRACE_S, reason)
 
-    # What others see
+    # Reports
 
     def info(self) -> Dict[str, Any]:
         return {

@@ -1,4 +1,4 @@
-"""The kernels of this host as ``attach`` sees them."""
+"""Start and manage the kernels of this host for ``attach``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MAX_LOG_BYTES = 1024 * 1024
 
 
 class Kernels(Units):
-    """Kernels, and those that stand ready to be taken."""
+    """Kernels, and spare kernels that a start can take."""
 
     kind = "kernel"
     untold = MappingProxyType({"notebook": "", "execution_state": "dead", "idle": None})
@@ -33,7 +33,7 @@ class Kernels(Units):
         self.pool = WarmPool(self._ask_spare, self._start_spare)
 
     async def start(self, params: Dict[str, Any]) -> Dict[str, Any]:
-        """``kernels.start``."""
+        """Answer ``kernels.start``."""
         order = order_of(params)
         async with self._lock(order["kernel_id"]):
             if unit_folder(order["kernel_id"]) is not None:
@@ -52,18 +52,19 @@ class Kernels(Units):
             taken = await self.pool.take(folder, order)
             if taken is not None:
                 return taken
-            if os.listdir(folder):  # a spare that could not be taken has begun there
+            if os.listdir(folder):  # a spare that could not be taken has started in it
                 folder = new_unit_folder(order["kernel_id"])
             python = await keeper_python(order["argv"], order["env"])
             return await start_keeper(python, folder, order, await self._how_to_survive())
 
     async def _start_here(self, folder: str, order: Dict[str, Any]) -> Dict[str, Any]:
-        """The Lab's own machine: its kernels stay in the Lab's control group, whose limits and end are theirs too."""
+        """Start a kernel on the Lab's own machine: it stays in the Lab's control group, and shares its limits
+        and its end."""
         python = await keeper_python(order["argv"], order["env"])
         return await start_keeper(python, folder, order, survival.Survival("", "", False))
 
     async def warm(self, params: Dict[str, Any]) -> Dict[str, Any]:
-        """``kernels.warm``: keep ``count`` kernels of this command ready while the connection lasts."""
+        """Answer ``kernels.warm``: keep ``count`` kernels of this command ready while the connection lasts."""
         scheme = str(params.get("signature_scheme") or "hmac-sha256")
         return await self.pool.keep(command_of(params), scheme, int(params["count"]))
 
@@ -91,12 +92,12 @@ class Kernels(Units):
         info = await self.info({"kernel_id": kernel_id})
         if info["state"] == "running":
             raise ChannelReset(
-                "running", f"The kernel {kernel_id} runs already.", "Attach to it, or stop it first."
+                "running", f"The kernel {kernel_id} is already running.", "Attach to it, or stop it first."
             )
         await self._forget(kernel_id)
 
     async def runs(self, kernel_id: Any) -> bool:
-        """Whether a kernel of this id runs here now."""
+        """Return whether a kernel of this id runs here now."""
         if not unit_id_is_valid(kernel_id) or unit_folder(kernel_id) is None:
             return False
         try:
@@ -105,16 +106,16 @@ class Kernels(Units):
             return False
 
     async def policy(self, params: Dict[str, Any]) -> Dict[str, Any]:
-        """``kernels.policy``: when it is ended for doing nothing; ``idle`` null: never."""
-        policy_of(params.get("idle"))  # raises ValueError here, where it can be answered
+        """Answer ``kernels.policy``: when the idle kernel is stopped; ``idle`` null: never."""
+        policy_of(params.get("idle"))  # raises ValueError here, where the call can be answered
         return await self._ask_running(params["kernel_id"], "policy", {"idle": params.get("idle")})
 
     async def keep(self, params: Dict[str, Any]) -> Dict[str, Any]:
-        """``kernels.keep``: a person needs it, though it does nothing."""
+        """Answer ``kernels.keep``: a user needs the idle kernel."""
         return await self._ask_running(params["kernel_id"], "keep", {})
 
     async def log(self, params: Dict[str, Any]) -> Dict[str, Any]:
-        """``kernels.log``: what the kernel printed outside of cells."""
+        """Answer ``kernels.log``: the kernel's output outside of cells."""
         folder = self._folder(params["kernel_id"])
         size = min(int(params.get("max_bytes", 65536)), _MAX_LOG_BYTES)
         return {"text": tail(os.path.join(folder, KERNEL_LOG), size)}

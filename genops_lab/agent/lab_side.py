@@ -1,7 +1,7 @@
-"""What leads a kernel on this host to its Lab, and where its runs wait for it.
+"""Give a kernel on this host the way to its Lab, and a folder where its runs wait for the Lab.
 
-The folder of its runs (``<state>/lab/<kernel id>``) is apart from the one of its keeper: what a kernel logged
-outlives its restart.
+The folder of its runs (``<state>/lab/<kernel id>``) is separate from its keeper's: a kernel's logged events
+outlive its restart.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from . import paths
 from .channels import ChannelReset
 
 SOCKET = "lab.sock"
-#: Below a kernel's folder: a folder for each of its traces (:func:`genops_lab.runtime.profiling.upload.new_folder`).
+#: Below a kernel's folder: a folder for each of its traces
+#: (:func:`genops_lab.runtime.profiling.upload.new_folder`).
 _TRACES, _TRACE_FOLDER = "profiles", re.compile(r"[0-9a-f]{32}\Z")
 
 
 def known_lab_folder(kernel_id: str) -> Optional[str]:
-    """The folder in which a kernel's runs wait for the Lab, where there is one. Raises OSError."""
+    """Return the folder in which a kernel's runs wait for the Lab, or None. Raises OSError."""
     for state in paths.candidates():
         folder = os.path.join(state, "lab", kernel_id)
         if os.path.isdir(folder) and not os.path.islink(folder):
@@ -30,7 +31,7 @@ def known_lab_folder(kernel_id: str) -> Optional[str]:
 
 
 def known_lab_kernels() -> List[str]:
-    """The kernels that have such a folder."""
+    """Return the kernels that have such a folder."""
     found: List[str] = []
     for state in paths.candidates():
         try:
@@ -41,7 +42,7 @@ def known_lab_kernels() -> List[str]:
 
 
 def lab_folder(kernel_id: str) -> str:
-    """The same, made where it is missing. Raises OSError."""
+    """Return the folder of a kernel's runs, which is made where missing. Raises OSError."""
     known = known_lab_folder(kernel_id)
     if known is not None:
         return known
@@ -50,8 +51,8 @@ def lab_folder(kernel_id: str) -> str:
 
 
 def remove_trace(path: str) -> None:
-    """Remove a trace that a kernel wrote for the Lab, with its folder; one that is gone is removed. Raises OSError, and
-    ChannelReset for whatever else the path leads to."""
+    """Remove a trace that a kernel wrote for the Lab, with its folder; do nothing for a removed one. Raises
+    OSError, and ChannelReset for any other path."""
     folder = os.path.realpath(os.path.dirname(path))
     lab, name = os.path.split(os.path.dirname(folder))
     roots = [os.path.realpath(os.path.join(state, "lab")) for state in paths.candidates()]
@@ -71,7 +72,8 @@ def remove_trace(path: str) -> None:
 
 
 def lab_environment(kernel_id: str, notebook: str) -> Dict[str, str]:
-    """What leads the kernel side to the Lab, and its runs to their folder. Raises OSError."""
+    """Return the variables that lead the kernel side to the Lab, and its runs to their folder. Raises
+    OSError."""
     folder = lab_folder(kernel_id)
     return {
         "GENOPS_SOCKET": socket_path(folder),
@@ -83,5 +85,5 @@ def lab_environment(kernel_id: str, notebook: str) -> Dict[str, str]:
 
 
 def socket_path(folder: str) -> str:
-    """Where the Lab is reached by the kernel whose runs wait in ``folder``. Raises OSError."""
+    """Return the path of the Lab's socket for the kernel whose runs wait in ``folder``. Raises OSError."""
     return os.path.join(paths.socket_folder(folder), SOCKET)

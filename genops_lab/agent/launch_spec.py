@@ -1,4 +1,4 @@
-"""What a Lab orders of this host: a unit's command, its environment, its folder."""
+"""Check a Lab's orders to start a unit: its command, its environment, its folder."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from .idle_policy import policy_of
 from .journal import MAX_BYTES
 from .paths import unit_id_is_valid
 
-#: A journal has its oldest eighth cut at a time.
+#: A full journal drops an eighth of its bytes at a time.
 MIN_BYTES = 65536
 
 
 def packed(env: Mapping[str, str]) -> str:
-    """An environment as ``whole_env`` carries it: a call's parameters have one frame, large environments more."""
+    """Pack an environment for ``whole_env``: a call's parameters have one frame, and a large environment
+    more."""
     return base64.b64encode(zlib.compress(json.dumps(dict(env)).encode(), 9)).decode()
 
 
@@ -31,10 +32,10 @@ def _unpacked(text: str) -> Dict[str, str]:
 
 
 def order_of(params: Dict[str, Any]) -> Dict[str, Any]:
-    """The order in ``params``, every part what it must be. ``here`` says that the Lab is on this machine itself: with
-    ``whole_env`` nothing is added to the kernel's environment and nothing withheld.
+    """Return the checked order in ``params``.
 
-    Raises ChannelReset, and ValueError for what is no such part.
+    ``here``: the Lab is on this machine itself, so with ``whole_env`` the kernel's environment is used
+    unchanged. Raises ChannelReset, and ValueError for an invalid part.
     """
     common = _common(params, "kernel")
     policy_of(params.get("idle"))  # raises ValueError
@@ -53,13 +54,13 @@ def order_of(params: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def command_order_of(params: Dict[str, Any]) -> Dict[str, Any]:
-    """The same for a command: ``command_id``, ``argv``, ``cwd`` (from the home on), ``env`` (on top of the login's),
-    ``name``, ``owner``, ``lease``, ``journal_max_bytes``."""
+    """Return the checked order of a command: ``command_id``, ``argv``, ``cwd`` (relative to the home),
+    ``env`` (on top of the login's), ``name``, ``owner``, ``lease``, ``journal_max_bytes``."""
     common = _common(params, "command")
     cwd = _folder_of(params)
     if not os.path.isdir(cwd):
         raise ChannelReset(
-            "no_such_folder", f"There is no folder {cwd} on this host.", "Make it, or name another."
+            "no_such_folder", f"The folder {cwd} does not exist on this host.", "Make it, or name another."
         )
     most = int(params.get("journal_max_bytes") or MAX_BYTES)
     if not MIN_BYTES <= most <= MAX_BYTES:
@@ -72,7 +73,9 @@ def _common(params: Dict[str, Any], kind: str) -> Dict[str, Any]:
     unit_id = params.get(f"{kind}_id")
     if not unit_id_is_valid(unit_id):
         raise ChannelReset(
-            "invalid", f"The {kind}'s id cannot be a folder's name.", "Letters, digits, ., _ and -."
+            "invalid",
+            f"The {kind}'s id cannot be the name of a folder.",
+            "Use letters, digits, '.', '_' and '-'.",
         )
     return {
         "kind": kind,
@@ -95,12 +98,12 @@ def _texts(given: Any) -> Dict[str, str]:
 
 
 def home() -> str:
-    """Where a unit starts for which nothing else is said."""
+    """Return where a unit starts without a given folder."""
     return os.path.expanduser("~")
 
 
 def command_of(params: Dict[str, Any], kind: str = "kernel") -> List[str]:
-    """The command in ``params``; ``python`` is the interpreter of this agent. Raises ChannelReset."""
+    """Return the command in ``params``; ``python`` is the interpreter of this agent. Raises ChannelReset."""
     argv = [str(part) for part in params.get("argv") or []]
     if not argv:
         raise ChannelReset("invalid", f"The {kind}'s command is empty.")
@@ -110,10 +113,14 @@ def command_of(params: Dict[str, Any], kind: str = "kernel") -> List[str]:
 
 
 def disk_words(error: OSError, kind: str = "kernel") -> Tuple[str, str, str]:
-    """Code, message and hint for a folder that cannot be written."""
+    """Return code, message and hint for a folder that cannot be written."""
     import errno
 
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "disk_full", f"There is no space for the {kind}'s journal: {error}", "Free some space there."
-    hint = "Make a folder writable there, or set GENOPS_AGENT_STATE there to one that is."
+        return (
+            "disk_full",
+            f"The disk has no space for the {kind}'s journal: {error}",
+            ("Free some space on the host."),
+        )
+    hint = "Make a folder writable on the host, or set GENOPS_AGENT_STATE on the host to a writable one."
     return "read_only", f"The {kind}'s journal cannot be written: {error}", hint

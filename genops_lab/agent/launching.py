@@ -1,4 +1,5 @@
-"""How ipykernel is started: so that it drops nothing and sends in pieces (see ``publishing``), and as a spare."""
+"""Compose ipykernel's command: so that it drops nothing and sends in pieces (see ``publishing``), and as a
+spare."""
 
 from __future__ import annotations
 
@@ -9,14 +10,15 @@ _MODULE = ["-m", "ipykernel_launcher"]
 
 
 def _source(name: str) -> str:
-    """A module of this package as a literal."""
+    """Return a module of this package as a literal."""
     package = __name__.rpartition(".")[0]  # Python 3.8 has no __package__ while it imports from a zip
     source = pkgutil.get_data(package, name)
     assert source is not None
     return repr(source.decode("utf-8"))
 
 
-#: The kernel's folder is not searched for modules before ipykernel is there: a ``random.py`` would be taken.
+#: The kernel's folder is not on the module path before ipykernel is imported: its ``random.py`` would be
+#: imported.
 _PROGRAM = f"""\
 import sys
 if sys.path[0] == "":
@@ -35,7 +37,8 @@ sys.modules["genops_spare"] = module
 
 
 def spare(argv: List[str]) -> Optional[List[str]]:
-    """The command for a kernel that ``activation`` can hand over; None for what is not ipykernel's usual command."""
+    """Return the command for a kernel that ``activation`` can turn into another; None for a command that is
+    not ipykernel's usual one."""
     command = without_dropping(argv)
     if command == argv:
         return None
@@ -44,7 +47,7 @@ def spare(argv: List[str]) -> Optional[List[str]]:
 
 
 def without_dropping(argv: List[str]) -> List[str]:
-    """The command for a kernel; one that is not ipykernel's usual command stays as it is."""
+    """Return the command for a kernel; one that is not ipykernel's usual command stays as it is."""
     for index in range(1, len(argv) - 1):
         if argv[index : index + 2] == _MODULE:
             return [*argv[:index], "-c", _PROGRAM, *argv[index + 2 :]]

@@ -1,4 +1,4 @@
-"""When a unit is ended because nobody comes back, and how units are ended at all: step by step."""
+"""Stop a unit when its lease runs out, and define how units are stopped: step by step."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import signal
 import time
 from typing import Any, Callable, List, Optional, Tuple
 
-#: What an interrupted cell, or a command that was asked to end, gets to save its work.
+#: Seconds in which an interrupted cell, or a command that was asked to end, may save its work.
 LEASE_GRACE_S = 15.0
 _TERM_S, _KILL_S = 5.0, 2.0
 
 
 class Lease:
-    """Runs while nobody is attached. ``seconds`` 0: for ever."""
+    """Runs while no client is attached. ``seconds`` 0: for ever."""
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -22,31 +22,31 @@ class Lease:
         self.renew(seconds)
 
     def renew(self, seconds: Optional[float] = None) -> None:
-        """Count anew, with another length if one is given."""
+        """Start again, with a new length in seconds if one is given."""
         if seconds is not None:
             self.seconds = max(0.0, seconds)
         running = self.seconds > 0 and not self._attached
         self._until = self._clock() + self.seconds if running else None
 
     def attached(self, attached: bool) -> None:
-        """A client came, or the last one left."""
+        """Note that a client came, or the last one left."""
         self._attached = attached
         self.renew()
 
     def left(self) -> Optional[float]:
-        """Seconds that are left; None: it does not run."""
+        """Return the remaining seconds; None: the lease does not run."""
         return None if self._until is None else self._until - self._clock()
 
 
 class Steps:
-    """Things to do one after the other; each with the seconds to wait after the one before."""
+    """Actions in order; each with the seconds to wait after the one before."""
 
     def __init__(self, steps: List[Tuple[float, Callable[[], None]]]) -> None:
         self._steps = steps
         self._due = time.monotonic() + (steps[0][0] if steps else 0.0)
 
     def proceed(self) -> Optional[float]:
-        """Do what is due. Returns when the next is (monotonic); None: all is done."""
+        """Do what is due. Returns when the next action is due (monotonic); None: all is done."""
         while self._steps and time.monotonic() >= self._due:
             self._steps.pop(0)[1]()
             if self._steps:
@@ -54,12 +54,12 @@ class Steps:
         return self._due if self._steps else None
 
 
-#: Signals a unit; what it returns is of no matter here.
+#: Sends a signal to a unit; the returned value is ignored.
 Signal = Callable[[int], Any]
 
 
 def ending(ask: Callable[[], None], send: Signal, grace_s: float) -> Steps:
-    """Ask, wait ``grace_s``, terminate, kill. Without grace: kill."""
+    """Return the steps: ask, wait ``grace_s``, terminate, kill. Without grace: kill."""
     if grace_s <= 0:
         return Steps([(0.0, lambda: send(signal.SIGKILL))])
     return Steps(
@@ -68,14 +68,15 @@ def ending(ask: Callable[[], None], send: Signal, grace_s: float) -> Steps:
 
 
 def terminating(send: Signal, grace_s: float) -> Steps:
-    """Terminate, wait ``grace_s``, kill: what understands signals alone. Without grace: kill."""
+    """Return the steps for a unit that understands only signals: terminate, wait ``grace_s``, kill. Without
+    grace: kill."""
     if grace_s <= 0:
         return Steps([(0.0, lambda: send(signal.SIGKILL))])
     return Steps([(0.0, lambda: send(signal.SIGTERM)), (grace_s, lambda: send(signal.SIGKILL))])
 
 
 def lease_ending(ask: Callable[[], None], send: Signal, grace_s: float = LEASE_GRACE_S) -> Steps:
-    """The lease of a kernel has run out: a cell that runs may still save what it has."""
+    """Return the steps for a kernel whose lease has run out: a running cell may still save its results."""
     return Steps(
         [
             (0.0, lambda: send(signal.SIGINT)),

@@ -1,4 +1,4 @@
-"""Logs of bounded size: what a kernel prints outside of cells, and a keeper's own few lines."""
+"""Write logs of limited size: a kernel's output outside of cells, and a keeper's own lines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LOG_BYTES = 1024 * 1024
 
 
 class BoundedLog:
-    """A file 0600 that starts anew, with the old one kept beside it, when it reaches ``limit`` bytes."""
+    """A file with mode 0600. At ``limit`` bytes it starts again, and the old one is kept next to it."""
 
     def __init__(self, path: str, limit: int = LOG_BYTES) -> None:
         self._path = path
@@ -26,7 +26,7 @@ class BoundedLog:
         self._size = os.fstat(self._descriptor).st_size
 
     def write(self, data: bytes) -> None:
-        """Append. What a full disk does not take is lost: a log stops nothing."""
+        """Append. Data that a full disk does not take is lost: a log stops nothing."""
         try:
             if self._size + len(data) > self._limit:
                 os.close(self._descriptor)
@@ -42,7 +42,7 @@ class BoundedLog:
 
 
 def tail(path: str, size: int) -> str:
-    """The last ``size`` bytes of a log, its older half included."""
+    """Return the last ``size`` bytes of a log, with its older half."""
     data = b""
     for name in (path, path + ".1"):
         missing = size - len(data)
@@ -59,7 +59,7 @@ def tail(path: str, size: int) -> str:
 
 
 def log(text: str) -> None:
-    """A line for the keeper's log, which is its standard error. It starts anew when it is full."""
+    """Write a line to the keeper's log, which is its standard error. It starts again when it is full."""
     found = os.fstat(2)
     if stat.S_ISREG(found.st_mode) and found.st_size > LOG_BYTES:
         os.ftruncate(2, 0)

@@ -1,4 +1,4 @@
-"""The host's figures, or those of the share of it that a container or a job gives. Everything here blocks."""
+"""Read the host's metrics, or those of the share of it that a container or a job has. Everything here blocks."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from .gpus import GpuReader
 from .processes import psutil_without
 from .timeouts import Guarded, Unanswered
 
-#: Two askers within this time get the same reading: percentages over shorter times say nothing.
+#: Seconds in which two callers get the same reading: percentages over shorter times mean nothing.
 FRESH_S = 0.5
-#: A home may lie on a file server that is away.
+#: Seconds. A home may be on a file server that is away.
 DISK_TIMEOUT_S = 2.0
-#: A question that may hang costs a thread, and a disk fills slowly.
+#: Seconds. A call that may hang costs a thread, and a disk fills slowly.
 DISK_FRESH_S = 5.0
 _FIRST_LOOK_S = 0.1
 
 
 class HostReader:
-    """Readings as the Lab's HostReading has them; what cannot be known is None. Safe for several threads."""
+    """Readings in the form of the Lab's HostReading; unknown values are None. Safe for several threads."""
 
     def __init__(
         self,
@@ -43,7 +43,8 @@ class HostReader:
         self._last_cpu: Optional[Tuple[float, float]] = None
 
     def read(self) -> Dict[str, Any]:
-        """The host now; takes some milliseconds, longer at the first time and where a driver hangs."""
+        """Return the host's metrics now. Takes some milliseconds, longer at the first time and where a driver
+        hangs."""
         with self._lock:
             now = time.monotonic()
             if self._last is not None and now - self._last[0] < FRESH_S:
@@ -78,7 +79,7 @@ class HostReader:
         }
 
     def _memory(self, share: Share) -> Tuple[Optional[int], Optional[int]]:
-        """Total and used bytes."""
+        """Return total and used bytes."""
         fields = self._meminfo()
         total, available = fields.get("MemTotal"), fields.get("MemAvailable")
         if not fields and self._psutil is not None:
@@ -106,7 +107,7 @@ class HostReader:
         return found
 
     def _cpu_percent(self, share: Share, cores: float) -> Optional[float]:
-        """Of the cores that may be used, since the last reading; the first one looks for 0.1 s."""
+        """Return the use of the available cores since the last reading; the first reading measures for 0.1 s."""
         if self._last_cpu is None:
             self._last_cpu = self._cpu_seconds(share)
             time.sleep(_FIRST_LOOK_S)
@@ -119,11 +120,11 @@ class HostReader:
         return round(min(max(percent, 0.0), 100.0), 1)
 
     def _cpu_seconds(self, share: Share) -> Optional[Tuple[float, float]]:
-        """The time, and the CPU time used up to then by this share of the host (or by all of it)."""
+        """Return the time, and the CPU time used so far by this share of the host (or by all of it)."""
         now = time.monotonic()
         if share.cpu_seconds is not None:
             return now, share.cpu_seconds
-        # Over all processors of the host: scaled to those that may be used here.
+        # For all processors of the host: scaled to the available ones.
         scale = _cores() / (os.cpu_count() or 1)
         if self._psutil is not None:
             times = self._psutil.cpu_times()
@@ -161,5 +162,5 @@ _reader = HostReader()
 
 
 def host_reading() -> Dict[str, Any]:
-    """This host now, by the process's one reader."""
+    """Return this host's metrics now, by the process's one reader."""
     return _reader.read()

@@ -1,7 +1,7 @@
-"""Channels over one byte stream, the same on both ends.
+"""Carry channels over one byte stream, the same on both ends.
 
-Urgent channels are written before the others, the others take turns, bulk waits for both, and each channel has a
-window of credit: a receiver that is slow with one channel delays no other. Everything here belongs to one asyncio
+Urgent channels are written first. The others take turns, and bulk waits for both. Each channel has a window
+of credit: a receiver that is slow with one channel delays no other. Everything here belongs to one asyncio
 loop.
 """
 
@@ -36,7 +36,7 @@ __all__ = ["Channel", "ChannelReset", "Mux", "ProtocolError", "StreamEnded"]
 
 #: Channels that the other side may have open at once.
 MAX_CHANNELS = 256
-#: Frames that wait to be written before anything else; a side that lets more pile up is not read from.
+#: Frames that wait to be written before anything else; above this the other side is not read from.
 MAX_WAITING = 4096
 _READ_BYTES = 262144
 _WRITE_BYTES = 131072
@@ -52,8 +52,8 @@ class StreamEnded(Exception):
 
 
 class Mux:
-    """One end of the stream. ``odd``: whether the channels opened here have odd numbers (the Lab's have).
-    ``heard``: what came with the greeting."""
+    """One end of the stream. ``odd``: whether the channels opened here have odd numbers (the Lab's do).
+    ``heard``: the bytes that came with the greeting."""
 
     def __init__(
         self, reader: Any, writer: Any, *, odd: bool, accept: Callable[[Channel], None], heard: bytes = b""
@@ -63,7 +63,7 @@ class Mux:
         self._frames = FrameReader()
         self._writer = writer
         self._transport = getattr(writer, "transport", None)
-        if self._transport is not None:  # what waits behind it cannot be overtaken: keep it short
+        if self._transport is not None:  # nothing overtakes data in the transport
             self._transport.set_write_buffer_limits(high=_WRITE_BYTES // 2)
         self._accept = accept
         self._next_id = 1 if odd else 2
@@ -104,8 +104,11 @@ class Mux:
             self._end(reason)
 
     def open(self, service: str, params: Dict[str, Any], urgent: bool = False) -> Channel:
-        """Open a channel; may be written to at once. Raises :class:`ChannelReset` when the stream has ended, ValueError
-        for parameters that no frame holds: the other side would end the stream."""
+        """Open a channel, which may be written to at once.
+
+        Raises :class:`ChannelReset` when the stream has ended. Raises ValueError for parameters that are too
+        large for a frame: the other side would end the stream.
+        """
         if self._closed.is_set():
             raise ChannelReset("gone", "The connection has ended.")
         body = json.dumps({**params, "service": service, "urgent": urgent}).encode()
@@ -120,7 +123,7 @@ class Mux:
         return channel
 
     async def ping(self) -> float:
-        """The time to the other side and back, in seconds. Raises :class:`ChannelReset` when the stream ends."""
+        """Return the round-trip time in seconds. Raises :class:`ChannelReset` when the stream ends."""
         if self._closed.is_set():
             raise ChannelReset("gone", "The connection has ended.")
         self._ping_number += 1
@@ -135,7 +138,7 @@ class Mux:
             self._pings.pop(token, None)
 
     def close(self) -> None:
-        """End here: :meth:`run` returns, every channel is reset with the code "gone"."""
+        """End the stream: :meth:`run` returns, every channel is reset with the code "gone"."""
         self._end("closed")
 
     def _end(self, reason: str) -> None:
@@ -146,33 +149,33 @@ class Mux:
         for answered in self._pings.values():
             if not answered.done():
                 answered.set_exception(ChannelReset("gone", "The connection has ended."))
-                answered.exception()  # a ping that nobody awaits any more is no warning
+                answered.exception()  # a ping that nobody awaits any more causes no warning
 
-    # What channels ask for
+    # Called by channels
 
     def _first_frame(self, kind: int, channel: int, payload: bytes = b"") -> None:
         self._first.append(frame(kind, channel, payload))
         self._write_now()
 
     def channel_ready(self, channel: Channel) -> None:
-        """The channel has something to write, and credit for it."""
+        """Note that the channel has data to write, and credit for it."""
         ready = self._ready_bulk if channel.bulk else self._ready_urgent if channel.urgent else self._ready
         ready.append(channel)
         self._write_now()
 
     def channel_credit(self, channel: Channel, size: int) -> None:
-        """The channel's reader has taken ``size`` bytes."""
+        """Return credit: the channel's reader has taken ``size`` bytes."""
         if not self._closed.is_set():
             self._first_frame(CREDIT, channel.id, _U32.pack(size))
 
     def channel_reset(self, channel: Channel, body: Dict[str, Any]) -> None:
-        """The channel ends here and is told so there."""
+        """End the channel here, and notify the other side."""
         if self._channels.get(channel.id) is channel:
             self._first_frame(RESET, channel.id, json.dumps(body).encode())
             self._forget(channel)
 
     def channel_done(self, channel: Channel) -> None:
-        """Both directions have ended."""
+        """Remove a channel: both directions have ended."""
         self._forget(channel)
 
     def _forget(self, channel: Channel) -> None:
@@ -185,7 +188,7 @@ class Mux:
     # Writing
 
     def _write_now(self) -> None:
-        """Write what is ready, where the stream takes it at once; the rest is written when it does."""
+        """Write what is ready and what the stream takes at once; the rest is written later."""
         transport = self._transport
         if transport is not None and not transport.get_write_buffer_size() and not self._closed.is_set():
             portion = self._next_portion()
@@ -218,7 +221,7 @@ class Mux:
             elif self._ready:
                 size += self._from(self._ready, pieces)
             else:
-                if not pieces and self._ready_bulk:  # one frame: what comes next waits for no more than it
+                if not pieces and self._ready_bulk:  # one frame: later data waits for at most one
                     self._from(self._ready_bulk, pieces)
                 break
         return b"".join(pieces)
@@ -247,7 +250,7 @@ class Mux:
                 self._take(data)
                 if self._crowded:
                     await self._relief()
-                elif len(data) < _READ_BYTES:  # nothing is left in the reader
+                elif len(data) < _READ_BYTES:  # the reader has no more data
                     self._have_taken_by(self._take)
         finally:
             self._have_taken_by(None)
@@ -289,7 +292,7 @@ class Mux:
                 self._take_for(channel, kind, payload)
             elif number > (self._next_id - 2 if self._is_mine(number) else self._last_accepted):
                 raise ProtocolError(f"A frame names channel {number}, which was never opened.")
-            # else: sent before the other side knew that the channel had ended
+            # otherwise sent before the other side knew that the channel had ended
 
     def _take_for(self, channel: Channel, kind: int, payload: bytes) -> None:
         if kind == DATA:
@@ -314,7 +317,7 @@ class Mux:
         service = params.pop("service", None)
         urgent = params.pop("urgent", False)
         if not isinstance(service, str) or not isinstance(urgent, bool):
-            raise ProtocolError("A channel is opened without a service.")
+            raise ProtocolError("A channel was opened without a service.")
         channel = Channel(self, number, service, params, urgent)
         self._channels[number] = channel
         self._accepted_open += 1

@@ -1,5 +1,5 @@
-"""Who uses a folder of this host: kernels that were started in it or with its interpreter, and other processes of the
-user's. All functions block."""
+"""Find the users of a folder of this host: kernels started in it or with its interpreter, and the user's
+other processes. All functions block."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from . import processes
 from .paths import known_units, unit_folder
 from .state_file import read_state
 
-#: So many are named of each folder.
+#: The most users that are named per folder.
 _MAX_NAMED = 5
 _MAX_COMMAND_BYTES = 65536
 _MAX_OPEN = 2000
 
 
 class Program(NamedTuple):
-    """A process of this user's, with the paths that it holds on to."""
+    """A process of this user, with the paths that it uses."""
 
     pid: int
     name: str
@@ -26,20 +26,20 @@ class Program(NamedTuple):
 
 
 class Occupants:
-    """As they are now."""
+    """The present processes and kernels."""
 
     def __init__(self) -> None:
         self._kernels = list(_kernels())
         self._programs = list(_programs())
 
     def of(self, *folders: str) -> List[Dict[str, Any]]:
-        """Who uses one of these folders: ``kernel_id`` and ``notebook``, or ``pid`` and ``name``."""
+        """Return the users of one of these folders: ``kernel_id`` and ``notebook``, or ``pid`` and ``name``."""
         found: List[Dict[str, Any]] = [
             {"kernel_id": state["kernel_id"], "notebook": state.get("notebook") or ""}
             for state, paths in self._kernels
             if _any_below(paths, folders)
         ]
-        if not found:  # else they are mostly the kernels' own
+        if not found:  # otherwise they are mostly the kernels' own
             found = [
                 {"pid": program.pid, "name": program.name}
                 for program in self._programs
@@ -91,10 +91,10 @@ def _open_files(place: str) -> List[str]:
 def _programs_of_ps() -> Iterator[Program]:
     command = ["ps", "-U", str(os.getuid()), "-o", "pid=,command="]
     try:
-        told = subprocess.run(command, capture_output=True, timeout=10, check=False).stdout
+        printed = subprocess.run(command, capture_output=True, timeout=10, check=False).stdout
     except (OSError, subprocess.SubprocessError):
         return
-    for line in told.decode("utf-8", "replace").splitlines():
+    for line in printed.decode("utf-8", "replace").splitlines():
         words = line.split()
         if len(words) > 1 and words[0].isdigit():
             yield Program(int(words[0]), _name(words[1:]), words[1:])

@@ -1,4 +1,4 @@
-"""Folders of this user's own on local disk: journals and sockets must outlive a file server's absence."""
+"""Find this user's own folders on a local disk: journals and sockets must outlive a file server's outage."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import socket
 import stat
 from typing import Iterator, List, Optional, Tuple
 
-#: A unix socket's path has 107 bytes on Linux and 103 on macOS; names in the folder take some.
+#: A unix socket's path has 107 bytes on Linux and 103 on macOS; names in the folder need some of them.
 _MAX_SOCKET_FOLDER_BYTES = 84
 _SHARED_FOLDERS = ("/var/tmp", "/tmp")  # noqa: S108  # a folder of the user's own in them, checked
-#: What is being deleted is called so, with something random.
+#: The prefix of a name that is being deleted; a random suffix follows.
 REMOVED = ".genops-removed-"
 _UNIT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 _REMOTE_TYPES = {
@@ -40,16 +40,17 @@ _LOCAL_FUSE = {"fuse.fuse-overlayfs", "fuse.mergerfs"}
 
 
 class UnsafeFolder(OSError):
-    """A folder is a link, or somebody else's."""
+    """A folder is a link, or belongs to another user."""
 
 
 def unit_id_is_valid(unit_id: object) -> bool:
-    """Whether it can be a folder's name."""
+    """Return whether an id can be a folder's name."""
     return isinstance(unit_id, str) and _UNIT_ID.match(unit_id) is not None
 
 
 def private_folder(path: str) -> str:
-    """Make the folder 0700, or check that it is this user's own and no link. Raises OSError."""
+    """Make the folder with mode 0700, or check that it belongs to this user and is not a link. Raises
+    OSError."""
     parent = os.path.dirname(path)
     if not os.path.isdir(parent):
         os.makedirs(parent, 0o700, exist_ok=True)
@@ -61,7 +62,7 @@ def private_folder(path: str) -> str:
 
 
 def check_own(path: str) -> None:
-    """Raises :class:`UnsafeFolder` for a link and for what belongs to others; takes others' rights away."""
+    """Raise :class:`UnsafeFolder` for a link and for another user's folder; remove others' rights."""
     found = os.lstat(path)
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
         raise UnsafeFolder(1, "is not a folder of your own", path)
@@ -70,8 +71,11 @@ def check_own(path: str) -> None:
 
 
 def own_folders(shared: str, name: str) -> List[str]:
-    """The user's folders of this name in a folder that others use, too: where somebody else took the name first, those
-    with something behind it. The first need not be there yet; empty where one must be made (:func:`own_folder`)."""
+    """Return the user's folders of this name in a shared folder: where another user took the name first,
+    those with a suffix.
+
+    The first may not exist yet; empty where one must be made (:func:`own_folder`).
+    """
     found = []
     try:
         names = os.listdir(shared)
@@ -89,7 +93,7 @@ def own_folders(shared: str, name: str) -> List[str]:
 
 
 def own_folder(shared: str, name: str) -> str:
-    """Make a private folder in a folder that others use, too, or find the one that is there. Raises OSError."""
+    """Make a private folder in a shared one, or find the existing one. Raises OSError."""
     try:
         return private_folder(os.path.join(shared, name))
     except UnsafeFolder:
@@ -104,8 +108,8 @@ def _unescaped(field: str) -> str:
 
 
 def file_system_of(path: "str | os.PathLike[str]", mounts: str = "/proc/mounts") -> str:
-    """The type of the file system that holds ``path``, or what exists above it (``ext4``, ``nfs4``, ...); empty where
-    that cannot be seen."""
+    """Return the type of the file system that has ``path``, or its nearest existing parent (``ext4``,
+    ``nfs4``, ...); empty where unknown."""
     path = os.path.realpath(path)
     best, kind = "", ""
     try:
@@ -124,7 +128,7 @@ def file_system_of(path: "str | os.PathLike[str]", mounts: str = "/proc/mounts")
 
 
 def is_local(path: str, mounts: str = "/proc/mounts") -> Optional[bool]:
-    """Whether ``path`` lies on a disk of this host; None where that cannot be seen."""
+    """Return whether ``path`` is on a disk of this host; None where unknown."""
     kind = file_system_of(path, mounts)
     if not kind:
         return None
@@ -132,7 +136,7 @@ def is_local(path: str, mounts: str = "/proc/mounts") -> Optional[bool]:
 
 
 def mounts_below(path: str, mounts: str = "/proc/mounts") -> List[str]:
-    """Where other file systems are mounted in the folder; none where that cannot be seen."""
+    """Return where other file systems are mounted in the folder; none where unknown."""
     inside = os.path.realpath(path) + "/"
     try:
         with open(mounts, encoding="utf-8", errors="replace") as stream:
@@ -143,7 +147,7 @@ def mounts_below(path: str, mounts: str = "/proc/mounts") -> List[str]:
 
 
 def candidates() -> List[str]:
-    """Where the agent's state may be, best first."""
+    """Return the possible places of the agent's state, best first."""
     chosen = os.environ.get("GENOPS_AGENT_STATE")
     if chosen:
         return [chosen]
@@ -159,7 +163,7 @@ def _own_name() -> str:
 
 
 def state_folder() -> Tuple[str, Optional[bool]]:
-    """A folder that can be written, on local disk if there is one, and whether it is. Raises OSError."""
+    """Return a writable folder, on a local disk if possible, and whether it is. Raises OSError."""
     failure: Optional[OSError] = None
     remote = ""
     for path in candidates():
@@ -199,7 +203,7 @@ def _probe_writing(path: str) -> None:
 
 
 def unit_folder(unit_id: str, kind: str = "kernel") -> Optional[str]:
-    """The folder of a unit that this host knows, else None."""
+    """Return the folder of a unit that this host knows, or None."""
     for path in _known_roots(kind):
         folder = os.path.join(path, unit_id)
         if os.path.isdir(folder) and not os.path.islink(folder):
@@ -208,7 +212,7 @@ def unit_folder(unit_id: str, kind: str = "kernel") -> Optional[str]:
 
 
 def known_units(kind: str = "kernel") -> List[str]:
-    """The ids of all units of a kind that have a folder here."""
+    """Return the ids of all units of a kind that have a folder here."""
     found = []
     for path in _known_roots(kind):
         found += [name for name in os.listdir(path) if unit_id_is_valid(name)]
@@ -227,7 +231,7 @@ def _known_roots(kind: str) -> Iterator[str]:
 
 
 def new_unit_folder(unit_id: str, kind: str = "kernel") -> str:
-    """A fresh, empty folder for a unit; what was there under this id goes. Raises OSError."""
+    """Make an empty folder for a unit; earlier contents under this id are removed. Raises OSError."""
     old = unit_folder(unit_id, kind)
     if old is not None:
         forget(old)
@@ -235,14 +239,14 @@ def new_unit_folder(unit_id: str, kind: str = "kernel") -> str:
 
 
 def make_unit_folder(unit_id: str, kind: str) -> str:
-    """A folder for a unit, the one that somebody else has just made. Raises OSError."""
+    """Make a folder for a unit, or return the one that another process has just made. Raises OSError."""
     state, _ = state_folder()
     root = private_folder(os.path.join(state, f"{kind}s"))
     return private_folder(os.path.join(root, unit_id))
 
 
 def socket_folder(folder: str) -> str:
-    """Where a unit's sockets are: its own folder, or one with a short name. Raises OSError."""
+    """Return the folder of a unit's sockets: its own folder, or one with a short name. Raises OSError."""
     if len(os.fsencode(folder)) <= _MAX_SOCKET_FOLDER_BYTES:
         return folder
     short = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
@@ -254,7 +258,7 @@ def socket_folder(folder: str) -> str:
 
 
 def listen(path: str) -> socket.socket:
-    """A unix socket of this user's alone, bound anew. Raises OSError."""
+    """Bind a unix socket that only this user can use. Raises OSError."""
     if os.path.lexists(path):
         os.unlink(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -266,8 +270,8 @@ def listen(path: str) -> socket.socket:
 
 
 def forget(folder: str) -> None:
-    """Remove a unit's folder, and that of its sockets: its name is gone at once, so that who comes late finds none
-    to write into. What was cut in the middle of its removal goes with the next."""
+    """Remove a unit's folder, and that of its sockets. The name is gone at once, so that a late process does
+    not write into it. The next call finishes an interrupted removal."""
     import shutil
 
     sockets = socket_folder(folder)
@@ -276,7 +280,7 @@ def forget(folder: str) -> None:
     root = os.path.dirname(folder)
     try:
         os.rename(folder, os.path.join(root, REMOVED + os.urandom(8).hex()))
-    except FileNotFoundError:  # somebody else was quicker
+    except FileNotFoundError:  # another process was quicker
         return
     for name in os.listdir(root):
         if name.startswith(REMOVED):

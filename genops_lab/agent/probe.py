@@ -1,4 +1,4 @@
-"""What a Lab needs to know of a host before it starts a kernel there."""
+"""Collect what a Lab needs to know about a host before it starts a kernel on it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .recipes import find_uv
 
 
 def distribution_version(distribution: str, module: str) -> str:
-    """The version of an installed distribution; empty where its module cannot be found."""
+    """Return the version of an installed distribution; empty where its module cannot be found."""
     if importlib.util.find_spec(module) is None:
         return ""
     from importlib.metadata import PackageNotFoundError
@@ -40,12 +40,13 @@ def _user() -> str:
         return str(os.getuid())
 
 
-#: Above what a file system sets aside for a file's name: a home without room for more ends every kernel at its start.
+#: More than a file system reserves for a file's name: in a home without space for more, every kernel ends at
+#: its start.
 _HOME_WRITE = bytes(256 * 1024)
 
 
 def _home_disk(home: str) -> Dict[str, Any]:
-    """Whether the home folder can be written, by writing: free space says nothing of a quota."""
+    """Return whether the home folder is writable, by a test write: free space says nothing about a quota."""
     found: Dict[str, Any] = {
         "home_writable": True,
         "home_full": False,
@@ -58,7 +59,7 @@ def _home_disk(home: str) -> Dict[str, Any]:
         with tempfile.TemporaryFile(dir=home) as file:
             file.write(_HOME_WRITE)
             file.flush()
-            os.fsync(file.fileno())  # a network's file server says only now that there is no room
+            os.fsync(file.fileno())  # only now does a network's file server report that it has no space
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         found.update(home_writable=full and os.access(home, os.W_OK | os.X_OK), home_full=full)
@@ -66,7 +67,7 @@ def _home_disk(home: str) -> Dict[str, Any]:
 
 
 def probe() -> Dict[str, Any]:
-    """Takes some tens of milliseconds; asks systemd where there is one."""
+    """Return the facts about this host. Takes some tens of milliseconds; asks systemd where there is one."""
     home = os.path.expanduser("~")
     try:
         state, local = state_folder()

@@ -1,4 +1,4 @@
-"""What the system says of processes: identities that no other process can take over, memory, the host's start."""
+"""Read processes from the system: identities that no other process can take over, memory, the host's start."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Op
 
 
 def boot_id() -> str:
-    """Differs after each start of the host; empty where it cannot be told."""
+    """Return an id that changes with each start of the host; empty where unknown."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
             return stream.read().strip()
@@ -30,8 +30,8 @@ def _boot_time() -> str:
 
 
 def start_time(pid: int) -> str:
-    """When a process started, in the system's own unit; with the pid it names one process. Empty: no such one, or one
-    that has ended and that nobody reaps."""
+    """Return when a process started, in the system's own unit; with the pid it identifies one process. Empty:
+    no such process, or an ended one that nobody reaps."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as stream:
             fields = stream.read().rpartition(b")")[2].split()
@@ -48,19 +48,23 @@ def start_time(pid: int) -> str:
 
 
 def signal_group(pid: int, number: int) -> bool:
-    """Signal the process group that ``pid`` leads; False when there is none any more."""
+    """Send a signal to the process group that ``pid`` leads; False when the group has ended."""
     try:
         os.killpg(pid, number)
     except ProcessLookupError:
         return False
-    except PermissionError:  # one member has become another user's; macOS says so for zombies
+    except PermissionError:  # one member belongs to another user; macOS returns this for zombies
         return False
     return True
 
 
 def end_orphans(pid: int, started: str, others: Callable[[], Set[int]] = set, grace_s: float = 2.0) -> bool:
-    """Kill the process group of a unit whose keeper is gone, if ``pid`` is still the process that ``started`` names, or
-    members of its group are left, and ``others``. Returns whether there was something to end."""
+    """Kill the process group of a unit whose keeper is gone, and ``others``. Returns whether there was
+    something to kill.
+
+    The group is killed if ``pid`` is still the process that ``started`` identifies, or members of its group
+    are left.
+    """
     now = start_time(pid)
     leads = not now or now == started
     if os.path.isdir("/proc/self"):
@@ -85,14 +89,14 @@ def end_orphans(pid: int, started: str, others: Callable[[], Set[int]] = set, gr
 
 
 def with_variable(name: str, value: str) -> Set[int]:
-    """This user's processes that were started with this variable; none where /proc is missing."""
+    """Return this user's processes that were started with this variable; none where /proc is missing."""
     found = set()
     wanted = f"{name}={value}".encode()
     for pid, fields in _all_processes():
         try:
             with open(f"/proc/{pid}/environ", "rb") as stream:
                 has = wanted in stream.read().split(b"\0")
-        except OSError:  # it has ended meanwhile, or is another user's
+        except OSError:  # it has ended meanwhile, or belongs to another user
             continue
         if has and fields[0] != b"Z" and pid != os.getpid():
             found.add(pid)
@@ -100,7 +104,7 @@ def with_variable(name: str, value: str) -> Set[int]:
 
 
 def group_members(group: int) -> Dict[int, int]:
-    """The processes of a group and their resident memory in bytes; empty where /proc is missing."""
+    """Return the processes of a group and their resident memory in bytes; empty where /proc is missing."""
     page = os.sysconf("SC_PAGE_SIZE")
     found = {}
     for pid, fields in _all_processes():
@@ -110,16 +114,16 @@ def group_members(group: int) -> Dict[int, int]:
 
 
 class Usage(NamedTuple):
-    """What a process uses; the CPU time includes that of children that have ended."""
+    """The use of a process; the CPU time includes that of ended children."""
 
     memory_bytes: int
     cpu_s: float
 
 
 def trees(roots: Iterable[int], proc: str = "/proc") -> Dict[int, Dict[int, Usage]]:
-    """Of each root, all seen at one look: the processes of its group and all that descend from its members.
+    """Return for each root, all from one look: the processes of its group and all their descendants.
 
-    Without /proc (macOS) the root and its descendants, where psutil is installed; else empty.
+    Without /proc (macOS): the root and its descendants, where psutil is installed; otherwise empty.
     """
     psutil = psutil_without(proc)
     if psutil is not None:
@@ -146,7 +150,8 @@ def trees(roots: Iterable[int], proc: str = "/proc") -> Dict[int, Dict[int, Usag
 
 
 def psutil_without(proc: str) -> Any:
-    """psutil where the system's files are missing (macOS) and it is installed, as with any ipykernel; else None."""
+    """Return psutil where the system's files are missing (macOS) and it is installed, as with any ipykernel;
+    otherwise None."""
     if os.path.isdir(proc):
         return None
     try:
@@ -160,7 +165,7 @@ def _tree_by(psutil: Any, root: int) -> Dict[int, Usage]:
     found: Dict[int, Usage] = {}
     with contextlib.suppress(psutil.Error):
         for process in (psutil.Process(root), *psutil.Process(root).children(recursive=True)):
-            with contextlib.suppress(psutil.Error), process.oneshot():  # it ended, or is not ours
+            with contextlib.suppress(psutil.Error), process.oneshot():  # it ended, or belongs to another user
                 cpu = process.cpu_times()
                 found[process.pid] = Usage(process.memory_info().rss, cpu.user + cpu.system)
     return found
@@ -183,7 +188,8 @@ def _all_processes() -> "Iterator[tuple[int, list[bytes]]]":
 
 
 def oom_kills() -> Optional[int]:
-    """How many processes of this control group the system has killed for memory so far; None: not visible."""
+    """Return how many processes of this control group the system has killed for memory so far; None: not
+    visible."""
     try:
         with open("/proc/self/cgroup", encoding="utf-8") as stream:
             lines = [line.rstrip("\n").split(":", 2) for line in stream]

@@ -1,9 +1,10 @@
-"""Runs in a kernel's process before ipykernel does: what it publishes is not dropped, and not sent in one piece.
+"""Keep ipykernel from dropping its messages, and from sending large ones. Runs in a kernel's process before
+ipykernel.
 
-Its source travels in the kernel's command. ipykernel's iopub socket keeps ZMQ's default bound of 1,000 waiting messages
-and drops what comes beyond, however fast the keeper takes them. And all that a cell has printed within a fifth of a
-second becomes one message: 100 MB are whole in each process of the way before the next one gets a byte, and a cell that
-is interrupted ends when all that it has printed was sent.
+Its source is part of the kernel's command. ipykernel's iopub socket has ZMQ's default limit of 1,000 waiting
+messages and drops later ones, however fast the keeper takes them. And all that a cell has printed within a
+fifth of a second becomes one message. Then 100 MB are complete in each process before the next one gets a
+byte, and an interrupted cell ends only when all of its output was sent.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ import zmq
 
 #: Characters of printed text in one message.
 PIECE = 250_000
-#: In so many messages at most, larger ones then: ipykernel's sending thread passes each to itself over a pipe that
-#: holds some 1,000, and would wait for ever at the next.
+#: The most messages; above this they become larger. ipykernel's sending thread passes each to itself over a
+#: pipe for some 1,000, and would wait for ever at the next.
 MOST_PIECES = 100
-#: Printed so much, it is sent at once.
+#: Characters after which printed text is sent at once.
 SOON = 1_000_000
 
 
 def lift_bound() -> None:
-    """For the first publishing socket, which is ipykernel's; the user's own are left alone."""
+    """Apply to the first publishing socket, which is ipykernel's; the user's own are left alone."""
     whole = zmq.Context.socket
 
     def socket(self: Any, socket_type: int, *args: Any, **kwargs: Any) -> Any:
@@ -41,7 +42,7 @@ def lift_bound() -> None:
 
 
 def send_in_pieces(stream: Any) -> None:
-    """``stream``: ipykernel's ``OutStream``. One that works in another way is left alone."""
+    """``stream``: ipykernel's ``OutStream``. A stream that works in another way is left alone."""
     if hasattr(stream, "_flush_buffers"):
         _cut_texts(stream)
         _send_soon(stream)
@@ -112,8 +113,8 @@ def _flush_often(stream: Any) -> None:
 
 
 def start() -> None:
-    """Be ``python -m ipykernel_launcher``."""
+    """Run as ``python -m ipykernel_launcher``."""
     lift_bound()
-    with contextlib.suppress(ImportError, AttributeError):  # the launcher says what is missing
+    with contextlib.suppress(ImportError, AttributeError):  # the launcher reports what is missing
         send_in_pieces(importlib.import_module("ipykernel.iostream").OutStream)
     runpy.run_module("ipykernel_launcher", run_name="__main__", alter_sys=True)

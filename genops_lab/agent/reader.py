@@ -1,4 +1,4 @@
-"""Reads a journal from a number on, while it grows: from disk, so that a slow client costs no memory."""
+"""Read a journal from a number on, while it grows: from disk, so that a slow client costs no memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SENDFILE = sys.platform.startswith("linux")
 
 
 class JournalReader:
-    """``seq``: the last record that was read, all of it or in part."""
+    """``seq``: the last record that was read, completely or in part."""
 
     def __init__(self, journal: "Journal", after: int) -> None:
         self._journal = journal
@@ -32,7 +32,7 @@ class JournalReader:
 
     @property
     def at_boundary(self) -> bool:
-        """Whether what was read ends with a whole record."""
+        """Whether the bytes so far end with a whole record."""
         return not self._left and not self._left_held
 
     @property
@@ -41,7 +41,8 @@ class JournalReader:
         return not self.at_boundary or self.seq < self._journal.last_seq
 
     def read(self, limit: int) -> bytes:
-        """The next bytes, about ``limit`` at most: whole records, or a part of a larger one. ``b""``: no more."""
+        """Return the next bytes, at most about ``limit``: whole records, or a part of a larger one. ``b""``:
+        no more."""
         if self._left:
             data = os.pread(self._descriptor, min(limit, self._left), self._offset)
             if not data:
@@ -57,7 +58,8 @@ class JournalReader:
         return self._from_disk(limit) or self._from_memory(limit)
 
     def pass_on(self, sock: socket.socket, limit: int) -> int:
-        """Have the system copy the rest of a large record to ``sock``: bytes taken. 0: :meth:`read` must be used.
+        """Let the system copy the rest of a large record to ``sock``; return the bytes taken. 0: :meth:`read`
+        must be used.
 
         Raises BlockingIOError, OSError.
         """
@@ -69,7 +71,7 @@ class JournalReader:
         return sent
 
     def _from_memory(self, limit: int) -> bytes:
-        self._close_file()  # once the disk has these records too, the place in the file is another
+        self._close_file()  # once the disk has these records too, the position in the file is another
         data, self.seq = self._journal.held_after(self.seq, limit)
         self._left_held = data[limit:]
         return data[:limit]

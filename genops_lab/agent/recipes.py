@@ -1,8 +1,8 @@
-"""How a Python environment is made on this host: with uv where it is, else with venv and pip.
+"""Plan how a Python environment is made on this host: with uv where installed, otherwise with venv and pip.
 
-An order's ``source`` is what the project says: ``kind`` is ``uv`` (uv.lock), ``pylock``, ``requirements`` or
-``none``, ``main`` the file that is installed from, and ``files`` their texts by relative path. Indexes and their
-passwords are the host's own configuration's: nothing of them is in a command here.
+An order's ``source`` describes the project: ``kind`` is ``uv`` (uv.lock), ``pylock``, ``requirements`` or
+``none``, ``main`` is the file to install from, and ``files`` are their texts by relative path. Indexes and
+their passwords are in the host's own configuration: no command here has any.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import shutil
 import sys
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 
-#: Would lead pip and uv to another environment than the one that is made.
+#: Variables that would lead pip and uv to another environment.
 _MISLEADING = (
     "PYTHONPATH",
     "PYTHONHOME",
@@ -39,7 +39,7 @@ _NAMES = "import importlib.metadata as m, sys; print(sys.version.split()[0], len
 
 
 class Step(NamedTuple):
-    """One command. ``kind`` is what its failure is put into words by."""
+    """One command. ``kind`` selects the message for its failure."""
 
     kind: str
     title: str
@@ -48,11 +48,11 @@ class Step(NamedTuple):
 
 
 class NoInterpreter(Exception):
-    """The Python that was asked for is not on this host."""
+    """The requested Python is not on this host."""
 
 
 def find_uv() -> str:
-    """The host's uv: on PATH, or where its installers put it; empty without one."""
+    """Return the host's uv: on PATH, or where its installers put it; empty without one."""
     found = shutil.which("uv")
     if found:
         return found
@@ -64,13 +64,13 @@ def find_uv() -> str:
 
 
 def environment(given: Mapping[str, str]) -> Dict[str, str]:
-    """The variables of the commands: the host's own, with its proxies and indexes."""
+    """Return the variables of the commands: the host's own, with its proxies and indexes."""
     kept = {name: value for name, value in given.items() if name not in _MISLEADING}
     return {**kept, **_QUIET}
 
 
 def interpreter(wanted: str) -> str:
-    """The Python to begin with, where there is no uv to find one: a path, a version, or this agent's own.
+    """Return the Python to begin with, where no uv can find one: a path, a version, or this agent's own.
 
     Raises NoInterpreter.
     """
@@ -88,19 +88,19 @@ def interpreter(wanted: str) -> str:
 
 
 def python_in(folder: str) -> str:
-    """The interpreter of an environment."""
+    """Return the interpreter of an environment."""
     return os.path.join(folder, "bin", "python")
 
 
 def steps_to_make(folder: str, files: str, tools: str, order: Mapping[str, Any], uv: str) -> List[Step]:
-    """The commands that make ``folder`` an environment. The source's files lie in ``files``; ``tools`` is a folder
-    for what is only needed meanwhile. Raises NoInterpreter."""
+    """Return the commands that make ``folder`` an environment. ``files`` has the source's files; ``tools`` is
+    a folder for temporary needs. Raises NoInterpreter."""
     source, wanted = order["source"], order["python"]
     steps: List[Step] = []
     if not uv and source["kind"] in ("uv", "pylock"):
         base = interpreter(wanted)
         uv = os.path.join(tools, "bin", "uv")
-        fetching = f"Fetching uv, which reads {source['main']}."
+        fetching = f"Downloading uv, which reads {source['main']}."
         make, pip = [base, "-m", "venv", tools], [python_in(tools), "-m", "pip"]
         # A copy of pip takes 3 s to make, and uv needs none.
         if base == sys.executable and _own_pip_installs_elsewhere():
@@ -114,11 +114,11 @@ def steps_to_make(folder: str, files: str, tools: str, order: Mapping[str, Any],
         steps += _with_uv(uv, folder, files, source, order["packages"], wanted)
     else:
         steps += _with_pip(folder, files, source, order["packages"], interpreter(wanted))
-    return [*steps, Step("check", "Looking at what was made.", [python_in(folder), "-c", _NAMES], {})]
+    return [*steps, Step("check", "Checking the environment.", [python_in(folder), "-c", _NAMES], {})]
 
 
 def _own_pip_installs_elsewhere() -> bool:
-    """Whether this interpreter's pip knows ``--python``."""
+    """Return whether this interpreter's pip has ``--python``."""
     from importlib import metadata
 
     try:
@@ -131,7 +131,7 @@ def _with_uv(
     uv: str, folder: str, files: str, source: Mapping[str, Any], packages: List[str], wanted: str
 ) -> List[Step]:
     python = python_in(folder)
-    if source["kind"] == "uv":  # the project itself says which Python
+    if source["kind"] == "uv":  # the project itself names the Python
         chosen = ["--python", os.path.expanduser(wanted)] if wanted else []
     else:
         chosen = ["--no-project", "--python", os.path.expanduser(wanted) or sys.executable]
@@ -166,7 +166,7 @@ def _installs(install: List[str], files: str, source: Mapping[str, Any], package
         return [Step("install", f"Installing {_listed(packages)}.", [*install, *packages], {})]
     listed = ["-r", os.path.join(files, source["main"])]
     if source["kind"] == "pylock" or any("--hash" in text for text in source["files"].values()):
-        # Beside hashes nothing without one is taken.
+        # Next to hashes a package without one is refused.
         return [
             Step("install", f"Installing {source['main']}.", [*install, *listed], {}),
             Step("install", f"Installing {_listed(packages)}.", [*install, *packages], {}),
@@ -180,7 +180,8 @@ def _listed(packages: List[str]) -> str:
 
 
 def steps_to_add(packages: List[str], uv: str, has_pip: bool) -> Optional[List[Step]]:
-    """The commands that install packages into this agent's own environment; None: there is nothing to do it with."""
+    """Return the commands that install packages into this agent's own environment; None: there is no tool for
+    it."""
     if has_pip:
         argv = [sys.executable, "-m", "pip", "install", *packages]
     elif uv:

@@ -1,7 +1,9 @@
-"""The records between a Lab and the keeper of a kernel or command; also what a journal's files consist of.
+"""Encode and decode the records between a Lab and the keeper of a kernel or command; a journal's files
+consist of them too.
 
-A record is ``kind u8, seq u64, length u32`` and its payload. MESSAGE and RECORD carry one ZMQ message, or a piece of
-what a command printed: ``channel u8, timestamp f64, frame count u16``, then each frame as ``length u32`` and bytes.
+A record is ``kind u8, seq u64, length u32`` and its payload. MESSAGE and RECORD carry one ZMQ message, or a
+piece of a command's output: ``channel u8, timestamp f64, frame count u16``, then each frame as ``length u32``
+and bytes.
 """
 
 from __future__ import annotations
@@ -19,15 +21,15 @@ _LENGTH = struct.Struct("!I")
 
 HELLO, MESSAGE, ACK = 1, 2, 3
 WELCOME, RECORD, SEEN, GONE, TAKEN, BUSY = 4, 5, 6, 7, 8, 9
-#: Between ``attach`` and a keeper of the same host alone: one JSON question, one JSON answer.
+#: Only between ``attach`` and a keeper of the same host: one JSON question, one JSON answer.
 CALL, ANSWER = 32, 33
 
 SHELL, CONTROL, STDIN, IOPUB, NOTE, REQUEST = 0, 1, 2, 3, 4, 5
-#: What a command prints: one frame of bytes.
+#: A command's output: one frame of bytes.
 STDOUT, STDERR = 6, 7
 CHANNELS = ("shell", "control", "stdin", "iopub", "note", "request", "stdout", "stderr")
 
-#: A message larger than this is not relayed; a note says so.
+#: Bytes. A larger message is not relayed; a note reports it.
 MAX_RECORD_BYTES = 256 * 1024 * 1024
 MAX_JSON_BYTES = 4 * 1024 * 1024
 MAX_FRAMES = 4096
@@ -45,7 +47,7 @@ _LIMITS = {
     ANSWER: MAX_JSON_BYTES,
 }
 
-#: A larger message is taken apart while it comes, so that no turn of a loop has all of it to copy.
+#: Bytes. A larger message is taken apart while it arrives, so that no turn of a loop copies all of it.
 LARGE_BYTES = 1024 * 1024
 
 #: Channel, timestamp (seconds since 1970), frames.
@@ -53,22 +55,22 @@ Message = Tuple[int, float, List[bytes]]
 
 
 def record(kind: int, seq: int = 0, payload: bytes = b"") -> bytes:
-    """One record as bytes."""
+    """Return one record as bytes."""
     return HEADER.pack(kind, seq, len(payload)) + payload
 
 
 def json_record(kind: int, body: Dict[str, Any], seq: int = 0) -> bytes:
-    """A record whose payload is JSON."""
+    """Return a record whose payload is JSON."""
     return record(kind, seq, json.dumps(body).encode())
 
 
 def packed_size(frames: Sequence[Any]) -> int:
-    """Bytes of the payload that :func:`pack` makes of ``frames``."""
+    """Return the bytes of the payload that :func:`pack` makes of ``frames``."""
     return _MESSAGE.size + sum(_LENGTH.size + len(frame) for frame in frames)
 
 
 def pack_parts(channel: int, timestamp: float, frames: Sequence[Any]) -> List[Any]:
-    """The payload in pieces, for a gathering write: large frames are not copied."""
+    """Return the payload in pieces, for a gathering write: large frames are not copied."""
     parts: List[Any] = [_MESSAGE.pack(channel, timestamp, len(frames))]
     for frame in frames:
         parts.append(_LENGTH.pack(len(frame)))
@@ -77,7 +79,7 @@ def pack_parts(channel: int, timestamp: float, frames: Sequence[Any]) -> List[An
 
 
 def pack(channel: int, timestamp: float, frames: Sequence[Any]) -> bytes:
-    """The payload of a MESSAGE or RECORD. ``timestamp`` in seconds since 1970."""
+    """Return the payload of a MESSAGE or RECORD. ``timestamp`` in seconds since 1970."""
     return b"".join(pack_parts(channel, timestamp, frames))
 
 
@@ -93,7 +95,8 @@ class LargeMessage:
         self._frame: Optional[io.BytesIO] = None
 
     def feed(self, data: memoryview) -> None:
-        """Its next bytes, no more than are missing. Raises :class:`ProtocolError` when it is no message."""
+        """Take its next bytes, at most the missing ones. Raises :class:`ProtocolError` for an invalid
+        message."""
         self.missing -= len(data)
         while data:
             piece, data = data[: self._wanted], data[self._wanted :]
@@ -125,7 +128,7 @@ class LargeMessage:
                 raise ProtocolError("A message is longer than its frames.")
 
     def message(self) -> Message:
-        """All of it, once nothing is missing. Raises :class:`ProtocolError` when it ended too early."""
+        """Return the complete message. Raises :class:`ProtocolError` when it is incomplete."""
         if self._channel < 0 or self._frame is not None or len(self._frames) != self._count:
             raise ProtocolError("A message ends within a frame.")
         return self._channel, self._timestamp, self._frames
@@ -144,7 +147,7 @@ def _message_head(payload: Any) -> Tuple[int, float, int]:
 
 
 def unpack(payload: Payload) -> Message:
-    """Channel, timestamp and frames. Raises :class:`ProtocolError` when the payload is not one."""
+    """Return channel, timestamp and frames. Raises :class:`ProtocolError` for an invalid payload."""
     if isinstance(payload, LargeMessage):
         return payload.message()
     size = len(payload)
@@ -168,14 +171,14 @@ def unpack(payload: Payload) -> Message:
 
 
 def body(payload: Payload) -> Dict[str, Any]:
-    """The JSON object of a record of another kind. Raises :class:`ProtocolError` when it is none."""
+    """Return the JSON object of a record of another kind. Raises :class:`ProtocolError` for an invalid one."""
     if isinstance(payload, LargeMessage):
         raise ProtocolError("A message came in place of JSON.")
     return document(payload)
 
 
 class RecordReader:
-    """Takes bytes in any portions, gives whole records. ``allowed``: the kinds that may come."""
+    """Takes bytes in any portions, returns whole records. ``allowed``: the kinds that may come."""
 
     def __init__(self, allowed: Sequence[int] = tuple(_LIMITS)) -> None:
         self._limits = {kind: _LIMITS[kind] for kind in allowed}
@@ -191,7 +194,7 @@ class RecordReader:
         return not self._rest and not self._missing and self._large is None
 
     def feed(self, data: bytes) -> List[Record]:
-        """The records that are complete now. Raises :class:`ProtocolError` on an impossible header."""
+        """Return the records that are complete now. Raises :class:`ProtocolError` on an impossible header."""
         found: List[Record] = []
         if self._large is not None:
             data = self._feed_large(self._large, data, found)
@@ -222,7 +225,7 @@ class RecordReader:
         return found
 
     def _begin(self, kind: int, seq: int, length: int, data: bytes, offset: int) -> None:
-        """A record of which there is only a part."""
+        """Take the first part of an incomplete record."""
         self._begun = kind, seq
         if length > LARGE_BYTES and kind in (MESSAGE, RECORD):
             self._large = LargeMessage(length)
@@ -232,7 +235,7 @@ class RecordReader:
             self._missing = length - (len(data) - offset)
 
     def _feed_large(self, large: LargeMessage, data: bytes, found: List[Record]) -> bytes:
-        """What follows the large record."""
+        """Feed the large record; return the bytes after it."""
         taken = min(large.missing, len(data))
         large.feed(memoryview(data)[:taken])
         if not large.missing:

@@ -1,7 +1,8 @@
-"""The keeper's ends of the kernel's sockets.
+"""Connect the keeper to the kernel's sockets.
 
-Each message of the kernel is taken at once, whatever the clients do: the kernel's own queue drops what nobody
-takes. Requests wait until the subscription to iopub works, so that no output of theirs can be missed.
+Each message of the kernel is taken at once, whatever the clients do: the kernel's own queue drops messages
+that nobody takes. Requests wait until the subscription to iopub works, so that none of their outputs can be
+missed.
 """
 
 from __future__ import annotations
@@ -24,15 +25,16 @@ from .wire import Signer, after_delimiter, msg_type
 _PORTS = {IOPUB: 2, SHELL: 1, CONTROL: 5, STDIN: 3}
 _BATCH_MESSAGES = 256
 _BATCH_BYTES = 8 * 1024 * 1024
-#: How often an unanswered subscription is tried anew, in seconds.
+#: Seconds between two tries of an unanswered subscription.
 _NUDGE_S = 0.05
 _LOOK_S = 0.004
 _LOOK_LATER_S = 0.1
 _SOON_S = 30.0
-#: After the kernel's end: silence that tells that all was taken, with and without its connections.
+#: Milliseconds of silence after the kernel's end until all was taken, with and without its connections.
 _QUIET_MS, _LAST_MS = 300, 20
 _IDENTITY = b"genops-keeper"
-#: A monitor's event: its number and a value. zmq.utils.monitor would import asyncio for it: 0.06 s of CPU a keeper.
+#: A monitor's event: its number and a value. zmq.utils.monitor would import asyncio for it: 0.06 s of CPU per
+#: keeper.
 _EVENT = struct.Struct("=hi")
 #: As plain numbers: pyzmq's enumerations cost more than the calls.
 _EVENTS, _POLLIN, _NOBLOCK = int(zmq.EVENTS), int(zmq.POLLIN), int(zmq.NOBLOCK)
@@ -41,8 +43,8 @@ _EVENTS, _POLLIN, _NOBLOCK = int(zmq.EVENTS), int(zmq.POLLIN), int(zmq.NOBLOCK)
 class Relay:
     """``prefix``: the path before ``-PORT`` of the kernel's ipc sockets.
 
-    ``poller`` watches their descriptors. Such a descriptor tells once that something has changed, and a send may
-    take that in: a socket is looked at whenever it was told of or sent to, and until it has nothing more.
+    ``poller`` watches their descriptors. Such a descriptor reports a change only once, and a send may swallow
+    the report. So a socket is read after each report and each send, until it has nothing more.
     """
 
     def __init__(self, prefix: str, signer: Signer, poller: Any) -> None:
@@ -60,7 +62,7 @@ class Relay:
         self._subscribed = False
         self._nudge_at = 0.0
         self._nudges = 0
-        #: Replies to requests of the keeper's own, the last few.
+        #: The last replies to the keeper's own requests.
         self._answers: Deque[List[bytes]] = deque(maxlen=8)
         self._held: Deque[Tuple[int, List[bytes]]] = deque()
         self.held_bytes = 0
@@ -91,7 +93,8 @@ class Relay:
     # Start
 
     def look(self) -> Optional[float]:
-        """Connect to what the kernel has bound by now. Returns when to look again (monotonic), None: never."""
+        """Connect to the sockets that the kernel has bound by now. Returns when to look again (monotonic),
+        None: never."""
         now = time.monotonic()
         waiting = [channel for channel in _PORTS if channel not in self._connected]
         for channel in waiting:
@@ -112,8 +115,8 @@ class Relay:
     # To the kernel
 
     def send(self, channel: int, frames: List[bytes]) -> None:
-        """A client's message. Control passes at once, where the kernel listens already (with nobody connected ZMQ
-        would wait, and the keeper with it)."""
+        """Send a client's message. Control passes at once, where the kernel already listens: without a peer
+        ZMQ would wait, and the keeper with it."""
         if self._subscribed or (channel != SHELL and channel in self._connected):
             self._send(channel, frames)
         else:
@@ -126,16 +129,16 @@ class Relay:
 
     @property
     def ready(self) -> bool:
-        """Whether the kernel listens and each of its messages is heard."""
+        """Whether the kernel listens and each of its messages is received."""
         return self._subscribed
 
     def request_shutdown(self) -> None:
-        """Ask the kernel to end, as Jupyter does; one that does not listen yet is only signalled."""
+        """Ask the kernel to end, as Jupyter does; a kernel that does not listen yet only gets signals."""
         if CONTROL in self._connected:
             self.send(CONTROL, self._signer.request("shutdown_request", {"restart": False}))
 
     def ask(self, expression: str) -> None:
-        """Have the kernel evaluate an expression, unseen by anybody; the reply comes among :meth:`answers`."""
+        """Let the kernel evaluate an expression without output; :meth:`answers` returns the reply."""
         self._answers.clear()
         content = {
             "code": "",
@@ -147,7 +150,7 @@ class Relay:
         self._send(SHELL, self._signer.request("execute_request", content))
 
     def answers(self) -> List[Dict[str, Any]]:
-        """What the kernel's shell said of :meth:`ask` by now: contents of replies."""
+        """Return the replies to :meth:`ask` so far."""
         found = []
         while self._answers:
             frames = self._answers.popleft()
@@ -166,11 +169,11 @@ class Relay:
 
     @property
     def unread(self) -> bool:
-        """Whether there may be something to receive that the poller does not tell."""
+        """Whether there may be data to receive that the poller does not report."""
         return bool(self._unread)
 
     def receive(self, ready: Collection[int]) -> List[Message]:
-        """What the kernel has said, a bounded portion of each channel that is among the poller's ``ready``."""
+        """Return the kernel's messages, a limited portion of each channel among the poller's ``ready``."""
         found: List[Message] = []
         for channel, descriptor in self._descriptors.items():
             if descriptor in ready or channel in self._unread:
@@ -196,14 +199,15 @@ class Relay:
                 return
 
     def _is_own(self, channel: int, frames: List[bytes]) -> bool:
-        """What clients must not see: answers to this keeper's own requests, and to its own subscription."""
+        """Return whether clients must not see a message: an answer to this keeper's own request or
+        subscription."""
         if self._nudges and self._signer.is_mine(frames):
             return True
         start = after_delimiter(frames) if channel == IOPUB else None
         return start is not None and msg_type(frames[start]) == b"iopub_welcome"
 
     def _note_connections(self) -> bool:
-        """Take the monitors' events: whether there were any."""
+        """Handle the monitors' events; return whether there were any."""
         changed = False
         for channel, monitor in self._monitors.items():
             with contextlib.suppress(zmq.Again):
@@ -217,20 +221,20 @@ class Relay:
         return changed
 
     def drain(self, take: Callable[[List[Message]], None], limit_s: float = 3.0) -> None:
-        """The kernel has ended: take what it still said. Its children may hold its connections open."""
+        """Take the last messages of an ended kernel. Its children may keep its connections open."""
         poller = select.poll()
         for descriptor in (*self._descriptors.values(), *(each.fileno() for each in self._monitors.values())):
             poller.register(descriptor, select.POLLIN)
         deadline = time.monotonic() + limit_s
-        told: Collection[Any] = (True,)
+        ready_now: Collection[Any] = (True,)
         while time.monotonic() < deadline:
             changed = self._note_connections()
             self._unread.update(_PORTS)
             messages = self.receive(())
             take(messages)
-            if not (messages or changed or told):
+            if not (messages or changed or ready_now):
                 return
-            told = poller.poll(_QUIET_MS if self._live else _LAST_MS)
+            ready_now = poller.poll(_QUIET_MS if self._live else _LAST_MS)
 
     def close(self) -> None:
         """Close the sockets."""

@@ -1,5 +1,8 @@
-"""Removes what :mod:`.storage` lists. A folder loses its name at once; its files go in portions of bounded time, and
-what a cut leaves of them goes with the next. No link is followed and no other file system entered. All block."""
+"""Remove the items that :mod:`.storage` lists.
+
+A folder loses its name at once. Its files are deleted in portions of limited time, and the next removal
+finishes an interrupted one. No link is followed and no other file system entered. All functions block.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +23,13 @@ from .state_file import FolderLock
 from .storage import MAX_DEPTH, OPEN_FOLDER, Item
 
 _PORTION_S = 5.0
-#: Who was cut off from a build that failed asks for its end within that.
+#: Seconds in which a Lab that was cut off from a failed build asks for its end.
 _BUILD_KEPT_S = 86400.0
 
 
 def remove(path: str) -> Dict[str, Any]:
-    """Remove one, unless somebody uses it; ``left``: :func:`sweep` has more to do. Raises ChannelReset, OSError."""
+    """Remove an item, unless it is in use; ``left``: :func:`sweep` has more to do. Raises ChannelReset,
+    OSError."""
     item = storage.find(path)
     if item.kind != storage.ENVIRONMENT:
         _take_away(item)
@@ -33,7 +37,9 @@ def remove(path: str) -> Dict[str, Any]:
     work = environments.work_folder(item.path)
     lock = FolderLock(work)
     if not lock.take():
-        raise ChannelReset("building", f"{item.path} is being built.", "Wait until it is done, or cancel it.")
+        raise ChannelReset(
+            "building", f"{item.path} is being built.", "Wait until the build ends, or cancel it."
+        )
     try:
         end_leftovers(work)
         _take_away(item)
@@ -44,13 +50,13 @@ def remove(path: str) -> Dict[str, Any]:
 
 
 def sweep() -> Dict[str, Any]:
-    """Go on deleting what was removed: whether more time is needed (``left``), and what cannot be deleted (``trouble``,
-    tried again by the next). Raises OSError."""
+    """Continue to delete removed items; return whether more time is needed (``left``), and what cannot be
+    deleted (``trouble``, which the next call tries again). Raises OSError."""
     until, troubles = time.monotonic() + _PORTION_S, []
     for parent in storage.parents():
         try:
             fd = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except (FileNotFoundError, PermissionError):  # somebody's own place that is closed now
+        except (FileNotFoundError, PermissionError):  # a user's own folder that is closed now
             continue
         try:
             for name in _removed(fd):
@@ -67,7 +73,7 @@ def sweep() -> Dict[str, Any]:
 
 
 def _take_away(item: Item) -> None:
-    """Take its name from it. Raises ChannelReset where somebody uses it, also from this moment on."""
+    """Rename the item. Raises ChannelReset where it is in use, also from this moment on."""
     _check_unused(item, item.path, item.known_as)
     for mount in mounts_below(item.path):
         raise ChannelReset("in_use", f"Another file system is mounted at {mount}.", "Unmount it first.")
@@ -75,7 +81,7 @@ def _take_away(item: Item) -> None:
     try:
         seen = os.stat(item.name, dir_fd=parent, follow_symlinks=False)
         if (seen.st_dev, seen.st_ino) != item.identity:
-            raise ChannelReset("not_found", f"{item.path} is another folder now.", "List again.")
+            raise ChannelReset("not_found", f"{item.path} is now another folder.", "List again.")
         gone = REMOVED + secrets.token_hex(8)
         os.rename(item.name, gone, src_dir_fd=parent, dst_dir_fd=parent)
         try:
@@ -96,11 +102,11 @@ def _check_unused(item: Item, *paths: str) -> None:
             if "kernel_id" in first
             else f"{first['name']} (process {first['pid']})"
         )
-        raise ChannelReset("in_use", f"{item.path} is used by {who}.", "End that first.")
+        raise ChannelReset("in_use", f"{item.path} is used by {who}.", "End that process first.")
 
 
 def _removed(parent: int) -> List[str]:
-    """What lost its name and is still there; own folders alone."""
+    """Return items that lost their name and still exist; only in own folders."""
     with os.scandir(parent) as entries:
         names = [entry.name for entry in entries if entry.name.startswith(REMOVED)]
     found = []
@@ -112,14 +118,14 @@ def _removed(parent: int) -> List[str]:
 
 
 def _delete(parent: int, name: str, device: int, until: float, depth: int) -> bool:
-    """Whether it is gone; False: the time is over."""
+    """Delete; return whether it is gone. False: the time is over."""
     fd = _opened(parent, name)
     if fd is None:
         return True
     try:
         seen = os.fstat(fd)
         if seen.st_dev != device or depth > MAX_DEPTH:
-            what = "Is another file system" if seen.st_dev != device else "Lies too deep"
+            what = "Is another file system" if seen.st_dev != device else "Is nested too deeply"
             raise OSError(errno.EBUSY, what, name)
         if seen.st_mode & 0o300 != 0o300:
             os.fchmod(fd, seen.st_mode | 0o700)
@@ -142,7 +148,7 @@ def _delete(parent: int, name: str, device: int, until: float, depth: int) -> bo
 def _opened(parent: int, name: str) -> Optional[int]:
     try:
         return os.open(name, OPEN_FOLDER, dir_fd=parent)
-    except FileNotFoundError:  # another connection is at it as well
+    except FileNotFoundError:  # another connection deletes it as well
         return None
 
 
@@ -154,7 +160,7 @@ def _unless_gone(remove_one: Any, name: str, parent: int) -> None:
 
 
 def _forget_builds() -> None:
-    """Logs and locks of environments that are no more."""
+    """Remove logs and locks of environments that no longer exist."""
     for work, folder in list(storage.builds()):
         age_s = time.time() - os.stat(os.path.join(work, STATE)).st_mtime
         if os.path.lexists(folder) or (age_s < _BUILD_KEPT_S and not read_state(work).get("removed")):

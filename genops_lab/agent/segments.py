@@ -1,4 +1,4 @@
-"""One file of a journal: whole records, one after the other, as they go over the wire."""
+"""Store one file of a journal: whole records in order, in their wire format."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _INDEX_EVERY_BYTES = 65536
 _SCAN_BYTES = 262144
 _WRITEV_PARTS = 512
 
-#: What is given up first when a journal is over its bound: a client still gets each reply and each status.
+#: Dropped first when a journal is above its limit: a client still gets each reply and each status.
 _OUTPUTS = {
     b"stream",
     b"display_data",
@@ -31,7 +31,7 @@ _MSG_TYPE = re.compile(rb'"msg_type"\s*:\s*"(\w+)"')
 
 
 class Segment:
-    """A file and what is known of it. ``end``: bytes of whole records."""
+    """A file and its known state. ``end``: bytes of whole records."""
 
     def __init__(self, folder: str, first: int) -> None:
         self.first = first
@@ -40,18 +40,18 @@ class Segment:
         self.end = 0
         self.written_at = 0.0
         self.thinned = False
-        #: Grows when positions in the file are no longer what they were.
+        #: Grows when positions in the file have changed.
         self.generation = 0
         self._index: Optional[List[Tuple[int, int]]] = None
 
     def create(self) -> int:
-        """Make the file; a descriptor to append with."""
+        """Make the file; return a descriptor to append with."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         self._index = []
         return os.open(self.path, flags, 0o600)
 
     def appended(self, first: int, last: int, size: int) -> None:
-        """Records ``first`` to ``last``, ``size`` bytes in all, were written at the end."""
+        """Note that records ``first`` to ``last``, ``size`` bytes in all, were appended."""
         if self._index is not None and (
             not self._index or self.end - self._index[-1][1] >= _INDEX_EVERY_BYTES
         ):
@@ -60,7 +60,7 @@ class Segment:
         self.end += size
 
     def recover(self) -> None:
-        """Read the file's headers; what follows the last whole record is left out of ``end``."""
+        """Read the file's headers; ``end`` excludes an incomplete last record."""
         self.last, self.end = self.first - 1, 0
         self._index = []
         size = os.path.getsize(self.path)
@@ -69,7 +69,7 @@ class Segment:
             assert offset + length == self.end
 
     def position(self, after: int) -> int:
-        """Where the first record whose number is above ``after`` starts; the end when there is none."""
+        """Return where the first record above ``after`` starts; the end when there is none."""
         if after >= self.last:
             return self.end
         if self._index is None:
@@ -85,7 +85,7 @@ class Segment:
         return self.end
 
     def _headers(self, size: int, offset: int = 0) -> Iterator[Tuple[int, int, int]]:
-        """(number, offset, bytes with header) of each whole record from ``offset`` on."""
+        """Yield (number, offset, bytes with header) of each whole record from ``offset`` on."""
         previous = 0
         descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
@@ -106,13 +106,13 @@ class Segment:
             os.close(descriptor)
 
     def count(self) -> int:
-        """How many records are in the file."""
+        """Return the number of records in the file."""
         return sum(1 for _ in self._headers(self.end))
 
     def thin(self) -> Tuple[int, int, int, int]:
         """Rewrite the file without outputs; replies, states and notes stay.
 
-        Returns (first number dropped, last, how many, bytes); zeros when nothing was.
+        Returns (first number dropped, last, how many, bytes); zeros when nothing was dropped.
         """
         self.thinned = True
         end = self.end
@@ -140,7 +140,7 @@ class Segment:
         return dropped[0], dropped[-1], len(dropped), end - self.end
 
     def delete(self) -> None:
-        """Remove the file; a reader that holds it open may finish its record."""
+        """Remove the file; a reader that has it open may finish its record."""
         self.generation += 1
         try:
             os.unlink(self.path)
@@ -149,7 +149,7 @@ class Segment:
 
 
 def is_output(payload: bytes) -> bool:
-    """Whether a record's payload is an output of a cell on iopub."""
+    """Return whether a record's payload is an output of a cell on iopub."""
     try:
         channel, _, frames = records.unpack(payload)
         if channel != records.IOPUB:
@@ -167,14 +167,14 @@ def write_parts(descriptor: int, parts: Sequence[Any]) -> None:
         group = parts[start : start + _WRITEV_PARTS]
         missing = sum(len(part) for part in group)
         missing -= os.writev(descriptor, group)
-        if missing:  # a signal, or the disk's last bytes: the next write tells
+        if missing:  # a signal, or the disk's last bytes: the next write reports it
             rest = memoryview(b"".join(group))[-missing:]
             while rest:
                 rest = rest[os.write(descriptor, rest) :]
 
 
 def found_in(folder: str) -> List[Segment]:
-    """The segments in ``folder``, oldest first. Their last record is known from the next one's first."""
+    """Return the segments in ``folder``, oldest first. The next one's first record gives their last one."""
     numbers = []
     for name in os.listdir(folder):
         stem, suffix = os.path.splitext(name)

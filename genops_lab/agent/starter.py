@@ -1,4 +1,4 @@
-"""Starts keepers: from ``attach``, apart from it."""
+"""Start keepers from ``attach``, as processes of their own."""
 
 from __future__ import annotations
 
@@ -23,19 +23,21 @@ _FROM_FOLDER = (
 
 
 def agent_command(python: str, arguments: List[str]) -> List[str]:
-    """How to run another agent of this version."""
+    """Return the command that runs another agent of this version."""
     if is_zip():
         return [python, container(), *arguments]
     return [python, "-c", _FROM_FOLDER, container(), *arguments]
 
 
 async def keeper_python(argv: List[str], env: Dict[str, str]) -> str:
-    """An interpreter that has pyzmq: the agent's own, else the kernel's. Raises ChannelReset."""
+    """Return an interpreter that has pyzmq: the agent's own, or the kernel's. Raises ChannelReset."""
     own = sys.executable
     kernels = argv[0] if argv else ""
     if kernels == own and "ipykernel_launcher" in argv and importlib.util.find_spec("ipykernel") is None:
         raise ChannelReset(
-            "no_ipykernel", f"{own} has no ipykernel.", f"Install it there: {own} -m pip install ipykernel"
+            "no_ipykernel",
+            f"{own} has no ipykernel.",
+            f"Install it on the host: {own} -m pip install ipykernel",
         )
     if importlib.util.find_spec("zmq") is not None:
         return own
@@ -54,12 +56,12 @@ async def keeper_python(argv: List[str], env: Dict[str, str]) -> str:
     raise ChannelReset(
         "no_pyzmq",
         f"{own} has no pyzmq, which comes with ipykernel.",
-        f"Install it there: {own} -m pip install ipykernel",
+        f"Install it on the host: {own} -m pip install ipykernel",
     )
 
 
 async def start_keeper(python: str, folder: str, order: Dict[str, Any], survival: Survival) -> Dict[str, Any]:
-    """Start a keeper for ``folder``; the UnitInfo that it answers. Raises ChannelReset."""
+    """Start a keeper for ``folder``; return its UnitInfo. Raises ChannelReset."""
     arguments = ["keep", "--foreground", folder] if survival.through_systemd else ["keep", folder]
     command = agent_command(python, arguments)
     if survival.through_systemd:
@@ -88,9 +90,9 @@ async def start_keeper(python: str, folder: str, order: Dict[str, Any], survival
         process.kill()
         raise ChannelReset("start_failed", f"The keeper did not start within {_READY_S:.0f} s.") from None
     except (ValueError, ConnectionError) as error:
-        raise ChannelReset("start_failed", f"The keeper's answer cannot be read: {error}") from None
+        raise ChannelReset("start_failed", f"The keeper's answer is invalid: {error}") from None
     if "error" in answer:
-        told = answer["error"]
-        raise ChannelReset(told["code"], told["message"], told["hint"])
+        refused = answer["error"]
+        raise ChannelReset(refused["code"], refused["message"], refused["hint"])
     result: Dict[str, Any] = answer["result"]
     return result

@@ -1,7 +1,7 @@
-"""What a unit's folder says of it, for whoever comes after its keeper.
+"""Record a unit's state in its folder, for readers after its keeper.
 
-The file has its full size from the start and is written in place, so that a full disk cannot keep the end of a
-unit from being told.
+The file has its full size from the start and is written in place, so that a full disk cannot prevent the
+record of a unit's end.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ KERNEL_LOG, KEEPER_LOG, SOCKET, IPC = "kernel.log", "keeper.log", "keeper.sock",
 
 
 def write_state(folder: str, state: Dict[str, Any]) -> None:
-    """Raises OSError when the file cannot be made; ValueError when ``state`` is too large."""
+    """Write the state. Raises OSError when the file cannot be made; ValueError when ``state`` is too large."""
     data = json.dumps(state).encode()
     if len(data) > STATE_BYTES:
         raise ValueError(f"A state of {len(data)} bytes is too large.")
@@ -30,7 +30,7 @@ def write_state(folder: str, state: Dict[str, Any]) -> None:
 
 
 def read_state(folder: str) -> Optional[Dict[str, Any]]:
-    """None when there is none that can be read."""
+    """Return the state; None without a readable one."""
     try:
         descriptor = os.open(os.path.join(folder, STATE), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
@@ -43,7 +43,7 @@ def read_state(folder: str) -> Optional[Dict[str, Any]]:
 
 
 def kind_of(state: Mapping[str, Any]) -> str:
-    """``kernel`` or ``command``; agents of before knew kernels alone and did not say."""
+    """Return ``kernel`` or ``command``; older agents had only kernels and wrote no kind."""
     return str(state.get("kind") or "kernel")
 
 
@@ -62,19 +62,19 @@ _PRIVATE = (
 
 
 def public(state: Dict[str, Any]) -> Dict[str, Any]:
-    """What a state file tells others."""
+    """Return the public part of a state file."""
     return {name: value for name, value in state.items() if name not in _PRIVATE}
 
 
 class FolderLock:
-    """Held by the process that a unit's folder (or, by another name, a part of it) belongs to, for its life."""
+    """Held by the process that owns a unit's folder (or, by another name, a part of it), for its life."""
 
     def __init__(self, folder: str, name: str = LOCK) -> None:
         self._path = os.path.join(folder, name)
         self._descriptor = -1
 
     def take(self) -> bool:
-        """False when another process has it. Raises OSError when the folder cannot be written."""
+        """Return False when another process has the lock. Raises OSError when the folder cannot be written."""
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         descriptor = os.open(self._path, flags, 0o600)
         try:

@@ -1,6 +1,6 @@
-"""What GenOps Lab has left on this host for good: environments that it built, and copies of notebooks' folders.
+"""List what GenOps Lab stores on this host: built environments, and copies of notebooks' folders.
 
-Nothing is listed but folders of the user's own; a link is none, whatever it leads to. All functions block.
+Only the user's own folders are listed, never a link. All functions block.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from .state_file import FolderLock
 ENVIRONMENT, FOLDER = "environment", "folder"
 MAX_ITEMS = 500
 MAX_DEPTH = 200
-#: One measuring looks at no more, and for no longer.
+#: The most files, and seconds, of one measurement.
 _MAX_ENTRIES, _MEASURE_S = 500_000, 20.0
 _BLOCK_BYTES = 512
 _COPY = re.compile(r".+-[0-9a-f]{8}\Z")
-#: Neither brought back by a pull nor made again by a push.
+#: Neither pulled nor restored by a push.
 _OF_ITS_OWN = frozenset({".bzr", ".git", ".hg", ".jj", ".svn", "mlflow.db", "mlruns"})
 OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Item(NamedTuple):
-    """``path`` is real, ``known_as`` what it is called by others; ``identity`` is the inode's."""
+    """``path`` is real, ``known_as`` is the name that others use; ``identity`` is the inode's."""
 
     kind: str
     path: str
@@ -41,22 +41,22 @@ class Item(NamedTuple):
 
     @property
     def parent(self) -> str:
-        """The folder that it lies in."""
+        """The item's parent folder."""
         return os.path.dirname(self.path)
 
     @property
     def name(self) -> str:
-        """What it is called there."""
+        """The item's name."""
         return os.path.basename(self.path)
 
 
 def copies_root() -> str:
-    """Where copies of notebooks' folders lie."""
+    """Return the folder of the copies of notebooks' folders."""
     return os.path.join(os.path.expanduser("~"), "genops")
 
 
 def items() -> List[Item]:
-    """All of them, at most :data:`MAX_ITEMS`. Raises OSError."""
+    """Return all items, at most :data:`MAX_ITEMS`. Raises OSError."""
     found: Dict[Tuple[int, int], Item] = {}
     for kind, path in (*_environments(), *_copies()):
         item = _item(kind, path)
@@ -66,13 +66,13 @@ def items() -> List[Item]:
 
 
 def parents() -> List[str]:
-    """The folders that they lie in, and have lain in."""
+    """Return the folders that have, or had, items."""
     paths = [environments.root(), copies_root(), *(os.path.dirname(path) for _, path in builds())]
     return sorted({os.path.realpath(path) for path in paths if os.path.isdir(path)})
 
 
 def listing() -> Dict[str, Any]:
-    """What there is and who uses it; nothing is measured."""
+    """Return the items and their users, without measuring them."""
     occupants = Occupants()
     return {
         "home": os.path.expanduser("~"),
@@ -91,8 +91,8 @@ def listing() -> Dict[str, Any]:
 
 
 def measured(path: str) -> Dict[str, Any]:
-    """How much a removal frees, and for how long it was not used. Raises ChannelReset for what is not
-    listed, OSError."""
+    """Return how much a removal frees, and how long the item was unused. Raises ChannelReset for a path that
+    is not listed, OSError."""
     item = find(path)
     walk = _Walk()
     fd = os.open(item.path, OPEN_FOLDER)
@@ -111,7 +111,8 @@ def measured(path: str) -> Dict[str, Any]:
 
 
 def builds() -> Iterator[Tuple[str, str]]:
-    """Where the work on environments is kept, and the folder of each, also where somebody named it. Raises OSError."""
+    """Yield the work folder and the folder of each environment, also of those with a user's name. Raises
+    OSError."""
     state, _ = state_folder()
     root = os.path.join(state, "builds")
     for name in _names(root):
@@ -121,15 +122,15 @@ def builds() -> Iterator[Tuple[str, str]]:
 
 
 def find(path: str) -> Item:
-    """The one that lies there now. Raises ChannelReset."""
+    """Return the item at a path. Raises ChannelReset."""
     for item in items():
         if item.path == path:
             return item
-    raise ChannelReset("not_found", f"{path} is nothing that GenOps Lab has made.", "List again.")
+    raise ChannelReset("not_found", f"{path} was not made by GenOps Lab.", "List again.")
 
 
 def is_building(item: Item) -> bool:
-    """Whether a builder works on it now."""
+    """Return whether a builder works on the item now."""
     work = environments.work_path(item.path)
     if item.kind != ENVIRONMENT or not os.path.isdir(work):
         return False
@@ -182,7 +183,7 @@ def _last_use(item: Item) -> float:
 
 
 class _Walk:
-    """``changed`` is the newest change of anything; ``own``: names of :data:`_OF_ITS_OWN` that were found."""
+    """``changed`` is the newest change of any file; ``own``: found names of :data:`_OF_ITS_OWN`."""
 
     def __init__(self) -> None:
         self.bytes = self.files = 0
@@ -193,7 +194,7 @@ class _Walk:
         self._until = time.monotonic() + _MEASURE_S
 
     def into(self, fd: int, depth: int) -> None:
-        """The folder behind ``fd``, which stays open. Raises OSError."""
+        """Walk the folder behind ``fd``, which stays open. Raises OSError."""
         self.changed = max(self.changed, os.fstat(fd).st_ctime)
         with os.scandir(fd) as entries:
             names = [entry.name for entry in entries]
@@ -206,7 +207,7 @@ class _Walk:
                 self.own.add(name)
             try:
                 self._take(fd, name, depth)
-            except FileNotFoundError:  # it has gone meanwhile
+            except FileNotFoundError:  # it was removed meanwhile
                 continue
             except OSError:
                 self.whole = False
@@ -222,5 +223,5 @@ class _Walk:
             return
         self.changed = max(self.changed, seen.st_ctime)
         self.files += 1
-        if seen.st_nlink == 1:  # uv links files from its cache: those stay where they are
+        if seen.st_nlink == 1:  # uv links files from its cache: those stay
             self.bytes += seen.st_blocks * _BLOCK_BYTES

@@ -1,4 +1,4 @@
-"""The incoming side of a stream, whose bytes need no task's turn to be taken."""
+"""Take incoming bytes of a stream without waiting for a task's turn."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, Callable, Optional, Tuple
 
 
 class StreamInput(asyncio.StreamReader):
-    """While ``take`` is set it gets what comes, and :meth:`read` waits for the end; what was there before is to be read
-    first. What ``take`` raises, ``read`` raises."""
+    """While ``take`` is set it gets the bytes, and :meth:`read` waits for the end; earlier bytes must be read
+    first. An error of ``take`` is raised by ``read``."""
 
     take: Optional[Callable[[bytes], None]] = None
 
@@ -19,13 +19,13 @@ class StreamInput(asyncio.StreamReader):
             return
         try:
             self.take(data)
-        except Exception as error:  # told to who reads
+        except Exception as error:  # raised to the reader
             self.take = None
             self.set_exception(error)
 
 
 async def open_stream(sock: socket.socket, limit: int) -> "Tuple[StreamInput, asyncio.StreamWriter]":
-    """As ``asyncio.open_connection`` for a connected socket."""
+    """Do the same as ``asyncio.open_connection`` for a connected socket."""
     reader = StreamInput(limit=limit)
     protocol = asyncio.StreamReaderProtocol(reader)
     loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""Whether a process of this user outlives the connection, and how to start one that does."""
+"""Find out whether a process of this user outlives the connection, and start one that does."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ Runner = Callable[[Sequence[str]], "tuple[int, str]"]
 
 
 class Survival(NamedTuple):
-    """``survives``: "yes", "no" or "unknown". ``through_systemd``: start kernels as units of the user's manager."""
+    """``survives``: "yes", "no" or "unknown". ``through_systemd``: start kernels as units of the user's
+    manager."""
 
     survives: str
     reason: str
@@ -21,7 +22,7 @@ class Survival(NamedTuple):
 
 
 def run_command(command: Sequence[str]) -> "tuple[int, str]":
-    """Exit code and output; -1 when it cannot run or takes too long."""
+    """Return exit code and output; -1 when the command cannot run or takes too long."""
     try:
         done = subprocess.run(
             command,
@@ -36,9 +37,9 @@ def run_command(command: Sequence[str]) -> "tuple[int, str]":
 
 
 def look(run: Runner = run_command, root: str = "/", *, prepare: bool = False) -> Survival:
-    """Ask the system. With ``prepare``, for a kernel that starts now, lingering is switched on where it is needed.
+    """Ask the system. With ``prepare``, for a kernel that starts now, lingering is switched on where needed.
 
-    ``run`` and ``root`` stand for the system in tests.
+    ``run`` and ``root`` replace the system in tests.
     """
     try:
         with open(os.path.join(root, "proc/self/cgroup"), encoding="utf-8") as stream:
@@ -46,7 +47,7 @@ def look(run: Runner = run_command, root: str = "/", *, prepare: bool = False) -
     except OSError:
         groups = ""
     if "slurm" in groups:
-        return Survival("no", "This login belongs to a Slurm job: what runs in it ends with the job.", False)
+        return Survival("no", "This login belongs to a Slurm job: its processes end with the job.", False)
     if not os.path.isdir(os.path.join(root, "run/systemd/system")):
         return Survival(
             "yes", "Nothing on this host ends processes at logout (it does not run systemd).", False
@@ -58,16 +59,21 @@ def look(run: Runner = run_command, root: str = "/", *, prepare: bool = False) -
     if prepare and not lingers and kills != "no":
         lingers = run(["loginctl", "--no-ask-password", "enable-linger"])[0] == 0
     if lingers and manager and shutil.which("systemd-run"):
-        return Survival("yes", "Kernels are units of your systemd, which lingers after logout.", True)
+        return Survival(
+            "yes", "Kernels are units of your systemd, which keeps running after logout (lingering).", True
+        )
     if kills == "no":
         return Survival("yes", "systemd leaves processes alone at logout (KillUserProcesses=no).", False)
     if kills == "yes":
         asked = f"ask an administrator for `loginctl enable-linger {user}`"
         if prepare or not manager:
             return Survival("no", f"systemd ends processes at logout: {asked}.", False)
-        reason = f"systemd ends processes at logout; the first kernel asks to let yours linger. Else {asked}."
+        reason = (
+            "systemd ends processes at logout; the first kernel asks it to keep yours "
+            f"(lingering). Otherwise {asked}."
+        )
         return Survival("unknown", reason, False)
-    return Survival("unknown", "Whether systemd ends processes at logout cannot be seen.", False)
+    return Survival("unknown", "It is unknown whether systemd ends processes at logout.", False)
 
 
 def _kills_at_logout(run: Runner) -> str:
@@ -87,7 +93,8 @@ def _kills_at_logout(run: Runner) -> str:
 
 
 def in_own_unit(command: List[str], unit: str) -> List[str]:
-    """The command line that runs ``command`` as a unit of the user's manager, with these standard streams."""
+    """Return the command line that runs ``command`` as a unit of the user's manager, with these standard
+    streams."""
     return [
         "systemd-run",
         "--user",

@@ -1,4 +1,4 @@
-"""Blocking work beside the event loop."""
+"""Run blocking work next to the event loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions that may hang: a driver in trouble, a home on a file server that is away."""
+"""Limit the time of calls that may hang: a driver in trouble, a home on a file server that is away."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ T = TypeVar("T")
 
 
 class Unanswered(Exception):
-    """No answer in time. The question is not asked again before this one is answered."""
+    """No answer in time. The function is not called again before this call has ended."""
 
 
 class Guarded(Generic[T]):
-    """A function of one thread at a time, which is left behind when it takes too long. Safe for several threads.
+    """A function for one thread at a time, which is left behind when it takes too long. Safe for several
+    threads.
 
-    What hangs in the kernel cannot be ended: at most one thread a question is lost to it. An answer is given again
-    until ``fresh_s`` after its question.
+    A thread that hangs in the kernel cannot be ended: each function loses at most one thread. An answer is
+    reused until ``fresh_s`` after its call.
     """
 
     def __init__(self, ask: Callable[[], T], fresh_s: float = 0.0) -> None:
@@ -27,7 +28,7 @@ class Guarded(Generic[T]):
         self._running: Optional[_Asking[T]] = None
 
     def __call__(self, timeout_s: float) -> T:
-        """The answer; raises Unanswered after ``timeout_s``, and what the function raises."""
+        """Return the answer; raises Unanswered after ``timeout_s``, and the function's errors."""
         with self._lock:
             running = self._running
             if running is None or (
@@ -51,7 +52,7 @@ class _Asking(Generic[T]):
     def run(self) -> None:
         try:
             self._answer = self._ask()
-        except BaseException as error:  # raised again where it was asked
+        except BaseException as error:  # raised again in the caller
             self._error = error
         finally:
             self.done.set()

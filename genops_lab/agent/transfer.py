@@ -1,16 +1,19 @@
-"""Files on a channel of the stream, either way: how bytes move between a Lab and a host.
+"""Move files on a channel of the stream, either way between a Lab and a host.
 
-What travels is JSON documents, and bytes of files between them. A document asks for something, or says what follows;
-nothing waits for an answer before the next, so that many small files cost one round trip together.
+A channel carries JSON documents, and bytes of files between them. A document asks for something, or announces
+what follows. Nothing waits for an answer before the next request, so that many small files share one round
+trip.
 
-Who takes a file knows its size before it comes. It comes in parts of one length, of which the last has what is left:
-the bytes, then ``{"to": where in the file they end, "sha256": the hash of the file up to there}``.
-``{"lost": why}`` stands for what cannot come. So each part is checked before it counts, and over another channel the
-file goes on behind the last of them: who asks for it says from where. The parts of a deflated file are raw deflate
-streams without an end, which joined are one stream.
+The receiver of a file knows its size before. The file comes in parts of one length, and the last part has the
+rest. A part is its bytes, then ``{"to": where in the file they end, "sha256": the hash of the file up to
+there}``. ``{"lost": why}`` replaces a part that cannot come.
 
-:func:`outgoing` makes parts, :class:`Receiver` checks them, both without a channel; :class:`TransferChannel` carries
-them.
+Each part is checked before it counts. On another channel the file continues after the last checked part: the
+request names the position. The parts of a deflated file are raw deflate streams without an end, which joined
+are one stream.
+
+:func:`outgoing` makes parts, :class:`Receiver` checks them, both without a channel; :class:`TransferChannel`
+carries them.
 """
 
 from __future__ import annotations
@@ -26,9 +29,9 @@ from .threads import in_thread
 
 END, DOCUMENT, DATA = 0, 1, 2
 HEADER = struct.Struct("!BI")
-#: Of the file, for one part, which is one parcel; and of a file that is deflated on its way.
+#: Bytes of the file per part, which is one parcel; and for a file that is deflated on its way.
 PART_BYTES, DEFLATED_PART_BYTES = 256 * 1024, 1024 * 1024
-#: Deflate makes nothing longer than by so much.
+#: Deflate makes data longer by at most this share.
 MAX_PARCEL_BYTES = DEFLATED_PART_BYTES + DEFLATED_PART_BYTES // 64
 _RAW_DEFLATE = -15
 _PORTION_BYTES = 262144
@@ -37,22 +40,22 @@ Parcel = Tuple[int, bytes]
 
 
 class BadTransfer(ValueError):
-    """The other side sent what this protocol does not allow."""
+    """The other side broke the protocol."""
 
 
 class Damaged(BadTransfer):
-    """A part is not what the sender has read, or what it goes on behind is another file's."""
+    """A part differs from what the sender has read, or the earlier bytes belong to another file."""
 
 
 class Lost(Exception):
-    """The sender gave a file up. The words say why."""
+    """The sender gave a file up, for the reason in the message."""
 
 
 # Parcels
 
 
 def document(body: Dict[str, Any]) -> bytes:
-    """A document as bytes. Raises BadTransfer for one that is too long."""
+    """Return a document as bytes. Raises BadTransfer for one that is too long."""
     payload = json.dumps(body, separators=(",", ":")).encode()
     if len(payload) > MAX_PARCEL_BYTES:
         raise BadTransfer(f"A document of {len(payload)} bytes is too long.")
@@ -60,30 +63,30 @@ def document(body: Dict[str, Any]) -> bytes:
 
 
 def data(payload: bytes) -> bytes:
-    """Bytes of a file as bytes."""
+    """Return bytes of a file as a parcel."""
     return HEADER.pack(DATA, len(payload)) + payload
 
 
 def read_document(payload: bytes) -> Dict[str, Any]:
-    """Raises BadTransfer for what is no JSON object."""
+    """Return the JSON object. Raises BadTransfer for an invalid one."""
     try:
         found = json.loads(payload)
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise BadTransfer("A document cannot be read.")
+        raise BadTransfer("A document is invalid.")
     return found
 
 
 class TransferReader:
-    """Takes bytes in any portions, gives whole parcels."""
+    """Takes bytes in any portions, returns whole parcels."""
 
     def __init__(self) -> None:
         self._held: List[bytes] = []
         self._size, self._wanted = 0, HEADER.size
 
     def feed(self, portion: bytes) -> Iterator[Parcel]:
-        """The parcels that are complete now. Raises BadTransfer on an impossible header."""
+        """Return the parcels that are complete now. Raises BadTransfer on an impossible header."""
         self._held.append(portion)
         self._size += len(portion)
         if self._size < self._wanted:
@@ -124,10 +127,10 @@ def outgoing(
     exact: bool = False,
     digest: Any = None,
 ) -> Iterator[bytes]:
-    """What sends the bytes of a file from ``start`` up to ``size``. Blocks while it reads; raises ValueError.
+    """Yield the bytes of a file from ``start`` up to ``size``. Blocks while it reads; raises ValueError.
 
-    ``exact``: a file that has become longer is lost, not cut. ``digest``: the hash that is to see all bytes; it
-    has seen those before ``start``, where the stream is.
+    ``exact``: a file that has grown is lost, not cut. ``digest``: the hash of all bytes; it already has those
+    before ``start``, the stream's position.
     """
     if not 0 <= start <= size:
         raise ValueError(f"a file of {size} bytes has none from {start} on")
@@ -140,9 +143,9 @@ def outgoing(
             if at == size and exact and stream.read(1):
                 raise Lost("It became longer meanwhile.")
             payload = _deflated(raw) if deflate and raw else raw
-            told = document({"to": at, "sha256": digest.hexdigest()})
-            # In one go, for a part is long.
-            yield b"".join((HEADER.pack(DATA, len(payload)), payload, told)) if payload else told
+            trailer = document({"to": at, "sha256": digest.hexdigest()})
+            # At once, for a part is long.
+            yield b"".join((HEADER.pack(DATA, len(payload)), payload, trailer)) if payload else trailer
             if at == size:
                 return
     except Lost as lost:
@@ -152,7 +155,7 @@ def outgoing(
 
 
 def digest_of(stream: BinaryIO, size: int) -> Any:
-    """The hash that has seen so many bytes of a file. Blocks; raises Lost where there are fewer, OSError."""
+    """Return the hash of the first bytes of a file. Blocks; raises Lost where there are fewer, OSError."""
     digest, left = hashlib.sha256(), size
     while left:
         left -= len(_read(stream, min(PART_BYTES, left), digest))
@@ -168,13 +171,13 @@ def _read(stream: BinaryIO, size: int, digest: Any) -> bytes:
 
 
 def _deflated(raw: bytes) -> bytes:
-    """A stream that ends at a byte and without an end: another one may follow it."""
+    """Return a deflate stream that ends at a byte and without an end: another one may follow it."""
     squeezer = zlib.compressobj(1, zlib.DEFLATED, _RAW_DEFLATE)
     return squeezer.compress(raw) + squeezer.flush(zlib.Z_SYNC_FLUSH)
 
 
 class Receiver:
-    """A file that comes, of ``size`` bytes: ``done`` are there and checked."""
+    """A file that is received, of ``size`` bytes: ``done`` are here and checked."""
 
     def __init__(self, size: int, *, deflated: bool = False) -> None:
         self.size = size
@@ -183,7 +186,8 @@ class Receiver:
         self._payload = b""
 
     def resume(self, done: int, digest: Any) -> None:
-        """So much is there, which the hash has seen. Without one nothing is compared: it cannot be kept here."""
+        """Continue after ``done`` bytes, which are in the hash. Without a hash nothing is compared: the file
+        cannot be kept."""
         self.done, self._digest = done, digest
 
     @property
@@ -193,42 +197,43 @@ class Receiver:
 
     @property
     def sha256(self) -> str:
-        """The hash of what is there, in hexadecimal."""
+        """The hash of the received bytes, in hexadecimal."""
         return str(self._digest.hexdigest())
 
     def begin(self) -> None:
-        """What comes now is behind ``done``: a part that was cut off comes again."""
+        """Start a channel: the next bytes follow ``done``, and a part that was cut off comes again."""
         self._payload = b""
 
     def take(self, payload: bytes) -> None:
-        """The bytes of the part that comes. Raises BadTransfer where they are none or too many."""
+        """Take bytes of the current part. Raises BadTransfer for none or too many."""
         if (
             not payload
             or self._payload
             or len(payload) > (MAX_PARCEL_BYTES if self._deflated else self._next)
         ):
-            raise BadTransfer("more bytes of a file came than it has, or none")
+            raise BadTransfer("a part has no bytes, or more bytes than the file")
         self._payload = payload
 
     @property
     def _next(self) -> int:
         return min(DEFLATED_PART_BYTES if self._deflated else PART_BYTES, self.size - self.done)
 
-    def part(self, told: Dict[str, Any]) -> Part:
-        """The part whose document this is. Raises Lost; BadTransfer, after which ``done`` is as before."""
+    def part(self, trailer: Dict[str, Any]) -> Part:
+        """Return the part that this document ends. Raises Lost; BadTransfer, after which ``done`` is as
+        before."""
         payload = self._payload
         self.begin()
-        if "lost" in told:
-            raise Lost(str(told["lost"]))
+        if "lost" in trailer:
+            raise Lost(str(trailer["lost"]))
         raw = _inflated(payload) if self._deflated and payload else payload
         end = self.done + len(raw)
-        if len(raw) != self._next or told.get("to") != end:
-            raise BadTransfer(f"{len(raw)} bytes behind {self.done} of {self.size} are no part")
+        if len(raw) != self._next or trailer.get("to") != end:
+            raise BadTransfer(f"{len(raw)} bytes after {self.done} of {self.size} are not a part")
         if self._digest is not None:
             digest = self._digest.copy()
             digest.update(raw)
-            if told.get("sha256") != digest.hexdigest():
-                raise Damaged(f"the bytes up to {end} have another hash than was said")
+            if trailer.get("sha256") != digest.hexdigest():
+                raise Damaged(f"the bytes up to {end} have another hash than announced")
             self._digest = digest
         self.done = end
         return Part(payload, raw)
@@ -239,14 +244,14 @@ def _inflated(payload: bytes) -> bytes:
     try:
         raw = inflater.decompress(payload, DEFLATED_PART_BYTES + 1)
     except zlib.error as error:
-        raise BadTransfer(f"a part is not packed as it should be: {error}") from None
+        raise BadTransfer(f"a part is not compressed correctly: {error}") from None
     if len(raw) > DEFLATED_PART_BYTES or inflater.unconsumed_tail or inflater.eof:
-        raise BadTransfer("a part is longer than it may be")
+        raise BadTransfer("a part is too long")
     return raw
 
 
 def portions(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in few pieces: many small files are few turns of the loop."""
+    """Return the same bytes in few pieces: many small files take few turns of the loop."""
     held: List[bytes] = []
     size = 0
     for piece in pieces:
@@ -263,7 +268,7 @@ def portions(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 class TransferChannel:
-    """Parcels over a channel, in its loop; what blocks runs in threads."""
+    """Parcels over a channel, in its loop; blocking work runs in threads."""
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
@@ -271,7 +276,8 @@ class TransferChannel:
         self._ready: List[Parcel] = []
 
     async def parcel(self) -> Parcel:
-        """The next one, of the kind END where the other side has written all. Raises BadTransfer, ChannelReset."""
+        """Return the next parcel, of the kind END where the other side has written all. Raises BadTransfer,
+        ChannelReset."""
         while not self._ready:
             portion = await self._portion()
             if not portion:
@@ -283,14 +289,14 @@ class TransferChannel:
         return await self.channel.read(_PORTION_BYTES)
 
     async def document(self) -> Dict[str, Any]:
-        """The next document; empty at the end. Raises BadTransfer, ChannelReset."""
+        """Return the next document; empty at the end. Raises BadTransfer, ChannelReset."""
         kind, payload = await self.parcel()
         if kind == DATA:
-            raise BadTransfer("it sends bytes that were not asked for")
+            raise BadTransfer("it sends bytes that were not requested")
         return read_document(payload) if kind == DOCUMENT else {}
 
     async def heard(self) -> None:
-        """Wait until something comes, or the end."""
+        """Wait until data comes, or the end."""
         if not self._ready:
             self._ready.append(await self.parcel())
 
@@ -308,13 +314,14 @@ class TransferChannel:
     async def receive(
         self, receiver: Receiver, write: Callable[[Part], Any], came: Callable[[int], None] = lambda _: None
     ) -> None:
-        """Take the rest of a file. ``write`` gets each part and may block; ``came`` hears how long it was in the file.
+        """Receive the rest of a file. ``write`` gets each part and may block; ``came`` gets its length in the
+        file.
 
-        Raises Lost, BadTransfer, ChannelReset and what ``write`` raises.
+        Raises Lost, BadTransfer, ChannelReset and the errors of ``write``.
         """
 
-        def checked(told: Dict[str, Any]) -> int:
-            part = receiver.part(told)
+        def checked(trailer: Dict[str, Any]) -> int:
+            part = receiver.part(trailer)
             write(part)
             return len(part.raw)
 
@@ -325,7 +332,7 @@ class TransferChannel:
                 receiver.take(payload)
                 continue
             if kind == END:
-                raise BadTransfer("a file ended too early")
+                raise BadTransfer("a file is incomplete")
             came(await in_thread(checked, read_document(payload)))
             if receiver.whole:
                 return

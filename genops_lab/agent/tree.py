@@ -1,7 +1,7 @@
-"""The files below one folder, reached without ever leaving it: no link is followed on the way to any of them.
+"""Reach the files below one folder without ever leaving it: no link on the way to a file is followed.
 
-Used on both ends: what a host says must not lead the Lab out of the notebook's folder, and what the Lab sends must
-not go through a link that somebody made there. All methods block.
+Used on both ends: a host's paths must not lead the Lab out of the notebook's folder, and the Lab's files must
+not go through a link on the host. All methods block.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import stat
 import time
 from typing import BinaryIO, List, NamedTuple, Optional, Tuple
 
-#: Names that are neither sent nor brought, wherever they stand.
+#: Names that are neither sent nor pulled, in any folder.
 LEFT_OUT = frozenset(
     {
         ".bzr", ".ds_store", ".git", ".hg", ".ipynb_checkpoints", ".jj", ".mypy_cache", ".nox", ".pytest_cache",
@@ -26,7 +26,7 @@ LEFT_OUT = frozenset(
 _VENV_MARK = "pyvenv.cfg"
 PART_PREFIX = ".genops-part-"
 _OLD_PART_S = 3600.0
-#: Of so long a file it is left what has come before a connection broke.
+#: Of a file of this many bytes, the received part stays when a connection breaks.
 LONG_BYTES = 8 * 1024 * 1024
 MAX_DEPTH = 64
 MAX_PATH_BYTES = 4096
@@ -39,11 +39,11 @@ _NO_WAIT = getattr(os, "O_NONBLOCK", 0)
 _FOLDER = os.O_RDONLY | _DIRECTORY | _NO_LINK
 
 State = Optional[Tuple[int, int]]
-"""A file's size and mtime in nanoseconds; None where there is none."""
+"""A file's size and mtime in nanoseconds; None without a file."""
 
 
 class Seen(NamedTuple):
-    """A file as a look found it."""
+    """The state of a file at one look."""
 
     path: str
     size: int
@@ -52,7 +52,7 @@ class Seen(NamedTuple):
 
     @property
     def state(self) -> Tuple[int, int]:
-        """What tells whether it was changed."""
+        """The values that show whether the file was changed."""
         return self.size, self.mtime_ns
 
 
@@ -61,33 +61,35 @@ class Changed(OSError):
 
 
 def parts_of(path: str) -> List[str]:
-    """The names on the way to a file. Raises ValueError for a path that could lead elsewhere or is no text."""
+    """Return the names on the way to a file. Raises ValueError for a path that could lead elsewhere or is not
+    text."""
     if not isinstance(path, str) or not path or "\0" in path:
-        raise ValueError("A path is empty or holds a zero byte.")
+        raise ValueError("A path is empty or contains a zero byte.")
     try:
         if len(path.encode("utf-8")) > MAX_PATH_BYTES:
             raise ValueError("A path is too long.")
     except UnicodeEncodeError:
-        raise ValueError("A path is no UTF-8.") from None
+        raise ValueError("A path is not UTF-8.") from None
     parts = path.split("/")
     if any(part in ("", ".", "..") for part in parts) or len(parts) > MAX_DEPTH:
-        raise ValueError(f"{path[:200]!r} is no path within the folder.")
+        raise ValueError(f"{path[:200]!r} is not a path within the folder.")
     return parts
 
 
 def is_left_out(name: str) -> bool:
-    """Whether files of this name, and what lies in folders of this name, stay where they are."""
+    """Return whether files and folders of this name are neither sent nor pulled."""
     return name.lower() in LEFT_OUT or name.startswith(PART_PREFIX)
 
 
 def unfinished_name(seen: Seen) -> str:
-    """The name, beside the file, of what came of it before a connection broke."""
+    """Return the name, next to the file, of the part that arrived before a connection broke."""
     key = f"{seen.path}\0{seen.size}\0{seen.mtime_ns}\0{seen.mode}"
     return PART_PREFIX + hashlib.sha256(key.encode()).hexdigest()[:24]
 
 
 class Listing:
-    """What a walk found. ``links`` and ``unreadable`` are paths; ``whole`` is False when the limit was reached."""
+    """The result of a walk. ``links`` and ``unreadable`` are paths; ``whole`` is False when the limit was
+    reached."""
 
     def __init__(self) -> None:
         self.files: List[Seen] = []
@@ -105,7 +107,7 @@ class Tree:
         self._fd = os.open(self.root, os.O_RDONLY | _DIRECTORY | _CLOEXEC)
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Close the folder."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
@@ -119,7 +121,7 @@ class Tree:
     # Looking
 
     def listing(self, limit: int) -> Listing:
-        """All files but those that are left out, at most ``limit``."""
+        """Return all files except those that are left out, at most ``limit``."""
         found = Listing()
         fd = os.dup(self._fd)
         try:
@@ -129,7 +131,7 @@ class Tree:
         return found
 
     def _walk(self, fd: int, prefix: str, found: Listing, limit: int, depth: int) -> bool:
-        """Whether anything lies in the folder; ``fd`` stays open."""
+        """Return whether the folder has any entry; ``fd`` stays open."""
         with os.scandir(fd) as entries:
             here = sorted(entries, key=lambda entry: entry.name)
         if prefix and any(entry.name == _VENV_MARK for entry in here):
@@ -169,11 +171,11 @@ class Tree:
                 finally:
                     os.close(below)
         elif entry.is_file(follow_symlinks=False):
-            # By its descriptor: an entry's own stat would ask for a path.
+            # By its descriptor: an entry's own stat would need a path.
             found.files.append(_seen(path, os.stat(name, dir_fd=fd, follow_symlinks=False)))
 
     def look(self, path: str) -> Optional[Seen]:
-        """The file, None where there is none. Raises Changed where something else stands there or on the way."""
+        """Return the file, None without one. Raises Changed where the path has something else."""
         parts = parts_of(path)
         try:
             parent = self._parent(parts, make=False)
@@ -186,15 +188,15 @@ class Tree:
         finally:
             os.close(parent)
         if not stat.S_ISREG(found.st_mode):
-            raise Changed(errno.EEXIST, "There is something else than a file", path)
+            raise Changed(errno.EEXIST, "Something else than a file exists", path)
         return _seen(path, found)
 
     def open(self, path: str) -> Tuple[int, Seen]:
-        """A descriptor to read the file with, and what it is. Raises OSError."""
+        """Return a descriptor to read the file with, and its state. Raises OSError."""
         parts = parts_of(path)
         parent = self._parent(parts, make=False)
         try:
-            # Without O_NONBLOCK a pipe would be waited for.
+            # Without O_NONBLOCK opening a pipe would wait.
             flags = os.O_RDONLY | _NO_LINK | _NO_WAIT
             fd = os.open(parts[-1], flags, dir_fd=parent)
         finally:
@@ -202,11 +204,11 @@ class Tree:
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):
             os.close(fd)
-            raise Changed(errno.EINVAL, "Is no plain file", path)
+            raise Changed(errno.EINVAL, "Is not a plain file", path)
         return fd, _seen(path, found)
 
     def sha(self, path: str) -> str:
-        """The SHA-256 of a file's bytes. Raises OSError."""
+        """Return the SHA-256 of a file's bytes. Raises OSError."""
         fd, _ = self.open(path)
         digest = hashlib.sha256()
         with os.fdopen(fd, "rb") as stream:
@@ -225,7 +227,7 @@ class Tree:
     def incoming(
         self, wanted: Seen, expected: State, *, backup: str = "", sync: bool = False, goes_on: bool = False
     ) -> "Incoming":
-        """Begin to write a file under a temporary name, or go on with what an earlier one left. Raises OSError."""
+        """Start to write a file under a temporary name, or continue an earlier part. Raises OSError."""
         parent = self._parent(parts_of(wanted.path), make=True)
         try:
             return Incoming(parent, wanted, expected, backup, sync, goes_on)
@@ -234,7 +236,7 @@ class Tree:
             raise
 
     def remove(self, path: str, expected: State) -> None:
-        """Delete a file that is still the expected one, and the folders that are empty then. Raises OSError."""
+        """Delete a file that is still the expected one, and folders that become empty. Raises OSError."""
         parts = parts_of(path)
         parent = self._parent(parts, make=False)
         try:
@@ -251,7 +253,7 @@ class Tree:
             try:
                 os.rmdir(parts[end - 1], dir_fd=above)
             except OSError:
-                return  # something lies in it
+                return  # it is not empty
             finally:
                 os.close(above)
 
@@ -272,20 +274,20 @@ class Tree:
         except OSError as error:
             os.close(fd)
             if error.errno in (errno.ELOOP, errno.ENOTDIR):
-                raise Changed(error.errno, "A link or a file stands on the way", "/".join(parts)) from None
+                raise Changed(error.errno, "The path contains a link or a file", "/".join(parts)) from None
             raise
         return fd
 
 
 class Incoming:
-    """A file that is being written: it takes its name whole, or not at all."""
+    """A file that is being written: it gets its name when complete, or not at all."""
 
     def __init__(
         self, parent: int, wanted: Seen, expected: State, backup: str, sync: bool, goes_on: bool
     ) -> None:
         self._parent, self._wanted, self._name = parent, wanted, parts_of(wanted.path)[-1]
         self._expected, self._backup, self._sync = expected, backup, sync
-        # Of its own: nobody else writes to it.
+        # Its own: no other process writes to it.
         self._part = PART_PREFIX + secrets.token_hex(8)
         if goes_on:
             os.rename(unfinished_name(wanted), self._part, src_dir_fd=parent, dst_dir_fd=parent)
@@ -295,18 +297,18 @@ class Incoming:
             self._fd = os.open(self._part, flags, (wanted.mode & 0o777) | 0o600, dir_fd=parent)
 
     def stream(self) -> BinaryIO:
-        """What an earlier one left, to be read from its first byte on."""
+        """Return the earlier part, to be read from its first byte on."""
         return os.fdopen(os.dup(self._fd), "rb")
 
     def write(self, piece: bytes) -> None:
-        """Raises OSError."""
+        """Write bytes. Raises OSError."""
         view = memoryview(piece)
         while view:
             view = view[os.write(self._fd, view) :]
 
     def commit(self) -> Seen:
-        """Give it its name; a file that stood there keeps the name ``backup`` where one is given. Raises OSError,
-        Changed when what stood there is not the expected."""
+        """Give the file its name; an existing file gets the name ``backup``, where one is given. Raises
+        OSError, and Changed when the existing file is not the expected one."""
         try:
             os.utime(self._fd, ns=(self._wanted.mtime_ns, self._wanted.mtime_ns))
             if self._sync:
@@ -334,7 +336,7 @@ class Incoming:
             os.rename(self._name, self._backup, src_dir_fd=self._parent, dst_dir_fd=self._parent)
 
     def leave(self) -> None:
-        """Leave what has come to one that goes on with it within an hour. Raises OSError."""
+        """Leave the received part for a continuation within an hour. Raises OSError."""
         try:
             name = unfinished_name(self._wanted)
             os.rename(self._part, name, src_dir_fd=self._parent, dst_dir_fd=self._parent)
@@ -342,7 +344,7 @@ class Incoming:
             self._close()
 
     def abort(self) -> None:
-        """Leave nothing behind; harmless when it has its name already."""
+        """Remove the unfinished file; harmless when it already has its name."""
         if self._parent >= 0:
             try:
                 os.unlink(self._part, dir_fd=self._parent)
@@ -368,12 +370,12 @@ def _state(parent: int, name: str) -> State:
     except FileNotFoundError:
         return None
     if not stat.S_ISREG(found.st_mode):
-        return (-1, -1)  # no file that anybody expects
+        return (-1, -1)  # not a file that anybody expects
     return found.st_size, found.st_mtime_ns
 
 
 def _remove_old_part(parent: int, name: str) -> None:
-    """What a process that was killed left behind."""
+    """Remove the part that a killed process left."""
     found = os.stat(name, dir_fd=parent, follow_symlinks=False)
     if stat.S_ISREG(found.st_mode) and time.time() - found.st_ctime > _OLD_PART_S:
         os.unlink(name, dir_fd=parent)

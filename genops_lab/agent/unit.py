@@ -1,7 +1,7 @@
-"""What a keeper keeps is a unit, of one of two kinds: a kernel or a command.
+"""Define a unit, which a keeper keeps: a kernel or a command.
 
-Process, journal, lease, clients, records and end are the same for both (:mod:`.keeper`). Here is what differs, and a
-command; a kernel is in :mod:`.kernel_unit`.
+Process, journal, lease, clients, records and end are the same for both (:mod:`.keeper`). This module has the
+differences, and commands; :mod:`.kernel_unit` has kernels.
 """
 
 from __future__ import annotations
@@ -20,69 +20,69 @@ if TYPE_CHECKING:
     from .keeper import Keeper
 
 KERNEL, COMMAND = "kernel", "command"
-#: Output that is still taken after the end: a process that nobody can end may hold the pipe.
+#: Seconds in which output is still taken after the end: a process that nobody can end may keep the pipe open.
 _DRAIN_S = 3.0
-#: What a command's other processes get to end by themselves after the first one.
+#: Seconds in which a command's other processes may end by themselves after the first one.
 _REST_GRACE_S = 5.0
 
 
 class Unit(ABC):
-    """``process`` is None where only the journal of one that has ended is served."""
+    """``process`` is None where only the journal of an ended unit is served."""
 
     kind = ""
-    #: What the end of its lease does at first.
+    #: The first step when its lease runs out.
     first_step = ""
     #: The channels that clients may write to.
     inputs: Tuple[int, ...] = ()
 
     def __init__(self, process: Optional[UnitProcess]) -> None:
         self.process = process
-        #: More calls of this host's ``attach``, by name; ValueError for what cannot be.
+        #: More calls of this host's ``attach``, by name; ValueError for invalid parameters.
         self.calls: Dict[str, Callable[[Dict[str, Any]], None]] = {}
 
     @property
     def unread(self) -> bool:
-        """Whether there may be something to receive that the poller does not tell."""
+        """Whether there may be data to receive that the poller does not report."""
         return False
 
     @property
     def held_bytes(self) -> int:
-        """Of clients, what the unit has not taken."""
+        """Bytes of clients that the unit has not taken."""
         return 0
 
     def open(self, keeper: Keeper) -> None:  # noqa: B027 - what has no sockets has nothing to do
-        """Begin to listen, by the keeper's poller."""
+        """Begin to listen, with the keeper's poller."""
 
     def look(self, *, ending: bool) -> Optional[float]:
         """Do what is due. Returns when to look again (monotonic); None: never."""
         return None
 
     def receive(self, ready: Collection[int]) -> List[Message]:
-        """What the unit said on the descriptors that are ``ready``, a bounded portion."""
+        """Return the unit's messages on the ``ready`` descriptors, a limited portion."""
         return []
 
     def take(self, channel: int, timestamp: float, frames: List[bytes]) -> None:  # noqa: B027
-        """A client's message on one of :attr:`inputs`."""
+        """Take a client's message on one of :attr:`inputs`."""
 
     @abstractmethod
     def ending(self, grace_s: float) -> Steps:
-        """How the unit is ended that runs."""
+        """Return the steps that end the running unit."""
 
     @abstractmethod
     def lease_ending(self, grace_s: float) -> Steps:
-        """How it is ended when its lease has run out."""
+        """Return the steps that end it when its lease has run out."""
 
     @abstractmethod
     def ended(self, take: Callable[[List[Message]], None], *, asked: bool) -> Dict[str, Any]:
-        """The process has ended (``asked``: on request): take what it said last, close what is open. What the state
-        file says of it from now on."""
+        """Handle the end of the process (``asked``: on request): take its last messages, close what is open.
+        Returns the new content of the state file."""
 
     def info(self) -> Dict[str, Any]:
-        """Its own part of a UnitInfo."""
+        """Return its own part of a UnitInfo."""
         return {}
 
     def welcome(self) -> Dict[str, Any]:
-        """The same for its client alone."""
+        """Return its own part of the welcome for its client."""
         return {}
 
 
@@ -112,7 +112,7 @@ class CommandUnit(Unit):
         return found
 
     def look(self, *, ending: bool) -> Optional[float]:
-        """What is left when the first process has ended is ended too."""
+        """Also end what is left when the first process has ended."""
         if self.process is None or not self.process.left_others:
             return None
         if not ending:
@@ -129,7 +129,7 @@ class CommandUnit(Unit):
         process = self.process
         assert process is not None
         if process.left_others:
-            log("Not all processes of the command could be ended.")
+            log("Some processes of the command could not be ended.")
         deadline = time.monotonic() + _DRAIN_S
         while process.outputs and time.monotonic() < deadline:
             ready = select.select(list(process.outputs), [], [], 0)[0]

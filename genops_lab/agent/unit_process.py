@@ -1,4 +1,4 @@
-"""A unit's process: started in a session of its own, what it prints taken from pipes."""
+"""Run a unit's process in a session of its own, and read its output from pipes."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .logs import BoundedLog
 from .records import STDERR, STDOUT
 
 _READ_BYTES = 65536
-#: Of what it printed last, for the reason of its end.
+#: Bytes of its last output, for the reason of its end.
 _LAST_BYTES = 2000
 _PR_SET_CHILD_SUBREAPER = 36
-#: Between two looks for what a command has left running.
+#: Seconds between two looks for processes that a command has left running.
 LOOK_S = 0.05
-#: What is not gone so long after SIGKILL cannot be ended by this user.
+#: Seconds after SIGKILL. A process that still exists then cannot be ended by this user.
 _KILLED_S = 2.0
 
 
@@ -28,7 +28,7 @@ class UnitProcess:
     """``pid`` leads the unit's process group."""
 
     def __init__(self, argv: List[str], env: Dict[str, str], cwd: str, *, apart: bool) -> None:
-        """Start it; ``apart``: standard error has a pipe of its own. Raises OSError."""
+        """Start the process; ``apart``: standard error has its own pipe. Raises OSError."""
         self._oom_kills = processes.oom_kills()
         self._signal_sent = 0
         self._last: Dict[int, bytes] = {}
@@ -50,7 +50,7 @@ class UnitProcess:
         finally:
             for _, writing in pipes:
                 os.close(writing)
-        #: Descriptors to be polled for reading, each until its end: STDOUT's and, where it is apart, STDERR's.
+        #: Descriptors to poll for reading, each until its end: STDOUT's and, where it is apart, STDERR's.
         self.outputs: Dict[int, int] = {}
         for number, (reading, _) in enumerate(pipes):
             os.set_blocking(reading, False)
@@ -59,7 +59,7 @@ class UnitProcess:
         self.started = processes.start_time(self.pid)
 
     def read(self, descriptor: int) -> Optional[bytes]:
-        """Take what was printed; None at the end."""
+        """Read printed bytes; None at the end."""
         try:
             data = os.read(descriptor, _READ_BYTES)
         except BlockingIOError:
@@ -73,11 +73,11 @@ class UnitProcess:
         return data
 
     def poll(self) -> Optional[int]:
-        """The exit code once it has ended; negative: the signal."""
+        """Return the exit code once it has ended; negative: the signal."""
         return self._process.poll()
 
     def signal(self, number: int) -> bool:
-        """Signal the whole unit. False when it has ended."""
+        """Send a signal to the whole unit. False when it has ended."""
         if self._process.returncode is not None and not processes.group_members(self.pid):
             return False
         if number in (signal.SIGTERM, signal.SIGKILL):
@@ -88,7 +88,7 @@ class UnitProcess:
         return processes.signal_group(self.pid, number)
 
     def why(self, code: int) -> str:
-        """The reason for people."""
+        """Return the reason of the end as text."""
         if code < 0:
             try:
                 name = signal.Signals(-code).name
@@ -113,18 +113,18 @@ class UnitProcess:
         return ", out of memory?"
 
     def memory_bytes(self) -> int:
-        """Resident memory of the group."""
+        """Return the resident memory of the group."""
         return sum(processes.group_members(self.pid).values())
 
     def close(self) -> None:
-        """Close what is open; the processes stay as they are."""
+        """Close the descriptors; the processes stay."""
         for descriptor in self.outputs:
             os.close(descriptor)
         self.outputs.clear()
 
 
 class KernelProcess(UnitProcess):
-    """What it prints outside of cells is kept in a log of bounded size."""
+    """Its output outside of cells goes to a log of limited size."""
 
     def __init__(self, argv: List[str], env: Dict[str, str], cwd: str, log_path: str) -> None:
         self._log = BoundedLog(log_path)
@@ -134,18 +134,18 @@ class KernelProcess(UnitProcess):
 
     @property
     def output(self) -> int:
-        """The descriptor of what it prints; -1 at the end."""
+        """The descriptor of its output; -1 at the end."""
         return next(iter(self.outputs), -1)
 
     def read_output(self) -> bool:
-        """Take what was printed. False at the end."""
+        """Read printed bytes. False at the end."""
         data = self.read(self.output)
         if data:
             self._log.write(data)
         return data is not None
 
     def move_log(self, path: str) -> None:
-        """Keep the log there from now on. Raises OSError."""
+        """Write the log to this path from now on. Raises OSError."""
         self._log.close()
         os.replace(self._log_path, path)
         self._log, self._log_path = BoundedLog(path), path
@@ -156,9 +156,9 @@ class KernelProcess(UnitProcess):
 
 
 class CommandProcess(UnitProcess):
-    """A command with all that it starts. What its processes leave to the system becomes this process's child (on
-    Linux), also where it has left the group: it is found, and ended with the command. This process starts nothing
-    else."""
+    """A command with all processes that it starts. A process that its parent leaves becomes this process's
+    child (on Linux), also where it has left the group: it is found, and ended with the command. This process
+    starts nothing else."""
 
     def __init__(self, argv: List[str], env: Dict[str, str], cwd: str) -> None:
         _adopt_orphans()
@@ -169,18 +169,18 @@ class CommandProcess(UnitProcess):
         super().__init__(argv, env, cwd, apart=True)
 
     def poll(self) -> Optional[int]:
-        """The first process's exit code, once all have ended."""
+        """Return the first process's exit code, once all have ended."""
         self._reap()
         code, now = super().poll(), time.monotonic()
         if code is not None and now >= self._next_look:
             self._next_look = now + LOOK_S
             killed = self._give_up_at < math.inf
-            # killed again: one may have been started while the others were
+            # killed again: one may have been started while the others were killed
             self.left_others = self._reach(signal.SIGKILL) if killed else bool(self._members())
         return None if self.left_others and now < self._give_up_at else code
 
     def _reap(self) -> None:
-        """Take the ends of the processes that were left to this one."""
+        """Reap the processes that were left to this one."""
         if not hasattr(os, "waitid"):
             return
         with contextlib.suppress(ChildProcessError):

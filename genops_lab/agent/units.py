@@ -1,5 +1,5 @@
-"""The units of one kind on this host (its kernels, its commands) as ``attach`` sees them: their folders, and the
-sockets of their keepers."""
+"""Manage the units of one kind on this host (its kernels, its commands) for ``attach``: their folders, and
+the sockets of their keepers."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from .starter import start_keeper
 from .state_file import SOCKET, FolderLock, public, read_state, write_state
 from .threads import in_thread
 
-#: A unit that has ended is listed for so long, unless it is forgotten before.
+#: Seconds for which an ended unit is listed, unless it is forgotten before.
 KEPT_ENDED_S = 7 * 86400.0
 _CONNECT_S = 10.0
-#: A list waits for one keeper so long: less than the Lab waits for the list.
+#: Seconds that a list waits for one keeper: less than the Lab waits for the list.
 _LIST_S = 3.0
 _PAUSE_S = 0.02
 Streams = Tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Units(ABC):
-    """All methods belong to one loop; each names units by their id (``kernel_id``, ``command_id``) and raises
+    """All methods belong to one loop. Each names units by their id (``kernel_id``, ``command_id``) and raises
     :class:`ChannelReset`."""
 
     kind = ""
-    #: What a UnitInfo has where no keeper tells it.
+    #: Fields of a UnitInfo that no keeper reports.
     untold: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Units(ABC):
         folder = unit_folder(unit_id, self.kind) if unit_id_is_valid(unit_id) else None
         if folder is None:
             raise ChannelReset(
-                "not_found", f"This host knows no {self.kind} {unit_id}.", "It may have been forgotten."
+                "not_found", f"This host has no {self.kind} {unit_id}.", "It may have been forgotten."
             )
         return folder
 
@@ -58,7 +58,7 @@ class Units(ABC):
         return ChannelReset(
             "unresponsive",
             f"The keeper of {self.kind} {unit_id} does not answer.",
-            "The host may be overloaded; try again.",
+            "The host may be overloaded. Try again.",
         )
 
     def _lock(self, unit_id: str) -> asyncio.Lock:
@@ -71,12 +71,12 @@ class Units(ABC):
 
     @abstractmethod
     async def start(self, params: Dict[str, Any]) -> Dict[str, Any]:
-        """Start a unit; its UnitInfo."""
+        """Start a unit; return its UnitInfo."""
 
     async def list(self, params: Dict[str, Any]) -> List[Dict[str, Any]]:
-        """A Lab's units on its own machine are listed where they are asked for (``here``).
+        """List units; a Lab's units on its own machine only where they are requested (``here``).
 
-        One whose keeper does not answer is listed by its state file, with the reason.
+        A unit whose keeper does not answer is listed by its state file, with the reason.
         """
         asked = [self._listed(unit_id) for unit_id in known_units(self.kind)]
         found = []
@@ -86,7 +86,7 @@ class Units(ABC):
             if isinstance(info, BaseException):
                 raise info
             if info["state"] == "ended" and (info.get("ended_at") or 0) < time.time() - KEPT_ENDED_S:
-                with contextlib.suppress(ChannelReset):  # somebody else is at it
+                with contextlib.suppress(ChannelReset):  # another process is doing it
                     await self.forget(info)
                 continue
             if bool(info.get("here")) == bool(params.get("here")):
@@ -104,7 +104,7 @@ class Units(ABC):
             return {**found, "execution_state": "unknown"} if "execution_state" in found else found
 
     async def info(self, params: Dict[str, Any]) -> Dict[str, Any]:
-        """A UnitInfo."""
+        """Return a UnitInfo."""
         return await self._ask(self._id(params), "info", {})
 
     async def signal(self, params: Dict[str, Any]) -> Dict[str, Any]:
@@ -112,7 +112,7 @@ class Units(ABC):
         return await self._ask_running(self._id(params), "signal", {"signal": int(params["signal"])})
 
     async def stop(self, params: Dict[str, Any]) -> Dict[str, Any]:
-        """Answers when the unit has ended; a keeper that does not answer is ended with it."""
+        """Stop a unit; answer when it has ended. A keeper that does not answer is ended with it."""
         unit_id, grace_s = self._id(params), float(params.get("grace_s", 5.0))
         try:
             await self._ask(unit_id, "info", {})
@@ -123,13 +123,13 @@ class Units(ABC):
         return await self._ask(unit_id, "stop", {"grace_s": grace_s}, timeout_s=grace_s + 30.0)
 
     async def lease(self, params: Dict[str, Any]) -> Dict[str, Any]:
-        """Renew the lease, with this length."""
+        """Renew the lease, with this length in seconds."""
         return await self._ask_running(self._id(params), "lease", {"seconds": float(params["seconds"])})
 
     async def forget(self, params: Dict[str, Any]) -> Dict[str, Any]:
-        """Remove what is left of a unit that has ended."""
+        """Remove the records of an ended unit."""
         unit_id = self._id(params)
-        async with self._lock(str(unit_id)):  # who asks a second time waits for the first one's work
+        async with self._lock(str(unit_id)):  # a second call waits for the first one
             await self._forget(unit_id)
         return {}
 
@@ -143,7 +143,7 @@ class Units(ABC):
         await in_thread(forget, folder)
 
     async def open(self, unit_id: Any) -> socket.socket:
-        """The keeper's socket, for a Lab; of a unit that has ended too: its journal is served still."""
+        """Open the keeper's socket for a Lab; also for an ended unit, whose journal is still served."""
         async with self._lock(str(unit_id)):
             deadline = time.monotonic() + _CONNECT_S
             while True:
@@ -202,13 +202,13 @@ class Units(ABC):
         return None if sock is None else await asyncio.open_unix_connection(sock=sock)
 
     def _settled(self, folder: str) -> Optional[Dict[str, Any]]:
-        """The state of a unit that has no keeper any more, brought up to date; None: it has one."""
+        """Return the updated state of a unit without a keeper; None: it has one."""
         lock = FolderLock(folder)
         try:
             if not lock.take():
                 return None
         except OSError:
-            pass  # a disk that can only be read
+            pass  # a read-only disk
         try:
             state = read_state(folder)
             if state is None:
@@ -216,7 +216,7 @@ class Units(ABC):
                     f"{self.kind}_id": os.path.basename(folder),
                     "state": "ended",
                     "reason": "It never started.",
-                    "ended_at": _changed_at(folder),  # another connection may be starting it this moment
+                    "ended_at": _changed_at(folder),  # another connection may be starting it right now
                 }
             elif state["state"] == "running":
                 state.update(self._end_without_keeper(state))
@@ -237,7 +237,7 @@ class Units(ABC):
         return {**found, "reason": reason}
 
     def _others(self, state: Dict[str, Any]) -> Set[int]:
-        """The processes of a unit without a keeper that have left its group."""
+        """Return the processes of a unit without a keeper that have left its group."""
         return set()
 
     def _info_of(self, state: Dict[str, Any]) -> Dict[str, Any]:
@@ -262,7 +262,7 @@ class Units(ABC):
 
 
 def _kill_keeper(folder: str) -> None:
-    """End a keeper that does not answer, if the pid is still its own; its unit is found without a keeper then."""
+    """Kill a keeper that does not answer, if the pid is still its own; its unit then has no keeper."""
     state = read_state(folder) or {}
     pid = state.get("keeper_pid")
     if pid and processes.start_time(pid) == state.get("keeper_started"):
@@ -278,7 +278,7 @@ def _changed_at(folder: str) -> float:
 
 
 def _socket_of(folder: str) -> Optional[socket.socket]:
-    """Connected to the keeper; None when there is none."""
+    """Return a socket connected to the keeper; None without a keeper."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
@@ -290,14 +290,14 @@ def _socket_of(folder: str) -> Optional[socket.socket]:
 
 
 async def call_keeper(streams: Streams, method: str, params: Dict[str, Any], timeout_s: float) -> Any:
-    """Ask a keeper of this host. Raises ChannelReset, ConnectionError, asyncio.IncompleteReadError."""
+    """Call a keeper of this host. Raises ChannelReset, ConnectionError, asyncio.IncompleteReadError."""
     reader, writer = streams
     try:
         writer.write(records.json_record(records.CALL, {"method": method, "params": params}))
         header = await asyncio.wait_for(reader.readexactly(records.HEADER.size), timeout_s)
         kind, _, length = records.HEADER.unpack(header)
         if kind != records.ANSWER or length > records.MAX_JSON_BYTES:
-            raise ChannelReset("broken", "The keeper's answer cannot be read.")
+            raise ChannelReset("broken", "The keeper's answer is invalid.")
         answer = json.loads(await asyncio.wait_for(reader.readexactly(length), timeout_s))
     except asyncio.TimeoutError:
         raise ChannelReset("unresponsive", "The keeper does not answer.") from None

@@ -1,8 +1,9 @@
-"""A kernel that waits for somebody to start it: its keeper, until then.
+"""Keep a spare kernel until a start takes it.
 
-It stands in a folder of its own, is listed nowhere, holds no GPU (nothing is imported) and ends by itself when no
-connection renews it. Taken, it gets the id, the key, the folder and the variables of the order and is a kernel like
-any other; what only a start can apply makes it refuse, and a fresh kernel is started.
+A spare is in a folder of its own, in no list, uses no GPU (nothing is imported) and ends by itself when no
+connection renews it. A taken spare gets the id, the key, the folder and the variables of the order, and
+becomes a kernel like any other. It refuses an order with settings that only a start can apply; then a new
+kernel is started.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _STAND_S = 120.0
 _ANSWER_S = 5.0
 _PEER_S = 2.0
 _TICK_MS = 1000
-#: Variables that programs read when they start: a kernel that runs cannot be given others.
+#: Variables that programs read when they start: a running kernel cannot get others.
 _AT_START = (
     "LD_", "DYLD_", "PYTHON", "IPYTHON", "JUPYTER", "MALLOC_", "GLIBC_", "LC_", "LANG", "HOME", "OMP_", "GOMP_", "KMP_",
     "MKL_", "OPENBLAS_", "NUMEXPR_", "VECLIB_", "BLIS_", "COVERAGE_", "PYDEVD_", "XDG_CONFIG", "XDG_DATA",
@@ -40,7 +41,7 @@ _AT_START = (
 
 
 class Refused(Exception):
-    """``code``: ``does_not_fit``, or ``stale`` when the spare is of no use any more."""
+    """``code``: ``does_not_fit``, or ``stale`` when the spare is useless."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -48,7 +49,7 @@ class Refused(Exception):
 
 
 def unfit(have: Mapping[str, str], wanted: Mapping[str, str]) -> List[str]:
-    """The variables that differ and would have to be there at a start."""
+    """Return the differing variables that a kernel needs at its start."""
     differ = {name for name in {*have, *wanted} if have.get(name) != wanted.get(name)}
     return sorted(name for name in differ if name.upper().startswith(_AT_START))
 
@@ -66,7 +67,7 @@ class WarmKernel:
         self._until = time.monotonic() + self._lease_s
         argv = launching.spare(order["argv"])
         if argv is None:
-            raise CannotStart("not_warm", "Only ipykernel's usual command can be started ahead.")
+            raise CannotStart("not_warm", "Only ipykernel's usual command can be kept ready.")
         hold(folder)
         key = secrets.token_hex(32)
         self.signer = wire.Signer(key, self._scheme)
@@ -111,7 +112,7 @@ class WarmKernel:
             while self._keeper is None and self._lives():
                 self._turn(_TICK_MS)
                 if self._keeper is None and not os.path.exists(os.path.join(self._folder, SPARE)):
-                    self._end()  # somebody has cleaned up
+                    self._end()  # a cleaner has removed the folder
                 if time.monotonic() > self._until:
                     self._end()
             if self._keeper is None:
@@ -131,7 +132,7 @@ class WarmKernel:
         return not self._over and self.process.poll() is None
 
     def _end(self) -> None:
-        """It counts no more from now on."""
+        """Remove the spare from the list."""
         self._over = True
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(self._folder, SPARE))
@@ -147,7 +148,7 @@ class WarmKernel:
 
     def _turn(self, wait_ms: int) -> None:
         ready = {thing for thing, _ in self._poller.poll(wait_ms)}
-        self._relay.receive(ready)  # nobody is there to hear it
+        self._relay.receive(ready)  # no client receives it
         if self.process.output in ready:
             descriptor = self.process.output
             if not self.process.read_output():
@@ -156,15 +157,15 @@ class WarmKernel:
             self._accept()
 
     def _asked(self, expression: str) -> str:
-        """Have the kernel evaluate it: "" or what went wrong."""
+        """Let the kernel evaluate an expression; return "" or the error."""
         self._relay.ask(expression)
         deadline = time.monotonic() + _ANSWER_S
         while time.monotonic() < deadline and self._lives():
             events = {thing for thing, _ in self._poller.poll(20)}
             self._relay.receive(events)
             for content in self._relay.answers():
-                told = dict(content.get("user_expressions") or {}).get("genops") or content
-                return "" if told.get("status") == "ok" else f"{told.get('ename')}: {told.get('evalue')}"
+                reply = dict(content.get("user_expressions") or {}).get("genops") or content
+                return "" if reply.get("status") == "ok" else f"{reply.get('ename')}: {reply.get('evalue')}"
         return "the kernel does not answer"
 
     # Calls of this host's attach
@@ -203,7 +204,9 @@ class WarmKernel:
         folder, order = str(params["folder"]), dict(params["order"])
         differ = unfit(self._env, order["env"])
         if differ:
-            raise Refused("does_not_fit", f"These must be there when a kernel starts: {', '.join(differ)}")
+            raise Refused(
+                "does_not_fit", f"The kernel needs these variables at its start: {', '.join(differ)}"
+            )
         try:
             return self._become(folder, order)
         except OSError as error:
@@ -238,7 +241,7 @@ class WarmKernel:
         return self._keeper.info()
 
     def _leave(self) -> None:
-        """Nobody else can take it."""
+        """Remove the spare from the list, so that no other start takes it."""
         self._poller.unregister(self._listener.fileno())
         os.unlink(self._listener.getsockname())
         self._listener.close()
@@ -247,7 +250,7 @@ class WarmKernel:
 def _read(sock: socket.socket) -> Dict[str, Any]:
     kind, _, length = records.HEADER.unpack(_exactly(sock, records.HEADER.size))
     if kind != records.CALL or length > records.MAX_JSON_BYTES:
-        raise ValueError("this is no call")
+        raise ValueError("the call is invalid")
     call: Dict[str, Any] = json.loads(_exactly(sock, length))
     return call
 

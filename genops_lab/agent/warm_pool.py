@@ -1,4 +1,4 @@
-"""The spare kernels of this host as ``attach`` sees them: kept at the number that a Lab wants, taken by starts."""
+"""Keep the requested number of spare kernels on this host, for ``attach``; starts take them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from .threads import in_thread
 
 SPARE = "spare.json"
 MAX_SPARES = 8
-#: Without a connection that renews it a spare ends after so long.
+#: Seconds after which a spare ends that no connection renews.
 LEASE_S = 600.0
 _LOOK_S = 60.0
-#: A kernel that was just taken is let alone for so long: its first cells matter more than the next start.
+#: Seconds in which a taken kernel is left alone: its first cells matter more than the next start.
 _AFTER_TAKE_S = 2.0
 _AFTER_FAILURE_S = 60.0
 _STAND_S = 130.0
@@ -32,7 +32,7 @@ Call = Callable[[str, str, Dict[str, Any], float], Awaitable[Any]]
 
 
 class Found(NamedTuple):
-    """A spare that lives."""
+    """A living spare."""
 
     folder: str
     fits: str
@@ -40,16 +40,16 @@ class Found(NamedTuple):
 
 
 def fits(argv: List[str], scheme: str) -> str:
-    """The same for orders that one spare can be taken for."""
+    """Return a key that is equal for orders that one spare fits."""
     return hashlib.sha256(json.dumps([version(), argv, scheme]).encode()).hexdigest()[:32]
 
 
-def write_spare(folder: str, told: Dict[str, Any]) -> None:
-    """What a spare tells of itself. Raises OSError."""
+def write_spare(folder: str, spare: Dict[str, Any]) -> None:
+    """Write a spare's own record. Raises OSError."""
     part = os.path.join(folder, f"{SPARE}.part")
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        os.write(descriptor, json.dumps(told).encode())
+        os.write(descriptor, json.dumps(spare).encode())
     finally:
         os.close(descriptor)
     os.replace(part, os.path.join(folder, SPARE))
@@ -67,29 +67,29 @@ def _roots() -> Iterator[str]:
 
 
 def look() -> List[Found]:
-    """The spares that wait; what dead ones have left is removed."""
+    """Return the waiting spares; remove the remains of dead ones."""
     found = []
     for root in _roots():
         for name in sorted(os.listdir(root)):
             folder = os.path.join(root, name)
             if not os.path.isdir(folder):
                 continue
-            told = _told(folder)
+            spare = _read_spare(folder)
             try:
                 if _has_keeper(folder):
-                    if told is not None:  # else it was taken
-                        found.append(Found(folder, str(told.get("fits")), bool(told.get("ready"))))
+                    if spare is not None:  # otherwise it was taken
+                        found.append(Found(folder, str(spare.get("fits")), bool(spare.get("ready"))))
                     continue
-                if told is not None and told.get("pid"):
-                    processes.end_orphans(int(told["pid"]), str(told.get("pid_started", "")))
+                if spare is not None and spare.get("pid"):
+                    processes.end_orphans(int(spare["pid"]), str(spare.get("pid_started", "")))
                 paths.forget(folder)
-            except OSError:  # it has gone meanwhile
+            except OSError:  # it has ended meanwhile
                 continue
     return found
 
 
 def _has_keeper(folder: str) -> bool:
-    """Whether its keeper lives, or is being started. Raises OSError."""
+    """Return whether a spare's keeper lives, or is being started. Raises OSError."""
     if time.time() - os.stat(folder).st_mtime < _BEING_MADE_S:
         return True
     lock = FolderLock(folder)
@@ -99,17 +99,18 @@ def _has_keeper(folder: str) -> bool:
     return False
 
 
-def _told(folder: str) -> Optional[Dict[str, Any]]:
+def _read_spare(folder: str) -> Optional[Dict[str, Any]]:
     try:
         with open(os.path.join(folder, SPARE), encoding="utf-8") as stream:
-            told = json.load(stream)
+            spare = json.load(stream)
     except (OSError, ValueError):
         return None
-    return told if isinstance(told, dict) else None
+    return spare if isinstance(spare, dict) else None
 
 
 class WarmPool:
-    """One connection's wish. ``call`` asks a keeper in a folder; ``start`` starts one there."""
+    """The spares that one connection requests. ``call`` calls a keeper in a folder; ``start`` starts one in
+    it."""
 
     def __init__(self, call: Call, start: Callable[[str, List[str], str], Awaitable[Any]]) -> None:
         self._call = call
@@ -127,11 +128,12 @@ class WarmPool:
         return fits(self._argv, self._scheme)
 
     async def keep(self, argv: List[str], scheme: str, count: int) -> Dict[str, Any]:
-        """Keep so many spares of this command from now on, while this connection lasts; how many are ready."""
+        """Keep ``count`` spares of this command from now on, while this connection lasts; return how many are
+        ready."""
         if not 0 <= count <= MAX_SPARES:
-            raise ValueError(f"{count} kernels cannot be kept ready")
+            raise ValueError(f"warm_kernels cannot be {count}")
         if count and spare_command(argv) is None:
-            raise ChannelReset("not_warm", "Only ipykernel's usual command can be started ahead.")
+            raise ChannelReset("not_warm", "Only ipykernel's usual command can be kept ready.")
         if self._argv and (argv, scheme) != (self._argv, self._scheme):
             await self._end_all()
         if (argv, scheme, count) != (self._argv, self._scheme, self._wanted):
@@ -145,12 +147,13 @@ class WarmPool:
         return {"wanted": count, "ready": ready, "trouble": self._trouble}
 
     def close(self) -> None:
-        """The connection ends: the spares stay for the next one, for as long as their lease."""
+        """Stop: the connection ends, and the spares stay for the next one, for as long as their lease."""
         if self._task is not None:
             self._task.cancel()
 
     async def take(self, folder: str, order: Dict[str, Any]) -> Optional[Dict[str, Any]]:
-        """The KernelInfo of a spare that has become the kernel of this order; None: start a fresh one."""
+        """Return the KernelInfo of a spare that has become the kernel of this order; None: start a new
+        kernel."""
         wanted = fits(order["argv"], order["signature_scheme"])
         for found in await in_thread(look):
             if found.fits == wanted and found.ready:
@@ -160,7 +163,7 @@ class WarmPool:
                     )
                 except (ChannelReset, ConnectionError, asyncio.IncompleteReadError) as error:
                     if isinstance(error, ChannelReset) and error.code == "does_not_fit":
-                        return None  # the others are no different
+                        return None  # the others are the same
                     continue
                 finally:
                     self._taken_at = time.monotonic()
@@ -200,7 +203,7 @@ class WarmPool:
                 continue
 
     async def _one_more(self) -> bool:
-        """Start one, and wait until it stands: one at a time on this host."""
+        """Start one spare, and wait until it is ready: one at a time on this host."""
         try:
             state, _ = paths.state_folder()
             root = paths.private_folder(os.path.join(state, "spares"))
@@ -223,10 +226,10 @@ class WarmPool:
     async def _stands(self, folder: str) -> None:
         deadline = time.monotonic() + _STAND_S
         while time.monotonic() < deadline:
-            told, there = await in_thread(lambda: (_told(folder), os.path.isdir(folder)))
+            spare, there = await in_thread(lambda: (_read_spare(folder), os.path.isdir(folder)))
             if not there:
-                raise ChannelReset("start_failed", "A kernel that was started ahead has ended by itself.")
-            if told is None or told.get("ready"):
+                raise ChannelReset("start_failed", "A kernel that was kept ready has ended by itself.")
+            if spare is None or spare.get("ready"):
                 return
             await asyncio.sleep(0.1)
-        raise ChannelReset("start_failed", "A kernel that was started ahead does not answer.")
+        raise ChannelReset("start_failed", "A kernel that was kept ready does not answer.")

@@ -1,4 +1,4 @@
-"""As much of Jupyter's messages as a keeper needs: find the header, sign its own few requests."""
+"""Read as much of Jupyter's messages as a keeper needs: find the header, sign its own requests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MSG_TYPE = re.compile(rb'"msg_type"\s*:\s*"(\w+)"')
 
 
 def after_delimiter(frames: Sequence[bytes]) -> Optional[int]:
-    """Where header, parent header, metadata, content start; None for what is no message."""
+    """Return where header, parent header, metadata, content start; None for an invalid message."""
     for index, part in enumerate(frames):
         if part == DELIMITER:
             return index + 2 if len(frames) >= index + 6 else None
@@ -24,16 +24,18 @@ def after_delimiter(frames: Sequence[bytes]) -> Optional[int]:
 
 
 def msg_type(header: bytes) -> bytes:
-    """Of a header's JSON."""
+    """Return the type in a header's JSON."""
     found = _MSG_TYPE.search(header)
     return found.group(1) if found is not None else b""
 
 
 class Activity:
-    """Whether a kernel is busy: as long as a cell runs, whatever is answered beside it on the control channel.
+    """Whether a kernel is busy: as long as a cell runs, whatever is answered meanwhile on the control
+    channel.
 
-    Only the run of a cell counts beyond the last status: it ends with its reply in any case. ipykernel may say "idle"
-    of another request than the one that ended, and the replies to a keeper's own requests are seen by nobody else.
+    After the last status only the run of a cell counts: it always ends with its reply. A kernel (ipykernel) may
+    send "idle" for another request than the one that ended. Only this keeper sees the replies to its own
+    requests.
     """
 
     _MOST = 64
@@ -45,16 +47,17 @@ class Activity:
 
     @property
     def requests(self) -> List[str]:
-        """The runs that have begun and not ended."""
+        """The runs that have started and not ended."""
         return list(self._busy)
 
     def follow(self, state: str, requests: Sequence[str]) -> None:
-        """Go on from what somebody else knows."""
+        """Continue from another keeper's state."""
         self.state = state
         self._busy = dict.fromkeys(requests)
 
     def saw(self, frames: Sequence[bytes]) -> Optional[bool]:
-        """A message on iopub. None unless it is a status; else whether it says idle while a cell runs."""
+        """Handle a message on iopub. None unless it is a status; otherwise whether it says idle while a cell
+        runs."""
         start = after_delimiter(frames)
         if start is None or msg_type(frames[start]) != b"status":
             return None
@@ -72,8 +75,8 @@ class Activity:
         return self.state != state
 
     def answered(self, frames: Sequence[bytes]) -> None:
-        """A reply. Its request has ended, also where the kernel says "idle" of another one that it worked at in the
-        same thread (ipykernel 6 does)."""
+        """Handle a reply. Its request has ended, also where the kernel sends "idle" for another request of
+        the same thread (ipykernel 6 does)."""
         start = after_delimiter(frames)
         if start is None:
             return
@@ -98,7 +101,7 @@ def _bound(kept: Dict[str, None], most: int) -> None:
 
 
 class Signer:
-    """Makes requests of the keeper's own."""
+    """Makes the keeper's own requests."""
 
     def __init__(self, key: str, scheme: str) -> None:
         self._key = key.encode()
@@ -115,7 +118,7 @@ class Signer:
         self._key = key.encode()
 
     def request(self, kind: str, content: Dict[str, Any]) -> List[bytes]:
-        """The frames of a request."""
+        """Return the frames of a request."""
         self._number += 1
         header = {
             "msg_id": f"{self.mark.decode()}_{self._number}",
@@ -135,13 +138,13 @@ class Signer:
         return [DELIMITER, signature, *parts]
 
     def is_mine(self, frames: Sequence[bytes]) -> bool:
-        """Whether a message answers a request of this keeper's."""
+        """Return whether a message answers a request of this keeper."""
         start = after_delimiter(frames)
         return start is not None and self.mark in frames[start + 1]
 
 
 def write_connection_file(path: str, prefix: str, key: str, scheme: str, kernel_name: str) -> None:
-    """The kernel's connection file: ipc, 0600. Raises OSError."""
+    """Write the kernel's connection file: ipc, mode 0600. Raises OSError."""
     body = {
         "transport": "ipc",
         "ip": prefix,

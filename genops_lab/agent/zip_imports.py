@@ -1,12 +1,13 @@
-"""Modules out of the zip: compiled once on a host, and whole where two threads import one at the same time.
+"""Import modules from the zip: compile each once per host, and load it completely where two threads import it
+at once.
 
-zipimport compiles each module in each process anew, since Python 3.10 twice. What a process has compiled is kept beside
-the zip, in a file for this Python, where the folder is the user's alone. The next ones read it: half of the CPU of an
-agent's or a keeper's start.
+zipimport compiles each module again in each process, since Python 3.10 twice. A process's compiled code is
+stored next to the zip, in a file for this Python, where only the user can write to the folder. Later
+processes read it, which saves half of the CPU of an agent's or a keeper's start.
 
-Before Python 3.10 zipimport has only ``load_module``, and the import system does not mark a module that comes
-by it as being initialised: a second thread that imports it meanwhile gets it half filled, in place of waiting
-for it ("cannot import name ..."). With ``exec_module`` the import system itself does what is needed.
+Before Python 3.10 zipimport has only ``load_module``, and the import system does not mark a module from it as
+being initialised. A second thread that imports it meanwhile gets an incomplete module instead of waiting
+("cannot import name ..."). With ``exec_module`` the import system itself does what is needed.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ else:
         """Has ``create_module`` and ``exec_module``, from InspectLoader."""
 
 
-#: Python's magic number, the zip's size and time in ns, the CRC-32 of what follows.
+#: Python's magic number, the zip's size and time in ns, the CRC-32 of the rest.
 _HEAD = struct.Struct("=4sqqI")
 
 _PATIENCE_S = 2.0
 _keeping = threading.Lock()
 
 _archive = ""
-#: Code by module, as ``marshal`` writes it: of earlier processes, and compiled here.
+#: Code by module, as ``marshal`` writes it: from earlier processes, and compiled here.
 _kept: Dict[str, bytes] = {}
 _new: Dict[str, CodeType] = {}
 
@@ -48,7 +49,7 @@ class ZipModules(_Importer):
     """A zipimporter whose code is compiled once."""
 
     def get_code(self, fullname: str) -> Any:
-        """The code of a module."""
+        """Return the code of a module."""
         if self.archive != _archive:
             return super().get_code(fullname)
         if fullname in _kept:
@@ -57,7 +58,7 @@ class ZipModules(_Importer):
         return code
 
     def get_filename(self, fullname: str) -> str:
-        """The path of a module. zipimport would compile the module to know it."""
+        """Return the path of a module. zipimport would compile the module to find it."""
         if self.archive != _archive:
             return super().get_filename(fullname)
         end = "/__init__.py" if self.is_package(fullname) else ".py"
@@ -65,7 +66,7 @@ class ZipModules(_Importer):
 
 
 def install() -> None:
-    """From now on. What was imported before stays."""
+    """Use this importer from now on; earlier imports stay."""
     global _archive
     _archive = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     _kept.update(_read())
@@ -75,8 +76,9 @@ def install() -> None:
 
 
 def keep() -> None:
-    """Keep what this process has compiled, for the next ones. A disk that is full or not the user's keeps nothing."""
-    if _keeping.acquire(timeout=_PATIENCE_S):  # a thread that does it is let finish before the process ends
+    """Store this process's compiled code for later ones. Does nothing on a full disk, or one that does not
+    belong to the user."""
+    if _keeping.acquire(timeout=_PATIENCE_S):  # a thread that stores it finishes before the process ends
         try:
             _keep()
         finally:
@@ -120,12 +122,13 @@ def _head(data: bytes) -> bytes:
 
 
 def _is_own(found: os.stat_result) -> bool:
-    """Whether only this user can have written it."""
+    """Return whether only this user can have written the file."""
     return found.st_uid == os.getuid() and not stat.S_ISLNK(found.st_mode) and not found.st_mode & 0o022
 
 
 def _read() -> Dict[str, bytes]:
-    """What lies beside the zip; nothing where it is damaged, or could be somebody else's."""
+    """Return the stored code next to the zip; nothing where it is damaged, or another user could have written
+    it."""
     try:
         if not _is_own(os.lstat(os.path.dirname(_archive))) or not _is_own(os.lstat(_file())):
             return {}

@@ -1,1 +1,1 @@
-"""Places that can run kernels: this machine and hosts over SSH."""
+"""Targets that run kernels: this machine, hosts over SSH, pods and Slurm jobs."""

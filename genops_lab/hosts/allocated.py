@@ -1,4 +1,4 @@
-"""Hosts that are asked for, one for each kernel: who asked for them, and those that nobody needs any more."""
+"""Request hosts for kernels, and release hosts that no kernel needs any more."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from .loop_connections import LoopConnections
     from .records import TargetRecord
 
-#: A host that nobody needs is released so many seconds after it was asked for and was first seen to be left over.
+#: Seconds from the request, and from the first look that found the host unused, until the host is released.
 GRACE_S = 600.0
 _LOOK_EVERY_S = 60.0
-#: Somebody who only looks holds a lock for microseconds.
+#: A process that only checks a lock holds the lock for microseconds.
 _LOCK_WITHIN_S = 2.0
 
 log = logging.getLogger("genops_lab")
@@ -42,15 +42,18 @@ class _Asked(msgspec.Struct):
 
 
 class HostClaims:
-    """The hosts that programs of this user on this machine asked for: a file each, written before the host is asked
-    for and locked while that program lives, removed when the host was given back. From any thread; methods block."""
+    """The hosts that programs of this user on this machine requested.
+
+    Each host has one claim file. It is written before the request, locked while the program lives, and
+    removed when the host is released. Methods block and may be called from any thread.
+    """
 
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
         self._held: dict[HostRef, FileLock] = {}
 
     def claim(self, host: HostRef) -> None:
-        """This process asks for a host."""
+        """Write and lock the claim of this process on a host."""
         if host in self._held:
             return
         path = self._path(host)
@@ -64,18 +67,18 @@ class HostClaims:
         self._held[host] = lock
 
     def drop(self, host: HostRef) -> None:
-        """A host was given back; harmless where nobody asked for it."""
+        """Remove the claim on a released host; harmless where there is none."""
         self.abandon(host)
         self._path(host).unlink(missing_ok=True)
 
     def abandon(self, host: HostRef) -> None:
-        """This process does not need a host any more, which is still there."""
+        """Unlock the claim on a host that still exists and that this process no longer needs."""
         lock = self._held.pop(host, None)
         if lock is not None:
             lock.release()
 
     def is_held(self, host: HostRef) -> bool:
-        """Whether a program that lives asked for it."""
+        """Return whether a living program has the claim on a host."""
         if not self._path(host).exists():
             return False
         lock = FileLock(self._path(host))
@@ -84,7 +87,8 @@ class HostClaims:
         return not free
 
     def asked(self, target: str) -> dict[str, float]:
-        """When each host of a target was asked for, by its id; those that were not given back."""
+        """Return the request time (seconds since 1970) of each host of a target that was not released, by
+        host id."""
         found = (self._read(path) for path in self._folder.glob("*.json"))
         return {each.host_id: each.asked_at for each in found if each is not None and each.target == target}
 
@@ -105,32 +109,36 @@ class HostClaims:
 
 
 async def ask_for(claims: HostClaims, target: Route, name: str, resources: Resources) -> Route:
-    """Ask for a host, in the links' loop; its claim is written before. Raises LinkError."""
+    """Request a host, in the connections' loop; its claim is written first. Raises LinkError."""
     provider = provider_of(target.kind)
     await asyncio.to_thread(claims.claim, provider.host_of(target, name))
     return target.at(await provider.allocate(target, name, resources))
 
 
 async def give_back(claims: HostClaims, host: Route) -> None:
-    """Give a host back, in the links' loop. Raises LinkError: then it is left over."""
+    """Release a host, in the connections' loop. Raises LinkError: then the host is left over."""
     await asyncio.to_thread(claims.abandon, host.ref)
     await provider_of(host.kind).release(host)
     await asyncio.to_thread(claims.drop, host.ref)
 
 
 class LeftOver(msgspec.Struct, frozen=True):
-    """A host that no kernel of this user needs. ``release_at``: seconds since 1970; None where no program of this
-    machine asked for it, so that a person must say that nobody needs it."""
+    """A host that no kernel of this user needs.
+
+    ``release_at`` is in seconds since 1970. It is None where no program of this machine requested the host:
+    then a user must confirm that nobody needs the host.
+    """
 
     host: Route
     release_at: float | None
 
 
 class AllocatedHosts(Service):
-    """Finds the hosts that are left over, and gives them back. Belongs to the Lab's loop; ``changed(target)`` is told.
+    """Finds hosts that are left over, and releases them. Belongs to the Lab's loop; calls
+    ``changed(target)``.
 
-    A host is needed while the program that asked for it lives, or a kernel of the user's Labs is remembered on it.
-    Only targets whose hosts somebody asked for are looked at unasked.
+    A host is needed while the program that requested it lives, or while a kernel on it is recorded by one of
+    the user's Labs. Without a user's action only targets with requested hosts are checked.
     """
 
     def __init__(
@@ -143,22 +151,23 @@ class AllocatedHosts(Service):
         self._left: dict[HostRef, LeftOver] = {}
 
     def left_over(self, target: str) -> list[LeftOver]:
-        """Those of the last look."""
+        """Return the hosts that the last look found left over."""
         return [each for host, each in self._left.items() if host.target == target]
 
     async def ask_for(self, target: Route, name: str, resources: Resources) -> Route:
-        """Ask for a host; does not wait for it. Raises LinkError."""
+        """Request a host without waiting until it runs. Raises LinkError."""
         return await self._connections.run(ask_for(self.claims, target, name, resources))
 
     async def give_back(self, host: Route) -> None:
-        """Disconnect a host and give it back. Raises LinkError."""
+        """Disconnect a host and release it. Raises LinkError."""
         await self._leave(host)
         await self._connections.run(give_back(self.claims, host))
         if self._left.pop(host.ref, None):
             self._changed(host.target)
 
     async def release(self, record: TargetRecord, host_id: str) -> None:
-        """Give back a host that is left over. Raises NotFound, Conflict where somebody needs it, LinkError."""
+        """Release a host that is left over. Raises NotFound, LinkError, and Conflict where a kernel or a
+        program needs the host."""
         noun = provider_of(record.route.kind).host_noun
         listed = await self.look(record)
         host = next((each for each in listed if each.host_id == host_id), None)
@@ -169,19 +178,20 @@ class AllocatedHosts(Service):
             )
         if host.ref not in self._left:
             raise Conflict(
-                f"A kernel of yours needs the {noun} {host_id}.",
-                hint="Shut the kernel down: it goes with it.",
+                f"One of your kernels needs the {noun} {host_id}.",
+                hint=f"Shut down the kernel. The {noun} is released with it.",
             )
         await self.give_back(host)
 
     async def look(self, record: TargetRecord) -> list[Route]:
-        """All hosts of a target that the provider lists for this user. Raises LinkError."""
+        """Return all hosts of a target that the provider lists for this user. Raises LinkError."""
         provider, name = provider_of(record.route.kind), record.name
         if not provider.allocates:
             return []
         asked = await asyncio.to_thread(self.claims.asked, name)
         listed = await self._connections.run(provider.list_hosts(record.route))
-        # In this order a host is seen to be claimed, or its kernel to be remembered, or both.
+        # Claims are read before recorded kernels: a host that passes from one to the other is found by at
+        # least one read.
         held = await asyncio.to_thread(lambda: {each for each in listed if self.claims.is_held(each)})
         rows = await asyncio.to_thread(self._ledger.own_kernels, name)
         needed = held | {provider.host_of(record.route, row.kernel_id) for row in rows}
@@ -201,7 +211,7 @@ class AllocatedHosts(Service):
         return [record.route.at(host) for host in listed]
 
     async def supervise(self) -> None:
-        """Give back what is left over, after its grace."""
+        """Release hosts that are left over once their grace has passed."""
         while True:
             for record in await asyncio.to_thread(self._ledger.all):
                 try:
@@ -218,7 +228,7 @@ class AllocatedHosts(Service):
         await self.look(record)
         for each in self.left_over(record.name):
             if each.release_at is not None and each.release_at <= time.time():
-                log.warning("%s of %s is left over: it is given back.", each.host.host_id, record.name)
+                log.warning("%s of %s is left over and will be released.", each.host.host_id, record.name)
                 await self.give_back(each.host)
 
     async def _leave(self, host: Route) -> None:
@@ -228,7 +238,7 @@ class AllocatedHosts(Service):
                 self._connections.links.drop(link)
 
     async def _tidy_claims(self, target: str, asked: dict[str, float], known: set[HostRef]) -> None:
-        """Forget hosts that are no more. One that was asked for a moment ago may not be listed yet."""
+        """Remove claims on hosts that no longer exist. A host requested a moment ago may not be listed yet."""
         for host_id, asked_at in asked.items():
             host = HostRef(target, host_id)
             old = host not in known and asked_at + GRACE_S < time.time()

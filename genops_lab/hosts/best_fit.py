@@ -1,4 +1,4 @@
-"""Which GPU of which target suits a need."""
+"""Choose the GPU and target that fit a memory requirement."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .names import kernel_name
 #: Below this utilisation a GPU counts as idle, in percent.
 IDLE_PERCENT = 5.0
 _MIG_USED_SHARE = 0.05
-#: What :func:`best_fit` has a kernel see its GPUs by.
+#: Variables with which :func:`best_fit` limits the GPUs that a kernel sees.
 GPU_VARIABLES = frozenset({"CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "HIP_VISIBLE_DEVICES"})
 
 
 @dataclass(frozen=True)
 class Place:
-    """A target that is known well enough to start on."""
+    """A target with a recent reading."""
 
     target: str
     reading: HostReading
@@ -38,16 +38,16 @@ class _Offer:
 
     @property
     def rank(self) -> tuple[int, float, int, int]:
-        """Lower is better: idle first, then cheap, then no larger than needed, then the emptier one."""
+        """Lower is better: least busy, then cheapest, then smallest, then most free memory."""
         return (self.busy, self.place.price_per_hour or 0.0, self.total_bytes, -self.free_bytes)
 
 
-#: A reading that is older says too little of what is free now, in seconds.
+#: Maximum age of a reading, in seconds. An older one does not show what is free now.
 _TOO_OLD_S = 30.0
 
 
 def fit_of(targets: Sequence[Target], need: BestFitQuery) -> BestFit:
-    """The best fit among targets as they are listed: those with a reading of this minute."""
+    """Return the best fit among the listed targets that have a reading of the last 30 s."""
     known = [
         target
         for target in targets
@@ -57,17 +57,19 @@ def fit_of(targets: Sequence[Target], need: BestFitQuery) -> BestFit:
     ]
     others = [target.name for target in targets if target not in known and not target.allocates]
     places = [Place(each.name, each.reading, each.price_per_hour) for each in known if each.reading]
-    note = f"Not connected, so not considered: {', '.join(others)}." if others else ""
+    note = f"Ignored because they are not connected: {', '.join(others)}." if others else ""
     return best_fit(places, need.memory_bytes, need.count, note)
 
 
 def best_fit(places: Iterable[Place], memory_bytes: int, count: int = 1, note: str = "") -> BestFit:
-    """The best place for ``count`` GPUs with ``memory_bytes`` free on each.
+    """Return the best place for ``count`` GPUs with ``memory_bytes`` free on each.
 
-    Only what has the memory free comes into question. Of that the least busy is taken, then the cheapest (a target
-    without a price costs nothing), then the smallest that suffices, so that larger ones stay free. Several GPUs
-    are of one target, and none of them is a MIG slice: CUDA uses one slice a process. ``note`` ends the reason.
-    Without a fit ``target`` is empty and the reason says how far off the best one was.
+    Only GPUs with enough free memory qualify. The least busy is taken first, then the cheapest (a target
+    without a price costs nothing), then the smallest, so that larger GPUs stay free.
+
+    Several GPUs belong to one target, and none is a MIG slice: CUDA uses one slice per process. ``note`` is
+    appended to the reason. Without a fit, ``target`` is empty and the reason names the largest free GPU
+    memory.
     """
     offers = [offer for place in places for offer in _offers(place, whole=count > 1)]
     fitting: dict[tuple[str, str], list[_Offer]] = defaultdict(list)
@@ -134,7 +136,7 @@ def _free(gpu: HostGpu, reading: HostReading) -> int | None:
         return None
     if gpu.memory_used_bytes is not None:
         return gpu.memory_total_bytes - gpu.memory_used_bytes
-    if gpu.vendor == "apple" and reading.memory_used_bytes is not None:  # the machine's own memory
+    if gpu.vendor == "apple" and reading.memory_used_bytes is not None:  # the machine's memory
         return gpu.memory_total_bytes - reading.memory_used_bytes
     return None
 
@@ -144,7 +146,8 @@ def _busy(percent: float | None) -> int:
 
 
 def _environment(chosen: list[_Offer], visible: str) -> dict[str, str]:
-    """What the kernel gets. CUDA counts the fastest first unless it is told to count as the driver does."""
+    """Return the variables for the kernel. Without CUDA_DEVICE_ORDER, CUDA counts the fastest GPU first, not
+    in the driver's order."""
     vendor = chosen[0].gpu.vendor
     if vendor == "nvidia":
         order = {} if chosen[0].slice_uuid else {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
@@ -156,7 +159,7 @@ def _why(chosen: list[_Offer], considered: int) -> str:
     parts = []
     for offer in chosen:
         if offer.gpu.utilization_percent is None:
-            use = "in use" if offer.busy else "nobody uses it" if offer.slice_uuid else "utilisation not told"
+            use = "in use" if offer.busy else "not in use" if offer.slice_uuid else "utilisation unknown"
         else:
             use = (
                 f"{offer.gpu.utilization_percent:.0f} % busy"
@@ -165,14 +168,14 @@ def _why(chosen: list[_Offer], considered: int) -> str:
             )
         parts.append(f"{offer.label}: {_gib(offer.free_bytes)} free, {use}")
     price = chosen[0].place.price_per_hour
-    cost = "" if price is None else f" It costs {price:.2f} USD an hour."
+    cost = "" if price is None else f" Price: {price:.2f} USD an hour."
     return f"{chosen[0].place.target}: {'; '.join(parts)}; best of {considered}.{cost}"
 
 
 def _why_not(offers: list[_Offer], memory_bytes: int, count: int) -> str:
     wanted = "a GPU" if count == 1 else f"{count} GPUs"
     if not offers:
-        return f"No connected target shows {wanted} whose memory is known."
+        return f"No connected target reports the memory of {wanted}."
     most = max(offers, key=lambda offer: offer.free_bytes)
     found = f"the most is {_gib(most.free_bytes)} on {most.place.target}, {most.label}"
     if count > 1 and most.free_bytes >= memory_bytes:

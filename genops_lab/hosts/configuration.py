@@ -1,4 +1,4 @@
-"""The configuration of a target: one Struct a kind, whose annotations say how it is asked for and checked."""
+"""The configuration of a target: one Struct per kind, whose annotations define its form and checks."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ Widget = Literal["text", "number", "choice", "switch"]
 
 
 class FormField(msgspec.Struct, frozen=True, kw_only=True):
-    """A field of a target's form. ``pattern`` must match a whole text. ``advanced`` ones are folded away at first,
-    ``locked`` ones have the administrator's value; ``administered`` names what else of this is the administrator's.
+    """A field of a target's form.
+
+    ``pattern`` must match the whole text. The form hides ``advanced`` fields at first. A ``locked`` field has
+    the administrator's value. ``administered`` names the other limits that the administrator set.
     """
 
     name: str
@@ -30,12 +32,12 @@ class FormField(msgspec.Struct, frozen=True, kw_only=True):
     locked: bool = False
     administered: list[Literal["default", "minimum", "maximum", "choices", "locked"]] = []
     choices: list[str] = []
-    #: how people read the choices
+    #: labels of the choices
     choice_labels: dict[str, str] = {}
     pattern: str = ""
     minimum: float | None = None
     maximum: float | None = None
-    #: how errors call a value (``a port``), and what they advise
+    #: the noun (``a port``) and the hint of errors about a value
     noun: str = ""
     hint: str = ""
 
@@ -55,9 +57,9 @@ def option(
 ) -> msgspec.Meta:
     """Describe a field of a configuration: ``port: Annotated[int, option("Port", maximum=65535)] = 0``.
 
-    ``label`` and ``help`` stand in the dialog. A value that cannot be is refused as "... is not ``noun``." with
-    ``hint`` (what to do; ``help`` where it is empty). ``pattern`` must match the whole text. ``advanced`` fields are
-    folded away. ``choice_labels`` names the values of a ``Literal`` for people.
+    The dialog shows ``label`` and ``help``. An invalid value is refused as "... is not ``noun``." with
+    ``hint``, or with ``help`` where ``hint`` is empty. ``pattern`` must match the whole text. The dialog
+    hides ``advanced`` fields at first. ``choice_labels`` has the labels of a ``Literal``'s values.
     """
     more = {
         "noun": noun, "hint": hint, "required": required, "advanced": advanced, "pattern": pattern,
@@ -67,16 +69,17 @@ def option(
 
 
 class HostConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """A target's configuration: each kind of target has its own, which adds to this.
+    """The fields that all kinds of targets have; each kind adds its own.
 
-    ``python`` is the interpreter there: a name on the PATH, or a path, which may begin with ``~/``.
+    ``python`` is the interpreter on the host: a name on the PATH, or a path, which may begin with ``~/``.
     """
 
     python: Annotated[
         str,
         option(
-            "Python there",
-            "The interpreter of the kernels, with ipykernel: a name or a path such as ~/venv/bin/python.",
+            "Python on the host",
+            "The interpreter for kernels on the host, with ipykernel: a name or a path such as "
+            "~/venv/bin/python.",
             required=True,
             pattern=r"[^\x00-\x1f\x7f]+",
             noun="an interpreter",
@@ -87,7 +90,7 @@ class HostConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 @functools.cache
 def form_of(config_type: type[HostConfig]) -> list[FormField]:
-    """The fields that a configuration declares with :func:`option`, in its order."""
+    """Return the fields that a configuration declares with :func:`option`, in order."""
     info = msgspec.inspect.type_info(config_type)
     assert isinstance(info, msgspec.inspect.StructType)
     own = set(config_type.__annotations__)  # a kind's own fields come before those of all kinds
@@ -96,7 +99,8 @@ def form_of(config_type: type[HostConfig]) -> list[FormField]:
 
 
 def limited(fields: Sequence[FormField], limits: Mapping[str, Mapping[str, Any]]) -> list[FormField]:
-    """The fields with an administrator's ``default``, ``minimum``, ``maximum``, ``choices`` and ``locked``, by name."""
+    """Return the fields with the administrator's ``default``, ``minimum``, ``maximum``, ``choices`` and
+    ``locked``, by name."""
 
     def with_its(field: FormField) -> FormField:
         own = limits.get(field.name, {})
@@ -107,12 +111,13 @@ def limited(fields: Sequence[FormField], limits: Mapping[str, Mapping[str, Any]]
 
 
 def check(config: HostConfig, fields: Sequence[FormField] | None = None) -> None:
-    """Raises InvalidRequest for a value that cannot be what its field says."""
+    """Raise InvalidRequest for a value that its field does not allow."""
     for field in form_of(type(config)) if fields is None else fields:
         value = getattr(config, field.name)
         if field.locked and value != field.default:
             raise InvalidRequest(
-                f"{field.label} is the administrator's: {field.default}.", hint="Leave it out, or give that."
+                f"The administrator has set {field.label} to {field.default}.",
+                hint="Leave the field out, or give this value.",
             )
         _check(field, value)
 
@@ -151,7 +156,7 @@ def _check(field: FormField, value: Any) -> None:
         or (field.choices and given not in field.choices)
     )
     if wrong:
-        noun = field.noun or f"a value of {field.label}"
+        noun = field.noun or f"a valid value of {field.label}"
         raise InvalidRequest(f"{value!r} is not {noun}.", hint=field.hint or field.help)
 
 

@@ -1,4 +1,4 @@
-"""The guided test of a target: what a kernel needs there, step by step, and what to do about each that fails."""
+"""Test a target step by step: each failed step has a hint and, where possible, a button that mends it."""
 
 from __future__ import annotations
 
@@ -23,37 +23,37 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: what follows the provider's own steps on the way to a host
+#: the steps between the provider's own steps and a usable host
 STARTING = (
-    TestStep(name="python", label="Python", message="Its Python can run the agent."),
+    TestStep(name="python", label="Python", message="Python on the host can run the agent."),
     TestStep(name="agent", label="Agent", message=""),
 )
 CHECKS: tuple[str, ...] = ("ipykernel", "mlflow", "gpu", "disk", "clock", "logout")
 
 MAX_SKEW_S = 5.0
 LOW_BYTES, FULL_BYTES = 2 * 1024**3, 200 * 1024**2
-#: systemd ends what a user left behind some 10 s after the last logout (UserStopDelaySec).
+#: systemd ends the user's processes some 10 s after the last logout (UserStopDelaySec).
 LOGOUT_PAUSE_S = 12.0
 SHORT_PAUSE_S = 2.0
-#: The test's kernel ends by itself after so long when the test cannot end it.
+#: Lease of the test's kernel, in seconds: the kernel ends by itself where the test cannot stop it.
 LEASE_S = 300
-#: Between two looks at whether the test's kernel has started.
+#: Seconds between two checks of whether the test's kernel has started.
 LOOK_S = 0.2
 START_TIMEOUT_S = 120.0
 KERNEL_ARGV = ["python", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
 
 
 class Run(Protocol):
-    """Runs a coroutine on the links' own loop."""
+    """Run a coroutine on the connections' loop."""
 
     def __call__(self, work: Coroutine[Any, Any, T]) -> Awaitable[T]:
-        """Its result."""
+        """Return the coroutine's result."""
         ...
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a step found."""
+    """The result of a step."""
 
     state: StepState
     message: str
@@ -63,10 +63,10 @@ class Finding:
 
 
 class ConnectionTest:
-    """One test of one target. ``told`` hears of each step when it is done.
+    """One test of one target. Calls ``on_step`` with each step when the step is done.
 
-    ``pause`` is waited for between logging out and in again; None: as long as it may take there until what was
-    left behind is ended.
+    ``pause`` is the time between logout and login, in seconds. None: as long as the host may need to end the
+    user's processes.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class ConnectionTest:
         record: TargetRecord,
         link: HostConnection,
         run: Run,
-        told: Callable[[ReportStep], None],
+        on_step: Callable[[ReportStep], None],
         *,
         pause: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
@@ -82,33 +82,33 @@ class ConnectionTest:
         self._provider = provider_of(record.route.kind)
         self._link = link
         self._run = run
-        self._told = told
+        self._on_step = on_step
         self._pause = pause or self._wait
         self._probe: dict[str, Any] = {}
-        #: seconds that the host's clock is ahead, and how far off that may be
+        #: seconds by which the host's clock is ahead, and the error of that measurement
         self._skew = (0.0, 0.0)
 
     async def run(self, keeps_login: str = "") -> None:
-        """All steps. ``keeps_login`` says why logging out is left out, empty where it is not."""
+        """Run all steps. ``keeps_login`` is the reason to skip the logout; empty: log out."""
         if not await self._connect():
             return
         await self._look()
         if keeps_login:
             self._skip("logout", keeps_login)
         elif not self._can_start:
-            self._skip("logout", "No kernel can be started there yet.")
+            self._skip("logout", "No kernel can start on the host yet.")
         else:
             await self._step("logout", self._logout)
 
     async def meet(self) -> None:
-        """Ask the agent over the connection that is there; none is opened. Raises GenOpsError."""
+        """Ask the agent over the present connection; never connect. Raises GenOpsError."""
         await self._ask_probe()
 
     async def run_connected(self) -> None:
-        """After :meth:`meet`: all steps that need no login."""
+        """After :meth:`meet`: run all steps that need no login."""
         self._tell_connected(0.0)
         await self._look()
-        self._skip("logout", "Left to a test that you begin: it logs out and in again.")
+        self._skip("logout", "Run the test yourself to include this step: it logs out and in again.")
 
     async def _look(self) -> None:
         await self._step("ipykernel", self._ipykernel)
@@ -165,8 +165,8 @@ class ConnectionTest:
         message = f"{probe.get('executable')} has no {lacking}."
         install = self._install_command("ipykernel")
         if not self._may_build:
-            return Finding("failed", message, "Install it there.", (install,), self._may_install)
-        hint = "Build an environment there, or install it into this one."
+            return Finding("failed", message, "Install it on the host.", (install,), self._may_install)
+        hint = "Build an environment on the host, or install what is missing into this one."
         return Finding("failed", message, hint, (self._build_command, install), ("build", *self._may_install))
 
     async def _mlflow(self) -> Finding:
@@ -174,7 +174,7 @@ class ConnectionTest:
         if probe.get("mlflow"):
             return Finding("ok", f"mlflow {probe['mlflow']}.")
         if not self._can_start:
-            return Finding("skipped", "Not looked for without ipykernel.")
+            return Finding("skipped", "Skipped: this step needs ipykernel.")
         return Finding(
             "optional",
             "mlflow is not in this environment.",
@@ -185,7 +185,7 @@ class ConnectionTest:
 
     def _not_connected(self, error: GenOpsError) -> Finding:
         if error.code in ("no_python", "old_python") and self._may_build:
-            hint = f"{error.hint} Or build an environment there, with another Python of the host."
+            hint = f"{error.hint} Or build an environment on the host: it can use another Python."
             return Finding("failed", error.message, hint.strip(), (self._build_command,), ("build",))
         return Finding("failed", error.message, error.hint)
 
@@ -195,7 +195,7 @@ class ConnectionTest:
 
     @property
     def _may_build(self) -> bool:
-        """Whether the Lab can build an environment that the next kernels use."""
+        """Return whether the Lab can build an environment that the next kernels use."""
         return not self._record.locked and self._keeps_files
 
     @property
@@ -204,7 +204,7 @@ class ConnectionTest:
 
     @property
     def _may_install(self) -> tuple[StepFix, ...]:
-        """Whether the Lab can install into the environment that is there."""
+        """Return whether the Lab can install into the present environment."""
         if not self._keeps_files:
             return ()
         environment = self._probe.get("environment") or {"fixed": "not known"}
@@ -228,11 +228,11 @@ class ConnectionTest:
         if reading.get("gpu_state") == "error":
             return Finding(
                 "warning",
-                f"The GPUs cannot be read: {reading.get('gpu_message') or 'no reason is given'}",
-                "Run nvidia-smi (or rocm-smi) there: driver and library often differ after an upgrade.",
+                f"The GPUs cannot be read: {reading.get('gpu_message') or 'the driver gave no reason'}",
+                "Run nvidia-smi (or rocm-smi) on the host: driver and library often differ after an upgrade.",
             )
         if not gpus:
-            return Finding("ok", "It has no GPU that its drivers show.")
+            return Finding("ok", "The drivers show no GPU.")
         return Finding(
             "ok", ", ".join(gpus) if len(gpus) <= 2 else f"{len(gpus)} GPUs: {gpus[0]} and others."
         )
@@ -244,20 +244,22 @@ class ConnectionTest:
             space = f" ({_size(free)} of {_size(whole)} free)" if free is not None and whole else ""
             return Finding(
                 "failed",
-                f"Your home folder {probe.get('home')} is full{space}, and kernels write there when they start.",
+                f"Your home folder {probe.get('home')} is full{space}, and kernels write to it when "
+                "they start.",
                 self._free_the_home,
             )
         if not probe.get("home_writable", True):
             return Finding(
                 "warning",
-                f"The home folder {probe.get('home')} cannot be written.",
-                "Free some of the quota, or ask who runs the host: most programs in a kernel need it.",
+                f"The home folder {probe.get('home')} is not writable.",
+                "Free some of the quota, or ask the administrator of the host: most programs in a "
+                "kernel write to the home folder.",
             )
         free, state_dir = probe.get("disk_free_bytes"), probe.get("state_dir")
         if free is not None and free < FULL_BYTES:
             return Finding(
                 "failed",
-                f"{state_dir} has {_gib(free)} free: outputs could not be kept there.",
+                f"{state_dir} has only {_gib(free)} free: the host cannot keep outputs.",
                 "Free some space or quota on the host.",
             )
         if free is not None and free < LOW_BYTES:
@@ -265,28 +267,33 @@ class ConnectionTest:
         if not probe.get("state_dir_local", True):
             return Finding(
                 "warning",
-                f"{state_dir}, where outputs are kept until the Lab has them, is on a network file system.",
-                "Kernels work; on a local disk they are faster and survive the file server's bad days.",
+                f"{state_dir} is on a network file system. Outputs wait there until the Lab has them.",
+                "Kernels work. On a local disk they are faster and survive an outage of the file server.",
             )
         return Finding("ok", f"{_gib(free)} free at {state_dir}." if free is not None else f"{state_dir}.")
 
     @property
     def _free_the_home(self) -> str:
-        return f"Remove files from {self._probe.get('home')} on the host, or ask who runs it for more space or quota."
+        return (
+            f"Remove files from {self._probe.get('home')} on the host, or ask its administrator for "
+            "more space or quota."
+        )
 
     async def _clock(self) -> Finding:
         skew, error = self._skew
         if abs(skew) - error <= MAX_SKEW_S:
-            return Finding("ok", f"Within {abs(skew) + error:.1f} s of this machine's.")
+            return Finding(
+                "ok", f"The clock differs from this machine's by at most {abs(skew) + error:.1f} s."
+            )
         way = "ahead of" if skew > 0 else "behind"
         return Finding(
             "warning",
-            f"Its clock is {abs(skew):.0f} s {way} this machine's.",
-            "Times of runs and logs will be off; set it by NTP (timedatectl set-ntp true) there.",
+            f"The host's clock is {abs(skew):.0f} s {way} this machine's.",
+            "Times of runs and logs will be wrong. Set the clock by NTP on the host: timedatectl set-ntp true",
         )
 
     async def _logout(self) -> Finding:
-        """Start a kernel, log out, log in again, and look whether it still runs."""
+        """Start a kernel, log out, log in again, and check whether the kernel still runs."""
         probe = self._probe
         kernel_id = str(uuid.uuid4())
         started = await self._call(
@@ -306,22 +313,22 @@ class ConnectionTest:
             await self._call("kernels.stop", kernel_id=kernel_id, grace_s=1.0)
             await self._call("kernels.forget", kernel_id=kernel_id)
         if lives:
-            return Finding("ok", "A kernel that was started there went on after logging out and in again.")
+            return Finding("ok", "A kernel kept running through a logout and a new login.")
         if found is not None and (found["exit_code"] or 0) > 0:
-            by_hand = f"Run `{probe.get('executable')} -m ipykernel_launcher` there, and see what it says."
+            by_hand = f"Run `{probe.get('executable')} -m ipykernel_launcher` on the host to see its error."
             hint = self._free_the_home if probe.get("home_full") else by_hand
-            return Finding("failed", f"No kernel starts there. {found['reason']}", hint)
+            return Finding("failed", f"No kernel starts on the host. {found['reason']}", hint)
         reason = str(probe.get("survives_reason") or "").rstrip(".")
         return Finding(
             "failed",
-            "A kernel that was started there was ended when its user logged out"
-            + (f": {reason}." if reason else "."),
+            "The host ended a running kernel when its user logged out" + (f": {reason}." if reason else "."),
             f"Let processes outlive their session: loginctl enable-linger {shlex.quote(str(probe.get('user')))} "
-            "on the host, or ask who runs it (KillUserProcesses=no in logind.conf).",
+            "on the host. Or ask its administrator (KillUserProcesses=no in logind.conf).",
         )
 
     async def _begun(self, kernel_id: str) -> dict[str, Any]:
-        """The kernel once it listens, or has ended: what ends while it starts is not ended by a logout."""
+        """Return the kernel once it listens or has ended: a kernel that ends while it starts was not ended by
+        the logout."""
         deadline = time.monotonic() + START_TIMEOUT_S
         while True:
             found: dict[str, Any] = await self._call("kernels.info", kernel_id=kernel_id)
@@ -345,7 +352,7 @@ class ConnectionTest:
         self._tell(step, Finding("skipped", why))
 
     def _tell(self, step: str, finding: Finding, took_s: float = 0.0) -> None:
-        self._told(
+        self._on_step(
             ReportStep(
                 step=step,
                 state=finding.state,

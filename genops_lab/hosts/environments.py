@@ -1,4 +1,4 @@
-"""Environments that are built on targets, and what is added to those that are there."""
+"""Build environments on targets, and install packages into existing ones."""
 
 from __future__ import annotations
 
@@ -31,44 +31,47 @@ if TYPE_CHECKING:
 #: The kind of durable work.
 KIND = "environment"
 _CANCEL_S = 40.0
-#: To have a build cancelled on a host that is not connected.
+#: Seconds to connect to a host in order to cancel its build.
 _REACH_S = 10.0
 #: Tried where the target's own interpreter cannot run the agent.
 _OTHER_PYTHONS = ("python3", "/usr/bin/python3")
-_AWAY = "The connection is down; the build goes on there."
+_AWAY = "The connection is down; the build continues on the host."
 
 
 class EnvironmentsService:
-    """Builds in durable work, one at a time for a target: the host builds on when the Lab ends, and the next Lab joins
-    it. A target's kernels use what was built from their next start on."""
+    """Builds environments as durable work, one at a time per target.
+
+    The host continues a build when the Lab ends, and the next Lab joins it. A target's kernels use the new
+    environment from their next start on.
+    """
 
     def __init__(
         self, settings: Settings, targets: TargetsService, work: WorkService, table: WorkTable
     ) -> None:
-        # Commands need this class alone; SQLAlchemy costs 135 ms.
+        # Commands need only this class; SQLAlchemy costs 135 ms.
         from genops_lab.core.work import WorkKind
 
         self._settings = settings
         self._targets = targets
         self._work, self._table = work, table
-        #: as the hosts call the builds that this Lab follows: another order of the same contents may be joined
+        #: the hosts' ids of the builds that this Lab follows; an order with the same contents may join one
         self._ids: dict[str, str] = {}
         steps = {"connect": self._connect, "build": self._build, "use": self._use}
         work.register(WorkKind(KIND, steps, self._cancel))
 
     async def list_environment_sources(self, query: SourcesQuery) -> list[EnvironmentSource]:
-        """Files of a project that say what its environment holds, the best first."""
+        """Return the files of a project that describe its environment, the best first."""
         path = self._path(query.path)
         return await asyncio.to_thread(
             lambda: requirement_files.find(path if path.is_dir() else path.parent, self._settings.root_dir)
         )
 
     async def build_environment(self, name: str, body: NewEnvironment) -> Task:
-        """Build an environment on a target and use it; the same that is under way is joined."""
+        """Build an environment on a target and use it; join a build of the same that already runs."""
         for field in (body.source, body.python, body.folder):
             if len(field) > MAX_TEXT:
                 raise InvalidRequest(
-                    f"A name is longer than {MAX_TEXT} characters.", hint="Give a shorter one."
+                    f"A name has at most {MAX_TEXT} characters.", hint="Give a shorter name."
                 )
         project, source = "python", {"kind": "none", "main": "", "files": {}}
         if body.source:
@@ -87,7 +90,7 @@ class EnvironmentsService:
     async def install_packages(self, name: str, body: Additions) -> Task:
         """Install ipykernel or mlflow into the environment that a target's kernels use now."""
         if not body.packages:
-            raise InvalidRequest("Nothing is to be installed.", hint="Name ipykernel or mlflow.")
+            raise InvalidRequest("No package to install was named.", hint="Name ipykernel or mlflow.")
         packages = list(dict.fromkeys(body.packages))
         title = f"Install {' and '.join(packages)} on {name}"
         return await self._begin(name, title, {"adds": True, "packages": packages})
@@ -96,27 +99,28 @@ class EnvironmentsService:
         record = await self._targets.record(name)
         if record.locked and not order.get("adds"):
             raise NotAllowed(
-                f"The target {name!r} is the administrator's, and so is its interpreter.",
-                hint="Add the host again under another name, then build there.",
+                f"The administrator manages the target {name!r} and its interpreter.",
+                hint="Add the host again under another name, then build on that target.",
             )
         provider, route = provider_of(record.route.kind), record.route
         if not provider.shares_storage(route.config):
             raise Conflict(
-                f"Each {provider.host_noun} of {name} has files of its own: what is built on one is not on the next.",
-                hint="Give the target an interpreter (or an image) that has what kernels need, or install it in the "
-                "notebook: %pip install.",
+                f"Each {provider.host_noun} of {name} has its own files: an environment built on one "
+                "does not exist on the next.",
+                hint="Give the target an interpreter (or an image) that has what kernels need, or "
+                "install packages in the notebook: %pip install.",
                 code="no_shared_storage",
             )
         subject, plan = f"target:{name}", {"target": name, "order": order}
         running = await asyncio.to_thread(self._table.running, KIND, subject)
         if any(each.plan != plan for each in running):
             raise Conflict(
-                f"Something else is built on {name} now.",
-                hint="Wait until it is done, or cancel it.",
+                f"Another build on {name} is running.",
+                hint="Wait until that build ends, or cancel it.",
                 code="building",
             )
         if not running and (await self._targets.get_report(name)).state == "running":
-            raise Conflict(f"{name} is being tested.", hint="Wait until the test is over.", code="testing")
+            raise Conflict(f"A test of {name} is running.", hint="Wait until the test ends.", code="testing")
         return await self._work.begin(KIND, plan, title=title, subject=subject)
 
     async def _connect(
@@ -143,8 +147,8 @@ class EnvironmentsService:
         except asyncio.CancelledError:
             if not provider_of(
                 record.route.kind
-            ).allocates:  # else the next Lab, or the cancel, finds the host
-                await self._targets.disconnect_target(name)  # what was being connected for this alone
+            ).allocates:  # otherwise the next Lab, or the cancel, finds the host
+                await self._targets.disconnect_target(name)  # this connection was opened only for the build
             raise
         except GenOpsError:
             await self._give_back(handle, record)
@@ -155,19 +159,19 @@ class EnvironmentsService:
         raise refused
 
     async def _build(self, handle: TaskHandle, plan: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-        """Have the host build it; a build that it has begun for this already is joined."""
+        """Start the build on the host, or join the one that was started for this task."""
         from genops_lab.hosts.link.builds import build
 
         name, run, loop = plan["target"], self._targets.connections.run, asyncio.get_running_loop()
         record, link = await self._linked(handle, name, data)
         progress = _Progress(handle, self._ids)
 
-        def told(event: dict[str, Any]) -> None:
+        def on_event(event: dict[str, Any]) -> None:
             loop.call_soon_threadsafe(progress.tell, event)
 
         try:
             await self._targets.connections.reach(link, handle)
-            end = await run(build(link, {"id": handle.id, **plan["order"]}, told))
+            end = await run(build(link, {"id": handle.id, **plan["order"]}, on_event))
             if end["state"] == "cancelled":
                 raise Failed("The build was cancelled on the host.", hint="Begin it again.", code="cancelled")
             if end["state"] != "done":
@@ -176,8 +180,8 @@ class EnvironmentsService:
             await self._leave(handle, record, link)
             if error.code == "not_connected":
                 raise Failed(
-                    f"{name} is not connected any more; the build goes on there.",
-                    hint="Connect, then begin the same build again: it is picked up where it is.",
+                    f"The connection to {name} was lost; the build continues on the host.",
+                    hint="Connect, then start the same build again: it joins the running one.",
                 ) from error
             raise
         return {**data, "interpreter": str(end["interpreter"]), "reused": bool(end["reused"])}
@@ -201,15 +205,16 @@ class EnvironmentsService:
                 await targets.connections.run(link.renew())
             else:
                 await targets.connections.reach(link, handle)
-        except GenOpsError as error:  # what was built is there all the same
+        except GenOpsError as error:  # the environment exists all the same
             handle.say(f"{error.message} {error.hint}")
         targets.changed(name)
-        # A notification may cut what is long.
+        # A notification may cut off the end of a long text.
         return {"message": f"{await targets.test_connected(name, handle)} {message}".strip()}
 
     async def _cancel(self, handle: TaskHandle, plan: dict[str, Any], data: dict[str, Any]) -> None:
-        """Have the host end it. Where it cannot be told, it goes on, and that is said."""
-        if "python" not in data or "interpreter" in data:  # nothing is built there
+        """Cancel the build on the host. Where the host cannot be reached, the build continues and the task
+        says so."""
+        if "python" not in data or "interpreter" in data:  # no build runs on the host
             await self._give_back(handle, await self._targets.record(plan["target"]))
             return
         run = self._targets.connections.run
@@ -220,13 +225,13 @@ class EnvironmentsService:
                 await asyncio.wait_for(self._targets.connections.reach(link, handle), _REACH_S)
             await run(link.call("builds.cancel", {"id": build_id}, timeout_s=_CANCEL_S))
         except (GenOpsError, asyncio.TimeoutError) as error:
-            why = error.message if isinstance(error, GenOpsError) else "it does not answer."
-            handle.say(f"The host could not be told: {why} The build goes on there, unused.")
+            why = error.message if isinstance(error, GenOpsError) else "the host does not answer."
+            handle.say(f"The build on the host was not cancelled: {why} It continues; no kernel will use it.")
         finally:
             await self._leave(handle, record, link)
 
     async def _host(self, handle: TaskHandle, record: TargetRecord) -> Route:
-        """Where it is built: on the target's host, or on one of its own whose files the others have."""
+        """Return the host that builds: the target's host, or a new one that shares its files with the others."""
         if not provider_of(record.route.kind).allocates:
             return record.route
         return await self._targets.hosts.ask_for(record.route, f"build-{handle.id}", Resources())
@@ -234,19 +239,19 @@ class EnvironmentsService:
     async def _linked(
         self, handle: TaskHandle, name: str, data: dict[str, Any]
     ) -> tuple[TargetRecord, HostConnection]:
-        """The target, and its link with the interpreter that its agent was started by."""
+        """Return the target, and its connection with the interpreter that started its agent."""
         record = await self._targets.record(name)
         route = (await self._host(handle, record)).with_python(data["python"])
         return record, self._targets.connections.link(route)
 
     async def _leave(self, handle: TaskHandle, record: TargetRecord, link: HostConnection) -> None:
-        """Kernels are not to start with a makeshift interpreter."""
+        """Disconnect, so that no kernel starts with the substitute interpreter."""
         if not await self._give_back(handle, record) and link.route != record.route:
             self._targets.connections.link(record.route)
             await self._targets.connections.run(link.down())
 
     async def _give_back(self, handle: TaskHandle, record: TargetRecord) -> bool:
-        """Give back the host that was asked for to build on; False for a target that is one host."""
+        """Release the host that was requested for the build; False for a target that is one host."""
         provider = provider_of(record.route.kind)
         if provider.allocates:
             host = record.route.at(provider.host_of(record.route, f"build-{handle.id}"))
@@ -254,7 +259,7 @@ class EnvironmentsService:
         return provider.allocates
 
     def _path(self, given: str) -> Path:
-        """A path of the person's own: absolute, or below the Lab's folder. Raises InvalidRequest."""
+        """Return a user's path: absolute, or below the Lab's folder. Raises InvalidRequest."""
         root = (self._settings.root_dir or Path.cwd()).resolve()
         path = Path(given).expanduser()
         if path.is_absolute():
@@ -262,20 +267,20 @@ class EnvironmentsService:
         path = (root / path).resolve()
         if not path.is_relative_to(root):
             raise InvalidRequest(
-                f"{given[:80]!r} lies outside of the Lab's folder.", hint="Give an absolute path."
+                f"{given[:80]!r} is outside of the Lab's folder.", hint="Give an absolute path."
             )
         return path
 
 
 class _Progress:
-    """Tells a task what a host says of a build."""
+    """Reports the events of a build on a host to a task."""
 
     def __init__(self, handle: TaskHandle, ids: dict[str, str]) -> None:
         self._handle = handle
         self._ids = ids
         self._step = ""
         self._share = 0.0
-        #: A Lab that joins a build is told all of it again.
+        #: A Lab that joins a build gets all earlier events again.
         self._said = Counter(handle.lines)
 
     def tell(self, event: dict[str, Any]) -> None:

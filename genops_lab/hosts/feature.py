@@ -1,4 +1,4 @@
-"""What the application knows of targets and their hosts."""
+"""Register targets and their hosts as a feature of the application."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Targets in the store and their kernelspecs, which go together. Everything here blocks."""
+"""Keep targets in the store and their kernelspecs in step. Everything here blocks."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ log = logging.getLogger("genops_lab")
 
 
 class Inventory:
-    """What is added to both, removed from both, and put right at the start."""
+    """Adds and removes a target and its kernelspec together, and reconciles both at the start."""
 
     def __init__(self, ledger: Ledger, kernels: TargetKernels, settings: Settings) -> None:
         self._ledger = ledger
         self._kernels = kernels
         self._settings = settings
-        # Two Labs (or two clicks) write the same kernelspecs.
+        # Two Labs, or two clicks, may write the same kernelspecs.
         self._lock = settings.data_dir / "kernelspecs.lock"
 
     def add(self, record: TargetRecord) -> tuple[TargetRecord, bool]:
-        """Add a target and its kernelspec, or neither; False with the one that was there. Raises Conflict."""
+        """Add a target and its kernelspec, or neither; return the existing target and False where there is
+        one. Raises Conflict."""
         with locked(self._lock):
             found, added = self._ledger.add(record)
             try:
@@ -39,13 +40,14 @@ class Inventory:
 
     def remove(self, record: TargetRecord) -> None:
         """Remove a target and its kernelspec. Raises NotAllowed for the administrator's."""
-        # In this order a failure leaves a target that can be removed again, not a kernel that nobody knows.
+        # In this order a failure leaves a target that can be removed again, not a kernelspec without a
+        # target.
         with locked(self._lock):
             self._kernels.uninstall(record.name)
             self._ledger.remove(record.name)
 
     def reconcile(self) -> None:
-        """Take over the administrator's targets, and see that each target has its kernelspec."""
+        """Take over the administrator's targets, and install each target's kernelspec."""
         with locked(self._lock):
             if self._settings.targets is not None:
                 given = [record_of(each, locked=True) for each in self._settings.targets]
@@ -57,5 +59,7 @@ class Inventory:
                 except (
                     OSError,
                     GenOpsError,
-                ) as error:  # one kernel that cannot be installed must not stop the Lab
-                    log.warning("The kernel of the target %s could not be installed: %s", record.name, error)
+                ) as error:  # one kernelspec that cannot be installed must not stop the Lab
+                    log.warning(
+                        "The kernelspec of the target %s could not be installed: %s", record.name, error
+                    )

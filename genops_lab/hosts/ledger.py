@@ -1,4 +1,4 @@
-"""The store's table of targets. Any process of the user reads it: kernel provisioners find their route here."""
+"""The store's table of targets. Any process of the user reads it: kernel provisioners find their route in it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ from .records import TargetRecord
 
 
 class OwnKernel(msgspec.Struct, frozen=True, kw_only=True):
-    """A kernel that a Lab of this user has on a target; ``path`` is its notebook, empty without one. ``chosen``: which
-    GPUs it was given, as variables."""
+    """A kernel that a Lab of this user has on a target.
+
+    ``path`` is its notebook, or empty. ``chosen`` has the GPUs that it was given, as variables.
+    """
 
     kernel_id: str
     target: str
@@ -36,7 +38,7 @@ class Ledger:
         self._store = store
 
     def all(self) -> list[TargetRecord]:
-        """All targets: the administrator's first, then in the order in which they were added."""
+        """Return all targets: the administrator's first, then in the order in which they were added."""
         with self._store.reading() as connection:
             rows = connection.execute(
                 select(targets).order_by(targets.c.locked.desc(), targets.c.position, targets.c.name)
@@ -44,26 +46,27 @@ class Ledger:
             return [_record(row) for row in rows]
 
     def get(self, name: str) -> TargetRecord:
-        """One target. Raises NotFound."""
+        """Return one target. Raises NotFound."""
         with self._store.reading() as connection:
             return _get(connection, name)
 
     def price_of(self, name: str) -> float | None:
-        """What a target costs an hour, in USD; None where nobody said, or where it is not there."""
+        """Return a target's price in USD an hour; None where it has no price or does not exist."""
         try:
             return self.get(name).price_per_hour
         except NotFound:
             return None
 
     def add(self, record: TargetRecord) -> tuple[TargetRecord, bool]:
-        """Add a target; False with the one that is there already. Raises Conflict when that one differs."""
+        """Add a target; return the existing one and False where it is the same. Raises Conflict where it
+        differs."""
         with self._store.transaction() as connection:
             found = _find(connection, record.name)
             if found is not None:
                 if found.route != record.route:
                     raise Conflict(
-                        f"There is a target {record.name!r} already, for {found.where}.",
-                        hint="Give the new one another name, or remove that one first.",
+                        f"A target {record.name!r} exists already, for {found.where}.",
+                        hint="Give the new target another name, or remove the existing one first.",
                         code="name_in_use",
                     )
                 return found, False
@@ -71,7 +74,7 @@ class Ledger:
         return record, True
 
     def change(self, name: str, change: ChangeTarget) -> TargetRecord:
-        """Replace the price, the secrets and the policy. Raises NotFound, and NotAllowed for the administrator's."""
+        """Replace price, secrets and policy. Raises NotFound, and NotAllowed for the administrator's targets."""
         changes = {
             "price_per_hour": change.price_per_hour,
             "secrets": _json(change.secrets),
@@ -81,14 +84,14 @@ class Ledger:
             return _change(connection, _get(connection, name), changes)
 
     def use_python(self, name: str, python: str) -> TargetRecord:
-        """Give a target another interpreter. Raises NotFound, and NotAllowed for the administrator's."""
+        """Set a target's interpreter. Raises NotFound, and NotAllowed for the administrator's targets."""
         with self._store.transaction() as connection:
             found = _get(connection, name)
             route = found.route.with_python(python)
             return _change(connection, found, {"options": _json(_options(route))})
 
     def remove(self, name: str) -> bool:
-        """Forget a target and what this user's Labs know of kernels there; False when there was none."""
+        """Remove a target and the records of kernels on it; False when there is no such target."""
         with self._store.transaction() as connection:
             found = _find(connection, name)
             if found is None:
@@ -100,7 +103,7 @@ class Ledger:
         return True
 
     def adopt(self, records: Sequence[TargetRecord]) -> list[str]:
-        """Make the administrator's targets what ``records`` says; the names of those that are no more."""
+        """Make the administrator's targets equal to ``records``; return the names of those that were removed."""
         names = {record.name for record in records}
         with self._store.transaction() as connection:
             held = connection.execute(select(targets.c.name).where(targets.c.locked == 1)).scalars().all()
@@ -112,7 +115,7 @@ class Ledger:
         return gone
 
     def own_kernels(self, target: str) -> list[OwnKernel]:
-        """The kernels that this user's Labs have on a target, as far as they know."""
+        """Return the recorded kernels of this user's Labs on a target."""
         with self._store.reading() as connection:
             rows = connection.execute(select(remote_kernels).where(remote_kernels.c.target == target)).all()
         return [
@@ -134,9 +137,7 @@ def _find(connection: Connection, name: str) -> TargetRecord | None:
 def _get(connection: Connection, name: str) -> TargetRecord:
     found = _find(connection, name)
     if found is None:
-        raise NotFound(
-            f"There is no target {name[:80]!r}.", hint="See the list of targets: genops targets list"
-        )
+        raise NotFound(f"There is no target {name[:80]!r}.", hint="List the targets: genops targets list")
     return found
 
 
@@ -165,7 +166,7 @@ def _insert(connection: Connection, record: TargetRecord) -> None:
 
 
 def _options(route: Route) -> dict[str, Any]:
-    """The configuration, without what has a column of its own."""
+    """Return the configuration, without what has a column of its own."""
     return {name: value for name, value in msgspec.to_builtins(route.config).items() if name != "host"}
 
 
@@ -187,6 +188,6 @@ def _json(value: Any) -> str:
 
 def _locked(name: str) -> NotAllowed:
     return NotAllowed(
-        f"The target {name!r} is the administrator's.",
-        hint="Ask who runs this Lab to change GenOpsLab.targets.",
+        f"The administrator manages the target {name!r}.",
+        hint="Ask the administrator of this Lab to change GenOpsLab.targets.",
     )

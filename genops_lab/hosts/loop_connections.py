@@ -1,4 +1,4 @@
-"""The links of this process, as the Lab's event loop sees them."""
+"""Give the Lab's event loop access to the connections of this process."""
 
 from __future__ import annotations
 
@@ -22,31 +22,33 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _NEAREST = ("up", "asking", "connecting", "pending", "down", "failed", "idle")
 
-#: More at once look like an attack to hosts behind one gateway, and ask too much of a person.
+#: Connection attempts at once. More look like an attack to hosts behind one gateway, and ask one person too
+#: many questions.
 HANDSHAKES = 4
 
 log = logging.getLogger("genops_lab")
 
 
 class LoopConnections(Service):
-    """Links by host, those that kernels' starts made too. Links live on a loop of their own."""
+    """The connections by host, also those that kernels' starts made. Connections live on a loop of their own."""
 
     def __init__(self, links: HostConnections) -> None:
         self.links = links
         self._changed: Listeners[[str]] = Listeners("connections")
         self._loop = asyncio.get_running_loop()
-        self._unwatch = links.watch_all(self._told)
+        self._unwatch = links.watch_all(self._state_changed)
 
     def watch(self, changed: Callable[[str], None]) -> Callable[[], None]:
-        """Call ``changed(target)`` on this object's loop when a link's state changes; returns what ends that."""
+        """Call ``changed(target)`` on this object's loop when a connection's state changes; return a function
+        that stops this."""
         return self._changed.add(changed)
 
     def link(self, route: Route) -> HostConnection:
-        """The link of a target's host; nothing is connected by this."""
+        """Return the connection of a target's host without connecting."""
         return self.links.link(route)
 
     def states(self) -> dict[str, LinkState]:
-        """The state of each target that somebody asked for: that of its host which is nearest to being up."""
+        """Return the state of each wanted target: that of its host which is nearest to being up."""
         found: dict[str, LinkState] = {}
         for link in self.links.known():
             known = found.get(link.route.target)
@@ -55,29 +57,32 @@ class LoopConnections(Service):
         return found
 
     def of(self, target: str) -> list[HostConnection]:
-        """The links of a target's hosts that somebody asked for."""
+        """Return the wanted connections of a target's hosts."""
         return [link for link in self.links.known() if link.route.target == target]
 
     def up_of(self, target: str) -> list[HostConnection]:
-        """Those that are up now."""
+        """Return the connections of a target's hosts that are up now."""
         return [link for link in self.of(target) if link.state.state == "up"]
 
     def is_up(self, target: str) -> bool:
-        """Whether a host of the target is connected now."""
+        """Return whether a host of the target is connected now."""
         return bool(self.up_of(target))
 
     def up_links(self) -> list[HostConnection]:
-        """The links of targets that are up now; none is connected by asking."""
+        """Return the connections of targets that are up now, without connecting."""
         known = self.links.known()
         return [link for link in known if link.state.state == "up" and link.route.target != HERE.target]
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the links' own loop."""
+        """Run a coroutine on the connections' own loop."""
         return await self.links.run(work)
 
     async def reach(self, link: HostConnection, handle: TaskHandle) -> None:
-        """Connect for long work. A person is asked in the Lab where they began it; a later Lab has it wait until they
-        connect, where that asks something. Raises what a link raises."""
+        """Connect for a long task.
+
+        In the Lab where a person started the task, the person is asked. In a later Lab, a login that asks
+        something makes the task wait until the person connects. Raises what the connection raises.
+        """
 
         def waits(error: GenOpsError) -> None:
             words = f"Waiting for you to connect {link.route.target}. {error.message}"
@@ -86,29 +91,29 @@ class LoopConnections(Service):
         await self.run(link.up_unasked(waits) if handle.taken_over else link.up())
 
     async def disconnect(self, target: str) -> None:
-        """Disconnect a target on purpose; harmless when it is not connected."""
+        """Disconnect a target until somebody connects; harmless when it is not connected."""
         for link in self.of(target):
             if link.state.state != "idle":
                 await self.run(link.down())
 
     def forget(self, target: str) -> None:
-        """Drop the link of a target that is removed."""
+        """Drop the connections of a removed target."""
         if self.of(target):
             self.links.forget(target)
 
-    def _told(self, target: str, _state: LinkState) -> None:
-        # Links tell on their own thread; the Lab's loop may be gone before them.
+    def _state_changed(self, target: str, _state: LinkState) -> None:
+        # Connections notify from their own thread; the Lab's loop may have closed before them.
         if target != HERE.target and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._changed.tell, target)
 
     async def close(self) -> None:
-        """Close all links; kernels on their hosts go on."""
+        """Close all connections; kernels on hosts keep running."""
         self._unwatch()
         await asyncio.to_thread(self.links.close)
 
 
 class Connecting:
-    """Belongs to the Lab's loop; ``changed(target)`` is told."""
+    """Connects targets in the background. Belongs to the Lab's loop; calls ``changed(target)``."""
 
     def __init__(self, connections: LoopConnections, changed: Callable[[str], None]) -> None:
         self._connections = connections
@@ -118,7 +123,7 @@ class Connecting:
         self._failures: dict[str, tuple[str, str]] = {}
 
     def begin(self, link: HostConnection) -> None:
-        """Connect in the background; nothing happens where that is under way or done."""
+        """Connect in the background; do nothing where the target is connected or connecting."""
         host = link.route.ref
         if host not in self._jobs and link.state.state != "up":
             self._failures.pop(host.target, None)
@@ -126,7 +131,7 @@ class Connecting:
             self._changed(host.target)
 
     async def give_up(self, name: str) -> None:
-        """Connect a target no more; harmless where nobody does."""
+        """Stop connecting a target; harmless where no attempt runs."""
         jobs = [job for host, job in self._jobs.items() if host.target == name]
         for job in jobs:
             job.cancel()
@@ -134,25 +139,25 @@ class Connecting:
             await asyncio.wait(jobs)
 
     def forget(self, name: str) -> None:
-        """A failure is shown no more."""
+        """Show a target's failure no more."""
         self._failures.pop(name, None)
 
     async def close(self) -> None:
-        """Give up everything."""
+        """Stop all attempts."""
         for host in list(self._jobs):
             await self.give_up(host.target)
 
-    def told(self, name: str, state: LinkState | None) -> dict[str, Any]:
-        """How a target's link is, in the fields of a Target."""
-        told = {} if state is None else link_words(state)
-        if told.get("state") in ("up", "connecting", "asking", "pending"):
-            return told
+    def link_fields(self, name: str, state: LinkState | None) -> dict[str, Any]:
+        """Return the state of a target's connection as fields of a Target."""
+        link_fields = {} if state is None else link_words(state)
+        if link_fields.get("state") in ("up", "connecting", "asking", "pending"):
+            return link_fields
         if any(host.target == name for host in self._jobs):
             return {"state": "connecting"}
         if name in self._failures:
             message, hint = self._failures[name]
-            return {**told, "state": "failed", "message": message, "hint": hint}
-        return told
+            return {**link_fields, "state": "failed", "message": message, "hint": hint}
+        return link_fields
 
     async def _connect(self, host: HostRef, link: HostConnection) -> None:
         name = host.target
@@ -161,10 +166,10 @@ class Connecting:
                 await self._connections.run(link.up())
         except GenOpsError as error:
             self._failures[name] = (error.message, error.hint)
-        except Exception as error:  # a task's end is its report; nobody awaits it
-            log.error("The target %s could not be connected.", name, exc_info=error)
+        except Exception as error:  # the task's result is its report; nobody awaits it
+            log.error("The connection to the target %s failed.", name, exc_info=error)
             self._failures[name] = (
-                f"{name} could not be connected: {type(error).__name__}.",
+                f"The connection to {name} failed: {type(error).__name__}.",
                 "The server's log has the details.",
             )
         finally:
@@ -173,7 +178,7 @@ class Connecting:
 
 
 def link_words(state: LinkState) -> dict[str, Any]:
-    """How a link is, in the fields of a Target."""
+    """Return the state of a connection as fields of a Target."""
     return {
         "state": state.state,
         "since": state.since,

@@ -1,4 +1,4 @@
-"""The last reading of each host, asked for over open connections while somebody looks, and never otherwise."""
+"""Keep the last reading of each host; read hosts over open connections only while somebody looks."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ from .models import HostReading
 if TYPE_CHECKING:
     from genops_lab.hosts.link.connection import HostConnection
 
-#: A look asks again for what is older than this. With a look a second nothing is older than 5 s.
+#: Seconds after which a look asks again. With one look a second no reading is older than 5 s.
 FRESH_S = 1.5
-#: Older than this is not shown without having asked anew.
+#: Seconds after which a reading is not shown before the host was asked again.
 STALE_S = 4.0
-#: How long one look waits for hosts whose reading is stale.
+#: Seconds that one look waits for hosts with a stale reading.
 WAIT_S = 1.0
-#: When a host's answer is given up.
+#: Seconds after which a host's answer is no longer awaited.
 TIMEOUT_S = 4.0
 
 log = logging.getLogger("genops_lab")
 
 
 class Hosts(Protocol):
-    """Where the open links are: :class:`~genops_lab.hosts.loop_connections.LoopConnections`."""
+    """The open connections: :class:`~genops_lab.hosts.loop_connections.LoopConnections`."""
 
     def up_links(self) -> Sequence[HostConnection]:
-        """The links that are up now; none is connected by asking."""
+        """Return the connections that are up now, without connecting."""
         ...
 
     async def run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Run a coroutine on the links' own loop."""
+        """Run a coroutine on the connections' own loop."""
         ...
 
 
 class HostMetrics(Service):
     """Keeps readings by host. Belongs to the Lab's loop.
 
-    ``here`` reads this machine and blocks; no link is needed for it.
+    ``here`` reads this machine and blocks; it needs no connection.
     """
 
     def __init__(self, hosts: Hosts, here: Callable[[], dict[str, Any]] | None = None) -> None:
@@ -58,15 +58,16 @@ class HostMetrics(Service):
         self._silent: set[HostRef] = set()
 
     def reading(self, name: str, host_id: str = "") -> tuple[HostReading, float] | None:
-        """The last reading of a target's host and its age in seconds, counted since it arrived; None without one."""
+        """Return the last reading of a target's host, and its age in seconds since it arrived; None without
+        one."""
         found = self._readings.get(HostRef(name, host_id))
         return None if found is None else (found[0], time.monotonic() - found[1])
 
     async def look(self, local: Collection[str] = ()) -> None:
-        """Ask the hosts of open links, all at once, and this machine for the targets ``local``.
+        """Ask the hosts of open connections, all at once, and this machine for the targets ``local``.
 
-        What is fresh is left alone. Waits up to ``WAIT_S`` for readings that are stale, but not again for a host
-        that let an earlier look wait.
+        Fresh readings are not asked for again. Waits up to ``WAIT_S`` for stale readings, but not again for a
+        host that let an earlier look wait.
         """
         begun = []
         for name in local:
@@ -78,18 +79,18 @@ class HostMetrics(Service):
             await asyncio.wait(begun, timeout=WAIT_S)
 
     def forget(self, name: str) -> None:
-        """Drop what is known of a target that is removed or changed."""
+        """Drop the readings of a target that is removed or changed."""
         for host in {*self._readings, *self._silent, *self._asking}:
             if host.target == name:
                 self.forget_host(host)
 
     def retain(self, name: str, hosts: Collection[HostRef]) -> None:
-        """Drop what is known of a target's hosts but these."""
+        """Drop the readings of a target's hosts, except of these."""
         for host in [each for each in self._readings if each.target == name and each not in hosts]:
             self.forget_host(host)
 
     def forget_host(self, host: HostRef) -> None:
-        """Drop what is known of a host that is gone."""
+        """Drop the readings of a host that no longer exists."""
         self._readings.pop(host, None)
         self._silent.discard(host)
         task = self._asking.pop(host, None)
@@ -97,7 +98,7 @@ class HostMetrics(Service):
             task.cancel()
 
     async def close(self) -> None:
-        """Ask nobody any more."""
+        """Cancel all requests."""
         tasks = list(self._asking.values())
         for host in list(self._asking):
             self.forget_host(host)
@@ -105,7 +106,8 @@ class HostMetrics(Service):
             await asyncio.wait(tasks)
 
     def _begin(self, host: HostRef, ask: Callable[[], Awaitable[Any]]) -> list[asyncio.Task[None]]:
-        """The task that is to be waited for, if any; one that need not be is begun as well."""
+        """Start to ask a host where its reading is not fresh; return the task where the caller must wait for
+        it."""
         if host in self._asking:
             return []
         known = self.reading(host.target, host.host_id)
@@ -135,7 +137,7 @@ class HostMetrics(Service):
             log.debug("No reading of %s: %s", host.target, error)
             self._silent.add(host)
         except msgspec.ValidationError as error:
-            log.warning("The reading of %s cannot be used: %s", host.target, error)
+            log.warning("The reading of %s is invalid: %s", host.target, error)
             self._silent.add(host)
         finally:
             slow.cancel()

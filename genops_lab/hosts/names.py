@@ -1,4 +1,4 @@
-"""Names of targets: a kernelspec's folder, a path of a URL and a column carry them."""
+"""Check the names of targets: they become a kernelspec's folder, a part of a URL and a column's value."""
 
 from __future__ import annotations
 
@@ -10,63 +10,66 @@ from genops_lab.core.errors import InvalidRequest
 KERNEL_PREFIX = "genops-"
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,56}")
-#: Has a path of its own beside the targets' (``/targets/candidates``).
+#: Has a path of its own next to the targets' (``/targets/candidates``).
 _RESERVED = frozenset({"candidates", "best-fit"})
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
-#: What would let a host act as this user elsewhere, or names things of this machine.
+#: Variables that would let a host act as this user elsewhere, or that describe this machine.
 _NEVER_SENT = ("JUPYTERHUB_", "JPY_", "SSH_AUTH_SOCK", "SSH_AGENT_PID", "GENOPS_")
 
 
 def is_name(name: str) -> bool:
-    """Whether a target can have this name."""
+    """Return whether a target can have this name."""
     return _NAME.fullmatch(name) is not None and name not in _RESERVED
 
 
 def check_name(name: str) -> str:
-    """The name itself. Raises InvalidRequest, with a name that would do."""
+    """Return the name. Raises InvalidRequest, with a valid name as a suggestion."""
     if is_name(name):
         return name
     raise InvalidRequest(
-        f"{name[:80]!r} cannot name a target.",
-        hint="Use 1 to 57 of the letters a-z, digits, '.', '_' and '-', beginning with a letter or a digit, "
+        f"{name[:80]!r} is not a valid name of a target.",
+        hint="Use 1 to 57 of the letters a-z, digits, '.', '_' and '-'. Begin with a letter or a "
+        "digit, "
         f"such as {default_name(name)!r}.",
     )
 
 
 def default_name(text: str) -> str:
-    """A valid name made from any text (a host's alias, say)."""
+    """Return a valid name made from any text, such as a host's alias."""
     ascii_only = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9._-]+", "-", ascii_only).strip("-._")[:57].rstrip("-._")
     return slug if is_name(slug) else f"{slug}-1" if slug else "gpu"
 
 
 def kernel_name(target: str) -> str:
-    """The name of the target's kernelspec."""
+    """Return the name of the target's kernelspec."""
     return KERNEL_PREFIX + target
 
 
 def target_of(kernel: str) -> str:
-    """The target of a kernelspec's name; empty for a kernel of this machine."""
+    """Return the target of a kernelspec's name; empty for a kernel of this machine."""
     return kernel[len(KERNEL_PREFIX) :] if kernel.startswith(KERNEL_PREFIX) else ""
 
 
 def is_never_sent(name: str) -> bool:
-    """Return whether a variable of this name stays on this machine, whoever ticks it."""
+    """Return whether a variable of this name always stays on this machine, even when a user selects it."""
     return name.upper().startswith(_NEVER_SENT)
 
 
 def may_be_sent(name: str) -> bool:
-    """Whether a variable of this name can be chosen for another host."""
+    """Return whether a variable of this name can be sent to another host."""
     return _VARIABLE.fullmatch(name) is not None and not is_never_sent(name)
 
 
 def check_secrets(names: list[str]) -> list[str]:
-    """Names of variables, each once, sorted. Raises InvalidRequest for what is no variable or never sent."""
+    """Return the names of variables, each once, sorted. Raises InvalidRequest for an invalid name, and for a
+    variable that is never sent."""
     for name in names:
         if not _VARIABLE.fullmatch(name):
             raise InvalidRequest(
                 f"{name[:80]!r} is not the name of a variable.",
-                hint="Give the variable's name alone, such as HF_TOKEN; its value is read when a kernel starts.",
+                hint="Give only the variable's name, such as HF_TOKEN. GenOps Lab reads its value when "
+                "a kernel starts.",
             )
         if is_never_sent(name):
             raise InvalidRequest(

@@ -1,4 +1,4 @@
-"""Questions that links put to a person: open ones are listed, answered once, and never kept."""
+"""Put questions of connections to a person: list open ones, accept one answer each, keep none."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class _Waiting:
 
 
 class QuestionsService:
-    """The Asker of this process's links: from whichever loop they ask, the Lab's loop holds what is open.
+    """The Asker of this process's connections: they ask from any loop, the Lab's loop has the open questions.
 
-    An answer goes to who asked and nowhere else: not to the store, an event, or a log.
+    An answer goes to the asking connection and nowhere else: not to the store, an event, or a log.
     """
 
     def __init__(self, events: EventBus, *, timeout_s: float = TIMEOUT_S) -> None:
@@ -38,26 +38,28 @@ class QuestionsService:
         self._waiting: dict[str, _Waiting] = {}
 
     async def list_questions(self) -> list[OpenQuestion]:
-        """The open questions, oldest first."""
+        """Return the open questions, oldest first."""
         return [each.question for each in self._waiting.values()]
 
     async def answer_question(self, question_id: str, body: Answer) -> None:
         """Answer a question, or refuse it with null."""
         if body.text is not None and len(body.text) > MAX_ANSWER:
             raise InvalidRequest(
-                f"The answer has {len(body.text)} characters; at most {MAX_ANSWER} can be sent.",
-                hint="Paste the password or the code alone.",
+                f"The answer has {len(body.text)} characters; the limit is {MAX_ANSWER}.",
+                hint="Paste only the password or the code.",
             )
         waiting = self._waiting.get(question_id)
         if waiting is None or waiting.answer.done():
             raise NotFound(
-                "This question is not open any more.",
-                hint="It was answered elsewhere, took over 3 minutes, or the connection was given up: connect again.",
+                "This question is no longer open.",
+                hint="It was answered elsewhere, was open for over 3 minutes, or its connection was "
+                "cancelled. Connect again.",
             )
         waiting.answer.set_result(body.text)
 
     async def ask(self, question: Question) -> str | None:
-        """Put a question and wait; None when it is refused or nobody answers in time. Any event loop may ask."""
+        """Ask a question and wait; return None when it is refused or nobody answers in time. May be called
+        from any event loop."""
         if asyncio.get_running_loop() is self._loop:
             return await self._ask(question)
         # A cancelled ask cancels the future, and with it the question.
@@ -88,7 +90,7 @@ class QuestionsService:
             self._events.emit("question", question.id)
 
     async def withdraw(self, target: str = "") -> None:
-        """Take back what is open (of one target): who asked hears None."""
+        """Close all open questions (of one target): the askers get None."""
         for each in list(self._waiting.values()):
             if (not target or each.question.target == target) and not each.answer.done():
                 each.answer.set_result(None)

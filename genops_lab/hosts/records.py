@@ -1,4 +1,4 @@
-"""A target as it is remembered, and what may be remembered."""
+"""The stored record of a target, and the checks of its values."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_IDLE_MINUTES = 30 * 24 * 60.0
 
 
 class TargetRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A target as the store remembers it. ``locked``: the administrator's."""
+    """A target in the store. ``locked``: the administrator's."""
 
     route: Route
     price_per_hour: float | None = None
@@ -34,21 +34,21 @@ class TargetRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """The target's name."""
+        """Return the target's name."""
         return self.route.target
 
     @property
     def where(self) -> str:
-        """The host, as a person knows it."""
+        """Return the host's name for users."""
         return provider_of(self.route.kind).where(self.route.config)
 
 
 def record_of(
     new: NewTarget, *, locked: bool = False, limits: Mapping[str, Mapping[str, Any]] | None = None
 ) -> TargetRecord:
-    """What to remember of a new target. ``limits`` are those of its kind's fields (``limited``).
+    """Return the record of a new target. ``limits`` are those of its kind's fields (``limited``).
 
-    Raises InvalidRequest, naming the field that cannot be used.
+    Raises InvalidRequest, which names the invalid field.
     """
     check_name(new.name)
     provider = provider_of(new.kind)
@@ -59,10 +59,10 @@ def record_of(
         if name not in fields:
             raise InvalidRequest(
                 f"A target of the kind {provider.label!r} has no {name.replace('_', ' ')}.",
-                hint=f"Leave it out, or choose another kind. It has: {', '.join(fields)}.",
+                hint=f"Leave it out, or choose another kind. The fields of this kind: {', '.join(fields)}.",
             )
         if isinstance(value, str) and len(value) > MAX_TEXT:
-            raise InvalidRequest(f"{name} is longer than {MAX_TEXT} characters.", hint="Give a shorter one.")
+            raise InvalidRequest(f"{name} has at most {MAX_TEXT} characters.", hint="Give a shorter value.")
     defaults = {name: fields[name].default for name in limits or {}}
     route = route_of(new.name, new.kind, **{**defaults, **given})
     check(route.config, form)
@@ -77,35 +77,38 @@ def record_of(
 
 
 def check_price(price: float | None) -> float | None:
-    """A price in USD an hour. Raises InvalidRequest for one below 0 or without end."""
+    """Return a price in USD an hour. Raises InvalidRequest for one below 0 or infinite."""
     if price is not None and (not math.isfinite(price) or price < 0):
         raise InvalidRequest(f"{price} is not a price.", hint="Give USD an hour, such as 2.49.")
     return price
 
 
 def check_policy(policy: TargetPolicy, provider: HostProvider) -> TargetPolicy:
-    """The policy itself. Raises InvalidRequest, naming what cannot be done."""
+    """Return the policy. Raises InvalidRequest, which names the invalid field."""
     if policy.warm_kernels and provider.allocates:
         raise InvalidRequest(
-            f"No kernels can stand ready: each gets a {provider.host_noun} of its own when it starts.",
+            f"This target cannot keep kernels ready: each kernel gets its own {provider.host_noun} when "
+            "it starts.",
             hint="Keep 0 ready.",
         )
     if not 0 <= policy.warm_kernels <= MAX_WARM:
         raise InvalidRequest(
-            f"{policy.warm_kernels} kernels cannot be kept ready.", hint=f"Keep 0 to {MAX_WARM} ready."
+            f"warm_kernels cannot be {policy.warm_kernels}.", hint=f"Give a number from 0 to {MAX_WARM}."
         )
     minutes = policy.idle_minutes
     if minutes is not None and not 1 <= minutes <= MAX_IDLE_MINUTES:
         raise InvalidRequest(
-            f"Kernels cannot be ended after {minutes:g} minutes without work.",
-            hint="Give 1 minute to 30 days, or leave it off.",
+            f"idle_minutes cannot be {minutes:g}.",
+            hint="Give 1 minute to 30 days, or leave it empty.",
         )
     if policy.folder_max_files < 0 or policy.folder_max_bytes < 0:
         raise InvalidRequest(
-            "No folder has less than nothing in it.", hint="Give 0 to be asked about every file, or more."
+            "folder_max_files and folder_max_bytes must be 0 or more.",
+            hint="Give 0 to be asked before every upload, or a larger number.",
         )
     if not 0 <= policy.idle_gpu_percent <= 100:
         raise InvalidRequest(
-            f"{policy.idle_gpu_percent:g} % is no use of a GPU.", hint="Give 0 to 100 percent, such as 5."
+            f"idle_gpu_percent cannot be {policy.idle_gpu_percent:g}.",
+            hint="Give 0 to 100 percent, such as 5.",
         )
     return policy

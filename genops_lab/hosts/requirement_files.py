@@ -1,4 +1,5 @@
-"""What a project here says of its environment: lock files and requirements, found and read. Everything here blocks."""
+"""Find and read the files that describe a project's environment: lock files and requirements. Everything here
+blocks."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from .models import EnvironmentSource, SourceKind
 
 MAX_BYTES = 8 * 1024**2
 MAX_FILES = 50
-#: Best first: what fixes every version comes before what does not.
+#: Best first: files that fix every version come before files that do not.
 _BEST = ("uv.lock", "pylock.toml", "requirements.lock", "requirements.txt")
 _CONDA = ("environment.yml", "environment.yaml")
 _REQUIREMENTS = re.compile(r"[\w.-]*requirements[\w.-]*\.(txt|lock|in)|requirements\.lock")
@@ -22,12 +23,12 @@ _PYLOCK = re.compile(r"pylock(\.[\w-]+)?\.toml")
 _PASSWORD = re.compile(r"https?://(?!\$\{\w+\}(:\$\{\w+\})?@)[^/\s@\"']+@")
 _INCLUDE = re.compile(r"\s*(?:-r|-c|--requirement|--constraint)[\s=]+(?P<file>\S+)")
 _LOCAL = re.compile(r"\s*(-e\s|--editable\b|\.{0,2}/|\.\s*$|\.\[|~|file:|[A-Za-z0-9._-]+\s*@\s*file:)")
-#: Beside uv.lock: what uv reads to know the project and its Python.
+#: Next to uv.lock: files that uv reads for the project and its Python.
 _BESIDE = (".python-version", "uv.toml")
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """What travels to the host: ``files`` by their paths within the project."""
+    """The files that are sent to the host: ``files`` by their paths within the project."""
 
     kind: SourceKind
     main: str = ""
@@ -35,8 +36,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find(folder: Path, top: Path | None) -> list[EnvironmentSource]:
-    """The sources of the nearest folder, from ``folder`` up to ``top`` (or to a repository's root, or the home), that
-    has some; the one to take first is ``preferred``."""
+    """Return the sources of the nearest folder that has some, from ``folder`` up to ``top`` (or to a
+    repository's root, or the home). ``preferred`` marks the best one."""
     for level in (folder, *folder.parents):
         found = [_look(level / name) for name in _names(level)]
         if found:
@@ -81,12 +82,13 @@ def _kind(name: str) -> SourceKind:
 
 
 def read(path: Path) -> Source:
-    """All that a host needs of a source. Raises InvalidRequest and NotFound, with what to do."""
+    """Return all that a host needs of a source. Raises InvalidRequest and NotFound, with a hint."""
     kind = _kind(path.name)
     if kind == "conda":
         raise InvalidRequest(
-            f"{path.name} is conda's, and conda environments are not built.",
-            hint="Make it on the host with conda and give the target its python, or export a requirements.txt.",
+            f"{path.name} describes a conda environment; GenOps Lab does not build these.",
+            hint="Make the environment on the host with conda and give the target its python, or "
+            "export a requirements.txt.",
         )
     if kind == "uv":
         files = {name: _text(path.parent / name) for name in ("uv.lock", "pyproject.toml")}
@@ -96,18 +98,19 @@ def read(path: Path) -> Source:
     else:
         if not _REQUIREMENTS.fullmatch(path.name) and path.suffix not in (".txt", ".lock"):
             raise InvalidRequest(
-                f"{path.name} says nothing of an environment.",
+                f"{path.name} does not describe an environment.",
                 hint="Give a uv.lock, a pylock.toml or a requirements.txt.",
             )
         files = {}
         _collect(path, path.parent.resolve(), files)
     if sum(map(len, files.values())) > MAX_BYTES:
-        raise InvalidRequest(f"{path.name} is too large.", hint="Give a lock file alone.")
+        raise InvalidRequest(f"{path.name} is too large.", hint="Give only a lock file.")
     for name, text in files.items():
         if _PASSWORD.search(text):
             raise InvalidRequest(
-                f"{name} has a password or token in an address, and such are not sent.",
-                hint="Put that index into the host's own pip or uv configuration, and leave it out here.",
+                f"{name} has a password or token in an address; GenOps Lab does not send these.",
+                hint="Put this index into the host's own pip or uv configuration, and leave it out of "
+                "the file.",
             )
     return Source(kind=kind, main=path.name, files=files)
 
@@ -115,26 +118,29 @@ def read(path: Path) -> Source:
 def _text(path: Path) -> str:
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise InvalidRequest(f"{path.name} is too large.", hint="Give a lock file alone.")
+            raise InvalidRequest(f"{path.name} is too large.", hint="Give only a lock file.")
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
-        raise NotFound(f"There is no {path}.", hint="See which files the project has.") from error
+        raise NotFound(f"{path} does not exist.", hint="Choose one of the project's files.") from error
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"{path} cannot be read: {error}", hint="Choose another source.") from error
 
 
 def _collect(path: Path, top: Path, files: dict[str, str]) -> None:
-    """A requirements file and those that it includes, which must lie beside or below it."""
+    """Collect a requirements file and its includes, which must be in its folder or below."""
     resolved = path.resolve()
     if not resolved.is_relative_to(top):
         raise InvalidRequest(
-            f"{path.name} lies outside of the project.", hint="Move what is included beside the file."
+            f"{path.name} is outside of the project.",
+            hint="Move the included file into the folder of the requirements file.",
         )
     name = resolved.relative_to(top).as_posix()
     if name in files:
         return
     if len(files) >= MAX_FILES:
-        raise InvalidRequest(f"More than {MAX_FILES} files are included.", hint="Give a lock file alone.")
+        raise InvalidRequest(
+            f"The requirements include more than {MAX_FILES} files.", hint="Give only a lock file."
+        )
     files[name] = text = _text(path)
     for line in text.splitlines():
         included = _INCLUDE.match(line)
@@ -142,6 +148,6 @@ def _collect(path: Path, top: Path, files: dict[str, str]) -> None:
             _collect(path.parent / included["file"], top, files)
         elif _LOCAL.match(line):
             raise InvalidRequest(
-                f"{name} asks for {line.strip()[:80]!r}, which lies on this machine alone.",
-                hint="Leave it out: the project's own code is for the notebook's folder.",
+                f"{name} requires {line.strip()[:80]!r}, which is only on this machine.",
+                hint="Leave it out: the notebook's folder carries the project's own code.",
             )

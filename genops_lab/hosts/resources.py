@@ -1,4 +1,4 @@
-"""What a kernel's host shall have, as variables of the kernel's start: they reach it from whoever starts one."""
+"""Pass the resources of a kernel's host as variables of the kernel's start: they reach it from any caller."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from genops_lab.core.errors import InvalidRequest
 from .best_fit import GPU_VARIABLES
 from .providers.base import Resources
 
-#: By field. None of them is sent to a host.
+#: By field. No host gets any of them.
 VARIABLES = {
     "gpus": "GENOPS_GPUS",
     "gpu_type": "GENOPS_GPU_TYPE",
@@ -23,13 +23,13 @@ _MAX = 2**53
 
 
 def variables_of(resources: Resources) -> dict[str, str]:
-    """The variables that ask for these."""
+    """Return the variables that request these resources."""
     asked = msgspec.structs.asdict(resources)
     return {VARIABLES[name]: f"{value}" for name, value in asked.items() if value is not None}
 
 
 def resources_of(environment: Mapping[str, str]) -> Resources:
-    """What variables ask for; what none of them names stays as the target says. Raises InvalidRequest."""
+    """Return the resources in the variables; others stay as the target says. Raises InvalidRequest."""
     given = {name: environment[each] for name, each in VARIABLES.items() if environment.get(each)}
     try:
         found = msgspec.convert(given, Resources, strict=False)
@@ -37,12 +37,14 @@ def resources_of(environment: Mapping[str, str]) -> Resources:
         found = None
     if found is None or not all(_can_be(value) for value in msgspec.structs.asdict(found).values()):
         words = ", ".join(f"{VARIABLES[name]}={value[:80]}" for name, value in given.items())
-        raise InvalidRequest(f"No host can be asked for with {words}.", hint="Give numbers of 0 or more.")
+        raise InvalidRequest(
+            f"The resources of the host are invalid: {words}.", hint="Give numbers of 0 or more."
+        )
     return found
 
 
 def gpus_of(environment: Mapping[str, str]) -> int | None:
-    """How many GPUs a choice of some lets a kernel see; None without one."""
+    """Return the number of GPUs in a kernel's choice; None without a choice."""
     chosen = [
         environment[each]
         for each in sorted(GPU_VARIABLES)

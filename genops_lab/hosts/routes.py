@@ -1,4 +1,4 @@
-"""Where targets and their questions are found."""
+"""The operations of targets and their questions."""
 
 from typing import TYPE_CHECKING
 

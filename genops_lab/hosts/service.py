@@ -1,4 +1,4 @@
-"""Targets: places that run kernels, their links, tests and last readings."""
+"""Add, connect, test and remove targets."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from .target_kernels import TargetKernels
 
 TOPIC = "targets"
-#: Fields of a configuration that a Target has beside it, as clients of before read them.
+#: Fields of a configuration that a Target also has itself, for older clients.
 _OF_SSH = ("host", "user", "port", "identity_file", "carrier")
 _OF_A_HOST = ("state", "since", "rtt_s", "message", "hint")
 EVENT, NOTICE = "target", "kernel_notice"
@@ -67,9 +67,9 @@ log = logging.getLogger("genops_lab")
 
 
 class TargetsService(Service):
-    """Adds, connects, tests and removes targets; the live topic ``targets`` while somebody listens.
+    """Adds, connects, tests and removes targets; publishes the live topic ``targets`` while somebody listens.
 
-    Nothing connects unasked: not a list, not an open panel, not the adding of a target.
+    Only a user's action connects: no list, open panel or added target does.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class TargetsService(Service):
         work: WorkTable,
         kernels: TargetKernels,
     ) -> None:
-        # The routes' table needs this class alone; SQLAlchemy costs 135 ms.
+        # The routes' table needs only this class; SQLAlchemy costs 135 ms.
         from .inventory import Inventory
 
         self.ledger = ledger
@@ -106,11 +106,11 @@ class TargetsService(Service):
         self._unwatch = connections.watch(self.changed)
 
     async def open(self) -> None:
-        """Take over the administrator's targets, and see that each target has its kernelspec."""
+        """Take over the administrator's targets, and install each target's kernelspec."""
         await asyncio.to_thread(self._inventory.reconcile)
 
     async def list_targets(self) -> list[Target]:
-        """All targets with the state of their links and their last readings; connects nowhere."""
+        """Return all targets with the state of their connections and their last readings; does not connect."""
         records = await asyncio.to_thread(self.ledger.all)
         await self._metrics.look(
             [record.name for record in records if provider_of(record.route.kind).is_this_machine]
@@ -118,12 +118,11 @@ class TargetsService(Service):
         return list(await asyncio.gather(*(self._target(record) for record in records)))
 
     async def get_target(self, name: str) -> Target:
-        """One target."""
+        """Return one target."""
         return await self._target(await self.record(name))
 
     async def list_target_hosts(self, name: str) -> list[TargetHost]:
-        """The hosts of a target that gets one for each kernel, as who manages them lists them now; also those that
-        nobody needs any more."""
+        """Return the hosts of a target that gets one for each kernel, also those left over."""
         record = await self.record(name)
         provider, known = provider_of(record.route.kind), {}
         for host in await self.hosts.look(record):
@@ -139,27 +138,27 @@ class TargetsService(Service):
         return [*found.values(), *rest]
 
     async def release_host(self, name: str, host_id: str) -> None:
-        """Give back a host that no kernel needs. Raises NotFound, Conflict where one does."""
+        """Release a host that no kernel needs. Raises NotFound, and Conflict where a kernel needs it."""
         await self.hosts.release(await self.record(name), host_id)
 
     async def best_fit(self, body: BestFitQuery) -> BestFit:
-        """The target and GPUs that suit a need best, among those that are connected; connects nowhere."""
+        """Return the best target and GPUs for a requirement among the connected ones; does not connect."""
         if body.memory_bytes < 0 or not 1 <= body.count <= 64:
             raise InvalidRequest(
-                "No such GPUs are asked for.",
-                hint="Ask for 1 to 64 GPUs and for no less than 0 bytes on each.",
+                f"No target can have {body.count} GPUs with {body.memory_bytes} bytes free on each.",
+                hint="Ask for 1 to 64 GPUs, and for 0 bytes or more on each.",
             )
         return fit_of(await self.list_targets(), body)
 
     async def list_candidates(self) -> list[Candidate]:
-        """Targets that could be added: hosts of the user's ssh_config that are no targets yet."""
+        """Return hosts of the user's ssh_config that are no targets yet."""
         known = [record.route for record in await asyncio.to_thread(self.ledger.all)]
         return await asyncio.to_thread(
             lambda: [found for provider in PROVIDERS.values() for found in provider.candidates(known)]
         )
 
     async def list_target_kinds(self) -> list[TargetKind]:
-        """The kinds of targets that can be added, with what is asked of each."""
+        """Return the kinds of targets that can be added, with the fields of each."""
         limits = self._settings.target_fields
         return [
             TargetKind(
@@ -172,11 +171,11 @@ class TargetsService(Service):
         ]
 
     async def add_target(self, body: NewTarget) -> Target:
-        """Add a target and its kernel; nothing is connected. The same again changes nothing."""
+        """Add a target and its kernelspec without connecting. Adding the same again changes nothing."""
         if not self._settings.allow_user_targets:
             raise NotAllowed(
-                "Targets are chosen by the administrator of this Lab.",
-                hint="Ask who runs it to add the host.",
+                "Only the administrator of this Lab may add targets.",
+                hint="Ask the administrator to add the host.",
             )
         record, added = await asyncio.to_thread(
             self._inventory.add, record_of(body, limits=self._settings.target_fields.get(body.kind))
@@ -186,7 +185,7 @@ class TargetsService(Service):
         return await self.get_target(record.name)
 
     async def change_target(self, name: str, body: ChangeTarget) -> Target:
-        """Replace a target's price an hour, the secrets that its kernels get, and how they are kept."""
+        """Replace a target's price in USD an hour, its secrets and its policy."""
         provider = provider_of((await self.record(name)).route.kind)
         checked = ChangeTarget(
             price_per_hour=check_price(body.price_per_hour),
@@ -199,27 +198,29 @@ class TargetsService(Service):
         return await self.get_target(name)
 
     async def remove_target(self, name: str, query: RemoveQuery) -> RemovedTarget:
-        """Forget a target; kernels on it run on. Refused while kernels of this Lab run there, unless forced."""
+        """Remove a target; kernels on it keep running. Refused while kernels of this Lab run on it, unless
+        forced."""
         record = await self.record(name)
         if record.locked:
             raise NotAllowed(
-                f"The target {name!r} is the administrator's.",
-                hint="Ask who runs this Lab to change GenOpsLab.targets.",
+                f"The administrator manages the target {name!r}.",
+                hint="Ask the administrator of this Lab to change GenOpsLab.targets.",
             )
         own = await self._kernels.own(record)
         if own and not query.force:
             raise Conflict(
                 f"{_count(own)} of this Lab on {name!r}: {', '.join(_shown(each) for each in own)}.",
-                hint="Shut down first what you do not need. With force (--force) it runs on, and this Lab "
-                "forgets it.",
+                hint="Shut down the kernels that you do not need. With force (--force) they keep "
+                "running, and this Lab forgets them.",
                 code="kernels_running",
                 details={"kernels": [each.kernel_id for each in own]},
             )
         left_over = [each.host.host_id for each in self.hosts.left_over(name)]
         if left_over and not query.force:
             raise Conflict(
-                f"{provider_of(record.route.kind).host_noun} of {name} left over: {', '.join(left_over)}.",
-                hint=f"First: genops targets release {name} {left_over[0]}. With force (--force) it stays.",
+                f"{name} has a {provider_of(record.route.kind).host_noun} left over: {', '.join(left_over)}.",
+                hint=f"First: genops targets release {name} {left_over[0]}. With force (--force) it "
+                "keeps running.",
                 code="hosts_left",
             )
         report = self._reports.get(name)
@@ -240,22 +241,25 @@ class TargetsService(Service):
         return RemovedTarget(name=name, message=message, kernels_left=left)
 
     async def connect_target(self, name: str) -> Target:
-        """Begin to connect, to each host that runs where there are several; what must be asked comes as questions, the
-        outcome as the target's state. Raises Conflict where no host is there before a kernel starts."""
+        """Start to connect, to each running host where there are several.
+
+        Questions of the login appear as open questions, the outcome as the target's state. Raises Conflict
+        where no host runs before a kernel starts.
+        """
         record = await self.record(name)
         for host in await self._running_hosts(record):
             self._connecting.begin(self.connections.link(host))
         return await self.get_target(name)
 
     async def disconnect_target(self, name: str) -> Target:
-        """Disconnect on purpose; kernels run on, and it stays disconnected until somebody connects."""
+        """Disconnect until somebody connects; kernels keep running."""
         await self.record(name)
         await self._leave(name)
         self.changed(name)
         return await self.get_target(name)
 
     async def test_target(self, name: str) -> Task:
-        """Test a target step by step, in a task; one that is under way is joined."""
+        """Test a target step by step, in a task; join a test that already runs."""
         record = await self.record(name)
         report = self._reports.get(name)
         if report.state == "running":
@@ -269,24 +273,25 @@ class TargetsService(Service):
         return task
 
     async def get_report(self, name: str) -> TargetReport:
-        """The last test's steps, also while it goes on."""
+        """Return the last test's steps, also while the test runs."""
         await self.record(name)
         return self._reports.get(name)
 
     async def record(self, name: str) -> TargetRecord:
-        """What is remembered of a target. Raises NotFound."""
+        """Return a target's record. Raises NotFound."""
         return await asyncio.to_thread(self.ledger.get, name)
 
     async def link(self, name: str) -> HostConnection:
-        """The link of a target, connected or not; of one with many hosts that of a connected one. Raises NotFound,
-        Conflict."""
+        """Return the connection of a target, connected or not; of several hosts, a connected one. Raises
+        NotFound, Conflict."""
         record = await self.record(name)
         if provider_of(record.route.kind).allocates:
             return await self.connected_link(name)
         return self.connections.link(record.route)
 
     async def connected_links(self, name: str, host_id: str = "") -> list[HostConnection]:
-        """The links of a target's hosts that are connected, or of this one. Raises NotFound, Conflict for none."""
+        """Return the connections of a target's connected hosts, or of this one. Raises NotFound, and Conflict
+        for none."""
         record = await self.record(name)
         found = [each.route.ref for each in self.connections.up_of(name)]
         found = [each for each in found if host_id in ("", each.host_id)]
@@ -300,8 +305,11 @@ class TargetsService(Service):
         return [self.connections.link(record.route.at(each)) for each in found]
 
     async def connected_link(self, name: str, host_id: str = "") -> HostConnection:
-        """The link of a target that is connected, or of this host of it. Raises NotFound, Conflict; also where it has
-        several hosts, whose files differ, and none is named."""
+        """Return the connection of a connected target, or of this host of it.
+
+        Raises NotFound. Raises Conflict where it is not connected, or where it has several hosts with their
+        own files and none is named.
+        """
         links = await self.connected_links(name, host_id)
         route = links[0].route
         provider = provider_of(route.kind)
@@ -309,7 +317,7 @@ class TargetsService(Service):
             ids = ", ".join(each.route.host_id for each in links)
             raise Conflict(
                 f"{name} has several {provider.host_noun}s: {ids}.",
-                hint="Their files differ: shut down the kernels of those that are not meant.",
+                hint="Their files differ: shut down the kernels of the others first.",
                 code="several_hosts",
             )
         return links[0]
@@ -317,16 +325,16 @@ class TargetsService(Service):
     async def call(
         self, name: str, method: str, params: dict[str, Any], timeout_s: float = 30.0, *, host_id: str = ""
     ) -> Any:
-        """What the agent of a target that is connected answers. Raises what a link raises."""
+        """Call the agent of a connected target. Raises what a connection raises."""
         link = await self.connected_link(name, host_id)
         return await self.connections.run(link.call(method, params, timeout_s=timeout_s))
 
     def connected(self, name: str) -> bool:
-        """Whether its link is up now."""
+        """Return whether a host of the target is connected."""
         return self.connections.is_up(name)
 
     async def close(self) -> None:
-        """Give up what is being connected; kernels on their hosts run on."""
+        """Stop connecting; kernels on hosts keep running."""
         self._unwatch()
         await self._connecting.close()
         await self._questions.withdraw()
@@ -348,7 +356,7 @@ class TargetsService(Service):
             outcome = ""
         except asyncio.CancelledError:
             outcome = "cancelled"
-            if not self.connected(name):  # what was being connected for the test alone
+            if not self.connected(name):  # this connection was opened only for the test
                 await self._leave(name)
             raise
         finally:
@@ -359,18 +367,18 @@ class TargetsService(Service):
         return _works(report)
 
     async def _test_a_new_host(self, handle: TaskHandle, record: TargetRecord) -> None:
-        """Ask for a host, test it, and give it back."""
+        """Request a host, test it, and release it."""
         host = await self.hosts.ask_for(record.route, f"test-{handle.task.id}", Resources())
         try:
             test = self._guided(handle, msgspec.structs.replace(record, route=host))
-            await test.run("The host goes with its kernel.")
+            await test.run("The host is released with its kernel.")
         finally:
             await self.hosts.give_back(host)
 
     async def test_connected(self, name: str, handle: TaskHandle) -> str:
-        """Test a target within other work, over the connection that is open: what was found, in a sentence.
+        """Test a target within other work, over the open connection; return the result as a sentence.
 
-        Nothing is connected and nobody asked for it. Empty where the connection is down, or a test goes on already.
+        Does not connect. Empty where the connection is down, or a test already runs.
         """
         test = self._guided(handle, await self.record(name))
         if not self.connected(name) or self._reports.get(name).state == "running":
@@ -378,7 +386,7 @@ class TargetsService(Service):
         try:
             await test.meet()
         except GenOpsError as error:
-            handle.say(f"It could not be tested: {error.message}")
+            handle.say(f"The target was not tested: {error.message}")
             return ""
         self._reports.begin(name, handle.task.id)
         outcome: Outcome = "cancelled"
@@ -395,25 +403,26 @@ class TargetsService(Service):
         return _works(report)
 
     def _guided(self, handle: TaskHandle, record: TargetRecord) -> ConnectionTest:
-        def told(step: ReportStep) -> None:
+        def on_step(step: ReportStep) -> None:
             self._reports.add(record.name, step)
             handle.say(" ".join([f"{step.step}: {step.state}. {step.message}", what_to_do(step)]).strip())
 
-        return ConnectionTest(record, self.connections.link(record.route), self.connections.run, told)
+        return ConnectionTest(record, self.connections.link(record.route), self.connections.run, on_step)
 
     async def _keeps_login(self, record: TargetRecord) -> str:
         if await self._building(record.name):
-            return "An environment is being built there."
+            return "An environment is being built on the host."
         if await self._kernels.own(record):
-            return "Kernels of this Lab run there: logging out would cut them off for a while."
+            return "Kernels of this Lab run on the host: logging out would disconnect them for a while."
         return ""
 
     async def _building(self, name: str) -> list[Work]:
-        """What is built or installed on a target now: it is not logged out of meanwhile."""
+        """Return the builds and installations on a target that run now: a test must not log out meanwhile."""
         return await asyncio.to_thread(self._work.running, "environment", f"target:{name}")
 
     async def _running_hosts(self, record: TargetRecord) -> list[Route]:
-        """Where to connect to: a target's one host, or those that it has now. Raises LinkError, Conflict for none."""
+        """Return the hosts to connect to: a target's one host, or its running ones. Raises LinkError, and
+        Conflict for none."""
         route, provider = record.route, provider_of(record.route.kind)
         if not provider.allocates:
             return [route]
@@ -422,14 +431,14 @@ class TargetsService(Service):
         running = [host for host, observed in seen if isinstance(observed, Running)]
         if not running:
             raise Conflict(
-                f"No {provider.host_noun} of {record.name} runs: each kernel gets one when it starts.",
-                hint=f"Start a notebook's kernel on {record.name}; there is nothing to connect before.",
+                f"{record.name} has no running {provider.host_noun}: each kernel gets one when it starts.",
+                hint=f"Start a notebook's kernel on {record.name} first.",
                 code="no_host",
             )
         return running
 
     async def _hosts_of(self, record: TargetRecord) -> list[TargetHost]:
-        """The hosts that this Lab has to do with, and those that the last look found to be left over."""
+        """Return the hosts that this Lab uses, and those that the last look found left over."""
         route, provider = record.route, provider_of(record.route.kind)
         if not provider.allocates:
             return []
@@ -444,7 +453,7 @@ class TargetsService(Service):
         for ref in {**links, **left}:
             reading, state = self._metrics.reading(record.name, ref.host_id), links.get(ref)
             over = left.get(ref)
-            told = link_words(state) if state is not None else {}
+            fields = link_words(state) if state is not None else {}
             found.append(
                 TargetHost(
                     host_id=ref.host_id,
@@ -453,7 +462,7 @@ class TargetsService(Service):
                     reading_age_s=reading[1] if reading else None,
                     left_over=over is not None,
                     release_at=over.release_at if over else None,
-                    **{name: told[name] for name in _OF_A_HOST if name in told},
+                    **{name: fields[name] for name in _OF_A_HOST if name in fields},
                 )
             )
         return found
@@ -486,16 +495,16 @@ class TargetsService(Service):
             taken=kernels.taken,
             ended=kernels.ended,
             pending=kernels.pending,
-            **self._connecting.told(name, state),
+            **self._connecting.link_fields(name, state),
         )
 
     def notice_changed(self, kernel_id: str, name: str) -> None:
-        """Tell that there is a notice of a kernel on a target, or none any more."""
+        """Publish that a kernel on a target has a notice, or none any more."""
         self._events.emit(NOTICE, kernel_id)
         self.changed(name)
 
     def changed(self, name: str) -> None:
-        """Tell that something of a target changed."""
+        """Publish that a target changed."""
         self._events.emit(EVENT, name)
 
 
@@ -512,7 +521,7 @@ def _works(report: TargetReport) -> str:
 
 
 class Publisher:
-    """Publishes what ``look`` returns once a second while somebody listens to ``topic``."""
+    """Publishes the result of ``look`` once a second while somebody listens to ``topic``."""
 
     def __init__(self, live: LiveHub, topic: str, look: Callable[[], Awaitable[Any]]) -> None:
         self._live = live
@@ -531,8 +540,8 @@ class Publisher:
         while True:
             try:
                 self._live.publish(topic, await self._look())
-            except Exception:  # a look that fails must not end the topic for good
-                log.warning("The topic %s could not be published.", topic, exc_info=True)
+            except Exception:  # a failed look must not end the topic for good
+                log.warning("The topic %s was not published.", topic, exc_info=True)
                 await asyncio.sleep(_AFTER_FAILURE_S)
                 continue
             await asyncio.sleep(_PUBLISH_EVERY_S)

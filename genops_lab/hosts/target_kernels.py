@@ -1,4 +1,4 @@
-"""What targets need of the kernels that run on them; the kernels' own package, which stands above, implements it."""
+"""The interface between targets and their kernels; the kernels' own package, which is above, implements it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from .records import TargetRecord
 
 
 class KernelState(msgspec.Struct, frozen=True, kw_only=True):
-    """What a target's row says of its kernels: how many stand ready (None: none are wanted) and why there are fewer,
-    those that other Labs have taken, those that have ended, and those that wait for their hosts."""
+    """The kernels of a target.
+
+    How many are ready (None: none are wanted) and why there are fewer, the kernels taken by other Labs, those
+    that ended, and those that wait for their hosts.
+    """
 
     warm_ready: int | None = None
     warm_message: str = ""
@@ -27,7 +30,7 @@ class TargetKernels(ABC):
 
     @abstractmethod
     def install(self, record: TargetRecord) -> None:
-        """Make a target's kernelspec, or put it right. Blocks; raises OSError, GenOpsError."""
+        """Write or correct a target's kernelspec. Blocks; raises OSError, GenOpsError."""
 
     @abstractmethod
     def uninstall(self, name: str) -> None:
@@ -35,12 +38,12 @@ class TargetKernels(ABC):
 
     @abstractmethod
     def state(self, name: str) -> KernelState:
-        """Return what is known of a target's kernels now; asks nobody."""
+        """Return the known state of a target's kernels, without asking a host."""
 
     @abstractmethod
     async def own(self, record: TargetRecord) -> list[OwnKernel]:
-        """Return the kernels of this user's Labs that run on a target, as far as can be known now."""
+        """Return the kernels of this user's Labs that run on a target, as far as known."""
 
     @abstractmethod
     def policy_changed(self, name: str) -> None:
-        """Follow a target's new policy from now on."""
+        """Apply a target's new policy from now on."""

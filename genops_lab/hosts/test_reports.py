@@ -1,4 +1,4 @@
-"""Reports of guided tests: kept in memory, told as they grow."""
+"""Keep the reports of targets' tests in memory, and publish them as they grow."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _WORST: tuple[StepState, ...] = ("failed", "warning")
 
 
 def what_to_do(step: ReportStep) -> str:
-    """The hint of a step with its commands."""
+    """Return the hint of a step with its commands."""
     return " ".join(filter(None, [step.hint, " | ".join(step.commands)]))
 
 
 class Reports:
-    """The last report of each target. Live topic ``target-report:NAME`` carries each as it grows."""
+    """The last report of each target. The live topic ``target-report:NAME`` carries each as it grows."""
 
     def __init__(self, events: EventBus, live: LiveHub) -> None:
         self._events = events
@@ -34,20 +34,20 @@ class Reports:
         self._by_target: dict[str, TargetReport] = {}
 
     def get(self, target: str) -> TargetReport:
-        """The last report; one in state ``none`` where there was no test."""
+        """Return the last report; one in state ``none`` where there was no test."""
         return self._by_target.get(target) or TargetReport(target=target, state="none")
 
     def begin(self, target: str, task_id: str) -> None:
-        """A test begins."""
+        """Start a report."""
         self._tell(TargetReport(target=target, state="running", task_id=task_id, started_at=time.time()))
 
     def add(self, target: str, step: ReportStep) -> None:
-        """A step is done."""
+        """Add a finished step."""
         report = self.get(target)
         self._tell(msgspec.structs.replace(report, steps=[*report.steps, step]))
 
     def end(self, target: str, outcome: Outcome = "") -> TargetReport:
-        """The test is over; without ``outcome`` its state is that of its worst step."""
+        """End a report; without ``outcome`` its state is that of its worst step."""
         report = self.get(target)
         found = {step.state for step in report.steps}
         worst = next((state for state in _WORST if state in found), "ok")
@@ -55,7 +55,7 @@ class Reports:
         return self.get(target)
 
     def forget(self, target: str) -> None:
-        """The target is removed."""
+        """Drop the report of a removed target."""
         self._by_target.pop(target, None)
 
     def _tell(self, report: TargetReport) -> None:

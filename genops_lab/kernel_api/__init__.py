@@ -1,1 +1,1 @@
-"""What a kernel on another host may call: a few operations, bound to that kernel."""
+"""The operations that a kernel on another host may call, limited to that kernel."""

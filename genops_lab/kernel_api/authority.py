@@ -1,7 +1,8 @@
-"""What a kernel on another host may do with the operations that admit it: with its own runs alone.
+"""Limit a kernel on another host to its own runs, in the operations that admit it.
 
-The host is not trusted. Whatever it says of itself is replaced by what the Lab knows, texts are bounded, and no path of
-the Lab's machine goes out. This is the one place where that stands; an operation without a rule here is refused.
+The host is not trusted. Its statements about itself are replaced by what the Lab knows, texts are bounded,
+and no path of the Lab's machine is sent. This module has all of these rules; an operation without a rule here
+is refused.
 """
 
 from __future__ import annotations
@@ -64,23 +65,25 @@ class KernelAuthority:
         self._own_profiles: set[str] = set()
 
     async def call(self, operation: Operation, service: Any, arguments: dict[str, Any]) -> Any:
-        """Do an operation as far as this kernel may. Raises NotAllowed, and what the operation raises."""
+        """Run an operation within this kernel's authority. Raises NotAllowed, and what the operation raises."""
         rule = RULES.get(operation.id)
         if rule is None:
             raise NotAllowed(
-                f"{operation.id} is not for kernels on other hosts.",
-                hint="Do it in the panel, or with `genops` in a terminal of the Lab.",
+                f"Kernels on other hosts may not use {operation.id}.",
+                hint="Use the panel, or `genops` in a terminal of the Lab.",
             )
         return await rule(self, partial(operation.function, service), **arguments)
 
     async def _as_asked(self, do: Do, **arguments: Any) -> Any:
-        """For what asks which kernel it is (:func:`genops_lab.core.principals.asking_kernel`), or has no answer."""
+        """Run an operation that itself reads which kernel asks
+        (:func:`genops_lab.core.principals.asking_kernel`), or returns nothing."""
         return await do(**arguments)
 
     async def _track(self, do: Do, body: TrackingBatch) -> TrackingAck:
         if len(body.events) > MAX_EVENTS:
             raise InvalidRequest(
-                f"{len(body.events):,} events came at once.", hint=f"Send at most {MAX_EVENTS:,}."
+                f"A request has at most {MAX_EVENTS:,} events; this one has {len(body.events):,}.",
+                hint=f"Send at most {MAX_EVENTS:,}.",
             )
         starts = any(event.seq == 1 for event in body.events)
         if starts:
@@ -100,35 +103,36 @@ class KernelAuthority:
         return msgspec.structs.replace(ack, tracking_uri=shown)
 
     async def _resume(self, do: Do, body: ResumeRequest) -> ResumableRun:
-        """With a run of this host."""
+        """Resume a run of this host."""
         asked = ResumeRequest(run=body.run[:MAX_TITLE], process=self._process(body.process))
         found: ResumableRun = await do(body=asked)
         return found
 
     async def _add_profile(self, do: Do, body: NewProfile) -> Profile:
-        """Of a trace that was handed over; ``trace_path`` is its ticket."""
+        """Add a profile of an uploaded trace; ``trace_path`` is its ticket."""
         await self._check_run(body.run_id)
         trace = await asyncio.to_thread(self._move_trace, body.trace_path)
         try:
-            return self._told(await do(body=self._bounded(body, str(trace))))
+            return self._for_kernel(await do(body=self._bounded(body, str(trace))))
         except BaseException:
             await asyncio.to_thread(shutil.rmtree, trace.parent, True)
             raise
 
     async def _add_profile_beside(self, do: Do, body: NewProfile) -> Profile:
-        """Of a trace that stays on this host; ``trace_path`` is its path there."""
+        """Add a profile of a trace that stays on this host; ``trace_path`` is its path on the host."""
         await self._check_run(body.run_id)
-        return self._told(await do(body=self._bounded(body, body.trace_path)))
+        return self._for_kernel(await do(body=self._bounded(body, body.trace_path)))
 
     async def _get_profile(self, do: Do, profile_id: str) -> Profile:
         if profile_id not in self._own_profiles:
             raise NotAllowed(
-                f"The profile {profile_id[:64]!r} is not one of this kernel.", hint="See it in the panel."
+                f"The profile {profile_id[:64]!r} does not belong to this kernel.",
+                hint="Open it in the panel.",
             )
-        return self._told(await do(profile_id=profile_id))
+        return self._for_kernel(await do(profile_id=profile_id))
 
     def _bounded(self, body: NewProfile, trace_path: str) -> NewProfile:
-        """Of what a kernel says of its profile, what it may say."""
+        """Return a kernel's profile with bounded texts."""
         return NewProfile(
             trace_path=trace_path,
             title=body.title[:MAX_TITLE],
@@ -138,8 +142,8 @@ class KernelAuthority:
             usd_per_hour=body.usd_per_hour,
         )
 
-    def _told(self, profile: Profile) -> Profile:
-        """A profile of this kernel; of where things lie on the Lab's machine a host learns nothing."""
+    def _for_kernel(self, profile: Profile) -> Profile:
+        """Return a profile for this kernel, without paths of the Lab's machine."""
         self._own_profiles.add(profile.id)
         trace_path = profile.trace_path if profile.trace_target else ""
         return msgspec.structs.replace(profile, artifact="", trace_path=trace_path)
@@ -150,21 +154,21 @@ class KernelAuthority:
             owner is None or (owner.place, owner.kernel_id) != (self._kernel.target, self._kernel.name)
         ):
             raise NotAllowed(
-                f"The run {run_id[:64]!r} is not one of this kernel.",
-                hint="Profile within a run of this kernel, or without one.",
+                f"The run {run_id[:64]!r} does not belong to this kernel.",
+                hint="Profile within a run of this kernel, or without a run.",
             )
 
     async def _check_open_runs(self, run_key: str) -> None:
         runs = await self._tracking.open_runs_at(self._kernel.target)
         mine = [run.run_key for run in runs if run.process.kernel_id == self._kernel.name]
         if len(mine) >= MAX_OPEN_RUNS and run_key not in mine:
-            raise NotAllowed(
-                f"This kernel has {len(mine)} runs open.", hint="End some of them: genops.end()."
-            )
+            raise NotAllowed(f"This kernel has {len(mine)} open runs.", hint="End some of them: genops.end()")
 
     def _process(self, given: TrackedProcess) -> TrackedProcess:
         if not 0 < given.pid < _MAX_PID:
-            raise InvalidRequest(f"{str(given.pid)[:20]} is no process.", hint="Send the pid of the sender.")
+            raise InvalidRequest(
+                f"{str(given.pid)[:20]} is not a process id.", hint="Send the pid of the sender."
+            )
         return TrackedProcess(
             pid=given.pid,
             created=moment(given.created),
@@ -174,12 +178,13 @@ class KernelAuthority:
         )
 
     async def _with_file(self, event: TrackingEvent) -> TrackingEvent:
-        """The event with the file's place here; a kernel sends no ticket for a file that it lost."""
+        """Return the event with the file's path on this machine; a kernel sends no ticket for a file that it
+        lost."""
         data: dict[str, Any] = {"path": event.data.get("path")}
         if ticket := _source(event):
             data["source"] = str(await asyncio.to_thread(self._files.take, self._kernel, ticket, "artifact"))
         else:
-            data["why"] = str(event.data.get("why") or "It was gone when it was to be read.")
+            data["why"] = str(event.data.get("why") or "The file was gone before it was read.")
         return msgspec.structs.replace(event, data=data)
 
     def _move_trace(self, ticket: str) -> Path:
@@ -188,12 +193,14 @@ class KernelAuthority:
         try:
             trace.replace(target)
         except OSError as error:
-            raise NotFound(f"The trace is gone: {error.strerror}.", hint="Hand it over again.") from error
+            raise NotFound(
+                f"The trace does not exist any more: {error.strerror}.", hint="Upload it again."
+            ) from error
         self._files.discard(self._kernel, ticket)
         return target
 
 
-#: By the operations' ids; each is given the operation and its arguments.
+#: By the operations' ids; each gets the operation and its arguments.
 RULES: Final[dict[str, Callable[..., Awaitable[Any]]]] = {
     "experiments.wake": KernelAuthority._as_asked,
     "experiments.track": KernelAuthority._track,

@@ -1,4 +1,4 @@
-"""What the application knows of what kernels on other hosts may call."""
+"""Register the operations for kernels on other hosts as a feature of the application."""
 
 from __future__ import annotations
 

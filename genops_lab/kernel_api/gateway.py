@@ -1,8 +1,8 @@
-"""The way of a kernel on another host to the Lab's operations: those that admit it, with its own authority.
+"""Lead a kernel on another host to the Lab's operations: those that admit it, with its own authority.
 
-Such a kernel speaks HTTP to a socket in its own folder; each connection becomes a channel ``lab`` that the host
-opens. Here it is answered by tornado over a pair of sockets that has no name. The host is not trusted: which
-kernel speaks is decided by the channel's connection, and by what the Lab itself started there.
+The kernel sends HTTP to a socket in its own folder; each connection becomes a channel ``lab`` that the host
+opens. Here tornado answers over a pair of sockets that has no name. The host is not trusted: the channel's
+connection, and the kernels that the Lab started on it, decide which kernel speaks.
 """
 
 from __future__ import annotations
@@ -44,9 +44,12 @@ log = logging.getLogger("genops_lab")
 
 
 class KernelGateway:
-    """Answers the channels of the kernels that are admitted. Lives in the loop in which it is made; ``serve``
-    runs in the links' loop. ``operations`` are those that admit kernels, ``services`` those of the application;
-    ``started`` is told of a kernel that begins a run."""
+    """Answers the channels of admitted kernels. Belongs to the loop in which it is made; ``serve`` runs in
+    the connections' loop.
+
+    ``operations`` are those that admit kernels, ``services`` those of the application. Calls ``started`` with
+    a kernel that starts a run.
+    """
 
     def __init__(
         self,
@@ -66,25 +69,25 @@ class KernelGateway:
         self._open: Counter[Principal] = Counter()
 
     def admit(self, place: str, kernel_id: str) -> None:
-        """This kernel runs at ``place``, by the Lab's own knowledge: its channels are answered."""
+        """Answer the channels of this kernel: it runs at ``place``, as the Lab itself knows."""
         self._admitted.add(Principal("kernel", kernel_id, place))
 
     def dismiss(self, place: str, kernel_id: str) -> None:
-        """Nothing is taken from this kernel any more."""
+        """Answer this kernel no more."""
         self._admitted.discard(Principal("kernel", kernel_id, place))
 
     def admitted(self, place: str) -> set[str]:
-        """The kernels at ``place`` that are answered."""
+        """Return the admitted kernels at ``place``."""
         return {kernel.name for kernel in self._admitted.copy() if kernel.target == place}
 
     async def serve(self, place: str, channel: Channel) -> None:
-        """Carry one connection of a kernel to its end. Called in the links' loop."""
+        """Serve one connection of a kernel to its end. Called in the connections' loop."""
         kernel = Principal("kernel", str(channel.params.get("kernel_id")), place)
         if kernel not in self._admitted:
             channel.reset("not_allowed", f"No kernel {kernel.name[:64]!r} of this Lab runs on {place}.")
             return
         if self._open[kernel] >= MAX_CONNECTIONS:
-            channel.reset("busy", f"The kernel has {MAX_CONNECTIONS} connections already.", "Close some.")
+            channel.reset("busy", f"The kernel already has {MAX_CONNECTIONS} connections.", "Close some.")
             return
         ours, theirs = socket.socketpair()
         self._open[kernel] += 1
@@ -94,13 +97,13 @@ class KernelGateway:
                 self._loop.call_soon_threadsafe(self._accept, kernel, theirs)
             except RuntimeError:
                 theirs.close()
-                channel.reset("gone", "The Lab stops.")
+                channel.reset("gone", "The Lab is stopping.")
                 return
             await _carry(channel, ours)
         except ChannelReset as reset:
             log.debug("A connection of kernel %s on %s ended: %s", kernel.name, place, reset)
         except OSError as error:
-            channel.reset("gone", f"The Lab's end broke: {error}.")
+            channel.reset("gone", f"The Lab's end of the connection broke: {error}.")
         finally:
             self._open[kernel] -= 1
             ours.close()
@@ -136,18 +139,18 @@ class KernelGateway:
 
 
 class _Refusal(SocketHandler):
-    """Everything that is not offered."""
+    """Refuses everything else."""
 
     def prepare(self) -> None:
         raise NotAllowed(
-            f"{self.request.method} {self.request.path[:80]} is not for kernels on other hosts.",
-            hint="Do it in the panel, or with `genops` in a terminal of the Lab.",
+            f"Kernels on other hosts may not use {self.request.method} {self.request.path[:80]}.",
+            hint="Use the panel, or `genops` in a terminal of the Lab.",
         )
 
 
 @web.stream_request_body
 class _FileHandler(SocketHandler):
-    """A file's bytes, written as they come."""
+    """Writes a file's bytes as they arrive."""
 
     SUPPORTED_METHODS = ("PUT",)
 
@@ -165,7 +168,7 @@ class _FileHandler(SocketHandler):
         given = self.request.headers.get("Content-Length", "")
         if given != str(self._left):
             raise InvalidRequest(
-                f"{given[:20] or 'No'} bytes are announced, {self._left} were offered.",
+                f"The request announces {given[:20] or 'no'} bytes; {self._left} were offered.",
                 hint="Send the offered size as Content-Length.",
             )
         connection: Any = self.request.connection
@@ -184,7 +187,7 @@ class _FileHandler(SocketHandler):
 
     def on_connection_close(self) -> None:
         if self._descriptor >= 0:
-            # It is offered anew: what came so far would only take room.
+            # The kernel offers it again: the first part would only take space.
             self._close()
             self._files.discard(self._kernel, self.path_args[0])
 
@@ -204,7 +207,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 
 async def _carry(channel: Channel, connection: socket.socket) -> None:
-    """Bytes both ways until the Lab's side has ended, or nothing moved for ``IDLE_S``."""
+    """Carry bytes both ways until the Lab's side has ended, or nothing moved for ``IDLE_S``."""
     loop = asyncio.get_running_loop()
     moved = 0
 
@@ -219,7 +222,7 @@ async def _carry(channel: Channel, connection: socket.socket) -> None:
 
     async def outward() -> None:
         nonlocal moved
-        # A server that closes before it has read all resets the connection, behind what it has answered.
+        # A server that closes before it has read all resets the connection, after its answer.
         with contextlib.suppress(ConnectionResetError):
             while data := await loop.sock_recv(connection, _PIECE_BYTES):
                 moved += 1
@@ -236,7 +239,7 @@ async def _carry(channel: Channel, connection: socket.socket) -> None:
             for task in done:
                 task.result()
             if not done and moved == before:
-                channel.reset("idle", f"Nothing came for {IDLE_S:.0f} s.")
+                channel.reset("idle", f"The connection was idle for {IDLE_S:.0f} s.")
                 return
     finally:
         for task in (coming, going):

@@ -1,4 +1,4 @@
-"""What is of kernels on other hosts alone: the files that they hand over. All else are operations of features."""
+"""The uploads of kernels on other hosts; all other operations belong to features."""
 
 from typing import TYPE_CHECKING
 

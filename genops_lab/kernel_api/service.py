@@ -1,6 +1,7 @@
-"""Tracking from kernels on all targets: each connected link gets the doorway and a supervisor of its runs.
+"""Track runs of kernels on all targets: each connection gets a gateway and a supervisor of its runs.
 
-This machine's own kernels use the Lab's private socket (:mod:`genops_lab.kernels.local_provisioner`)."""
+This machine's own kernels use the Lab's private socket (:mod:`genops_lab.kernels.local_provisioner`).
+"""
 
 from __future__ import annotations
 
@@ -31,8 +32,11 @@ _CALL_S = 30.0
 
 
 class RemoteTracking(Service):
-    """Made and closed in the Lab's loop. ``operations`` are those that admit kernels on other hosts; ``known`` gives
-    the kernels of this user's Labs on a target; it blocks."""
+    """Made and closed in the Lab's loop.
+
+    ``operations`` are those that admit kernels on other hosts. ``known`` returns the kernels of this user's
+    Labs on a target; it blocks.
+    """
 
     def __init__(
         self,
@@ -44,7 +48,7 @@ class RemoteTracking(Service):
         self._remote = remote
         self._known = known
         for each in operations:
-            services.named(each.service)  # what is made before this is closed after it
+            services.named(each.service)  # a service made before this one is closed after it
         self._tracking = services.get(TrackingService)
         self._beside = services.get(RemoteAnalysisService)
         self._loop = asyncio.get_running_loop()
@@ -62,14 +66,14 @@ class RemoteTracking(Service):
             self._link_changed(link.route.target, link.state)
 
     async def close(self) -> None:
-        """Take nothing more from any host."""
+        """Serve no host any more."""
         self._closed = True
         for end in self._ends:
             end()
         await asyncio.gather(*(supervisor.close() for supervisor in self._supervisors.values()))
         await self._doorway.close()
 
-    # In the links' thread
+    # In the connections' thread
 
     def _bridge_opened(self, bridge: RemoteKernelClient) -> None:
         if bridge.link.route.target == HERE.target:
@@ -128,7 +132,7 @@ class RemoteTracking(Service):
         self._look(kernel.target)
 
     async def _kernels(self, target: str) -> set[str]:
-        """The kernels whose runs are taken, admitted from now on."""
+        """Return the kernels whose runs are tracked, admitted from now on."""
         runs = await self._tracking.open_runs_at(target)
         known = await asyncio.to_thread(self._known, target) | {run.process.kernel_id for run in runs}
         for kernel_id in known:
@@ -138,7 +142,7 @@ class RemoteTracking(Service):
 
 
 class _LinkHost:
-    """The agent behind whatever link the target has now."""
+    """The agent over the target's present connection."""
 
     def __init__(self, links: HostConnections, link: Callable[[], HostConnection]) -> None:
         self._links = links

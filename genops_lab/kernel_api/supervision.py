@@ -1,8 +1,8 @@
-"""Runs of kernels on other hosts: their doorways are kept open, and what ended processes left is taken over.
+"""Supervise runs of kernels on other hosts: keep their gateways open, and finish what ended processes left.
 
-The agent of the host is asked whether a run's process is still there, for pids mean nothing elsewhere, and a
-connection that is down says nothing about a process. It is asked when the connection comes up, when a kernel is
-admitted or ends, and every two seconds while a run is open there; otherwise not at all.
+The host's agent is asked whether a run's process still exists, because pids mean nothing elsewhere, and a
+lost connection says nothing about a process. It is asked when the connection comes up and when a kernel is
+admitted or ends. While a run is open on the host, it is asked every two seconds.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 SYNC = "lab.sync"
 LOOK_EVERY_S = 2.0
 _AGAIN_AFTER_TROUBLE_S = 5.0
-#: A call's parameters travel in one frame; of more runs some are asked for each time.
+#: The parameters of a call are one frame; of more runs, some are asked for each time.
 _RUNS_AT_ONCE = 300
 
 log = logging.getLogger("genops_lab")
 
 
 class Host(Protocol):
-    """The agent at one target."""
+    """The agent of one target."""
 
     def is_up(self) -> bool:
-        """Whether it can be asked now."""
+        """Return whether it can be asked now."""
         ...
 
     async def call(self, method: str, params: dict[str, Any]) -> Any:
@@ -44,7 +44,8 @@ class Host(Protocol):
 
 
 class KernelRuns(msgspec.Struct, frozen=True, kw_only=True):
-    """What the agent says of one kernel: runs whose process is gone, and runs whose rest still waits there."""
+    """The agent's answer about one kernel: runs whose process has ended, and runs with unread events on the
+    host."""
 
     gone: list[str] = []
     spooled: list[str] = []
@@ -57,7 +58,7 @@ class SyncAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlaceSupervisor:
-    """Looks after the runs at one target."""
+    """Supervises the runs on one target."""
 
     def __init__(
         self,
@@ -74,7 +75,7 @@ class PlaceSupervisor:
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     def look(self) -> None:
-        """Something has happened there: look at once. To be called in this object's loop."""
+        """Look at once: something has changed on the target. To be called in this object's loop."""
         self._look_now.set()
 
     async def close(self) -> None:
@@ -90,10 +91,10 @@ class PlaceSupervisor:
                 try:
                     again_s = LOOK_EVERY_S if await self._look() else None
                 except (GenOpsError, msgspec.ValidationError) as error:
-                    log.info("The runs on %s could not be looked after: %s", self._place, error)
+                    log.info("The runs on %s could not be checked: %s", self._place, error)
                     again_s = _AGAIN_AFTER_TROUBLE_S
-                except Exception:  # the boundary: supervision goes on
-                    log.exception("The runs on %s could not be looked after", self._place)
+                except Exception:  # the boundary: supervision continues
+                    log.exception("The runs on %s could not be checked", self._place)
                     again_s = _AGAIN_AFTER_TROUBLE_S
             try:
                 await asyncio.wait_for(self._look_now.wait(), again_s)
@@ -101,7 +102,7 @@ class PlaceSupervisor:
                 continue
 
     async def _look(self) -> bool:
-        """Whether there is something to look for again soon."""
+        """Look; return whether to look again soon."""
         runs = await self._tracking.open_runs_at(self._place)
         by_kernel: dict[str, dict[str, TrackedRun]] = defaultdict(dict)
         for run in runs:

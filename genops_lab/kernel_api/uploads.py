@@ -1,7 +1,7 @@
-"""Files that kernels on other hosts hand over: offered with their size, sent, then named by a ticket.
+"""Accept files that kernels on other hosts upload: offered with their size, sent, then named by a ticket.
 
 A ticket is this Lab's own random name, so that no path of a host's choosing is ever opened here. All methods
-but :meth:`IncomingFiles.offer_file` block.
+except :meth:`IncomingFiles.offer_file` block.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from genops_lab.core.principals import Principal, asking_kernel
 Kind = Literal["artifact", "trace"]
 
 MAX_BYTES: dict[Kind, int] = {"artifact": 16 * 1024**3, "trace": 256 * 1024**2}
-#: What a host may not fill of the Lab's disk.
+#: Bytes of the Lab's disk that a host may not fill.
 KEPT_FREE_BYTES = 1024**3
 MAX_TICKETS = 32
 _FORGOTTEN_AFTER_S = 3600.0
@@ -35,14 +35,14 @@ _ABANDONED_AFTER_S = 24 * 3600.0
 
 
 class OfferedFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that a kernel hands over: an artifact of its run or the trace of a profile. ``size`` in bytes."""
+    """A file that a kernel uploads: an artifact of its run or the trace of a profile. ``size`` in bytes."""
 
     kind: Kind
     size: int
 
 
 class FileTicket(msgspec.Struct, frozen=True, kw_only=True):
-    """What names the file from now on: PUT its bytes under it, then send it as ``source`` or ``trace_path``."""
+    """The name of the file: PUT its bytes under it, then send it as ``source`` or ``trace_path``."""
 
     ticket: str
 
@@ -71,28 +71,28 @@ class IncomingFiles:
         return FileTicket(ticket=await asyncio.to_thread(self.offer, asking_kernel(), body.kind, body.size))
 
     def offer(self, kernel: Principal, kind: Kind, size: int) -> str:
-        """A ticket for a file of ``size`` bytes.
+        """Return a ticket for a file of ``size`` bytes.
 
-        Raises InvalidRequest (too large), NotAllowed (too many tickets) or Unavailable (no room on the disk).
+        Raises InvalidRequest (too large), NotAllowed (too many tickets) or Unavailable (the disk is full).
         """
         if not 0 <= size <= MAX_BYTES[kind]:
             raise InvalidRequest(
-                f"A file of {size:,} bytes is not taken: at most {MAX_BYTES[kind]:,} as {kind}.",
-                hint="Record less, or keep it where it is and log its path.",
+                f"The file has {size:,} bytes; a file of the kind {kind} may have {MAX_BYTES[kind]:,}.",
+                hint="Record less, or keep the file where it is and log its path.",
             )
         with self._lock:
             self._forget_old()
             mine = [one for one in self._tickets.values() if one.kernel == kernel]
             if len(mine) >= MAX_TICKETS:
                 raise NotAllowed(
-                    f"The kernel {kernel.name} hands over {len(mine)} files at once.",
-                    hint="Wait until some of them are kept.",
+                    f"The kernel {kernel.name} uploads {len(mine)} files at once.",
+                    hint="Wait until some of the uploads have ended.",
                 )
             folder = self._folder()
             expected = sum(one.size for one in self._tickets.values() if not one.whole)
             if shutil.disk_usage(folder).free - expected - size < KEPT_FREE_BYTES:
                 raise Unavailable(
-                    f"The Lab's disk has no room for a file of {size:,} bytes.",
+                    f"The Lab's disk has no space for a file of {size:,} bytes.",
                     hint=f"Free some space below {self._parent} on the Lab's machine.",
                 )
             ticket = secrets.token_hex(16)
@@ -100,35 +100,35 @@ class IncomingFiles:
         return ticket
 
     def expected(self, kernel: Principal, ticket: str) -> int:
-        """The bytes that are to come under a ticket. Raises NotFound."""
+        """Return the bytes that a ticket still needs. Raises NotFound."""
         return self._known(kernel, ticket).size
 
     def create(self, kernel: Principal, ticket: str) -> int:
-        """A descriptor of the empty file of a ticket, to be written and closed by the caller."""
+        """Return a descriptor of a ticket's empty file; the caller writes and closes it."""
         incoming = self._known(kernel, ticket)
         incoming.whole = False
         return os.open(incoming.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
 
     def arrived(self, kernel: Principal, ticket: str) -> None:
-        """All of it was written. Raises InvalidRequest when it is shorter or longer than it was offered."""
+        """Accept a file that was written. Raises InvalidRequest when its size is not the offered one."""
         incoming = self._known(kernel, ticket)
         found = incoming.path.stat().st_size
         if found != incoming.size:
             self.discard(kernel, ticket)
             raise InvalidRequest(
-                f"{found:,} bytes came, {incoming.size:,} were offered.", hint="Offer the file again."
+                f"{found:,} bytes arrived; {incoming.size:,} were offered.", hint="Offer the file again."
             )
         incoming.whole = True
 
     def take(self, kernel: Principal, ticket: str, kind: Kind) -> Path:
-        """The whole file of a ticket. Raises NotFound."""
+        """Return the complete file of a ticket. Raises NotFound."""
         incoming = self._known(kernel, ticket)
         if not incoming.whole or incoming.kind != kind:
-            raise NotFound(f"The file {ticket[:40]!r} has not arrived as {kind}.", hint="Hand it over first.")
+            raise NotFound(f"No file {ticket[:40]!r} has arrived as {kind}.", hint="Upload it first.")
         return incoming.path
 
     def discard(self, kernel: Principal, ticket: str) -> None:
-        """The file is not needed any more."""
+        """Delete a file that is no longer needed."""
         with self._lock:
             incoming = self._tickets.get(ticket)
             if incoming is not None and incoming.kernel == kernel:
@@ -136,7 +136,7 @@ class IncomingFiles:
                 incoming.path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Delete what is left."""
+        """Delete all files."""
         with self._lock:
             self._tickets.clear()
             if self._own is not None:
@@ -154,7 +154,7 @@ class IncomingFiles:
     def _folder(self) -> Path:
         if self._own is None or not self._own.is_dir():
             parent = private_dir(self._parent)
-            for left in parent.iterdir():  # by Labs that were killed
+            for left in parent.iterdir():  # left by killed Labs
                 with contextlib.suppress(OSError):
                     if time.time() - left.stat().st_mtime > _ABANDONED_AFTER_S:
                         shutil.rmtree(left, ignore_errors=True)

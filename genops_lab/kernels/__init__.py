@@ -1,1 +1,1 @@
-"""Kernels that run on a target: their local end, and how Jupyter starts them."""
+"""Kernels of this machine and of targets, and how Jupyter starts them."""

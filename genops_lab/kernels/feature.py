@@ -1,4 +1,4 @@
-"""What the application knows of kernels, of this machine and of targets, their outputs and folders."""
+"""Register kernels, their outputs and their folders as a feature of the application."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _provide(services: Services) -> None:
     services.provide(ServerKernels, lambda _get: ServerKernels(app))
 
     def jupyter_kernels(get: Get) -> JupyterKernels:
-        get(TargetsService)  # which has put the kernelspecs right when sessions are restored
+        get(TargetsService)  # its start corrects the kernelspecs before sessions are restored
         settings, remote, outputs = get(Settings), get(RemoteKernels), get(OutputsService)
         server_outputs = ServerOutputs(app, settings, outputs, remote)
         return JupyterKernels(server, settings, remote, outputs, server_outputs, get(MlflowVariables))

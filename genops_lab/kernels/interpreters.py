@@ -1,4 +1,4 @@
-"""What another environment's interpreter has, read from its files: starting it would cost its start-up time."""
+"""Read what another environment's interpreter has from its files: starting it would cost its start-up time."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 _PYTHON = re.compile(r"^python(w)?(\d+(\.\d+)*)?(\.exe)?$", re.IGNORECASE)
 _METADATA = re.compile(r"^mlflow(_skinny)?-(?P<version>[^-]+)\.dist-info$")
 
-#: A kernel specification may name the Lab's own interpreter by any of these.
+#: A kernelspec may use any of these names for the Lab's own interpreter.
 _OWN_NAMES = ("python", "python3", f"python3.{sys.version_info[1]}")
 
 
 def interpreter_of(argv: Sequence[str], env: Mapping[str, str]) -> Path | None:
-    """The Python that a kernel specification starts; None for another language or a wrapper."""
+    """Return the Python that a kernelspec starts; None for another language or a wrapper."""
     if not argv or not _PYTHON.match(Path(argv[0]).name):
         return None
     if argv[0] in _OWN_NAMES:  # jupyter_client starts these with its own interpreter
@@ -27,12 +27,13 @@ def interpreter_of(argv: Sequence[str], env: Mapping[str, str]) -> Path | None:
 
 
 def prefix_of(interpreter: Path) -> Path:
-    """The environment of an interpreter. The link is not resolved: a virtual environment's points out of it."""
+    """Return the environment of an interpreter. The link is not resolved: that of a virtual environment
+    points out of it."""
     return interpreter.absolute().parent.parent
 
 
 def is_own_environment(interpreter: Path) -> bool:
-    """Whether it is the environment that the Lab runs in."""
+    """Return whether the Lab runs in the interpreter's environment."""
     own = Path(sys.prefix).resolve()
     return (
         prefix_of(interpreter).resolve() == own or interpreter.absolute() == Path(sys.executable).absolute()
@@ -44,7 +45,7 @@ def _site_packages(prefix: Path) -> list[Path]:
 
 
 def _base_prefix(prefix: Path) -> Path | None:
-    """Where a virtual environment that sees the system's packages finds them."""
+    """Return the system's environment, for a virtual environment that sees its packages."""
     try:
         text = (prefix / "pyvenv.cfg").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -60,7 +61,7 @@ def _base_prefix(prefix: Path) -> Path | None:
 
 
 def mlflow_version(interpreter: Path, env: Mapping[str, str]) -> str:
-    """The version of mlflow that the interpreter would import; empty where there is none."""
+    """Return the version of mlflow that the interpreter would import; empty without mlflow."""
     prefix = prefix_of(interpreter)
     folders = _site_packages(prefix)
     isolated = (prefix / "pyvenv.cfg").exists()

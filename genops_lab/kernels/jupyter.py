@@ -1,4 +1,4 @@
-"""The kernels of a Jupyter server: those of the last server found again, and the ways by which new ones start."""
+"""Connect GenOps Lab to a Jupyter server's kernels: restore those of the last server, and start new ones."""
 
 from __future__ import annotations
 
@@ -26,8 +26,11 @@ log = logging.getLogger("genops_lab")
 
 
 def extend(server: JupyterServer) -> None:
-    """Take over kernel websockets and the start of kernels, and hold the first lists of kernels back until those of
-    the last server are found again (cheap; the rest waits for the event loop)."""
+    """Take over kernel websockets and the start of kernels.
+
+    The first lists of kernels wait until the kernels of the last server are restored. This function is cheap;
+    the rest waits for the event loop.
+    """
     from jupyter_core.paths import jupyter_data_dir
 
     from .outputs.page_limits import Bounds
@@ -57,7 +60,7 @@ def extend(server: JupyterServer) -> None:
 
 
 def finds_here(serverapp: Any) -> bool:
-    """Whether this machine's own kernels can be found again: Jupyter starts its kernels through us."""
+    """Return whether this machine's own kernels can be restored: GenOps Lab then starts Jupyter's kernels."""
     return keeps_kernels(serverapp) and is_default(serverapp)
 
 
@@ -81,23 +84,23 @@ class JupyterKernels(Service):
         self._mlflow = mlflow
 
     async def open(self) -> None:
-        """Find the kernels of the last server again; without them there is still a Lab."""
+        """Restore the kernels of the last server; a failure does not stop the Lab."""
         gate: StartupGate = self._server.web_settings[GATE]
         try:
             await self._keep_local_kernels()
             await self._server_outputs.open()
         except Exception:  # a boundary
-            log.exception("Kernels of targets were not found again")
+            log.exception("The kernels of targets were not restored")
         gate.open()
         self._server_outputs.follow()
 
     async def ready(self) -> None:
-        """Kernels that start from now on get the private socket."""
+        """Give the private socket to kernels that start from now on."""
         if take_over(self._server.app):
             PROCESS.open(KernelHost(self._settings.data_dir, self._server.socket, self._mlflow))
 
     async def close(self) -> None:
-        """Leave kernels of targets running; end this machine's, as Jupyter's own would."""
+        """Leave kernels of targets running; stop this machine's, as Jupyter does."""
         await self._server_outputs.close()
         PROCESS.leave()
 
@@ -107,7 +110,9 @@ class JupyterKernels(Service):
         agent = LocalAgent(self._remote, self._outputs.not_kept.append)
         if not finds_here(self._server.app):
             if self._settings.keep_local_kernels:
-                agent.leave("Another extension, or the server's configuration, says how kernels start.")
+                agent.leave(
+                    "Another extension, or the server's configuration, starts kernels in its own way."
+                )
             return
         if self._settings.keep_local_kernels:
             await agent.begin()

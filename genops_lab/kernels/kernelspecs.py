@@ -1,4 +1,4 @@
-"""The kernelspec of each target, in the user's own Jupyter folder: the kernel picker and ``--kernel`` know it."""
+"""Write each target's kernelspec into the user's Jupyter folder, for the kernel picker and ``--kernel``."""
 
 from __future__ import annotations
 
@@ -16,25 +16,27 @@ from .remote_provisioner import NAME
 
 PREFIX = "genops-"
 LOGO = Path(__file__).with_name("logo-svg.svg")
-#: The command of their kernels.
+#: The command of targets' kernels.
 ARGV = ["python", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
 
 
 def name_of(target: str) -> str:
-    """The kernelspec's name."""
+    """Return the kernelspec's name."""
     return PREFIX + target
 
 
 def folder_of(target: str) -> Path:
-    """Where it lies."""
+    """Return the kernelspec's folder."""
     return Path(jupyter_data_dir()) / "kernels" / name_of(target)
 
 
 def specification(
     target: str, display_name: str = "", genops: Mapping[str, Any] | None = None, *, cwd: str = ""
 ) -> dict[str, Any]:
-    """``kernel.json`` of a target. ``python`` in ``argv`` is the interpreter of the target's own; ``genops`` is
-    what the front end reads."""
+    """Return the ``kernel.json`` of a target.
+
+    ``python`` in ``argv`` means the target's interpreter; the front end reads ``genops``.
+    """
     config = {"target": target, **({"cwd": cwd} if cwd else {})}
     return {
         "argv": ARGV,
@@ -52,9 +54,9 @@ def specification(
 def install_kernelspec(
     target: str, display_name: str = "", genops: Mapping[str, Any] | None = None, *, cwd: str = ""
 ) -> Path:
-    """Make the kernelspec, or bring it up to date; its folder. Variables (``env``) that the user added stay.
+    """Write or update the kernelspec; return its folder. Variables (``env``) that the user added stay.
 
-    Raises Conflict for one of this name that is not GenOps' own.
+    Raises Conflict for a kernelspec of this name that GenOps Lab did not make.
     """
     folder = folder_of(target)
     wanted = specification(target, display_name, genops, cwd=cwd)
@@ -63,15 +65,16 @@ def install_kernelspec(
         found = read_specification(path)
         if _target_of(found) != target:
             raise Conflict(
-                f"There is a kernel {name_of(target)!r} already that GenOps Lab did not make.",
-                hint=f"Remove it (jupyter kernelspec remove {name_of(target)}), or name the target otherwise.",
+                f"A kernel {name_of(target)!r} exists already, and GenOps Lab did not make it.",
+                hint=f"Remove it (jupyter kernelspec remove {name_of(target)}), or give the target "
+                "another name.",
             )
         if "env" in found:
             wanted["env"] = found["env"]
         if found == wanted and (folder / LOGO.name).exists():
             return folder
     folder.mkdir(parents=True, exist_ok=True)
-    # Beside the Python of this machine, a glance at the launcher tells what runs elsewhere.
+    # In the launcher the logo distinguishes targets from this machine's Python.
     shutil.copyfile(LOGO, folder / LOGO.name)
     write_private(path, json.dumps(wanted, indent=1) + "\n")
     return folder
@@ -93,7 +96,7 @@ def _target_of(found: dict[str, Any]) -> str:
 
 
 def read_specification(path: Path) -> dict[str, Any]:
-    """A ``kernel.json``; empty where there is none that can be read."""
+    """Return a ``kernel.json``; empty where there is no readable one."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

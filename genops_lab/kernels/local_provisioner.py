@@ -1,4 +1,4 @@
-"""Kernels that the Lab starts on this machine: what GenOps adds to their environment."""
+"""Start the Lab's kernels on this machine, with GenOps in their environment."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _WAIT_WITH_MLFLOW_S = 30.0
 _WAIT_WITHOUT_MLFLOW_S = 2.0
 _asked: set[asyncio.Future[Mapping[str, str]]] = set()
 
-#: What travels to the kernels of other environments: the kernel side, and nothing else of the Lab's.
+#: Kernels of other environments get this folder: the kernel side, and nothing else of the Lab's.
 KERNEL_SITE = Path(__file__).parent.parent / "kernel" / "site"
 
 
 async def kernel_environment(
     host: KernelHost, argv: list[str], env: dict[str, str], kernel_id: str, kernelspec: str = ""
 ) -> dict[str, str]:
-    """``env`` with what GenOps adds. The user's own MLflow variables stay as they are."""
+    """Return ``env`` with GenOps' variables. The user's own MLflow variables stay as they are."""
     interpreter = interpreter_of(argv, env)
     added = {
         "GENOPS_SOCKET": str(host.socket_path),
@@ -58,8 +58,11 @@ async def kernel_environment(
 
 
 async def _mlflow_variables(host: KernelHost, version: str) -> Mapping[str, str]:
-    """Where the kernel's ``mlflow.*`` calls go. The embedded file's first making takes seconds: a kernel that
-    cannot use it does not wait for that."""
+    """Return the variables with the address for the kernel's ``mlflow.*`` calls.
+
+    The first creation of the embedded file takes seconds: a kernel that cannot use the file does not wait for
+    it.
+    """
     wait_s = _WAIT_WITH_MLFLOW_S if version else _WAIT_WITHOUT_MLFLOW_S
     asked = asyncio.ensure_future(host.mlflow.of(version))
     _asked.add(asked)
@@ -74,23 +77,25 @@ async def _mlflow_variables(host: KernelHost, version: str) -> Mapping[str, str]
 
 
 class GenOpsLocalProvisioner(LocalProvisioner):
-    """Jupyter's own local provisioner, with GenOps in the kernel's environment. Where kernels are kept, another one
-    does its work."""
+    """Jupyter's own local provisioner, with GenOps in the kernel's environment. Where kernels are kept, it
+    delegates to another provisioner."""
 
     kept: KeptKernel | None = None
     _first = True
-    #: The present process was started under one of Nsight's tools.
+    #: One of Nsight's tools started the present process.
     _start: Start | None = None
-    #: Ends it where this server is killed.
+    #: Ends the process where this server is killed.
     _guard: subprocess.Popen[bytes] | None = None
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
-        """Add to the environment; whatever fails there, the kernel starts without. Raises Unavailable for a kernel
-        "with Nsight" where that cannot be used."""
+        """Add GenOps to the environment; after a failure the kernel starts without.
+
+        Raises Unavailable for a kernel "with Nsight" where the tool cannot be used.
+        """
         again = PROCESS.keeper is not None and PROCESS.keeper.finds(self.kernel_id)
         host = None if again else await PROCESS.host_when_open()
         keeper, nsight = PROCESS.keeper, under_nsight(self.kernel_spec.metadata)
-        # The agent looks for Python at the head of a command, and starts others ahead of their time.
+        # The agent looks for Python at the head of a command, and starts such kernels ahead of time.
         if self._first and nsight is None and keeper is not None and keeper.takes(self.parent):
             self.kept = keeper.provisioner(self.parent, self.kernel_spec)
             self._asked = dict(kwargs)
@@ -99,7 +104,7 @@ class GenOpsLocalProvisioner(LocalProvisioner):
         return prepared if nsight is None else await self._under(nsight, prepared)
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
-        """Start the kernel, as Jupyter does where it cannot be kept."""
+        """Start the kernel; Jupyter starts it where it cannot be kept."""
         if self.kept is not None:
             try:
                 self.connection_info = await self.kept.launch_kernel(cmd, **kwargs)
@@ -123,7 +128,9 @@ class GenOpsLocalProvisioner(LocalProvisioner):
             name = str(getattr(self.parent, "kernel_name", "") or "")
             prepared["env"] = await kernel_environment(host, argv, env, str(self.kernel_id or ""), name)
         except Exception:  # the boundary: a kernel without GenOps is better than no kernel
-            log.warning("GenOps Lab could not prepare a kernel; it starts without.", exc_info=True)
+            log.warning(
+                "GenOps Lab could not prepare a kernel; the kernel starts without GenOps.", exc_info=True
+            )
         return prepared
 
     async def _under(self, wanted: UnderNsight, prepared: dict[str, Any]) -> dict[str, Any]:
@@ -133,7 +140,11 @@ class GenOpsLocalProvisioner(LocalProvisioner):
             try:
                 self._guard = await asyncio.to_thread(guarded, start.ending)
             except OSError as error:
-                log.warning("Nothing will end the kernel under Nsight if this server is killed: %s.", error)
+                log.warning(
+                    "No guard runs for the kernel under Nsight. The kernel stays when this "
+                    "server is killed: %s.",
+                    error,
+                )
         return {**prepared, "cmd": start.command, "env": {**env, **start.variables}}
 
     @property
@@ -143,35 +154,35 @@ class GenOpsLocalProvisioner(LocalProvisioner):
 
     @property
     def has_process(self) -> bool:
-        """Whether there is a kernel."""
+        """Return whether there is a kernel."""
         return self._doer.has_process
 
     async def poll(self) -> int | None:
-        """None while it runs."""
+        """Return None while the kernel runs."""
         return await self._doer.poll()
 
     async def wait(self) -> int | None:
-        """Wait for its end."""
+        """Wait for the kernel's end."""
         return await self._doer.wait()
 
     async def send_signal(self, signum: int) -> None:
-        """Signal its process group."""
+        """Send a signal to the kernel's process group."""
         await self._doer.send_signal(signum)
 
     async def shutdown_requested(self, restart: bool = False) -> None:
-        """An end that follows now was asked for."""
+        """Note that an end which follows now was requested."""
         await self._doer.shutdown_requested(restart=restart)
 
     async def terminate(self, restart: bool = False) -> None:
-        """Ask its processes to end."""
+        """Ask the kernel's processes to end."""
         await self._doer.terminate(restart=restart)
 
     async def kill(self, restart: bool = False) -> None:
-        """End it."""
+        """Kill the kernel."""
         await self._doer.kill(restart=restart)
 
     async def cleanup(self, restart: bool = False) -> None:
-        """Give back what was used."""
+        """Release the kernel's resources."""
         start, self._start = self._start, None
         if start is not None:
             await asyncio.to_thread(start.ending.do)
@@ -182,29 +193,29 @@ class GenOpsLocalProvisioner(LocalProvisioner):
         await self._doer.cleanup(restart=restart)
 
     def get_shutdown_wait_time(self, recommended: float = 5.0) -> float:
-        """Seconds that Jupyter waits for a polite end."""
+        """Return the seconds that Jupyter waits for a polite end."""
         return self._doer.get_shutdown_wait_time(recommended)
 
 
 def take_over(serverapp: Any) -> bool:
-    """Have kernels without a provisioner of their own started by GenOps, unless another one was chosen.
+    """Let GenOps start kernels that have no provisioner of their own, unless another default was chosen.
 
-    Returns whether kernels come through GenOps.
+    Returns whether GenOps starts them.
     """
     from jupyter_client.provisioning.factory import KernelProvisionerFactory
 
     factory = KernelProvisionerFactory.instance(parent=serverapp)
     if factory.default_provisioner_name not in (NAME, _JUPYTERS_OWN):
         log.info(
-            "Kernels are started by %s, so GenOps Lab adds nothing to their environment: %%load_ext genops_lab "
-            "works where genops-lab is installed.",
+            "%s starts the kernels, so GenOps Lab adds nothing to their environment. %%load_ext "
+            "genops_lab works where genops-lab is installed.",
             factory.default_provisioner_name,
         )
         return False
     if NAME not in factory.get_provisioner_entries():
         log.info(
-            "The entry point %s is not installed, so GenOps Lab adds nothing to kernels: install the package "
-            "(pip install -e .) and restart.",
+            "The entry point %s is not installed, so GenOps Lab adds nothing to kernels. Install the "
+            "package (pip install -e .) and restart.",
             NAME,
         )
         return False
@@ -213,7 +224,7 @@ def take_over(serverapp: Any) -> bool:
 
 
 def is_default(serverapp: Any) -> bool:
-    """Whether kernels without a provisioner of their own come through GenOps."""
+    """Return whether GenOps starts kernels that have no provisioner of their own."""
     from jupyter_client.provisioning.factory import KernelProvisionerFactory
 
     return bool(KernelProvisionerFactory.instance(parent=serverapp).default_provisioner_name == NAME)

@@ -1,4 +1,5 @@
-"""What owners of notebooks should know of their kernels on targets: that one will be ended for want of work, or was."""
+"""Notices for the owners of notebooks: a kernel on a target will be stopped because it is idle, or was
+stopped."""
 
 from __future__ import annotations
 
@@ -14,37 +15,38 @@ if TYPE_CHECKING:
 
 
 class Notices:
-    """The latest notice of each kernel. ``changed(kernel_id, target)`` is called in the loop of the making."""
+    """The latest notice of each kernel. Calls ``changed(kernel_id, target)`` in the loop in which it was
+    made."""
 
     def __init__(self, remote: RemoteKernels, changed: Callable[[str, str], None]) -> None:
         self._changed = changed
         self._loop = asyncio.get_running_loop()
         self._notices: dict[str, KernelNotice] = {}
-        self._unwatch = remote.watch(self._told)
+        self._unwatch = remote.watch(self._kernel_changed)
 
     def all(self) -> list[KernelNotice]:
-        """In the order in which they came."""
+        """Return the notices in the order in which they came."""
         return list(self._notices.values())
 
     def drop(self, kernel_id: str) -> None:
-        """It was read, or is true no more."""
+        """Remove a notice that was read or no longer applies."""
         known = self._notices.pop(kernel_id, None)
         if known is not None:
             self._changed(kernel_id, known.target)
 
     def close(self) -> None:
-        """Hear no more."""
+        """Stop following kernels."""
         self._unwatch()
 
-    def _told(self, bridge: RemoteKernelClient) -> None:
-        """In the links' thread."""
+    def _kernel_changed(self, bridge: RemoteKernelClient) -> None:
+        """Follow a kernel's state, in the connections' thread."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._take, bridge.kernel_id, _notice(bridge), bridge.state.state)
 
     def _take(self, kernel_id: str, notice: KernelNotice | None, state: str) -> None:
         known = self._notices.get(kernel_id)
         if notice is None:
-            # While a host is away nothing is known anew: what was told stands.
+            # While a host is away its kernels' state is unknown: the notice stays.
             if known is not None and state in ("connected", "ended", "taken"):
                 self.drop(kernel_id)
         elif notice != known:
@@ -64,6 +66,6 @@ def _notice(bridge: RemoteKernelClient) -> KernelNotice | None:
         path=str(bridge.info.get("notebook") or ""),
         text=bridge.state.reason
         if ended
-        else "It does nothing: it will be ended unless a cell is run or it is kept.",
+        else "The kernel is idle. It will be stopped unless you run a cell or keep it.",
         ends_at=None if ended else bridge.exchange.idle_ends_at,
     )

@@ -1,4 +1,4 @@
-"""Who has a kernel of a target: this Lab, another that has taken it over, or nobody any more."""
+"""Track which Lab a target's kernel belongs to."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class KernelOwners(Service):
-    """Made and closed in the Lab's loop. ``changed`` is told the target of a kernel whose holder changed."""
+    """Made and closed in the Lab's loop. Calls ``changed`` with the target of a kernel whose owner changed."""
 
     def __init__(self, remote: RemoteKernels, changed: Callable[[str], None]) -> None:
         self._remote = remote
@@ -26,18 +26,18 @@ class KernelOwners(Service):
         self._unwatch = remote.watch(self._bridge_changed)
 
     async def close(self) -> None:
-        """Hear no more of kernels."""
+        """Stop following kernels."""
         self._unwatch()
 
     def taken(self, target: str) -> list[TakenKernel]:
-        """Kernels of this Lab that other Labs have now."""
+        """Return the kernels of this Lab that other Labs have now."""
         return [
             TakenKernel(kernel_id=bridge.kernel_id, other=bridge.state.other, since=bridge.state.since)
             for bridge in self._in_state("taken", target)
         ]
 
     def ended(self, target: str) -> list[EndedKernel]:
-        """Kernels of this Lab that are no more."""
+        """Return the kernels of this Lab that have ended."""
         return [
             EndedKernel(kernel_id=bridge.kernel_id, reason=bridge.state.reason, since=bridge.state.since)
             for bridge in self._in_state("ended", target)
@@ -45,7 +45,7 @@ class KernelOwners(Service):
         ]
 
     def pending(self, target: str) -> list[PendingKernel]:
-        """Kernels of this Lab that wait for their hosts."""
+        """Return the kernels of this Lab that wait for their hosts."""
         return [
             PendingKernel(kernel_id=bridge.kernel_id, reason=bridge.state.reason, since=since)
             for bridge in self._in_state("disconnected", target)
@@ -53,11 +53,11 @@ class KernelOwners(Service):
         ]
 
     def is_elsewhere(self, attached: Mapping[str, Any] | None) -> bool:
-        """Whether who is attached to a kernel, as its host tells, is another Lab than this one."""
+        """Return whether the attached Lab, as the host reports it, is another one."""
         return attached is not None and not self._remote.is_own(str(attached.get("client", "")))
 
     async def take_over(self, kernel_id: str) -> None:
-        """Have a kernel back that another Lab has taken; one that was never here is taken when it is attached."""
+        """Take a kernel back that another Lab has; one that was never here is taken when it is attached."""
         bridge = self._remote.bridges.get(kernel_id)
         if bridge is None:
             self._remote.take_over_next(kernel_id)
@@ -65,7 +65,7 @@ class KernelOwners(Service):
             await self._remote.links.run(self._remote.take_over(kernel_id))
 
     def take_no_more(self, kernel_id: str) -> None:
-        """What was agreed to for one attempt does not hold for the next."""
+        """Drop the consent to a take-over: it holds for one attempt only."""
         self._remote.take_over_no_more(kernel_id)
 
     def _in_state(self, state: BridgeStateName, target: str) -> list[RemoteKernelClient]:
@@ -73,7 +73,7 @@ class KernelOwners(Service):
         return [each for each in bridges if each.link.route.target == target and each.state.state == state]
 
     def _bridge_changed(self, bridge: RemoteKernelClient) -> None:
-        """In the links' thread: cuts are told by their links, this is about kernels."""
+        """Follow a kernel's state, in the connections' thread. Cuts are reported by the connections."""
         kernel_id, state = bridge.kernel_id, bridge.state.state
         gone = state if state in ("taken", "ended") else None
         if gone == self._not_here.get(kernel_id):

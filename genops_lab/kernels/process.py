@@ -1,5 +1,8 @@
-"""What the provisioners of this process share. Jupyter makes provisioners by the names in kernelspecs and hands them
-nothing: they find here the kernels on targets, and what the Lab adds to kernels of this machine."""
+"""Share the kernels on targets, and the additions to this machine's kernels, with the provisioners of this
+process.
+
+Jupyter makes provisioners by the names in kernelspecs and passes them nothing.
+"""
 
 from __future__ import annotations
 
@@ -22,14 +25,14 @@ from .terminal_questions import asker_of_this_process
 if TYPE_CHECKING:
     from ..core.errors import GenOpsError
 
-#: A kernel that is started while a server opens its services waits at most so long for them.
+#: Seconds that a kernel waits for a server to open its services.
 OPENS_WITHIN_S = 15.0
 
 
 @dataclass(frozen=True)
 class MlflowVariables:
-    """``of(version)``: the variables by which the ``mlflow.*`` calls of a kernel with this version of MLflow (empty:
-    without) reach the tracking store. Raises GenOpsError."""
+    """``of(version)``: the variables that lead ``mlflow.*`` calls to the tracking store, for a kernel with
+    this version of MLflow (empty: without). Raises GenOpsError."""
 
     of: Callable[[str], Awaitable[Mapping[str, str]]]
 
@@ -44,7 +47,7 @@ class KernelHost:
 
 
 class KeptKernel(Protocol):
-    """What starts and ends a kernel in place of Jupyter's own ways: a provisioner, as far as it is needed here."""
+    """Starts and ends a kernel in Jupyter's place: the used part of a provisioner."""
 
     @property
     def has_process(self) -> bool: ...
@@ -61,22 +64,22 @@ class KeptKernel(Protocol):
 
 
 class KernelKeeper(Protocol):
-    """Who keeps kernels of this machine (:class:`genops_lab.kernels.local_agent.LocalAgent`)."""
+    """Keeps kernels of this machine (:class:`genops_lab.kernels.local_agent.LocalAgent`)."""
 
     def finds(self, kernel_id: str) -> bool:
-        """Whether the next start of this kernel is of one that runs already."""
+        """Return whether the next start of this kernel attaches to a running one."""
         ...
 
     def takes(self, manager: Any) -> bool:
-        """Whether this manager's kernel shall be kept."""
+        """Return whether this manager's kernel shall be kept."""
         ...
 
     def provisioner(self, manager: Any, kernel_spec: Any) -> KeptKernel:
-        """What starts and ends it."""
+        """Return the provisioner for a kept kernel."""
         ...
 
     def gives_up(self, error: GenOpsError) -> bool:
-        """Whether a kernel that did not start for this error is Jupyter's to start."""
+        """Return whether Jupyter may start the kernel after this error."""
         ...
 
 
@@ -90,40 +93,41 @@ class ProcessKernels:
         self._is_theirs = False
         self._pid = 0
         self._host: KernelHost | None = None
-        #: who keeps kernels of this machine that are started from now on; None: Jupyter itself
+        #: keeps kernels of this machine that start from now on; None: Jupyter itself
         self.keeper: KernelKeeper | None = None
         self._expected_until = 0.0
         self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = set()
 
     def expect(self) -> None:
-        """A server is about to open its services: kernels that are started meanwhile wait a little for them."""
+        """Announce services: kernels that start meanwhile wait briefly for them."""
         self._expected_until = time.monotonic() + OPENS_WITHIN_S
 
     def use(self, remote: RemoteKernels) -> None:
-        """The services have these kernels on targets."""
+        """Set the services' kernels on targets."""
         with self._lock:
             self._remote, self._is_theirs, self._pid = remote, True, os.getpid()
         self._wake()
 
     def open(self, host: KernelHost) -> None:
-        """Kernels of this machine belong to this Lab from now on."""
+        """Set the Lab that kernels of this machine belong to from now on."""
         self._host = host
         self._wake()
 
     def leave(self) -> None:
-        """The services close, or cannot be opened: kernels that are started from now on get nothing of them."""
+        """Remove the services, which close or cannot be opened: later kernels get nothing from them."""
         self._host = self.keeper = None
         self._expected_until = 0.0
         self._wake()
 
     @property
     def host(self) -> KernelHost | None:
-        """The Lab that kernels of this machine belong to; None without one, or before it is open."""
+        """Return the Lab that kernels of this machine belong to; None without one, or before it is open."""
         return self._host
 
     @property
     def remote(self) -> RemoteKernels:
-        """The kernels on targets; without services made at the first use, for who sits at the terminal."""
+        """Return the kernels on targets; without services they are made at the first use, for a user at a
+        terminal."""
         with self._lock:
             if self._remote is None or self._pid != os.getpid() or self._remote.links.closed:
                 folder = data_dir()
@@ -133,12 +137,12 @@ class ProcessKernels:
             return self._remote
 
     async def host_when_open(self) -> KernelHost | None:
-        """As :attr:`host`; in a server that is about to open its services, once they are."""
+        """Return :attr:`host`; wait for services that are about to open."""
         await self._while_expected(lambda: self._host is not None)
         return self._host
 
     async def remote_when_open(self) -> RemoteKernels:
-        """As :attr:`remote`; in a server that is about to open its services, theirs."""
+        """Return :attr:`remote`; wait for services that are about to open."""
         await self._while_expected(
             lambda: self._is_theirs and self._remote is not None and not self._remote.links.closed
         )
@@ -149,7 +153,7 @@ class ProcessKernels:
         while not there() and (left_s := self._expected_until - time.monotonic()) > 0:
             waiting = loop, loop.create_future()
             self._waiting.add(waiting)
-            if not there():  # it may have come before we were noted
+            if not there():  # it may have come before the wait began
                 await asyncio.wait([waiting[1]], timeout=left_s)
             self._waiting.discard(waiting)
 
@@ -165,7 +169,7 @@ def _set(waiting: asyncio.Future[None]) -> None:
 
 
 def _finder(folder: Path) -> Callable[[str], TargetEntry]:
-    """Targets of the user's store, for a process without services."""
+    """Return a function that finds targets in the user's store, for a process without services."""
 
     def find(name: str) -> TargetEntry:
         from ..core.store import LocalStore
@@ -180,5 +184,5 @@ def _finder(folder: Path) -> Callable[[str], TargetEntry]:
     return find
 
 
-#: This process's.
+#: The object of this process.
 PROCESS = ProcessKernels()

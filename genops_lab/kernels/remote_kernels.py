@@ -1,4 +1,4 @@
-"""The kernels on targets that this process has: each is started, attached to, left and ended here."""
+"""Start, attach, leave and stop the kernels on targets of this process."""
 
 from __future__ import annotations
 
@@ -44,18 +44,18 @@ log = logging.getLogger("genops_lab")
 
 START_S, ATTACH_S = 60.0, 30.0
 _STOP_S, _QUIET_S = 3.0, 10.0
-#: The end of a kernel waits this long for its host to be given back; that goes on afterwards.
+#: Seconds that the end of a kernel waits for the release of its host, which then continues.
 _RELEASE_S = 10.0
 
-#: A start follows its choice at once; one that does not come is not remembered for another.
+#: Seconds. A start follows its choice at once; an unused choice is forgotten.
 _CHOICE_KEPT_S = 600.0
 
 _LABELS_KEPT_S = 30 * 86400.0
 
 
 class RemoteKernels:
-    """All bridges of a process. Methods that are coroutines run in ``links``' loop (``remote.links.run(...)``);
-    the others may be called from any thread."""
+    """All kernel clients of a process. Coroutines run in the connections' loop (``remote.links.run(...)``);
+    other methods may be called from any thread."""
 
     def __init__(
         self,
@@ -68,9 +68,9 @@ class RemoteKernels:
     ) -> None:
         self.links = links
         self._claims = claims or HostClaims(links.folder)
-        #: the target of a name, without this machine's own; blocks, raises NotFound
+        #: returns the target of a name, without this machine's own; blocks, raises NotFound
         self.find_target = find
-        #: whether this machine's own kernels can be found again: Jupyter starts its kernels through us
+        #: whether this machine's own kernels can be restored: GenOps Lab then starts Jupyter's kernels
         self.finds_here = finds_here
         self.bridges: dict[str, RemoteKernelClient] = {}
         self._context: zmq.Context[Any] = zmq.Context()
@@ -93,7 +93,7 @@ class RemoteKernels:
         links.watch_all(self._link_changed)
 
     def find(self, name: str) -> TargetEntry:
-        """The target of a name, or what stands for this machine's own. Blocks, raises NotFound."""
+        """Return the target of a name, or the one for this machine's own kernels. Blocks, raises NotFound."""
         if name != HERE.target:
             return self.find_target(name)
         from ..hosts.records import TargetRecord
@@ -101,16 +101,17 @@ class RemoteKernels:
         return TargetRecord(route=HERE)
 
     def on_open(self, opened: Callable[[RemoteKernelClient], None]) -> Callable[[], None]:
-        """Call ``opened`` in the links' thread for each new bridge before its first message: the place to add taps.
-        Returns what ends that."""
+        """Call ``opened`` in the connections' thread for each new kernel client before its first message, so
+        that it can add message listeners. Returns a function that stops this."""
         return self._openers.add(opened)
 
     def watch(self, told: Callable[[RemoteKernelClient], None]) -> Callable[[], None]:
-        """Call ``told`` in the links' thread whenever a bridge's state changes; returns what ends that."""
+        """Call ``told`` in the connections' thread at each change of a kernel client's state; return a
+        function that stops this."""
         return self._watchers.add(told)
 
     def take_over_next(self, kernel_id: str) -> None:
-        """The next start or attach of this kernel takes it from another Lab."""
+        """Let the next start or attach of this kernel take it from another Lab."""
         self._take_over.add(kernel_id)
 
     def take_over_no_more(self, kernel_id: str) -> None:
@@ -118,16 +119,16 @@ class RemoteKernels:
         self._take_over.discard(kernel_id)
 
     def is_own(self, client: str) -> bool:
-        """Whether that is this process's name at a host."""
+        """Return whether a client name belongs to this process."""
         return self._clients.is_own(client)
 
     @property
     def process(self) -> str:
-        """This process's name among those that had kernels on hosts."""
+        """Return this process's name among those that had kernels on hosts."""
         return self._clients.process
 
     def is_gone(self, process: str) -> bool:
-        """Whether a process of that name has ended on this machine."""
+        """Return whether a process of that name has ended on this machine."""
         return self._clients.is_dead(process)
 
     def acknowledge(self, kernel_id: str, incarnation: str, seq: int) -> None:
@@ -137,7 +138,7 @@ class RemoteKernels:
             bridge.exchange.ack(seq, incarnation)
 
     def is_recovering(self, kernel_id: str) -> bool:
-        """Whether more of a kernel's past is on its way."""
+        """Return whether earlier outputs of a kernel are still arriving."""
         bridge = self.bridges.get(kernel_id)
         return bridge is not None and (
             bridge.state.state in ("connecting", "disconnected")
@@ -145,19 +146,22 @@ class RemoteKernels:
         )
 
     def expect(self, kernel_id: str) -> None:
-        """The next start of this kernel is of one that ran when the user's last Lab was there: it is attached to
-        whenever its host answers, and nothing is started in its place."""
+        """Note that the user's last Lab had this kernel: the next start attaches once its host answers, and
+        starts no new kernel."""
         self._expected.add(kernel_id)
 
     def expects(self, kernel_id: str) -> bool:
-        """Whether the next start of this kernel starts nothing."""
+        """Return whether the next start of this kernel only attaches."""
         return kernel_id in self._expected
 
-    # In the links' loop
+    # In the connections' loop
 
     async def launch(self, start: Start) -> RemoteKernelClient:
-        """Start the kernel; attach when it runs on the host already. Where hosts are asked for and may be waited for,
-        it starts when its host is there. Raises LinkError, RemoteError, KernelBusy."""
+        """Start the kernel, or attach when it already runs on the host.
+
+        Where hosts are requested and may be pending, the kernel starts once its host runs. Raises LinkError,
+        RemoteError, KernelBusy.
+        """
         start = msgspec.structs.replace(start, route=_host_of(start.route, start.kernel_id))
         if start.kernel_id in self._expected:
             self._expected.discard(start.kernel_id)
@@ -175,7 +179,7 @@ class RemoteKernels:
             return bridge
 
     async def attach(self, route: Route, kernel_id: str, *, take_over: bool = False) -> RemoteKernelClient:
-        """Attach to a kernel of a host, start nothing. Raises LinkError, RemoteError, KernelBusy."""
+        """Attach to a kernel of a host; never start one. Raises LinkError, RemoteError, KernelBusy."""
         async with self._turn(kernel_id):
             bridge, new = await self._connected_bridge(route, kernel_id)
             try:
@@ -187,26 +191,29 @@ class RemoteKernels:
             return bridge
 
     async def take_over(self, kernel_id: str) -> None:
-        """Take a kernel back that another Lab has taken. Raises NotFound, Conflict, and what ``attach`` raises."""
+        """Take a kernel back that another Lab has taken. Raises NotFound, Conflict, and the errors of
+        ``attach``."""
         bridge = self.bridges.get(kernel_id)
         if bridge is None:
             raise NotFound(f"This Lab has no kernel {kernel_id}.", hint="Start its notebook to attach to it.")
         if bridge.state.state != "taken":
             raise Conflict(
-                f"The kernel is {bridge.state.state} here, nobody has taken it.", hint="Nothing to do."
+                f"No other Lab has taken the kernel: it is {bridge.state.state} in this Lab.",
+                hint="Nothing to do.",
             )
         async with self._turn(kernel_id):
             await bridge.link.up()
             await self._attach(bridge, take_over=True)
 
     async def close(self, bridge: RemoteKernelClient) -> None:
-        """The Lab needs this kernel no more. One that runs goes on; the host forgets one that was ended on purpose
-        and whose outputs are safe."""
+        """Drop a kernel that the Lab no longer needs. A running one keeps running; the host forgets one that
+        was ended on purpose and whose outputs are saved."""
         if self.bridges.get(bridge.kernel_id) is bridge:
             del self.bridges[bridge.kernel_id]
         await bridge.detach()
         if provider_of(bridge.link.route.kind).allocates and bridge.state.state == "ended":
-            # A program that ends right after its kernel (jupyter execute) would leave the host behind.
+            # A program that ends right after its kernel (jupyter execute) would otherwise leave the host
+            # behind.
             await asyncio.wait({self._later(self._release(bridge))}, timeout=_RELEASE_S)
         elif (
             bridge.state.state == "ended"
@@ -221,7 +228,7 @@ class RemoteKernels:
         await asyncio.gather(*(self.close(bridge) for bridge in list(self.bridges.values())))
 
     async def stop(self, bridge: RemoteKernelClient) -> bool:
-        """End the kernel. False when its host is away: it is ended as soon as that is back."""
+        """Stop the kernel. False when its host is away: the kernel is stopped once the host is back."""
         bridge.expected_end = True
         if bridge.state.state == "ended":
             return True
@@ -240,7 +247,7 @@ class RemoteKernels:
                     log.warning("Kernel %s was not stopped: %s", bridge.kernel_id, error.message)
                 return error.code == "not_found"
             log.warning(
-                "%s is away: kernel %s is ended there as soon as it is back.",
+                "%s is not connected: kernel %s is stopped once the host is back.",
                 bridge.link.route.target,
                 bridge.kernel_id,
             )
@@ -249,17 +256,17 @@ class RemoteKernels:
         self._to_stop[bridge.kernel_id] = bridge.link
         return False
 
-    # Parts
+    # Helpers
 
     def _turn(self, kernel_id: str) -> asyncio.Lock:
-        """One thing at a time is done to a kernel (a double click asks twice). Kept while somebody has it."""
+        """Return the lock of a kernel: one action at a time (a double click asks twice). Kept while in use."""
         lock = self._turns.get(kernel_id)
         if lock is None:
             lock = self._turns[kernel_id] = asyncio.Lock()
         return lock
 
     async def _connected_bridge(self, route: Route, kernel_id: str) -> tuple[RemoteKernelClient, bool]:
-        """The bridge, and whether it is a new one."""
+        """Return the kernel client, and whether it is a new one."""
         link = self.links.link(_host_of(route, kernel_id))
         await link.up()
         return self._bridge(link, kernel_id)
@@ -268,7 +275,7 @@ class RemoteKernels:
         bridge, _new = self._bridge(self.links.link(start.route), start.kernel_id)
         waiting = self._waiting.get(start.kernel_id)
         if waiting is None or waiting.done():
-            # Jupyter starts a kernel anew that died. Nobody asked for another host for it.
+            # Jupyter restarts a kernel that died, but nobody requested another host for it.
             died = bridge.state.state == "ended" and not bridge.expected_end and not bridge.ended_by
             self._wait_for_host(bridge, start)
             self._waiting[start.kernel_id] = self._later(self._start_when_there(bridge, start, died))
@@ -290,18 +297,18 @@ class RemoteKernels:
                 await self._start_on_its_host(bridge, start)
         except GenOpsError as error:
             bridge.not_started(error)
-        except (
-            Exception
-        ) as error:  # the boundary: a provider that fails must not leave cells waiting for ever
+        except Exception as error:  # the boundary: a failing provider must not leave cells waiting for ever
             log.exception("The start of kernel %s failed.", bridge.kernel_id)
             bridge.not_started(
-                Failed(f"The {provider.label!r} target failed: {error}", hint="The Lab's log says where.")
+                Failed(
+                    f"The {provider.label!r} target failed: {error}", hint="The Lab's log has the details."
+                )
             )
         finally:
             unwatch()
 
     async def _start_on_its_host(self, bridge: RemoteKernelClient, start: Start) -> None:
-        """The host is there: the folder is sent before."""
+        """Start the kernel on its host, which now runs, after sending the folder."""
         said: list[str] = []
         if start.folder is not None:
             prepared = await self.folders.prepare(start.route, *start.folder)
@@ -319,23 +326,23 @@ class RemoteKernels:
         bridge.wait_for_host(start.key, start.signature_scheme, give_up)
 
     def _tell_wait(self, bridge: RemoteKernelClient, start: Start, state: LinkState) -> None:
-        """Tell a kernel's clients how the wait for its host goes on."""
+        """Tell a kernel's clients how the wait for its host proceeds."""
         if state.state == "pending":
-            if bridge.pending_since is None:  # the last Lab asked for the host
+            if bridge.pending_since is None:  # the last Lab requested the host
                 self._wait_for_host(bridge, start)
             bridge.waits(state.message)
         elif state.state == "up":
-            bridge.waits("The host is there, and the kernel starts.")
+            bridge.waits("The host is ready, and the kernel starts.")
 
     async def _release(self, bridge: RemoteKernelClient) -> None:
-        """The kernel's host is needed no more."""
+        """Release the kernel's host."""
         host = bridge.link.route
         await bridge.link.down()
         self.links.drop(bridge.link)
         try:
             await give_back(self._claims, host)
         except GenOpsError as error:
-            log.warning("The host of kernel %s was not given back: %s", bridge.kernel_id, error.message)
+            log.warning("The host of kernel %s was not released: %s", bridge.kernel_id, error.message)
         await asyncio.to_thread(self.folders.memories.host_is_gone, copies_on(host), host.target)
 
     def _find_again(self, start: Start) -> RemoteKernelClient:
@@ -345,7 +352,7 @@ class RemoteKernels:
 
         async def attach(found: RemoteKernelClient) -> None:
             async with self._turn(found.kernel_id):
-                # A host of its own goes with its kernel: one that has none still waits for its start.
+                # A host of its own ends with its kernel: a host without a kernel still waits for its start.
                 if provider_of(start.route.kind).allocates and await self._is_unknown(found):
                     await self._start_on_its_host(found, start)
                 else:
@@ -379,7 +386,7 @@ class RemoteKernels:
 
     @staticmethod
     async def _is_unknown(bridge: RemoteKernelClient) -> bool:
-        """Whether the kernel's host says that it never had it."""
+        """Return whether the kernel's host reports that it never had the kernel."""
         try:
             await bridge.link.call("kernels.info", {"kernel_id": bridge.kernel_id})
         except RemoteError as error:
@@ -414,7 +421,7 @@ class RemoteKernels:
             try:
                 info = await link.call("kernels.start", params, timeout_s=START_S)
             except RemoteError as error:
-                if error.code == "gone":  # it may have started: then it "is running" now
+                if error.code == "gone":  # it may have started: then the retry reports "is running"
                     continue
                 if error.code != "running":
                     raise
@@ -422,9 +429,7 @@ class RemoteKernels:
             else:
                 bridge.begin(info, start.key, start.signature_scheme)
             return
-        raise LinkDown(
-            f"The connection to {link.route.target} breaks again and again.", hint="Test the target."
-        )
+        raise LinkDown(f"The connection to {link.route.target} breaks repeatedly.", hint="Test the target.")
 
     async def _attach(self, bridge: RemoteKernelClient, take_over: bool) -> None:
         take_over = take_over or bridge.kernel_id in self._take_over
@@ -463,7 +468,7 @@ class RemoteKernels:
             log.info("%s of %s: %s", method, params["kernel_id"], error.message)
 
     async def _close(self) -> None:
-        # A process that ends by itself ends this machine's kernels, as Jupyter's own end with it.
+        # A process that ends by itself ends this machine's kernels, as Jupyter's own do.
         own = [bridge for bridge in self.bridges.values() if bridge.link.route.target == HERE.target]
         await asyncio.gather(
             *(self.stop(each) for each in own if each.state.state in ("connecting", "connected"))
@@ -474,35 +479,35 @@ class RemoteKernels:
 
 
 def _host_of(target: Route, kernel_id: str) -> Route:
-    """The way to the host that a kernel has or gets."""
+    """Return the route to a kernel's host, which may not exist yet."""
     return target.at(provider_of(target.kind).host_of(target, kernel_id))
 
 
 class TargetEntry(Protocol):
-    """What the store knows of a target (``targets.ledger.TargetRecord``)."""
+    """A target as the store has it (``targets.ledger.TargetRecord``)."""
 
     @property
     def route(self) -> Route:
-        """How to reach it."""
+        """Return the route to the target."""
 
     @property
     def secrets(self) -> list[str]:
-        """Names of this process's variables that its kernels get."""
+        """Return the names of this process's variables that the target's kernels get."""
 
     @property
     def policy(self) -> TargetPolicy:
-        """How its kernels are kept."""
+        """Return the policy for its kernels."""
 
 
 def idle_order(policy: TargetPolicy) -> dict[str, float] | None:
-    """A policy's part about kernels without work, as agents take it."""
+    """Return a policy's part about idle kernels, in the agents' format."""
     if policy.idle_minutes is None:
         return None
     return {"seconds": policy.idle_minutes * 60.0, "gpu_percent": policy.idle_gpu_percent}
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):
-    """A kernel to start, or to attach to where it runs already."""
+    """A kernel to start, or to attach to where it already runs."""
 
     route: Route
     kernel_id: str
@@ -514,17 +519,17 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     notebook: str
     lease_s: float
-    #: what its host shall have, where one is asked for
+    #: the resources of its host, where one is requested
     resources: Resources = Resources()
-    #: what to send to that host before: a folder here, the kernel's id, and what needs no question
+    #: the folder to send to that host first: a folder here, the kernel's id, and the limit without a question
     folder: tuple[str, str, Cap] | None = None
-    #: what the agent is told of kernels without work; None: they stay
+    #: the agent's policy for idle kernels; None: they stay
     idle: dict[str, float] | None = None
-    #: ``env`` is all of its environment: for :data:`HERE`
+    #: ``env`` is the kernel's whole environment: for :data:`HERE`
     whole_env: bool = False
 
     def params(self, *, owner: str) -> dict[str, Any]:
-        """The parameters of ``kernels.start``."""
+        """Return the parameters of ``kernels.start``."""
         return {
             "kernel_id": self.kernel_id,
             "argv": self.argv,
@@ -541,22 +546,24 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GpuChoices:
-    """From any thread. Taken once, by the kernel that starts for that notebook on that target."""
+    """The GPUs chosen for kernels that start. May be used from any thread. The kernel that starts for the
+    notebook on the target takes its choice once."""
 
     def __init__(self) -> None:
         self._made: dict[tuple[str, str], tuple[float, dict[str, str]]] = {}
         self._remembered: dict[str, dict[str, str]] = {}
 
     def remember(self, kernel_id: str, environment: dict[str, str]) -> None:
-        """What was chosen for a kernel that runs already, and that this process attaches to next."""
+        """Store the choice of a running kernel that this process attaches to next."""
         self._remembered[kernel_id] = environment
 
     def recall(self, kernel_id: str) -> dict[str, str]:
-        """What is remembered of a kernel, once; empty where nothing is."""
+        """Return the stored choice of a kernel, once; empty without one."""
         return self._remembered.pop(kernel_id, {})
 
     def make(self, target: str, notebook: str, environment: dict[str, str]) -> None:
-        """For the next start of ``notebook`` (as the contents manager calls it); replaces an earlier one."""
+        """Store a choice for the next start of ``notebook`` (a path of the contents manager); replaces an
+        earlier one."""
         now = time.monotonic()
         for key, (made_at, _) in list(self._made.items()):
             if now - made_at > _CHOICE_KEPT_S:
@@ -564,7 +571,7 @@ class GpuChoices:
         self._made[target, notebook.strip("/")] = now, environment
 
     def take(self, target: str, file: str) -> dict[str, str] | None:
-        """What was chosen for a kernel that starts for this notebook's file; None where nothing was."""
+        """Take the choice for a kernel that starts for this notebook's file; None without one."""
         for key, (made_at, environment) in list(self._made.items()):
             if key[0] == target and f"/{file}".endswith(f"/{key[1]}"):
                 self._made.pop(key, None)
@@ -573,7 +580,7 @@ class GpuChoices:
 
 
 class LiveLabs:
-    """This process's name among the clients of hosts. ``folder``: GenOps' data directory."""
+    """This process's name among the clients of hosts. ``folder`` is GenOps' data directory."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = private_dir(private_dir(folder / "remote") / "clients")
@@ -585,12 +592,12 @@ class LiveLabs:
         self._tidy()
 
     def new(self) -> str:
-        """A name for a bridge."""
+        """Return a name for a kernel client."""
         self._count += 1
         return f"{self.process}.{self._count}"
 
     def is_dead(self, client: str) -> bool:
-        """Whether this names a bridge of a process of this machine that is gone."""
+        """Return whether this names a kernel client of a process of this machine that has ended."""
         process = client.partition(".")[0]
         if process == self.process or not process.isalnum() or not (self._folder / process).exists():
             return False
@@ -600,7 +607,7 @@ class LiveLabs:
         return free
 
     def is_own(self, client: str) -> bool:
-        """Whether this names a bridge of this process."""
+        """Return whether this names a kernel client of this process."""
         return client.partition(".")[0] == self.process
 
     def _tidy(self) -> None:
@@ -611,7 +618,7 @@ class LiveLabs:
                     path.unlink()
 
     def close(self) -> None:
-        """The process needs its name no more; its file stays, for hosts that have not noticed."""
+        """Give up this process's name; its file stays, for hosts that have not noticed."""
         self._lock.release()
 
 

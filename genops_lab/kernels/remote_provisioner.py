@@ -1,8 +1,8 @@
-"""How Jupyter starts, attaches to and ends kernels on a target.
+"""Let Jupyter start, attach to and end kernels on a target.
 
-The provisioner runs in its caller's loop (the Jupyter server's, nbclient's, one that a synchronous manager makes)
-and hands all work to the links' thread. "Disconnected" is never "dead": ``poll`` says that a kernel has ended only
-when its host said so.
+The provisioner runs in its caller's loop (the Jupyter server's, nbclient's, one that a synchronous manager
+makes) and passes all work to the connections' thread. "Disconnected" is never "dead": ``poll`` reports an end
+only when the host reported it.
 """
 
 from __future__ import annotations
@@ -35,24 +35,24 @@ log = logging.getLogger("genops_lab")
 T = TypeVar("T")
 
 NAME = "genops-target-provisioner"
-#: Without any Lab attached for so long, the host ends the kernel: no GPU is forgotten.
+#: Seconds without any Lab attached after which the host ends the kernel: no GPU stays reserved for ever.
 DEFAULT_LEASE_S = 7 * 86400.0
 _SIGNAL_S = 5.0
 _AWAY_S = 1.0
-#: While the kernel is ended anyway, a host that does not answer holds nobody up.
+#: Seconds. While the kernel is ending, a host that does not answer delays nobody for longer.
 _SIGNAL_ENDING_S = 1.5
 
 
 class GenOpsTargetProvisioner(KernelProvisionerBase):
-    """Kernels on a target. Its configuration comes from the kernelspec's ``metadata.kernel_provisioner``."""
+    """Kernels on a target. The configuration comes from the kernelspec's ``metadata.kernel_provisioner``."""
 
-    #: what `outputs.websocket` looks for: nothing of this kernel needs to be dropped on the way to a page
+    #: `outputs.websocket` reads this: no message of this kernel is dropped on the way to a page
     keeps_messages = True
-    #: whether the kernel's environment is what it is given here, and nothing of its host's
+    #: whether the kernel's environment is only what it is given here, and nothing of its host's
     whole_env = False
 
     target = Unicode("", config=True, help="The target's name.")
-    cwd = Unicode("", config=True, help="The kernel's folder on the host; empty for the home there.")
+    cwd = Unicode("", config=True, help="The kernel's folder on the host; empty for the host's home.")
     lease_s = Float(
         DEFAULT_LEASE_S, config=True, help="Seconds that a kernel lives without any Lab attached; 0 for ever."
     )
@@ -69,35 +69,36 @@ class GenOpsTargetProvisioner(KernelProvisionerBase):
 
     @property
     def has_process(self) -> bool:
-        """Whether there is a kernel that was not seen to its end, and that this process is attached to."""
+        """Return whether this process is attached to a kernel that it has not seen end."""
         return self._bridge is not None and not self._over and not self._bridge.closed
 
     @property
     def bridge(self) -> RemoteKernelClient | None:
-        """The kernel's bridge; None before the start and after the end."""
+        """Return the kernel's client; None before the start and after the end."""
         return self._bridge
 
     @property
     def chosen(self) -> Mapping[str, str] | None:
-        """Which GPUs a person gave the kernel, or what its host shall have, as variables; its restarts get them too.
-        None before the start."""
+        """Return the kernel's GPUs or its host's resources that a user chose, as variables; its restarts get
+        them too. None before the start."""
         return self._chosen
 
     # Start
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
-        """Find the target, and what the kernel gets of this process's environment."""
+        """Find the target, and the part of this process's environment for the kernel."""
         if not self.target:
             raise InvalidRequest(
                 "The kernelspec names no target.",
-                hint="It needs metadata.kernel_provisioner.config.target: remove it and add the target again.",
+                hint="It needs metadata.kernel_provisioner.config.target. Remove the kernelspec, and "
+                "add the target again.",
             )
         self._remote = await PROCESS.remote_when_open()
         self._entry = await asyncio.to_thread(self._remote.find, self.target)
         extra = kwargs.pop("extra_arguments", [])
         given: Mapping[str, str] = kwargs.get("env") or {}
         self._notebook = given.get("JPY_SESSION_NAME", "")
-        # Kept for restarts: this object outlives them.
+        # Kept for restarts, which reuse this object.
         wished = self._remote.wishes.take(self.target, self._notebook)
         if wished is not None:
             self._chosen = wished
@@ -109,7 +110,7 @@ class GenOpsTargetProvisioner(KernelProvisionerBase):
             if asked.gpus is None:
                 asked = msgspec.structs.replace(asked, gpus=gpus_of(changed))
             self._resources = asked
-            # The host that comes numbers its GPUs itself.
+            # The new host has its own GPU numbers.
             changed = {name: value for name, value in changed.items() if name not in GPU_VARIABLES}
         kwargs["env"] = changed
         kwargs = await super().pre_launch(cmd=[*self.kernel_spec.argv, *extra], **kwargs)
@@ -118,13 +119,14 @@ class GenOpsTargetProvisioner(KernelProvisionerBase):
 
     @staticmethod
     def _changed(given: Mapping[str, str], secrets: list[str]) -> dict[str, str]:
-        """What differs from this process's own environment, and the secrets that were ticked for the target."""
+        """Return the variables that differ from this process's own, and the secrets that were ticked for the
+        target."""
         own = os.environ
         changed = {name: value for name, value in given.items() if own.get(name) != value}
         return {**{name: own[name] for name in secrets if name in own}, **changed}
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
-        """Start the kernel, or attach to the one of this id that runs there."""
+        """Start the kernel, or attach to the running one with this id."""
         if self._remote is None or self._entry is None:
             raise InvalidRequest("pre_launch was not called.", hint="Start kernels through a KernelManager.")
         session = getattr(self.parent, "session", None)
@@ -163,7 +165,7 @@ class GenOpsTargetProvisioner(KernelProvisionerBase):
     def _folder(
         self, own: RemoteKernels, entry: TargetEntry, kwargs: Mapping[str, Any]
     ) -> tuple[str, str, Cap] | None:
-        """The folder that goes to the kernel's host before the kernel starts in it; None for none."""
+        """Return the folder to send to the kernel's host before the start; None for none."""
         cwd = str(kwargs.get("cwd") or "")
         notebook = Path(self._notebook)
         if not cwd and notebook.is_absolute():
@@ -176,9 +178,9 @@ class GenOpsTargetProvisioner(KernelProvisionerBase):
     # The kernel's state
 
     async def poll(self) -> int | None:
-        """None unless the host said that the kernel has ended: then its exit code."""
+        """Return None unless the host reported the kernel's end: then its exit code."""
         if self._bridge is not None and self._bridge.exit_code is not None and self._bridge.ended_by:
-            # Jupyter's restarter asks first: it is stopped before it hears of an end that was meant.
+            # Jupyter's restarter asks first: it must stop before it sees an intended end.
             stop = getattr(self.parent, "stop_restarter", None)
             if stop is not None and not self._left_ended:
                 self._left_ended = True
@@ -198,13 +200,13 @@ class GenOpsTargetProvisioner(KernelProvisionerBase):
     # Signals and ends
 
     async def send_signal(self, signum: int) -> None:
-        """Signal the kernel's process group. Raises Unavailable while the host is away."""
+        """Send a signal to the kernel's process group. Raises Unavailable while the host is away."""
         bridge = self._bridge
         if bridge is None or self._remote is None or not self.has_process or bridge.exit_code is not None:
             return
         ending = bool(getattr(self.parent, "shutting_down", False))
         waits = bridge.pending_since is not None and signum == signal.SIGINT
-        # A shutdown interrupts first, and then says by itself what becomes of cells that wait.
+        # A shutdown interrupts first, and then reports by itself what happens to waiting cells.
         if waits and (ending or await self._remote.links.run(bridge.interrupt_waiting())):
             return
         if ending and (self._away or bridge.state.state == "taken"):
@@ -222,10 +224,10 @@ class GenOpsTargetProvisioner(KernelProvisionerBase):
             log.info("Kernel %s got no signal %d: %s", self.kernel_id, signum, error.message)
 
     async def shutdown_requested(self, restart: bool = False) -> None:
-        """An end that follows now was asked for."""
+        """Note that an end which follows now was requested."""
         if self._bridge is not None:
             self._bridge.expected_end = True
-            if self._bridge.pending_since is not None:  # nobody is there who would end politely
+            if self._bridge.pending_since is not None:  # no process exists that could end politely
                 await self.kill(restart)
 
     async def terminate(self, restart: bool = False) -> None:
@@ -235,8 +237,8 @@ class GenOpsTargetProvisioner(KernelProvisionerBase):
             await self.send_signal(signal.SIGTERM)
 
     async def kill(self, restart: bool = False) -> None:
-        """End the kernel; when its host is away, as soon as that is back. A kernel that another Lab has taken goes
-        on."""
+        """Kill the kernel; when its host is away, once the host is back. A kernel that another Lab has taken
+        keeps running."""
         bridge, own = self._bridge, self._remote
         if bridge is None or own is None or not self.has_process or bridge.exit_code is not None:
             return
@@ -244,40 +246,40 @@ class GenOpsTargetProvisioner(KernelProvisionerBase):
             self._over = True
 
     async def cleanup(self, restart: bool = False) -> None:
-        """Close the sockets here. What the host still has of the kernel goes once the outputs are safe."""
+        """Close the sockets here. The host drops its records of the kernel once the outputs are saved."""
         bridge, own = self._bridge, self._remote
         if bridge is not None and own is not None and not restart:
             self._bridge = None
-            # A server that stops has closed all of its links, with the sockets, before it comes here.
+            # A stopping server has closed all of its connections, with the sockets, before this call.
             if not own.links.closed:
                 await own.links.run(own.close(bridge))
 
     def get_shutdown_wait_time(self, recommended: float = 5.0) -> float:
-        """Seconds that Jupyter waits for a polite end: few for a host that is away."""
+        """Return the seconds that Jupyter waits for a polite end: few for a host that is away."""
         bridge = self._bridge
         if bridge is None or (bridge.link.is_up and not self._away):
             return recommended
         return min(_AWAY_S, recommended)
 
     def get_stable_start_time(self, recommended: float = 10.0) -> float:
-        """Seconds after which a start counts as good."""
+        """Return the seconds after which a start counts as good."""
         return recommended
 
     def resolve_path(self, path: str) -> str | None:
-        """None: paths of the host are not known here."""
+        """Return None: paths of the host are unknown here."""
         return None
 
-    # What survives this process
+    # What outlives this process
 
     async def get_provisioner_info(self) -> dict[str, Any]:
-        """What another process needs to attach (``load_provisioner_info``)."""
+        """Return what another process needs to attach (``load_provisioner_info``)."""
         info: dict[str, Any] = await super().get_provisioner_info()
         return {**info, "target": self.target, "cwd": self.cwd}
 
     async def load_provisioner_info(self, provisioner_info: dict[str, Any]) -> None:
-        """Attach to the kernel; ``connection_info`` has this process's own sockets afterwards.
+        """Attach to the kernel; afterwards ``connection_info`` has this process's own sockets.
 
-        Raises LinkError, RemoteError when it runs no more, KernelBusy.
+        Raises LinkError, RemoteError when the kernel no longer runs, KernelBusy.
         """
         await super().load_provisioner_info(provisioner_info)
         self.target = str(provisioner_info.get("target", self.target))

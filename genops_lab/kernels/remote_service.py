@@ -1,4 +1,4 @@
-"""Kernels that agents own on targets."""
+"""Manage kernels that agents own on targets."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ LIST_TIMEOUT_S = 10.0
 
 
 class RemoteKernelsService(Service):
-    """Lists, attaches, stops and reads the logs of kernels on targets. Only targets that are connected are asked."""
+    """Lists, attaches, stops and reads the logs of kernels on targets. Only connected targets are asked."""
 
     def __init__(
         self,
@@ -57,27 +57,27 @@ class RemoteKernelsService(Service):
         self._notices = Notices(remote, targets.notice_changed)
 
     async def list_remote_kernels(self) -> list[TargetKernels]:
-        """The kernels of all targets; those that are connected are asked at once, the others not at all."""
+        """Return the kernels of all targets. Connected targets are asked at once, the others not at all."""
         records = await asyncio.to_thread(self._targets.ledger.all)
         return list(await asyncio.gather(*(self._kernels(record) for record in records)))
 
     async def list_target_kernels(self, name: str) -> TargetKernels:
-        """The kernels of one target."""
+        """Return the kernels of one target."""
         return await self._kernels(await self._targets.record(name))
 
     async def attach_remote_kernel(self, name: str, kernel_id: str, body: AttachKernel) -> AttachedKernel:
-        """Make a kernel that runs on a target one of this Jupyter server, with its state and its notebook."""
+        """Attach a running kernel of a target to this Jupyter server, with its state and its notebook."""
         if self._server is None:
             raise Conflict(
-                "No JupyterLab is running here that could use the kernel.",
+                "No JupyterLab is running that could use the kernel.",
                 hint="Start JupyterLab, then attach.",
                 code="no_server",
             )
         found = await self._call(name, kernel_id, "kernels.info")
         if found["state"] != "running":
             raise Conflict(
-                f"The kernel {kernel_id} has ended: {found.get('reason') or 'no reason is known'}",
-                hint="Open its notebook and start a new one; outputs that were kept come with it.",
+                f"The kernel {kernel_id} has ended: {found.get('reason') or 'the reason is unknown'}",
+                hint="Open its notebook and start a new kernel. Saved outputs appear in the notebook.",
                 code="ended",
             )
         await self._remember_choice(name, kernel_id)
@@ -90,37 +90,38 @@ class RemoteKernelsService(Service):
                 self._owners.take_no_more(kernel_id)
         self._targets.changed(name)
         message = (
-            f"Open {path} in JupyterLab: it has this kernel."
+            f"Open {path} in JupyterLab: the notebook has this kernel."
             if path
-            else "It is among the running kernels of JupyterLab: choose it as the kernel of a notebook."
+            else "JupyterLab lists it among the running kernels: choose it as the kernel of a notebook."
         )
         return AttachedKernel(target=name, kernel_id=kernel_id, path=path, message=message)
 
     async def _remember_choice(self, name: str, kernel_id: str) -> None:
-        """Its restarts here see the GPUs that another Lab of this user gave it."""
+        """Store the GPUs that another Lab of this user gave the kernel, so that its restarts here see the
+        same."""
         for own in await asyncio.to_thread(self._targets.ledger.own_kernels, name):
             if own.kernel_id == kernel_id:
                 self._remote.wishes.remember(kernel_id, own.chosen)
 
     async def choose_next_start(self, name: str, body: NextStart) -> None:
-        """Have the next kernel that starts for a notebook on this target see these GPUs alone; where it gets a host of
-        its own, have that host asked for with these resources."""
+        """Limit the next kernel of a notebook on this target to these GPUs. If it gets its own host,
+        request the host with these resources."""
         record = await self._targets.record(name)
         asked = variables_of(body.resources)
         resources_of(asked)
         if asked and not provider_of(record.route.kind).allocates:
             raise InvalidRequest(
-                f"{name} is one host: nothing more can be asked of it.", hint="Choose among its GPUs."
+                f"{name} is one host, so its resources cannot be chosen.", hint="Choose among its GPUs."
             )
         if not body.notebook or not set(body.environment) <= GPU_VARIABLES:
             raise InvalidRequest(
-                "Only GPUs can be chosen for a notebook's next kernel.",
-                hint=f"Name the notebook, and no variables but {', '.join(sorted(GPU_VARIABLES))}.",
+                "A notebook's next kernel accepts only a choice of GPUs.",
+                hint=f"Name the notebook, and only these variables: {', '.join(sorted(GPU_VARIABLES))}.",
             )
         self._remote.wishes.make(name, body.notebook, {**body.environment, **asked})
 
     async def stop_remote_kernel(self, name: str, kernel_id: str, body: StopKernel) -> RemoteKernel:
-        """End a kernel on its host; what it has journaled stays until it is read or forgotten."""
+        """Stop a kernel on its host; its journal stays until it is read or forgotten."""
         grace_s = min(max(body.grace_s, 0.0), MAX_GRACE_S)
         await self._call(name, kernel_id, "kernels.stop", grace_s + 30, grace_s=grace_s)
         found = await self._call(name, kernel_id, "kernels.info")
@@ -128,25 +129,26 @@ class RemoteKernelsService(Service):
         return self._kernel(name, found, await self._own(name))
 
     async def keep_remote_kernel(self, name: str, kernel_id: str) -> RemoteKernel:
-        """Give a kernel that does nothing its whole time anew, before its target's policy ends it."""
+        """Restart a kernel's idle time, before its target's policy stops it."""
         found = await self._call(name, kernel_id, "kernels.keep")
         self._targets.changed(name)
         return self._kernel(name, found, await self._own(name))
 
     async def list_kernel_notices(self) -> list[KernelNotice]:
-        """Kernels of this Lab that will be ended for want of work soon, or were."""
+        """Return the notices about kernels of this Lab that will be stopped soon because they are idle, or
+        were."""
         return self._notices.all()
 
     async def drop_kernel_notice(self, kernel_id: str) -> None:
-        """A notice was read."""
+        """Mark a notice as read."""
         self._notices.drop(kernel_id)
 
     async def close(self) -> None:
-        """Hear no more of kernels."""
+        """Stop following kernels."""
         self._notices.close()
 
     async def get_remote_kernel_log(self, name: str, kernel_id: str, query: KernelLogQuery) -> KernelLog:
-        """The end of what a kernel's process wrote."""
+        """Return the end of a kernel process's output."""
         max_bytes = min(max(query.max_bytes, 1), MAX_LOG_BYTES)
         found = await self._call(name, kernel_id, "kernels.log", max_bytes=max_bytes)
         return KernelLog(kernel_id=kernel_id, text=found["text"])
@@ -154,7 +156,7 @@ class RemoteKernelsService(Service):
     async def _call(
         self, name: str, kernel_id: str, method: str, timeout_s: float = 30.0, **params: Any
     ) -> dict[str, Any]:
-        """What the agent on a kernel's host answers about it."""
+        """Call the agent of a kernel's host about the kernel."""
         route = (await self._targets.record(name)).route
         host = provider_of(route.kind).host_of(route, kernel_id)
         params = {"kernel_id": kernel_id, **params}
@@ -175,7 +177,7 @@ class RemoteKernelsService(Service):
         answers = await asyncio.gather(*map(self._targets.connections.run, asked), return_exceptions=True)
         own, kernels, message = await self._own(name), [], ""
         for link, found in zip(links, answers, strict=True):
-            if isinstance(found, GenOpsError):  # must not hide the kernels of the others
+            if isinstance(found, GenOpsError):  # a failed target must not hide the kernels of the others
                 message = found.message
             elif isinstance(found, BaseException):
                 raise found

@@ -1,4 +1,4 @@
-"""Where this machine, its kernels and those on targets are found."""
+"""The operations of this machine, its kernels, and kernels on targets."""
 
 from typing import TYPE_CHECKING
 

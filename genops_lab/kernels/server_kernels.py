@@ -1,4 +1,4 @@
-"""The kernels of the Jupyter server."""
+"""Read and attach the kernels of the Jupyter server."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ class ServerKernels:
         self._serverapp = serverapp
 
     async def kernels(self) -> list[KernelEntry]:
-        """The kernels that run, with the notebooks that they belong to."""
+        """Return the running kernels with their notebooks."""
         manager = self._serverapp.kernel_manager
         paths = await self._paths()
         entries = []
         for kernel_id in manager.list_kernel_ids():
             try:
                 kernel = manager.get_kernel(kernel_id)
-            except KeyError:  # it ended while we looked
+            except KeyError:  # it ended meanwhile
                 continue
-            # A kernel behind a gateway has no process here.
+            # A kernel behind a gateway has no process on this machine.
             provisioner = getattr(kernel, "provisioner", None)
             provisioner = getattr(provisioner, "kept", None) or provisioner
             entries.append(
@@ -44,10 +44,10 @@ class ServerKernels:
         return entries
 
     async def attach(self, kernel_name: str, kernel_id: str, notebook: str) -> str:
-        """Make a kernel that runs on a target one of the server's; the notebook that opens with it.
+        """Attach a running kernel of a target to the server; return the notebook that opens with it.
 
-        Empty where there is no such notebook here, or it has another kernel already. Raises what the start raises:
-        the provisioner attaches to a kernel of this id in place of starting one.
+        Empty where this server has no such notebook, or the notebook has another kernel. Raises the errors of
+        the start: the provisioner attaches to a kernel of this id instead of starting one.
         """
         manager, sessions = self._serverapp.kernel_manager, self._serverapp.session_manager
         contents = self._serverapp.contents_manager

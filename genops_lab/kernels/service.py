@@ -1,4 +1,4 @@
-"""This machine and the kernels on it."""
+"""Read this machine and its kernels."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ TOPIC = "machine"
 
 
 class KernelDirectory(Protocol):
-    """Who knows the kernels: the Jupyter server, or nobody for a command without one."""
+    """Lists the kernels: the Jupyter server's, or none for a command without a server."""
 
     async def kernels(self) -> list[KernelEntry]:
-        """The kernels that run."""
+        """Return the running kernels."""
         ...
 
 
@@ -28,7 +28,7 @@ class ComputeService:
     """Readings of this machine, and the live topic ``machine`` once a second while somebody listens."""
 
     def __init__(self, live: LiveHub, kernels: KernelDirectory | None = None) -> None:
-        # Here, not above: commands that ask a running Lab import this class and read no machine.
+        # Imported here: commands that ask a running Lab import this class and read no machine.
         from ..hosts.machine.metrics import MachineReader
 
         self._directory = kernels
@@ -36,11 +36,11 @@ class ComputeService:
         self._publisher = Publisher(live, TOPIC, self._look)
 
     async def get_machine(self) -> Machine:
-        """This machine's cores, memory, disk and GPUs now."""
+        """Return this machine's cores, memory, disk and GPUs now."""
         return await asyncio.to_thread(self._reader.machine)
 
     async def list_kernels(self) -> list[KernelUse]:
-        """The kernels of this Lab and what each uses."""
+        """Return the kernels of this Lab and what each uses."""
         return await asyncio.to_thread(self._reader.kernels, await self._entries())
 
     async def _entries(self) -> list[KernelEntry]:

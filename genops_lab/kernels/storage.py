@@ -1,6 +1,7 @@
-"""What GenOps Lab has left on targets' hosts: environments that it built, copies of notebooks' folders.
+"""List and remove what GenOps Lab stores on targets' hosts: built environments, and copies of notebooks'
+folders.
 
-The host says who uses them and removes them; this Lab says what it still needs.
+The host reports which are in use, and removes them; this Lab knows which are still needed.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ T = TypeVar("T")
 
 _CALL_S, _MEASURE_S = 30.0, 60.0
 _MEASURES_AT_ONCE = 4
-#: An answer comes by then: what is not looked through stays.
+#: Seconds for a host's answer; items that were not measured by then stay.
 _LOOK_S = 60.0
 _SWEEP_S = 20.0
 _MAX_ITEMS = 1000
@@ -46,7 +47,7 @@ _DAY_S = 86400.0
 
 
 class _There(msgspec.Struct, kw_only=True):
-    """One as its host tells of it."""
+    """An item as its host reports it."""
 
     kind: Literal["environment", "folder"]
     name: str
@@ -69,14 +70,14 @@ class _Swept(msgspec.Struct, kw_only=True):
 
 
 class StorageService:
-    """Lists and removes; only on targets that are connected."""
+    """Lists and removes items, only on connected targets."""
 
     def __init__(self, targets: TargetsService, copies: Copies) -> None:
         self._targets = targets
         self._copies = copies
 
     async def list_target_storage(self, name: str, query: StorageQuery) -> TargetStorage:
-        """What lies there, and why it would stay."""
+        """Return the items on a target, with the reason where one would stay."""
         _check(query)
         links = await self._targets.connected_links(name)
         route = links[0].route
@@ -90,11 +91,11 @@ class StorageService:
             async def look(each: _There) -> StoredItem:
                 async with slots:
                     if time.monotonic() > deadline:
-                        return _item(link, each, "there was no time to look through it")
+                        return _item(link, each, "there was no time to measure it")
                     try:
                         return await self._judged(link, each, pythons, query)
-                    except RemoteError as error:  # one that cannot be read must not hide the others
-                        return _item(link, each, f"it cannot be looked at: {error.message}")
+                    except RemoteError as error:  # an unreadable item must not hide the others
+                        return _item(link, each, f"it cannot be read: {error.message}")
 
             return await asyncio.gather(*(look(each) for each in there))
 
@@ -103,22 +104,22 @@ class StorageService:
         return TargetStorage(target=name, items=items)
 
     async def remove_stored(self, name: str, body: RemoveStored) -> RemovedStored:
-        """Remove one of them, if nothing says that it stays; what runs there is never cut off from its files."""
+        """Remove an item unless a reason to keep it exists; a running process never loses its files."""
         _check(body)
         link = await self._targets.connected_link(name, body.host_id)
         there, pythons = await self._there(link)
         found = next((each for each in there if each.path == body.path), None)
         if found is None:
             raise NotFound(
-                f"{body.path[:200]} is not there.", hint=f"See what is: genops targets clean {name}"
+                f"{body.path[:200]} does not exist.", hint=f"List what exists: genops targets clean {name}"
             )
         async with AsyncExitStack() as stack:
             known = await self._known(link, found)
             await stack.enter_async_context(self._copies.held(known))
             item = await self._judged(link, found, pythons, body)
             if item.stays:
-                hint = "Force it (--force) if you do not need it." if item.forcible else "It stays."
-                raise Conflict(f"{item.path} is not removed: {item.stays}.", hint=hint, code="stays")
+                hint = "Repeat with --force if you do not need it." if item.forcible else "It stays."
+                raise Conflict(f"{item.path} was not removed: {item.stays}.", hint=hint, code="stays")
             swept = _read(await self._call(link, "storage.remove", {"path": found.path}), _Swept)
             await asyncio.to_thread(self._copies.forget, name, known)
         if swept.left:
@@ -126,7 +127,7 @@ class StorageService:
         return RemovedStored(target=name, item=item, left=swept.left, trouble=swept.trouble)
 
     async def sweep_target(self, name: str, query: SweepQuery) -> SweptTarget:
-        """Go on deleting the files of what was removed, for a while."""
+        """Continue, for a while, to delete the files of removed items."""
         swept = await self._swept(await self._targets.connected_link(name, query.host_id))
         return SweptTarget(target=name, left=swept.left, trouble=swept.trouble)
 
@@ -137,23 +138,23 @@ class StorageService:
             if not found.left or time.monotonic() > deadline:
                 return found
 
-    # What stays
+    # Reasons to keep an item
 
     async def _there(self, link: HostConnection) -> tuple[list[_There], dict[str, str]]:
-        """What its host lists, and the interpreters of all targets, by target."""
-        told = await self._call(link, "storage.list", {})
+        """Return the host's items, and the interpreters of all targets, by target."""
+        listing = await self._call(link, "storage.list", {})
         records = await asyncio.to_thread(self._targets.ledger.all)
         pythons = {each.name: each.route.python for each in records}
-        home = str(told.get("home") or "")
+        home = str(listing.get("home") or "")
         pythons = {
             name: home + python[1:] if python.startswith("~/") else python for name, python in pythons.items()
         }
-        return _read(told["items"], list[_There])[:_MAX_ITEMS], pythons
+        return _read(listing["items"], list[_There])[:_MAX_ITEMS], pythons
 
     async def _judged(
         self, link: HostConnection, there: _There, pythons: dict[str, str], query: StorageQuery
     ) -> StoredItem:
-        """The item, with why it stays."""
+        """Return the item with the reason why it stays."""
         known = await self._known(link, there)
         measured = _read(
             await self._call(link, "storage.measure", {"path": there.path}, _MEASURE_S), _Measured
@@ -173,18 +174,18 @@ class StorageService:
         if in_use:
             return item(in_use)
         if unused_s < query.older_than_days * _DAY_S:
-            return item("it was used since then")
+            return item("it was used within this time")
         if query.force or there.kind == "environment":
             return item()
         return item(await self._only_there(link, known, measured), forcible=True)
 
     async def _only_there(self, link: HostConnection, known: list[LastSync], measured: _Measured) -> str:
         if not known:
-            return "another Lab sent it, or this one has forgotten it"
+            return "another Lab sent it, or this Lab has no record of it"
         if measured.own:
-            return f"it holds {', '.join(measured.own)}, which no pull brings"
+            return f"it has {', '.join(measured.own)}, which a pull does not include"
         if not measured.whole:
-            return "it holds more than is looked at"
+            return "it has more files than are checked"
         return await self._targets.connections.run(self._copies.only_there(link, known))
 
     async def _known(self, link: HostConnection, there: _There) -> list[LastSync]:
@@ -204,7 +205,7 @@ class StorageService:
 def _check(query: StorageQuery) -> None:
     if not (math.isfinite(query.older_than_days) and query.older_than_days >= 0):
         raise InvalidRequest(
-            f"{query.older_than_days} is no number of days.", hint="Give 0 or more, such as 30."
+            f"older_than_days cannot be {query.older_than_days}.", hint="Give 0 or more, such as 30."
         )
 
 
@@ -229,12 +230,12 @@ def _item(link: HostConnection, there: _There, stays: str, *, forcible: bool = F
 
 
 def _in_use(there: _There, pythons: dict[str, str]) -> str:
-    """Who uses it, in words; nothing of it may go then."""
+    """Return what uses the item, as text; such an item must not be removed."""
     if there.building:
         return "it is being built"
     for name, python in pythons.items():
         if any(python.startswith(f"{path}/") for path in (there.path, there.known_as)):
-            return f"{name} has its interpreter there"
+            return f"it has the interpreter of {name}"
     for user in there.used_by:
         if "kernel_id" in user:
             return f"the kernel {user['kernel_id']} uses it"

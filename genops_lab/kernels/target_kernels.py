@@ -1,4 +1,4 @@
-"""The kernels of targets, as the targets' own service sees them."""
+"""Give the targets' service access to their kernels."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 
 class KernelsOnTargets(TargetKernels, Service):
-    """Made in the application's event loop. ``server``: the Jupyter server's kernels, where there is one;
-    ``changed(target)`` is called when what a target's row says of its kernels changed."""
+    """Made in the application's event loop. ``server`` has the Jupyter server's kernels, or is None. Calls
+    ``changed(target)`` when the state of a target's kernels changed."""
 
     def __init__(
         self,
@@ -98,6 +98,6 @@ class KernelsOnTargets(TargetKernels, Service):
         self.warm_pool.links_told(name, [link.route for link in self._connections.up_of(name)])
 
     def _kernel_changed(self, kernel: RemoteKernelClient) -> None:
-        """In the connections' thread: a kernel that starts may have taken one that stood ready."""
+        """Follow a kernel, in the connections' thread: a start may have taken a ready kernel."""
         if kernel.state.state == "connected" and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self.warm_pool.kernel_started, kernel.link.route.target)

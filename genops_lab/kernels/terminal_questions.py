@@ -1,4 +1,4 @@
-"""Questions of a link put on the terminal, for programs without a Lab (``jupyter console --kernel``)."""
+"""Ask a connection's questions on the terminal, for programs without a Lab (``jupyter console --kernel``)."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from ..hosts.link.questions import ACCEPT, YES_OR_NO, Asker, Nobody, Question
 
 
 class TerminalAsker:
-    """Asks who sits at the terminal."""
+    """Asks the user at the terminal."""
 
     async def ask(self, question: Question) -> str | None:
-        """The answer; None at the end of input or on Ctrl-C."""
+        """Return the answer; None at the end of input or on Ctrl-C."""
         answered: concurrent.futures.Future[str | None] = concurrent.futures.Future()
-        # Not in a pool: a program that ends does not wait for an answer that nobody gives.
+        # Not in a pool: a program that ends does not wait for an answer.
         threading.Thread(target=_ask, args=(question, answered), daemon=True).start()
         return await asyncio.wrap_future(answered)
 
 
 def _ask(question: Question, answered: concurrent.futures.Future[str | None]) -> None:
     answer: str | None
-    # A host words its prompts: the terminal must obey nothing in them.
+    # A host words its prompts: the terminal must not obey control characters in them.
     text = "".join(each if each.isprintable() else " " for each in question.text)
     try:
         if question.kind == "host_key":
@@ -33,7 +33,7 @@ def _ask(question: Question, answered: concurrent.futures.Future[str | None]) ->
             answer = ACCEPT if said.strip().lower() == ACCEPT else None
         elif question.kind in YES_OR_NO:
             print(question.text, file=sys.stderr)  # noqa: T201
-            answer = ACCEPT if input("Do it? (yes/no) ").strip().lower() == ACCEPT else None
+            answer = ACCEPT if input("Do you agree? (yes/no) ").strip().lower() == ACCEPT else None
         elif question.echo:
             answer = input(f"{text} ")
         else:
@@ -45,5 +45,5 @@ def _ask(question: Question, answered: concurrent.futures.Future[str | None]) ->
 
 
 def asker_of_this_process() -> Asker:
-    """Who can be asked here."""
+    """Return the asker of this process."""
     return TerminalAsker() if sys.stdin and sys.stdin.isatty() and sys.stderr.isatty() else Nobody()

@@ -1,5 +1,5 @@
-"""What a target's policy asks of its host while it is connected: kernels that stand ready, and what running kernels are
-told of their end. Connects nowhere."""
+"""Apply a target's policy while it is connected: keep kernels ready, and send running kernels their idle
+limit. Connects nowhere."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..hosts.models import TargetPolicy
     from ..hosts.records import TargetRecord
 
-#: While kernels that shall stand ready are being started.
+#: Seconds between two checks while kernels are being made ready.
 LOOK_S = 1.0
 _AFTER_TROUBLE_S = 60.0
 _CALL_S = 15.0
@@ -32,14 +32,15 @@ log = logging.getLogger("genops_lab")
 
 
 class Warm(msgspec.Struct, frozen=True):
-    """How many kernels stand ready, and why there are fewer than wanted."""
+    """How many kernels are ready, and why there are fewer than requested."""
 
     ready: int
     message: str = ""
 
 
 class WarmPool:
-    """Belongs to the Lab's loop. ``own``: the ids of this user's kernels on a target; ``changed(target)`` is told."""
+    """Belongs to the Lab's loop. ``own`` returns the ids of this user's kernels on a target; calls
+    ``changed(target)``."""
 
     def __init__(
         self,
@@ -57,11 +58,11 @@ class WarmPool:
         self._up: dict[str, set[HostRef]] = {}
 
     def warm(self, name: str) -> Warm | None:
-        """What is known of the kernels that stand ready on a target."""
+        """Return the known state of a target's ready kernels."""
         return self._warm.get(name)
 
     def links_told(self, name: str, up: Sequence[Route]) -> None:
-        """A link of a target has changed: its hosts that are connected now."""
+        """Handle a change of a target's connections; ``up`` has its connected hosts."""
         hosts = {each.ref for each in up}
         before = self._up.get(name, set())
         if not hosts:
@@ -73,17 +74,17 @@ class WarmPool:
             self._begin(name, policy=True)
 
     def policy_changed(self, name: str) -> None:
-        """Another policy counts from now on."""
+        """Apply a changed policy."""
         if name in self._up:
             self._begin(name, policy=True)
 
     def kernel_started(self, name: str) -> None:
-        """A start may have taken a kernel that stood ready."""
+        """Check the ready kernels: a start may have taken one."""
         if name in self._up and self._warm.get(name) is not None:
             self._begin(name, policy=False)
 
     def forget(self, name: str) -> None:
-        """The target is not connected any more."""
+        """Drop a target that is no longer connected."""
         self._up.pop(name, None)
         self._warm.pop(name, None)
         task = self._tasks.pop(name, None)
@@ -91,7 +92,7 @@ class WarmPool:
             task.cancel()
 
     async def close(self) -> None:
-        """Look after nothing any more; what stands ready ends by itself."""
+        """Stop all work; ready kernels end by themselves."""
         tasks = list(self._tasks.values())
         for name in list(self._up):
             self.forget(name)
@@ -111,10 +112,10 @@ class WarmPool:
                 own = await self._own(record)
                 for host in self._up.get(name, set()) if own else ():
                     await self._tell_kernels(record.policy, own, record.route.at(host))
-            if not provider_of(record.route.kind).allocates:  # there each kernel has a host of its own
+            if not provider_of(record.route.kind).allocates:  # otherwise each kernel has its own host
                 await self._keep_warm(record)
         except GenOpsError as error:  # the next connection, or the next change, tries again
-            log.info("%s is not kept as its policy says: %s", name, error.message)
+            log.info("The policy of %s was not applied: %s", name, error.message)
             if name in self._warm:
                 self._set(name, Warm(0, error.message))
 
@@ -131,14 +132,14 @@ class WarmPool:
         if not count and name not in self._warm:
             return
         while True:
-            told = await self._call(record.route, "kernels.warm", {"argv": ARGV, "count": count})
+            answer = await self._call(record.route, "kernels.warm", {"argv": ARGV, "count": count})
             if not count:
                 self._set(name, None)
                 return
-            self._set(name, Warm(int(told["ready"]), str(told["trouble"])))
-            if told["ready"] >= count:
+            self._set(name, Warm(int(answer["ready"]), str(answer["trouble"])))
+            if answer["ready"] >= count:
                 return
-            await asyncio.sleep(_AFTER_TROUBLE_S if told["trouble"] else LOOK_S)
+            await asyncio.sleep(_AFTER_TROUBLE_S if answer["trouble"] else LOOK_S)
 
     def _set(self, name: str, warm: Warm | None) -> None:
         if warm == self._warm.get(name):

@@ -147,7 +147,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** This machine's cores, memory, disk and GPUs now. */
+        /** Return this machine's cores, memory, disk and GPUs now. */
         get: operations["kernels.get_machine"];
         put?: never;
         post?: never;
@@ -164,7 +164,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The kernels of this Lab and what each uses. */
+        /** Return the kernels of this Lab and what each uses. */
         get: operations["kernels.list_kernels"];
         put?: never;
         post?: never;
@@ -183,7 +183,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Have the next kernel that starts for a notebook on this target see these GPUs alone; where it gets a host of its own, have that host asked for with these resources. */
+        /** Limit the next kernel of a notebook on this target to these GPUs. If it gets its own host, request the host with these resources. */
         post: operations["kernels.choose_next_start"];
         delete?: never;
         options?: never;
@@ -198,7 +198,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The kernels of one target. */
+        /** Return the kernels of one target. */
         get: operations["kernels.list_target_kernels"];
         put?: never;
         post?: never;
@@ -217,7 +217,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Make a kernel that runs on a target one of this Jupyter server, with its state and its notebook. */
+        /** Attach a running kernel of a target to this Jupyter server, with its state and its notebook. */
         post: operations["kernels.attach_remote_kernel"];
         delete?: never;
         options?: never;
@@ -234,7 +234,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** End a kernel on its host; what it has journaled stays until it is read or forgotten. */
+        /** Stop a kernel on its host; its journal stays until it is read or forgotten. */
         post: operations["kernels.stop_remote_kernel"];
         delete?: never;
         options?: never;
@@ -251,7 +251,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Give a kernel that does nothing its whole time anew, before its target's policy ends it. */
+        /** Restart a kernel's idle time, before its target's policy stops it. */
         post: operations["kernels.keep_remote_kernel"];
         delete?: never;
         options?: never;
@@ -266,7 +266,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The end of what a kernel's process wrote. */
+        /** Return the end of a kernel process's output. */
         get: operations["kernels.get_remote_kernel_log"];
         put?: never;
         post?: never;
@@ -283,7 +283,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What lies there, and why it would stay. */
+        /** Return the items on a target, with the reason where one would stay. */
         get: operations["kernels.list_target_storage"];
         put?: never;
         post?: never;
@@ -302,7 +302,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Remove one of them, if nothing says that it stays; what runs there is never cut off from its files. */
+        /** Remove an item unless a reason to keep it exists; a running process never loses its files. */
         post: operations["kernels.remove_stored"];
         delete?: never;
         options?: never;
@@ -319,7 +319,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Go on deleting the files of what was removed, for a while. */
+        /** Continue, for a while, to delete the files of removed items. */
         post: operations["kernels.sweep_target"];
         delete?: never;
         options?: never;
@@ -334,7 +334,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The kernels of all targets; those that are connected are asked at once, the others not at all. */
+        /** Return the kernels of all targets. Connected targets are asked at once, the others not at all. */
         get: operations["kernels.list_remote_kernels"];
         put?: never;
         post?: never;
@@ -351,7 +351,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Kernels of this Lab that will be ended for want of work soon, or were. */
+        /** Return the notices about kernels of this Lab that will be stopped soon because they are idle, or were. */
         get: operations["kernels.list_kernel_notices"];
         put?: never;
         post?: never;
@@ -371,7 +371,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** A notice was read. */
+        /** Mark a notice as read. */
         delete: operations["kernels.drop_kernel_notice"];
         options?: never;
         head?: never;
@@ -387,7 +387,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Compare a folder with its copy on a target; nothing travels. Connects where that is needed. */
+        /** Compare a folder with its copy on a target; transfer nothing. Connects where needed. */
         post: operations["kernels.look_at_folder"];
         delete?: never;
         options?: never;
@@ -404,7 +404,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Bring what is new or changed on the target into the folder. What was changed on both sides is left alone, unless ``replace``: then the file here is kept beside. */
+        /** Pull new and changed files from the target into the folder. Files changed on both sides are left alone, unless ``replace``: then a copy of the version here is kept. */
         post: operations["kernels.pull_folder"];
         delete?: never;
         options?: never;
@@ -421,7 +421,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Send what is new or changed in the folder to the target. What was changed on both sides is left alone, unless ``replace``: then the file there is kept beside. */
+        /** Send new and changed files of the folder to the target. Files changed on both sides are left alone, unless ``replace``: then a copy of the target's version is kept. */
         post: operations["kernels.push_folder"];
         delete?: never;
         options?: never;
@@ -436,7 +436,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** How far a passage is; its result once it has ended. */
+        /** Return the state of a transfer; its result once it has ended. */
         get: operations["kernels.get_folder_job"];
         put?: never;
         post?: never;
@@ -453,7 +453,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What a kernel's cells put out that the saved document does not have, or that the page waits for. */
+        /** Return the outputs of a kernel's cells that the saved document does not have, or that the page waits for. */
         get: operations["kernels.list_executions"];
         put?: never;
         post?: never;
@@ -472,7 +472,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** A page has an execution's outputs in its saved document; idempotent. */
+        /** Note that a page has an execution's outputs in its saved document; idempotent. */
         post: operations["kernels.execution_documented"];
         delete?: never;
         options?: never;
@@ -487,7 +487,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Lines of all that a run printed, of one whose cell does not show all. */
+        /** Return lines of the full output of a run whose cell does not show all. */
         get: operations["kernels.read_text"];
         put?: never;
         post?: never;
@@ -504,7 +504,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The next line that holds some text, from the beginning again after the last. */
+        /** Return the next line that contains a text; after the last line the search starts again. */
         get: operations["kernels.find_text"];
         put?: never;
         post?: never;
@@ -521,7 +521,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Nsight Systems and Nsight Compute on this machine, and what stands in their way. */
+        /** Return Nsight Systems and Nsight Compute on this machine, with the reason where one cannot be used. */
         get: operations["nsight.list_nsight_tools"];
         put?: never;
         post?: never;
@@ -540,7 +540,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** A kernelspec whose kernels are started under Nsight Systems or Nsight Compute, made of one of this machine. */
+        /** Make a kernelspec under Nsight Systems or Nsight Compute from one of this machine. */
         post: operations["nsight.prepare_nsight_kernel"];
         delete?: never;
         options?: never;
@@ -555,10 +555,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All targets with the state of their links and their last readings; connects nowhere. */
+        /** Return all targets with the state of their connections and their last readings; does not connect. */
         get: operations["hosts.list_targets"];
         put?: never;
-        /** Add a target and its kernel; nothing is connected. The same again changes nothing. */
+        /** Add a target and its kernelspec without connecting. Adding the same again changes nothing. */
         post: operations["hosts.add_target"];
         delete?: never;
         options?: never;
@@ -573,7 +573,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The kinds of targets that can be added, with what is asked of each. */
+        /** Return the kinds of targets that can be added, with the fields of each. */
         get: operations["hosts.list_target_kinds"];
         put?: never;
         post?: never;
@@ -590,7 +590,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Targets that could be added: hosts of the user's ssh_config that are no targets yet. */
+        /** Return hosts of the user's ssh_config that are no targets yet. */
         get: operations["hosts.list_candidates"];
         put?: never;
         post?: never;
@@ -609,7 +609,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** The target and GPUs that suit a need best, among those that are connected; connects nowhere. */
+        /** Return the best target and GPUs for a requirement among the connected ones; does not connect. */
         post: operations["hosts.best_fit"];
         delete?: never;
         options?: never;
@@ -624,12 +624,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One target. */
+        /** Return one target. */
         get: operations["hosts.get_target"];
-        /** Replace a target's price an hour, the secrets that its kernels get, and how they are kept. */
+        /** Replace a target's price in USD an hour, its secrets and its policy. */
         put: operations["hosts.change_target"];
         post?: never;
-        /** Forget a target; kernels on it run on. Refused while kernels of this Lab run there, unless forced. */
+        /** Remove a target; kernels on it keep running. Refused while kernels of this Lab run on it, unless forced. */
         delete: operations["hosts.remove_target"];
         options?: never;
         head?: never;
@@ -645,7 +645,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Test a target step by step, in a task; one that is under way is joined. */
+        /** Test a target step by step, in a task; join a test that already runs. */
         post: operations["hosts.test_target"];
         delete?: never;
         options?: never;
@@ -660,7 +660,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The last test's steps, also while it goes on. */
+        /** Return the last test's steps, also while the test runs. */
         get: operations["hosts.get_report"];
         put?: never;
         post?: never;
@@ -679,7 +679,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Begin to connect, to each host that runs where there are several; what must be asked comes as questions, the outcome as the target's state. Raises Conflict where no host is there before a kernel starts. */
+        /** Start to connect, to each running host where there are several. */
         post: operations["hosts.connect_target"];
         delete?: never;
         options?: never;
@@ -696,7 +696,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Disconnect on purpose; kernels run on, and it stays disconnected until somebody connects. */
+        /** Disconnect until somebody connects; kernels keep running. */
         post: operations["hosts.disconnect_target"];
         delete?: never;
         options?: never;
@@ -711,7 +711,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The hosts of a target that gets one for each kernel, as who manages them lists them now; also those that nobody needs any more. */
+        /** Return the hosts of a target that gets one for each kernel, also those left over. */
         get: operations["hosts.list_target_hosts"];
         put?: never;
         post?: never;
@@ -731,7 +731,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Give back a host that no kernel needs. Raises NotFound, Conflict where one does. */
+        /** Release a host that no kernel needs. Raises NotFound, and Conflict where a kernel needs it. */
         delete: operations["hosts.release_host"];
         options?: never;
         head?: never;
@@ -747,7 +747,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Build an environment on a target and use it; the same that is under way is joined. */
+        /** Build an environment on a target and use it; join a build of the same that already runs. */
         post: operations["hosts.build_environment"];
         delete?: never;
         options?: never;
@@ -779,7 +779,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Files of a project that say what its environment holds, the best first. */
+        /** Return the files of a project that describe its environment, the best first. */
         get: operations["hosts.list_environment_sources"];
         put?: never;
         post?: never;
@@ -796,7 +796,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The Lab's variables whose names say that they are secret, without those that are never sent. */
+        /** Return the names of the Lab's secret variables, without those that are never sent. */
         get: operations["hosts.list_secret_names"];
         put?: never;
         post?: never;
@@ -813,7 +813,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The open questions, oldest first. */
+        /** Return the open questions, oldest first. */
         get: operations["hosts.list_questions"];
         put?: never;
         post?: never;
@@ -2139,7 +2139,7 @@ export interface components {
         };
         /**
          * Gpu
-         * @description One accelerator as its driver reports it; what it does not report is None.
+         * @description One accelerator as its driver reports it; None where the driver reports nothing.
          */
         Gpu: {
             index: number;
@@ -2157,7 +2157,7 @@ export interface components {
         };
         /**
          * KernelUse
-         * @description A kernel of this Lab with what its process tree uses.
+         * @description A kernel of this Lab with the use of its process tree.
          */
         KernelUse: {
             kernel_id: string;
@@ -2176,8 +2176,8 @@ export interface components {
         };
         /**
          * NextStart
-         * @description For the next kernel of a notebook on a target: which GPUs it sees, as a best fit words it; where each kernel gets
-         *         a host of its own, what that host shall have.
+         * @description The next kernel of a notebook on a target: which GPUs it sees, in the words of a best fit. Where each
+         *         kernel gets its own host, also the resources of that host.
          */
         NextStart: {
             notebook: string;
@@ -2198,7 +2198,7 @@ export interface components {
         };
         /**
          * Resources
-         * @description What a host is asked to have; None: as the target's configuration says. Bytes, seconds.
+         * @description The resources of a new host, in bytes and seconds; None: as the target's configuration says.
          */
         Resources: {
             /** @default null */
@@ -2214,7 +2214,7 @@ export interface components {
         };
         /**
          * TargetKernels
-         * @description The kernels of one target. Without ``connected`` nothing is known of them, and ``message`` says why.
+         * @description The kernels of one target. Without ``connected`` they are unknown, and ``message`` says why.
          */
         TargetKernels: {
             target: string;
@@ -2226,11 +2226,11 @@ export interface components {
         };
         /**
          * RemoteKernel
-         * @description A kernel that an agent owns on a target, on its host ``host_id`` where it has many. ``ours``: this user's Lab
-         *         started it here or took it up.
+         * @description A kernel that an agent owns on a target, on its host ``host_id`` where the target has several.
          *
-         *         ``ended_by`` is ``idle`` for one that its target's policy ended. ``last_seq`` and ``acked_seq`` count its messages
-         *         and those that a Lab has in safety.
+         *         ``ours``: this user's Lab started the kernel here or attached to it. ``ended_by`` is ``idle`` where the
+         *         target's policy stopped it. ``last_seq`` is the number of its last message, ``acked_seq`` the last that a
+         *         Lab has saved.
          */
         RemoteKernel: {
             target: string;
@@ -2282,7 +2282,7 @@ export interface components {
         };
         /**
          * KernelIdle
-         * @description When a kernel without work is ended; ``ends_in_s`` once it was warned of that.
+         * @description When an idle kernel is stopped. ``ends_in_s`` is set once the kernel was warned.
          */
         KernelIdle: {
             seconds: number;
@@ -2292,7 +2292,7 @@ export interface components {
         };
         /**
          * AttachedClient
-         * @description The Lab that a kernel is attached to.
+         * @description The Lab that is attached to a kernel.
          */
         AttachedClient: {
             client: string;
@@ -2303,7 +2303,8 @@ export interface components {
         };
         /**
          * AttachKernel
-         * @description ``take_over``: also from another Lab that it is attached to, which sees that and may take it back.
+         * @description ``take_over``: also take it from another Lab that is attached; the other Lab sees this and may take it
+         *         back.
          */
         AttachKernel: {
             /** @default false */
@@ -2311,7 +2312,7 @@ export interface components {
         };
         /**
          * AttachedKernel
-         * @description A kernel that is this server's now. ``path``: the notebook that opens with it, empty without one.
+         * @description A kernel that now belongs to this server. ``path``: the notebook that opens with it, or empty.
          */
         AttachedKernel: {
             target: string;
@@ -2322,7 +2323,7 @@ export interface components {
         };
         /**
          * StopKernel
-         * @description How long the kernel may take to end by itself.
+         * @description The time in which the kernel may end by itself.
          */
         StopKernel: {
             /** @default 5 */
@@ -2330,7 +2331,7 @@ export interface components {
         };
         /**
          * KernelLog
-         * @description The end of what a kernel's process wrote to its standard output and error.
+         * @description The end of a kernel process's standard output and error.
          */
         KernelLog: {
             kernel_id: string;
@@ -2338,7 +2339,7 @@ export interface components {
         };
         /**
          * TargetStorage
-         * @description What lies on a target's host, the largest first.
+         * @description The items on a target's host, the largest first.
          */
         TargetStorage: {
             target: string;
@@ -2347,12 +2348,12 @@ export interface components {
         };
         /**
          * StoredItem
-         * @description An environment that was built there, or the copy of a notebook's folder (``here`` on the Lab's machine, empty
-         *         where this Lab does not know it).
+         * @description An environment built on the host, or the copy of a notebook's folder.
          *
-         *         ``size_bytes`` is what a removal frees, ``unused_s`` how long nobody used it; None where it was not looked through.
-         *         ``host_id``: on which host it is, of a target whose hosts have files of their own. ``stays`` says why it is not
-         *         removed, empty where it may be; with ``forcible`` it may be with ``force``.
+         *         ``here`` is the folder on the Lab's machine, empty where this Lab does not know it. ``size_bytes`` is what
+         *         a removal frees, ``unused_s`` how long it was unused; None where its files were not counted. ``host_id``
+         *         names the host, for a target whose hosts have their own files. ``stays`` says why it is not removed, empty
+         *         where it may be; with ``forcible`` it may be removed with ``force``.
          */
         StoredItem: {
             /** @enum {unknown} */
@@ -2374,7 +2375,7 @@ export interface components {
         };
         /**
          * RemoveStored
-         * @description Remove one, by its path there (on that host, where hosts have files of their own).
+         * @description Remove one item by its path on the host. ``host_id`` names the host where hosts have their own files.
          */
         RemoveStored: {
             /** @default 30 */
@@ -2387,7 +2388,8 @@ export interface components {
         };
         /**
          * RemovedStored
-         * @description What was removed. ``left``: its files are still being deleted, see the sweep. ``trouble``: what cannot be.
+         * @description The removed item. ``left``: its files are still being deleted, see the sweep. ``trouble``: what cannot
+         *         be deleted.
          */
         RemovedStored: {
             target: string;
@@ -2399,7 +2401,7 @@ export interface components {
         };
         /**
          * SweptTarget
-         * @description Whether files of what was removed are left to be deleted; ``trouble``: what cannot be.
+         * @description Whether files of removed items remain to be deleted; ``trouble``: what cannot be deleted.
          */
         SweptTarget: {
             target: string;
@@ -2409,9 +2411,10 @@ export interface components {
         };
         /**
          * KernelNotice
-         * @description What the owner of a notebook should know of its kernel on a target: it will be ended for want of work, or was.
+         * @description A notice for the owner of a notebook: its kernel on a target will be stopped because it is idle, or
+         *         was.
          *
-         *         ``path`` is its notebook, empty without one; ``ends_at`` is of this machine's clock.
+         *         ``path`` is its notebook, or empty; ``ends_at`` is by this machine's clock.
          */
         KernelNotice: {
             target: string;
@@ -2426,9 +2429,11 @@ export interface components {
         };
         /**
          * FolderQuery
-         * @description Which folder: that of ``notebook`` (a path as the file browser has it), or the one around the absolute path
-         *         ``folder``. ``target`` may be left out where the folder is on one only. ``paths``: these alone (files, folders or
-         *         patterns), relative to ``notebook``'s or to ``folder``.
+         * @description A folder: that of ``notebook`` (a path of the file browser), or the one around the absolute path
+         *         ``folder``.
+         *
+         *         ``target`` may be left out where the folder is on only one. ``paths`` limits it to these files, folders or
+         *         patterns, relative to ``notebook``'s folder or to ``folder``.
          */
         FolderQuery: {
             /** @default  */
@@ -2471,8 +2476,8 @@ export interface components {
         };
         /**
          * FolderFile
-         * @description One file that would travel, has travelled, or cannot: ``why`` says so. ``kept`` names the copy of what it
-         *         replaced, beside it.
+         * @description One file that will be transferred, was transferred, or failed with the reason ``why``. ``kept`` names
+         *         the copy of the replaced file, in the same folder.
          */
         FolderFile: {
             path: string;
@@ -2492,8 +2497,8 @@ export interface components {
         };
         /**
          * FolderTransfer
-         * @description ``replace``: also files that were changed on both sides; the one that is replaced is kept beside it.
-         *         ``confirmed``: also more than a person is asked for first.
+         * @description ``replace``: also transfer files that were changed on both sides; a copy of the replaced file is kept.
+         *         ``confirmed``: also transfer more than the limit without a question.
          */
         FolderTransfer: {
             /** @default  */
@@ -2511,8 +2516,8 @@ export interface components {
         };
         /**
          * FolderJob
-         * @description A passage of files. ``result`` is there once it is ``done``; a failure is the answer's error. ``task_id``: the
-         *         task that shows and cancels it, where it takes over a second.
+         * @description A transfer of files. ``result`` is set once it is ``done``; the answer's error reports a failure.
+         *         ``task_id``: the task that shows and cancels it, where it takes over a second.
          */
         FolderJob: {
             id: string;
@@ -2525,8 +2530,8 @@ export interface components {
         };
         /**
          * FolderResult
-         * @description What was sent or brought. ``done`` travelled, ``conflicts`` were changed on both sides and left alone,
-         *         ``failed`` could not be written or read.
+         * @description The result of a push or pull. ``done`` were transferred, ``conflicts`` were changed on both sides and
+         *         left alone, ``failed`` could not be written or read.
          */
         FolderResult: {
             target: string;
@@ -2550,8 +2555,8 @@ export interface components {
          * Executions
          * @description The runs of a kernel's cells that the saved document does not have, in the order of their start.
          *
-         *         ``recovering``: more than this is on its way (the kernel's host is away, or sends what was kept there), so
-         *         ask again at the next event. ``ended`` says that the kernel is gone, and ``reason`` why.
+         *         ``recovering``: more runs are about to arrive (the kernel's host is away, or sends its journal), so ask
+         *         again at the next event. ``ended``: the kernel has ended, for ``reason``.
          */
         Executions: {
             kernel_id: string;
@@ -2566,12 +2571,13 @@ export interface components {
         };
         /**
          * Execution
-         * @description What one run of a cell has put out so far, as the cell's ``outputs`` in the notebook (nbformat 4.5).
+         * @description The outputs of one run of a cell so far, as the cell's ``outputs`` in the notebook (nbformat 4.5).
          *
-         *         ``message_ids`` are those of the last messages that are in ``outputs`` (of the kernel's, in order, at most
-         *         1,000 while it runs): a page that got them over its websocket as well leaves them out. ``status`` is empty
-         *         until the reply. ``truncated`` says that a part of it is not shown; a display of ours among the outputs
-         *         (:mod:`.output_limits`) says how much, and ``full_output`` names the file that has the whole text.
+         *         ``message_ids`` are those of the kernel's last messages in ``outputs``, in order, at most 1,000 while it runs.
+         *         A page that also got them over its websocket leaves them out. ``status`` is empty until the reply.
+         *
+         *         ``truncated``: a part is not shown. A display of ours among the outputs (:mod:`.output_limits`) says how
+         *         much, and ``full_output`` names the file with the whole text.
          */
         Execution: {
             msg_id: string;
@@ -2603,8 +2609,8 @@ export interface components {
         };
         /**
          * TextPart
-         * @description Lines of a run's full output, from line ``first`` on. ``running``: more may come. ``complete``: nothing is
-         *         missing at its end (a file is kept up to 2 GiB).
+         * @description Lines of a run's full output, from line ``first`` on. ``running``: more may come. ``complete``: the end
+         *         is not cut off (a file has at most 2 GiB).
          */
         TextPart: {
             first: number;
@@ -2617,7 +2623,7 @@ export interface components {
         };
         /**
          * TextFound
-         * @description The line; null when no line has it.
+         * @description The line; null when no line has the text.
          */
         TextFound: {
             /** @default null */
@@ -2625,7 +2631,7 @@ export interface components {
         };
         /**
          * NsightTool
-         * @description Nsight Systems or Nsight Compute on this machine; ``trouble`` is why it cannot be used, empty where it can.
+         * @description Nsight Systems or Nsight Compute on this machine; ``trouble`` is why it cannot be used, or empty.
          */
         NsightTool: {
             /** @enum {unknown} */
@@ -2639,7 +2645,7 @@ export interface components {
         };
         /**
          * NewNsightKernel
-         * @description The kernelspec that is wanted under one of Nsight's tools; ``section_set`` is for Nsight Compute.
+         * @description The requested kernelspec under one of Nsight's tools; ``section_set`` is for Nsight Compute.
          */
         NewNsightKernel: {
             /** @default python3 */
@@ -2657,7 +2663,7 @@ export interface components {
         };
         /**
          * NsightKernel
-         * @description A kernelspec whose kernels are started under one of Nsight's tools, of this version.
+         * @description A kernelspec whose kernels start under one of Nsight's tools, of this version.
          */
         NsightKernel: {
             name: string;
@@ -2666,18 +2672,22 @@ export interface components {
         };
         /**
          * Target
-         * @description A place that runs kernels, and how its link is.
+         * @description A target that runs kernels, and the state of its connection.
          *
-         *         ``config`` is of its ``kind``, ``where`` the place in words; fields of hosts over SSH also stand beside it.
-         *         ``state``: ``idle`` was not asked for in this Lab, ``asking`` waits for an answer (see the questions),
-         *         ``pending`` waits for its host, ``down`` is tried again at ``retry_at``, ``failed`` waits until somebody
-         *         connects. ``carrier_used`` is empty while not connected. ``locked``: the administrator's, cannot be removed.
-         *         ``warm_ready``: how many kernels stand ready there, None while that is not known; ``warm_message``: why there
-         *         are fewer than wanted. ``reading_age_s`` counts since the reading arrived here.
+         *         ``config`` has the fields of its ``kind``; those of SSH targets are also fields of this object. ``where``
+         *         is the place as text.
          *
-         *         ``is_this_machine``: kernels see this machine's files. ``allocates``: each kernel gets a host of its own, which
-         *         people call ``host_noun``; ``hosts`` has those that are asked for, each with its own connection and reading, and
-         *         the price is of each. ``state`` is that of the one which is nearest to being up.
+         *         ``state``: ``idle`` was not connected in this Lab, ``asking`` waits for an answer (see the questions),
+         *         ``pending`` waits for its host, ``down`` reconnects at ``retry_at``, ``failed`` waits until somebody
+         *         connects. ``carrier_used`` is empty while not connected. ``locked``: the administrator's target, cannot be
+         *         removed.
+         *
+         *         ``warm_ready``: how many kernels the host keeps ready, None while unknown. ``warm_message``: why there are
+         *         fewer than requested. ``reading_age_s`` is the time since the reading arrived.
+         *
+         *         ``is_this_machine``: kernels see this machine's files. ``allocates``: each kernel gets its own host, shown
+         *         as ``host_noun``. ``hosts`` has the requested hosts, each with its own connection and reading; the price
+         *         applies to each. ``state`` is that of the host which is nearest to being up.
          */
         Target: {
             name: string;
@@ -2760,11 +2770,13 @@ export interface components {
         };
         /**
          * TargetHost
-         * @description A host of a target that gets one for each kernel. ``state`` is that of its connection, with ``message`` and
-         *         ``hint``; ``path`` the notebook whose kernel it is for, empty without one.
+         * @description A host of a target that gets one for each kernel.
          *
-         *         ``left_over``: no kernel of this user needs it. It is given back at ``release_at``; without one another machine of
-         *         the user's may have asked for it, and a person decides.
+         *         ``state``, ``message`` and ``hint`` describe its connection. ``path`` is the notebook of its kernel, or
+         *         empty.
+         *
+         *         ``left_over``: no kernel of this user needs the host. It is released at ``release_at``. Without
+         *         ``release_at`` another machine of the user's may have requested it, and the user decides.
          */
         TargetHost: {
             host_id: string;
@@ -2794,7 +2806,7 @@ export interface components {
         };
         /**
          * HostReading
-         * @description A host's figures. ``load`` is over 1, 5 and 15 minutes; ``sampled_at`` is of the host's own clock.
+         * @description A host's metrics. ``load`` is over 1, 5 and 15 minutes; ``sampled_at`` is by the host's clock.
          */
         HostReading: {
             hostname: string;
@@ -2869,7 +2881,7 @@ export interface components {
         };
         /**
          * GpuProcess
-         * @description Who uses a GPU.
+         * @description A process that uses a GPU.
          */
         GpuProcess: {
             pid: number;
@@ -2880,12 +2892,12 @@ export interface components {
         };
         /**
          * TargetPolicy
-         * @description How the kernels of a target are kept.
+         * @description The policy for the kernels of a target.
          *
-         *         ``folder``: whether the notebook's folder is sent there before a start; of more than ``folder_max_files`` or
-         *         ``folder_max_bytes`` it is asked first. ``warm_kernels`` stand ready while a Lab is connected. A kernel without
-         *         work for ``idle_minutes`` is ended (None: never); its GPUs do not work while they are used up to
-         *         ``idle_gpu_percent``.
+         *         ``folder``: whether the notebook's folder is sent to the host before a start; above ``folder_max_files``
+         *         or ``folder_max_bytes`` the user is asked first. ``warm_kernels`` is how many kernels the host keeps ready
+         *         while a Lab is connected. A kernel is stopped after ``idle_minutes`` without work (None: never). A GPU
+         *         used up to ``idle_gpu_percent`` counts as idle.
          */
         TargetPolicy: {
             /**
@@ -2906,7 +2918,7 @@ export interface components {
         };
         /**
          * TakenKernel
-         * @description A kernel of this Lab that ``other`` has taken over. It runs on; this Lab may take it back.
+         * @description A kernel of this Lab that ``other`` has taken over. It keeps running; this Lab may take it back.
          */
         TakenKernel: {
             kernel_id: string;
@@ -2915,7 +2927,7 @@ export interface components {
         };
         /**
          * EndedKernel
-         * @description A kernel of this Lab that has ended, unasked, and was not started again.
+         * @description A kernel of this Lab that ended without a request and was not restarted.
          */
         EndedKernel: {
             kernel_id: string;
@@ -2924,8 +2936,8 @@ export interface components {
         };
         /**
          * PendingKernel
-         * @description A kernel of this Lab whose host is asked for. ``reason``: what it waits for, with its place in the queue where
-         *         there is one.
+         * @description A kernel of this Lab whose host is requested. ``reason``: what it waits for, and its place in the queue
+         *         where there is one.
          */
         PendingKernel: {
             kernel_id: string;
@@ -2934,9 +2946,11 @@ export interface components {
         };
         /**
          * NewTarget
-         * @description Add a target. ``config`` has what the form of its ``kind`` asks for (see the kinds of targets); the fields of
-         *         hosts over SSH may also stand beside it, and ``config`` goes before them. ``secrets`` names variables of the Lab's
-         *         environment that the target's kernels get.
+         * @description A target to add.
+         *
+         *         ``config`` has the fields of the form of its ``kind`` (see the kinds of targets). The fields of SSH
+         *         targets may also be fields of this object; ``config`` takes precedence. ``secrets`` names variables of the
+         *         Lab's environment that the target's kernels get.
          */
         NewTarget: {
             name: string;
@@ -2977,8 +2991,8 @@ export interface components {
         };
         /**
          * TargetKind
-         * @description A kind of target: what the form of a new one asks for, with the administrator's defaults, limits and locks, and
-         *         what its test goes through at first.
+         * @description A kind of target: the fields of its form with the administrator's defaults, limits and locks, and the
+         *         first steps of its test.
          */
         TargetKind: {
             kind: string;
@@ -2988,8 +3002,10 @@ export interface components {
         };
         /**
          * FormField
-         * @description A field of a target's form. ``pattern`` must match a whole text. ``advanced`` ones are folded away at first,
-         *         ``locked`` ones have the administrator's value; ``administered`` names what else of this is the administrator's.
+         * @description A field of a target's form.
+         *
+         *         ``pattern`` must match the whole text. The form hides ``advanced`` fields at first. A ``locked`` field has
+         *         the administrator's value. ``administered`` names the other limits that the administrator set.
          */
         FormField: {
             name: string;
@@ -3030,7 +3046,7 @@ export interface components {
         };
         /**
          * KindStep
-         * @description A step of the test of a target of a kind, before those that all kinds have.
+         * @description A step of the test of a kind of target, before the steps that all kinds have.
          */
         KindStep: {
             name: string;
@@ -3038,7 +3054,8 @@ export interface components {
         };
         /**
          * Candidate
-         * @description A host of the user's ssh_config that is no target yet, as the file words it. ``name`` would do for it.
+         * @description A host of the user's ssh_config that is no target yet, with the file's own values. ``name`` is a
+         *         possible name of the target.
          */
         Candidate: {
             alias: string;
@@ -3052,7 +3069,7 @@ export interface components {
         };
         /**
          * BestFitQuery
-         * @description What is needed: ``count`` GPUs of one target with this much memory free on each.
+         * @description The requirement: ``count`` GPUs of one target, each with this much free memory.
          */
         BestFitQuery: {
             memory_bytes: number;
@@ -3061,9 +3078,9 @@ export interface components {
         };
         /**
          * BestFit
-         * @description Where to start, and why. ``target`` is empty when nothing fits.
+         * @description The target and GPUs to start on, with the reason. ``target`` is empty when nothing fits.
          *
-         *         ``environment`` is for the kernel: it shows it those GPUs alone, or that MIG slice.
+         *         ``environment`` is for the kernel: it limits the kernel to those GPUs, or to that MIG slice.
          */
         BestFit: {
             /** @default  */
@@ -3082,7 +3099,7 @@ export interface components {
         };
         /**
          * ChangeTarget
-         * @description What can be changed of a target later; all fields are replaced.
+         * @description The changeable fields of a target; all are replaced.
          */
         ChangeTarget: {
             /** @default null */
@@ -3103,7 +3120,7 @@ export interface components {
         };
         /**
          * RemovedTarget
-         * @description What was removed. ``kernels_left`` run on, on the host, without this Lab.
+         * @description The removed target. ``kernels_left`` keep running on the host, without this Lab.
          */
         RemovedTarget: {
             name: string;
@@ -3113,7 +3130,7 @@ export interface components {
         };
         /**
          * TargetReport
-         * @description The last test of a target in this Lab; steps come in the order of their work. ``none``: not tested yet.
+         * @description The last test of a target in this Lab; steps are in the order of the test. ``none``: not tested yet.
          */
         TargetReport: {
             target: string;
@@ -3130,8 +3147,10 @@ export interface components {
         };
         /**
          * ReportStep
-         * @description One step of a test: what was found and, unless it is well, what to do. ``commands`` do it at a terminal, any
-         *         of them; ``fixes`` can be done from here. As far as ``agent`` the steps are those of its kind.
+         * @description One step of a test: the result and, unless it is good, what to do.
+         *
+         *         Each of ``commands`` solves the problem at a terminal. ``fixes`` can be started from the Lab. The steps up
+         *         to ``agent`` belong to the target's kind.
          */
         ReportStep: {
             step: string;
@@ -3149,10 +3168,10 @@ export interface components {
         };
         /**
          * NewEnvironment
-         * @description An environment to build on a target, with ipykernel and what else ``packages`` names.
+         * @description An environment to build on a target, with ipykernel and ``packages``.
          *
-         *         ``source`` is the path of an EnvironmentSource, empty for none. ``python`` is a version or a path there, ``folder``
-         *         a name or a folder there; empty leaves both to the host.
+         *         ``source`` is the path of an EnvironmentSource, empty for none. ``python`` is a version or a path on the
+         *         host, ``folder`` a name or a folder on the host. The host chooses what is empty.
          */
         NewEnvironment: {
             /** @default  */
@@ -3166,14 +3185,14 @@ export interface components {
         };
         /**
          * Additions
-         * @description What to install into the environment that a target's kernels use now.
+         * @description Packages to install into the environment that a target's kernels use now.
          */
         Additions: {
             packages: ("ipykernel" | "mlflow")[];
         };
         /**
          * EnvironmentSource
-         * @description A file of a project that says what its environment holds. ``problem``: why it cannot be used.
+         * @description A file of a project that describes its environment. ``problem``: why it cannot be used.
          */
         EnvironmentSource: {
             path: string;
@@ -3187,10 +3206,11 @@ export interface components {
         };
         /**
          * OpenQuestion
-         * @description What only a person can answer while a connection is made, or before a folder's files travel.
+         * @description A question that only a person can answer: during a connection, or before a folder's files are sent or
+         *         pulled.
          *
-         *         For ``host_key``, ``folder_size`` and ``folder_pull`` the answer ``yes`` accepts. What is typed may be shown only
-         *         with ``echo``.
+         *         For ``host_key``, ``folder_size`` and ``folder_pull`` the answer ``yes`` accepts. The answer may be
+         *         visible while typed only with ``echo``.
          */
         OpenQuestion: {
             id: string;
@@ -5862,7 +5882,7 @@ export interface components {
         };
         /**
          * MachineReading
-         * @description What the live topic ``machine`` carries.
+         * @description The content of the live topic ``machine``.
          */
         MachineReading: {
             machine: components["schemas"]["Machine"];

@@ -25,25 +25,31 @@ import type {
 
 export interface IAddFields extends IFolderFields {
   kind: string;
-  /** What is asked of a target of this kind, as typed; what is absent is as by default. */
+  /**
+   * The configuration of the kind, as typed; missing fields have their
+   * defaults.
+   */
   config: Readonly<Record<string, string | boolean>>;
   name: string;
   /** As typed; USD an hour. */
   price: string;
-  /** Hosts of the ssh_config; undefined while they are being read. */
+  /** Hosts of the ssh_config; undefined until they are read. */
   candidates: readonly ICandidate[] | undefined;
-  /** The kinds of targets; a host over SSH alone while they are being read. */
+  /** The kinds of targets; only a host over SSH until they are read. */
   kinds: readonly ITargetKind[];
 }
 
-/** `fields` are typed, `adding` is sent, `testing` goes on, `tested` has ended. */
+/**
+ * `fields` are being typed, `adding` is sent, `testing` runs, `tested` has
+ * ended.
+ */
 export type AddStage = 'fields' | 'adding' | 'testing' | 'tested';
 
 /**
- * Adds a target and tests it step by step, or tests one that is there.
+ * Adds a target and tests it step by step, or tests an existing one.
  *
- * Who leaves before the end leaves nothing behind: what was added for the test is
- * removed again, unless it is kept.
+ * When the user leaves before the end, the target that was added for the test
+ * is removed, unless the user keeps it.
  */
 export class AddTarget implements IDisposable {
   constructor(
@@ -82,10 +88,10 @@ export class AddTarget implements IDisposable {
     this.build.changed.connect(() => this._changed.emit(), this);
   }
 
-  /** Whether the target was there before. */
+  /** Whether the target existed before. */
   readonly existing: boolean;
   readonly report: Resource<ITargetReport>;
-  /** What fixes a target that lacks something: an environment for it. */
+  /** Builds an environment for a target that lacks packages. */
   readonly build: BuildModel;
 
   get changed(): ISignal<this, void> {
@@ -100,12 +106,12 @@ export class AddTarget implements IDisposable {
     return this._stage;
   }
 
-  /** Why it could not be added or tested. */
+  /** Why adding or testing failed. */
   get error(): ApiError | undefined {
     return this._error;
   }
 
-  /** The name of the target that is tested. */
+  /** The name of the tested target. */
   get name(): string {
     return this._name;
   }
@@ -115,7 +121,7 @@ export class AddTarget implements IDisposable {
     return this._current?.steps ?? [];
   }
 
-  /** How the test ended; undefined before. */
+  /** The result of the test; undefined before its end. */
   get outcome(): ITargetReport['state'] | undefined {
     return this._stage === 'tested' ? this._current?.state : undefined;
   }
@@ -130,13 +136,13 @@ export class AddTarget implements IDisposable {
     return name === '' || isName(name)
       ? ''
       : this._trans.__(
-          'Use up to 57 lowercase letters, digits, “.”, “_” and “-”, beginning with a letter or a digit.'
+          'Use up to 57 lowercase letters, digits, “.”, “_” and “-”. Begin with a letter or a digit.'
         );
   }
 
   get priceProblem(): string {
     return this._price === undefined
-      ? this._trans.__('Give a figure such as 2.10, or nothing.')
+      ? this._trans.__('Enter a number such as 2.10, or leave it empty.')
       : '';
   }
 
@@ -154,13 +160,13 @@ export class AddTarget implements IDisposable {
     );
   }
 
-  /** The kind of target that is chosen. */
+  /** The chosen kind of target. */
   get kind(): ITargetKind {
     const { kind, kinds } = this._fields;
     return kinds.find(each => each.kind === kind) ?? kinds[0];
   }
 
-  /** What stands in a field of the kind's form. */
+  /** The value of a field of the kind's form. */
   value(field: IFormField): string | boolean {
     const { config } = this._fields;
     const typed = field.locked ? undefined : config[field.name];
@@ -171,7 +177,7 @@ export class AddTarget implements IDisposable {
     return typeof given === 'boolean' ? given : String(given ?? '');
   }
 
-  /** Why a field's value cannot be, where something stands in it. */
+  /** Why a field's value is invalid; empty for an empty field. */
   problem(field: IFormField): string {
     const text = String(this.value(field)).trim();
     if (field.widget !== 'number' || text === '') {
@@ -183,7 +189,7 @@ export class AddTarget implements IDisposable {
       value >= (minimum ?? -Infinity) &&
       value <= (maximum ?? Infinity)
       ? ''
-      : field.hint || this._trans.__('Give a number.');
+      : field.hint || this._trans.__('Enter a number.');
   }
 
   set(part: Partial<IAddFields>): void {
@@ -197,12 +203,12 @@ export class AddTarget implements IDisposable {
     this.set({ config: { ...this._fields.config, [field]: value } });
   }
 
-  /** Change the kind; what is asked of both stays. */
+  /** Change the kind; fields that both kinds have keep their values. */
   setKind(kind: string): void {
     this.set({ kind });
   }
 
-  /** Change the host, and with it the name unless that was changed by hand. */
+  /** Change the host, and also the name unless the user changed it. */
   setHost(host: string): void {
     const known = this._fields.candidates?.find(({ alias }) => alias === host);
     this.setField('host', host);
@@ -216,7 +222,7 @@ export class AddTarget implements IDisposable {
     this.set({ name });
   }
 
-  /** Read which hosts can be chosen. */
+  /** Read the hosts that can be chosen. */
   async load(): Promise<void> {
     let candidates: ICandidate[] = [];
     let { kinds } = this._fields;
@@ -232,7 +238,7 @@ export class AddTarget implements IDisposable {
     this._changed.emit();
   }
 
-  /** Add the target and begin its test. */
+  /** Add the target and start its test. */
   async add(): Promise<void> {
     if (this._stage !== 'fields' || !this.valid) {
       return;
@@ -258,7 +264,7 @@ export class AddTarget implements IDisposable {
     await this.test();
   }
 
-  /** Begin the test; the steps come as they are done. */
+  /** Start the test; each step appears when it is done. */
   async test(): Promise<void> {
     this._current = undefined;
     this._error = undefined;
@@ -278,13 +284,13 @@ export class AddTarget implements IDisposable {
     }
   }
 
-  /** Back to the fields, as if it had not been added. */
+  /** Go back to the form and remove the target that was added. */
   async back(): Promise<void> {
     await this._undo();
     this._put('fields');
   }
 
-  /** Leave without the target. */
+  /** Close without the target. */
   async discard(): Promise<void> {
     await this._undo();
   }
@@ -315,7 +321,7 @@ export class AddTarget implements IDisposable {
     return field.required && String(this.value(field)).trim() === '';
   }
 
-  /** What was typed, as the server takes it. */
+  /** The typed values in the server's format. */
   private _config(): Record<string, unknown> {
     const config: Record<string, unknown> = {};
     for (const field of this.kind.fields) {
@@ -363,7 +369,7 @@ export class AddTarget implements IDisposable {
     if (this._stage !== 'testing') {
       return;
     }
-    // One of an earlier test may still be the last that is known.
+    // The list may still have the report of an earlier test.
     if (value && (!value.task_id || value.task_id === this._taskId)) {
       this._current = value;
       if (value.state !== 'running' && value.state !== 'none') {
@@ -397,7 +403,7 @@ export class AddTarget implements IDisposable {
   private _changed = new Signal<this, void>(this);
 }
 
-/** The configuration alone says what a target is; older clients say it beside it. */
+/** The server takes these from `config`; the fields are for older clients. */
 const NOT_BESIDE: Pick<
   INewTarget,
   'host' | 'user' | 'port' | 'identity_file' | 'python' | 'carrier'
@@ -410,7 +416,7 @@ const NOT_BESIDE: Pick<
   carrier: 'auto'
 };
 
-/** What is asked while the kinds of targets are being read. */
+/** The only field until the kinds of targets are read. */
 function hostField(trans: TranslationBundle): IFormField {
   return {
     name: 'host',
@@ -436,7 +442,7 @@ function isName(name: string): boolean {
   return /^[a-z0-9][a-z0-9._-]{0,56}$/.test(name) && name !== 'candidates';
 }
 
-/** `user@host:port` in its parts; an IPv6 address keeps its colons. */
+/** The parts of `user@host:port`; an IPv6 address keeps its colons. */
 export function address(text: string): {
   user: string;
   host: string;
@@ -447,7 +453,7 @@ export function address(text: string): {
   return { user, host, port: Number(port) };
 }
 
-/** A name that the server takes, made from a host's as the server does it. */
+/** A valid name made from a host's, by the server's rules. */
 export function defaultName(host: string): string {
   const slug = address(host)
     .host.normalize('NFKD')

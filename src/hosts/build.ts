@@ -13,11 +13,14 @@ import type {
   TargetsService
 } from './service';
 
-/** `idle`: nothing; then a choice, the work, and where that did not end well, the reason. */
+/**
+ * `idle`: no build; then the choice, the build and, where it failed, the
+ * reason.
+ */
 export type BuildStage = 'idle' | 'choosing' | 'running' | 'failed';
 
 export interface IBuildFields {
-  /** The path of a source; empty for ipykernel alone. */
+  /** The path of a source; empty for only ipykernel. */
   source: string;
   mlflow: boolean;
   python: string;
@@ -29,7 +32,9 @@ interface IProgress {
   lines: string[];
 }
 
-/** Builds an environment on a target, or installs into the one that is there. */
+/**
+ * Builds an environment on a target, or installs packages into the present one.
+ */
 export class BuildModel implements IDisposable {
   constructor(
     core: Pick<IGenOpsCore, 'events' | 'trans'>,
@@ -63,17 +68,17 @@ export class BuildModel implements IDisposable {
     return this._fields;
   }
 
-  /** Files of the project; undefined while they are looked for. */
+  /** Files of the project; undefined until they are read. */
   get sources(): readonly IEnvironmentSource[] | undefined {
     return this._sources;
   }
 
-  /** Why the work could not begin, or how it is cannot be seen. */
+  /** Why the build cannot start, or its state cannot be read. */
   get error(): ApiError | undefined {
     return this._error;
   }
 
-  /** The work; undefined before it has begun. */
+  /** The build's task; undefined before its start. */
   get task(): ITask | undefined {
     return this._latest?.task;
   }
@@ -82,7 +87,7 @@ export class BuildModel implements IDisposable {
     return this._latest?.lines;
   }
 
-  /** What is installed where nothing is built. */
+  /** The packages to install where nothing is built. */
   get additions(): readonly Addition[] {
     return this._additions;
   }
@@ -93,7 +98,7 @@ export class BuildModel implements IDisposable {
     this._changed.emit();
   }
 
-  /** Ask what is to be built. */
+  /** Show the choice of what to build. */
   async choose(): Promise<void> {
     this._additions = [];
     this._latest = undefined;
@@ -112,7 +117,7 @@ export class BuildModel implements IDisposable {
     this._changed.emit();
   }
 
-  /** Build what was chosen. */
+  /** Build the chosen environment. */
   async build(): Promise<void> {
     const { source, mlflow, python, folder } = this._fields;
     await this._begin(() =>
@@ -125,7 +130,7 @@ export class BuildModel implements IDisposable {
     );
   }
 
-  /** Install into the environment that is there. */
+  /** Install packages into the present environment. */
   async install(packages: Addition[]): Promise<void> {
     this._additions = packages;
     await this._begin(() =>
@@ -133,7 +138,7 @@ export class BuildModel implements IDisposable {
     );
   }
 
-  /** End the work; what was begun is gone from the host. */
+  /** Cancel the build; the host removes the unfinished environment. */
   async cancel(): Promise<void> {
     if (this._stage !== 'running' || this._cancelling) {
       return;
@@ -143,7 +148,7 @@ export class BuildModel implements IDisposable {
     try {
       await this._service.cancel(this._taskId);
     } catch (reason) {
-      // Work that has just ended cannot be cancelled.
+      // A build that has just ended cannot be cancelled.
       if (ApiError.from(reason, this._trans).code !== 'conflict') {
         this._fail(reason);
       }
@@ -153,12 +158,12 @@ export class BuildModel implements IDisposable {
     }
   }
 
-  /** Whether it was asked to end and has not yet. */
+  /** Whether a cancel was requested and the build has not ended yet. */
   get isCancelling(): boolean {
     return this._cancelling;
   }
 
-  /** Back to the steps of the test. */
+  /** Go back to the steps of the test. */
   leave(): void {
     this._put('idle');
   }
@@ -193,7 +198,7 @@ export class BuildModel implements IDisposable {
 
   private _onProgress(): void {
     const { value, error, state } = this._progress.snapshot;
-    // One of earlier work may still be the last that is known.
+    // The list may still have an earlier task.
     if (this._stage !== 'running' || value?.task.id !== this._taskId) {
       return;
     }
@@ -247,9 +252,12 @@ export class BuildModel implements IDisposable {
 
 export namespace BuildModel {
   export interface IOptions {
-    /** The target's name, when it is needed. */
+    /** Returns the target's name. */
     target: () => string;
-    /** A notebook or folder here; its project's files are offered. */
+    /**
+     * A notebook or folder on this machine; the files of its project are
+     * offered.
+     */
     path: string;
     /** Called when the target has its new environment. */
     onDone: () => void;

@@ -60,7 +60,7 @@ export interface ICommandsOptions {
   notebooks: INotebookTracker | null;
 }
 
-/** Add the commands of the targets room. */
+/** Add the commands of targets. */
 export function addCommands(options: ICommandsOptions): void {
   const { app, core, model, panel, palette } = options;
   const { trans } = core;
@@ -70,7 +70,7 @@ export function addCommands(options: ICommandsOptions): void {
     name: textArg(trans.__('The name of the target; asked when missing'))
   };
   const places = new Places(options);
-  /** The notebook whose project an environment is for. */
+  /** The notebook whose project describes the environment. */
   const project = () =>
     app.serviceManager.contents.localPath(
       options.notebooks?.currentWidget?.context.path ?? ''
@@ -81,7 +81,7 @@ export function addCommands(options: ICommandsOptions): void {
   define(CommandIDs.choose, {
     label: trans.__('Choose Where to Run This Notebook…'),
     caption: trans.__(
-      'Compare this machine and all targets, then start the kernel of this notebook there'
+      'Compare this machine and all targets, then start this notebook’s kernel on one of them'
     ),
     icon: computeIcon,
     args: {},
@@ -95,9 +95,9 @@ export function addCommands(options: ICommandsOptions): void {
   });
 
   define(CommandIDs.pull, {
-    label: trans.__('Bring Files Back from a Target…'),
+    label: trans.__('Pull Files from a Target…'),
     caption: trans.__(
-      'See what is new or changed in this notebook’s folder on its target, and bring it here'
+      'See which files of this notebook’s folder are new or changed on its target, and pull them'
     ),
     icon: downloadIcon,
     args: {},
@@ -113,7 +113,7 @@ export function addCommands(options: ICommandsOptions): void {
       const target = model.ofKernel(kernel);
       if (notebook && target) {
         const pull = new FolderPull(service, trans, {
-          // A drive's prefix is the front end's alone.
+          // Only the front end uses a drive's prefix.
           notebook: app.serviceManager.contents.localPath(
             notebook.context.path
           ),
@@ -126,7 +126,7 @@ export function addCommands(options: ICommandsOptions): void {
 
   define(CommandIDs.add, {
     label: trans.__('Add a Host to Run Notebooks On…'),
-    caption: trans.__('Add a target that is reached over SSH, and test it'),
+    caption: trans.__('Add a host over SSH as a target, and test it'),
     icon: addIcon,
     args: { host: textArg(trans.__('A host or an alias; asked when missing')) },
     execute: async args => {
@@ -162,7 +162,7 @@ export function addCommands(options: ICommandsOptions): void {
 
   define(CommandIDs.connect, {
     label: trans.__('Connect to a Target…'),
-    caption: trans.__('Connect now; it may ask for a password'),
+    caption: trans.__('Connect now; the host may ask for a password'),
     icon: computeIcon,
     args: named,
     execute: async args => {
@@ -177,7 +177,9 @@ export function addCommands(options: ICommandsOptions): void {
 
   define(CommandIDs.disconnect, {
     label: trans.__('Disconnect from a Target…'),
-    caption: trans.__('Close the connection; kernels there go on'),
+    caption: trans.__(
+      'Close the connection; kernels on the target keep running'
+    ),
     icon: stopIcon,
     args: named,
     execute: async args => {
@@ -192,7 +194,7 @@ export function addCommands(options: ICommandsOptions): void {
   });
 
   define(CommandIDs.release, {
-    label: trans.__('Give Back a Host That Nobody Needs…'),
+    label: trans.__('Release an Unused Host…'),
     caption: trans.__('Release a pod or job that no kernel needs'),
     icon: clearIcon,
     args: {
@@ -215,7 +217,7 @@ export function addCommands(options: ICommandsOptions): void {
 
   define(CommandIDs.test, {
     label: trans.__('Test a Target…'),
-    caption: trans.__('Connect, and see step by step what works'),
+    caption: trans.__('Connect, and check step by step what works'),
     icon: codeCheckIcon,
     args: named,
     execute: async args => {
@@ -234,7 +236,7 @@ export function addCommands(options: ICommandsOptions): void {
   define(CommandIDs.settings, {
     label: trans.__('Settings of a Target…'),
     caption: trans.__(
-      'Kernels that stand ready, the end of those without work, secrets, the price'
+      'Kernels kept ready, the stop of idle kernels, secrets, the price'
     ),
     icon: settingsIcon,
     args: named,
@@ -252,7 +254,7 @@ export function addCommands(options: ICommandsOptions): void {
   define(CommandIDs.clean, {
     label: trans.__('Free Space on a Target…'),
     caption: trans.__(
-      'See what GenOps Lab has left there, and remove what nobody needs'
+      'See what GenOps Lab stores on a target, and remove what you no longer need'
     ),
     icon: clearIcon,
     args: named,
@@ -268,7 +270,9 @@ export function addCommands(options: ICommandsOptions): void {
 
   define(CommandIDs.remove, {
     label: trans.__('Remove a Target…'),
-    caption: trans.__('Forget a target; kernels there go on'),
+    caption: trans.__(
+      'Remove a target from this Lab; kernels on it keep running'
+    ),
     icon: deleteIcon,
     args: named,
     execute: async args => {

@@ -1,4 +1,6 @@
-/** Asks which target or kernel is meant, and what cannot be undone. */
+/**
+ * Dialogs that ask for a target or a kernel, and confirm what cannot be undone.
+ */
 import { Notification } from '@jupyterlab/apputils';
 import { PathExt } from '@jupyterlab/coreutils';
 import type { TranslationBundle } from '@jupyterlab/translation';
@@ -10,7 +12,7 @@ import type { TargetsModel } from './model';
 import type { IRemoteKernel, ITarget, ITargetHost } from './service';
 import { describeLink, kernelWords, leftOverWords } from './messages';
 
-/** The target that is named, or that the person chooses among those that fit. */
+/** The named target, or the one that the user chooses among those that fit. */
 export async function chooseTarget(
   model: TargetsModel,
   name: unknown,
@@ -30,12 +32,14 @@ export async function chooseTarget(
     items: all.filter(fits),
     label: each => `${each.name} (${describeLink(each, now, trans).label})`,
     title: trans.__('Which target?'),
-    none: trans.__('There is no target for that.'),
+    none: trans.__('No target fits this command.'),
     trans
   });
 }
 
-/** The host of a target that the person chooses among those that no kernel needs. */
+/**
+ * The host of a target that the user chooses among those that no kernel needs.
+ */
 export async function chooseLeftOver(
   target: ITarget,
   trans: TranslationBundle
@@ -45,12 +49,12 @@ export async function chooseLeftOver(
     items: target.hosts.filter(({ left_over }) => left_over),
     label: each => `${each.host_id} (${leftOverWords(each, now, trans)})`,
     title: trans.__('Which host?'),
-    none: trans.__('No host of %1 is left over.', target.name),
+    none: trans.__('%1 has no unused host.', target.name),
     trans
   });
 }
 
-/** The kernel that is named, or that the person chooses on a target. */
+/** The named kernel, or the one that the user chooses on a target. */
 export async function chooseKernel(
   model: TargetsModel,
   args: ReadonlyPartialJSONObject,
@@ -83,20 +87,22 @@ export async function chooseKernel(
     items: kernels.filter(fits),
     label: each => `${kernelTitle(each)} (${kernelWords(each, trans).label})`,
     title: trans.__('Which kernel?'),
-    none: trans.__('There is no kernel for that on %1.', target.name),
+    none: trans.__('%1 has no kernel that fits this command.', target.name),
     trans
   });
   return kernel && { target, kernel };
 }
 
-/** What a kernel on a target is called. */
+/** The title of a kernel on a target. */
 export function kernelTitle(kernel: IRemoteKernel): string {
   return kernel.notebook
     ? PathExt.basename(kernel.notebook)
     : kernel.name || kernel.kernel_id.slice(0, 8);
 }
 
-/** Whether a kernel may be attached; asks where that takes it from another Lab. */
+/**
+ * Whether a kernel may be attached; asks where this takes it from another Lab.
+ */
 export async function mayAttach(
   kernel: IRemoteKernel,
   trans: TranslationBundle
@@ -107,7 +113,7 @@ export async function mayAttach(
   return confirm({
     title: trans.__('Take over the kernel “%1”?', kernelTitle(kernel)),
     body: trans.__(
-      'It is attached to %1. That Lab sees that it was taken over, and may take it back. The kernel and its outputs go on.',
+      'It is attached to %1. That Lab is notified, and may take the kernel back. The kernel keeps running and keeps its outputs.',
       kernel.attached.label || trans.__('another Lab')
     ),
     action: trans.__('Take over'),
@@ -116,7 +122,7 @@ export async function mayAttach(
   });
 }
 
-/** Ask, then forget a target. Resolves to whether it was removed. */
+/** Confirm, then remove a target. Resolves to whether it was removed. */
 export async function removeTarget(
   model: TargetsModel,
   { name }: ITarget,
@@ -125,7 +131,7 @@ export async function removeTarget(
   const agreed = await confirm({
     title: trans.__('Remove the target “%1”?', name),
     body: trans.__(
-      'Its kernel leaves the launcher. Nothing is changed on the host, and kernels there go on.'
+      'The launcher no longer shows its kernel. Nothing changes on the host, and kernels on it keep running.'
     ),
     action: trans.__('Remove'),
     danger: true,
@@ -144,10 +150,10 @@ export async function removeTarget(
     const anyway = await confirm({
       title: trans.__('Kernels of this Lab run on “%1”', name),
       body: trans.__(
-        '%1 They go on there, without this Lab: stop them first if you do not need them.',
+        '%1 They keep running on the host, without this Lab. Stop them first if you do not need them.',
         error.message
       ),
-      action: trans.__('Remove and leave them'),
+      action: trans.__('Remove target only'),
       danger: true,
       trans
     });

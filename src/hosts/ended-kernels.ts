@@ -13,12 +13,12 @@ import type { IDisposable } from '@lumino/disposable';
 
 import { ApiError } from '../core';
 
-/** The name of the error that code gets which was sent to a kernel that has ended. */
+/** The name of the error for code that was sent to a kernel that has ended. */
 const ENDED = 'KernelEnded';
 
 /**
- * Offers a restart where cells were refused because their kernel has ended. What was
- * refused runs after it only when the person says so.
+ * Offers a restart where cells were refused because their kernel has ended. The
+ * refused cells run after the restart only when the user confirms it.
  */
 export class EndedKernels implements IDisposable {
   constructor(private _options: EndedKernels.IOptions) {
@@ -56,7 +56,10 @@ export class EndedKernels implements IDisposable {
     }
   }
 
-  /** `refused` grows while it is asked: of many cells that are run at once each is told by itself. */
+  /**
+   * `refused` grows while the dialog is open: of many cells run at once, each
+   * is reported alone.
+   */
   private async _offer(
     { content, context, sessionContext }: NotebookPanel,
     refused: readonly Cell[],
@@ -66,20 +69,20 @@ export class EndedKernels implements IDisposable {
     const { button } = await showDialog({
       title: trans.__('The kernel of “%1” has ended', context.localPath),
       body: trans.__(
-        '%1 Its variables are gone, outputs stay. Nothing was run.',
+        '%1 Its variables are lost, its outputs stay. No cell was run.',
         why
       ),
       buttons: [
         Dialog.cancelButton(),
         Dialog.createButton({
           label: trans.__('Restart'),
-          caption: trans.__('Restart the kernel, and run nothing'),
+          caption: trans.__('Restart the kernel without running any cell'),
           accept: false,
           actions: ['restart']
         }),
         Dialog.okButton({
           label: trans.__('Restart and run'),
-          caption: trans.__('Restart the kernel, then run what was not run'),
+          caption: trans.__('Restart the kernel, then run the refused cells'),
           actions: ['restart', 'run']
         })
       ]
@@ -111,10 +114,10 @@ export namespace EndedKernels {
   }
 }
 
-/** Start the kernel of a session anew that has ended. */
+/** Restart the kernel of a session whose kernel has ended. */
 export async function restartEnded(session: ISessionContext): Promise<void> {
   const kernel = session.session?.kernel;
-  // JupyterLab drops a kernel that it has once seen dead.
+  // JupyterLab drops a kernel once it has seen it dead.
   await (kernel?.status === 'dead'
     ? session.changeKernel({ name: kernel.name })
     : session.restartKernel());

@@ -6,7 +6,7 @@ import type { ITarget } from './service';
 
 type Policy = ITarget['policy'];
 
-/** How a target's kernels are kept unless the person says otherwise. */
+/** The default policy for a target's kernels. */
 export const DEFAULT_POLICY: Policy = {
   folder: 'sync',
   folder_max_files: 5000,
@@ -16,16 +16,16 @@ export const DEFAULT_POLICY: Policy = {
   idle_gpu_percent: 5
 };
 
-/** What a form asks about notebooks' folders on a target. */
+/** The fields of a form about notebooks' folders on a target. */
 export interface IFolderFields {
-  /** Whether they are sent there before a start. */
+  /** Whether the folder is sent to the host before a start. */
   sendsFolder: boolean;
-  /** Of more than so much, in MiB, a start asks first. */
+  /** A start asks first above this size, in MiB. */
   folderMebibytes: number;
   folderFiles: number;
 }
 
-/** The fields as a policy has them; sizes with at most one digit after the point. */
+/** The fields of a policy; sizes with at most one digit after the point. */
 export function folderFields(policy: Policy): IFolderFields {
   return {
     sendsFolder: policy.folder === 'sync',
@@ -34,7 +34,10 @@ export function folderFields(policy: Policy): IFolderFields {
   };
 }
 
-/** Why a figure cannot be meant; empty where it can. Folders that are not sent have no caps. */
+/**
+ * Why a number is invalid; empty where it is valid. Folders that are not sent
+ * have no limits.
+ */
 export function folderProblems(
   { sendsFolder, folderMebibytes, folderFiles }: Readonly<IFolderFields>,
   trans: TranslationBundle
@@ -43,12 +46,15 @@ export function folderProblems(
     return { size: '', files: '' };
   }
   return {
-    size: folderMebibytes >= 0 ? '' : trans.__('Give a number, 0 or more.'),
+    size: folderMebibytes >= 0 ? '' : trans.__('Enter a number of 0 or more.'),
     files: wholeNumberProblem(folderFiles, trans)
   };
 }
 
-/** A policy with the fields in it. What is wrong in a field that is not shown stays as it was. */
+/**
+ * A policy with the fields in it. An invalid value in a hidden field leaves the
+ * policy's value.
+ */
 export function withFolder(
   policy: Policy,
   fields: Readonly<IFolderFields>,
@@ -63,7 +69,7 @@ export function withFolder(
     ...policy,
     folder: fields.sendsFolder ? 'sync' : 'off',
     folder_max_files: files ? policy.folder_max_files : fields.folderFiles,
-    // What was rounded to be shown and left alone is not changed by a save.
+    // A size that was only rounded for the form keeps its value.
     folder_max_bytes:
       size || fields.folderMebibytes === before.folderMebibytes
         ? policy.folder_max_bytes

@@ -7,10 +7,16 @@ import { ApiError } from '../core';
 
 import type { IFolderResult, IFolderState, TargetsService } from './service';
 
-/** `looking` compares both sides, `ready` waits for the person, `bringing` goes on, `done` has a result. */
+/**
+ * `looking` compares both sides, `ready` waits for the user, `bringing` runs,
+ * `done` has a result.
+ */
 export type PullState = 'looking' | 'ready' | 'bringing' | 'done' | 'failed';
 
-/** Brings what is new or changed in a notebook's folder on a target, once the person has seen what that is. */
+/**
+ * Pulls new and changed files of a notebook's folder from a target, once the
+ * user has seen the list.
+ */
 export class FolderPull implements IDisposable {
   constructor(
     private _service: Pick<
@@ -35,7 +41,7 @@ export class FolderPull implements IDisposable {
     return this._state;
   }
 
-  /** What both sides have; undefined until it was looked at. */
+  /** The state of both sides; undefined until they are compared. */
   get folder(): IFolderState | undefined {
     return this._folder;
   }
@@ -48,7 +54,10 @@ export class FolderPull implements IDisposable {
     return this._error;
   }
 
-  /** Whether files that changed on both sides come too, the person's own being kept beside them. */
+  /**
+   * Whether files that changed on both sides are pulled too; the user's own
+   * versions are kept as copies.
+   */
   get replace(): boolean {
     return this._replace;
   }
@@ -57,13 +66,13 @@ export class FolderPull implements IDisposable {
     this._changed.emit();
   }
 
-  /** How many files would come now. */
+  /** The number of files that would be pulled now. */
   get count(): number {
     const { to_bring_count = 0, conflicts = [] } = this._folder ?? {};
     return to_bring_count + (this._replace ? conflicts.length : 0);
   }
 
-  /** Bring them. */
+  /** Pull the files. */
   async bring(): Promise<void> {
     if (this._state !== 'ready') {
       return;
@@ -84,7 +93,7 @@ export class FolderPull implements IDisposable {
     }
   }
 
-  /** Stop what goes on; what has come stays. */
+  /** Stop the pull; files that have arrived stay. */
   async cancel(): Promise<void> {
     if (this._state === 'bringing' && this._taskId) {
       await this._service.cancel(this._taskId).catch(() => undefined);
@@ -138,5 +147,8 @@ export class FolderPull implements IDisposable {
   private _changed = new Signal<this, void>(this);
 }
 
-/** How often a passage that goes on is asked for, while its dialog is open. */
+/**
+ * Milliseconds between two requests for a pull's state, while its dialog is
+ * open.
+ */
 const POLL_MS = 500;

@@ -15,7 +15,7 @@ export namespace KernelCommandIDs {
   export const kernelLog = 'genops:show-remote-kernel-log';
 }
 
-/** Add the commands about kernels that run on targets. */
+/** Add the commands about kernels on targets. */
 export function addKernelCommands(
   options: ICommandsOptions,
   define: (id: string, command: ICommand) => void
@@ -30,14 +30,14 @@ export function addKernelCommands(
   };
 
   define(KernelCommandIDs.attachKernel, {
-    label: trans.__('Attach a Kernel on a Target…'),
-    caption: trans.__('Take up a kernel that runs there, with its state'),
+    label: trans.__('Attach to a Kernel on a Target…'),
+    caption: trans.__('Attach a running kernel, with its state, to this Lab'),
     icon: linkIcon,
     args: {
       ...kernelArgs,
       takeOver: {
         type: 'boolean',
-        description: trans.__('Take it from another Lab without asking')
+        description: trans.__('Take the kernel from another Lab without asking')
       }
     },
     execute: async args => {
@@ -61,7 +61,7 @@ export function addKernelCommands(
           Notification.info(message, {
             actions: [
               {
-                label: trans.__('Open a new notebook with it'),
+                label: trans.__('Open a new notebook with the kernel'),
                 callback: () => {
                   void commands.execute('notebook:create-new', {
                     kernelId: kernel.kernel_id
@@ -78,7 +78,7 @@ export function addKernelCommands(
 
   define(KernelCommandIDs.stopKernel, {
     label: trans.__('Stop a Kernel on a Target…'),
-    caption: trans.__('End a kernel where it runs'),
+    caption: trans.__('End a kernel on a target'),
     icon: stopIcon,
     args: kernelArgs,
     execute: async args => {
@@ -89,7 +89,7 @@ export function addKernelCommands(
         (await confirm({
           title: trans.__('Stop the kernel “%1”?', kernelTitle(found.kernel)),
           body: trans.__(
-            'What it holds in memory on %1 is lost. Outputs that it made stay.',
+            'Its variables on %1 are lost. Its outputs stay.',
             found.target.name
           ),
           action: trans.__('Stop'),
@@ -107,7 +107,7 @@ export function addKernelCommands(
 
   define(KernelCommandIDs.kernelLog, {
     label: trans.__('Show the Log of a Kernel on a Target…'),
-    caption: trans.__('Show what its process wrote outside of cells'),
+    caption: trans.__('Show what the kernel’s process wrote outside of cells'),
     icon: listIcon,
     args: kernelArgs,
     execute: async args => {
@@ -119,7 +119,7 @@ export function addKernelCommands(
   });
 }
 
-/** The log of a kernel in the main area, once. */
+/** Show the log of a kernel in the main area, once. */
 function showLog(
   { app, core, model }: ICommandsOptions,
   target: ITarget,

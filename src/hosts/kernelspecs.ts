@@ -5,12 +5,12 @@ import { Debouncer } from '@lumino/polling';
 
 import type { GenOpsEvents } from '../core';
 
-/** A test of a target is an event a step: one look follows the last. */
+/** A target's test sends an event per step: one refresh follows the last. */
 const PAUSE_MS = 1000;
 
 /**
- * Have JupyterLab look for kernels after targets have changed, wherever that was: a terminal's `genops targets add`
- * stands in the kernel picker then, not with JupyterLab's next look, up to a minute later.
+ * Refresh JupyterLab's kernelspecs after targets have changed, also by `genops
+ * targets add` in a terminal. JupyterLab itself refreshes only once a minute.
  */
 export function refreshKernelspecs(
   events: Pick<GenOpsEvents, 'changed'>,

@@ -1,4 +1,7 @@
-/** What states and readings of targets are called, in the panel, the toolbar and the picker. */
+/**
+ * Format the states and readings of targets for the panel, the toolbar and the
+ * picker.
+ */
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { Tone } from '../core';
@@ -12,34 +15,42 @@ import type {
   ITargetHost
 } from './service';
 
-/** What is known of a connection: to a target, or to one of its hosts. */
+/** The state of a connection: to a target, or to one of its hosts. */
 export type ILink = Pick<
   ITarget,
   'state' | 'since' | 'message' | 'hint' | 'retry_at'
 >;
 
-/** A state in a word, what it means for the person, and a sentence where there is more to say. */
+/**
+ * A state in one word with its tone, and a sentence where there is more to say.
+ */
 export interface IStateWords {
   readonly tone: Tone;
   readonly label: string;
-  /** A sentence; empty where the word says it all. */
+  /** A sentence; empty where the word is enough. */
   readonly detail: string;
 }
 
-/** Words that a kind of target declares: they come from the server, in English, and a language pack may have them. */
+/**
+ * Texts that a kind of target declares: the server sends them in English, and a
+ * language pack may translate them.
+ */
 export function declaredWords(text: string, trans: TranslationBundle): string {
   // eslint-disable-next-line jupyter/no-dynamic-translation
   return text && trans.__(text);
 }
 
-/** What of a field the administrator of this Lab chose; empty for nothing. */
+/**
+ * The limits of a field that the administrator of this Lab set; empty without
+ * limits.
+ */
 export function administeredWords(
   field: IFormField,
   trans: TranslationBundle
 ): string {
   const { locked, administered, minimum, maximum } = field;
   if (locked) {
-    return trans.__('The administrator of this Lab chose it.');
+    return trans.__('The administrator of this Lab set this value.');
   }
   const words = administered.includes('default')
     ? [trans.__('The administrator’s default.')]
@@ -50,19 +61,19 @@ export function administeredWords(
       low !== '' && high !== ''
         ? trans.__('The administrator allows %1 to %2.', low, high)
         : low !== ''
-          ? trans.__('The administrator allows %1 and more.', low)
+          ? trans.__('The administrator allows %1 or more.', low)
           : trans.__('The administrator allows up to %1.', high)
     );
   }
   if (administered.includes('choices')) {
-    words.push(trans.__('The administrator allows these.'));
+    words.push(trans.__('The administrator allows only these.'));
   }
   return words.join(' ');
 }
 
 /**
- * A link's state for people. A link that was lost is "disconnected": its kernels go on,
- * and nothing of theirs is dead. `now` in seconds since 1970.
+ * The state of a connection for users. A connection that was lost is
+ * "disconnected": its kernels keep running. `now` in seconds since 1970.
  */
 export function describeLink(
   target: ILink,
@@ -77,7 +88,7 @@ export function describeLink(
     case 'pending':
       return {
         tone: 'busy',
-        label: trans.__('waits for a host'),
+        label: trans.__('waiting for a host'),
         detail: trans.__(
           '%1 It has waited for %2.',
           target.message,
@@ -88,7 +99,7 @@ export function describeLink(
       return {
         tone: 'warning',
         label: trans.__('needs an answer'),
-        detail: trans.__('It asked something that only you can answer.')
+        detail: trans.__('The login asks a question that only you can answer.')
       };
     case 'down':
       return {
@@ -107,7 +118,10 @@ export function describeLink(
   }
 }
 
-/** What a kernel that waits for its host waits for, and for how long. `now` in seconds since 1970. */
+/**
+ * What a pending kernel waits for, and for how long. `now` in seconds since
+ * 1970.
+ */
 export function describePending(
   { reason, since }: IPendingKernel,
   now: number,
@@ -118,16 +132,19 @@ export function describePending(
   return {
     tone: 'busy',
     label: waited
-      ? trans.__('waits for a host, %1', waited)
-      : trans.__('waits for a host'),
+      ? trans.__('waiting for a host, %1', waited)
+      : trans.__('waiting for a host'),
     detail: reason
   };
 }
 
-/** Why a notebook's kernel is not to be had here, though its target may be connected. */
+/**
+ * Why a notebook's kernel is not available here, though its target may be
+ * connected.
+ */
 export type Gone = 'taken' | 'ended' | 'away';
 
-/** What a notebook says in place of its link's state when its kernel is gone. */
+/** The state that a notebook shows when its kernel is not available. */
 export function goneWords(gone: Gone, trans: TranslationBundle): IStateWords {
   if (gone === 'away') {
     return { tone: 'stopped', label: trans.__('server away'), detail: '' };
@@ -148,17 +165,17 @@ function retryWords(
   const left = target.retry_at === null ? 0 : Math.ceil(target.retry_at - now);
   const next =
     left > 0
-      ? trans.__('Trying again in %1 s.', left)
-      : trans.__('Trying again now.');
-  return trans.__('Its kernels go on running. %1', next);
+      ? trans.__('Reconnecting in %1 s.', left)
+      : trans.__('Reconnecting now.');
+  return trans.__('Its kernels keep running. %1', next);
 }
 
-/** Whether something is done about the connection now, or it stands. */
+/** Whether a target is connected or connecting. */
 export function isConnected({ state }: Pick<ITarget, 'state'>): boolean {
   return state === 'up';
 }
 
-/** A round trip, `23 ms`; empty where it is not known. */
+/** A round-trip time, `23 ms`; empty where it is not known. */
 export function formatRoundTrip(seconds: number | null): string {
   if (seconds === null) {
     return '';
@@ -182,7 +199,7 @@ export function formatPrice(
   return trans.__('%1/h', amount);
 }
 
-/** What a target is called: this machine has no name of its own. */
+/** The title of a target: this machine has no name of its own. */
 export function targetTitle(
   target: Pick<ITarget, 'name' | 'is_this_machine'>,
   trans: TranslationBundle
@@ -190,7 +207,7 @@ export function targetTitle(
   return target.is_this_machine ? trans.__('This machine') : target.name;
 }
 
-/** Memory that is free on a GPU in bytes; null where its driver does not tell. */
+/** Free memory of a GPU in bytes; null where its driver does not report it. */
 export function freeBytes(
   gpu: Pick<IHostGpu, 'memory_total_bytes' | 'memory_used_bytes'>
 ): number | null {
@@ -200,12 +217,12 @@ export function freeBytes(
     : null;
 }
 
-/** One host of many in a word: a pod, a job. */
+/** The noun for one of a target's hosts: a pod, a job. */
 export function hostNoun(target: ITarget, trans: TranslationBundle): string {
   return declaredWords(target.host_noun, trans);
 }
 
-/** What becomes of a host that no kernel needs; `now` in seconds since 1970. */
+/** What happens to a host that no kernel needs; `now` in seconds since 1970. */
 export function leftOverWords(
   host: ITargetHost,
   now: number,
@@ -213,26 +230,26 @@ export function leftOverWords(
 ): string {
   return host.release_at === null
     ? trans.__(
-        'No kernel of this machine needs it. Another machine of yours may have asked for it.'
+        'No kernel of this machine needs it. Another machine of yours may have requested it.'
       )
     : trans.__(
-        'No kernel needs it. It is given back in %1.',
+        'No kernel needs it. It is released in %1.',
         formatDuration(Math.max(host.release_at - now, 0))
       );
 }
 
-/** The age of a reading that is not live any more; empty while it is. */
+/** The age of a reading that is no longer live; empty for a live one. */
 export function staleWords(
   target: Pick<ITarget, 'state' | 'reading' | 'reading_age_s'>,
   trans: TranslationBundle
 ): string {
   const { reading, reading_age_s: age } = target;
   return reading && age !== null && (age > STALE_S || !isConnected(target))
-    ? trans.__('Figures are %1 old', formatDuration(age))
+    ? trans.__('Readings are %1 old', formatDuration(age))
     : '';
 }
 
-/** From when on a reading is called old, in seconds. */
+/** Seconds after which a reading counts as old. */
 const STALE_S = 5;
 
 /** The GPUs of a target in a phrase: `2 × NVIDIA H100, 61.2 GiB free`. */
@@ -255,7 +272,7 @@ export function gpuSummary(target: ITarget, trans: TranslationBundle): string {
       : trans._n('%1 GPU', '%1 GPUs', gpus.length);
   const head =
     names.size === 1 && gpus.length > 1 ? `${gpus.length} × ${name}` : name;
-  // Of a card that is cut into slices no kernel can have the whole.
+  // No kernel can use the whole of a GPU that is cut into slices.
   const parts = gpus.flatMap<Parameters<typeof freeBytes>[0]>(gpu =>
     gpu.mig.length > 0 ? gpu.mig : [gpu]
   );
@@ -269,7 +286,7 @@ export function gpuSummary(target: ITarget, trans: TranslationBundle): string {
     : trans.__('%1, %2 free', head, most);
 }
 
-/** Whether a kernel is busy, in a word with its tone. */
+/** The state of a kernel in one word, with its tone. */
 export function kernelWords(
   kernel: {
     state: string;
@@ -286,7 +303,7 @@ export function kernelWords(
   if (left !== null) {
     return {
       tone: 'warning',
-      label: trans.__('ends in %1', formatDuration(left))
+      label: trans.__('stops in %1', formatDuration(left))
     };
   }
   switch (kernel.execution_state) {
@@ -299,7 +316,7 @@ export function kernelWords(
   }
 }
 
-/** A number of minutes, for people. */
+/** A number of minutes as text. */
 export function minutesWords(
   minutes: number,
   trans: TranslationBundle
@@ -313,7 +330,10 @@ export function minutesWords(
   return trans._n('%1 minute', '%1 minutes', minutes);
 }
 
-/** How many kernels stand ready, and why not more; empty where none is wanted. */
+/**
+ * How many kernels are ready, and why there are fewer; empty where none is
+ * wanted.
+ */
 export function warmWords(target: ITarget, trans: TranslationBundle): string {
   const { policy, warm_ready, warm_message, state } = target;
   if (!policy.warm_kernels) {
@@ -328,7 +348,10 @@ export function warmWords(target: ITarget, trans: TranslationBundle): string {
   return warm_message ? `${words}: ${warm_message}` : words;
 }
 
-/** A name of a host's choosing, without what would break or turn the line. */
+/**
+ * A name from a host on one line, without characters that break the line or
+ * change its direction.
+ */
 export function onOneLine(path: string): string {
   return path.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '\ufffd');
 }

@@ -11,16 +11,16 @@ import type { IDriven } from '../panel';
 import type { ITarget, ITargetKernels } from './service';
 import { TargetsService } from './service';
 
-/** How many readings the sparklines keep. */
+/** The number of readings that the sparklines keep. */
 export const HISTORY = 60;
 
-/** What all GPUs of a target did, in percent, oldest first. */
+/** The use of all GPUs of a target, in percent, oldest first. */
 export interface IGpuHistory {
   readonly memory: readonly number[];
   readonly busy: readonly number[];
 }
 
-/** How often the list is read while a connection is waited for. */
+/** Milliseconds between two reads of the list while a connection is awaited. */
 const WAITING_MS = 2000;
 
 const NO_HISTORY: IGpuHistory = { memory: [], busy: [] };
@@ -28,8 +28,9 @@ const NO_HISTORY: IGpuHistory = { memory: [], busy: [] };
 /**
  * The targets and their readings.
  *
- * The list comes by request and again with each event; readings come by the live topic
- * `targets`. Both only while somebody {@link watch}es: nobody asks a host unseen.
+ * The list is read on request and after each event; readings come by the live
+ * topic `targets`. Both happen only while somebody {@link watch}es, so that no
+ * host is read unseen.
  */
 export class TargetsModel implements IDisposable, IDriven {
   constructor(private _core: IGenOpsCore) {
@@ -53,7 +54,7 @@ export class TargetsModel implements IDisposable, IDriven {
   readonly service: TargetsService;
   readonly list: Resource<ITarget[]>;
 
-  /** Emitted with each list, from wherever it came, and when the server is lost or back. */
+  /** Emitted with each list, and when the server is lost or back. */
   get changed(): ISignal<this, void> {
     return this._changed;
   }
@@ -63,7 +64,10 @@ export class TargetsModel implements IDisposable, IDriven {
     return this._targets;
   }
 
-  /** Whether the Jupyter server itself does not answer: what is known of targets is of before. */
+  /**
+   * Whether the Jupyter server itself does not answer: the list is then an old
+   * one.
+   */
   get isServerAway(): boolean {
     return this.list.state === 'down' && this.list.error?.status === 0;
   }
@@ -73,7 +77,7 @@ export class TargetsModel implements IDisposable, IDriven {
     return this._targets?.find(each => each.name === name);
   }
 
-  /** The target of a kernel specification. */
+  /** The target of a kernelspec. */
   ofKernel(kernelName: string): ITarget | undefined {
     return this._targets?.find(each => each.kernel_name === kernelName);
   }
@@ -82,7 +86,10 @@ export class TargetsModel implements IDisposable, IDriven {
     return this._history.get(name) ?? NO_HISTORY;
   }
 
-  /** Hear of the targets until the returned disposable is disposed; several may watch at once. */
+  /**
+   * Follow the targets until the returned disposable is disposed; several may
+   * watch at once.
+   */
   watch(): IDisposable {
     this._watchers += 1;
     this._update();
@@ -92,7 +99,10 @@ export class TargetsModel implements IDisposable, IDriven {
     });
   }
 
-  /** Whether a section of the panel shows it; one of those that {@link watch}. */
+  /**
+   * Whether a section of the panel shows the targets; the section then {@link
+   * watch}es.
+   */
   get visible(): boolean {
     return this._shown !== null;
   }
@@ -104,15 +114,16 @@ export class TargetsModel implements IDisposable, IDriven {
   }
 
   /**
-   * Connect, and wait for how that ends; questions are put meanwhile.
+   * Connect, and wait for the result; questions are asked meanwhile.
    *
-   * @returns the target as it then is: `up`, or `failed` with the reason.
+   * @returns the target afterwards: `up`, or `failed` with the reason.
    */
   async connect(name: string, signal?: AbortSignal): Promise<ITarget> {
     let latest = await this.service.connect(name);
     const watching = this.watch();
     try {
-      // The list may still tell of an earlier attempt: only what is asked for from now on counts.
+      // The list may still show an earlier attempt: only a list read from now
+      // on counts.
       while (isUnderWay(latest) && !signal?.aborted) {
         await this._next(signal);
         if (!signal?.aborted) {
@@ -126,7 +137,10 @@ export class TargetsModel implements IDisposable, IDriven {
     }
   }
 
-  /** {@link connect}, and reject with an ApiError that says why where it is not connected then. */
+  /**
+   * {@link connect}, and reject with an ApiError with the reason where it
+   * fails.
+   */
   async reach(name: string, signal?: AbortSignal): Promise<void> {
     const { state, message, hint } = await this.connect(name, signal);
     if (state !== 'up') {
@@ -134,13 +148,14 @@ export class TargetsModel implements IDisposable, IDriven {
         status: 503,
         code: 'not_connected',
         message:
-          message || this._core.trans.__('“%1” could not be connected.', name),
+          message ||
+          this._core.trans.__('The connection to “%1” failed.', name),
         hint
       });
     }
   }
 
-  /** Wait until something changed; where updates are switched off, a while. */
+  /** Wait for the next change; where live updates are off, for a short time. */
   private async _next(signal?: AbortSignal): Promise<void> {
     const next = new PromiseDelegate<void>();
     const tell = () => next.resolve();
@@ -153,7 +168,10 @@ export class TargetsModel implements IDisposable, IDriven {
     signal?.removeEventListener('abort', tell);
   }
 
-  /** The kernels on a target; the caller makes it visible and disposes it. */
+  /**
+   * The kernels on a target; the caller makes the resource visible and disposes
+   * it.
+   */
   kernels(name: string): Resource<ITargetKernels> {
     return new Resource({
       fetch: signal => this.service.kernels(name, signal),
@@ -212,14 +230,14 @@ export class TargetsModel implements IDisposable, IDriven {
   private _changed = new Signal<this, void>(this);
 }
 
-/** This machine first, where it is a target of its own. */
+/** The targets with this machine first, where it is a target of its own. */
 export function inOrder(targets: readonly ITarget[]): ITarget[] {
   const isHere = (each: ITarget) => each.is_this_machine;
   return [...targets].sort((a, b) => Number(isHere(b)) - Number(isHere(a)));
 }
 
 /**
- * A target as the notebook of a kernel sees it: where each kernel has a host of its own,
+ * A target for the notebook of one kernel: where each kernel has its own host,
  * with that host's connection and reading.
  */
 export function asKernelSees(target: ITarget, kernelId: string): ITarget {
@@ -240,12 +258,18 @@ export function asKernelSees(target: ITarget, kernelId: string): ITarget {
   };
 }
 
-/** Whether a target is being connected: more comes of itself, or by an answer. */
+/**
+ * Whether a target is connecting: the result follows by itself, or after an
+ * answer.
+ */
 export function isUnderWay({ state }: ITarget): boolean {
   return ['connecting', 'asking', 'pending'].includes(state);
 }
 
-/** All GPUs of a host together, in percent; null where a driver does not tell. */
+/**
+ * The use of all GPUs of a host together, in percent; null where a driver does
+ * not report it.
+ */
 export function gpuShares(
   gpus: readonly {
     memory_total_bytes: number | null;

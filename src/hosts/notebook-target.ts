@@ -15,10 +15,16 @@ import type {
 } from './service';
 import type { Gone } from './messages';
 
-/** What the names of targets' kernels begin with; the rest is the target's name. */
+/**
+ * The prefix of the names of targets' kernelspecs; the rest is the target's
+ * name.
+ */
 export const KERNEL_PREFIX = 'genops-';
 
-/** Where the kernel of one notebook runs. It reads targets only while visible, and only for a remote kernel. */
+/**
+ * The target of one notebook's kernel. It reads targets only while visible, and
+ * only for a remote kernel.
+ */
 export class NotebookTarget implements IDisposable {
   constructor(
     readonly session: ISessionContext,
@@ -31,7 +37,7 @@ export class NotebookTarget implements IDisposable {
     model.changed.connect(this._tell, this);
   }
 
-  /** Emitted when there is something else to show. */
+  /** Emitted when the shown state changes. */
   get changed(): ISignal<this, void> {
     return this._changed;
   }
@@ -48,41 +54,56 @@ export class NotebookTarget implements IDisposable {
     return this.kernelName.startsWith(KERNEL_PREFIX);
   }
 
-  /** The name of the target; empty for a kernel of this machine, and without one. */
+  /**
+   * The name of the target; empty for a kernel of this machine, and without a
+   * kernel.
+   */
   get targetName(): string {
     return this.isRemote
       ? (this.target?.name ?? this.kernelName.slice(KERNEL_PREFIX.length))
       : '';
   }
 
-  /** The target as it is; undefined for this machine, until it was read, and when it is a target no more. */
+  /**
+   * The target; undefined for this machine, until it is read, and once it is
+   * removed.
+   */
   get target(): ITarget | undefined {
     const found = this.isRemote && this.model.ofKernel(this.kernelName);
     return found ? asKernelSees(found, this.kernelId) : undefined;
   }
 
-  /** Who has taken the kernel over from this Lab; undefined while it is this Lab's. */
+  /**
+   * The Lab that has taken the kernel over; undefined while the kernel belongs
+   * to this Lab.
+   */
   get taken(): ITakenKernel | undefined {
     return this.target?.taken?.find(
       ({ kernel_id }) => kernel_id === this.kernelId
     );
   }
 
-  /** How its kernel ended, unasked; undefined while there is one. */
+  /** How the kernel ended without a request; undefined while it runs. */
   get ended(): IEndedKernel | undefined {
     return this.target?.ended?.find(
       ({ kernel_id }) => kernel_id === this.kernelId
     );
   }
 
-  /** What its kernel waits for while its host is asked for; undefined once it is there. */
+  /**
+   * What the kernel waits for while its host is requested; undefined once the
+   * host runs.
+   */
   get pending(): IPendingKernel | undefined {
     return this.target?.pending?.find(
       ({ kernel_id }) => kernel_id === this.kernelId
     );
   }
 
-  /** Why its kernel is not to be had: the Jupyter server does not answer, or what that said last. */
+  /**
+   * Why the kernel is not available: the Jupyter server does not answer, or
+   * what it last reported.
+   */
   get gone(): Gone | undefined {
     if (this.isRemote && this.model.isServerAway) {
       return 'away';
@@ -90,12 +111,12 @@ export class NotebookTarget implements IDisposable {
     return this.ended ? 'ended' : this.taken && 'taken';
   }
 
-  /** End its kernel, also one that waits for its host. */
+  /** Shut down the kernel, also one that waits for its host. */
   async shutdown(): Promise<void> {
     await this.session.shutdown();
   }
 
-  /** Start its kernel anew. */
+  /** Restart the kernel. */
   async restart(): Promise<void> {
     await restartEnded(this.session);
   }
@@ -132,7 +153,10 @@ export class NotebookTarget implements IDisposable {
     this._tell();
   }
 
-  /** A cut may be the server's, which says nothing any more: ask at once what holds. */
+  /**
+   * A cut may come from the server, which sends no more events: read the state
+   * at once.
+   */
   private _onConnection(): void {
     if (this._watching) {
       void this.model.list.refresh();
@@ -146,9 +170,10 @@ export class NotebookTarget implements IDisposable {
   }
 
   /**
-   * JupyterLab's own signs go on saying "idle" of a kernel that has ended. There is no
-   * public way to have them say otherwise: of the states that it takes from a message
-   * only "dead" would fit, and drops the connection that Restart needs.
+   * JupyterLab's own indicators keep showing "idle" for a kernel that has
+   * ended, and no public API changes them. Of the states that it accepts from a
+   * message only "dead" would fit, and that drops the connection that Restart
+   * needs.
    */
   private _showEnded(): void {
     const { ended } = this;
@@ -157,15 +182,15 @@ export class NotebookTarget implements IDisposable {
       return;
     }
     if (RESTARTING.includes(kernel.status)) {
-      // The list of targets may tell of the end for a moment more.
+      // The list of targets may report the end for a moment more.
       this._restarted = ended.since;
     } else if (kernel.status === 'idle') {
-      // Also after a cell was refused. Who hears of "idle" now hears it first.
+      // Also after a refused cell: listeners of "idle" are called first.
       void Promise.resolve().then(() => kernel._updateStatus?.('unknown'));
     }
   }
 
-  /** Since when the kernel had ended that is being restarted. */
+  /** When the kernel ended that is being restarted. */
   private _restarted = 0;
   private _visible = false;
   private _watching: IDisposable | null = null;
@@ -179,7 +204,7 @@ const RESTARTING: readonly string[] = [
   'autorestarting'
 ];
 
-/** What JupyterLab's kernel connections have and do not declare. */
+/** Undeclared members of JupyterLab's kernel connections. */
 type IStated = Kernel.IKernelConnection & {
   _updateStatus?: (status: Kernel.Status) => void;
 };

@@ -8,9 +8,10 @@ import { ApiError } from '../core';
 import type { IKernelNotice, TargetsService } from './service';
 
 /**
- * Kernels on targets that will be ended for want of work, or were: each as one
- * notification. A warning has a button that keeps the kernel, and goes when it is true
- * no more; an end stays until it is read, also over a reload of the page.
+ * One notification for each kernel on a target that will be stopped because it
+ * is idle, or was stopped. A warning has a button that keeps the kernel, and
+ * closes when it no longer applies. The notice of a stop stays until it is
+ * read, also after a reload of the page.
  */
 export class KernelNotices implements IDisposable {
   constructor(
@@ -22,7 +23,7 @@ export class KernelNotices implements IDisposable {
     Notification.manager.changed.connect(this._onChanged, this);
   }
 
-  /** One may be waiting when the page is loaded. */
+  /** Show the notices that exist when the page loads. */
   start(): void {
     this._look();
   }
@@ -48,7 +49,7 @@ export class KernelNotices implements IDisposable {
           this._show(notices);
         }
       },
-      // The server is away: it is asked again when it is back.
+      // The server is away: the next request follows when it is back.
       () => undefined
     );
   }
@@ -80,7 +81,7 @@ export class KernelNotices implements IDisposable {
       actions: [
         {
           label: trans.__('Keep it running'),
-          caption: trans.__('Give the kernel its whole time anew'),
+          caption: trans.__('Restart the kernel’s idle time'),
           displayType: 'accent',
           callback: () => void this._keep(notice)
         }
@@ -98,7 +99,7 @@ export class KernelNotices implements IDisposable {
     }
   }
 
-  /** A notice of an end that a person closes was read. */
+  /** The user has read the notice of a stop by closing it. */
   private _onChanged(
     _: typeof Notification.manager,
     { type, notification }: { type: string; notification: { id: string } }
@@ -122,7 +123,7 @@ function keyOf({ kernel_id, kind }: IKernelNotice): string {
   return `${kernel_id} ${kind}`;
 }
 
-/** What a notice says: which notebook first. `now` in seconds since 1970. */
+/** The text of a notice, the notebook first. `now` in seconds since 1970. */
 export function noticeWords(
   notice: IKernelNotice,
   now: number,
@@ -133,13 +134,17 @@ export function noticeWords(
     ? trans.__('%1 (kernel on %2)', name, notice.target)
     : trans.__('A kernel on %1', notice.target);
   if (notice.kind === 'ended') {
-    return trans.__('%1: %2 Restart it to go on.', whose, notice.text);
+    return trans.__(
+      '%1: %2 Restart the kernel to continue.',
+      whose,
+      notice.text
+    );
   }
   const left = Math.max(0, (notice.ends_at ?? now) - now);
   const minutes = Math.max(1, Math.round(left / 60));
   return trans._n(
-    '%2 does nothing, and will be ended in %1 minute unless a cell is run.',
-    '%2 does nothing, and will be ended in %1 minutes unless a cell is run.',
+    '%2 is idle and stops in %1 minute unless you run a cell.',
+    '%2 is idle and stops in %1 minutes unless you run a cell.',
     minutes,
     whose
   );

@@ -8,7 +8,10 @@ import { CommandIDs } from './commands';
 
 const SUBJECT = 'target:';
 
-/** What can be done once an environment was built or added to on a target; its message says how its test went. */
+/**
+ * Actions after a build or an installation on a target; the task's message has
+ * the result of the test.
+ */
 export function afterBuild(
   task: ITask,
   trans: TranslationBundle,
@@ -26,7 +29,7 @@ export function afterBuild(
       callback: () => execute(CommandIDs.notebook, { name })
     },
     {
-      label: trans.__('Test in full…'),
+      label: trans.__('Show full test…'),
       caption: trans.__('See each step, and what remains to be done'),
       callback: () => execute(CommandIDs.test, { name })
     }

@@ -9,16 +9,16 @@ import { ApiError, GIB } from '../core';
 import type { TargetsModel } from './model';
 import type { IBestFit, ITarget } from './service';
 
-/** Where a notebook is to run: a target by its name, or this machine. */
+/** The place where a notebook is to run: a target, or this machine. */
 export interface IPlace {
   /** Null for this machine. */
   readonly target: ITarget | null;
   readonly kernelName: string;
-  /** What has the kernel see the chosen GPUs alone; empty where none were. */
+  /** Limits the kernel to the chosen GPUs; empty without a choice. */
   readonly environment: Readonly<Record<string, string>>;
 }
 
-/** Chooses where a notebook runs, with what each place has to offer now. */
+/** Chooses where a notebook runs, with the present readings of each place. */
 export class Picker implements IDisposable {
   constructor(
     readonly targets: TargetsModel,
@@ -34,7 +34,7 @@ export class Picker implements IDisposable {
     this._onTargets();
   }
 
-  /** The kernel that the notebook has; empty without one. */
+  /** The notebook's present kernel; empty without one. */
   readonly current: string;
 
   get changed(): ISignal<this, void> {
@@ -63,12 +63,15 @@ export class Picker implements IDisposable {
     return this._error;
   }
 
-  /** What the last search found; undefined before, and once something else is chosen. */
+  /**
+   * The result of the last search; undefined before, and once the choice
+   * changes.
+   */
   get fit(): IBestFit | undefined {
     return this._fit;
   }
 
-  /** What is chosen. */
+  /** The chosen place. */
   get place(): IPlace {
     const target = this.targets.find(this._chosen) ?? null;
     return {
@@ -78,7 +81,7 @@ export class Picker implements IDisposable {
     };
   }
 
-  /** Whether what is chosen is where the notebook runs already. */
+  /** Whether the notebook already runs in the chosen place. */
   get isThere(): boolean {
     const { kernelName, environment } = this.place;
     return (
@@ -88,7 +91,7 @@ export class Picker implements IDisposable {
     );
   }
 
-  /** Choose the place whose GPU suits this need best; GiB on one GPU. */
+  /** Choose the place whose GPU fits this requirement best; GiB on one GPU. */
   async chooseFor(gibibytes: number): Promise<void> {
     try {
       const fit = await this.targets.service.bestFit(
@@ -104,13 +107,16 @@ export class Picker implements IDisposable {
     this._changed.emit();
   }
 
-  /** Connect to what is chosen, unless it is. Resolves to whether a kernel can start there. */
+  /**
+   * Connect to the chosen place if needed. Resolves to whether a kernel can
+   * start on it.
+   */
   async connect(): Promise<boolean> {
     const { target } = this.place;
     if (this._busy) {
       return false;
     }
-    // Where each kernel gets a host of its own, there is none to connect to before.
+    // Where each kernel gets its own host, no host exists before the start.
     if (!target || target.allocates || target.state === 'up') {
       return true;
     }
@@ -142,7 +148,7 @@ export class Picker implements IDisposable {
     }
   }
 
-  /** At first what the notebook has is chosen. */
+  /** At first the notebook's present place is chosen. */
   private _onTargets(): void {
     if (!this._initial && this.targets.targets) {
       this._initial = true;

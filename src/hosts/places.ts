@@ -11,7 +11,7 @@ import type { QuestionsModel } from './questions';
 import type { ITarget } from './service';
 import { openPicker } from './view/picker-dialog';
 
-/** Brings notebooks to where they are to run. */
+/** Moves notebooks to other places. */
 export class Places {
   constructor(private _options: Places.IOptions) {}
 
@@ -32,7 +32,7 @@ export class Places {
       questions,
       trans,
       title: trans.__('Where should this notebook run?'),
-      action: current ? trans.__('Restart there') : trans.__('Start there'),
+      action: current ? trans.__('Restart kernel') : trans.__('Start kernel'),
       losesState: current !== ''
     });
     if (place?.target) {
@@ -48,7 +48,10 @@ export class Places {
     }
   }
 
-  /** Connect to a target unless it is, with word of how that goes. Rejects where that fails. */
+  /**
+   * Connect to a target if needed, and show the progress. Rejects where that
+   * fails.
+   */
   async reach(target: ITarget): Promise<void> {
     const { model, core } = this._options;
     const { trans } = core;
@@ -67,7 +70,10 @@ export class Places {
     }
   }
 
-  /** The kernel of this machine for a notebook that had another: of the same language, else the server's default. */
+  /**
+   * A kernel of this machine for a notebook that had another: of the same
+   * language, or the server's default.
+   */
   private _localKernel(current: string): string {
     const { specs } = this._options.app.serviceManager.kernelspecs;
     const remote = new Set(

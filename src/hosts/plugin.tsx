@@ -29,10 +29,10 @@ import { QuestionDialogs } from './view/question-dialog';
 import { TargetsView } from './view/section';
 import { TargetToolbarItem } from './view/toolbar-item';
 
-/** Other machines that run kernels. */
+/** Targets: other machines that run kernels. */
 export const targetsPlugin: JupyterFrontEndPlugin<void> = {
   id: 'genops-lab:targets',
-  description: 'Other machines that run kernels, over SSH.',
+  description: 'Runs kernels on other machines, over SSH.',
   autoStart: true,
   requires: [IGenOpsCore, IGenOpsPanel, IComputeSection, ITaskNotifier],
   optional: [ICommandPalette, INotebookTracker, IToolbarWidgetRegistry],
@@ -51,7 +51,7 @@ export const targetsPlugin: JupyterFrontEndPlugin<void> = {
     const model = new TargetsModel(core);
     const questions = new QuestionsModel(core, model.service);
     new QuestionDialogs(questions, trans);
-    // A question may have been waiting when the page was loaded.
+    // A question may exist when the page loads.
     void app.restored.then(() => questions.start());
     refreshKernelspecs(core.events, app.serviceManager.kernelspecs);
     const notices = new KernelNotices(core, model.service);
@@ -130,7 +130,7 @@ export const targetsPlugin: JupyterFrontEndPlugin<void> = {
       );
     });
 
-    // Where it stands is said in schema/targets.json.
+    // schema/targets.json sets the position.
     toolbars?.addFactory<NotebookPanel>(
       'Notebook',
       'genopsTarget',

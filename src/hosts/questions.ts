@@ -9,10 +9,10 @@ import { ApiError } from '../core';
 import type { IQuestion, TargetsService } from './service';
 
 /**
- * What waits for an answer of the person, oldest first.
+ * The questions that wait for the user's answer, oldest first.
  *
- * A question that was answered or withdrawn elsewhere leaves by itself. Answers pass
- * through and are kept nowhere.
+ * A question that was answered or withdrawn elsewhere disappears. Answers are
+ * passed on and not stored.
  */
 export class QuestionsModel implements IDisposable {
   constructor(
@@ -23,7 +23,10 @@ export class QuestionsModel implements IDisposable {
     _core.events.resync.connect(this._look, this);
   }
 
-  /** Emitted when another question is the first, or none is, or how its answer fared. */
+  /**
+   * Emitted when another question is the first, when none is left, and when an
+   * answer was sent or refused.
+   */
   get changed(): ISignal<this, void> {
     return this._changed;
   }
@@ -33,32 +36,35 @@ export class QuestionsModel implements IDisposable {
     return this._waiting[0];
   }
 
-  /** How many wait behind it. */
+  /** How many questions wait behind it. */
   get behind(): number {
     return Math.max(0, this._waiting.length - 1);
   }
 
-  /** Whether an answer is on its way. */
+  /** Whether an answer is being sent. */
   get busy(): boolean {
     return this._busy;
   }
 
-  /** Why the last answer could not be sent. */
+  /** Why the last answer was not sent. */
   get error(): ApiError | undefined {
     return this._error;
   }
 
-  /** Whether an open dialog shows the questions within itself. */
+  /** Whether an open dialog shows the questions itself. */
   get isHosted(): boolean {
     return this._hosts > 0;
   }
 
-  /** Learn what waits now. */
+  /** Read the open questions. */
   start(): void {
     this._look();
   }
 
-  /** Show the questions within a dialog until what is returned is disposed: two dialogs cannot be open at once. */
+  /**
+   * Show the questions within a dialog until the returned disposable is
+   * disposed: two dialogs cannot be open at once.
+   */
   host(): IDisposable {
     this._hosts += 1;
     this._changed.emit();
@@ -82,7 +88,7 @@ export class QuestionsModel implements IDisposable {
       this._drop(question.id);
     } catch (reason) {
       const error = ApiError.from(reason, this._core.trans);
-      // It is gone: somebody else answered, or nobody waits any more.
+      // Somebody else answered, or nobody waits any more.
       if (error.code === 'not_found' || error.code === 'conflict') {
         this._drop(question.id);
       } else {
@@ -119,7 +125,7 @@ export class QuestionsModel implements IDisposable {
     this._service
       .questions()
       .then(waiting => this._take(waiting))
-      // The next event tries again; the views say that the server is away.
+      // The next event tries again; the views show that the server is away.
       .catch(() => undefined)
       .finally(() => {
         this._looking = false;
@@ -133,7 +139,7 @@ export class QuestionsModel implements IDisposable {
   private _take(waiting: readonly IQuestion[]): void {
     const ids = new Set(waiting.map(({ id }) => id));
     const before = this.current?.id;
-    // Those that were answered here may still stand in a list that was read before.
+    // A list read before may still have questions that were answered here.
     this._done.forEach(id => ids.has(id) || this._done.delete(id));
     this._waiting = waiting.filter(({ id }) => !this._done.has(id));
     if (this.current?.id !== before) {

@@ -44,7 +44,7 @@ const NOTHING_ASKED = {
   time_s: null
 };
 
-/** How long a kernel may take to end by itself, in seconds. */
+/** Seconds in which a kernel may end by itself. */
 const GRACE_S = 5;
 
 /** Calls about targets. Each rejects with an ApiError. */
@@ -66,7 +66,7 @@ export class TargetsService {
     );
   }
 
-  /** The kinds of targets, with what is asked of each. */
+  /** The kinds of targets, with the fields of each. */
   kinds(signal?: AbortSignal): Promise<ITargetKind[]> {
     return this._api.data(this._api.http.GET('/target-kinds', { signal }));
   }
@@ -75,7 +75,7 @@ export class TargetsService {
     return this._api.data(this._api.http.POST('/targets', { body }));
   }
 
-  /** Replace what can be changed of a target. */
+  /** Replace a target's changeable fields. */
   change(name: string, body: IChangeTarget): Promise<ITarget> {
     return this._api.data(
       this._api.http.PUT('/targets/{name}', { ...path(name), body })
@@ -87,7 +87,10 @@ export class TargetsService {
     return this._api.data(this._api.http.GET('/secret-names'));
   }
 
-  /** Forget a target; `force` also while kernels of this Lab run there, which go on. */
+  /**
+   * Remove a target; with `force` also while kernels of this Lab run on it.
+   * They keep running.
+   */
   remove(name: string, force = false): Promise<IRemovedTarget> {
     return this._api.data(
       this._api.http.DELETE('/targets/{name}', {
@@ -96,7 +99,7 @@ export class TargetsService {
     );
   }
 
-  /** Begin to test a target; {@link report} tells how far it is. */
+  /** Start a target's test; {@link report} has its progress. */
   test(name: string): Promise<ITask> {
     return this._api.data(
       this._api.http.POST('/targets/{name}/test', path(name))
@@ -112,12 +115,12 @@ export class TargetsService {
     );
   }
 
-  /** Stop a test or a build that goes on. */
+  /** Stop a running test or build. */
   async cancel(taskId: string): Promise<void> {
     await this._api.http.POST('/tasks/{task_id}/cancel', taskPath(taskId));
   }
 
-  /** Files of a notebook's project that say what its environment holds. */
+  /** Files of a notebook's project that describe its environment. */
   sources(project: string): Promise<IEnvironmentSource[]> {
     return this._api.data(
       this._api.http.GET('/environment-sources', {
@@ -126,7 +129,7 @@ export class TargetsService {
     );
   }
 
-  /** Begin to build an environment on a target, which then uses it. */
+  /** Start to build an environment on a target, which then uses it. */
   build(name: string, body: INewEnvironment): Promise<ITask> {
     return this._api.data(
       this._api.http.POST('/targets/{name}/environment', {
@@ -136,7 +139,7 @@ export class TargetsService {
     );
   }
 
-  /** Begin to install into the environment that a target uses. */
+  /** Start to install packages into the target's present environment. */
   install(name: string, packages: Addition[]): Promise<ITask> {
     return this._api.data(
       this._api.http.POST('/targets/{name}/packages', {
@@ -152,7 +155,7 @@ export class TargetsService {
     );
   }
 
-  /** The last lines that a task wrote. */
+  /** The last lines of a task's log. */
   async taskLog(id: string, signal?: AbortSignal): Promise<string[]> {
     const log = await this._api.data(
       this._api.http.GET('/tasks/{task_id}/log', {
@@ -175,7 +178,7 @@ export class TargetsService {
     );
   }
 
-  /** Give back a host (a pod, a job) that no kernel needs. */
+  /** Release a host (a pod, a job) that no kernel needs. */
   async releaseHost(name: string, host_id: string): Promise<void> {
     await this._api.http.DELETE('/targets/{name}/hosts/{host_id}', {
       params: { path: { name, host_id } }
@@ -192,7 +195,10 @@ export class TargetsService {
     );
   }
 
-  /** Make a kernel there one of this Lab; `takeOver` also from the Lab that it is attached to. */
+  /**
+   * Attach a kernel on a target to this Lab; `takeOver` also from the Lab that
+   * it is attached to.
+   */
   attachKernel(
     name: string,
     kernelId: string,
@@ -213,7 +219,7 @@ export class TargetsService {
     });
   }
 
-  /** Give a kernel that does nothing its whole time anew. */
+  /** Restart the idle time of a kernel. */
   async keepKernel(name: string, kernelId: string): Promise<void> {
     await this._api.data(
       this._api.http.POST(
@@ -223,12 +229,12 @@ export class TargetsService {
     );
   }
 
-  /** Kernels that will be ended for want of work soon, or were. */
+  /** Kernels that will be stopped soon because they are idle, or were. */
   notices(): Promise<IKernelNotice[]> {
     return this._api.data(this._api.http.GET('/kernel-notices'));
   }
 
-  /** A notice was read. */
+  /** Mark a notice as read. */
   async dropNotice(kernel_id: string): Promise<void> {
     await this._api.http.DELETE('/kernel-notices/{kernel_id}', {
       params: { path: { kernel_id } }
@@ -250,7 +256,7 @@ export class TargetsService {
     return log.text;
   }
 
-  /** Where GPUs have this much memory free, among the targets that are connected. */
+  /** The connected target whose GPUs have this much memory free. */
   bestFit(bytes: number): Promise<IBestFit> {
     return this._api.data(
       this._api.http.POST('/targets/best-fit', {
@@ -259,7 +265,10 @@ export class TargetsService {
     );
   }
 
-  /** Compare a notebook's folder with its copy on a target; connects where that is needed. */
+  /**
+   * Compare a notebook's folder with its copy on a target; connects where
+   * needed.
+   */
   lookAtFolder(
     notebook: string,
     target: string,
@@ -274,8 +283,9 @@ export class TargetsService {
   }
 
   /**
-   * Bring what is new or changed there; `replace` also what was changed on both
-   * sides, of which the person's own is kept. {@link folderJob} tells how far it is.
+   * Pull new and changed files; with `replace` also those changed on both
+   * sides, of which the user's versions are kept as copies. {@link folderJob}
+   * has the progress.
    */
   pullFolder(
     notebook: string,
@@ -304,7 +314,10 @@ export class TargetsService {
     );
   }
 
-  /** Have the next kernel of a notebook on this target see some GPUs alone; with nothing, all of them. */
+  /**
+   * Limit the next kernel of a notebook on this target to some GPUs; without a
+   * choice it sees all.
+   */
   async chooseNextStart(
     name: string,
     notebook: string,
@@ -316,7 +329,7 @@ export class TargetsService {
     });
   }
 
-  /** What GenOps Lab has left on a target's host. */
+  /** What GenOps Lab stores on a target's host. */
   storage(name: string, signal?: AbortSignal): Promise<ITargetStorage> {
     return this._api.data(
       this._api.http.GET('/targets/{name}/storage', {
@@ -326,7 +339,10 @@ export class TargetsService {
     );
   }
 
-  /** Remove one of it; `force` also where its contents are nowhere else. */
+  /**
+   * Remove a stored item; with `force` also where its contents have no other
+   * copy.
+   */
   removeStored(
     name: string,
     { path: itsPath, host_id }: Pick<IStoredItem, 'path' | 'host_id'>,
@@ -340,7 +356,7 @@ export class TargetsService {
     );
   }
 
-  /** Go on deleting the files of what was removed, for a while. */
+  /** Continue, for a while, to delete the files of removed items. */
   sweepTarget(name: string, host_id: string): Promise<ISweptTarget> {
     return this._api.data(
       this._api.http.POST('/targets/{name}/storage/sweep', {
@@ -349,12 +365,14 @@ export class TargetsService {
     );
   }
 
-  /** What waits for an answer now. */
+  /** The open questions. */
   questions(): Promise<IQuestion[]> {
     return this._api.data(this._api.http.GET('/questions'));
   }
 
-  /** Answer a question; null refuses. The answer is sent once and kept nowhere. */
+  /**
+   * Answer a question; null refuses. The answer is sent once and not stored.
+   */
   async answer(id: string, text: string | null): Promise<void> {
     await this._api.http.POST('/questions/{question_id}', {
       params: { path: { question_id: id } },

@@ -6,26 +6,29 @@ import type { IFolderFields } from './folder-policy';
 import { folderFields, folderProblems, withFolder } from './folder-policy';
 import type { ITarget, TargetsService } from './service';
 
-/** How long without work a kernel may be before it is ended, in minutes; what the dialog offers. */
+/** The idle times that the dialog offers, in minutes. */
 export const IDLE_CHOICES = [15, 30, 60, 120, 480, 1440] as const;
 
 export const MAX_WARM = 8;
 
 export interface ISettingsFields extends IFolderFields {
-  /** As it is typed; empty for none. */
+  /** As typed; empty for none. */
   price: string;
   secrets: readonly string[];
-  /** Another variable's name, as it is typed. */
+  /** Another variable's name, as typed. */
   another: string;
   warm: number;
   /** 0: never. */
   idleMinutes: number;
   gpuPercent: number;
-  /** Names that can be ticked; undefined while they are read. */
+  /** Names that can be ticked; undefined until they are read. */
   known: readonly string[] | undefined;
 }
 
-/** What can be changed of a target: its price, its secrets, and how its kernels are kept. */
+/**
+ * The changeable fields of a target: its price, its secrets, and the policy for
+ * its kernels.
+ */
 export class SettingsForm extends FormModel<ISettingsFields, ITarget> {
   constructor(
     private _service: TargetsService,
@@ -47,7 +50,9 @@ export class SettingsForm extends FormModel<ISettingsFields, ITarget> {
     );
   }
 
-  /** Read which names can be ticked; without them those that are ticked are shown. */
+  /**
+   * Read the names that can be ticked; until then the ticked ones are shown.
+   */
   async load(): Promise<void> {
     let known: readonly string[] = [];
     try {
@@ -57,7 +62,7 @@ export class SettingsForm extends FormModel<ISettingsFields, ITarget> {
     }
   }
 
-  /** All names that are shown, each once. */
+  /** All shown names, each once. */
   get names(): readonly string[] {
     const { known, secrets } = this.fields;
     return [...new Set([...secrets, ...(known ?? [])])].sort();
@@ -74,7 +79,7 @@ export class SettingsForm extends FormModel<ISettingsFields, ITarget> {
     const value = Number(price);
     return price.trim() === '' || (Number.isFinite(value) && value >= 0)
       ? ''
-      : this.trans.__('Give USD an hour, such as 2.49.');
+      : this.trans.__('Enter USD an hour, such as 2.49.');
   }
 
   get anotherProblem(): string {
@@ -82,7 +87,7 @@ export class SettingsForm extends FormModel<ISettingsFields, ITarget> {
     return name === '' || /^[A-Za-z_][A-Za-z0-9_]*$/.test(name)
       ? ''
       : this.trans.__(
-          'Give the name of a variable alone, such as HF_TOKEN: its value is read when a kernel starts.'
+          'Enter only the name of a variable, such as HF_TOKEN. GenOps Lab reads its value when a kernel starts.'
         );
   }
 
@@ -94,7 +99,7 @@ export class SettingsForm extends FormModel<ISettingsFields, ITarget> {
     const { gpuPercent } = this.fields;
     return gpuPercent >= 0 && gpuPercent <= 100
       ? ''
-      : this.trans.__('Give a number from 0 to %1.', 100);
+      : this.trans.__('Enter a number from 0 to %1.', 100);
   }
 
   get valid(): boolean {
@@ -113,7 +118,7 @@ export class SettingsForm extends FormModel<ISettingsFields, ITarget> {
   protected send(fields: Readonly<ISettingsFields>): Promise<ITarget> {
     const another = fields.another.trim();
     const { policy } = this.target;
-    // What is wrong in a field that is not shown stays as it was.
+    // An invalid value in a hidden field leaves the policy's value.
     return this._service.change(this.target.name, {
       price_per_hour: fields.price.trim() === '' ? null : Number(fields.price),
       secrets: [

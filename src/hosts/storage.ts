@@ -8,14 +8,20 @@ import { ApiError } from '../core';
 import type { TargetsModel } from './model';
 import type { IStoredItem } from './service';
 
-/** `connecting` and `looking` (measuring what lies there) go on, as does `removing`; `ready` waits for the person. */
+/**
+ * `connecting`, `looking` (measuring the files) and `removing` run; `ready`
+ * waits for the user.
+ */
 export type StorageState =
   'connecting' | 'looking' | 'ready' | 'removing' | 'failed';
 
-/** The code of an error of a target that is not connected. */
+/** The error code of a target that is not connected. */
 const AWAY = 'not_connected';
 
-/** What GenOps Lab has left on a target's host, and its removal once the person has ticked what goes. */
+/**
+ * The files of GenOps Lab on a target's host, and the removal of those that the
+ * user ticks.
+ */
 export class TargetStorage implements IDisposable {
   constructor(
     private _model: Pick<TargetsModel, 'service' | 'reach'>,
@@ -33,37 +39,37 @@ export class TargetStorage implements IDisposable {
     return this._state;
   }
 
-  /** The largest first; undefined until it was looked at. */
+  /** The largest first; undefined until they are read. */
   get items(): readonly IStoredItem[] | undefined {
     return this._items;
   }
 
-  /** Why it cannot be looked at. */
+  /** Why they cannot be read. */
   get error(): ApiError | undefined {
     return this._error;
   }
 
-  /** Whether it cannot be looked at because the target is not connected. */
+  /** Whether they cannot be read because the target is not connected. */
   get isAway(): boolean {
     return this._state === 'failed' && this._error?.code === AWAY;
   }
 
-  /** What the last removal freed, in bytes; undefined before. */
+  /** The bytes that the last removal freed; undefined before. */
   get freed(): number | undefined {
     return this._freed;
   }
 
-  /** What of the last removal is left there, and why. */
+  /** What the last removal left on the host, and why. */
   get troubles(): readonly string[] {
     return this._troubles;
   }
 
-  /** What was ticked. */
+  /** The ticked items. */
   get chosen(): readonly IStoredItem[] {
     return (this._items ?? []).filter(item => this._ticked.has(keyOf(item)));
   }
 
-  /** What the removal of all that was ticked frees, in bytes. */
+  /** The bytes that the removal of all ticked items frees. */
   get chosenBytes(): number {
     return this.chosen.reduce(
       (sum, { size_bytes }) => sum + (size_bytes ?? 0),
@@ -84,7 +90,7 @@ export class TargetStorage implements IDisposable {
     return this._ticked.has(keyOf(item));
   }
 
-  /** Connect to the target, which may ask something, then look. */
+  /** Connect to the target, which may ask something, then read its items. */
   async connect(): Promise<void> {
     if (!this.isAway) {
       return;
@@ -100,7 +106,7 @@ export class TargetStorage implements IDisposable {
     await this.look();
   }
 
-  /** Look at what lies there. */
+  /** Read the items on the host. */
   async look(): Promise<void> {
     this._error = undefined;
     this._put('looking');
@@ -116,14 +122,17 @@ export class TargetStorage implements IDisposable {
     } catch (reason) {
       const error = ApiError.from(reason, this._trans);
       const { status, code, message } = error;
-      // The server names a command; here a button does it.
+      // The server names a command; this view has a button for it.
       this._fail(
         code === AWAY ? new ApiError({ status, code, message }) : error
       );
     }
   }
 
-  /** Remove what was ticked, one after the other. What somebody began to use meanwhile stays and is named. */
+  /**
+   * Remove the ticked items one by one. An item that was taken into use
+   * meanwhile stays and is named.
+   */
   async remove(): Promise<void> {
     if (this._state !== 'ready' || this.chosen.length === 0) {
       return;
@@ -197,12 +206,15 @@ export class TargetStorage implements IDisposable {
   private _changed = new Signal<this, void>(this);
 }
 
-/** What tells one from the others: hosts of one target may have files of their own. */
+/** The key of an item: hosts of one target may have files of their own. */
 export function keyOf({ host_id, path }: IStoredItem): string {
   return host_id ? `${host_id}: ${path}` : path;
 }
 
-/** Whether it may go: nobody uses it, or only its contents speak against it. */
+/**
+ * Whether an item may be removed: it is not in use, or only its contents speak
+ * against it.
+ */
 export function isRemovable({ stays, forcible }: IStoredItem): boolean {
   return stays === '' || forcible;
 }

@@ -9,7 +9,7 @@ export namespace CommandIDs {
   export const openCompute = 'genops:open-compute';
 }
 
-/** What the compute room offers to the palette. */
+/** Add the command that shows the Compute section. */
 export function addCommands(options: {
   commands: JupyterFrontEnd['commands'];
   palette: ICommandPalette | null;

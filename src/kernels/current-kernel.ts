@@ -2,14 +2,16 @@ import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
 import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
 
-/** The kernel of the notebook that the person works in. */
+/** The kernel of the current notebook. */
 export class CurrentKernel {
   constructor(notebooks: INotebookTracker) {
     notebooks.currentChanged.connect(this._onNotebook, this);
     this._onNotebook(notebooks, notebooks.currentWidget);
   }
 
-  /** Emitted when there is another notebook, or it has another kernel. */
+  /**
+   * Emitted when another notebook becomes current, or it gets another kernel.
+   */
   get changed(): ISignal<this, void> {
     return this._changed;
   }

@@ -1,4 +1,4 @@
-/** What a kernel's figures are called, in the panel and in the status bar. */
+/** Format the metrics of kernels for the panel and the status bar. */
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { Tone } from '../core';
@@ -6,7 +6,7 @@ import { formatBytes, formatPercent } from '../core';
 
 import type { IKernelUse } from './service';
 
-/** Names by which the server calls the machine that it runs on. */
+/** The server's names for its own machine. */
 const HERE = new Set(['', 'local', 'this machine']);
 
 /** Whether a kernel runs on the machine of the server. */
@@ -14,7 +14,7 @@ export function isHere({ target }: Pick<IKernelUse, 'target'>): boolean {
   return HERE.has(target);
 }
 
-/** Where a kernel runs, for people. */
+/** The name of a kernel's target. */
 export function targetName(
   kernel: IKernelUse,
   trans: TranslationBundle
@@ -22,7 +22,7 @@ export function targetName(
   return isHere(kernel) ? trans.__('this machine') : kernel.target;
 }
 
-/** What it uses, a phrase a figure; what is not known is left out. */
+/** What a kernel uses, one phrase per metric; unknown metrics are left out. */
 export function usage(kernel: IKernelUse, trans: TranslationBundle): string[] {
   const words: string[] = [];
   if (typeof kernel.cpu_percent === 'number') {
@@ -37,7 +37,7 @@ export function usage(kernel: IKernelUse, trans: TranslationBundle): string[] {
   return words;
 }
 
-/** The state of a kernel in a word, and what it means for the person. */
+/** The state of a kernel in one word, with its tone. */
 export function stateWord(
   state: string,
   trans: TranslationBundle

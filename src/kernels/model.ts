@@ -10,7 +10,7 @@ import type { ISection } from '../panel';
 
 import type { IMachineReading } from './service';
 
-/** How many readings the sparklines keep. */
+/** The number of readings that the sparklines keep. */
 export const HISTORY = 60;
 
 /** Percent of the CPU and of the memory, oldest first. */
@@ -22,7 +22,7 @@ export interface IHistory {
 /**
  * The readings of this machine.
  *
- * The first comes by request, the rest by the live topic `machine`, both only
+ * The first comes by request, the others by the live topic `machine`, both only
  * while somebody {@link watch}es.
  */
 export class MachineModel implements IDisposable {
@@ -50,7 +50,7 @@ export class MachineModel implements IDisposable {
     return this._changed;
   }
 
-  /** The latest reading, from wherever it came. */
+  /** The latest reading, from a request or the live topic. */
   get reading(): IMachineReading | undefined {
     return this._reading;
   }
@@ -63,7 +63,9 @@ export class MachineModel implements IDisposable {
     return this._isDisposed;
   }
 
-  /** Read until the returned disposable is disposed; several may watch at once. */
+  /**
+   * Read until the returned disposable is disposed; several may watch at once.
+   */
   watch(): IDisposable {
     this._watchers += 1;
     this._update();
@@ -73,7 +75,7 @@ export class MachineModel implements IDisposable {
     });
   }
 
-  /** Read while a section of the panel is seen. */
+  /** Read while a section of the panel is visible. */
   watchWhile(section: ISection): void {
     let watching: IDisposable | null = null;
     const follow = (seen: boolean) => {

@@ -5,9 +5,9 @@ import type { ReactElement } from 'react';
 
 import type { ISection } from '../panel';
 
-/** What stands in the section, one part below the other. */
+/** The parts of the section, one below the other. */
 export class ComputeParts {
-  /** Add a part, whether the section was opened already or not. */
+  /** Add a part, also when the section is already open. */
   add(draw: (section: ISection) => ReactElement): void {
     this._draws.push(draw);
     if (this._section) {
@@ -15,7 +15,7 @@ export class ComputeParts {
     }
   }
 
-  /** The content of the section, which is opened now for the first time. */
+  /** The content of the section, which opens for the first time. */
   open(section: ISection, first: Widget): Widget {
     this._section = section;
     this._panel.addWidget(first);

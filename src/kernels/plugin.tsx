@@ -22,10 +22,10 @@ import { IComputeSection } from './tokens';
 import { ComputeView } from './view/section';
 import { KernelStatusItem } from './view/status-item';
 
-/** This machine, its GPUs and the kernels that run on it. */
+/** This machine, its GPUs and its kernels. */
 export const computePlugin: JupyterFrontEndPlugin<IComputeSection> = {
   id: 'genops-lab:compute',
-  description: 'This machine, its GPUs and the kernels that run on it.',
+  description: 'Shows this machine, its GPUs and the kernels that run on it.',
   autoStart: true,
   provides: IComputeSection,
   requires: [IGenOpsCore, IGenOpsPanel],

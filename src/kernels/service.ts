@@ -5,19 +5,22 @@ export type IMachine = components['schemas']['Machine'];
 export type IGpu = components['schemas']['Gpu'];
 export type IKernelUse = components['schemas']['KernelUse'];
 
-/** What the live topic `machine` carries, and what the two requests give together. */
+/**
+ * The content of the live topic `machine`; the two requests together return the
+ * same.
+ */
 export interface IMachineReading {
   readonly machine: IMachine;
   readonly kernels: readonly IKernelUse[];
 }
 
-/** The calls of the compute room. */
+/** Calls about this machine. */
 export class ComputeService {
   constructor(api: GenOpsApi) {
     this._api = api;
   }
 
-  /** This machine and the kernels on it, now. */
+  /** This machine and its kernels, now. */
   async reading(signal?: AbortSignal): Promise<IMachineReading> {
     const { http } = this._api;
     const [machine, kernels] = await Promise.all([

@@ -4,10 +4,12 @@ import { Signal } from '@lumino/signaling';
 
 import type { CurrentKernel } from './current-kernel';
 
-/** Where the setting `statusBar` is kept. */
+/** The plugin that has the setting `statusBar`. */
 const SETTINGS_ID = 'genops-lab:panel';
 
-/** Whether the status-bar item is shown: beside a notebook, unless switched off. */
+/**
+ * Whether the status-bar item is shown: with a notebook, unless switched off.
+ */
 export class StatusItemSwitch {
   constructor(kernel: CurrentKernel, settings: ISettingRegistry | null) {
     this._kernel = kernel;
@@ -23,7 +25,7 @@ export class StatusItemSwitch {
         apply();
       })
       .catch(reason => {
-        console.error('GenOps Lab: its settings cannot be read', reason);
+        console.error('GenOps Lab: the settings cannot be read', reason);
       });
   }
 

@@ -5,15 +5,17 @@ import type { ISection } from '../panel';
 
 import type { MachineModel } from './model';
 
-/** The section "Compute", to which other rooms add. */
+/** The section "Compute", to which other features add parts. */
 export interface IComputeSection {
-  /** The readings of this machine; who watches them must say so. */
+  /** The readings of this machine; a caller must watch them. */
   readonly machine: MachineModel;
-  /** Add a part below this machine; it is drawn when the section is first opened. */
+  /**
+   * Add a part below this machine; it is drawn when the section first opens.
+   */
   addPart(draw: (section: ISection) => ReactElement): void;
 }
 
 export const IComputeSection = new Token<IComputeSection>(
   'genops-lab:IComputeSection',
-  'The Compute section of the GenOps Lab panel: rooms add what else can run kernels.'
+  'The Compute section of the GenOps Lab panel: features add other places that run kernels.'
 );

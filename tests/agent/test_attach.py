@@ -215,7 +215,7 @@ def test_every_file_compiles_where_python_is_old(agent_home: Path, zipped: Path)
 def test_an_input_that_is_no_stream_is_refused(zipped: Path) -> None:
     command = [sys.executable, str(zipped), "attach"]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
-    assert done.returncode == 2 and b"no stream" in done.stderr
+    assert done.returncode == 2 and b"is not a stream" in done.stderr
 
 
 def test_the_agent_ends_with_its_input(agent_home: Path, zipped: Path) -> None:

@@ -121,7 +121,7 @@ def test_a_password_of_the_hosts_own_index_is_written_nowhere(
         async with attached(agent_home, python=python, **{**there, **PLAIN, **index}) as host:
             following = Following(host, order("unknown-package", adds=True))
             end = await following.end()
-            assert end["state"] == "failed" and "no package index" in end["message"], end
+            assert end["state"] == "failed" and "cannot reach a package index" in end["message"], end
             assert secret not in json.dumps(end) + json.dumps(following.events)
 
     run(test)

@@ -167,7 +167,7 @@ def test_a_second_one_of_the_same_name_is_refused_unless_it_is_the_same(
         async with attached(agent_home, **there) as host, attached(agent_home, **there) as other:
             first = Following(host, order("golslow", folder="mine"))
             await until(Path(there["GOL_GATE"]).with_suffix(".begun").exists)
-            with pytest.raises(ChannelReset, match="else is being built") as refused:
+            with pytest.raises(ChannelReset, match="Another build at") as refused:
                 await built(other, order("goltiny", folder="mine"))
             assert refused.value.code == "building" and refused.value.hint
             joined = Following(other, order("golslow", folder="mine"))

@@ -95,7 +95,7 @@ def test_no_card_no_driver_and_a_mismatch() -> None:
 @pytest.mark.parametrize("text", ["<nvidia_smi_log><gpu>", "not xml", ""])
 def test_an_answer_that_cannot_be_read(text: str) -> None:
     answer = nvidia_smi.parse(text)
-    assert answer.state == "error" and "could not be read" in answer.message
+    assert answer.state == "error" and "is invalid" in answer.message
 
 
 def program(folder: Path, name: str, answers: dict[str, tuple[str, int]]) -> str:

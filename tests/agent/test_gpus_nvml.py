@@ -129,7 +129,7 @@ def test_a_mismatch_says_what_to_do_and_a_restart_heals_it(fake: Load, tmp_path:
     assert "restart the host" in answer.message
     setting(library, "init_code").value = 999
     assert nvidia.read() == (
-        "error", "The NVIDIA driver does not answer: Unknown Error. `nvidia-smi` tells more.", ()
+        "error", "The NVIDIA driver does not answer: Unknown Error. Run `nvidia-smi` on the host for more.", ()
     )  # fmt: skip
     setting(library, "init_code").value = 0
     assert nvidia.read().state == "ok"

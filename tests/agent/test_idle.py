@@ -72,7 +72,7 @@ def test_it_is_warned_5_minutes_before_and_ended_with_what_it_held() -> None:
     assert bench.steps() == [] and not bench.reason
     bench.pass_time(60)
     assert bench.steps() == ["warning"] and bench.told[0]["ends_in_s"] == 300
-    assert "done nothing for 25 min" in bench.told[0]["text"] and "ended in 5 min" in bench.told[0]["text"]
+    assert "been idle for 25 min" in bench.told[0]["text"] and "stopped in 5 min" in bench.told[0]["text"]
     info = bench.watch.info()
     assert info is not None and 0 < info["ends_in_s"] <= 300
     bench.pass_time(330)

@@ -237,7 +237,7 @@ def test_a_lease_that_runs_out_interrupts_then_ends(agent_home: Path) -> None:
             assert info["state"] == "ended" or info["lease_until"] > time.time() - 60
             while (info := await host.call("kernels.info", kernel_id="k"))["state"] == "running":
                 await asyncio.sleep(0.1)
-            assert "Nobody was attached for 2 s" in info["reason"] and "GiB of memory" in info["reason"]
+            assert "No Lab was attached for 2 s" in info["reason"] and "GiB of memory" in info["reason"]
             assert saved.read_text() == "saved"
             await gone(pid)
             again = host.kernel("k", client=client.client)

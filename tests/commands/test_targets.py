@@ -418,6 +418,6 @@ def test_hosts_without_kernels_are_listed_and_released(lab: RunningLab, tmp_path
             released = lab.call("targets", "release", "queue", "lost")
             assert released.code == 0 and not list(tmp_path.glob("*/asked.json")), released.err
             none = lab.call("targets", "connect", "queue")
-            assert none.code and "No toy of queue runs: each kernel gets one when it starts." in none.err
+            assert none.code and "queue has no running toy: each kernel gets one when it starts." in none.err
         finally:
             lab.call("targets", "delete", "queue", "--force")

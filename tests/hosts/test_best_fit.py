@@ -87,7 +87,7 @@ def test_a_mig_slice_by_its_uuid() -> None:
     found = fit(place("a", card))
     assert (found.cuda_visible_devices, found.gpus) == ("MIG-c", [0])
     assert found.environment == {"CUDA_VISIBLE_DEVICES": "MIG-c"}
-    assert "slice 3g.40gb of GPU 0" in found.reason and "nobody uses it" in found.reason
+    assert "slice 3g.40gb of GPU 0" in found.reason and "not in use" in found.reason
     assert fit(place("a", card), count=2).target == "", "CUDA uses one slice a process"
     assert fit(place("a", card), gb=60).target == "", "the card itself is not to be had"
 
@@ -108,7 +108,7 @@ def test_vendors_are_not_mixed() -> None:
 @pytest.mark.parametrize("places", [[], [place("cpu")], [place("mute", gpu(memory_used_bytes=None))]])
 def test_nothing_to_choose_from(places: list[Place]) -> None:
     found = fit(*places)
-    assert found.target == "" and found.reason == "No connected target shows a GPU whose memory is known."
+    assert found.target == "" and found.reason == "No connected target reports the memory of a GPU."
 
 
 def test_how_far_off_the_best_one_was() -> None:
@@ -148,4 +148,4 @@ def test_targets_that_are_not_connected_are_named_and_left_out() -> None:
         BestFitQuery(memory_bytes=24 * GIB),
     )
     assert found.target == "here"
-    assert found.reason.endswith("Not connected, so not considered: old, down, never.")
+    assert found.reason.endswith("Ignored because they are not connected: old, down, never.")

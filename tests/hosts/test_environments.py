@@ -287,7 +287,7 @@ def test_a_cut_in_the_middle_is_waited_for_and_cancelling_leaves_nothing(
             await reaches(begun)
             assert environments(indexed) == ["mine"]
             assert (await lab.environments.build_environment("gpu1", wanted)).id == task.id, "joined"
-            with pytest.raises(Conflict, match="else is built"):
+            with pytest.raises(Conflict, match="Another build on"):
                 await lab.environments.install_packages("gpu1", Additions(packages=["mlflow"]))
             assert steps(await report_of(lab, "gpu1"))["logout"].state == "skipped"
 
@@ -300,7 +300,7 @@ def test_a_cut_in_the_middle_is_waited_for_and_cancelling_leaves_nothing(
             task = await lab.environments.build_environment("gpu1", wanted)
             await reaches(begun)
             assert indexed.kill_sessions() > 0
-            await said(lab, task, "the build goes on there")
+            await said(lab, task, "the build continues on the host")
             (packages / "gate").touch()
             task = await ended(lab, task)
             assert task.state == "done", await log_of(lab, task)
@@ -320,7 +320,7 @@ def test_a_lab_that_comes_back_picks_up_a_build(at_home: Home, indexed: Sshd, pa
             await reaches(packages / "gate.begun")
             await lab.targets.disconnect_target("gpu1")
             task = await ended(lab, task)
-            assert (task.state, "goes on there" in task.message) == ("failed", True)
+            assert (task.state, "continues on the host" in task.message) == ("failed", True)
             task = await lab.environments.build_environment("gpu1", wanted)
             await said(lab, task, "and ipykernel")
             await lab.tasks.cancel_task(task.id)

@@ -60,7 +60,7 @@ def report(
         ({"disk_free_bytes": GIB}, "warning", "1.0 GiB free"),
         ({"disk_free_bytes": 1000}, "failed", "0.0 GiB free"),
         ({"disk_free_bytes": None}, "ok", "genops-lab"),
-        ({"home_writable": False}, "warning", "/home/ada cannot be written"),
+        ({"home_writable": False}, "warning", "/home/ada is not writable"),
         (
             {"home_full": True, "home_free_bytes": 0, "home_bytes": 2 * GIB},
             "failed",
@@ -78,7 +78,11 @@ def test_disks(tmp_path: Path, changes: dict[str, Any], state: str, said: str) -
 
 @pytest.mark.parametrize(
     ("ahead_s", "state", "said"),
-    [(0.0, "ok", "Within"), (300.0, "warning", "ahead of"), (-86400.0, "warning", "behind")],
+    [
+        (0.0, "ok", "from this machine's by at most"),
+        (300.0, "warning", "ahead of"),
+        (-86400.0, "warning", "behind"),
+    ],
 )
 def test_clocks(tmp_path: Path, ahead_s: float, state: str, said: str) -> None:
     step = report(tmp_path, probe(ahead_s=ahead_s), {"gpu_state": "none", "gpus": []})["clock"]

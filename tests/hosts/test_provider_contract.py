@@ -336,7 +336,7 @@ def test_a_build_goes_where_the_next_kernel_finds_it(
     async def build() -> None:
         async with open_lab(at_home) as lab:
             await asyncio.to_thread(lab.targets._inventory.add, TargetRecord(route=target))
-            with pytest.raises(Conflict, match=f"Each {provider.host_noun} of .* has files of its own"):
+            with pytest.raises(Conflict, match=f"Each {provider.host_noun} of .* has its own files"):
                 await lab.environments.build_environment(target.target, NewEnvironment())
 
     run(build())

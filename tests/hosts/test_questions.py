@@ -53,7 +53,7 @@ def test_a_question_is_told_listed_answered_once_and_kept_nowhere(
             await service.answer_question("q1", Answer(text=SECRET))
             assert await asked == SECRET
             assert await service.list_questions() == []
-            with pytest.raises(NotFound, match="not open any more"):
+            with pytest.raises(NotFound, match="no longer open"):
                 await service.answer_question("q1", Answer(text=SECRET))
         assert ("question", "q1") in told
         assert SECRET not in repr(told)

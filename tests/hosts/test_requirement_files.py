@@ -56,9 +56,9 @@ def test_what_is_included_travels_along(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("-e .", "this machine alone"),
-        ("./lib", "this machine alone"),
-        ("mine @ file:///home/ada/mine", "this machine alone"),
+        ("-e .", "only on this machine"),
+        ("./lib", "only on this machine"),
+        ("mine @ file:///home/ada/mine", "only on this machine"),
         ("-r ../outside.txt", "outside of the project"),
         ("-r missing.txt", "missing.txt"),
         ("--index-url https://ada:secret@index.example.org/simple", "password or token"),

@@ -43,7 +43,7 @@ def test_two_labs_on_one_kernel(place: Place) -> None:
             message = kernel.client.get_iopub_msg(timeout=DEADLINE_S)
             while message["msg_type"] != "stream":
                 message = kernel.client.get_iopub_msg(timeout=DEADLINE_S)
-            assert "taken over by" in message["content"]["text"]
+            assert "has taken over this kernel" in message["content"]["text"]
             reply, said = kernel.run("print('never')")
             assert (reply["status"], reply["ename"]) == ("error", "KernelTaken")
             assert "was not run" in said and "Take it back" in said and "never" not in said

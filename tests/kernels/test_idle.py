@@ -49,8 +49,8 @@ def test_it_is_warned_ended_and_left_ended(place: Place, kernel: Running) -> Non
     kernel.run("held = 1")
     seen: list[float | None] = []
     kernel.bridge.watch(lambda bridge: seen.append(bridge.exchange.idle_ends_at))
-    text = said_until(kernel, "Restart the kernel to go on.")
-    assert "It will be ended in 1 s, unless a cell is run or it is kept." in text
+    text = said_until(kernel, "Restart the kernel to continue.")
+    assert "It will be stopped in 1 s unless you run a cell or keep it." in text
     assert "Ended after 4 s without work; freed " in text and " of memory. Restart" in text
     assert any(seen)
     wait(lambda: not kernel.manager.is_alive())
@@ -70,7 +70,7 @@ def test_a_lab_that_was_away_finds_the_words(place: Place, kernel: Running) -> N
     wait(lambda: not runs(int(kernel.bridge.info["pid"])))
     assert kernel.manager.is_alive(), "nobody has said that it is dead"
     place.do(kernel.bridge.link.up())
-    assert "Ended after 4 s without work; freed " in said_until(kernel, "Restart the kernel to go on.")
+    assert "Ended after 4 s without work; freed " in said_until(kernel, "Restart the kernel to continue.")
     wait(lambda: not kernel.manager.is_alive())
 
 

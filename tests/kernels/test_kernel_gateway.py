@@ -190,7 +190,7 @@ async def test_two_kernels_cannot_write_each_others_runs(room: Room) -> None:  #
         body = {"trace_path": trace, "title": "p", "run_id": run_id}
         assert (await door.ask("POST", "/profiles", body, OTHER)).status == 403
         beside = await door.ask("POST", "/profiles/beside", {**body, "trace_path": "t.json"}, OTHER)
-        assert beside.status == 403 and "not one of this kernel" in beside.body["error"]["message"]
+        assert beside.status == 403 and "does not belong to this kernel" in beside.body["error"]["message"]
         theirs = await door.hand_over(b"secret", kernel_id=OTHER)
         stolen = event(4, "file", path="x", source=theirs)
         assert (await door.track("run-a", [stolen])).status == 404
@@ -323,7 +323,7 @@ async def test_what_does_not_admit_kernels_is_refused_to_them(room: Room) -> Non
                 answer = await door.ask(operation.method, prefix.removeprefix("/genops") + path, {})
                 assert answer.status in (403, 405), (operation.id, answer)
             # Also where its path would lead there.
-            with pytest.raises(NotAllowed, match="not for kernels on other hosts"):
+            with pytest.raises(NotAllowed, match="Kernels on other hosts may not use"):
                 await authority.call(operation, None, {})
             PRINCIPAL.set(kernel)
             with pytest.raises(NotAllowed, match="is not for kernel:gpu1/kernel-1"):

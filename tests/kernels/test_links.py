@@ -278,7 +278,7 @@ def test_silence_is_noticed_while_a_kernel_is_attached(scene: Scene, monkeypatch
     scene.do(_silence(scene.host))
     scene.do(_hold(scene.link))
     scene.until(lambda: scene.names().count("up") == 2)
-    assert "does not answer any more" in next(each for each in scene.states if each.state == "down").message
+    assert "no longer answers" in next(each for each in scene.states if each.state == "down").message
 
 
 async def _hold(link: HostConnection) -> None:

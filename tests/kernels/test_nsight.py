@@ -88,7 +88,7 @@ def test_beside_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     ("version", "trouble"),
     [
         ("NVIDIA Nsight Systems version 2021.3.2.4-027534f", "too old: 2022.1 or newer is needed"),
-        ("cannot open shared object file", "does not tell its version: cannot open shared object file"),
+        ("cannot open shared object file", "does not report its version: cannot open shared object file"),
     ],
 )
 def test_one_that_cannot_be_used(tmp_path: Path, version: str, trouble: str) -> None:
@@ -146,11 +146,11 @@ def test_kernelspecs_that_are_refused(at_home: Home) -> None:
     spec(at_home, "mine-nsight")
     with pytest.raises(NotFound, match="no kernel 'nope'"):
         prepared("nope", "1", SYSTEMS)
-    with pytest.raises(InvalidRequest, match="no Python"):
+    with pytest.raises(InvalidRequest, match="is not a Python kernel"):
         prepared("r", "1", SYSTEMS)
     with pytest.raises(InvalidRequest, match="not run on this machine"):
         prepared("box", "1", SYSTEMS)
-    with pytest.raises(Conflict, match="'mine-nsight' already"):
+    with pytest.raises(Conflict, match="'mine-nsight' exists already"):
         prepared("mine", "1", SYSTEMS)
 
 

@@ -118,7 +118,7 @@ def test_call_stacks_where_ncu_has_those_of_python(ncu: NcuStandIn) -> None:
 async def test_without_a_driver_nothing_is_made_or_started(ncu: NcuStandIn, at_home: Home) -> None:
     made = prepared("python3", "1", FULL)
     ncu.refuse()
-    with pytest.raises(Unavailable, match="finds no CUDA driver here") as raised:
+    with pytest.raises(Unavailable, match="finds no CUDA driver on this machine") as raised:
         await NsightService().prepare_nsight_kernel(NewNsightKernel(product="compute"))
     assert raised.value.code == "nsight_no_driver" and "nvidia-smi" in raised.value.hint
     assert "python3-nsight-compute" not in KernelSpecManager().find_kernel_specs()
@@ -146,7 +146,7 @@ def test_one_that_is_too_old_or_missing(tmp_path: Path) -> None:
 def test_the_real_one_says_that_it_finds_no_driver(home: Home) -> None:
     if any(Path(f"/dev/{name}").exists() for name in ("nvidiactl", "dxg")):
         pytest.skip("this machine has a driver")
-    with pytest.raises(Unavailable, match="finds no CUDA driver here") as raised:
+    with pytest.raises(Unavailable, match="finds no CUDA driver on this machine") as raised:
         refuse_without_driver(str(real_ncu()), home.environment())
     assert raised.value.code == "nsight_no_driver"
     said = subprocess.run(

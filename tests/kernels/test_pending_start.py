@@ -173,7 +173,7 @@ def test_an_interrupt_takes_waiting_cells_back_and_the_start_goes_on(place: Plac
         assert said(kernel, "clear_output")["parent_header"]["msg_id"] == first
         error = said(kernel, "error")
         assert error["parent_header"]["msg_id"] == first and error["content"]["ename"] == "KeyboardInterrupt"
-        assert "The start goes on. To give it up, shut down the kernel." in error["content"]["evalue"]
+        assert "The start continues. To cancel the start, shut down the kernel." in error["content"]["evalue"]
         assert reply_to(kernel, first)["ename"] == "KeyboardInterrupt"
         assert reply_to(kernel, second)["status"] == "aborted"
         kernel.manager.interrupt_kernel()  # nothing waits
@@ -252,7 +252,7 @@ def test_what_a_queue_says_is_one_short_line_of_plain_text(place: Place) -> None
     ("method", "words"),
     [
         ("allocate", "'A toy queue' target failed: 'partition'"),
-        ("observe", "connection to queue could not be made: 'partition'"),
+        ("observe", "connection to queue failed: 'partition'"),
     ],
 )
 def test_a_provider_that_fails_leaves_no_cell_waiting(
@@ -407,7 +407,7 @@ def test_a_host_that_is_gone_ends_its_kernel_and_none_is_asked_for_in_its_place(
         if not kernel.bridge.ended_by:  # its agent told of its end, and Jupyter starts anew what died
             kernel.manager.restart_kernel(now=True)
             wait(lambda: kernel.bridge.state.state == "ended")
-        assert "toy of queue is gone: It was given back." in kernel.bridge.state.reason
+        assert "toy of queue no longer exists: It was given back." in kernel.bridge.state.reason
         assert asked(place) == []
         kernel.manager.restart_kernel(now=True)
         kernel.client.wait_for_ready(timeout=30)
@@ -422,7 +422,7 @@ def test_a_host_that_is_gone_ends_its_kernel_and_none_is_asked_for_in_its_place(
     later = place.manager(kernel_id)
     later.start_kernel()
     wait(lambda: place.bridge(later).state.state == "ended", "the next Lab waits for a host that is gone")
-    assert "is gone: It was given back." in place.bridge(later).state.reason and asked(place) == []
+    assert "no longer exists: It was given back." in place.bridge(later).state.reason and asked(place) == []
     later.shutdown_kernel(now=True)
 
 
@@ -580,4 +580,4 @@ def test_a_lab_that_dies_before_it_notes_a_kernel_leaves_no_host_that_costs(
     second.touch()
     with running_lab(home) as lab:
         wait(lambda: not list(queue.glob("*/asked.json")), "a host that nobody needs is kept")
-        assert "is left over: it is given back" in lab.log
+        assert "is left over and will be released" in lab.log

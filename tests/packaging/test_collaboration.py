@@ -147,7 +147,7 @@ def shown(lab: LabPage) -> list[str]:
     ("requirement", "said"),
     [
         ("jupyter-server-nbmodel==0.2.9", "jupyter-server-nbmodel"),
-        ("jupyter-server-documents==0.3.3", "jupyter-server-documents keeps notebooks"),
+        ("jupyter-server-documents==0.3.3", "jupyter-server-documents manages notebooks"),
     ],
 )
 def test_who_else_keeps_outputs_is_seen_and_said(home: Home, requirement: str, said: str) -> None:

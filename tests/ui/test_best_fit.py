@@ -51,7 +51,7 @@ def test_the_kernel_sees_the_gpu_that_fits_best(lab: LabPage, server: LabServer)
     expect(picker.locator(".gol-BestFit-reason")).to_contain_text("GPU")
     looked_at(lab, "best-fit", ".jp-Dialog", daily=False)
     lab.shot("targets-best-fit-wide", width=1920, height=1080)
-    picker.get_by_role("button", name="Restart there").click()
+    picker.get_by_role("button", name="Restart kernel").click()
     expect(item(lab)).to_have_attribute("aria-label", re.compile("gpu1, connected"), timeout=PATIENT_MS)
     run(lab, "import os; print('it sees', os.environ['CUDA_VISIBLE_DEVICES'], '!')", "it sees")
     printed = lab.page.locator(".jp-NotebookPanel:visible .jp-OutputArea-output", has_text="it sees").last

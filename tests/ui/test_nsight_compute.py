@@ -86,6 +86,6 @@ def test_without_a_driver_it_is_said_and_nothing_is_restarted(
     ncu.refuse()
     in_kernel_menu(lab.page, "Restart Kernel with Nsight Compute…")
     told = lab.page.locator(".Toastify__toast")
-    expect(told).to_contain_text("Nsight Compute finds no CUDA driver here")
-    expect(told).to_contain_text("Does nvidia-smi list a GPU?")
+    expect(told).to_contain_text("Nsight Compute finds no CUDA driver on this machine")
+    expect(told).to_contain_text("Check that nvidia-smi lists a GPU.")
     expect(lab.page.get_by_role("dialog")).to_have_count(0)

@@ -51,9 +51,9 @@ def test_settings_are_changed_in_a_dialog_that_shows_no_value(lab: LabPage, serv
     form.get_by_label("HF_TOKEN").check(
         timeout=PATIENT_MS
     )  # the last thing that comes into the form by itself
-    form.get_by_label("Kernels that stand ready").fill("1")
-    expect(form.get_by_label("Kernels that stand ready")).to_have_value("1")
-    form.get_by_label("End kernels without work").select_option("30")
+    form.get_by_label("Kernels kept ready").fill("1")
+    expect(form.get_by_label("Kernels kept ready")).to_have_value("1")
+    form.get_by_label("Stop idle kernels").select_option("30")
     form.get_by_label("Price in USD an hour").fill("2.49")
     expect(form.get_by_label("Price in USD an hour")).to_have_value("2.49")
     looked_at(lab, "settings", ".jp-Dialog")

@@ -114,7 +114,7 @@ def test_a_host_of_the_ssh_config_is_added_with_one_click(lab: LabPage, host: Ss
     ready = question.get_by_text(re.compile("is ready|works, with"))
     expect(ready).to_be_visible(timeout=PATIENT_MS)
     steps = question.get_by_role("listitem")
-    expect(steps.filter(has_text="ipykernel")).to_contain_text("well")
+    expect(steps.filter(has_text="ipykernel")).to_contain_text("passed")
     looked_at(lab, "tested", ".jp-Dialog", daily=False)
     question.get_by_role("button", name="Done").click()
     expect(question).to_have_count(0)
@@ -133,7 +133,7 @@ def test_what_fails_says_what_to_do_and_leaves_nothing_behind(
     form = dialog(lab)
     form.get_by_label("Host", exact=True).fill(host.alias)
     form.get_by_label("Name", exact=True).fill("second")
-    form.get_by_label("Python there").fill("no-such-python")
+    form.get_by_label("Python on the host").fill("no-such-python")
     looked_at(lab, "add", ".jp-Dialog")
     form.get_by_text("More").click()
     form.get_by_label("Ask above (MiB)").fill("1.5")
@@ -144,8 +144,8 @@ def test_what_fails_says_what_to_do_and_leaves_nothing_behind(
     expect(form.get_by_role("button", name="Add anyway")).to_be_visible()
     looked_at(lab, "failed", ".jp-Dialog")
 
-    form.get_by_role("button", name="Change it").click()
-    expect(form.get_by_label("Python there")).to_have_value("no-such-python")
+    form.get_by_role("button", name="Edit").click()
+    expect(form.get_by_label("Python on the host")).to_have_value("no-such-python")
     form.get_by_role("button", name="Cancel").click()
     expect(form).to_have_count(0)
     assert [each["name"] for each in server.get("genops/targets")] == [host.alias]
@@ -195,12 +195,12 @@ def test_a_notebook_runs_there_and_outlives_a_cut(lab: LabPage, host: Sshd) -> N
     run(lab, "import os; kept = 42; print('home', os.environ['HOME'])", f"home {host.home}")
 
     kernels = card(lab, host.alias)
-    kernels.get_by_role("button", name="Kernels there").click()
+    kernels.get_by_role("button", name="Running kernels").click()
     expect(kernels.get_by_role("list", name=f"Kernels on {host.alias}")).to_contain_text("this Lab")
 
     host.stop()
     expect(item(lab)).to_contain_text("disconnected", timeout=PATIENT_MS)
-    expect(card(lab, host.alias)).to_contain_text("Its kernels go on running")
+    expect(card(lab, host.alias)).to_contain_text("Its kernels keep running")
     item(lab).click()
     popup = dialog(lab)
     expect(popup.get_by_role("button", name="Reconnect")).to_be_visible()
@@ -211,7 +211,7 @@ def test_a_notebook_runs_there_and_outlives_a_cut(lab: LabPage, host: Sshd) -> N
     expect(item(lab)).to_have_attribute(
         "aria-label", re.compile(rf"{host.alias}, connected"), timeout=PATIENT_MS
     )
-    expect(popup.get_by_role("button", name="Detach")).to_be_visible()
+    expect(popup.get_by_role("button", name="Disconnect")).to_be_visible()
     lab.page.keyboard.press("Escape")
     expect(popup).to_have_count(0)
     run(lab, "print('kept', kept)", "kept 42")
@@ -220,7 +220,7 @@ def test_a_notebook_runs_there_and_outlives_a_cut(lab: LabPage, host: Sshd) -> N
 
 def test_the_log_of_a_kernel_is_one_click_away(lab: LabPage) -> None:
     item(lab).click()
-    dialog(lab).get_by_role("button", name="Kernel's log").click()
+    dialog(lab).get_by_role("button", name="Kernel log").click()
     log = lab.page.get_by_role("log")
     expect(log).to_be_visible()
     expect(log).not_to_contain_text("Loading")
@@ -237,19 +237,15 @@ def test_files_are_brought_back_once_they_were_seen(lab: LabPage, server: LabSer
     )
     (work / "note.txt").write_text("mine!")
     item(lab).click()
-    dialog(lab).get_by_role("button", name="Bring files back…").click()
+    dialog(lab).get_by_role("button", name="Pull files…").click()
     pull = dialog(lab)
-    expect(pull.get_by_role("table", name="Files that would come")).to_contain_text(
-        "result.csv", timeout=PATIENT_MS
-    )
-    expect(pull.get_by_role("table", name="Files that were changed on both sides")).to_contain_text(
-        "note.txt"
-    )
+    expect(pull.get_by_role("table", name="Files to pull")).to_contain_text("result.csv", timeout=PATIENT_MS)
+    expect(pull.get_by_role("table", name="Files changed on both sides")).to_contain_text("note.txt")
     looked_at(lab, "pull", ".jp-Dialog")
     assert not (work / "result.csv").exists()
-    pull.get_by_label("Bring these too, and keep mine beside them").check()
-    pull.get_by_role("button", name="Bring them").click()
-    expect(pull).to_contain_text("2 files brought", timeout=PATIENT_MS)
+    pull.get_by_label("Pull these too, and keep a copy of my versions").check()
+    pull.get_by_role("button", name="Pull", exact=True).click()
+    expect(pull).to_contain_text("2 files pulled", timeout=PATIENT_MS)
     looked_at(lab, "pulled", ".jp-Dialog", daily=False)
     pull.get_by_role("button", name="Close").click()
     assert (work / "result.csv").read_text() == "1,2" and (work / "note.txt").read_text() == "theirs"
@@ -262,16 +258,16 @@ def test_the_notebook_moves_to_another_place(lab: LabPage, server: LabServer, ho
     dialog(lab).get_by_role("button", name="Move to another target…").click()
     picker = dialog(lab)
     expect(picker.get_by_role("radio", name=re.compile(host.alias))).to_be_checked()
-    expect(picker.get_by_role("button", name="Restart there")).to_be_disabled()
+    expect(picker.get_by_role("button", name="Restart kernel")).to_be_disabled()
     picker.get_by_role("radio", name=re.compile("This machine")).check()
-    expect(picker).to_contain_text("What the kernel holds in memory is lost.")
+    expect(picker).to_contain_text("The kernel’s variables will be lost.")
     looked_at(lab, "picker", ".jp-Dialog")
     lab.shot("targets-picker-wide", width=1920, height=1080)
     picker.get_by_label("Best fit for").fill("24")
     picker.get_by_role("button", name="Choose", exact=True).click()
     expect(picker.locator(".gol-BestFit-reason")).not_to_be_empty()
     picker.get_by_role("radio", name=re.compile("This machine")).check()
-    picker.get_by_role("button", name="Restart there").click()
+    picker.get_by_role("button", name="Restart kernel").click()
     expect(picker).to_have_count(0)
     expect(item(lab)).to_have_text("This machine", timeout=PATIENT_MS)
     lab.kernel_idle()
@@ -287,7 +283,7 @@ def test_disconnecting_is_deliberate(lab: LabPage, host: Sshd) -> None:
     there = card(lab, host.alias)
     there.get_by_role("button", name="Disconnect").click()
     expect(there).to_contain_text("not connected")
-    expect(there).to_contain_text("Figures are")
+    expect(there).to_contain_text("Readings are")
     there.get_by_role("button", name="Connect").click()
     expect(there.get_by_role("button", name="Disconnect")).to_be_visible(timeout=PATIENT_MS)
     assert lab.problems == []

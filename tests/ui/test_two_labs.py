@@ -55,7 +55,7 @@ def run(lab: LabPage, code: str, expected: str, *, cell: int = -1) -> None:
 
 
 def kernels_there(lab: LabPage, name: str) -> Locator:
-    toggle = card(lab, name).get_by_role("button", name="Kernels there")
+    toggle = card(lab, name).get_by_role("button", name="Running kernels")
     if toggle.get_attribute("aria-expanded") == "false":
         toggle.click()
     return card(lab, name).get_by_role("list", name=f"Kernels on {name}")
@@ -73,7 +73,7 @@ def test_a_kernel_is_taken_over_and_taken_back(labs: tuple[LabPage, LabPage, str
     expect(there).to_contain_text(re.compile(r"\w+@\S+"), timeout=PATIENT_MS)
     there.get_by_role("button", name=re.compile("^Attach")).click()
     question = second.page.get_by_role("dialog")
-    expect(question).to_contain_text("That Lab sees that it was taken over")
+    expect(question).to_contain_text("That Lab is notified")
     assert second.serious_findings(".jp-Dialog") == []
     second.shot("two-labs-question-light")
     question.get_by_role("button", name="Cancel").click()
@@ -82,7 +82,7 @@ def test_a_kernel_is_taken_over_and_taken_back(labs: tuple[LabPage, LabPage, str
 
     there.get_by_role("button", name=re.compile("^Attach")).click()
     question.get_by_role("button", name="Take over").click()
-    second.page.get_by_role("button", name="Open a new notebook with it").click(timeout=PATIENT_MS)
+    second.page.get_by_role("button", name="Open a new notebook with the kernel").click(timeout=PATIENT_MS)
     expect(item(second)).to_have_attribute("aria-label", re.compile("connected"), timeout=PATIENT_MS)
     # Its own cell is the first: what the other Lab had not kept yet may come below, at any time.
     run(second, "kept += 1; print('here', kept)", "here 42", cell=0)

@@ -1,4 +1,4 @@
-"""The host's GPUs: NVIDIA (its library, else nvidia-smi), AMD (the kernel's files, else rocm-smi), Apple."""
+"""Read the host's GPUs: NVIDIA (its library, or nvidia-smi), AMD (the kernel's files, or rocm-smi), Apple."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from .found import NOTHING, Found, all_processes_visible, field, listed
 
 __all__ = ["Found", "GpuReader"]
 
-#: After nothing or a failure a source is left alone for this long.
+#: Seconds until a source without an answer, or with an error, is asked again.
 RETRY_S = 30.0
-#: How long an answer that cost a process is good.
+#: Seconds for which an answer that cost a process is valid.
 PROCESS_FRESH_S = 2.0
 PCI = "/sys/bus/pci/devices"
-#: There where NVIDIA's kernel module is loaded, in the host's containers too.
+#: Exists where NVIDIA's kernel module is loaded, also in the host's containers.
 DRIVER = "/proc/driver/nvidia/version"
 DEVICES = "/dev/nvidia[0-9]*"
 
 
 class GpuReader:
-    """All vendors' GPUs. Safe for several threads; a driver that hangs costs one thread and one timeout."""
+    """All vendors' GPUs. Safe for several threads; a hanging driver costs one thread and one timeout."""
 
     def __init__(self, sources: Optional[List[Callable[[], Found]]] = None) -> None:
         if sources is None:
@@ -34,11 +34,13 @@ class GpuReader:
         self._ask = Guarded(self._read_all)
 
     def read(self, timeout_s: float = 3.0) -> Found:
-        """All GPUs now. "error" with the reason where a driver fails and nothing else is found."""
+        """Return all GPUs now. "error" with the reason where a driver fails and no other GPU is found."""
         try:
             return self._ask(timeout_s)
         except Unanswered as error:
-            return Found("error", f"The GPU's driver gives {error}. On the host, `nvidia-smi` may hang too.")
+            return Found(
+                "error", f"The GPU driver does not answer: {error}. On the host, `nvidia-smi` may hang too."
+            )
 
     def _read_all(self) -> Found:
         answers = [source.read() for source in self._sources]
@@ -50,7 +52,7 @@ class GpuReader:
 
 
 class _Patient:
-    """A source that is not asked at once again when there was nothing to hear."""
+    """A source that is not asked again at once after an empty answer."""
 
     def __init__(self, source: Callable[[], Found]) -> None:
         self._source = source
@@ -75,7 +77,7 @@ class Nvidia:
         self._smi = _Kept(nvidia_smi.read)
 
     def read(self) -> Found:
-        """All cards now; says so where there is a card and no driver that works."""
+        """Return all cards now; an error where a card has no working driver."""
         if self._nvml is None:
             library = self._load()
             if library is None:
@@ -92,11 +94,11 @@ class Nvidia:
         if program is not None:
             return self._smi.read(program)
         if os.path.exists(DRIVER) and not glob.glob(DEVICES) and not all_processes_visible():
-            return NOTHING  # a container that was given none of the host's cards, which the bus shows all the same
+            return NOTHING  # a container without a card, though the bus shows the host's cards
         return self._lost_card("No NVIDIA driver is installed (libnvidia-ml.so.1 is missing).")
 
     def _failed(self, error: nvml.NvmlError) -> Found:
-        self._nvml = None  # another version of the library may lie there next time
+        self._nvml = None  # the next attempt may find another version of the library
         if error.code == nvml.LIB_RM_VERSION_MISMATCH:
             return Found(
                 "error",
@@ -105,16 +107,18 @@ class Nvidia:
             )
         if error.code == nvml.DRIVER_NOT_LOADED:
             return self._lost_card("The NVIDIA driver's kernel module is not loaded.")
-        return Found("error", f"The NVIDIA driver does not answer: {error}. `nvidia-smi` tells more.")
+        return Found(
+            "error", f"The NVIDIA driver does not answer: {error}. Run `nvidia-smi` on the host for more."
+        )
 
     def _lost_card(self, why: str) -> Found:
-        """An error where the machine has a card, nothing to say where it has none."""
+        """Return an error where the machine has a card, nothing where it has none."""
         device = _nvidia_card(self._pci)
-        return Found("error", f"There is an NVIDIA GPU ({device}). {why}") if device else NOTHING
+        return Found("error", f"The host has an NVIDIA GPU ({device}). {why}") if device else NOTHING
 
 
 def _nvidia_card(pci: str) -> str:
-    """Ids of the first NVIDIA display or 3D controller on the bus; empty without one."""
+    """Return the ids of the first NVIDIA display or 3D controller on the bus; empty without one."""
     for name in listed(pci):
         vendor, kind, device = (
             field(os.path.join(pci, name), each) for each in ("vendor", "class", "device")
@@ -131,7 +135,7 @@ class Amd:
         self._smi = _Kept(rocm_smi.read)
 
     def read(self) -> Found:
-        """All cards now."""
+        """Return all cards now."""
         found = amd.read()
         if found.gpus:
             return found
@@ -140,20 +144,20 @@ class Amd:
 
 
 class Apple:
-    """Apple's chip: asked once, for its answer does not change."""
+    """Apple's chip: read once, since its answer does not change."""
 
     def __init__(self) -> None:
         self._found: Optional[Found] = None if platform.system() == "Darwin" else NOTHING
 
     def read(self) -> Found:
-        """The chip's GPU."""
+        """Return the chip's GPU."""
         if self._found is None or self._found.state == "error":
             self._found = apple.read()
         return self._found
 
 
 class _Kept:
-    """An answer that cost a process, good for a moment."""
+    """An answer that cost a process, valid for a moment."""
 
     def __init__(self, ask: Callable[[str], Found]) -> None:
         self._ask = ask

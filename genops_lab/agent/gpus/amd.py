@@ -1,4 +1,5 @@
-"""AMD's cards as the kernel's files tell (amdgpu, and kfd for who computes): no process, no library."""
+"""Read AMD's cards from the kernel's files (amdgpu, and kfd for computing processes), without a process or
+library."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ NAMES = ("/usr/share/libdrm/amdgpu.ids", "/opt/amdgpu/share/libdrm/amdgpu.ids")
 
 
 class Places(NamedTuple):
-    """Where the kernel shows itself."""
+    """The kernel's folders."""
 
     drm: str = "/sys/class/drm"
     kfd: str = "/sys/class/kfd/kfd"
@@ -22,7 +23,7 @@ class Places(NamedTuple):
 
 
 def read(places: Places = Places()) -> Found:  # noqa: B008 - a constant
-    """All cards now, in the order in which ROCm counts them."""
+    """Return all cards now, in ROCm's order."""
     nodes = _compute_nodes(places.kfd)
     cards = []
     for folder in _devices(places.drm):
@@ -35,7 +36,7 @@ def read(places: Places = Places()) -> Found:  # noqa: B008 - a constant
 
 
 def _devices(drm: str) -> List[str]:
-    """Device folders of AMD's cards, by the cards' numbers."""
+    """Return the device folders of AMD's cards, by the cards' numbers."""
     found = []
     for entry in listed(drm):
         numbered = re.fullmatch(r"card(\d+)", entry)
@@ -64,7 +65,7 @@ def _card(index: int, folder: str, gpu_id: str, places: Places) -> Dict[str, Any
 
 
 def _sensors(folder: str) -> Tuple[Optional[float], Optional[float]]:
-    """Temperature in Celsius (edge, or the first there is) and power in watts."""
+    """Return the temperature in Celsius (edge, or the first sensor) and the power in watts."""
     monitors = os.path.join(folder, "hwmon")
     for entry in listed(monitors):
         monitor = os.path.join(monitors, entry)
@@ -82,7 +83,7 @@ def _sensors(folder: str) -> Tuple[Optional[float], Optional[float]]:
 
 
 def _compute_nodes(kfd: str) -> Dict[int, Tuple[int, str]]:
-    """Render device -> node's number and id in the compute driver."""
+    """Return by render device the node's number and id in the compute driver."""
     found = {}
     nodes = os.path.join(kfd, "topology", "nodes")
     for entry in listed(nodes):
@@ -114,7 +115,7 @@ def _processes(kfd: str, gpu_id: str) -> List[Dict[str, Any]]:
 
 
 def _name(folder: str, tables: Tuple[str, ...]) -> str:
-    """The product's name: from the card's own memory, or from the driver's table."""
+    """Return the product's name, from the card's own memory or from the driver's table."""
     product = field(folder, "product_name")
     if product:
         return product
@@ -128,7 +129,7 @@ def _name(folder: str, tables: Tuple[str, ...]) -> str:
 
 @functools.lru_cache(maxsize=4)
 def _table(path: str) -> Dict[Tuple[str, str], str]:
-    """``amdgpu.ids``: device and revision -> name."""
+    """Return the names in ``amdgpu.ids`` by device and revision."""
     found = {}
     for line in text_of(path).splitlines():
         parts = [part.strip() for part in line.split(",", 2)]

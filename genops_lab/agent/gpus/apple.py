@@ -1,4 +1,4 @@
-"""Apple's GPUs. macOS tells a user's process their name alone; their memory is the machine's."""
+"""Read Apple's GPUs. macOS gives a user's process only their name; their memory is the machine's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TIMEOUT_S = 15.0
 
 
 def read() -> Found:
-    """The chip's GPU. Starts a process: what it says does not change, so ask once."""
+    """Return the chip's GPU. Starts a process; the answer does not change, so ask once."""
     if platform.system() != "Darwin":
         return NOTHING
     try:
@@ -31,12 +31,12 @@ def _memory() -> int:
 
 
 def parse(text: str, memory_bytes: int) -> Found:
-    """``system_profiler SPDisplaysDataType -json``; GPUs of other makers are left out."""
+    """Parse ``system_profiler SPDisplaysDataType -json``; GPUs of other makers are left out."""
     try:
         chips = json.loads(text)["SPDisplaysDataType"]
         names = [str(chip.get("sppci_model") or chip["_name"]) for chip in chips]
     except (ValueError, KeyError, TypeError, AttributeError):
-        return Found("error", "The answer of system_profiler could not be read.")
+        return Found("error", "The answer of system_profiler is invalid.")
     found = [name for name in names if name.startswith("Apple ")]
     cards = [
         gpu(index, "apple", name=name, memory_total_bytes=memory_bytes) for index, name in enumerate(found)

@@ -1,4 +1,4 @@
-"""What the sources of GPUs have in common: the form of an answer, and who owns a process."""
+"""The answer of a source of GPUs, and the owners of processes."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import os
 import pwd
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
-#: The process namespace of the machine itself; elsewhere a driver's process ids are somebody else's.
+#: The process namespace of the machine itself; in another one a driver's process ids name other processes.
 _FIRST_PID_NAMESPACE = "pid:[4026531836]"
 
 
 class Found(NamedTuple):
-    """What one source says. ``state``: "ok", "none" (nothing of this vendor, or no way to ask) or "error"."""
+    """The answer of one source. ``state``: "ok", "none" (nothing of this vendor, or no way to ask) or
+    "error"."""
 
     state: str
     message: str = ""
@@ -36,7 +37,8 @@ def gpu(
     mig: Optional[List[Dict[str, Any]]] = None,
     processes: Optional[List[Dict[str, Any]]] = None,
 ) -> Dict[str, Any]:
-    """One accelerator as a reading holds it. ``index`` counts the vendor's own devices, as its tools do."""
+    """Return one accelerator in the form of a reading. ``index`` counts the vendor's own devices, as its
+    tools do."""
     return {
         "index": index,
         "uuid": uuid,
@@ -55,7 +57,7 @@ def gpu(
 def mig_slice(
     uuid: str, profile: str, total_bytes: Optional[int], used_bytes: Optional[int]
 ) -> Dict[str, Any]:
-    """A slice of an NVIDIA GPU; ``profile`` such as ``1g.10gb``."""
+    """Return a slice of an NVIDIA GPU; ``profile`` such as ``1g.10gb``."""
     return {
         "uuid": uuid,
         "profile": profile,
@@ -65,12 +67,13 @@ def mig_slice(
 
 
 def process(pid: int, memory_bytes: Optional[int]) -> Dict[str, Any]:
-    """A process that uses a GPU, with its owner where that can be known."""
+    """Return a process that uses a GPU, with its owner where known."""
     return {"pid": pid, "user": owner(pid), "memory_bytes": memory_bytes}
 
 
 def owner(pid: int) -> str:
-    """The user of a process; empty where it is gone or hidden, or where process ids are a container's own."""
+    """Return the user of a process; empty where it is gone or hidden, or where process ids are a container's
+    own."""
     if not all_processes_visible():
         return ""
     try:
@@ -90,7 +93,7 @@ def all_processes_visible() -> bool:
 
 @functools.lru_cache(maxsize=1024)
 def _name_of(uid: int) -> str:
-    """Names may come from a directory service: each is asked for once."""
+    """Return a user's name. Names may come from a directory service: each is requested once."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -98,7 +101,7 @@ def _name_of(uid: int) -> str:
 
 
 def listed(folder: str) -> List[str]:
-    """Names in a folder of the kernel's; none where it is missing or hidden."""
+    """Return the names in a folder of the kernel's; none where it is missing or hidden."""
     try:
         return sorted(os.listdir(folder))
     except OSError:
@@ -106,8 +109,8 @@ def listed(folder: str) -> List[str]:
 
 
 def text_of(path: str) -> str:
-    """A file of the kernel's, empty where there is none: not every card has every file, and some say EINVAL while
-    asleep."""
+    """Return a file of the kernel's, empty without one: not every card has every file, and some return EINVAL
+    while asleep."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()
@@ -116,5 +119,5 @@ def text_of(path: str) -> str:
 
 
 def field(folder: str, name: str) -> str:
-    """A file of one value."""
+    """Return a file with one value."""
     return text_of(os.path.join(folder, name)).strip()

@@ -1,4 +1,4 @@
-"""NVIDIA through ``nvidia-smi``, where its library cannot be loaded. Each reading starts a process."""
+"""Read NVIDIA's cards with ``nvidia-smi``, where its library cannot be loaded. Each reading starts a process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Optional, Tuple, Union
 
 from .found import NOTHING, Found, gpu, mig_slice, process
 
-#: Beside PATH: what WSL and GKE have.
+#: In addition to PATH: the paths of WSL and GKE.
 PROGRAMS = ("nvidia-smi", "/usr/lib/wsl/lib/nvidia-smi", "/usr/local/nvidia/bin/nvidia-smi")
 TIMEOUT_S = 15.0
 
@@ -19,7 +19,7 @@ Slices = Dict[Tuple[str, int], Tuple[str, str]]
 
 
 def find() -> Optional[str]:
-    """The program, or None."""
+    """Return the program, or None."""
     for name in PROGRAMS:
         path = shutil.which(name)
         if path is not None:
@@ -28,7 +28,7 @@ def find() -> Optional[str]:
 
 
 def read(program: str) -> Found:
-    """All cards as the program tells."""
+    """Return all cards that the program reports."""
     answer = _run(program, "-q", "-x")
     if isinstance(answer, Found):
         return answer
@@ -36,8 +36,8 @@ def read(program: str) -> Found:
         return refusal(answer)
     listing = ""
     if "<mig_device>" in answer:  # the XML lacks the slices' UUIDs
-        told = _run(program, "-L")
-        listing = told if isinstance(told, str) else ""
+        printed = _run(program, "-L")
+        listing = printed if isinstance(printed, str) else ""
     return parse(answer, listing)
 
 
@@ -50,7 +50,7 @@ def _run(program: str, *arguments: str) -> Union[str, Found]:
     except subprocess.TimeoutExpired:
         return Found("error", f"nvidia-smi did not answer within {TIMEOUT_S:g} s.")
     except OSError as error:
-        return Found("error", f"nvidia-smi could not be started: {error.strerror}.")
+        return Found("error", f"nvidia-smi cannot be started: {error.strerror}.")
     text = done.stdout.decode("utf-8", "replace")
     if done.returncode != 0 or not text.strip():
         return refusal(text)
@@ -58,28 +58,28 @@ def _run(program: str, *arguments: str) -> Union[str, Found]:
 
 
 def refusal(text: str) -> Found:
-    """What the words say that come in place of cards."""
+    """Return the meaning of a text that comes in place of cards."""
     if "No devices were found" in text:
         return NOTHING
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return Found("error", " ".join(lines[:2]) or "nvidia-smi failed without a word.")
+    return Found("error", " ".join(lines[:2]) or "nvidia-smi failed without a message.")
 
 
 def parse(text: str, listing: str = "") -> Found:
-    """``nvidia-smi -q -x``, schemas 10 to 13; ``listing`` is ``nvidia-smi -L`` for the slices' UUIDs."""
-    import xml.etree.ElementTree as ElementTree  # not in keepers and agents on hosts that have the library
+    """Parse ``nvidia-smi -q -x``, schemas 10 to 13; ``listing`` is ``nvidia-smi -L`` for the slices' UUIDs."""
+    import xml.etree.ElementTree as ElementTree  # unused on hosts that have the library
 
     try:
         root = ElementTree.fromstring(text)  # noqa: S314 - the host's own tool says it
     except ElementTree.ParseError as error:
-        return Found("error", f"The answer of nvidia-smi could not be read: {error}.")
+        return Found("error", f"The answer of nvidia-smi is invalid: {error}.")
     slices = parse_listing(listing)
     cards = [_card(index, element, slices) for index, element in enumerate(root.findall("gpu"))]
     return Found("ok", "", cards) if cards else NOTHING
 
 
 def parse_listing(listing: str) -> Slices:
-    """``nvidia-smi -L``: card's UUID and slice's index -> profile, UUID."""
+    """Parse ``nvidia-smi -L``: card's UUID and slice's index -> profile, UUID."""
     found: Slices = {}
     card = ""
     for line in listing.splitlines():
@@ -109,7 +109,7 @@ def _card(index: int, element: Any, slices: Slices) -> Dict[str, Any]:
 
 
 def _power(element: Any) -> Optional[float]:
-    """Renamed in schemas 11 to 13."""
+    """Return the power; schemas 11 to 13 renamed it."""
     for group in ("gpu_power_readings", "power_readings"):
         for field in ("power_draw", "instant_power_draw", "average_power_draw"):
             found = _number(element, f"{group}/{field}")
@@ -138,7 +138,7 @@ def _text(element: Any, path: str) -> str:
 
 
 def _number(element: Any, path: str) -> Optional[float]:
-    """A figure without its unit; None for N/A and other words."""
+    """Return a number without its unit; None for N/A and other words."""
     try:
         return float(_text(element, path).split()[0])
     except (ValueError, IndexError):

@@ -1,4 +1,4 @@
-"""NVIDIA's management library by ctypes: a reading starts no process and opens the driver once."""
+"""Read NVIDIA's management library by ctypes: a reading starts no process and opens the driver once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from .found import NOTHING, Found, gpu, mig_slice, process
 
-#: Where the library lies when the loader does not know it: WSL, GKE's and older distributions' places.
+#: Paths of the library that the loader may not know: WSL, GKE, older distributions.
 LIBRARIES = (
     "libnvidia-ml.so.1",
     "/usr/lib/wsl/lib/libnvidia-ml.so.1",
@@ -21,14 +21,14 @@ _INSUFFICIENT_SIZE = 7
 DRIVER_NOT_LOADED = 9
 FUNCTION_NOT_FOUND = 13
 LIB_RM_VERSION_MISMATCH = 18
-#: After these the library must be opened anew: not initialized, a card is lost, reset required, unknown.
+#: After these the library must be opened again: not initialized, a card is lost, reset required, unknown.
 _BROKEN = (1, 15, 16, 999)
 _NOT_AVAILABLE = 0xFFFFFFFFFFFFFFFF
 _TEXT_BYTES = 96
 
 
 class NvmlError(Exception):
-    """The library's answer to a call that failed."""
+    """The library's answer to a failed call."""
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(text)
@@ -80,12 +80,12 @@ class _Attributes(ctypes.Structure):
     ]
 
 
-#: The ``_v2`` form comes first: drivers 535.43 to 535.86 shipped a ``_v3`` with another structure.
+#: The ``_v2`` form comes first: drivers 535.43 to 535.86 had a ``_v3`` with another structure.
 _PROCESS_FORMS: Tuple[Tuple[str, Any], ...] = (("_v2", _ProcessV2), ("_v3", _ProcessV2), ("", _Process))
 
 
 def load() -> Optional[ctypes.CDLL]:
-    """The driver's library, or None where there is none."""
+    """Return the driver's library, or None."""
     for name in LIBRARIES:
         try:
             return ctypes.CDLL(name)
@@ -95,7 +95,7 @@ def load() -> Optional[ctypes.CDLL]:
 
 
 class Nvml:
-    """The cards behind a loaded library. Not for several threads at once."""
+    """The cards of a loaded library. Not for several threads at once."""
 
     def __init__(self, library: Any) -> None:
         self._library = library
@@ -103,7 +103,7 @@ class Nvml:
         self._cards: List[Tuple[ctypes.c_void_p, str, str]] = []
 
     def read(self) -> Found:
-        """All cards now; raises NvmlError where the driver does not answer."""
+        """Return all cards now; raises NvmlError where the driver does not answer."""
         try:
             if not self._open:
                 self._call("nvmlInit_v2")
@@ -116,14 +116,14 @@ class Nvml:
         return Found("ok", "", cards) if cards else NOTHING
 
     def close(self) -> None:
-        """Let go of the driver; the next reading opens it again."""
+        """Close the driver; the next reading opens it again."""
         if self._open:
             self._open = False
             self._cards = []
             self._library.nvmlShutdown()
 
     def _find_cards(self) -> List[Tuple[ctypes.c_void_p, str, str]]:
-        """Handle, name and UUID of each: they stay the same while the driver is open."""
+        """Return each card's handle, name and UUID: they stay the same while the driver is open."""
         count = ctypes.c_uint()
         self._call("nvmlDeviceGetCount_v2", ctypes.byref(count))
         found = []
@@ -161,7 +161,7 @@ class Nvml:
         )
 
     def _memory(self, handle: ctypes.c_void_p) -> Tuple[Optional[int], Optional[int]]:
-        """Total and used bytes. The second form leaves out what the driver reserves, as nvidia-smi does."""
+        """Return total and used bytes. The second form leaves out the driver's reserve, as nvidia-smi does."""
         newer = _MemoryV2(version=ctypes.sizeof(_MemoryV2) | 2 << 24)
         if self._asked("nvmlDeviceGetMemoryInfo_v2", handle, ctypes.byref(newer)):
             return int(newer.total), int(newer.used)
@@ -182,7 +182,7 @@ class Nvml:
             one = ctypes.c_void_p()
             place = ctypes.c_uint(index)
             if not self._asked("nvmlDeviceGetMigDeviceHandleByIndex", handle, place, ctypes.byref(one)):
-                continue  # the places need not be filled from the first
+                continue  # the slots need not be filled from the first
             total, used = self._memory(one)
             uuid = self._text("nvmlDeviceGetUUID", one)
             found.append((one, mig_slice(uuid, self._profile(one), total, used)))
@@ -229,7 +229,8 @@ class Nvml:
         return buffer.value.decode("utf-8", "replace")
 
     def _asked(self, function: str, *arguments: Any) -> bool:
-        """Whether the card answers this; False where it, MIG or these rights do not allow it."""
+        """Return whether the card supports this function; False where the card, MIG or the user's rights do
+        not allow it."""
         code = self._code(function, *arguments)
         self._check(code)
         return code == _SUCCESS

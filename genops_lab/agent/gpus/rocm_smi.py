@@ -1,4 +1,4 @@
-"""AMD through ``rocm-smi``, where the kernel's own files are hidden. Each reading starts a process."""
+"""Read AMD's cards with ``rocm-smi``, where the kernel's own files are hidden. Each reading starts a process."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ TIMEOUT_S = 15.0
 
 _TEMPERATURES = ("Temperature (Sensor edge) (C)", "Temperature (Sensor junction) (C)")
 _POWERS = ("Average Graphics Package Power (W)", "Current Socket Graphics Package Power (W)")
-#: What releases 4 to 6 call it. "Device Name" came last and is the same there.
+#: The names in releases 4 to 6. "Device Name" came last and has the same value.
 _NAMES = ("Card series", "Card Series", "Device Name")
 
 
 def find() -> Optional[str]:
-    """The program, or None."""
+    """Return the program, or None."""
     for name in PROGRAMS:
         path = shutil.which(name)
         if path is not None:
@@ -33,7 +33,7 @@ def find() -> Optional[str]:
 
 
 def read(program: str) -> Found:
-    """All cards as the program tells."""
+    """Return all cards that the program reports."""
     try:
         done = subprocess.run(
             [program, *ARGUMENTS], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -42,26 +42,26 @@ def read(program: str) -> Found:
     except subprocess.TimeoutExpired:
         return Found("error", f"rocm-smi did not answer within {TIMEOUT_S:g} s.")
     except OSError as error:
-        return Found("error", f"rocm-smi could not be started: {error.strerror}.")
+        return Found("error", f"rocm-smi cannot be started: {error.strerror}.")
     return parse(done.stdout.decode("utf-8", "replace") or done.stderr.decode("utf-8", "replace"))
 
 
 def parse(text: str) -> Found:
-    """``rocm-smi --json``, releases 4 to 6."""
+    """Parse ``rocm-smi --json``, releases 4 to 6."""
     start = text.find("{")  # warnings may come first
     try:
-        told = json.loads(text[start:]) if start >= 0 else None
+        reported = json.loads(text[start:]) if start >= 0 else None
     except ValueError:
-        told = None
-    if not isinstance(told, dict):
+        reported = None
+    if not isinstance(reported, dict):
         said = " ".join(text.split())[:200]
-        return Found("error", f"The answer of rocm-smi could not be read: {said or 'it was empty'}.")
+        return Found("error", f"The answer of rocm-smi is invalid: {said or 'it was empty'}.")
     numbered = {}
-    for key, fields in told.items():
+    for key, fields in reported.items():
         card = re.fullmatch(r"card(\d+)", key)
         if card and isinstance(fields, dict):
             numbered[int(card.group(1))] = fields
-    processes = _processes(told.get("system"))
+    processes = _processes(reported.get("system"))
     cards = [
         _card(index, numbered[index], processes if len(numbered) == 1 else []) for index in sorted(numbered)
     ]
@@ -87,7 +87,8 @@ def _card(index: int, fields: Dict[str, Any], processes: List[Dict[str, Any]]) -
 
 
 def _processes(system: Any) -> List[Dict[str, Any]]:
-    """``PID123: "name, cards, bytes, ..."``. It does not say which cards: told for a single one alone."""
+    """Return the processes of ``PID123: "name, cards, bytes, ..."``. It does not say which cards: used only
+    for a single one."""
     found = []
     for key, value in (system if isinstance(system, dict) else {}).items():
         pid = re.fullmatch(r"PID(\d+)", key)
@@ -98,7 +99,7 @@ def _processes(system: Any) -> List[Dict[str, Any]]:
 
 
 def _number(fields: Dict[str, Any], keys: Iterable[str]) -> Optional[float]:
-    """The first of the fields that holds a figure."""
+    """Return the first of the fields that has a number."""
     for key in keys:
         try:
             return float(fields[key])

@@ -1,1 +1,1 @@
-"""The Lab's end of a connection to a host: carriers, questions, host keys, links."""
+"""The Lab's end of a connection to a host: carriers, questions, host keys, connections."""

@@ -1,14 +1,14 @@
-"""The one command of a connection: it becomes the agent, which it takes over the same stream when it is not there.
+"""Start the agent over a new connection, and upload it first where the host does not have it.
 
-The command is ``exec PYTHON -c '...' SHA NONCE``, one line that sh, bash, zsh, fish and tcsh read alike. Before
-anything else the host's side answers with one line, ``\\0GENOPS0 NONCE {json}\\n``; the nonce tells it from
-whatever the shell's rc files print. The answers:
+The command is ``exec PYTHON -c '...' SHA NONCE``, one line that sh, bash, zsh, fish and tcsh read alike.
+First the host's side answers with one line, ``\\0GENOPS0 NONCE {json}\\n``. The nonce distinguishes the answer
+from what the shell's rc files print. The answers:
 
-``{"have": path}``          the agent is there and starts: what follows is its stream
+``{"have": path}``          the agent is on the host and starts: its stream follows
 ``{"need": sha}``           send an 8-byte length and the zip; ``have`` or ``error`` follows
 ``{"error": code, ...}``    why not (``old_python``, ``disk_full``, ``read_only``, ``foreign_folder``, ...)
 
-A host that has the agent costs no round trip: it says ``have`` and goes on.
+A host that has the agent costs no round trip: it sends ``have`` and starts the agent.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 
 from .errors import AgentRefused, LinkError
 
-#: Parsed by whatever Python is there, 2.7 too, so that an old one can say how old it is.
+#: Any Python can parse this, 2.7 too, so that an old one can report its version.
 HOST_PROGRAM = r'''
 import errno, json, os, stat, sys
 
@@ -63,10 +63,10 @@ def candidates():
 
 
 def own(path, kind):
-    """That nobody else can have put there what lies there. A link is followed by nobody."""
+    """Check that the path belongs to this user and is not a link, so that nobody else wrote it."""
     found = os.lstat(path)
     if not kind(found.st_mode) or found.st_uid != os.getuid():
-        raise OSError(errno.EPERM, "it is not a plain one of yours", path)
+        raise OSError(errno.EPERM, "it is not a plain file or folder of yours", path)
     if found.st_mode & 0o077:
         os.chmod(path, found.st_mode & 0o700)
 
@@ -118,14 +118,14 @@ def put(folder, data):
 
 def why_not(failures):
     numbers = [error.errno for _, error in failures]
-    told = "; ".join("%s: %s" % (folder, error.strerror or error) for folder, error in failures)
+    detail = "; ".join("%s: %s" % (folder, error.strerror or error) for folder, error in failures)
     if errno.ENOSPC in numbers or errno.EDQUOT in numbers:
-        refuse("disk_full", told)
+        refuse("disk_full", detail)
     if errno.EPERM in numbers:
-        refuse("foreign_folder", told)
+        refuse("foreign_folder", detail)
     if errno.EROFS in numbers or errno.EACCES in numbers:
-        refuse("read_only", told)
-    refuse("agent_refused", told)
+        refuse("read_only", detail)
+    refuse("agent_refused", detail)
 
 
 def main():
@@ -159,8 +159,8 @@ def main():
 main()
 '''
 
-# No quote, backslash, newline or exclamation mark: each means something else in some shell. The empty entry of
-# sys.path would have a ~/base64.py imported.
+# No quote, backslash, newline or exclamation mark: some shell gives each another meaning. With the empty
+# entry of sys.path, Python would import a ~/base64.py.
 _LOADER = (
     "import sys;sys.path=[p for p in sys.path if p];import zlib,base64;"
     "exec(zlib.decompress(base64.b64decode({})))"
@@ -168,44 +168,47 @@ _LOADER = (
 _PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
 _PACKED = base64.b64encode(zlib.compress(HOST_PROGRAM.encode(), 9)).decode()
 
-#: What the shell may print before the agent speaks, in bytes.
+#: Bytes that the shell may print before the agent's first line.
 MAX_NOISE = 64 * 1024
-#: Seconds for the host's Python to speak, and again for the agent to be taken there. A login that waits for a
-#: telephone to be touched falls into the first, where ssh makes it.
+#: Seconds for the host's Python to answer, and again for the upload of the agent. The first also counts the
+#: time in which ssh waits for a confirmation on a telephone.
 PATIENCE_S = 120.0
 
 _REFUSALS = {
     "disk_full": (
-        "There is no space for the agent on {target}: {told}.",
-        "Free some space there (a few hundred kB are enough), or set GENOPS_AGENT_DIR there to a folder on a disk that"
-        " has some.",
+        "The disk of {target} is full; the agent cannot be written: {detail}.",
+        "Free some space on the host (a few hundred kB are enough), or set GENOPS_AGENT_DIR on the "
+        "host to a folder on another disk.",
     ),
     "read_only": (
-        "The agent cannot be written on {target}: {told}.",
-        "Make one of these folders writable, or set GENOPS_AGENT_DIR there to a folder that is.",
+        "The agent cannot be written on {target}: {detail}.",
+        "Make one of these folders writable, or set GENOPS_AGENT_DIR on the host to a folder that is.",
     ),
     "foreign_folder": (
-        "The agent's folder on {target} is not safe to use: {told}.",
-        "Look at who made it, and remove it there; or set GENOPS_AGENT_DIR there to a folder of your own.",
+        "The agent's folder on {target} is not safe to use: {detail}.",
+        "Check who made the folder, and remove it on the host. Or set GENOPS_AGENT_DIR on the host to "
+        "a folder of your own.",
     ),
     "damaged": ("The agent was damaged on its way to {target}.", "Connect again."),
 }
 
 
 def loader() -> str:
-    """The program for ``python -c``; its arguments are the agent's SHA-256 and a nonce."""
+    """Return the program for ``python -c``; its arguments are the agent's SHA-256 and a nonce."""
     return _LOADER.format(f'"{_PACKED}"')
 
 
 def quoted(python: str) -> str:
-    """The interpreter's path for any shell; ``~/`` stays outside the quotes, for the shell to expand.
+    """Quote the interpreter's path for any shell; ``~/`` stays outside the quotes, so that the shell expands
+    it.
 
-    Raises AgentRefused for what no quoting makes the same in all shells.
+    Raises AgentRefused for a path that no quoting makes the same in all shells.
     """
     if any(character in python for character in "\\!\n'"):
         raise AgentRefused(
-            f"The path {python!r} cannot be given to every shell.",
-            hint="Name an interpreter whose path has no quote, backslash or exclamation mark (a link will do).",
+            f"The path {python!r} cannot be quoted for every shell.",
+            hint="Name an interpreter whose path has no quote, backslash or exclamation mark. A "
+            "symbolic link will do.",
         )
     home, rest = ("~/", python[2:]) if python.startswith("~/") else ("", python)
     plain = rest.replace("/", "").replace("-", "").replace("_", "").replace(".", "")
@@ -213,18 +216,19 @@ def quoted(python: str) -> str:
 
 
 def command(python: str, sha: str, nonce: str) -> list[str]:
-    """The program and its arguments, for a host that starts it without a shell."""
+    """Return the program and its arguments, for a host that starts them without a shell."""
     return [python, "-c", loader(), sha, nonce]
 
 
 def shell_line(command: Sequence[str]) -> str:
-    """A command as one line for any remote shell; no word but the first needs more than single quotes."""
+    """Return a command as one line for any remote shell; only the first word may need more than single
+    quotes."""
     words = [word if _PLAIN.fullmatch(word) else f"'{word}'" for word in command[1:]]
     return " ".join(["exec", quoted(command[0]), *words])
 
 
 class NoAnswer(Exception):
-    """The stream ended before the host's side said a word; ``noise`` is what the shell printed."""
+    """The stream ended before the host's side answered; ``noise`` is what the shell printed."""
 
     def __init__(self, noise: bytes) -> None:
         super().__init__("the stream ended")
@@ -240,9 +244,9 @@ async def start(
     payload: bytes,
     asking: Callable[[], bool],
 ) -> None:
-    """See the agent started at the other end: afterwards what is read is the agent's own stream.
+    """Wait until the agent has started at the other end; afterwards the reader has the agent's own stream.
 
-    ``asking`` tells whether a person is being asked something: that time does not count. Raises NoAnswer,
+    ``asking`` returns whether a person is answering a question: that time does not count. Raises NoAnswer,
     :class:`~genops_lab.hosts.link.errors.LinkError`, OSError.
     """
     marker = f"\0GENOPS0 {nonce} ".encode()
@@ -269,7 +273,8 @@ async def _patiently(answer: Coroutine[Any, Any, None], target: str, asking: Cal
         task.cancel()
     raise AgentRefused(
         f"{target} did not start the agent within {PATIENCE_S:.0f} s.",
-        hint="Look for a command in its rc files (~/.bashrc, ~/.zshenv, ...) that waits, and at the connection.",
+        hint="Look for a command in the host's rc files (~/.bashrc, ~/.zshenv, ...) that waits, and "
+        "check the network.",
     )
 
 
@@ -286,9 +291,9 @@ async def _skip_noise(reader: asyncio.StreamReader, marker: bytes, target: str) 
 
 def _too_loud(noise: bytes, target: str) -> LinkError:
     return AgentRefused(
-        f"The login shell of {target} printed more than {MAX_NOISE // 1024} KiB before Python started; its last"
-        f" words: {tail(noise)}",
-        hint="Have its rc files print only in interactive shells.",
+        f"The login shell of {target} printed more than {MAX_NOISE // 1024} KiB before Python started. "
+        f"It ended with: {tail(noise)}",
+        hint="Make its rc files print only in interactive shells.",
     )
 
 
@@ -300,29 +305,27 @@ async def _line(reader: asyncio.StreamReader) -> dict[str, Any]:
     except (asyncio.LimitOverrunError, ValueError):
         answer = None
     return (
-        answer
-        if isinstance(answer, dict)
-        else {"error": "agent_refused", "message": "an answer without sense"}
+        answer if isinstance(answer, dict) else {"error": "agent_refused", "message": "the answer is invalid"}
     )
 
 
 def refusal(target: str, answer: dict[str, Any]) -> LinkError:
-    """The host's ``error`` as an error."""
-    code, told = str(answer.get("error", "")), str(answer.get("message", ""))[:1000]
+    """Return the host's ``error`` as an exception."""
+    code, detail = str(answer.get("error", "")), str(answer.get("message", ""))[:1000]
     if code == "old_python":
         where = f" ({answer['path']})" if answer.get("path") else ""
         return LinkError.of(
             code,
-            f"Python {told} found on {target}{where}, 3.8 needed.",
-            "Give the target another interpreter, for instance of an environment made with conda, pyenv or uv.",
+            f"{target} has Python {detail}{where}; the agent needs 3.8 or later.",
+            "Give the target another interpreter, such as one of an environment made with conda, pyenv or uv.",
         )
     message, hint = _REFUSALS.get(
-        code, ("The agent could not be put on {target}: {told}.", "Look at that folder there.")
+        code, ("The agent cannot be written on {target}: {detail}.", "Check that folder on the host.")
     )
-    return AgentRefused(message.format(target=target, told=told), hint=hint, code=code or None)
+    return AgentRefused(message.format(target=target, detail=detail), hint=hint, code=code or None)
 
 
 def tail(data: bytes, size: int = 300) -> str:
-    """The end of what a shell printed, in one line, without control characters."""
+    """Return the end of what a shell printed, in one line, without control characters."""
     text = data[-4 * size :].decode(errors="replace")
     return "".join(c if c.isprintable() else " " for c in text).strip()[-size:] or "(nothing)"

@@ -1,4 +1,4 @@
-"""Calls to a host's agent: JSON lines over a channel of their own."""
+"""Call a host's agent: JSON lines over a channel per call."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .state import LinkDown, RemoteError
 if TYPE_CHECKING:
     from .connection import HostConnection
 
-#: Asked twice they do the same as asked once: repeated when the connection goes meanwhile.
+#: Safe to repeat: sent again when the connection breaks meanwhile.
 _REPEATABLE = frozenset(
     {
         "probe",
@@ -41,7 +41,7 @@ _REPEATABLE = frozenset(
         "traces.remove",
     }
 )
-#: What carries much; every other call passes the bulk.
+#: Large answers. Every other call has priority over the bulk.
 _BULK = frozenset({"kernels.log"})
 _MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
@@ -59,21 +59,21 @@ async def call(
         await link.ready(deadline - time.monotonic())
         try:
             channel = link.open("call", {"method": method, "params": params}, method not in _BULK)
-        except (ChannelReset, LinkDown):  # it broke between the two lines
+        except (ChannelReset, LinkDown):  # the connection broke between the two lines
             await asyncio.sleep(0)
             continue
         try:
             left = max(deadline - time.monotonic(), 0.0)
             answer = await asyncio.wait_for(answer_of(channel, method, progress), left)
         except asyncio.TimeoutError:
-            channel.reset("timeout", "The Lab waits no longer.")
+            channel.reset("timeout", "The Lab has stopped waiting.")
             raise Unavailable(
                 f"{link.route.target} did not answer {method} within {timeout_s:g} s.",
-                hint="The host may be overloaded; try again.",
+                hint="The host may be overloaded. Try again.",
                 code="timeout",
             ) from None
         except asyncio.CancelledError:
-            channel.reset("cancelled", "The Lab waits no longer.")
+            channel.reset("cancelled", "The Lab has stopped waiting.")
             raise
         except ChannelReset as reset:
             if reset.code == "gone" and method in _REPEATABLE:
@@ -86,7 +86,8 @@ async def call(
 
 
 async def answer_of(channel: Channel, method: str, progress: Callable[[Any], None] | None) -> Any:
-    """What the host answers on a channel, after its words on the way. Raises ChannelReset, RemoteError."""
+    """Return the host's answer on a channel, and pass its progress events on. Raises ChannelReset,
+    RemoteError."""
     channel.write_eof()
     pending = bytearray()
     while True:
@@ -101,7 +102,7 @@ async def answer_of(channel: Channel, method: str, progress: Callable[[Any], Non
             if progress is not None and "progress" in found:
                 progress(found["progress"])
         if not data:
-            raise RemoteError("broken", f"The host's answer to {method} ended too early.")
+            raise RemoteError("broken", f"The host's answer to {method} is incomplete.")
         if len(pending) > _MAX_ANSWER_BYTES:
             channel.reset("too_long", "The answer is too long.")
             raise RemoteError("broken", f"The host's answer to {method} is too long.")

@@ -1,9 +1,9 @@
-"""Carriers: what brings the agent's byte stream here. One call opens one, whatever the route.
+"""Open the agent's byte stream to a host, by whichever carrier fits the route.
 
     carriage = await open_carriage(route, asker, folder)
     carriage.reader, carriage.writer      # the agent's stream, from its preamble on
 
-The bytes pass through a child process in every case: paramiko in one of ours, the system's ssh, or, for this
+The bytes always pass through a child process: paramiko in one of ours, the system's ssh, or, for this
 machine, the agent itself. Nothing here blocks the loop.
 """
 
@@ -26,20 +26,22 @@ READ_LIMIT = 256 * 1024
 
 
 class Way(Protocol):
-    """What a stream knows of the way that it takes."""
+    """The target and interpreter that a stream leads to."""
 
     @property
     def target(self) -> str:
-        """The target's name."""
+        """Return the target's name."""
 
     @property
     def python(self) -> str:
-        """The interpreter there."""
+        """Return the interpreter on the host."""
 
 
 class End:
-    """How a carrier ended: the command's exit code (None: it was cut), what it wrote to its standard error, and
-    what the carrier itself said."""
+    """How a carrier ended.
+
+    The command's exit code (None: the connection was cut), its standard error, and the carrier's own reason.
+    """
 
     def __init__(
         self, exit_code: int | None, stderr: str, error: LinkError | None = None, reason: str = ""
@@ -51,61 +53,63 @@ class End:
 
 
 class HostStream(ABC):
-    """An open stream. ``carrier`` is ``paramiko``, ``openssh`` or ``local``; ``pid`` the child's."""
+    """An open stream. ``carrier`` is ``paramiko``, ``openssh`` or ``local``; ``pid`` is the child's."""
 
     carrier: str
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     pid: int = 0
     established: bool = False
-    """Whether the agent spoke: what comes later is a cut, not a failure to connect."""
+    """Whether the agent has answered: a later end is a cut, not a failure to connect."""
 
     def __init__(self, route: Way) -> None:
         self.route = route
 
     @property
     def asking(self) -> bool:
-        """Whether a person is being asked something at the moment."""
+        """Return whether a person is answering a question at the moment."""
         return False
 
     @abstractmethod
     async def end(self) -> End:
-        """Wait until it has ended, and say how."""
+        """Wait until the stream has ended, and return how."""
 
     @abstractmethod
     async def close(self) -> None:
-        """End it; returns when the child is gone. May be called at any time, and twice."""
+        """End the stream; return when the child has exited. May be called at any time, and repeatedly."""
 
     async def why(self, patience_s: float = 2.0) -> LinkError:
-        """Why the stream ended, once reading came to its end."""
+        """Return why the stream ended, once reading came to its end."""
         target = self.route.target
         try:
             end = await asyncio.wait_for(self.end(), patience_s)
         except asyncio.TimeoutError:
-            return CarrierEnded(f"The connection to {target} ended.", hint="It is made again by itself.")
+            return CarrierEnded(f"The connection to {target} ended.", hint="GenOps Lab reconnects by itself.")
         if end.error is not None:
             return end.error
         last = bootstrap.tail(end.stderr.encode())
         if end.exit_code is not None:
-            told = f" Its last words: {last}" if end.stderr.strip() else ""
+            last_output = f" Its last output: {last}" if end.stderr.strip() else ""
             return AgentRefused(
-                f"The agent on {target} ended with exit code {end.exit_code}.{told}",
-                hint="Connect again; if it ends again, its last words say why.",
+                f"The agent on {target} ended with exit code {end.exit_code}.{last_output}",
+                hint="Connect again. If the agent ends again, its last output says why.",
             )
         return CarrierEnded(
             f"The connection to {target} was cut: {end.reason or 'its process ended'}.",
-            hint="It is made again by itself; kernels on the host go on meanwhile.",
+            hint="GenOps Lab reconnects by itself. Kernels on the host keep running.",
         )
 
 
 async def open_carriage(
     route: Route, asker: Asker, folder: Path, *, payload: tuple[bytes, str] | None = None
 ) -> HostStream:
-    """Connect, see the agent started, hand over its stream.
+    """Connect, start the agent, return its stream.
 
-    ``folder``: GenOps' data directory, where accepted host keys lie. ``payload``: the agent's zip and its SHA-256,
-    in place of this version's own. Raises :class:`~genops_lab.hosts.link.errors.LinkError`, and InvalidRequest for a
-    route that cannot be one. Questions go to ``asker`` and may take as long as a person does.
+    ``folder`` is GenOps' data directory, which has the accepted host keys. ``payload`` is the agent's zip and
+    its SHA-256, in place of this version's own. Questions go to ``asker`` and may take as long as a person
+    does.
+
+    Raises :class:`~genops_lab.hosts.link.errors.LinkError`, and InvalidRequest for an invalid route.
     """
     from ..providers import provider_of
     from ..providers.base import Gone, Pending
@@ -152,7 +156,7 @@ def _own_payload() -> tuple[bytes, str]:
 
 
 async def _silent(carriage: HostStream, noise: bytes) -> GenOpsError:
-    """The stream ended before the host's Python said a word."""
+    """Return the error for a stream that ended before the host's Python answered."""
     route = carriage.route
     try:
         end = await asyncio.wait_for(carriage.end(), 10)
@@ -165,12 +169,14 @@ async def _silent(carriage: HostStream, noise: bytes) -> GenOpsError:
     missing = "not found" in said or "No such file" in said or "Unknown command" in said
     if end.exit_code in (126, 127) or (end.exit_code is not None and missing):
         return NoPython(
-            f"There is no {route.python} on {route.target}: {words}",
-            hint="Install Python 3.8 or later there, or give the target the path of an interpreter (conda's, say).",
+            f"{route.target} has no interpreter {route.python}: {words}",
+            hint="Install Python 3.8 or later on the host, or give the target the path of an "
+            "interpreter (such as conda's).",
         )
     if end.exit_code is not None:
         return AgentRefused(
             f"The login shell of {route.target} ended with exit code {end.exit_code} before Python started: {words}",
-            hint="Look whether the account may run commands (its shell, a forced command), and at its rc files.",
+            hint="Check whether the account may run commands (its shell, a forced command), and check "
+            "its rc files.",
         )
     return await carriage.why()

@@ -1,14 +1,17 @@
-"""Commands on hosts: any program, which the host's agent keeps as it keeps kernels.
+"""Run commands on hosts: the host's agent keeps any program as it keeps kernels.
+
+A command belongs to its host. It outlives the connection, this process and the login, until it ends, is
+stopped, or its lease runs out. The caller chooses the id; a second start with the same id finds the first
+command. All methods may be used in any event loop.
+
+Example::
 
     commands = HostCommands(connections, route, client=a_name_that_this_lab_keeps)
     await commands.start("job-7", CommandOrder(argv=["python", "train.py"], cwd="project"))
     async with commands.attach("job-7", after=last_seq) as output:
         async for event in output:        # Output, LeftOut, at last CommandEnd
-            output.acknowledge(event.seq) # what is in safety here may go there
+            output.acknowledge(event.seq) # what is saved here may be dropped on the host
     await commands.forget("job-7")
-
-A command belongs to its host: it outlives the link, this process and the login, until it ends, somebody stops it, or
-its lease runs out. Its id is the caller's: to start it again is to find it. All may be used in any event loop.
 """
 
 from __future__ import annotations
@@ -53,34 +56,36 @@ from .route import Route
 from .state import LinkDown, RemoteError
 
 _READ_BYTES = 262144
-#: The agent gives a keeper 60 s to start.
+#: The agent allows a keeper 60 s to start.
 _START_S = 75.0
 _ANSWER_S = 30.0
 #: A call has one frame.
 _ORDER_BYTES = 60_000
-#: Between attempts to reach a keeper over a link that is up.
+#: Seconds between attempts to reach a keeper over a working connection.
 _PAUSES_S = (0.0, 0.05, 0.2, 1.0, 2.0)
 _LASTED_S = 5.0
 _STREAMS: dict[int, Literal["stdout", "stderr"]] = {STDOUT: "stdout", STDERR: "stderr"}
 _WHY_LEFT_OUT = {
-    "size": "the host keeps no more of it than its journal's bound",
+    "size": "the output was larger than the host's journal",
     "age": "the host keeps it for 14 days",
     "disk_full": "the host's disk was full",
 }
 
 
-#: What whatever a host sends may raise.
+#: Exceptions that a host's malformed data may raise.
 _UNREADABLE = (ProtocolError, msgspec.MsgspecError, ValueError, KeyError, TypeError, IndexError)
 
 
 class CommandOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """What a host shall run.
+    """A program for a host to run.
 
-    ``argv`` is started without a shell; ``python`` is the target's interpreter. ``cwd`` counts from the home. ``env``
-    is set on top of the login's variables and is where secrets belong: it goes to the command alone, over the link, and
-    into no record, log or command line. ``name`` is for lists. ``lease_s``: how long it may run with nobody attached, 0
-    for ever; then it has ``lease_grace_s`` from SIGTERM to SIGKILL. ``journal_max_bytes``: how much of its output the
+    ``argv`` is started without a shell; ``python`` is the target's interpreter. ``cwd`` is relative to the
+    home. ``name`` is shown in lists. ``lease_s`` is how long the command may run with no Lab attached, 0 for
+    ever. Then it has ``lease_grace_s`` from SIGTERM to SIGKILL. ``journal_max_bytes`` is how much output the
     host keeps, 64 KiB to 512 MiB.
+
+    ``env`` is added to the login's variables and may have secrets: it goes over the connection to the command
+    alone, and into no record, log or command line.
     """
 
     argv: list[str]
@@ -94,10 +99,10 @@ class CommandOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HostUnit(msgspec.Struct, frozen=True, kw_only=True):
-    """What a host's agent keeps: a kernel or a command. Times in seconds since 1970.
+    """A kernel or a command that a host's agent keeps. Times are in seconds since 1970.
 
-    ``exit_code`` is None while it runs, and where nobody saw its end; negative: the signal. ``last_seq`` and
-    ``acked_seq`` count what it said and what a Lab has in safety.
+    ``exit_code`` is None while it runs, and where nobody saw it end. A negative one is a signal. ``last_seq``
+    is the number of its last record, ``acked_seq`` the last that a Lab has saved.
     """
 
     kind: Literal["kernel", "command"]
@@ -120,12 +125,12 @@ class HostUnit(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def signal(self) -> str:
-        """The name of the signal that ended it, or ""."""
+        """Return the name of the signal that ended the unit, or ""."""
         return signal_name(self.exit_code)
 
 
 class Output(msgspec.Struct, frozen=True, kw_only=True):
-    """A piece of what a command printed; it may end within a line."""
+    """A piece of a command's output; it may end within a line."""
 
     seq: int
     at: float
@@ -134,8 +139,11 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
-    """Output that the host no longer has: ``records`` pieces of about ``bytes`` bytes, between ``first_seq`` and
-    ``last_seq``. It may come behind output that follows them."""
+    """Output that the host no longer has.
+
+    ``records`` pieces of about ``bytes`` bytes are missing between ``first_seq`` and ``last_seq``. This event
+    may come after output that follows them.
+    """
 
     seq: int
     first_seq: int
@@ -146,14 +154,14 @@ class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def text(self) -> str:
-        """The same for people."""
+        """Return a sentence for users, with size and reason."""
         why = _WHY_LEFT_OUT.get(self.reason, self.reason)
         size = f"{self.bytes / 1024**2:.1f} MiB" if self.bytes >= 1024**2 else f"{self.bytes / 1024:.0f} KiB"
         return f"About {size} of output are missing: {why}."
 
 
 class CommandEnd(msgspec.Struct, frozen=True, kw_only=True):
-    """A command has ended, and all that it said has come. ``exit_code`` as in :class:`HostUnit`."""
+    """A command has ended, and all its output has arrived. ``exit_code`` is as in :class:`HostUnit`."""
 
     seq: int
     exit_code: int | None
@@ -162,7 +170,7 @@ class CommandEnd(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def signal(self) -> str:
-        """The name of the signal that ended it, or ""."""
+        """Return the name of the signal that ended the command, or ""."""
         return signal_name(self.exit_code)
 
 
@@ -170,7 +178,7 @@ Event = Output | LeftOut | CommandEnd
 
 
 def signal_name(exit_code: int | None) -> str:
-    """``SIGTERM`` for -15; "" for a command that ended by itself."""
+    """Return ``SIGTERM`` for -15; "" for a command that ended by itself."""
     if exit_code is None or exit_code >= 0:
         return ""
     try:
@@ -180,9 +188,12 @@ def signal_name(exit_code: int | None) -> str:
 
 
 class HostCommands:
-    """The commands of one host. ``client`` names this Lab to the host, also after a restart; ``label`` names it to
-    people at another one. Methods raise RemoteError, LinkDown where the host is not connected, and Unavailable where it
-    does not answer; a link that comes back meanwhile is waited for."""
+    """The commands of one host.
+
+    ``client`` names this Lab to the host, also after a restart. ``label`` names it to users of another Lab.
+    When a connection breaks, methods wait until it is back. They raise RemoteError, LinkDown where the host
+    is not connected, and Unavailable where it does not answer.
+    """
 
     def __init__(self, connections: HostConnections, route: Route, *, client: str, label: str = "") -> None:
         self._connections = connections
@@ -191,9 +202,11 @@ class HostCommands:
         self._attached: set[str] = set()
 
     async def start(self, command_id: str, order: CommandOrder) -> HostUnit:
-        """Have the command run; the one with this id, where it was started before (it may have ended). An id has
-        letters, digits, ``.``, ``_`` and ``-``, up to 64. Raises InvalidRequest for an order of more than 60,000
-        bytes."""
+        """Start a command; return the existing one with this id, which may have ended.
+
+        An id has up to 64 letters, digits, ``.``, ``_`` and ``-``. Raises InvalidRequest for an order of more
+        than 60,000 bytes.
+        """
         params = {
             **msgspec.to_builtins(order),
             "lease": {"seconds": order.lease_s, "grace_s": order.lease_grace_s},
@@ -201,22 +214,26 @@ class HostCommands:
         size = len(json.dumps(params))
         if size > _ORDER_BYTES:
             raise InvalidRequest(
-                f"The command {command_id} with its variables has {size} bytes; {_ORDER_BYTES} can be sent to a host.",
-                hint="Put what is large into a file there.",
+                f"The command {command_id} with its variables has {size} bytes; a host accepts at most "
+                f"{_ORDER_BYTES}.",
+                hint="Put large data into a file on the host.",
             )
         return await self._ask("start", command_id, _START_S, **params)
 
     async def list(self) -> list[HostUnit]:
-        """All that the host's agent keeps, kernels too, with what has ended within the last 7 days."""
+        """Return all units that the host's agent keeps, with kernels and with those that ended within the
+        last 7 days."""
         return [_unit(each) for each in await self._call("units.list", {})]
 
     async def info(self, command_id: str) -> HostUnit:
-        """One command."""
+        """Return one command."""
         return await self._ask("info", command_id)
 
     async def stop(self, command_id: str, grace_s: float = 10.0) -> HostUnit:
-        """End the command with all that it has started: SIGTERM, ``grace_s`` seconds later SIGKILL. Answers when it has
-        ended; harmless when repeated."""
+        """Stop the command with all its processes: SIGTERM, then SIGKILL after ``grace_s`` seconds.
+
+        Returns when it has ended; harmless when repeated.
+        """
         return await self._ask("stop", command_id, grace_s + _ANSWER_S, grace_s=grace_s)
 
     async def signal(self, command_id: str, number: int) -> HostUnit:
@@ -224,11 +241,11 @@ class HostCommands:
         return await self._ask("signal", command_id, signal=number)
 
     async def renew(self, command_id: str, lease_s: float) -> HostUnit:
-        """Have the lease count anew, with this length; 0: for ever."""
+        """Start the lease again, with a new length in seconds; 0: for ever."""
         return await self._ask("lease", command_id, seconds=lease_s)
 
     async def forget(self, command_id: str) -> None:
-        """Remove what the host has of a command that has ended; harmless when repeated."""
+        """Remove the host's records of a command that has ended; harmless when repeated."""
         try:
             await self._call("commands.forget", {"command_id": command_id})
         except RemoteError as error:
@@ -239,14 +256,17 @@ class HostCommands:
     async def attach(
         self, command_id: str, *, after: int = 0, incarnation: str = "", take_over: bool = False
     ) -> AsyncIterator[Attachment]:
-        """What the command said behind the sequence number ``after`` (of this ``incarnation``, where one is named), and
-        what it says. While it lasts the lease does not run. Raises Conflict where this object is attached already.
+        """Attach to a command: its output after the sequence number ``after`` (of ``incarnation``, where one
+        is named).
 
-        Iterating goes on over each link that comes back, and raises RemoteError with the code "busy" where another Lab
-        is attached, or takes the command over.
+        The lease does not run while attached. The iteration continues over each connection that comes back.
+        It raises RemoteError with the code "busy" where another Lab is attached or takes the command over.
+        Raises Conflict where this object is already attached.
         """
         if command_id in self._attached:
-            raise Conflict(f"The output of {command_id} is read already.", hint="Read it in one place.")
+            raise Conflict(
+                f"The output of {command_id} is already being read.", hint="Read it in one place only."
+            )
         follower = _Follower(
             self._link(),
             command_id,
@@ -278,7 +298,7 @@ def _unit(info: dict[str, Any]) -> HostUnit:
 
 
 class Attachment:
-    """What a command says, in its order and once; ends with its :class:`CommandEnd`."""
+    """The events of a command, in order and each once; the last is its :class:`CommandEnd`."""
 
     def __init__(self, connections: HostConnections, follower: _Follower) -> None:
         self._connections = connections
@@ -289,7 +309,7 @@ class Attachment:
         return self
 
     async def __anext__(self) -> Event:
-        """The next event; a wait that is cancelled loses none."""
+        """Return the next event; a cancelled wait loses none."""
         if self._over:
             raise StopAsyncIteration
         if not self._follower.events:
@@ -299,12 +319,12 @@ class Attachment:
         return event
 
     def acknowledge(self, seq: int) -> None:
-        """What came up to ``seq`` is in safety here: the host may drop it."""
+        """Confirm that the events up to ``seq`` are saved: the host may drop them."""
         self._connections.soon(lambda: self._follower.acknowledge(seq))
 
 
 class _Follower:
-    """The same in the links' loop: stays attached over the breaks of the link. ``events`` waits to be taken."""
+    """The same in the connections' loop: stays attached when the connection breaks. ``events`` is a queue."""
 
     def __init__(self, link: HostConnection, command_id: str, after: int, hello: dict[str, Any]) -> None:
         self.events: deque[Event] = deque()
@@ -322,7 +342,7 @@ class _Follower:
         self._began = 0.0
 
     async def wait(self) -> None:
-        """Until there are events. Raises LinkDown, RemoteError."""
+        """Wait until there are events. Raises LinkDown, RemoteError."""
         while not self.events:
             if self._refusal is not None:
                 raise self._refusal
@@ -333,11 +353,11 @@ class _Follower:
                 self._leave()
                 if reset.code != "gone":
                     raise RemoteError(reset.code, reset.message, reset.hint) from None
-                await asyncio.sleep(0)  # the link learns of it in the same turn
+                await asyncio.sleep(0)  # the connection learns of it in the same turn
                 continue
             if data:
                 self._received(data)
-            else:  # its keeper has gone: another one serves what it left
+            else:  # the keeper has exited: another one serves its journal
                 self._leave()
                 self._failures = 0 if time.monotonic() - self._began > _LASTED_S else self._failures + 1
                 await asyncio.sleep(_PAUSES_S[min(self._failures, len(_PAUSES_S) - 1)])
@@ -349,7 +369,7 @@ class _Follower:
             try:
                 channel = self._link.open("command", {"command_id": self._command_id})
                 channel.write(json_record(HELLO, {**self._hello, "after": self._last}))
-            except (ChannelReset, LinkDown):  # it broke between the two lines
+            except (ChannelReset, LinkDown):  # the connection broke between the two lines
                 await asyncio.sleep(0)
                 continue
             self._channel, self._began = channel, time.monotonic()
@@ -361,10 +381,10 @@ class _Follower:
             for kind, seq, payload in self._reader.feed(data):
                 self._take(kind, seq, payload)
         except _UNREADABLE as error:
-            self._refuse("broken", f"The host sent of {self._command_id} what cannot be read: {error}")
+            self._refuse("broken", f"The host sent invalid data about {self._command_id}: {error}")
 
-    def _refuse(self, code: str, message: str, hint: str = "Attach to it anew.") -> None:
-        """To be raised once what came before was taken."""
+    def _refuse(self, code: str, message: str, hint: str = "Attach again.") -> None:
+        """Store an error, to be raised after the events before it."""
         self._refusal = RemoteError(code, message, hint)
         self.close()
 
@@ -374,18 +394,22 @@ class _Follower:
         elif kind == WELCOME:
             self._welcomed(body(payload))
         elif kind == GONE:
-            told = {name: body(payload).get(name) for name in ("exit_code", "reason", "ended_at")}
-            self.events.append(msgspec.convert({**told, "seq": self._last}, CommandEnd))
+            final = {name: body(payload).get(name) for name in ("exit_code", "reason", "ended_at")}
+            self.events.append(msgspec.convert({**final, "seq": self._last}, CommandEnd))
             self.close()
         elif kind in (TAKEN, BUSY):
             other = str(body(payload).get("label") or "") or "another Lab"
             message = f"The command {self._command_id} on {self._link.route.target} is attached to {other}."
-            self._refuse("busy", message, "Its output goes there. Attach with take_over to have it here.")
+            self._refuse(
+                "busy",
+                message,
+                "The other Lab receives its output. To receive it here, attach with take_over.",
+            )
 
     def _welcomed(self, welcome: dict[str, Any]) -> None:
         incarnation = str(welcome["incarnation"])
         if incarnation != (self._hello["incarnation"] or incarnation):
-            self._refuse("not_found", f"{self._command_id} is another command now.")
+            self._refuse("not_found", f"The id {self._command_id} now belongs to another command.")
             return
         self._hello = {**self._hello, "incarnation": incarnation, "takeover": False}
         self._link.proved()
@@ -402,8 +426,8 @@ class _Follower:
             self._note(seq, msgspec.json.decode(frames[0], type=dict[str, Any]))
 
     def _note(self, seq: int, note: dict[str, Any]) -> None:
-        """A note counts all that is missing since the last acknowledgement, and another follows where more is: what did
-        not come here is said once, by the note that has all of it."""
+        """Queue a note about missing output once. A note counts all that is missing since the last
+        acknowledgement, and a later note replaces it when more is missing."""
         if note.get("kind") != "cut":
             return
         first, last = int(note["from_seq"]), int(note["to_seq"])
@@ -423,7 +447,7 @@ class _Follower:
         )
 
     def acknowledge(self, seq: int) -> None:
-        """What came up to ``seq`` may go; told again over the next channel."""
+        """Confirm that the events up to ``seq`` are saved; sent again over the next channel."""
         self._acked = max(self._acked, seq)
         if self._acked and self._channel is not None:
             with contextlib.suppress(ChannelReset):
@@ -435,7 +459,7 @@ class _Follower:
             channel.reset("left", "The Lab has left.")
 
     def close(self) -> None:
-        """Leave the command as it is."""
+        """Detach; the command keeps running."""
         self._leave()
         release, self._release = self._release, None
         if release is not None:

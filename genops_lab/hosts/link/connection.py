@@ -1,11 +1,11 @@
-"""A link: one connection to a target that comes back by itself, and the channels over it.
+"""Keep one connection to a host, with its channels, and reconnect after a cut.
 
     idle --up()--> connecting <--> asking --> up --broken--> down --> connecting ...
                         | <--> pending                         |
                         +-- first attempt failed --> failed <--+-- an attempt needs a person, or cannot succeed
 
-Everything here belongs to the loop of :class:`~genops_lab.hosts.link.connections.HostConnections`; only ``state``,
-``route`` and ``watch`` may be used from elsewhere.
+Everything here belongs to the loop of :class:`~genops_lab.hosts.link.connections.HostConnections`. Other
+threads may use only ``state``, ``route`` and ``watch``.
 """
 
 from __future__ import annotations
@@ -54,18 +54,18 @@ log = logging.getLogger("genops_lab")
 Handler = Callable[[Channel], Awaitable[None]]
 Opener = Callable[[Route, Asker, Path], Awaitable["HostStream"]]
 
-#: The first connection may upload the agent, and hosts' rc files take seconds.
+#: The first connection may upload the agent, and rc files take seconds.
 FIRST_ATTEMPT_S = 90.0
-#: Reconnecting: short, so that an attempt that began in a black hole does not outlast it; longer where a login
+#: Reconnecting: short, so that an attempt that began in a black hole ends soon; longer for a host whose login
 #: is known to be slow.
 ATTEMPT_S = 4.0
 _SLOW_LOGIN = 4.0
-#: Tried again by itself, these would lock an account, hide an attack, or never succeed.
+#: Repeated attempts would lock an account, hide an attack, or never succeed.
 _FINAL = (AuthenticationFailed, HostGone, HostKeyChanged, HostKeyUnknown, QuestionUnanswered)
-#: A connection that breaks sooner and was of no use counts as a failed attempt.
+#: Seconds. A connection that breaks sooner and served nothing counts as a failed attempt.
 _LASTED_S = 1.0
 _FIRST_LOOK_S, _RARE_LOOK_S = 0.5, 15.0
-#: How long the reconnection waits to learn why the connection broke.
+#: Seconds that the reconnection waits for the reason of the cut.
 _WHY_S = 0.02
 
 CLOSE_S = 2.0
@@ -73,7 +73,7 @@ _FIRST_PAUSE_S, _MAX_PAUSE_S, _MAX_PAUSE_AT_FIRST_S, _AT_FIRST_S = 0.05, 30.0, 5
 
 
 class HostConnection:
-    """The connection to one target."""
+    """The connection to one host."""
 
     def __init__(self, route: Route, folder: Path, asker: Asker, opener: Opener | None = None) -> None:
         self.route = route
@@ -97,27 +97,31 @@ class HostConnection:
         self._proved = False
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    # For everybody
+    # For any caller
 
-    def watch(self, told: Callable[[LinkState], None]) -> Callable[[], None]:
-        """Call ``told`` in the links' thread whenever the state changes; returns what ends that."""
-        return self._watchers.add(told)
+    def watch(self, on_change: Callable[[LinkState], None]) -> Callable[[], None]:
+        """Call ``on_change`` in the connections' thread at each change of the state; return a function that stops
+        this."""
+        return self._watchers.add(on_change)
 
     @property
     def is_up(self) -> bool:
-        """Whether channels can be opened now."""
+        """Return whether channels can be opened now."""
         return self._mux is not None
 
     async def up(self) -> None:
-        """Connect now if not connected; a person may be asked. Raises LinkError when that fails."""
+        """Connect if not connected; may ask a person. Raises LinkError when that fails."""
         if self._mux is None:
-            self._may_ask = self._answers.may_ask = True  # also for an attempt that is under way
+            self._may_ask = self._answers.may_ask = True  # also for an attempt that already runs
             self._start()
             await self._outcome()
 
     async def up_unasked(self, waits: Callable[[LinkError], None]) -> None:
-        """Connect now; nobody is asked. Where a person must be, or the host is away, tell ``waits`` why, and wait until
-        somebody connects. Raises LinkError when it fails for another reason."""
+        """Connect without asking a person.
+
+        Where a person must answer, or the host is away, call ``waits`` with the reason and wait until
+        somebody connects. Raises LinkError when the connection fails for another reason.
+        """
         if self._mux is not None:
             return
         self._start()
@@ -129,16 +133,16 @@ class HostConnection:
                 await self.changed()
 
     async def renew(self) -> None:
-        """Connect anew, by the route as it is now; kernels there see a short cut. A person may be asked.
-        Raises LinkError when that fails."""
+        """Connect again by the present route; kernels on the host see a short cut. May ask a person. Raises
+        LinkError when that fails."""
         mux, self._mux = self._mux, None
         if mux is not None:
             mux.close()
         await self.up()
 
     async def ready(self, timeout_s: float | None = None) -> None:
-        """Wait until a link that is wanted is up; nobody is asked. Raises LinkDown when nobody wants it, when it
-        has failed, or after ``timeout_s``."""
+        """Wait until a wanted connection is up; ask nobody. Raises LinkDown when nobody wants it, when it has
+        failed, or after ``timeout_s``."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while self._mux is None:
             if self.state.state in ("idle", "failed"):
@@ -165,10 +169,10 @@ class HostConnection:
         timeout_s: float = 30.0,
         progress: Callable[[Any], None] | None = None,
     ) -> Any:
-        """Ask the host's agent; a link that comes back within ``timeout_s`` is waited for.
+        """Call the host's agent. A connection that is back within ``timeout_s`` is used.
 
-        Raises RemoteError (the agent refused, or ``code`` "gone" when the connection went meanwhile and the call
-        is none that can simply be asked again), LinkDown, and Unavailable after ``timeout_s``.
+        Raises RemoteError where the agent refused, or with the code "gone" where the connection broke and the
+        call cannot be repeated. Raises LinkDown, and Unavailable after ``timeout_s``.
         """
         return await calls.call(self, method, params or {}, timeout_s, progress)
 
@@ -179,16 +183,16 @@ class HostConnection:
         return self._mux.open(service, params, urgent)
 
     def proved(self) -> None:
-        """This connection was of use: when it breaks, the next one is made at once."""
+        """Mark this connection as useful: after a cut, the next attempt starts at once."""
         self._proved = True
 
     def serve(self, service: str, handler: Handler) -> None:
-        """Have ``handler`` serve the channels of this service that the host opens; each in a task of its own."""
+        """Let ``handler`` serve the channels of this service that the host opens, each in a task of its own."""
         self._services[service] = handler
 
     def hold(self) -> Callable[[], None]:
-        """Somebody (a kernel) needs this link at any moment: its end is looked for each second, not each 15.
-        Returns what ends that."""
+        """Ping the host each second instead of each 15, because a kernel needs the connection at any moment;
+        return a function that stops this."""
         self._holds += 1
         self._attend()
         held = True
@@ -203,7 +207,7 @@ class HostConnection:
         return release
 
     async def down(self) -> None:
-        """Disconnect on purpose; it stays so until ``up``."""
+        """Disconnect until the next ``up``."""
         keeping, self._keeping = self._keeping, None
         if keeping is not None:
             keeping.cancel()
@@ -213,7 +217,7 @@ class HostConnection:
         self._set("idle")
         self._tell_waiting(self._not_connected())
 
-    # The task that keeps it up
+    # The task that keeps the connection up
 
     def _start(self) -> None:
         self._hurry.set()
@@ -285,17 +289,20 @@ class HostConnection:
             if patience.over:
                 raise HostUnreachable(
                     f"{self.route.target} did not answer within {allowed:.0f} s.",
-                    hint="See whether the host is up and the network leads there.",
+                    hint="Check that the host is running and the network reaches it.",
                 ) from None
             attempt.cancel()
             await asyncio.wait([attempt], timeout=CLOSE_S)
             raise
         except GenOpsError:
             raise
-        except Exception as error:  # the boundary to providers and carriers: who waits must hear of any fault
+        except (
+            Exception
+        ) as error:  # the boundary to providers and carriers: waiting callers must get any error
             log.warning("The connection to %s failed.", self.route.target, exc_info=True)
             raise CarrierEnded(
-                f"The connection to {self.route.target} could not be made: {error}", hint="Test the target."
+                f"The connection to {self.route.target} failed: {error}",
+                hint=f"Test the target: genops targets test {self.route.target}",
             ) from error
         finally:
             self._patience = None
@@ -322,7 +329,7 @@ class HostConnection:
         return carriage, mux, hello
 
     async def _live(self, carriage: HostStream, mux: Mux) -> str:
-        """Serve until the connection breaks; what broke it."""
+        """Serve until the connection breaks; return the reason."""
         self._mux, self._proved = mux, False
         self._pulse = Keepalive(mux, self._measured, attentive=self._holds > 0)
         running = asyncio.ensure_future(mux.run())
@@ -332,7 +339,7 @@ class HostConnection:
         try:
             await asyncio.wait([running, beating], return_when=asyncio.FIRST_COMPLETED)
             if not running.done():
-                return f"{self.route.target} does not answer any more."
+                return f"{self.route.target} no longer answers."
             self._mux = None
             error = running.exception()
             if error is not None and not isinstance(error, StreamEnded):
@@ -345,7 +352,7 @@ class HostConnection:
                 task.cancel()
             self._later(close_soon(carriage))
 
-    # Small parts
+    # Helpers
 
     def _attend(self) -> None:
         if self._pulse is not None:
@@ -373,10 +380,10 @@ class HostConnection:
         try:
             await handler(channel)
         except ChannelReset:
-            return  # the host's side is gone
-        except Exception:  # the boundary: one channel's failure is no other's
+            return  # the host's side has left
+        except Exception:  # the boundary: a failed channel must not break the others
             log.warning("Serving %s for %s failed.", channel.service, self.route.target, exc_info=True)
-            channel.reset("failed", "The Lab could not serve this.")
+            channel.reset("failed", "The Lab failed to serve this channel.")
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -411,12 +418,12 @@ class HostConnection:
                 f"{self.route.target} is not connected: {self.state.message}",
                 hint=self.state.hint or "Connect it (genops targets connect, or the Targets panel).",
             )
-        return LinkDown(f"{self.route.target} is not connected.", hint="Connect it, then try again.")
+        return LinkDown(f"{self.route.target} is not connected.", hint="Connect the target, then try again.")
 
 
 def _pending_pause(waited_s: float) -> float:
-    """Seconds until a host that is waited for is looked at again: what comes soon is seen at once, and who manages a
-    queue is not asked each second for an hour."""
+    """Return the seconds until a pending host is checked again: often at first, then rarely, so that a
+    queue's scheduler gets few requests."""
     return min(max(_FIRST_LOOK_S, waited_s / 10), _RARE_LOOK_S)
 
 
@@ -436,7 +443,7 @@ async def greeting(carriage: HostStream) -> tuple[dict[str, Any], bytes]:
             found = preamble.feed(data)
         except ProtocolError as error:
             raise AgentRefused(
-                str(error), hint="See what the login shell's rc files print when no terminal is there."
+                str(error), hint="Check what the login shell's rc files print without a terminal."
             ) from error
         if found is not None:
             return found
@@ -446,7 +453,7 @@ async def close_soon(carriage: HostStream) -> None:
     try:
         await asyncio.wait_for(carriage.close(), CLOSE_S)
     except asyncio.TimeoutError:
-        log.warning("A connection's process did not end within %.0f s.", CLOSE_S)
+        log.warning("The process of a connection did not end within %.0f s.", CLOSE_S)
 
 
 def pause_after(failures: int, broken_for_s: float) -> float:

@@ -1,7 +1,7 @@
-"""All links of a process, in one thread with a loop of its own.
+"""Hold all connections of a process, in one thread with a loop of its own.
 
-What is urgent there (bytes between kernels and their clients) waits for nothing that the process's other loops
-do, and the other way round.
+Urgent work in that loop (bytes between kernels and their clients) never waits for the process's other loops,
+and they never wait for it.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ _CLOSE_S = 3.0
 
 
 class HostConnections:
-    """Made in any thread; its thread starts with the first work. Ends with :meth:`close`, or the process.
+    """Made in any thread; its own thread starts with the first work. Ends with :meth:`close`, or with the
+    process.
 
-    ``folder``: GenOps' data directory. ``opener`` replaces how carriages are opened (tests).
+    ``folder`` is GenOps' data directory. ``opener`` replaces the function that opens streams (tests).
     """
 
     def __init__(self, folder: Path, asker: Asker, *, opener: Opener | None = None) -> None:
@@ -47,7 +48,7 @@ class HostConnections:
 
     @property
     def asker(self) -> Asker:
-        """Who is asked; may be replaced, for questions from then on."""
+        """The asker of questions; a new one counts for later questions."""
         return self._asker
 
     @asker.setter
@@ -56,18 +57,18 @@ class HostConnections:
 
     @property
     def closed(self) -> bool:
-        """Whether :meth:`close` was called."""
+        """Return whether :meth:`close` was called."""
         return self._closed
 
     async def ask(self, question: Question) -> str | None:
-        """The links' own Asker: whoever is asked at the time."""
+        """Pass a question to the present asker."""
         return await self._asker.ask(question)
 
     # From any thread
 
     def link(self, route: Route) -> HostConnection:
-        """The link of the route's host; nothing is connected by this. A changed route counts from the next
-        connection on."""
+        """Return the connection of the route's host without connecting. A changed route counts from the next
+        attempt on."""
         with self._lock:
             link = self._links.get(route.ref)
             if link is None:
@@ -77,34 +78,34 @@ class HostConnections:
             return link
 
     def known(self) -> list[HostConnection]:
-        """All links that somebody asked for."""
+        """Return all connections that :meth:`link` has made."""
         with self._lock:
             return list(self._links.values())
 
     def forget(self, target: str) -> None:
-        """Drop the links of a target that is removed, and end their connections."""
+        """Drop the connections of a removed target, and end them."""
         with self._lock:
             links = [self._links.pop(ref) for ref in list(self._links) if ref.target == target]
         for link in links:
             self.submit(link.down())
 
     def drop(self, link: HostConnection) -> None:
-        """Forget the link of a host that is gone."""
+        """Drop the connection of a host that no longer exists."""
         with self._lock:
             if self._links.get(link.route.ref) is link:
                 del self._links[link.route.ref]
 
-    def watch_all(self, told: Callable[[str, LinkState], None]) -> Callable[[], None]:
-        """Call ``told(target, state)`` in the links' thread whenever a link's state changes, also of links to
-        come; returns what ends that."""
-        return self._watchers.add(told)
+    def watch_all(self, on_change: Callable[[str, LinkState], None]) -> Callable[[], None]:
+        """Call ``on_change(target, state)`` in the connections' thread at each change, also for later connections;
+        return a function that stops this."""
+        return self._watchers.add(on_change)
 
     def at_close(self, closer: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run this in the loop when the links close, before they do."""
+        """Run this in the loop before the connections close."""
         self._closers.append(closer)
 
     def submit(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
-        """Begin a coroutine in the links' loop."""
+        """Start a coroutine in the connections' loop."""
         try:
             loop = self._running_loop()
         except LinkDown:
@@ -113,20 +114,22 @@ class HostConnections:
         return asyncio.run_coroutine_threadsafe(work, loop)
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine in the links' loop and wait for it in the caller's; cancelling reaches it."""
+        """Run a coroutine in the connections' loop and wait for it in the caller's; a cancel reaches it."""
         if asyncio.get_running_loop() is self._loop:
             return await work
         return await asyncio.wrap_future(self.submit(work))
 
     def soon(self, call: Callable[[], None]) -> None:
-        """Call this in the loop; does nothing once it has ended."""
+        """Call this in the loop; do nothing once the loop has ended."""
         loop = self._loop
         if loop is not None and not self._closed:
             loop.call_soon_threadsafe(call)
 
     def close(self) -> None:
-        """End all connections and the thread; kernels on their hosts go on. Takes seconds at most, harmless
-        when repeated. Not to be called in the links' loop."""
+        """End all connections and the thread; kernels on hosts keep running.
+
+        Takes seconds at most; harmless when repeated. Not to be called in the connections' loop.
+        """
         with self._lock:
             if self._closed:
                 return
@@ -148,7 +151,9 @@ class HostConnections:
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._closed:
-                raise LinkDown("The connections of this process are closed.", hint="Start it again.")
+                raise LinkDown(
+                    "The connections of this process are closed.", hint="Restart JupyterLab's server."
+                )
             if self._loop is None:
                 self._loop = asyncio.SelectorEventLoop()
                 self._thread = threading.Thread(

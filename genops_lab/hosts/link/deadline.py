@@ -1,4 +1,4 @@
-"""How long an attempt to connect may take, and who answers its questions."""
+"""Limit the time of a connection attempt, and answer its questions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .questions import Asker, Question
 
 
 class Deadline:
-    """Cancels a task after some seconds, not counting those in which it is :meth:`paused <pause>`."""
+    """Cancels a task after some seconds. The seconds in which it is :meth:`paused <pause>` do not count."""
 
     def __init__(self, seconds: float) -> None:
         self._left = seconds
@@ -21,20 +21,18 @@ class Deadline:
         self.over = False
 
     def watch(self, task: asyncio.Future[Any]) -> None:
-        """Begin to count for this task."""
+        """Start to count for this task."""
         self._task = task
         task.add_done_callback(lambda _task: self.pause())
         self.resume()
 
     def pause(self) -> None:
-        """Stop counting."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
             self._left -= self._loop.time() - self._since
 
     def resume(self) -> None:
-        """Count again."""
         if self._task is not None and not self._task.done() and self._timer is None:
             self._since = self._loop.time()
             self._timer = self._loop.call_later(max(self._left, 0.0), self._end)
@@ -47,10 +45,12 @@ class Deadline:
 
 
 class Answers:
-    """The Asker of one target's attempts: remembers for the life of the process what a login needs again.
+    """The Asker of one target's attempts: keeps the answers that a later login needs again, until the process
+    ends.
 
-    Passwords and passphrases are kept, in memory, once they led to a connection; one-time codes and answers about
-    host keys are not. ``may_ask`` is false for attempts that nobody began: they fail in place of asking.
+    Passwords and passphrases that led to a connection stay in memory; one-time codes and answers about host
+    keys do not. ``may_ask`` is False for attempts that no person started: they fail where a person would have
+    to answer.
     """
 
     def __init__(self, asker: Asker, asking: Callable[[bool], None]) -> None:
@@ -63,37 +63,39 @@ class Answers:
         self.may_ask = False
 
     def begin(self, *, may_ask: bool) -> None:
-        """A new attempt."""
         self.may_ask = may_ask
         self._new.clear()
         self._used.clear()
         self._answered = False
 
     def again(self) -> bool:
-        """The connection ended. True where a person answered meanwhile, who may have taken longer than the host waits
-        for a login (sshd: LoginGraceTime, 2 minutes): the next connection gets the same answers, each once."""
+        """Handle the end of a connection; return True where a person answered meanwhile.
+
+        The person may have taken longer than the host waits for a login (sshd: LoginGraceTime, 2 minutes).
+        The next connection gets the same answers, each once.
+        """
         answered, self._answered = self._answered, False
         self._used.clear()
         return answered
 
     def keep(self) -> None:
-        """The attempt led to a connection: its answers were right."""
+        """Keep the answers: the attempt led to a connection."""
         self._kept.update(self._new)
         self._new.clear()
 
     def forget(self) -> None:
-        """Keep no answer any more."""
+        """Drop all answers."""
         self._kept.clear()
         self._new.clear()
 
     async def ask(self, question: Question) -> str | None:
-        """The answer that is known, else a person's."""
+        """Return the known answer, or ask the person."""
         key = (question.kind, question.text)
         known = self._new.get(key, self._kept.get(key))
         if known is not None and key not in self._used:
             self._used.add(key)
             return known
-        if known is not None:  # asked again of one connection: it was wrong
+        if known is not None:  # the same connection asks again: the answer was wrong
             self._new.pop(key, None)
             self._kept.pop(key, None)
         if not self.may_ask:

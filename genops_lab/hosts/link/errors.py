@@ -1,21 +1,21 @@
-"""Why a link to a host could not be made.
+"""The errors of connections to hosts.
 
     LinkError (503)
     |-- HostUnreachable       step reachable   no such name, refused, no route, no answer, not an SSH server
     |-- HostKeyUnknown        step host_key    nobody accepted the host's key
     |-- HostKeyChanged        step host_key    another key than the one that was accepted
-    |-- AuthenticationFailed  step login       no key or password was taken
+    |-- AuthenticationFailed  step login       no key or password was accepted
     |-- QuestionUnanswered    step login       an answer was needed and nobody gave one
     |-- ConfigurationUnusable step reachable   the ssh_config or a key file cannot be used
-    |-- NoPython              step python      no such interpreter there
-    |-- OldPython             step python      one older than 3.8
-    |-- AgentRefused          step agent       the agent cannot be put or started there
-    |-- CarrierEnded          step reachable   the carrier's process or the connection ended meanwhile
-    |-- HostPending           step reachable   the host is asked for and not there yet
-    `-- HostGone              step reachable   the host is not there any more
+    |-- NoPython              step python      the host has no such interpreter
+    |-- OldPython             step python      the interpreter is older than 3.8
+    |-- AgentRefused          step agent       the agent cannot be written or started on the host
+    |-- CarrierEnded          step reachable   the carrier's process or the connection ended
+    |-- HostPending           step reachable   the host is requested and does not run yet
+    `-- HostGone              step reachable   the host no longer exists
 
-``step`` is the step of "test target" that failed: one of the target's kind, ``python`` or ``agent``. ``code`` is
-stable; neither message nor hint holds a secret.
+``step`` is the failed step of "test target": one of the target's kind, ``python`` or ``agent``. ``code`` is
+stable. Neither message nor hint has a secret.
 """
 
 from __future__ import annotations
@@ -24,8 +24,11 @@ from ...core.errors import Unavailable
 
 
 class LinkError(Unavailable):
-    """A link could not be made, or ended. A provider's own error is a subclass with a ``code`` of its own and, as
-    ``step``, the name of one of its ``test_steps``."""
+    """A connection failed or ended.
+
+    A provider's own error is a subclass with its own ``code`` and, as ``step``, the name of one of its
+    ``test_steps``.
+    """
 
     code = "link"
     step: str = "reachable"
@@ -34,7 +37,7 @@ class LinkError(Unavailable):
     def of(
         kind: str, message: str, hint: str = "", details: dict[str, str] | None = None, code: str = ""
     ) -> LinkError:
-        """The error that another process (a carrier's child, the host) raised, raised here again.
+        """Return the error that another process (a carrier's child, the host) reported.
 
         ``kind`` is its class's code, ``code`` its own where it has one.
         """
@@ -43,7 +46,7 @@ class LinkError(Unavailable):
 
 
 class HostUnreachable(LinkError):
-    """Nothing that speaks SSH answers there."""
+    """No SSH server answers at the address."""
 
     code = "host_unreachable"
 
@@ -55,42 +58,42 @@ class ConfigurationUnusable(LinkError):
 
 
 class HostKeyUnknown(LinkError):
-    """The host's key is not known, and nobody accepted it. ``details``: fingerprint, key_type."""
+    """The host's key is unknown, and nobody accepted it. ``details``: fingerprint, key_type."""
 
     code = "host_key_unknown"
     step: str = "host_key"
 
 
 class HostKeyChanged(LinkError):
-    """The host shows another key than the one known. ``details``: fingerprint, key_type, file."""
+    """The host's key is not the known one. ``details``: fingerprint, key_type, file."""
 
     code = "host_key_changed"
     step: str = "host_key"
 
 
 class AuthenticationFailed(LinkError):
-    """The host took neither key nor password."""
+    """The host accepted neither key nor password."""
 
     code = "authentication_failed"
     step: str = "login"
 
 
 class QuestionUnanswered(LinkError):
-    """Something had to be answered by a person, and nobody did."""
+    """A question needed a person's answer, and nobody answered."""
 
     code = "question_unanswered"
     step: str = "login"
 
 
 class NoPython(LinkError):
-    """The host has no such interpreter."""
+    """The host does not have the interpreter."""
 
     code = "no_python"
     step: str = "python"
 
 
 class OldPython(LinkError):
-    """The interpreter there is older than the agent needs."""
+    """The interpreter is older than the agent needs."""
 
     code = "old_python"
     step: str = "python"
@@ -104,14 +107,16 @@ class AgentRefused(LinkError):
 
 
 class CarrierEnded(LinkError):
-    """What carried the stream is gone."""
+    """The carrier of the stream has ended."""
 
     code = "carrier_ended"
 
 
 class HostPending(LinkError):
-    """The host is asked for and not there yet; ``reason`` says what it waits for, in words from outside; ``position``
-    is its place in the queue, from 1, where there is one. Asked again, it may be there."""
+    """The host is requested and does not run yet. A later attempt may succeed.
+
+    ``reason`` is the scheduler's own text. ``position`` is the place in the queue, from 1, or None.
+    """
 
     code = "host_pending"
 
@@ -120,24 +125,27 @@ class HostPending(LinkError):
         if said and said[-1] not in ".!?…":
             said += "."
         place = "" if position is None else f"Place in the queue: {position}."
-        super().__init__(f"{said} {place}".strip(), hint="What waits for it starts by itself.")
+        super().__init__(f"{said} {place}".strip(), hint="Waiting kernels start by themselves.")
         self.position = position
 
 
 class HostGone(LinkError):
-    """The host ended, or was given back: another one has to be asked for."""
+    """The host ended or was released: a new one has to be requested."""
 
     code = "host_gone"
 
     @classmethod
     def because(cls, target: str, noun: str, why: str) -> HostGone:
-        """Say that a target's host (pod, job) is gone."""
-        return cls(f"The {noun} of {target} is gone: {outside_words(why)}", hint="Restart the kernel there.")
+        """Return the error for a target's host (pod, job) that no longer exists."""
+        return cls(
+            f"The {noun} of {target} no longer exists: {outside_words(why)}",
+            hint="Restart the kernel to get a new one.",
+        )
 
 
 def outside_words(text: str, most: int = 300) -> str:
-    """What somebody else's program says, as part of a sentence: one line without control characters, at most ``most``
-    characters."""
+    """Return another program's text as part of a sentence: one line without control characters, at most
+    ``most`` characters."""
     line = " ".join("".join(each if each.isprintable() else " " for each in text[: 4 * most]).split())
     return line if len(line) <= most else line[: most - 1].rstrip() + "…"
 

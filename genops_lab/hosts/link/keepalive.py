@@ -1,4 +1,4 @@
-"""Finds that the other side of a stream is gone although nothing says so (a black hole, a sleeping laptop)."""
+"""Find out that the other side of a stream is gone when no error says so (a black hole, a sleeping laptop)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Callable
 
 from genops_lab.agent.mux import ChannelReset, Mux
 
-#: While kernels are attached, and otherwise.
+#: Seconds between pings while kernels are attached, and otherwise.
 ATTENTIVE_S, RELAXED_S = 1.0, 15.0
-#: So many pings in a row without a byte from the other side.
+#: The connection is broken after this many pings in a row without a byte from the other side.
 MISSED = 3
 
 
 class Keepalive:
-    """Pings. ``measured`` gets each round-trip time in seconds."""
+    """Sends pings. ``measured`` gets each round-trip time in seconds."""
 
     def __init__(self, mux: Mux, measured: Callable[[float], None], *, attentive: bool) -> None:
         self._mux = mux
@@ -26,15 +26,18 @@ class Keepalive:
         self._ping: asyncio.Task[None] | None = None
 
     def attend(self, attentive: bool) -> None:
-        """Ping each second, or seldom."""
+        """Ping each second, or each 15 s."""
         interval_s = ATTENTIVE_S if attentive else RELAXED_S
         if interval_s != self._interval_s:
             self._interval_s = interval_s
             self._changed.set()
 
     async def run(self) -> None:
-        """Returns when the other side is silent. Any byte counts as a sign of life, and a time in which this
-        loop did not run (or the machine slept) counts for nothing: what came meanwhile was not read yet."""
+        """Return when the other side is silent.
+
+        Any byte counts as a sign of life. A time in which this loop did not run, or the machine slept, does
+        not count: bytes that came meanwhile were not read yet.
+        """
         missed = 0
         try:
             while missed < MISSED:

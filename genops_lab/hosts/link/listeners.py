@@ -1,4 +1,4 @@
-"""Who wants to be told of something."""
+"""Call listeners, and keep the failure of one from the others."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ P = ParamSpec("P")
 
 
 class Listeners(Generic[P]):
-    """Callables that are told one after the other. ``of`` names what they listen to, for the log."""
+    """A list of callables that are called in order. ``of`` names their subject, for the log."""
 
     def __init__(self, of: str) -> None:
         self._of = of
         self._listeners: list[Callable[P, None]] = []
 
-    def add(self, told: Callable[P, None]) -> Callable[[], None]:
-        """Tell this one too; returns what ends that. Any thread may do both."""
-        self._listeners.append(told)
+    def add(self, listener: Callable[P, None]) -> Callable[[], None]:
+        """Add a listener; return a function that removes it. Both may be called from any thread."""
+        self._listeners.append(listener)
 
         def end() -> None:
             with contextlib.suppress(ValueError):
-                self._listeners.remove(told)
+                self._listeners.remove(listener)
 
         return end
 
     def tell(self, *args: P.args, **kwargs: P.kwargs) -> None:
-        """Tell all; one that fails keeps no other from being told."""
-        for told in list(self._listeners):
+        """Call all listeners; a failed one does not stop the others."""
+        for listener in list(self._listeners):
             try:
-                told(*args, **kwargs)
-            except Exception:  # the boundary: a listener's failure is not the matter of who tells
+                listener(*args, **kwargs)
+            except Exception:  # the boundary: a listener's failure must not reach the notifier
                 log.exception("A listener to %s failed.", self._of)

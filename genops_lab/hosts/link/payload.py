@@ -1,4 +1,4 @@
-"""The agent as it travels: one zip, the same bytes for the same version, known by its hash."""
+"""Pack the agent as one zip: the same bytes for the same version, identified by their hash."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ _made: tuple[bytes, str] | None = None
 
 
 def payload() -> tuple[bytes, str]:
-    """The zip and its SHA-256 in hexadecimal; made once a process. ``python agent-<sha>.pyz attach`` runs it."""
+    """Return the zip and its SHA-256 in hexadecimal; made once per process. ``python agent-<sha>.pyz attach``
+    runs it."""
     global _made
     with _lock:
         if _made is None:

@@ -1,4 +1,4 @@
-"""What only a person can answer: a password, a passphrase, a host key; whether a folder's files shall travel."""
+"""Questions that only a person can answer: a password, a passphrase, a host key, the upload of a folder."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import msgspec
 Kind = Literal["password", "passphrase", "keyboard_interactive", "host_key", "folder_size", "folder_pull"]
 
 ACCEPT = "yes"
-"""The one answer to a question of :data:`YES_OR_NO` that accepts: the key, the files."""
+"""The only answer that accepts a question of :data:`YES_OR_NO`, such as a host key or an upload."""
 YES_OR_NO = frozenset({"host_key", "folder_size", "folder_pull"})
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """One question. ``text`` is as the host or the program worded it; what is typed shows only with ``echo``.
+    """One question. ``text`` is the host's or program's own wording. The answer is visible while typed only
+    with ``echo``.
 
     ``fingerprint`` (``SHA256:...``) and ``key_type`` (``ssh-ed25519``) go with ``host_key``.
     """
@@ -29,16 +30,15 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Asker(Protocol):
-    """Whoever carries questions to a person. Answers are secrets: neither logged nor kept by a carrier."""
+    """Passes questions to a person. Answers are secrets: a carrier neither logs nor keeps them."""
 
     async def ask(self, question: Question) -> str | None:
-        """The answer; None when it was refused or nobody is there."""
+        """Return the answer; None when it was refused or nobody is present."""
         ...
 
 
 class Nobody:
-    """There is no one to ask (a script, nbclient): every question stays unanswered."""
+    """Leaves every question unanswered (a script, nbclient)."""
 
     async def ask(self, question: Question) -> str | None:
-        """None."""
         return None

@@ -1,4 +1,4 @@
-"""How a host of a target is reached."""
+"""Name a host of a target, and the way to reach it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from ..configuration import HostConfig
 
 
 class HostRef(msgspec.Struct, frozen=True):
-    """Names a host, to which a connection and kernels belong. ``host_id`` is empty where a target is one host."""
+    """The name of a host, which has a connection and kernels. ``host_id`` is empty where a target is one
+    host."""
 
     target: str
     host_id: str = ""
@@ -24,22 +25,22 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ref(self) -> HostRef:
-        """The host's name."""
+        """Return the host's name."""
         return HostRef(self.target, self.host_id)
 
     @property
     def python(self) -> str:
-        """The interpreter on the host."""
+        """Return the interpreter on the host."""
         return self.config.python
 
     def with_python(self, python: str) -> Route:
-        """The same with another interpreter."""
+        """Return the same route with another interpreter."""
         return msgspec.structs.replace(self, config=msgspec.structs.replace(self.config, python=python))
 
     def at(self, host: HostRef) -> Route:
-        """The way to this host of the target."""
+        """Return the route to this host of the target."""
         return msgspec.structs.replace(self, host_id=host.host_id)
 
 
-#: To this machine's own kernels, which belong to no target: none can have this name.
+#: The route to this machine's own kernels, which belong to no target. No target can have this name.
 HERE = Route(target="this machine", kind="local")

@@ -1,4 +1,4 @@
-"""What others see of a link, and the errors of calls over it."""
+"""The observable state of a connection, and the errors of calls over it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ LinkStateName = Literal["idle", "connecting", "asking", "pending", "up", "down",
 
 
 class LinkState(msgspec.Struct, frozen=True, kw_only=True):
-    """A link at one moment.
+    """The state of a connection at one moment. Times are in seconds since 1970; ``rtt_s`` is in seconds.
 
-    ``idle``: nobody wants it. ``asking``: a person has to answer something. ``pending``: the host is asked for and not
-    there yet; ``message`` says why. ``down``: it broke and comes back
-    by itself; the next attempt is at ``retry_at``. ``failed``: it stays so until somebody connects. Times in
-    seconds since 1970; ``rtt_s`` in seconds.
+    ``idle``: nobody wants the connection. ``asking``: a person has to answer a question. ``pending``: the
+    host is requested and does not run yet; ``message`` says why. ``down``: the connection broke; the next
+    attempt is at ``retry_at``. ``failed``: no attempt follows until somebody connects.
     """
 
     state: LinkStateName = "idle"
@@ -36,7 +35,7 @@ _STATUS = {"not_found": 404, "unknown_method": 404, "invalid": 400, "running": 4
 
 
 class RemoteError(GenOpsError):
-    """The host refused a call, or the connection went while it was under way (``code`` "gone")."""
+    """The host refused a call, or the connection broke during the call (``code`` "gone")."""
 
     code = "remote"
 
@@ -46,7 +45,7 @@ class RemoteError(GenOpsError):
 
 
 class LinkDown(GenOpsError):
-    """The target is not connected (now)."""
+    """The target is not connected at the moment."""
 
     status = 503
     code = "not_connected"

@@ -1,5 +1,5 @@
-"""The Lab's end of :mod:`genops_lab.agent.transfer`, in the links' loop: a channel to a service of a host, which is not
-trusted, and what to do when the link breaks meanwhile."""
+"""The Lab's end of :mod:`genops_lab.agent.transfer`, in the connections' loop: a channel to a service of an
+untrusted host, with retries after a cut."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ...core.errors import Unavailable
 from .connection import HostConnection
 from .state import LinkDown, RemoteError
 
-#: The same while it reads a large file.
+#: Seconds without a byte while the host reads a large file.
 READING_S = 600.0
 _BREATH_S = 0.05
 _BROKEN = ("gone", "not_connected")
@@ -23,11 +23,11 @@ T = TypeVar("T")
 
 
 class HostTransfer(TransferChannel):
-    """What comes from a host; made by :func:`host_transfer`."""
+    """The messages from a host; made by :func:`host_transfer`."""
 
-    #: What the talk is of, for errors.
+    #: The subject of the transfer, for errors.
     ABOUT = ""
-    #: Without one byte for so long a host counts as stuck; a link that is cut is noticed far sooner.
+    #: Seconds without a byte after which the host counts as stuck. A cut connection is noticed far sooner.
     patience_s = 120.0
 
     def __init__(self, channel: Channel, target: str) -> None:
@@ -38,9 +38,9 @@ class HostTransfer(TransferChannel):
         try:
             portion = await asyncio.wait_for(super()._portion(), self.patience_s)
         except asyncio.TimeoutError:
-            raise RemoteError("silent", f"{self._target} says nothing more of {self.ABOUT}.") from None
+            raise RemoteError("silent", f"{self._target} sends nothing more about {self.ABOUT}.") from None
         if not portion:
-            raise BadTransfer("its answer ended too early")
+            raise BadTransfer("its answer is incomplete")
         return portion
 
 
@@ -51,8 +51,11 @@ _Talk = TypeVar("_Talk", bound=HostTransfer)
 async def host_transfer(
     kind: type[_Talk], link: HostConnection, service: str, params: dict[str, Any]
 ) -> AsyncIterator[_Talk]:
-    """A channel to a service of a host. Raises LinkDown, and RemoteError: with the code "gone" when the connection
-    breaks, with "broken" for what cannot be used."""
+    """Open a channel to a service of a host.
+
+    Raises LinkDown, and RemoteError: with the code "gone" when the connection breaks, with "broken" for an
+    invalid answer.
+    """
     target = link.route.target
     try:
         channel = link.open(service, params)
@@ -65,7 +68,7 @@ async def host_transfer(
     except BadTransfer as error:
         raise RemoteError(
             "broken",
-            f"{target} answers for {kind.ABOUT} what cannot be used: {error}.",
+            f"{target} sent an invalid answer about {kind.ABOUT}: {str(error).rstrip('.')}.",
             "Test the target.",
         ) from None
     except ChannelReset as reset:
@@ -83,9 +86,10 @@ async def through_breaks(
     came: Callable[[], int] = lambda: 0,
     waits: Callable[[str], None] = lambda _: None,
 ) -> T:
-    """Do it, again each time the link broke and has come back within ``within_s`` seconds. ``waits`` hears why.
+    """Run ``work``; repeat it each time the connection broke and is back within ``within_s`` seconds.
 
-    Raises what ``work`` raises, LinkDown, Unavailable after ``breaks`` between which ``came`` told of nothing more.
+    Calls ``waits`` with the reason before each wait. Raises what ``work`` raises, LinkDown, and Unavailable
+    after ``breaks`` cuts between which ``came`` did not grow.
     """
     vain = 0
     while True:
@@ -98,8 +102,8 @@ async def through_breaks(
             vain = vain + 1 if came() == before else 1
             if vain >= breaks:
                 raise Unavailable(
-                    f"The connection to {link.route.target} breaks again and again.", hint="Test the target."
+                    f"The connection to {link.route.target} breaks repeatedly.", hint="Test the target."
                 ) from error
             waits(error.message)
-        await asyncio.sleep(_BREATH_S)  # the link may not have seen yet that it is down
+        await asyncio.sleep(_BREATH_S)  # the connection may not have seen yet that it is down
         await link.ready(within_s)

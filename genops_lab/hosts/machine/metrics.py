@@ -1,4 +1,4 @@
-"""This machine's figures, or those of the share of it that a container may use, as the Lab shows them. All blocks."""
+"""Read this machine's metrics, or those of the share of it that a container may use. Everything here blocks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .models import KernelUse, Machine, MachineReading
 
 @dataclass(frozen=True)
 class KernelEntry:
-    """A kernel as its manager knows it; ``path`` is its notebook, empty without one."""
+    """A kernel as its manager lists it; ``path`` is its notebook, or empty."""
 
     kernel_id: str
     name: str
@@ -36,7 +36,7 @@ class KernelEntry:
 
 @lru_cache(maxsize=1)
 def cpu_model() -> str:
-    """The processor's name; the architecture where the platform does not tell."""
+    """Return the processor's name, or the architecture where the platform does not report it."""
     if sys.platform == "darwin":
         with contextlib.suppress(OSError, subprocess.SubprocessError):
             answer = subprocess.run(
@@ -53,7 +53,7 @@ def cpu_model() -> str:
 
 
 class MachineReader:
-    """What the agent's reader says of this machine, and what kernels use of it. Safe for several threads."""
+    """Reads this machine's metrics and each kernel's use with the agent's reader. Safe for several threads."""
 
     def __init__(self, read: Callable[[], dict[str, Any]] = host_reading) -> None:
         self._read = read
@@ -61,15 +61,15 @@ class MachineReader:
         self._works: dict[int, Work] = {}
 
     def machine(self) -> Machine:
-        """The machine now."""
+        """Return the machine's metrics now."""
         return _machine(self._read())
 
     def kernels(self, entries: Sequence[KernelEntry]) -> list[KernelUse]:
-        """What each kernel's processes use now; CPU since the last time that they were asked for."""
+        """Return what each kernel's processes use now; CPU since the previous call."""
         return self._kernels(entries, self._read())
 
     def reading(self, entries: Sequence[KernelEntry]) -> MachineReading:
-        """Both, of one moment."""
+        """Return both, read at the same moment."""
         reading = self._read()
         return MachineReading(_machine(reading), self._kernels(entries, reading))
 

@@ -1,4 +1,4 @@
-"""Wire types of the compute room. Sizes in bytes, shares in percent, times in seconds since 1970."""
+"""Wire types of this machine's metrics. Sizes in bytes, shares in percent, times in seconds since 1970."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 class Gpu(msgspec.Struct, frozen=True, kw_only=True):
-    """One accelerator as its driver reports it; what it does not report is None."""
+    """One accelerator as its driver reports it; None where the driver reports nothing."""
 
     index: int
     name: str
@@ -29,7 +29,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     cpu_percent: float
     memory_total_bytes: int
     memory_used_bytes: int
-    #: Both 0 while the file server of the home folder does not answer.
+    #: Both are 0 while the file server of the home folder does not answer.
     disk_total_bytes: int
     disk_free_bytes: int
     gpus: list[Gpu]
@@ -39,7 +39,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KernelUse(msgspec.Struct, frozen=True, kw_only=True):
-    """A kernel of this Lab with what its process tree uses."""
+    """A kernel of this Lab with the use of its process tree."""
 
     kernel_id: str
     kernel_name: str
@@ -53,7 +53,7 @@ class KernelUse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MachineReading(msgspec.Struct, frozen=True):
-    """What the live topic ``machine`` carries."""
+    """The content of the live topic ``machine``."""
 
     machine: Machine
     kernels: list[KernelUse]

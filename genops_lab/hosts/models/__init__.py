@@ -1,4 +1,4 @@
-"""Wire types of targets, by what they are about."""
+"""Wire types of targets, by subject."""
 
 from .environments import Addition, Additions, EnvironmentSource, NewEnvironment, SourceKind, SourcesQuery
 from .hosts import BestFit, BestFitQuery, GpuProcess, HostGpu, HostReading, MigSlice

@@ -11,13 +11,14 @@ Addition = Literal["ipykernel", "mlflow"]
 
 
 class SourcesQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose sources: a folder or notebook, absolute or below the Lab's folder; empty for that folder."""
+    """A folder or notebook whose sources are listed: absolute, or below the Lab's folder; empty for that
+    folder."""
 
     path: str = ""
 
 
 class EnvironmentSource(msgspec.Struct, frozen=True, kw_only=True):
-    """A file of a project that says what its environment holds. ``problem``: why it cannot be used."""
+    """A file of a project that describes its environment. ``problem``: why it cannot be used."""
 
     path: str
     file: str
@@ -27,10 +28,10 @@ class EnvironmentSource(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewEnvironment(msgspec.Struct, frozen=True, kw_only=True):
-    """An environment to build on a target, with ipykernel and what else ``packages`` names.
+    """An environment to build on a target, with ipykernel and ``packages``.
 
-    ``source`` is the path of an EnvironmentSource, empty for none. ``python`` is a version or a path there, ``folder``
-    a name or a folder there; empty leaves both to the host.
+    ``source`` is the path of an EnvironmentSource, empty for none. ``python`` is a version or a path on the
+    host, ``folder`` a name or a folder on the host. The host chooses what is empty.
     """
 
     source: str = ""
@@ -40,6 +41,6 @@ class NewEnvironment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Additions(msgspec.Struct, frozen=True, kw_only=True):
-    """What to install into the environment that a target's kernels use now."""
+    """Packages to install into the environment that a target's kernels use now."""
 
     packages: list[Addition]

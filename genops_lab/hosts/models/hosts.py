@@ -1,4 +1,4 @@
-"""What a host is found to have. Sizes in bytes, shares in percent. What a driver does not report is None."""
+"""The metrics of a host. Sizes in bytes, shares in percent; None where a driver reports nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class MigSlice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GpuProcess(msgspec.Struct, frozen=True, kw_only=True):
-    """Who uses a GPU."""
+    """A process that uses a GPU."""
 
     pid: int
     user: str = ""
@@ -41,7 +41,7 @@ class HostGpu(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HostReading(msgspec.Struct, frozen=True, kw_only=True):
-    """A host's figures. ``load`` is over 1, 5 and 15 minutes; ``sampled_at`` is of the host's own clock."""
+    """A host's metrics. ``load`` is over 1, 5 and 15 minutes; ``sampled_at`` is by the host's clock."""
 
     hostname: str
     cpu_count: float | None = None
@@ -58,16 +58,16 @@ class HostReading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BestFitQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """What is needed: ``count`` GPUs of one target with this much memory free on each."""
+    """The requirement: ``count`` GPUs of one target, each with this much free memory."""
 
     memory_bytes: int
     count: int = 1
 
 
 class BestFit(msgspec.Struct, frozen=True, kw_only=True):
-    """Where to start, and why. ``target`` is empty when nothing fits.
+    """The target and GPUs to start on, with the reason. ``target`` is empty when nothing fits.
 
-    ``environment`` is for the kernel: it shows it those GPUs alone, or that MIG slice.
+    ``environment`` is for the kernel: it limits the kernel to those GPUs, or to that MIG slice.
     """
 
     target: str = ""

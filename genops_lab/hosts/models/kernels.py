@@ -10,7 +10,7 @@ from ..providers.base import Resources
 
 
 class AttachedClient(msgspec.Struct, frozen=True, kw_only=True):
-    """The Lab that a kernel is attached to."""
+    """The Lab that is attached to a kernel."""
 
     client: str
     since: float | None = None
@@ -18,7 +18,7 @@ class AttachedClient(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KernelIdle(msgspec.Struct, frozen=True, kw_only=True):
-    """When a kernel without work is ended; ``ends_in_s`` once it was warned of that."""
+    """When an idle kernel is stopped. ``ends_in_s`` is set once the kernel was warned."""
 
     seconds: float
     gpu_percent: float
@@ -26,11 +26,11 @@ class KernelIdle(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RemoteKernel(msgspec.Struct, frozen=True, kw_only=True):
-    """A kernel that an agent owns on a target, on its host ``host_id`` where it has many. ``ours``: this user's Lab
-    started it here or took it up.
+    """A kernel that an agent owns on a target, on its host ``host_id`` where the target has several.
 
-    ``ended_by`` is ``idle`` for one that its target's policy ended. ``last_seq`` and ``acked_seq`` count its messages
-    and those that a Lab has in safety.
+    ``ours``: this user's Lab started the kernel here or attached to it. ``ended_by`` is ``idle`` where the
+    target's policy stopped it. ``last_seq`` is the number of its last message, ``acked_seq`` the last that a
+    Lab has saved.
     """
 
     target: str
@@ -60,7 +60,7 @@ class RemoteKernel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TargetKernels(msgspec.Struct, frozen=True, kw_only=True):
-    """The kernels of one target. Without ``connected`` nothing is known of them, and ``message`` says why."""
+    """The kernels of one target. Without ``connected`` they are unknown, and ``message`` says why."""
 
     target: str
     connected: bool
@@ -69,14 +69,14 @@ class TargetKernels(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StopKernel(msgspec.Struct, frozen=True, kw_only=True):
-    """How long the kernel may take to end by itself."""
+    """The time in which the kernel may end by itself."""
 
     grace_s: float = 5.0
 
 
 class NextStart(msgspec.Struct, frozen=True, kw_only=True):
-    """For the next kernel of a notebook on a target: which GPUs it sees, as a best fit words it; where each kernel gets
-    a host of its own, what that host shall have."""
+    """The next kernel of a notebook on a target: which GPUs it sees, in the words of a best fit. Where each
+    kernel gets its own host, also the resources of that host."""
 
     notebook: str
     environment: dict[str, str] = {}
@@ -84,13 +84,14 @@ class NextStart(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AttachKernel(msgspec.Struct, frozen=True, kw_only=True):
-    """``take_over``: also from another Lab that it is attached to, which sees that and may take it back."""
+    """``take_over``: also take it from another Lab that is attached; the other Lab sees this and may take it
+    back."""
 
     take_over: bool = False
 
 
 class AttachedKernel(msgspec.Struct, frozen=True, kw_only=True):
-    """A kernel that is this server's now. ``path``: the notebook that opens with it, empty without one."""
+    """A kernel that now belongs to this server. ``path``: the notebook that opens with it, or empty."""
 
     target: str
     kernel_id: str
@@ -99,22 +100,23 @@ class AttachedKernel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KernelLogQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """How much of the log's end, at most 1 MiB."""
+    """The size of the log's end, at most 1 MiB."""
 
     max_bytes: int = 65536
 
 
 class KernelLog(msgspec.Struct, frozen=True, kw_only=True):
-    """The end of what a kernel's process wrote to its standard output and error."""
+    """The end of a kernel process's standard output and error."""
 
     kernel_id: str
     text: str
 
 
 class KernelNotice(msgspec.Struct, frozen=True, kw_only=True):
-    """What the owner of a notebook should know of its kernel on a target: it will be ended for want of work, or was.
+    """A notice for the owner of a notebook: its kernel on a target will be stopped because it is idle, or
+    was.
 
-    ``path`` is its notebook, empty without one; ``ends_at`` is of this machine's clock.
+    ``path`` is its notebook, or empty; ``ends_at`` is by this machine's clock.
     """
 
     target: str

@@ -1,4 +1,4 @@
-"""What only a person can answer."""
+"""Questions that only a person can answer."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import msgspec
 
 
 class OpenQuestion(msgspec.Struct, frozen=True, kw_only=True):
-    """What only a person can answer while a connection is made, or before a folder's files travel.
+    """A question that only a person can answer: during a connection, or before a folder's files are sent or
+    pulled.
 
-    For ``host_key``, ``folder_size`` and ``folder_pull`` the answer ``yes`` accepts. What is typed may be shown only
-    with ``echo``.
+    For ``host_key``, ``folder_size`` and ``folder_pull`` the answer ``yes`` accepts. The answer may be
+    visible while typed only with ``echo``.
     """
 
     id: str
@@ -31,5 +32,5 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     text: str | None = None
 
     def __repr__(self) -> str:
-        """Without the text: it is a secret."""
+        """Leave out the text: it is a secret."""
         return f"Answer(text={'None' if self.text is None else '...'})"

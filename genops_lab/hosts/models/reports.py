@@ -1,4 +1,4 @@
-"""What a test of a target finds. Times in seconds since 1970 (``took_s``: seconds)."""
+"""The results of a target's test. Times in seconds since 1970 (``took_s``: seconds)."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ from typing import Literal
 
 import msgspec
 
-#: ``optional``: not there, and nothing that a kernel needs.
+#: ``optional``: missing, and no kernel needs it.
 StepState = Literal["ok", "warning", "failed", "skipped", "optional"]
-#: What the Lab can do about a step: build an environment, or install what lacks into the one that is there.
+#: What the Lab can do about a step: build an environment, or install missing packages into the present one.
 StepFix = Literal["build", "install"]
 
 
 class ReportStep(msgspec.Struct, frozen=True, kw_only=True):
-    """One step of a test: what was found and, unless it is well, what to do. ``commands`` do it at a terminal, any
-    of them; ``fixes`` can be done from here. As far as ``agent`` the steps are those of its kind."""
+    """One step of a test: the result and, unless it is good, what to do.
+
+    Each of ``commands`` solves the problem at a terminal. ``fixes`` can be started from the Lab. The steps up
+    to ``agent`` belong to the target's kind.
+    """
 
     step: str
     state: StepState
@@ -26,7 +29,7 @@ class ReportStep(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TargetReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The last test of a target in this Lab; steps come in the order of their work. ``none``: not tested yet."""
+    """The last test of a target in this Lab; steps are in the order of the test. ``none``: not tested yet."""
 
     target: str
     state: Literal["none", "running", "ok", "warning", "failed", "cancelled"]

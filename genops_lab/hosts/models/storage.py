@@ -1,4 +1,4 @@
-"""What GenOps Lab has left on a target's host for good. Sizes in bytes, lengths of time in seconds."""
+"""Wire types of the files that GenOps Lab stores on a target's host. Sizes in bytes, durations in seconds."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from typing import Literal
 
 import msgspec
 
-#: What was used since then stays, unless somebody says otherwise.
+#: Items used within this time stay, unless the request gives another time.
 OLDER_THAN_DAYS = 30.0
 
 
 class StorageQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """What may go: what was not used for ``older_than_days``; with ``force`` also folders with results that are not
-    here."""
+    """The items that may be removed: those that were unused for ``older_than_days``; with ``force`` also folders with
+    results that are not on the Lab's machine."""
 
     older_than_days: float = OLDER_THAN_DAYS
     force: bool = False
 
 
 class StoredItem(msgspec.Struct, frozen=True, kw_only=True):
-    """An environment that was built there, or the copy of a notebook's folder (``here`` on the Lab's machine, empty
-    where this Lab does not know it).
+    """An environment built on the host, or the copy of a notebook's folder.
 
-    ``size_bytes`` is what a removal frees, ``unused_s`` how long nobody used it; None where it was not looked through.
-    ``host_id``: on which host it is, of a target whose hosts have files of their own. ``stays`` says why it is not
-    removed, empty where it may be; with ``forcible`` it may be with ``force``.
+    ``here`` is the folder on the Lab's machine, empty where this Lab does not know it. ``size_bytes`` is what
+    a removal frees, ``unused_s`` how long it was unused; None where its files were not counted. ``host_id``
+    names the host, for a target whose hosts have their own files. ``stays`` says why it is not removed, empty
+    where it may be; with ``forcible`` it may be removed with ``force``.
     """
 
     kind: Literal["environment", "folder"]
@@ -39,27 +39,28 @@ class StoredItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TargetStorage(msgspec.Struct, frozen=True, kw_only=True):
-    """What lies on a target's host, the largest first."""
+    """The items on a target's host, the largest first."""
 
     target: str
     items: list[StoredItem] = []
 
 
 class RemoveStored(StorageQuery, frozen=True, kw_only=True):
-    """Remove one, by its path there (on that host, where hosts have files of their own)."""
+    """Remove one item by its path on the host. ``host_id`` names the host where hosts have their own files."""
 
     path: str
     host_id: str = ""
 
 
 class SweepQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """On which host, where hosts have files of their own."""
+    """The host, where hosts have their own files."""
 
     host_id: str = ""
 
 
 class RemovedStored(msgspec.Struct, frozen=True, kw_only=True):
-    """What was removed. ``left``: its files are still being deleted, see the sweep. ``trouble``: what cannot be."""
+    """The removed item. ``left``: its files are still being deleted, see the sweep. ``trouble``: what cannot
+    be deleted."""
 
     target: str
     item: StoredItem
@@ -68,7 +69,7 @@ class RemovedStored(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SweptTarget(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether files of what was removed are left to be deleted; ``trouble``: what cannot be."""
+    """Whether files of removed items remain to be deleted; ``trouble``: what cannot be deleted."""
 
     target: str
     left: bool

@@ -1,4 +1,4 @@
-"""Targets, as they are added, shown, changed and removed. Prices in USD an hour, times in seconds since 1970
+"""Wire types to add, show, change and remove targets. Prices in USD an hour, times in seconds since 1970
 (``rtt_s`` and ages: seconds)."""
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ CarrierChoice = Literal["auto", "paramiko", "openssh"]
 
 
 class TargetPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """How the kernels of a target are kept.
+    """The policy for the kernels of a target.
 
-    ``folder``: whether the notebook's folder is sent there before a start; of more than ``folder_max_files`` or
-    ``folder_max_bytes`` it is asked first. ``warm_kernels`` stand ready while a Lab is connected. A kernel without
-    work for ``idle_minutes`` is ended (None: never); its GPUs do not work while they are used up to
-    ``idle_gpu_percent``.
+    ``folder``: whether the notebook's folder is sent to the host before a start; above ``folder_max_files``
+    or ``folder_max_bytes`` the user is asked first. ``warm_kernels`` is how many kernels the host keeps ready
+    while a Lab is connected. A kernel is stopped after ``idle_minutes`` without work (None: never). A GPU
+    used up to ``idle_gpu_percent`` counts as idle.
     """
 
     folder: Literal["sync", "off"] = "sync"
@@ -32,7 +32,7 @@ class TargetPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TakenKernel(msgspec.Struct, frozen=True, kw_only=True):
-    """A kernel of this Lab that ``other`` has taken over. It runs on; this Lab may take it back."""
+    """A kernel of this Lab that ``other`` has taken over. It keeps running; this Lab may take it back."""
 
     kernel_id: str
     other: str
@@ -40,7 +40,7 @@ class TakenKernel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EndedKernel(msgspec.Struct, frozen=True, kw_only=True):
-    """A kernel of this Lab that has ended, unasked, and was not started again."""
+    """A kernel of this Lab that ended without a request and was not restarted."""
 
     kernel_id: str
     reason: str
@@ -48,11 +48,13 @@ class EndedKernel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TargetHost(msgspec.Struct, frozen=True, kw_only=True):
-    """A host of a target that gets one for each kernel. ``state`` is that of its connection, with ``message`` and
-    ``hint``; ``path`` the notebook whose kernel it is for, empty without one.
+    """A host of a target that gets one for each kernel.
 
-    ``left_over``: no kernel of this user needs it. It is given back at ``release_at``; without one another machine of
-    the user's may have asked for it, and a person decides.
+    ``state``, ``message`` and ``hint`` describe its connection. ``path`` is the notebook of its kernel, or
+    empty.
+
+    ``left_over``: no kernel of this user needs the host. It is released at ``release_at``. Without
+    ``release_at`` another machine of the user's may have requested it, and the user decides.
     """
 
     host_id: str
@@ -69,8 +71,8 @@ class TargetHost(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PendingKernel(msgspec.Struct, frozen=True, kw_only=True):
-    """A kernel of this Lab whose host is asked for. ``reason``: what it waits for, with its place in the queue where
-    there is one."""
+    """A kernel of this Lab whose host is requested. ``reason``: what it waits for, and its place in the queue
+    where there is one."""
 
     kernel_id: str
     reason: str
@@ -78,18 +80,22 @@ class PendingKernel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """A place that runs kernels, and how its link is.
+    """A target that runs kernels, and the state of its connection.
 
-    ``config`` is of its ``kind``, ``where`` the place in words; fields of hosts over SSH also stand beside it.
-    ``state``: ``idle`` was not asked for in this Lab, ``asking`` waits for an answer (see the questions),
-    ``pending`` waits for its host, ``down`` is tried again at ``retry_at``, ``failed`` waits until somebody
-    connects. ``carrier_used`` is empty while not connected. ``locked``: the administrator's, cannot be removed.
-    ``warm_ready``: how many kernels stand ready there, None while that is not known; ``warm_message``: why there
-    are fewer than wanted. ``reading_age_s`` counts since the reading arrived here.
+    ``config`` has the fields of its ``kind``; those of SSH targets are also fields of this object. ``where``
+    is the place as text.
 
-    ``is_this_machine``: kernels see this machine's files. ``allocates``: each kernel gets a host of its own, which
-    people call ``host_noun``; ``hosts`` has those that are asked for, each with its own connection and reading, and
-    the price is of each. ``state`` is that of the one which is nearest to being up.
+    ``state``: ``idle`` was not connected in this Lab, ``asking`` waits for an answer (see the questions),
+    ``pending`` waits for its host, ``down`` reconnects at ``retry_at``, ``failed`` waits until somebody
+    connects. ``carrier_used`` is empty while not connected. ``locked``: the administrator's target, cannot be
+    removed.
+
+    ``warm_ready``: how many kernels the host keeps ready, None while unknown. ``warm_message``: why there are
+    fewer than requested. ``reading_age_s`` is the time since the reading arrived.
+
+    ``is_this_machine``: kernels see this machine's files. ``allocates``: each kernel gets its own host, shown
+    as ``host_noun``. ``hosts`` has the requested hosts, each with its own connection and reading; the price
+    applies to each. ``state`` is that of the host which is nearest to being up.
     """
 
     name: str
@@ -128,15 +134,15 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KindStep(msgspec.Struct, frozen=True):
-    """A step of the test of a target of a kind, before those that all kinds have."""
+    """A step of the test of a kind of target, before the steps that all kinds have."""
 
     name: str
     label: str
 
 
 class TargetKind(msgspec.Struct, frozen=True, kw_only=True):
-    """A kind of target: what the form of a new one asks for, with the administrator's defaults, limits and locks, and
-    what its test goes through at first."""
+    """A kind of target: the fields of its form with the administrator's defaults, limits and locks, and the
+    first steps of its test."""
 
     kind: str
     label: str
@@ -145,9 +151,12 @@ class TargetKind(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewTarget(msgspec.Struct, frozen=True, kw_only=True):
-    """Add a target. ``config`` has what the form of its ``kind`` asks for (see the kinds of targets); the fields of
-    hosts over SSH may also stand beside it, and ``config`` goes before them. ``secrets`` names variables of the Lab's
-    environment that the target's kernels get."""
+    """A target to add.
+
+    ``config`` has the fields of the form of its ``kind`` (see the kinds of targets). The fields of SSH
+    targets may also be fields of this object; ``config`` takes precedence. ``secrets`` names variables of the
+    Lab's environment that the target's kernels get.
+    """
 
     name: str
     kind: str = "ssh"
@@ -163,7 +172,7 @@ class NewTarget(msgspec.Struct, frozen=True, kw_only=True):
     config: dict[str, Any] = {}
 
     def given(self) -> dict[str, Any]:
-        """What was given of the configuration: ``config``, and what older clients give beside it."""
+        """Return the given configuration: ``config``, and the fields that older clients give outside of it."""
         flat = {
             name: getattr(self, name)
             for name in ("host", "user", "port", "identity_file", "python", "carrier")
@@ -174,7 +183,7 @@ class NewTarget(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChangeTarget(msgspec.Struct, frozen=True, kw_only=True):
-    """What can be changed of a target later; all fields are replaced."""
+    """The changeable fields of a target; all are replaced."""
 
     price_per_hour: float | None = None
     secrets: list[str] = []
@@ -182,13 +191,13 @@ class ChangeTarget(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RemoveQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """``force``: also while kernels of this Lab run there."""
+    """``force``: remove the target also while kernels of this Lab run on it."""
 
     force: bool = False
 
 
 class RemovedTarget(msgspec.Struct, frozen=True, kw_only=True):
-    """What was removed. ``kernels_left`` run on, on the host, without this Lab."""
+    """The removed target. ``kernels_left`` keep running on the host, without this Lab."""
 
     name: str
     message: str
@@ -196,7 +205,8 @@ class RemovedTarget(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """A host of the user's ssh_config that is no target yet, as the file words it. ``name`` would do for it."""
+    """A host of the user's ssh_config that is no target yet, with the file's own values. ``name`` is a
+    possible name of the target."""
 
     alias: str
     name: str

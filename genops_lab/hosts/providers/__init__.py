@@ -1,4 +1,4 @@
-"""The kinds of targets. A new one is added to :data:`PROVIDERS`; nothing else knows kinds."""
+"""List the kinds of targets. A new one is added to :data:`PROVIDERS`; no other code knows kinds."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ PROVIDERS: dict[str, HostProvider] = {each.kind: each for each in (SSH, LOCAL)}
 
 
 def provider_of(kind: str) -> HostProvider:
-    """The provider of a kind of target. Raises InvalidRequest."""
+    """Return the provider of a kind of target. Raises InvalidRequest."""
     found = PROVIDERS.get(kind)
     if found is None:
         raise InvalidRequest(
-            f"There is no kind of target {kind[:40]!r}.", hint=f"Choose one of: {', '.join(PROVIDERS)}."
+            f"{kind[:40]!r} is not a kind of target.", hint=f"Choose one of: {', '.join(PROVIDERS)}."
         )
     return found
 
 
 def route_of(target: str, kind: str = "ssh", *, host_id: str = "", **config: Any) -> Route:
-    """The way to a target, its configuration as plain values; what the kind does not know is left out.
+    """Return the route to a target from plain values; fields that the kind does not have are ignored.
 
     Raises InvalidRequest for a value of another type.
     """
@@ -34,6 +34,6 @@ def route_of(target: str, kind: str = "ssh", *, host_id: str = "", **config: Any
         found = msgspec.convert(config, provider_of(kind).config_type)
     except msgspec.ValidationError as error:
         raise InvalidRequest(
-            f"The configuration of {target} cannot be used: {error}", hint="Correct that field."
+            f"The configuration of {target} is invalid: {error}", hint="Correct this field."
         ) from error
     return Route(target=target, kind=kind, config=found, host_id=host_id)

@@ -1,7 +1,7 @@
-"""What a kind of target must know: its configuration, how its hosts are had, and how a byte stream leads to one.
+"""The interface of a kind of target: its configuration, the life of its hosts, and a byte stream to a host.
 
-A provider is one object, listed in ``providers/__init__.py``; nothing else knows kinds.
-docs/developers/add-provider.md has an example.
+A provider is one object, listed in ``providers/__init__.py``; no other code knows kinds. docs/developers/add-provider.md
+has an example.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 
 
 class TestStep(msgspec.Struct, frozen=True, kw_only=True):
-    """A step on the way to a host, as a test tells it when it was done. A LinkError whose ``step`` is ``name`` fails
-    it."""
+    """A step on the way to a host, as a test reports it when done. The step fails when a LinkError has
+    ``name`` as its ``step``."""
 
     name: str
-    #: how the list of steps calls it, such as "Log in"
+    #: the label in the list of steps, such as "Log in"
     label: str
     message: str
     state: Literal["ok", "skipped"] = "ok"
-    #: in place of ``message`` once the host was asked; ``{user}`` and the like are of its answer
+    #: replaces ``message`` once the host has answered; ``{user}`` and the like come from its answer
     detail: str = ""
 
 
 class Resources(msgspec.Struct, frozen=True, kw_only=True):
-    """What a host is asked to have; None: as the target's configuration says. Bytes, seconds."""
+    """The resources of a new host, in bytes and seconds; None: as the target's configuration says."""
 
     gpus: int | None = None
     gpu_type: str | None = None
@@ -46,19 +46,22 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pending(msgspec.Struct, frozen=True, kw_only=True):
-    """A host that is asked for and not there yet. ``reason``: a sentence that people read, unchanged as long as it
-    holds. ``position`` in a queue, from 1; None where there is none."""
+    """A host that is requested and does not run yet.
+
+    ``reason`` is a sentence for users, unchanged as long as it holds. ``position`` is the place in a queue,
+    from 1, or None.
+    """
 
     reason: str
     position: int | None = None
 
 
 class Running(msgspec.Struct, frozen=True):
-    """A host that is there: a stream can be opened."""
+    """A host that runs: a stream can be opened."""
 
 
 class Gone(msgspec.Struct, frozen=True, kw_only=True):
-    """A host that is not there any more, or never was, and does not come."""
+    """A host that no longer exists, or never existed, and will not come."""
 
     why: str
 
@@ -67,70 +70,79 @@ Observed: TypeAlias = Pending | Running | Gone
 
 
 class HostProvider(ABC):
-    """One kind of target. Methods that are coroutines run in the links' loop and do not block it."""
+    """One kind of target. Coroutines run in the connections' loop and do not block it."""
 
     kind: ClassVar[str]
-    #: how people call a target of this kind, such as "A host over SSH"
+    #: the label of this kind, such as "A host over SSH"
     label: ClassVar[str]
     config_type: ClassVar[type[HostConfig]] = HostConfig
     #: the steps on the way to a host, before those of its Python and the agent
     test_steps: ClassVar[tuple[TestStep, ...]] = ()
-    #: whether its hosts see this machine's files and figures
+    #: whether its hosts see this machine's files and metrics
     is_this_machine: ClassVar[bool] = False
-    #: whether hosts are made for who asks, and may be waited for; a target is one host that is always there otherwise
+    #: whether hosts are made on request and may be pending; otherwise a target is one host that always exists
     allocates: ClassVar[bool] = False
-    #: how people call one of its hosts, where it allocates them: host, pod, job
+    #: the noun for one of its hosts, where it allocates them: host, pod, job
     host_noun: ClassVar[str] = "host"
 
     # The configuration
 
     def form(self) -> list[FormField]:
-        """The fields of the configuration, from its Struct."""
+        """Return the fields of the configuration, from its Struct."""
         return form_of(self.config_type)
 
     def check(self, config: HostConfig) -> None:
-        """Raises InvalidRequest for a value that cannot be what its field says."""
+        """Raise InvalidRequest for a value that its field does not allow."""
         check(config)
 
     def where(self, config: HostConfig) -> str:
-        """The place as a person knows it: a host's name, a namespace."""
+        """Return the place as a user knows it: a host's name, a namespace."""
         return self.label
 
     def by_hand(self, config: HostConfig, command: str) -> str:
-        """The line by which a person at this machine's terminal runs a shell command there."""
+        """Return the line that runs a shell command on the host from this machine's terminal."""
         return command
 
     def candidates(self, known: Sequence[Route]) -> list[Candidate]:
-        """Targets of this kind that could be added, without those that are known. Blocks."""
+        """Return targets of this kind that could be added, without the known ones. Blocks."""
         return []
 
     # Hosts
 
     def shares_storage(self, config: HostConfig) -> bool:
-        """Whether files in a host's home are on the target's next host, too (a file system of all, a volume). Where
-        they are not, a notebook's folder is sent to each host anew, and no environment is built."""
+        """Return whether the target's next host has the files of a host's home (a shared file system, a
+        volume).
+
+        Otherwise the notebook's folder is sent to each new host, and no environment is built.
+        """
         return not self.allocates
 
     def host_of(self, target: Route, name: str) -> HostRef:
-        """The host that is asked for by this name: the target's one host, or the one that bears the name."""
+        """Return the reference of the host with this name: the target's one host, or the one made under the
+        name."""
         return HostRef(target.target, name if self.allocates else "")
 
     async def allocate(self, target: Route, name: str, resources: Resources) -> HostRef:
-        """Ask for a host; the same ``name`` again gives the same host. Does not wait for it. Raises LinkError."""
+        """Request a host without waiting until it runs; the same ``name`` returns the same host. Raises
+        LinkError."""
         return self.host_of(target, name)
 
     async def observe(self, host: Route) -> Observed:
-        """How a host is now; Gone for a name that nobody asked for. Raises LinkError where that cannot be known."""
+        """Return the present state of a host; Gone for a name that nobody requested. Raises LinkError where
+        the state cannot be read."""
         return Running()
 
     async def release(self, host: Route) -> None:  # noqa: B027 - one host has nothing to do
-        """Give a host back and end all that runs there (the agent's processes outlive the stream); harmless when
-        repeated. A target that is one host stays as it is. Raises LinkError: the host is then
-        left over, and given back later."""
+        """Release a host and end all that runs on it (the agent's processes outlive the stream); harmless
+        when repeated.
+
+        A target that is one host stays as it is. Raises LinkError: the host is then left over, and released
+        later.
+        """
 
     async def list_hosts(self, target: Route) -> list[HostRef]:
-        """The hosts that GenOps allocated for this user and that are not gone, those that are pending too. Raises
-        LinkError."""
+        """Return the hosts that GenOps Lab requested for this user and that still exist, also pending ones.
+        Raises LinkError."""
         return []
 
     # The stream
@@ -144,8 +156,8 @@ class HostProvider(ABC):
     ) -> HostStream:
         """Run a command on a running host; its standard input and output are the stream, bytes in order.
 
-        The first word is the configuration's ``python``. It may begin with ``~/`` (the host's home), which this method
-        expands; none needs more quoting than single quotes. A stream that ends with 126 or 127 means that there is no
-        such program. The command runs in the host's home. What must be asked is asked of ``asker``; ``folder`` is
+        The first word is the configuration's ``python``. It may begin with ``~/`` (the host's home), which
+        this method expands; all words need at most single quotes. Exit codes 126 and 127 mean that the
+        program does not exist. The command runs in the host's home. Questions go to ``asker``; ``folder`` is
         GenOps' data directory. Raises LinkError.
         """

@@ -1,4 +1,4 @@
-"""This machine: the agent is started here by the same command that starts it on a host."""
+"""Start the agent on this machine, by the same command that starts it on a host."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NO_CONNECTION = "This machine needs no connection."
 
 
 class LocalProvider(HostProvider):
-    """This machine is its one host. ``python3`` means the interpreter of this process."""
+    """A target that is this machine. ``python3`` means the interpreter of this process."""
 
     kind = "local"
     label = "This machine"
@@ -32,7 +32,6 @@ class LocalProvider(HostProvider):
     is_this_machine = True
 
     def where(self, config: HostConfig) -> str:
-        """This machine."""
         return "this machine"
 
     def load(self) -> None:
@@ -42,7 +41,7 @@ class LocalProvider(HostProvider):
     async def open_stream(
         self, host: Route, command: Sequence[str], asker: Asker, folder: Path
     ) -> HostStream:
-        """Start the command here. Raises NoPython."""
+        """Start the command on this machine. Raises NoPython."""
         from .process_stream import ProcessCarriage
 
         carriage = ProcessCarriage(host, self.kind)
@@ -52,7 +51,7 @@ class LocalProvider(HostProvider):
         except OSError as error:
             raise NoPython(
                 f"{python} cannot be started on this machine: {error.strerror}.",
-                hint="Give the target the path of an interpreter that is there.",
+                hint="Give the target the path of an interpreter on this machine.",
             ) from error
         return carriage
 

@@ -1,4 +1,4 @@
-"""A byte stream that is a child process of this one: the agent on this machine, the system's ssh."""
+"""Use a child process as a byte stream: the agent on this machine, or the system's ssh."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from genops_lab.agent.stream_input import open_stream
 from ..link.carrier import READ_LIMIT, End, HostStream, Way
 
 _UNWANTED = ("JUPYTERHUB_", "JPY_", "GENOPS_SOCKET", "GENOPS_RUNTIME_DIR")
-#: Seconds for the agent to end by itself once its stream has.
+#: Seconds for the agent to end by itself after its stream has ended.
 _GRACE_S = 5.0
 _MAX_STDERR = 8192
 
 
 class ProcessCarriage(HostStream):
-    """A stream that is the standard input and output of a child of this process."""
+    """A stream made of the standard input and output of a child of this process."""
 
     carrier = "process"
 
@@ -29,7 +29,7 @@ class ProcessCarriage(HostStream):
         self._stderr = b""
 
     async def spawn(self, arguments: Sequence[str], environment: dict[str, str] | None = None) -> None:
-        """Start it, with the environment of this process as far as it concerns nobody else. Raises OSError."""
+        """Start the child, with the part of this process's environment that it may see. Raises OSError."""
         if environment is None:
             environment = {
                 name: value for name, value in os.environ.items() if not name.startswith(_UNWANTED)
@@ -67,11 +67,11 @@ class ProcessCarriage(HostStream):
 
     async def end(self) -> End:
         code = await self._process.wait()
-        # What the child left running may hold its standard error open.
+        # A process that the child left running may keep its standard error open.
         await asyncio.wait([self._errors], timeout=0.5)
         stderr = self._stderr.decode(errors="replace")
         if code < 0:
-            return End(None, stderr, reason=f"its process was ended by signal {-code}")
+            return End(None, stderr, reason=f"signal {-code} ended its process")
         return End(code, stderr)
 
     async def close(self) -> None:

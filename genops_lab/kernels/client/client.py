@@ -1,6 +1,6 @@
-"""The life of one kernel on a host, as its Lab sees it: started or found, attached to again after each cut, ended.
+"""Follow one kernel on a host: start or find it, attach again after each cut, end it.
 
-What is said meanwhile is the matter of :mod:`.exchange`.
+:mod:`.exchange` carries its messages.
 """
 
 from __future__ import annotations
@@ -45,18 +45,18 @@ from .outbox import WaitingRequests
 log = logging.getLogger("genops_lab")
 
 _READ_BYTES = 262144
-#: Between attempts to reach a keeper over a link that is up.
+#: Seconds between attempts to reach a keeper over a working connection.
 _PAUSES_S = (0.0, 0.05, 0.2, 1.0, 2.0)
 _LASTED_S = 5.0
 
-#: Trying these again by itself would ask anew, or lock the account.
+#: An automatic retry would ask again, or lock the account.
 _NEED_SOMEBODY = ("host_key", "login")
 _REATTACH_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 
 
 class RemoteKernelClient:
-    """``client`` names it to the keeper; ``label`` names it to people at another Lab. ``waiting`` is the folder for
-    requests that wait for hosts."""
+    """The client of one kernel. ``client`` names it to the keeper; ``label`` names it to users of another
+    Lab; ``waiting`` is the folder for requests that wait for hosts."""
 
     def __init__(
         self,
@@ -88,26 +88,27 @@ class RemoteKernelClient:
         self._over = asyncio.Event()
         self._release: Callable[[], None] | None = None
 
-    # For everybody
+    # For any caller
 
     def watch(self, told: Callable[[RemoteKernelClient], None]) -> Callable[[], None]:
-        """Call ``told`` in the links' thread when the state changes; returns what ends that."""
+        """Call ``told`` in the connections' thread when the state changes; return a function that stops this."""
         return self._watchers.add(told)
 
-    # Its life, in the links' loop
+    # The kernel's life, in the connections' loop
 
     def begin(self, info: dict[str, Any], key: bytes, signature_scheme: str) -> None:
-        """A kernel was started for this bridge: it is the only one that can be attached to it."""
+        """Take a started kernel: this client can attach to no other."""
         self._another()
         self.exchange.begin(str(info.get("incarnation", "")), key, signature_scheme)
         self.info = info
         self._start(takeover=False)
 
     async def attach(self, *, takeover: bool, timeout_s: float) -> None:
-        """Attach to the kernel that runs under this id. What it said before a first attachment goes to the taps
-        alone; a bridge that was attached goes on where it was.
+        """Attach to the running kernel of this id.
 
-        Raises KernelBusy, Unavailable after ``timeout_s``, and RemoteError when there is none.
+        Messages from before a first attachment go only to the message listeners; a client that was attached
+        continues where it was. Raises KernelBusy, Unavailable after ``timeout_s``, and RemoteError when there
+        is no such kernel.
         """
         if self.state.state == "ended":
             self._another()
@@ -119,44 +120,45 @@ class RemoteKernelClient:
         except asyncio.TimeoutError:
             raise Unavailable(
                 f"The kernel on {self.link.route.target} did not answer within {timeout_s:.0f} s.",
-                hint="It runs on; try again when the host answers.",
+                hint="It keeps running. Try again when the host answers.",
             ) from None
         finally:
             self._attached.cancel()
             self._attached = None
 
     def expect(self, key: bytes, signature_scheme: str) -> None:
-        """The kernel ran when this user's last Lab was there: clients may connect before its host answers."""
+        """Take a kernel that the user's last Lab had: clients may connect before its host answers."""
         self.exchange.speak(key, signature_scheme)
         self.away("Not connected yet.")
 
     def wait_for_host(self, key: bytes, signature_scheme: str, give_up: Callable[[], None]) -> None:
-        """The kernel is started as soon as its host is there: clients may connect before. ``give_up`` is called when
+        """Take a kernel that starts once its host runs: clients may connect before. Calls ``give_up`` when
         one asks the kernel to end."""
         self._another()
         self.info = {}
         self.exchange.wait_for_host(key, signature_scheme, self.link.route.target, give_up)
         self._set(BridgeState(state="disconnected"))
-        self.waits("A host is asked for.")
+        self.waits("A host is requested.")
 
     def waits(self, reason: str) -> None:
-        """What the kernel waits for while its host is asked for."""
+        """Set what the kernel waits for while its host is requested."""
         if self.exchange.pending is not None:
             self.exchange.pending.told(reason)
             self.away(reason)
 
     @property
     def pending_since(self) -> float | None:
-        """Since when it waits for its host, in seconds since 1970; None while it does not."""
+        """Return since when the kernel waits for its host, in seconds since 1970; None while it does not
+        wait."""
         pending = self.exchange.pending
         return None if pending is None else pending.since
 
     async def interrupt_waiting(self) -> bool:
-        """Take back the cells that wait for the kernel's host; False where it is there."""
+        """Remove the cells that wait for the kernel's host; False where the host runs."""
         return self.exchange.interrupt_waiting()
 
     def not_started(self, error: GenOpsError) -> None:
-        """The kernel does not start; another try is up to somebody."""
+        """Handle a failed start; a user may try again."""
         said = outside_words(f"{error.message} {error.hint}", 1000)
         reason = f"The kernel could not be started: {said}"
         self.exchange.refuse_waiting(f"{reason} This cell was not run.")
@@ -164,35 +166,36 @@ class RemoteKernelClient:
         self.end(None, reason)
 
     def host_gone(self, reason: str) -> None:
-        """Its host is not there any more, and the kernel with it; nothing is started in its place unasked."""
+        """Handle the end of the host, and of the kernel with it; nothing is started in its place without a
+        request."""
         self.exchange.refuse_waiting(f"{reason} This cell was not run.")
         self.info = {**self.info, "ended_by": "host"}
         self.end(None, reason)
 
     def away(self, reason: str) -> None:
-        """The host does not answer; as far as anybody knows the kernel runs on."""
+        """Handle a host that does not answer; the kernel is assumed to run."""
         if self.state.state in ("connecting", "disconnected"):
             self._set(BridgeState(state="disconnected", reason=reason))
 
     async def wait_ended(self) -> int:
-        """Wait for the kernel's end; its exit code."""
+        """Wait for the kernel's end; return its exit code."""
         await self._over.wait()
         return self.exit_code or 0
 
     @property
     def exit_code(self) -> int | None:
-        """None while the kernel is not known to have ended."""
+        """Return the exit code; None while the kernel is not known to have ended."""
         if self.state.state != "ended":
             return None
         return 1 if self.state.exit_code is None else self.state.exit_code
 
     @property
     def ended_by(self) -> str:
-        """``idle`` for a kernel that its target's policy has ended: another in its place is nobody's wish."""
+        """Return ``idle`` for a kernel that its target's policy has stopped: no other kernel takes its place."""
         return str(self.info.get("ended_by") or "")
 
     async def detach(self) -> None:
-        """Leave the kernel as it is, and close the sockets of its clients."""
+        """Leave the kernel running, and close the sockets of its clients."""
         self.closed = True
         keeping, self._keeping = self._keeping, None
         if keeping is not None:
@@ -201,14 +204,16 @@ class RemoteKernelClient:
         self.exchange.close()
 
     def end(self, exit_code: int | None, reason: str) -> None:
-        """The kernel is known to have ended."""
+        """Handle the kernel's end."""
         if self.state.state == "ended":
             return
         unexpected = "" if self.expected_end else last_words(exit_code, reason, self.ended_by)
         if unexpected:
             log.warning("Kernel %s on %s: %s", self.kernel_id, self.link.route.target, unexpected)
             self._say(unexpected)
-        self.exchange.refuse_waiting("The kernel was ended before its host was there. This cell was not run.")
+        self.exchange.refuse_waiting(
+            "The kernel was shut down before its host was ready. This cell was not run."
+        )
         self.exchange.ended()
         self._set(BridgeState(state="ended", exit_code=exit_code, reason=reason))
         self._over.set()
@@ -218,7 +223,7 @@ class RemoteKernelClient:
     # The task that stays attached
 
     def _another(self) -> None:
-        """It is another kernel from now on."""
+        """Start again for another kernel."""
         self.expected_end = False
         self._over.clear()
 
@@ -245,17 +250,17 @@ class RemoteKernelClient:
                     link_went = True
                 except KernelBusy:
                     raise
-                except Exception as error:  # the boundary: whatever a host sends, the kernel is not given up
-                    reason = f"The host sent what cannot be read: {error}"
+                except Exception as error:  # the boundary: whatever a host sends, the kernel is kept
+                    reason = f"The host sent invalid data: {error}"
                     log.warning("Kernel %s: %s", self.kernel_id, reason, exc_info=True)
                 takeover = takeover and self.state.state == "connecting"
                 if self.state.state in ("connected", "connecting"):
                     self._set(BridgeState(state="disconnected", reason=reason))
                 if link_went:
-                    await asyncio.sleep(0)  # the link learns of it in the same turn
+                    await asyncio.sleep(0)  # the connection learns of it in the same turn
                 elif self.state.state == "disconnected":
                     failures = 0 if time.monotonic() - began > _LASTED_S else failures + 1
-                    if failures > 1:  # at first what a kernel said before its end is fetched
+                    if failures > 1:  # at first, read what a kernel said before its end
                         await self._ask_host()
                     await asyncio.sleep(_PAUSES_S[min(failures, len(_PAUSES_S) - 1)])
         except (KernelBusy, GenOpsError) as error:
@@ -266,7 +271,7 @@ class RemoteKernelClient:
                 self._release = None
 
     async def _link_up(self) -> None:
-        """Wait for the link, also for one that a person has to connect again."""
+        """Wait for the connection, also for one that a person has to restore."""
         while not self.link.is_up:
             try:
                 await self.link.ready()
@@ -277,7 +282,7 @@ class RemoteKernelClient:
                 await self.link.changed()
 
     async def _serve(self, takeover: bool) -> None:
-        """One channel's life. Raises ChannelReset, KernelBusy, LinkDown; returns at its clean end."""
+        """Serve one channel. Raises ChannelReset, KernelBusy, LinkDown; returns at its clean end."""
         channel = self.link.open("kernel", {"kernel_id": self.kernel_id})
         hello = {
             "client": self.client,
@@ -300,7 +305,7 @@ class RemoteKernelClient:
                         self._told(channel, kind, body(payload))
                         if kind in (GONE, TAKEN):
                             return
-                if channel.readable:  # a channel that has more does not wait, and others want their turn
+                if channel.readable:  # a channel with more data does not wait, so give others a turn
                     await asyncio.sleep(0)
         finally:
             self.exchange.disconnect()
@@ -315,7 +320,8 @@ class RemoteKernelClient:
         elif kind == TAKEN:
             other = str(body.get("label", "")) or "another Lab"
             self._say(
-                f"This kernel was taken over by {other}. It runs on; its output goes there.\n{TAKE_BACK}"
+                f"{other} has taken over this kernel. The kernel keeps running; its output goes to that "
+                f"Lab.\n{TAKE_BACK}"
             )
             self._set(BridgeState(state="taken", other=other, reason=f"Taken over by {other}."))
         elif kind == BUSY:
@@ -334,12 +340,12 @@ class RemoteKernelClient:
             self._attached.set_result(None)
 
     async def _ask_host(self) -> None:
-        """No keeper answers though the link is up: has the kernel ended?"""
+        """Ask the host whether the kernel has ended: no keeper answers though the connection is up."""
         try:
             info = await self.link.call("kernels.info", {"kernel_id": self.kernel_id}, timeout_s=10.0)
         except RemoteError as error:
             if error.code == "not_found":
-                self.end(None, f"{self.link.route.target} knows this kernel no more.")
+                self.end(None, f"{self.link.route.target} no longer has this kernel.")
             return
         except (LinkDown, Unavailable):
             return
@@ -350,7 +356,7 @@ class RemoteKernelClient:
             self.end(info.get("exit_code"), str(info.get("reason", "")))
 
     def failed(self, error: GenOpsError) -> None:
-        """It could not be attached to."""
+        """Handle a failed attachment."""
         told = self._give_up_on(error)
         if isinstance(error, KernelBusy):
             other = str(error.details.get("label", "")) or "another Lab"
@@ -361,10 +367,10 @@ class RemoteKernelClient:
             log.warning("Kernel %s: %s", self.kernel_id, error.message)
             self._set(BridgeState(state="disconnected", reason=error.message))
 
-    # Small parts
+    # Helpers
 
     def _give_up_on(self, error: GenOpsError) -> bool:
-        """Tell who waits in :meth:`attach`, if anybody does."""
+        """Pass an error to the caller that waits in :meth:`attach`, if there is one."""
         if self._attached is None or self._attached.done():
             return False
         self._attached.set_exception(error)
@@ -379,15 +385,15 @@ class RemoteKernelClient:
 
 
 class Keys:
-    """The keys that kernels sign with: made of a secret of this user's, so that a later Lab knows a kernel's key
-    before its host answers. ``folder``: GenOps' data directory."""
+    """The keys with which kernels sign. They derive from a secret of this user, so that a later Lab knows a
+    kernel's key before its host answers. ``folder`` is GenOps' data directory."""
 
     def __init__(self, folder: Path) -> None:
         self._file = private_dir(folder / "remote") / "secret"
         self._secret: bytes | None = None
 
     def of(self, kernel_id: str) -> bytes:
-        """A kernel's key, as Jupyter writes it into connection files."""
+        """Return a kernel's key, as Jupyter writes it into connection files."""
         if self._secret is None:
             self._secret = _read_or_make(self._file)
         return hmac.new(self._secret, kernel_id.encode(), hashlib.sha256).hexdigest().encode()
@@ -411,7 +417,7 @@ def _read_or_make(file: Path) -> bytes:
 async def attach_when_it_answers(
     bridge: RemoteKernelClient, attach: Callable[[RemoteKernelClient], Awaitable[None]]
 ) -> None:
-    """Connect and attach, again and again while the host is away. A login that needs somebody waits for them."""
+    """Connect and attach; repeat while the host is away. A login that needs a person waits for one."""
     failures = 0
     while not bridge.closed and bridge.state.state not in ("ended", "taken", "connected"):
         try:

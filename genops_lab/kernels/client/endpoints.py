@@ -1,7 +1,7 @@
-"""The sockets of one remote kernel that local clients connect to, as if the kernel ran here.
+"""The sockets of one remote kernel for local clients, as if the kernel ran on this machine.
 
-ROUTER for shell, control and stdin, XPUB for iopub, and a heartbeat that is answered here: what is alive is the
-Lab's promise to deliver. Everything belongs to the links' loop.
+ROUTER for shell, control and stdin, XPUB for iopub, and a heartbeat. The Lab answers the heartbeat itself,
+since it delivers every message later. Everything belongs to the connections' loop.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from ...core.paths import private_dir, runtime_dir
 
 log = logging.getLogger("genops_lab")
 
-#: The "ports" of the connection file; over ipc they end the sockets' names.
+#: The "ports" of the connection file; for ipc they are the suffixes of the sockets' names.
 PORTS = {SHELL: 1, IOPUB: 2, STDIN: 3, CONTROL: 5}
 HEARTBEAT_PORT = 4
 _ROUTERS = (SHELL, CONTROL, STDIN)
 _BATCH = 200
-#: How long a reply waits for the client that asked: a page that comes back has the same identity.
+#: Seconds that a reply waits for its client: a page that returns has the same identity.
 HOLD_S = 600.0
-#: At most so much.
+#: The most bytes of such replies.
 HOLD_BYTES = 256 * 1024 * 1024
 _RETRY_S = 0.25
-#: So many messages may wait for a reader that stalls. Beyond it the kernel's messages wait in the host's journal. It
-#: never changes: once a pipe of ZMQ has counted with a larger one, a smaller one may stop it for good.
+#: Messages that may wait for a stalled reader; later ones wait in the host's journal. The number never
+#: changes: a ZMQ pipe that has counted with a larger one may stop for good with a smaller one.
 _QUEUE_MESSAGES = 5_000
-#: A reader that takes nothing for so long loses messages, so that the others go on.
+#: Seconds after which a stalled reader loses messages, so that the others continue.
 _STALLED_S = 30.0
 #: zmq_send copies smaller messages anyway.
 _COPY_BELOW = 65536
@@ -50,7 +50,7 @@ _EVENTS, _POLLIN, _NOBLOCK = int(zmq.EVENTS), int(zmq.POLLIN), int(zmq.NOBLOCK)
 
 
 class Endpoints:
-    """Bound when made. ``received(channel, frames)`` gets the clients' messages."""
+    """Bound when made. Calls ``received(channel, frames)`` with the clients' messages."""
 
     def __init__(self, context: zmq.Context[Any], received: Callable[[int, list[bytes]], None]) -> None:
         self._loop = asyncio.get_running_loop()
@@ -65,7 +65,7 @@ class Endpoints:
         self._scheduled: set[int] = set()
         self._paused = False
         self._full_since: float | None = None
-        #: whether a client listens to iopub; called with the topic of each new subscription
+        #: called with the topic of each new subscription to iopub
         self.subscribed: Callable[[bytes], None] | None = None
         try:
             for channel, port in PORTS.items():
@@ -98,14 +98,17 @@ class Endpoints:
         return socket
 
     def name_sockets(self) -> None:
-        """Give the sockets the names of the connection file. Jupyter removes these names whenever a kernel
-        restarts (``cleanup_ipc_files``), so the sockets themselves have others."""
+        """Give the sockets the names of the connection file.
+
+        Jupyter removes these names whenever a kernel restarts (``cleanup_ipc_files``), so the sockets
+        themselves have others.
+        """
         for port in self._by_port:
             with contextlib.suppress(FileExistsError):
                 Path(f"{self.ip}-{port}").symlink_to(f"s{port}")
 
     def connection_info(self, key: bytes, signature_scheme: str) -> KernelConnectionInfo:
-        """What clients need, as Jupyter's connection file has it."""
+        """Return what clients need, as in Jupyter's connection file."""
         info: dict[str, Any] = {
             "transport": "ipc",
             "ip": self.ip,
@@ -122,7 +125,7 @@ class Endpoints:
     # To the clients
 
     def deliver(self, channel: int, frames: list[bytes]) -> bool:
-        """Hand a kernel's message on. False: a reader is too slow, try again later."""
+        """Deliver a kernel's message. False: a reader is too slow, try again later."""
         if channel == IOPUB:
             return self._publish(frames)
         if (channel, frames[0]) in self._waiting or not self._route(channel, frames):
@@ -131,7 +134,7 @@ class Endpoints:
         return True
 
     def _hold(self, channel: int, frames: list[bytes]) -> None:
-        """Keep a reply for a client that is away; where that is much, the oldest go."""
+        """Keep a reply for a client that is away; above the limit the oldest replies are dropped."""
         waiting = self._waiting.setdefault((channel, frames[0]), deque())
         waiting.append((time.monotonic() + HOLD_S, frames))
         self._held_bytes += _size(frames)
@@ -162,7 +165,7 @@ class Endpoints:
         if now - self._full_since < _STALLED_S:
             return False
         log.warning(
-            "A client of a kernel takes no output for %.0f s: it loses some now.", now - self._full_since
+            "A client of a kernel has read nothing for %.0f s: it now loses messages.", now - self._full_since
         )
         socket.setsockopt(zmq.XPUB_NODROP, 0)
         try:
@@ -209,19 +212,20 @@ class Endpoints:
     # From the clients
 
     def pause(self, paused: bool) -> None:
-        """Take nothing from shell while much waits to be sent to the host."""
+        """Read nothing from shell while much waits to be sent to the host."""
         self._paused = paused
         port = PORTS[SHELL]
         if port not in self._by_port:
             return
-        if paused:  # what is not read would wake the loop without end
+        if paused:  # unread messages would wake the loop without end
             self._loop.remove_reader(self._by_port[port].fileno())
         else:
             self._loop.add_reader(self._by_port[port].fileno(), self._drain, port)
             self._soon(port)
 
     def _sent(self, socket: zmq.Socket[Any], port: int) -> None:
-        """A ZMQ descriptor tells of a change once, and a send, also one that fails, may have swallowed it."""
+        """Look again after a send: a ZMQ descriptor reports a change only once, and a send, even a failed
+        one, may have swallowed it."""
         if _readable(socket):
             self._soon(port)
 
@@ -247,7 +251,7 @@ class Endpoints:
 
     def _took(self, port: int, socket: zmq.Socket[Any], frames: list[bytes]) -> None:
         if port == HEARTBEAT_PORT:
-            with contextlib.suppress(zmq.ZMQError):  # that client has gone
+            with contextlib.suppress(zmq.ZMQError):  # that client has left
                 socket.send_multipart(frames, zmq.NOBLOCK)
         elif port == PORTS[IOPUB]:
             if frames[0][:1] == b"\x01" and self.subscribed is not None:

@@ -1,7 +1,8 @@
-"""What a kernel on a host and its local clients say to each other: every message exactly once and in order.
+"""Carry the messages between a kernel on a host and its local clients: each exactly once and in order.
 
-The keeper on the host numbers what the kernel says and keeps it until it is acknowledged; here what clients say is
-numbered and kept until the keeper has it. After a cut both tell how far they came, and go on there.
+The keeper on the host numbers the kernel's messages and keeps them until they are acknowledged. This side
+numbers the clients' messages and keeps them until the keeper has them. After a cut both sides send their last
+numbers, and continue from these.
 """
 
 from __future__ import annotations
@@ -38,11 +39,13 @@ from .outbox import Outbox, WaitingRequests
 from .pending import PendingStart
 
 _FULL_PAUSE_S = 0.005
-#: Who asks in the Lab's own name.
+#: The identity of the Lab's own requests.
 _OWN = b"genops"
 
-#: What a notebook says whose kernel another Lab has.
-TAKE_BACK = "To have it here again, click on the target in the notebook's toolbar, then on “Take it back”."
+#: Shown in a notebook whose kernel another Lab has.
+TAKE_BACK = (
+    "To use the kernel here again, click on the target in the notebook's toolbar, then on “Take it back”."
+)
 
 BridgeStateName = Literal["connecting", "connected", "disconnected", "ended", "taken"]
 
@@ -53,7 +56,8 @@ log = logging.getLogger("genops_lab")
 
 
 class Exchange:
-    """``state`` gives the bridge's; ``idle_warned`` is called when the kernel is about to be ended for want of work."""
+    """``state`` returns the kernel client's state; ``idle_warned`` is called when the kernel is about to be
+    stopped because it is idle."""
 
     def __init__(
         self,
@@ -68,16 +72,16 @@ class Exchange:
         endpoints.subscribed = self._subscribed
         self.key = b""
         self.incarnation = ""
-        #: the last of the kernel's messages that came, and the last that was there before this process attached
+        #: the kernel's last message that arrived, and its last one before this process attached
         self.last = 0
         self.backlog = 0
-        #: when it will be ended for want of work, once that was warned of; seconds since 1970
+        #: when the idle kernel will be stopped, once it was warned; seconds since 1970
         self.idle_ends_at: float | None = None
         self._missed = False
         self._state = state
         self._idle_warned = idle_warned
         self._loop = asyncio.get_running_loop()
-        #: while its host is asked for
+        #: set while the kernel's host is requested
         self.pending: PendingStart | None = None
         self._channel: Channel | None = None
         self._speaker: Speaker | None = None
@@ -88,30 +92,32 @@ class Exchange:
         self._taps = MessageListeners(kernel_id)
         self._receipts = Acks(self._send_ack)
 
-    # For everybody
+    # For any caller
 
     def add_tap(self, tap: Tap, *, acks: bool = False) -> None:
-        """Give each message to ``tap`` too. With ``acks`` messages count as safe when :meth:`ack` says so, not when
-        they were handed to the clients."""
+        """Pass each message to ``tap`` too. With ``acks`` messages count as saved when :meth:`ack` is called,
+        not when the clients got them."""
         self._taps.add(tap, acks=acks)
 
     def ack(self, seq: int, incarnation: str = "") -> None:
-        """From any thread: the messages up to ``seq`` of this incarnation (or of ``incarnation``, if that is still
-        the one) are safe here; the host may drop them."""
+        """From any thread: acknowledge the messages up to ``seq`` of this incarnation (or of ``incarnation``,
+        if that is still the present one); the host may drop them."""
         self._loop.call_soon_threadsafe(self._ack, seq, incarnation or self.incarnation)
 
     def tell_status(self) -> None:
-        """From any thread: a client may not have heard that a cell runs, or that the kernel waits for its host."""
+        """From any thread: send the status again, for a client that missed that a cell runs, or that the
+        kernel waits for its host."""
         self._loop.call_soon_threadsafe(self._say_how_it_is)
 
     def say_first(self, texts: list[str]) -> None:
-        """From any thread: text for the notebook's first cell, in place of what was to be said there."""
+        """From any thread: set the text for the notebook's first cell; replaces an earlier one."""
         self._said_first = list(texts)
 
     # The kernel's life
 
     def begin(self, incarnation: str, key: bytes, signature_scheme: str) -> None:
-        """A kernel was started for these clients: what they said since the last one ended is for it."""
+        """Take a kernel that was started for these clients: their messages since the end of the last one are
+        for it."""
         self._outbox.renumber()
         self.reset(incarnation)
         self.speak(key, signature_scheme)
@@ -120,8 +126,8 @@ class Exchange:
     def wait_for_host(
         self, key: bytes, signature_scheme: str, target: str, give_up: Callable[[], None]
     ) -> None:
-        """The kernel starts later: until then its clients are answered what they need to be ready, and what else they
-        say is kept for it."""
+        """Prepare for a kernel that starts later: until then answer what its clients need to be ready, and
+        keep their other messages."""
         self.reset("")
         speaker = self.speak(key, signature_scheme)
         self.pending = PendingStart(speaker, self.endpoints, self._outbox, target, give_up)
@@ -139,7 +145,7 @@ class Exchange:
         return self._outbox.continues
 
     def interrupt_waiting(self) -> bool:
-        """Take back the cells that wait for the kernel's host; False where it is there."""
+        """Remove the cells that wait for the kernel's host; False where the host runs."""
         if self.pending is None:
             return False
         self.pending.interrupt()
@@ -147,12 +153,12 @@ class Exchange:
         return True
 
     def refuse_waiting(self, text: str) -> None:
-        """The kernel does not start: the code that waits for it is not run."""
+        """Refuse the waiting code: the kernel does not start."""
         if self.pending is not None:
             self.pending.refuse(text)
 
     def _host_is_there(self) -> None:
-        """The kernel answers for itself. It is asked something, so that its clients hear that it is idle."""
+        """The kernel now answers itself. Ask it something, so that its clients see that it is idle."""
         pending, self.pending = self.pending, None
         if pending is not None and self._speaker is not None:
             pending.over()
@@ -160,7 +166,7 @@ class Exchange:
             self._outbox.put(SHELL, self._speaker.request("kernel_info_request", _OWN))
 
     def reset(self, incarnation: str) -> None:
-        """Another kernel counts from 1."""
+        """Count from 1 for another kernel."""
         self.incarnation = incarnation
         self.last = self.backlog = 0
         self._receipts.reset()
@@ -169,13 +175,13 @@ class Exchange:
         self._statuses.clear()
 
     def speak(self, key: bytes, signature_scheme: str) -> Speaker:
-        """The kernel's messages are signed so, and those in its name."""
+        """Return the maker of signed messages: the kernel's own, and those in its name."""
         self.key = key
         self._speaker = Speaker(key, signature_scheme, self._kernel_id)
         return self._speaker
 
     def ended(self) -> None:
-        """The kernel has ended; what still waits for it is dropped."""
+        """Handle the kernel's end; waiting messages are dropped."""
         self.pending = None
         self._running.clear()
         self._statuses.clear()
@@ -184,7 +190,7 @@ class Exchange:
 
     @property
     def all_safe(self) -> bool:
-        """Whether all that the kernel said here is acknowledged."""
+        """Return whether all of the kernel's messages are acknowledged."""
         return self._receipts.acked >= self.last
 
     def close(self) -> None:
@@ -194,7 +200,7 @@ class Exchange:
     # A channel to the keeper
 
     def connect(self, channel: Channel, welcome: dict[str, Any]) -> None:
-        """The keeper has welcomed this Lab."""
+        """Use a channel on which the keeper has welcomed this Lab."""
         incarnation = str(welcome.get("incarnation", ""))
         if self.incarnation and incarnation != self.incarnation:
             self._outbox.clear()
@@ -216,22 +222,22 @@ class Exchange:
         self._statuses.tell()
 
     def disconnect(self) -> None:
-        """The channel is gone."""
+        """Handle the end of the channel."""
         self._channel = None
         self._outbox.disconnect()
 
     def seen(self, seq: int) -> None:
-        """The keeper has what clients said up to ``seq``."""
+        """Drop the clients' messages up to ``seq``: the keeper has them."""
         self._outbox.seen(seq)
 
     async def take(self, seq: int, payload: Payload) -> None:
-        """A record of the journal."""
+        """Handle a record of the journal."""
         if seq <= self.last:
             return
         while self._taps.crowded:
             await asyncio.sleep(_FULL_PAUSE_S)
         channel, timestamp, frames = unpack(payload)
-        self._missed = self._missed or seq != self.last + 1  # a note says how many, and why
+        self._missed = self._missed or seq != self.last + 1  # a note reports the number and the reason
         self.last = seq
         self._taps.give(seq, channel, timestamp, frames)
         old = seq <= self.backlog
@@ -256,7 +262,7 @@ class Exchange:
     def _note(self, frames: list[bytes], old: bool) -> None:
         note = msgspec.json.decode(frames[0], type=dict[str, Any])
         if note.get("kind") == "ended":
-            return  # GONE follows, also for who attaches later
+            return  # GONE follows, also for a Lab that attaches later
         if note.get("kind") == "idle" and not old:
             self.idle_ends_at = ends_at(note)
             self._idle_warned()
@@ -267,7 +273,7 @@ class Exchange:
             self.say(text, to_clients=not old)
 
     def _requested(self, frames: list[bytes], old: bool) -> None:
-        """The journal's copy of a request to run code."""
+        """Handle the journal's copy of a request to run code."""
         if old:
             self._running.asked(frames)
         elif self._said_first and (header := cell_of(frames)):
@@ -278,7 +284,7 @@ class Exchange:
     # To clients
 
     def say(self, text: str, *, to_clients: bool = True, parent: dict[str, Any] | None = None) -> None:
-        """Text for the notebook: an output of the cell that runs, on stderr."""
+        """Send a text to the notebook: an output of the running cell, on stderr."""
         if self._speaker is not None:
             frames = self._speaker.stream(text, self._running.current() if parent is None else parent)
             self._taps.give(0, IOPUB, time.time(), frames)
@@ -307,7 +313,7 @@ class Exchange:
         if channel == SHELL and state.state == "taken" and self._refuses(frames, state.reason):
             return
         if state.state == "ended" and channel == CONTROL:
-            return  # a shutdown of what has ended must not reach the one that is started in its place
+            return  # a shutdown of an ended kernel must not reach its successor
         if self.pending is not None and self.pending.answers(channel, frames):
             return
         if channel == SHELL:
@@ -317,7 +323,8 @@ class Exchange:
             self.pending.waits(frames)
 
     def _refuses(self, request: list[bytes], reason: str) -> bool:
-        """Code that was sent while another Lab has the kernel: to run it later, unasked, would surprise."""
+        """Refuse code that was sent while another Lab has the kernel: running it later would surprise the
+        user."""
         if self._speaker is None or kind_of(request) != "execute_request":
             return False
         text = f"{reason} This cell was not run. {TAKE_BACK}"
@@ -328,7 +335,7 @@ class Exchange:
         self.endpoints.deliver(SHELL, reply)
         return True
 
-    # What is safe
+    # Acknowledgements
 
     def _ack(self, seq: int, incarnation: str) -> None:
         if incarnation == self.incarnation:
@@ -336,15 +343,18 @@ class Exchange:
 
     def _send_ack(self, seq: int) -> bool:
         if self._channel is not None:
-            with contextlib.suppress(ChannelReset):  # cut: the next one tells it
+            with contextlib.suppress(ChannelReset):  # cut: the next channel repeats it
                 self._channel.write(record(ACK, seq))
                 return True
         return False
 
 
 class BridgeState(msgspec.Struct, frozen=True, kw_only=True):
-    """A bridge at one moment. ``disconnected``: the kernel runs on as far as anybody knows, and what it says
-    comes when the link is back. ``ended``: with its ``exit_code`` and ``reason``. ``taken``: ``other`` has it."""
+    """The state of a kernel client at one moment.
+
+    ``disconnected``: the kernel is assumed to run, and its messages come when the connection is back.
+    ``ended``: with its ``exit_code`` and ``reason``. ``taken``: ``other`` has it.
+    """
 
     state: BridgeStateName = "connecting"
     since: float = msgspec.field(default_factory=time.time)
@@ -360,20 +370,20 @@ class KernelBusy(Conflict):
 
 
 def busy(kernel_id: str, target: str, body: dict[str, Any]) -> KernelBusy:
-    """The error of a kernel that another Lab has."""
+    """Return the error for a kernel that another Lab has."""
     label = str(body.get("label", "")) or "another Lab"
     return KernelBusy(
         f"The kernel on {target} is attached to {label}.",
-        hint="Close it there, or take it over: in the panel, under “Kernels there”, or with"
-        f" genops kernels attach {kernel_id} --take-over",
+        hint="Close it in the other Lab, or take it over: in the panel, under “Running kernels”, or "
+        f"with genops kernels attach {kernel_id} --take-over",
         details={"client": str(body.get("client", "")), "label": label},
     )
 
 
 def last_words(exit_code: int | None, reason: str, ended_by: str = "") -> str:
-    """What the notebook says about a kernel's end; nothing where the code itself ended it."""
+    """Return the notebook's sentence about a kernel's end; empty where the code itself ended the kernel."""
     if ended_by:
-        return f"{reason} Restart the kernel to go on."
+        return f"{reason} Restart the kernel to continue."
     if exit_code == 0:
         return ""
     if reason:
@@ -384,7 +394,8 @@ def last_words(exit_code: int | None, reason: str, ended_by: str = "") -> str:
 
 
 class Acks:
-    """``send(seq)`` acknowledges; False while there is no channel: the next receipt tells it."""
+    """Acknowledges messages. ``send(seq)`` returns False while there is no channel: the next receipt repeats
+    it."""
 
     def __init__(self, send: Callable[[int], bool]) -> None:
         self._send = send
@@ -394,19 +405,19 @@ class Acks:
         self.acked = 0
 
     def reset(self) -> None:
-        """A new kernel counts from 1."""
+        """Count from 1 for a new kernel."""
         self._stop()
         self._sent = self.acked = 0
 
     def told(self, seq: int) -> None:
-        """The keeper has it that the messages up to ``seq`` are safe."""
+        """Note that the keeper has the acknowledgement of the messages up to ``seq``."""
         self._sent = max(self._sent, seq)
         self.acked = max(self.acked, seq)
         if self.acked > self._sent:
             self._later()
 
     def safe(self, seq: int) -> None:
-        """The messages up to ``seq`` are safe."""
+        """Acknowledge the messages up to ``seq``."""
         self.acked = max(self.acked, seq)
         if self.acked - self._sent >= _ACK_EACH:
             self._tell()
@@ -429,8 +440,8 @@ class Acks:
 
 
 class BusyStatus:
-    """Clients take the last status for the kernel's, whichever request it was about. While a cell runs and another
-    request ends, ``say`` is called with what holds."""
+    """Corrects the status that clients see: they take the last one for the kernel's, whichever request it was
+    about. When another request ends while a cell runs, ``say`` is called with the right status."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
@@ -438,13 +449,13 @@ class BusyStatus:
         self._corrected = False
 
     def follow(self, welcome: dict[str, Any]) -> None:
-        """What the keeper knows; one of an earlier version does not tell it."""
+        """Take the keeper's state; a keeper of an earlier version does not send it."""
         requests = welcome.pop("requests", None)
         if requests is not None:
             self._activity.follow(str(welcome.get("execution_state", "")), requests)
 
     def heard(self, frames: list[bytes]) -> None:
-        """Clients have heard this on iopub."""
+        """Note what clients got on iopub."""
         wrong = self._activity.saw(frames)
         if wrong is not None:
             self._corrected = False
@@ -452,44 +463,44 @@ class BusyStatus:
             self.tell()
 
     def answered(self, frames: list[bytes]) -> None:
-        """A reply."""
+        """Note a reply."""
         self._activity.answered(frames)
         if self._corrected and self._activity.state != "busy":
             self._corrected = False
             self._say("idle")
 
     def tell(self) -> None:
-        """Somebody may not have heard that it is busy."""
+        """Send the busy status again, for clients that missed it."""
         if self._activity.requests:
             self._corrected = True
             self._say("busy")
 
     def clear(self) -> None:
-        """The kernel has ended."""
+        """Reset after the kernel's end."""
         self._activity = Activity("")
         self._corrected = False
 
 
 class Tap(Protocol):
-    """Gets all that a kernel says, in the links' thread: be quick, raise nothing.
+    """Receives all messages of a kernel, in the connections' thread: be quick, raise nothing.
 
     ``channel`` is one of ``agent.records``: shell, control, stdin, iopub, note, request. ``seq`` grows by one
-    within an ``incarnation`` of the bridge and is 0 for what the Lab says itself (on iopub: its words about
-    notes, cuts and the kernel's end). What a Lab finds unacknowledged when it attaches comes here first.
+    within an ``incarnation`` of the kernel client. It is 0 for the Lab's own messages (on iopub: sentences
+    about notes, cuts and the kernel's end). The unacknowledged messages at an attachment come here first.
     """
 
     def record(self, kernel_id: str, seq: int, channel: int, timestamp: float, frames: list[bytes]) -> None:
-        """One message."""
+        """Take one message."""
         ...
 
     @property
     def crowded(self) -> bool:
-        """Whether the kernel's next messages should wait, on its host."""
+        """Return whether the kernel's next messages should wait on its host."""
         ...
 
 
 class MessageListeners:
-    """The taps of one kernel. ``ack``: whether one of them says what is safe."""
+    """The message listeners of one kernel. ``ack``: whether one of them acknowledges."""
 
     def __init__(self, kernel_id: str) -> None:
         self._kernel_id = kernel_id
@@ -497,19 +508,19 @@ class MessageListeners:
         self.ack = False
 
     def add(self, tap: Tap, *, acks: bool) -> None:
-        """One more."""
+        """Add a listener."""
         self._taps.append(tap)
         self.ack = self.ack or acks
 
     @property
     def crowded(self) -> bool:
-        """Whether one of them is behind."""
+        """Return whether a listener has fallen behind."""
         return any(tap.crowded for tap in self._taps)
 
     def give(self, seq: int, channel: int, timestamp: float, frames: list[bytes]) -> None:
-        """To all of them; one that fails is in nobody's way."""
+        """Call all listeners; a failed one does not stop the others."""
         for tap in self._taps:
             try:
                 tap.record(self._kernel_id, seq, channel, timestamp, frames)
-            except Exception:  # the boundary: who listens in is not in the way of the clients
+            except Exception:  # the boundary: a failed listener must not stop the clients
                 log.exception("A recorder failed with message %d of kernel %s.", seq, self._kernel_id)

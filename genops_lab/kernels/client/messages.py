@@ -1,4 +1,4 @@
-"""What the Lab says in a notebook about its kernel: stream messages that look as if the kernel had sent them."""
+"""Write the Lab's own sentences into a notebook: stream messages that look as if the kernel had sent them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _DELIMITER = b"<IDS|MSG>"
 _MOST_REQUESTS = 1000
 _NOTHING: Mapping[str, dict[str, Any]] = MappingProxyType({})
 _WHY_CUT = {
-    "size": "the host keeps a limited amount for a Lab that is away, and it grew beyond that",
-    "age": "the host keeps them for a limited time for a Lab that is away",
+    "size": "the host keeps a limited amount while the Lab is away, and the limit was reached",
+    "age": "the host keeps messages for a limited time while the Lab is away",
     "disk_full": "the host's disk was full",
-    "too_large": "no single message may be so large",
+    "too_large": "a single message has a size limit",
 }
 
 
@@ -29,28 +29,28 @@ class Speaker:
         self._topic = f"kernel.{kernel_id}.".encode()
 
     def stream(self, text: str, parent: dict[str, Any]) -> list[bytes]:
-        """Text on stderr, as an output of the cell that ``parent`` (a header) ran."""
+        """Return text on stderr, as an output of the cell that ``parent`` (a header) ran."""
         return self._message("stream", stderr(text), parent, self._topic + b"stream.stderr")
 
     def status(self, state: str) -> list[bytes]:
-        """The kernel's state, whichever request the last one was about."""
+        """Return the kernel's state, as a message that belongs to the last request."""
         return self._message("status", {"execution_state": state}, {}, self._topic + b"status")
 
     def welcome(self, topic: bytes) -> list[bytes]:
-        """What a kernel answers a new subscription to iopub with (protocol 5.4)."""
+        """Return a kernel's answer to a new subscription to iopub (protocol 5.4)."""
         content = {"subscription": topic.decode("utf-8", "replace")}
         frames = self._message("iopub_welcome", content, {}, topic)
         return frames if topic else frames[1:]
 
     def request(self, kind: str, identity: bytes) -> list[bytes]:
-        """A request of the Lab's own, with no content; its reply comes back to ``identity``."""
+        """Return a request of the Lab's own, without content; its reply comes back to ``identity``."""
         return self._message(kind, {}, {}, identity)
 
     def answer(
         self, request: list[bytes], content: dict[str, Any], outputs: Mapping[str, dict[str, Any]] = _NOTHING
     ) -> tuple[list[list[bytes]], list[bytes]]:
-        """What a request gets that no kernel has seen: messages for iopub (busy, ``outputs`` by their type, idle), and
-        the reply."""
+        """Return the answer to a request that no kernel has seen: messages for iopub (busy, ``outputs`` by
+        their type, idle), and the reply."""
         header, _parent = _headers(request)
         status = self._topic + b"status"
         published = [
@@ -62,7 +62,7 @@ class Speaker:
         return published, self._message(reply, content, header, request[0])
 
     def output(self, kind: str, content: dict[str, Any], parent: dict[str, Any]) -> list[bytes]:
-        """A message on iopub of the cell that ``parent`` (a header) ran."""
+        """Return a message on iopub of the cell that ``parent`` (a header) ran."""
         return self._message(kind, content, parent, self._topic + kind.encode())
 
     def _message(
@@ -74,13 +74,13 @@ class Speaker:
 
 
 class Running:
-    """Which requests to run code have no reply yet: what is said meanwhile belongs to their cells."""
+    """The requests to run code that have no reply yet: messages meanwhile belong to their cells."""
 
     def __init__(self) -> None:
         self._headers: dict[str, dict[str, Any]] = {}
 
     def asked(self, frames: list[bytes]) -> None:
-        """A message on its way to the kernel's shell, or the journal's copy of one."""
+        """Note a message on its way to the kernel's shell, or the journal's copy of one."""
         header, _parent = _headers(frames)
         if header.get("msg_type") == "execute_request":
             self._headers[str(header.get("msg_id"))] = header
@@ -88,33 +88,33 @@ class Running:
                 del self._headers[next(iter(self._headers))]
 
     def answered(self, frames: list[bytes]) -> None:
-        """A reply of the kernel's shell."""
+        """Note a reply of the kernel's shell."""
         if self._headers:
             header, parent = _headers(frames)
             if header.get("msg_type") == "execute_reply":
                 self._headers.pop(str(parent.get("msg_id")), None)
 
     def current(self) -> dict[str, Any]:
-        """The header of the request that runs, the oldest; empty when none does."""
+        """Return the header of the running request, the oldest; empty when none runs."""
         return next(iter(self._headers.values()), {})
 
     def clear(self) -> None:
-        """The kernel has ended: nothing runs."""
+        """Reset after the kernel's end."""
         self._headers.clear()
 
 
 def stderr(text: str) -> dict[str, Any]:
-    """The content of a stream message, with whole lines."""
+    """Return the content of a stream message, with whole lines."""
     return {"name": "stderr", "text": text if text.endswith("\n") else text + "\n"}
 
 
 def kind_of(frames: list[bytes]) -> str:
-    """The type of a message; empty for what is none."""
+    """Return the type of a message; empty for an invalid one."""
     return str(_headers(frames)[0].get("msg_type", ""))
 
 
 def content_of(frames: list[bytes]) -> dict[str, Any]:
-    """The content of a message; empty for what has none."""
+    """Return the content of a message; empty without one."""
     try:
         content = json.loads(frames[frames.index(_DELIMITER) + 5])
     except (ValueError, IndexError, RecursionError):
@@ -123,7 +123,8 @@ def content_of(frames: list[bytes]) -> dict[str, Any]:
 
 
 def cell_of(frames: list[bytes]) -> dict[str, Any]:
-    """The header of a request to run a cell; empty for every other message, and for what a front end runs unseen."""
+    """Return the header of a request to run a cell; empty for every other message, and for code that a front
+    end runs unseen."""
     try:
         start = frames.index(_DELIMITER) + 2 if _DELIMITER in frames else 0
         header, content = json.loads(frames[start]), json.loads(frames[start + 3])
@@ -144,7 +145,7 @@ def _headers(frames: list[bytes]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def told_of(note: dict[str, Any], *, missed: bool) -> str:
-    """A sentence for the notebook; empty for notes that nobody needs to read.
+    """Return a sentence for the notebook; empty for notes without interest for users.
 
     ``missed``: whether messages did not come here; what was cut after it came is no loss.
     """
@@ -153,17 +154,22 @@ def told_of(note: dict[str, Any], *, missed: bool) -> str:
         count, size = note.get("messages"), note.get("bytes")
         what = "One message" if count == 1 else f"{count:,} messages" if count else "Messages"
         weight = f" ({size / 1024**2:,.1f} MiB)" if size else ""
-        return f"Lost of this kernel: {what}{weight}, because {_WHY_CUT.get(reason, reason)}."
+        return (
+            f"The host dropped messages of this kernel: {what}{weight}, because "
+            f"{_WHY_CUT.get(reason, reason)}."
+        )
     if kind == "disk_full":
-        return f"The disk of the kernel's host takes nothing more ({reason}): what comes now is kept in memory only."
+        return (
+            f"The disk of the kernel's host is not writable ({reason}): new messages are kept in memory only."
+        )
     if kind == "idle":
         return str(note.get("text") or "")
     if kind == "lease":
-        return str(note.get("text") or "Nobody was attached to this kernel for as long as its lease allows.")
+        return str(note.get("text") or "No Lab was attached to this kernel within its lease.")
     return ""
 
 
 def ends_at(idle: dict[str, Any] | None) -> float | None:
-    """When a kernel without work will be ended, in seconds since 1970, after a note or what a welcome says of it."""
+    """Return when an idle kernel will be stopped, in seconds since 1970, from a note or a welcome."""
     left = (idle or {}).get("ends_in_s")
     return time.time() + float(left) if isinstance(left, (int, float)) else None

@@ -27,7 +27,7 @@ from genops_lab.agent.records import (
 
 from ...core.paths import private_dir
 
-#: While more than this waits, nothing is taken from the clients.
+#: While more than this waits, nothing is read from the clients.
 _MUCH_BYTES = 256 * 1024 * 1024
 _DRAIN_ABOVE_BYTES = 65536
 #: Requests of a program that was killed while it waited: no Lab comes for them.
@@ -108,8 +108,8 @@ def _private(path: str, flags: int) -> int:
 
 
 class Outbox:
-    """``crowded(bool)`` is called when much begins, or ceases, to wait. ``waiting`` is the file for requests that wait
-    for the kernel's host."""
+    """The clients' messages until the keeper has them. Calls ``crowded(bool)`` when many messages begin or cease to
+    wait. ``waiting`` is the file for requests that wait for the kernel's host."""
 
     def __init__(self, crowded: Callable[[bool], None], waiting: WaitingRequests) -> None:
         self._crowded = crowded
@@ -128,7 +128,7 @@ class Outbox:
         self._sending: asyncio.Task[None] | None = None
 
     def put(self, channel: int, frames: list[bytes]) -> None:
-        """Take a message; send it if that can be done now."""
+        """Take a message; send it now if possible."""
         payload = pack(channel, time.time(), frames)
         self._last += 1
         self._kept.append((self._last, payload))
@@ -146,7 +146,7 @@ class Outbox:
             self._sending = asyncio.get_running_loop().create_task(self._send(self._channel))
 
     def connect(self, channel: Channel, seen: int) -> None:
-        """A channel to the keeper, which has the messages up to ``seen``."""
+        """Use a channel to the keeper, which has the messages up to ``seen``."""
         self.disconnect()
         if self._loaded:
             self._continue_after(seen)
@@ -157,21 +157,21 @@ class Outbox:
             self._sending = asyncio.get_running_loop().create_task(self._send(channel))
 
     def disconnect(self) -> None:
-        """The channel is gone."""
+        """Handle the end of the channel."""
         self._channel = None
         if self._sending is not None:
             self._sending.cancel()
             self._sending = None
 
     def seen(self, seq: int) -> None:
-        """The keeper has the messages up to ``seq``."""
+        """Drop the messages up to ``seq``: the keeper has them."""
         while self._kept and self._kept[0][0] <= seq:
             self._bytes -= len(self._kept.popleft()[1])
             self._forget(1)
         self._look_at_size()
 
     def clear(self) -> None:
-        """Drop all messages: the kernel that they were for has ended."""
+        """Drop the waiting messages: they were for a kernel that has ended."""
         self.disconnect()
         self._kept.clear()
         self._bytes = 0
@@ -180,7 +180,7 @@ class Outbox:
         self._forget(self._in_file)
 
     def take_back(self, chosen: Callable[[list[bytes]], bool]) -> list[list[bytes]]:
-        """Take messages out that wait; not once a keeper had any."""
+        """Remove and return waiting messages; not once a keeper had any."""
         split = [(payload, unpack(payload)[2]) for _, payload in self._kept]
         taken = [frames for _, frames in split if chosen(frames)]
         if taken:
@@ -256,7 +256,7 @@ class Outbox:
         self._loaded = 0
 
     def renumber(self) -> None:
-        """A new kernel counts from 1; what came since the old one ended is for it."""
+        """Count from 1 for a new kernel; messages since the end of the old one are for it."""
         self.disconnect()
         self._kept = deque((number, payload) for number, (_, payload) in enumerate(self._kept, start=1))
         self._last = len(self._kept)
@@ -264,7 +264,7 @@ class Outbox:
 
     @property
     def _waits(self) -> bool:
-        """Whether anything is to be sent. One that was taken by a keeper that was killed then is kept no more."""
+        """Return whether a message waits. A message that a killed keeper had taken is not kept."""
         return bool(self._kept) and self._kept[-1][0] > self._sent
 
     async def _send(self, channel: Channel) -> None:

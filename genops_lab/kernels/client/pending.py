@@ -1,4 +1,4 @@
-"""What answers for a kernel whose host is asked for: its clients are ready at once, its cells wait and say why."""
+"""Answer for a kernel whose host is requested: its clients are ready at once, its cells wait and show why."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _PYTHON = {
     "codemirror_mode": {"name": "ipython", "version": 3},
     "nbconvert_exporter": "python",
 }
-#: Answers of a kernel in which nothing has run. Kept until the host is there, such requests would come to a kernel that
-#: nobody asks any more: an editor sends some with each key.
+#: Answers of a kernel in which nothing has run. If such requests were kept, the kernel would later get
+#: requests that nobody waits for: an editor sends some with each key.
 _ANSWERS: dict[str, dict[str, Any]] = {
     "connect_request": {"status": "ok"},
     "kernel_info_request": {
@@ -48,7 +48,7 @@ _ANSWERS: dict[str, dict[str, Any]] = {
 
 
 class PendingStart:
-    """Belongs to the links' loop. ``give_up`` is called when a client asks the kernel to end."""
+    """Belongs to the connections' loop. Calls ``give_up`` when a client asks the kernel to end."""
 
     def __init__(
         self,
@@ -66,16 +66,16 @@ class PendingStart:
         self._give_up = give_up
         self._reason = ""
         self._said = ""
-        #: the header of the cell below which the reason stands: the one that runs first
+        #: the header of the cell that shows the reason: the one that runs first
         self._cell: dict[str, Any] = {}
         self.say_status()
 
     def say_status(self) -> None:
-        """Tell the clients that the kernel starts: an "idle" of what was answered here is not the kernel's."""
+        """Send the clients "starting": an "idle" after an answer from here is not the kernel's."""
         self._endpoints.deliver(IOPUB, self._speaker.status("starting"))
 
     def answers(self, channel: int, frames: list[bytes]) -> bool:
-        """Answer a request if that can be done without the kernel."""
+        """Answer a request if that is possible without the kernel."""
         kind = kind_of(frames)
         if kind not in _ANSWERS:
             return False
@@ -88,12 +88,12 @@ class PendingStart:
         elif kind == "shutdown_request":
             content = {**content, "restart": bool(asked.get("restart"))}
         self._answer(channel, frames, content)
-        if content.get("restart") is False:  # who restarts a kernel ends and starts it by other means
+        if content.get("restart") is False:  # a restart ends and starts the kernel by other means
             self._give_up()
         return True
 
     def waits(self, request: list[bytes]) -> None:
-        """A request was put into the outbox: the first cell there says why."""
+        """Note a request in the outbox: the first cell in it shows the reason."""
         if not self._cell and (header := cell_of(request)):
             self._cell = header
             self._say("display_data")
@@ -103,17 +103,17 @@ class PendingStart:
         self._cell = next(filter(None, map(cell_of, requests)), {})
 
     def told(self, reason: str) -> None:
-        """What the kernel waits for, now."""
+        """Set what the kernel waits for."""
         self._reason = reason
         if self._cell:
             self._say("update_display_data")
 
     def interrupt(self) -> None:
-        """Take the cells back that wait, as an interrupt of a kernel does: the first ends with KeyboardInterrupt, those
-        behind it are aborted. The start goes on."""
+        """Remove the waiting cells, as an interrupt of a kernel does: the first ends with KeyboardInterrupt,
+        those behind it are aborted. The start continues."""
         text = (
-            f"This cell was not run: its kernel waits for a host of {self._target}. The start goes on. "
-            "To give it up, shut down the kernel."
+            f"This cell was not run: its kernel waits for a host of {self._target}. The start "
+            "continues. To cancel the start, shut down the kernel."
         )
         self._clear()
         seen = False
@@ -131,14 +131,14 @@ class PendingStart:
         self.say_status()
 
     def refuse(self, text: str) -> None:
-        """The kernel does not start: the cells that wait are not run, and say why."""
+        """Refuse the waiting cells with a text: the kernel does not start."""
         self._clear()
         for frames in self._waiting():
             error = {"ename": "KernelNotStarted", "evalue": text, "traceback": []}
             self._answer(SHELL, frames, {"status": "error", **error}, {"stream": stderr(text)})
 
     def over(self) -> None:
-        """The kernel is there: its own messages say the rest."""
+        """The kernel has started: its own messages follow."""
         self._clear()
 
     def _waiting(self) -> list[list[bytes]]:
@@ -156,8 +156,8 @@ class PendingStart:
         minutes = int((time.time() - self.since) / 60)
         waited = f" Waited {minutes} min." if minutes else ""
         text = (
-            f"This cell waits for a host of {self._target}. {self._reason}{waited}\n"
-            "To take the cell back, interrupt the kernel. To give up the start, shut down the kernel."
+            f"This cell waits for a host of {self._target}. {self._reason}{waited}\nTo remove the cell "
+            "from the queue, interrupt the kernel. To cancel the start, shut down the kernel."
         )
         if text != self._said or kind == "display_data":
             self._said = text

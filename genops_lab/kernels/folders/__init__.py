@@ -1,1 +1,1 @@
-"""The notebook's folder on a target: sent before its kernel starts, brought back when it is asked for."""
+"""Send the notebook's folder to a target before its kernel starts, and pull files from it on request."""

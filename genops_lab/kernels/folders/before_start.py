@@ -1,4 +1,5 @@
-"""The notebook's folder before a kernel's start. Whatever goes wrong, the kernel starts, and the notebook says what."""
+"""Send the notebook's folder before a kernel's start. After a failure the kernel starts, and the notebook
+shows the reason."""
 
 from __future__ import annotations
 
@@ -32,48 +33,48 @@ PROGRAM = "GenOps Lab: "
 
 
 class Cap(NamedTuple):
-    """What travels without a question."""
+    """The number of files and bytes that are sent without a question."""
 
     files: int
     size: int
 
     def allows(self, files: list[Seen]) -> bool:
-        """Whether these may."""
+        """Return whether these files are within the limits."""
         return len(files) <= self.files and sum(each.size for each in files) <= self.size
 
 
 class Watch(Protocol):
-    """Shows people how a passage goes, and lets them cancel it."""
+    """Shows users the progress of a transfer, and lets them cancel it."""
 
     async def __call__(self, title: str, subject: str, progress: Progress, work: Coroutine[Any, Any, T]) -> T:
-        """Do the work. Raises what it raises, and Failed when a person cancelled it."""
+        """Do the work. Raises what it raises, and Failed when a user cancelled it."""
         ...
 
 
 @dataclass
 class Prepared:
-    """Where the kernel starts (empty: where it would without a folder), and what its notebook has to say."""
+    """Where the kernel starts (empty: where it would without a folder), and the sentences for its notebook."""
 
     cwd: str = ""
     said: list[str] = field(default_factory=list)
 
 
 class Folders:
-    """The folders of this process's kernels. ``watch`` shows passages to people, where there is a panel."""
+    """The folders of this process's kernels. ``watch`` shows transfers to users, where there is a panel."""
 
     def __init__(self, links: HostConnections, watch: Watch | None = None) -> None:
         self.links = links
         self.memories = LastSyncs(links.folder)
         self._watch = watch
-        #: folders that nobody agreed to send: asked again in another process, or by an explicit push
+        #: folders that nobody agreed to send: another process asks again, and so does an explicit push
         self._refused: set[tuple[str, str]] = set()
 
     def folder(self, route: Route, place: Place, kernel_id: str = "") -> Folder:
-        """A folder on a target."""
+        """Return a folder on a target."""
         return Folder(self.links.link(route), place, self.memories, kernel_id)
 
     async def prepare(self, route: Route, folder: str, kernel_id: str, cap: Cap) -> Prepared:
-        """Send the folder around ``folder``. Raises LinkError alone: without a connection there is no kernel."""
+        """Send the folder around ``folder``. Raises only LinkError: without a connection there is no kernel."""
         try:
             place = await asyncio.to_thread(place_of, folder)
         except NotSendable as error:
@@ -83,7 +84,7 @@ class Folders:
                 ]
             )
         except OSError:
-            return Prepared()  # a path that is none on this machine: nobody's folder
+            return Prepared()  # the path does not exist on this machine
         link = self.links.link(route)
         await self.links.run(link.up())
         memory = await asyncio.to_thread(self.memories.get, route.target, place.root, copies_on(route))
@@ -100,14 +101,14 @@ class Folders:
             prepared.said.append(_without(route.target, place, f"{error.message} {error.hint}".strip()))
         except OSError as error:
             prepared.said.append(_without(route.target, place, f"{error.strerror or error}."))
-        except Exception as error:  # the boundary: a kernel is never lost to its folder
-            log.exception("The folder %s could not be sent to %s.", place.root, route.target)
+        except Exception as error:  # the boundary: a failed folder must not stop a kernel
+            log.exception("The folder %s was not sent to %s.", place.root, route.target)
             prepared.said.append(_without(route.target, place, f"{type(error).__name__}: {error}"))
         else:
-            prepared.said += self._told(report, route.target, place)
+            prepared.said += self._sentences(report, route.target, place)
         return prepared
 
-    def _told(self, report: Report, target: str, place: Place) -> list[str]:
+    def _sentences(self, report: Report, target: str, place: Place) -> list[str]:
         if report.refused:
             return [
                 f"{PROGRAM}The files of {place.root} are not on {target}: they are many or large, and nobody agreed "
@@ -123,7 +124,8 @@ class Folders:
         return await self._watch(title, subject, progress, running)
 
     def bringing_of(self, confirmed: bool, cap: Cap) -> Callable[[plans.Pull, Listed], Awaitable[bool]]:
-        """Allows to bring what a person expects; more only once it is confirmed. Raises Conflict."""
+        """Return a check that allows a pull of the expected size; a larger one only once it is confirmed.
+        Raises Conflict."""
 
         async def allow(pull: plans.Pull, there: Listed) -> bool:
             files = {path: there.files[path] for path in pull.bring}
@@ -134,7 +136,7 @@ class Folders:
         return allow
 
     def sending_of(self, confirmed: bool, cap: Cap) -> Callable[[plans.Push, Contents], Awaitable[bool]]:
-        """The same for what is sent."""
+        """Return the same check for a push."""
 
         async def allow(push: plans.Push, found: Contents) -> bool:
             files = [found.files[path] for path in push.send]
@@ -150,7 +152,7 @@ class Folders:
         if not confirmed and not cap.allows(files):
             raise Conflict(
                 f"{files_of(len(files))} ({size_of(size)}) would {what}:\n{listed()}",
-                hint="Confirm it (--yes), or name the files that you want.",
+                hint="Confirm with --yes, or name the files that you want.",
                 code="confirmation_needed",
                 details={"files": len(files), "bytes": size},
             )
@@ -158,7 +160,7 @@ class Folders:
     def _allow(
         self, target: str, place: Place, cap: Cap
     ) -> Callable[[plans.Push, Contents], Awaitable[bool]]:
-        """Asks for what is more than a person expects to travel; once a start."""
+        """Return a check that asks a user about a large push; once per start."""
         answered: list[bool] = []
 
         async def allow(push: plans.Push, found: Contents) -> bool:
@@ -178,8 +180,9 @@ class Folders:
 
     async def _ask(self, target: str, place: Place, size: int, count: int, listed: str) -> bool:
         text = (
-            f"The kernel is to start on {target} in a copy of {place.root}. {files_of(count)} ({size_of(size)}) have "
-            f"to be sent for that. Without them it starts in an empty folder.\n\n{listed}"
+            f"The kernel is about to start on {target} in a copy of {place.root}. For this, "
+            f"{files_of(count)} ({size_of(size)}) must be sent. Without them the kernel starts in an "
+            f"empty folder.\n\n{listed}"
         )
         answer = await self.links.asker.ask(
             Question(id=uuid.uuid4().hex, target=target, kind="folder_size", text=text)
@@ -189,6 +192,6 @@ class Folders:
 
 def _without(target: str, place: Place, why: str) -> str:
     return (
-        f"{PROGRAM}The files of {place.root} could not be sent to {target}, and the kernel runs without what is "
-        f"missing there. {why}"
+        f"{PROGRAM}The files of {place.root} could not be sent to {target}. The kernel runs without the "
+        f"missing files. {why}"
     )

@@ -1,5 +1,8 @@
-"""One channel to a folder on a host, in the links' loop. The host is not trusted: whatever it sends is bounded, and
-paths of its own are taken only where they could be files of the folder."""
+"""Speak with a folder on a host over one channel, in the connections' loop.
+
+The host is not trusted: all that it sends is bounded, and its paths are accepted only where they could be
+files of the folder.
+"""
 
 from __future__ import annotations
 
@@ -27,22 +30,22 @@ from ...hosts.link.connection import HostConnection
 from ...hosts.link.transfer import READING_S, HostTransfer, host_transfer
 from .download import Coming, Download
 
-#: Files of a folder there that are looked at.
+#: The most files of a host's folder that are listed.
 MAX_LISTED = 100_000
-#: What may be between two answers: each is longer than its file's name alone.
+#: The most bytes between two answers: each is only a file's name longer than the other.
 _MAX_NAME_BYTES = 4096
 _MAX_OUTCOMES = 1_000_000
 _MAX_SIZE = 1 << 50
 _MAX_LINKS = 200
-#: The longest paths of so many fit into a document, with six characters for each of their bytes.
+#: The longest paths of this many files fit into a document, with six characters for each of their bytes.
 _LOOKED_AT_ONCE = 10
-#: Files that are asked for before the first has come: round trips are shared, and little waits at either end.
+#: Files that are requested before the first has come: round trips are shared, and little waits at either end.
 _ASKED_AHEAD = 256
 
 
 @dataclass
 class Listed:
-    """What is in the folder there. ``whole`` is False where it has more files than are looked at."""
+    """The files in the host's folder. ``whole`` is False where it has more files than are listed."""
 
     files: dict[str, Seen] = field(default_factory=dict)
     links: list[str] = field(default_factory=list)
@@ -52,7 +55,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one file fared there: its state, or why not."""
+    """The result of one file on the host: its state, or the reason of a failure."""
 
     path: str
     state: tuple[int, int]
@@ -68,41 +71,44 @@ class FolderChannel(HostTransfer):
         super().__init__(channel, target)
         channel.write(document({"op": "list", "limit": MAX_LISTED}))
         self.root = ""
-        #: whether the kernel that was named runs already
+        #: whether the named kernel already runs
         self.running = False
 
     async def welcome(self) -> None:
-        """Wait until the folder is there."""
-        told = await self.document()
-        self.root, self.running = _text(told.get("root"), _MAX_NAME_BYTES), told.get("running") is True
+        """Wait until the folder is ready."""
+        reply = await self.document()
+        self.root, self.running = _text(reply.get("root"), _MAX_NAME_BYTES), reply.get("running") is True
 
-    # Looking
+    # Listing
 
     async def listing(self) -> Listed:
-        """All files there; once, for they were asked for with the channel, which saves a round trip."""
+        """Return all files on the host; once: the request went with the opening of the channel, which saves a
+        round trip."""
         found, came = Listed(), 0
         while True:
-            told = await self.document()
-            came += 1 + len(_list(told.get("files")))
+            reply = await self.document()
+            came += 1 + len(_list(reply.get("files")))
             if came > 2 * MAX_LISTED:
-                raise BadTransfer("it lists more files than were asked for")
-            for entry in _list(told.get("files")):
+                raise BadTransfer("it lists more files than were requested")
+            for entry in _list(reply.get("files")):
                 seen = _seen(entry)
                 if seen is not None:
                     found.files[seen.path] = seen
-            if told.get("end") == "list":
-                found.whole = told.get("whole") is True
-                found.links = [_text(path, _MAX_NAME_BYTES) for path in _list(told.get("links"))[:_MAX_LINKS]]
-                free = told.get("free")
+            if reply.get("end") == "list":
+                found.whole = reply.get("whole") is True
+                found.links = [
+                    _text(path, _MAX_NAME_BYTES) for path in _list(reply.get("links"))[:_MAX_LINKS]
+                ]
+                free = reply.get("free")
                 found.free = free if isinstance(free, int) else None
                 return found
 
     async def look(self, paths: list[str]) -> dict[str, Seen]:
-        """These files, as far as they are there."""
+        """Return the state of these files, as far as they exist."""
         return {path: seen for path, (seen, _) in (await self._look(paths, with_hash=False)).items()}
 
     async def hashes(self, paths: list[str]) -> dict[str, str]:
-        """The hashes of these files; none of one that cannot be read."""
+        """Return the hashes of these files, without unreadable ones."""
         return {path: sha for path, (_, sha) in (await self._look(paths, with_hash=True)).items() if sha}
 
     async def _look(self, paths: list[str], *, with_hash: bool) -> dict[str, tuple[Seen, str]]:
@@ -113,29 +119,30 @@ class FolderChannel(HostTransfer):
             ends += 1
         came, self.patience_s = 0, READING_S if with_hash else type(self).patience_s
         while ends:
-            told = await self.document()
-            came += 1 + len(_list(told.get("files")))
+            reply = await self.document()
+            came += 1 + len(_list(reply.get("files")))
             if came > 3 * len(paths) + 10:
-                raise BadTransfer("it tells of more files than were asked for")
-            for entry in _list(told.get("files")):
+                raise BadTransfer("it reports more files than were requested")
+            for entry in _list(reply.get("files")):
                 seen = _seen(entry)
                 if seen is not None and seen.path in asked:
                     found[seen.path] = seen, str(entry[4])[:64] if len(entry) > 4 else ""
-            if told.get("end") == "look":
+            if reply.get("end") == "look":
                 ends -= 1
         return found
 
-    # Changing what is there
+    # Changes on the host
 
     async def put(self, pieces: Iterable[bytes], sent: Callable[[int], None]) -> list[Outcome]:
-        """Send what was asked for (see :func:`putting`), and hear how it went. ``sent`` hears of bytes."""
+        """Send the requested files (see :func:`putting`), and return the results. Calls ``sent`` with the
+        bytes."""
         await self.send(pieces, sent)
         self.channel.write(document({"op": "done"}))
         found: list[Outcome] = []
         while True:
             answer = await self.document()
             if len(found) > _MAX_OUTCOMES:
-                raise BadTransfer("it tells of more files than were sent")
+                raise BadTransfer("it reports more files than were sent")
             for entry in _list(answer.get("did")):
                 if (
                     isinstance(entry, list)
@@ -147,16 +154,16 @@ class FolderChannel(HostTransfer):
                 return found
 
     async def unfinished(self, files: Iterable[Seen]) -> dict[str, tuple[int, str]]:
-        """How long it is what earlier connections left of these files, and its hash, by their paths."""
+        """Return the size and hash of what earlier connections left of these files, by path."""
         names = {_unfinished(seen): seen.path for seen in files if seen.size >= LONG_BYTES}
         found = await self._look(list(names), with_hash=True) if names else {}
         return {names[path]: (seen.size, sha) for path, (seen, sha) in found.items() if sha}
 
-    # Reading what is there
+    # Reading from the host
 
     async def get(self, files: list[Seen], take: Download, unfinished: dict[Seen, Coming]) -> None:
-        """Read these files, each into what ``take`` makes for it. A file that is cut off with the connection is left in
-        ``unfinished``, from where the next channel goes on with it."""
+        """Read these files, each into the object that ``take`` makes for it. A file that is cut off with the
+        connection stays in ``unfinished``, and the next channel continues it."""
         position, answered = 0, 0
         while answered < len(files):
             while position < len(files) and position - answered < _ASKED_AHEAD:
@@ -183,14 +190,14 @@ class FolderChannel(HostTransfer):
         def write(part: Part) -> None:
             nonlocal here
             if file.why:
-                return  # the rest of it comes all the same
+                return  # the rest of the file comes all the same
             try:
                 file.incoming = file.incoming or take.begin(wanted)
                 file.incoming.write(part.raw)
                 if file.receiver.whole:
                     here = file.incoming.commit()
             except Changed:
-                file.why = "It was changed here meanwhile."
+                file.why = "It was changed on this machine meanwhile."
             except OSError as error:
                 file.why = error.strerror or str(error)
 
@@ -208,7 +215,7 @@ class FolderChannel(HostTransfer):
 async def folder_talk(
     link: HostConnection, folder: str, *, make: list[str] | None = None, kernel_id: str = ""
 ) -> AsyncIterator[FolderChannel]:
-    """A channel to a folder that is made where it is missing. Raises LinkDown, RemoteError."""
+    """Open a channel to a folder, which is made where missing. Raises LinkDown, RemoteError."""
     params = {"folder": folder, "make": make or [], "kernel_id": kernel_id}
     async with host_transfer(FolderChannel, link, "folder", params) as talk:
         await talk.welcome()
@@ -223,8 +230,12 @@ def putting(
     hashed: Callable[[str, Any], None],
     unfinished: Mapping[str, tuple[int, str]],
 ) -> Iterator[bytes]:
-    """What sends these files (with what is expected there, and the name that it is kept under). Blocks while files are
-    read. ``hashed`` hears a digest of each file as it was sent; ``unfinished``: what is there of some already."""
+    """Yield the bytes of these files, with the expected state on the host and the name for a kept copy.
+    Blocks while files are read.
+
+    Calls ``hashed`` with a digest of each file as it was sent. ``unfinished`` has the parts that the host
+    already has.
+    """
     for path in folders:
         yield document({"op": "mkdir", "path": path})
     for path, state in deletes:
@@ -252,7 +263,7 @@ def putting(
 
 
 def _behind(stream: BinaryIO, whole: int, size: int, sha: str) -> tuple[int, Any]:
-    """Where to go on with a file of which ``size`` bytes are there, and the hash of what is before."""
+    """Return where to continue with a file of which the host has ``size`` bytes, and the hash of these bytes."""
     if 0 < size <= whole:
         digest = digest_of(stream, size)
         if digest.hexdigest() == sha:
@@ -266,7 +277,7 @@ def _unfinished(seen: Seen) -> str:
 
 
 def _text(found: Any, limit: int = 400) -> str:
-    """Words of a host's, as text that can be sent on."""
+    """Return a host's text in a form that can be sent on."""
     return str(found)[:limit].encode("utf-8", "replace").decode()
 
 
@@ -279,7 +290,7 @@ def _is_number(found: Any) -> bool:
 
 
 def _seen(entry: Any) -> Seen | None:
-    """A file that the host tells of; None for what is none or has no name within the folder."""
+    """Return a file that the host reports; None for an invalid one, or one with no name within the folder."""
     if not isinstance(entry, list) or len(entry) < 4 or not all(_is_number(each) for each in entry[1:4]):
         return None
     path, size, mtime_ns, mode = entry[:4]

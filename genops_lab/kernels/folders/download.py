@@ -1,4 +1,4 @@
-"""How a passage goes, and the files that come from a host: written here, and remembered."""
+"""Write files that come from a host, and report the progress."""
 
 from __future__ import annotations
 
@@ -18,25 +18,26 @@ _KEPT_FREE_BYTES = 256 * 1024**2
 
 @dataclass
 class Progress:
-    """How far a passage is; written in the links' thread, read from anywhere."""
+    """The progress of a transfer; written in the connections' thread, read from anywhere."""
 
     what: str = ""
     done: int = 0
     total: int = 0
 
     def came(self, count: int) -> None:
-        """So many bytes more."""
+        """Add transferred bytes."""
         self.done += count
 
     @property
     def share(self) -> float | None:
-        """From 0 to 1, where it is known."""
+        """Return the share from 0 to 1, where it is known."""
         return min(self.done / self.total, 1.0) if self.total else None
 
 
 @dataclass
 class Report:
-    """What came of it. ``failed``: path to reason; ``kept``: path to the name of what was replaced."""
+    """The result of a transfer. ``failed``: path to reason; ``kept``: path to the name of the replaced file's
+    copy."""
 
     root_there: str = ""
     done: dict[str, Seen] = field(default_factory=dict)
@@ -51,26 +52,27 @@ class Report:
 
     @property
     def size(self) -> int:
-        """The bytes that travelled."""
+        """Return the transferred bytes."""
         return sum(each.size for each in self.done.values())
 
 
 @dataclass
 class Coming:
-    """A file that comes, over as many channels as it takes. ``why``: it will not, though its bytes still come."""
+    """A file that is being received, over as many channels as it takes. ``why``: the reason of a failure,
+    while its bytes still come."""
 
     receiver: Receiver
     incoming: Incoming | None = None
     why: str = ""
 
     def abort(self) -> None:
-        """Leave nothing behind of what is not whole. Blocks."""
+        """Remove an unfinished file. Blocks."""
         if self.incoming is not None:
             self.incoming.abort()
 
 
 class Download:
-    """Where files that are brought go, and what hears of it."""
+    """Writes received files, and records the results."""
 
     def __init__(
         self, tree: Tree, memory: LastSync, pull: plans.Pull, report: Report, progress: Progress
@@ -79,34 +81,34 @@ class Download:
         self.came = progress.came
 
     def begin(self, wanted: Seen) -> Incoming:
-        """What takes the bytes. Blocks; raises OSError."""
+        """Return the writer of a file. Blocks; raises OSError."""
         expected = self._pull.bring[wanted.path]
         backup = Path(self._report.kept.get(wanted.path, "")).name
         state = None if expected is None else expected.state
         return self._tree.incoming(wanted, state, backup=backup, sync=True)
 
     def has(self, wanted: Seen, here: Seen, sha: str) -> None:
-        """It is here."""
+        """Record a received file."""
         self._memory.files[wanted.path] = known_of(here, sha, wanted.state)
         self._report.done[wanted.path] = wanted
         if self._pull.bring[wanted.path] is None:
             self._report.new.add(wanted.path)
 
     def lost(self, wanted: Seen, why: str) -> None:
-        """It is not."""
+        """Record a failed file."""
         self._report.failed[wanted.path] = why
 
 
 def check_room(root: str, size: int) -> None:
-    """Raises Unavailable where so many bytes would fill the disk."""
+    """Raise Unavailable where this many bytes would fill the disk."""
     free = shutil.disk_usage(root).free
     if size > max(free - _KEPT_FREE_BYTES, free // 2):
         raise Unavailable(
-            f"{size / 1024**2:,.0f} MiB would come, and {root} has {free / 1024**2:,.0f} MiB free.",
-            hint="Free some space, or bring some of it: genops pull PATHS",
+            f"The files have {size / 1024**2:,.0f} MiB, but {root} has only {free / 1024**2:,.0f} MiB free.",
+            hint="Free some space, or pull only some files: genops pull PATHS",
         )
 
 
 def known_of(here: Seen, sha: str, there: tuple[int, int]) -> Known:
-    """A file that is the same on both sides now."""
+    """Return the record of a file that is now the same on both sides."""
     return Known(here.size, here.mtime_ns, here.mode, sha, *there)

@@ -1,6 +1,7 @@
-"""What was the same on both sides when a folder was last synchronised: one JSON file a folder and target.
+"""Record which files were equal on both sides after a folder's last synchronisation: one JSON file per folder
+and target.
 
-All methods block. The files may be lost: then equal files are found to be equal by their hashes.
+All methods block. Without these files equal files are found by their hashes.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from genops_lab.hosts.providers import provider_of
 if TYPE_CHECKING:
     from genops_lab.hosts.link.route import Route
 
-#: Kernels whose folder is remembered.
+#: Kernels whose folder is recorded.
 _KEPT_KERNELS = 100
 
 
 class Known(msgspec.Struct, frozen=True, array_like=True):
-    """A file as it was here and there when both had the same bytes."""
+    """A file on both sides, when both had the same bytes."""
 
     size: int
     mtime_ns: int
@@ -36,13 +37,16 @@ class Known(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def there(self) -> State:
-        """What tells whether it was changed there."""
+        """Return the host's state, which shows whether the file was changed."""
         return self.size_there, self.mtime_there
 
 
 class LastSync(msgspec.Struct, kw_only=True):
-    """Of one folder on one target. ``agreed``: the files and bytes that a person agreed to send. ``host_id``: which of
-    the target's hosts has the copy, where each has files of its own."""
+    """The record of one folder on one target.
+
+    ``agreed``: the files and bytes that a user agreed to send. ``host_id``: the target's host that has the
+    copy, where each has its own files.
+    """
 
     target: str
     root: str
@@ -54,7 +58,7 @@ class LastSync(msgspec.Struct, kw_only=True):
     agreed: tuple[int, int] = (0, 0)
 
     def remember_kernel(self, kernel_id: str, inside: str) -> None:
-        """This kernel runs in that part of the folder."""
+        """Record that this kernel runs in that part of the folder."""
         self.kernels.pop(kernel_id, None)
         self.kernels[kernel_id] = inside
         for old in list(self.kernels)[:-_KEPT_KERNELS]:
@@ -62,13 +66,13 @@ class LastSync(msgspec.Struct, kw_only=True):
 
 
 def copies_on(host: Route) -> str:
-    """The ``host_id`` of copies on this host: empty where a target's hosts have the same files."""
+    """Return the ``host_id`` of copies on this host: empty where a target's hosts share their files."""
     shared = provider_of(host.kind).shares_storage(host.config)
     return "" if shared else host.host_id
 
 
 class LastSyncs:
-    """All of them, in a folder of the Lab's."""
+    """All records, in a folder of the Lab's."""
 
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
@@ -78,7 +82,8 @@ class LastSyncs:
         return private_dir(self._data_dir / "folders")
 
     def _installation(self) -> str:
-        """Tells this Lab's folders from those of another machine that uses the same account there."""
+        """Return an id of this Lab, to distinguish its folders from those of another machine with the same
+        account on the host."""
         path = self._folder / "installation"
         if not path.exists():
             write_private(path, secrets.token_hex(8))
@@ -90,11 +95,11 @@ class LastSyncs:
         return self._folder / f"{digest}.json"
 
     def lock_path(self, target: str, root: str, host_id: str = "") -> Path:
-        """What to lock while a folder is synchronised."""
+        """Return the file to lock while a folder is synchronised."""
         return self._path(target, root, host_id).with_suffix(".lock")
 
     def get(self, target: str, root: str, host_id: str = "") -> LastSync:
-        """What is known of a folder; new where nothing is."""
+        """Return the record of a folder; a new one where there is none."""
         found = self._read(self._path(target, root, host_id))
         if found is not None and (found.target, found.root, found.host_id) == (target, root, host_id):
             return found
@@ -105,37 +110,38 @@ class LastSyncs:
         return LastSync(target=target, root=root, there=f"~/genops/{name}-{digest[:8]}", host_id=host_id)
 
     def put(self, memory: LastSync) -> None:
-        """Remember it."""
+        """Store a record."""
         path = self._path(memory.target, memory.root, memory.host_id)
         write_private(path, msgspec.json.encode(memory).decode())
 
     def drop(self, memory: LastSync) -> None:
-        """Forget a folder."""
+        """Delete a record."""
         self._path(memory.target, memory.root, memory.host_id).unlink(missing_ok=True)
 
     def host_is_gone(self, host_id: str, target: str) -> None:
-        """Forget the copies that went with a host; an empty ``host_id`` has none that did."""
+        """Delete the records of copies on a host that no longer exists; does nothing for an empty
+        ``host_id``."""
         for each in self._all() if host_id else ():
             if (each.target, each.host_id) == (target, host_id):
                 self.drop(each)
 
     def of_copy(self, there: str) -> list[LastSync]:
-        """What is known of the folders that have their copy there, on any target."""
+        """Return the records of folders that have this copy, on any target."""
         return [each for each in self._all() if each.there == there]
 
     def of_root(self, root: str) -> list[LastSync]:
-        """What is known of a folder on all targets, the last synchronised first."""
+        """Return the records of a folder on all targets, the last synchronised first."""
         found = [each for each in self._all() if each.root == root]
         return sorted(found, key=lambda each: each.synced_at or 0.0, reverse=True)
 
     def roots_around(self, folder: str) -> list[str]:
-        """The folders known on some target that hold ``folder`` or are it, the nearest first."""
+        """Return the recorded folders that are ``folder`` or contain it, the nearest first."""
         inner = Path(folder)
         found = {each.root for each in self._all() if inner.is_relative_to(each.root)}
         return sorted(found, key=len, reverse=True)
 
     def of_kernel(self, target: str, kernel_id: str) -> LastSync | None:
-        """The folder in which a kernel was started."""
+        """Return the record of the folder in which a kernel was started."""
         return next(
             (each for each in self._all() if each.target == target and kernel_id in each.kernels), None
         )

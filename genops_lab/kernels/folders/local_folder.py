@@ -1,4 +1,4 @@
-"""The folder on the Lab's machine: which one a notebook belongs to, and what is in it. All functions block."""
+"""Find the folder of a notebook on the Lab's machine, and list its files. All functions block."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 
 from genops_lab.agent.tree import Changed, Seen, Tree, is_left_out
 
-#: A folder with more is not looked through to its end, and not sent.
+#: A folder with more files is not listed completely, and not sent.
 MAX_FILES = 200_000
 _GIT_S = 60.0
 
 IGNORE_FILE = ".genopsignore"
 MAX_RULES_BYTES = 256 * 1024
-#: Before the person's own lines, which may take them back: passwords and keys of programs.
+#: Passwords and keys of programs. The user's own lines follow and may include them again.
 _DEFAULT_LINES = (".env", ".env.*", "!.env.example", ".netrc")
 
 
@@ -25,7 +25,8 @@ class NotSendable(Exception):
 
 @dataclass(frozen=True)
 class Place:
-    """A folder that belongs together, and the notebook's folder in it (relative, empty for the folder itself)."""
+    """A folder that is sent as a whole, and the notebook's folder in it (relative, empty for the folder
+    itself)."""
 
     root: str
     inside: str
@@ -34,7 +35,7 @@ class Place:
 
 @dataclass
 class Contents:
-    """What of a folder is sent. ``left_out``: path to reason, for what a person could miss."""
+    """The files of a folder that are sent. ``left_out``: path to reason, for files that a user could miss."""
 
     files: dict[str, Seen] = field(default_factory=dict)
     folders: list[str] = field(default_factory=list)
@@ -43,44 +44,44 @@ class Contents:
 
     @property
     def size(self) -> int:
-        """The bytes of all files."""
+        """Return the bytes of all files."""
         return sum(each.size for each in self.files.values())
 
 
 def place_of(folder: str) -> Place:
-    """The git work tree around a folder, else the folder itself. Raises NotSendable, OSError."""
+    """Return the git work tree around a folder, or the folder itself. Raises NotSendable, OSError."""
     inner = Path(folder).resolve(strict=True)
     found = _work_tree(inner)
     root = found or inner
     home = Path.home().resolve()
     if root == home or root in home.parents:
         if found and inner != home and inner not in home.parents:
-            root, found = inner, None  # a home under version control: the notebook's own folder alone
+            root, found = inner, None  # a home under version control: only the notebook's own folder
         else:
-            what = "your home folder" if root == home else f"{root}, which holds your home folder"
-            raise NotSendable(f"The notebook lies directly in {what}: that is never sent.")
+            what = "your home folder" if root == home else f"{root}, which contains your home folder"
+            raise NotSendable(f"The notebook is directly in {what}, which GenOps Lab never sends.")
     inside = "" if inner == root else inner.relative_to(root).as_posix()
     return Place(str(root), inside, found is not None)
 
 
 def _work_tree(folder: Path) -> Path | None:
     try:
-        told = _git(str(folder), "rev-parse", "--show-toplevel")
+        printed = _git(str(folder), "rev-parse", "--show-toplevel")
     except (OSError, subprocess.SubprocessError):
         return None
-    top = os.fsdecode(told).rstrip("\n")
+    top = os.fsdecode(printed).rstrip("\n")
     return Path(top).resolve() if top else None
 
 
 def contents(place: Place) -> Contents:
-    """What is in the folder. Raises OSError."""
+    """Return the files of the folder. Raises OSError."""
     rules = rules_of(place.root)
     with Tree(place.root) as tree:
         if place.is_git:
             try:
                 return _of_git(place, tree, rules)
             except subprocess.SubprocessError:
-                pass  # git refuses (an owner that it does not trust): every file counts
+                pass  # git refuses (it does not trust the owner): every file counts
         return _of_walk(tree, rules)
 
 
@@ -90,14 +91,14 @@ def _of_walk(tree: Tree, rules: Rules) -> Contents:
     found.files = {each.path: each for each in listing.files if not rules.leaves_out(each.path)}
     found.folders = [path for path in listing.folders if not rules.leaves_out(path)]
     found.left_out = {path: "It is a link." for path in listing.links if not rules.leaves_out(path)}
-    found.left_out |= dict.fromkeys(listing.unreadable, "It cannot be read, or its name is no UTF-8.")
+    found.left_out |= dict.fromkeys(listing.unreadable, "It cannot be read, or its name is not UTF-8.")
     return found
 
 
 def _of_git(place: Place, tree: Tree, rules: Rules) -> Contents:
     found = Contents()
-    told = _git(place.root, "ls-files", "-co", "--exclude-standard", "-z")
-    for name in dict.fromkeys(told.split(b"\0")):  # a merge's conflict names a file three times
+    printed = _git(place.root, "ls-files", "-co", "--exclude-standard", "-z")
+    for name in dict.fromkeys(printed.split(b"\0")):  # a merge's conflict names a file three times
         if not name:
             continue
         if len(found.files) >= MAX_FILES:
@@ -106,10 +107,10 @@ def _of_git(place: Place, tree: Tree, rules: Rules) -> Contents:
         try:
             path = name.decode("utf-8")
         except UnicodeDecodeError:
-            found.left_out[name.decode("utf-8", "replace")] = "Its name is no UTF-8."
+            found.left_out[name.decode("utf-8", "replace")] = "Its name is not UTF-8."
             continue
         if path.endswith("/"):
-            found.left_out[path] = "It is a repository of its own."
+            found.left_out[path] = "It is a git repository of its own."
         elif not rules.leaves_out(path):
             _take(tree, path, found)
     if rules.takes_back:
@@ -130,7 +131,7 @@ def _take(tree: Tree, path: str, found: Contents) -> None:
         elif full.is_dir():
             found.left_out[path] = "It is a submodule."
         else:
-            found.left_out[path] = "It is no plain file, or a link stands on the way to it."
+            found.left_out[path] = "It is not a plain file, or its path contains a link."
     except (OSError, ValueError) as error:
         found.left_out[path] = f"It cannot be read: {getattr(error, 'strerror', None) or error}."
     else:
@@ -139,7 +140,7 @@ def _take(tree: Tree, path: str, found: Contents) -> None:
 
 
 def _git(folder: str, *arguments: str) -> bytes:
-    """What git says. Raises OSError, SubprocessError."""
+    """Return git's output. Raises OSError, SubprocessError."""
     unwanted = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
     environment = {name: value for name, value in os.environ.items() if name not in unwanted}
     environment["GIT_OPTIONAL_LOCKS"] = "0"
@@ -162,22 +163,22 @@ class Rules:
         from pathspec import GitIgnoreSpec
 
         self._spec = GitIgnoreSpec.from_lines([*_DEFAULT_LINES, *lines])
-        #: whether a line takes something back, which git's own rules may leave out
+        #: whether a line includes a file again, which git's own rules may leave out
         self.takes_back = any(line.startswith("!") for line in lines)
 
     def leaves_out(self, path: str) -> bool:
-        """Whether a file neither is sent nor brought."""
+        """Return whether a file is neither sent nor pulled."""
         return (
             any(is_left_out(part) for part in path.split("/")) or self._spec.check_file(path).include is True
         )
 
     def takes(self, path: str) -> bool:
-        """Whether a line of the person's own asks for the file, whatever git ignores."""
+        """Return whether a line of the user's own includes the file, whatever git ignores."""
         return self._spec.check_file(path).include is False and not any(map(is_left_out, path.split("/")))
 
 
 def rules_of(root: str) -> Rules:
-    """The rules of a folder; a file of them that cannot be read counts as none."""
+    """Return the rules of a folder; an unreadable rules file counts as none."""
     try:
         with Path(root, IGNORE_FILE).open(encoding="utf-8", errors="replace") as stream:
             lines = stream.read(MAX_RULES_BYTES).splitlines()

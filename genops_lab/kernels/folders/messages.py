@@ -1,4 +1,4 @@
-"""What a person reads of folders: in the notebook, in questions, in answers."""
+"""Format texts about folders for users: in the notebook, in questions, in answers."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from .models import MAX_NAMED, Change, FolderFile
 
 _NAMED = 5
 _LISTED = 25
-#: Of what comes: files that replace nothing, are not hidden and do not run.
+#: The most listed files that replace nothing, are not hidden and do not run.
 _LISTED_HARMLESS = 500
-#: What programs run, or read for what to run, whatever its mode is.
+#: Endings of files that programs run, or read for what to run, whatever the file's mode is.
 _CODE_ENDINGS = (
     ".py", ".pyw", ".pyd", ".pyx", ".ipynb", ".sh", ".bash", ".zsh", ".fish", ".js", ".mjs", ".cjs", ".r", ".jl", ".pl",
     ".rb", ".lua", ".ps1", ".bat", ".cmd", ".exe", ".so", ".dll", ".dylib", ".mk", ".toml", ".cfg", ".ini", ".desktop",
@@ -24,19 +24,19 @@ _CODE_NAMES = frozenset({"makefile", "gnumakefile", "dockerfile", "justfile", "r
 
 
 def shown(path: str) -> str:
-    """A name of a host's choosing, on one line and without what would move or hide other text."""
+    """Return a host's file name on one line, without characters that move or hide other text."""
     if path.isprintable():
         return unicodedata.normalize("NFC", path)
     return path.encode("unicode_escape").decode("ascii")
 
 
 def files_of(count: int) -> str:
-    """``1 file``, ``3 files``."""
+    """Return ``1 file``, ``3 files``."""
     return "1 file" if count == 1 else f"{count:,} files"
 
 
 def named(paths: Iterable[str]) -> str:
-    """Some of the names, and how many more there are."""
+    """Return some of the names, and the number of the others."""
     found = sorted(paths)
     text = ", ".join(shown(path) for path in found[:_NAMED])
     rest = len(found) - _NAMED
@@ -44,7 +44,7 @@ def named(paths: Iterable[str]) -> str:
 
 
 def largest(files: Iterable[Seen]) -> str:
-    """The largest files, a line each."""
+    """Return the largest files, a line each."""
     found = sorted(files, key=lambda each: each.size, reverse=True)
     lines = []
     for each in found[:_LISTED]:
@@ -57,8 +57,11 @@ def largest(files: Iterable[Seen]) -> str:
 
 
 def coming(files: Mapping[str, Seen], replaced: Mapping[str, str]) -> str:
-    """Files of a host, a line each: all that replace one here (``replaced`` says how), are hidden, can be executed or
-    are code come first and are never left out; then the others, the largest first."""
+    """Return a host's files, a line each.
+
+    First come all files that replace one here (``replaced`` says how), are hidden, can be executed or are
+    code; none of these is left out. Then come the others, the largest first.
+    """
     words = {path: replaced.get(path) or _new(each) for path, each in files.items()}
     first = sorted(careful(files, replaced), key=lambda path: (path not in replaced, path))
     rest = sorted(files.keys() - set(first), key=lambda path: (-files[path].size, path))
@@ -69,14 +72,14 @@ def coming(files: Mapping[str, Seen], replaced: Mapping[str, str]) -> str:
     if len(rest) > _LISTED_HARMLESS:
         left = sum(files[path].size for path in rest[_LISTED_HARMLESS:])
         lines.append(
-            f"{size_of(left):>12}  in {files_of(len(rest) - _LISTED_HARMLESS)} more, all new, none of them hidden, "
-            "executable or code"
+            f"{size_of(left):>12} in {files_of(len(rest) - _LISTED_HARMLESS)} more, all new, none of "
+            "them hidden, executable or code"
         )
     return "\n".join(lines)
 
 
 def careful(files: Mapping[str, Seen], replaced: Mapping[str, str]) -> list[str]:
-    """The files that a person must see before they come."""
+    """Return the files that a user must see before they are written."""
     return [path for path, each in files.items() if path in replaced or _new(each) != "new"]
 
 
@@ -85,7 +88,7 @@ def _new(file: Seen) -> str:
     if any(part.startswith(".") for part in file.path.split("/")):
         return "new, hidden"
     if file.mode & 0o111:
-        return "new, can be executed"
+        return "new, executable"
     return "new, code" if name.endswith(_CODE_ENDINGS) or name in _CODE_NAMES else "new"
 
 
@@ -95,7 +98,8 @@ def entries(
     kept: Mapping[str, str] | None = None,
     first: Container[str] = (),
 ) -> list[FolderFile]:
-    """Files as they cross the wire, at most :data:`~.models.MAX_NAMED`: ``first`` those, then by name."""
+    """Return files in their wire format, at most :data:`~.models.MAX_NAMED`: those in ``first``, then the
+    others by name."""
     found = sorted(files, key=lambda each: (each.path not in first, each.path))[:MAX_NAMED]
     return [
         FolderFile(
@@ -110,18 +114,19 @@ def entries(
 
 
 def reasons(why: Mapping[str, str]) -> list[FolderFile]:
-    """Files that could not travel."""
+    """Return the files that could not be transferred."""
     return [FolderFile(path=path, why=why[path]) for path in sorted(why)[:MAX_NAMED]]
 
 
 def told_in_notebook(report: Report, target: str) -> list[str]:
-    """What of a push a person has to know in the notebook; empty when all is as it should be."""
+    """Return the sentences about a push for the notebook; empty after a complete push."""
     said = []
     if report.conflicts:
         said.append(
-            f"Changed here and on {target} since they were last the same, and left as they are on both sides: "
-            f"{named(report.conflicts)}. `genops folders status` in a terminal of JupyterLab shows them; "
-            "`genops pull --theirs PATH` takes those of the host, `genops push --ours PATH` yours."
+            f"These files changed here and on {target}, and both sides keep their version: "
+            f"{named(report.conflicts)}. `genops folders status` in a terminal of JupyterLab shows "
+            "them; `genops pull --theirs PATH` takes those of the host, `genops push --ours PATH` "
+            "yours."
         )
     if report.failed:
         first = sorted(report.failed)[0]

@@ -1,5 +1,5 @@
-"""Wire types of notebooks' folders on targets. Sizes in bytes; times in seconds since 1970; paths are relative to the
-folder, with slashes."""
+"""Wire types of notebooks' folders on targets. Sizes in bytes; times in seconds since 1970; paths are
+relative to the folder, with slashes."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Literal
 
 import msgspec
 
-#: At most so many files are named in an answer; the counts count all.
+#: The most files that an answer names; the counts include all.
 MAX_NAMED = 500
 
 Change = Literal["new", "changed", "deleted", "conflict"]
 
 
 class FolderFile(msgspec.Struct, frozen=True, kw_only=True):
-    """One file that would travel, has travelled, or cannot: ``why`` says so. ``kept`` names the copy of what it
-    replaced, beside it."""
+    """One file that will be transferred, was transferred, or failed with the reason ``why``. ``kept`` names
+    the copy of the replaced file, in the same folder."""
 
     path: str
     change: Change = "changed"
@@ -26,9 +26,12 @@ class FolderFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FolderQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which folder: that of ``notebook`` (a path as the file browser has it), or the one around the absolute path
-    ``folder``. ``target`` may be left out where the folder is on one only. ``paths``: these alone (files, folders or
-    patterns), relative to ``notebook``'s or to ``folder``."""
+    """A folder: that of ``notebook`` (a path of the file browser), or the one around the absolute path
+    ``folder``.
+
+    ``target`` may be left out where the folder is on only one. ``paths`` limits it to these files, folders or
+    patterns, relative to ``notebook``'s folder or to ``folder``.
+    """
 
     folder: str = ""
     notebook: str = ""
@@ -37,8 +40,8 @@ class FolderQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FolderTransfer(FolderQuery, frozen=True, kw_only=True):
-    """``replace``: also files that were changed on both sides; the one that is replaced is kept beside it.
-    ``confirmed``: also more than a person is asked for first."""
+    """``replace``: also transfer files that were changed on both sides; a copy of the replaced file is kept.
+    ``confirmed``: also transfer more than the limit without a question."""
 
     replace: bool = False
     confirmed: bool = False
@@ -63,8 +66,8 @@ class FolderState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FolderResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What was sent or brought. ``done`` travelled, ``conflicts`` were changed on both sides and left alone,
-    ``failed`` could not be written or read."""
+    """The result of a push or pull. ``done`` were transferred, ``conflicts`` were changed on both sides and
+    left alone, ``failed`` could not be written or read."""
 
     target: str
     here: str
@@ -79,8 +82,8 @@ class FolderResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FolderJob(msgspec.Struct, frozen=True, kw_only=True):
-    """A passage of files. ``result`` is there once it is ``done``; a failure is the answer's error. ``task_id``: the
-    task that shows and cancels it, where it takes over a second."""
+    """A transfer of files. ``result`` is set once it is ``done``; the answer's error reports a failure.
+    ``task_id``: the task that shows and cancels it, where it takes over a second."""
 
     id: str
     state: Literal["running", "done"]

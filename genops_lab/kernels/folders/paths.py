@@ -1,4 +1,4 @@
-"""The files that a person names, in a folder."""
+"""Select the files of a folder that a user names."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ MAX_PATHS = 1000
 
 
 def chosen(paths: Sequence[str], place: Place) -> Callable[[str], bool]:
-    """Whether a file is one of those that are named, relative to the place's inner folder; all without any.
+    """Return a check whether a file is one of those named, relative to the place's inner folder; all without
+    names.
 
-    Raises InvalidRequest for a path that leaves the folder.
+    Raises InvalidRequest for a path outside of the folder.
     """
     if len(paths) > MAX_PATHS:
         raise InvalidRequest(f"{len(paths):,} paths are too many.", hint="Name folders, or use patterns.")
@@ -49,4 +50,4 @@ def _inside(path: str, place: Place) -> str:
 
 
 def _outside(path: str, place: Place) -> InvalidRequest:
-    return InvalidRequest(f"{path[:200]!r} is not in {place.root}.", hint="Name files of the folder.")
+    return InvalidRequest(f"{path[:200]!r} is not in {place.root}.", hint="Name files in this folder.")

@@ -1,6 +1,6 @@
-"""What has to travel, from three lists: here, there, and both at the last time when they were the same.
+"""Plan a transfer from three lists: here, on the host, and both at the last synchronisation.
 
-Nothing here reads or writes; hashes are asked for where size and time cannot tell.
+Nothing here reads or writes; hashes are requested where size and time cannot decide.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ Sha = Callable[[str], str]
 
 @dataclass
 class Push:
-    """``send``: with what has to stand there now (None: nothing). ``same``: equal on both sides by their hashes,
-    ``conflicts``: changed on both."""
+    """``send``: with the expected state on the host (None: no file). ``same``: equal on both sides by their
+    hashes, ``conflicts``: changed on both."""
 
     send: dict[str, Seen | None] = field(default_factory=dict)
     delete: list[str] = field(default_factory=list)
@@ -30,7 +30,7 @@ class Push:
 
 @dataclass
 class Pull:
-    """``bring``: with what has to stand here now (None: nothing)."""
+    """``bring``: with the expected state here (None: no file)."""
 
     bring: dict[str, Seen | None] = field(default_factory=dict)
     same: dict[str, Seen] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class Pull:
 
 
 def unchanged_here(known: Known | None, here: Seen, sha: Sha) -> bool:
-    """Whether a file here is as it was when both sides were the same."""
+    """Return whether a file here is unchanged since both sides were the same."""
     if known is None or known.size != here.size or (known.mode ^ here.mode) & 0o111:
         return False
     return known.mtime_ns == here.mtime_ns or known.sha == sha(here.path)
@@ -47,7 +47,7 @@ def unchanged_here(known: Known | None, here: Seen, sha: Sha) -> bool:
 def doubtful(
     here: dict[str, Seen], there: dict[str, Seen], files: dict[str, Known], sha: Sha, *, pulling: bool
 ) -> list[str]:
-    """The files whose hashes there have to be known for a plan."""
+    """Return the files whose hashes on the host are needed for a plan."""
     found = []
     for path, seen in there.items():
         known, mine = files.get(path), here.get(path)
@@ -67,7 +67,8 @@ def push(
     gone_here: Callable[[str], bool],
     blocked: Iterable[str] = (),
 ) -> Push:
-    """What makes the folder there as it is here. ``blocked``: links there, below which nothing is touched."""
+    """Plan the changes that make the host's folder equal to the one here. ``blocked``: links on the host,
+    below which nothing is changed."""
     plan = Push()
     links = tuple(f"{path}/" for path in blocked)
     exact = {path[:-1] for path in links}
@@ -81,7 +82,7 @@ def push(
             if not unchanged_here(known, mine, sha):
                 plan.send[path] = seen
         elif unchanged_here(known, mine, sha):
-            continue  # a result, to be brought
+            continue  # a result, to be pulled
         elif _same(path, sha, sha_there):
             plan.same[path] = seen
         else:
@@ -104,7 +105,8 @@ def pull(
     sha: Sha,
     sha_there: dict[str, str],
 ) -> Pull:
-    """What is new or changed there. ``here`` has what stands here under those paths, also what git ignores."""
+    """Plan a pull of new and changed files. ``here`` has the files here under those paths, also those that
+    git ignores."""
     plan = Pull()
     for path, seen in there.items():
         mine, known = here.get(path), files.get(path)

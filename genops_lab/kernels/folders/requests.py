@@ -1,5 +1,7 @@
-"""What a kernel on another host may ask of the notebook's folder: to have its files brought here, which a person
-confirms. The host is not trusted: what comes is what was shown, or nothing."""
+"""Let a kernel on another host ask for a pull into the notebook's folder, which a user confirms.
+
+The host is not trusted: exactly the listed files are written, or nothing.
+"""
 
 from __future__ import annotations
 
@@ -28,24 +30,24 @@ if TYPE_CHECKING:
     from .service import FoldersService
     from .task import PassageTasks
 
-#: After a refusal a kernel does not ask again at once: dialogs must not become a way to wear somebody down.
+#: Seconds after a refusal before a kernel may ask again: repeated dialogs must not wear a user down.
 PAUSE_S = 30.0
 _ANSWER_WITHIN_S = 20.0
 _MAX_NAMED = 20
-#: Of files that a person must see; nobody reads more in 3 minutes.
+#: The most files that a user must see; nobody reads more in 3 minutes.
 _MAX_ASKED = 2000
 
 
 class PullRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Bring these files, or all that are new or changed. ``replace``: also those that were changed on both sides;
-    the person's own are kept beside."""
+    """Pull these files, or all that are new or changed. ``replace``: also those that were changed on both
+    sides; the user's own versions are kept as copies."""
 
     paths: list[str] = []
     replace: bool = False
 
 
 class PullAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """How a request fares; ``text`` is for the person who ran the cell."""
+    """The state of a request; ``text`` is for the user who ran the cell."""
 
     id: str
     state: str
@@ -59,7 +61,7 @@ class _Open:
 
 
 class FolderRequests:
-    """The requests of kernels on targets; lives in the Lab's loop."""
+    """The requests of kernels on targets; belongs to the Lab's loop."""
 
     def __init__(
         self, service: FoldersService, folders: Folders, watched: PassageTasks, *, pause_s: float = PAUSE_S
@@ -72,27 +74,28 @@ class FolderRequests:
         self._refused: dict[Principal, float] = {}
 
     async def ask_to_pull(self, body: PullRequest) -> PullAnswer:
-        """Ask the person to have files of this host brought into the notebook's folder; a kernel has one request at a
-        time."""
+        """Ask the user for a pull of this host's files into the notebook's folder; a kernel has one request
+        at a time."""
         kernel = asking_kernel()
         if any(each.kernel == kernel and not each.work.done() for each in self._open.values()):
-            raise Conflict("This kernel has asked already.", hint="Answer it in JupyterLab first.")
+            raise Conflict("This kernel has already asked for a pull.", hint="Answer it in JupyterLab first.")
         if time.monotonic() - self._refused.get(kernel, -self._pause_s) < self._pause_s:
             raise NotAllowed(
-                "The last request of this kernel was not answered with yes.",
-                hint="Bring the files yourself: `genops pull` in a terminal of JupyterLab.",
+                "The user did not agree to the last request of this kernel.",
+                hint="Pull the files yourself: `genops pull` in a terminal of JupyterLab.",
             )
         self._open = {key: each for key, each in self._open.items() if each.kernel != kernel}
         request_id = secrets.token_hex(8)
         work = asyncio.create_task(self._serve(kernel, body))
         work.add_done_callback(
             lambda done: done.cancelled() or done.exception()
-        )  # nobody may ask for its end
+        )  # nobody may ask for its result
         self._open[request_id] = _Open(kernel, work)
         return PullAnswer(id=request_id, state="running")
 
     async def get_pull(self, request_id: str) -> PullAnswer:
-        """How that went; waits a while. Raises what went wrong, and NotFound for another kernel's."""
+        """Return the state of a request; wait briefly for its end. Raises its error, and NotFound for another
+        kernel's."""
         found = self._open.get(request_id)
         if found is None or found.kernel != asking_kernel():
             raise NotFound("There is no such request.", hint="Ask again: %genops pull")
@@ -102,7 +105,7 @@ class FolderRequests:
         return PullAnswer(id=request_id, state="done", text=found.work.result())
 
     async def close(self) -> None:
-        """Give up what is open."""
+        """Cancel all requests."""
         for each in self._open.values():
             each.work.cancel()
         if self._open:
@@ -160,14 +163,14 @@ class FolderRequests:
         if await self._folders.links.asker.ask(question) != ACCEPT:
             self._refused[kernel] = time.monotonic()
             raise NotAllowed(
-                "Nobody agreed to it in JupyterLab, so nothing was brought.",
-                hint="Answer the question there within 3 minutes, or run `genops pull` in a terminal.",
+                "No user agreed to the pull in JupyterLab, so no file was pulled.",
+                hint="Answer the question in JupyterLab within 3 minutes, or run `genops pull` in a terminal.",
             )
         progress = Progress()
         work = self._service.run(
             route, lambda: folder.pull(progress, take, replace=request.replace, wanted=wanted)
         )
-        report = await self._watched(f"Bring files from {target}", f"target:{target}", progress, work)
+        report = await self._watched(f"Pull files from {target}", f"target:{target}", progress, work)
         return _brought(report, place.root)
 
 
@@ -176,12 +179,12 @@ def _question(target: str, root: str, offered: dict[str, Seen], pull: Pull, repl
 
     replaced = {path: "replaces yours" for path in offered if pull.bring.get(path) is not None}
     if replace:
-        replaced |= dict.fromkeys(pull.conflicts, "replaces yours, which is kept beside it")
+        replaced |= dict.fromkeys(pull.conflicts, "replaces yours, of which a copy is kept")
     if len(careful(offered, replaced)) > _MAX_ASKED:
         raise Conflict(
-            f"More than {_MAX_ASKED:,} of {len(offered):,} files replace yours, are hidden, executable or code: too "
-            "many to be shown in a question.",
-            hint="Bring parts of them: %genops pull PATHS. Or run `genops pull` in a terminal of JupyterLab.",
+            f"More than {_MAX_ASKED:,} of {len(offered):,} files replace yours, are hidden, executable "
+            "or code. A question cannot show this many.",
+            hint="Pull them in parts: %genops pull PATHS. Or run `genops pull` in a terminal of JupyterLab.",
         )
     total = size_of(sum(each.size for each in offered.values()))
     text = (
@@ -189,18 +192,20 @@ def _question(target: str, root: str, offered: dict[str, Seen], pull: Pull, repl
         f"{coming(offered, replaced)}"
     )
     if pull.conflicts and not replace:
-        text += f"\n\n{files_of(len(pull.conflicts))} more changed on both sides: left alone."
+        text += f"\n\n{files_of(len(pull.conflicts))} more changed on both sides and will be left alone."
     return text
 
 
 def _nothing(report: Report) -> str:
-    return "Nothing new or changed is here that could be brought." + _rest(report)
+    return "No new or changed files can be pulled without conflicts." + _rest(report)
 
 
 def _brought(report: Report, root: str) -> str:
     from .messages import files_of, shown
 
-    lines = [f"{files_of(len(report.done))} ({size_of(report.size)}) brought to {root} on the Lab's machine."]
+    lines = [
+        f"{files_of(len(report.done))} ({size_of(report.size)}) pulled into {root} on the Lab's machine."
+    ]
     lines += [f"  {shown(path)}" for path in sorted(report.done)[:_MAX_NAMED]]
     if len(report.done) > _MAX_NAMED:
         lines.append(f"  and {len(report.done) - _MAX_NAMED:,} more")
@@ -212,7 +217,10 @@ def _rest(report: Report) -> str:
 
     said = ""
     if report.conflicts:
-        said += f"\nChanged on both sides and left alone: {named(report.conflicts)}. --theirs takes those of this host."
+        said += (
+            f"\nChanged on both sides and left alone: {named(report.conflicts)}. Use --theirs to "
+            "take those of this host."
+        )
     if report.failed:
-        said += f"\nNot brought: {named(report.failed)} ({report.failed[min(report.failed)]})"
+        said += f"\nNot pulled: {named(report.failed)} ({report.failed[min(report.failed)]})"
     return said

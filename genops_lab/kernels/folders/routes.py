@@ -1,4 +1,4 @@
-"""Where folders on targets are found."""
+"""The operations of folders on targets."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Folders on targets, as people ask for them: looked at, brought back, sent."""
+"""Compare, pull and push folders on targets on a user's request."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class _Job:
 
 
 class FoldersService(Service):
-    """Compares a folder with its copy on a target, and carries files either way when a person asks for it."""
+    """Compares a folder with its copy on a target, and transfers files either way on request."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class FoldersService(Service):
         self.requests = FolderRequests(self, folders, self._watched)
 
     async def look_at_folder(self, body: FolderQuery) -> FolderState:
-        """Compare a folder with its copy on a target; nothing travels. Connects where that is needed."""
+        """Compare a folder with its copy on a target; transfer nothing. Connects where needed."""
         from . import messages
         from .paths import chosen
 
@@ -92,12 +92,14 @@ class FoldersService(Service):
                 (each for each in conflicts.values() if wanted(each.path)), "conflict"
             ),
             left_out=messages.reasons({**found.contents.left_out, **found.blocked}),
-            message="" if found.there.whole else f"{route.target} has more files there than are looked at.",
+            message=""
+            if found.there.whole
+            else (f"{route.target} has more files in this folder than are listed."),
         )
 
     async def pull_folder(self, body: FolderTransfer) -> FolderJob:
-        """Bring what is new or changed on the target into the folder. What was changed on both sides is left alone,
-        unless ``replace``: then the file here is kept beside."""
+        """Pull new and changed files from the target into the folder. Files changed on both sides are left
+        alone, unless ``replace``: then a copy of the version here is kept."""
         from .paths import chosen
 
         route, place = await self._which(body)
@@ -108,12 +110,12 @@ class FoldersService(Service):
             folder = self._folders.folder(route, place)
             return await folder.pull(progress, allow, replace=body.replace, wanted=wanted)
 
-        title = f"Bring files of {Path(place.root).name} from {route.target}"
+        title = f"Pull files of {Path(place.root).name} from {route.target}"
         return await self._begin(title, "brought", route, place, work)
 
     async def push_folder(self, body: FolderTransfer) -> FolderJob:
-        """Send what is new or changed in the folder to the target. What was changed on both sides is left alone,
-        unless ``replace``: then the file there is kept beside."""
+        """Send new and changed files of the folder to the target. Files changed on both sides are left alone,
+        unless ``replace``: then a copy of the target's version is kept."""
         from .paths import chosen
 
         route, place = await self._which(body)
@@ -128,11 +130,11 @@ class FoldersService(Service):
         return await self._begin(title, "sent", route, place, work)
 
     async def get_folder_job(self, job_id: str) -> FolderJob:
-        """How far a passage is; its result once it has ended."""
+        """Return the state of a transfer; its result once it has ended."""
         return await self._answer(job_id)
 
     async def record(self, target: str) -> TargetRecord:
-        """What is remembered of a target. Raises NotFound."""
+        """Return a target's record. Raises NotFound."""
         return await asyncio.to_thread(self._find, target)
 
     async def _cap(self, route: Route) -> Cap:
@@ -141,7 +143,7 @@ class FoldersService(Service):
         policy = (await self.record(route.target)).policy
         return Cap(policy.folder_max_files, policy.folder_max_bytes)
 
-    # Which folder
+    # The folder
 
     async def _which(self, body: FolderQuery) -> tuple[Route, Place]:
         from .local_folder import NotSendable, place_of
@@ -152,20 +154,21 @@ class FoldersService(Service):
             raise Conflict(str(error), hint="Put the notebook into a folder of its own.") from None
         except OSError as error:
             raise NotFound(
-                f"{body.folder or body.notebook} is no folder here: {error.strerror}.", hint="Check the path."
+                f"{body.folder or body.notebook} is not a folder on this machine: {error.strerror}.",
+                hint="Check the path.",
             ) from None
         target = body.target or await self._only_target(place)
         route = (await self.record(target)).route
         if provider_of(route.kind).is_this_machine:
             raise Conflict(
-                f"Kernels of {target} run in the folder itself: it is this machine.",
-                hint="Nothing has to travel.",
+                f"{target} is this machine: its kernels run in the folder itself.",
+                hint="No transfer is needed.",
             )
         return await self._on_host(route, place), place
 
     async def _on_host(self, route: Route, place: Place) -> Route:
-        """Which host has the folder, where each kernel has a host of its own: where hosts have files of their own, the
-        one that it was synchronised with last. Raises Conflict for none."""
+        """Return the host that has the folder. Where hosts have their own files, this is the one that was
+        synchronised last. Raises Conflict for none."""
         provider = provider_of(route.kind)
         if not provider.allocates:
             return route
@@ -177,13 +180,15 @@ class FoldersService(Service):
             hosts = {each.host_id: hosts[each.host_id] for each in memories if each.host_id in hosts}
         if not hosts:
             raise Conflict(
-                f"{place.root} is on no {provider.host_noun} of {route.target} that is connected.",
-                hint=f"It is sent when a kernel starts there. See: genops targets hosts {route.target}",
+                f"No connected {provider.host_noun} of {route.target} has {place.root}.",
+                hint="The folder is sent when a kernel starts on the target. See: genops targets hosts "
+                f"{route.target}",
             )
         return route.at(next(iter(hosts.values())))
 
     def _known(self, place: Place) -> Place:
-        """Without git, below a folder that is on a target, that folder is meant. Blocks."""
+        """Return the recorded folder around a place: without git, a part of a folder on a target means that
+        folder. Blocks."""
         from .local_folder import Place
 
         around = [] if place.is_git else self._folders.memories.roots_around(place.root)
@@ -195,12 +200,13 @@ class FoldersService(Service):
         if body.notebook:
             if self._settings.root_dir is None:
                 raise InvalidRequest(
-                    "No JupyterLab is running here whose file browser has notebooks.", hint="Give the folder."
+                    "No JupyterLab with a file browser is running here.",
+                    hint="Give the folder instead of the notebook.",
                 )
             return contained(self._settings.root_dir, body.notebook).parent
         if not Path(body.folder).is_absolute():
             raise InvalidRequest(
-                "Neither a notebook nor a folder is named.", hint="Give folder as an absolute path."
+                "The request has neither a notebook nor a folder.", hint="Give folder as an absolute path."
             )
         return Path(body.folder)
 
@@ -211,17 +217,17 @@ class FoldersService(Service):
         if not known:
             raise NotFound(
                 f"{place.root} is on no target yet.",
-                hint="Start a notebook of it there, or name the target: --target NAME",
+                hint="Start a notebook of this folder on the target, or name the target: --target NAME",
             )
         raise Conflict(
             f"{place.root} is on several targets: {', '.join(each.target for each in known)}.",
-            hint="Say which: --target NAME",
+            hint="Name one: --target NAME",
         )
 
-    # Passages
+    # Transfers
 
     async def run(self, route: Route, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Connect if need be, and do it in the links' loop. Raises GenOpsError."""
+        """Connect if needed, and run the work in the connections' loop. Raises GenOpsError."""
         links = self._folders.links
         await links.run(links.link(route).up())
         try:
@@ -253,7 +259,7 @@ class FoldersService(Service):
             if self._jobs[old].work.done():
                 del self._jobs[old]
         job = self._jobs[job_id] = _Job(asyncio.create_task(passage()))
-        # Nobody may ask for its end.
+        # Nobody may ask for its result.
         job.work.add_done_callback(lambda work: work.cancelled() or work.exception())
         await asyncio.wait([job.work], timeout=_ANSWER_WITHIN_S)
         return await self._answer(job_id)
@@ -261,13 +267,16 @@ class FoldersService(Service):
     async def _answer(self, job_id: str) -> FolderJob:
         job = self._jobs.get(job_id)
         if job is None:
-            raise NotFound("There is no such passage of a folder.", hint="Look at the folder again.")
+            raise NotFound(
+                "There is no such transfer of a folder.",
+                hint="Compare the folder again: genops folders status",
+            )
         if not job.work.done():
             return FolderJob(id=job_id, state="running", task_id=job.task_id)
         return FolderJob(id=job_id, state="done", task_id=job.task_id, result=job.work.result())
 
     async def close(self) -> None:
-        """Give up what goes on."""
+        """Cancel all transfers."""
         await self.requests.close()
         for job in self._jobs.values():
             job.work.cancel()
@@ -285,10 +294,9 @@ def _result(report: Report, direction: Any, route: Route, place: Place) -> Folde
     changes: dict[str, Any] = {path: "new" if path in report.new else "changed" for path in report.done}
     deleted = [FolderFile(path=path, change="deleted") for path in report.deleted]
     count = len(report.done) + len(report.deleted)
+    verb = "sent" if direction == "sent" else "pulled"
     there = f"to {route.target}" if direction == "sent" else f"from {route.target}"
-    said = [
-        f"{messages.files_of(count)} {direction} {there}." if count else f"Nothing had to be {direction}."
-    ]
+    said = [f"{messages.files_of(count)} {verb} {there}." if count else f"No file had to be {verb}."]
     if report.conflicts:
         said.append(f"{messages.files_of(len(report.conflicts))} changed on both sides and left alone.")
     if report.failed:

@@ -1,4 +1,4 @@
-"""A folder's passage that takes long, as a task that people see and can cancel."""
+"""Show a long transfer of a folder as a task that users can cancel."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: From then on a passage is a task.
+#: Seconds after which a transfer becomes a task.
 TASK_AFTER_S = 1.0
 _TOLD_EACH_S = 0.5
 
 
 class PassageTasks:
-    """Made in the application's event loop; a passage that another loop waits for is done in this one."""
+    """Made in the application's event loop. A transfer that another loop awaits runs in this one."""
 
     def __init__(self, tasks: TasksService) -> None:
         self._tasks = tasks
@@ -35,8 +35,8 @@ class PassageTasks:
         work: Coroutine[Any, Any, T],
         begun: Callable[[str], None] = lambda _task_id: None,
     ) -> T:
-        """Do the work; from a second on as a task, whose id ``begun`` gets. Raises what it raises, and Failed when
-        somebody cancelled it."""
+        """Do the work. After a second it becomes a task, whose id ``begun`` gets. Raises what the work
+        raises, and Failed when a user cancelled it."""
         if asyncio.get_running_loop() is not self._loop:
             if not self._loop.is_running():
                 return await work
@@ -55,18 +55,20 @@ class PassageTasks:
             running.cancel()
             raise
         if running.cancelled():
-            raise Failed("It was cancelled.", hint="What had travelled by then stays.", code="cancelled")
+            raise Failed(
+                "The transfer was cancelled.", hint="Files that had arrived by then stay.", code="cancelled"
+            )
         return running.result()
 
 
 async def _follow(handle: TaskHandle, running: asyncio.Future[Any], progress: Progress) -> str:
-    told = ""
+    shown = ""
     try:
         while not running.done():
             done = f"{size_of(progress.done)} of {size_of(progress.total)}" if progress.total else ""
             text = f"{progress.what} {done}".strip() or "Looking"
-            if text != told:
-                told = text
+            if text != shown:
+                shown = text
                 handle.progress(text, progress.share)
             await asyncio.wait([running], timeout=_TOLD_EACH_S)
     except asyncio.CancelledError:

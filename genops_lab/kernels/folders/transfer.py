@@ -1,4 +1,5 @@
-"""A folder's passage between here and a target. Coroutines run in the links' loop; what blocks runs in threads."""
+"""Transfer a folder between this machine and a target. Coroutines run in the connections' loop; blocking work
+runs in threads."""
 
 from __future__ import annotations
 
@@ -44,7 +45,7 @@ class Look:
 
 
 class Folder:
-    """One folder and one target. ``memory`` is written back by each passage."""
+    """One folder and one target. Each transfer writes ``memory`` back."""
 
     def __init__(self, link: HostConnection, place: Place, memories: LastSyncs, kernel_id: str = "") -> None:
         self.link = link
@@ -59,7 +60,7 @@ class Folder:
     async def push(
         self, progress: Progress, allow: Allow, *, replace: bool = False, wanted: Wanted | None = None
     ) -> Report:
-        """Make the folder there as it is here. Raises what a link raises, Failed, OSError."""
+        """Make the target's folder equal to the one here. Raises the errors of a connection, Failed, OSError."""
         stamp = _stamp()
 
         async def work(talk: FolderChannel, memory: LastSync) -> Report:
@@ -74,7 +75,7 @@ class Folder:
                 if not found.whole:
                     raise Failed(
                         f"{self.place.root} has more than {len(found.files):,} files.",
-                        hint="Leave some out: name them in a file .genopsignore in that folder.",
+                        hint="Leave some out: list them in a file .genopsignore in that folder.",
                     )
                 report.left_out = found.left_out
                 push = await self._push_plan(talk, tree, memory, found, there)
@@ -104,7 +105,7 @@ class Folder:
         replace: bool = False,
         wanted: Wanted | None = None,
     ) -> Report:
-        """Bring what is new or changed there. Raises what a link raises, Failed, OSError."""
+        """Pull new and changed files. Raises the errors of a connection, Failed, OSError."""
         stamp = _stamp()
 
         async def work(talk: FolderChannel, memory: LastSync) -> Report:
@@ -128,7 +129,7 @@ class Folder:
         return await self._passage(work)
 
     async def look(self) -> Look:
-        """Compare both sides, change nothing but what is remembered of equal files."""
+        """Compare both sides; change only the records of equal files."""
 
         async def work(talk: FolderChannel, memory: LastSync) -> Look:
             with await asyncio.to_thread(Tree, self.place.root) as tree:
@@ -139,11 +140,11 @@ class Folder:
 
         return await self._passage(work)
 
-    # The passage
+    # The transfer
 
     async def _passage(self, work: Callable[[FolderChannel, LastSync], Awaitable[T]]) -> T:
-        """Do it under the folder's lock; from the start again when the connection breaks, which costs little: what
-        has arrived is there."""
+        """Run the work under the folder's lock. When the connection breaks, start again, which costs little:
+        files that have arrived are kept."""
         release = self.link.hold()
         try:
             async with self._locked():
@@ -174,8 +175,9 @@ class Folder:
         while not await asyncio.to_thread(lock.try_acquire):
             if time.monotonic() > deadline:
                 raise Unavailable(
-                    f"The folder {self.place.root} is being synchronised with {self.target} since long.",
-                    hint="See the tasks of your Labs, and cancel what hangs.",
+                    f"Another process has been synchronising {self.place.root} with {self.target} for a "
+                    "long time.",
+                    hint="Check the tasks of your Labs, and cancel the one that hangs.",
                 )
             await asyncio.sleep(0.1)
         try:
@@ -187,7 +189,7 @@ class Folder:
 
     async def _there(self, talk: FolderChannel, memory: LastSync) -> Listed:
         listed = await talk.listing()
-        if not listed.whole:  # very many results: only what is known is compared
+        if not listed.whole:  # very many results: only recorded files are compared
             listed.files |= await talk.look([path for path in memory.files if path not in listed.files])
         return listed
 
@@ -211,7 +213,7 @@ class Folder:
             except (FileNotFoundError, NotADirectoryError):
                 return True
             except OSError:
-                return False  # it cannot be seen: that is no reason to delete its copy
+                return False  # it cannot be read: that is no reason to delete its copy
             return False
 
         def make() -> plans.Push:
@@ -250,7 +252,7 @@ class Folder:
                 try:
                     mine = tree.look(path)
                 except Changed:
-                    blocked[path] = "A link or a folder stands in its way here."
+                    blocked[path] = "A link or a folder with this name is in its place on this machine."
                     continue
                 except OSError as error:
                     blocked[path] = error.strerror or str(error)
@@ -365,6 +367,7 @@ def _stamp() -> str:
 
 
 def _backup(path: str, mark: str) -> str:
-    """The name of what is replaced: beside it, marked, and with its suffix at the end."""
+    """Return the name for the copy of a replaced file: in the same folder, marked, with its suffix at the
+    end."""
     found = Path(path)
     return found.with_name(f"{found.stem[:150]}.{mark}{found.suffix}").as_posix()

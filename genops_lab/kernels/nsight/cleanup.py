@@ -1,8 +1,9 @@
-"""What is to be done when a kernel under one of Nsight's tools has ended, and who does it where the server was killed.
+"""Clean up after a kernel under one of Nsight's tools, also when the server was killed.
 
-ipykernel ends when its parent does; under a tool its parent is the tool, which goes on. So each such kernel has a
-guard: a process of its own that waits for the end of the server. It knows kernels of any environment, before they have
-run a cell and while they are busy, and is light: the standard library and psutil.
+ipykernel ends when its parent does. Under a tool its parent is the tool, which keeps running. So each such
+kernel has a guard: a process of its own that waits for the end of the server. The guard recognises kernels of
+any environment, before they have run a cell and while they are busy. It needs only the standard library and
+psutil.
 """
 
 from __future__ import annotations
@@ -29,18 +30,19 @@ _GUARD = "from genops_lab.kernels.nsight.cleanup import guard; guard()"
 
 @dataclass(frozen=True)
 class Ending:
-    """What is left of a kernel that ``command`` started with ``variables``, under a tool that runs with ``env``."""
+    """The remains of a kernel that ``command`` started with ``variables``, under a tool that runs with
+    ``env``."""
 
     command: list[str]
     variables: dict[str, str]
     env: dict[str, str]
-    #: Ends the tool's agent, which outlives a launcher that was killed; empty where there is none.
+    #: Ends the tool's agent, which outlives a killed launcher; empty without an agent.
     shutdown: list[str]
-    #: Holds what the kernel's user computes; empty where there is none.
+    #: Has what the kernel's user computes; empty without such a folder.
     folder: str
 
     def do(self) -> None:
-        """End its processes and remove its folder. Blocks."""
+        """End the processes and remove the folder. Blocks."""
         _end_kernel(self.command, self.variables)
         if self.shutdown:
             with contextlib.suppress(subprocess.TimeoutExpired, OSError):
@@ -53,16 +55,18 @@ class Ending:
 
 
 def guarded(ending: Ending) -> subprocess.Popen[bytes]:
-    """Start a process that does it once this one was killed; kill it when it has been done. Blocks. Raises OSError."""
-    # Through a pipe: an environment holds secrets. A session of its own: Ctrl-C in the server's terminal is not for it.
+    """Start a process that cleans up once this one was killed; kill it after a normal cleanup. Blocks. Raises
+    OSError."""
+    # Through a pipe: an environment has secrets. In its own session: Ctrl-C in the server's terminal must not
+    # reach it.
     process = subprocess.Popen(
         [sys.executable, "-c", _GUARD, str(os.getpid())], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     try:
         assert process.stdin is not None
-        with process.stdin as told:
-            told.write(json.dumps(asdict(ending)).encode())
+        with process.stdin as stdin:
+            stdin.write(json.dumps(asdict(ending)).encode())
     except OSError:
         process.kill()
         process.wait()
@@ -71,7 +75,7 @@ def guarded(ending: Ending) -> subprocess.Popen[bytes]:
 
 
 def guard() -> None:
-    """The process that ``guarded`` starts."""
+    """Run the process that ``guarded`` starts."""
     ending = Ending(**json.loads(sys.stdin.buffer.read()))
     server = int(sys.argv[1])
     while os.getppid() == server:
@@ -80,13 +84,13 @@ def guard() -> None:
 
 
 def _end_kernel(command: Sequence[str], variables: Mapping[str, str]) -> None:
-    """End the tool and the kernel: tools put it into a process group of its own, and its ports are those of the kernel
-    that follows it. What it has started itself goes on, as it does with other kernels."""
-    import psutil  # on first use: the provisioner is imported at the server's start
+    """End the tool and the kernel: tools put the kernel into its own process group, and the next kernel has
+    the same ports. Processes that the kernel has started keep running, as with other kernels."""
+    import psutil  # on first use: the server's start imports the provisioner
 
     words, left = [*command[1:]], []
     for process in psutil.process_iter():
-        # OSError: psutil lets FileNotFoundError through where a process ends while it is read.
+        # OSError: psutil passes FileNotFoundError on where a process ends while it is read.
         with contextlib.suppress(psutil.Error, OSError):
             started = process.cmdline()[-len(words) :] == words
             if words and started and variables.items() <= process.environ().items():
@@ -98,8 +102,8 @@ def _end_kernel(command: Sequence[str], variables: Mapping[str, str]) -> None:
 
 
 def _runs(process: psutil.Process) -> bool:
-    """Return whether a process has not ended. A zombie has: ``psutil.wait_procs`` waits for zombies in vain, and the
-    first process of many containers never reaps them."""
+    """Return whether a process has not ended. A zombie has ended: ``psutil.wait_procs`` would wait for it in
+    vain, and the first process of many containers never reaps zombies."""
     import psutil
 
     try:

@@ -1,4 +1,4 @@
-"""What the application knows of kernels under Nsight's tools."""
+"""Register kernels under Nsight's tools as a feature of the application."""
 
 from __future__ import annotations
 

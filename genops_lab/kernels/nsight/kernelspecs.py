@@ -1,7 +1,8 @@
-"""Kernelspecs "with Nsight Systems" and "with Nsight Compute": a Python of this machine, started under it.
+"""Write kernelspecs "with Nsight Systems" and "with Nsight Compute": a Python of this machine, started under
+the tool.
 
-They are made when somebody asks, so that the kernel picker does not fill up, and lie in the user's own Jupyter
-folder: the picker, ``jupyter console`` and papermill know them as any other.
+They are made on request, so that the kernel picker does not fill up. They are in the user's own Jupyter
+folder: the picker, ``jupyter console`` and papermill find them like any other.
 """
 
 from __future__ import annotations
@@ -30,26 +31,27 @@ _PROVISIONER = "genops-local-provisioner"
 
 @dataclass(frozen=True)
 class UnderNsight:
-    """The tool that kernels of a kernelspec are started under; ``section_set`` is what Nsight Compute measures."""
+    """The tool that starts the kernels of a kernelspec. ``section_set`` is the set that Nsight Compute
+    measures."""
 
     product: NsightProduct
     section_set: SectionSet = "basic"
 
     @property
     def suffix(self) -> str:
-        """What names of such kernelspecs end with."""
+        """Return the suffix of such kernelspecs' names."""
         return _SUFFIXES[self.product] + ("" if self.section_set == "basic" else f"-{self.section_set}")
 
     @property
     def title(self) -> str:
-        """For people."""
+        """Return the tool's title for users."""
         return f"Nsight {self.product.capitalize()}" + (
             "" if self.section_set == "basic" else f", {self.section_set}"
         )
 
 
 def under_nsight(metadata: Mapping[str, Any]) -> UnderNsight | None:
-    """What a kernelspec of these metadata is started under; None for any other one."""
+    """Return the tool in a kernelspec's metadata; None without one."""
     own = metadata.get("genops")
     if not isinstance(own, dict):
         return None
@@ -61,11 +63,11 @@ def under_nsight(metadata: Mapping[str, Any]) -> UnderNsight | None:
 
 
 def prepared(kernel_name: str, version: str, wanted: UnderNsight) -> NsightKernel:
-    """Make the kernelspec of ``kernel_name`` under a tool, or bring it up to date. Blocks.
+    """Write or update the kernelspec of ``kernel_name`` under a tool. Blocks.
 
-    One that is under a tool already stands for the one that it was made of. Raises NotFound, InvalidRequest for one
-    of another language or another machine, and Conflict where the name is taken by a kernelspec that is not GenOps'
-    own.
+    A kernelspec that is already under a tool stands for its original. Raises NotFound, InvalidRequest for one
+    of another language or another machine, and Conflict where a kernelspec of the name exists that GenOps Lab
+    did not make.
     """
     original = _original(kernel_name)
     if under_nsight(original.metadata) == wanted:
@@ -79,14 +81,14 @@ def prepared(kernel_name: str, version: str, wanted: UnderNsight) -> NsightKerne
     known = read_specification(folder / "kernel.json")
     if (folder / "kernel.json").exists() and under_nsight(known.get("metadata") or {}) is None:
         raise Conflict(
-            f"There is a kernel {name!r} already that GenOps Lab did not make.",
+            f"A kernel {name!r} exists already, and GenOps Lab did not make it.",
             hint=f"Remove it: jupyter kernelspec remove {name}",
         )
     folder.mkdir(parents=True, exist_ok=True)
     for logo in Path(original.resource_dir).glob("logo-*"):
         shutil.copyfile(logo, folder / logo.name)
-    # Last, and whole or not at all: to Jupyter a folder without it is no kernel, and one that was left so, or is
-    # being filled by another request, is filled here.
+    # Last, and complete or not at all: for Jupyter a folder without it is no kernelspec. A folder that was
+    # left so, or that another request is filling, is completed here.
     if known != specification:
         write_private(folder / "kernel.json", json.dumps(specification, indent=1) + "\n")
     return NsightKernel(name=name, display_name=specification["display_name"], version=version)
@@ -96,22 +98,26 @@ def _original(kernel_name: str) -> KernelSpec:
     try:
         found: KernelSpec = KernelSpecManager().get_kernel_spec(kernel_name)
     except NoSuchKernel as error:
-        raise NotFound(f"There is no kernel {kernel_name!r}.", hint="See: jupyter kernelspec list") from error
+        raise NotFound(
+            f"There is no kernel {kernel_name!r}.", hint="List the kernels: jupyter kernelspec list"
+        ) from error
     if found.language.lower() != "python":
         raise InvalidRequest(
-            f"{found.display_name} is no Python, and %%profile is for Python.", hint="Choose a Python kernel."
+            f"{found.display_name} is not a Python kernel, and %%profile needs Python.",
+            hint="Choose a Python kernel.",
         )
     provisioner = (found.metadata.get("kernel_provisioner") or {}).get("provisioner_name", "")
     if provisioner not in ("", "local-provisioner", _PROVISIONER):
         raise InvalidRequest(
-            f"{found.display_name} does not run on this machine, and Nsight is offered here alone.",
-            hint="Run nsys or ncu on its host, and open what `nsys export --type sqlite` or ncu writes.",
+            f"{found.display_name} does not run on this machine, and Nsight is available only here.",
+            hint="Run nsys or ncu on the kernel's host. Then open the report of ncu, or the file of "
+            "`nsys export --type sqlite`.",
         )
     return found
 
 
 def _specification(kernel_name: str, original: KernelSpec, wanted: UnderNsight) -> dict[str, Any]:
-    # A signal to the process group would reach the tool as well; a message interrupts the kernel alone.
+    # A signal to the process group would reach the tool as well; a message interrupts only the kernel.
     return {
         "argv": [part.replace("{resource_dir}", original.resource_dir) for part in original.argv],
         "display_name": f"{original.display_name} ({wanted.title})",

@@ -1,8 +1,8 @@
-"""A kernel's start under one of Nsight's tools.
+"""Start a kernel under one of Nsight's tools.
 
-They record only what they have started themselves. ``nsys launch`` records nothing yet: ``%%profile`` begins and ends
-collections by the session's name. ``ncu --profile-from-start off`` measures what lies between cuProfilerStart and
-cuProfilerStop, and adds to its report while the kernel runs.
+The tools record only what they have started themselves. ``nsys launch`` records nothing yet: ``%%profile``
+starts and ends collections by the session's name. ``ncu --profile-from-start off`` measures between
+cuProfilerStart and cuProfilerStop, and adds to its report while the kernel runs.
 """
 
 from __future__ import annotations
@@ -27,19 +27,20 @@ from .kernelspecs import UnderNsight
 from .models import SectionSet
 from .tools import usable
 
-#: What the kernel side reads (:mod:`genops_lab.runtime.profiling.nsight`, ``ncu``).
+#: The kernel side reads these (:mod:`genops_lab.runtime.profiling.nsight`, ``ncu``).
 NSYS_VARIABLE, SESSION_VARIABLE = "GENOPS_NSYS", "GENOPS_NSYS_SESSION"
 NCU_VARIABLE, NCU_SET_VARIABLE = "GENOPS_NCU_FOLDER", "GENOPS_NCU_SET"
-#: ncu puts ``.ncu-rep`` behind it.
+#: ncu appends ``.ncu-rep``.
 _REPORT, _LOG = "report", "ncu.log"
-#: CUDA and NVTX are what the views read; the operating system's calls would only slow the kernel.
+#: The views read CUDA and NVTX; the operating system's calls would only slow the kernel.
 _LAUNCH = ("--trace=cuda,nvtx", "--cuda-graph-trace=node", "--wait=primary")
-#: A kernelspec's command may be a wrapper of the kernel; what a kernel starts measures nothing before it asks for it.
+#: A kernelspec's command may be a wrapper of the kernel. Processes that the kernel starts measure nothing
+#: unless they ask for it.
 _MEASURE = ("--profile-from-start", "off", "--nvtx", "--target-processes", "all")
 _ANSWERS_WITHIN_S = 20.0
 _TRIED_WITHIN_S = 120.0
 _FOLDER = "genops-ncu-"
-#: A kernel is named by its process' environment by then.
+#: Within this time the process' environment shows the kernel's name.
 _STARTS_WITHIN_S = 300.0
 
 log = logging.getLogger("genops_lab")
@@ -47,7 +48,7 @@ log = logging.getLogger("genops_lab")
 
 @dataclass(frozen=True)
 class Start:
-    """A command, the variables that tell its kernel of the tool, and what is to be done when it has ended."""
+    """A command, the variables that tell its kernel about the tool, and the cleanup after its end."""
 
     command: list[str]
     variables: dict[str, str]
@@ -55,7 +56,7 @@ class Start:
 
 
 def started_under(wanted: UnderNsight, command: Sequence[str], env: Mapping[str, str]) -> Start:
-    """How ``command`` is started under a tool. Blocks. Raises Unavailable where it cannot be used."""
+    """Return the start of ``command`` under a tool. Blocks. Raises Unavailable where the tool cannot be used."""
     tool = usable(wanted.product, env)
     if wanted.product == "systems":
         return under_systems(tool.path, command, env)
@@ -64,7 +65,7 @@ def started_under(wanted: UnderNsight, command: Sequence[str], env: Mapping[str,
 
 
 def under_systems(nsys: str, command: Sequence[str], env: Mapping[str, str]) -> Start:
-    """A session of its own."""
+    """Return the start under Nsight Systems, with a session of its own."""
     session = f"genops-{secrets.token_hex(6)}"
     variables = {NSYS_VARIABLE: nsys, SESSION_VARIABLE: session}
     shutdown = [nsys, "shutdown", "--kill=none", f"--session={session}"]
@@ -76,12 +77,13 @@ def under_systems(nsys: str, command: Sequence[str], env: Mapping[str, str]) -> 
 def under_compute(
     ncu: str, command: Sequence[str], env: Mapping[str, str], section_set: SectionSet = "basic"
 ) -> Start:
-    """A report in a private folder, which goes with the kernel: it holds what its user computes. Blocks."""
+    """Return the start under Nsight Compute, with a report in a private folder that is removed with the
+    kernel: the report has what its user computes. Blocks."""
     _remove_left_folders()
     folder = tempfile.mkdtemp(prefix=_FOLDER)
     options = [*_MEASURE, *_call_stack(ncu, env)]
     if section_set != "basic":
-        # Without a set it is that one, also in versions that call it otherwise.
+        # No option means this set, also in versions that give it another name.
         options += ["--set", section_set]
     files = ["-f", "-o", f"{folder}/{_REPORT}", "--log-file", f"{folder}/{_LOG}"]
     variables = {NCU_VARIABLE: folder, NCU_SET_VARIABLE: section_set}
@@ -90,16 +92,17 @@ def under_compute(
 
 
 def refuse_without_driver(ncu: str, env: Mapping[str, str]) -> None:
-    """Have ncu start a program that does nothing: it starts none without a driver. Blocks. Raises Unavailable."""
+    """Let ncu start a program that does nothing: without a driver ncu starts none. Blocks. Raises
+    Unavailable."""
     try:
         done = _asked([ncu, "--profile-from-start", "off", sys.executable, "-c", ""], env, _TRIED_WITHIN_S)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Unavailable(
-            f"{ncu} does not start a program: {error}.",
+            f"{ncu} cannot start a program: {error}.",
             hint="Try it in a terminal: ncu true",
             code="nsight_fails",
         ) from error
-    # The reason stands on standard error, that nothing came of it on standard output.
+    # ncu writes the reason to standard error, and the failure to standard output.
     said = [*done.stderr.splitlines(), *done.stdout.splitlines()]
     errors = [line for line in said if line.startswith("==ERROR==")]
     if not errors:
@@ -107,24 +110,24 @@ def refuse_without_driver(ncu: str, env: Mapping[str, str]) -> None:
     reason = errors[0].removeprefix("==ERROR==").strip()
     if "CUDA driver" in reason:
         raise Unavailable(
-            "Nsight Compute finds no CUDA driver here, and starts nothing without.",
-            hint="Does nvidia-smi list a GPU?",
+            "Nsight Compute finds no CUDA driver on this machine, and cannot start a kernel without one.",
+            hint="Check that nvidia-smi lists a GPU.",
             code="nsight_no_driver",
         )
     raise Unavailable(
-        f"Nsight Compute starts no program: {reason}",
+        f"Nsight Compute cannot start a program: {reason}",
         hint="Try it in a terminal: ncu true",
         code="nsight_fails",
     )
 
 
 def _remove_left_folders() -> None:
-    """Remove reports of kernels that were left with no guard, see ``nsight_ends``."""
+    """Remove the reports of kernels that were left without a guard, see ``nsight_ends``."""
     import psutil
 
     used = set()
     for process in psutil.process_iter():
-        # OSError: psutil lets FileNotFoundError through where a process ends while it is read.
+        # OSError: psutil passes FileNotFoundError on where a process ends while it is read.
         with contextlib.suppress(psutil.Error, OSError):
             used.add(process.environ().get(NCU_VARIABLE))
     for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
@@ -136,7 +139,8 @@ def _remove_left_folders() -> None:
 
 
 def _call_stack(ncu: str, env: Mapping[str, str]) -> list[str]:
-    """Python's frames of each launch, for versions that know them; those of C++ alone would only cost."""
+    """Return the option for Python's frames of each launch, for versions that have it; C++ frames alone would
+    only cost time."""
     try:
         known = "--call-stack-type" in _asked([ncu, "--help"], env, _ANSWERS_WITHIN_S).stdout
     except (OSError, subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""What crosses the wire of kernels under Nsight's tools."""
+"""Wire types of kernels under Nsight's tools."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Literal
 import msgspec
 
 NsightProduct = Literal["systems", "compute"]
-#: What Nsight Compute measures of each kernel: sets of its own, each with all of the one before.
+#: What Nsight Compute measures of each GPU kernel: each set includes the one before.
 SectionSet = Literal["basic", "detailed", "full"]
 
 
 class NsightTool(msgspec.Struct, frozen=True, kw_only=True):
-    """Nsight Systems or Nsight Compute on this machine; ``trouble`` is why it cannot be used, empty where it can."""
+    """Nsight Systems or Nsight Compute on this machine; ``trouble`` is why it cannot be used, or empty."""
 
     product: NsightProduct
     path: str = ""
@@ -21,7 +21,7 @@ class NsightTool(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewNsightKernel(msgspec.Struct, frozen=True, kw_only=True):
-    """The kernelspec that is wanted under one of Nsight's tools; ``section_set`` is for Nsight Compute."""
+    """The requested kernelspec under one of Nsight's tools; ``section_set`` is for Nsight Compute."""
 
     kernel_name: str = "python3"
     product: NsightProduct = "systems"
@@ -29,7 +29,7 @@ class NewNsightKernel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NsightKernel(msgspec.Struct, frozen=True, kw_only=True):
-    """A kernelspec whose kernels are started under one of Nsight's tools, of this version."""
+    """A kernelspec whose kernels start under one of Nsight's tools, of this version."""
 
     name: str
     display_name: str

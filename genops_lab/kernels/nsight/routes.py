@@ -1,4 +1,4 @@
-"""Where Nsight's tools and kernelspecs under them are found."""
+"""The operations of Nsight's tools and their kernelspecs."""
 
 from typing import TYPE_CHECKING
 

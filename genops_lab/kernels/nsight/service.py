@@ -1,4 +1,4 @@
-"""Which of Nsight's tools are here, and kernelspecs under them."""
+"""Offer Nsight's tools of this machine, and kernelspecs under them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from .tools import nsight_tools, usable
 
 
 class NsightService:
-    """Nsight Systems and Nsight Compute on this machine. Kernels themselves are started by their provisioner."""
+    """Nsight Systems and Nsight Compute on this machine. Provisioners start the kernels themselves."""
 
     async def list_nsight_tools(self) -> list[NsightTool]:
-        """Nsight Systems and Nsight Compute on this machine, and what stands in their way."""
+        """Return Nsight Systems and Nsight Compute on this machine, with the reason where one cannot be used."""
         return await asyncio.to_thread(nsight_tools, dict(os.environ))
 
     async def prepare_nsight_kernel(self, body: NewNsightKernel) -> NsightKernel:
-        """A kernelspec whose kernels are started under Nsight Systems or Nsight Compute, made of one of this machine.
+        """Make a kernelspec under Nsight Systems or Nsight Compute from one of this machine.
 
-        Raises Unavailable where the tool cannot be used here, NotFound, InvalidRequest or Conflict for the kernelspec.
+        Raises Unavailable where the tool cannot be used, and NotFound, InvalidRequest or Conflict for the
+        kernelspec.
         """
         from .kernelspecs import UnderNsight, prepared
         from .launch import refuse_without_driver

@@ -1,4 +1,4 @@
-"""NVIDIA's Nsight tools on this machine: where they are, and whether they can be used."""
+"""Find NVIDIA's Nsight tools on this machine, and check whether they can be used."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from genops_lab.core.errors import Unavailable
 from .models import NsightProduct, NsightTool
 
 _NAMES: dict[NsightProduct, str] = {"systems": "nsys", "compute": "ncu"}
-#: The first ones with reports as they are read now (``.nsys-rep``, CUDA graphs by node; the set ``basic``).
+#: The first versions with the present report format (``.nsys-rep``, CUDA graphs by node; the set ``basic``).
 LEAST_VERSIONS: dict[NsightProduct, tuple[int, int]] = {"systems": (2022, 1), "compute": (2022, 1)}
 _PACKAGES: dict[NsightProduct, str] = {"systems": "nsight-systems-cli", "compute": "nsight-compute"}
-#: Where NVIDIA's installers put them; they do not all extend PATH.
+#: NVIDIA's installers use these folders, and not all extend PATH.
 _FOLDERS = (
     "/usr/local/cuda*/bin",
     "/opt/nvidia/nsight-systems*/*/bin",
@@ -28,12 +28,13 @@ _ANSWERS_WITHIN_S = 20.0
 
 
 def nsight_tools(env: Mapping[str, str]) -> list[NsightTool]:
-    """Nsight Systems and Nsight Compute, each with what stands in its way. Blocks: it starts them for their version."""
+    """Return Nsight Systems and Nsight Compute, with the reason where one cannot be used. Blocks: starts them
+    for their version."""
     return [_examined("systems", env), _examined("compute", env)]
 
 
 def usable(product: NsightProduct, env: Mapping[str, str]) -> NsightTool:
-    """One of them. Blocks. Raises Unavailable where it is missing, broken or too old."""
+    """Return one of the tools. Blocks. Raises Unavailable where it is missing, broken or too old."""
     tool = _examined(product, env)
     if tool.trouble:
         raise Unavailable(
@@ -60,7 +61,9 @@ def _examined(product: NsightProduct, env: Mapping[str, str]) -> NsightTool:
     if answer.returncode or found is None:
         said = (answer.stderr or answer.stdout).strip()[:200]
         return NsightTool(
-            product=product, path=str(path), trouble=f"{path} does not tell its version: {said or 'silence'}."
+            product=product,
+            path=str(path),
+            trouble=f"{path} does not report its version: {said or 'no output'}.",
         )
     trouble = ""
     if _numbers(found[1])[:2] < LEAST_VERSIONS[product]:

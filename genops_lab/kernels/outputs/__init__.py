@@ -1,1 +1,1 @@
-"""Outputs that outlive a page, a cut and the Lab itself, on their way into the document."""
+"""Keep outputs through a page's reload, a cut and a restart of the Lab, until the document has them."""

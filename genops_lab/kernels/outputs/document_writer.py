@@ -1,4 +1,4 @@
-"""Sees to it that outputs come into documents: what a page saved counts, and what no page takes is written."""
+"""Bring outputs into documents: note what a page saved, and write what no page takes."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ log = logging.getLogger("genops_lab")
 
 _LOOK_EVERY_S = 1.0
 _AGAIN_AFTER_TROUBLE_S = 30.0
-#: After so long a page that was there all the time has shown the end of a run.
+#: Seconds after which a page that was open all the time has shown the end of a run.
 _SHOWN_AFTER_S = 10.0
 
 
 class DocumentKeeper:
-    """For the kernels of notebooks. ``path_of`` finds a kernel's notebook, empty without one; ``in_room(path)``
-    answers whether the notebook is edited together (its room saves it, and writing under it would be undone).
+    """Keeps documents complete, for the kernels of notebooks.
 
-    ``wait_s``: how long a document is left to the pages that may come (after a restore, a reload, when a laptop
-    wakes up)."""
+    ``path_of`` returns a kernel's notebook, or an empty path. ``in_room(path)`` returns whether the notebook
+    is edited together: then its room saves it, and would undo other writes. ``wait_s`` is the time in seconds
+    that a document is left to pages that may come (after a restore, a reload, when a laptop wakes up).
+    """
 
     def __init__(
         self,
@@ -47,38 +48,38 @@ class DocumentKeeper:
         self._caring: dict[str, asyncio.Task[None]] = {}
         self._news: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        #: by run: the pages that were there when it started, and when its end was first seen
+        #: by run: the pages that were open at its start, and when its end was first seen
         self._epochs: dict[str, int] = {}
         self._ends: dict[str, float] = {}
-        #: kernels that this process found again: only a page of ours knows what was missed
+        #: kernels that this process restored: only a page of ours knows what was missed
         self.restored: set[str] = set()
-        outputs.told.append(self.look_after)
+        outputs.run_listeners.append(self.look_after)
 
     def look_after(self, kernel_id: str) -> None:
-        """A run of this kernel started or ended: care for its document until nothing is wanted."""
+        """Watch the document of a kernel whose run started or ended, until it has all outputs."""
         self._news.add(kernel_id)
         if kernel_id not in self._caring:
             self._caring[kernel_id] = asyncio.get_running_loop().create_task(self._care(kernel_id))
 
     def saved(self, path: str) -> None:
-        """A notebook was saved (in the event loop)."""
+        """Handle a saved notebook (in the event loop)."""
         task = asyncio.get_running_loop().create_task(self._take_saved(path))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def see(self, kernel_id: str, path: str) -> None:
-        """Remember the notebook as it is now, as the one that its kernel's outputs belong to."""
+        """Record the notebook's present state as the one that its kernel's outputs belong to."""
         found = await self._documents.hash_of(path)
         await asyncio.to_thread(self._outputs.ledger.change, kernel_id, file_hash=found)
 
     async def write_now(self, kernel_id: str, path: str) -> bool:
-        """Write what is finished into the notebook at ``path``; whether nothing finished is left to write."""
+        """Write finished outputs into the notebook at ``path``; return whether no finished output is left."""
         wanted = await self._wanted(kernel_id)
         done = [each for each in wanted if each.state == "done"]
         if not done:
             return True
         if not path.endswith(SUFFIX):
-            await self._outputs.documented(kernel_id, done)  # a console's: there is no document
+            await self._outputs.documented(kernel_id, done)  # a console's: it has no document
             return True
         if self._in_room(path):
             return False
@@ -87,7 +88,7 @@ class DocumentKeeper:
         written = await self._documents.write(path, done, seen)
         if written.beside:
             log.warning(
-                "Outputs of %s are in %s: the notebook had been changed since it was last seen.",
+                "Outputs of %s are in %s: the notebook was changed after it was last read.",
                 path,
                 written.path,
             )
@@ -99,8 +100,10 @@ class DocumentKeeper:
         return True
 
     async def left_to_page(self, kernel_id: str) -> None:
-        """The kernel is gone, and a page is or was just there: what it has seen from the start to the end is its
-        own to save. Waits a while for what it has not."""
+        """Handle a removed kernel while a page is open, or was a moment ago.
+
+        The page itself saves the runs that it has seen from start to end. Waits briefly for the others.
+        """
         watched = [
             each
             for each in await self._wanted(kernel_id)
@@ -114,7 +117,7 @@ class DocumentKeeper:
             await asyncio.sleep(_LOOK_EVERY_S)
 
     async def close(self) -> None:
-        """Stop caring; what is not written is in the hosts' journals."""
+        """Stop watching; unwritten outputs are in the hosts' journals."""
         tasks = [*self._caring.values(), *self._tasks]
         for task in tasks:
             task.cancel()
@@ -134,9 +137,9 @@ class DocumentKeeper:
             self._note_times(kernel_id, wanted)
             if not any(wanted.values()):
                 if kernel_id in self._news:
-                    continue  # they came while that was read
+                    continue  # outputs came while the notebook was read
                 del self._caring[kernel_id]
-                return  # the end of a run that goes on brings us here again
+                return  # the end of the unfinished run calls this again
             ended = await asyncio.to_thread(self._outputs.recorder.end_of, kernel_id) is not None
             restored = kernel_id in self.restored
             absent_s = self._outputs.presence.absent_for(kernel_id, restored=restored)
@@ -147,8 +150,8 @@ class DocumentKeeper:
             except GenOpsError as error:
                 log.warning("%s %s", error.message, error.hint)
                 pause_s = _AGAIN_AFTER_TROUBLE_S
-            except Exception:  # a boundary: this document's trouble is not the others'
-                log.exception("The outputs of kernel %s could not be written.", kernel_id)
+            except Exception:  # a boundary: a failed document must not stop the others
+                log.exception("The outputs of kernel %s were not written.", kernel_id)
                 pause_s = _AGAIN_AFTER_TROUBLE_S
 
     def _note_times(self, kernel_id: str, wanted: dict[str, bool]) -> None:
@@ -163,8 +166,8 @@ class DocumentKeeper:
             for kernel in await asyncio.to_thread(self._outputs.ledger.all):
                 if kernel.path == path:
                     await self._compare(kernel.kernel_id, path)
-        except Exception:  # a boundary: a save of the user's must not fail for us
-            log.exception("What was saved in %s could not be compared.", path)
+        except Exception:  # a boundary: a save of the user's must not fail because of this
+            log.exception("The saved content of %s was not compared.", path)
 
     async def _compare(self, kernel_id: str, path: str) -> None:
         await self.see(kernel_id, path)
@@ -184,8 +187,8 @@ class DocumentKeeper:
     def _is_in(self, kernel_id: str, content: dict[str, Any], execution: Execution) -> bool:
         if holds(content, execution):
             return True
-        # A page that was there from the start to the end has shown all of it. What it saves then is what its user
-        # wants: cleared outputs and deleted cells do not come back.
+        # A page that was open from the start to the end has shown all of it. What it saves then is the user's
+        # choice: cleared outputs and deleted cells do not come back.
         presence = self._outputs.presence
         watched = presence.connections(kernel_id) > 0 and self._epochs.get(
             execution.msg_id

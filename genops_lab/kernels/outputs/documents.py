@@ -1,4 +1,4 @@
-"""Notebooks on disk: what is saved there, and outputs written into them without destroying anybody's work."""
+"""Read notebooks on disk, and write outputs into them without overwriting anybody's work."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BESIDE = ".recovered.ipynb"
 
 @dataclass(frozen=True)
 class Saved:
-    """A notebook as it is on disk: its content as nbformat's JSON, and the SHA-256 of the file."""
+    """A notebook on disk: its content as nbformat's JSON, and the SHA-256 of the file."""
 
     content: dict[str, Any]
     hash: str
@@ -34,8 +34,11 @@ class Saved:
 
 @dataclass(frozen=True)
 class Written:
-    """Where outputs went. ``beside`` is set when the file had been changed, so that it was left alone;
-    ``hash`` is the notebook's own after that."""
+    """The file that has the outputs now.
+
+    ``beside`` is set when the notebook had been changed and was left alone; ``hash`` is the notebook's own
+    afterwards.
+    """
 
     path: str
     hash: str | None
@@ -50,7 +53,7 @@ class Documents:
         self._writing: dict[str, asyncio.Lock] = {}
 
     async def saved(self, path: str) -> Saved | None:
-        """The notebook as it is on disk; None when there is none, or the contents manager cannot tell."""
+        """Return the notebook on disk; None when there is none, or the contents manager cannot read it."""
         file = self._file(path)
         if file is not None:
             return await asyncio.to_thread(_read, file)
@@ -58,14 +61,14 @@ class Documents:
             model = await ensure_async(
                 self._contents.get(path, content=True, type="notebook", require_hash=True)
             )
-        except Exception as error:  # a contents manager of another's: its errors are its own
-            log.info("The notebook %s cannot be read to see what it holds: %r", path, error)
+        except Exception as error:  # another author's contents manager: any error is possible
+            log.info("The notebook %s cannot be read: %r", path, error)
             return None
         found = model.get("hash")
         return Saved(model["content"], str(found)) if found else None
 
     async def hash_of(self, path: str) -> str | None:
-        """The SHA-256 of the notebook's file; None as above."""
+        """Return the SHA-256 of the notebook's file; None as in :meth:`saved`."""
         file = self._file(path)
         if file is not None:
             return await asyncio.to_thread(_hash, file)
@@ -73,7 +76,8 @@ class Documents:
         return saved.hash if saved is not None else None
 
     async def write(self, path: str, executions: Sequence[Execution], seen: str | None) -> Written:
-        """Put finished runs into the notebook, or beside it unless its file's hash is the one last ``seen``.
+        """Write finished runs into the notebook, or next to it unless its file's hash is the one last
+        ``seen``.
 
         Raises GenOpsError when neither can be written.
         """
@@ -128,9 +132,7 @@ class Documents:
             return None
         try:
             return Path(locate(path.strip("/")))
-        except (
-            Exception
-        ):  # as above: it refuses hidden files and paths that leave its root with errors of its own
+        except Exception:  # as above: hidden files and paths outside of its root raise errors of its own
             return None
 
 
@@ -138,7 +140,7 @@ def _refused(path: str, what: str, error: Exception) -> GenOpsError:
     reason = getattr(error, "log_message", None) or str(error) or type(error).__name__
     return Failed(
         f"The notebook {path} could not be {what}: {reason}",
-        hint="Its outputs are kept until it can: see the file's rights and the free space.",
+        hint="Its outputs are kept until it can. Check the file's permissions and the free space.",
     )
 
 

@@ -1,4 +1,4 @@
-"""A full output as a file."""
+"""Download a full output as a file."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _CHUNK_BYTES = 1 << 20
 
 
 class DownloadHandler(FileHandler):
-    """Sends it in parts, as fast as the browser takes them."""
+    """Sends the text in parts, as fast as the browser takes them."""
 
     @web.authenticated
     async def get(self, kernel_id: str, msg_id: str) -> None:
-        """The whole text."""
+        """Send the whole text."""
         await authorize(self, "read", "kernels")
         try:
             outputs: OutputsService = await self._services.get("OutputsService")
@@ -43,7 +43,7 @@ class DownloadHandler(FileHandler):
                 return
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """In words, for who follows the link."""
+        """Write the error as text, for a user who follows the link."""
         error = kwargs.get("exc_info", (None, None, None))[1]
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         self.finish(getattr(error, "log_message", None) or self._reason)

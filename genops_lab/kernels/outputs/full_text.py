@@ -1,4 +1,4 @@
-"""The whole text of cells that put out more than a page shows: one file a run, read in parts."""
+"""Store the whole text of cells that print more than a page shows: one file per run, read in parts."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from genops_lab.core.recent import Recent
 log = logging.getLogger("genops_lab")
 
 MAX_FILE_BYTES = 2 * 1024**3
-#: All files together; the oldest go first.
+#: Bytes of all files together; the oldest are removed first.
 MAX_BYTES = 10 * 1024**3
 MAX_AGE_S = 30 * 86_400.0
 BLOCK_BYTES = 65_536
-#: A longer line is shown up to here; the download has all of it.
+#: Bytes of a line that are shown; the download has the whole line.
 MAX_LINE_BYTES = 20_000
 _INDEXES = 8
 
@@ -39,7 +39,7 @@ class OverflowFile:
         return str(self._file)
 
     def write(self, text: str) -> None:
-        """Append; what would make the file larger than 2 GiB is dropped."""
+        """Append text; text above 2 GiB is dropped."""
         data = text.encode("utf-8", errors="replace")
         if self._size + len(data) > MAX_FILE_BYTES:
             return
@@ -49,29 +49,29 @@ class OverflowFile:
             with self._file.open("ab" if self._size else "wb") as stream:
                 stream.write(data)
         except OSError as error:  # a full disk costs the rest of this file, not the notebook's outputs
-            log.warning("The whole output could not be kept in %s: %s", self._file, error)
+            log.warning("The whole output was not stored in %s: %s", self._file, error)
             self._size = MAX_FILE_BYTES
         self._size += len(data)
 
     def restart(self) -> None:
-        """The next text is the first one."""
+        """Start again with the next text."""
         self._size = 0
 
 
 class _Index:
-    """Where lines begin in a file that grows: the number of newlines before each whole block of it."""
+    """An index of a growing file: the number of newlines before each whole block."""
 
     def __init__(self) -> None:
         self._before = [0]
         self._check = 0
 
     def update(self, file: Path, size: int) -> list[int]:
-        """Numbers for the whole blocks of a file of ``size`` bytes."""
+        """Return the numbers for the whole blocks of a file of ``size`` bytes."""
         done = len(self._before) - 1
         with file.open("rb") as stream:
             if done:
                 stream.seek((done - 1) * BLOCK_BYTES)
-                if zlib.crc32(stream.read(BLOCK_BYTES)) != self._check:  # it was begun anew
+                if zlib.crc32(stream.read(BLOCK_BYTES)) != self._check:  # the file was started again
                     self._before, done = [0], 0
                     stream.seek(0)
             before = list(self._before)
@@ -86,7 +86,7 @@ class _Index:
 
 
 class Text:
-    """A file and what is about to come into it, by lines. Blocks; for one answer."""
+    """A file, and the text that is about to be appended to it, by lines. Blocks; for one answer."""
 
     def __init__(self, file: Path, before: list[int], more: bytes) -> None:
         self._file = file
@@ -104,7 +104,7 @@ class Text:
         self.is_complete = self.size < MAX_FILE_BYTES * 0.99
 
     def lines(self, first: int, count: int) -> list[str]:
-        """Some lines, each up to MAX_LINE_BYTES."""
+        """Return some lines, each up to MAX_LINE_BYTES."""
         found = []
         for number in range(first, min(first + count, self.total)):
             start, end = self._offset(number), self._offset(number + 1)
@@ -116,8 +116,8 @@ class Text:
         return found
 
     def find(self, text: str, first: int) -> int | None:
-        """The first line from ``first`` on that holds ``text`` (ASCII letters in either case), else from the
-        beginning."""
+        """Return the first line from ``first`` on that contains ``text`` (ASCII letters in either case);
+        after the last line the search starts again."""
         wanted = re.compile(re.escape(text.encode()), re.IGNORECASE)
         start = self._offset(first)
         found = self._search(wanted, start, self.size)
@@ -141,7 +141,7 @@ class Text:
         return self._before[block] + self.read(begin, offset - begin).count(b"\n")
 
     def _offset(self, line: int) -> int:
-        """Where a line begins; the end for one that is not there."""
+        """Return where a line begins; the end for a line that does not exist."""
         if line <= 0:
             return 0
         block = bisect_left(self._before, line) - 1
@@ -160,7 +160,7 @@ class Text:
         return self._at[1]
 
     def read(self, offset: int, size: int) -> bytes:
-        """Some bytes; none at the end."""
+        """Return some bytes; none at the end."""
         found = b""
         if offset < self._rest_at:
             with self._file.open("rb") as stream:
@@ -180,15 +180,16 @@ class FullTexts:
         self._indexes: Recent[Path, _Index] = Recent(_INDEXES)
 
     def file(self, kernel_id: str, msg_id: str) -> Path:
-        """Where a run's text is, or would be."""
+        """Return the path of a run's text, which may not exist."""
         return self._folder / _safe(kernel_id) / f"{_safe(msg_id)}.txt"
 
     def overflow(self, kernel_id: str, msg_id: str) -> OverflowFile:
-        """For a run that begins."""
+        """Return the file for a run that starts."""
         return OverflowFile(self.file(kernel_id, msg_id))
 
     def open(self, kernel_id: str, msg_id: str, more: str) -> Text | None:
-        """The text of a run, ``more`` after what is on disk; None when it is not there (any more)."""
+        """Return the text of a run, with ``more`` after the text on disk; None when it does not exist (any
+        more)."""
         file = self.file(kernel_id, msg_id)
         index = self._indexes[file] = self._indexes.get(file) or _Index()
         try:
@@ -198,11 +199,11 @@ class FullTexts:
             return None
 
     def forget(self, kernel_id: str, msg_id: str) -> None:
-        """The cell ran again."""
+        """Remove the text of a cell that ran again."""
         self.file(kernel_id, msg_id).unlink(missing_ok=True)
 
     def prune(self) -> None:
-        """Remove what is old, and the oldest of what is too much."""
+        """Remove old files, and the oldest ones above the limit."""
         left = MAX_BYTES
         oldest = time.time() - MAX_AGE_S
         for changed, size, file in sorted(self._files(), reverse=True):

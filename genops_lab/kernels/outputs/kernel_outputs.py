@@ -1,4 +1,4 @@
-"""What one kernel puts out, by the run of a cell that it belongs to."""
+"""Sort one kernel's outputs by the run of the cell that they belong to."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .widgets import OutputWidgets
 
 MESSAGE_IDS = 1000
 #: Runs that the document has are kept for a while: a page that was away may wait for them, a later cell may
-#: update a display of theirs, and a thread that they started may still print.
+#: update one of their displays, and a thread that they started may still print.
 KEPT_RUNS = 100
 KEPT_BYTES = 32_000_000
 
@@ -34,7 +34,7 @@ class Run:
         self.status = ""
         self.execution_count: int | None = None
         self.message_ids: deque[str] = deque(maxlen=MESSAGE_IDS)
-        #: where it begins in the journal of the kernel that runs; None when that journal is gone
+        #: where it begins in the journal of the running kernel; None when that journal is gone
         self.first_seq: int | None = seq
         self.begun = self.idle = False
         self.documented = False
@@ -44,21 +44,23 @@ class Run:
 
     @property
     def done(self) -> bool:
-        """Whether nothing more comes."""
+        """Whether the run is complete."""
         return self.ended_at is not None
 
 
 class KernelOutputs:
     """Takes the records of one kernel in order. Not thread-safe: the recorder holds a lock.
 
-    ``area(msg_id)`` makes the outputs of a run; ``run_again(msg_id)`` is told of one that a later run replaces."""
+    ``area(msg_id)`` makes the outputs of a run. Calls ``run_again(msg_id)`` for a run that a later one
+    replaces.
+    """
 
     def __init__(self, area: Callable[[str], OutputArea], run_again: Callable[[str], None]) -> None:
         self._area = area
         self._run_again = run_again
         self.runs: dict[str, Run] = {}
         self.incarnation = ""
-        #: the incarnation and record up to which runs were in the document when this process began
+        #: the incarnation and record up to which the document had runs when this process began
         self.had = ("", 0)
         self.last_seq = 0
         self.ended = False
@@ -69,7 +71,7 @@ class KernelOutputs:
 
     @property
     def cursor(self) -> int:
-        """The record up to which the journal is not needed any more."""
+        """Return the record up to which the journal is no longer needed."""
         needed = [
             run.first_seq for run in self.runs.values() if run.first_seq is not None and not run.documented
         ]
@@ -77,13 +79,13 @@ class KernelOutputs:
         return self._cursor
 
     def wanted(self) -> list[Run]:
-        """The runs that the saved document does not have."""
+        """Return the runs that the saved document does not have."""
         return [run for run in self.runs.values() if not run.documented]
 
     def is_new(self, seq: int, incarnation: str) -> bool:
-        """Count a record; False when it came before (a bridge that attaches again gets the past once more).
+        """Count a record; False when it came before: a client that attaches again gets earlier records again.
 
-        ``seq`` 0 is what the Lab itself says.
+        ``seq`` 0 is a message of the Lab itself.
         """
         if incarnation != self.incarnation:
             if self.incarnation:
@@ -97,8 +99,8 @@ class KernelOutputs:
         return True
 
     def apply(self, seq: int, channel: int, timestamp: float, parsed: Message | dict[str, Any]) -> bool:
-        """Take one new record; True when a run started or ended. Raises ValueError for a content that is no
-        JSON."""
+        """Take one new record; return True when a run started or ended. Raises ValueError for a content that
+        is not JSON."""
         if isinstance(parsed, dict):
             return channel == NOTE and self._note(parsed, timestamp)
         if channel == REQUEST:
@@ -128,12 +130,12 @@ class KernelOutputs:
         return message.content
 
     def documented(self, run: Run) -> None:
-        """The saved document has this run's outputs."""
+        """Note that the saved document has this run's outputs."""
         run.documented = True
         self._tidy()
 
     def end(self, reason: str, timestamp: float) -> None:
-        """The kernel is gone. The bridge puts that into words for the cell that ran."""
+        """Handle the kernel's end. The kernel client writes the sentence for the cell that ran."""
         self.ended, self.reason = True, reason
         for run in self.runs.values():
             if run.done:
@@ -142,8 +144,8 @@ class KernelOutputs:
             self._close(run, timestamp)
 
     def _begin_anew(self) -> None:
-        """Another process has taken the kernel's place: its records count from 1, the old ones are gone."""
-        self.end("It was started anew.", 0.0)
+        """Start again: another process has replaced the kernel, and its records count from 1."""
+        self.end("The kernel was restarted.", 0.0)
         self.ended, self.reason = False, ""
         self._cursor = self.last_seq = 0
         self._displays.clear()
@@ -186,7 +188,7 @@ class KernelOutputs:
         if self._widgets.take(run.msg_id):
             return False
         if kind in ("stream", "clear_output", "display_data", "execute_result", "error"):
-            # A thread that a cell started may go on after the cell.
+            # A thread that a cell started may continue after the cell.
             run.documented = False
         if kind == "stream":
             run.area.stream(str(content.get("name", "stdout")), str(content.get("text", "")))

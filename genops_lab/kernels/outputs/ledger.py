@@ -1,4 +1,4 @@
-"""The store's table of kernels on targets: what a Lab must know to find them again."""
+"""The store's table of kernels on targets, with which a Lab restores them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from genops_lab.core.store.tables import remote_kernels
 
 
 class Remembered(msgspec.Struct, frozen=True, kw_only=True):
-    """A kernel on a target and the session that it belongs to. ``file_hash`` is the SHA-256 of the notebook as it
-    was last seen: at a save, or when this Lab wrote it. ``owner`` names the process whose kernel it is. ``chosen``:
-    which GPUs it was given, as variables."""
+    """A kernel on a target and its session.
+
+    ``file_hash`` is the SHA-256 of the notebook when it was last saved, or written by this Lab. ``owner``
+    names the process whose kernel it is. ``chosen`` has the GPUs that it was given, as variables.
+    """
 
     kernel_id: str
     target: str
@@ -31,29 +33,29 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KernelLedger:
-    """All methods block."""
+    """The table of kernels. All methods block."""
 
     def __init__(self, store: LocalStore) -> None:
         self._store = store
 
     def all(self) -> list[Remembered]:
-        """Every remembered kernel, the oldest first."""
+        """Return all kernels, the oldest first."""
         with self._store.reading() as connection:
             rows = connection.execute(select(remote_kernels).order_by(remote_kernels.c.started_at)).all()
         return [_remembered(row) for row in rows]
 
     def get(self, kernel_id: str) -> Remembered | None:
-        """One kernel."""
+        """Return one kernel."""
         with self._store.reading() as connection:
             return _find(connection, kernel_id)
 
     def remember(self, kernel: Remembered) -> None:
-        """Add a kernel; one that is there already keeps its session, its hash and what is documented."""
+        """Add a kernel; an existing one keeps its session, its hash and its documented runs."""
         with self._store.transaction() as connection:
             upsert(connection, remote_kernels, _stored(msgspec.structs.asdict(kernel)))
 
     def change(self, kernel_id: str, **values: Any) -> None:
-        """Change columns of a kernel; nothing happens when it is not remembered."""
+        """Change columns of a kernel; do nothing when there is no such kernel."""
         with self._store.transaction() as connection:
             connection.execute(
                 remote_kernels.update()
@@ -62,7 +64,7 @@ class KernelLedger:
             )
 
     def claim(self, kernel_id: str, owner: str, *, of: str | None) -> bool:
-        """Make a kernel ``owner``'s; False when it is not ``of``'s any more: another Lab was faster."""
+        """Give a kernel to ``owner``; False when it no longer belongs to ``of``: another Lab was faster."""
         statement = remote_kernels.update().where(
             remote_kernels.c.kernel_id == kernel_id, remote_kernels.c.owner.is_not_distinct_from(of)
         )

@@ -1,4 +1,4 @@
-"""Outputs into a notebook's content: to the cell that made them, or to the end when it is not that cell any more.
+"""Merge outputs into a notebook: into the cell that made them, or at the end when that cell has changed.
 
 The front end does the same in an open page (``src/kernels/outputs``): keep the two alike.
 """
@@ -15,28 +15,28 @@ from .models import Execution
 METADATA_KEY = "genops"
 HEADING = "heading"
 _HEADING_TEXT = (
-    "## Recovered outputs\n\nThese cells were edited or deleted while they ran. Below is the code that ran, with its "
-    "outputs; delete what you do not need."
+    "## Recovered outputs\n\nThese cells were edited or deleted while they ran. Below is the code that "
+    "ran, with its outputs. Delete what you do not need."
 )
 
 
 @dataclass
 class Merged:
-    """What was done: the message ids of runs that are in the notebook now, and whether that changed it."""
+    """The result: the message ids of runs that the notebook has now, and whether this changed it."""
 
     changed: bool = False
     present: list[str] = field(default_factory=list)
 
 
 def text_of(value: Any) -> Any:
-    """A multi-line string of the notebook format as one string."""
+    """Return a multi-line string of the notebook format as one string."""
     if isinstance(value, list) and all(isinstance(each, str) for each in value):
         return "".join(value)
     return value
 
 
 def normal(output: dict[str, Any]) -> dict[str, Any]:
-    """An output without what differs between a kernel, a page and a file for no reason."""
+    """Return an output without irrelevant differences between a kernel, a page and a file."""
     kept = {key: value for key, value in output.items() if key != "transient"}
     if not kept.get("metadata"):
         kept.pop("metadata", None)
@@ -51,12 +51,12 @@ def normal(output: dict[str, Any]) -> dict[str, Any]:
 
 
 def same_outputs(one: Iterable[dict[str, Any]], other: Iterable[dict[str, Any]]) -> bool:
-    """Whether two lists of outputs show the same."""
+    """Return whether two lists of outputs show the same."""
     return [normal(output) for output in one] == [normal(output) for output in other]
 
 
 def holds(notebook: dict[str, Any], execution: Execution) -> bool:
-    """Whether the notebook has all that this run put out, in its cell or among the recovered outputs."""
+    """Return whether the notebook has all outputs of this run, in its cell or among the recovered outputs."""
     cell = _cell(notebook, execution)
     if cell is not None and same_outputs(_outputs(cell), execution.outputs):
         return cell.get("execution_count") == execution.execution_count or not execution.outputs
@@ -64,8 +64,12 @@ def holds(notebook: dict[str, Any], execution: Execution) -> bool:
 
 
 def supersedes(notebook: dict[str, Any], execution: Execution, *, shown: bool) -> bool:
-    """Whether a page that was there all the time has saved something else on purpose, after the run's end: it has
-    the reply's number, or (when the end was surely ``shown``) the outputs were cleared or the cell was deleted."""
+    """Return whether a page that was open all the time has saved something else on purpose, after the run's
+    end.
+
+    The cell then has the reply's number, or (when the end was surely ``shown``) its outputs were cleared or
+    it was deleted.
+    """
     cell = _cell(notebook, execution)
     if cell is None:
         return shown
@@ -76,7 +80,7 @@ def supersedes(notebook: dict[str, Any], execution: Execution, *, shown: bool) -
 
 
 def merge(notebook: dict[str, Any], executions: Sequence[Execution]) -> Merged:
-    """Put finished runs into ``notebook`` (changed in place). Doing it again changes nothing."""
+    """Merge finished runs into ``notebook`` (changed in place). A repetition changes nothing."""
     merged = Merged()
     last = {execution.cell_id: execution.msg_id for execution in executions}
     for execution in executions:
@@ -95,7 +99,7 @@ def _cell(notebook: dict[str, Any], execution: Execution) -> dict[str, Any] | No
     code = [cell for cell in _cells(notebook) if cell.get("cell_type") == "code"]
     if any("id" in cell for cell in code):
         return next((cell for cell in code if cell.get("id") == execution.cell_id), None)
-    # Before nbformat 4.5 a page's cell ids are not saved: the source tells, where it stands once.
+    # Before nbformat 4.5 a page's cell ids are not saved: the source identifies a cell where it occurs once.
     same = [cell for cell in code if text_of(cell.get("source")) == execution.code]
     return same[0] if len(same) == 1 else None
 

@@ -1,4 +1,4 @@
-"""Kernel messages as the recorder reads them: only what it needs, and nothing that it cannot read stops it."""
+"""Read kernel messages for the recorder: only the needed parts, and no unreadable message stops it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Message(msgspec.Struct, frozen=True):
 
     @property
     def content(self) -> dict[str, Any]:
-        """The content; raises ValueError when it is no JSON object."""
+        """Return the content; raises ValueError when it is not a JSON object."""
         return decoded(self.raw_content)
 
 
@@ -44,19 +44,20 @@ _any = msgspec.json.Decoder()
 
 
 def decoded(data: bytes) -> dict[str, Any]:
-    """A JSON object. Kernels may write NaN, or bytes that are no UTF-8: those are read as Python's json does."""
+    """Return a JSON object. Kernels may write NaN, or bytes that are not UTF-8: these are read as Python's
+    json does."""
     try:
         found = _any.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError):
         found = json.loads(data.decode("utf-8", errors="replace"))
     if not isinstance(found, dict):
-        raise ValueError("a message's part is no JSON object")
+        raise ValueError("a message's part is not a JSON object")
     return found
 
 
 def message(frames: Sequence[bytes]) -> Message:
-    """The message in a ZMQ multipart: identities and signature are skipped where they are. ValueError when it
-    is none."""
+    """Return the message in a ZMQ multipart, without identities and signature. Raises ValueError for an
+    invalid one."""
     start = 0
     for index, frame in enumerate(frames):
         if frame == DELIMITER:
@@ -78,7 +79,7 @@ def _loosely(header: dict[str, Any]) -> _Header:
 
 
 def output_of(kind: str, content: dict[str, Any]) -> dict[str, Any]:
-    """The notebook's form of an output that is no stream."""
+    """Return the notebook's form of an output that is not a stream."""
     if kind == "error":
         return {
             "output_type": "error",
@@ -97,15 +98,15 @@ def output_of(kind: str, content: dict[str, Any]) -> dict[str, Any]:
 
 
 def display_id_of(content: dict[str, Any]) -> str:
-    """The id under which a display may be updated; empty without one."""
+    """Return the id under which a display may be updated; empty without one."""
     transient = content.get("transient")
     found = transient.get("display_id") if isinstance(transient, dict) else None
     return found if isinstance(found, str) else ""
 
 
 def without_data(message: Message) -> dict[str, Any]:
-    """The content of an ``update_display_data`` that is too large for a page, with words in the place of its data. The
-    data is not decoded."""
+    """Return the content of an ``update_display_data`` that is too large for a page, with a text in place of
+    its data. The data is not decoded."""
     try:
         transient = _content.decode(message.raw_content).transient
     except (msgspec.DecodeError, UnicodeDecodeError):

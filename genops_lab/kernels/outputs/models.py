@@ -8,12 +8,13 @@ import msgspec
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
-    """What one run of a cell has put out so far, as the cell's ``outputs`` in the notebook (nbformat 4.5).
+    """The outputs of one run of a cell so far, as the cell's ``outputs`` in the notebook (nbformat 4.5).
 
-    ``message_ids`` are those of the last messages that are in ``outputs`` (of the kernel's, in order, at most
-    1,000 while it runs): a page that got them over its websocket as well leaves them out. ``status`` is empty
-    until the reply. ``truncated`` says that a part of it is not shown; a display of ours among the outputs
-    (:mod:`.output_limits`) says how much, and ``full_output`` names the file that has the whole text.
+    ``message_ids`` are those of the kernel's last messages in ``outputs``, in order, at most 1,000 while it runs.
+    A page that also got them over its websocket leaves them out. ``status`` is empty until the reply.
+
+    ``truncated``: a part is not shown. A display of ours among the outputs (:mod:`.output_limits`) says how
+    much, and ``full_output`` names the file with the whole text.
     """
 
     msg_id: str
@@ -27,15 +28,16 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: float | None = None
     truncated: bool = False
     full_output: str = ""
-    #: the code that ran: outputs of a cell that was edited since are not its own any more
+    #: the code that ran: a cell that was edited since does not own the outputs any more
     code: str = ""
     #: whether the saved document has it
     documented: bool = False
 
 
 class ExecutionsQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """``open``: what the page itself waits for (message ids, with commas between). It is told of these also when
-    the saved document has them: while it was away, they may have been written there."""
+    """``open``: the runs that the page itself waits for (message ids, with commas between). The answer
+    includes them also when the saved document has them: they may have been written to it while the page was
+    away."""
 
     open: str = ""
 
@@ -43,8 +45,8 @@ class ExecutionsQuery(msgspec.Struct, frozen=True, kw_only=True):
 class Executions(msgspec.Struct, frozen=True, kw_only=True):
     """The runs of a kernel's cells that the saved document does not have, in the order of their start.
 
-    ``recovering``: more than this is on its way (the kernel's host is away, or sends what was kept there), so
-    ask again at the next event. ``ended`` says that the kernel is gone, and ``reason`` why.
+    ``recovering``: more runs are about to arrive (the kernel's host is away, or sends its journal), so ask
+    again at the next event. ``ended``: the kernel has ended, for ``reason``.
     """
 
     kernel_id: str
@@ -55,15 +57,15 @@ class Executions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TextQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which lines: ``limit`` of them from line ``offset`` (0 is the first)."""
+    """The requested lines: ``limit`` of them from line ``offset`` (0 is the first)."""
 
     offset: int = 0
     limit: int = 200
 
 
 class TextPart(msgspec.Struct, frozen=True, kw_only=True):
-    """Lines of a run's full output, from line ``first`` on. ``running``: more may come. ``complete``: nothing is
-    missing at its end (a file is kept up to 2 GiB)."""
+    """Lines of a run's full output, from line ``first`` on. ``running``: more may come. ``complete``: the end
+    is not cut off (a file has at most 2 GiB)."""
 
     first: int
     lines: list[str]
@@ -74,13 +76,13 @@ class TextPart(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TextSearch(msgspec.Struct, frozen=True, kw_only=True):
-    """What to look for, from line ``offset`` on; ASCII letters in either case."""
+    """The text to find, from line ``offset`` on; ASCII letters in either case."""
 
     text: str
     offset: int = 0
 
 
 class TextFound(msgspec.Struct, frozen=True, kw_only=True):
-    """The line; null when no line has it."""
+    """The line; null when no line has the text."""
 
     line: int | None = None

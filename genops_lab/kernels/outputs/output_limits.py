@@ -1,7 +1,7 @@
-"""The outputs of one run of a cell, as JupyterLab's output area would hold them, within bounds.
+"""Keep the outputs of one run of a cell as JupyterLab's output area would, within limits.
 
-What a browser cannot hold is left out between the first and the last outputs. Which outputs are the first ones
-follows from the messages alone: the recorder and every page's connection find the same.
+The middle of outputs that are too large for a browser is left out. Which outputs are the first ones follows
+from the messages alone: the recorder and every page's connection find the same.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from .full_text import OverflowFile
 _SPECIAL = re.compile("([\n\b\r])")
 MAX_BYTES = 1_000_000
 MAX_OUTPUTS = 2_000
-#: A long stream is held in parts, so that its middle can be left out. A line that is longer than two parts loses
-#: the carriage returns that go back further.
+#: A long stream is kept in parts, so that its middle can be left out. A line longer than two parts loses the
+#: carriage returns that go back further.
 MIN_PART_BYTES = 64
-#: Figures between much text are shown, up to so many; and errors.
+#: The most displays between texts that are shown, and the most errors.
 KEPT_DISPLAYS = 100
 KEPT_ERRORS = 20
 
-#: Its renderer is in the front end (``src/kernels/outputs``); everything else shows the text.
+#: The front end renders it (``src/kernels/outputs``); other programs show the text.
 EXCERPT_MIME = "application/vnd.genops.output-excerpt+json"
 TAIL_LINES = 20
 TAIL_CHARACTERS = 4000
 
 
 class StreamText:
-    """Text with a cursor: carriage returns and backspaces do what they do in JupyterLab's output model.
+    """Text with a cursor: carriage returns and backspaces act as in JupyterLab's output model.
 
     Only the last line can still change, so the others are kept as they came.
     """
@@ -44,7 +44,7 @@ class StreamText:
         self.size = 0
 
     def add(self, text: str) -> None:
-        """Append what a kernel wrote."""
+        """Append a kernel's text."""
         if self._column is None and "\r" not in text and "\b" not in text:
             head, newline, rest = text.rpartition("\n")
             if newline:
@@ -65,7 +65,7 @@ class StreamText:
             elif part == "\r":
                 column = 0
             elif part == "\b":
-                if column > 0:  # JupyterLab takes the character under the cursor as well
+                if column > 0:  # JupyterLab also takes the character under the cursor
                     line = line[: column - 1] + line[column + 1 :]
                     column -= 1
             elif part:
@@ -77,7 +77,7 @@ class StreamText:
 
     @property
     def at_line_start(self) -> bool:
-        """Whether nothing of what is held can still change."""
+        """Return whether none of the kept text can still change."""
         return not self._line
 
     def __str__(self) -> str:
@@ -100,19 +100,19 @@ class Stream:
 
     @property
     def size(self) -> int:
-        """About how many bytes."""
+        """Approximate bytes."""
         return self.text.size
 
     @property
     def plain(self) -> str:
-        """What a text file shows of it."""
+        """Return the form of the output in a text file."""
         return str(self.text)
 
 
 class Fixed:
     """Any other output of about ``size`` bytes. A display's data may be replaced later.
 
-    What is drawn costs a browser less than text of its size, so it counts as a tenth.
+    A drawn output costs a browser less than text of its size, so it counts as a tenth.
     """
 
     def __init__(self, output: dict[str, Any], size: int) -> None:
@@ -123,7 +123,7 @@ class Fixed:
 
     @property
     def plain(self) -> str:
-        """What a text file shows of it."""
+        """Return the form of the output in a text file."""
         if self.output["output_type"] == "error":
             return "\n".join(map(str, self.output["traceback"])) + "\n"
         data = self.output.get("data", {})
@@ -132,7 +132,7 @@ class Fixed:
 
 
 def as_notebook(items: Iterable[Stream | Fixed]) -> list[dict[str, Any]]:
-    """The notebook's form of outputs; parts of a stream become one."""
+    """Return the notebook's form of outputs; parts of a stream become one."""
     found: list[dict[str, Any]] = []
     growing: list[str] | None = None
     for item in items:
@@ -151,7 +151,7 @@ def as_notebook(items: Iterable[Stream | Fixed]) -> list[dict[str, Any]]:
 
 
 class OutputArea:
-    """Takes outputs one by one; ``outputs`` are the notebook's. ``kernel_id`` and ``msg_id`` say whose they are."""
+    """Takes outputs one by one; ``outputs`` are the notebook's. ``kernel_id`` and ``msg_id`` name their run."""
 
     def __init__(
         self,
@@ -177,34 +177,34 @@ class OutputArea:
         self._kept: list[Fixed] = []
         self._tail: deque[Stream | Fixed] = deque()
         self._head_bytes = self._tail_bytes = 0
-        #: whether all that comes now is not among the first outputs
+        #: whether no later output is among the first ones
         self.cut = False
         self._keeps_displays = True
         self._lines_out = self._bytes_out = self._displays_out = 0
         self._stream: Stream | None = None  # the last output, while it can grow
 
     def begin_cut(self, lines: int, size: int, displays: int) -> None:
-        """Go on where others have cut: so much is not shown already."""
+        """Continue where another object has cut: these amounts are already not shown."""
         self.cut = True
         self._lines_out, self._bytes_out, self._displays_out = lines, size, displays
 
     @property
     def left_out(self) -> tuple[int, int, int]:
-        """Lines, bytes and displays that are not shown when the cell ends now."""
+        """Return the lines, bytes and displays that are not shown when the cell ends now."""
         return self._lines_out, self._bytes_out, self._displays_out
 
     @property
     def size(self) -> int:
-        """About how many bytes are held."""
+        """Approximate bytes that are kept."""
         return self._head_bytes + self._tail_bytes
 
     @property
     def full_output(self) -> str:
-        """The file that has all text, once something is not shown."""
+        """The file with all text, once a part is not shown."""
         return self._overflow.path if self.cut and self._overflow is not None else ""
 
     def clear(self, wait: bool = False) -> None:
-        """``clear_output``: now, or when the next output comes."""
+        """Handle ``clear_output``: now, or with the next output."""
         self._stream = None
         if wait:
             self._clear_next = True
@@ -212,7 +212,7 @@ class OutputArea:
         self._clear_now()
 
     def stream(self, name: str, text: str) -> int:
-        """Standard output or error; how much of ``text`` is among the first outputs."""
+        """Add standard output or error; return how much of ``text`` is among the first outputs."""
         self._clear_if_due()
         shown = 0
         for piece in _pieces(text, self._part_bytes):
@@ -230,7 +230,7 @@ class OutputArea:
         return shown
 
     def add(self, output: dict[str, Any], size: int) -> Fixed:
-        """Any other output of about ``size`` bytes; what is returned may be given to :meth:`replace`."""
+        """Add any other output of about ``size`` bytes; :meth:`replace` accepts the returned object."""
         self._clear_if_due()
         self._stream = None
         item = Fixed(output, size)
@@ -242,11 +242,11 @@ class OutputArea:
         return item
 
     def is_too_large(self, size: int) -> bool:
-        """Whether no page is given a display of ``size`` bytes: it alone costs more than a cell may."""
+        """Return whether no page gets a display of ``size`` bytes: it alone costs more than a cell may."""
         return Fixed({}, size).cost > self._max_bytes
 
     def finish(self) -> None:
-        """The cell has run: the file with all text gets its end."""
+        """Handle the end of the cell: the file with all text gets its end."""
         self._finished = True
         for item in self._tail:
             self._write(item)
@@ -259,11 +259,11 @@ class OutputArea:
         return [*as_notebook(self._head), self.excerpt().as_output(), *last]
 
     def last(self) -> list[dict[str, Any]]:
-        """What stands after the excerpt when the cell has run."""
+        """The outputs after the excerpt when the cell has run."""
         return as_notebook([*self._kept, *self._tail])
 
     def excerpt(self) -> Excerpt:
-        """What is not shown now: of a cell that runs, all after the first outputs."""
+        """The part that is not shown now; while a cell runs, all after the first outputs."""
         hidden = () if self._finished else (*self._kept, *self._tail)
         return Excerpt(
             kernel_id=self.kernel_id,
@@ -276,7 +276,7 @@ class OutputArea:
         )
 
     def unwritten(self) -> str:
-        """The text after that in the file, so far."""
+        """The text that follows the file's content."""
         return "".join(item.plain for item in self._tail if not item.is_kept)
 
     def _end(self) -> str:
@@ -321,7 +321,7 @@ class OutputArea:
             self._write(before)
         self._write(item)
         self._count_out(item)
-        item.output = {"output_type": item.output["output_type"]}  # its bytes are in the file alone
+        item.output = {"output_type": item.output["output_type"]}  # only the file has its bytes
 
     def _grown(self, cost: int) -> None:
         if not self.cut:
@@ -349,7 +349,7 @@ class OutputArea:
         self._kept.append(item)
         displays = [each for each in self._kept if not _is_error(each)]
         if len(displays) > KEPT_DISPLAYS or sum(each.cost for each in displays) > self._max_bytes:
-            # It is full of them: a few from its middle would mean nothing.
+            # It is full of displays: a few from its middle would mean nothing.
             self._keeps_displays = False
             self._kept = [each for each in self._kept if _is_error(each)]
             for each in displays[:-1]:
@@ -377,7 +377,7 @@ def _lines(item: Stream | Fixed) -> int:
 
 
 def _pieces(text: str, size: int) -> Iterator[str]:
-    """``text`` in parts of about ``size``, at the ends of lines where there are any."""
+    """Yield ``text`` in parts of about ``size``, at line ends where possible."""
     start = 0
     while len(text) - start > size:
         end = text.rfind("\n", start, start + size) + 1 or start + size
@@ -388,7 +388,7 @@ def _pieces(text: str, size: int) -> Iterator[str]:
 
 
 class Excerpt(msgspec.Struct, frozen=True, kw_only=True):
-    """``lines``, ``bytes`` and ``displays`` are not shown; ``tail`` is the end so far of a cell that runs."""
+    """``lines``, ``bytes`` and ``displays`` are not shown; ``tail`` is the present end of a running cell."""
 
     kernel_id: str
     msg_id: str
@@ -399,15 +399,15 @@ class Excerpt(msgspec.Struct, frozen=True, kw_only=True):
     tail: str = ""
 
     def as_output(self) -> dict[str, Any]:
-        """The notebook's form."""
+        """Return the notebook's form."""
         return {"output_type": "display_data", "data": self.data(), "metadata": {}}
 
     def data(self) -> dict[str, Any]:
-        """The display's data."""
+        """Return the display's data."""
         return {"text/plain": self.text(), EXCERPT_MIME: msgspec.to_builtins(self)}
 
     def text(self) -> str:
-        """What those see who do not have our renderer."""
+        """Return the text for programs without our renderer."""
         what = f"{self.lines:,} lines, {self.bytes / 1024**2:,.1f} MiB"
         if self.displays:
             what += f", {self.displays:,} displays"
@@ -416,6 +416,6 @@ class Excerpt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def short(text: str) -> str:
-    """The end of ``text`` that is shown live."""
+    """Return the end of ``text`` that is shown live."""
     lines = text[-TAIL_CHARACTERS:].split("\n")
     return "\n".join(lines[-TAIL_LINES - 1 :])

@@ -1,4 +1,4 @@
-"""Who owns Jupyter's managers here, and what GenOps Lab leaves alone because of that."""
+"""Find out which extensions manage kernels and documents in this server, and what GenOps Lab leaves to them."""
 
 from __future__ import annotations
 
@@ -10,43 +10,43 @@ from .websocket import SETTING, LosslessConnection
 
 #: Extensions that keep outputs and documents on the server themselves.
 KEEPS_DOCUMENTS = "jupyter_server_documents"
-#: One that runs the cells of notebooks itself, in the server, and does not tell the kernel which cell it is.
+#: An extension that runs the cells of notebooks in the server, and does not tell the kernel which cell it is.
 RUNS_CELLS = "jupyter_server_nbmodel"
 
 EXTENSION = "jupyter_server_ydoc"
 
 
 def keeps_kernels(serverapp: Any) -> bool:
-    """Whether this server has its kernels itself; one with a gateway has them there."""
+    """Return whether this server has its kernels itself, without a gateway."""
     manager = serverapp.kernel_manager
     return isinstance(manager, MappingKernelManager) and not serverapp.gateway_config.gateway_enabled
 
 
 def writes_documents(serverapp: Any) -> bool:
-    """Whether outputs without a page may be written into documents on disk."""
+    """Return whether outputs without a page may be written into documents on disk."""
     return not serverapp.extension_manager.extension_apps.get(KEEPS_DOCUMENTS)
 
 
 def limits(serverapp: Any) -> list[str]:
-    """What does not work in this server, and because of whom; empty when all does."""
+    """Return what does not work in this server, with the extension that is the reason; empty when all works."""
     found = []
     kernels, sessions, contents = (
         serverapp.kernel_manager, serverapp.session_manager, serverapp.contents_manager,
     )  # fmt: skip
     if not keeps_kernels(serverapp):
         found.append(
-            f"Kernels are kept by {_name(kernels)}: those on targets are neither recorded nor found again after "
-            "a restart of the server."
+            f"{_name(kernels)} manages the kernels: outputs of kernels on targets are not recorded, and "
+            "these kernels are not restored after a restart of the server."
         )
     if not hasattr(kernels, "notify_connect"):
         found.append(
-            f"{_name(kernels)} does not tell which pages are connected: outputs are written into the notebook on "
-            "disk, also under an open page."
+            f"{_name(kernels)} does not report connected pages: GenOps Lab writes outputs into the "
+            "notebook on disk, also while a page is open."
         )
     if not hasattr(sessions, "save_session"):
-        found.append(f"Sessions are kept by {_name(sessions)}: they are not found again, their kernels are.")
+        found.append(f"{_name(sessions)} manages the sessions: they are not restored, but their kernels are.")
     if not hasattr(contents, "register_post_save_hook"):
-        found.append(f"{_name(contents)} does not tell of saves: a page says itself what it has saved.")
+        found.append(f"{_name(contents)} does not report saves: pages report them instead.")
     if serverapp.web_app.settings.get(SETTING) is not LosslessConnection:
         connection = serverapp.web_app.settings.get(SETTING)
         name = (
@@ -54,19 +54,19 @@ def limits(serverapp: Any) -> list[str]:
             if isinstance(connection, type)
             else connection
         )
-        found.append(f"Kernel websockets are served by {name}, whose limiter may drop what is shown live.")
+        found.append(f"{name} serves the kernel websockets, and its limiter may drop live outputs.")
     if serverapp.extension_manager.extension_apps.get(RUNS_CELLS):
         found.append(
-            "jupyter-server-nbmodel runs the cells of notebooks: their outputs are its own to keep (they are lost "
-            "with the server), and long ones are not shortened."
+            "jupyter-server-nbmodel runs the cells of notebooks and keeps their outputs. They are lost "
+            "with the server, and long ones are not shortened."
         )
     if not writes_documents(serverapp):
         found.append(
-            "jupyter-server-documents keeps notebooks: outputs come into them through an open page only."
+            "jupyter-server-documents manages notebooks: outputs reach them only through an open page."
         )
     elif collaborates(serverapp):
         found.append(
-            "jupyter-collaboration is on: into a notebook that is open in a room, outputs come through its pages."
+            "jupyter-collaboration is on: outputs reach a notebook that is open in a room through its pages."
         )
     return found
 
@@ -76,12 +76,12 @@ def _name(manager: Any) -> str:
 
 
 def collaborates(serverapp: Any) -> bool:
-    """Whether jupyter-collaboration is on in this server."""
+    """Return whether jupyter-collaboration is on in this server."""
     return bool(_apps(serverapp))
 
 
 def in_room(serverapp: Any, path: str) -> bool:
-    """Whether a notebook is open in a room now. Then outputs are left to its pages: they merge and save."""
+    """Return whether a notebook is open in a room now. Its pages then merge and save outputs."""
     files = serverapp.web_app.settings.get("file_id_manager")
     file_id = files.get_id(path) if files is not None else None
     if file_id is None:

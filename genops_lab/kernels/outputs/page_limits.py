@@ -1,7 +1,8 @@
-"""What a page gets of a cell that puts out more than a browser can hold: the first outputs as they come, then a
-short live end that replaces itself, and the last outputs when the cell has run.
+"""Limit what a page gets of a cell whose output is too large for a browser.
 
-It follows the same rule as the recorder (:class:`OutputArea`), so that the page and the document end up alike.
+The page gets the first outputs as they come, then a short live end that replaces itself, and the last outputs
+when the cell has run. The recorder follows the same rule (:class:`OutputArea`), so that the page and the
+document end up alike.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from .messages import Message, decoded, display_id_of, output_of, without_data
 from .output_limits import Fixed, OutputArea
 from .widgets import OutputWidgets
 
-#: A live end comes at most so often.
+#: Seconds between two live ends, at least.
 EVERY_S = 0.5
 MAX_RUNS = 20
 _OUTPUTS = ("stream", "display_data", "execute_result", "error")
@@ -25,8 +26,8 @@ _MORE = (*_OUTPUTS, "clear_output", "update_display_data")
 
 @dataclass(frozen=True)
 class Bounds:
-    """``cut(kernel_id, msg_id)`` is what the recorder does not show by now of a run whose beginning a page has not
-    seen: lines, bytes and displays; None when it shows all."""
+    """``cut(kernel_id, msg_id)`` returns what the recorder does not show by now of a run whose beginning a
+    page has missed: lines, bytes and displays. It returns None when all is shown."""
 
     max_bytes: int
     max_outputs: int
@@ -50,7 +51,7 @@ class PageOutputs:
     """The runs that one connection sees.
 
     ``say(kind, content, parent)`` sends a message of ours, ``pass_on(raw)`` one of the kernel's;
-    ``later(seconds, call)`` calls in a while.
+    ``later(seconds, call)`` calls after a delay.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class PageOutputs:
         self._widgets = OutputWidgets()
 
     def take(self, message: Message, raw: Any) -> None:
-        """Pass on a message from iopub, or what stands for it."""
+        """Pass on a message from iopub, or its replacement."""
         kind = message.msg_type
         if kind == "status":
             state = message.content.get("execution_state")
@@ -85,12 +86,12 @@ class PageOutputs:
         self._pass_on(raw)
 
     def end_all(self) -> None:
-        """The kernel is gone: what was held back comes now."""
+        """Send all delayed messages: the kernel has ended."""
         for msg_id in list(self._runs):
             self._end(msg_id)
 
     def close(self) -> None:
-        """The page is gone."""
+        """Stop: the page has left."""
         for run in self._runs.values():
             if run.timer is not None:
                 run.timer.cancel()
@@ -104,7 +105,7 @@ class PageOutputs:
             kernel_id=self._kernel_id,
             msg_id=msg_id,
         )
-        while is_late and len(self._runs) >= MAX_RUNS:  # a thread's of a cell that has run never end
+        while is_late and len(self._runs) >= MAX_RUNS:  # runs of threads whose cell has run never end
             self._end(next(iter(self._runs)))
         run = self._runs[msg_id] = _Run(area, decoded(message.raw_parent), is_late)
         cut = self._bounds.cut(self._kernel_id, msg_id) if is_late else None
@@ -145,12 +146,12 @@ class PageOutputs:
             if display_id:
                 self._update(content)
                 run.displays.setdefault(display_id, []).append(item)
-                # One with the id of an earlier display changes that, too.
+                # An update with the id of an earlier display changes that one, too.
                 self._say("update_display_data", content, run.parent)
             self._hold(run)
 
     def _skip(self, run: _Run, message: Message) -> None:
-        """A display that would end the page; it is not even decoded here."""
+        """Replace a display that would crash the page; it is not even decoded here."""
         if message.msg_type == "update_display_data":
             content = without_data(message)
             self._update(content)
@@ -192,7 +193,7 @@ class PageOutputs:
                     "metadata": content.get("metadata") or {},
                 }
 
-    # What stands for the outputs that are held back
+    # Replacements for delayed outputs
 
     def _hold(self, run: _Run) -> None:
         if not run.display_id:

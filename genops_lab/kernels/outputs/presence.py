@@ -1,4 +1,4 @@
-"""Which kernels a page is connected to, and whether one was there all the time."""
+"""Track which kernels a page is connected to, and whether a page was connected all the time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Presence:
         self._absent_since: dict[str, float] = {}
 
     def watch(self, kernel_manager: Any) -> bool:
-        """Follow this manager's connections; False when it does not tell them."""
+        """Follow this manager's connections; False when it does not report them."""
         connect = getattr(kernel_manager, "notify_connect", None)
         disconnect = getattr(kernel_manager, "notify_disconnect", None)
         if connect is None or disconnect is None:
@@ -39,37 +39,41 @@ class Presence:
         return True
 
     def connected(self, kernel_id: str) -> None:
-        """A websocket was opened."""
+        """Count an opened websocket."""
         self._open[kernel_id] += 1
         self._epochs[kernel_id] += 1
 
     def disconnected(self, kernel_id: str) -> None:
-        """A websocket was closed."""
+        """Count a closed websocket."""
         self._open[kernel_id] = max(0, self._open[kernel_id] - 1)
         if not self._open[kernel_id]:
             self._left_at[kernel_id] = time.monotonic()
 
     def connections(self, kernel_id: str) -> int:
-        """Websockets that are open."""
+        """Return the number of open websockets."""
         return self._open[kernel_id]
 
     def epoch(self, kernel_id: str) -> int:
-        """Grows with each new connection: the same number means the same pages, if any is there still."""
+        """Return a number that grows with each new connection: the same number means the same pages, if any
+        is left."""
         return self._epochs[kernel_id]
 
     def just_left(self, kernel_id: str) -> bool:
-        """Whether the last page left a moment ago, as one does whose kernel is shut down."""
+        """Return whether the last page left a moment ago, as after a shutdown of its kernel."""
         left_at = self._left_at.get(kernel_id)
         return left_at is not None and time.monotonic() - left_at < _JUST_S
 
     def claim(self, kernel_id: str) -> None:
-        """A page of ours asked for this kernel's outputs: it merges and saves them itself."""
+        """Note that a page of ours asked for this kernel's outputs: it merges and saves them itself."""
         self._claimed.add(kernel_id)
         self._absent_since.pop(kernel_id, None)
 
     def absent_for(self, kernel_id: str, *, restored: bool) -> float:
-        """Seconds since no page takes care of this kernel's document. After a restore only a page that asked for
-        the outputs does: another client's connection has missed them."""
+        """Return the seconds since a page last took care of this kernel's document.
+
+        After a restore only a page that asked for the outputs does: another client's connection has missed
+        them.
+        """
         if self.connections(kernel_id) > 0 and (kernel_id in self._claimed or not restored):
             self._absent_since.pop(kernel_id, None)
             return 0.0
@@ -77,7 +81,7 @@ class Presence:
         return time.monotonic() - since
 
     def forget(self, kernel_id: str) -> None:
-        """The kernel is gone."""
+        """Drop a removed kernel."""
         for kept in (self._open, self._epochs, self._left_at, self._absent_since):
             kept.pop(kernel_id, None)
         self._claimed.discard(kernel_id)

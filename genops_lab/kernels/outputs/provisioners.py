@@ -1,4 +1,4 @@
-"""Which of a Jupyter server's kernels are an agent's."""
+"""Find out which of a Jupyter server's kernels belong to an agent."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from typing import Any
 
 
 def doer(kernel_manager: Any) -> Any:
-    """The provisioner that does a manager's work: of a kernel of this machine that is kept, the one that keeps it."""
+    """Return the provisioner that does a manager's work: for a kept kernel of this machine, the one that
+    keeps it."""
     provisioner = getattr(kernel_manager, "provisioner", None)
     return getattr(provisioner, "kept", None) or provisioner
 
 
 def target_provisioner(kernels: Any, kernel_id: str) -> Any:
-    """The provisioner of a kernel that an agent has, on a target or here; None for any other kernel."""
+    """Return the provisioner of a kernel that an agent owns, on a target or here; None for any other kernel."""
     try:
         kernel = kernels.get_kernel(kernel_id)
-    except Exception:  # Jupyter's own: it ended while we looked
+    except Exception:  # Jupyter's own: the kernel ended meanwhile
         return None
     provisioner = doer(kernel)
     return provisioner if hasattr(provisioner, "bridge") and hasattr(provisioner, "target") else None

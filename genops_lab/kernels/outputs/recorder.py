@@ -1,4 +1,4 @@
-"""Keeps what the kernels of targets put out until the documents have it."""
+"""Record the outputs of targets' kernels until the documents have them."""
 
 from __future__ import annotations
 
@@ -23,21 +23,23 @@ from .output_limits import MAX_BYTES, MAX_OUTPUTS, OutputArea
 
 log = logging.getLogger("genops_lab")
 
-#: Records that wait to be read; with more, who hands them over is to wait.
+#: Bytes of records that may wait to be read; above this the sender must wait.
 MAX_WAITING_BYTES = 64_000_000
 _READ = frozenset({SHELL, IOPUB, NOTE, REQUEST})
-#: In place of a channel: the kernel has ended, for the reason in the only frame.
+#: In place of a channel: the kernel has ended; the only frame is the reason.
 _END = -1
 _outputs = msgspec.json.Encoder()
 
 
 class Recorder:
-    """A tap of the bridges. :meth:`record` is called in the links' thread and only queues; the rest may be called
-    in any thread and blocks while messages are read.
+    """A message listener of kernel clients.
 
-    ``changed(kernel_id)`` is called, in any thread, when a run starts or ends, and ``heard()`` when
-    records are read. ``max_bytes`` and ``max_outputs``
-    bound what a cell shows; the files with all text are in ``folder``.
+    :meth:`record` is called in the connections' thread and only queues. Other methods may be called in any
+    thread, and block while messages are read.
+
+    Calls ``changed(kernel_id)``, in any thread, when a run starts or ends, and ``heard()`` when records are
+    read. ``max_bytes`` and ``max_outputs`` limit what a cell shows; the files with all text are in
+    ``folder``.
     """
 
     def __init__(
@@ -55,7 +57,8 @@ class Recorder:
         self._changed = changed
         self._kernels: dict[str, KernelOutputs] = {}
         self._waiting: deque[tuple[str, str, int, int, float, Sequence[bytes]]] = deque()
-        # Each is written in one place (the links' thread, or under the lock), so neither needs a lock of its own.
+        # Each is written in one place (the connections' thread, or under the lock), so neither needs a lock
+        # of its own.
         self._bytes_in = self._bytes_out = 0
         self._reading = threading.RLock()
         self._news = threading.Event()
@@ -71,7 +74,7 @@ class Recorder:
         timestamp: float,
         frames: Sequence[bytes],
     ) -> None:
-        """Take one record, in order. Every record counts, also one that holds no output."""
+        """Take one record, in order. Every record counts, also one without output."""
         self._waiting.append((kernel_id, incarnation, seq, channel, timestamp, frames))
         self._bytes_in += sum(map(len, frames))
         if not self._news.is_set():
@@ -82,59 +85,62 @@ class Recorder:
 
     @property
     def crowded(self) -> bool:
-        """Whether more should come later."""
+        """Return whether later records should wait."""
         return self._bytes_in - self._bytes_out > MAX_WAITING_BYTES and not self._closing
 
     def remember(self, kernel_id: str, incarnation: str, documented_seq: int) -> None:
-        """The document has had this kernel's runs up to this record since before: those that come again need it no
-        more."""
+        """Note that the document already has this kernel's runs up to this record: repetitions are not
+        needed."""
         with self._reading:
             self._kernel(kernel_id).had = (incarnation, documented_seq)
 
     def ended(self, kernel_id: str, reason: str, timestamp: float) -> None:
-        """The kernel is gone, after its last record."""
+        """Handle the kernel's end, after its last record."""
         self.record(kernel_id, "", 0, _END, timestamp, [reason.encode("utf-8", "replace")])
 
     @contextmanager
     def _up_to_date(self, kernel_id: str) -> Iterator[KernelOutputs | None]:
-        """What is known of a kernel, all its records read."""
+        """Yield the state of a kernel, with all its records read."""
         with self._reading:
             self._read()
             yield self._kernels.get(kernel_id)
 
     def kernels(self) -> list[str]:
-        """The kernels whose records came."""
+        """Return the kernels with records."""
         with self._reading:
             self._read()
             return list(self._kernels)
 
     def end_of(self, kernel_id: str) -> str | None:
-        """Why the kernel ended; None while it has not."""
+        """Return why the kernel ended; None while it runs."""
         with self._up_to_date(kernel_id) as found:
             return found.reason if found is not None and found.ended else None
 
     def cursor(self, kernel_id: str) -> tuple[str, int]:
-        """The last record up to which the journal of an incarnation is not needed; 0 without any."""
+        """Return the last record up to which the journal of an incarnation is not needed; 0 without any."""
         with self._up_to_date(kernel_id) as found:
             return (found.incarnation, found.cursor) if found is not None else ("", 0)
 
     def wanted(self, kernel_id: str) -> dict[str, bool]:
-        """The runs that the saved document does not have, by message id: whether each is done. Cheap."""
+        """Return the runs that the saved document does not have, by message id: whether each is done. Cheap."""
         with self._up_to_date(kernel_id) as found:
             return {} if found is None else {run.msg_id: run.done for run in found.wanted()}
 
     def executions(
         self, kernel_id: str, also: Sequence[str] = (), *, encoded: bool = False
     ) -> list[Execution]:
-        """The runs that the saved document does not have, and of those that it has the ones in ``also`` (by message
-        id) that are still kept. With ``encoded`` their outputs are JSON already, so that an event loop that sends
-        them has little to do."""
+        """Return the runs that the saved document does not have, and those in ``also`` (by message id) that
+        are still kept.
+
+        With ``encoded`` their outputs are already JSON, so that an event loop that sends them has little to
+        do.
+        """
         with self._up_to_date(kernel_id) as found:
             runs = [] if found is None else found.runs.values()
             return [_execution(run, encoded) for run in runs if not run.documented or run.msg_id in also]
 
     def text(self, kernel_id: str, msg_id: str) -> tuple[Text | None, bool]:
-        """The whole text of a run that does not show all of it, and whether more may come."""
+        """Return the whole text of a run that does not show all of it, and whether more may come."""
         with self._reading:
             self._read()
             run = self._run_of(kernel_id, msg_id)
@@ -142,7 +148,8 @@ class Recorder:
             return self.texts.open(kernel_id, msg_id, more), run is not None and not run.done
 
     def cut(self, kernel_id: str, msg_id: str) -> tuple[int, int, int] | None:
-        """About how much of a run is not shown by now (see OutputArea.begin_cut); None when all is. Does not wait."""
+        """Return about how much of a run is not shown by now (see OutputArea.begin_cut); None when all is
+        shown. Does not wait."""
         run = self._run_of(kernel_id, msg_id)
         return run.area.left_out if run is not None and run.area.cut else None
 
@@ -151,24 +158,24 @@ class Recorder:
         return kernel.runs.get(msg_id) if kernel is not None else None
 
     def documented(self, kernel_id: str, executions: Iterable[Execution]) -> None:
-        """The saved document has these outputs."""
+        """Note that the saved document has these outputs."""
         with self._up_to_date(kernel_id) as found:
             if found is None:
                 return
             for each in executions:
                 run = found.runs.get(each.msg_id)
-                # More may have come since it was written: then it is not all there.
+                # More outputs may have come since it was written: then it is incomplete.
                 if run is not None and run.done and _same_end(run, each):
                     found.documented(run)
 
     def forget(self, kernel_id: str) -> None:
-        """Nothing of this kernel is needed any more."""
+        """Drop all of a kernel."""
         with self._reading:
             self._read()
             self._kernels.pop(kernel_id, None)
 
     def close(self) -> None:
-        """End the thread; what waits is not read."""
+        """End the thread; waiting records are not read."""
         self._closing = True
         self._news.set()
         if self._thread is not None:
@@ -224,8 +231,8 @@ def _apply(kernel: KernelOutputs, seq: int, channel: int, timestamp: float, fram
     try:
         parsed: Any = decoded(frames[0]) if channel == NOTE else message(frames)
         return kernel.apply(seq, channel, timestamp, parsed)
-    except Exception:  # a boundary: one message that a kernel got wrong must not stop the others' outputs
-        log.warning("A kernel's message could not be read (record %d).", seq, exc_info=True)
+    except Exception:  # a boundary: one invalid message of a kernel must not stop the others' outputs
+        log.warning("A kernel's message is not readable (record %d).", seq, exc_info=True)
         return False
 
 

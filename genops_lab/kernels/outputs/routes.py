@@ -1,4 +1,4 @@
-"""Where outputs are found."""
+"""The operations of outputs."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Outputs in a Jupyter server: its contents, kernels and sessions wired to what keeps them."""
+"""Connect a Jupyter server's contents, kernels and sessions to the recording of outputs."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ _HERE_ANSWERS_S = 5.0
 
 
 class _BridgeTap:
-    """Hands a bridge's messages to the recorder, with the incarnation that they belong to."""
+    """Passes a kernel client's messages to the recorder, with their incarnation."""
 
     def __init__(self, bridge: RemoteKernelClient, recorder: Recorder) -> None:
         self._bridge, self._recorder = bridge, recorder
 
     def record(self, kernel_id: str, seq: int, channel: int, timestamp: float, frames: list[bytes]) -> None:
-        """One message, in the links' thread."""
+        """Pass one message on, in the connections' thread."""
         self._recorder.record(kernel_id, self._bridge.exchange.incarnation, seq, channel, timestamp, frames)
 
     @property
     def crowded(self) -> bool:
-        """Whether the recorder is behind."""
+        """Return whether the recorder has fallen behind."""
         return self._recorder.crowded
 
 
@@ -77,7 +77,7 @@ class ServerOutputs:
         )
 
     async def open(self) -> None:
-        """Find the kernels of the last server again, and follow what happens from now on."""
+        """Restore the kernels of the last server, and follow events from now on."""
         outputs = self._outputs
         for limit in outputs.limits:
             log.warning("%s", limit)
@@ -92,16 +92,16 @@ class ServerOutputs:
             self._keeper.restored.update(await self.sessions.restore())
         for kernel_id in self._keeper.restored:
             kernel = self._kernel(kernel_id)
-            # One that ended meanwhile is dead, with its reason: nobody asked for a new one in its place.
+            # A kernel that ended meanwhile is dead, with its reason: nobody requested a new one in its place.
             kernel.stop_restarter()
-            # Jupyter would hold a page's connection back until the kernel answers: a busy one may take hours.
+            # Jupyter would delay a page's connection until the kernel answers: a busy one may take hours.
             kernel._kernel_info_future = self._loop.create_future()
             kernel._kernel_info_future.set_result({})
         await self._known_here()
         self._follow_saves()
 
     def follow(self) -> None:
-        """Note what starts, moves and ends; once the gate is open."""
+        """Follow starts, moves and ends of kernels; once the gate is open."""
         if not keeps_kernels(self._serverapp):
             return
         self.sessions.watch()
@@ -110,7 +110,7 @@ class ServerOutputs:
         self._in_background(self._looking())
 
     async def close(self) -> None:
-        """Leave the kernels of targets to themselves: they go on. This machine's end, as Jupyter's own would."""
+        """Leave the kernels of targets running, and end this machine's, as Jupyter does."""
         own = self.sessions.watch_no_more()
         await asyncio.gather(*(self._end_with_the_server(kernel_id) for kernel_id in own))
         await self._keeper.close()
@@ -122,12 +122,12 @@ class ServerOutputs:
         try:
             await asyncio.wait_for(self._remote.links.run(self._remote.detach_all()), DETACH_S)
         except asyncio.TimeoutError:
-            log.warning("Kernels of targets were not left within %.0f s; they go on all the same.", DETACH_S)
+            log.warning("Kernels of targets were not detached within %.0f s; they keep running.", DETACH_S)
 
     def _left_to_pages(self, path: str) -> bool:
         return not writes_documents(self._serverapp) or in_room(self._serverapp, path)
 
-    # In the links' thread
+    # In the connections' thread
 
     def _tap(self, bridge: RemoteKernelClient) -> None:
         bridge.exchange.add_tap(_BridgeTap(bridge, self._outputs.recorder), acks=True)
@@ -153,13 +153,13 @@ class ServerOutputs:
         self._outputs.tell(kernel_id)
 
     def _leave_ended(self, kernel_id: str, reason: str) -> None:
-        """Its target's policy has ended it: it is dead, with its reason, until somebody restarts it."""
+        """Leave a kernel dead, with its reason, that its target's policy has stopped; a user may restart it."""
         kernel = self._kernel(kernel_id)
         kernel.stop_restarter()
         kernel.execution_state, kernel.reason = "dead", reason
 
     def _show(self, kernel_id: str, state: str, info: dict[str, Any]) -> None:
-        """What a kernel said of itself before we attached is not repeated to Jupyter."""
+        """Show Jupyter the kernel's state: its messages before the attachment are not repeated."""
         kernel = self._kernel(kernel_id)
         if state == "connected" and info.get("state") != "ended":
             if info.get("execution_state") in ("busy", "idle"):
@@ -174,7 +174,7 @@ class ServerOutputs:
             self._seen_alive.add(kernel_id)
 
     async def _known_here(self) -> None:
-        """The first lists tell of this machine's kernels that run, and of no others."""
+        """Wait until the first lists can include this machine's running kernels, and no others."""
         deadline = time.monotonic() + _HERE_ANSWERS_S
         while any(map(self._is_unclear, self._keeper.restored)) and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
@@ -187,15 +187,16 @@ class ServerOutputs:
         return bool(bridge.state.state != "connected" or bridge.info.get("state") == "ended")
 
     async def _drop(self, kernel_id: str) -> None:
-        """It ended with its server, or without any: Jupyter would not know it. Its outputs come into the notebook."""
+        """Remove a kernel that ended with its server, or without one: Jupyter would not know it. Its outputs
+        go into the notebook."""
         remembered = self.sessions.remembered.get(kernel_id)
         try:
             if remembered is not None and remembered.session_id:
                 await ensure_async(self._serverapp.session_manager.delete_session(remembered.session_id))
             if kernel_id in self._kernels:
                 await ensure_async(self._kernels.shutdown_kernel(kernel_id, now=True))
-        except Exception:  # a boundary: whatever is left is shown as dead
-            log.exception("Kernel %s, which has ended, is shown still.", kernel_id)
+        except Exception:  # a boundary: a kernel that is left is shown as dead
+            log.exception("Kernel %s has ended, but is still shown.", kernel_id)
 
     def _kernel(self, kernel_id: str) -> Any:
         return self._kernels.get_kernel(kernel_id)
@@ -206,7 +207,7 @@ class ServerOutputs:
         task.add_done_callback(self._tasks.discard)
 
     async def _looking(self) -> None:
-        """A kernel that died and could not be started again leaves without a word."""
+        """Notice kernels that died and could not be restarted: they disappear without an event."""
         self.sessions.look()
         while True:
             await self.sessions.there.wait()
@@ -221,11 +222,11 @@ class ServerOutputs:
         self._in_background(self._end(kernel))
 
     async def _end(self, kernel: Remembered) -> None:
-        """A kernel was shut down, or died and was not started again: its outputs first, then it is forgotten."""
+        """Handle a kernel that was shut down, or died without a restart: save its outputs, then forget it."""
         outputs, kernel_id = self._outputs, kernel.kernel_id
         page = bool(outputs.presence.connections(kernel_id)) or outputs.presence.just_left(kernel_id)
         await asyncio.to_thread(outputs.recorder.ended, kernel_id, "It was shut down.", 0.0)
-        if page:  # it has seen them, and may be about to save
+        if page:  # the page has seen them, and may be about to save
             await self._keeper.left_to_page(kernel_id)
         while await asyncio.to_thread(outputs.recorder.wanted, kernel_id):
             try:
@@ -246,14 +247,14 @@ class ServerOutputs:
             await asyncio.to_thread(outputs.recorder.ended, kernel_id, "Its server was stopped.", 0.0)
             if kernel is None:
                 return
-            # A page that is there saves what it has seen, once a server is there again. What cannot be written now
-            # is when the next one finds the kernel ended.
+            # An open page saves what it has seen, once a server runs again. Outputs that cannot be written
+            # now are written when the next server finds the kernel ended.
             if not page and not await self._keeper.write_now(kernel_id, kernel.path or ""):
                 return
             await outputs.forget(kernel_id)
             await self._forget_on_host(kernel)
-        except Exception:  # a boundary: one kernel's trouble must not hold up the others' end
-            log.exception("Kernel %s did not end as it should with its server.", kernel_id)
+        except Exception:  # a boundary: a failed kernel must not delay the others' end
+            log.exception("Kernel %s did not end cleanly with its server.", kernel_id)
 
     async def _forget_on_host(self, kernel: Remembered) -> None:
         try:
@@ -262,10 +263,10 @@ class ServerOutputs:
             if link.is_up:
                 params = {"kernel_id": kernel.kernel_id}
                 await self._remote.links.run(link.call("kernels.forget", params))
-        except GenOpsError as error:  # its journal goes with its age
-            if error.code == "not_found":  # forgotten already
+        except GenOpsError as error:  # its journal is removed by age
+            if error.code == "not_found":  # already forgotten
                 return
-            log.info("%s keeps what it has of kernel %s: %s", kernel.target, kernel.kernel_id, error.message)
+            log.info("%s keeps its records of kernel %s: %s", kernel.target, kernel.kernel_id, error.message)
 
     def _follow_saves(self) -> None:
         contents = self._serverapp.contents_manager

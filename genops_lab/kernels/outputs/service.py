@@ -1,4 +1,4 @@
-"""Outputs of target kernels: recorded here, wanted by pages, and no longer wanted once a document has them."""
+"""Give pages the recorded outputs of targets' kernels, and let the hosts drop what a document has."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ if TYPE_CHECKING:
 EVENT = "output"
 OVERFLOW = "outputs"
 ACK_EVERY_S = 1.0
-#: One answer has at most so many lines of a full output.
+#: The most lines of a full output in one answer.
 MAX_LINES = 1000
 
 log = logging.getLogger("genops_lab")
 
 
 class Journals(Protocol):
-    """Where the kernels' journals are: :class:`~genops_lab.kernels.remote_kernels.RemoteKernels`."""
+    """The kernels' journals: :class:`~genops_lab.kernels.remote_kernels.RemoteKernels`."""
 
     def acknowledge(self, kernel_id: str, incarnation: str, seq: int) -> None:
         """Let a journal be dropped up to a record."""
 
     def is_recovering(self, kernel_id: str) -> bool:
-        """Whether more of the past is on its way."""
+        """Return whether earlier outputs are still arriving."""
 
 
 class OutputsService(Service):
-    """What pages ask for, and how far each kernel's journal may be let go. ``limits``: what does not work in this
-    server, and because of whom."""
+    """The answers for pages, and the acknowledgement of each kernel's journal. ``limits``: what does not work
+    in this server, with the extension that is the reason."""
 
     def __init__(
         self, settings: Settings, store: LocalStore, events: EventBus, journals: Journals, limits: list[str]
     ) -> None:
-        # The routes' table needs this class alone; SQLAlchemy costs 135 ms.
+        # The routes' table needs only this class; SQLAlchemy costs 135 ms.
         from .ledger import KernelLedger
 
         self.ledger = KernelLedger(store)
@@ -62,17 +62,18 @@ class OutputsService(Service):
         self.recovering = journals.is_recovering
         self.limits = limits
         self._journals = journals
-        #: why kernels of this machine are not kept, though the settings say so
+        #: why kernels of this machine are not kept, though the settings ask for it
         self.not_kept: list[str] = []
         #: called in the event loop when a run started or ended
-        self.told: list[Callable[[str], None]] = []
+        self.run_listeners: list[Callable[[str], None]] = []
         self._events = events
         self._loop = asyncio.get_running_loop()
         self._acked: dict[str, tuple[str, int]] = {}
         self._records_came = asyncio.Event()
 
     async def list_executions(self, kernel_id: str, query: ExecutionsQuery) -> Executions:
-        """What a kernel's cells put out that the saved document does not have, or that the page waits for."""
+        """Return the outputs of a kernel's cells that the saved document does not have, or that the page
+        waits for."""
         self.presence.claim(kernel_id)
         recovering = self.recovering(kernel_id)
         executions, reason = await asyncio.to_thread(self._account, kernel_id, query.open.split(","))
@@ -85,7 +86,7 @@ class OutputsService(Service):
         )
 
     async def execution_documented(self, kernel_id: str, msg_id: str) -> None:
-        """A page has an execution's outputs in its saved document; idempotent."""
+        """Note that a page has an execution's outputs in its saved document; idempotent."""
         done = [
             each
             for each in await asyncio.to_thread(self.recorder.executions, kernel_id)
@@ -94,15 +95,15 @@ class OutputsService(Service):
         await self.documented(kernel_id, done)
 
     async def read_text(self, kernel_id: str, msg_id: str, query: TextQuery) -> TextPart:
-        """Lines of all that a run printed, of one whose cell does not show all."""
+        """Return lines of the full output of a run whose cell does not show all."""
         return await asyncio.to_thread(self._read_text, kernel_id, msg_id, query)
 
     async def find_text(self, kernel_id: str, msg_id: str, query: TextSearch) -> TextFound:
-        """The next line that holds some text, from the beginning again after the last."""
+        """Return the next line that contains a text; after the last line the search starts again."""
         return await asyncio.to_thread(self._find_text, kernel_id, msg_id, query)
 
     async def whole_text(self, kernel_id: str, msg_id: str) -> Text:
-        """All that a run printed so far."""
+        """Return the full output of a run so far."""
         return (await asyncio.to_thread(self._text, kernel_id, msg_id))[0]
 
     def _read_text(self, kernel_id: str, msg_id: str, query: TextQuery) -> TextPart:
@@ -125,20 +126,21 @@ class OutputsService(Service):
         text, running = self.recorder.text(kernel_id, msg_id)
         if text is None:
             raise NotFound(
-                "The full output of this cell is not kept any more.",
-                hint="It is kept for 30 days on the machine of the Lab that ran the cell, until the cell runs again.",
+                "The full output of this cell was removed.",
+                hint="GenOps Lab keeps it for 30 days on the machine of the Lab that ran the cell, "
+                "until the cell runs again.",
             )
         return text, running
 
     async def documented(self, kernel_id: str, executions: Sequence[Execution]) -> None:
-        """The saved document has these runs: the journal may let go of them."""
+        """Note that the saved document has these runs: the journal may drop them."""
         await asyncio.to_thread(self.recorder.documented, kernel_id, executions)
         incarnation, cursor = await asyncio.to_thread(self.recorder.cursor, kernel_id)
         await asyncio.to_thread(self.ledger.change, kernel_id, incarnation=incarnation, documented_seq=cursor)
         await self.advance(kernel_id)
 
     async def advance(self, kernel_id: str) -> None:
-        """Acknowledge what is not needed any more."""
+        """Acknowledge what is no longer needed."""
         cursor = await asyncio.to_thread(self.recorder.cursor, kernel_id)
         if cursor == self._acked.get(kernel_id, ("", 0)):
             return
@@ -146,7 +148,7 @@ class OutputsService(Service):
         self._journals.acknowledge(kernel_id, *cursor)
 
     async def forget(self, kernel_id: str) -> None:
-        """Nothing of this kernel is wanted any more."""
+        """Drop all of a kernel."""
         await asyncio.to_thread(self.recorder.forget, kernel_id)
         await asyncio.to_thread(self.ledger.forget, kernel_id)
         self._acked.pop(kernel_id, None)
@@ -154,7 +156,7 @@ class OutputsService(Service):
         self._events.emit(EVENT, kernel_id)
 
     async def acknowledging(self) -> None:
-        """Let go of what needs no document (a kernel's other messages), until cancelled."""
+        """Acknowledge messages that need no document, until cancelled."""
         while True:
             await self._records_came.wait()
             await asyncio.sleep(ACK_EVERY_S)
@@ -163,9 +165,9 @@ class OutputsService(Service):
                 await self.advance(kernel_id)
 
     def tell(self, kernel_id: str) -> None:
-        """Tell pages that a kernel's account has changed (in the event loop)."""
+        """Notify pages that a kernel's outputs have changed (in the event loop)."""
         self._events.emit(EVENT, kernel_id)
-        for each in self.told:
+        for each in self.run_listeners:
             each(kernel_id)
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The kernels of targets in a Jupyter server: remembered while they run, found again by the next server."""
+"""Record the kernels of targets in a Jupyter server while they run, and restore them in the next server."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _RESTORES_AT_ONCE = 4
 
 
 class RemoteSessions:
-    """``remote``: the kernels of this process. ``begun`` is told, in the event loop, of kernels that appeared or whose
-    notebook was moved, and ``gone`` of those that are no more."""
+    """``remote`` has the kernels of this process. Calls ``begun``, in the event loop, with kernels that
+    appeared or whose notebook was moved, and ``gone`` with those that disappeared."""
 
     def __init__(
         self,
@@ -56,16 +56,16 @@ class RemoteSessions:
         self._left = False
 
     def path_of(self, kernel_id: str) -> str:
-        """A kernel's document; empty without one."""
+        """Return a kernel's document; empty without one."""
         found = self.remembered.get(kernel_id)
         return (found.path or "") if found is not None and found.type == "notebook" else ""
 
-    # Found again
+    # Restoring
 
     async def restore(self) -> list[str]:
-        """Bring back the kernels and sessions that were there when the last server of this user ended; their ids.
+        """Restore the kernels and sessions of this user's last server; return their ids.
 
-        Does not wait for the hosts. The kernels of another server that runs are its own.
+        Does not wait for the hosts. Kernels of another running server stay with it.
         """
         rows = await asyncio.to_thread(self._ledger.all)
         slots = asyncio.Semaphore(_RESTORES_AT_ONCE)
@@ -100,14 +100,12 @@ class RemoteSessions:
                 await self._sessions.save_session(
                     row.session_id, path=row.path, name=name, type=row.type, kernel_id=row.kernel_id
                 )
-        except (
-            Exception
-        ) as error:  # a boundary: one kernel that cannot come back must not keep the others away
-            # The target or its kernelspec is gone, say. The kernel runs on until its lease ends.
-            log.warning("Kernel %s on %s is not found again: %s", row.kernel_id, row.target, error)
+        except Exception as error:  # a boundary: one kernel that cannot be restored must not stop the others
+            # The target or its kernelspec may have been removed. The kernel runs until its lease ends.
+            log.warning("Kernel %s on %s was not restored: %s", row.kernel_id, row.target, error)
             self.remembered.pop(row.kernel_id, None)
             return None
-        log.info("Kernel %s on %s was there before; attaching.", row.kernel_id, row.target)
+        log.info("Kernel %s on %s ran in the last server; attaching.", row.kernel_id, row.target)
         return row.kernel_id
 
     def _environment(self, row: Remembered) -> dict[str, str]:
@@ -117,7 +115,7 @@ class RemoteSessions:
             return dict(jupyters_own(path, path.rpartition("/")[2]))
         return {**os.environ, "JPY_SESSION_NAME": path}
 
-    # Remembered
+    # Recording
 
     def watch(self) -> None:
         """Follow starts, ends, renames and moves from now on."""
@@ -128,10 +126,10 @@ class RemoteSessions:
         if KERNEL_ACTIONS not in event_logger.schemas:
             return
 
-        async def told(logger: Any, schema_id: str, data: dict[str, Any]) -> None:
+        async def on_event(logger: Any, schema_id: str, data: dict[str, Any]) -> None:
             self.look()
 
-        event_logger.add_listener(schema_id=KERNEL_ACTIONS, listener=told)
+        event_logger.add_listener(schema_id=KERNEL_ACTIONS, listener=on_event)
 
     def _follow(self, name: str) -> None:
         change = getattr(self._sessions, name)
@@ -145,7 +143,7 @@ class RemoteSessions:
         setattr(self._sessions, name, followed)
 
     def look(self) -> None:
-        """See which kernels and sessions there are now (in the event loop)."""
+        """Record the present kernels and sessions (in the event loop)."""
         if self._looking is not None and not self._looking.done():
             self._look_again = True
             return
@@ -157,8 +155,8 @@ class RemoteSessions:
             try:
                 async with self._comparing:
                     await self._compare()
-            except Exception:  # a boundary: Jupyter's own work must not fail for our notes about it
-                log.exception("The kernels of targets could not be noted.")
+            except Exception:  # a boundary: Jupyter's own work must not fail because of the records
+                log.exception("The kernels of targets were not recorded.")
             if not self._look_again:
                 return
 
@@ -216,7 +214,7 @@ class RemoteSessions:
             await self._begun(now)
 
     async def _sessions_by_kernel(self) -> dict[str, dict[str, Any]]:
-        """One session a kernel: a notebook's, if there is one."""
+        """Return one session per kernel: a notebook's, if there is one."""
         found: dict[str, dict[str, Any]] = {}
         for session in await ensure_async(self._sessions.list_sessions()):
             kernel_id = str((session.get("kernel") or {}).get("id", ""))
@@ -224,10 +222,10 @@ class RemoteSessions:
                 found[kernel_id] = session
         return found
 
-    # Left behind
+    # Leaving
 
     def watch_no_more(self) -> list[str]:
-        """The server stops: what ends from now on is not noted. The kernels of this machine, which end with it."""
+        """Stop recording, because the server stops. Returns the kernels of this machine, which end with it."""
         self._left = True
         return [
             kernel_id
@@ -236,7 +234,8 @@ class RemoteSessions:
         ]
 
     async def leave(self, detach: Callable[[], Awaitable[None]]) -> None:
-        """The server stops: its kernels on targets go on. Before Jupyter shuts down the kernels that it has."""
+        """Leave kernels on targets running, because the server stops. Called before Jupyter shuts down its
+        kernels."""
         for kernel_id in list(self._kernels.list_kernel_ids()):
             if target_provisioner(self._kernels, kernel_id) is not None:
                 self._kernels.get_kernel(kernel_id).stop_restarter()

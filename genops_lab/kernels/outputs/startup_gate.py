@@ -1,7 +1,8 @@
-"""A server that starts answers what is asked of kernels and sessions when the kernels of the last server are back.
+"""Delay a starting server's answers about kernels and sessions until the kernels of the last server are
+restored.
 
-A page that asks earlier finds no kernel, and starts another one for its notebook; or Jupyter answers with an error
-while the kernel is brought back, and the page takes that for the kernel's death.
+A page that asks earlier finds no kernel, and starts another one for its notebook. Or Jupyter answers with an
+error during the restore, and the page takes this for the kernel's death.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from jupyter_core.utils import ensure_async
 
 log = logging.getLogger("genops_lab")
 
-#: At most so long does the first answer wait, whatever happens.
+#: Seconds that the first answer waits at most, whatever happens.
 WAITS_S = 10.0
 _QUESTIONS = (
     ("session_manager", ("list_sessions", "session_exists")),
@@ -30,7 +31,7 @@ _passes: ContextVar[bool] = ContextVar("passes", default=False)
 
 @contextmanager
 def passing() -> Iterator[None]:
-    """Let this task, and those that it starts, ask before the gate is open: they bring the kernels back."""
+    """Let this task, and those that it starts, ask before the gate is open: they restore the kernels."""
     token = _passes.set(True)
     try:
         yield
@@ -39,7 +40,7 @@ def passing() -> Iterator[None]:
 
 
 def may_remember(store: Path, store_url: str) -> bool:
-    """Whether there may be kernels to find again; without opening the store, which takes longer."""
+    """Return whether there may be kernels to restore, without opening the store, which takes longer."""
     if store_url:
         return True
     if not store.exists():
@@ -59,7 +60,7 @@ class StartupGate:
         self._restores: list[Callable[[], None]] = []
 
     def close(self, serverapp: Any) -> None:
-        """Hold the questions back."""
+        """Delay the answers."""
         for owner, names in _QUESTIONS:
             manager = getattr(serverapp, owner)
             for name in names:
@@ -74,7 +75,7 @@ class StartupGate:
                 if not _passes.get():
                     await asyncio.wait_for(self._opened.wait(), WAITS_S)
             except asyncio.TimeoutError:
-                log.warning("Kernels of targets were not found again within %.0f s.", WAITS_S)
+                log.warning("The kernels of targets were not restored within %.0f s.", WAITS_S)
                 self.open()
             return await ensure_async(answer(*args, **kwargs))
 
@@ -82,7 +83,7 @@ class StartupGate:
         self._restores.append(lambda: setattr(manager, name, own) if own else delattr(manager, name))
 
     def open(self) -> None:
-        """Let the questions through; idempotent."""
+        """Let the requests through; idempotent."""
         self._opened.set()
         while self._restores:
             self._restores.pop()()

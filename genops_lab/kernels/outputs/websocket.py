@@ -1,9 +1,9 @@
-"""A kernel's messages on their way to the browser: slowed down for a slow page, never dropped.
+"""Send a kernel's messages to the browser: slowed down for a slow page, never dropped.
 
-Jupyter Server drops what a kernel puts out above 1,000 messages or 1 MB a second. For kernels whose messages
-are kept (a target's) this connection sends everything, and reads on only while the page keeps up. A browser gets
-of one cell what it can hold (:mod:`.page_limits`), and reads the rest elsewhere; other clients get all. Code for
-such a kernel that has ended is refused.
+Jupyter Server drops a kernel's outputs above 1,000 messages or 1 MB a second. For kernels whose messages are
+kept (a target's) this connection sends everything, and reads on only while the page keeps up. A browser gets
+of one cell what it can show (:mod:`.page_limits`), and reads the rest elsewhere; other clients get all. Code
+for such a kernel that has ended is refused.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from .page_limits import Bounds, PageOutputs
 from .provisioners import doer
 
 SETTING = "kernel_websocket_connection_class"
-#: bytes on their way to a page above which its kernel's outputs wait, and below which they go on
+#: Bytes on their way to a page: above this its kernel's outputs wait.
 HIGH_WATER_BYTES = 4 * 2**20
 LOW_WATER_BYTES = 1 * 2**20
 BOUNDS = "genops_output_bounds"
 
 log = logging.getLogger("genops_lab")
 
-#: The name of the error that the page offers a restart for; its value is the reason.
+#: The name of the error for which the page offers a restart; its value is the reason.
 KERNEL_ENDED = "KernelEnded"
 
 
 class LosslessConnection(ZMQChannelsWebsocketConnection):
-    """Jupyter's own connection; for a target's kernel, without its limiter and with back-pressure."""
+    """Jupyter's own connection; for a target's kernel without its limiter and with back-pressure."""
 
     _unsent_bytes = 0
     _paused = False
@@ -49,26 +49,26 @@ class LosslessConnection(ZMQChannelsWebsocketConnection):
 
     @property
     def is_lossless(self) -> bool:
-        """Whether this kernel's messages are kept by its agent, so that none needs to be dropped here."""
+        """Return whether this kernel's agent keeps its messages, so that none needs to be dropped here."""
         return getattr(doer(self.kernel_manager), "keeps_messages", False) is True
 
     @property
     def is_page(self) -> bool:
-        """Whether a browser is at the other end."""
+        """Return whether the client is a browser."""
         return "Mozilla/" in self.websocket_handler.request.headers.get("User-Agent", "")
 
     @property
     def bridge(self) -> Any:
-        """Of a kernel that an agent has, once it was started."""
+        """Return the client of a kernel that an agent owns, once it was started."""
         return getattr(doer(self.kernel_manager), "bridge", None) if self.is_lossless else None
 
     @property
     def has_ended(self) -> bool:
-        """Whether this kernel was left as it ended, until somebody restarts it."""
+        """Return whether this kernel has ended and waits for a user's restart."""
         return self.is_lossless and getattr(self.kernel_manager, "execution_state", "") == "dead"
 
     async def prepare(self) -> None:
-        """Jupyter's own; a kernel that has ended is not waited for: it is restarted from its page."""
+        """Jupyter's own; does not wait for an ended kernel, which its page restarts."""
         if not self.has_ended:
             await super().prepare()  # type: ignore[no-untyped-call]
             return
@@ -76,7 +76,7 @@ class LosslessConnection(ZMQChannelsWebsocketConnection):
         self.session.key = self.kernel_manager.session.key
 
     def connect(self) -> Any:
-        """Jupyter's own; a page's outputs are bounded from the first message on."""
+        """Jupyter's own; limits a page's outputs from the first message on."""
         bounds: Bounds | None = self.websocket_handler.settings.get(BOUNDS)
         if bounds is not None and self.is_lossless and self.is_page:
             later = asyncio.get_running_loop().call_later
@@ -87,14 +87,14 @@ class LosslessConnection(ZMQChannelsWebsocketConnection):
         return connected
 
     def _is_connected(self, _connected: Any) -> None:
-        """What is said while Jupyter makes sure of a connection does not reach its page."""
+        """Drop the messages of Jupyter's check of a connection; they must not reach its page."""
         bridge = self.bridge
         if bridge is not None:
             bridge.exchange.tell_status()
 
     def handle_incoming_message(self, incoming_msg: Any) -> None:
-        """Jupyter's own. Code for a kernel that has ended is refused: to run it in another one later, unasked, would
-        surprise."""
+        """Jupyter's own. Refuses code for a kernel that has ended: running it in another kernel later would
+        surprise the user."""
         why = how_it_ended(self.bridge) if self.is_page else ""
         request = request_to_run(incoming_msg, self.subprotocol) if why else {}
         if not request:
@@ -110,17 +110,17 @@ class LosslessConnection(ZMQChannelsWebsocketConnection):
         return super().disconnect()  # type: ignore[no-untyped-call]
 
     def handle_outgoing_message(self, stream: Any, outgoing_msg: list[Any]) -> None:
-        """Jupyter's own, for all but what a page could not hold."""
+        """Jupyter's own, except for outputs that are too large for a page."""
         if self._outputs is None or stream not in ("iopub", self.channels.get("iopub")):
             super().handle_outgoing_message(stream, outgoing_msg)
             return
         try:
             self._outputs.take(message(outgoing_msg), outgoing_msg)
-        except ValueError:  # it is no message, or its content is no JSON
+        except ValueError:  # it is not a message, or its content is not JSON
             super().handle_outgoing_message(stream, outgoing_msg)
 
     def _send_status_message(self, status: str) -> None:
-        """Jupyter's own, of a kernel that restarts or is dead: no "idle" of its cells comes any more."""
+        """Jupyter's own, for a kernel that restarts or is dead: its cells get no more "idle"."""
         iopub = self.channels.get("iopub")
         if self._outputs is not None and iopub is not None and not iopub.closed():
             iopub.flush()
@@ -145,7 +145,8 @@ class LosslessConnection(ZMQChannelsWebsocketConnection):
             self.write_message(json.dumps(said, default=json_default))
 
     def nudge(self) -> Any:
-        """Jupyter's wait for the kernel's first answers; not for one whose host is away, which gives none."""
+        """Jupyter's wait for the kernel's first answers; skipped for one whose host is away, which gives
+        none."""
         bridge = self.bridge
         if bridge is None or bridge.state.state == "connected":
             return super().nudge()
@@ -187,14 +188,15 @@ class LosslessConnection(ZMQChannelsWebsocketConnection):
 
 
 def install(settings: dict[str, Any], bounds: Bounds | None = None) -> bool:
-    """Use it for this server's kernels, unless another extension has its own. Returns whether it is used."""
+    """Use this connection for the server's kernels, unless another extension has its own. Returns whether it
+    is used."""
     settings[BOUNDS] = bounds
     present = settings.get(SETTING)
     if present is not ZMQChannelsWebsocketConnection:
         name = f"{present.__module__}.{present.__qualname__}" if isinstance(present, type) else repr(present)
         log.warning(
-            "Kernel websockets are served by %s: what its limiter drops is not shown live; outputs of target "
-            "kernels are complete in the saved notebook all the same.",
+            "%s serves the kernel websockets: outputs that its limiter drops are not shown live. "
+            "Outputs of target kernels are complete in the saved notebook.",
             name,
         )
         return False
@@ -203,7 +205,7 @@ def install(settings: dict[str, Any], bounds: Bounds | None = None) -> bool:
 
 
 def how_it_ended(bridge: Any) -> str:
-    """How the kernel of a bridge ended, for people; empty while it has not, or is being restarted or stopped."""
+    """Return a sentence about how a kernel ended; empty while it runs, restarts or stops."""
     if bridge is None or bridge.state.state != "ended" or bridge.expected_end:
         return ""
     if bridge.ended_by:
@@ -212,7 +214,8 @@ def how_it_ended(bridge: Any) -> str:
 
 
 def request_to_run(ws_message: str | bytes, protocol: str | None) -> dict[str, Any]:
-    """The header of a page's request to run code; empty for every other message, and for what is none."""
+    """Return the header of a page's request to run code; empty for every other message, and for an invalid
+    one."""
     try:
         if protocol == "v1.kernel.websocket.jupyter.org":
             _channel, parts = deserialize_msg_from_ws_v1(ws_message)  # type: ignore[no-untyped-call]
@@ -226,8 +229,8 @@ def request_to_run(ws_message: str | bytes, protocol: str | None) -> dict[str, A
 
 
 def refusal(why: str) -> list[tuple[str, str, dict[str, Any]]]:
-    """What a page gets for code that is not run: channels, types and contents of messages."""
-    text = f"{why} This cell was not run: restart the kernel, then run it again."
+    """Return a page's answer for refused code: channels, types and contents of messages."""
+    text = f"{why} This cell was not run. Restart the kernel, then run the cell again."
     return [
         ("iopub", "status", {"execution_state": "busy"}),
         ("iopub", "stream", {"name": "stderr", "text": f"{text}\n"}),

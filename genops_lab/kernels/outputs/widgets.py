@@ -1,4 +1,4 @@
-"""ipywidgets' Output widgets: what one takes does not come into the cell."""
+"""Track ipywidgets' Output widgets: outputs that a widget takes do not appear in the cell."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ class OutputWidgets:
         self._taken: dict[str, str] = {}
 
     def take(self, msg_id: str) -> bool:
-        """Whether the outputs of this request go into a widget."""
+        """Return whether the outputs of this request go into a widget."""
         return msg_id in self._taken.values()
 
     def clear(self) -> None:
-        """The kernel is another."""
+        """Reset for another kernel."""
         self._taken.clear()
 
     def comm(self, message: Message) -> None:
-        """Follow a comm's message. A large one says nothing of which outputs a widget takes, and is not read."""
+        """Handle a comm's message. A large one cannot change which outputs a widget takes, and is not read."""
         if len(message.raw_content) > _MAX_BYTES:
             return
         content = message.content

@@ -191,7 +191,7 @@ describe('adding a target', () => {
     type('Hours', '12');
     const tier = screen.getByLabelText<HTMLSelectElement>('Tier');
     expect([tier.disabled, tier.value]).toEqual([true, 'spot']);
-    screen.getByText('The administrator of this Lab chose it.');
+    screen.getByText('The administrator of this Lab set this value.');
     screen.getByText(/The administrator’s default. .* allows up to 24./);
     fireEvent.click(button('Add and test'));
     await act(() => settle());
@@ -245,13 +245,11 @@ describe('adding a target', () => {
         config: { host: 'gpu1', user: '', port: 0 }
       })
     );
-    expect(screen.getAllByRole('listitem')[0].textContent).toContain(
-      'under way'
-    );
+    expect(screen.getAllByRole('listitem')[0].textContent).toContain('running');
     await tell({ steps: [step()] });
     const [first, second] = screen.getAllByRole('listitem');
     expect(first.textContent).toContain('It answers.');
-    expect(second.textContent).toContain('under way');
+    expect(second.textContent).toContain('running');
     await tell({
       state: 'ok',
       steps: [step(), step({ step: 'login', message: 'Logged in.' })]
@@ -273,7 +271,8 @@ describe('adding a target', () => {
       screen.getByLabelText<HTMLInputElement>(label);
     const type = (label: string, value: string) =>
       fireEvent.change(field(label), { target: { value } });
-    const sends = 'Send the notebook’s folder there before a kernel starts';
+    const sends =
+      'Send the notebook’s folder to the host before a kernel starts';
     expect(field(sends).checked).toBe(true);
     expect(field('Ask above (MiB)').value).toBe('200');
     expect(field('Ask above (files)').value).toBe('5000');
@@ -396,10 +395,10 @@ describe('adding a target', () => {
       ({ textContent }) => textContent
     );
     expect(steps.slice(0, 4)).toEqual([
-      'Reachablewell',
-      'Host keywell',
-      'Loginwaits for your answer',
-      'Pythonto come'
+      'Reachablepassed',
+      'Host keypassed',
+      'Loginwaiting for your answer',
+      'Pythonnot started'
     ]);
     bench.answers['GET /questions'] = [];
     bench.change('question');

@@ -264,7 +264,7 @@ describe('building an environment', () => {
   it('can be left to itself', async () => {
     await click(/^Build an environment/);
     await click('Build');
-    await click('In the background');
+    await click('Run in background');
     expect(actions.onKeep).toHaveBeenCalledTimes(1);
     expect(bench.count('POST /tasks/b1/cancel')).toBe(0);
   });
@@ -280,7 +280,7 @@ describe('building an environment', () => {
     });
     expect(screen.getByRole('status').textContent).toContain('Correct the');
     expect(screen.getByRole('log').textContent).toContain('ERROR');
-    await click('Change it');
+    await click('Edit');
     expect(radio(/uv\.lock/)).toBeTruthy();
     expect(bench.count('GET /environment-sources')).toBe(1);
   });
@@ -298,12 +298,10 @@ describe('building an environment', () => {
     bench.answers['POST /targets/gpu1/packages'] = new Refusal(
       409,
       'building',
-      'Something else is built on gpu1 now.'
+      'Another build on gpu1 is running.'
     );
     await click('Install mlflow');
-    expect(
-      screen.getByText('Something else is built on gpu1 now.')
-    ).toBeTruthy();
+    expect(screen.getByText('Another build on gpu1 is running.')).toBeTruthy();
     expect(button('Install mlflow')).toBeTruthy();
   });
 

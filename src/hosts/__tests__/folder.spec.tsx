@@ -98,7 +98,7 @@ describe('bringing files back', () => {
       notebook: 'proj/a.ipynb',
       target: 'gpu-box'
     });
-    expect(at.textContent).toContain('1 file (2.0 KiB)');
+    expect(at.textContent).toContain('1 new or changed file (2.0 KiB)');
     expect(at.textContent).toContain('out/model.pt');
     expect(bench.count('POST /folders/pull')).toBe(0);
   });
@@ -114,7 +114,7 @@ describe('bringing files back', () => {
         result: RESULT
       }
     });
-    act(() => button(at, 'Bring them').click());
+    act(() => button(at, 'Pull').click());
     await act(() => settle(700));
     expect(at.textContent).toContain('1 file brought from gpu-box.');
     expect(at.textContent).toContain('out/model.mine-1.pt');
@@ -138,9 +138,9 @@ describe('bringing files back', () => {
       }
     });
     expect(at.textContent).toContain('1 file was changed on both sides.');
-    expect(button(at, 'Bring them').disabled).toBe(true);
+    expect(button(at, 'Pull').disabled).toBe(true);
     act(() => at.querySelector<HTMLInputElement>('input')!.click());
-    act(() => button(at, 'Bring them').click());
+    act(() => button(at, 'Pull').click());
     await act(() => settle());
     expect(bench.bodies).toContainEqual(
       expect.objectContaining({ replace: true, notebook: 'proj/a.ipynb' })

@@ -147,11 +147,11 @@ describe('words for targets', () => {
     expect(words.label).toBe('disconnected');
     expect(words.tone).toBe('warning');
     expect(words.detail).toBe(
-      'Its kernels go on running. Trying again in 13 s.'
+      'Its kernels keep running. Reconnecting in 13 s.'
     );
     expect(
       describeLink(target({ state: 'down' }), 100, trans).detail
-    ).toContain('Trying again now.');
+    ).toContain('Reconnecting now.');
   });
 
   it('say why a host is waited for, and for how long', () => {
@@ -160,7 +160,7 @@ describe('words for targets', () => {
       190,
       trans
     );
-    expect([tone, label]).toEqual(['busy', 'waits for a host']);
+    expect([tone, label]).toEqual(['busy', 'waiting for a host']);
     expect(detail).toBe('All are in use. It has waited for 1 min 30 s.');
   });
 
@@ -186,10 +186,10 @@ describe('words for targets', () => {
     const figures = { reading: reading(), reading_age_s: 1 };
     expect(staleWords(target(figures), trans)).toBe('');
     expect(staleWords(target({ ...figures, reading_age_s: 60 }), trans)).toBe(
-      'Figures are 1 min old'
+      'Readings are 1 min old'
     );
     expect(staleWords(target({ ...figures, state: 'down' }), trans)).toBe(
-      'Figures are 1.0 s old'
+      'Readings are 1.0 s old'
     );
   });
 

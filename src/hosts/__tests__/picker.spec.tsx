@@ -63,7 +63,7 @@ describe('the picker', () => {
       <PickerView
         {...{ picker, questions, trans, onAccept, onCancel }}
         title="Where?"
-        action="Start there"
+        action="Start kernel"
         losesState={picker.current !== ''}
       />
     );
@@ -83,15 +83,15 @@ describe('the picker', () => {
   it('chooses what the notebook has at first, which needs no start', async () => {
     await show('genops-gpu-box');
     expect(radio(/gpu-box/).checked).toBe(true);
-    expect(accept('Start there').disabled).toBe(true);
+    expect(accept('Start kernel').disabled).toBe(true);
     fireEvent.click(radio(/This machine/));
     expect(picker.place).toEqual({
       target: null,
       kernelName: 'python3',
       environment: {}
     });
-    expect(accept('Start there').disabled).toBe(false);
-    expect(screen.getByText(/in memory is lost/)).toBeTruthy();
+    expect(accept('Start kernel').disabled).toBe(false);
+    expect(screen.getByText(/variables will be lost/)).toBeTruthy();
   });
 
   it('connects on accepting, and tells why it could not', async () => {
@@ -133,10 +133,10 @@ describe('the picker', () => {
       reason: 'GPU 1 is idle.'
     };
     await show('genops-gpu-box');
-    expect(accept('Start there').disabled).toBe(true);
+    expect(accept('Start kernel').disabled).toBe(true);
     fireEvent.click(accept('Choose'));
     await act(() => settle());
-    expect(accept('Start there').disabled).toBe(false);
+    expect(accept('Start kernel').disabled).toBe(false);
   });
 
   it('chooses the best fit, and says why', async () => {
@@ -159,7 +159,7 @@ describe('the picker', () => {
       count: 1
     });
     expect(radio(/gpu-box/).checked).toBe(true);
-    expect(screen.getByText(/least memory.*nothing else/)).toBeTruthy();
+    expect(screen.getByText(/least memory.*only this GPU/)).toBeTruthy();
     expect(picker.place.environment).toEqual({ CUDA_VISIBLE_DEVICES: '1' });
     fireEvent.click(radio(/This machine/));
     expect(picker.place.environment).toEqual({});

@@ -106,8 +106,8 @@ describe('questions', () => {
   });
 
   it.each([
-    ['folder_size', 'Start without them', 'Send'],
-    ['folder_pull', 'Refuse', 'Bring them']
+    ['folder_size', 'Start without files', 'Send'],
+    ['folder_pull', 'Refuse', 'Pull files']
   ] as const)('ask for files: %s', async (kind, refuse, accept) => {
     const text = 'A kernel asks:\n  2.0 KiB  model.pt';
     await ask(question({ kind, text }));

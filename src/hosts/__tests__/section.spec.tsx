@@ -89,12 +89,12 @@ describe('the targets in the panel', () => {
     ];
     await show(target({ state: 'pending', message: 'x', since, pending }));
     const list = screen.getByRole('list', {
-      name: 'Kernels that wait for a host of gpu-box'
+      name: 'Kernels waiting for a host of gpu-box'
     });
     const rows = within(list).getAllByRole('listitem');
     expect(rows.map(({ textContent }) => textContent)).toEqual([
-      'train.ipynb waits for a host, 1 h 1 minNo GPU is free.Give up',
-      'train.ipynb waits for a hostPlace in the queue: 2.Give up'
+      'train.ipynb waiting for a host, 1 h 1 minNo GPU is free.Cancel start',
+      'train.ipynb waiting for a hostPlace in the queue: 2.Cancel start'
     ]);
     fireEvent.click(within(rows[1]).getByRole('button'));
     expect(actions.onGiveUp).toHaveBeenCalledWith(pending[1]);
@@ -114,7 +114,7 @@ describe('the targets in the panel', () => {
     await show();
     fireEvent.click(button('Import from ~/.ssh/config'));
     await act(() => settle());
-    expect(screen.getByText(/names no host/)).toBeTruthy();
+    expect(screen.getByText(/has no other hosts/)).toBeTruthy();
     bench.answers['GET /targets/candidates'] = new Refusal(500, 'x', 'Broken.');
     fireEvent.click(button('Import from ~/.ssh/config'));
     await act(() => settle());
@@ -191,12 +191,12 @@ describe('the targets in the panel', () => {
     expect(more).toEqual([]); // the fourth is told with the kernel that waits
     expect(first.textContent).toContain('pod of train.ipynb');
     within(first).getByRole('meter', { name: 'GPU 0 NVIDIA H100' });
-    expect(second.textContent).toContain('waits for a host');
+    expect(second.textContent).toContain('waiting for a host');
     expect(second.textContent).toContain('Insufficient nvidia.com/gpu.');
     expect(third.textContent).toContain('left over');
-    expect(third.textContent).toContain('It is given back in 9 min');
+    expect(third.textContent).toContain('It is released in 9 min');
     expect(third.textContent).toContain('It costs $2.10/h');
-    fireEvent.click(button('Give back now'));
+    fireEvent.click(button('Release now'));
     expect(actions.onRelease.mock.lastCall[1].host_id).toBe('lost');
   });
 
@@ -254,10 +254,10 @@ describe('the targets in the panel', () => {
       })
     );
     expect(screen.getByText('disconnected')).toBeTruthy();
-    expect(screen.getByText(/go on running\. Trying again in/)).toBeTruthy();
-    expect(screen.getByText('Figures are 2 min old')).toBeTruthy();
+    expect(screen.getByText(/keep running\. Reconnecting in/)).toBeTruthy();
+    expect(screen.getByText('Readings are 2 min old')).toBeTruthy();
     expect(screen.queryByText(/dead/)).toBeNull();
-    fireEvent.click(button('Try now'));
+    fireEvent.click(button('Reconnect now'));
     expect(actions.onConnect).toHaveBeenCalledTimes(1);
   });
 
@@ -306,7 +306,7 @@ describe('the targets in the panel', () => {
     };
     await show(target());
     expect(bench.count('GET /targets/gpu-box/kernels')).toBe(0);
-    fireEvent.click(button('Kernels there'));
+    fireEvent.click(button('Running kernels'));
     await act(() => settle());
     const rows = within(
       screen.getByRole('list', { name: 'Kernels on gpu-box' })
@@ -325,7 +325,7 @@ describe('the targets in the panel', () => {
     expect(actions.onStopKernel.mock.lastCall[1].kernel_id).toBe('k1');
     fireEvent.click(button('Show the log of old.ipynb'));
     expect(actions.onKernelLog.mock.lastCall[1].kernel_id).toBe('k3');
-    fireEvent.click(button('Kernels there'));
+    fireEvent.click(button('Running kernels'));
     bench.change('target', 'gpu-box');
     await act(() => settle());
     expect(bench.count('GET /targets/gpu-box/kernels')).toBe(1);

@@ -69,16 +69,16 @@ describe('the settings of a target', () => {
     expect(field('HF_TOKEN').checked).toBe(true);
     fireEvent.click(field('API_KEY'));
     fireEvent.click(field('HF_TOKEN'));
-    type('Kernels that stand ready', '2');
-    type('A GPU works above', '20');
+    type('Kernels kept ready', '2');
+    type('GPU counts as busy above', '20');
     type('Ask above (MiB)', '1.5');
     type('Ask above (files)', '10');
     type('Another variable', 'WANDB');
     type('Price in USD an hour', '');
     fireEvent.click(
-      field('Send the notebook’s folder there before a kernel starts')
+      field('Send the notebook’s folder to the host before a kernel starts')
     );
-    expect(field('End kernels without work').value).toBe('45');
+    expect(field('Stop idle kernels').value).toBe('45');
     await act(async () => {
       expect(await form.submit()).toBe(true);
     });
@@ -100,33 +100,33 @@ describe('the settings of a target', () => {
     const form = await show(new Refusal(500, 'failed', 'no'));
     expect(field('HF_TOKEN').checked).toBe(true);
     type('Another variable', 'HF_TOKEN=secret');
-    expect(screen.getByText(/name of a variable alone/)).toBeTruthy();
+    expect(screen.getByText(/only the name of a variable/)).toBeTruthy();
     expect(form.valid).toBe(false);
     type('Another variable', '');
     type('Price in USD an hour', 'much');
     expect(form.valid).toBe(false);
     type('Price in USD an hour', '3');
-    type('Kernels that stand ready', '9');
+    type('Kernels kept ready', '9');
     expect(screen.getByText('Enter a whole number from 0 to 8.')).toBeTruthy();
     expect(form.valid).toBe(false);
-    type('Kernels that stand ready', '8');
+    type('Kernels kept ready', '8');
     expect(form.valid).toBe(true);
     type('Ask above (MiB)', '-4');
-    expect(screen.getByText('Give a number, 0 or more.')).toBeTruthy();
+    expect(screen.getByText('Enter a number of 0 or more.')).toBeTruthy();
     expect(form.valid).toBe(false);
     type('Ask above (MiB)', '4');
     type('Ask above (files)', '1.5');
     expect(screen.getByText('Enter a whole number of 0 or more.')).toBeTruthy();
     expect(form.valid).toBe(false);
     fireEvent.click(
-      field('Send the notebook’s folder there before a kernel starts')
+      field('Send the notebook’s folder to the host before a kernel starts')
     );
     expect(form.valid).toBe(true);
-    type('A GPU works above', '101');
-    expect(screen.getByText('Give a number from 0 to 100.')).toBeTruthy();
+    type('GPU counts as busy above', '101');
+    expect(screen.getByText('Enter a number from 0 to 100.')).toBeTruthy();
     expect(form.valid).toBe(false);
-    type('End kernels without work', '0');
-    expect(screen.queryByLabelText('A GPU works above')).toBeNull();
+    type('Stop idle kernels', '0');
+    expect(screen.queryByLabelText('GPU counts as busy above')).toBeNull();
     await act(async () => {
       expect(await form.submit()).toBe(true);
     });
@@ -187,10 +187,10 @@ describe('notices of kernels without work', () => {
 
   it('name the notebook, the time that is left, and what was freed', () => {
     expect(noticeWords(warning, 1000, trans)).toBe(
-      'train.ipynb (kernel on gpu-box) does nothing, and will be ended in 5 minutes unless a cell is run.'
+      'train.ipynb (kernel on gpu-box) is idle and stops in 5 minutes unless you run a cell.'
     );
     expect(noticeWords({ ...ended, path: '' }, 0, trans)).toBe(
-      'A kernel on gpu-box: Ended after 30 min without work; freed 21.4 GiB of GPU memory on GPU 0. Restart it to go on.'
+      'A kernel on gpu-box: Ended after 30 min without work; freed 21.4 GiB of GPU memory on GPU 0. Restart the kernel to continue.'
     );
   });
 

@@ -146,7 +146,7 @@ describe('what lies on a target', () => {
     act(() => boxes(at)[0].click());
     act(() => remove(at).click());
     await act(() => settle());
-    expect(at.textContent).toContain('Nothing was freed.');
+    expect(at.textContent).toContain('No space was freed.');
     expect(at.textContent).toContain('It is not removed: used.');
   });
 
@@ -174,7 +174,7 @@ describe('what lies on a target', () => {
     const accept = () => at.querySelector<HTMLElement>('.jp-mod-accept')!;
     expect(at.textContent).toContain('gpu-box is not connected.');
     expect(at.textContent).not.toContain('genops targets');
-    expect(at.textContent).toContain('Look again');
+    expect(at.textContent).toContain('Refresh');
     expect(accept().textContent).toBe('Connect');
 
     const failed = target({ state: 'failed', message: 'No.', hint: 'Ask.' });
@@ -219,6 +219,6 @@ describe('what lies on a target', () => {
 
   it('has a word for a host without anything of ours', async () => {
     const at = await show({ [LIST]: { target: 'gpu-box', items: [] } });
-    expect(at.textContent).toContain('has left nothing there');
+    expect(at.textContent).toContain('has no files on this host');
   });
 });

@@ -143,7 +143,7 @@ describe("the item in a notebook's toolbar", () => {
     fireEvent.click(button);
     await act(() => settle());
     const popup = screen.getByRole('dialog');
-    expect(popup.textContent).toContain('go on running');
+    expect(popup.textContent).toContain('keep running');
     expect(document.activeElement).toBe(popup);
     fireEvent.click(within(popup).getByRole('button', { name: 'Reconnect' }));
     expect(actions.onReconnect).toHaveBeenCalledWith('gpu-box');
@@ -184,16 +184,18 @@ describe("the item in a notebook's toolbar", () => {
       target({ pending: [{ kernel_id: 'k1', reason, since }] })
     ];
     const button = await show('genops-gpu-box', 'starting');
-    expect(button.textContent).toBe('gpu-boxwaits for a host, 4 min');
+    expect(button.textContent).toBe('gpu-boxwaiting for a host, 4 min');
     expect(button.getAttribute('aria-label')).toBe(
-      `Where this notebook runs: gpu-box, waits for a host, 4 min, ${reason}`
+      `Where this notebook runs: gpu-box, waiting for a host, 4 min, ${reason}`
     );
     fireEvent.click(button);
     await act(() => settle());
     const popup = screen.getByRole('dialog');
     expect(popup.textContent).toContain(reason);
     expect(popup.textContent).not.toContain('connected');
-    fireEvent.click(within(popup).getByRole('button', { name: 'Give up' }));
+    fireEvent.click(
+      within(popup).getByRole('button', { name: 'Cancel start' })
+    );
     expect(shutdown).toHaveBeenCalledTimes(1);
   });
 
@@ -230,7 +232,7 @@ describe("the item in a notebook's toolbar", () => {
     const button = await show('genops-gpu-box');
     fireEvent.click(button);
     await act(() => settle());
-    fireEvent.click(screen.getByRole('button', { name: "Kernel's log" }));
+    fireEvent.click(screen.getByRole('button', { name: 'Kernel log' }));
     expect(actions.onLog).toHaveBeenCalledWith('gpu-box', 'k1');
     expect(screen.queryByRole('dialog')).toBeNull();
     fireEvent.click(button);
@@ -244,6 +246,6 @@ describe("the item in a notebook's toolbar", () => {
   it('says when its target was removed', async () => {
     bench.answers['GET /targets'] = [];
     const button = await show('genops-gpu-box');
-    expect(button.textContent).toContain('not a target any more');
+    expect(button.textContent).toContain('no longer a target');
   });
 });

@@ -19,9 +19,9 @@ import { QuestionForm } from './question-form';
 import { TestSteps, outcomeWords } from './test-steps';
 
 /**
- * Add a target with a guided test, or test one that is there.
+ * Add a target with a test, or test an existing one.
  *
- * @returns the name of the target that is kept, or undefined.
+ * @returns the name of the kept target, or undefined.
  */
 export async function openAddDialog(
   options: IAddDialogOptions
@@ -35,7 +35,7 @@ export async function openAddDialog(
   let muted: IDisposable | undefined;
   let shown = '';
   const follow = () => {
-    // The steps stand in the dialog: no notification need say them again.
+    // The dialog shows the steps: no notification repeats them.
     if (model.name !== shown) {
       shown = model.name;
       muted?.dispose();
@@ -82,7 +82,7 @@ export async function openAddDialog(
       model.works || (model.existing && model.stage === 'tested')
         ? actions.onKeep()
         : actions.onCancel(),
-    // The first that a person types into: the kind may come later, above it.
+    // The first text field: the kind may appear later, above it.
     focus: 'input.gol-Field-control, button'
   });
   if (!model.existing) {
@@ -93,7 +93,7 @@ export async function openAddDialog(
   await dialog.launch().finally(() => {
     model.changed.disconnect(tell, tell);
     model.changed.disconnect(follow, follow);
-    // That the test ended is told a moment later.
+    // The event of the test's end comes a moment later.
     window.setTimeout(() => muted?.dispose(), MUTED_MS);
     questions.changed.disconnect(tell, tell);
     hosted.dispose();
@@ -102,7 +102,7 @@ export async function openAddDialog(
   return kept;
 }
 
-/** How long after the dialog its test is not told as a notification. */
+/** Milliseconds after the dialog in which its test causes no notification. */
 const MUTED_MS = 3000;
 
 export interface IAddDialogOptions {
@@ -198,7 +198,7 @@ function AddFields(props: Parameters<typeof AddView>[0]): React.ReactElement {
       <Field
         label={trans.__('Name')}
         error={model.nameProblem}
-        help={trans.__('So the launcher and the kernel picker call it.')}
+        help={trans.__('Shown in the launcher and the kernel picker.')}
       >
         {input('name')}
       </Field>
@@ -228,7 +228,7 @@ function AddFields(props: Parameters<typeof AddView>[0]): React.ReactElement {
         <DialogButton
           kind="accept"
           label={trans.__('Add and test')}
-          caption={trans.__('Add it, then connect and see what is there')}
+          caption={trans.__('Add the target, then connect and test it')}
           disabled={!model.valid || stage === 'adding'}
         />
       </DialogButtons>
@@ -325,7 +325,7 @@ function TestView(props: Parameters<typeof AddView>[0]): React.ReactElement {
   const node = React.useRef<HTMLDivElement>(null);
   const isFixable = model.steps.some(({ fixes }) => fixes.includes('build'));
   React.useEffect(() => {
-    // What had the focus went with the fields, or with a question.
+    // The focused element disappeared with the fields, or with a question.
     if (!question) {
       const found =
         node.current?.querySelector<HTMLElement>(
@@ -385,22 +385,20 @@ function TestView(props: Parameters<typeof AddView>[0]): React.ReactElement {
                   <DialogButton
                     kind="cancel"
                     label={trans.__('Cancel')}
-                    caption={trans.__('Leave, without adding it')}
+                    caption={trans.__('Close without adding the target')}
                     onClick={props.onCancel}
                   />
                   <DialogButton
                     kind="cancel"
                     label={trans.__('Add anyway')}
-                    caption={trans.__(
-                      'Keep it as it is; it can be tested later'
-                    )}
+                    caption={trans.__('Keep the target; you can test it later')}
                     onClick={props.onKeep}
                   />
                   {stage === 'tested' && (
                     <DialogButton
                       kind={isFixable ? 'cancel' : 'accept'}
-                      label={trans.__('Change it')}
-                      caption={trans.__('Back to the fields')}
+                      label={trans.__('Edit')}
+                      caption={trans.__('Back to the form')}
                       onClick={props.onBack}
                     />
                   )}

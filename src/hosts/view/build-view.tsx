@@ -11,12 +11,15 @@ import { DialogButton, DialogButtons } from './model-dialog';
 interface IProps {
   model: BuildModel;
   target: string;
-  /** Leave it to itself: the target is kept, and a notification tells how it ends. */
+  /**
+   * Continue in the background: the target is kept, and a notification reports
+   * the result.
+   */
   onBackground: () => void;
   trans: TranslationBundle;
 }
 
-/** What is to be built, then how far it is, then why it failed. */
+/** The choice of what to build, then the progress, then the error. */
 export function BuildView(props: IProps): React.ReactElement {
   return props.model.stage === 'choosing' ? (
     <BuildForm {...props} />
@@ -60,14 +63,14 @@ function BuildForm(props: IProps): React.ReactElement {
         ))}
         <SourceChoice
           group={group}
-          title={trans.__('ipykernel alone')}
+          title={trans.__('Only ipykernel')}
           detail={
             sources?.length === 0
               ? trans.__(
-                  'Beside the notebook is no lock or requirements file. Install what you need later with %1.',
+                  'The notebook’s folder has no lock or requirements file. Install what you need later with %1.',
                   '%pip'
                 )
-              : trans.__('What a kernel needs, and nothing else.')
+              : trans.__('Only the packages that a kernel needs.')
           }
           disabled={!ready}
           checked={ready && fields.source === ''}
@@ -92,7 +95,7 @@ function BuildForm(props: IProps): React.ReactElement {
         <Field
           label={trans.__('Python')}
           help={trans.__(
-            'A version such as 3.12, or a path there. Without it, the one that the host has.'
+            'A version such as 3.12, or a path on the host. Empty: the host’s own Python.'
           )}
         >
           {control => (
@@ -107,8 +110,8 @@ function BuildForm(props: IProps): React.ReactElement {
           )}
         </Field>
         <Field
-          label={trans.__('Name or folder there')}
-          help={trans.__('Without it, one that is named by its contents.')}
+          label={trans.__('Name or folder on the host')}
+          help={trans.__('Empty: a name made from its contents.')}
         >
           {control => (
             <input
@@ -132,7 +135,7 @@ function BuildForm(props: IProps): React.ReactElement {
         <DialogButton
           kind="accept"
           label={trans.__('Build')}
-          caption={trans.__('Build it there, then test again')}
+          caption={trans.__('Build the environment, then test the target')}
           disabled={!ready}
         />
       </DialogButtons>
@@ -174,9 +177,9 @@ function sourceWords(
   switch (kind) {
     case 'uv':
     case 'pylock':
-      return trans.__('Every version as it is locked in %1.', folder);
+      return trans.__('The exact versions in %1.', folder);
     default:
-      return trans.__('What %1 asks for.', folder);
+      return trans.__('The packages in %1.', folder);
   }
 }
 
@@ -189,7 +192,8 @@ function BuildProgress(props: IProps): React.ReactElement {
     : trans.__('Building an environment on %1', target);
   const node = React.useRef<HTMLDivElement>(null);
   React.useEffect(() => {
-    // While it goes on no button does, where Enter would close or cancel it.
+    // While the build runs no button has the focus: Enter would close or cancel
+    // it.
     const selector = failed
       ? '.gol-DialogButtons button:last-of-type'
       : '.gol-LogTail';
@@ -217,7 +221,7 @@ function BuildProgress(props: IProps): React.ReactElement {
       )}
       <LogTail
         lines={lines ?? (failed ? [] : undefined)}
-        label={trans.__('What is said there')}
+        label={trans.__('Output of the build')}
         trans={trans}
       />
       {failed && task && (
@@ -240,9 +244,7 @@ function BuildProgress(props: IProps): React.ReactElement {
               <DialogButton
                 kind="accept"
                 label={
-                  additions.length
-                    ? trans.__('Try again')
-                    : trans.__('Change it')
+                  additions.length ? trans.__('Try again') : trans.__('Edit')
                 }
                 onClick={() =>
                   void (additions.length
@@ -256,15 +258,15 @@ function BuildProgress(props: IProps): React.ReactElement {
               <DialogButton
                 kind="cancel"
                 label={trans.__('Cancel')}
-                caption={trans.__('End what is done there')}
+                caption={trans.__('Stop the build on the host')}
                 disabled={!task || model.isCancelling}
                 onClick={() => void model.cancel()}
               />
               <DialogButton
                 kind="accept"
-                label={trans.__('In the background')}
+                label={trans.__('Run in background')}
                 caption={trans.__(
-                  'Close this; a notification tells how it ends'
+                  'Close this dialog; a notification reports the result'
                 )}
                 disabled={!task || model.isCancelling}
                 onClick={props.onBackground}

@@ -6,7 +6,10 @@ import { Field, NumberInput } from '../../core';
 import type { IFolderFields } from '../folder-policy';
 import { folderProblems } from '../folder-policy';
 
-/** Whether notebooks' folders are sent to a target, and above what a start asks. */
+/**
+ * Whether notebooks' folders are sent to a target, and the size above which a
+ * start asks.
+ */
 export function FolderFields(props: {
   fields: Readonly<IFolderFields>;
   onChange: (part: Partial<IFolderFields>) => void;
@@ -22,7 +25,9 @@ export function FolderFields(props: {
           checked={fields.sendsFolder}
           onChange={event => onChange({ sendsFolder: event.target.checked })}
         />
-        {trans.__('Send the notebook’s folder there before a kernel starts')}
+        {trans.__(
+          'Send the notebook’s folder to the host before a kernel starts'
+        )}
       </label>
       {fields.sendsFolder && (
         <div className="gol-Field-row">

@@ -5,7 +5,10 @@ import { formatBytes, formatPercent } from '../../core';
 
 import type { IHostGpu, IHostReading } from '../service';
 
-/** One line a GPU: what of its memory is used, and how busy it is. Driver trouble is said, no GPU is normal. */
+/**
+ * One line per GPU: its memory in use and its utilization. A driver's failure
+ * is shown; a host without GPUs shows nothing.
+ */
 export function GpuBars(props: {
   reading: IHostReading;
   trans: TranslationBundle;
@@ -89,7 +92,10 @@ export function HostBars(props: {
   );
 }
 
-/** What the bars leave out: names, temperature, power, slices, and who uses a GPU. */
+/**
+ * What the bars leave out: names, temperature, power, slices, and the processes
+ * on a GPU.
+ */
 export function GpuDetails(props: {
   gpu: IHostGpu;
   trans: TranslationBundle;
@@ -123,7 +129,7 @@ export function GpuDetails(props: {
       {gpu.processes.length > 0 && (
         <ul
           className="gol-GpuDetails-list"
-          aria-label={trans.__('Who uses GPU %1', gpu.index)}
+          aria-label={trans.__('Processes on GPU %1', gpu.index)}
         >
           {gpu.processes.map(({ pid, user, memory_bytes }) => (
             <li key={pid}>
@@ -188,7 +194,7 @@ function Bar(props: {
   );
 }
 
-/** `61/80 GiB`: both in the unit of the whole, as short as it can be read. */
+/** `61/80 GiB`: both numbers in the unit of the total, as short as possible. */
 export function shortBytesOf(used: number, total: number): string {
   const whole = formatBytes(total);
   const unit = whole.slice(whole.indexOf(' ') + 1);

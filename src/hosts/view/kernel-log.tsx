@@ -5,7 +5,10 @@ import * as React from 'react';
 import type { Resource } from '../../core';
 import { FollowingView, IconButton, LogTail, ResourceView } from '../../core';
 
-/** What a kernel's process wrote outside of its cells, in the main area; read when shown and when asked. */
+/**
+ * The output of a kernel's process outside of its cells, in the main area; read
+ * when shown and on request.
+ */
 export class KernelLogView extends FollowingView<Resource<string>> {
   constructor(private _options: KernelLogView.IOptions) {
     super(_options.log);

@@ -14,7 +14,7 @@ import { kernelWords } from '../messages';
 
 import type { TargetCard } from './target-card';
 
-/** The kernels that run on a target, read while they are shown. */
+/** The kernels on a target, read while they are shown. */
 export function KernelsThere(props: TargetCard.IProps): React.ReactElement {
   const { target, model, trans, drive } = props;
   const kernels = React.useMemo(
@@ -32,8 +32,10 @@ export function KernelsThere(props: TargetCard.IProps): React.ReactElement {
     <ResourceView
       resource={kernels}
       trans={trans}
-      down={trans.__('Its kernels cannot be read.')}
-      empty={<p className="gol-Note">{trans.__('No kernel runs there.')}</p>}
+      down={trans.__('The kernels of this target cannot be read.')}
+      empty={
+        <p className="gol-Note">{trans.__('No kernel runs on this target.')}</p>
+      }
     >
       {value =>
         value.connected ? (
@@ -68,7 +70,7 @@ function KernelThere(
         ? trans.__('this Lab')
         : attached
           ? attached.label || trans.__('another Lab')
-          : trans.__('nobody is attached');
+          : trans.__('not attached');
   return (
     <>
       <span

@@ -7,7 +7,7 @@ import { Callout, StatusBadge, useNow } from '../../core';
 import type { ILink } from '../messages';
 import { describeLink } from '../messages';
 
-/** The state of a target's link: a dot and a word. */
+/** The state of a target's connection: a dot and a word. */
 export function LinkBadge(props: {
   target: ILink;
   trans: TranslationBundle;
@@ -34,21 +34,21 @@ export function LinkBadge(props: {
   );
 }
 
-/** Why a target could not be connected, and what to do about it. */
+/** Why a target's connection failed, and what to do about it. */
 export function LinkFailure(props: {
   target: ILink;
   trans: TranslationBundle;
 }): React.ReactElement {
   const { target, trans } = props;
   return (
-    <Callout tone="error" title={trans.__('It could not be connected.')}>
+    <Callout tone="error" title={trans.__('The connection failed.')}>
       {target.message && <p>{target.message}</p>}
       {target.hint && <p>{target.hint}</p>}
     </Callout>
   );
 }
 
-/** What there is to say of a lost link; the time to the next try counts down. */
+/** The details of a lost connection, with a countdown to the next attempt. */
 export function LinkDetail(props: {
   target: ILink;
   trans: TranslationBundle;

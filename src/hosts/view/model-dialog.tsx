@@ -6,9 +6,10 @@ import { Widget } from '@lumino/widgets';
 import * as React from 'react';
 
 /**
- * A dialog that is drawn from a model: its buttons come and go with what happens, so
- * it draws them itself. It closes when {@link finish} is called, and asks the
- * `onLeave` of its options on Escape, on the cross and on a click outside.
+ * A dialog that is drawn from a model. Its buttons change with the model's
+ * state, so the dialog draws them itself. It closes when {@link finish} is
+ * called, and calls `onLeave` of its options on Escape, on the cross and on a
+ * click outside.
  */
 export class ModelDialog extends Dialog<unknown> {
   constructor(private _its: ModelDialog.IOptions) {
@@ -22,12 +23,12 @@ export class ModelDialog extends Dialog<unknown> {
     this.addClass('gol-FormDialog');
   }
 
-  /** Close it. */
+  /** Close the dialog. */
   finish(): void {
     if (!this._finished) {
       this._finished = true;
       super.reject();
-      // One that waits behind another dialog was never launched.
+      // A dialog that waits behind another one was never launched.
       if (!this.isAttached) {
         this.dispose();
       }
@@ -38,7 +39,7 @@ export class ModelDialog extends Dialog<unknown> {
     this._its.onLeave();
   }
 
-  /** It has no buttons of its own. */
+  /** The dialog has no default button. */
   override resolve(): void {
     return;
   }
@@ -52,7 +53,8 @@ export class ModelDialog extends Dialog<unknown> {
       this._onFocus(event);
       return;
     }
-    // The second half of the double click that opened it falls outside, which would close it.
+    // The second half of the double click that opened the dialog is outside of
+    // it and would close it.
     if (
       event.type === 'click' &&
       (event as MouseEvent).detail > 1 &&
@@ -81,7 +83,10 @@ export class ModelDialog extends Dialog<unknown> {
     super.onAfterDetach(msg);
   }
 
-  /** The page behind takes the focus at times, late: what had it here, or stands in its place, gets it back. */
+  /**
+   * The page behind may take the focus, also late: return it to the element
+   * that had it, or to its replacement.
+   */
   private _onFocus(event: Event): void {
     if (!(event.target instanceof HTMLElement)) {
       return; // the window itself
@@ -100,14 +105,14 @@ export class ModelDialog extends Dialog<unknown> {
     own?.focus();
   }
 
-  /** What can have the focus now, in order. */
+  /** The elements that can have the focus now, in order. */
   private get _focusable(): HTMLElement[] {
     return Array.from(
       this.node.querySelectorAll<HTMLElement>(FOCUSABLE)
     ).filter(each => each.offsetParent !== null);
   }
 
-  /** The form's own controls take Enter and the arrows; Tab goes round. */
+  /** The form's own controls handle Enter and the arrows; Tab cycles. */
   private _onKey(event: KeyboardEvent): void {
     if (event.key === 'Escape') {
       event.stopPropagation();
@@ -115,7 +120,7 @@ export class ModelDialog extends Dialog<unknown> {
       this.reject();
       return;
     }
-    // Nothing behind the dialog hears its keys.
+    // Nothing behind the dialog gets its keys.
     event.stopPropagation();
     if (event.key === 'Tab') {
       const all = this._focusable;
@@ -128,7 +133,9 @@ export class ModelDialog extends Dialog<unknown> {
     }
   }
 
-  /** What had the focus may be gone, which leaves it to the page. */
+  /**
+   * The focused element may have disappeared, so that the page has the focus.
+   */
   private _onStrayKey = (event: KeyboardEvent): void => {
     if (
       event.key === 'Escape' &&
@@ -147,13 +154,13 @@ export class ModelDialog extends Dialog<unknown> {
 export namespace ModelDialog {
   export interface IOptions {
     title: string;
-    /** Draws it again. */
+    /** Draws the dialog again. */
     changed: ISignal<unknown, unknown>;
-    /** What stands in it, with its buttons in {@link DialogButtons}. */
+    /** The content, with the buttons in {@link DialogButtons}. */
     render: () => React.ReactElement;
-    /** The person wants to leave. */
+    /** Called when the user wants to leave. */
     onLeave: () => void;
-    /** A selector of what takes the focus. */
+    /** A selector of the element that gets the focus. */
     focus: string;
   }
 }
@@ -168,7 +175,10 @@ export function DialogButtons(props: {
   return <div className="gol-DialogButtons">{props.children}</div>;
 }
 
-/** A button of a dialog, in the Lab's look. Without `onClick` it sends the form that it stands in. */
+/**
+ * A button of a dialog, in JupyterLab's look. Without `onClick` it submits its
+ * form.
+ */
 export function DialogButton(props: DialogButton.IProps): React.ReactElement {
   const look = {
     cancel: 'jp-mod-reject',

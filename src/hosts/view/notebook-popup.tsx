@@ -20,7 +20,7 @@ import {
 import { GpuBars, HostBars } from './gpu-bars';
 import { LinkBadge, LinkDetail, LinkFailure } from './link-badge';
 
-/** What can be done from a notebook's toolbar. */
+/** The actions in a notebook's toolbar item. */
 export interface INotebookActions {
   onReconnect: (target: string) => void;
   /** Take the kernel back from the Lab that has taken it over. */
@@ -32,7 +32,10 @@ export interface INotebookActions {
   onOpenPanel: () => void;
 }
 
-/** Below the toolbar item: details of where the notebook runs. Escape and a click elsewhere close it. */
+/**
+ * A popup below the toolbar item with details of the notebook's target. Escape
+ * and a click elsewhere close it.
+ */
 export class NotebookPopup extends ReactWidget {
   constructor(private _options: NotebookPopup.IOptions) {
     super();
@@ -47,7 +50,7 @@ export class NotebookPopup extends ReactWidget {
     _options.notebook.changed.connect(this.update, this);
   }
 
-  /** Show it below its anchor and give it the focus. */
+  /** Show the popup below its anchor and focus it. */
   open(): void {
     Widget.attach(this, document.body);
     this._place();
@@ -65,13 +68,13 @@ export class NotebookPopup extends ReactWidget {
     super.dispose();
   }
 
-  /** Close it; the keyboard goes on from where it was opened. */
+  /** Close the popup and return the focus to its anchor. */
   private _leave(): void {
     this._options.anchor.querySelector('button')?.focus();
     super.dispose();
   }
 
-  /** The DOM's events, not to be called by anybody else. */
+  /** Handle the DOM's events; not to be called elsewhere. */
   handleEvent(event: Event): void {
     if (event.type === 'resize') {
       requestAnimationFrame(() => this._place());
@@ -83,7 +86,7 @@ export class NotebookPopup extends ReactWidget {
         event.stopPropagation();
         this.dispose();
       } else if (event.key === 'Tab') {
-        // Who leaves it by the keyboard is done with it.
+        // When the keyboard leaves the popup, it closes.
         requestAnimationFrame(() => {
           if (!this.isDisposed && !this.node.contains(document.activeElement)) {
             this._leave();
@@ -112,7 +115,7 @@ export class NotebookPopup extends ReactWidget {
     super.onBeforeDetach(msg);
   }
 
-  /** Below its anchor, within the window. */
+  /** Move the popup below its anchor, within the window. */
   private _place(): void {
     const { right, bottom } = this._options.anchor.getBoundingClientRect();
     const room = window.innerWidth - POPUP_PX - 8;
@@ -146,13 +149,15 @@ export class NotebookPopup extends ReactWidget {
 export namespace NotebookPopup {
   export interface IOptions extends INotebookActions {
     notebook: NotebookTarget;
-    /** The popup opens below it, and gives the focus back to its button. */
+    /**
+     * The popup opens below this element, and returns the focus to its button.
+     */
     anchor: HTMLElement;
     trans: TranslationBundle;
   }
 }
 
-/** How wide it is. */
+/** The width of the popup. */
 const POPUP_PX = 320;
 
 function PopupView(
@@ -169,7 +174,7 @@ function PopupView(
     <ActionButton
       label={trans.__('Move to another target…')}
       caption={trans.__(
-        'Choose where this notebook runs; a new kernel starts there'
+        'Choose where this notebook runs; a new kernel starts on that target'
       )}
       onClick={props.onMove}
     />
@@ -189,7 +194,7 @@ function PopupView(
         </div>
         <p className="gol-Note">
           {kernelId
-            ? trans.__('The kernel runs beside the Jupyter server.')
+            ? trans.__('The kernel runs on the machine of the Jupyter server.')
             : trans.__('This notebook has no kernel.')}
         </p>
         <div className="gol-Actions">
@@ -209,8 +214,8 @@ function PopupView(
           tone="warning"
           title={
             notebook.model.targets
-              ? trans.__('“%1” is not a target any more.', targetName)
-              : trans.__('Nothing is known of it yet.')
+              ? trans.__('“%1” is no longer a target.', targetName)
+              : trans.__('The state of this target is not known yet.')
           }
         >
           {notebook.model.list.error?.message}
@@ -239,7 +244,7 @@ function PopupView(
       {waits ? (
         <Callout tone="info" title={waits.detail}>
           {trans.__(
-            'Cells that you run now wait, and run when the host is there; Interrupt takes them back. “Give up” shuts the kernel down and returns its place.'
+            'Cells that you run now are queued, and run once the host is ready. Interrupt removes them from the queue. “Cancel start” shuts the kernel down and gives up its place in the queue.'
           )}
         </Callout>
       ) : target.state === 'failed' ? (
@@ -253,7 +258,7 @@ function PopupView(
           title={trans.__('Another Lab has this kernel.')}
         >
           {trans.__(
-            '%1 took it over. It runs on, and what it puts out goes there. That Lab sees it when you take it back.',
+            '%1 took it over. The kernel keeps running, and its outputs go to that Lab. That Lab is notified when you take the kernel back.',
             taken.other
           )}
         </Callout>
@@ -262,7 +267,7 @@ function PopupView(
         <Callout tone="warning" title={trans.__('The kernel has ended.')}>
           {[
             ended.reason,
-            trans.__('What it held in memory is gone; its outputs are here.')
+            trans.__('Its variables are lost. Its outputs are in the notebook.')
           ]
             .filter(Boolean)
             .join(' ')}
@@ -295,10 +300,8 @@ function PopupView(
       <div className="gol-Actions">
         {pending && (
           <ActionButton
-            label={trans.__('Give up')}
-            caption={trans.__(
-              'Shut the kernel down; the host that was asked for is given back'
-            )}
+            label={trans.__('Cancel start')}
+            caption={trans.__('Shut the kernel down and release its host')}
             onClick={() => void notebook.shutdown()}
           />
         )}
@@ -331,23 +334,25 @@ function PopupView(
           <>
             {!target.is_this_machine && (
               <ActionButton
-                label={trans.__('Bring files back…')}
+                label={trans.__('Pull files…')}
                 caption={trans.__(
-                  'See what is new or changed in the notebook’s folder on %1, and bring it here',
+                  'See which files of the notebook’s folder are new or changed on %1, and pull them',
                   target.name
                 )}
                 onClick={props.onPull}
               />
             )}
             <ActionButton
-              label={trans.__("Kernel's log")}
-              caption={trans.__('Show what its process wrote outside of cells')}
+              label={trans.__('Kernel log')}
+              caption={trans.__(
+                'Show what the kernel’s process wrote outside of cells'
+              )}
               onClick={() => props.onLog(target.name, kernelId)}
             />
             <ActionButton
-              label={trans.__('Detach')}
+              label={trans.__('Disconnect')}
               caption={trans.__(
-                'Disconnect from %1; its kernels go on, and what they say is kept there',
+                'Disconnect from %1; its kernels keep running, and the host keeps their outputs',
                 target.name
               )}
               onClick={() => props.onDetach(target.name)}

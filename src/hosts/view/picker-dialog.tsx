@@ -26,7 +26,10 @@ import { LinkBadge, LinkDetail } from './link-badge';
 import { DialogButton, DialogButtons, ModelDialog } from './model-dialog';
 import { QuestionForm } from './question-form';
 
-/** Ask where a notebook is to run. Resolves to the place once it can be used, or undefined. */
+/**
+ * Ask where a notebook is to run. Resolves to the place once it is connected,
+ * or to undefined.
+ */
 export async function openPicker(
   options: IPickerOptions
 ): Promise<IPlace | undefined> {
@@ -71,13 +74,13 @@ export interface IPickerOptions {
   questions: QuestionsModel;
   trans: TranslationBundle;
   title: string;
-  /** The verb on the button. */
+  /** The label of the button. */
   action: string;
-  /** Whether a kernel's state is lost by it. */
+  /** Whether the choice ends the present kernel. */
   losesState: boolean;
 }
 
-/** All places as radio buttons, with what they have to offer. */
+/** All places as radio buttons, with their readings. */
 export function PickerView(
   props: IPickerOptions & { onAccept: () => void; onCancel: () => void }
 ): React.ReactElement {
@@ -132,7 +135,7 @@ export function PickerView(
       {targets?.length === 0 && (
         <p className="gol-Note">
           {trans.__(
-            'Add a host in the Compute section to run notebooks there.'
+            'To run notebooks on another host, add it in the Compute section.'
           )}
         </p>
       )}
@@ -143,10 +146,10 @@ export function PickerView(
       {props.losesState && !picker.isThere && (
         <Callout
           tone="warning"
-          title={trans.__('What the kernel holds in memory is lost.')}
+          title={trans.__('The kernel’s variables will be lost.')}
         >
           {trans.__(
-            'The notebook and its outputs stay; its variables do not. A new kernel starts in the place that you choose.'
+            'The notebook and its outputs stay. A new kernel starts in the place that you choose.'
           )}
         </Callout>
       )}
@@ -172,7 +175,7 @@ export function PickerView(
   );
 }
 
-/** How much GPU memory is needed, and which place suits that best. */
+/** The required GPU memory, and the place that fits it best. */
 function BestFit(props: {
   picker: Picker;
   trans: TranslationBundle;
@@ -210,7 +213,7 @@ function BestFit(props: {
       <span id={`${id}-unit`}>{trans.__('GiB of GPU memory')}</span>
       <ActionButton
         label={trans.__('Choose')}
-        caption={trans.__('Choose among the targets that are connected')}
+        caption={trans.__('Choose among the connected targets')}
         disabled={!valid || picker.busy}
         onClick={search}
       />
@@ -218,7 +221,7 @@ function BestFit(props: {
         {picker.fit &&
           (Object.keys(picker.place.environment).length > 0
             ? trans.__(
-                '%1 The kernel will see nothing else.',
+                '%1 The kernel will see only this GPU.',
                 picker.fit.reason
               )
             : picker.fit.reason)}
@@ -277,11 +280,14 @@ function ThisMachine(props: {
   );
 }
 
-/** What a target has to offer, in two lines; its GPUs one by one where it is chosen. */
+/**
+ * The readings of a target in two lines; its GPUs one by one where it is
+ * chosen.
+ */
 function Offer(props: {
   target: ITarget;
   chosen: boolean;
-  /** Whether what went wrong is said elsewhere. */
+  /** Whether the failure is shown elsewhere. */
   told: boolean;
   trans: TranslationBundle;
 }): React.ReactElement {

@@ -12,7 +12,10 @@ import { onOneLine } from '../messages';
 import { DialogButton, DialogButtons, ModelDialog } from './model-dialog';
 import { QuestionForm } from './question-form';
 
-/** Show what would come from a target, and bring it. Resolves when the dialog is closed. */
+/**
+ * Show the files that would be pulled from a target, and pull them. Resolves
+ * when the dialog is closed.
+ */
 export async function openPullDialog(options: {
   /** Disposed with the dialog. */
   pull: FolderPull;
@@ -24,14 +27,14 @@ export async function openPullDialog(options: {
   const tell = () => changed.emit();
   pull.changed.connect(tell, tell);
   questions.changed.connect(tell, tell);
-  // A login may ask something while it connects.
+  // The login may ask something during the connection.
   const hosted = questions.host();
   const close = () => {
     void pull.cancel();
     dialog.finish();
   };
   const dialog = new ModelDialog({
-    title: trans.__('Bring files back from %1', pull.target),
+    title: trans.__('Pull files from %1', pull.target),
     changed,
     render: () => <PullView {...options} onClose={close} />,
     onLeave: close,
@@ -45,7 +48,9 @@ export async function openPullDialog(options: {
   });
 }
 
-/** What would come, what was changed on both sides, and then what came. */
+/**
+ * The files to pull, the files that changed on both sides, and then the result.
+ */
 export function PullView(props: {
   pull: FolderPull;
   questions: QuestionsModel;
@@ -77,10 +82,12 @@ export function PullView(props: {
     >
       <div role="status">
         {state === 'looking' && (
-          <p className="gol-Note">{trans.__('Comparing both sides…')}</p>
+          <p className="gol-Note">
+            {trans.__('Comparing this machine and the target…')}
+          </p>
         )}
         {state === 'bringing' && (
-          <p className="gol-Note">{trans.__('Bringing the files…')}</p>
+          <p className="gol-Note">{trans.__('Pulling the files…')}</p>
         )}
         {result && <Result result={result} trans={trans} />}
       </div>
@@ -89,20 +96,20 @@ export function PullView(props: {
           <p className="gol-Note">
             {folder.to_bring_count > 0
               ? trans._n(
-                  '%1 file (%2) is new or changed there and would come to %3.',
-                  '%1 files (%2) are new or changed there and would come to %3.',
+                  '%1 new or changed file (%2) can be pulled into %3.',
+                  '%1 new or changed files (%2) can be pulled into %3.',
                   folder.to_bring_count,
                   formatBytes(folder.to_bring_bytes),
                   folder.here
                 )
               : trans.__(
-                  'Nothing that could simply be brought is new or changed there.'
+                  'No new or changed files can be pulled without conflicts.'
                 )}
           </p>
           <Files
             files={folder.to_bring}
             count={folder.to_bring_count}
-            caption={trans.__('Files that would come')}
+            caption={trans.__('Files to pull')}
             trans={trans}
           />
           {folder.conflicts.length > 0 && (
@@ -115,12 +122,14 @@ export function PullView(props: {
                   folder.conflicts.length
                 )}
               >
-                {trans.__('Without your word they stay as they are.')}
+                {trans.__(
+                  'They stay as they are unless you tick the box below.'
+                )}
               </Callout>
               <Files
                 files={folder.conflicts}
                 count={folder.conflicts.length}
-                caption={trans.__('Files that were changed on both sides')}
+                caption={trans.__('Files changed on both sides')}
                 trans={trans}
               />
               <label className="gol-Pull-replace" htmlFor={keeps}>
@@ -133,7 +142,7 @@ export function PullView(props: {
                     pull.replace = event.target.checked;
                   }}
                 />
-                {trans.__('Bring these too, and keep mine beside them')}
+                {trans.__('Pull these too, and keep a copy of my versions')}
               </label>
             </>
           )}
@@ -153,7 +162,7 @@ export function PullView(props: {
         {state !== 'done' && state !== 'failed' && (
           <DialogButton
             kind="accept"
-            label={trans.__('Bring them')}
+            label={trans.__('Pull')}
             disabled={state !== 'ready' || pull.count === 0}
           />
         )}
@@ -192,7 +201,7 @@ function Files(props: {
           },
           {
             id: 'change',
-            title: trans.__('What'),
+            title: trans.__('Change'),
             cell: ({ change }) =>
               change === 'new'
                 ? trans.__('new')
@@ -226,7 +235,7 @@ function Result(props: {
   const lines = [
     ...result.failed.map(({ path, why }) => `${onOneLine(path)}: ${why}`),
     ...kept.map(({ path, kept: name }) =>
-      trans.__('Yours of %1 is %2', onOneLine(path), onOneLine(name))
+      trans.__('Your version of %1 is now %2', onOneLine(path), onOneLine(name))
     )
   ];
   return (
@@ -245,5 +254,5 @@ function Result(props: {
   );
 }
 
-/** So many files are named. */
+/** At most this many files are named. */
 const SHOWN = 200;

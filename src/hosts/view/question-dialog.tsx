@@ -8,7 +8,10 @@ import type { QuestionsModel } from '../questions';
 import { ModelDialog } from './model-dialog';
 import { QuestionForm, isDecision, questionWords } from './question-form';
 
-/** Opens a dialog for each question that no open dialog shows, and closes it when the question is gone. */
+/**
+ * Opens a dialog for each question that no open dialog shows, and closes it
+ * when the question is no longer open.
+ */
 export class QuestionDialogs implements IDisposable {
   constructor(
     private _model: QuestionsModel,

@@ -8,23 +8,27 @@ import type { IQuestion } from '../service';
 
 import { DialogButton, DialogButtons } from './model-dialog';
 
-/** What is asked, with its answer: sent once, then gone from the page. */
+/**
+ * A question with its answer, which is sent once and then removed from the
+ * page.
+ */
 export function QuestionForm(props: {
   question: IQuestion;
   model: QuestionsModel;
   trans: TranslationBundle;
-  /** Whether it stands within another dialog, whose title says something else. */
+  /** Whether the form is in another dialog, whose title has another subject. */
   within?: boolean;
 }): React.ReactElement {
   const { question, model, trans } = props;
   const input = React.useRef<HTMLInputElement>(null);
   const form = React.useRef<HTMLFormElement>(null);
-  // Of this form alone, so that it counts at once: the dialog is drawn again a frame later.
+  // State of this form, so that it counts at once: the dialog is drawn again a
+  // frame later.
   const [sending, setSending] = React.useState(false);
   const isKey = question.kind === 'host_key';
   const decides = isDecision(question);
   React.useEffect(() => {
-    // Where something can be let in, the safe way is under the finger.
+    // Where the answer lets something in, the safe button has the focus.
     (decides
       ? form.current?.querySelector<HTMLButtonElement>('.jp-mod-reject')
       : input.current
@@ -90,8 +94,8 @@ export function QuestionForm(props: {
       {model.behind > 0 && (
         <p className="gol-Note">
           {trans._n(
-            '%1 more question waits behind this one.',
-            '%1 more questions wait behind this one.',
+            '%1 more question waits.',
+            '%1 more questions wait.',
             model.behind
           )}
         </p>
@@ -114,7 +118,7 @@ export function QuestionForm(props: {
   );
 }
 
-/** The one answer that accepts: a host's key, a folder's files. */
+/** The only answer that accepts: a host's key, a folder's files. */
 const ACCEPT = 'yes';
 
 /** Whether a question is answered by yes or no. */
@@ -132,7 +136,7 @@ interface IQuestionWords {
   refusing: string;
 }
 
-/** What a question is called, and what answering it means. */
+/** The title, explanation and buttons of a question. */
 export function questionWords(
   question: IQuestion,
   trans: TranslationBundle
@@ -140,10 +144,7 @@ export function questionWords(
   const login = {
     accept: trans.__('Answer'),
     refuse: trans.__('Cancel'),
-    refusing: trans.__(
-      'Refuse; the connection to %1 is given up',
-      question.target
-    )
+    refusing: trans.__('Refuse, and stop connecting to %1', question.target)
   };
   switch (question.kind) {
     case 'host_key':
@@ -151,37 +152,40 @@ export function questionWords(
         ...login,
         accept: trans.__('Trust this key'),
         refuse: trans.__('Do not connect'),
-        title: trans.__('Is this really %1?', question.target),
+        title: trans.__('Do you trust the host %1?', question.target),
         explanation: trans.__(
-          'The Lab has never been connected to this host; trust its key only if its administrator, or a machine that you trust, shows this same fingerprint.'
+          'This Lab has never connected to this host. Trust its key only if its administrator, or a machine that you trust, shows the same fingerprint.'
         )
       };
     case 'folder_size':
       return {
-        title: trans.__('Send this much to %1?', question.target),
+        title: trans.__('Send this folder to %1?', question.target),
         explanation: trans.__(
-          'Later starts send only what changed. A file .genopsignore in the folder leaves some out.'
+          'Later starts send only changed files. List files to leave out in .genopsignore in the folder.'
         ),
         accept: trans.__('Send'),
-        refuse: trans.__('Start without them'),
+        refuse: trans.__('Start without files'),
         refusing: trans.__('Start the kernel in an empty folder')
       };
     case 'folder_pull':
       return {
-        title: trans.__('Let a kernel on %1 write here?', question.target),
-        explanation: trans.__(
-          'Agree only if you asked for it. Files that you changed yourself are not overwritten without a copy of yours.'
+        title: trans.__(
+          'Let a kernel on %1 write to this machine?',
+          question.target
         ),
-        accept: trans.__('Bring them'),
+        explanation: trans.__(
+          'Agree only if you requested it. A file that you changed yourself is not overwritten without a copy of your version.'
+        ),
+        accept: trans.__('Pull files'),
         refuse: trans.__('Refuse'),
-        refusing: trans.__('Nothing is brought')
+        refusing: trans.__('No file is pulled')
       };
     case 'passphrase':
       return {
         ...login,
         title: trans.__('Passphrase of a key for %1', question.target),
         explanation: trans.__(
-          'It opens your key for this connection. It is not written anywhere.'
+          'It unlocks your key for this connection. It is never written to disk.'
         )
       };
     case 'password':
@@ -189,14 +193,14 @@ export function questionWords(
         ...login,
         title: trans.__('Password for %1', question.target),
         explanation: trans.__(
-          'It goes to the host over the encrypted connection. It is not written anywhere.'
+          'It is sent to the host over the encrypted connection. It is never written to disk.'
         )
       };
     default:
       return {
         ...login,
         title: trans.__('%1 asks', question.target),
-        explanation: trans.__('The host asks this to let you in.')
+        explanation: trans.__('The host asks this during the login.')
       };
   }
 }

@@ -15,7 +15,7 @@ import type { TargetsModel } from '../model';
 
 import { TargetCard } from './target-card';
 
-/** Below this machine: the other places that run kernels. */
+/** The targets, below this machine. */
 export function TargetsView(props: TargetsView.IProps): React.ReactElement {
   const { model, trans, onAdd } = props;
   const latest = useTargets(model);
@@ -35,7 +35,7 @@ export function TargetsView(props: TargetsView.IProps): React.ReactElement {
       <ResourceView
         resource={model.list}
         trans={trans}
-        down={trans.__('Targets cannot be read.')}
+        down={trans.__('The list of targets cannot be read.')}
         keepMounted
         empty={<NoTargets {...props} />}
       >
@@ -55,12 +55,15 @@ export function TargetsView(props: TargetsView.IProps): React.ReactElement {
 
 export namespace TargetsView {
   export interface IProps extends Omit<TargetCard.IProps, 'target'> {
-    /** Add a host, which is asked where none is given. */
+    /** Add a host; without a candidate the dialog asks for it. */
     onAdd: (candidate?: ICandidate) => void;
   }
 }
 
-/** No target yet: hosts of the ssh_config one click away, or any other. */
+/**
+ * The view without targets: offers the hosts of the ssh_config, or any other
+ * host.
+ */
 function NoTargets(props: TargetsView.IProps): React.ReactElement {
   const { model, trans, onAdd } = props;
   const [found, setFound] = React.useState<
@@ -68,7 +71,8 @@ function NoTargets(props: TargetsView.IProps): React.ReactElement {
   >();
   const list = React.useRef<HTMLUListElement>(null);
   React.useEffect(() => {
-    // The button that was pressed is gone: the keyboard goes on with what it brought.
+    // The pressed button has disappeared: the focus moves to the first of its
+    // results.
     list.current?.querySelector('button')?.focus();
   }, [found]);
   const read = () => {
@@ -80,16 +84,16 @@ function NoTargets(props: TargetsView.IProps): React.ReactElement {
   return (
     <EmptyState
       text={trans.__(
-        'A notebook can run on another machine over SSH: its kernel and its outputs outlive a cut, a closed laptop and a restart of this Lab.'
+        'Run a notebook on another machine over SSH. Its kernel keeps running, and its outputs are kept, while the connection is down, your laptop is closed or this Lab restarts.'
       )}
       actions={[
-        // Once its hosts are shown there is nothing more to import.
+        // Once the hosts are shown, the import has nothing more to do.
         ...(Array.isArray(found) && found.length > 0
           ? []
           : [
               {
                 label: trans.__('Import from ~/.ssh/config'),
-                caption: trans.__('Show the hosts that your ssh_config names'),
+                caption: trans.__('Show the hosts of your ssh_config'),
                 disabled: found === 'reading',
                 onClick: read
               }
@@ -102,9 +106,7 @@ function NoTargets(props: TargetsView.IProps): React.ReactElement {
           <p className="gol-Note">{`${found.message} ${found.hint}`}</p>
         ) : Array.isArray(found) && found.length === 0 ? (
           <p className="gol-Note">
-            {trans.__(
-              'Your ssh_config names no host that is not here already.'
-            )}
+            {trans.__('Your ssh_config has no other hosts.')}
           </p>
         ) : null}
       </div>

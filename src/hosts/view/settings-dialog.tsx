@@ -10,7 +10,10 @@ import { minutesWords } from '../messages';
 
 import { FolderFields } from './folder-fields';
 
-/** Change a target. @returns it as it then is, or undefined when the person left. */
+/**
+ * Change a target. @returns the changed target, or undefined when the user
+ * left.
+ */
 export async function openSettingsDialog(
   form: SettingsForm,
   trans: TranslationBundle
@@ -25,7 +28,9 @@ export async function openSettingsDialog(
   });
 }
 
-/** The fields: how kernels are kept first, for that is what people come for. */
+/**
+ * The fields: the policy for kernels is first, since most users come for it.
+ */
 export function SettingsFields(props: {
   form: SettingsForm;
   trans: TranslationBundle;
@@ -38,10 +43,10 @@ export function SettingsFields(props: {
   return (
     <>
       <Field
-        label={trans.__('Kernels that stand ready')}
+        label={trans.__('Kernels kept ready')}
         error={form.warmProblem}
         help={trans.__(
-          'They make a start take a moment, and hold about 60 MiB of memory each and no GPU, while you are connected. At most %1.',
+          'A kernel kept ready starts in a moment. Each uses about 60 MiB of memory and no GPU, while you are connected. At most %1.',
           MAX_WARM
         )}
       >
@@ -56,9 +61,9 @@ export function SettingsFields(props: {
         )}
       </Field>
       <Field
-        label={trans.__('End kernels without work')}
+        label={trans.__('Stop idle kernels')}
         help={trans.__(
-          'No cell runs, and neither their CPUs nor their GPUs work. The notebook warns before, and can keep its kernel.'
+          'A kernel is idle while no cell runs and neither CPUs nor GPUs work. The notebook warns before the stop, and you can keep the kernel.'
         )}
       >
         {control => (
@@ -80,9 +85,9 @@ export function SettingsFields(props: {
       </Field>
       {fields.idleMinutes > 0 && (
         <Field
-          label={trans.__('A GPU works above')}
+          label={trans.__('GPU counts as busy above')}
           error={form.gpuProblem}
-          help={trans.__('Percent of its use, by whoever uses it.')}
+          help={trans.__('GPU utilization in percent, by any process.')}
         >
           {control => (
             <NumberInput
@@ -103,7 +108,9 @@ export function SettingsFields(props: {
       <Field
         label={trans.__('Another variable')}
         error={form.anotherProblem}
-        help={trans.__('The name alone. New kernels get it from this Lab.')}
+        help={trans.__(
+          'Only the name. New kernels get the variable from this Lab.'
+        )}
       >
         {control => (
           <input
@@ -135,7 +142,7 @@ export function SettingsFields(props: {
   );
 }
 
-/** Names to tick; values are never shown, nor are they here. */
+/** Names to tick; values are never shown and never sent to the page. */
 function Secrets(props: {
   form: SettingsForm;
   trans: TranslationBundle;
@@ -150,7 +157,9 @@ function Secrets(props: {
       {names.length === 0 && (
         <span className="gol-Field-help">
           {form.fields.known
-            ? trans.__('No variable of this Lab is named like a secret.')
+            ? trans.__(
+                'No environment variable of this Lab has a name like a secret, such as HF_TOKEN.'
+              )
             : trans.__('Reading the names…')}
         </span>
       )}

@@ -19,7 +19,10 @@ import { onOneLine } from '../messages';
 import { DialogButton, DialogButtons, ModelDialog } from './model-dialog';
 import { QuestionForm } from './question-form';
 
-/** Show what lies on a target's host, and remove what the person ticks. Resolves when the dialog is closed. */
+/**
+ * Show the files of GenOps Lab on a target's host, and remove those that the
+ * user ticks. Resolves when the dialog is closed.
+ */
 export async function openStorageDialog(options: {
   /** Disposed with the dialog. */
   storage: TargetStorage;
@@ -31,11 +34,11 @@ export async function openStorageDialog(options: {
   const tell = () => changed.emit();
   storage.changed.connect(tell, tell);
   questions.changed.connect(tell, tell);
-  // A login may ask something while it connects.
+  // The login may ask something during the connection.
   const hosted = questions.host();
   const close = () => dialog.finish();
   const dialog = new ModelDialog({
-    title: trans.__('What GenOps Lab has left on %1', storage.target),
+    title: trans.__('Files of GenOps Lab on %1', storage.target),
     changed,
     render: () => <StorageView {...options} onClose={close} />,
     onLeave: close,
@@ -49,7 +52,7 @@ export async function openStorageDialog(options: {
   });
 }
 
-/** What lies there with its size and who uses it, and then what was freed. */
+/** The items with size and users, and then the freed space. */
 export function StorageView(props: {
   storage: TargetStorage;
   questions: QuestionsModel;
@@ -59,7 +62,8 @@ export function StorageView(props: {
   const { storage, questions, trans } = props;
   const { chosen, items, state, isAway } = storage;
   const forced = chosen.filter(({ stays }) => stays !== '');
-  // A second dialog would wait for the end of this one: what is asked stands in it.
+  // A second dialog would wait for the end of this one, so the question is
+  // shown in this one.
   const asked = forced.map(keyOf).join('\n');
   const [sure, setSure] = React.useState('');
   const asks = asked !== '' && sure === asked && state === 'ready';
@@ -89,7 +93,7 @@ export function StorageView(props: {
     >
       <p className="gol-Note">
         {trans.__(
-          'Environments that were built there, and copies of notebooks’ folders. What a kernel or another process uses stays.'
+          'Environments built on the host, and copies of notebooks’ folders. Items in use by a kernel or another process stay.'
         )}
       </p>
       <div role="status">
@@ -99,13 +103,13 @@ export function StorageView(props: {
           </p>
         )}
         {state === 'looking' && (
-          <p className="gol-Note">{trans.__('Looking at what lies there…')}</p>
+          <p className="gol-Note">{trans.__('Measuring the files…')}</p>
         )}
         {state === 'removing' && (
           <p className="gol-Note">
             {trans._n(
-              'Removing; %1 is left to do…',
-              'Removing; %1 are left to do…',
+              'Removing; %1 item remains…',
+              'Removing; %1 items remain…',
               chosen.length
             )}
           </p>
@@ -117,7 +121,7 @@ export function StorageView(props: {
         {asks && (
           <Callout
             tone="warning"
-            title={trans.__('Remove results that may be nowhere else?')}
+            title={trans.__('Remove results that may have no other copy?')}
           >
             <ul>
               {forced.map(item => (
@@ -139,7 +143,7 @@ export function StorageView(props: {
         {state === 'failed' && (
           <DialogButton
             kind={isAway ? 'cancel' : 'accept'}
-            label={trans.__('Look again')}
+            label={trans.__('Refresh')}
             onClick={() => void storage.look()}
           />
         )}
@@ -147,7 +151,7 @@ export function StorageView(props: {
           <DialogButton
             kind="accept"
             label={trans.__('Connect')}
-            caption={trans.__('Connect now; it may ask for a password')}
+            caption={trans.__('Connect now; the host may ask for a password')}
             onClick={() => void storage.connect()}
           />
         )}
@@ -156,7 +160,7 @@ export function StorageView(props: {
             kind="warn"
             label={
               asks
-                ? trans.__('Remove all the same')
+                ? trans.__('Remove anyway')
                 : chosen.length === 0
                   ? trans.__('Remove')
                   : trans._n(
@@ -166,7 +170,7 @@ export function StorageView(props: {
                       formatBytes(storage.chosenBytes)
                     )
             }
-            caption={trans.__('Delete what is ticked from the host')}
+            caption={trans.__('Delete the ticked items from the host')}
             disabled={state !== 'ready' || chosen.length === 0}
           />
         )}
@@ -182,18 +186,18 @@ function Items(props: {
 }): React.ReactElement {
   const { storage, items, trans } = props;
   if (items.length === 0) {
-    return <p>{trans.__('GenOps Lab has left nothing there.')}</p>;
+    return <p>{trans.__('GenOps Lab has no files on this host.')}</p>;
   }
   return (
     <div className="gol-Stored-items">
       <DataTable
-        caption={trans.__('What lies on %1', storage.target)}
+        caption={trans.__('Files on %1', storage.target)}
         rows={items}
         rowKey={keyOf}
         columns={[
           {
             id: 'what',
-            title: trans.__('What'),
+            title: trans.__('Item'),
             cell: item => (
               <label className="gol-Tick">
                 <input
@@ -229,7 +233,7 @@ function Items(props: {
             id: 'why',
             title: trans.__('Note'),
             cell: ({ stays }) =>
-              stays ? onOneLine(stays) : trans.__('nobody uses it')
+              stays ? onOneLine(stays) : trans.__('not in use')
           }
         ]}
       />
@@ -251,7 +255,7 @@ function Freed(props: {
       tone={troubles.length > 0 ? 'warning' : 'ok'}
       title={
         freed === 0
-          ? trans.__('Nothing was freed.')
+          ? trans.__('No space was freed.')
           : trans.__('%1 freed.', formatBytes(freed))
       }
     >
@@ -266,7 +270,7 @@ function Freed(props: {
   );
 }
 
-/** How long nobody used it; seconds say nothing here. */
+/** How long an item was unused; below a minute without seconds. */
 function unusedWords(seconds: number, trans: TranslationBundle): string {
   return seconds < 60 ? trans.__('used just now') : formatDuration(seconds);
 }

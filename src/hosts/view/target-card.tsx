@@ -41,7 +41,7 @@ import { KernelsThere } from './kernels-there';
 import { TargetHosts } from './target-hosts';
 import { LinkBadge, LinkDetail, LinkFailure } from './link-badge';
 
-/** What a person can do with a target. */
+/** The actions on a target. */
 export interface ITargetActions {
   onConnect: (target: ITarget) => void;
   onDisconnect: (target: ITarget) => void;
@@ -54,18 +54,18 @@ export interface ITargetActions {
   onAttachKernel: (target: ITarget, kernel: IRemoteKernel) => void;
   onStopKernel: (target: ITarget, kernel: IRemoteKernel) => void;
   onKernelLog: (target: ITarget, kernel: IRemoteKernel) => void;
-  /** What a kernel that waits for its host is called: its notebook's name. */
+  /** The title of a pending kernel: its notebook's name. */
   titleOf: (kernel: IPendingKernel) => string;
   onGiveUp: (kernel: IPendingKernel) => void;
 }
 
-/** A target: how its link is, what its host does, and what can be done. */
+/** A target: its connection, its host's readings, and its actions. */
 export function TargetCard(props: TargetCard.IProps): React.ReactElement {
   const { target, trans } = props;
   const { reading, state } = target;
   const stale = staleWords(target, trans);
   const line = [
-    // Where there are many hosts each has its own.
+    // Where a target has many hosts, each has its own.
     formatRoundTrip(state === 'up' && !target.allocates ? target.rtt_s : null),
     formatPrice(target.price_per_hour, trans),
     target.is_this_machine
@@ -113,7 +113,7 @@ export function TargetCard(props: TargetCard.IProps): React.ReactElement {
               <ActionButton
                 label={trans.__('Free space…')}
                 caption={trans.__(
-                  'See what GenOps Lab has left on %1, and remove what nobody needs',
+                  'See what GenOps Lab stores on %1, and remove what you no longer need',
                   target.name
                 )}
                 onClick={() => props.onClean(target)}
@@ -123,7 +123,7 @@ export function TargetCard(props: TargetCard.IProps): React.ReactElement {
         </Disclosure>
       )}
       {state === 'up' && (
-        <Disclosure title={trans.__('Kernels there')}>
+        <Disclosure title={trans.__('Running kernels')}>
           <KernelsThere {...props} />
         </Disclosure>
       )}
@@ -136,12 +136,12 @@ export namespace TargetCard {
     target: ITarget;
     model: TargetsModel;
     trans: TranslationBundle;
-    /** Ties what is read to what a person can see. */
+    /** Ties reading to what the user can see. */
     drive: (driven: IDriven) => { dispose(): void };
   }
 }
 
-/** The kernels that wait for their hosts: of which notebook, what for, since when. */
+/** The pending kernels: the notebook, the reason, the waiting time. */
 function PendingKernels(props: TargetCard.IProps): React.ReactElement | null {
   const { trans } = props;
   const { name, pending } = props.target;
@@ -152,7 +152,7 @@ function PendingKernels(props: TargetCard.IProps): React.ReactElement | null {
   return (
     <ul
       className="gol-Target-pending"
-      aria-label={trans.__('Kernels that wait for a host of %1', name)}
+      aria-label={trans.__('Kernels waiting for a host of %1', name)}
     >
       {pending.map(kernel => {
         const { label, detail } = describePending(kernel, now, trans);
@@ -164,9 +164,9 @@ function PendingKernels(props: TargetCard.IProps): React.ReactElement | null {
             </p>
             <p className="gol-Note">{detail}</p>
             <ActionButton
-              label={trans.__('Give up')}
+              label={trans.__('Cancel start')}
               caption={trans.__(
-                'Shut down the kernel of %1; the host that was asked for is given back',
+                'Shut down the kernel of %1 and release its host',
                 title
               )}
               onClick={() => props.onGiveUp(kernel)}
@@ -188,13 +188,16 @@ function TargetButtons(props: TargetCard.IProps): React.ReactElement {
       {(state === 'idle' || state === 'failed') && (
         <ActionButton
           label={trans.__('Connect')}
-          caption={trans.__('Connect to %1; it may ask something', name)}
+          caption={trans.__(
+            'Connect to %1; the host may ask for a password',
+            name
+          )}
           onClick={() => props.onConnect(target)}
         />
       )}
       {state === 'down' && (
         <ActionButton
-          label={trans.__('Try now')}
+          label={trans.__('Reconnect now')}
           caption={trans.__('Connect to %1 at once', name)}
           onClick={() => props.onConnect(target)}
         />
@@ -214,7 +217,10 @@ function TargetButtons(props: TargetCard.IProps): React.ReactElement {
         (busy && pending.length === 0)) && (
         <ActionButton
           label={busy ? trans.__('Cancel') : trans.__('Disconnect')}
-          caption={trans.__('Disconnect from %1; its kernels go on', name)}
+          caption={trans.__(
+            'Disconnect from %1; its kernels keep running',
+            name
+          )}
           onClick={() => props.onDisconnect(target)}
         />
       )}
@@ -244,7 +250,7 @@ function TargetButtons(props: TargetCard.IProps): React.ReactElement {
   );
 }
 
-/** What stands behind the bars. */
+/** The details below the bars. */
 export function TargetDetails(props: {
   target: ITarget;
   trans: TranslationBundle;
@@ -276,9 +282,9 @@ export function TargetDetails(props: {
           load ? [trans.__('Load'), load] : null,
           disk ? [trans.__('Disk'), disk] : null,
           warm ? [trans.__('Kernels'), warm] : null,
-          idle ? [trans.__('Ends after'), idle] : null,
+          idle ? [trans.__('Idle limit'), idle] : null,
           target.carrier_used
-            ? [trans.__('Through'), target.carrier_used]
+            ? [trans.__('Connection'), target.carrier_used]
             : null,
           target.secrets.length > 0
             ? [trans.__('Secrets'), target.secrets.join(', ')]

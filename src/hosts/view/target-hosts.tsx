@@ -10,12 +10,15 @@ import { GpuBars, HostBars } from './gpu-bars';
 import { LinkBadge, LinkDetail, LinkFailure } from './link-badge';
 import type { TargetCard } from './target-card';
 
-/** The hosts of a target that gets one for each kernel: what each does, and those that nobody needs any more. */
+/**
+ * The hosts of a target that gets one for each kernel: their readings, and
+ * those that no kernel needs.
+ */
 export function TargetHosts(
   props: TargetCard.IProps
 ): React.ReactElement | null {
   const { target, trans } = props;
-  // A host that is waited for is told with the kernel that waits.
+  // A pending host is shown with its pending kernel.
   const waited = new Set(target.pending.map(kernel => kernel.kernel_id));
   const hosts = target.hosts.filter(host => !waited.has(host.host_id));
   if (hosts.length === 0) {
@@ -99,8 +102,11 @@ function LeftOver(props: IProps): React.ReactElement {
       </p>
       <div className="gol-Actions">
         <ActionButton
-          label={trans.__('Give back now')}
-          caption={trans.__('Release %1: what runs there ends', host.host_id)}
+          label={trans.__('Release now')}
+          caption={trans.__(
+            'Release %1; all processes on it end',
+            host.host_id
+          )}
           onClick={() => props.onRelease(target, host)}
         />
       </div>
@@ -108,8 +114,8 @@ function LeftOver(props: IProps): React.ReactElement {
   );
 }
 
-/** Of an id. */
+/** The shown length of an id. */
 const SHORT = 8;
 
-/** How often the time that is left is drawn, in seconds. */
+/** Seconds between two draws of the remaining time. */
 const EVERY_S = 10;

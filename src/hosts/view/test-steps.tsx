@@ -55,10 +55,13 @@ const TONES: Record<State, string> = {
   waiting: 'idle'
 };
 
-/** The steps of a test: those done with what was found, the one that is done now, those to come. */
+/**
+ * The steps of a test: finished ones with their results, the running one, and
+ * those not started.
+ */
 export function TestSteps(props: {
   model: AddTarget;
-  /** What waits for the person's answer. */
+  /** The kind of the question that waits for the user's answer. */
   asks: IQuestion['kind'] | undefined;
   trans: TranslationBundle;
 }): React.ReactElement {
@@ -70,9 +73,10 @@ export function TestSteps(props: {
   const isOver = model.stage === 'tested';
   const next = order.find(step => !done.has(step));
   const asking = asks && (asks === 'host_key' ? 'host_key' : 'login');
-  // The steps of a connection are told together, at its end: what asks has the ones before it behind it.
+  // The steps of a connection are reported together at its end: the steps
+  // before the asking one are done.
   const behind = asking ? order.slice(0, order.indexOf(asking)) : [];
-  // What was not reached is not shown once nothing comes any more.
+  // Steps that were not reached are hidden once the test is over.
   const shown = isOver ? order.filter(step => done.has(step)) : order;
   return (
     <ol
@@ -126,7 +130,7 @@ export function TestSteps(props: {
   );
 }
 
-/** What can be done about a step from here. */
+/** The fixes of a step that can be started here. */
 function StepFixes(props: {
   step: IReportStep;
   model: AddTarget;
@@ -143,8 +147,8 @@ function StepFixes(props: {
     <div className="gol-Step-fixes">
       {step.fixes.includes('build') && (
         <ActionButton
-          label={trans.__('Build an environment there…')}
-          caption={trans.__('With uv, or pip where there is no uv')}
+          label={trans.__('Build an environment…')}
+          caption={trans.__('With uv, or with pip where the host has no uv')}
           onClick={() => void model.build.choose()}
           primary
         />
@@ -152,7 +156,7 @@ function StepFixes(props: {
       {step.fixes.includes('install') && (
         <ActionButton
           label={trans.__('Install %1', addition)}
-          caption={trans.__('Into the environment that is there')}
+          caption={trans.__('Install into the present environment')}
           onClick={() => void model.build.install([addition])}
         />
       )}
@@ -168,10 +172,10 @@ function StepFixes(props: {
   );
 }
 
-/** From when on the time of a step is worth a word, in seconds. */
+/** Seconds above which a step shows its duration. */
 const SLOW_S = 1;
 
-/** How a test ended, as a message. */
+/** The result of a test as a message. */
 export function outcomeWords(
   model: AddTarget,
   trans: TranslationBundle
@@ -182,14 +186,12 @@ export function outcomeWords(
       return {
         tone: 'ok',
         title: trans.__('“%1” is ready.', name),
-        children: trans.__(
-          'It is in the launcher and in the list of kernels now.'
-        )
+        children: trans.__('The launcher and the list of kernels show it now.')
       };
     case 'warning':
       return {
         tone: 'warning',
-        title: trans.__('“%1” works, with what is said above.', name)
+        title: trans.__('“%1” works, with the warnings above.', name)
       };
     case 'cancelled':
       return { tone: 'warning', title: trans.__('The test was cancelled.') };
@@ -197,7 +199,7 @@ export function outcomeWords(
       return {
         tone: 'error',
         title: trans.__('“%1” cannot run kernels yet.', name),
-        children: trans.__('What to do stands at the step that failed.')
+        children: trans.__('The failed step says what to do.')
       };
   }
 }
@@ -240,13 +242,13 @@ function stepNames(
 
 function stateNames(trans: TranslationBundle): Record<State, string> {
   return {
-    ok: trans.__('well'),
-    warning: trans.__('with a warning'),
+    ok: trans.__('passed'),
+    warning: trans.__('passed with a warning'),
     failed: trans.__('failed'),
     skipped: trans.__('skipped'),
     optional: trans.__('optional'),
-    running: trans.__('under way'),
-    asking: trans.__('waits for your answer'),
-    waiting: trans.__('to come')
+    running: trans.__('running'),
+    asking: trans.__('waiting for your answer'),
+    waiting: trans.__('not started')
   };
 }

@@ -19,8 +19,8 @@ import type { INotebookActions } from './notebook-popup';
 import { NotebookPopup } from './notebook-popup';
 
 /**
- * Where a notebook's kernel runs, in the notebook's toolbar. It is quiet for this
- * machine; for another it tells the link's state, the GPUs and the round trip.
+ * A notebook's toolbar item with its kernel's place. For this machine it shows
+ * only the name; for a target also the connection, the GPUs and the round trip.
  */
 export class TargetToolbarItem extends SeenView {
   constructor(private _options: TargetToolbarItem.IOptions) {
@@ -41,7 +41,7 @@ export class TargetToolbarItem extends SeenView {
   protected setSeen(seen: boolean): void {
     this._options.notebook.visible = seen;
     if (this._popup && !seen) {
-      // A toolbar that makes room takes its items out and puts them back.
+      // A toolbar that makes room removes its items and puts them back.
       window.setTimeout(() => {
         if (!this.isVisible) {
           this._popup?.dispose();
@@ -97,7 +97,7 @@ export namespace TargetToolbarItem {
   }
 }
 
-/** How long a toolbar may take to make room. */
+/** Milliseconds in which a toolbar may make room. */
 const ROOM_MS = 1000;
 
 /** The button itself. */
@@ -106,7 +106,7 @@ export function ItemView(props: {
   hasKernel: boolean;
   name: string;
   target: ITarget | undefined;
-  /** Set when the kernel is not to be had here. */
+  /** Set when the kernel is not available here. */
   gone: Gone | undefined;
   /** Set while the kernel waits for its host. */
   pending: IPendingKernel | undefined;
@@ -132,7 +132,7 @@ export function ItemView(props: {
       : target && describeLink(target, now, trans);
   const state =
     link?.label ??
-    (isRemote && props.known ? trans.__('not a target any more') : '');
+    (isRemote && props.known ? trans.__('no longer a target') : '');
   const gpus = isUp ? (target.reading?.gpus ?? []) : [];
   const { memory, busy } = gpuShares(gpus);
   const figures = [

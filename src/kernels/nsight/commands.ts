@@ -1,4 +1,4 @@
-/** A notebook's kernel under one of Nsight's tools, and back. */
+/** Restart a notebook's kernel with one of Nsight's tools, or without. */
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import type { Dialog, ICommandPalette } from '@jupyterlab/apputils';
 import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
@@ -19,10 +19,10 @@ export namespace NsightCommandIDs {
 type INewKernel = components['schemas']['NewNsightKernel'];
 type Product = INewKernel['product'];
 
-/** What the Lab puts into the metadata of kernelspecs under Nsight. */
+/** The Lab's metadata of kernelspecs under Nsight. */
 interface INsightMetadata {
   readonly nsight?: string;
-  /** The kernelspec that it was made of. */
+  /** The original kernelspec. */
   readonly of?: string;
 }
 
@@ -31,7 +31,7 @@ export interface INsightOptions {
   core: IGenOpsCore;
   notebooks: INotebookTracker;
   palette: ICommandPalette | null;
-  /** Whether the server offers them, as far as that is known. */
+  /** Whether the server offers Nsight, as far as known. */
   isOffered: () => boolean;
 }
 
@@ -56,7 +56,7 @@ export function addNsightCommands(options: INsightOptions): void {
         body: { kernel_name, product, section_set }
       })
     );
-  /** The tool is looked at first, so that nobody agrees to lose their variables for nothing. */
+  /** The tool is checked first, so that no user gives up variables in vain. */
   const restart = async (
     product: Product,
     agreed: (version: string) => Promise<SectionSet | undefined>
@@ -88,7 +88,7 @@ export function addNsightCommands(options: INsightOptions): void {
   define(NsightCommandIDs.restart, {
     label: trans.__('Restart Kernel with Nsight Systems…'),
     caption: trans.__(
-      'Start the notebook’s kernel anew under Nsight Systems, which records %1 there',
+      'Restart the notebook’s kernel under Nsight Systems, which records %1 cells',
       '%%profile'
     ),
     icon: refreshIcon,
@@ -103,7 +103,7 @@ export function addNsightCommands(options: INsightOptions): void {
         const yes = await sure(
           trans.__('Restart the kernel with Nsight Systems?'),
           trans.__(
-            'Nsight Systems %1 records only programs that it has started, so the kernel is started anew: its variables are lost. Cells with %2 are recorded by it from then on; other cells are not.',
+            'Nsight Systems %1 records only programs that it has started. The kernel is restarted, and its variables are lost. Nsight Systems then records cells with %2; other cells are not recorded.',
             version,
             '%%profile'
           )
@@ -115,13 +115,13 @@ export function addNsightCommands(options: INsightOptions): void {
   define(NsightCommandIDs.measure, {
     label: trans.__('Restart Kernel with Nsight Compute…'),
     caption: trans.__(
-      'Start the notebook’s kernel anew under Nsight Compute, which measures each kernel of the GPU in %1 cells',
+      'Restart the notebook’s kernel under Nsight Compute, which measures each GPU kernel in %1 cells',
       '%%profile'
     ),
     icon: refreshIcon,
     args: {},
     isVisible: isOffered,
-    // Also from there to another set.
+    // Also for a kernel under Nsight Compute, to change the set.
     isEnabled: () => kernelOf(notebooks.currentWidget) !== '',
     execute: () =>
       restart('compute', async version => {
@@ -137,7 +137,7 @@ export function addNsightCommands(options: INsightOptions): void {
 
   define(NsightCommandIDs.leave, {
     label: trans.__('Restart Kernel without Nsight…'),
-    caption: trans.__('Start the notebook’s kernel anew, by itself'),
+    caption: trans.__('Restart the notebook’s kernel without Nsight’s tools'),
     icon: refreshIcon,
     args: {},
     isVisible: isOffered,
@@ -151,7 +151,7 @@ export function addNsightCommands(options: INsightOptions): void {
         (await sure(
           trans.__('Restart the kernel without Nsight?'),
           trans.__(
-            'The kernel is started anew: its variables are lost. Cells with %1 are recorded by PyTorch’s profiler again.',
+            'The kernel is restarted, and its variables are lost. PyTorch’s profiler then records cells with %1 again.',
             '%%profile'
           )
         ))

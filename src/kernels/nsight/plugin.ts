@@ -10,10 +10,12 @@ import { IGenOpsPanel } from '../../panel';
 
 import { addNsightCommands } from './commands';
 
-/** Kernels under NVIDIA's Nsight tools; an administrator can switch them off. */
+/**
+ * Kernels under NVIDIA's Nsight tools; an administrator can switch them off.
+ */
 export const nsightPlugin: JupyterFrontEndPlugin<void> = {
   id: 'genops-lab:nsight',
-  description: 'Kernels under Nsight Systems and Nsight Compute.',
+  description: 'Starts kernels under Nsight Systems and Nsight Compute.',
   autoStart: true,
   requires: [IGenOpsCore, IGenOpsPanel, INotebookTracker],
   optional: [ICommandPalette],

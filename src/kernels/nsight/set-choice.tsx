@@ -7,7 +7,10 @@ import type { components } from '../../api/generated';
 export type SectionSet =
   components['schemas']['NewNsightKernel']['section_set'];
 
-/** What the restart does, and how much of each kernel is measured: ncu takes that when it starts. */
+/**
+ * What the restart does, and how much of each GPU kernel is measured: ncu needs
+ * the set at its start.
+ */
 export class SetChoice extends ReactWidget {
   constructor(version: string, trans: TranslationBundle) {
     super();
@@ -25,21 +28,21 @@ export class SetChoice extends ReactWidget {
         'basic',
         trans.__('Basic'),
         trans.__(
-          'How busy compute and memory are, occupancy, registers. The quickest: some ten runs of each kernel.'
+          'Use of compute and memory, occupancy, registers. The fastest set: about 10 runs of each kernel.'
         )
       ],
       [
         'detailed',
         trans.__('Detailed'),
         trans.__(
-          'Also memory by level, FLOPs for the roofline, and the costly instructions. Some twenty runs of each kernel.'
+          'Also memory by level, FLOPs for the roofline, and the costly instructions. About 20 runs of each kernel.'
         )
       ],
       [
         'full',
         trans.__('Full'),
         trans.__(
-          'Also why warps wait, and all tables of memory. Some forty runs of each kernel.'
+          'Also why warps wait, and all tables of memory. About 40 runs of each kernel.'
         )
       ]
     ];
@@ -47,14 +50,14 @@ export class SetChoice extends ReactWidget {
       <div className="gol-Form">
         <p>
           {trans.__(
-            'Nsight Compute %1 measures only programs that it has started, so the kernel is started anew: its variables are lost. In cells with %2 each kernel of the GPU then runs many times by itself, so that they take far longer; one optimizer step is measured where nothing else is asked for. Other cells are not measured.',
+            'Nsight Compute %1 measures only programs that it has started. The kernel is restarted, and its variables are lost. Cells with %2 take far longer, because each GPU kernel in them runs many times alone. Without options %2 measures one optimizer step. Other cells are not measured.',
             this._version,
             '%%profile'
           )}
         </p>
         <fieldset className="gol-Sources">
           <legend className="gol-Field-label">
-            {trans.__('Measure of each kernel')}
+            {trans.__('Set to measure')}
           </legend>
           {sets.map(([name, title, detail]) => (
             <label key={name} className="gol-Source">

@@ -4,7 +4,7 @@ import { KernelMessage } from '@jupyterlab/services';
 
 import { excerptOf } from './excerpt';
 
-/** Where the outputs of a cell are kept; an output area's model is one. */
+/** The outputs of a cell, such as an output area's model. */
 export type IOutputs = Pick<
   IOutputAreaModel,
   'add' | 'clear' | 'get' | 'set'
@@ -13,8 +13,8 @@ export type IOutputs = Pick<
 };
 
 /**
- * Put the newer excerpt of a cell's long output where the older one is, whoever put that there.
- * Returns whether the message was one.
+ * Replace the excerpt of a cell's long output by a newer one. Returns whether
+ * the message was an excerpt.
  */
 export function updateExcerpt(
   outputs: IOutputs,
@@ -48,8 +48,9 @@ export function updateExcerpt(
 }
 
 /**
- * Puts the messages of one execution into a cell's outputs, as an output area does with
- * those of its own future: for executions that this page did not send or has forgotten.
+ * Writes the messages of one execution into a cell's outputs, as an output area
+ * does for its own future. For executions that this page did not send, or has
+ * forgotten.
  */
 export class OutputsWriter {
   constructor(private _outputs: IOutputs) {}

@@ -8,7 +8,10 @@ import { formatBytes } from '../../core';
 
 import { AnsiReader } from './full/ansi';
 
-/** The display that stands for what a cell does not show; the server's `outputs/output_limits.py` makes it. */
+/**
+ * The display in place of the part that a cell does not show; the server's
+ * `outputs/output_limits.py` makes it.
+ */
 export const MIME = 'application/vnd.genops.output-excerpt+json';
 
 export interface IExcerpt {
@@ -21,7 +24,7 @@ export interface IExcerpt {
   tail: string;
 }
 
-/** The excerpt in a display's data, if it is one. */
+/** The excerpt in a display's data, or null. */
 export function excerptOf(data: unknown): IExcerpt | null {
   const found = (data as Record<string, unknown> | undefined)?.[MIME];
   return found && typeof found === 'object' ? (found as IExcerpt) : null;
@@ -42,7 +45,10 @@ export function excerptOfCell(cell: Cell | null): IExcerpt | null {
   return null;
 }
 
-/** Draws it: how much is not shown, the end so far, and the way to the whole. */
+/**
+ * Draws the excerpt: how much is not shown, the end so far, and a button for
+ * the full output.
+ */
 export function excerptRenderer(
   trans: TranslationBundle,
   open: (kernelId: string, msgId: string) => void
@@ -125,6 +131,6 @@ function words(excerpt: IExcerpt, trans: TranslationBundle): string {
   }
   what.push(formatBytes(bytes));
   return running
-    ? trans.__('%1 not shown so far; the last of them:', what.join(', '))
+    ? trans.__('%1 not shown so far; the last lines:', what.join(', '))
     : trans.__('%1 not shown here.', what.join(', '));
 }

@@ -15,11 +15,11 @@ import { CommandIDs, addCommands } from './full/commands';
 import { NotebookRecovery } from './recovery';
 import { OutputsService } from './service';
 
-/** Outputs that a page did not see come into its notebook. */
+/** Adds outputs that a page did not see to its notebook. */
 export const outputsPlugin: JupyterFrontEndPlugin<void> = {
   id: 'genops-lab:outputs',
   description:
-    'Outputs outlive a reloaded page, a cut connection and a restarted server.',
+    'Keeps outputs through a reloaded page, a cut connection and a restarted server.',
   autoStart: true,
   requires: [IGenOpsCore, INotebookTracker, IRenderMimeRegistry],
   optional: [ILayoutRestorer, ICommandPalette],

@@ -4,20 +4,22 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { IExecution } from './service';
 
-/** The key under which a recovered cell names the execution whose outputs it holds. */
+/** The metadata key with which a recovered cell names its execution. */
 const METADATA_KEY = 'genops';
 
-/** What ran, and what it put out. */
+/** The code that ran, and its outputs. */
 export type IRecovered = Pick<
   IExecution,
   'msg_id' | 'code' | 'execution_count'
 > & { readonly outputs: IExecution['outputs'] | IOutput[] };
 
 /**
- * Put outputs whose cell was edited or deleted at the notebook's end, under one heading.
+ * Append outputs whose cell was edited or deleted to the notebook, under one
+ * heading.
  *
- * A code cell with the source that ran keeps them together; one that is there already is left alone, and of two
- * (from two pages of one document) the second goes. Returns whether any was added.
+ * A code cell with the source that ran has them. An existing cell stays as it
+ * is; of two (from two pages of one document) the second is removed. Returns
+ * whether a cell was added.
  */
 export function appendRecovered(
   notebook: ISharedNotebook,
@@ -44,7 +46,7 @@ export function appendRecovered(
           `## ${trans.__('Recovered outputs')}`,
           '',
           trans.__(
-            'These cells were edited or deleted while they ran. Below is the code that ran, with its outputs; delete what you do not need.'
+            'These cells were edited or deleted while they ran. Below is the code that ran, with its outputs. Delete what you do not need.'
           )
         ].join('\n')
       });

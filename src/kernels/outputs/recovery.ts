@@ -15,18 +15,18 @@ import { OutputsWriter, updateExcerpt } from './apply';
 import { appendRecovered } from './recovered';
 import type { IExecution, IExecutions, OutputsService } from './service';
 
-/** Pages of one document look again at different times. */
+/** Milliseconds; pages of one document look again at different times. */
 const AGAIN_MS = 1000;
 /**
- * So often in a row a page must find a document that is edited together right before it believes that: it asks the
- * server sooner than it hears what other pages wrote meanwhile.
+ * The checks in a row that must find a shared document right. A page reads the
+ * server's account before it receives what other pages wrote meanwhile.
  */
 const RIGHT_LOOKS = 5;
 
 /**
- * Gives a notebook the outputs that its page did not see: those made before the page was loaded, while its
- * connection was cut, or while the server was away. Live messages are spliced on exactly once: what the
- * server's account holds already is dropped by the messages' ids.
+ * Gives a notebook the outputs that its page did not see: from before the load,
+ * during a cut, or while the server was away. Each live message is added
+ * exactly once: the ids show which ones the server's account already has.
  */
 export class NotebookRecovery implements IDisposable {
   constructor(private _options: NotebookRecovery.IOptions) {
@@ -76,7 +76,10 @@ export class NotebookRecovery implements IDisposable {
     }
   }
 
-  /** The server is back: a connection that gave up, or waits up to 30 s before it tries, tries again now. */
+  /**
+   * The server is back: a connection that gave up, or waits up to 30 s for its
+   * next attempt, tries again now.
+   */
   private _onResync(): void {
     const kernel = this._watched;
     if (kernel && kernel.connectionStatus !== 'connected') {
@@ -93,14 +96,14 @@ export class NotebookRecovery implements IDisposable {
     }
   }
 
-  /** Whether the last account was not the last word. */
+  /** Whether a later account is still needed. */
   private get _waits(): boolean {
     return (
       this._unfinished || this._followed.size > 0 || this._open().length > 0
     );
   }
 
-  /** From now on this page may miss messages of what it runs, the reply too. */
+  /** From now on this page may miss messages of its runs, also the reply. */
   private _doubt(): void {
     for (const [cell, future] of this._futures()) {
       if (!this._doubtful.has(future.msg.header.msg_id)) {
@@ -110,7 +113,7 @@ export class NotebookRecovery implements IDisposable {
     }
   }
 
-  /** The runs that this page waits for and may miss the end of. */
+  /** The runs whose end this page waits for and may miss. */
   private _open(): string[] {
     return [
       ...this._followed.keys(),
@@ -120,7 +123,10 @@ export class NotebookRecovery implements IDisposable {
     ];
   }
 
-  /** Whether the cell shall take this message: the account that is under way, or the last one, does not hold it. */
+  /**
+   * Whether the cell shall take this message: neither the requested account nor
+   * the last one has it.
+   */
   private async _admit(
     cell: CodeCell,
     message: KernelMessage.IMessage
@@ -152,7 +158,8 @@ export class NotebookRecovery implements IDisposable {
         }
       })
       .catch(() => {
-        // The server is away: its return, the next event or the reconnected kernel brings us here again.
+        // The server is away: its return, the next event or the reconnected
+        // kernel calls this again.
         this._unfinished = true;
       })
       .finally(() => {
@@ -239,7 +246,7 @@ export class NotebookRecovery implements IDisposable {
       return; // it was run again meanwhile
     }
     if (this._watchedRuns.has(msg_id) && cell.executionState === 'running') {
-      this._lookAgain(); // another page runs it again, which the account does not tell yet
+      this._lookAgain(); // another page runs it again, which the account does not show yet
       return;
     }
     const there = cell.outputs.toJSON();
@@ -253,7 +260,7 @@ export class NotebookRecovery implements IDisposable {
     }
     if (state === 'running') {
       cell.executionState = 'running';
-      // The end of what a page cannot hold comes with the account alone.
+      // Only the account has the end of an output that is too large for a page.
       this._unfinished = this._unfinished || execution.truncated === true;
       if (!future) {
         this._followed.set(msg_id, new OutputsWriter(cell.outputs));
@@ -276,7 +283,8 @@ export class NotebookRecovery implements IDisposable {
   }
 
   /**
-   * Count the looks that found a run's outputs right, and look again until they are enough. Returns whether they are.
+   * Count the checks that found a run's outputs right, and look again until
+   * they are enough. Returns whether they are.
    */
   private _isRightAgain(execution: IExecution, right: boolean): boolean {
     const before = this._watchedRuns.get(execution.msg_id)?.looks ?? 0;
@@ -291,8 +299,9 @@ export class NotebookRecovery implements IDisposable {
   }
 
   /**
-   * Look on at runs that the account has no longer: what two pages wrote at once stands there twice when both hear
-   * of each other, and a saved document or another page may have confirmed it before.
+   * Check runs that the account no longer has: outputs that two pages wrote at
+   * once are there twice when each receives the other's. A saved document or
+   * another page may have confirmed the run before.
    */
   private _rightWhatIsConfirmed(
     model: INotebookModel,
@@ -318,17 +327,20 @@ export class NotebookRecovery implements IDisposable {
         }
         this._isRightAgain(execution, same);
       } else {
-        this._watchedRuns.delete(msg_id); // a person has changed it
+        this._watchedRuns.delete(msg_id); // the user has changed it
       }
     }
   }
 
   private _write(cell: ICodeCellModel, { outputs }: IExecution): void {
-    cell.trusted = true; // as it is after a run in this page
+    cell.trusted = true; // as after a run in this page
     cell.outputs.fromJSON(outputs as unknown as nbformat.IOutput[]);
   }
 
-  /** In a document that is edited together one page writes what runs: another does when nobody else seems to. */
+  /**
+   * In a shared document one page writes the outputs of a run. Another page
+   * takes over when no page seems to write.
+   */
   private _standIn(
     cell: ICodeCellModel,
     { msg_id, cell_id, outputs }: IExecution,
@@ -346,7 +358,10 @@ export class NotebookRecovery implements IDisposable {
     }
   }
 
-  /** A run that the account has no longer has ended, and another page wrote it: its cell does not run any more. */
+  /**
+   * A run that the account no longer has has ended, and another page wrote its
+   * outputs: its cell no longer runs.
+   */
   private _endStandIns(
     model: INotebookModel,
     latest: ReadonlyMap<string, string>
@@ -367,7 +382,10 @@ export class NotebookRecovery implements IDisposable {
     return this._options.panel.content.model?.collaborative === true;
   }
 
-  /** Another page of a document that is edited together may have put the same outputs there at the same moment. */
+  /**
+   * Another page of a shared document may have added the same outputs at the
+   * same moment.
+   */
   private _lookAgain(): void {
     window.clearTimeout(this._timer);
     this._timer = window.setTimeout(
@@ -383,7 +401,7 @@ export class NotebookRecovery implements IDisposable {
   private _save(): void {
     const { context } = this._options.panel;
     if (!context.model.readOnly) {
-      // A save that fails tells the person itself.
+      // A failed save shows its own message.
       void context.save().catch(() => undefined);
     }
   }
@@ -414,7 +432,7 @@ export class NotebookRecovery implements IDisposable {
     return null;
   }
 
-  /** What this page runs. */
+  /** The runs of this page. */
   private _futures(): [CodeCell, Kernel.IShellFuture][] {
     return this._options.panel.content.widgets
       .filter((cell): cell is CodeCell => cell.model.type === 'code')
@@ -431,24 +449,30 @@ export class NotebookRecovery implements IDisposable {
   private _looking: Promise<void> | null = null;
   private _again = false;
   private _timer = 0;
-  /** What cells of other pages' runs held when this page looked last. */
+  /** The content of other pages' cells at the last look of this page. */
   private _stood = new Map<string, { cell_id: string; there: string }>();
-  /** Runs in a document that is edited together, and how many looks in a row found their outputs right. */
+  /**
+   * Runs in a shared document, and how many checks in a row found their outputs
+   * right.
+   */
   private _watchedRuns = new Map<
     string,
     { execution: IExecution; looks: number }
   >();
   private _unfinished = false;
-  /** Messages that came while an account was fetched. */
+  /** Messages that came during the request of an account. */
   private _late: KernelMessage.IIOPubMessage[] = [];
   /** Ids of messages that are in the cells. */
   private _seen = new Set<string>();
-  /** What runs without a future in this page. */
+  /** Runs without a future in this page. */
   private _followed = new Map<string, OutputsWriter>();
-  /** What this page runs and may have missed something of. */
+  /** Runs of this page that may have missed messages. */
   private _doubtful = new Set<string>();
   private _toConfirm = new Set<string>();
-  /** Since the last save: whether we changed the document, and whether the person had before. */
+  /**
+   * Since the last save: whether this object changed the document, and whether
+   * the user had before.
+   */
   private _isTouched = false;
   private _wasDirty = false;
   private _abort = new AbortController();
@@ -473,7 +497,10 @@ function source(cell: ICodeCellModel): string {
   return cell.sharedModel.getSource();
 }
 
-/** Whether two lists of outputs show the same; empty metadata and what is not saved do not count. */
+/**
+ * Whether two lists of outputs show the same; empty metadata and unsaved fields
+ * do not count.
+ */
 export function sameOutputs(
   one: readonly object[],
   other: readonly object[]
@@ -484,7 +511,10 @@ export function sameOutputs(
   );
 }
 
-/** Whether a list of outputs begins or ends with all of another one and has more. */
+/**
+ * Whether a list of outputs begins or ends with all of another one and has
+ * more.
+ */
 function holdsMore(
   there: readonly object[],
   outputs: readonly object[]

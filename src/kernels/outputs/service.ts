@@ -7,11 +7,14 @@ export type IExecution = components['schemas']['Execution'];
 export type IExecutions = components['schemas']['Executions'];
 export type ITextPart = components['schemas']['TextPart'];
 
-/** Calls about what kernels printed. Each rejects with an ApiError. */
+/** Calls about recorded outputs. Each rejects with an ApiError. */
 export class OutputsService {
   constructor(private _api: GenOpsApi) {}
 
-  /** The executions of a kernel that are not known to be in a saved document, and those in `open`. */
+  /**
+   * The executions of a kernel that are not known to be in a saved document,
+   * and those in `open`.
+   */
   executions(
     kernelId: string,
     open: string[],
@@ -47,7 +50,10 @@ export class OutputsService {
     );
   }
 
-  /** The next line that holds a text, from the beginning again after the last; null for none. */
+  /**
+   * The next line that contains a text; after the last line the search starts
+   * again. Null for none.
+   */
   async findText(
     kernelId: string,
     msgId: string,
@@ -67,7 +73,10 @@ export class OutputsService {
     return found.line ?? null;
   }
 
-  /** Where a browser gets the full output as a file; its session's cookie opens it. */
+  /**
+   * The URL of the full output as a file; the cookie of the browser's session
+   * opens it.
+   */
   downloadUrl(kernelId: string, msgId: string): string {
     return URLExt.join(
       this._api.serverSettings.baseUrl,

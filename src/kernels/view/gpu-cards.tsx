@@ -5,7 +5,10 @@ import { Meter, formatBytesOf, formatPercent } from '../../core';
 import { Callout } from '../../core/ui/callout';
 import type { IGpu, IMachine } from '../service';
 
-/** A card a GPU; none is a normal state, and what a driver does not tell is left out. */
+/**
+ * A card per GPU; a machine without GPUs is normal, and unknown values are left
+ * out.
+ */
 export function GpuCards(props: GpuCards.IProps): React.ReactElement {
   const { machine, trans } = props;
   if (machine.gpu_state === 'error') {

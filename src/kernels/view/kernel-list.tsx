@@ -7,7 +7,7 @@ import { ActionButton, StatusBadge } from '../../core';
 import { isHere, stateWord, usage } from '../kernel-messages';
 import type { IKernelUse } from '../service';
 
-/** The kernels of this Lab, busiest in memory first, with what each uses. */
+/** The kernels of this Lab with what each uses, the largest memory first. */
 export function KernelList(props: KernelList.IProps): React.ReactElement {
   const { kernels, trans, onOpen } = props;
   if (kernels.length === 0) {

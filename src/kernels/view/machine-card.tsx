@@ -13,7 +13,7 @@ import type { IHistory } from '../model';
 import { HISTORY } from '../model';
 import type { IMachine } from '../service';
 
-/** The machine's name and how much of its CPU, memory and disk is used. */
+/** The machine's name, and the use of its CPU, memory and disk. */
 export function MachineCard(props: MachineCard.IProps): React.ReactElement {
   const { machine, history, trans } = props;
   const cores = trans._n(

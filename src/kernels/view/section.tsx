@@ -9,7 +9,7 @@ import { GpuCards } from './gpu-cards';
 import { KernelList } from './kernel-list';
 import { MachineCard } from './machine-card';
 
-/** This machine, its GPUs and the kernels that run on it. */
+/** This machine, its GPUs and its kernels. */
 export function ComputeView(props: ComputeView.IProps): React.ReactElement {
   const { model, trans } = props;
   const latest = useReading(model);
@@ -19,9 +19,7 @@ export function ComputeView(props: ComputeView.IProps): React.ReactElement {
       trans={trans}
       down={trans.__('This machine cannot be read.')}
       keepMounted
-      empty={
-        <EmptyState text={trans.__('Nothing is known of this machine.')} />
-      }
+      empty={<EmptyState text={trans.__('No reading of this machine yet.')} />}
     >
       {fetched => {
         const { machine, kernels } = latest ?? fetched;

@@ -9,9 +9,10 @@ import type { MachineModel } from '../model';
 import type { IKernelUse } from '../service';
 
 /**
- * Where the notebook's kernel runs and what it uses, in the status bar.
+ * The place and the use of the notebook's kernel, in the status bar.
  *
- * It reads the machine only while it is shown in a shown tab and beside a kernel.
+ * It reads the machine only while it is visible in a visible tab, with a
+ * kernel.
  */
 export class KernelStatusItem extends SeenView {
   constructor(options: KernelStatusItem.IOptions) {
@@ -100,7 +101,7 @@ function details(
   trans: TranslationBundle
 ): string {
   if (!use) {
-    return trans.__('No figures of this kernel yet.');
+    return trans.__('No metrics of this kernel yet.');
   }
   return [
     trans.__('Kernel %1 on %2', use.kernel_name, targetName(use, trans)),

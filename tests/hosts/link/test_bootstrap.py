@@ -98,7 +98,7 @@ def test_an_old_python_says_how_old_it_is(host: Sshd, tmp_path: Path) -> None:
         assert isinstance(error, OldPython) and error.step == "python"
         told = subprocess.run([python, "--version"], capture_output=True, text=True)
         version = (told.stdout + told.stderr).split()[1]
-        assert f"Python {version} found" in error.message and "3.8 needed" in error.message
+        assert f"has Python {version}" in error.message and "needs 3.8" in error.message
 
 
 NOISES = {

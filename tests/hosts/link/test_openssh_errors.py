@@ -12,7 +12,7 @@ from genops_lab.hosts.providers.ssh.openssh_errors import cut, explain
     [
         (
             "ssh: connect to host 127.0.0.1 port 9: Connection refused\r\n",
-            "gpu-box: the connection was refused.",
+            "gpu-box refused the connection.",
         ),
         (
             "Warning: Permanently added x\nme@box: Permission denied (publickey).\n",
@@ -20,7 +20,7 @@ from genops_lab.hosts.providers.ssh.openssh_errors import cut, explain
         ),
         (
             "ssh_dispatch_run_fatal: Connection to 127.0.0.1 port 2299: Broken pipe\r\n",
-            "gpu-box ended the connection during the login (Broken pipe).",
+            "gpu-box closed the connection during the login (Broken pipe).",
         ),
     ],
 )

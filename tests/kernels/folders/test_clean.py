@@ -71,11 +71,11 @@ def test_environments_that_nobody_used_for_long_go(desk: Desk) -> None:
     assert [item["path"] for item in would["removable"]] == [str(old)] and would["removed"] == []
     assert old.exists()
     shown = desk.genops("targets", "clean", "gpu1", "--dry-run").out
-    assert "would be removed" in shown and "40 d" in shown and "other has its interpreter there" in shown
+    assert "would be removed" in shown and "40 d" in shown and "it has the interpreter of other" in shown
 
     done = clean(desk)
     assert [item["path"] for item in done["removed"]] == [str(old)] and not old.exists()
-    assert new.exists() and stays(done)[str(own)] == "other has its interpreter there"
+    assert new.exists() and stays(done)[str(own)] == "it has the interpreter of other"
     assert [item["path"] for item in clean(desk, "--older-than", "1")["removed"]] == [str(new)]
     assert clean(desk, "--older-than", "0", "--force")["removed"] == [] and own.exists()
     assert desk.genops("targets", "delete", "other").code == 0
@@ -87,12 +87,12 @@ def test_a_folder_with_results_that_are_only_there_stays(desk: Desk) -> None:
     write(desk.here, {"train.py": "print(1)"})
     desk.ok("push", "--target", "gpu1")
     there = desk.there
-    assert stays(clean(desk)) == {str(there): "it was used since then"}
+    assert stays(clean(desk)) == {str(there): "it was used within this time"}
 
     (there / "results").mkdir()
     (there / "results/loss.csv").write_text("1,2")
     now = ("--older-than", "0")
-    assert stays(clean(desk, *now)) == {str(there): "1 file there was not brought here"}
+    assert stays(clean(desk, *now)) == {str(there): "1 file on the host was not pulled"}
     assert (there / "results/loss.csv").exists()
     assert "genops pull" in desk.genops("targets", "clean", "gpu1", *now).out
     desk.ok("pull", "--target", "gpu1")
@@ -101,7 +101,7 @@ def test_a_folder_with_results_that_are_only_there_stays(desk: Desk) -> None:
     (there / "mlruns").rmdir()
     (there / "train.py").write_text("print(2)")
     write(desk.here, {"train.py": "print(3)"})
-    assert stays(clean(desk, *now)) == {str(there): "1 file there was not brought here"}, "a conflict"
+    assert stays(clean(desk, *now)) == {str(there): "1 file on the host was not pulled"}, "a conflict"
 
     desk.ok("push", "--target", "gpu1", "--ours", "train.py")
     kept = [file for file in there.iterdir() if file.name.startswith("train.theirs") or "there-" in file.name]

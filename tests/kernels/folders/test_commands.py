@@ -81,7 +81,7 @@ def test_a_kernel_there_asks_and_a_person_agrees(desk: Desk) -> None:
         assert answering.question is not None and answering.question.kind == "folder_pull"
         assert "result.txt" in answering.question.text and "other" not in answering.question.text
         assert str(desk.here.resolve()) in answering.question.text
-        assert "1 file (2 bytes) brought to" in printed
+        assert "1 file (2 bytes) pulled into" in printed
         assert (desk.here / "result.txt").read_text() == "42" and not (desk.here / "other").exists()
         reply, _ = kernel.run("%genops push")
         assert "commands run in the Lab" in reply["evalue"]
@@ -111,7 +111,7 @@ def test_what_could_run_or_replaces_is_named_first_and_all_of_it(desk: Desk) -> 
     told = {line[2].partition("  ")[0]: line[2].partition("  ")[2] for line in lines}
     assert next(iter(told)) == "mine.py" and told["mine.py"] == "(replaces yours)"
     careful = {
-        ".envrc": "(new, hidden)", ".vscode/settings.json": "(new, hidden)", "exe": "(new, can be executed)",
+        ".envrc": "(new, hidden)", ".vscode/settings.json": "(new, hidden)", "exe": "(new, executable)",
         "conftest.py": "(new, code)", "Makefile": "(new, code)", **{f"step{n:02}.py": "(new, code)" for n in range(30)},
     }  # fmt: skip
     assert set(list(told)[1:36]) == set(careful)
@@ -127,9 +127,9 @@ def test_what_nobody_agrees_to_is_not_brought(desk: Desk) -> None:
         kernel.ok("open('result.txt', 'w').write('42')")
         with desk.answers(None):
             reply, _ = kernel.run("%genops pull")
-        assert "Nobody agreed" in reply["evalue"] and not (desk.here / "result.txt").exists()
+        assert "No user agreed" in reply["evalue"] and not (desk.here / "result.txt").exists()
         reply, _ = kernel.run("%genops pull")  # and it does not ask again at once
-        assert "not answered with yes" in reply["evalue"]
+        assert "did not agree to the last request" in reply["evalue"]
         assert desk.lab.run(desk.lab.lab.questions.list_questions()) == []
 
 

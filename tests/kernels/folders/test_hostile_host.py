@@ -132,7 +132,7 @@ def test_a_file_that_is_edited_meanwhile_is_not_overwritten(scene: Scene) -> Non
         return whole(b"x")(body)
 
     scene.gets = get
-    assert scene.pull().failed == {"x": "It was changed here meanwhile."}
+    assert scene.pull().failed == {"x": "It was changed on this machine meanwhile."}
     assert scene.everything() == ["x"] and (scene.here / "x").read_text() == "mine"
 
 
@@ -153,7 +153,7 @@ NONSENSE: dict[str, Callable[[dict[str, Any]], list[bytes]]] = {
 def test_nonsense_ends_it_and_leaves_nothing(scene: Scene, name: str) -> None:
     scene.lists = [files(["x", 10, 1, 0o644]), END]
     scene.gets = NONSENSE[name]
-    with pytest.raises(GenOpsError, match="answers for the folder what cannot be used"):
+    with pytest.raises(GenOpsError, match="sent an invalid answer about the folder"):
         scene.pull()
     assert scene.everything() == []
 
@@ -161,7 +161,7 @@ def test_nonsense_ends_it_and_leaves_nothing(scene: Scene, name: str) -> None:
 def test_a_list_without_end_is_cut_off(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(talk, "MAX_LISTED", 1000)
     scene.lists = [files(*([f"{part}-{n}", 1, 1, 0o644] for n in range(200))) for part in range(10)]
-    with pytest.raises(GenOpsError, match="more files than were asked for"):
+    with pytest.raises(GenOpsError, match="more files than were requested"):
         scene.pull()
 
 
@@ -173,7 +173,7 @@ def test_sizes_that_are_none(scene: Scene, size: Any) -> None:
 
 def test_more_than_the_disk_holds_is_not_begun(scene: Scene) -> None:
     scene.lists = [files(["x", 1 << 49, 1, 0o644]), END]
-    with pytest.raises(GenOpsError, match="would come"):
+    with pytest.raises(GenOpsError, match="The files have"):
         scene.pull()
 
 

@@ -148,7 +148,7 @@ def test_names_of_all_kinds_go_and_come(scene: Scene) -> None:
 def test_a_name_that_is_no_utf8_is_said_and_stays(scene: Scene) -> None:
     write(scene.here, {"a": ""})
     Path(os.fsdecode(os.fsencode(scene.here) + b"/\xff")).write_text("x")
-    assert list(scene.push().left_out.values()) == ["It cannot be read, or its name is no UTF-8."]
+    assert list(scene.push().left_out.values()) == ["It cannot be read, or its name is not UTF-8."]
     assert scene.files_there() == ["a"]
 
 

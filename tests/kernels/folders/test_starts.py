@@ -101,7 +101,7 @@ def test_a_conflict_is_named_in_the_notebook_and_left_alone(scene: Scene) -> Non
     write(scene.there(), {"a.py": "theirs"})
     with scene.kernel() as kernel:
         text = said(kernel)
-        assert "left as they are on both sides: a.py." in text and text.endswith("ran\n")
+        assert "both sides keep their version: a.py." in text and text.endswith("ran\n")
         assert kernel.run("print(open('a.py').read())")[1] == "theirs\n"
     assert (scene.here / "a.py").read_text() == "mine!"
 

@@ -156,7 +156,10 @@ def test_an_extension_that_keeps_documents_or_runs_cells_is_said(
     server.extension_manager.serverapp = server
     before = limits(server)
     assert writes_documents(server)
-    for name, said in (("jupyter_server_nbmodel", "nbmodel runs"), ("jupyter_server_documents", "keeps")):
+    for name, said in (
+        ("jupyter_server_nbmodel", "nbmodel runs"),
+        ("jupyter_server_documents", "manages notebooks"),
+    ):
         (tmp_path / f"{name}.py").write_text(EXTENSION.format(name=name))
         assert server.extension_manager.add_extension(name, enabled=True)
         (more,) = set(limits(server)) - set(before)

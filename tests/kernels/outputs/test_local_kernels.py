@@ -214,7 +214,7 @@ def test_where_the_agent_cannot_work_jupyter_starts_them(
         page.printed(f"True {lab.server.process.pid}")
         page.close()
         assert journals(home) == []
-        assert "started by Jupyter itself" in lab.server.log
+        assert "Jupyter itself starts the kernels" in lab.server.log
         (check,) = [each for each in diagnosis(lab) if each["id"] == "local-kernels"]
         assert check["state"] == "warning" and os.devnull in check["detail"]
 

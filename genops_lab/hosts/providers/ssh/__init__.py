@@ -1,1 +1,1 @@
-"""Hosts that are reached by SSH, by paramiko or the system's ssh."""
+"""Reach hosts by SSH, with paramiko or the system's ssh."""

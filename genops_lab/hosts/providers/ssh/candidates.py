@@ -1,4 +1,4 @@
-"""Hosts of the user's ssh_config that could be added. Everything here blocks."""
+"""Find hosts of the user's ssh_config that could be added. Everything here blocks."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ _PATTERN = re.compile(r"[*?!]")
 
 
 def candidates(known: Sequence[Route], config: Path | None = None) -> list[Candidate]:
-    """Concrete aliases (no patterns) of the ssh_config and what it includes, in its order, without known hosts.
+    """Return the concrete aliases (no patterns) of the ssh_config and its includes, in order, without known
+    hosts.
 
-    ``hostname``, ``user`` and ``port`` are what the alias' own block says first; what patterns add comes with the
-    connection. A file that cannot be read offers nothing.
+    ``hostname``, ``user`` and ``port`` are the first values in the alias' own block; values of patterns apply
+    at the connection. An unreadable file returns nothing.
     """
     found: dict[str, dict[str, str]] = {}
     block: list[str] = []
@@ -67,8 +68,8 @@ def _free_name(alias: str, taken: set[str]) -> str:
 
 
 def _lines(file: Path, seen: set[Path]) -> Iterator[tuple[str, str]]:
-    """Keywords in lower case with their values, what is included in its place (each file once: a second time it
-    adds nothing, and some include themselves)."""
+    """Yield keywords in lower case with their values. An included file takes the place of its Include, each
+    file once: a repetition adds nothing, and some include themselves."""
     if file in seen:
         return
     seen.add(file)
@@ -94,5 +95,5 @@ def _lines(file: Path, seen: set[Path]) -> Iterator[tuple[str, str]]:
 def _words(value: str) -> list[str]:
     try:
         return shlex.split(value, comments=True)
-    except ValueError:  # a quote that does not end
+    except ValueError:  # a quote without an end
         return value.split()

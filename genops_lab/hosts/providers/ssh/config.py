@@ -1,4 +1,4 @@
-"""A host over SSH: what is configured of it."""
+"""The configuration of a host over SSH."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ _USER = r"[^\s\x00-\x1f\x7f'\"`$;&|<>(){}*?!#,:-][^\s\x00-\x1f\x7f'\"`$;&|<>(){}
 
 
 class SshConfig(HostConfig, frozen=True, kw_only=True):
-    """What is empty comes from the ssh_config, or else from the program's defaults.
+    """The configuration of a host over SSH. Empty fields take their value from the ssh_config, then from the
+    program's defaults.
 
     ``host`` is an alias of the ssh_config or a name; ``ssh_config`` is a file ("" = the user's own).
     """
@@ -34,7 +35,7 @@ class SshConfig(HostConfig, frozen=True, kw_only=True):
             "The login name on the host.",
             advanced=True,
             pattern=_USER,
-            noun="a user's name",
+            noun="a user name",
             hint="Give the login name on the host.",
         ),
     ] = ""
@@ -42,12 +43,12 @@ class SshConfig(HostConfig, frozen=True, kw_only=True):
         int,
         option(
             "Port",
-            "The SSH server's port; 0: as the ssh_config says.",
+            "The SSH server's port. 0: the port in your ssh_config.",
             advanced=True,
             minimum=0,
             maximum=65535,
             noun="a port",
-            hint="Ports go from 1 to 65535; 0 leaves it open.",
+            hint="Give a port from 1 to 65535, or 0 for the port in your ssh_config.",
         ),
     ] = 0
     identity_file: Annotated[str, option("Private key", "A file on this machine.", advanced=True)] = ""
@@ -56,7 +57,7 @@ class SshConfig(HostConfig, frozen=True, kw_only=True):
         Literal["auto", "paramiko", "openssh"],
         option(
             "Connection",
-            "Automatic takes the system's ssh only where your ssh_config needs it.",
+            "Automatic uses the system's ssh only where your ssh_config needs it.",
             advanced=True,
             choice_labels={
                 "auto": "Automatic",
@@ -70,6 +71,6 @@ class SshConfig(HostConfig, frozen=True, kw_only=True):
 
 
 class SshRoute(SshConfig, frozen=True, kw_only=True):
-    """The way to one host: the target's name with its configuration. Hosts on the way have one of their own."""
+    """The route to one host: the target's name with its configuration. A jump host has a route of its own."""
 
     target: str

@@ -1,7 +1,7 @@
-"""Which keys of hosts are known: files in the format of known_hosts, read as OpenSSH reads them.
+"""Check hosts' keys against known_hosts files, by OpenSSH's rules.
 
-A host that is known by a key of one type and shows one of another is taken for changed, not for new: whoever
-stands in between could choose a type that is not known.
+A known host that shows a key of another type counts as changed, not as new: an attacker in between could
+choose an unknown type.
 """
 
 from __future__ import annotations
@@ -32,40 +32,40 @@ class KnownKey(NamedTuple):
 
 
 def fingerprint(blob: bytes) -> str:
-    """``SHA256:...`` as ``ssh-keygen -l`` prints it."""
+    """Return ``SHA256:...`` as ``ssh-keygen -l`` prints it."""
     return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
 
 
 def entry_name(host: str, port: int) -> str:
-    """How known_hosts names a host at a port."""
+    """Return the name of a host and port in known_hosts."""
     return host if port == DEFAULT_PORT else f"[{host}]:{port}"
 
 
 def own_file(folder: Path) -> Path:
-    """Where the keys lie that were accepted in the Lab."""
+    """Return the file of the keys that were accepted in the Lab."""
     return folder / "known_hosts"
 
 
 class KnownHosts:
-    """What some files of known hosts say. Missing and unreadable files know nothing; broken lines are passed over."""
+    """The content of some known_hosts files. Missing and unreadable files and broken lines are ignored."""
 
     def __init__(self, files: Iterable[Path]) -> None:
         self._lines = [line for file in files for line in _lines(file)]
 
     def keys(self, name: str) -> list[KnownKey]:
-        """The lines for ``name`` (see :func:`entry_name`), whatever their marker."""
+        """Return the lines for ``name`` (see :func:`entry_name`), with any marker."""
         return [key for patterns, key in self._lines if _matches(patterns, name.lower())]
 
     def types(self, name: str) -> list[str]:
-        """The types of the keys known for it, so that the host can be asked for one of these."""
+        """Return the types of the host's known keys, so that the host can be asked for one of these."""
         return list(dict.fromkeys(key.key_type for key in self.keys(name) if not key.marker))
 
     def has_authority(self, name: str) -> bool:
-        """Whether a ``@cert-authority`` line stands for it."""
+        """Return whether a ``@cert-authority`` line covers the host."""
         return any(key.marker == "@cert-authority" for key in self.keys(name))
 
     def look(self, name: str, blob: bytes) -> tuple[Verdict, KnownKey | None]:
-        """What to think of the key that the host showed, and the line that says so."""
+        """Judge the key that the host showed; return the verdict and the line behind it."""
         found = self.keys(name)
         for key in found:
             if key.marker == "@revoked" and key.blob == blob:
@@ -76,7 +76,7 @@ class KnownHosts:
                 return "known", key
         if plain:
             return "changed", plain[0]
-        if name.startswith("["):  # OpenSSH takes what is known of port 22 for other ports too
+        if name.startswith("["):  # OpenSSH also accepts the known keys of port 22 for other ports
             for key in self.keys(name[1:].partition("]")[0]):
                 if not key.marker and key.blob == blob:
                     return "known", key
@@ -126,7 +126,7 @@ def _hashed(pattern: str, name: str) -> bool:
 
 
 def remember(folder: Path, name: str, key_type: str, blob: bytes) -> None:
-    """Know this key from now on. Raises OSError."""
+    """Add a known key. Raises OSError."""
     line = f"{name.lower()} {key_type} {base64.b64encode(blob).decode()}\n".encode()
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(own_file(folder), os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)

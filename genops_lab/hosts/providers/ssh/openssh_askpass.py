@@ -1,6 +1,6 @@
-"""What the system's ssh starts to ask something: passes the prompt to the Lab, prints the answer.
+"""Pass a question of the system's ssh to the Lab, and print the answer.
 
-Standard library only, run by its path; the Lab's socket lies in a folder that only this user may enter.
+Standard library only, run by its path. The Lab's socket is in a folder that only this user may enter.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 
 
 def main() -> int:
-    """The exit code: 1 where there is no answer."""
+    """Return the exit code: 1 without an answer."""
     prompt = sys.argv[1] if len(sys.argv) > 1 else ""
     sort = os.environ.get("SSH_ASKPASS_PROMPT", "")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:

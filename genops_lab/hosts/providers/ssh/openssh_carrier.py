@@ -1,7 +1,8 @@
-"""The carrier for what only the system's ssh can do: security tokens, certificates of hosts, shared connections.
+"""The carrier for features that only the system's ssh has: security tokens, certificates of hosts, shared
+connections.
 
-ssh reads the user's own configuration. What it wants to ask comes through SSH_ASKPASS over a unix socket in a
-folder of this user's, and is asked in the Lab; an unknown host key too, so ssh never accepts one by itself.
+ssh reads the user's own configuration. Its questions come through SSH_ASKPASS over a unix socket in a folder
+of this user, and are asked in the Lab. This includes an unknown host key: ssh never accepts one by itself.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ _HOST_KEY = re.compile(r"(\S+) key fingerprint is:?\s+(SHA256:[A-Za-z0-9+/]+)")
 _PASSPHRASE = re.compile(r"Enter passphrase for (?:key )?'?(.+?)'?: *$")
 _PASSWORD = re.compile(r"^(?:(.+)'s )?password: *$", re.IGNORECASE)
 _ON_BEHALF = re.compile(r"^\((.+?)\) (.*)", re.DOTALL)
-#: The path of a unix socket in a folder below it has at most 103 bytes.
+#: Bytes of the folder's path: the path of a unix socket in it has at most 103 bytes.
 _MAX_FOLDER_BYTES = 80
-#: ssh's own exit code.
+#: ssh's own exit code
 _FAILED = 255
 
 
@@ -58,7 +59,7 @@ class OpensshCarriage(ProcessCarriage):
     async def start(
         cls, route: SshRoute, plan: ssh_config.Plan, asker: Asker, folder: Path, command: str
     ) -> OpensshCarriage:
-        """Start ssh. Whether it gets through shows when the stream is read. Raises ConfigurationUnusable."""
+        """Start ssh. Whether it connects shows when the stream is read. Raises ConfigurationUnusable."""
         self = cls(route, plan, asker)
         program = ssh_config.ssh_program() or "ssh"
         try:
@@ -72,7 +73,8 @@ class OpensshCarriage(ProcessCarriage):
             await self._clear()
             raise ConfigurationUnusable(
                 f"{program} cannot be started for {route.target}: {error.strerror}.",
-                hint="Check that OpenSSH's client is installed, and that the folder for temporary files is writable.",
+                hint="Check that OpenSSH's client is installed, and that the folder for temporary "
+                "files is writable.",
             ) from error
         except BaseException:
             await self._clear()
@@ -98,7 +100,7 @@ class OpensshCarriage(ProcessCarriage):
     def _environment(self, socket: str) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(UNWANTED)}
         return {
-            "DISPLAY": ":0",  # before 8.4, ssh asks for no program without one
+            "DISPLAY": ":0",  # before 8.4, ssh starts no askpass program without DISPLAY
             **kept,
             "SSH_ASKPASS": str(Path(self._folder) / "ask"),
             "SSH_ASKPASS_REQUIRE": "force",
@@ -111,7 +113,7 @@ class OpensshCarriage(ProcessCarriage):
             asked = json.loads(await reader.readline())
             if (
                 asked["sort"] == "none"
-            ):  # ssh shows something (touch the token), and ends this when it is done
+            ):  # ssh shows a text (touch the token), and ends this program when it is done
                 await reader.read()
                 return
             question = self._question(asked["prompt"])
@@ -129,15 +131,15 @@ class OpensshCarriage(ProcessCarriage):
             writer.close()
 
     def _question(self, prompt: str) -> Question:
-        """The prompt as a question, worded as the other carrier words it."""
+        """Return the prompt as a question, in the other carrier's words."""
         kind: Kind = "keyboard_interactive"
         text, fingerprint, key_type = prompt.strip(), "", ""
-        again = "That was not it. " if prompt in self._prompts else ""
+        again = "Wrong answer. " if prompt in self._prompts else ""
         if found := _HOST_KEY.search(prompt):
             kind, key_type, fingerprint, again = "host_key", f"ssh-{found[1].lower()}", found[2], ""
             text = (
                 f"{self._label} is not known yet. Its {key_type} key has the fingerprint {fingerprint}."
-                " Is that the host?"
+                " Do you trust this host?"
             )
             if self._label.rpartition("@")[2].partition(":")[0] not in prompt:
                 text = prompt.strip()  # a jump host's
@@ -163,20 +165,21 @@ class OpensshCarriage(ProcessCarriage):
             self._refused = HostKeyUnknown(
                 f"The host key of {self._label} is not known ({question.key_type} {question.fingerprint}), and nobody"
                 " accepted it.",
-                hint="Compare the fingerprint with what the host's owner says, then connect again and accept it.",
+                hint="Compare the fingerprint with the one from the host's owner, then connect again "
+                "and accept it.",
                 details={"fingerprint": question.fingerprint, "key_type": question.key_type},
             )
         else:
             self._refused = QuestionUnanswered(
-                f"{self._label} needs an answer: {question.text}",
-                hint="Connect again and answer in the Lab, or set up a key that needs no answer (ssh-agent).",
+                f"{self._label} asked, and nobody answered: {question.text}",
+                hint="Connect again and answer in the Lab, or set up a key that asks nothing (ssh-agent).",
             )
         self._kill()
 
     # the end
 
     def _kill(self) -> None:
-        """ssh and what it started for the way there: they are a session of their own."""
+        """Kill ssh and its helpers (such as a ProxyCommand): they are one session."""
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -204,8 +207,11 @@ class OpensshCarriage(ProcessCarriage):
 
 
 def _end_session(leader: int, until: float) -> None:
-    """End what ssh left of its session: a ProxyCommand that does not notice its end. ``until``: when ssh was gone
-    (seconds since 1970); whatever began later has the number of its leader by chance."""
+    """Kill what ssh left of its session, such as a ProxyCommand that does not notice the end.
+
+    ``until``: when ssh ended (seconds since 1970). A process that began later has the session's number by
+    chance.
+    """
     import psutil  # at the end of a connection, in a thread
 
     for process in psutil.process_iter():

@@ -1,4 +1,4 @@
-"""The carrier that is there everywhere: paramiko, in a process of its own (see :mod:`.paramiko_child`)."""
+"""The carrier that works everywhere: paramiko, in a process of its own (see :mod:`.paramiko_child`)."""
 
 from __future__ import annotations
 
@@ -24,29 +24,30 @@ from ...link.questions import Asker, Question
 from .config import SshRoute
 from .ssh_config import Plan
 
-#: Names that no process of a connection needs.
+#: Variables that no process of a connection needs.
 UNWANTED = ("JUPYTERHUB_", "JPY_", "GENOPS_")
 
-# `-m` would look for modules in the current folder first, where a notebook's neighbour may be called socket.py.
+# `-m` would look for modules in the current folder first, which may have a socket.py.
 _PROGRAM = (
     "import sys; sys.path = [entry for entry in sys.path if entry];"
     "from genops_lab.hosts.providers.ssh.paramiko_child import main; main(int(sys.argv[1]))"
 )
 
-#: A server is asked for all in one go again after so many connections at most.
+#: Connections at most until a server that failed gets all requests at once again.
 _MOST_PAUSE = 256
-#: Seconds for a process to end once its control has.
+#: Seconds for a process to end after its control has.
 _GRACE_S = 2.0
 
 _last_keys: dict[str, str] = {}
-"""The fingerprint of the key that a host took the last time: offered first, it costs no refused tries."""
+"""The fingerprint of the key that a host accepted the last time: offered first, it costs no failed tries."""
 
 
 class _Eagerness:
-    """Whether a server is asked for login, channel and command in one go.
+    """Decides whether to send login, channel and command to a server at once.
 
-    One that does not take that looks like a network that resets: so it is asked so again with the next connection, and
-    from the second time in a row that it fails only after some that went one by one, more of them each time.
+    A server that does not accept this looks like a network that resets, so the next connection tries it
+    again. From the second failure in a row on, some connections send one by one first, and more of them each
+    time.
     """
 
     def __init__(self) -> None:
@@ -54,18 +55,18 @@ class _Eagerness:
         self._pause: dict[str, int] = {}
 
     def wanted(self, label: str) -> bool:
-        """Whether the next connection asks so."""
+        """Return whether the next connection sends all at once."""
         return self._pause.get(label, 0) == 0
 
     def went(self, label: str, *, asked: bool, worked: bool) -> None:
-        """A connection is up."""
+        """Record the result of a connection that is up."""
         if worked:
             self._failed.pop(label, None)
         elif asked:
             failed = self._failed[label] = self._failed.get(label, 0) + 1
             self._pause[label] = 0 if failed == 1 else min(4 ** (failed - 1), _MOST_PAUSE)
         else:
-            # Two at once may both have gone so.
+            # Of two parallel connections both may have sent all at once.
             self._pause[label] = max(0, self._pause.get(label, 0) - 1)
 
 
@@ -82,7 +83,8 @@ class _Nursery:
         self._owner = 0
 
     def hand_over(self, stream: socket.socket, control: socket.socket) -> None:
-        """Have a connection's process serve these. Blocks for the start of the nursery at most; raises OSError."""
+        """Start a connection's process with these sockets. Blocks at most until the nursery has started;
+        raises OSError."""
         with self._lock:
             for last in (False, True):
                 if self._requests is None or self._owner != os.getpid() or not self._lives():
@@ -102,7 +104,7 @@ class _Nursery:
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Start it now, so that the first connection finds it ready."""
+        """Start the process now, so that the first connection does not wait for it."""
         with self._lock:
             if self._requests is None or self._owner != os.getpid() or not self._lives():
                 self._start()
@@ -128,12 +130,12 @@ _nursery = _Nursery()
 
 
 async def prepare() -> None:
-    """Start what connections need, ahead of the first one."""
+    """Start what connections need before the first one."""
     await asyncio.to_thread(_nursery.start)
 
 
 class ParamikoCarriage(HostStream):
-    """A connection whose process was forked for it."""
+    """A connection with a forked process of its own."""
 
     carrier = "paramiko"
 
@@ -153,7 +155,7 @@ class ParamikoCarriage(HostStream):
     async def start(
         cls, route: SshRoute, plan: Plan, asker: Asker, folder: Path, command: str
     ) -> ParamikoCarriage:
-        """Connect and log in; the command runs. Raises LinkError."""
+        """Connect, log in, and run the command. Raises LinkError."""
         self = cls(route, asker)
         pairs = socket.socketpair(), socket.socketpair()
         (near, far), (near_control, far_control) = pairs
@@ -163,7 +165,7 @@ class ParamikoCarriage(HostStream):
             near.close()
             near_control.close()
             raise CarrierEnded(
-                f"No process could be started for the connection to {route.target}: {error.strerror}.",
+                f"The process of the connection to {route.target} cannot be started: {error.strerror}.",
                 hint="Free some memory or processes on this machine.",
             ) from error
         finally:
@@ -218,7 +220,7 @@ class ParamikoCarriage(HostStream):
             task.cancel()
         if error is None and not self._up.done():
             error = CarrierEnded(
-                f"The process of the connection to {self.route.target} ended while it was made.",
+                f"The process of the connection to {self.route.target} ended before the connection was up.",
                 hint="Connect again.",
             )
         if not self._up.done():
@@ -239,11 +241,11 @@ class ParamikoCarriage(HostStream):
     async def close(self) -> None:
         self.writer.close()
         if not self._ended.done():
-            self._ended.set_result(End(None, self._stderr, reason="it was closed here"))
+            self._ended.set_result(End(None, self._stderr, reason="the Lab closed it"))
         for task in list(self._questions):
             task.cancel()
         with contextlib.suppress(OSError):
-            self._control.write_eof()  # the process ends with its control, and its end of it with the process
+            self._control.write_eof()  # the process ends with its control, and its end of the stream with the process
         await asyncio.wait([self._task], timeout=_GRACE_S)
         self._task.cancel()
         self._control.close()

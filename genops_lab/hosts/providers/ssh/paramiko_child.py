@@ -1,13 +1,13 @@
-"""The process that holds SSH connections made by paramiko: started with one descriptor, FD.
+"""The process that holds SSH connections made by paramiko; started with one descriptor, FD.
 
-It imports paramiko once and forks for each connection, so that a connection costs no start of Python and a
-dozen of them share their memory. Over the unix socket FD comes a pair of descriptors for each: the stream
-(its bytes, nothing else) and the control (JSON lines). It ends when that socket ends, which is when the Lab's
-process does; a connection's process ends with its control.
+It imports paramiko once and forks for each connection: a connection costs no start of Python, and a dozen of
+them share their memory. The unix socket FD brings a pair of descriptors for each connection: the stream (its
+bytes, nothing else) and the control (JSON lines). The process ends when that socket ends, which is when the
+Lab's process ends. A connection's process ends with its control.
 
 Control, Lab to child: the request ``{"hops", "folder", "command", "first_keys", "eager"}``, then answers
 ``{"answer": id, "text"}``. Child to Lab: ``{"event": "pid"|"question"|"up"|"error"|"stderr"|"ended", ...}``.
-Secrets pass in answers and nowhere else.
+Secrets are in answers and nowhere else.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from .ssh_config import Hop
 
 #: Seconds for the command's last output to arrive after its exit status.
 _LAST_WORDS_S = 5.0
-#: What of the command's standard error is told, in bytes.
+#: Bytes of the command's standard error that are reported.
 _MAX_STDERR = 64 * 1024
 
 
@@ -48,7 +48,7 @@ class Control:
         self._lines = connection.makefile("rb")
 
     def request(self) -> dict[str, Any]:
-        """The first line; the rest are answers."""
+        """Return the first line; the other lines are answers."""
         line = self._lines.readline()
         if not line:
             _leave()
@@ -62,14 +62,14 @@ class Control:
         _leave()
 
     def tell(self, event: str, **fields: Any) -> None:
-        """One event."""
+        """Send one event."""
         with self._lock, contextlib.suppress(OSError):
             self._connection.sendall(json.dumps({"event": event, **fields}).encode() + b"\n")
 
     def ask(
         self, *, kind: str, text: str, echo: bool = False, fingerprint: str = "", key_type: str = ""
     ) -> str | None:
-        """A question for a person; waits for the answer."""
+        """Send a question for a person, and wait for the answer."""
         self._asked += 1
         self.tell(
             "question",
@@ -86,7 +86,7 @@ class Control:
                 return answer["text"]  # type: ignore[no-any-return]
 
     def stderr(self, data: bytes) -> None:
-        """What the command wrote to its standard error."""
+        """Send what the command wrote to its standard error."""
         room = _MAX_STDERR - self._told_stderr
         if room > 0:
             self._told_stderr += len(data)
@@ -94,7 +94,7 @@ class Control:
 
 
 def serve(stream: socket.socket, control: Control) -> None:
-    """One connection, from the request to its end."""
+    """Serve one connection, from the request to its end."""
     control.tell("pid", pid=os.getpid())
     request = control.request()
     hops = msgspec.convert(request["hops"], list[Hop])
@@ -112,7 +112,7 @@ def serve(stream: socket.socket, control: Control) -> None:
         except CarrierEnded as error:
             session.close()
             if eager and not sent and error.code == "not_opened":
-                continue  # a server that takes nothing before the login's end, or numbers channels its own way
+                continue  # a server that accepts nothing before the login's end, or has its own channel numbers
             raise
         break
     transport = session.transport
@@ -145,11 +145,11 @@ def _upstream(stream: socket.socket, channel: Any) -> None:
             channel.sendall(view[:count])
         channel.shutdown_write()
     except (OSError, EOFError):
-        return  # the other direction tells why
+        return  # the other direction reports the reason
 
 
 def _connection(stream: socket.socket, connection: socket.socket) -> None:
-    """What a forked process does. Never returns."""
+    """Run a forked process. Never returns."""
     control = Control(connection)
     try:
         serve(stream, control)
@@ -162,13 +162,13 @@ def _connection(stream: socket.socket, connection: socket.socket) -> None:
             hint=error.hint,
             details=error.details,
         )
-    except Exception as error:  # told, then this process is over
+    except Exception as error:  # the control reports the error, then this process ends
         control.tell(
             "error",
             kind=CarrierEnded.code,
             code=CarrierEnded.code,
             message=f"paramiko failed: {type(error).__name__}: {error}",
-            hint="Set the target's carrier to openssh, and report this.",
+            hint="Set the target's Connection to the system's ssh (openssh), and report this.",
             details={},
         )
     finally:
@@ -176,17 +176,17 @@ def _connection(stream: socket.socket, connection: socket.socket) -> None:
 
 
 def _leave() -> NoReturn:
-    """End this process, from whichever thread, and what it started for the way there (a ProxyCommand)."""
+    """End this process, from any thread, and its helpers such as a ProxyCommand."""
     if os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)
     os._exit(0)
 
 
 def main(descriptor: int) -> None:
-    """Fork for each pair of descriptors that comes over the socket, until it ends."""
+    """Fork for each pair of descriptors from the socket, until it ends."""
     requests = socket.socket(fileno=descriptor)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # ended connections leave nothing behind
-    logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)  # what goes wrong is told by the control
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # ended connections leave no zombies
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)  # the control reports errors
     while True:
         data, descriptors, _, _ = socket.recv_fds(requests, 1, 2)
         if not data:

@@ -1,4 +1,4 @@
-"""The keys that a login may offer: of files, of certificates, of an agent, in the order that asks least.
+"""List the keys that a login may offer: of files, certificates and an agent, those that ask least first.
 
 Runs in the carrier's child only.
 """
@@ -25,11 +25,12 @@ _AGENT_FLAGS = {"rsa-sha2-256": 2, "rsa-sha2-512": 4}
 
 
 class WrongPassphrase(Exception):
-    """The key file did not open."""
+    """The passphrase does not open the key file."""
 
 
 class Identity:
-    """One key to offer. ``blob`` is its public part (a certificate, where it has one); ``name`` is for messages."""
+    """One key to offer. ``blob`` is its public part (a certificate, where it has one); ``name`` is for
+    messages."""
 
     def __init__(self, name: str, blob: bytes, sign: Callable[[bytes, str], bytes] | None) -> None:
         self.name = name
@@ -39,16 +40,16 @@ class Identity:
 
     @property
     def key_type(self) -> str:
-        """``ssh-ed25519``, ``ssh-rsa-cert-v01@openssh.com``, ..."""
+        """Return ``ssh-ed25519``, ``ssh-rsa-cert-v01@openssh.com``, ..."""
         return str(Message(self.blob).get_text())
 
     @property
     def locked(self) -> bool:
-        """Whether a passphrase is needed before it can sign."""
+        """Return whether the key needs a passphrase before it can sign."""
         return self._sign is None
 
     def algorithm(self, server_takes: str) -> str:
-        """The signature's algorithm. ``server_takes`` is the server's list, "" where it sent none."""
+        """Return the signature's algorithm. ``server_takes`` is the server's list, "" where it sent none."""
         kind = self.key_type
         if not kind.startswith("ssh-rsa"):
             return kind
@@ -57,12 +58,12 @@ class Identity:
         return chosen + (_CERTIFICATE if kind.endswith(_CERTIFICATE) else "")
 
     def sign(self, data: bytes, algorithm: str) -> bytes:
-        """The signature as it goes over the wire."""
+        """Return the signature in its wire format."""
         assert self._sign is not None
         return self._sign(data, algorithm.replace(_CERTIFICATE, "") if "rsa" in algorithm else algorithm)
 
     def unlock(self, passphrase: str) -> None:
-        """Make it able to sign. Raises WrongPassphrase."""
+        """Make the key able to sign. Raises WrongPassphrase."""
         assert self.file is not None
         self._sign = _signer(_load(self.file, passphrase))
 
@@ -76,7 +77,7 @@ def _signer(key: Any) -> Callable[[bytes, str], bytes]:
 
 
 def _load(file: Path, passphrase: str | None) -> Any:
-    """Raises WrongPassphrase; ValueError for what is no key that paramiko can use."""
+    """Load a private key. Raises WrongPassphrase, and ValueError for a key that paramiko cannot use."""
     secret = None if passphrase is None else passphrase.encode()
     try:
         key = paramiko.PKey.from_path(file, secret)  # type: ignore[arg-type]
@@ -86,14 +87,15 @@ def _load(file: Path, passphrase: str | None) -> Any:
         if passphrase is not None:
             raise WrongPassphrase(str(file)) from error
         raise ValueError(str(error)) from error
-    key.public_blob = None  # certificates are matched here, not by the file's name alone
+    key.public_blob = None  # this module matches certificates, not paramiko by the file's name
     return key
 
 
 def identities(hop: Hop, first: str, note: Callable[[str], None]) -> list[Identity]:
-    """All keys for this connection, best first.
+    """Return all keys for this connection, best first.
 
-    ``first`` is the fingerprint of the key that was taken the last time; ``note`` gets what could not be used.
+    ``first`` is the fingerprint of the key that was accepted the last time. Calls ``note`` with each key that
+    cannot be used.
     """
     agent = Agent(hop.agent, note)
     in_agent = list(agent.identities())
@@ -120,7 +122,7 @@ def _fingerprint(blob: bytes) -> str:
 
 
 def _with_certificates(identity: Identity, certificates: list[bytes]) -> list[Identity]:
-    """The identity, after those of its certificates."""
+    """Return the identity's certificates, then the identity."""
     found = []
     for blob in certificates:
         if identity.blob != blob and _plain(blob) == identity.blob:
@@ -131,7 +133,7 @@ def _with_certificates(identity: Identity, certificates: list[bytes]) -> list[Id
 
 
 def _plain(blob: bytes) -> bytes:
-    """The public key inside a certificate; the blob itself where it is none."""
+    """Return the public key inside a certificate; the blob itself where it is no certificate."""
     message = Message(blob)
     kind = message.get_text()
     if not kind.endswith(_CERTIFICATE):
@@ -158,11 +160,11 @@ def _of_file(file: Path, note: Callable[[str], None]) -> Identity | None:
     except WrongPassphrase:
         blob = _public_blob(file, text)
         if blob is None:
-            note(f"{file}: its public part is unknown; put {file.name}.pub beside it")
+            note(f"{file}: its public part is unknown; add {file.name}.pub next to it")
             return None
         identity = Identity(str(file), blob, None)
     except ValueError:
-        note(f"{file}: not a private key that can be used")
+        note(f"{file}: not a usable private key")
         return None
     else:
         identity = Identity(str(file), bytes(key.asbytes()), _signer(key))
@@ -171,7 +173,8 @@ def _of_file(file: Path, note: Callable[[str], None]) -> Identity | None:
 
 
 def _public_blob(file: Path, text: str) -> bytes | None:
-    """The public part of a key that is locked: OpenSSH's format shows it, for others there is the ``.pub``."""
+    """Return the public part of a locked key: OpenSSH's format has it in clear, other formats need the
+    ``.pub``."""
     with contextlib.suppress(ValueError, IndexError, struct.error):
         lines = [line for line in text.splitlines() if line and not line.startswith("-----")]
         data = base64.b64decode("".join(lines))
@@ -196,11 +199,11 @@ def _certificates(hop: Hop, note: Callable[[str], None]) -> Iterator[bytes]:
             if file in named:
                 note(f"{file}: no such file")
         except (OSError, ValueError, IndexError):
-            note(f"{file}: not a certificate that can be read")
+            note(f"{file}: not a readable certificate")
 
 
 class Agent:
-    """The user's ssh-agent, asked to list and to sign; it is never forwarded. ``path`` "": none."""
+    """The user's ssh-agent lists keys and signs; it is never forwarded. ``path`` "": none."""
 
     def __init__(self, path: str, note: Callable[[str], None]) -> None:
         self._socket: socket.socket | None = None
@@ -233,7 +236,7 @@ class Agent:
         return data
 
     def identities(self) -> Iterator[Identity]:
-        """What it holds."""
+        """Yield the agent's keys."""
         if self._socket is None:
             return
         try:

@@ -1,8 +1,8 @@
-"""Logging in over a paramiko transport, in as few round trips as the protocol allows.
+"""Log in over a paramiko transport, in as few round trips as the protocol allows.
 
-Takes the place of paramiko's own AuthHandler: it asks for the service and offers the first key in one go, asks
-for a passphrase only when the server wants that key, and lets the caller send what comes after a success along
-with the first offer. Runs in the carrier's child only.
+Replaces paramiko's own AuthHandler. It asks for the service and offers the first key at once. It asks for a
+passphrase only when the server wants that key. The caller may send what follows a success along with the
+first offer. Runs in the carrier's child only.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .ssh_config import Hop
 _SERVICE = "ssh-connection"
 _MAX_PASSPHRASES = 3
 _MAX_ROUNDS = 50
-#: Seconds for the server to answer: some wait for a telephone to be touched.
+#: Seconds for the server to answer: some wait for a confirmation on a telephone.
 _PATIENCE_S = 120.0
 
 Ask = Callable[..., "str | None"]
@@ -36,8 +36,8 @@ class _Failure(NamedTuple):
 class Login:
     """One login. ``then`` is called once, right after a first offer that needs no answer from a person.
 
-    After :meth:`run`, ``taken`` is the public blob of the key that was taken, and ``eager_worked`` whether what
-    ``then`` sent came after the success.
+    After :meth:`run`, ``taken`` is the public blob of the accepted key. ``eager_worked`` says whether what
+    ``then`` sent arrived after the success.
     """
 
     def __init__(self, transport: Any, hop: Hop, ask: Ask, then: Callable[[], None] | None = None) -> None:
@@ -61,18 +61,18 @@ class Login:
         }
         transport.auth_handler = self
 
-    # What paramiko's transport calls, in its thread
+    # Called by paramiko's transport, in its thread
 
     def is_authenticated(self) -> bool:
-        """Whether the server let us in."""
+        """Return whether the server accepted the login."""
         return self.authenticated
 
     def get_username(self) -> str:
-        """The name on the host."""
+        """Return the user's name on the host."""
         return self.hop.user
 
     def abort(self) -> None:
-        """The transport has ended."""
+        """Handle the end of the transport."""
         self._answers.put(None)
 
     def _succeeded(self, message: Message) -> None:
@@ -127,12 +127,12 @@ class Login:
     def _refused(self, state: _Failure | None, identities: list[Identity]) -> AuthenticationFailed:
         label = self.hop.label
         names = [identity.name for identity in identities]
-        offered = f"It was offered {', '.join(names)}" if names else "There was no key to offer"
+        offered = f"The login offered {', '.join(names)}" if names else "The login had no key to offer"
         methods = ", ".join(state.methods) if state else ""
         return AuthenticationFailed(
-            f"{label} refused the login. {offered}; it takes {methods or 'nothing that it tells'}.",
-            hint="Set User and IdentityFile for this host in your ssh_config, put the public key into"
-            " ~/.ssh/authorized_keys there, or give another user or key for the target.",
+            f"{label} refused the login. {offered}; the host accepts: {methods or 'unknown'}.",
+            hint="Set User and IdentityFile for this host in your ssh_config, and add the public key to"
+            " ~/.ssh/authorized_keys on the host. Or give the target another user or key.",
         )
 
     def _request(
@@ -151,13 +151,13 @@ class Login:
         return self._verdict() if wait else None
 
     def _verdict(self) -> Any:
-        """None for a success, a failure, or the message that asks for more."""
+        """Return None for a success, or a failure, or the message that asks for more."""
         try:
             answer = self._answers.get(timeout=_PATIENCE_S)
         except queue.Empty:
             raise HostUnreachable(
                 f"{self.hop.label} did not answer the login within {_PATIENCE_S:.0f} s.",
-                hint="Connect again; if it stays so, look at the host's log and the network.",
+                hint="Connect again. If this repeats, look at the host's log and the network.",
             ) from None
         if answer is True:
             return None
@@ -166,13 +166,13 @@ class Login:
         return answer
 
     def ended(self) -> CarrierEnded:
-        """Why the connection is gone."""
+        """Return why the connection ended."""
         return ended(
             self.transport,
             self.hop.label,
-            f"{self.hop.label} ended the connection during the login",
-            "Too many keys offered is a common reason: set IdentityFile and IdentitiesOnly for this host in your"
-            " ssh_config. Else look at the host's log.",
+            f"{self.hop.label} closed the connection during the login",
+            "Too many keys are a common reason: set IdentityFile and IdentitiesOnly for this host in your"
+            " ssh_config. Otherwise look at the host's log.",
         )
 
     # public keys
@@ -206,7 +206,7 @@ class Login:
         try:
             signature = identity.sign(signed.asbytes() + body.asbytes(), algorithm)
         except (OSError, ValueError, paramiko.SSHException):
-            return state  # an agent that refuses, a key that cannot: the next one
+            return state  # the agent refused, or the key cannot sign: try the next one
 
         def fill(message: Message) -> None:
             message.add_boolean(True)
@@ -225,9 +225,9 @@ class Login:
         return answer  # type: ignore[no-any-return]
 
     def _unlock(self, identity: Identity) -> bool:
-        """Ask until it opens. False: give up on this key. Raises QuestionUnanswered."""
+        """Ask for the passphrase until the key opens. False: do not use this key. Raises QuestionUnanswered."""
         for attempt in range(_MAX_PASSPHRASES):
-            again = "That was not it. " if attempt else ""
+            again = "Wrong answer. " if attempt else ""
             answer = self._ask("passphrase", f"{again}Passphrase of the key {identity.name}")
             try:
                 identity.unlock(answer)
@@ -235,18 +235,18 @@ class Login:
                 continue
             return True
         raise AuthenticationFailed(
-            f"The key {identity.name} did not open: {_MAX_PASSPHRASES} wrong passphrases.",
+            f"The key {identity.name} stayed locked after {_MAX_PASSPHRASES} wrong passphrases.",
             hint="Connect again with the right passphrase, or add the key to your ssh-agent with ssh-add.",
         )
 
-    # what a person answers
+    # Answers of a person
 
     def _ask(self, kind: str, text: str, echo: bool = False) -> str:
         answer = self._ask_person(kind=kind, text=text, echo=echo)
         if answer is None:
             raise QuestionUnanswered(
-                f"{self.hop.label} needs an answer: {text}",
-                hint="Connect again and answer in the Lab, or set up a key that needs no answer (ssh-agent).",
+                f"{self.hop.label} asked, and nobody answered: {text}",
+                hint="Connect again and answer in the Lab, or set up a key that asks nothing (ssh-agent).",
             )
         return str(answer)
 
@@ -261,7 +261,7 @@ class Login:
         if isinstance(state, Message):
             raise AuthenticationFailed(
                 f"The password of {self.hop.label} has expired.",
-                hint="Set a new one there: log in with ssh once.",
+                hint="Set a new password on the host: log in with ssh once.",
             )
         return state
 
@@ -290,7 +290,10 @@ class Login:
 
 
 def ended(transport: Any, label: str, closed: str, hint: str) -> CarrierEnded:
-    """Why a connection is gone before its command ran. Its code is ``not_opened``: a server that closes for what was
-    asked of it may end by a reset as the network does, so asking one by one may help."""
+    """Return why a connection ended before its command ran.
+
+    Its code is ``not_opened``: a server that refuses the requests may reset the connection as a network does,
+    so sending them one by one may help.
+    """
     error = transport.get_exception()
     return CarrierEnded(f"{closed}: {error or 'no reason given'}.", hint=hint, code="not_opened")

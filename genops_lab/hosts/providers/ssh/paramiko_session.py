@@ -1,8 +1,8 @@
-"""One SSH connection by paramiko, over its jump hosts, up to the channel that runs the command.
+"""Make one SSH connection with paramiko, over its jump hosts, up to the channel that runs the command.
 
-Runs in the carrier's child only, one connection a process. Round trips beyond TCP's own: one for the key
-exchange's proposals, one for the keys, and one for service, key, channel and command together where the server
-is an OpenSSH (two where a channel cannot be opened along with the login).
+Runs in the carrier's child only, one connection per process. Round trips beyond TCP's own: one for the key
+exchange's proposals, one for the keys, and one for service, key, channel and command together where the
+server is an OpenSSH. It takes two where a channel cannot be opened along with the login.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from .paramiko_keys import identities
 from .paramiko_login import Ask, Login, ended
 from .ssh_config import Hop
 
-#: Bytes that the host may send before it hears that some were taken. They are handed on at once, never held.
+#: Bytes that the host may send before an acknowledgement. They are passed on at once, never kept.
 WINDOW_BYTES = 1 << 30
-#: The largest packet that the host may send, in bytes (OpenSSH's own limit is 256 KiB a packet).
+#: The largest packet that the host may send, in bytes (OpenSSH's own limit is 256 KiB per packet).
 PACKET_BYTES = 128 * 1024
-#: What is read at once: for more, the system maps fresh memory each time, which costs more than a packet.
+#: Bytes per read: for more, the system maps fresh memory each time, which costs more than a packet.
 _PIECE_BYTES = 1 << 16
 #: Seconds for a channel to open, or for a server to close one.
 CHANNEL_S = 30.0
@@ -46,12 +46,12 @@ CHANNEL_S = 30.0
 _CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
 _KEY_EXCHANGE = ("curve25519-sha256", "curve25519-sha256@libssh.org")
 
-#: What feeds a channel's bytes on: called in the transport's thread with each packet's data.
+#: Receives a channel's bytes: called in the transport's thread with each packet's data.
 Sink = Callable[[bytes], None]
 
 
 class BufferedSocket:
-    """A socket read in large pieces: paramiko asks for 16 bytes, then for the rest of each packet."""
+    """A socket read in large pieces: paramiko reads 16 bytes, then the rest of each packet."""
 
     def __init__(self, wrapped: Any) -> None:
         self._wrapped = wrapped
@@ -61,11 +61,12 @@ class BufferedSocket:
         self.close = wrapped.close
 
     def settimeout(self, seconds: float | None) -> None:
-        """paramiko wakes up 10 times a second to look whether it was closed; here the process just ends."""
+        """Ignore paramiko's timeout: it wakes up 10 times a second to check for a close, but here the process
+        just ends."""
         self._wrapped.settimeout(None if seconds is None else max(seconds, 1.0))
 
     def recv(self, count: int) -> bytes:
-        """At most ``count`` bytes."""
+        """Return at most ``count`` bytes."""
         if self._at >= len(self._buffer):
             self._buffer = self._wrapped.recv(_PIECE_BYTES)
             self._at = 0
@@ -78,7 +79,8 @@ class BufferedSocket:
 
 
 class Session:
-    """The connections of a plan. ``first_keys`` are fingerprints of the keys taken the last time, by hop."""
+    """The connections of a plan. ``first_keys`` has the fingerprints of the keys accepted the last time, by
+    hop."""
 
     def __init__(
         self, hops: list[Hop], folder: Path, ask: Ask, first_keys: dict[str, str], *, eager: bool
@@ -95,7 +97,8 @@ class Session:
         self._proxy: subprocess.Popen[bytes] | None = None
 
     def open(self, command: str, data: Sink, errors: Sink) -> Any:
-        """Connect, log in, run the command. Returns its channel; output goes to the sinks. Raises LinkError."""
+        """Connect, log in, and run the command. Returns its channel; output goes to the sinks. Raises
+        LinkError."""
         through: Any = None
         for hop, following in itertools.pairwise(self.hops):
             transport = self._connect(hop, through)
@@ -107,7 +110,8 @@ class Session:
             except (paramiko.SSHException, EOFError, OSError) as error:
                 raise HostUnreachable(
                     f"{following.label} cannot be reached from {hop.label}: {error}",
-                    hint="Check HostName and Port of the target as the jump host sees them, and that it forwards.",
+                    hint="Check HostName and Port of the target as the jump host sees them, and that "
+                    "the jump host allows forwarding.",
                 ) from error
         hop = self.hops[-1]
         self.transport = self._connect(hop, through)
@@ -118,11 +122,11 @@ class Session:
             if not login.eager_worked:
                 execution.send()
             execution.confirmed(hop)
-        except EOFError as error:  # it was sent where nobody listens any more
+        except EOFError as error:  # the peer has closed the connection
             raise execution.ended(hop) from error
         return execution.channel
 
-    # one connection
+    # One connection
 
     def _connect(self, hop: Hop, through: Any) -> Any:
         known = host_keys.KnownHosts(map(Path, hop.known_hosts))
@@ -136,12 +140,13 @@ class Session:
         _prefer(transport, known.types(hop.key_name))
         try:
             transport.start_client(timeout=hop.connect_timeout_s)
-            if not transport.initial_kex_done:  # it returns at the timeout as it does at success
+            if not transport.initial_kex_done:  # the call returns at the timeout as it does at success
                 raise TimeoutError("timed out")
         except paramiko.ssh_exception.IncompatiblePeer as error:
             raise ConfigurationUnusable(
                 f"{hop.label} and paramiko have no common algorithm: {error}",
-                hint="Set the target's carrier to openssh, or update the host's SSH server.",
+                hint="Set the target's Connection to the system's ssh (openssh), or update the host's "
+                "SSH server.",
                 code="ssh_incompatible",
             ) from error
         except (paramiko.SSHException, OSError, EOFError) as error:
@@ -166,7 +171,7 @@ class Session:
             found = socket.getaddrinfo(hop.hostname, hop.port, family, socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             raise HostUnreachable(
-                f"No address is known for {hop.hostname}: {getattr(error, 'strerror', None) or error}.",
+                f"No address was found for {hop.hostname}: {getattr(error, 'strerror', None) or error}.",
                 hint="Check the name, HostName in your ssh_config, and whether a VPN must be on.",
                 code="host_unreachable",
             ) from error
@@ -194,27 +199,33 @@ class Session:
             return
         if verdict != "unknown":
             assert line is not None
-            said = "was revoked" if verdict == "revoked" else "is another one than is known"
+            said = "was revoked" if verdict == "revoked" else "has changed"
             raise HostKeyChanged(
                 f"The host key of {hop.label} {said} ({kind} {fingerprint}; {line.file}, line {line.line}): nothing"
-                " was sent. Somebody may stand between you and it.",
-                hint="Ask who runs the host. If the key was changed on purpose, remove the old one:"
-                f" ssh-keygen -R '{hop.key_name}' -f '{line.file}', and connect again to see the new fingerprint.",
+                " was sent. Somebody may be intercepting the connection.",
+                hint="Ask the administrator of the host. If the key was changed on purpose, remove the "
+                "old one:"
+                f" ssh-keygen -R '{hop.key_name}' -f '{line.file}', and connect again "
+                "to see the new fingerprint.",
                 details={**details, "file": str(line.file)},
             )
         accepted = hop.asks_host_key and self.ask(
             kind="host_key",
-            text=f"{hop.label} is not known yet. Its {kind} key has the fingerprint {fingerprint}. Is that the host?",
+            text=(
+                f"{hop.label} is not known yet. Its {kind} key has the fingerprint {fingerprint}. Do "
+                "you trust this host?"
+            ),
             fingerprint=fingerprint,
             key_type=kind,
         )
         if accepted != ACCEPT:
             raise HostKeyUnknown(
                 f"The host key of {hop.label} is not known ({kind} {fingerprint}), and nobody accepted it.",
-                hint="Compare the fingerprint with what the host's owner says, then connect again and accept it.",
+                hint="Compare the fingerprint with the one from the host's owner, then connect again "
+                "and accept it.",
                 details=details,
             )
-        with contextlib.suppress(OSError):  # it is asked again the next time
+        with contextlib.suppress(OSError):  # the next connection asks again
             host_keys.remember(self.folder, hop.key_name, kind, blob)
 
     def _login(self, transport: Any, hop: Hop, then: Callable[[], None] | None) -> Login:
@@ -222,7 +233,7 @@ class Session:
         login = Login(transport, hop, self.ask, then)
         try:
             login.run(keys)
-        except EOFError as error:  # it was sent where nobody listens any more
+        except EOFError as error:  # the peer has closed the connection
             raise login.ended() from error
         except LinkError as error:
             if self.notes:
@@ -246,7 +257,7 @@ def _transport(wire: Any) -> Any:
 
 
 def _prefer(transport: Any, known_types: list[str]) -> None:
-    """Fast ciphers first, no compression, no key exchange that costs much; of host keys those that are known."""
+    """Prefer fast ciphers, no compression, a cheap key exchange, and the types of the known host keys."""
     ciphers = transport._cipher_info
     transport._preferred_ciphers = tuple(
         dict.fromkeys([*(name for name in _CIPHERS if name in ciphers), *transport._preferred_ciphers])
@@ -269,18 +280,20 @@ def _unreachable(hop: Hop, error: BaseException) -> LinkError:
     where = f"{hop.hostname}, port {hop.port}"
     if isinstance(error, ConnectionRefusedError):
         return HostUnreachable(
-            f"{where}: the connection was refused.",
-            hint="Check the port, and that an SSH server runs there.",
+            f"{where} refused the connection.",
+            hint="Check the port, and that an SSH server runs on the host.",
         )
     if isinstance(error, TimeoutError) or "timeout" in text.lower() or "timed out" in text.lower():
         return HostUnreachable(
-            f"{where} does not answer within {hop.connect_timeout_s:.0f} s.",
-            hint="Check that the host is on, that a VPN is up where one is needed, and that no firewall drops it.",
+            f"{where} did not answer within {hop.connect_timeout_s:.0f} s.",
+            hint="Check that the host is on, that a VPN is up where one is needed, and that no "
+            "firewall blocks the port.",
         )
     if isinstance(error, EOFError) or "banner" in text.lower():
         return HostUnreachable(
-            f"{where} answers, but not as an SSH server, or it ends the connection at once ({text}).",
-            hint="Check the port; a server that is overloaded or bans your address also behaves so.",
+            f"{where} answered, but is not an SSH server, or it closed the connection at once ({text}).",
+            hint="Check the port. An overloaded server, or one that bans your address, also closes the "
+            "connection.",
         )
     return HostUnreachable(
         f"{where} cannot be reached: {text}", hint="Check the name, the port and the network."
@@ -288,7 +301,7 @@ def _unreachable(hop: Hop, error: BaseException) -> LinkError:
 
 
 class _Execution:
-    """A session channel and the command in it, asked for in one go and answered later."""
+    """A session channel and its command, requested at once and answered later."""
 
     def __init__(self, transport: Any, command: str, data: Sink, errors: Sink, *, eager: bool) -> None:
         self.transport = transport
@@ -303,10 +316,13 @@ class _Execution:
         transport._channel_handler_table = table
 
     def send(self) -> None:
-        """Ask for a channel; an OpenSSH server numbers the first one 0, so the command can go along (``eager``)."""
+        """Request a channel. An OpenSSH server gives the first one number 0, so the command can go along
+        (``eager``)."""
         transport = self.transport
         with transport.lock:
-            if self.channel is not None:  # the server passed over the first, it came before the login's end
+            if (
+                self.channel is not None
+            ):  # the server ignored the first request, which came before the login's end
                 transport._channels.delete(self.channel.chanid)
             number = transport._next_channel()
             channel: Any = paramiko.Channel(number)
@@ -349,18 +365,18 @@ class _Execution:
             self._ask_command(self.channel.remote_chanid)
         elif self.channel.remote_chanid != 0:
             raise CarrierEnded(
-                f"{hop.label} numbers its channels in a way of its own.",
+                f"{hop.label} uses its own channel numbers.",
                 hint="Connect again.",
                 code="not_opened",
             )
 
     def ended(self, hop: Hop) -> CarrierEnded:
-        """Why the connection is gone."""
+        """Return why the connection ended."""
         return ended(
             self.transport,
             hop.label,
             f"{hop.label} opened no session",
-            "The host may limit sessions (MaxSessions, pam_limits), or allow forwarding only.",
+            "The host may limit sessions (MaxSessions, pam_limits), or allow only forwarding.",
         )
 
     def _data(self, channel: Any, message: Message) -> None:
@@ -382,7 +398,7 @@ class _Execution:
 
     def _taken(self, channel: Any, count: int) -> None:
         channel.in_window_sofar += count
-        # While keys are exchanged nothing of the kind may be sent, and this is the thread that exchanges them.
+        # During a key exchange no such message may be sent, and this thread runs the key exchange.
         if channel.in_window_sofar > channel.in_window_threshold and self.transport.clear_to_send.is_set():
             message = Message()
             message.add_byte(common.cMSG_CHANNEL_WINDOW_ADJUST)

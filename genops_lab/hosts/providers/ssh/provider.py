@@ -1,4 +1,4 @@
-"""A host over SSH, by one of two carriers."""
+"""Offer hosts over SSH as a kind of target, with two carriers."""
 
 from __future__ import annotations
 
@@ -24,23 +24,24 @@ if TYPE_CHECKING:
 
 
 class SshProvider(HostProvider):
-    """The host is its one host. What its configuration leaves open comes from the user's ssh_config."""
+    """A target that is one SSH host. Empty fields of its configuration take their value from the user's
+    ssh_config."""
 
     kind = "ssh"
     label = "A host over SSH"
     config_type = SshConfig
     test_steps = (
         TestStep(name="reachable", label="Reachable", message="It answers."),
-        TestStep(name="host_key", label="Host key", message="Its key is the one that is known."),
+        TestStep(name="host_key", label="Host key", message="The host shows its known key."),
         TestStep(name="login", label="Login", message="Logged in.", detail="Logged in as {user}."),
     )
 
     def where(self, config: HostConfig) -> str:
-        """The host, as the user named it."""
+        """Return the host, as the user named it."""
         return _ssh(config).host
 
     def by_hand(self, config: HostConfig, command: str) -> str:
-        """The command by ssh."""
+        """Return the command, run by ssh."""
         ssh, words = _ssh(config), ["ssh"]
         if ssh.port:
             words += ["-p", str(ssh.port)]
@@ -51,7 +52,7 @@ class SshProvider(HostProvider):
         return f"{shlex.join([*words, ssh.host])} {shlex.quote(command)}"
 
     def candidates(self, known: Sequence[Route]) -> list[Candidate]:
-        """Hosts of the user's ssh_config."""
+        """Return the hosts of the user's ssh_config."""
         from .candidates import candidates
 
         return candidates(known)
@@ -85,12 +86,12 @@ class SshProvider(HostProvider):
 
 
 def ssh_route(host: Route) -> SshRoute:
-    """The way to an SSH target's host."""
+    """Return the route to an SSH target's host."""
     return SshRoute(target=host.target, **msgspec.structs.asdict(_ssh(host.config)))
 
 
 async def chosen_carrier(host: Route, folder: Path) -> tuple[str, str]:
-    """Which carrier a target gets (``paramiko``, ``openssh``), and why. Raises ConfigurationUnusable."""
+    """Return a target's carrier (``paramiko``, ``openssh``) and the reason. Raises ConfigurationUnusable."""
     from . import ssh_config
 
     route = ssh_route(host)
@@ -105,7 +106,7 @@ def _carrier_of(route: SshRoute, plan: Plan) -> tuple[str, str]:
         carrier, why = ("openssh", plan.needs_openssh) if plan.needs_openssh else ("paramiko", "the default")
     if carrier == "openssh" and ssh_config.ssh_program() is None:
         raise ConfigurationUnusable(
-            f"{route.target} needs the system's ssh ({why}), and there is none here.",
+            f"{route.target} needs the system's ssh ({why}), which is not installed on this machine.",
             hint="Install OpenSSH's client.",
         )
     return carrier, why

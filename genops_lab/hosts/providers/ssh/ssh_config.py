@@ -1,7 +1,7 @@
-"""What the user's ssh_config says about a host, and about the hosts on the way there.
+"""Read the user's ssh_config for a host and its jump hosts.
 
-The system's own ``ssh -G`` reads it where there is one, so that Include, Match, tokens and defaults mean here
-what they mean there; paramiko's reader stands in for it.
+The system's own ``ssh -G`` reads it where installed, so that Include, Match, tokens and defaults mean the
+same. Otherwise paramiko's reader does.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from .config import SshRoute
 
 Settings = dict[str, list[str]]
 
-#: Seconds for a host to answer, where the configuration says nothing.
+#: Seconds for a host to answer, where the configuration does not say.
 DEFAULT_CONNECT_TIMEOUT_S = 15.0
 _MAX_HOPS = 8
 _DEFAULT_IDENTITIES = re.compile(r"id_(rsa|dsa|ecdsa|ecdsa_sk|ed25519|ed25519_sk|xmss)$")
 
 
 class Hop(msgspec.Struct, frozen=True, kw_only=True):
-    """One SSH connection. ``key_name`` is what known_hosts calls the host; files are absolute."""
+    """One SSH connection. ``key_name`` is the host's name in known_hosts; files are absolute."""
 
     alias: str
     hostname: str
@@ -55,7 +55,7 @@ class Hop(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def label(self) -> str:
-        """How messages name it."""
+        """Return the host's name for messages."""
         port = "" if self.port == host_keys.DEFAULT_PORT else f":{self.port}"
         return f"{self.user}@{self.hostname}{port}"
 
@@ -63,7 +63,7 @@ class Hop(msgspec.Struct, frozen=True, kw_only=True):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The connections to make, one through the other; the last is the target.
 
-    ``needs_openssh`` says what in the configuration only the system's ssh can do; "" where nothing is.
+    ``needs_openssh`` names the option that only the system's ssh supports; "" where paramiko supports all.
     """
 
     hops: list[Hop]
@@ -71,7 +71,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def plan(route: SshRoute, folder: Path) -> Plan:
-    """How to reach the route's host. Raises ConfigurationUnusable, InvalidRequest."""
+    """Return the plan to reach the route's host. Raises ConfigurationUnusable, InvalidRequest."""
     check(route)
     settings = await lookup(route)
     hops, reasons = await _hops(route, settings, folder, _MAX_HOPS)
@@ -81,8 +81,8 @@ async def plan(route: SshRoute, folder: Path) -> Plan:
 async def _hops(route: SshRoute, settings: Settings, folder: Path, left: int) -> tuple[list[Hop], list[str]]:
     if left == 0:
         raise ConfigurationUnusable(
-            f"The way to {route.host} goes over more than {_MAX_HOPS} hosts.",
-            hint="Look for a loop of ProxyJump.",
+            f"The route to {route.host} has more than {_MAX_HOPS} jump hosts.",
+            hint="Look for a loop of ProxyJump in your ssh_config.",
         )
     before: list[Hop] = []
     reasons: list[str] = []
@@ -92,9 +92,9 @@ async def _hops(route: SshRoute, settings: Settings, folder: Path, left: int) ->
         for number, word in enumerate(jump.split(",")):
             through = _jump(route, word)
             if through.host in (route.host, _one(settings, "hostname", "")):
-                continue  # `Host *` with a ProxyJump names the jump host too
+                continue  # `Host *` with a ProxyJump applies to the jump host too
             found = await lookup(through)
-            if number > 0:  # only the first is reached as its own entry says
+            if number > 0:  # only the first jump host uses its own entry's ProxyJump
                 found = {**found, "proxyjump": ["none"], "proxycommand": ["none"]}
             more, why = await _hops(through, found, folder, left - 1)
             before += more
@@ -112,7 +112,8 @@ def _jump(route: SshRoute, word: str) -> SshRoute:
     )
     if found is None:
         raise ConfigurationUnusable(
-            f"ProxyJump of {route.host} has {word!r}, which is no host.", hint="Write it as user@host:port."
+            f"ProxyJump of {route.host} has {word!r}, which is not a host.",
+            hint="Write it as user@host:port.",
         )
     through = SshRoute(
         target=route.target,
@@ -189,7 +190,7 @@ def _hop(route: SshRoute, settings: Settings, folder: Path, proxy_command: str) 
 
 
 def _expanded(text: str, route: SshRoute, hostname: str, port: int, user: str) -> str:
-    """With ssh's tokens in their places (`ssh -G` leaves most as they are)."""
+    """Return the text with ssh's tokens replaced (`ssh -G` leaves most as they are)."""
     here = socket.gethostname()
     tokens = {
         "%%": "%",
@@ -206,9 +207,9 @@ def _expanded(text: str, route: SshRoute, hostname: str, port: int, user: str) -
 
 
 def _needs_openssh(hop: Hop, settings: Settings) -> str:
-    """What paramiko has no answer to; "" when there is nothing."""
+    """Return the option that paramiko does not support; "" without one."""
     if _one(settings, "controlpath", "none") != "none":
-        return "ControlPath: the connection is shared with other programs"
+        return "ControlPath shares the connection with other programs"
     if _one(settings, "pkcs11provider", "none") != "none":
         return "PKCS11Provider: the key is on a smart card"
     for option, name in (
@@ -243,12 +244,12 @@ def _is_security_key(file: Path) -> bool:
 
 
 def ssh_program() -> str | None:
-    """The system's ssh, where there is one."""
+    """Return the system's ssh, or None."""
     return shutil.which("ssh")
 
 
 def arguments(route: SshRoute) -> list[str]:
-    """What of the route goes on the command line of ssh; the host comes after ``--``."""
+    """Return the route's arguments for ssh; the host comes after ``--``."""
     found: list[str] = []
     if route.ssh_config:
         found += ["-F", _path(route.ssh_config)]
@@ -259,13 +260,13 @@ def arguments(route: SshRoute) -> list[str]:
     if route.port:
         found += ["-p", str(route.port)]
     if route.identity_file:
-        # `-i` would be passed over with a warning where the file cannot be read.
+        # ssh ignores `-i` with a warning where the file cannot be read.
         found += ["-o", 'IdentityFile="{}"'.format(_path(route.identity_file).replace("%", "%%"))]
     return found
 
 
 def _moved() -> str:
-    """The user's own file where HOME is another folder than the account's, which is where ssh would look."""
+    """Return the user's own file where HOME is not the account's folder: ssh would look in the latter."""
     import pwd
 
     file = Path.home() / ".ssh" / "config"
@@ -274,7 +275,8 @@ def _moved() -> str:
 
 
 async def lookup(route: SshRoute) -> Settings:
-    """What the configuration says of the host: option in lower case to its values. Raises ConfigurationUnusable."""
+    """Return the configuration of the host: each option in lower case with its values. Raises
+    ConfigurationUnusable."""
     if route.ssh_config and not os.access(_path(route.ssh_config), os.R_OK):
         raise ConfigurationUnusable(
             f"{route.ssh_config} cannot be read.",
@@ -299,21 +301,21 @@ async def lookup(route: SshRoute) -> Settings:
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        told, complaint = await asyncio.wait_for(process.communicate(), 30)
+        printed, complaint = await asyncio.wait_for(process.communicate(), 30)
     except asyncio.TimeoutError:
         process.kill()
         raise ConfigurationUnusable(
-            f"ssh needed over 30 s to read the configuration of {route.host}.",
+            f"ssh took over 30 s to read the configuration of {route.host}.",
             hint="Look for a `Match exec` in your ssh_config whose program hangs.",
         ) from None
     if process.returncode != 0:
         lines = complaint.decode(errors="replace").strip().splitlines() or ["no reason given"]
         raise ConfigurationUnusable(
             f"Your ssh_config cannot be used for {route.host}: {'; '.join(lines[-2:])}",
-            hint="Correct that line; `ssh -G` with the host's name shows the same.",
+            hint="Correct this line; `ssh -G` with the host's name shows the same error.",
         )
     settings: Settings = {}
-    for line in told.decode(errors="replace").splitlines():
+    for line in printed.decode(errors="replace").splitlines():
         name, _, value = line.partition(" ")
         settings.setdefault(name.lower(), []).append(value)
     return settings
@@ -328,7 +330,8 @@ def _read_by_paramiko(route: SshRoute) -> Settings:
         found: dict[str, Any] = dict(config.lookup(route.host))
     except (paramiko.SSHException, ImportError, ValueError) as error:
         raise ConfigurationUnusable(
-            f"{file} cannot be used for {route.host}: {error}", hint="Correct it, or install OpenSSH's ssh."
+            f"{file} cannot be used for {route.host}: {error}",
+            hint="Correct the file, or install OpenSSH's client.",
         ) from error
     settings: Settings = {
         name: list(value) if isinstance(value, list) else [value] for name, value in found.items()
@@ -350,7 +353,7 @@ def _found(pattern: Path) -> list[str]:
 
 
 def _included(file: Path, depth: int) -> str:
-    """The file's text with its Includes in their places (16 deep, as OpenSSH)."""
+    """Return the file's text with its Includes replaced by their files (16 deep, as in OpenSSH)."""
     try:
         text = file.read_text(errors="replace")
     except OSError:

@@ -1,4 +1,4 @@
-/** Text with the colours that a terminal would show it in. */
+/** Text with a terminal's colours. */
 export interface ISpan {
   text: string;
   className: string;
@@ -15,12 +15,13 @@ const NAMES = [
   'cyan',
   'white'
 ];
-// Colours and styles; what else a terminal understands (cursor, title, links) is dropped.
+// Colours and styles; a terminal's other sequences (cursor, title, links) are
+// dropped.
 const ESCAPES =
   // eslint-disable-next-line no-control-regex
   /\x1b(?:\[([0-9;:]*)m|\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])/g;
 
-/** Reads lines one after the other: a colour lasts until it is changed, also over lines. */
+/** Reads lines in order: a colour lasts until it changes, also over lines. */
 export class AnsiReader {
   read(line: string): ISpan[] {
     const spans: ISpan[] = [];
@@ -111,7 +112,7 @@ export class AnsiReader {
   private _styles = new Set<'bold' | 'underline'>();
 }
 
-/** The colour after 38 or 48, and how many numbers it took. */
+/** The colour after 38 or 48, and the count of numbers that it took. */
 function extended(codes: number[]): [string | null, number] {
   const [kind, a = 0, g = 0, b = 0] = codes;
   if (kind === 2) {

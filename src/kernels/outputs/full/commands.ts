@@ -20,18 +20,21 @@ export interface IOptions {
   trans: TranslationBundle;
   restorer: ILayoutRestorer | null;
   palette: ICommandPalette | null;
-  /** What the active cell left out, as the command's arguments. */
+  /** The active cell's hidden output, as the command's arguments. */
   active: () => IFullOutput | null;
 }
 
-/** A run of a cell whose whole output can be opened. */
+/** A cell's run whose full output can be opened. */
 export interface IFullOutput {
   kernel_id: string;
   msg_id: string;
   name: string;
 }
 
-/** Add the command that opens all that a cell printed, and bring its views back after a reload. */
+/**
+ * Add the command that opens the full output of a cell, and restore its views
+ * after a reload.
+ */
 export function addCommands(options: IOptions): void {
   const { app, service, trans, restorer, palette, active } = options;
   const { commands, shell } = app;
@@ -47,7 +50,9 @@ export function addCommands(options: IOptions): void {
 
   commands.addCommand(CommandIDs.openFullOutput, {
     label: trans.__('Open Full Output'),
-    caption: trans.__('All that a cell printed, also what it does not show'),
+    caption: trans.__(
+      'Everything that a cell printed, including the part that it does not show'
+    ),
     describedBy: {
       args: {
         type: 'object',
@@ -55,7 +60,7 @@ export function addCommands(options: IOptions): void {
           kernel_id: { type: 'string', description: trans.__('The kernel') },
           msg_id: {
             type: 'string',
-            description: trans.__('The execution that printed it')
+            description: trans.__('The execution that printed the output')
           },
           name: {
             type: 'string',
@@ -83,7 +88,7 @@ export function addCommands(options: IOptions): void {
         widget.title.label = given.name
           ? trans.__('Output: %1', String(given.name))
           : trans.__('Full output');
-        widget.title.caption = trans.__('All that the cell printed');
+        widget.title.caption = trans.__('Everything that the cell printed');
         widget.title.icon = listIcon;
         widget.title.closable = true;
         args.set(id, given);

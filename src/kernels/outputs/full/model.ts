@@ -6,12 +6,12 @@ import { ApiError } from '../../../core';
 
 import type { OutputsService } from '../service';
 
-/** Lines that are fetched at once, and how many of such parts are held. */
+/** Lines per request, and the number of such parts that are kept. */
 export const PART_LINES = 500;
 const PARTS = 40;
 const AGAIN_MS = 2000;
 
-/** The full output of one run, of which the lines that somebody looks at are held. */
+/** The full output of one run; keeps the lines that somebody looks at. */
 export class FullOutputModel implements IDisposable {
   constructor(private _options: FullOutputModel.IOptions) {}
 
@@ -39,13 +39,15 @@ export class FullOutputModel implements IDisposable {
     }
   }
 
-  /** Where the browser gets it as a file. */
+  /** Where the browser gets the output as a file. */
   get downloadUrl(): string {
     const { service, kernelId, msgId } = this._options;
     return service.downloadUrl(kernelId, msgId);
   }
 
-  /** While somebody looks, the end of a run that goes on is asked for again. */
+  /**
+   * While visible, the end of an unfinished run is requested again and again.
+   */
   set visible(visible: boolean) {
     this._visible = visible;
     window.clearTimeout(this._timer);
@@ -54,14 +56,14 @@ export class FullOutputModel implements IDisposable {
     }
   }
 
-  /** A line; undefined while it is being fetched. */
+  /** A line; undefined until it is fetched. */
   line(number: number): string | undefined {
     return this._parts.get(Math.floor(number / PART_LINES))?.[
       number % PART_LINES
     ];
   }
 
-  /** Fetch what is missing of these lines. */
+  /** Fetch the missing lines in this range. */
   want(first: number, count: number): void {
     const last = Math.min(first + count, this.total) - 1;
     for (
@@ -72,7 +74,7 @@ export class FullOutputModel implements IDisposable {
       const lines = this._parts.get(part);
       const full = Math.min(PART_LINES, this.total - part * PART_LINES);
       if (lines) {
-        // The one that was wanted last is the last to go.
+        // The most recently used part is dropped last.
         this._parts.delete(part);
         this._parts.set(part, lines);
       }
@@ -82,7 +84,7 @@ export class FullOutputModel implements IDisposable {
     }
   }
 
-  /** Ask for what is new at the end. */
+  /** Fetch new lines at the end. */
   async refresh(): Promise<void> {
     window.clearTimeout(this._timer);
     await this._fetch(Math.max(0, Math.floor((this.total - 1) / PART_LINES)));
@@ -91,7 +93,10 @@ export class FullOutputModel implements IDisposable {
     }
   }
 
-  /** The next line with this text from `from` on, from the beginning again after the last. */
+  /**
+   * The next line with this text from `from` on; after the last line the search
+   * starts again.
+   */
   async find(text: string, from: number): Promise<number | null> {
     const { service, kernelId, msgId } = this._options;
     try {

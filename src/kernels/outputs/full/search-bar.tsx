@@ -71,7 +71,7 @@ export function SearchBar(props: SearchBar.IProps): React.ReactElement {
 export namespace SearchBar {
   export interface IProps {
     trans: TranslationBundle;
-    /** Whether it was found. */
+    /** Resolves to whether the text was found. */
     onFind: (text: string) => Promise<boolean>;
     /** The first line is 1. */
     onLine: (line: number) => void;

@@ -13,10 +13,13 @@ import { AnsiReader } from './ansi';
 import type { FullOutputModel } from './model';
 import { SearchBar } from './search-bar';
 
-/** Browsers end at some ten million pixels: a longer text scrolls in larger steps. */
+/**
+ * Browsers allow some ten million pixels: a longer text scrolls in larger
+ * steps.
+ */
 const MAX_SCROLL_PX = 5_000_000;
 
-/** All that a cell printed, in the main area. */
+/** Everything that a cell printed, in the main area. */
 export class FullOutputView extends FollowingView<FullOutputModel> {
   constructor(
     model: FullOutputModel,
@@ -36,7 +39,7 @@ export class FullOutputView extends FollowingView<FullOutputModel> {
   }
 }
 
-/** Its lines, of which those that fit are in the page. */
+/** The lines of a full output; only visible ones are in the page. */
 export function FullOutput(props: FullOutput.IProps): React.ReactElement {
   const { model, trans } = props;
   useRevision(model.changed);
@@ -67,7 +70,8 @@ export function FullOutput(props: FullOutput.IProps): React.ReactElement {
     model.want(top, rows + 1);
   }, [model, model.revision, top, rows]);
 
-  // The scroll bar follows the lines, and the lines the scroll bar when a person moves it.
+  // The scroll bar follows the lines, and the lines follow the scroll bar when
+  // a user moves it.
   const height = Math.min(model.total * linePx, MAX_SCROLL_PX);
   const placed = React.useRef(0);
   React.useLayoutEffect(() => {
@@ -142,7 +146,7 @@ export function FullOutput(props: FullOutput.IProps): React.ReactElement {
       )}
       {!model.complete && (
         <Callout tone="warning" title={trans.__('The end is missing.')}>
-          {trans.__('Of one cell, 2 GiB of text are kept.')}
+          {trans.__('GenOps Lab keeps 2 GiB of text per cell.')}
         </Callout>
       )}
       <div className="gol-FullOutput-body" ref={body}>
@@ -210,7 +214,7 @@ export namespace FullOutput {
   }
 }
 
-/** A line's height, and how many fit. */
+/** A line's height, and the number of visible lines. */
 function useRows(lines: React.RefObject<HTMLDivElement>): [number, number] {
   const [size, setSize] = React.useState<[number, number]>([17, 1]);
   React.useLayoutEffect(() => {
@@ -253,7 +257,8 @@ function useWheel(
         latest.current(lines);
       }
     };
-    // React's own listener is passive: it could not keep the page from scrolling.
+    // React's own listener is passive: it could not keep the page from
+    // scrolling.
     node?.addEventListener('wheel', onWheel, { passive: false });
     return () => node?.removeEventListener('wheel', onWheel);
   }, [linePx]);
