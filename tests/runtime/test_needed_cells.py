@@ -69,7 +69,7 @@ def test_a_name_that_only_a_tracked_cell_makes_is_named() -> None:
     assert (found.whole, found.missing) == ([], {"model": "[2]"})
     told = Setup.of(found).told()
     assert "Left out: [1], [2] tracked." in told and "--setup 1,3-5" in told
-    assert "`model` is made in [2], which is left out" in told
+    assert "Trials may lack `model`: it is made in [2], which is left out" in told
 
 
 def test_what_load_ext_gives_is_made_in_no_cell() -> None:

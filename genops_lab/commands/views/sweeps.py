@@ -105,7 +105,7 @@ def sweep(shown: Sweep) -> Document:
                         f"{value_text(one.low)} to {value_text(one.high)}",
                     ]
                     if one.low is not None
-                    else [one.metric, str(one.n), value_text(one.mean), "no spread to judge by"]
+                    else [one.metric, str(one.n), value_text(one.mean), "no interval"]
                     for one in shown.summary
                 ],
                 title="Over the repeats",

@@ -191,7 +191,7 @@ describe('the profile widget', () => {
     model.set('summary', { ...SUMMARY, operators: [], devices: [] });
     await frame();
     expect(el.querySelector('.gol-view-message')?.textContent).toBe(
-      'No operator of PyTorch ran while this was recorded.'
+      'No PyTorch operator ran during the recording.'
     );
   });
 
