@@ -83,10 +83,10 @@ export class DivergenceNotices implements IDisposable {
     const at = step.toLocaleString();
     const name = runName(run);
     return others.length === 0
-      ? trans.__('%1 of %2 has been %3 since step %4.', metric, name, value, at)
+      ? trans.__('%1 of %2 is %3 since step %4.', metric, name, value, at)
       : trans._n(
-          '%2 of %3 has been %4 since step %5, and %1 more metric is not finite.',
-          '%2 of %3 has been %4 since step %5, and %1 more metrics are not finite.',
+          '%2 of %3 is %4 since step %5, and %1 more metric is not finite.',
+          '%2 of %3 is %4 since step %5, and %1 more metrics are not finite.',
           others.length,
           metric,
           name,

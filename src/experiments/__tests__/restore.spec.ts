@@ -145,7 +145,9 @@ describe('the command', () => {
   it('says that secrets were taken out', async () => {
     answer = () => restored({ redacted: { 'github token': 2 } });
     await run();
-    expect(said[0]).toContain('warning: fox-run1.ipynb is restored. 2 secrets');
+    expect(said[0]).toContain(
+      'warning: fox-run1.ipynb is restored. Marks replace 2 secrets.'
+    );
   });
 
   it('says why a run cannot be restored, and writes nothing', async () => {
