@@ -187,7 +187,7 @@ def assert_gone_on(home: Home, experiment: str) -> None:
     (run,) = runs(home, experiment).values()
     assert run.info.status == "FINISHED" and run.data.params == {"more": "1"}
     assert steps(home, run, "loss") == [0, 1, 2, 3, 4]
-    assert "It was gone on with at" in run.data.tags["genops.notes"]
+    assert "It was continued at" in run.data.tags["genops.notes"]
     folder = Path(run.info.artifact_uri)
     (session,) = (folder / "source").glob("resumed-*")
     assert "first session" in (folder / "source" / "notebook.py").read_text()
@@ -235,7 +235,7 @@ def test_runs_that_cannot_be_gone_on_with(server: LabServer, kernel: LabKernel, 
         return str(cell.reply["evalue"])
 
     assert "is deleted" in refused(deleted) and "genops runs undelete" in refused(deleted)
-    assert "is ann's, not yours" in refused(foreign)
+    assert "belongs to ann, not to you" in refused(foreign)
     assert "Several runs are named" in refused("twin")
     assert "There is no run" in refused("nobody")
     with subprocess.Popen(
@@ -243,7 +243,7 @@ def test_runs_that_cannot_be_gone_on_with(server: LabServer, kernel: LabKernel, 
         stdin=subprocess.PIPE, env=module_home.environment(), cwd=module_home.work,
     ) as other:  # fmt: skip
         eventually(lambda: "busy" in runs(module_home, "Refused"), 90)
-        assert f"still written by the process {other.pid}" in refused("busy")
+        assert f"The process {other.pid} still writes" in refused("busy")
         other.kill()
     kernel.ok("%%track --resume busy\ngenops.log({'a': 2})")
     busy = runs(module_home, "Refused")["busy"]

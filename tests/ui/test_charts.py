@@ -98,7 +98,9 @@ def test_they_open_over_the_table_with_cards_that_suit_the_runs(lab: LabPage) ->
         "aria-label", re.compile(r"^val_loss of 20 runs, from ")
     )
     expect(charts(lab).get_by_text(f"The first 20 of {ALL_RUNS}")).to_be_visible()
-    expect(card(lab, "Parameter importance for val_accuracy").get_by_text("in all runs: framework")).to_be_visible()
+    expect(
+        card(lab, "Parameter importance for val_accuracy").get_by_text("in all runs: framework")
+    ).to_be_visible()
     lines = charts(lab).get_by_role("region", name="Runs").locator("line").all()
     assert len({line.get_attribute("stroke") for line in lines[:12]}) == 12
     lab.looks("charts", ".gol-Charts")

@@ -87,7 +87,7 @@ def test_mlflows_own_page_of_the_run_and_of_our_pictures(
                 (run,) = server.get("genops/runs")["runs"]
                 links = server.get(f"genops/runs/{run['run_id']}/links")
                 # This server listens on this machine alone, and says so.
-                assert (links["shared"], "this machine alone" in links["why"]) == (False, True)
+                assert (links["shared"], "Only this machine can reach" in links["why"]) == (False, True)
                 lab.page.get_by_role("button", name="Copy MLflow’s Address").click()
                 assert lab.page.evaluate("() => navigator.clipboard.readText()") == links["mlflow"]
         MlflowClient(url).log_image(

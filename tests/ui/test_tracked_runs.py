@@ -184,7 +184,7 @@ def test_a_card_goes_on_after_a_reload_and_its_run_ends_while_no_page_is_there_a
     expect(tab).to_have_attribute("aria-selected", "true")
     shown = lab.page.locator(".jp-NotebookPanel:visible")
     expect(shown.get_by_role("heading", name="away")).to_be_visible()
-    expect(shown.get_by_role("strong").filter(has_text="The next cell is not whole:")).to_be_visible()
+    expect(shown.get_by_role("strong").filter(has_text="The next cell is incomplete:")).to_be_visible()
     expect(shown.locator(".jp-CodeCell")).to_have_count(2)
     expect(lab.page.get_by_text("A mark replaces 1 secret")).to_be_visible()
     written = json.loads((folder / name).read_text(encoding="utf-8"))

@@ -155,13 +155,13 @@ describe('the command', () => {
       throw new ApiError({
         status: 404,
         code: 'no_cells',
-        message: 'The run run1 keeps no cells.',
-        hint: 'It was tracked with --no-source.'
+        message: 'The run run1 has no cells.',
+        hint: '--no-source was used.'
       });
     };
     await run();
     expect(said).toEqual([
-      'error: The run run1 keeps no cells. It was tracked with --no-source.'
+      'error: The run run1 has no cells. --no-source was used.'
     ]);
     expect(files.all.size).toBe(0);
     expect(opened).toEqual([]);
