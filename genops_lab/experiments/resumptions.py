@@ -66,7 +66,7 @@ class RunClaims:
         self._held: dict[int, int] = {}
 
     @asynccontextmanager
-    async def alone(self, run_key: str) -> AsyncIterator[None]:
+    async def claim(self, run_key: str) -> AsyncIterator[None]:
         """Wait until no other task or process works on this run. The folder of ``path`` must exist."""
         lock = self._locks.setdefault(run_key, asyncio.Lock())
         try:
@@ -109,11 +109,11 @@ class Resumptions:
         self._runs = runs
         self._claims = claims
 
-    def alone(self, run_id: str) -> AbstractAsyncContextManager[None]:
+    def claim(self, run_id: str) -> AbstractAsyncContextManager[None]:
         """Wait until no other task decides which process continues this run. Inside, do not wait for a claim
         on a key.
         """
-        return self._claims.alone(f"resumption of {run_id}")
+        return self._claims.claim(f"resumption of {run_id}")
 
     async def other_than(self, process: TrackedProcess, run_id: str) -> TrackedProcess | None:
         """Return another process that writes the run, or may do so."""

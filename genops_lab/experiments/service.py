@@ -17,7 +17,7 @@ from genops_lab.core.events import EventBus
 from genops_lab.core.live import CHANGES, LiveHub
 from genops_lab.core.paging import FIRST, MOST, Page, PageQuery
 
-from .backends.artifacts import HandedOut, MlflowArtifacts
+from .backends.artifacts import ArtifactFile, MlflowArtifacts
 from .backends.comparing import MlflowComparison
 from .backends.media import MlflowMedia
 from .backends.runs import MlflowRuns
@@ -151,11 +151,11 @@ class ExperimentsService:
         Raises InvalidRequest for a folder or a path that leaves the run's artifacts; NotFound.
         """
         run = await self.resolve_run(run_id)
-        found = await self._mlflow.worker.call(MlflowArtifacts.hand_out, run.run_id, path)
+        found = await self._mlflow.worker.call(MlflowArtifacts.locate, run.run_id, path)
         return await asyncio.to_thread(_opened, found, path)
 
 
-def _opened(found: HandedOut, path: str) -> BinaryIO:
+def _opened(found: ArtifactFile, path: str) -> BinaryIO:
     try:
         return open(found.path, "rb")  # noqa: PTH123 - the caller closes it
     except FileNotFoundError as error:

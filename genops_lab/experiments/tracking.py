@@ -91,7 +91,7 @@ class TrackingService(Service):
             )
         body = msgspec.structs.replace(body, events=[_usable(event) for event in body.events])
         await self._mlflow.ensure()
-        async with self._claims.alone(body.run_key):
+        async with self._claims.claim(body.run_key):
             known = await asyncio.to_thread(self._runs.find, body.run_key)
             if known is not None and not _same_owner(known.process, body.process):
                 raise NotAllowed(
@@ -126,7 +126,7 @@ class TrackingService(Service):
             known = await asyncio.to_thread(self._runs.find, session.run_key)
             if known is not None and known.state == OPEN:
                 raise still_written(found.name, known.process)
-        async with self._resumptions.alone(found.run_id):
+        async with self._resumptions.claim(found.run_id):
             other = await self._resumptions.other_than(body.process, found.run_id)
             if other is not None:
                 raise still_written(found.name, other)
@@ -138,7 +138,7 @@ class TrackingService(Service):
         """Wait for the start of a run that is being written: MLflow has it before the ledger knows its owner."""
         run_key = await self._mlflow.worker.call(MlflowWriter.key_of, run_id)
         if is_run_key(run_key):
-            async with self._claims.alone(run_key):
+            async with self._claims.claim(run_key):
                 return
 
     async def _settle(self, run: TrackedRun) -> None:
@@ -239,7 +239,7 @@ class TrackingService(Service):
 
         ``spooled``: the events came from the spool.
         """
-        async with self._claims.alone(run_key):
+        async with self._claims.claim(run_key):
             run = await asyncio.to_thread(self._runs.find, run_key)
             if run is None or run.state != OPEN:
                 return
@@ -258,7 +258,7 @@ class TrackingService(Service):
             parent, resumed = await self._named_by(first, body.process)
             if not resumed:
                 return await self._begin(body, first, parent)
-            async with self._resumptions.alone(resumed):
+            async with self._resumptions.claim(resumed):
                 other = await self._resumptions.other_than(body.process, resumed)
                 run = await self._begin(body, first, parent, resumed, other)
                 if other is None:

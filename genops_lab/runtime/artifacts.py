@@ -2,14 +2,12 @@
 
 All of them are below ``source/`` of the run:
 
-=====================  ==================================================================
-``cells.json``         ``[{execution_count, source, sha256, cell_id?, redacted?}]``
-``notebook.py``        the same in the percent format; a script as it is
-``uncommitted.patch``  changes since the commit, for ``git apply``
-``installed.txt``      the installed distributions, in pip's format
-a lock file            the project's own, under its name
-``record.json``        the rest, and what was left out or redacted; written last
-=====================  ==================================================================
+- ``cells.json``: ``[{execution_count, source, sha256, cell_id?, redacted?}]``
+- ``notebook.py``: the same in the percent format; a script as it is
+- ``uncommitted.patch``: changes since the commit, for ``git apply``
+- ``installed.txt``: the installed distributions, in pip's format
+- a lock file: the project's own, under its name
+- ``record.json``: the rest, and what was left out or redacted; written last
 
 A session that continues a run uses a folder of its own: ``source/resumed-<time>-<random>/``. Sorted by name,
 the folders are in the order of time.

@@ -125,7 +125,7 @@ def _ask(method: str, target: str, payload: Any, headers: Dict[str, str], timeou
     return decoded
 
 
-def hand_over(path: str, kind: str) -> str:
+def upload_file(path: str, kind: str) -> str:
     """Upload a file of this host to the Lab, as an "artifact" or a "trace"; return its ticket.
 
     Raises FileLost for a file that cannot be read, LabAway or Refused.

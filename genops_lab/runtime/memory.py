@@ -133,7 +133,7 @@ def _unrecorded(error: Optional[BaseException]) -> str:
     """
     import torch
 
-    lines = [allocator_line(torch.cuda), *held_lines("cuda", error)]
+    lines = [allocator_line(torch.cuda), *memory_lines("cuda", error)]
     lines.append(f"To see the memory by line, run `{_RECORD}`, then run the cell again.")
     return "\n".join(line for line in lines if line)
 
@@ -302,7 +302,7 @@ def alive_tensors(device: str, error: Optional[BaseException] = None) -> Alive:
     return Alive(held, len(blocks), sum(block.size for block in blocks.values()), whole)
 
 
-def held_lines(device: str, error: Optional[BaseException] = None) -> List[str]:
+def memory_lines(device: str, error: Optional[BaseException] = None) -> List[str]:
     """Return the same as lines of text, one a block; empty if there is no block."""
     alive = alive_tensors(device, error)
     if not alive.blocks:

@@ -26,7 +26,7 @@ from .paths import is_remote, kernelspec_name, script_path
 from .redaction import Counts, Redactor, added, marks_in
 from .secret_names import current_values
 from .source import simple_params
-from .system import told, visible_by_nvml, visible_by_program
+from .system import nvml_text, visible_by_nvml, visible_by_program
 
 if TYPE_CHECKING:
     from .run import Run
@@ -240,9 +240,9 @@ def gpu_models() -> List[Dict[str, str]]:
 
 def _by_nvml() -> List[Dict[str, str]]:
     nvml, handles = visible_by_nvml()
-    driver = told(nvml.nvmlSystemGetDriverVersion())
+    driver = nvml_text(nvml.nvmlSystemGetDriverVersion())
     return [
-        {"index": index, "name": told(nvml.nvmlDeviceGetName(handle)), "driver": driver}
+        {"index": index, "name": nvml_text(nvml.nvmlDeviceGetName(handle)), "driver": driver}
         for index, handle in handles
     ]
 

@@ -206,7 +206,7 @@ class FileTickets:
         path, number = event["data"]["path"], int(event["seq"])
         try:
             if number not in self._tickets:
-                self._tickets[number] = lab.hand_over(event["data"]["source"], "artifact")
+                self._tickets[number] = lab.upload_file(event["data"]["source"], "artifact")
         except FileLost as error:
             return {"path": path, "source": "", "why": error.message}
         except Refused as error:

@@ -38,7 +38,7 @@ class Setup(NamedTuple):
         cells = [SetupCell(source, label) for label, source in found.sources]
         return cls(cells, found.in_part, found.left_out, found.missing, seconds)
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """Return sentences that say which cells run first, which do not, and how to change that."""
         whole = ", ".join(one.label for one in self.cells if not one.label.endswith(PART))
         part = ", ".join(self.in_part)
@@ -93,8 +93,8 @@ def setup_cells(shell: Any, chosen: str, failed: "Dict[int, str]", trial: str, g
 
     ``all``: each cell of the notebook once, as it ran last, without those that raised (``failed``: their
     texts by their numbers) and without earlier runs of the present cell. ``needed``: of those, the cells that
-    make what ``trial`` reads (``given`` names are set otherwise), except tracked or profiled ones. Of the
-    others only imports, seeds and settings.
+    make what ``trial`` reads (``given`` names are set otherwise), except tracked or profiled ones. Other
+    cells run only their imports, seeds and settings.
     """
     if chosen == "none":
         return Setup([])

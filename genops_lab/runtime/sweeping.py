@@ -267,7 +267,7 @@ def begin(
     }
     begun = lab.call("POST", "/sweeps", sent, timeout_s=60)
     try:
-        print(f"Sweep {begun['id']}: {begun['planned']} trials. {setup.told()}")
+        print(f"Sweep {begun['id']}: {begun['planned']} trials. {setup.summary()}")
         view = SweepView(begun)
         view.open()
         if options.wait:

@@ -55,10 +55,10 @@ def visible_by_nvml() -> "Tuple[Any, List[Tuple[str, Any]]]":
     nvml: Any = pynvml
     nvml.nvmlInit()
     handles = [(str(i), nvml.nvmlDeviceGetHandleByIndex(i)) for i in range(nvml.nvmlDeviceGetCount())]
-    return nvml, [each for each in handles if is_visible(each[0], told(nvml.nvmlDeviceGetUUID(each[1])))]
+    return nvml, [each for each in handles if is_visible(each[0], nvml_text(nvml.nvmlDeviceGetUUID(each[1])))]
 
 
-def told(given: Any) -> str:
+def nvml_text(given: Any) -> str:
     """Return a text of NVML, which is bytes in some versions."""
     return given.decode("utf-8", "replace") if isinstance(given, bytes) else str(given)
 

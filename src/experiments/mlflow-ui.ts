@@ -42,12 +42,12 @@ export function addMlflowCommand(options: {
         const { url, this_machine } = await service.mlflowUi();
         const address = url + pathOf(args.experiment_id, args.run_id);
         if (this_machine && !isNear) {
-          await tell(address, trans);
+          await showTunnelHelp(address, trans);
         } else if (tab) {
           tab.opener = null;
           tab.location.href = address;
         } else if (this_machine) {
-          await tell(address, trans); // the browser blocked the tab
+          await showTunnelHelp(address, trans); // the browser blocked the tab
         } else {
           window.open(address, '_blank', 'noopener');
         }
@@ -77,7 +77,10 @@ export function isThisMachine(host: string): boolean {
   );
 }
 
-async function tell(address: string, trans: TranslationBundle): Promise<void> {
+async function showTunnelHelp(
+  address: string,
+  trans: TranslationBundle
+): Promise<void> {
   const port = new URL(address).port;
   const { button } = await showDialog({
     title: trans.__('Open MLflow from another machine'),

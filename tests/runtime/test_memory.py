@@ -105,8 +105,8 @@ def test_record_show_stop(kernel: RunningKernel, home: Home) -> None:
 #: The look for tensors takes those of the CPU for CUDA's: no GPU is needed for names and sizes.
 ON_CPU = """
 import torch, genops_lab.runtime.memory as memory
-held_lines = memory.held_lines
-memory.held_lines = lambda device, error: held_lines("cpu", error)
+memory_lines = memory.memory_lines
+memory.memory_lines = lambda device, error: memory_lines("cpu", error)
 torch.cuda.current_device = lambda: 0
 torch.cuda.mem_get_info = lambda device: (1 << 20, 8 << 30)
 torch.cuda.memory_stats = lambda device: {
@@ -146,7 +146,7 @@ def test_without_a_recording_the_largest_tensors_are_named(kernel: RunningKernel
 
 def test_the_look_for_tensors_ends_in_time(kernel: RunningKernel) -> None:
     kernel.ok("import torch, genops_lab.runtime.memory as held\nx = torch.zeros(1 << 20)")
-    assert kernel.ok("held.held_lines('cuda')").result == "[]"
+    assert kernel.ok("held.memory_lines('cuda')").result == "[]"
     kernel.ok("held.LIMIT_S = -1.0")
     assert kernel.ok("held.alive_tensors('cpu').whole").result == "False"
 

@@ -26,7 +26,7 @@ BEGINNING = f"""
 import asyncio, json, sys, threading, time
 sys.path.insert(0, {str(SITE)!r})
 from genops_lab.runtime.profiling import budget
-from genops_lab.runtime.profiling.budget import Costs, told_lines
+from genops_lab.runtime.profiling.budget import Costs, hot_lines_text
 from genops_lab.runtime.profiling.line_tracing import watch
 from genops_lab.runtime.profiling.lines import LineMarkers
 
@@ -196,7 +196,7 @@ if sys.argv[3] == "wake":
 markers.end()
 hearing.stop()
 assert result == sum(range(1, 100_001))
-told = [told_lines(markers.budget), sorted(code.co_name for code in markers.budget.muted)]
+told = [hot_lines_text(markers.budget), sorted(code.co_name for code in markers.budget.muted)]
 ways = [type(hearing).__name__, sys.version_info >= (3, 10)]
 # What it costs is looked at every so often; of what was woken two lines may have to be given up, one after the other.
 granted = (budget.MARKER_SHARE * markers.seconds + budget.ALLOWANCE_S) / float(sys.argv[1])
@@ -284,7 +284,7 @@ do("elsewhere")
 markers.end()
 hearing.stop()
 assert space["total"] == sum(range(200_000))
-print(json.dumps([said, opened, told_lines(markers.budget)]))
+print(json.dumps([said, opened, hot_lines_text(markers.budget)]))
 """
 
 

@@ -26,7 +26,7 @@ _MAX_HASHED_TOGETHER = 512_000_000
 _CHUNK_BYTES = 1 << 20
 
 
-class HandedOut(msgspec.Struct, frozen=True, kw_only=True):
+class ArtifactFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file to read. The reader removes ``folder``, which was made for the file; empty if the file is
     MLflow's own.
     """
@@ -38,7 +38,7 @@ class HandedOut(msgspec.Struct, frozen=True, kw_only=True):
 class MlflowArtifacts(MlflowBackend):
     """Reads the artifacts of one MLflow."""
 
-    def hand_out(self, run_id: str, path: str) -> HandedOut:
+    def locate(self, run_id: str, path: str) -> ArtifactFile:
         """Return one file: in place if it is on this machine, else as a copy in a new folder of the scratch.
 
         Raises InvalidRequest for a folder or a path that leaves the run's artifacts, and NotFound.
@@ -47,7 +47,7 @@ class MlflowArtifacts(MlflowBackend):
         with told(f"The artifacts of run {run_id} could not be read"):
             root = local_path(self._client.get_run(run_id).info.artifact_uri)
         if root is not None:
-            return HandedOut(path=str(contained(root, path)))
+            return ArtifactFile(path=str(contained(root, path)))
         parent = posixpath.dirname(path)
         with told(f"The artifacts of run {run_id} could not be listed"):
             found = {entry.path: entry for entry in self._client.list_artifacts(run_id, parent or None)}
@@ -63,7 +63,7 @@ class MlflowArtifacts(MlflowBackend):
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        return HandedOut(path=str(file), folder=folder)
+        return ArtifactFile(path=str(file), folder=folder)
 
     def files(self, run_id: str) -> tuple[dict[str, int | None], bool]:
         """Return the sizes in bytes of a run's files by path, at most 5,000, and whether there are more."""

@@ -347,7 +347,7 @@ class MlflowWriter(MlflowBackend):
                     notes.append(f"The file {path[:80]!r} was not kept: {str(why)[:300]}")
                 else:
                     source = Path(str(event.data.get("source") or ""))
-                    hand_over(self._client, run_id, source, path, self._spool, self._scratch)
+                    keep_file(self._client, run_id, source, path, self._spool, self._scratch)
         except (InvalidRequest, NotFound) as refused:
             notes.append(f"{refused.message[:300]} {refused.hint}")
 
@@ -473,7 +473,7 @@ def _place_tags(process: TrackedProcess) -> dict[str, str]:
     return {TARGET_TAG: process.place, KERNEL_TAG: process.kernel_id} if process.place else {}
 
 
-def hand_over(
+def keep_file(
     client: MlflowClient, run_id: str, source: Path, path: str, spool: Path, scratch: str | None
 ) -> None:
     """Keep ``source`` as the run's artifact ``path``.

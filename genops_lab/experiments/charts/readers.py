@@ -15,8 +15,8 @@ from typing import Any, NamedTuple, Protocol
 from genops_lab.core.errors import GenOpsError, NotFound
 from genops_lab.experiments.columns.api import Api, ClientApi, HttpApi, Latest
 from genops_lab.experiments.columns.postgres_source import PostgresDatabase
-from genops_lab.experiments.columns.source import ReadAnew, UnknownSchema, refuse_unknown
-from genops_lab.experiments.columns.sqlite_source import SqliteFile, file_of, told_by_file
+from genops_lab.experiments.columns.source import FullReadNeeded, UnknownSchema, refuse_unknown
+from genops_lab.experiments.columns.sqlite_source import SqliteFile, file_of, sqlite_errors
 
 from .history import History, Points, points_of
 
@@ -42,7 +42,7 @@ class Part(NamedTuple):
 class Reader(Protocol):
     """Reads one store, in one thread at a time.
 
-    May raise GenOpsError, UnknownSchema (when it is opened) or ReadAnew (it is another store).
+    May raise GenOpsError, UnknownSchema (when it is opened) or FullReadNeeded (it is another store).
     """
 
     def read(self, key: str, marks: dict[str, Any]) -> dict[str, Part]:
@@ -103,7 +103,7 @@ class SqliteReader(SqliteFile):
         elif self._index:
             source = source.replace("metrics", f"metrics INDEXED BY {self._index}")
         asked = f"SELECT step, timestamp, iif(is_nan, 9e999, value) {source}"
-        with told_by_file(self._file), closing(self._connection.execute(asked, (run_id, key))) as rows:
+        with sqlite_errors(self._file), closing(self._connection.execute(asked, (run_id, key))) as rows:
             return points_of(rows, nan=float("inf"))
 
 
@@ -231,7 +231,7 @@ class KeptHistories:
             try:
                 try:
                     parts, starts = self._parts(key, run_ids)
-                except ReadAnew:
+                except FullReadNeeded:
                     self._close()
                     parts, starts = self._parts(key, run_ids)
             except GenOpsError:

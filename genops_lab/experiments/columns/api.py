@@ -18,7 +18,7 @@ from genops_lab.experiments.backends.client import all_pages, open_client, told
 from .changes import Changes, ExperimentRow, RunRow
 from .narrowing import Narrowed, Part, experiments_of, spelled
 from .snapshot import Snapshot
-from .source import ReadAnew, SourceKind
+from .source import FullReadNeeded, SourceKind
 
 A = TypeVar("A")
 
@@ -402,7 +402,7 @@ class ApiSource:
         """Return the hot set and a page of the sweep."""
         self._read_experiments()
         if self._identify() != self._identity:
-            raise ReadAnew("another MLflow answers at this address")
+            raise FullReadNeeded("another MLflow answers at this address")
         runs = self._search(_RUNNING, NEWEST_FIRST, _RUNNING_AT_MOST)
         going_on = {run.info.run_id for run in runs}
         runs += self._search("", NEWEST_FIRST, _RECENT)

@@ -29,7 +29,7 @@ class ExperimentRow(NamedTuple):
 
 
 @dataclass
-class Told:
+class Entries:
     """Texts or numbers (None stands for NaN): the run's place in ``Changes.runs``, the name and the value of
     each.
 
@@ -54,9 +54,9 @@ class Changes:
     """
 
     runs: list[RunRow] = field(default_factory=list)
-    metrics: Told = field(default_factory=Told)
-    params: Told = field(default_factory=Told)
-    tags: Told = field(default_factory=Told)
+    metrics: Entries = field(default_factory=Entries)
+    params: Entries = field(default_factory=Entries)
+    tags: Entries = field(default_factory=Entries)
     gone: list[str] = field(default_factory=list)
     experiments: dict[str, ExperimentRow] | None = None
 

@@ -16,7 +16,7 @@ from genops_lab.core.errors import GenOpsError, Unavailable
 from .disk import Kept, load, save
 from .selection import Asked
 from .snapshot import Snapshot
-from .source import ReadAnew, Source, SourceKind, UnknownSchema
+from .source import FullReadNeeded, Source, SourceKind, UnknownSchema
 
 log = logging.getLogger("genops_lab")
 
@@ -188,7 +188,7 @@ class Mirror:
                 self._open()
                 return 0.0
             return self._poll(self._source)
-        except ReadAnew as reason:
+        except FullReadNeeded as reason:
             log.info("runs are read again from the start: %s", reason)
             self._close()
             return 0.0

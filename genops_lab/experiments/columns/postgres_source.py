@@ -16,7 +16,7 @@ from genops_lab.core.errors import Unavailable
 from .changes import Changes, ExperimentRow, RunRow
 from .narrowing import Narrowed, Part, part_of
 from .snapshot import Snapshot
-from .source import ReadAnew, SourceKind, UnknownSchema, refuse_unknown
+from .source import FullReadNeeded, SourceKind, UnknownSchema, refuse_unknown
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -52,10 +52,10 @@ class PostgresDatabase:
             )
         except (ImportError, NoSuchModuleError) as error:
             raise UnknownSchema(f"no driver: {error}") from error
-        with told_by_postgres():
+        with postgres_errors():
             self._connection: Connection = engine.connect()
         try:
-            with told_by_postgres(), self._reading():
+            with postgres_errors(), self._reading():
                 self._check()
         except BaseException:
             self.close()
@@ -63,7 +63,7 @@ class PostgresDatabase:
 
     def close(self) -> None:
         """Close the connection."""
-        with told_by_postgres():
+        with postgres_errors():
             self._connection.close()
 
     def _now(self) -> tuple[str, int]:
@@ -85,7 +85,7 @@ class PostgresDatabase:
         refuse_unknown(revisions)
 
     def _all(self, statement: str, *values: Any) -> list[Any]:
-        with told_by_postgres():
+        with postgres_errors():
             return list(self._connection.exec_driver_sql(statement, values or None).fetchall())
 
     @contextlib.contextmanager
@@ -94,7 +94,7 @@ class PostgresDatabase:
         try:
             yield
         finally:
-            with told_by_postgres():
+            with postgres_errors():
                 self._connection.rollback()
 
 
@@ -193,7 +193,7 @@ class PostgresSource(PostgresDatabase):
             if untagged:
                 changes = self._whole(sorted(found | untagged), experiments=True, gone=changes.gone)
             if self._count("runs") != after.rows:
-                raise ReadAnew("the runs do not add up")
+                raise FullReadNeeded("the runs do not add up")
         self._snapshot, self._base = snapshot, base
         self.every_s = max(self._least_every_s, (time.monotonic() - begun) / _SHARE)
         return changes
@@ -249,7 +249,7 @@ class PostgresSource(PostgresDatabase):
 
 
 @contextlib.contextmanager
-def told_by_postgres() -> Iterator[None]:
+def postgres_errors() -> Iterator[None]:
     """Turn errors of PostgreSQL into ours."""
     from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 

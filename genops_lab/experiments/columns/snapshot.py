@@ -13,7 +13,7 @@ from genops_lab.core.arrow import integers, places, strings
 from genops_lab.experiments.query.columns import NUMBER_ATTRIBUTES, TEXT_ATTRIBUTES, Kind, Numbers, Texts
 
 from .cells import Column, NumberColumn, Rows, TextColumn
-from .changes import Changes, ExperimentRow, RunRow, Told
+from .changes import Changes, Entries, ExperimentRow, RunRow
 
 #: Sorted.
 ATTRIBUTES = tuple(sorted((*NUMBER_ATTRIBUTES, *TEXT_ATTRIBUTES)))
@@ -177,13 +177,13 @@ def _attributes(runs: list[RunRow], where: Rows) -> Iterator[_Part]:
             yield name, rows[there], seconds
 
 
-def _numbers(told: Told, where: Rows) -> Iterator[_Part]:
+def _numbers(told: Entries, where: Rows) -> Iterator[_Part]:
     values = np.array(told.values, np.float64)
     for name, rows, order in _by_name(told.runs, told.names, where):
         yield name, rows, values[order]
 
 
-def _texts(told: Told, where: Rows) -> Iterator[_Part]:
+def _texts(told: Entries, where: Rows) -> Iterator[_Part]:
     values = strings(told.values)
     for name, rows, order in _by_name(told.runs, told.names, where):
         yield name, rows, values.take(places(order))

@@ -78,13 +78,13 @@ def refuse_unknown(revisions: set[str]) -> None:
         raise UnknownSchema(", ".join(sorted(revisions)) or "none")
 
 
-class ReadAnew(Exception):
+class FullReadNeeded(Exception):
     """The read runs cannot be updated by changes: another store, or rows deleted for good."""
 
 
 class Source(Protocol):
     """Reads one store, in one thread. Each method may raise GenOpsError (no answer), UnknownSchema or
-    ReadAnew.
+    FullReadNeeded.
     """
 
     kind: SourceKind

@@ -17,7 +17,7 @@ from genops_lab.core.errors import Unavailable
 from .changes import Changes, ExperimentRow, RunRow
 from .narrowing import Narrowed, Part, part_of
 from .snapshot import Snapshot
-from .source import ReadAnew, SourceKind, UnknownSchema, refuse_unknown
+from .source import FullReadNeeded, SourceKind, UnknownSchema, refuse_unknown
 
 #: Block sizes: small blocks of few runs leave less memory behind as Python objects; of many runs large ones,
 #: because each block is put into growing columns.
@@ -67,7 +67,7 @@ class SqliteFile:
             raise Unavailable(f"MLflow's file {file} does not exist.", hint="Check MLflow's address.")
         self._file = file
         self._inode = file.stat().st_ino
-        with told_by_file(file):
+        with sqlite_errors(file):
             self._connection = sqlite3.connect(
                 f"file:{quote(str(file))}?mode=ro", uri=True, timeout=2, isolation_level=None,
                 check_same_thread=False,
@@ -86,21 +86,21 @@ class SqliteFile:
                 hint="Check whether it was moved. GenOps Lab looks for it again by itself.",
             ) from error
         if not same:
-            raise ReadAnew("the file is another one")
+            raise FullReadNeeded("the file is another one")
 
     def _all(self, statement: str, *values: Any) -> list[Any]:
-        with told_by_file(self._file):
+        with sqlite_errors(self._file):
             return self._connection.execute(statement, values).fetchall()
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[None]:
         """Read one view of the store, without later commits."""
-        with told_by_file(self._file):
+        with sqlite_errors(self._file):
             self._connection.execute("BEGIN")
         try:
             yield
         finally:
-            with told_by_file(self._file):
+            with sqlite_errors(self._file):
                 self._connection.execute("COMMIT")
 
 
@@ -197,7 +197,7 @@ class SqliteSource(SqliteFile):
         found = {run.run_id for run in changes.runs}
         if any(run not in found and known.place(run) is not None for run in changed):
             # The numbers of their rows are used again for others, which would not be seen.
-            raise ReadAnew("runs were deleted for good")
+            raise FullReadNeeded("runs were deleted for good")
         return changes
 
     def lacks_statistics(self) -> bool:
@@ -217,7 +217,7 @@ class SqliteSource(SqliteFile):
         for table, last in self._last.items():
             end = self._end_of(table)
             if end < last:
-                raise ReadAnew(f"rows of {table} are gone")
+                raise FullReadNeeded(f"rows of {table} are gone")
             found.update(row[0] for row in self._all(_GROWN.format(table), last))
             self._last[table] = end
         return found
@@ -286,7 +286,7 @@ class SqliteSource(SqliteFile):
 
 
 @contextlib.contextmanager
-def told_by_file(file: Path) -> Iterator[None]:
+def sqlite_errors(file: Path) -> Iterator[None]:
     """Turn errors of SQLite into ours."""
     try:
         yield
@@ -303,7 +303,7 @@ def told_by_file(file: Path) -> Iterator[None]:
 def analyze(file: Path) -> None:
     """Run ANALYZE, limited so that writers wait for less than a second. Raises Unavailable."""
     with (
-        told_by_file(file),
+        sqlite_errors(file),
         contextlib.closing(sqlite3.connect(file, timeout=10, isolation_level=None)) as connection,
     ):
         connection.execute("PRAGMA analysis_limit = 1000")

@@ -101,7 +101,7 @@ class Budget:
         self._spent_s = max(0.0, self._spent_s - times * self._costs.marker_s)
 
 
-def told_lines(budget: Budget) -> List[str]:
+def hot_lines_text(budget: Budget) -> List[str]:
     """Return the hot lines as text, by function: ``lines 3 to 5 of train``; a cell has no name."""
     found: Dict[CodeType, List[int]] = {}
     for code, line in budget.hot - {one for one in budget.hot if one[0] in budget.muted}:

@@ -23,7 +23,7 @@ from ..provenance import OFF_VARIABLE, redactor_now
 from ..redaction import Redactor
 from ..state import runs
 from ..views import ProfileView
-from .budget import told_lines
+from .budget import hot_lines_text
 from .device_errors import named, without_device_events
 from .recorder import said_at_first_start
 from .steps import cost
@@ -114,7 +114,7 @@ def write_trace(capture: "Capture") -> None:
         capture.trouble = without_device_events(said_at_first_start() + said, capture.device)
     elif named(said):
         capture.trouble = named(said)
-    capture.note = told(capture)
+    capture.note = recording_note(capture)
 
 
 def new_folder() -> Path:
@@ -172,7 +172,7 @@ def _read_beside(body: Dict[str, Any]) -> Optional[Dict[str, Any]]:
 def _given(capture: "Recording", body: Dict[str, Any]) -> Dict[str, Any]:
     """Upload a trace to the Lab and return its profile."""
     if is_remote():
-        body["trace_path"] = lab.hand_over(capture.trace_path, "trace")
+        body["trace_path"] = lab.upload_file(capture.trace_path, "trace")
     profile: Dict[str, Any] = lab.call("POST", "/profiles", body, timeout_s=ANALYSIS_WAIT_S)
     if is_remote():
         # The Lab has it now; on its own machine it takes the file itself.
@@ -205,7 +205,7 @@ def _hand_over(capture: "Recording", view: ProfileView) -> Dict[str, Any]:
     return profile
 
 
-def told(capture: "Capture") -> str:
+def recording_note(capture: "Capture") -> str:
     """Describe an ended recording; empty if all of it was recorded at no known cost."""
     said: List[str] = [_extent(capture)]
     compared = cost(capture.recorded_s, capture.unrecorded_s)
@@ -229,7 +229,7 @@ def _unmarked(markers: "LineMarkers") -> List[str]:
         said.append(
             f"Lines of {', '.join(muted)} ran too often to be marked; their time counts for their callers."
         )
-    lines = "; ".join(told_lines(markers.budget))
+    lines = "; ".join(hot_lines_text(markers.budget))
     if lines:
         said.append(f"These ran too often to be marked: {lines}. Their time counts for the surrounding code.")
     percent = 100 * markers.unheard_s / markers.seconds if markers.seconds else 0.0

@@ -224,7 +224,7 @@ describe('curves', () => {
     const { targets } = picture;
     expect(targets.x.length).toBe(3);
     const at = nearest(targets, targets.x[1] + 3, targets.y[1] - 2, 10);
-    expect(targets.tell(at)).toMatchObject({
+    expect(targets.describe(at)).toMatchObject({
       runId: 'a',
       lines: ['Step 2', 'loss 40']
     });

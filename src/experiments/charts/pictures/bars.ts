@@ -124,7 +124,7 @@ export function barPicture(
       });
     }
   });
-  const tell = (bar: IBar, place: number) => ({
+  const describe = (bar: IBar, place: number) => ({
     runId: card.by ? null : rows.ids[bar.runs[0]],
     condition: bar.condition,
     title: bar.label,
@@ -173,7 +173,7 @@ export function barPicture(
     targets: {
       x: bars.map(bar => x.at(bar.value / 2)),
       y: bars.map((_, place) => frame.top + (place + 0.5) * step),
-      tell: at => tell(bars[at], at)
+      describe: at => describe(bars[at], at)
     },
     brush: 'none',
     picked: () => null,
@@ -184,7 +184,7 @@ export function barPicture(
         trans.__('Runs')
       ],
       rows: bars.map((bar, place) => ({
-        runId: tell(bar, place).runId,
+        runId: describe(bar, place).runId,
         cells: [bar.label, formatNumber(bar.value), String(bar.runs.length)]
       }))
     })

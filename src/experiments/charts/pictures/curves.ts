@@ -159,7 +159,7 @@ export function curvesPicture(
     ),
     targets: {
       ...targets,
-      tell: at => {
+      describe: at => {
         const [owner, point] = owners[at];
         const { run } = drawn[owner];
         return {
@@ -312,7 +312,7 @@ function summary(
   trans: TranslationBundle
 ): string {
   if (drawn.length === 0) {
-    return trans.__('None of the shown runs has %1.', metric);
+    return trans.__('No shown run has %1.', metric);
   }
   const all = extent(drawn.map(({ history }) => history.y));
   const text = trans._n('%2 of %1 run', '%2 of %1 runs', drawn.length, metric);

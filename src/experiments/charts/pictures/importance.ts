@@ -122,7 +122,7 @@ export function importancePicture(
     targets: {
       x: shown.map(each => x.at(each.importance / 2)),
       y: shown.map((_, place) => middle(place)),
-      tell: place => ({
+      describe: place => ({
         runId: null,
         title: shown[place].parameter,
         lines: lines(place),

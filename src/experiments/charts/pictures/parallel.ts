@@ -131,7 +131,7 @@ export function parallelPicture(
     targets: {
       x: targets.map(target => target.x),
       y: targets.map(target => target.y),
-      tell: number => {
+      describe: number => {
         const { at, id } = targets[number].line;
         return {
           runId: id,

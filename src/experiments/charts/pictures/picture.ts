@@ -6,7 +6,7 @@ export interface ITargets {
   readonly x: Numbers;
   readonly y: Numbers;
   /** Describe the target at a place. */
-  readonly tell: (at: number) => ITarget;
+  readonly describe: (at: number) => ITarget;
 }
 
 export interface ITarget {

@@ -109,7 +109,7 @@ export function scatterPicture(
     targets: {
       x: places.map(place => place.x),
       y: places.map(place => place.y),
-      tell: number => {
+      describe: number => {
         const { at } = places[number];
         return {
           runId: rows.ids[at],

@@ -44,7 +44,7 @@ export function Plot(props: Plot.IProps): React.ReactElement {
 
   const target =
     picture && at >= 0 && at < picture.targets.x.length
-      ? picture.targets.tell(at)
+      ? picture.targets.describe(at)
       : null;
   const placeOf = (event: React.PointerEvent): Place => {
     const box = canvas.current!.getBoundingClientRect();
@@ -199,9 +199,9 @@ export function moved(
       }
       // Go to the next item, at the same x if possible.
       const step = key === 'ArrowDown' ? 1 : -1;
-      const own = targets.tell(at);
+      const own = targets.describe(at);
       const isOther = (place: number, than: ITarget) => {
-        const other = targets.tell(place);
+        const other = targets.describe(place);
         return other.runId !== than.runId || other.title !== than.title;
       };
       let begin = at + step;
@@ -211,7 +211,7 @@ export function moved(
       if (begin < 0 || begin > last) {
         return at;
       }
-      const next = targets.tell(begin);
+      const next = targets.describe(begin);
       let best = begin;
       for (
         let place = begin;
