@@ -86,7 +86,7 @@ def track_parser() -> argparse.ArgumentParser:
     """Return the parser of ``%%track``."""
     parser = Parser(
         prog="%%track",
-        description="Run the cell as a tracked MLflow run.",
+        description="Run the cell as a tracked MLflow run, or with --repeat N as N runs with different seeds.",
         add_help=False,
         allow_abbrev=False,
     )
