@@ -236,7 +236,7 @@ def _cells_of(file: Path, text: str, names: list[str]) -> tuple[str, list[SetupC
             transformer: Any = TransformerManager
             found = needed_cells(earlier, trial, names, transformer().transform_cell)
             setup = [SetupCell(source=source, label=label) for label, source in found.sources]
-            return trial, setup, Setup.of(found).told()
+            return trial, setup, Setup.of(found).summary()
     raise InvalidRequest(
         f"{file} must have exactly one cell that begins with %%sweep or %%track.",
         hint="Put %%sweep above the cell that each trial runs.",

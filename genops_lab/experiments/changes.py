@@ -1,4 +1,4 @@
-"""Seeing what was changed in MLflow by others, while somebody is looking."""
+"""Detect changes in MLflow by other programs, while a page is open."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ class OutsideChanges:
         self._events = events
         self._last: Fingerprints = {}
         self._asking: asyncio.Task[None] | None = None
-        #: whether the run table tells changes of runs at the moment
+        #: whether the run table reports changes of runs at the moment
         self.runs_are_told = False
         file = mlflow.embedded_file
         self._watch = None if file is None else SqliteWatch(file, self._file_changed)
 
     def set_active(self, active: bool) -> None:
-        """Look while ``active``."""
+        """Watch while ``active``."""
         if self._watch is not None:
             self._watch.set_active(active)
         elif active and self._asking is None:
@@ -64,7 +64,7 @@ class OutsideChanges:
         file = self._mlflow.embedded_file
         assert file is not None
         found = await asyncio.to_thread(_fingerprints, file)
-        # A run changes with each metric: of the file it is known only that something changed.
+        # A run changes with each metric: the file only shows that something changed.
         self._compare({**found, "run": self._last.get("run", "") + "."} if found else {})
 
     async def _ask(self) -> None:
@@ -89,7 +89,7 @@ class OutsideChanges:
             await asyncio.sleep(_ASK_EVERY_S if reachable else _ASK_EVERY_WHILE_DOWN_S)
 
     def _compare(self, found: Fingerprints) -> None:
-        """Tell what differs; all of it when nothing is known."""
+        """Report differences; report everything if nothing was known."""
         for kind in KINDS:
             if not found or found.get(kind) != self._last.get(kind):
                 self._events.emit(kind)
@@ -99,7 +99,7 @@ class OutsideChanges:
 
 
 def _fingerprints(file: Path) -> Fingerprints:
-    """Texts that differ when something of their kind changed; empty where the file cannot be asked."""
+    """Return texts that differ after a change of their kind; empty if the file cannot be read."""
     try:
         with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=1)) as connection:
             return {

@@ -1,4 +1,4 @@
-"""What the application knows of experiments and their runs."""
+"""Register the feature "experiments" in the application."""
 
 from __future__ import annotations
 

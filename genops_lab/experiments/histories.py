@@ -1,4 +1,4 @@
-"""Long metric histories made short for a chart, without losing what one looks for."""
+"""Shorten long metric histories for a chart, and keep their extremes."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ _STORED_INFINITY = 1.7976931348623157e308
 
 
 def finite(value: float) -> float | None:
-    """The value, or None for what JSON and a chart's axis cannot hold."""
+    """Return the value; None for NaN and infinities, which JSON and a chart's axis lack."""
     return value if math.isfinite(value) and abs(value) < _STORED_INFINITY else None
 
 
 def chosen_points(values: Sequence[float | None], limit: int = MAX_POINTS) -> list[int]:
-    """Indices of at most ``limit`` points, in order: the ends, and of each stretch its lowest, its highest
-    and its first gap (None)."""
+    """Return indices of at most ``limit`` points, in order.
+
+    They are the ends, and the lowest, the highest and the first gap (None) of each stretch.
+    """
     count = len(values)
     if count <= limit:
         return list(range(count))

@@ -1,4 +1,4 @@
-"""What the Lab remembers of tracked runs: up to which event each is safe in MLflow. All functions block."""
+"""Remember tracked runs and the events of each that are safe in MLflow. All functions block."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ class TrackedRuns:
         self._store = store
 
     def find(self, run_key: str) -> TrackedRun | None:
-        """The run of this key."""
+        """Return the run of this key."""
         found = self._runs(select(tracked_runs).where(tracked_runs.c.run_key == run_key))
         return found[0] if found else None
 
     def with_id(self, run_id: str) -> TrackedRun | None:
-        """The run that MLflow knows by this id; of one that was resumed, the latest session."""
+        """Return the run with this MLflow id; of a continued run, the latest session."""
         found = self.sessions(run_id)
         return found[0] if found else None
 
     def sessions(self, run_id: str) -> list[TrackedRun]:
-        """All that wrote the run that MLflow knows by this id, the latest first."""
+        """Return all sessions that wrote the run with this MLflow id, the latest first."""
         asked = select(tracked_runs).where(tracked_runs.c.run_id == run_id)
         return self._runs(asked.order_by(tracked_runs.c.started_at.desc()))
 
     def open_runs(self, place: str = "") -> list[TrackedRun]:
-        """The runs of processes at ``place`` that have not ended."""
+        """Return the runs of processes at ``place`` that have not ended."""
         here = func.coalesce(tracked_runs.c.place, "") == place
         return self._runs(select(tracked_runs).where(tracked_runs.c.state == OPEN, here))
 
@@ -45,7 +45,7 @@ class TrackedRuns:
             return [_run(row) for row in connection.execute(asked)]
 
     def trial_tags(self, kernel_id: str) -> dict[str, str]:
-        """The tags of the sweep's trial that the Lab started in this kernel; empty where it started none there."""
+        """Return the tags of the sweep trial that the Lab started in this kernel; empty without one."""
         asked = select(sweep_trials).where(
             func.json_extract(sweep_trials.c.trial, "$.kernel_id") == kernel_id
         )
@@ -81,12 +81,12 @@ class TrackedRuns:
             )
 
     def forget(self, run_key: str) -> None:
-        """This run is not in MLflow any more."""
+        """Forget a run that is not in MLflow any more."""
         with self._store.transaction() as connection:
             connection.execute(tracked_runs.delete().where(tracked_runs.c.run_key == run_key))
 
     def acknowledge(self, run_key: str, seq: int, state: str) -> None:
-        """All events up to ``seq`` are safe in MLflow."""
+        """Mark all events up to ``seq`` as safe in MLflow."""
         with self._store.transaction() as connection:
             connection.execute(
                 tracked_runs.update()
@@ -95,7 +95,7 @@ class TrackedRuns:
             )
 
     def remember_digest(self, run_id: str, name: str, digest: str) -> None:
-        """These model files are what a process of this user logged."""
+        """Remember the digest of a model that a process of this user logged."""
         row = {"digest": digest, "run_id": run_id[:64], "name": name, "recorded_at": time.time()}
         with self._store.transaction() as connection:
             upsert(connection, model_hashes, row)

@@ -1,4 +1,4 @@
-"""MLflow's limits, met honestly: what does not fit is cut or renamed, and a note says so."""
+"""Fit values to MLflow's limits: cut or rename them, and write a note."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_TAG_BYTES = 8000
 MAX_NAME = 500
 MAX_DATASET_DIGEST = 36
 MAX_DATASET_TEXT = 65_000
-#: Beyond the year 5000; a clock that says so is wrong, and milliseconds still fit MLflow's columns.
+#: Beyond the year 5000, which only a wrong clock gives; milliseconds still fit MLflow's columns.
 _LATEST_MOMENT = 1e11
 _CUT = "…(cut)"
 _REFUSED_IN_KEYS = re.compile(r"[^/\w.\- :]")
@@ -26,29 +26,29 @@ Notes = list[str]
 
 
 def is_run_key(text: str) -> bool:
-    """Whether ``text`` can name a tracked run (and a file of its spool)."""
+    """Return whether ``text`` can name a tracked run (and a file of its spool)."""
     return _RUN_KEY.fullmatch(text) is not None
 
 
 def fitting_key(key: str, notes: Notes) -> str:
-    """A name that MLflow takes for a parameter, metric or tag; a note when it had to change."""
+    """Return a name that MLflow accepts for a parameter, metric or tag; a note if it changed."""
     fitted = _REFUSED_IN_KEYS.sub("_", key)
     normal = posixpath.normpath(fitted).lstrip("/") if fitted else ""
     if normal != fitted or normal.startswith("..") or normal in ("", "."):
         fitted = normal.replace("..", "_").strip("./ ") or "_"
     if len(fitted) > MAX_KEY:
-        # The tail of a long name often tells it from its neighbours: a digest keeps two of them apart.
+        # Long names often differ only at the end: a digest keeps them apart.
         digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:8]
         fitted = f"{fitted[: MAX_KEY - 9].rstrip('/ ')}-{digest}"
     if fitted != key:
-        notes.append(f"The name {key[:60]!r} is kept as {fitted[:60]!r}: MLflow does not take it as it is.")
+        notes.append(f"MLflow does not accept the name {key[:60]!r}. It is kept as {fitted[:60]!r}.")
     return fitted
 
 
 def fitting_value(value: object, limit_bytes: int, what: str, notes: Notes) -> str:
-    """The value as text of at most ``limit_bytes`` in UTF-8; a note when it was cut."""
+    """Return the value as text of at most ``limit_bytes`` in UTF-8; a note if it was cut."""
     text = value if isinstance(value, str) else str(value)
-    # MLflow counts characters for parameters and bytes in some stores: the smaller of the two fits all.
+    # MLflow counts characters for parameters and bytes in some stores: the smaller limit fits all.
     encoded = text.encode()
     if len(encoded) <= limit_bytes:
         return text
@@ -57,7 +57,7 @@ def fitting_value(value: object, limit_bytes: int, what: str, notes: Notes) -> s
 
 
 def portable(value: Any) -> Any:
-    """The same JSON value without what cannot cross to another process: lone surrogates, huge integers."""
+    """Return the same JSON value without what other processes cannot read: lone surrogates, huge integers."""
     if isinstance(value, str):
         return value if value.isascii() else value.encode("utf-8", "replace").decode()
     if isinstance(value, int) and value.bit_length() > 63:
@@ -70,9 +70,9 @@ def portable(value: Any) -> Any:
 
 
 def number(value: Any) -> float | None:
-    """A metric's value: None, and NaN, infinities and huge integers that are spelled out, become floats.
+    """Return a metric's value: None, and spelled-out NaN, infinities and huge integers, become floats.
 
-    Returns None for what is no number at all.
+    Returns None for a value that is not a number.
     """
     if value is None:
         return math.nan
@@ -84,14 +84,14 @@ def number(value: Any) -> float | None:
 
 
 def moment(value: Any) -> float | None:
-    """A time in seconds since 1970 that MLflow can keep, or None for what is none."""
+    """Return a time in seconds since 1970 that MLflow can store, or None."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < _LATEST_MOMENT:
         return None
     return float(value)
 
 
 def artifact_path(path: str) -> str | None:
-    """A relative path below a run's artifacts, or None for one that leaves them."""
+    """Return a relative path below a run's artifacts, or None if it leaves them."""
     normal = posixpath.normpath(path.replace("\\", "/"))
     if not path or "\0" in path or normal in (".", "..") or normal.startswith(("../", "/")) or ":" in normal:
         return None

@@ -1,4 +1,4 @@
-"""Which MLflow the Lab works with, and the processes through which it does."""
+"""Choose the MLflow that the Lab uses, and run the processes that talk to it."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _USERINFO = re.compile(r"//[^/?#]*@")
-#: Where a client that opens the SQLite file itself puts new experiments' artifacts; ./mlruns without it.
+#: Where a client that opens the SQLite file itself puts new experiments' artifacts; default: ./mlruns.
 ARTIFACT_ROOT_VARIABLE = "_MLFLOW_SERVER_ARTIFACT_ROOT"
 _QUIET = {
-    # A server that is down shall be noticed fast: the Lab tries again by itself.
+    # A server that is down must be noticed fast: the Lab tries again by itself.
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
@@ -42,15 +42,15 @@ _CREDENTIALS = ("MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRA
 
 
 def without_credentials(uri: str) -> str:
-    """A URI as it may be shown: no user, password or query."""
+    """Return a URI for display: without user, password or query."""
     return _USERINFO.sub("//", uri, count=1).partition("?")[0].partition("#")[0]
 
 
 class MlflowConnection(Service):
     """The embedded MLflow (a SQLite file, no server), or the one that ``settings.mlflow_uri`` names.
 
-    ``worker`` holds the backends of all rooms that talk to MLflow, ``columns`` the runs as columns: :meth:`call` and
-    :meth:`call_columns` make what the first call needs.
+    ``worker`` has the backends of all features that talk to MLflow, ``columns`` the runs as columns.
+    :meth:`call` and :meth:`call_columns` prepare the first call.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -69,7 +69,7 @@ class MlflowConnection(Service):
         if embedded:
             environment[ARTIFACT_ROOT_VARIABLE] = str(self._artifacts)
         elif os.environ.get("MLFLOW_TRACKING_URI", given) != given:
-            # One host's credentials are never sent to another.
+            # One host's credentials are never sent to another host.
             environment.update(dict.fromkeys(_CREDENTIALS, ""))
         self.worker = Worker(
             "MLflow",
@@ -82,18 +82,18 @@ class MlflowConnection(Service):
             },
             env=environment,
         )
-        #: Holds the runs as columns (columns/backend.py): its memory is given back when nobody asks.
+        #: Holds the runs as columns (columns/backend.py): its memory is freed when no questions come.
         self.columns = Worker(
             "Runs",
             {"tracking_uri": self.uri, "cache": str(settings.data_dir / "runs")},
-            # No linear algebra is done there: its threads would be memory and a slower start.
+            # It does no linear algebra: threads for it would cost memory and start time.
             env={"OPENBLAS_NUM_THREADS": "1", **environment},
         )
         self._preparing: asyncio.Task[None] | None = None
 
     @property
     def shown_uri(self) -> str:
-        """The URI without credentials, for people."""
+        """The URI without credentials, for display."""
         return without_credentials(self.uri)
 
     @property
@@ -103,16 +103,16 @@ class MlflowConnection(Service):
 
     @property
     def spool(self) -> Path:
-        """Where kernels keep what the Lab has not acknowledged yet."""
+        """The folder in which kernels keep unacknowledged events."""
         return self.data_dir / "spool"
 
     @property
     def scratch(self) -> Path:
-        """Where files are copied to on their way."""
+        """The folder for temporary copies of files."""
         return self.data_dir / "mlflow" / "scratch"
 
     async def ensure(self) -> None:
-        """Make what the first call needs: folders, and the embedded file, once for all processes.
+        """Make the folders and the embedded file that the first call needs, once for all processes.
 
         Raises Unavailable (disk, another process holds the lock) or Failed (written by a newer MLflow).
         """
@@ -120,7 +120,7 @@ class MlflowConnection(Service):
             return
         if self._preparing is None or self._preparing.done():
             self._preparing = asyncio.create_task(self._prepare())
-        # Who no longer waits does not end it: MLflow's migrations must not be cut.
+        # A cancelled caller does not end it: MLflow's migrations must not be interrupted.
         await asyncio.shield(self._preparing)
 
     async def call(self, method: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -137,13 +137,13 @@ class MlflowConnection(Service):
 
     @property
     def is_being_made(self) -> bool:
-        """Whether the embedded file is being made, or brought to this MLflow's schema."""
+        """Return whether the embedded file is being made or migrated."""
         return self._preparing is not None and not self._preparing.done()
 
     async def _prepare(self) -> None:
         await asyncio.to_thread(self._make_folders)
         if self.kind == "embedded" and not is_ready(self._database):
-            # A worker that has a vanished file open would go on writing into nothing.
+            # A worker with a deleted file open would write into nothing.
             await self.worker.stop()
             await self.worker.call(EmbeddedStore.prepare)
 
@@ -152,11 +152,12 @@ class MlflowConnection(Service):
             private_dir(folder)
 
     async def kernel_tracking(self, mlflow_version: str) -> KernelTracking:
-        """Where the ``mlflow.*`` calls of a kernel with this version of mlflow (empty: none yet) shall go.
+        """Return where the ``mlflow.*`` calls of a kernel with this version of mlflow (empty: none yet) must
+        go.
 
-        Only the Lab's own version opens the file itself; one that is installed later may be any other. The
-        supervised server's address is told before it is up: it starts at the first connection, which
-        waits for it.
+        Only the Lab's own version opens the file itself; a version that is installed later may be any other.
+        The supervised server's address is given before the server runs: the server starts at the first
+        connection, which waits for it.
         """
         if self.kind == "remote":
             return KernelTracking(tracking_uri=self.uri)
@@ -167,7 +168,8 @@ class MlflowConnection(Service):
         return KernelTracking(tracking_uri=url, token=key)
 
     async def ui_address(self) -> str:
-        """Where MLflow's own pages are; of the embedded MLflow with a browser's key, and on this machine alone.
+        """Return the address of MLflow's own pages; for the embedded MLflow with a browser's key, on this
+        machine only.
 
         Raises InvalidRequest for a store without pages of its own.
         """
@@ -178,15 +180,15 @@ class MlflowConnection(Service):
         if urlsplit(self.uri).scheme in ("http", "https"):
             return self.shown_uri.rstrip("/") + "/"
         raise InvalidRequest(
-            f"{self.shown_uri} is a store that no MLflow server of this Lab shows.",
-            hint="Run `mlflow ui --backend-store-uri` with its address.",
+            f"This Lab cannot show the store {self.shown_uri} in MLflow's pages.",
+            hint="Run `mlflow ui --backend-store-uri` with the store's address.",
         )
 
     async def kernel_environment(self, mlflow_version: str) -> dict[str, str]:
-        """The variables with which a kernel of this version of mlflow (empty: none yet) starts.
+        """Return the environment variables for a kernel with this version of mlflow (empty: none yet).
 
-        The embedded file exists afterwards, so that no two kernels make it. A kernel that has a
-        MLFLOW_TRACKING_URI already keeps it: add these only where it has none.
+        The embedded file exists afterwards, so that no two kernels make it. A kernel with its own
+        MLFLOW_TRACKING_URI keeps that: add these variables only without one.
         """
         tracking = await self.kernel_tracking(mlflow_version)
         environment = {"MLFLOW_TRACKING_URI": tracking.tracking_uri}
@@ -197,7 +199,9 @@ class MlflowConnection(Service):
         return environment
 
     async def close(self) -> None:
-        """End the workers and the supervised server; what is being made of the embedded file is finished first."""
+        """End the workers and the supervised server; a running migration of the embedded file is finished
+        first.
+        """
         if self._preparing is not None:
             await asyncio.wait([self._preparing])
         await asyncio.gather(self.worker.stop(), self.columns.stop(), self.server.close())

@@ -1,4 +1,4 @@
-"""The YAML files of a model, read as data from somebody who may be hostile: bounded in size, depth and work."""
+"""Read a model's YAML files, which may be hostile, with limits on size, depth and work."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ MAX_NAME = 200
 
 
 class UnreadableModel(ValueError):
-    """A model's file cannot be read; the text says why, as the end of "... cannot be read:"."""
+    """A model's file cannot be read; the text completes "... cannot be read:"."""
 
 
 class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
-    """What GenOps Lab needs of an MLmodel file. ``loader`` is empty where no pyfunc flavor names one."""
+    """The parts of an MLmodel file that GenOps Lab uses. ``loader`` is empty if no pyfunc flavor names one."""
 
     flavors: dict[str, dict[str, Any]]
     loader: str = ""
@@ -28,23 +28,23 @@ class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def names(self) -> list[str]:
-        """The flavors, ``python_function`` last, for nearly every model has it."""
+        """The flavors, ``python_function`` last, because nearly every model has it."""
         return sorted(self.flavors, key=lambda name: (name == "python_function", name))
 
 
 def read_description(file: Path) -> ModelDescription:
-    """The MLmodel file ``file``. Raises UnreadableModel, and OSError where it cannot be opened."""
+    """Read the MLmodel file ``file``. Raises UnreadableModel, and OSError if it cannot be opened."""
     return parse_description(bounded_bytes(file))
 
 
 def parse_description(content: bytes) -> ModelDescription:
-    """An MLmodel file's content. Raises UnreadableModel."""
+    """Parse an MLmodel file's content. Raises UnreadableModel."""
     found = parse_yaml(content)
     if not isinstance(found, dict):
-        raise UnreadableModel("it is no mapping")
+        raise UnreadableModel("it is not a mapping")
     flavors = found.get("flavors") or {}
     if not isinstance(flavors, dict) or not all(isinstance(each, dict) for each in flavors.values()):
-        raise UnreadableModel("its flavors are no mapping of mappings")
+        raise UnreadableModel("its flavors are not a mapping of mappings")
     if len(flavors) > MAX_FLAVORS or any(len(name) > MAX_NAME for name in flavors):
         raise UnreadableModel(
             f"it has over {MAX_FLAVORS} flavors, or one with a name over {MAX_NAME} characters"
@@ -58,18 +58,18 @@ def parse_description(content: bytes) -> ModelDescription:
 
 
 def bounded_bytes(file: Path, limit: int = MAX_BYTES) -> bytes:
-    """The content of a plain file. Raises UnreadableModel for a larger one, and OSError."""
+    """Return the content of a plain file. Raises UnreadableModel for a larger one, and OSError."""
     if file.exists() and not file.is_file():  # a pipe would never answer
-        raise UnreadableModel("it is no plain file")
+        raise UnreadableModel("it is not a plain file")
     with file.open("rb") as stream:
         return _bounded(stream.read(limit + 1), limit)
 
 
 def parse_yaml(content: bytes) -> Any:
-    """Mappings, lists and strings (numbers stay as they are written). Raises UnreadableModel.
+    """Return mappings, lists and strings (numbers stay as written). Raises UnreadableModel.
 
-    Aliases and merge keys are refused: a kilobyte of them stands for any number of nodes. The work is counted before
-    anything is built of it.
+    Aliases and merge keys are refused: a kilobyte of them stands for any number of nodes. The work is counted
+    before anything is built.
     """
     import yaml
 
@@ -83,11 +83,11 @@ def parse_yaml(content: bytes) -> Any:
                 raise UnreadableModel("it repeats parts of itself by aliases or merge keys")
             if nodes > MAX_NODES or depth > MAX_DEPTH:
                 raise UnreadableModel(f"it has over {MAX_NODES:,} parts or {MAX_DEPTH} levels")
-        return yaml.load(content, Loader=loader)  # noqa: S506  BaseLoader makes strings, lists and dicts alone
+        return yaml.load(content, Loader=loader)  # noqa: S506  BaseLoader makes only strings, lists and dicts
     except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
         if isinstance(error, UnreadableModel):
             raise
-        raise UnreadableModel("it is no YAML") from error
+        raise UnreadableModel("it is not YAML") from error
 
 
 def _bounded(content: bytes, limit: int) -> bytes:
@@ -99,5 +99,5 @@ def _bounded(content: bytes, limit: int) -> bytes:
 def _name(flavor: dict[str, Any], key: str) -> str:
     found = flavor.get(key, "")
     if not isinstance(found, str) or len(found) > MAX_NAME:
-        raise UnreadableModel(f"its {key} is no name of at most {MAX_NAME} characters")
+        raise UnreadableModel(f"its {key} is not a name of at most {MAX_NAME} characters")
     return found

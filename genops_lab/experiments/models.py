@@ -1,4 +1,4 @@
-"""Wire types of the experiments room. Times in seconds since 1970."""
+"""Define the wire types of the experiments feature. Times in seconds since 1970."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 from genops_lab.core.paging import Limit, PageQuery
 
-#: How far a tracked run is: see :class:`TrackedRun`.
+#: The progress of a tracked run: see :class:`TrackedRun`.
 OPEN, ENDED, FAILED = "open", "ended", "failed"
 RunStatus = Literal["RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"]
 
@@ -23,8 +23,9 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """An MLflow run with its latest metrics (None: not a finite number); ``tags`` are the user's own (no
-    ``mlflow.*``)."""
+    """An MLflow run with its latest metrics (None: NaN or infinite); ``tags`` are the user's own (no
+    ``mlflow.*``).
+    """
 
     run_id: str
     experiment_id: str
@@ -43,7 +44,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunQuery(PageQuery, frozen=True, kw_only=True):
-    """Which runs; ``experiment`` is a name or an id, ``filter`` an MLflow filter string."""
+    """A query for runs; ``experiment`` is a name or an id, ``filter`` an MLflow filter string."""
 
     experiment: str = ""
     filter: str = ""
@@ -51,7 +52,7 @@ class RunQuery(PageQuery, frozen=True, kw_only=True):
 
 
 class FormerRunQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """As runs were asked for before pages were alike."""
+    """The former query for runs, before all pages had one form."""
 
     experiment: str = ""
     filter: str = ""
@@ -60,7 +61,7 @@ class FormerRunQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FormerRunPage(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to it: runs, newest first."""
+    """The answer to the former query: runs, newest first."""
 
     runs: list[Run]
     next_page_token: str = ""
@@ -83,7 +84,7 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LatestMetric(msgspec.Struct, frozen=True, kw_only=True):
-    """A metric's latest value (None: NaN or infinite), its step, and when it was logged, in seconds since 1970."""
+    """A metric's latest value (None: NaN or infinite), its step, and its time in seconds since 1970."""
 
     key: str
     value: float | None
@@ -92,15 +93,17 @@ class LatestMetric(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LatestMetrics(msgspec.Struct, frozen=True, kw_only=True):
-    """The latest values of a run's metrics, by name. ``stalled_s``: it goes on, but has logged no metric of its own for
-    so many seconds, which is long."""
+    """The latest values of a run's metrics, by name.
+
+    ``stalled_s``: seconds for which the running run has logged no metric of its own, if that is long.
+    """
 
     metrics: list[LatestMetric]
     stalled_s: float | None = None
 
 
 class RelatedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run above or below another one."""
+    """A parent or child of a run."""
 
     run_id: str
     name: str
@@ -108,8 +111,10 @@ class RelatedRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunDetail(msgspec.Struct, frozen=True, kw_only=True):
-    """A run with what it produced, the run that it stands below, and at most 100 of those below it, the oldest first
-    (``more_children``: there are more); ``output``: what it printed is kept; ``note``: Markdown."""
+    """A run with its products, its parent, and at most 100 of its children, the oldest first.
+
+    ``more_children``: there are more. ``output``: printed output is kept. ``note``: Markdown.
+    """
 
     run: Run
     models: list[LoggedModel]
@@ -123,9 +128,9 @@ class RunDetail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OutputText(msgspec.Struct, frozen=True, kw_only=True):
-    """The beginning and the end of what a run printed to one stream (``stdout``, ``stderr``).
+    """The beginning and the end of a run's output on one stream (``stdout``, ``stderr``).
 
-    ``session`` names the later session of a run that was gone on with; it is empty for the first one.
+    ``session`` names a later session of a continued run; it is empty for the first one.
     """
 
     path: str
@@ -135,7 +140,7 @@ class OutputText(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunOutput(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run printed, session by session."""
+    """The printed output of a run, by session."""
 
     run_id: str
     texts: list[OutputText]
@@ -151,7 +156,7 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunMetrics(msgspec.Struct, frozen=True, kw_only=True):
-    """All histories of a run; ``system`` metrics (``system/...``) come apart. At most 2,000 points each."""
+    """All histories of a run, at most 2,000 points each; ``system`` metrics (``system/...``) are separate."""
 
     run_id: str
     series: list[Series]
@@ -165,9 +170,9 @@ class MetricsQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TrackedProcess(msgspec.Struct, frozen=True, kw_only=True):
-    """Who sends: if this process is gone before its run ends, the run failed. ``created`` is its start time.
+    """The sender: if this process ends before its run does, the run failed. ``created`` is its start time.
 
-    ``place`` is the target on whose host it runs (and by whose pids it is judged), empty for this machine.
+    ``place`` is the target on whose host it runs (and whose pids count), empty for this machine.
     """
 
     pid: int
@@ -180,12 +185,17 @@ class TrackedProcess(msgspec.Struct, frozen=True, kw_only=True):
 class TrackingEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One step of a run, in the order of ``seq`` (1, 2, ...; the first is ``start``).
 
-    ``kind`` and what ``data`` holds: ``start`` {name, experiment, tags, params, parent?: the key of the run
-    above it, resume?: {run_id, run_key} of the run that it goes on with}; ``params`` {key: value};
-    ``metrics`` {values: {key: number}, step, timestamp}; ``tags`` {key: value}; ``text`` {path, content};
-    ``file`` {path, source}; ``dataset`` {name, digest, source_type, source, schema, profile, context};
-    ``media`` {type, name, step, series, index, ...} (:mod:`.backends.media`); ``model`` {name, digest, run_id}
-    of a model that this process logged; ``end`` {status}.
+    ``kind`` and its ``data``:
+
+    - ``start`` {name, experiment, tags, params, parent?, resume?}; ``parent`` is the key of the parent run, and
+      ``resume`` {run_id, run_key} of the run to continue
+    - ``params`` {key: value}; ``tags`` {key: value}
+    - ``metrics`` {values: {key: number}, step, timestamp}
+    - ``text`` {path, content}; ``file`` {path, source}
+    - ``dataset`` {name, digest, source_type, source, schema, profile, context}
+    - ``media`` {type, name, step, series, index, ...} (:mod:`.backends.media`)
+    - ``model`` {name, digest, run_id} of a model that this process logged
+    - ``end`` {status}
     """
 
     seq: int
@@ -195,7 +205,7 @@ class TrackingEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TrackingBatch(msgspec.Struct, frozen=True, kw_only=True):
-    """Events of one run, as its kernel spooled them; sending some of them again does no harm."""
+    """Events of one run from its kernel's spool; sending some of them again does no harm."""
 
     run_key: str
     process: TrackedProcess
@@ -203,7 +213,7 @@ class TrackingBatch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that MLflow has."""
+    """A run that exists in MLflow."""
 
     run_id: str
     experiment_id: str
@@ -220,8 +230,9 @@ class MetricPoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Applied(msgspec.Struct, frozen=True, kw_only=True):
-    """What was written: the points, the status with which the run ended (empty: it goes on), and notes on
-    what MLflow did not take as it was."""
+    """The written points, the run's final status (empty: it is running), and notes on changed or refused
+    values.
+    """
 
     points: list[MetricPoint]
     ended: str
@@ -229,7 +240,7 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TrackingAck(Started, frozen=True, kw_only=True):
-    """Up to which event the run is safe in MLflow."""
+    """The last event up to which the run is safe in MLflow."""
 
     acked_seq: int
     tracking_uri: str
@@ -253,15 +264,16 @@ class OwnModel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ResumeRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Which run a process wants to go on with: an id, its beginning, ``latest`` or a name."""
+    """The run that a process wants to continue: an id, its beginning, ``latest`` or a name."""
 
     run: str
     process: TrackedProcess
 
 
 class ResumableRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that can be gone on with, and the steps behind its last ones: of what was logged, of the machine's load,
-    and of what is logged of optimizers."""
+    """A run that can be continued, and its next steps: of logged metrics, of the machine's load, and of
+    optimizers.
+    """
 
     run_id: str
     name: str
@@ -272,9 +284,9 @@ class ResumableRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KernelTracking(msgspec.Struct, frozen=True, kw_only=True):
-    """How a kernel's own ``mlflow.*`` calls reach the same place; a token only for the supervised server.
+    """How a kernel's own ``mlflow.*`` calls reach the same store; only the supervised server has a token.
 
-    ``artifact_root`` is for a kernel that opens the embedded file itself: the value of
+    ``artifact_root`` is for a kernel that opens the embedded file itself. It is the value of
     ``_MLFLOW_SERVER_ARTIFACT_ROOT``, without which mlflow makes ``mlruns`` in the working folder.
     """
 
@@ -284,13 +296,15 @@ class KernelTracking(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MlflowUi(msgspec.Struct, frozen=True, kw_only=True):
-    """The address of MLflow's own pages; ``this_machine``: with a key in it, for a browser of the Lab's machine."""
+    """The address of MLflow's own pages; ``this_machine``: it has a key and works only in a browser on the
+    Lab's machine.
+    """
 
     url: str
     this_machine: bool
 
 
 class KernelTrackingQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """The version of mlflow in the kernel's environment; empty where there is none."""
+    """The version of mlflow in the kernel's environment; empty without mlflow."""
 
     mlflow_version: str = ""

@@ -1,8 +1,7 @@
-"""One at a time for each run: a claim among the tasks of this Lab and the Labs that share its data, and a promise among
-the processes that go on with one.
+"""Let one process at a time write a run: claims between tasks and Labs, and promises to processes.
 
-A process that was told that it may go on with a run is known by its session only once that session's start has come,
-which is later: until then a file in ``folder`` holds its place, for other Labs of the user too.
+A process that may continue a run is known by its session, whose start comes later. Until then a file in
+``folder`` holds its place, for other Labs of the user too.
 """
 
 from __future__ import annotations
@@ -49,15 +48,15 @@ else:
 
 
 _LOOK_EVERY_S = 0.05
-#: Whose start has not come by then gave up, or is a process of another host that is gone.
+#: Seconds after which a process without a start has given up, or has ended on another host.
 PROMISED_S = 60.0
 
 
 class RunClaims:
     """Claims on runs by their keys.
 
-    A kernel that waited too long for one Lab asks another, while the first may still write: both would make the run. A
-    claim between processes is a lock on one byte of ``path``, which ends with its process.
+    A kernel that waited too long for one Lab asks another, while the first may still write: both would make
+    the run. A claim between processes is a lock on one byte of ``path``, which ends with its process.
     """
 
     def __init__(self, path: Path) -> None:
@@ -67,8 +66,8 @@ class RunClaims:
         self._held: dict[int, int] = {}
 
     @asynccontextmanager
-    async def alone(self, run_key: str) -> AsyncIterator[None]:
-        """Wait until nobody else works at this run. The folder of ``path`` must be there."""
+    async def claim(self, run_key: str) -> AsyncIterator[None]:
+        """Wait until no other task or process works on this run. The folder of ``path`` must exist."""
         lock = self._locks.setdefault(run_key, asyncio.Lock())
         try:
             async with lock:
@@ -83,7 +82,7 @@ class RunClaims:
                 self._locks.pop(run_key, None)
 
     async def _claim(self, place: int) -> None:
-        if self._stream is None:  # kept open: to close one would give back all locks of this process
+        if self._stream is None:  # kept open: closing one would release all locks of this process
             self._stream = self._path.open("ab")
         while place not in self._held and not _try(self._stream, place):
             await asyncio.sleep(_LOOK_EVERY_S)
@@ -103,28 +102,30 @@ class _Promise(msgspec.Struct, frozen=True):
 
 
 class Resumptions:
-    """Who goes on with which run."""
+    """Records which process continues which run."""
 
     def __init__(self, folder: Path, runs: TrackedRuns, claims: RunClaims) -> None:
         self._folder = folder
         self._runs = runs
         self._claims = claims
 
-    def alone(self, run_id: str) -> AbstractAsyncContextManager[None]:
-        """Wait until nobody else decides who goes on with this run. Inside, wait for no claim on a key."""
-        return self._claims.alone(f"resumption of {run_id}")
+    def claim(self, run_id: str) -> AbstractAsyncContextManager[None]:
+        """Wait until no other task decides which process continues this run. Inside, do not wait for a claim
+        on a key.
+        """
+        return self._claims.claim(f"resumption of {run_id}")
 
     async def other_than(self, process: TrackedProcess, run_id: str) -> TrackedProcess | None:
-        """Another process that writes the run, or was told that it may."""
+        """Return another process that writes the run, or may do so."""
         return await asyncio.to_thread(self._other_than, process, run_id)
 
     async def promise(self, process: TrackedProcess, run_id: str) -> None:
-        """The process was told that it may go on with the run."""
+        """Record that the process may continue the run."""
         text = msgspec.json.encode(_Promise(process, time.time()))
         await asyncio.to_thread(lambda: self._file(run_id).write_bytes(text))
 
     async def begun(self, run_id: str) -> None:
-        """The start of its session is known, so the promise is kept."""
+        """End the promise: the start of the session is known."""
         await asyncio.to_thread(lambda: self._file(run_id).unlink(missing_ok=True))
 
     def _other_than(self, process: TrackedProcess, run_id: str) -> TrackedProcess | None:
@@ -142,15 +143,15 @@ class Resumptions:
 
 
 def named(process: TrackedProcess) -> str:
-    """As people are told of it."""
+    """Return the process as text for users."""
     return f"{process.pid} on {process.place}" if process.place else str(process.pid)
 
 
 def still_written(name: str, process: TrackedProcess) -> Conflict:
-    """Why nobody else goes on with the run of this name."""
+    """Return the error for a run that another process writes."""
     return Conflict(
-        f"The run {name!r} is still written by the process {named(process)}.",
-        hint="End it there first (genops.end()), or try again when that process is gone.",
+        f"The process {named(process)} still writes the run {name!r}.",
+        hint="End the run in that process first (genops.end()), or try again when the process has ended.",
     )
 
 
@@ -159,5 +160,5 @@ def _is_same(one: TrackedProcess, other: TrackedProcess) -> bool:
 
 
 def _may_write(process: TrackedProcess) -> bool:
-    """Another host's pids are judged there."""
+    """Return True for another host, which judges its own pids."""
     return bool(process.place) or not is_gone(process)

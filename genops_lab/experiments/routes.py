@@ -1,4 +1,4 @@
-"""Where experiments, runs and tracking are found."""
+"""List the operations of experiments, runs and tracking."""
 
 from typing import TYPE_CHECKING
 

@@ -1,8 +1,8 @@
-"""The MLflow HTTP server of kernels whose mlflow cannot open the embedded file itself, supervised.
+"""Supervise the MLflow HTTP server for kernels whose mlflow cannot open the embedded file itself.
 
-The Lab holds the listening socket; the server's process starts at the first connection, which waits for it,
-ends when it was unused for long, and is started again by the next one. So its address can be handed out at
-once, stays the same, and costs nothing until it is used.
+The Lab holds the listening socket. The server's process starts at the first connection, which waits for it,
+and ends when it was unused for long. The next connection starts it again. So its address is known at once,
+stays the same, and costs nothing while unused.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ log = logging.getLogger("genops_lab")
 
 
 class MlflowServer:
-    """One for all Labs of a user: the one that holds the lock serves, the others hand out its address."""
+    """One server for all Labs of a user: the Lab with the lock serves, the others give out its address."""
 
     #: The command that starts the process.
     program: ClassVar[Iterable[str]] = (sys.executable, "-m", "genops_lab.experiments.server_guard")
@@ -55,25 +55,23 @@ class MlflowServer:
 
     @property
     def pid(self) -> int | None:
-        """The server process' pid while it runs."""
+        """The server's pid while it runs."""
         process = self._process
         return process.pid if process is not None and process.returncode is None else None
 
     def is_at(self, uri: str) -> bool:
-        """Whether ``uri`` is the address under which this server was last offered."""
+        """Return whether ``uri`` is the address under which this server was last offered."""
         port = self._last_port()
         return port is not None and uri.rstrip("/") == _address(port)
 
     async def offer(self) -> tuple[str, str]:
-        """The address and the key. The process starts at the first connection (some 5 to 20 s)."""
+        """Return the address and the key. The process starts at the first connection (some 5 to 20 s)."""
         async with self._beginning:
             if self._serving is None:
                 self._serving = await self._begin()
         port = self._last_port()
         if port is None:
-            raise Unavailable(
-                "Another GenOps Lab of yours is just starting the MLflow server.", hint="Try again at once."
-            )
+            raise Unavailable("Another GenOps Lab of yours is starting the MLflow server.", hint="Try again.")
         return _address(port), await asyncio.to_thread(self._key)
 
     async def _begin(self) -> asyncio.Task[None]:
@@ -84,7 +82,7 @@ class MlflowServer:
         return asyncio.get_running_loop().create_task(self._serve(self._listener))
 
     async def close(self) -> None:
-        """End the process and give the port back."""
+        """End the process and release the port."""
         if self._serving is not None:
             self._serving.cancel()
             await asyncio.wait([self._serving])
@@ -119,7 +117,7 @@ class MlflowServer:
             await asyncio.sleep(pause_s)
 
     async def _run(self, listener: socket.socket) -> int:
-        """Run the process to its end; ends it when this is cancelled."""
+        """Run the process to its end; cancelling ends the process."""
         descriptor = os.open(self._log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             self._process = process = await asyncio.create_subprocess_exec(
@@ -154,7 +152,7 @@ class MlflowServer:
         }
 
     def _listen(self) -> socket.socket:
-        """The port of the last time, or the next one that is free."""
+        """Listen on the port of the last time, or on the next free one."""
         last = self._last_port()
         candidates = [*([last] if last else []), *range(_FIRST_PORT, _LAST_PORT), 0]
         for port in candidates:
@@ -169,7 +167,9 @@ class MlflowServer:
             listener.setblocking(False)
             write_private(self._port_path, str(listener.getsockname()[1]))
             return listener
-        raise Unavailable("No port is free for the MLflow server.", hint="End some programs that listen.")
+        raise Unavailable(
+            "No port is free for the MLflow server.", hint="End some programs that listen on ports."
+        )
 
     def _last_port(self) -> int | None:
         try:
@@ -200,7 +200,7 @@ async def _connection_waits(listener: socket.socket) -> None:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """Close the pipe that the process watches; end it by force when it takes longer than 8 s."""
+    """Close the pipe that the process watches; kill the process if it takes longer than 8 s."""
     if process.stdin is not None:
         process.stdin.close()
     try:

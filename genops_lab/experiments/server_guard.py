@@ -1,7 +1,7 @@
-"""The supervised MLflow server's process: MLflow's own app behind a key (decision 10).
+"""Run the supervised MLflow server's process: MLflow's own app behind a key (decision 10).
 
-Started by :mod:`genops_lab.experiments.server` with a listening socket and the end of a pipe, by which it
-notices that the Lab is gone.
+:mod:`genops_lab.experiments.server` starts it with a listening socket and the end of a pipe, whose closing
+means that the Lab has ended.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _DENIED = (
 )
 
 
-#: Where a browser shows the key (``http://genops:KEY@HOST/genops-open``). It is sent on to an address without the key,
-#: in which MLflow's pages may fetch.
+#: Where a browser shows the key (``http://genops:KEY@HOST/genops-open``). It is redirected to an address
+#: without the key, in which MLflow's pages may fetch.
 OPEN = "/genops-open"
 BROWSER = "genops"
-#: What MLflow's pages ask by POST and nothing is changed by.
+#: POST requests of MLflow's pages that change nothing.
 _QUESTION = re.compile(r"/graphql|/(ajax-)?api/\d\.0/mlflow/([\w-]+/)*search[\w-]*", re.ASCII)
 _READ_ONLY = (
     b'{"error_code": "PERMISSION_DENIED", "message": "These pages are read-only: use the GenOps panel."}'
@@ -45,13 +45,16 @@ _READ_ONLY = (
 
 
 def browser_key(key: str) -> str:
-    """The key of browsers, made from that of kernels: it reads, and changes nothing."""
+    """Return the key for browsers, made from that of kernels: it allows reading only."""
     return hmac.new(key.encode(), b"browser", "sha256").hexdigest()
 
 
 class ServerGuard:
-    """An ASGI app that lets requests with a key through to another: ``Authorization: Bearer <key>`` for all, and
-    HTTP Basic with :func:`browser_key` for a browser's reading, whose address may be in any page's link."""
+    """An ASGI app that passes requests with a key on to another app.
+
+    ``Authorization: Bearer <key>`` allows everything. HTTP Basic with :func:`browser_key` allows a browser to
+    read, because any page's link may have that address.
+    """
 
     def __init__(self, app: App, key: str, connections: Connections) -> None:
         self._app = app
@@ -63,7 +66,7 @@ class ServerGuard:
 
     @property
     def idle_s(self) -> float:
-        """Seconds since the last request that was let through, 0 while one is under way."""
+        """Seconds since the last allowed request, 0 while one is running."""
         return 0.0 if self._open else time.monotonic() - self._last_used
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,9 +106,10 @@ class ServerGuard:
 
 
 def _may_read(scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
-    """Whether a browser's request changes nothing and comes from MLflow's own pages, or opens one.
+    """Return whether a browser's request changes nothing and comes from MLflow's own pages, or opens one.
 
-    A browser sends the key with every request, also with those of other sites' pages, which say so in ``Sec-Fetch-*``.
+    A browser sends the key with every request, also with those of other sites' pages, which ``Sec-Fetch-*``
+    reveals.
     """
     host = headers.get(b"host", b"").rpartition(b":")[0]
     opens = headers.get(b"sec-fetch-mode") == b"navigate" and headers.get(b"sec-fetch-dest") == b"document"
@@ -118,7 +122,7 @@ def _may_read(scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
 
 
 def _harmless(scope: Scope, send: Send) -> Send:
-    """Runs' files are not pages of MLflow's: what is in them runs no scripts as such."""
+    """Return a send that stops scripts in runs' files, which are not pages of MLflow."""
     if "artifact" not in scope["path"]:
         return send
 
@@ -177,12 +181,12 @@ async def _serve(listener: socket.socket, key: str, idle_s: float) -> None:
 
 
 def main() -> None:
-    """Serve on the given socket until the Lab is gone or nobody asked for ``--idle`` seconds."""
+    """Serve on the given socket until the Lab ends or no request came for ``--idle`` seconds."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--fd", type=int, required=True, help="the listening socket")
     parser.add_argument("--key-file", type=Path, required=True)
     parser.add_argument("--idle", type=float, required=True, help="seconds")
-    parser.add_argument("--log-file", type=Path, required=True, help="where the output goes")
+    parser.add_argument("--log-file", type=Path, required=True, help="the file for the output")
     options = parser.parse_args()
     keep_bounded(options.log_file)
     listener = socket.socket(fileno=options.fd)

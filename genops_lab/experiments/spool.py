@@ -1,7 +1,7 @@
-"""Spool files: what kernels keep on disk until the Lab has acknowledged it. All functions block.
+"""Read spool files: events that kernels keep on disk until the Lab acknowledges them. All functions block.
 
 ``<data>/spool/<run key>.jsonl``: the first line is a header ``{"run_key", "process"}``, each further line one
-tracking event. A process that was killed leaves its file, perhaps with a torn last line.
+tracking event. A killed process leaves its file, perhaps with a torn last line.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .limits import is_run_key
 from .models import TrackedProcess, TrackingEvent
 
 _UNFINISHED_S = 60.0
-#: The kernel side reads its start time without psutil, to a clock tick of the boot time.
+#: The kernel reads its start time without psutil, with an error of a clock tick of the boot time.
 _TOLERANCE_S = 2.0
 _EVENTS_PER_BATCH = 500
 
@@ -37,15 +37,15 @@ class Header(msgspec.Struct, frozen=True):
 
 
 class Leftover(msgspec.Struct, frozen=True):
-    """A spool file whose process is gone."""
+    """A spool file whose process has ended."""
 
     path: Path
     header: Header
 
     def batches(self) -> Iterator[list[TrackingEvent]]:
-        """The events in portions, up to the end or the torn line that the process was writing when it was killed.
+        """Yield the events in portions, up to the end or to a torn last line.
 
-        Raises ValueError behind the last portion where a whole line cannot be read: what follows it is not given.
+        Raises ValueError after the last portion if a whole line cannot be read; later events are dropped.
         """
         portion: list[TrackingEvent] = []
         damaged = 0
@@ -66,7 +66,7 @@ class Leftover(msgspec.Struct, frozen=True):
             raise ValueError(f"its line {damaged} cannot be read")
 
     def delete(self, spool: Path) -> None:
-        """Remove the file, and the files in the spool that its events hand over."""
+        """Remove the file, and the files in the spool that its events name."""
         for events in self.batches():
             for event in events:
                 source = event.data.get("source")
@@ -79,7 +79,9 @@ class Leftover(msgspec.Struct, frozen=True):
 
 
 def leftovers(spool: Path) -> list[Leftover]:
-    """Spool files of processes that are gone; the run that began first comes first, so a parent before its children."""
+    """Return spool files of ended processes, the earliest run first, so that a parent comes before its
+    children.
+    """
     found: list[tuple[float, Leftover]] = []
     for path in spool.glob("*.jsonl"):
         try:
@@ -87,7 +89,7 @@ def leftovers(spool: Path) -> list[Leftover]:
                 header = _decoded(stream.readline(), Header)
                 first = _decoded(stream.readline(), TrackingEvent)
             changed_at = path.stat().st_mtime
-        except OSError:  # a kernel just deleted its own; the others' are there
+        except OSError:  # a kernel just deleted its own; the others exist
             continue
         if header is None or not is_run_key(header.run_key):
             if time.time() - changed_at > _UNFINISHED_S:
@@ -98,29 +100,29 @@ def leftovers(spool: Path) -> list[Leftover]:
 
 
 def is_spooled(spool: Path, run_key: str) -> bool:
-    """Whether events of this run may still lie in the spool."""
+    """Return whether the spool may have events of this run."""
     return is_run_key(run_key) and (spool / f"{run_key}.jsonl").exists()
 
 
 def set_aside(path: Path, reason: str) -> None:
-    """Keep a spool file under another name, for a person to look at."""
+    """Rename a spool file, so that a user can look at it."""
     aside = path.with_suffix(".broken")
     path.rename(aside)
-    log.warning("The spooled run in %s was not taken over: %s. The file is kept as %s.", path, reason, aside)
+    log.warning("The spooled run in %s was not imported: %s. The file is kept as %s.", path, reason, aside)
 
 
 def _decoded(line: bytes, kind: type[T]) -> T | None:
     try:
         return msgspec.json.decode(line, type=kind)
     except msgspec.DecodeError:
-        try:  # Python's json writes NaN and Infinity, which are no JSON
+        try:  # Python's json writes NaN and Infinity, which JSON forbids
             return msgspec.convert(json.loads(line), kind)
         except (ValueError, msgspec.ValidationError):
             return None
 
 
 def is_gone(process: TrackedProcess) -> bool:
-    """Whether the process ended, also where another one has its pid by now."""
+    """Return whether the process has ended, also if another process has its pid now."""
     import psutil
 
     try:

@@ -1,4 +1,4 @@
-"""Runs as kernels and scripts send them."""
+"""Receive runs from kernels and scripts."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ log = logging.getLogger("genops_lab")
 
 
 class TrackingService(Service):
-    """Writes what kernels spool into MLflow, each event once."""
+    """Writes spooled events of kernels into MLflow, each once."""
 
     def __init__(self, mlflow: MlflowConnection, store: LocalStore, events: EventBus, live: LiveHub) -> None:
-        # The routes' table needs this class alone; SQLAlchemy costs 135 ms.
+        # The routes need only this class; SQLAlchemy costs 135 ms.
         from .ledger import TrackedRuns
 
         self._mlflow = mlflow
@@ -76,24 +76,27 @@ class TrackingService(Service):
         self._watchers: list[Callable[[TrackedRun, list[TrackingEvent]], None]] = []
 
     def watch(self, watcher: Callable[[TrackedRun, list[TrackingEvent]], None]) -> Callable[[], None]:
-        """Tell ``watcher`` of each run's start, and of its events once they are in MLflow; a function that ends it."""
+        """Call ``watcher`` with each run's start, and with its events once they are in MLflow; the result
+        stops that.
+        """
         self._watchers.append(watcher)
         return lambda: self._watchers.remove(watcher)
 
     async def track(self, body: TrackingBatch) -> TrackingAck:
-        """Take the events of a run that are not there yet."""
+        """Write the events of a run that are not in MLflow yet."""
         if not is_run_key(body.run_key):
             raise InvalidRequest(
-                f"{body.run_key[:60]!r} cannot be a run's key.", hint="Use 1 to 64 letters, digits, '_', '-'."
+                f"{body.run_key[:60]!r} is not a run's key.",
+                hint="Use 1 to 64 letters, digits, '_' or '-'.",
             )
         body = msgspec.structs.replace(body, events=[_usable(event) for event in body.events])
         await self._mlflow.ensure()
-        async with self._claims.alone(body.run_key):
+        async with self._claims.claim(body.run_key):
             known = await asyncio.to_thread(self._runs.find, body.run_key)
             if known is not None and not _same_owner(known.process, body.process):
                 raise NotAllowed(
                     f"The run {body.run_key} belongs to another kernel.",
-                    hint="A kernel on another host writes its own runs only: start a run in this kernel.",
+                    hint="A kernel on another host writes only its own runs. Start a run in this kernel.",
                 )
             run = await self._apply_once(known or await self._started(body), body)
         return TrackingAck(
@@ -105,8 +108,11 @@ class TrackingService(Service):
         )
 
     async def resume(self, body: ResumeRequest) -> ResumableRun:
-        """The run that a process may go on with. Raises Conflict for one that is deleted or still written, or that
-        another process goes on with at this moment, NotAllowed for somebody else's."""
+        """Return the run that a process may continue.
+
+        Raises Conflict for a run that is deleted or still written, or that another process is about to
+        continue. Raises NotAllowed for another user's run.
+        """
         await self._mlflow.ensure()
         worker, place = self._mlflow.worker, body.process.place
         if place:
@@ -120,7 +126,7 @@ class TrackingService(Service):
             known = await asyncio.to_thread(self._runs.find, session.run_key)
             if known is not None and known.state == OPEN:
                 raise still_written(found.name, known.process)
-        async with self._resumptions.alone(found.run_id):
+        async with self._resumptions.claim(found.run_id):
             other = await self._resumptions.other_than(body.process, found.run_id)
             if other is not None:
                 raise still_written(found.name, other)
@@ -129,14 +135,14 @@ class TrackingService(Service):
         return resumable
 
     async def _once_begun(self, run_id: str) -> None:
-        """Wait for the start of a run that is being written down: MLflow has it before the ledger knows whose it is."""
+        """Wait for the start of a run that is being written: MLflow has it before the ledger knows its owner."""
         run_key = await self._mlflow.worker.call(MlflowWriter.key_of, run_id)
         if is_run_key(run_key):
-            async with self._claims.alone(run_key):
+            async with self._claims.claim(run_key):
                 return
 
     async def _settle(self, run: TrackedRun) -> None:
-        """Take over what is left of a run whose process is gone, if it is."""
+        """Import the remaining events of a run whose process has ended."""
         if not await asyncio.to_thread(is_gone, run.process):
             return
         for leftover in await asyncio.to_thread(leftovers, self._mlflow.spool):
@@ -145,33 +151,35 @@ class TrackingService(Service):
         await self.process_ended(run.run_key)
 
     async def wake(self) -> None:
-        """Start what answers for MLflow, which takes seconds, before a cell waits for it."""
+        """Start the MLflow worker, which takes seconds, before a cell waits for it."""
         await self._mlflow.call(MlflowRuns.list_experiments, FIRST)
 
     async def open_runs_at(self, place: str) -> list[TrackedRun]:
-        """The runs of kernels on the target ``place`` that have not ended."""
+        """Return the runs of kernels on the target ``place`` that have not ended."""
         return await asyncio.to_thread(self._runs.open_runs, place)
 
     async def owner_of(self, run_id: str) -> TrackedProcess | None:
-        """The process that tracks the run of this id, where it came through the Lab."""
+        """Return the process that tracks the run of this id, if the run came through the Lab."""
         run = await asyncio.to_thread(self._runs.with_id, run_id)
         return None if run is None else run.process
 
     async def kernel_tracking(self, query: KernelTrackingQuery) -> KernelTracking:
-        """Where the user's own ``mlflow.*`` calls in a kernel shall go."""
+        """Return where the user's own ``mlflow.*`` calls in a kernel must go."""
         return await self._mlflow.kernel_tracking(query.mlflow_version)
 
     async def remember_model(self, body: OwnModel) -> None:
-        """Remember the files of a model that a process of this user logged: they are loaded without a question."""
+        """Remember the files of a model that a process of this user logged, so that they load without a
+        question.
+        """
         if not _DIGEST.fullmatch(body.digest):
             raise InvalidRequest(
-                f"{body.digest[:70]!r} is no digest of a model.", hint="Send 64 hexadecimal digits."
+                f"{body.digest[:70]!r} is not a digest of a model.", hint="Send 64 hexadecimal digits."
             )
         await asyncio.to_thread(self._runs.remember_digest, body.run_id, body.name, body.digest)
         self._events.emit("model", body.name)
 
     async def supervise(self) -> None:
-        """Take over what ended processes left, and end their runs; for ever."""
+        """Import the spools of ended processes, and end their runs, in an endless loop."""
         pause_s = _LOOK_EVERY_S
         while True:
             try:
@@ -181,17 +189,15 @@ class TrackingService(Service):
                 if pause_s == _LOOK_EVERY_S:
                     log.warning("Runs of ended kernels wait: %s %s", error.message, error.hint)
                 pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
-            except (
-                Exception
-            ):  # the boundary: one that cannot be taken over must not keep the others waiting for ever
-                log.exception("Runs of ended kernels could not be looked after")
+            except Exception:  # the boundary: one failed import must not block the others for ever
+                log.exception("Runs of ended kernels could not be imported")
                 pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
             await asyncio.sleep(pause_s)
 
     async def _look_after(self) -> None:
         for leftover in await asyncio.to_thread(leftovers, self._mlflow.spool):
             await self._take_over(leftover)
-        # Those of other hosts are judged there: genops_lab.kernels.runs.
+        # Other hosts judge their own processes: genops_lab.kernels.runs.
         for run in await asyncio.to_thread(self._runs.open_runs):
             if await asyncio.to_thread(is_gone, run.process):
                 await self.process_ended(run.run_key)
@@ -200,8 +206,8 @@ class TrackingService(Service):
         try:
             await self._replay_and_end(leftover)
         except FileNotFoundError:
-            # Whoever resumes its run, or another Lab, looked at the same moment: what it holds has arrived.
-            log.info("%s was taken over by another", leftover.path.name)
+            # A process that continues the run, or another Lab, was faster: its events have arrived.
+            log.info("%s was imported by another process", leftover.path.name)
 
     async def _replay_and_end(self, leftover: Leftover) -> None:
         run_key = leftover.header.run_key
@@ -228,9 +234,12 @@ class TrackingService(Service):
             await self.track(TrackingBatch(run_key=header.run_key, process=header.process, events=events))
 
     async def process_ended(self, run_key: str, *, spooled: bool = False) -> None:
-        """The process of this run is gone: the run failed, unless it has ended, or its end may still be in the spool
-        (``spooled``: it was taken from there)."""
-        async with self._claims.alone(run_key):
+        """Set the run of an ended process to FAILED, unless the run has ended or its end may still be in the
+        spool.
+
+        ``spooled``: the events came from the spool.
+        """
+        async with self._claims.claim(run_key):
             run = await asyncio.to_thread(self._runs.find, run_key)
             if run is None or run.state != OPEN:
                 return
@@ -238,7 +247,7 @@ class TrackingService(Service):
                 return
             try:
                 await self._mlflow.call(MlflowWriter.fail, run.run_id, KERNEL_ENDED, time.time())
-            except (NotFound, InvalidRequest) as error:  # deleted meanwhile
+            except (NotFound, InvalidRequest) as error:  # deleted by now
                 log.info("The run %s is left as it is: %s", run.run_id, error.message)
             await asyncio.to_thread(self._runs.acknowledge, run_key, run.acked_seq, FAILED)
         self._events.emit("run", run.run_id)
@@ -249,17 +258,17 @@ class TrackingService(Service):
             parent, resumed = await self._named_by(first, body.process)
             if not resumed:
                 return await self._begin(body, first, parent)
-            async with self._resumptions.alone(resumed):
+            async with self._resumptions.claim(resumed):
                 other = await self._resumptions.other_than(body.process, resumed)
                 run = await self._begin(body, first, parent, resumed, other)
                 if other is None:
                     await self._resumptions.begun(resumed)
                 return run
-        # The store was lost, MLflow was not: what the kernel still has is what follows.
+        # The Lab's store was lost, MLflow was not: the kernel's remaining events follow.
         started = await self._mlflow.worker.call(MlflowWriter.find, body.run_key, body.process)
         if started is None:
             raise Conflict(
-                f"The run {body.run_key} is not known here and its first event is missing.",
+                f"The run {body.run_key} is unknown here and its first event is missing.",
                 hint="Send all events from the first one.",
                 details={"acked_seq": 0},
             )
@@ -273,8 +282,10 @@ class TrackingService(Service):
         resumed: str = "",
         other: TrackedProcess | None = None,
     ) -> TrackedRun:
-        """``other`` is who goes on with the run ``resumed``, so that this session is a run of its own."""
-        why = "" if other is None else f"which the process {named(other)} goes on with"
+        """Begin a run. ``other`` is the process that continues ``resumed``, so that this session becomes its
+        own run.
+        """
+        why = "" if other is None else f"which the process {named(other)} continues"
         on_a_host = bool(body.process.place)
         trial = await asyncio.to_thread(self._runs.trial_tags, body.process.kernel_id) if on_a_host else {}
         started = await self._mlflow.worker.call(
@@ -300,7 +311,7 @@ class TrackingService(Service):
         return run
 
     async def _named_by(self, start: TrackingEvent, process: TrackedProcess) -> tuple[str, str]:
-        """The ids of the run above and of the run that is gone on with; empty for none, or none that is known."""
+        """Return the ids of the parent run and of the run to continue; empty for none, or for unknown ones."""
         parent = start.data.get("parent")
         resume = start.data.get("resume")
         above = await self._id_of(parent, process) if isinstance(parent, str) else ""
@@ -310,15 +321,17 @@ class TrackingService(Service):
             str(resume.get("run_key") or ""), process
         )
         if run_id:
-            try:  # a kernel on another host may send what it was never told
+            try:  # a kernel on another host may send an id that it was never given
                 await self._mlflow.worker.call(MlflowWriter.resumable, run_id, process)
             except (Conflict, NotAllowed, NotFound, InvalidRequest) as error:
-                log.warning("A run goes on by itself: %s", error.message)
+                log.warning("A run has no parent or continues no run: %s", error.message)
                 run_id = ""
         return above, run_id
 
     async def _id_of(self, run_key: str, process: TrackedProcess) -> str:
-        """MLflow's id of an earlier run of the same owner. Raises Unavailable while that one waits in the spool."""
+        """Return MLflow's id of an earlier run of the same owner. Raises Unavailable while that run is in the
+        spool.
+        """
         if not is_run_key(run_key):
             return ""
         known = await asyncio.to_thread(self._runs.find, run_key)
@@ -329,21 +342,24 @@ class TrackingService(Service):
             return found.run_id
         if not process.place and await asyncio.to_thread(is_spooled, self._mlflow.spool, run_key):
             raise Unavailable(
-                "The run before this one has not arrived yet.", hint="It is tried again by itself."
+                "The earlier run that this one needs has not arrived yet.",
+                hint="GenOps Lab tries again by itself.",
             )
         return ""
 
     async def _apply_once(self, run: TrackedRun, body: TrackingBatch) -> TrackedRun:
-        """The run as it is then. One that MLflow has no more is forgotten, and asked for from its start."""
+        """Write the events and return the run's new state. A run that MLflow lost is forgotten and requested
+        again.
+        """
         try:
             return await self._apply(run, body)
         except NotFound:
             if await self._mlflow.worker.call(MlflowWriter.has, run.run_id):
                 raise
         await asyncio.to_thread(self._runs.forget, run.run_key)
-        log.warning("The run %s is not in MLflow any more: it is written anew.", run.run_id)
+        log.warning("The run %s is not in MLflow any more: it is written again.", run.run_id)
         raise Conflict(
-            f"The run {run.name!r} is not in MLflow any more; it is written anew.",
+            f"The run {run.name!r} is not in MLflow any more. It is written again.",
             hint="Send all events from the first one.",
             details={"acked_seq": 0},
         )
@@ -356,7 +372,8 @@ class TrackingService(Service):
             return run
         if [event.seq for event in fresh] != list(range(run.acked_seq + 1, run.acked_seq + 1 + len(fresh))):
             raise Conflict(
-                f"The run {run.name!r} is acknowledged up to event {run.acked_seq}; one that follows is missing.",
+                f"The run {run.name!r} is acknowledged up to event {run.acked_seq}, and a later event is "
+                "missing.",
                 hint="Send all events after the acknowledged one, each once.",
                 details={"acked_seq": run.acked_seq},
             )
@@ -380,9 +397,9 @@ class TrackingService(Service):
         return msgspec.structs.replace(run, acked_seq=fresh[-1].seq, state=state)
 
     async def _remember_models_of(self, run: TrackedRun, event: TrackingEvent) -> None:
-        """Without a remembered digest a deployment asks its user.
+        """Remember digests of models; without one a deployment asks its user.
 
-        What a kernel on another host says of models counts for nothing: loading one unasked would run its code here.
+        Digests from a kernel on another host do not count: loading such a model would run its code here.
         """
         if run.process.place:
             return
@@ -403,5 +420,5 @@ def _usable(event: TrackingEvent) -> TrackingEvent:
 
 
 def _same_owner(one: TrackedProcess, other: TrackedProcess) -> bool:
-    """Between hosts the kernel counts; on this machine all processes are this user's."""
+    """Return whether both have the same owner: on other hosts the same kernel, on this machine always."""
     return one.place == other.place and (not one.place or one.kernel_id == other.kernel_id)

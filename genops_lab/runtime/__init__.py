@@ -1,8 +1,7 @@
-"""What runs inside a user's kernel or script.
+"""Track, profile and sweep inside a user's kernel or script.
 
-Standard library alone at import (IPython, ``comm``, mlflow and torch are used where they are and when they
-are needed), Python 3.8 or later, nothing of the rest of GenOps Lab: this folder travels to environments in
-which GenOps Lab is not installed.
+The package imports the standard library alone and runs on Python 3.8 or later, because it is copied to
+environments without GenOps Lab. It uses IPython, ``comm``, mlflow and torch only where they are installed.
 """
 
 from __future__ import annotations
@@ -11,7 +10,9 @@ from typing import Any
 
 
 def load_ipython_extension(ipython: Any) -> None:
-    """``%load_ext genops_lab``: add ``%%track``, ``%%profile``, ``%%sweep``, ``%genops`` and the name ``genops``."""
+    """Add ``%%track``, ``%%profile``, ``%%sweep``, ``%genops`` and the name ``genops`` (``%load_ext
+    genops_lab``).
+    """
     from .lab import wake
     from .magics import offer_api, register
     from .own_models import follow
@@ -26,7 +27,7 @@ def load_ipython_extension(ipython: Any) -> None:
 
 
 def unload_ipython_extension(ipython: Any) -> None:
-    """``%unload_ext genops_lab``."""
+    """Remove the magics (``%unload_ext genops_lab``)."""
     from .magics import unregister
 
     unregister(ipython)

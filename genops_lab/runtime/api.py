@@ -1,4 +1,4 @@
-"""``import genops``: the public functions for notebooks and plain scripts."""
+"""Public functions of ``import genops`` for notebooks and plain scripts."""
 
 from __future__ import annotations
 
@@ -52,15 +52,24 @@ def start(
     autolog: bool = False,
     log_models: bool = False,
 ) -> Run:
-    """Open a run; what is logged from now on goes there, from any thread.
+    """Open a run and return it. From now on all threads of this process log to it.
 
-    Opened while another one is open it stands below that one, in the same experiment (``nested=False``: by itself).
-    ``resume`` goes on with an existing run: an id, its beginning, a name, or ``latest``.
+    Example::
 
-    Where mlflow is imported already its own calls land in the same run, which is waited for then; otherwise
-    nothing is waited for. ``auto`` logs step time, learning rate and gradient norm of torch's optimizers, ``autolog``
-    what mlflow.autolog finds (with the models only if ``log_models``). Without ``source`` the run keeps no code, no
-    diff and no list of packages, without ``output`` nothing that is printed.
+        genops.start("baseline", experiment="digits", params={"lr": 0.01})
+        genops.log({"loss": 0.5}, step=1)
+        genops.end()
+
+    A run that opens while another one is open becomes its child, in the same experiment; ``nested=False``
+    prevents that. ``resume`` continues a run: give its id, the beginning of its id, its name, or ``latest``.
+
+    ``auto`` logs step time, learning rate and gradient norm of torch's optimizers. ``autolog`` switches on
+    mlflow.autolog, and ``log_models`` lets it log models too. ``source=False`` keeps no code, uncommitted
+    changes or packages, ``output=False`` nothing that is printed, and ``system_metrics=False`` no load of the
+    machine.
+
+    If mlflow is imported, its own calls go to the same run, and the function waits until the Lab has taken
+    the run. Otherwise it does not wait. Raises GenOpsError for a run that cannot be continued.
     """
     options = Options(
         name or ("" if resume else default_name()), experiment, tags or {}, params or {}, nested, resume, source,
@@ -73,7 +82,10 @@ def start(
 
 
 def end(status: str = FINISHED, wait_s: float = END_WAIT_S) -> None:
-    """End the innermost open run (FINISHED, FAILED or KILLED); waits at most ``wait_s`` seconds for the Lab."""
+    """End the innermost open run with the status FINISHED, FAILED or KILLED.
+
+    Waits at most ``wait_s`` seconds until the Lab has all events. Raises GenOpsError if no run is open.
+    """
     current = runs.current
     if current is None:
         raise GenOpsError("There is no open run to end.", "Open one with genops.start().")
@@ -82,9 +94,14 @@ def end(status: str = FINISHED, wait_s: float = END_WAIT_S) -> None:
 
 @contextlib.contextmanager
 def run(name: str = "", experiment: str = "", **options: Any) -> Iterator[Run]:
-    """``with genops.run("name") as run:``; FAILED when the block raises, KILLED when it is interrupted.
+    """Open a run for the length of a ``with`` block.
 
-    Takes what ``start`` takes.
+    Example::
+
+        with genops.run("baseline", params={"lr": 0.01}) as run:
+            run.log({"loss": 0.5}, step=1)
+
+    Takes the arguments of ``start``. The run is FAILED if the block raises and KILLED if it is interrupted.
     """
     opened = start(name, experiment, **options)
     try:
@@ -96,61 +113,112 @@ def run(name: str = "", experiment: str = "", **options: Any) -> Iterator[Run]:
 
 
 def log(metrics: Mapping[str, Any], step: Optional[int] = None, timestamp: Optional[float] = None) -> None:
-    """Log numbers to the current run, or to a new one named after the script or notebook.
+    """Log numbers to the current run, or to a new run named after the script or notebook. Never waits.
 
-    Without ``step`` each call is one step further. ``timestamp`` is in seconds since 1970. Never waits.
+    Example::
+
+        genops.log({"loss": loss.item(), "accuracy": 0.91}, step=epoch)
+
+    Without ``step`` each call counts one step further. ``timestamp`` is in seconds since 1970. Raises
+    TypeError for a value that is not a number.
     """
     _on_current(Run.log, metrics, step, timestamp)
 
 
 def params(values: Mapping[str, Any]) -> None:
-    """Set parameters of the current run; MLflow keeps the first value of each."""
+    """Set parameters of the current run. MLflow keeps the first value of each.
+
+    Example::
+
+        genops.params({"lr": 0.01, "layers": 3})
+    """
     _on_current(Run.params, values)
 
 
 def tag(values: Mapping[str, Any]) -> None:
-    """Set tags of the current run."""
+    """Set tags of the current run. A later value replaces an earlier one.
+
+    Example::
+
+        genops.tag({"purpose": "demo"})
+    """
     _on_current(Run.tag, values)
 
 
 def log_text(text: str, path: str) -> None:
-    """Keep a text as an artifact of the current run."""
+    """Keep a text of at most 4,000,000 characters as the artifact ``path`` of the current run.
+
+    Example::
+
+        genops.log_text(report, "reports/errors.txt")
+
+    Raises GenOpsError for a longer text.
+    """
     _on_current(Run.log_text, text, path)
 
 
 def log_file(source: str, path: str = "") -> None:
-    """Keep a file as an artifact of the current run; leave it in place until the run has ended."""
+    """Keep a file as an artifact of the current run. Leave the file in place until the run has ended.
+
+    Example::
+
+        genops.log_file("model.onnx", "models/model.onnx")
+
+    Without ``path`` the artifact has the file's name. Raises GenOpsError if the file does not exist.
+    """
     _on_current(Run.log_file, source, path)
 
 
 def log_image(name: str, image: Any, step: Optional[int] = None) -> None:
-    """Keep a picture of the current run at a step: an array or tensor, a PIL image, a matplotlib figure, a path, bytes.
+    """Keep a picture with the current run at a step. Never waits for the Lab.
 
-    Without ``step`` each picture of this name is one step further. Never waits for the Lab.
+    Example::
+
+        genops.log_image("samples", batch[0], step=epoch)
+
+    ``image`` is an array or tensor, a PIL image, a matplotlib figure, the path of a file, or a file's bytes.
+    Without ``step`` each picture of this name counts one step further. Raises GenOpsError for anything else.
     """
     _on_current(Run.log_image, name, image, step)
 
 
 def log_histogram(name: str, values: Any, step: Optional[int] = None, bins: int = 64) -> None:
-    """Keep how values are spread at a step: of a tensor (counted on its device), an array or a list.
+    """Keep the distribution of values at a step: of a tensor (counted on its device), an array or a list.
 
-    ``bins`` of equal width from the smallest value to the largest, at most 512; NaN and infinite values are counted
-    apart. Without ``step`` each histogram of this name is one step further.
+    Example::
+
+        genops.log_histogram("weights", layer.weight, step=epoch, bins=64)
+
+    The histogram has ``bins`` (1 to 512) of equal width from the smallest value to the largest. NaN and
+    infinite values are counted apart. Without ``step`` each histogram of this name counts one step further.
+    Raises GenOpsError for values that are not numbers.
     """
     _on_current(Run.log_histogram, name, values, step, bins)
 
 
 def log_table(name: str, rows: Any, step: Optional[int] = None) -> None:
-    """Keep rows of the current run at a step, such as answers of a model: a list of dicts, a dict of lists, or a pandas
-    data frame; at most 1,000 rows. Without ``step`` each table of this name is one step further."""
+    """Keep rows with the current run at a step, such as answers of a model.
+
+    Example::
+
+        genops.log_table("answers", [{"question": "2 + 2", "answer": "4"}], step=epoch)
+
+    ``rows`` is a list of dicts, a dict of lists, or a pandas data frame. At most 1,000 rows are kept. Without
+    ``step`` each table of this name counts one step further. Raises GenOpsError for anything else.
+    """
     _on_current(Run.log_table, name, rows, step)
 
 
 def dataset(data: Any, name: str = "", context: str = "") -> Fingerprint:
-    """Keep the fingerprint of a data set with the current run, as MLflow's data set, and return it.
+    """Keep the fingerprint of a data set with the current run, as an MLflow dataset, and return it.
 
-    ``data`` is the path of a file or folder, an address such as ``s3://...`` (which is not read), a pandas, numpy or
-    torch object. ``context`` says what it is for, such as ``training``.
+    Example::
+
+        genops.dataset("data/train.parquet", context="training")
+
+    ``data`` is the path of a file or folder, an address such as ``s3://...`` (which is not read), or a
+    pandas, numpy or torch object. ``context`` says what the data is for. Raises GenOpsError for data that
+    cannot be read.
     """
     current = _current()
     return fingerprint(data, name) if current is None else current.dataset(data, name, context)
@@ -169,14 +237,23 @@ def profile(
     graphs: bool = False,
     lines: bool = True,
 ) -> ContextManager[Any]:
-    """``with genops.profile() as p:`` records the block with PyTorch's profiler.
+    """Record a ``with`` block with PyTorch's profiler.
 
-    At most ``steps`` optimizer steps (10) behind ``warmup`` unrecorded ones, ``seconds`` (20), or ``megabytes`` of
-    memory; with Nsight Compute 1 step and 60 s where nothing is said.
-    A block without optimizer steps is recorded from its start. ``shapes``, ``stacks`` and ``memory`` record more and
-    are slower, ``graphs`` keeps CUPTI attached for CUDA graphs, ``lines`` marks the lines of the cells or of this file.
-    The trace goes to the Lab and to the current (or last) run; ``p.profile`` is its summary afterwards. Without a Lab
-    the trace is kept at ``p.trace_path``.
+    Example::
+
+        with genops.profile("epoch", steps=10) as p:
+            train()
+        p.profile
+
+    The recording skips ``warmup`` optimizer steps. It ends after ``steps`` further ones (10), ``seconds``
+    (20), or ``megabytes`` of memory. Under Nsight Compute the defaults are 1 step and 60 s. A block without
+    optimizer steps is recorded from its start.
+
+    ``shapes``, ``stacks`` and ``memory`` record more and are slower. ``graphs`` keeps CUPTI attached for CUDA
+    graphs. ``lines`` marks the lines of the cells or of this file.
+
+    The trace goes to the Lab and to the current (or last) run. ``p.profile`` is its summary. Without a Lab
+    the trace stays at ``p.trace_path``.
     """
     from .profiling import RecordingOptions, profiled
 
@@ -185,14 +262,30 @@ def profile(
 
 
 def predict(name: str, inputs: Any, timeout_s: float = 60.0) -> Any:
-    """The predictions of the deployment ``name`` for lists, dicts, numpy arrays, tensors or data frames."""
+    """Return the predictions of the deployment ``name`` for lists, dicts, numpy arrays, tensors or data
+    frames.
+
+    Example::
+
+        genops.predict("digits", [[0.0, 1.0]])
+
+    Waits at most ``timeout_s`` seconds. Raises GenOpsError with the model's message, or Refused if there is
+    no such deployment.
+    """
     from .serving import predict as ask
 
     return ask(name, inputs, timeout_s)
 
 
 def deployment(name: str) -> Any:
-    """The deployment ``name``: a mapping with its state, URL and key, and ``predict(inputs)``."""
+    """Return the deployment ``name``: a mapping with its state, URL and key, and ``predict(inputs)``.
+
+    Example::
+
+        genops.deployment("digits")["state"]
+
+    Raises Refused if there is no such deployment.
+    """
     from .serving import find
 
     return find(name)
@@ -212,8 +305,8 @@ def _current() -> Optional[Run]:
         if not _told_about_fork:
             _told_about_fork = True
             print(
-                "GenOps: a forked process does not log into its parent's run. "
-                "Call genops.start() here for a run of its own.",
+                "GenOps: a forked process does not log to its parent's run. "
+                "To log here, open a run in this process: genops.start().",
                 file=sys.stderr,
             )
         return None
@@ -223,7 +316,8 @@ def _current() -> Optional[Run]:
 def _implicit_run() -> Run:
     title = default_name()
     print(
-        f"GenOps: started the run {title!r}; it ends with genops.end() or with this process.", file=sys.stderr
+        f"GenOps: started the run {title!r}. It ends at genops.end(), or when this process ends.",
+        file=sys.stderr,
     )
     return open_run(Options(title), implicit=True)
 

@@ -1,18 +1,16 @@
-"""Where a run keeps what it came from.
+"""Paths of the artifacts that record a run's source.
 
-Artifacts of the run, all below ``source/``:
+All of them are below ``source/`` of the run:
 
-=====================  ==================================================================
-``cells.json``         ``[{execution_count, source, sha256, cell_id?, redacted?}]``
-``notebook.py``        the same in the percent format; a script as it is
-``uncommitted.patch``  what differs from the commit, for ``git apply``
-``installed.txt``      the installed distributions, as pip takes them
-a lock file            the project's own, under its name
-``record.json``        the rest, and what was left out or redacted; written last
-=====================  ==================================================================
+- ``cells.json``: ``[{execution_count, source, sha256, cell_id?, redacted?}]``
+- ``notebook.py``: the same in the percent format; a script as it is
+- ``uncommitted.patch``: changes since the commit, for ``git apply``
+- ``installed.txt``: the installed distributions, in pip's format
+- a lock file: the project's own, under its name
+- ``record.json``: the rest, and what was left out or redacted; written last
 
-A session that goes on with a run keeps the same in a folder of its own: ``source/resumed-<time>-<lot>/``. The names are
-in the order of time.
+A session that continues a run uses a folder of its own: ``source/resumed-<time>-<random>/``. Sorted by name,
+the folders are in the order of time.
 """
 
 FOLDER = "source/"
@@ -23,12 +21,12 @@ INSTALLED = FOLDER + "installed.txt"
 RECORD = FOLDER + "record.json"
 
 SESSIONS = "resumed-"
-#: What was printed: ``output/stdout.txt``, ``output/stderr.txt``.
+#: The run's printed output: ``output/stdout.txt``, ``output/stderr.txt``.
 OUTPUT = "output"
 STREAMS = ("stdout", "stderr")
 
 
 def of_session(path: str, session: str) -> str:
-    """Where a session that goes on with a run keeps what its first one keeps at ``path``."""
+    """Return the path at which a session that continues a run keeps the artifact ``path``."""
     folder, _, rest = path.partition("/")
     return f"{folder}/{session}/{rest}" if session else path

@@ -1,4 +1,7 @@
-"""HTML of runs and deployments: no script, no outside resource, every text escaped. Of profiles: ``profile_cards``."""
+"""Format runs and deployments as HTML without scripts or outside resources; all texts are escaped.
+
+Profiles: :mod:`.profile_cards`.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ def card(label: str, inner: str) -> str:
 
 
 def marked(colour: str, mark: str, word: str) -> str:
-    """A word with its coloured mark before it."""
+    """Return a word with a coloured mark before it."""
     return f'<span><span aria-hidden="true" style="color:{colour}">{mark}</span> {escape(word)}</span>'
 
 
@@ -42,13 +45,13 @@ def _pairs(values: Mapping[str, Any], most: int, red: Sequence[str] = ()) -> str
 
 
 def short(value: Any, most: int = 60) -> str:
-    """A value in at most so many characters."""
+    """Return a value in at most ``most`` characters."""
     text = figure(value) if isinstance(value, float) else str(value)
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _last_values(state: Mapping[str, Any]) -> Dict[str, Union[float, str]]:
-    """The latest value of each metric; a word where it is no number now, and nothing for a start value."""
+    """Return the latest value of each metric: a word for NaN and infinite ones; start values are left out."""
     found: Dict[str, Union[float, str]] = {}
     for name, one in state["series"].items():
         last = next((value for value in reversed(one["values"]) if value is not None), None)
@@ -61,7 +64,7 @@ def _last_values(state: Mapping[str, Any]) -> Dict[str, Union[float, str]]:
 
 
 def run_card(state: Mapping[str, Any], *, charts: bool) -> str:
-    """A run: its state as the live view has it; with ``charts`` as pictures."""
+    """Return the HTML of a run from the state of its live view; ``charts`` adds pictures."""
     status = str(state["status"])
     head = (
         f'<div style="display:flex;gap:12px;flex-wrap:wrap"><strong>{escape(state["title"])}</strong>'
@@ -92,14 +95,14 @@ def run_card(state: Mapping[str, Any], *, charts: bool) -> str:
 
 
 def _marks(state: Mapping[str, Any], names: Sequence[str]) -> Dict[int, str]:
-    """Where metrics of a chart became NaN or infinite: the word by step."""
+    """Return, by step, the words for metrics of a chart that became NaN or infinite."""
     diverged = state.get("diverged", {})
     told = [diverged[name].split(" since step ") for name in names if name in diverged]
     return {int(step): word for word, step in told}
 
 
 def _diverged(state: Mapping[str, Any]) -> str:
-    """The metrics that are no numbers any more, in red."""
+    """Return the names of metrics that became NaN or infinite, in red."""
     return "".join(_red(f"{name} is {words}", "div") for name, words in state.get("diverged", {}).items())
 
 
@@ -108,7 +111,7 @@ def _red(text: str, tag: str = "span") -> str:
 
 
 def run_text(state: Mapping[str, Any]) -> str:
-    """A run in a line or two of plain text."""
+    """Return a run in one or two lines of plain text."""
     status = str(state["status"])
     values = ", ".join(f"{name} {short(value)}" for name, value in _last_values(state).items())
     line = (
@@ -133,7 +136,7 @@ _STATE_MARKS = {
 
 
 def deployment_card(deployment: Mapping[str, Any]) -> str:
-    """A deployment's state; never its key."""
+    """Return the HTML of a deployment's state, without its key."""
     state = str(deployment.get("state", ""))
     colour, mark = _STATE_MARKS.get(state, (GREY, "■"))
     head = f"<div><strong>{escape(deployment.get('name', ''))}</strong> {marked(colour, mark, state)}</div>"
@@ -152,7 +155,7 @@ def deployment_card(deployment: Mapping[str, Any]) -> str:
 
 
 def deployment_text(deployment: Mapping[str, Any]) -> str:
-    """A deployment in plain text; never its key."""
+    """Return a deployment in plain text, without its key."""
     lines = [
         f"deployment {deployment.get('name', '')}: {deployment.get('state', '')}",
         f"model {deployment.get('model', '')}, version {deployment.get('version', '')}",

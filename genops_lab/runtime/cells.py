@@ -1,4 +1,4 @@
-"""The code that ran: a session's cells in their order, or the script."""
+"""Read the code that ran: a session's cells in their order, or the script."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, TypeV
 from .redaction import Counts, Redactor, added, marks_in
 from .values import MAX_TEXT_CHARACTERS
 
-#: Of a long session the latest cells are kept.
+#: The latest cells of a long session are kept.
 MAX_CELLS_CHARACTERS = 2_000_000
-#: What spaces and line ends add to an entry, at most.
+#: Bytes that spaces and line ends add to an entry, at most.
 _INDENTATION = 500
 _ATTRIBUTE = "_genops_cell_ids"
 _Item = TypeVar("_Item")
 
 
 class Cell(NamedTuple):
-    """What ran at once. ``execution_count`` is None for a script; ``cell_id`` is the notebook's, where it is known."""
+    """Code that ran at once. ``execution_count`` is None for a script; ``cell_id`` is the notebook's, or
+    empty.
+    """
 
     execution_count: Optional[int]
     source: str
@@ -30,17 +32,17 @@ class Cell(NamedTuple):
 
 
 class CellIds:
-    """Remembers which cell of the notebook each execution came from: the shell's history does not."""
+    """Remembers which cell of the notebook each execution came from, because the shell's history does not."""
 
     def __init__(self, shell: Any) -> None:
         self._shell = shell
         self._ids: Dict[int, Tuple[str, str]] = {}
-        #: How long each execution took, in seconds, by its number.
+        #: Duration of each execution in seconds, by its number.
         self.seconds: Dict[int, float] = {}
         self._begun = 0.0
 
     def register(self) -> None:
-        """Listen to the shell; the cell that runs now has begun already."""
+        """Listen to the shell. The cell that runs now has begun already."""
         parent = self._shell.get_parent() if hasattr(self._shell, "get_parent") else {}
         given = (parent or {}).get("metadata", {}).get("cellId")
         typed = self._shell.history_manager.input_hist_raw
@@ -51,7 +53,7 @@ class CellIds:
         setattr(self._shell, _ATTRIBUTE, self)
 
     def unregister(self) -> None:
-        """Leave the shell as it was."""
+        """Remove the listeners from the shell."""
         self._shell.events.unregister("pre_run_cell", self._before)
         self._shell.events.unregister("post_run_cell", self._after)
         delattr(self._shell, _ATTRIBUTE)
@@ -66,25 +68,25 @@ class CellIds:
         given = getattr(info, "cell_id", None)
         if not isinstance(given, str) or not getattr(info, "store_history", False):
             return
-        # By IPython's version the history has this cell already, or gets it next.
+        # Depending on IPython's version, the history has this cell already or gets it next.
         typed, source = self._shell.history_manager.input_hist_raw, str(info.raw_cell).rstrip("\n")
         count = len(typed) - 1 if typed and typed[-1] == source else len(typed)
         self._ids[count + 1 if count in self._ids else count] = (given, source)
 
     def of(self, count: int, source: str) -> str:
-        """The id of the cell that ran as ``count``; empty where it is not known."""
+        """Return the id of the cell that ran as ``count``, or an empty text."""
         cell_id, typed = self._ids.get(count, ("", ""))
         return cell_id if typed == source else ""
 
 
 def seconds_of(shell: Any, count: Optional[int]) -> Optional[float]:
-    """Return how long an execution of this session took; None where it was not measured."""
+    """Return how long an execution of this session took, in seconds; None if it was not measured."""
     ids: Optional[CellIds] = getattr(shell, _ATTRIBUTE, None)
     return None if ids is None or count is None else ids.seconds.get(count)
 
 
 def executed_cells(shell: Any) -> List[Cell]:
-    """The cells of this session up to the present one, as they were typed."""
+    """Return the cells of this session up to the present one, as they were typed."""
     ids: Optional[CellIds] = getattr(shell, _ATTRIBUTE, None)
     typed = list(shell.history_manager.input_hist_raw)
     cells = [
@@ -96,7 +98,7 @@ def executed_cells(shell: Any) -> List[Cell]:
 
 
 def _latest(items: List[_Item], size_of: Callable[[_Item], int], most: int) -> List[_Item]:
-    """The last ones, of sizes that are together at most ``most``."""
+    """Return the last items whose sizes add up to at most ``most``."""
     size = 0
     for index in range(len(items) - 1, -1, -1):
         size += size_of(items[index])
@@ -106,14 +108,14 @@ def _latest(items: List[_Item], size_of: Callable[[_Item], int], most: int) -> L
 
 
 def cell_id_of(shell: Any, count: int) -> str:
-    """The notebook's id of the cell that ran as ``count`` in this session; empty where it is not known."""
+    """Return the notebook's id of the cell that ran as ``count`` in this session, or an empty text."""
     ids: Optional[CellIds] = getattr(shell, _ATTRIBUTE, None)
     typed = shell.history_manager.input_hist_raw
     return ids.of(count, typed[count]) if ids is not None and 0 <= count < len(typed) else ""
 
 
 def script_cells(path: str) -> List[Cell]:
-    """The script as one cell; none where it cannot be read or is too long."""
+    """Return the script as one cell; no cell if it cannot be read or is too long."""
     try:
         if not path or os.path.getsize(path) > MAX_CELLS_CHARACTERS:
             return []
@@ -124,7 +126,7 @@ def script_cells(path: str) -> List[Cell]:
 
 
 class KeptCells(NamedTuple):
-    """The cells as they are written: ``source/cells.json``, ``source/notebook.py``, and the marks in them."""
+    """The content of ``source/cells.json`` and ``source/notebook.py``, and the redaction marks in it."""
 
     as_json: str
     as_script: str
@@ -132,9 +134,9 @@ class KeptCells(NamedTuple):
 
 
 def kept_cells(cells: List[Cell], redactor: Redactor) -> KeptCells:
-    """The cells without secrets, the latest of them where they are too long to be sent as one text.
+    """Return the cells without secrets; the latest ones if all are too long for one text.
 
-    ``sha256`` is that of the source as it is kept, in UTF-8.
+    ``sha256`` is the digest of the source as it is kept, in UTF-8.
     """
     entries: List[Dict[str, Any]] = []
     for cell in cells:
@@ -157,7 +159,7 @@ def kept_cells(cells: List[Cell], redactor: Redactor) -> KeptCells:
 
 
 def _script(entries: List[Dict[str, Any]]) -> str:
-    """The percent format, magics and all; a script as it is."""
+    """Return the cells in the percent format, with their magics; a script as it is."""
     if [entry["execution_count"] for entry in entries] == [None]:
         return str(entries[0]["source"])
     cells = (f"# %% [{entry['execution_count']}]\n{entry['source'].rstrip()}" for entry in entries)

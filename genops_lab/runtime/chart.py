@@ -1,4 +1,4 @@
-"""Small line charts as SVG, for the picture that stays in the saved notebook."""
+"""Draw small line charts as SVG, for the picture that stays in the saved notebook."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .palette import GREY, SERIES, STATUS_COLOURS, escape, figure
 
 WIDTH, HEIGHT = 300, 130
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 8, 22, 18
-#: The width of a digit at the size of the labels, in pixels.
+#: Width of a digit at the labels' font size, in pixels.
 _DIGIT = 6
 _PARTS = r"(train|training|val|valid|validation|test|eval)"
 _GROUPED = re.compile(rf"^{_PARTS}[_/.\-]|[_/.\-]{_PARTS}$", re.IGNORECASE)
@@ -22,7 +22,7 @@ Series = Dict[str, Dict[str, List[Any]]]
 
 
 def groups(names: Sequence[str]) -> Dict[str, List[str]]:
-    """``val_loss``, ``train/loss`` and ``loss`` are one chart, as in the live view."""
+    """Group metrics into charts as the live view does: ``val_loss``, ``train/loss`` and ``loss`` share one."""
     found: Dict[str, List[str]] = {}
     for name in names:
         found.setdefault(_GROUPED.sub("", name) or name, []).append(name)
@@ -38,7 +38,9 @@ def _range(values: Sequence[float]) -> Tuple[float, float]:
 
 
 def line_chart(title: str, series: Series, marks: Mapping[int, str] = MappingProxyType({})) -> str:
-    """One SVG document with a line a metric. Gaps where a value is None. ``marks``: words at steps, in red."""
+    """Return an SVG document with a line for each metric. None is a gap. ``marks`` are words at steps, in
+    red.
+    """
     points = {
         name: [(step, value) for step, value in zip(one["steps"], one["values"]) if value is not None]  # noqa: B905
         for name, one in series.items()
@@ -95,7 +97,7 @@ def line_chart(title: str, series: Series, marks: Mapping[int, str] = MappingPro
 
 
 def picture(title: str, series: Series, marks: Mapping[int, str] = MappingProxyType({})) -> str:
-    """The chart as an HTML image that needs nothing from elsewhere; the values are in its alternative text."""
+    """Return the chart as a self-contained HTML image; its alternative text has the values."""
     svg = line_chart(title, series, marks)
     if not svg:
         return ""

@@ -1,4 +1,4 @@
-"""``%genops``: the Lab's own command line, run in the Lab's environment."""
+"""Run ``%genops``: the Lab's command line, in the Lab's environment."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from .results import result_of
 from .scopes import words
 
 CLI_VARIABLE = "GENOPS_CLI"
-#: They would lead the Lab's interpreter to the kernel's modules.
+#: These variables would lead the Lab's interpreter to the kernel's modules.
 _NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV")
-#: The answer is there, of what could be read of a damaged trace, and says so.
+#: The command answered from the readable part of a damaged trace, and says so.
 _INCOMPLETE = 6
 _EXIT_WORDS = {2: "wrong usage", 3: "not found", 4: "a conflict", 5: "a backend that does not answer"}
 
@@ -35,11 +35,11 @@ _PULL_S = 90.0
 
 
 def command_line() -> List[str]:
-    """How the Lab's command line is started. Raises GenOpsError where there is none."""
+    """Return the words that start the Lab's command line. Raises GenOpsError if there is none."""
     if is_remote():
         raise GenOpsError(
-            f"This kernel runs on {socket.gethostname()}, and commands run in the Lab: another host is not trusted "
-            "with them.",
+            "%genops runs commands in GenOps Lab, and this kernel runs on another host, "
+            f"{socket.gethostname()}.",
             "Use the GenOps panel, or `genops ...` in a terminal of JupyterLab. %%track, %%profile, genops.log and "
             "`%genops pull` work here.",
         )
@@ -49,22 +49,22 @@ def command_line() -> List[str]:
             prefix = json.loads(given)
         except ValueError as error:
             raise GenOpsError(
-                f"{CLI_VARIABLE} holds no JSON list.", "Unset it, or restart the kernel."
+                f"{CLI_VARIABLE} is not a JSON list.", "Unset it, or restart the kernel."
             ) from error
         return [str(part) for part in prefix]
     if importlib.util.find_spec("genops_lab.commands") is not None:
         return [sys.executable, "-m", "genops_lab.commands"]
     raise GenOpsError(
-        "GenOps Lab's command line is not in this environment.",
-        "Use a kernel that JupyterLab with GenOps Lab has started, or `pip install genops-lab` here.",
+        "This environment has no command line of GenOps Lab.",
+        "Use a kernel that JupyterLab with GenOps Lab started, or run `%pip install genops-lab` here.",
     )
 
 
 def run_command(line: str, *, always: bool = False) -> Any:
-    """Run ``%genops line``: progress while it runs, then its answer. Raises CommandFailed.
+    """Run ``%genops line``: print its progress, then its answer. Raises CommandFailed.
 
-    Returns the answer's data in a class that fits it; as a statement of its own (or ``always``) the answer is
-    displayed and nothing is returned.
+    Returns the answer's data in the class that fits it. As a statement of its own (or with ``always``) the
+    answer is displayed and nothing is returned.
     """
     arguments = words(line)
     if arguments[:1] == ["memory"]:
@@ -94,7 +94,7 @@ def run_command(line: str, *, always: bool = False) -> Any:
 
 
 def _run(command: List[str], env: Dict[str, str], progress: Progress, as_json: bool) -> "tuple[str, int]":
-    # A session of its own: the interrupt reaches the program once, whatever the front end does.
+    # The program gets its own session, so that an interrupt reaches it once, whatever the front end does.
     process = subprocess.Popen(
         command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         start_new_session=True, encoding="utf-8", errors="replace",
@@ -159,7 +159,7 @@ def _value_or_none(result: Any) -> Any:
 
 
 def _is_statement() -> bool:
-    """Whether the magic stands alone on its line, as opposed to ``name = %genops ...``."""
+    """Return whether the magic stands alone on its line, unlike ``name = %genops ...``."""
     frame: Optional[FrameType] = sys._getframe()
     while frame is not None:
         # IPython names a cell's frame "<module>" or "<cell line: 1>".
@@ -176,12 +176,12 @@ class _PullParser(argparse.ArgumentParser):
 
 
 def pull(arguments: List[str]) -> Any:
-    """Ask, wait for the person, say what came. Raises GenOpsError."""
+    """Ask for a pull, wait for the user's choice, and print what was copied. Raises GenOpsError."""
     parser = _PullParser(prog="%genops pull", add_help=False)
     parser.add_argument("paths", nargs="*")
     parser.add_argument("--theirs", action="store_true")
     options = parser.parse_args(arguments)
-    print("Looking at the files; JupyterLab asks you before any is brought.", flush=True)
+    print("Comparing the files. JupyterLab asks you before it copies any.", flush=True)
     answer = call(
         "POST", "/folder/pull", {"paths": options.paths, "replace": options.theirs}, timeout_s=_PULL_S
     )

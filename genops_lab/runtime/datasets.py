@@ -1,8 +1,9 @@
-"""Fingerprints of data sets: what a run read, so that it can be told later whether it is still the same.
+"""Compute fingerprints of data sets, so that a later run can tell whether its data is the same.
 
-A file's fingerprint is the SHA-256 of its content; of a file above 1 GB that of 64 blocks of 1 MB, spread evenly from
-its begin to its end, and its size (``sampled`` says so). A folder's is that of its files' names and fingerprints. That
-of an object in memory (pandas, numpy, torch, or what numpy can take) is made from its shape, its types and its content.
+The fingerprint of a file is the SHA-256 of its content. Above 1 GB it is the SHA-256 of the file's size and
+64 blocks of 1 MB, evenly spread (``sampled`` says so). A folder's is made from the names and fingerprints of
+its files. An object in memory (pandas, numpy, torch, or what numpy accepts) gives its shape, types and
+content.
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ DIGEST_LENGTH = 36
 
 
 class Fingerprint(NamedTuple):
-    """``sha256`` is empty for an address that was not read. ``kind``: file, folder, address, pandas, numpy or torch.
+    """The fingerprint of a file, folder, address, or object of pandas, numpy or torch (``kind``).
 
-    ``details`` has what fits the kind: size_bytes, mtime (seconds since 1970), files, shape, dtypes, sampled.
+    ``sha256`` is empty for an address, which is not read. ``details`` fit the kind: size_bytes, mtime
+    (seconds since 1970), files, shape, dtypes, sampled.
     """
 
     name: str
@@ -38,11 +40,11 @@ class Fingerprint(NamedTuple):
 
     @property
     def digest(self) -> str:
-        """A short digest that tells two contents apart."""
+        """A short digest that differs between two contents."""
         return (self.sha256 or hashlib.sha256(self.source.encode()).hexdigest())[:DIGEST_LENGTH]
 
     def event(self, context: str) -> Dict[str, Any]:
-        """What is sent: the fields of MLflow's data set."""
+        """Return the fields of the MLflow dataset, as the event carries them."""
         schema = {key: self.details[key] for key in ("shape", "dtypes") if key in self.details}
         profile = {"sha256": self.sha256, **self.details}
         return {
@@ -57,7 +59,7 @@ class Fingerprint(NamedTuple):
 
 
 def fingerprint(data: Any, name: str = "") -> Fingerprint:
-    """Of a path, an address (``s3://...``, which is not read), or an object in memory. Raises GenOpsError."""
+    """Return the fingerprint of a path, an address (``s3://...``, not read) or an object. Raises GenOpsError."""
     if isinstance(data, (str, os.PathLike)):
         text = os.fspath(data)
         text = os.fsdecode(text) if isinstance(text, bytes) else text
@@ -67,7 +69,7 @@ def fingerprint(data: Any, name: str = "") -> Fingerprint:
     made = _of_object(data)
     if made is None:
         raise GenOpsError(
-            f"A {type(data).__name__} has no fingerprint.",
+            f"Data of the type {type(data).__name__} has no fingerprint.",
             "Give a path, an address, a data frame, an array or a tensor.",
         )
     kind, sha256, details = made
@@ -88,13 +90,16 @@ def _of_path(path: str, name: str) -> Fingerprint:
         if stat.S_ISDIR(found.st_mode):
             return _of_folder(full, title)
         if not stat.S_ISREG(found.st_mode):
-            raise GenOpsError(f"{full} is no plain file and no folder.", "Give the path of one.")
+            raise GenOpsError(
+                f"{full} is neither a plain file nor a folder.", "Give the path of a file or folder."
+            )
         sampled = found.st_size > WHOLE_UP_TO_BYTES
         details = {"size_bytes": found.st_size, "mtime": found.st_mtime, "sampled": sampled}
         return Fingerprint(title, "file", full, _sha256(full, found.st_size), details)
     except OSError as error:
         raise GenOpsError(
-            f"{full} cannot be read: {error.strerror}.", "Give the path of a file that is there."
+            f"Cannot read {full}: {error.strerror}.",
+            "Give the path of a file that exists and that you may read.",
         ) from error
 
 
@@ -106,7 +111,7 @@ def _of_folder(folder: str, name: str) -> Fingerprint:
         if len(files) > MAX_FOLDER_FILES:
             raise GenOpsError(
                 f"{folder} has more than {MAX_FOLDER_FILES:,} files.",
-                "Give an archive, or a list of its files.",
+                "Give an archive, or a list of the files.",
             )
     digest = hashlib.sha256()
     size, newest, sampled = 0, 0.0, False

@@ -1,4 +1,4 @@
-"""A deployment shown under its cell: while it starts, and in its first minute of service."""
+"""Show a deployment below its cell while it starts, and in its first minute of service."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from .live import LiveView
 from .palette import escape
 
 INTERVAL_S = 1.0
-#: How long requests are shown after it runs: the saved notebook must need no kernel soon.
+#: Seconds for which requests are shown after the start. The saved notebook then needs no kernel.
 RUNNING_S = 60.0
 AWAY_S = 30.0
 STARTING = ("preparing", "starting")
-#: The key is not among them, so it cannot reach the front end or the notebook's file.
+#: The key is not in this list, so it cannot reach the front end or the notebook's file.
 _FIELDS = (
     "name", "model", "version", "state", "url", "requests", "errors", "latency_ms", "lease_until",
     "message", "hint",
 )  # fmt: skip
 
-#: ``genops deploy --wait`` tells a deployment's name and state in such a line, and what it does.
+#: ``genops deploy --wait`` prints a deployment's name, state and progress in such lines.
 _NEWS = re.compile(r"(?P<name>[^\s:]+): (preparing|starting)\b")
 
 
 def shown_state(deployment: Mapping[str, Any]) -> Dict[str, Any]:
-    """What the deployment view shows."""
+    """Return the state that the deployment view shows."""
     return {name: deployment[name] for name in _FIELDS if name in deployment}
 
 
 def ask(name: str) -> Dict[str, Any]:
-    """The state of the deployment ``name``. Raises LabAway or Refused."""
+    """Return the state of the deployment ``name``. Raises LabAway or Refused."""
     return shown_state(lab.call("GET", "/deployments/" + lab.segment(name), timeout_s=10))
 
 
 class DeploymentView:
-    """Follows a deployment in the output of the cell that is executing, until it is settled or ``finish``."""
+    """Follows a deployment in the output of the executing cell, until it is settled or ``finish``."""
 
     def __init__(self, state: Dict[str, Any]) -> None:
         self._state = state
@@ -49,7 +49,7 @@ class DeploymentView:
         self._thread = threading.Thread(target=self._follow, name="genops-deployment", daemon=True)
 
     def open(self) -> None:
-        """Show it and begin to follow."""
+        """Show the view and begin to follow."""
         self._view.open()
         self._thread.start()
 
@@ -79,7 +79,7 @@ class DeploymentView:
             self._view.finish(self._state)
 
     def finish(self, state: Optional[Dict[str, Any]] = None, bundle: Optional[Dict[str, Any]] = None) -> None:
-        """Leave a picture in place of the live view: of ``state``, of the last one seen, or ``bundle``."""
+        """Replace the live view by a picture of ``state``, of the last known state, or by ``bundle``."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(timeout=15)
@@ -87,14 +87,14 @@ class DeploymentView:
 
 
 class Progress:
-    """Shows the deployment that a command is waiting for in place of the command's lines about it."""
+    """Shows the deployment that a command waits for, in place of the command's lines about it."""
 
     def __init__(self, *, follows: bool) -> None:
         self._follows = follows and in_notebook()
         self._view: Optional[DeploymentView] = None
 
     def takes(self, line: str) -> bool:
-        """Whether the live view shows what this line of the command says."""
+        """Return whether the live view replaces this line of the command."""
         news = _NEWS.match(line) if self._follows else None
         if news is None:
             return False
@@ -102,16 +102,16 @@ class Progress:
             try:
                 state = ask(news["name"])
             except GenOpsError:
-                self._follows = False  # the command works without a Lab: its lines tell
+                self._follows = False  # the command works without a Lab: show its lines
                 return False
             self._view = DeploymentView(state)
             self._view.open()
         return True
 
     def answered(self, deployment: Mapping[str, Any], bundle: Optional[Dict[str, Any]]) -> bool:
-        """Whether the live view shows the command's answer too: for good (``bundle``) or by following on.
+        """Return whether the live view also shows the command's answer: as ``bundle``, or by following on.
 
-        Without a bundle the answer was assigned to a name; a line stays, as the user shows the rest.
+        Without a bundle the answer was assigned to a name; one line stays, and the user shows the rest.
         """
         state = shown_state(deployment)
         if self._view is not None:
@@ -124,7 +124,7 @@ class Progress:
         return False
 
     def finish(self) -> None:
-        """The command ended without an answer."""
+        """End the view of a command that ended without an answer."""
         if self._view is not None:
             self._view.finish()
             self._view = None

@@ -1,4 +1,4 @@
-"""Output under the present cell."""
+"""Show output under the present cell."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any, Dict, Optional
 
 
 def shell() -> Any:
-    """The IPython shell of this process; None in a plain script. Does not import IPython."""
+    """Return the IPython shell of this process, or None in a plain script. Does not import IPython."""
     ipython = sys.modules.get("IPython")
     return None if ipython is None else ipython.get_ipython()
 
 
 def in_notebook() -> bool:
-    """Whether a front end may be there that shows HTML and widgets: a kernel, not a terminal."""
+    """Return whether a front end may show HTML and widgets: in a kernel, not in a terminal."""
     return hasattr(shell(), "kernel")
 
 
 def show(bundle: Dict[str, Any], display_id: Optional[str] = None, *, update: bool = False) -> None:
-    """Display a bundle of media types; with ``update`` in place of what ``display_id`` showed."""
+    """Display a bundle of media types; with ``update`` replace what ``display_id`` showed."""
     from IPython import display
 
     shown: Any = display.display

@@ -1,7 +1,8 @@
-"""Sends what ended processes of this kernel left in their spools: ``python -m genops_lab.runtime.drain FILE ...``.
+"""Send the spools that ended processes of this kernel left: ``python -m genops_lab.runtime.drain FILE ...``.
 
-The agent on a kernel's host starts it while the Lab is connected. A file is gone when all of it is safe; one that
-the Lab refuses for good is set aside as ``.broken``. The exit code is 1 when something is left for later.
+The agent on a kernel's host starts this program while the Lab is connected. A file is deleted when all of it
+is safe. A file that the Lab refuses for good is renamed to ``.broken``. The exit code is 1 if events are
+left.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ WAIT_S = 24 * 3600.0
 
 
 def drain(path: str) -> bool:
-    """Whether the spool is dealt with, for good. The run above it, or the one that it goes on with, is sent first."""
+    """Send a spool and return whether it is finished. Its parent, or the run it continues, is sent first."""
     before = _before(path)
     if before and os.path.exists(before) and not drain(before):
         return False
     try:
         spool, header = Spool.left_behind(path)
     except FileNotFoundError:
-        return True  # another one was faster
+        return True  # another process was faster
     except (OSError, ValueError) as error:
         return _set_aside(path, str(error))
     sender = Sender(header["run_key"], header["process"], spool, lambda _ack, _trouble: None)
@@ -35,14 +36,14 @@ def drain(path: str) -> bool:
 
 
 def _before(path: str) -> str:
-    """The spool file of the run that this one names; empty where it names none."""
+    """Return the spool file that must be sent before this one, or an empty text."""
     try:
         with open(path, "rb") as stream:
             stream.readline()
             start = json.loads(stream.readline())
         named = start["data"].get("parent") or (start["data"].get("resume") or {}).get("run_key")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return ""  # what is wrong with it is seen when it is sent
+        return ""  # sending the file will show what is wrong with it
     if not isinstance(named, str) or not named.isalnum() or named == os.path.basename(path)[: -len(".jsonl")]:
         return ""
     return os.path.join(os.path.dirname(path), f"{named}.jsonl")
@@ -59,7 +60,7 @@ def _set_aside(path: str, reason: str) -> bool:
 
 
 def main(paths: List[str]) -> int:
-    """The exit code."""
+    """Send the spools; return the exit code."""
     done = [drain(path) for path in paths]
     return 0 if all(done) else 1
 

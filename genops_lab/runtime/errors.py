@@ -1,9 +1,9 @@
-"""Errors of the kernel side.
+"""Errors inside the user's process.
 
 GenOpsError
 |-- LabAway          no GenOps Lab of this user answers
 |-- Refused          the Lab answered with an error
-|-- FileLost         a file that the Lab shall have cannot be read (any more)
+|-- FileLost         a file for the Lab cannot be read (any more)
 `-- CommandFailed    a ``%genops`` command ended with an exit code other than 0
 """
 
@@ -19,7 +19,7 @@ Error = TypeVar("Error", bound=BaseException)
 
 
 class GenOpsError(Exception):
-    """What happened to what, and a hint that says what to do."""
+    """An error with a message (what happened, and to what) and a hint (what to do)."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -30,7 +30,7 @@ class GenOpsError(Exception):
         return f"{self.message} {self.hint}".strip()
 
     def _render_traceback_(self) -> List[str]:
-        # In a notebook the message says it all; our own frames would only hide it.
+        # In a notebook the message is enough; our own frames would only hide it.
         return [f"{type(self).__name__}: {self.message}", *([self.hint] if self.hint else [])]
 
 
@@ -50,7 +50,7 @@ class Refused(GenOpsError):
 
 
 class FileLost(GenOpsError):
-    """A file that the Lab shall have cannot be read (any more)."""
+    """A file for the Lab cannot be read (any more)."""
 
 
 class CommandFailed(GenOpsError):
@@ -62,7 +62,7 @@ class CommandFailed(GenOpsError):
 
 
 def of_the_users_line(error: Error) -> Error:
-    """Have a notebook show the user's line and the message: our own frames would only hide them."""
+    """Make a notebook show only the user's line and the message, without our own frames."""
     error.__dict__["_render_traceback_"] = functools.partial(_users_traceback, error)
     return error
 

@@ -1,4 +1,4 @@
-"""The git commit under a run, and what is not committed."""
+"""Read the git commit under a run and the uncommitted changes."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from .redaction import Counts, Redactor, added, marks_in
 
 GIT_TIMEOUT_S = 3.0
 DIFF_TIMEOUT_S = 15.0
-#: Of one file's diff (or of a new file), and of all together, in bytes.
+#: Bytes of one file's diff (or of a new file), and of all together.
 MAX_FILE_BYTES = 500_000
 MAX_PATCH_BYTES = 2_000_000
 MAX_FILES = 500
-#: Of git's own output; what is behind it is not taken.
+#: Bytes of git's own output; the rest is not read.
 MAX_OUTPUT_BYTES = 4 * MAX_PATCH_BYTES
 LARGE, BINARY, SECRET, MANY, CODED = "large", "binary", "may hold secrets", "too many", "not UTF-8"
-#: Its outputs and counts change with each run; the cells that ran are kept by themselves (:mod:`.cells`).
+#: A notebook's outputs and counts change with each run; the cells that ran are kept by :mod:`.cells`.
 NOTEBOOK = "a notebook"
 _REASONS = (LARGE.encode(), BINARY.encode(), MANY.encode())
-#: Made by programs, whether they are ignored or not.
+#: Folders that programs write, ignored by git or not.
 _NOBODYS = {".ipynb_checkpoints", "__pycache__"}
 
 _USERINFO = re.compile(r"//[^/@]*@")
@@ -43,7 +43,7 @@ _HUNK = re.compile(r"@@ -[0-9,]+ \+[0-9,]+ @@")
 
 
 class LeftOut(NamedTuple):
-    """A changed file whose content is not kept. ``size`` in bytes, of the file."""
+    """A changed file whose content is not kept; ``size`` of the file in bytes."""
 
     path: str
     reason: str
@@ -51,7 +51,7 @@ class LeftOut(NamedTuple):
 
 
 class Patch(NamedTuple):
-    """What is not committed, as ``git apply`` takes it; ``redacted`` counts the marks by file."""
+    """The uncommitted changes for ``git apply``; ``redacted`` counts the marks by file."""
 
     text: str
     files: List[str]
@@ -60,7 +60,7 @@ class Patch(NamedTuple):
 
 
 def git_tags(folder: str) -> Dict[str, str]:
-    """Commit, branch and whether tracked files differ from it; empty outside of a repository."""
+    """Return the commit, the branch and whether tracked files differ; empty outside of a repository."""
     commit = _git(folder, "rev-parse", "HEAD")
     if not commit:
         return {}
@@ -75,21 +75,22 @@ def git_tags(folder: str) -> Dict[str, str]:
 
 
 def top_of(folder: str) -> str:
-    """The repository's top folder; empty outside of one."""
+    """Return the repository's top folder; empty outside of a repository."""
     return _git(folder, "rev-parse", "--show-toplevel") or ""
 
 
 def remote_url(folder: str, branch: str) -> str:
-    """Where the branch is pushed to, without user, password and query."""
+    """Return the URL that the branch is pushed to, without user, password and query."""
     name = _git(folder, "config", "--get", f"branch.{branch}.remote") if branch else ""
     url = _git(folder, "config", "--get", f"remote.{name or 'origin'}.url") or ""
     return _USERINFO.sub("//", url, count=1).partition("?")[0]
 
 
 def uncommitted(top: str, redactor: Redactor) -> Optional[Patch]:
-    """What differs from the commit: changed and new files, never ignored ones. None where git does not answer in time.
+    """Return the changes since the commit: changed and new files, not ignored ones. None if git does not
+    answer in time.
 
-    Binary and large files, and those whose name says that they hold secrets, are named and left out.
+    Binary files, large files and files whose name says that they hold secrets are only named.
     """
     output = _bounded(
         top,
@@ -108,14 +109,14 @@ def uncommitted(top: str, redactor: Redactor) -> Optional[Patch]:
     for name in (os.fsdecode(name) for name in new.split(b"\0") if name):
         if name.endswith("/") or _NOBODYS.intersection(name.split("/")):
             continue
-        # Not read in vain: a folder of results may have a hundred thousand files.
+        # Stop here: a folder of results may have a hundred thousand files.
         full = len(taken.files) >= MAX_FILES or taken.size >= MAX_PATCH_BYTES
         taken.add(name, MANY.encode() if full else _as_new_file(top, name))
     return taken.patch()
 
 
 class _Taken:
-    """What is taken so far, and what is left out."""
+    """Collects the diff's parts, and the files that are left out."""
 
     def __init__(self, top: str, redactor: Redactor) -> None:
         self._top, self._redactor = top, redactor
@@ -127,7 +128,7 @@ class _Taken:
         self.size = 0
 
     def add(self, path: str, section: bytes) -> None:
-        """A file's part of the diff, or the reason why there is none."""
+        """Add a file's part of the diff, or leave the file out with a reason."""
         reason = self._why_not(path, section)
         if reason:
             self.leave_out(path, reason)
@@ -145,7 +146,7 @@ class _Taken:
             self._redacted[_shown(path)] = counts
 
     def leave_out(self, path: str, reason: str) -> None:
-        """Name it, or count it where there are many."""
+        """Name a file that is left out; above a limit only count it."""
         size = _size(self._top, path)
         if reason == BINARY and size > MAX_FILE_BYTES:  # git takes files above its threshold for binary
             reason = LARGE
@@ -169,13 +170,12 @@ class _Taken:
         return LARGE if too_large else ""
 
     def patch(self) -> Patch:
-        """All of it."""
         more = [LeftOut(f"({self._unnamed} more)", MANY, 0)] if self._unnamed else []
         return Patch("".join(self._texts), self.files, self._left_out + more, self._redacted)
 
 
 def _sections(output: bytes) -> Iterator[Tuple[str, bytes]]:
-    """Each file's part of a diff. Lines of content begin with a sign, so that ``diff --git`` begins a file."""
+    """Yield each file's part of a diff. Lines of content begin with a sign, so ``diff --git`` begins a file."""
     for part in re.split(rb"(?m)^(?=diff --git )", output):
         if not part:
             continue
@@ -194,13 +194,13 @@ def _path_of(head: bytes) -> str:
     found = found or re.search(rb'(?m)^--- (?:"a/(.*)"|a/(.*?))\t?$', head)
     if found:
         return os.fsdecode(found.group(1) or found.group(2))
-    # Without content (a mode, a binary file): both names are the same.
+    # Without content (a mode, a binary file) both names are the same.
     line = head.partition(b"\n")[0][len(b"diff --git ") :]
     return os.fsdecode(line[: len(line) // 2].strip(b'"')[2:])
 
 
 def _as_new_file(top: str, name: str) -> bytes:
-    """A new file as git's diff has it, or the reason why its content is not taken."""
+    """Return a new file in the form of git's diff, or the reason why its content is left out."""
     path = os.path.join(top, name)
     try:
         found = os.lstat(path)
@@ -230,7 +230,7 @@ def _as_new_file(top: str, name: str) -> bytes:
 
 
 def _quoted(name: str) -> bytes:
-    """A name as git writes it."""
+    """Return a name as git writes it."""
     raw = os.fsencode(name)
     if not re.search(rb'[\x00-\x1f"\\\x7f]', raw):
         return raw
@@ -239,7 +239,7 @@ def _quoted(name: str) -> bytes:
 
 
 def redacted_diff(text: str, redactor: Redactor) -> Tuple[str, Counts]:
-    """A diff without secrets: its lines keep their first signs, so that it stays a diff."""
+    """Return a diff without secrets. Its lines keep their first signs, so that it stays a diff."""
     signs: List[str] = []
     contents: List[str] = []
     in_hunk = False
@@ -262,7 +262,7 @@ def redacted_diff(text: str, redactor: Redactor) -> Tuple[str, Counts]:
 
 
 def redacted_again(patch: Patch, redactor: Redactor) -> Patch:
-    """The patch without secrets that were not known when it was taken."""
+    """Redact secrets that became known after the patch was made."""
     texts: List[str] = []
     redacted = dict(patch.redacted)
     for path, section in _sections(patch.text.encode()):
@@ -274,7 +274,7 @@ def redacted_again(patch: Patch, redactor: Redactor) -> Patch:
 
 
 def all_counts(patch: Patch) -> Counts:
-    """The marks of all files."""
+    """Return the marks of all files together."""
     return functools.reduce(added, patch.redacted.values(), {})
 
 
@@ -307,7 +307,7 @@ def _git(folder: str, *arguments: str) -> Optional[str]:
 
 
 def _bounded(folder: str, arguments: List[str]) -> Optional[bytes]:
-    """What git says, up to its bound; None when it fails or takes too long."""
+    """Return git's output up to the limit; None if git fails or takes too long."""
     try:
         process = subprocess.Popen(
             ["git", *arguments], cwd=folder, env=_environment(),

@@ -1,7 +1,7 @@
-"""Histograms: how many values lie in each of some bins of equal width, counted where the values are.
+"""Count values in bins of equal width, on the device that has the values.
 
-A tensor is counted on its own device by torch, in portions, so that no large copy of it is made; what numpy can take by
-numpy; anything else in Python.
+torch counts a tensor on its own device, in portions, so that no large copy is made. numpy counts what numpy
+accepts; Python counts the rest.
 """
 
 from __future__ import annotations
@@ -13,19 +13,23 @@ from typing import Any, Dict, List, Tuple
 from .errors import GenOpsError
 
 DEFAULT_BINS, MAX_BINS = 64, 512
-#: Values that torch counts at a time: fewer than float32 can count.
+#: Values that torch counts at a time: float32 cannot count further.
 _PORTION = 1 << 23
-#: Beyond it differences are no numbers any more: counted as infinite.
+#: Differences beyond this are not finite; such values count as infinite.
 _LARGEST, _LARGEST_FLOAT32 = 1e300, 1e38
 
 Range = Tuple[float, float]
 
 
 def histogram(values: Any, bins: int = DEFAULT_BINS) -> Dict[str, Any]:
-    """``{low, high, counts, nan, infinite}``: the first bin begins at ``low``, the last ends at ``high`` and holds
-    it. Where all values are the same there is one bin without width. Raises GenOpsError."""
+    """Return ``{low, high, counts, nan, infinite}``; the last bin includes ``high``.
+
+    If all values are the same, there is one bin without width. Raises GenOpsError.
+    """
     if isinstance(bins, bool) or not isinstance(bins, int) or not 1 <= bins <= MAX_BINS:
-        raise GenOpsError(f"{bins!r} is no number of bins.", f"Give a whole number from 1 to {MAX_BINS}.")
+        raise GenOpsError(
+            f"bins={bins!r} is not a number of bins.", f"Give a whole number from 1 to {MAX_BINS}."
+        )
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(values, torch.Tensor):
         return _by_torch(torch, values, bins)
@@ -40,7 +44,7 @@ def _answer(reach: Range, counts: List[int], nan: int, infinite: int) -> Dict[st
 
 def _by_torch(torch: Any, values: Any, bins: int) -> Dict[str, Any]:
     if values.dtype.is_complex:
-        raise GenOpsError("Complex numbers have no histogram.", "Give their absolute value.")
+        raise GenOpsError("Complex numbers have no histogram.", "Give their absolute values.")
     flat = values.detach().reshape(-1)
     kind = torch.float64 if flat.dtype in (torch.float64, torch.int64, torch.int32) else torch.float32
     if flat.device.type == "mps":  # which has no float64
@@ -48,7 +52,7 @@ def _by_torch(torch: Any, values: Any, bins: int) -> Dict[str, Any]:
     largest = _LARGEST if kind is torch.float64 else _LARGEST_FLOAT32
     low, high, nan, finite = math.inf, -math.inf, 0, 0
     portions = flat.split(_PORTION) if flat.numel() else ()
-    whole = []  # of which portions all values count: the usual case, which needs no mask
+    whole = []  # portions in which all values count: the usual case, without a mask
     for portion in portions:
         part = portion.to(kind)
         least, most = (float(bound) for bound in torch.aminmax(part))
@@ -93,7 +97,7 @@ def _by_numpy(values: Any, bins: int) -> Dict[str, Any]:
         return _answer(reach, [int(kept.size)], nan, infinite)
     try:
         counts, _ = numpy.histogram(kept, bins, reach)
-    except ValueError:  # fewer numbers are between the two than there are bins
+    except ValueError:  # fewer numbers lie between the two than there are bins
         places = ((kept - reach[0]) / (reach[1] - reach[0]) * bins).astype(numpy.int64)
         counts = numpy.bincount(numpy.minimum(places, bins - 1), minlength=bins)
     return _answer(reach, counts.tolist(), nan, infinite)
@@ -120,6 +124,6 @@ def _by_hand(values: Any, bins: int) -> Dict[str, Any]:
 
 def _no_numbers(values: Any) -> GenOpsError:
     return GenOpsError(
-        f"A {type(values).__name__} of these values has no histogram.",
-        "Give numbers: an array, a tensor, a list.",
+        f"No histogram can be made of this {type(values).__name__}.",
+        "Give numbers: an array, a tensor or a list.",
     )

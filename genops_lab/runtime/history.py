@@ -1,4 +1,4 @@
-"""A metric's points, bounded: a long series is thinned by pairs of lowest and highest, so that peaks stay."""
+"""Bound a metric's points: thin a long series to pairs of lowest and highest, so that peaks stay."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any, Dict, List, Optional, Set, Tuple
 from .values import spelled
 
 MAX_POINTS = 500
-#: The tag of a run that names its metrics that are no numbers any more, and the first step of each.
+#: The tag of a run that names its NaN or infinite metrics and the first such step of each.
 DIVERGED = "genops.diverged"
 
 Point = Tuple[int, float]
 
 
 def thinned(points: List[Point], most: int) -> List[Point]:
-    """At most ``most`` points: the first, the last, and the lowest and highest of equal stretches."""
+    """Return at most ``most`` points: the first, the last, and the lowest and highest of equal stretches."""
     if len(points) <= most:
         return points
     inner = points[1:-1]
@@ -31,9 +31,9 @@ def thinned(points: List[Point], most: int) -> List[Point]:
 
 
 class History:
-    """Points by metric, as a live view shows them.
+    """Points by metric, for a live view.
 
-    ``diverged`` has the metrics that became NaN, or infinite after a finite value, in words: ``NaN since step 3``. An
+    ``diverged`` names the metrics that became NaN, or infinite after a finite value: ``NaN since step 3``. An
     infinity before the first finite value is a start value, such as the best loss so far.
     """
 
@@ -43,7 +43,7 @@ class History:
         self.diverged: Dict[str, str] = {}
 
     def add(self, key: str, step: int, value: float) -> bool:
-        """One more point. Returns whether the metric diverges with it, for the first time."""
+        """Add a point; return whether the metric diverges here for the first time."""
         diverges = False
         if math.isfinite(value):
             self._finite.add(key)
@@ -57,11 +57,11 @@ class History:
         return diverges
 
     def last(self) -> Dict[str, float]:
-        """The latest value of each metric."""
+        """Return the latest value of each metric."""
         return {key: points[-1][1] for key, points in list(self._points.items())}
 
     def series(self) -> Dict[str, Dict[str, List[Any]]]:
-        """``{metric: {steps, values}}``; a value that is not finite is None."""
+        """Return ``{metric: {steps, values}}``; NaN and infinite values are None."""
         found: Dict[str, Dict[str, List[Any]]] = {}
         for key, points in list(self._points.items()):
             shown = thinned(list(points), MAX_POINTS)

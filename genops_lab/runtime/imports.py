@@ -1,4 +1,4 @@
-"""Hear of modules that the user imports; nothing is imported for it."""
+"""Notice when the user imports a module, without importing anything."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any, Callable
 
 
 class _Watcher(importlib.abc.MetaPathFinder):
-    """Hears when one module has been imported."""
+    """Calls back when one module has been imported."""
 
     def __init__(self, name: str, heard: Callable[[Any], None]) -> None:
         self._name = name
         self._heard = heard
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        """Of the watched module: what the others find, with a loader that tells."""
+        """Find the watched module as the other finders do, with a loader that calls back."""
         if name != self._name:
             return None
         sys.meta_path.remove(self)
@@ -33,7 +33,7 @@ class _Watcher(importlib.abc.MetaPathFinder):
 
 
 def when_imported(name: str, heard: Callable[[Any], None]) -> Callable[[], None]:
-    """Tell of a module now or once it is there; the answer forgets about it."""
+    """Call ``heard`` with a module now, or once it is imported. The returned function cancels that."""
     module = sys.modules.get(name)
     if module is not None:
         heard(module)

@@ -1,4 +1,4 @@
-"""The running Lab, seen from a kernel or a script: HTTP on its private unix socket."""
+"""Call the running Lab from a kernel or a script: HTTP on its private unix socket."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from .errors import FileLost, GenOpsError, LabAway, Refused
 from .paths import is_remote, jupyter_runtime_dir
 
 SOCKET_VARIABLE = "GENOPS_SOCKET"
-#: Without a byte moving, while a file is handed over.
+#: Seconds without progress while a file is uploaded.
 FILE_TIMEOUT_S = 300.0
 _AWAY_HINT = "Start JupyterLab with GenOps Lab on this machine, as this user."
-_REMOTE_HINT = "Connect the target in the Lab."
+_REMOTE_HINT = "Connect the target in the GenOps panel."
 
 
 class _Connection(http.client.HTTPConnection):
@@ -33,9 +33,9 @@ class _Connection(http.client.HTTPConnection):
 
 
 def sockets() -> List[str]:
-    """The sockets to try: the one of the Lab that started this kernel, then those of others, newest first.
+    """Return the sockets to try: that of the Lab that started this kernel, then others, newest first.
 
-    On a host that is not the Lab's own there is one: another Lab that runs here is not this kernel's.
+    On a target's host there is one: another Lab on that host is not this kernel's.
     """
     given = os.environ.get(SOCKET_VARIABLE)
     if is_remote():
@@ -46,14 +46,16 @@ def sockets() -> List[str]:
             description = json.loads(path.read_text(encoding="utf-8"))
             described.append((float(description["started_at"]), str(description["socket"])))
         except (OSError, ValueError, KeyError, TypeError):
-            continue  # half written, or of a Lab that is just leaving
+            continue  # half written, or of a Lab that is just closing
     found = [given] if given else []
     return found + [path for _, path in sorted(described, reverse=True) if path not in found]
 
 
 def _open(timeout_s: float) -> _Connection:
     if not hasattr(socket, "AF_UNIX"):
-        raise LabAway("This platform has no unix sockets to reach GenOps Lab.", "Use Linux, macOS or WSL.")
+        raise LabAway(
+            "This platform has no unix sockets, so GenOps Lab cannot be reached.", "Use Linux, macOS or WSL."
+        )
     for path in sockets():
         connection = _Connection(path, timeout_s)
         try:
@@ -68,7 +70,7 @@ def _open(timeout_s: float) -> _Connection:
 
 
 def wake() -> None:
-    """Have the Lab start what answers for MLflow, which takes seconds, before a cell waits for it."""
+    """Make the Lab start its MLflow worker, which takes seconds, before a cell waits for it."""
 
     def ask() -> None:
         try:
@@ -87,7 +89,10 @@ def call(
     query: Optional[dict] = None,  # type: ignore[type-arg]
     timeout_s: float = 60.0,
 ) -> Any:
-    """The decoded answer of an operation; ``path`` begins behind ``/genops``. Raises LabAway or Refused."""
+    """Call an operation and return the decoded answer. Raises LabAway or Refused.
+
+    ``path`` is the part after ``/genops``.
+    """
     target = path + ("?" + urlencode(query) if query else "")
     payload = None if body is None else json.dumps(body).encode()
     return _ask(method, target, payload, {"Content-Type": "application/json"}, timeout_s)
@@ -107,7 +112,7 @@ def _ask(method: str, target: str, payload: Any, headers: Dict[str, str], timeou
     try:
         decoded = json.loads(content) if content else None
     except ValueError as error:
-        raise LabAway("GenOps Lab's answer was cut short.", hint) from error
+        raise LabAway("GenOps Lab's answer is incomplete.", hint) from error
     if answer.status >= 400:
         found = decoded.get("error") if isinstance(decoded, dict) else None
         info = found if isinstance(found, dict) else {}
@@ -120,8 +125,8 @@ def _ask(method: str, target: str, payload: Any, headers: Dict[str, str], timeou
     return decoded
 
 
-def hand_over(path: str, kind: str) -> str:
-    """Send a file of this host to the Lab, as an "artifact" or a "trace"; the ticket that names it there.
+def upload_file(path: str, kind: str) -> str:
+    """Upload a file of this host to the Lab, as an "artifact" or a "trace"; return its ticket.
 
     Raises FileLost for a file that cannot be read, LabAway or Refused.
     """
@@ -130,11 +135,11 @@ def hand_over(path: str, kind: str) -> str:
         found = os.fstat(stream.fileno())
     except OSError as error:
         raise FileLost(
-            f"{path} cannot be read: {error.strerror}.", "Leave it until the run ended."
+            f"Cannot read {path}: {error.strerror}.", "Leave the file in place until the run has ended."
         ) from error
     with stream:
         if not stat.S_ISREG(found.st_mode):
-            raise FileLost(f"{path} is no plain file.", "Give the path of a file.")
+            raise FileLost(f"{path} is not a plain file.", "Give the path of a file.")
         ticket = str(call("POST", "/tracking/files", {"kind": kind, "size": found.st_size})["ticket"])
         sent = _Exactly(stream, found.st_size)
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(found.st_size)}
@@ -143,14 +148,13 @@ def hand_over(path: str, kind: str) -> str:
 
 
 class _Exactly:
-    """A file's first ``size`` bytes, also of one that is being written to meanwhile."""
+    """Reads a file's first ``size`` bytes, even while the file grows."""
 
     def __init__(self, stream: IO[bytes], size: int) -> None:
         self._stream = stream
         self._left = size
 
     def read(self, limit: int = -1) -> bytes:
-        """The next portion."""
         wanted = self._left if limit < 0 else min(limit, self._left)
         data = self._stream.read(wanted)
         if len(data) < wanted:
@@ -160,5 +164,5 @@ class _Exactly:
 
 
 def segment(name: str) -> str:
-    """A name as one segment of a path."""
+    """Quote a name as one segment of a path."""
     return quote(name, safe="")

@@ -1,4 +1,6 @@
-"""A live view in a cell's output: a widget while something happens, a picture that needs no kernel at the end."""
+"""Show a live view in a cell's output: a widget while a run goes on, at the end a picture that needs no
+kernel.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +10,13 @@ from typing import Any, Callable, Dict, Mapping, Optional
 
 from .display import show
 
-#: What GenOps Lab's front end draws in place of the widget: it outlives a reload of the page (``src/runtime/cards``).
+#: GenOps Lab's front end draws this in place of the widget: it survives a reload (``src/runtime/cards``).
 CARD_MIME = "application/vnd.genops.card+json"
 
 Form = Callable[[Mapping[str, Any]], str]
 
 PROTOCOL_VERSION = "2.1.0"
-#: Any anywidget of the front end will do: `model.get`, `model.on` and `render` are the same in all.
+#: Any version of anywidget in the front end works: `model.get`, `model.on` and `render` are the same in all.
 MODULE_VERSION = "*"
 VIEW_MIME = "application/vnd.jupyter.widget-view+json"
 
@@ -22,7 +24,7 @@ _SCRIPTS = pathlib.Path(__file__).with_name("static")
 
 
 class LiveView:
-    """Shows ``state`` as a widget, or as ``html`` where there is none. May be used from any thread."""
+    """Shows ``state`` as a widget, or as ``html`` without one. All threads may use it."""
 
     def __init__(
         self,
@@ -40,9 +42,9 @@ class LiveView:
         self._widget = self._make_widget(view, state, asked)
 
     def open(self) -> None:
-        """Show it in the output of the cell that is executing.
+        """Show the view in the output of the executing cell.
 
-        Apart from the constructor, so that an interrupt finds a view that can be finished.
+        This is not in the constructor, so that an interrupt finds a view that can be finished.
         """
         bundle: Dict[str, Any] = self._picture(self._shown)
         if self._widget is not None:
@@ -64,19 +66,19 @@ class LiveView:
             return None
         try:
             return Widget(view, code, state, asked)
-        except ImportError:  # an ipykernel from before the comm package: the HTML form it is
+        except ImportError:  # an ipykernel older than the comm package: show HTML
             return None
 
     @property
     def has_widget(self) -> bool:
-        """Whether an update is cheap."""
+        """Return whether an update is cheap."""
         return self._widget is not None
 
     def _picture(self, state: Mapping[str, Any]) -> Dict[str, Any]:
         return {"text/html": self._html(state), "text/plain": self._text(state)}
 
     def update(self, state: Dict[str, Any]) -> None:
-        """Show what changed."""
+        """Show the changed fields."""
         if state == self._shown:
             return
         self._shown = state
@@ -88,10 +90,10 @@ class LiveView:
     def finish(
         self, state: Dict[str, Any], bundle: Optional[Dict[str, Any]] = None, *, close: bool = True
     ) -> None:
-        """Leave the picture of ``state``, or the given bundle, in place of the live view.
+        """Replace the live view by the picture of ``state``, or by the given bundle.
 
-        A page that was loaded since it was opened does not know which output to replace: without ``close`` it goes on
-        showing the view, at its end, as long as the kernel lives.
+        A page that was loaded after the view opened does not know which output to replace. Without ``close``
+        such a page keeps showing the view, in its end state, while the kernel lives.
         """
         show(bundle or self._picture(state), self._display_id, update=True)
         if self._widget is not None:
@@ -101,7 +103,7 @@ class LiveView:
 
 
 def script(view: str) -> Optional[str]:
-    """The front-end code of the view ``run``, ``profile``, ``deployment`` or ``sweep``.
+    """Return the front-end code of the view ``run``, ``profile``, ``deployment`` or ``sweep``.
 
     None in a checkout whose front end was never built.
     """
@@ -116,7 +118,7 @@ _SENT_AGAIN = ("diverged", "params")
 
 
 class Widget:
-    """State that the front end shows; ``asked`` hears what its buttons send. Any thread may call ``update``."""
+    """Sends state to the front end; ``asked`` gets what its buttons send. All threads may call ``update``."""
 
     def __init__(
         self, view: str, code: str, state: Dict[str, Any], asked: Optional[Callable[[Any], None]] = None
@@ -160,7 +162,7 @@ class Widget:
             self._comm.send({"method": "update", "state": state, "buffer_paths": []})
 
     def update(self, state: Dict[str, Any]) -> None:
-        """Send what changed, and what a page that was loaded meanwhile has not heard of and would miss."""
+        """Send the changed fields, and the fields that a newly loaded page lacks."""
         changed = {name: value for name, value in state.items() if self._state.get(name) != value}
         if changed:
             self._state.update(changed)
@@ -168,15 +170,15 @@ class Widget:
 
     @property
     def comm_id(self) -> str:
-        """The comm over which the state comes."""
+        """The id of the comm that carries the state."""
         return str(self._comm.comm_id)
 
     def view(self) -> Dict[str, Any]:
-        """What a display bundle holds under ``VIEW_MIME``."""
+        """Return the content of ``VIEW_MIME`` in a display bundle."""
         return {"version_major": 2, "version_minor": 0, "model_id": self.comm_id}
 
     def close(self) -> None:
-        """The front end forgets the view."""
+        """Close the comm; the front end drops the view."""
         if self._open:
             self._open = False
             self._comm.close()

@@ -1,4 +1,4 @@
-"""The magics of a notebook, registered by ``%load_ext genops_lab``."""
+"""Magics of a notebook, registered by ``%load_ext genops_lab``."""
 
 from __future__ import annotations
 
@@ -60,27 +60,35 @@ class _Magics:
         return TrackScope(self._shell, cell_options(track_parser(), line), code)
 
     def open(self, line: str) -> None:
-        """Opens what a ``%%track`` or ``%%profile`` line asks for (for GenOps Lab's own use)."""
+        """Open the scope of a ``%%track`` or ``%%profile`` line (internal)."""
         self.scopes.open(line)
 
     def track(self, line: str, cell: Any = None) -> Any:
-        """Run a cell, or ``%track [options] statement``, as a tracked MLflow run.
+        """Run a cell, or the statement behind ``%track [options]``, as a tracked MLflow run.
 
-        ``%%track [--name NAME] [--experiment EXPERIMENT] [--tag NAME=VALUE] [--param NAME=VALUE]
-        [--nested | --no-nested] [--resume RUN] [--autolog] [--log-models]
-        [--no-source] [--no-output] [--no-system] [--no-auto]``, and ``--repeat 5 [--seeds 1,2,3] [--here]``
+        Example::
+
+            %%track --name baseline --experiment digits
+            lr = 0.01
+            for step in range(100):
+                genops.log({"loss": train(lr)}, step=step)
+
+        Options: ``--name NAME``, ``--experiment EXPERIMENT``, ``--tag NAME=VALUE``, ``--param NAME=VALUE``,
+        ``--nested``, ``--no-nested``, ``--resume RUN``, ``--autolog``, ``--log-models``, ``--no-source``,
+        ``--no-output``, ``--no-system``, ``--no-auto``.
 
         Parameters of the run are the names that the cell assigns exactly once, at its top level, from
-        numbers, texts and truth values, or arithmetic over such names; names with a leading underscore are
-        left out. ``genops.log({"loss": loss}, step=i)`` and mlflow's own calls land in the run. It ends as
-        FINISHED, FAILED (the cell raised) or KILLED (interrupted).
-        It keeps the cells that ran, uncommitted changes and the installed packages, without secrets; with
-        ``--no-source`` none of them. ``%genops runs restore`` makes a notebook of it.
+        constants or arithmetic over such names. Names with a leading underscore are left out. ``genops.log``
+        and mlflow's own calls log to the run. The run ends as FINISHED, FAILED (the cell raised) or KILLED
+        (interrupted).
 
-        With ``--repeat`` the cell runs so often in fresh kernels, each with its own ``seed``, after the session's
-        earlier cells, and the mean of each metric is shown with its 95 % interval; ``--on``, ``--parallel``,
-        ``--timeout``, ``--hours``, ``--setup`` and ``--wait`` are those of ``%%sweep``. With ``--here`` it runs in this
-        kernel, unless it changes what it did not make.
+        The run keeps the cells that ran, uncommitted changes and the installed packages, without secrets.
+        ``--no-source`` keeps none of them. ``%genops runs restore RUN`` makes a notebook of the run.
+
+        ``--repeat 5 [--seeds 1,2,3]`` runs the cell in five fresh kernels, each with its own ``seed``, after
+        the session's earlier cells. The output has the mean of each metric with its 95 % interval. ``--on``,
+        ``--parallel``, ``--timeout``, ``--hours``, ``--setup`` and ``--wait`` are those of ``%%sweep``.
+        ``--here`` repeats in this kernel, unless the cell changes something that it did not make.
         """
         if cell is not None:
             return self._cell("track", line, cell)
@@ -91,49 +99,63 @@ class _Magics:
         return self._line(TrackScope(self._shell, options, statement), statement)
 
     def sweep(self, line: str, cell: str) -> None:
-        """Run a cell many times, each in a fresh kernel with other values, as runs of MLflow.
+        """Run a cell many times, each in a fresh kernel with other values, as MLflow runs.
 
-        ``%%sweep NAME=VALUES... [--metric NAME] [--maximize] [--trials N] [--method grid|random|tpe] [--seed N]
-        [--objective last|best] [--prune [median|hyperband]] [--on KERNEL_OR_TARGET]... [--parallel N]
-        [--timeout SECONDS] [--hours HOURS] [--setup needed|all|none|1,3-5] [--name NAME] [--experiment NAME] [--wait]``
+        Example::
 
-        ``lr=0.1,0.01`` lists values; ``uniform(0, 1)``, ``uniform(0, 1, 0.1)``, ``loguniform(1e-4, 1e-1)``,
-        ``int(1, 8)`` and ``logint(1, 1024)`` are ranges. The value takes the place of the cell's own
-        (``lr = 0.01``), or is set before a cell that only reads the name. The earlier cells that it needs run first.
-        The Lab runs the sweep: it goes on without this notebook, see ``%genops sweeps --help``.
+            %%sweep lr=loguniform(1e-4, 1e-1) layers=1,2,3 --metric loss --trials 20
+            genops.log({"loss": train(lr, layers)})
+
+        Options: ``--metric NAME``, ``--maximize``, ``--trials N``, ``--method grid|random|tpe``, ``--seed
+        N``, ``--objective last|best``, ``--prune [median|hyperband]``, ``--on KERNEL_OR_TARGET`` (several
+        times), ``--parallel N``, ``--timeout SECONDS``, ``--hours HOURS``, ``--setup needed|all|none|1,3-5``,
+        ``--name NAME``, ``--experiment NAME``, ``--wait``.
+
+        ``lr=0.1,0.01`` lists values. ``uniform(0, 1)``, ``uniform(0, 1, 0.1)``, ``loguniform(1e-4, 1e-1)``,
+        ``int(1, 8)`` and ``logint(1, 1024)`` are ranges. The value replaces the cell's own (``lr = 0.01``),
+        or is set before a cell that only reads the name. The earlier cells that the cell needs run first.
+
+        The Lab runs the sweep, so it continues without this notebook: see ``%genops sweeps --help``.
         """
         from .sweeping import sweep
 
         sweep(self._shell, line, cell, self._failed)
 
     def repeat(self, line: str, cell: str) -> None:
-        """``%%track --repeat`` (for GenOps Lab's own use)."""
+        """Run ``%%track --repeat`` (internal)."""
         from .sweeping import repeat
 
         repeat(self._shell, line, cell, self._failed)
 
     def remember_failed(self, result: Any) -> None:
-        """A cell that raised is not run again for trials."""
+        """Remember a cell that raised: trials do not run it."""
         if result is None or not result.success:
             typed = self._shell.history_manager.input_hist_raw
             self._failed[len(typed) - 1] = typed[-1]
 
     def memory_was_out(self, result: Any) -> None:
-        """After a cell that ended with torch's OutOfMemoryError: what held the memory."""
+        """After torch's OutOfMemoryError, print the tensors that use the memory."""
         if getattr(result, "error_in_exec", None) is not None:
             from .memory import after_cell
 
             after_cell(result)
 
     def profile(self, line: str, cell: Any = None) -> Any:
-        """Record a cell, or ``%profile [options] statement``, with PyTorch's profiler.
+        """Record a cell, or the statement behind ``%profile [options]``, with PyTorch's profiler.
 
-        ``%%profile [--title TITLE] [--steps 10] [--warmup 2] [--seconds 20] [--megabytes 200] [--shapes] [--stacks]
-        [--memory] [--graphs] [--no-lines] [--usd-per-hour USD]``
+        Example::
 
-        Of a cell that trains, the steps behind the warm-up are recorded (a step is one of the optimizer); another cell
-        is recorded from its start. The bound that comes first ends the recording, and the cell goes on without it.
-        The cells' lines are marked. Shows where the time went, and keeps the trace with the current (or last) tracked
+            %%profile --steps 10 --shapes
+            train(model, loader)
+
+        Options: ``--title TITLE``, ``--steps 10``, ``--warmup 2``, ``--seconds 20``, ``--megabytes 200``,
+        ``--shapes``, ``--stacks``, ``--memory``, ``--graphs``, ``--no-lines``, ``--usd-per-hour USD``.
+
+        A cell that trains is recorded from the end of its warm-up: a step is one of the optimizer. Another
+        cell is recorded from its start. The first bound that is reached ends the recording; the cell
+        continues without it.
+
+        The output shows where the time went, by line. The trace is kept with the current (or last) tracked
         run.
         """
         if cell is not None:
@@ -147,7 +169,7 @@ class _Magics:
             return evaluate(self._shell, statement)
 
     def _cell(self, kind: str, line: str, cell: str) -> None:
-        # Reached by run_cell_magic() alone: a typed %%track is taken off by the input transformer.
+        # Only run_cell_magic() comes here: the input transformer removes a typed %%track.
         self._shell.run_cell(f"%%{kind} {line}\n{cell}").raise_error()
 
     def _line(self, scope: Scope, statement: str) -> Any:
@@ -160,9 +182,10 @@ class _Magics:
         return value
 
     def genops(self, line: str) -> Any:
-        """GenOps Lab's command line: ``%genops runs list``, ``%genops deploy MODEL --wait``; see ``%genops --help``.
+        """Run a command of GenOps Lab: ``%genops runs list``, ``%genops deploy MODEL --wait``, ``%genops
+        --help``.
 
-        ``d = %genops ...`` gives the answer as data: a mapping, or a sequence of mappings.
+        ``d = %genops ...`` returns the answer as data: a mapping, or a sequence of mappings.
         """
         from .command import run_command
 
@@ -191,7 +214,7 @@ def register(shell: Any) -> None:
 
 
 def offer_api(shell: Any) -> bool:
-    """Put ``genops`` into the session where the name is free. Returns whether the session has it."""
+    """Put ``genops`` into the session if the name is free. Returns whether the session has it."""
     try:
         found = importlib.import_module("genops")
     except ImportError:  # a kernel that neither has the package nor was started by the Lab
@@ -200,7 +223,7 @@ def offer_api(shell: Any) -> bool:
 
 
 def unregister(shell: Any) -> None:
-    """Take the magics away again."""
+    """Remove the magics from a shell."""
     magics = getattr(shell, _ATTRIBUTE, None)
     if magics is None:
         return

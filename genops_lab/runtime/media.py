@@ -1,4 +1,4 @@
-"""What a run keeps by step beside its metrics, as events: pictures, histograms, tables."""
+"""Make events of the pictures, histograms and tables that a run keeps by step."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from .values import clean
 Made = Tuple[Dict[str, Any], str]
 
 MAX_ROWS, MAX_COLUMNS, MAX_CELL_CHARACTERS = 1000, 100, 20_000
-#: Of the JSON of one table, so that it travels in one message.
+#: Bytes of one table's JSON, so that it travels in one message.
 MAX_CHARACTERS = 3_000_000
 
 
 def image_event(image: Any) -> Made:
-    """The event's part of a picture, and what to tell of it. Raises GenOpsError."""
+    """Return the event's fields of a picture, and a note for the user. Raises GenOpsError."""
     made = picture(image)
     event = {"type": "image", "content": _text(made.content)}
     if made.small:
@@ -28,7 +28,7 @@ def image_event(image: Any) -> Made:
 
 
 def table_event(rows: Any) -> Made:
-    """The event's part of a table, and what to tell of it. Raises GenOpsError."""
+    """Return the event's fields of a table, and a note for the user. Raises GenOpsError."""
     made, note = table(rows)
     return {"type": "table", **made}, note
 
@@ -38,7 +38,7 @@ def _text(content: bytes) -> str:
 
 
 class MediaSteps:
-    """Counts what one process keeps under each name. ``series`` tells it from a process that goes on with the run."""
+    """Counts what one process keeps under each name. ``series`` differs for a process that continues the run."""
 
     def __init__(self, run_key: str) -> None:
         self._series = run_key[:8]
@@ -46,7 +46,7 @@ class MediaSteps:
         self._count: Dict[Tuple[str, str], int] = {}
 
     def place(self, kind: str, name: str, step: Optional[int]) -> Dict[str, Any]:
-        """The step, and as how many-th (from 0) of its kind and name it comes."""
+        """Return the step, and the index (from 0) of this item among those of its kind and name."""
         key = (kind, name)
         at = self._next.get(key, 0) if step is None else int(step)
         index = self._count.get(key, 0)
@@ -55,7 +55,7 @@ class MediaSteps:
 
 
 def table(rows: Any) -> Tuple[Dict[str, Any], str]:
-    """``{"columns": [...], "data": [[...]]}``, as pandas writes it with ``orient="split"``, and what was left out.
+    """Return ``{"columns": [...], "data": [[...]]}`` (pandas' ``orient="split"``) and a note on what was cut.
 
     ``rows``: a list of dicts, a dict of lists, or a pandas data frame. Raises GenOpsError.
     """
@@ -77,7 +77,7 @@ def table(rows: Any) -> Tuple[Dict[str, Any], str]:
         cut = cut or any(was_cut for _, was_cut in cells)
         size += len(json.dumps([value for value, _ in cells]))
         if size > MAX_CHARACTERS:
-            notes = [f"the first {len(kept):,} of {total:,} rows are kept: the others are too long"]
+            notes = [f"the first {len(kept):,} of {total:,} rows are kept, because the rows are long"]
             break
         kept.append([value for value, _ in cells])
     if cut:
@@ -102,7 +102,7 @@ def _plain(rows: Any) -> Tuple[int, List[Any], List[List[Any]]]:
             columns = list(dict.fromkeys(name for row in some for name in row))
             return len(rows), columns, [[row.get(name) for name in columns] for row in some]
     raise GenOpsError(
-        f"A {type(rows).__name__} is no table.",
+        f"Rows of the type {type(rows).__name__} are not a table.",
         "Give a list of dicts, a dict of lists, or a pandas data frame.",
     )
 

@@ -1,5 +1,7 @@
-"""``%genops memory``: the history of CUDA's allocator, and what held the memory when it was out; without a recording
-the largest tensors that are alive, by the names that lead to them."""
+"""Implement ``%genops memory``: record CUDA's allocator and name the tensors that use the memory.
+
+Without a recording it lists the largest live tensors with the names that lead to them.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ import ast
 import gc
 import linecache
 import os
-import pickle  # writes; nothing is read with it
+import pickle  # only to write; nothing is read with it
 import shlex
 import socket
 import sys
@@ -26,48 +28,50 @@ SNAPSHOT = "memory.pickle"
 _RECORD = "%genops memory record"
 #: Lines of cells that are kept with a snapshot.
 _MOST_LINES = 2000
-#: For the look, in seconds; a session has up to millions of objects.
+#: Seconds for the search: a session has up to millions of objects.
 LIMIT_S = 1.0
 _MOST = 8
 _DEEP = 3
-#: Members of one container, or of one object, that are looked at.
+#: Members of one container or object that are searched.
 _WIDE = 1000
-#: Cells, the latest, that are searched for who set a name.
+#: Latest cells that are searched for the assignment of a name.
 _CELLS = 300
-_UNNAMED = "no variable of this session leads to it"
+_UNNAMED = "no variable of this session refers to it"
 _INSTALLED = f"{os.sep}site-packages{os.sep}"
 _GIB, _MIB = 1 << 30, 1 << 20
 
 
 class MemoryRecorder:
-    """What torch records of its allocator in this kernel. One at a time: torch keeps one history a process."""
+    """Records the history of torch's allocator. One at a time, because torch keeps one history a process."""
 
     def __init__(self) -> None:
         self.recording = False
 
     def record(self, events: int) -> None:
-        """Begin to record the latest ``events`` events with their Python lines. Raises GenOpsError."""
+        """Record the latest ``events`` events with their Python lines. Raises GenOpsError."""
         memory = _allocator()
         if self.recording:
-            raise GenOpsError("The memory is being recorded already.", "`%genops memory stop` ends that.")
+            raise GenOpsError(
+                "A recording of the memory is already running.", "To end it, run `%genops memory stop`."
+            )
         try:
             memory._record_memory_history(max_entries=events, stacks="python")
         except (TypeError, AttributeError) as error:
             raise GenOpsError(
-                "This PyTorch cannot record its memory's history.", "Install PyTorch 2.1 or a newer one."
+                "This version of PyTorch cannot record its memory's history.", "Install PyTorch 2.1 or newer."
             ) from error
         except RuntimeError as error:
             raise GenOpsError(f"PyTorch could not record its memory: {error}.") from error
         self.recording = True
         print(
-            f"GenOps: recording the latest {events:,} events of CUDA's memory. `%genops memory show` says what holds "
-            "it, `%genops memory stop` ends it; when memory is out, what held it is shown."
+            f"GenOps: recording the latest {events:,} events of CUDA's memory. `%genops memory show` lists what uses "
+            "it, `%genops memory stop` ends the recording. If memory runs out, the list appears by itself."
         )
 
     def snapshot(self) -> str:
-        """Write a snapshot into a private folder; its path. Raises GenOpsError."""
+        """Write a snapshot into a private folder and return its path. Raises GenOpsError."""
         if not self.recording:
-            raise GenOpsError("The memory is not being recorded.", f"Begin with `{_RECORD}`.")
+            raise GenOpsError("No recording of the memory is running.", f"Start one: `{_RECORD}`.")
         memory = _allocator()
         try:
             found = memory._snapshot()
@@ -77,7 +81,7 @@ class MemoryRecorder:
         return _written(found)
 
     def stop(self) -> str:
-        """A last snapshot, then no more is recorded; its path. Raises GenOpsError."""
+        """Write a last snapshot, end the recording and return the snapshot's path. Raises GenOpsError."""
         path = self.snapshot()
         self.recording = False
         _allocator()._record_memory_history(enabled=None)
@@ -88,7 +92,7 @@ recorder = MemoryRecorder()
 
 
 def memory_command(arguments: List[str]) -> Any:
-    """``%genops memory record|show|stop``. Raises GenOpsError."""
+    """Run ``%genops memory record|show|stop``. Raises GenOpsError."""
     options = memory_parser().parse_args(arguments)
     if options.verb == "record":
         recorder.record(options.events)
@@ -108,7 +112,7 @@ def memory_command(arguments: List[str]) -> Any:
 
 
 def after_cell(result: Any) -> None:
-    """When a cell ended because memory was out, say what held it (for the shell's ``post_run_cell``)."""
+    """After a cell that ran out of memory, print what uses it (for the shell's ``post_run_cell``)."""
     error = getattr(result, "error_in_exec", None)
     if not _is_out_of_memory(error):
         return
@@ -124,11 +128,13 @@ def after_cell(result: Any) -> None:
 
 
 def _unrecorded(error: Optional[BaseException]) -> str:
-    """What can be told without a recording: the allocator's numbers, the largest tensors, and how to get lines."""
+    """Describe the memory without a recording: the allocator's numbers, the largest tensors, how to get
+    lines.
+    """
     import torch
 
-    lines = [allocator_line(torch.cuda), *held_lines("cuda", error)]
-    lines.append(f"To see what holds the memory, by line: `{_RECORD}`, then run the cell again.")
+    lines = [allocator_line(torch.cuda), *memory_lines("cuda", error)]
+    lines.append(f"To see the memory by line, run `{_RECORD}`, then run the cell again.")
     return "\n".join(line for line in lines if line)
 
 
@@ -138,24 +144,24 @@ def _has_cuda() -> bool:
 
 
 def _allocator() -> Any:
-    """``torch.cuda.memory``. Raises GenOpsError where there is no CUDA."""
+    """Return ``torch.cuda.memory``. Raises GenOpsError if there is no CUDA."""
     try:
         import torch
     except ImportError as error:
         raise GenOpsError(
-            "There is no PyTorch in this kernel's environment, and it is PyTorch's allocator that is recorded.",
-            "Install it: %pip install torch",
+            "This kernel's environment has no PyTorch, so there is no allocator to record.",
+            "Install PyTorch: %pip install torch",
         ) from error
     if not torch.cuda.is_available():
         raise GenOpsError(
-            "PyTorch sees no CUDA device here, so there is no CUDA memory to record.",
+            "PyTorch finds no CUDA device here, so there is no CUDA memory to record.",
             "Use a kernel on a machine with a GPU.",
         )
     return torch.cuda.memory
 
 
 def _is_out_of_memory(error: Optional[BaseException]) -> bool:
-    """Also when it was raised while another error was made of it. torch is not imported for this."""
+    """Return whether memory ran out, even if another error was raised from that. Does not import torch."""
     seen = 0
     while error is not None and seen < 20:
         if any(
@@ -170,7 +176,7 @@ def _is_out_of_memory(error: Optional[BaseException]) -> bool:
 def _shown(path: str, *, as_json: bool = False, always: bool = False) -> Any:
     if is_remote():
         print(
-            f"GenOps: the snapshot is in {path} on {socket.gethostname()}. Copy it to the Lab's machine and read it "
+            f"GenOps: the snapshot is in {path} on {socket.gethostname()}. Copy it to the Lab's machine, then run "
             "there: genops profiles memory FILE"
         )
         return None
@@ -193,14 +199,14 @@ def _written(found: Dict[str, Any]) -> str:
                 left.unlink()
         folder.rmdir()
         raise GenOpsError(
-            f"The snapshot could not be written: {error.strerror or error}.",
-            "Free some space, then try again.",
+            f"Cannot write the snapshot: {error.strerror or error}.",
+            "Free disk space, then try again.",
         ) from error
     return str(final)
 
 
 def _cells_of(found: Dict[str, Any]) -> Dict[str, Any]:
-    """By the file name that a frame gives, the cell that it stands for: how it was counted, its id, its lines."""
+    """Return, by the file name in a frame, its cell: its count, its id and its lines."""
     counts = getattr(getattr(shell(), "compile", None), "_filename_map", None)
     if not isinstance(counts, dict):
         return {}
@@ -232,7 +238,7 @@ def _frames(found: Dict[str, Any]) -> Iterator[Dict[str, Any]]:
 
 
 def _retries() -> Dict[str, int]:
-    """By device, how often an allocation had to wait for cached memory to be given back."""
+    """Return, by device, how often an allocation waited until cached memory was released."""
     import torch
 
     cuda: Any = torch.cuda
@@ -242,12 +248,12 @@ def _retries() -> Dict[str, int]:
             for device in range(cuda.device_count())
         }
     except RuntimeError:
-        return {}  # the driver is in trouble after a failure: the snapshot is worth more than this number
+        return {}  # the driver may fail after an error: the snapshot matters more than this number
     return {device: count for device, count in counts.items() if count}
 
 
 class LiveMemory(NamedTuple):
-    """A block of memory that tensors hold: its bytes, its largest tensor in words, and names that lead to it."""
+    """A block of memory of tensors: its bytes, its largest tensor in words, and names that refer to it."""
 
     size: int
     what: str
@@ -263,7 +269,7 @@ class _Block:
 
 
 class Alive(NamedTuple):
-    """The largest blocks, largest first; how many there are and their bytes; whether all objects were looked at."""
+    """The largest blocks, largest first; the count and bytes of all; whether all objects were searched."""
 
     largest: List[LiveMemory]
     blocks: int
@@ -272,9 +278,10 @@ class Alive(NamedTuple):
 
 
 def alive_tensors(device: str, error: Optional[BaseException] = None) -> Alive:
-    """What tensors hold on the kind of device (``cuda``, ``cpu``), as far as Python has an object of them.
+    """Return the memory of tensors on the kind of device (``cuda``, ``cpu``) that have a Python object.
 
-    Names are those of the session's variables and of the frames of ``error``. It takes ``LIMIT_S`` at most, and some.
+    Names are those of the session's variables and of the frames of ``error``. The search takes at most about
+    ``LIMIT_S``.
     """
     ends = time.monotonic() + LIMIT_S
     blocks: Dict[int, _Block] = {}
@@ -295,13 +302,13 @@ def alive_tensors(device: str, error: Optional[BaseException] = None) -> Alive:
     return Alive(held, len(blocks), sum(block.size for block in blocks.values()), whole)
 
 
-def held_lines(device: str, error: Optional[BaseException] = None) -> List[str]:
-    """The same in words, a line a block; empty where there is none."""
+def memory_lines(device: str, error: Optional[BaseException] = None) -> List[str]:
+    """Return the same as lines of text, one a block; empty if there is no block."""
     alive = alive_tensors(device, error)
     if not alive.blocks:
         return []
     lines = [
-        f"{size_text(alive.size)} in {alive.blocks:,} blocks have a tensor in Python; what else is held is mostly what "
+        f"{size_text(alive.size)} in {alive.blocks:,} blocks belong to tensors in Python. Most of the rest is what "
         "autograd keeps for the backward pass. The largest:"
     ]
     lines += [
@@ -309,20 +316,20 @@ def held_lines(device: str, error: Optional[BaseException] = None) -> List[str]:
         for one in alive.largest
     ]
     if not alive.whole:
-        lines.append(f"  (not all objects were looked at in {LIMIT_S:g} s)")
+        lines.append(f"  (the search ended after {LIMIT_S:g} s; not all objects were searched)")
     return lines
 
 
 def allocator_line(cuda: Any) -> str:
-    """What CUDA's allocator says of the present device; empty where the driver does not answer."""
+    """Return the allocator's numbers for the present device; empty if the driver does not answer."""
     try:
         device = cuda.current_device()
         stats = cuda.memory_stats(device)
         free, total = cuda.mem_get_info(device)
     except (RuntimeError, AssertionError, AttributeError):
-        return ""  # after a failure the driver may be in trouble
+        return ""  # after an error the driver may fail
     said = [
-        f"{size_text(int(stats.get('allocated_bytes.all.current', 0)))} held by tensors "
+        f"{size_text(int(stats.get('allocated_bytes.all.current', 0)))} used by tensors "
         f"({size_text(int(stats.get('allocated_bytes.all.peak', 0)))} at the peak)",
         f"{size_text(int(stats.get('reserved_bytes.all.current', 0)))} reserved by torch, "
         f"{size_text(int(stats.get('inactive_split_bytes.all.current', 0)))} of it free in split blocks",
@@ -330,12 +337,12 @@ def allocator_line(cuda: Any) -> str:
     ]
     retries = int(stats.get("num_alloc_retries", 0))
     if retries:
-        said.append(f"{retries} allocations waited for cached memory to be given back")
+        said.append(f"{retries} allocations waited until cached memory was released")
     return f"cuda:{device}: " + "; ".join(said) + "."
 
 
 def size_text(size: int) -> str:
-    """Bytes in words."""
+    """Return bytes as text, such as ``1.5 GiB``."""
     if size >= _GIB:
         return f"{size / _GIB:.1f} GiB"
     return f"{size / _MIB:.1f} MiB" if size >= _MIB else f"{size / 1024:.1f} KiB"
@@ -372,7 +379,7 @@ def _add(tensor: Any, device: str, blocks: Dict[int, _Block]) -> None:
 
 
 def _address(tensor: Any, device: str) -> int:
-    """Where its memory is; 0 for another device, and for tensors without memory of their own."""
+    """Return the address of a tensor's memory; 0 on another device or without own memory."""
     try:
         return int(_storage(tensor).data_ptr()) if tensor.device.type == device else 0
     except Exception:
@@ -380,12 +387,12 @@ def _address(tensor: Any, device: str) -> int:
 
 
 def _storage(tensor: Any) -> Any:
-    # torch before 2.0 has ``storage`` alone.
+    # torch before 2.0 has only ``storage``.
     return tensor.untyped_storage() if hasattr(tensor, "untyped_storage") else tensor.storage()._untyped()
 
 
 def _named(error: Optional[BaseException]) -> Iterator[Tuple[str, Any]]:
-    """Tensors by the names that lead to them: locals where the error passed, innermost first, then variables."""
+    """Yield tensors with the names that refer to them: the error's frames, innermost first, then variables."""
     spaces: List[Tuple[str, Dict[str, Any]]] = []
     trace: Optional[TracebackType] = error.__traceback__ if error is not None else None
     session: Dict[str, Any] = getattr(shell(), "user_ns", {})
@@ -426,7 +433,7 @@ def _tensors(path: str, value: Any, deep: int) -> Iterator[Tuple[str, Any]]:
 
 
 def _set_by(paths: List[str]) -> Dict[str, str]:
-    """By name, the line of the latest cell that set its variable, such as `` ([5] line 2)``."""
+    """Return, by name, the line of the latest cell that assigned it, such as `` ([5] line 2)``."""
     wanted = {path: _variable(path) for path in paths if " in " not in path}
     missing = set(wanted.values())
     places: Dict[str, str] = {}
@@ -445,7 +452,7 @@ def _variable(path: str) -> str:
 
 
 def _stores(source: str) -> Iterator[Tuple[str, int]]:
-    # Magics leave their lines, so that all others keep their numbers.
+    # Magics leave empty lines, so that all other lines keep their numbers.
     lines = ["" if line.startswith(("%", "!")) else line for line in source.splitlines()]
     try:
         tree = ast.parse("\n".join(lines))

@@ -1,4 +1,4 @@
-"""The user's own ``mlflow.*`` calls inside a tracked cell land in the tracked run."""
+"""Send the user's own ``mlflow.*`` calls inside a tracked cell to the tracked run."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _names(code: str) -> "set[str]":
 
 
 def _starts_a_run(code: str) -> bool:
-    """Whether the cell calls ``start_run`` other than for runs below (``nested=True``)."""
+    """Return whether the cell calls ``start_run`` without ``nested=True``."""
     try:
         tree = ast.parse(code)
     except SyntaxError:
@@ -61,13 +61,14 @@ def _starts_a_run(code: str) -> bool:
 
 
 class MlflowBridge:
-    """Makes MLflow's active run ours for as long as the cell runs.
+    """Makes our run MLflow's active run while the cell runs.
 
-    Where mlflow is imported, or the cell names it, the run is resumed as the active one: flavours ask for the
-    active run and do not look further, and runs that the cell nests stand below it. A cell that calls ``start_run``
-    itself gets our run from ``MLFLOW_RUN_ID`` instead, as does an mlflow that is imported deep inside. ``tracking_uri``
-    is where the Lab writes: on another host mlflow takes part where it uses the same server by itself. ``wanted``:
-    mlflow shall take part though the cell does not name it.
+    If mlflow is imported, or the cell names it, the run is resumed as the active one. Flavors only look at
+    the active run, and nested runs of the cell become its children. A cell that calls ``start_run`` gets our
+    run from ``MLFLOW_RUN_ID`` instead, as does an mlflow that is imported later.
+
+    ``tracking_uri`` is where the Lab writes. On another host mlflow takes part only if it uses the same
+    server. ``wanted``: mlflow takes part even if the cell does not name it.
     """
 
     def __init__(
@@ -100,7 +101,8 @@ class MlflowBridge:
         self.takes_part = active is None or below
         if not self.takes_part:
             print(
-                "GenOps: an MLflow run is active already; mlflow's calls go there, genops.log to the tracked run.",
+                "GenOps: an MLflow run is already active. mlflow's calls go to that run, genops.log to the "
+                "tracked run.",
                 file=sys.stderr,
             )
             return
@@ -114,11 +116,11 @@ class MlflowBridge:
             )
         else:
             os.environ.pop(RUN_VARIABLE, None)
-            if self._experiment_id:  # runs that the cell starts below ours are where ours is
+            if self._experiment_id:  # child runs of the cell go to our run's experiment
                 os.environ[EXPERIMENT_VARIABLE] = self._experiment_id
 
     def _point_mlflow_to_the_lab(self) -> None:
-        """In a kernel that the Lab did not start nothing says yet where mlflow shall write."""
+        """Set mlflow's tracking URI in a kernel that the Lab did not start."""
         if os.environ.get(URI_VARIABLE):
             return
         version = mlflow_version()
@@ -136,7 +138,7 @@ class MlflowBridge:
             os.environ.setdefault("_MLFLOW_SERVER_ARTIFACT_ROOT", found["artifact_root"])
 
     def close(self, status: str) -> None:
-        """Leave mlflow without an active run of ours."""
+        """End MLflow's active run if it is ours."""
         for name, given in self._given.items():
             if given is None:
                 os.environ.pop(name, None)
@@ -148,18 +150,18 @@ class MlflowBridge:
             return
         try:
             mlflow.end_run(status)
-        except Exception as error:  # its store may be gone by now; the Lab ends the run in any case
+        except Exception as error:  # its store may not answer any more; the Lab ends the run in any case
             print(f"GenOps: mlflow could not end its active run: {error}", file=sys.stderr)
 
 
 def _is_given(tracking_uri: str) -> bool:
-    """Whether this environment's mlflow writes to the server that the Lab writes to."""
+    """Return whether this environment's mlflow writes to the Lab's server."""
     given = os.environ.get(URI_VARIABLE, "").rstrip("/")
     return given.startswith(("http://", "https://")) and given == tracking_uri.rstrip("/")
 
 
 def mlflow_version() -> str:
-    """The version of mlflow in this environment; empty where there is none."""
+    """Return the version of mlflow in this environment; empty without mlflow."""
     import importlib.metadata
 
     for name in ("mlflow", "mlflow-skinny"):

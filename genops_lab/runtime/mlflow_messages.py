@@ -1,4 +1,4 @@
-"""What mlflow says in a notebook, in a form that helps there. mlflow is not imported for it."""
+"""Adapt mlflow's messages to a notebook, without importing mlflow."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 _LOGGERS = ("mlflow.utils.requirements_utils", "mlflow.utils.environment")
-#: How warnings of logging a model begin that ask for nothing. All others are shown: they may be about an error.
+#: Beginnings of harmless warnings when a model is logged. All others are shown: they may be about an error.
 _HARMLESS = (
     "Failed to resolve installed pip version.",
     "The following packages were not found in the public PyPI",
@@ -18,7 +18,7 @@ _MODEL_INFO = ("mlflow.models.model", "ModelInfo")
 class QuietRequirements(logging.Filter):
     """Silences mlflow's harmless warnings about a model's pip requirements until it is closed.
 
-    ``MLFLOW_LOGGING_LEVEL`` says what to show: where it is set nothing is silenced.
+    If ``MLFLOW_LOGGING_LEVEL`` is set, nothing is silenced.
     """
 
     def __init__(self) -> None:
@@ -30,18 +30,18 @@ class QuietRequirements(logging.Filter):
             logger.addFilter(self)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record is shown."""
+        """Return whether the record is shown."""
         text = record.getMessage()
         return not text.startswith(_HARMLESS) and "contains a local version label" not in text
 
     def close(self) -> None:
-        """Let mlflow say everything again."""
+        """Stop silencing warnings."""
         for logger in self._heard:
             logger.removeFilter(self)
 
 
 def show_models(shell: Any) -> None:
-    """Have a cell that ends with ``log_model(...)`` show a sentence in place of ``<ModelInfo at 0x7f...>``."""
+    """Make a cell that ends with ``log_model(...)`` show a sentence in place of ``<ModelInfo at 0x7f...>``."""
     shell.display_formatter.formatters["text/plain"].for_type_by_name(*_MODEL_INFO, _print_model)
 
 
@@ -56,6 +56,6 @@ def _print_model(info: Any, printer: Any, _cycle: bool) -> None:
     name = getattr(info, "name", None) or str(getattr(info, "artifact_path", "")).rpartition("/")[2]
     run = str(getattr(info, "run_id", None) or "")[:8] or "latest"
     printer.text(
-        f"Model {name!r} is logged. Register it with `%genops models register NAME --run {run}`, "
-        "then `%genops deploy NAME` serves it."
+        f"Logged the model {name!r}. To register it, run `%genops models register NAME --run {run}`. "
+        "To serve it, run `%genops deploy NAME`."
     )

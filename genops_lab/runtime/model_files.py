@@ -1,4 +1,4 @@
-"""Which files a model consists of, as one digest: made when a kernel logs it, and before the Lab loads it."""
+"""Compute one digest of a model's files: when a kernel logs the model, and before the Lab loads it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _CHUNK_BYTES = 1024 * 1024
 
 
 class SpecialFile(ValueError):
-    """A folder holds a link or a special file; the text is its path in the folder."""
+    """A folder has a link or a special file; the text is its path in the folder."""
 
 
 def plain_files(root: str) -> List[Tuple[str, str]]:
-    """The path in the folder, with ``/``, and the path of each file below ``root``. Raises SpecialFile, OSError."""
+    """Return the path in the folder (with ``/``) and the full path of each file. Raises SpecialFile, OSError."""
     found: List[Tuple[str, str]] = []
     pending = [""]
     while pending:
@@ -34,10 +34,10 @@ def plain_files(root: str) -> List[Tuple[str, str]]:
 
 
 def digest_of(root: str) -> str:
-    """The SHA-256 (hex) over the sorted list of (relative path, SHA-256) of all files under a folder.
+    """Return the SHA-256 (hex) over the sorted list of (relative path, SHA-256) of all files in a folder.
 
-    Any changed, added, removed or renamed file changes it. Raises SpecialFile for links and special files, because
-    what they point to could change without changing the digest, and OSError.
+    Any changed, added, removed or renamed file changes the digest. Raises SpecialFile for links and special
+    files, because their targets could change without changing the digest, and OSError.
     """
     whole = hashlib.sha256()
     for relative, file in sorted(plain_files(root)):
@@ -46,7 +46,7 @@ def digest_of(root: str) -> str:
 
 
 def file_digest(file: str) -> str:
-    """The SHA-256 (hex) of a file. Raises OSError."""
+    """Return the SHA-256 (hex) of a file. Raises OSError."""
     digest = hashlib.sha256()
     with open(file, "rb") as stream:
         for chunk in iter(lambda: stream.read(_CHUNK_BYTES), b""):

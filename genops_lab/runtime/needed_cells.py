@@ -1,7 +1,7 @@
-"""Which earlier cells a cell needs: those that make the names that it reads, and in turn the names that they read.
+"""Find the earlier cells that make the names that a cell reads, and the cells that those need.
 
-Judged by the cells' text alone. Imports, seeds and settings of libraries are always needed: they decide what the rest
-does, and cost little.
+Only the cells' text is read. Imports, seeds and settings of libraries are always needed: they decide what the
+rest does, and cost little.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _BUILTINS = frozenset(dir(builtins)) | {
 }
 _SEEDS = ("seed", "manual_seed", "manual_seed_all", "seed_all", "seed_everything", "set_seed", "default_rng")
 _LINE_MAGICS = ("env", "set_env", "cd", "load_ext", "reload_ext", "autoreload", "matplotlib", "config")
-#: Cell magics whose cell is Python.
+#: Cell magics with Python in their cell.
 _PYTHON_MAGICS = ("%%time", "%%capture", "%%prun")
 
 
 class EarlierCell(NamedTuple):
-    """A cell that ran before. ``kept_out`` says why it must not run unasked; empty where it may."""
+    """A cell that ran before. ``kept_out`` says why it must not run unasked; empty if it may."""
 
     label: str
     source: str
@@ -32,10 +32,10 @@ class EarlierCell(NamedTuple):
 
 
 class Needed(NamedTuple):
-    """What runs first, in order, and what is left out.
+    """The cells that run first, in order, and those that are left out.
 
-    ``whole`` and ``in_part`` are labels, ``sources`` the labels and texts of both in order. ``missing`` has names that
-    only left-out cells make, with those cells' labels.
+    ``whole`` and ``in_part`` are labels. ``sources`` has the labels and texts of both, in order. ``missing``
+    maps names that only left-out cells make to those cells' labels.
     """
 
     sources: "List[tuple[str, str]]"
@@ -50,7 +50,8 @@ def needed_cells(
 ) -> Needed:
     """Return which of the ``earlier`` cells ``cell`` needs.
 
-    ``given`` names are set otherwise. ``transform`` makes Python of a cell, as IPython's ``transform_cell`` does.
+    ``given`` names are set otherwise. ``transform`` makes Python of a cell, as IPython's ``transform_cell``
+    does.
     """
     texts = [_Text(one.source, transform) for one in earlier]
     modules = frozenset().union(*(text.imported for text in texts))
@@ -102,13 +103,13 @@ def _chosen(
 
 
 class _Text:
-    """One cell's text, read as Python where it is."""
+    """One cell's text, parsed if it is Python."""
 
     def __init__(self, source: str, transform: Callable[[str], str]) -> None:
         lines = source.lstrip("\n").splitlines(keepends=True)
         while lines and lines[0].startswith(_PYTHON_MAGICS):
             del lines[0]
-        #: Cells of other languages say nothing of names.
+        #: Cells of other languages have no names.
         self.is_plain = not (lines and lines[0].startswith("%%"))
         self.is_python = False
         self.code = ""
@@ -135,7 +136,7 @@ class _Text:
         self.free = (in_functions - self._bound) | (_read_before_made(self._body, set()) & there)
 
     def touched(self, modules: FrozenSet[str]) -> Set[str]:
-        """The names that the cell makes or changes; what it sets in a module is a setting."""
+        """Return the names that the cell makes or changes; assignments in a module are settings."""
         found = set(self._bound)
         for node in (node for one in self._body for node in ast.walk(one)):
             if isinstance(node, (ast.Attribute, ast.Subscript)) and isinstance(
@@ -151,7 +152,7 @@ class _Text:
         return found - (modules - self._bound) - {""}
 
     def settings(self, modules: FrozenSet[str]) -> str:
-        """The cell's imports, seeds, environment and settings of modules, as lines."""
+        """Return the cell's imports, seeds, environment variables and settings of modules, as lines."""
         kept = [one for one in self._body if _is_import(one) or _is_setting(one, modules)]
         if len(kept) == len(self._body):
             return self.code
@@ -183,7 +184,7 @@ def _is_setting(statement: ast.stmt, modules: FrozenSet[str]) -> bool:
 
 
 def _dotted(node: ast.AST) -> str:
-    """``a.b.c`` of Python before 3.9."""
+    """Return ``a.b.c`` on Python before 3.9."""
     if isinstance(node, ast.Attribute):
         return f"{_dotted(node.value)}.{node.attr}"
     if isinstance(node, ast.Call):
@@ -192,7 +193,7 @@ def _dotted(node: ast.AST) -> str:
 
 
 def _globals_of(table: symtable.SymbolTable) -> Set[str]:
-    """The names of the cell's outermost scope that its functions, classes and comprehensions read."""
+    """Return the names of the cell's outermost scope that its functions, classes and comprehensions read."""
     found: Set[str] = set()
     for child in table.get_children():
         found |= {one.get_name() for one in child.get_symbols() if one.is_global() and one.is_referenced()}
@@ -211,11 +212,11 @@ def _globals_set_in(table: symtable.SymbolTable) -> Set[str]:
 
 
 def _read_before_made(body: Sequence[ast.stmt], made: Set[str]) -> Set[str]:
-    """The names that statements read before they surely make them; ``made`` grows."""
+    """Return the names that statements read before they certainly make them; ``made`` grows."""
     found: Set[str] = set()
     for one in body:
         if isinstance(one, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            pass  # their bodies are read as scopes of their own
+            pass  # their bodies are scopes, which are read separately
         elif isinstance(one, (ast.For, ast.AsyncFor)):
             found |= _loads(one.iter) - made
             made |= bound_by(one)

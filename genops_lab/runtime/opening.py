@@ -1,4 +1,4 @@
-"""How a run is opened and closed: below which other it stands, which it goes on with, what else is kept of it."""
+"""Open and close runs: find the parent or the run to continue, and start what is recorded with it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ from .state import runs
 
 
 class Options(NamedTuple):
-    """What a run is asked to be. ``nested`` None: below the open run, unless that one was opened by itself."""
+    """The arguments of ``genops.start``. ``nested=None``: child of the open run, unless that run opened by
+    itself.
+    """
 
     name: str = ""
     experiment: str = ""
@@ -37,12 +39,15 @@ class Options(NamedTuple):
 
 
 def open_run(options: Options, *, implicit: bool = False) -> Run:
-    """The current run from now on. Raises GenOpsError for one that cannot be gone on with."""
+    """Open a run, which becomes the current one. Raises GenOpsError for a run that cannot be continued."""
     parent = _parent(options.nested)
     earlier = None
     if options.resume:
         if options.nested:
-            raise GenOpsError("A run that goes on stays where it stands.", "Leave nested out.")
+            raise GenOpsError(
+                "A continued run keeps its parent, so resume and nested exclude each other.",
+                "Leave nested out.",
+            )
         parent, earlier = None, resumption(options.resume)
     inherited = parent.experiment if parent is not None else ""
     python = {"python": ".".join(str(part) for part in sys.version_info[:3])}
@@ -67,7 +72,7 @@ def open_run(options: Options, *, implicit: bool = False) -> Run:
 
 
 def bridged(opened: Run, options: Options, code: str) -> bool:
-    """Have mlflow's own calls take part; whether the Lab took the run in time."""
+    """Make mlflow's own calls part of a run; return whether the Lab took the run in time."""
     run_id = opened.wait_started(START_WAIT_S)
     if run_id:
         opened.bridge = MlflowBridge(
@@ -85,7 +90,7 @@ def _autolog(opened: Run, log_models: bool) -> None:
         why = "mlflow's calls do not reach this run"
     else:
         opened.until_end.append(Autologging(log_models=log_models).close)
-        # mlflow writes in threads that a script's end stops before it ends the runs that are open.
+        # mlflow writes in threads that stop at a script's end before the open runs are ended.
         register = getattr(threading, "_register_atexit", None)  # Python 3.9 and later
         if register is not None:
             register(lambda: opened.ended or close_run(opened, runs.failure))
@@ -94,7 +99,7 @@ def _autolog(opened: Run, log_models: bool) -> None:
 
 
 def close_run(opened: Run, status: str, wait_s: float = END_WAIT_S) -> bool:
-    """End a run; whether all of it is safe."""
+    """End a run; return whether all of it is safe."""
     try:
         if opened.bridge is not None:
             opened.bridge.close(status)
@@ -107,7 +112,8 @@ def _parent(nested: Optional[bool]) -> Optional[Run]:
     current = runs.current
     if nested and current is None:
         raise GenOpsError(
-            "No run is open to stand below.", "Open one with genops.start() before, or leave nested out."
+            "nested=True needs an open run, and no run is open.",
+            "Call genops.start() first, or leave nested out.",
         )
     if current is None or nested is False or (nested is None and current.implicit):
         return None
@@ -115,29 +121,29 @@ def _parent(nested: Optional[bool]) -> Optional[Run]:
 
 
 def default_name() -> str:
-    """The notebook's or script's name without its ending."""
+    """Return the notebook's or script's name without its suffix."""
     path = notebook_path() or script_path()
     return os.path.splitext(os.path.basename(path))[0] or "python"
 
 
 def profile_title() -> str:
-    """The default name with the number of the cell that runs: a notebook has many profiles."""
+    """Return the default name with the number of the running cell: a notebook has many profiles."""
     if not in_notebook():
         return default_name()
-    # The shell's own count is that of the next cell already, by IPython's version.
+    # In some versions of IPython the shell's own count is that of the next cell already.
     return f"{default_name()} [{len(shell().history_manager.input_hist_raw) - 1}]"
 
 
 def default_experiment() -> str:
-    """What ``MLFLOW_EXPERIMENT_NAME`` says, else the notebook's name, else MLflow's own default."""
+    """Return ``MLFLOW_EXPERIMENT_NAME``, else the notebook's name, else MLflow's default."""
     notebook = os.path.splitext(os.path.basename(notebook_path()))[0]
     return os.environ.get("MLFLOW_EXPERIMENT_NAME") or notebook or "Default"
 
 
 class Autologging:
-    """Switched on when made. mlflow must be there, and its active run be the one that is open.
+    """Switches mlflow.autolog on until it is closed. mlflow must be importable and our run its active one.
 
-    What the user has switched on before is as it was afterwards.
+    ``close`` restores the user's own settings of autologging.
     """
 
     def __init__(self, *, log_models: bool) -> None:
@@ -150,6 +156,6 @@ class Autologging:
         mlflow.autolog(log_models=log_models, silent=True)
 
     def close(self) -> None:
-        """Off again, also for libraries that are imported later."""
+        """Switch autologging off, also for libraries that are imported later."""
         self._mlflow.autolog(disable=True, silent=True)
         self._integrations.update(self._before)

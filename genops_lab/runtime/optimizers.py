@@ -1,8 +1,10 @@
-"""Step time, learning rate and gradient norm of torch's optimizers, logged without a line of the user's.
+"""Log step time, learning rate and gradient norm of torch's optimizers, without a line of the user's.
 
-torch is never imported here: where it is, or when it comes, its hook for the steps of all optimizers is used, so an
-optimizer that was made before the run counts as well. Not each step is read: what the reading costs stays below a
-hundredth of the time, and the norm is fetched from a GPU only when it is there, so the training waits for nothing.
+torch is never imported here. Its global hook for optimizer steps is used once torch is imported, so
+optimizers that were made before the run count as well.
+
+Only some steps are read: reading takes less than 1 % of the time. The norm is fetched from a GPU only when it
+is ready, so the training does not wait.
 """
 
 from __future__ import annotations
@@ -19,9 +21,9 @@ if TYPE_CHECKING:
     from .run import Run
 
 _MODULE = "torch.optim.optimizer"
-#: Of the time, at most, for the reading.
+#: Share of the time that reading may take.
 SHARE = 0.01
-#: Points are at most so far apart, and at first closer: a hundredth of the time so far.
+#: Largest distance of points in seconds. At first points are closer: 1 % of the time so far.
 LONGEST_GAP_S = 1.0
 MAX_GROUPS = 10
 MAX_OPTIMIZERS = 8
@@ -29,7 +31,7 @@ _FLAT = "_is_flat_param"
 
 
 class _Reading(NamedTuple):
-    """A norm on its way from the device; ``skipped`` is the scaler's word that the step was none."""
+    """A norm on its way from the device; ``skipped`` is the gradient scaler's mark of a skipped step."""
 
     step: int
     at: float
@@ -52,7 +54,7 @@ class _Followed:
 
 
 class OptimizerHooks:
-    """Logs what the optimizers of this process do to one run, until it is closed."""
+    """Logs the steps of this process's optimizers to one run, until it is closed."""
 
     def __init__(self, run: Run, first_step: int = 0) -> None:
         self._run = run
@@ -71,7 +73,7 @@ class OptimizerHooks:
             self._handle = register(self._stepped)
 
     def close(self) -> None:
-        """Log what is on its way, and nothing more."""
+        """Log the readings that are on their way, and stop."""
         self._closed = True
         self._forget()
         if self._handle is not None:
@@ -82,10 +84,10 @@ class OptimizerHooks:
     def _guarded(self, work: Callable[[], None]) -> None:
         try:
             work()
-        except Exception as error:  # the boundary: what cannot be read must not cost the training
+        except Exception as error:  # the boundary: an unreadable optimizer must not cost the training
             self._closed = True
             if not self._run.ended:
-                print(f"GenOps: optimizers are not followed any more: {error!r}", file=sys.stderr)
+                print(f"GenOps: stopped logging optimizer metrics: {error!r}", file=sys.stderr)
 
     def _stepped(self, optimizer: Any, _arguments: Any, _options: Any) -> None:
         if self._closed or self._is_compiling():
@@ -130,7 +132,7 @@ class OptimizerHooks:
             if isinstance(rate, (int, float)):
                 values[name] = float(rate)
             elif getattr(getattr(rate, "device", None), "type", "") == "cpu":
-                values[name] = float(rate)  # of another device it would have to be waited for
+                values[name] = float(rate)  # one on another device would have to be waited for
         followed.counted, followed.last_at, followed.last_step_at = 1, now, now
         norm = self._norm(groups)
         if norm is None:
@@ -148,7 +150,7 @@ class OptimizerHooks:
         followed.waiting.append(_Reading(followed.step, time.time(), values, norm, skipped, event))
 
     def _norm(self, groups: List[Dict[str, Any]]) -> Any:
-        """The norm of all gradients together, on their device; None where it cannot be had without waiting."""
+        """Return the norm of all gradients together, on their device; None if that would have to wait."""
         torch = self._torch
         parameters = [each for group in groups for each in group["params"] if each.grad is not None]
         gradients = [each.grad for each in parameters]
@@ -190,7 +192,7 @@ def _group_name(group: Dict[str, Any], index: int) -> str:
 
 
 def _to_host(value: Any) -> Any:
-    """A copy in pinned memory that is made when the device comes to it."""
+    """Start a copy to pinned memory, which the device makes in its own time."""
     detached = value.detach().float().reshape(())
     host = detached.new_empty((), device="cpu", pin_memory=True)
     host.copy_(detached, non_blocking=True)

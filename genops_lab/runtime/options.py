@@ -1,4 +1,4 @@
-"""Options of the magics."""
+"""Define the options of the magics."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from .scopes import words
 
 _Number = TypeVar("_Number", int, float)
 _SET_AT_START = (
-    "Nsight Compute takes how much it measures when it starts the kernel: choose it with the command "
+    "Nsight Compute fixes its metric set when it starts the kernel. Choose the set with the command "
     "'Restart Kernel with Nsight Compute…'."
 )
 
 
 class Parser(argparse.ArgumentParser):
-    """Wrong usage is an error of ours; nothing exits. ``elsewhere``: what is chosen in another place, and where."""
+    """Raises GenOpsError for wrong usage. ``elsewhere`` maps options that are set in another place to a hint."""
 
     def __init__(self, *given: Any, elsewhere: Optional[Dict[str, str]] = None, **options: Any) -> None:
         super().__init__(*given, **options)
         self._elsewhere = elsewhere or {}
 
     def error(self, message: str) -> NoReturn:
-        """Raises GenOpsError, with the option that may have been meant."""
+        """Raise GenOpsError with the usage, and with an option of a similar name."""
         unknown = re.match(r"unrecognized arguments: (--[\w-]+)", message)
         if unknown and unknown[1] in self._elsewhere:
             raise GenOpsError(f"{self.prog} has no {unknown[1]}.", self._elsewhere[unknown[1]])
@@ -37,7 +37,9 @@ class Parser(argparse.ArgumentParser):
 
     def exit(self, status: int = 0, message: Any = None) -> NoReturn:
         if not status and not message:  # the help was printed
-            raise GenOpsError(f"{self.prog} --help runs nothing.", "Take it off to run the code.")
+            raise GenOpsError(
+                f"{self.prog} --help prints the help and runs nothing.", "Remove --help to run the code."
+            )
         raise GenOpsError(f"{self.prog}: {message or 'see the usage.'}", self.format_usage().strip())
 
 
@@ -81,90 +83,148 @@ def _number(text: str, kind: Callable[[str], _Number], name: str) -> _Number:
 
 
 def track_parser() -> argparse.ArgumentParser:
-    """Options of ``track``."""
-    parser = Parser(prog="%%track", add_help=False, allow_abbrev=False)
-    parser.add_argument("--name", default="", help="the run's name")
-    parser.add_argument("--experiment", default="", help="the experiment; the notebook's name without it")
-    parser.add_argument("--tag", type=_pair, action="append", default=[], metavar="NAME=VALUE")
-    parser.add_argument("--param", type=_pair, action="append", default=[], metavar="NAME=VALUE")
+    """Return the parser of ``%%track``."""
+    parser = Parser(
+        prog="%%track",
+        description="Run the cell as a tracked MLflow run, or with --repeat N as N runs with different seeds.",
+        add_help=False,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--name", default="", help="the run's name; default: a name that MLflow makes up")
+    parser.add_argument(
+        "--experiment", default="", help="the experiment's name; default: the notebook's name"
+    )
+    parser.add_argument(
+        "--tag",
+        type=_pair,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a tag of the run; can be given several times",
+    )
+    parser.add_argument(
+        "--param",
+        type=_pair,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter of the run; can be given several times",
+    )
     parser.add_argument(
         "--nested",
         action="store_true",
         default=None,
-        help="below the open run (as without it, if one was opened)",
+        help="make the run a child of the open run, also of one that opened by itself",
     )
     parser.add_argument(
-        "--no-nested", dest="nested", action="store_false", help="by itself, though one is open"
+        "--no-nested", dest="nested", action="store_false", help="do not make the run a child of the open run"
     )
     parser.add_argument(
-        "--resume", default="", metavar="RUN", help="go on with a run: id, beginning, name, latest"
+        "--resume",
+        default="",
+        metavar="RUN",
+        help="continue a run: its id, the beginning of its id, its name, or latest",
     )
-    parser.add_argument("--autolog", action="store_true", help="what mlflow.autolog finds, without models")
-    parser.add_argument("--log-models", action="store_true", help="with the models; implies --autolog")
+    parser.add_argument("--autolog", action="store_true", help="switch on mlflow.autolog, without models")
+    parser.add_argument("--log-models", action="store_true", help="switch on mlflow.autolog, with models")
     parser.add_argument(
-        "--no-auto", action="store_true", help="do not log step time, learning rate and gradient norm"
+        "--no-auto",
+        action="store_true",
+        help="do not log step time, learning rate and gradient norm of torch's optimizers",
     )
-    parser.add_argument("--no-output", action="store_true", help="do not keep what is printed")
+    parser.add_argument("--no-output", action="store_true", help="do not keep the printed output")
     parser.add_argument(
-        "--no-source", action="store_true", help="keep no cells, uncommitted changes and packages"
+        "--no-source", action="store_true", help="keep no cells, uncommitted changes or list of packages"
     )
     parser.add_argument("--no-system", action="store_true", help="do not record the machine's load")
     return parser
 
 
 def profile_parser() -> argparse.ArgumentParser:
-    """Options of ``profile``; their names are those of :class:`~genops_lab.runtime.profiling.RecordingOptions`."""
-    parser = Parser(prog="%%profile", allow_abbrev=False, elsewhere={"--set": _SET_AT_START})
+    """Return the parser of ``%%profile``; its names are those of
+    :class:`~genops_lab.runtime.profiling.RecordingOptions`.
+    """
+    parser = Parser(
+        prog="%%profile",
+        description="Record the cell with PyTorch's profiler, and keep the trace with the tracked run.",
+        allow_abbrev=False,
+        elsewhere={"--set": _SET_AT_START},
+    )
     parser.add_argument(
         "--title",
         default="",
-        help="the profile's title; the notebook's name and the cell's number without it",
+        help="the profile's title; default: the notebook's name and the cell's number",
     )
     parser.add_argument(
         "--steps",
         type=_count(1),
         default=0,
-        help="record at most so many optimizer steps (10; 1 with Nsight Compute)",
+        help="optimizer steps to record, at most; default: 10, under Nsight Compute 1",
     )
     parser.add_argument(
-        "--warmup", type=_count(0), default=2, help="steps before them that are not recorded (%(default)s)"
+        "--warmup",
+        type=_count(0),
+        default=2,
+        help="optimizer steps to skip before the recording; default: %(default)s",
     )
     parser.add_argument(
-        "--seconds", type=positive, default=0.0, help="record at most so long (20; 60 with Nsight Compute)"
+        "--seconds",
+        type=positive,
+        default=0.0,
+        help="seconds to record, at most; default: 20, under Nsight Compute 60",
     )
     parser.add_argument(
         "--megabytes",
         type=positive,
         default=200.0,
-        help="let the recorder take at most so much (%(default)s)",
+        help="MB of memory for the recorder, at most; default: %(default)s",
     )
-    parser.add_argument("--shapes", action="store_true", help="record the inputs' shapes (slower)")
-    parser.add_argument("--stacks", action="store_true", help="record Python's stacks (much slower)")
-    parser.add_argument("--memory", action="store_true", help="record allocations (slower)")
+    parser.add_argument(
+        "--shapes", action="store_true", help="record the shapes of operators' inputs (slower)"
+    )
+    parser.add_argument("--stacks", action="store_true", help="record Python stacks (much slower)")
+    parser.add_argument("--memory", action="store_true", help="record memory allocations (slower)")
     parser.add_argument("--graphs", action="store_true", help="keep CUPTI attached, for CUDA graphs")
     parser.add_argument(
-        "--usd-per-hour", type=_price, help="for the price of a step; without it, the target's"
+        "--usd-per-hour",
+        type=_price,
+        help="price of the hardware in USD an hour, for the price of a step; default: the target's price",
     )
-    parser.add_argument("--no-lines", dest="lines", action="store_false", help="do not mark the cells' lines")
+    parser.add_argument(
+        "--no-lines", dest="lines", action="store_false", help="do not mark the cells' lines in the trace"
+    )
     return parser
 
 
 def memory_parser() -> argparse.ArgumentParser:
-    """Options of ``%genops memory``."""
-    parser = Parser(prog="%genops memory", allow_abbrev=False)
-    parser.add_argument("verb", choices=("record", "show", "stop"))
-    parser.add_argument("--events", type=_count(1), default=100_000, help="keep the latest so many events")
-    parser.add_argument("--json", action="store_true", help="print what show and stop say as JSON")
+    """Return the parser of ``%genops memory``."""
+    parser = Parser(
+        prog="%genops memory",
+        description="Record CUDA's memory allocator, and show what uses the memory.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "verb",
+        choices=("record", "show", "stop"),
+        help="start the recording, show the memory, or end the recording",
+    )
+    parser.add_argument(
+        "--events",
+        type=_count(1),
+        default=100_000,
+        help="number of latest events to keep; default: %(default)s",
+    )
+    parser.add_argument("--json", action="store_true", help="print the answer of show and stop as JSON")
     return parser
 
 
 def cell_options(parser: argparse.ArgumentParser, line: str) -> argparse.Namespace:
-    """The options of a cell magic's line. Raises GenOpsError with the usage."""
+    """Return the options of a cell magic's line. Raises GenOpsError with the usage."""
     return parser.parse_args(words(line))
 
 
 def split_statement(parser: argparse.ArgumentParser, line: str) -> Tuple[argparse.Namespace, str]:
-    """The options of a line magic and the statement behind them. Raises GenOpsError where there is none."""
+    """Return the options of a line magic and its statement. Raises GenOpsError if the statement is missing."""
     takes_value = {
         option: action.nargs != 0 for action in parser._actions for option in action.option_strings
     }
@@ -180,8 +240,8 @@ def split_statement(parser: argparse.ArgumentParser, line: str) -> Tuple[argpars
     if not rest:
         name = parser.prog.lstrip("%")
         raise GenOpsError(
-            f"There is no statement behind %{name}, so nothing ran.",
-            f"Write it there, or %%{name} with two signs above a whole cell.",
+            f"%{name} has no statement, so nothing ran.",
+            f"Write the statement behind %{name}, or use %%{name} (two signs) above a cell.",
         )
     return options, rest
 

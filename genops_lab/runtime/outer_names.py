@@ -1,5 +1,6 @@
-"""Whether a cell may run several times in one kernel and do the same each time: it must change nothing that it did
-not make. A model that was trained on by the run before makes intervals that are false.
+"""Check whether a cell can repeat in one kernel: it must change nothing that it did not make.
+
+A model that the previous repeat trained would make the intervals false.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ _HARMLESS = (
     types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.BuiltinMethodType, type,
     int, float, complex, bool, str, bytes, tuple, frozenset, range, type(None),
 )  # fmt: skip
-#: What has one of these carries what it has learnt, or where it is, from run to run.
+#: Objects with one of these methods carry state from repeat to repeat.
 _LEARNS = ("fit", "partial_fit", "parameters", "state_dict", "train_on_batch", "__next__")
 
 
 class Change(NamedTuple):
-    """A change of something from outside: the name, the line in the cell, and how."""
+    """A change to something from outside the cell: the name, the line in the cell, and how."""
 
     name: str
     line: int
@@ -26,10 +27,10 @@ class Change(NamedTuple):
 
 
 def outer_change(code: str, namespace: Mapping[str, Any]) -> Optional[Change]:
-    """The first place where the cell changes, or may change, what it did not make; None where there is none.
+    """Return the first place where the cell changes, or may change, an outer object; None if there is none.
 
-    Raises SyntaxError. Judged by the cell's text and by what the names are now; functions of the session that the cell
-    names are looked into.
+    Reads the cell's text, the present values of the names, and the session's functions that the cell names.
+    Raises SyntaxError.
     """
     return next(_Cell(namespace).changes(ast.parse(code).body), None)
 
@@ -63,7 +64,7 @@ class _Cell:
                 return Change(name, line, "changes it")
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id in read:
             if self._is_outer(node.id):
-                return Change(node.id, line, "makes it anew from what it was")
+                return Change(node.id, line, "assigns it from its own old value")
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Del) and self._is_outer(node.id):
             return Change(node.id, line, "deletes it")
         elif isinstance(node, (ast.Attribute, ast.Subscript)) and isinstance(node.ctx, (ast.Store, ast.Del)):
@@ -75,9 +76,9 @@ class _Cell:
         elif isinstance(node, (ast.For, ast.comprehension)):
             name = root_of(node.iter)
             if self._is_outer(name) and hasattr(self._namespace[name], "__next__"):
-                return Change(name, getattr(node.iter, "lineno", line), "goes through it")
+                return Change(name, getattr(node.iter, "lineno", line), "iterates over it")
         elif isinstance(node, ast.Global):
-            return Change(node.names[0], line, "says that it is global")
+            return Change(node.names[0], line, "declares it global")
         return None
 
     def _call(self, node: ast.Call, line: int) -> Optional[Change]:
@@ -94,11 +95,11 @@ class _Cell:
         for argument in given:
             name = root_of(argument.value if isinstance(argument, ast.Starred) else argument)
             if self._is_outer(name) and _learns(self._namespace[name]):
-                return Change(name, line, "hands it over")
+                return Change(name, line, "passes it on")
         return None
 
     def _in_function(self, function: types.FunctionType, seen: Set[int]) -> str:
-        """A name of the session that a function of it sets, or that learns and is used there; empty for none."""
+        """Return a session name that a function sets or uses as a learning object; empty for none."""
         if id(function) in seen or function.__globals__ is not self._namespace:
             return ""
         seen.add(id(function))
@@ -125,14 +126,14 @@ def _learns(value: Any) -> bool:
 
 
 def root_of(node: ast.AST) -> str:
-    """The name at the beginning of ``a.b[c].d``; empty where there is none."""
+    """Return the name at the beginning of ``a.b[c].d``, or an empty text."""
     while isinstance(node, (ast.Attribute, ast.Subscript)):
         node = node.value
     return node.id if isinstance(node, ast.Name) else ""
 
 
 def bound_by(statement: ast.stmt) -> Set[str]:
-    """The names that a statement surely makes."""
+    """Return the names that a statement certainly makes."""
     if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         return {statement.name}
     if isinstance(statement, (ast.Import, ast.ImportFrom)):

@@ -1,7 +1,7 @@
-"""What is printed while a run is open: the first and the last part of each stream, kept as ``output/<stream>.txt``.
+"""Keep the printed output of a run: the first and last part of each stream, as ``output/<stream>.txt``.
 
-In a notebook that is what ipykernel sees: ``print``, and what subprocesses and C code write to the process's own
-standard output. In a script it is what Python writes.
+In a notebook ipykernel's streams are read: ``print``, and the standard output of subprocesses and C code. In
+a script only Python's own output is read.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from .provenance import redactor_now
 if TYPE_CHECKING:
     from .run import Run
 
-#: Characters that are kept of the beginning, and as many of the end.
+#: Characters that are kept from the beginning, and as many from the end.
 MAX_PART = 100_000
 _SETTLE_AT = 65_536
-#: What is kept is written as a whole each time, so seldom when a run lasts long.
+#: The whole text is written each time, so writes become rarer in a long run.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 5.0, 600.0
 _PIPE_WAIT_S = 0.5
 
 
 class Kept:
-    """A stream's text, bounded. A line that is overwritten (a progress bar's) counts as it was left."""
+    """A stream's bounded text. A line that was overwritten (a progress bar) counts in its last state."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -40,7 +40,7 @@ class Kept:
         self.changed = False
 
     def add(self, text: str) -> None:
-        """More of it, from any thread."""
+        """Add text, from any thread."""
         with self._lock:
             self._waiting.append(text)
             self._waiting_size += len(text)
@@ -79,7 +79,7 @@ class Kept:
             self._tail = self._tail[begin:]
 
     def text(self) -> str:
-        """What is kept, with a word on what is left out."""
+        """Return the kept text, with a note on the characters that are left out."""
         with self._lock:
             self._settle()
             self._shorten()
@@ -91,7 +91,7 @@ class Kept:
 
 
 def _last_written(line: str) -> str:
-    """A line's last state. A carriage return at its end says that it will be overwritten, and has not been."""
+    """Return a line's last state. A final carriage return only announces an overwrite."""
     if "\r" not in line:
         return line
     shown = line.rstrip("\r")
@@ -99,17 +99,17 @@ def _last_written(line: str) -> str:
 
 
 _INNER = "_genops_inner"
-#: Passes through a terminal unseen: "visible text begins", many times.
+#: A terminal does not show this mark: "visible text begins", many times.
 _MARK = "\x1b[28m" * 3
-#: In a thread that is in a tap: what lies below it is not heard again.
+#: Set in a thread that is inside a tap: a tap below it does not read the text again.
 _heard = threading.local()
 
 
 class _Tap:
-    """Listens to what is written to one stream object, which stays as it is otherwise.
+    """Reads what is written to one stream object, and changes nothing else of it.
 
-    IPython puts a ``write`` of its own into the stream for the time of each cell, and another one back afterwards; so
-    it is looked at with each cell, whose subprocesses are waited for.
+    IPython replaces the stream's ``write`` for each cell and restores it afterwards. So the tap is checked at
+    each cell; output of subprocesses is waited for.
     """
 
     def __init__(self, stream: Any) -> None:
@@ -124,14 +124,14 @@ class _Tap:
             self._events.register("post_run_cell", self._cell_ends)
 
     def look(self, _info: Any = None) -> None:
-        """Be in the way of what is written."""
+        """Put the tap into the stream's ``write``."""
         below = self._stream.write
         if getattr(below, "_genops_tap", None) is self:
             return
         below = getattr(below, _INNER, below)  # of one that is closed
 
         def write(text: Any) -> Any:
-            # A forked process writes for itself: its copy of a lock may never be given back.
+            # A forked process writes without the tap: its copy of a lock may never be released.
             if not self.listeners or not isinstance(text, str) or os.getpid() != self._pid:
                 return below(text)
             if getattr(_heard, "now", False):
@@ -156,7 +156,7 @@ class _Tap:
             self.wait_for_pipe()
 
     def close(self) -> None:
-        """Leave the stream as it was, where nobody else listens through this by now."""
+        """Remove the tap, unless another program wraps it by now."""
         if self._events is not None:
             self._events.unregister("pre_run_cell", self.look)
             self._events.unregister("post_run_cell", self._cell_ends)
@@ -164,7 +164,7 @@ class _Tap:
             self._stream.write = getattr(self._stream.write, _INNER)
 
     def wait_for_pipe(self) -> None:
-        """Until what subprocesses have written is heard: a mark goes behind it through ipykernel's pipe."""
+        """Wait until the output of subprocesses has been read: a mark follows it through ipykernel's pipe."""
         if not isinstance(getattr(self._stream, "_fid", None), int) or os.getpid() != self._pid:
             return
         if threading.current_thread() is getattr(self._stream, "watch_fd_thread", None):
@@ -198,7 +198,9 @@ if hasattr(os, "register_at_fork"):
 
 
 def _listen(stream: Any, listener: Callable[[str], None]) -> Callable[[], None]:
-    """Hear what is written; call the answer to stop. Raises AttributeError for a stream that cannot be tapped."""
+    """Pass written text to ``listener``; the returned function stops that. Raises AttributeError without a
+    tap.
+    """
     with _taps_lock:
         tap = _taps.get(id(stream))
         if tap is None:
@@ -217,7 +219,7 @@ def _listen(stream: Any, listener: Callable[[str], None]) -> Callable[[], None]:
 
 
 class OutputKeeper:
-    """Keeps what is printed with one run, from now on."""
+    """Keeps the printed output with one run."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -246,11 +248,11 @@ class OutputKeeper:
                 try:
                     text = redactor_now().redact(kept.text())
                     self._run.log_text(text, of_session(f"{OUTPUT}/{name}.txt", self._run.session))
-                except GenOpsError:  # the run has ended meanwhile
+                except GenOpsError:  # the run has ended by now
                     return
 
     def finish(self) -> None:
-        """Before the run ends: the rest."""
+        """Write the rest, before the run ends."""
         for end in self._ends:
             end()
         self._stop.set()

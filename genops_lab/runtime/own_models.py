@@ -1,9 +1,11 @@
-"""The digests of the models that this process logs, made while it logs them.
+"""Compute digests of the models that this process logs, while it logs them.
 
-A model is loaded without a question only where its files are those that a process of this user wrote. What an MLflow
-holds later proves nothing: whoever can write there may have put it there. So mlflow's ``Model.log``, through which the
-``log_model`` of all flavors and autologging go (MLflow 2 and 3), is heard here, and the folder that it uploads is read.
-mlflow is never imported for it. Subprocesses and other clients of the same MLflow are not heard.
+The Lab loads a model without a question only if its files are those that a process of this user wrote. The
+files in MLflow prove nothing: anyone who can write to it may have put them there.
+
+So this module wraps mlflow's ``Model.log``, which all flavors and autologging call (MLflow 2 and 3), and
+reads the folder that it uploads. mlflow is never imported for it. Subprocesses and other MLflow clients are
+not covered.
 """
 
 from __future__ import annotations
@@ -28,13 +30,15 @@ _UPLOADS = ("log_artifacts", "log_model_artifacts")
 _TIMEOUT_S = 10.0
 _HEARD = "_genops_heard"
 
-#: ``uploads``: the folders that the ``Model.log`` of this thread has uploaded so far
+#: ``uploads``: the folders that ``Model.log`` has uploaded in this thread
 _logging = threading.local()
 _followed_in = 0
 
 
 def follow() -> None:
-    """Hear of models from now on. A host's word for a model counts for nothing, so a kernel there gives none."""
+    """Wrap mlflow's ``Model.log`` when mlflow is imported. Digests from other hosts do not count, so none are
+    made there.
+    """
     global _followed_in
     if not _followed_in and not is_remote():
         _followed_in = os.getpid()
@@ -86,7 +90,7 @@ def _heard(original: Callable[..., Any]) -> Callable[..., Any]:
         try:
             answer = original(self, owner, local_dir, *arguments, **options)
         finally:
-            digest.join()  # the folder is gone soon
+            digest.join()  # the folder is deleted soon
         uploads.append(digest)
         return answer
 
@@ -94,7 +98,7 @@ def _heard(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Digest(threading.Thread):
-    """Reads a folder while it is uploaded; ``value`` stays empty where that fails."""
+    """Reads a folder while it is uploaded; ``value`` stays empty if that fails."""
 
     def __init__(self, folder: str) -> None:
         super().__init__(name="genops-model-digest", daemon=True)
@@ -107,7 +111,8 @@ class _Digest(threading.Thread):
             self.value = digest_of(self._folder)
         except (OSError, ValueError) as error:
             print(
-                f"GenOps: a deployment of this model will ask, because its files cannot be read: {error}",
+                "GenOps: a deployment of this model will ask you first, because its files cannot be read: "
+                f"{error}",
                 file=sys.stderr,
             )
 
@@ -130,4 +135,7 @@ def _tell(digest: _Digest, info: Any) -> None:
     except LabAway:
         return  # a script without a Lab
     except GenOpsError as error:
-        print(f"GenOps: a deployment of the model {model['name']!r} will ask: {error}", file=sys.stderr)
+        print(
+            f"GenOps: a deployment of the model {model['name']!r} will ask you first: {error}",
+            file=sys.stderr,
+        )

@@ -1,11 +1,11 @@
-"""Colours and marks of the saved pictures: readable on light and on dark, and told apart by more than colour."""
+"""Colours, marks and number formats of the saved pictures; marks repeat what colours say."""
 
 from __future__ import annotations
 
 import html
 from typing import Any
 
-#: Middle tones: at least 3:1 against white and against JupyterLab's dark grey.
+#: Middle tones: contrast of at least 3:1 against white and JupyterLab's dark grey.
 SERIES = ("#3b82f6", "#d9730d", "#0f9d76", "#c2509a", "#8b6fe8", "#b08900")
 GREY = "#808080"
 
@@ -15,17 +15,17 @@ STATUS_COLOURS = {"RUNNING": SERIES[0], "FINISHED": SERIES[2], "FAILED": "#dc4c4
 
 
 def escape(text: Any) -> str:
-    """Text that is text in HTML and in attributes."""
+    """Escape a text for HTML and attributes."""
     return html.escape(str(text), quote=True)
 
 
 def figure(value: float) -> str:
-    """A number in at most five significant digits."""
+    """Return a number in at most five significant digits."""
     return f"{value:.5g}"
 
 
 def elapsed(seconds: float) -> str:
-    """A length of time in its two largest units."""
+    """Return a duration in its two largest units."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -37,7 +37,7 @@ def elapsed(seconds: float) -> str:
 
 
 def microseconds(us: float) -> str:
-    """A duration of a trace in the unit that reads best."""
+    """Return a duration of a trace, in microseconds, in a readable unit."""
     if us >= 1e6:
         return f"{us / 1e6:.2f} s"
     if us >= 1e3:

@@ -1,4 +1,4 @@
-"""Where things are, without jupyter_core: a script's environment may not have it."""
+"""Find Jupyter's and GenOps Lab's folders without jupyter_core, which a script's environment may lack."""
 
 from __future__ import annotations
 
@@ -32,27 +32,27 @@ def _jupyter_data_dir() -> Path:
 
 
 def jupyter_runtime_dir() -> Path:
-    """Where running Labs leave their descriptions."""
+    """Return the folder in which running Labs leave their descriptions."""
     if os.environ.get("JUPYTER_RUNTIME_DIR"):
         return Path(os.environ["JUPYTER_RUNTIME_DIR"])
     return _jupyter_data_dir() / "runtime"
 
 
 def data_dir() -> Path:
-    """GenOps Lab's data: ``GENOPS_DATA_DIR``, else ``genops`` in the Jupyter data directory."""
+    """Return GenOps Lab's data folder: ``GENOPS_DATA_DIR``, else ``genops`` in Jupyter's data folder."""
     given = os.environ.get("GENOPS_DATA_DIR")
     return Path(given) if given else _jupyter_data_dir() / "genops"
 
 
 def private_dir(*parts: str) -> Path:
-    """A 0700 folder of this user's own below the data directory, made where it is missing."""
+    """Return a private folder (0700) below the data folder; make it if it is missing. Raises GenOpsError."""
     path = data_dir().joinpath(*parts)
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
     if hasattr(os, "getuid"):
         found = path.lstat()
         if stat.S_ISLNK(found.st_mode) or found.st_uid != os.getuid():
             raise GenOpsError(
-                f"{path} is not a folder of this user's own.",
+                f"{path} is not a folder that only you own.",
                 "Remove it, or set GENOPS_DATA_DIR to a folder of yours.",
             )
         if stat.S_IMODE(found.st_mode) & 0o077:
@@ -61,15 +61,15 @@ def private_dir(*parts: str) -> Path:
 
 
 def is_remote() -> bool:
-    """Whether this kernel was started by GenOps Lab's agent on a host that is not the Lab's own.
+    """Return whether GenOps Lab's agent started this kernel, on a host other than the Lab's.
 
-    The Lab is reached through the agent alone then, and cannot open files of this host.
+    Only the agent then reaches the Lab, and the Lab cannot open files of this host.
     """
     return bool(os.environ.get(REMOTE_VARIABLE))
 
 
 def notebook_path() -> str:
-    """The notebook of this kernel, as Jupyter, the Lab (or VS Code) names it; empty outside of one."""
+    """Return the path of this kernel's notebook as Jupyter, the Lab or VS Code gives it; empty without one."""
     for variable in ("JPY_SESSION_NAME", "GENOPS_NOTEBOOK"):
         if os.environ.get(variable):
             return os.environ[variable]
@@ -78,7 +78,7 @@ def notebook_path() -> str:
 
 
 def kernelspec_name() -> str:
-    """The kernelspec of this kernel, as the Lab or the connection file names it; empty where neither does."""
+    """Return the name of this kernel's kernelspec, from the Lab or the connection file; else empty."""
     given = os.environ.get("GENOPS_KERNELSPEC")
     if given:
         return given
@@ -91,7 +91,7 @@ def kernelspec_name() -> str:
 
 
 def script_path() -> str:
-    """The script that runs; empty in a notebook or at a prompt."""
+    """Return the running script; empty in a notebook or at a prompt."""
     main = sys.modules.get("__main__")
     path = getattr(main, "__file__", None) if main is not None else None
     if not path or "ipykernel" in os.path.basename(path) or notebook_path():
@@ -100,7 +100,7 @@ def script_path() -> str:
 
 
 def this_process() -> Dict[str, Any]:
-    """How the Lab knows this process: its number and start, and its kernel and notebook where it has them."""
+    """Return this process's pid and start time, and its kernel and notebook if it has them."""
     return {
         "pid": os.getpid(),
         "created": process_created(),
@@ -110,7 +110,7 @@ def this_process() -> Dict[str, Any]:
 
 
 def process_created() -> Optional[float]:
-    """When this process started, in seconds since 1970, where the platform tells (Linux, or with psutil)."""
+    """Return when this process started, in seconds since 1970; None if unknown (Linux or psutil is needed)."""
     try:
         with open("/proc/self/stat", "rb") as stream:
             ticks = int(stream.read().rpartition(b")")[2].split()[19])

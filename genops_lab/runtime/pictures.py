@@ -1,7 +1,8 @@
-"""Pictures as bytes: a PNG of an array, what PIL and matplotlib write of theirs, and files as they are.
+"""Turn pictures into bytes: a PNG of an array, what PIL and matplotlib write, and files unchanged.
 
-Numbers become grey or colour values so: bool and what lies between 0 and 1 (not finite: 0) over the whole range, whole
-numbers between 0 and 255 as they are, all else from its smallest value (black) to its largest (white), which is told.
+Numbers become grey or colour values. Booleans and values from 0 to 1 use the full range, and non-finite
+values are 0. Whole numbers from 0 to 255 stay as they are. All others are scaled from their smallest value
+(black) to their largest (white), and the note says so.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from typing import Any, NamedTuple
 
 from .errors import GenOpsError
 
-#: Of the bytes of one picture, so that it travels in one message.
+#: Bytes of one picture, so that it travels in one message.
 MAX_BYTES = 2_700_000
-#: Of the longer side of the small copy, in pixels; as MLflow has it.
+#: Pixels of the preview's longer side, as in MLflow.
 SMALL_SIDE = 256
 _MAX_PIXELS = 100_000_000
 _CHANNELS = (1, 3, 4)
@@ -25,8 +26,11 @@ _BEGINNINGS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a")
 
 
 class Picture(NamedTuple):
-    """``content`` as PNG, JPEG, GIF or WebP; ``small`` is a copy of at most 256 pixels a side, empty where the whole
-    is that small or none can be made. ``note`` says what was changed."""
+    """A picture: ``content`` is PNG, JPEG, GIF or WebP; ``note`` says what was changed.
+
+    ``small`` is a copy of at most 256 pixels a side. It is empty if the picture is that small or no copy can
+    be made.
+    """
 
     content: bytes
     small: bytes
@@ -34,8 +38,11 @@ class Picture(NamedTuple):
 
 
 def picture(image: Any) -> Picture:
-    """Of an array or tensor (HxW, HxWxC, CxHxW with 1, 3 or 4 channels), a PIL image, a matplotlib figure, the path of
-    a file, or a file's bytes. Raises GenOpsError for what is none, or too large to be kept as it is."""
+    """Return a picture as bytes. Raises GenOpsError for other objects, and for bytes that are too large.
+
+    ``image`` is an array or tensor (HxW, HxWxC, CxHxW with 1, 3 or 4 channels), a PIL image, a matplotlib
+    figure, the path of a file, or a file's bytes.
+    """
     if isinstance(image, (str, os.PathLike)):
         return _of_bytes(_read(os.fspath(image)))
     if isinstance(image, (bytes, bytearray, memoryview)):
@@ -56,18 +63,18 @@ def _read(path: str) -> bytes:
             return stream.read(MAX_BYTES + 1)
     except OSError as error:
         raise GenOpsError(
-            f"The picture {path!r} cannot be read: {error.strerror}.",
-            "Give the path of a file that is there.",
+            f"Cannot read the picture {path!r}: {error.strerror}.",
+            "Give the path of a file that exists and that you may read.",
         ) from error
 
 
 def _of_bytes(content: bytes) -> Picture:
     if not content.startswith(_BEGINNINGS) and not (content[:4] == b"RIFF" and content[8:12] == b"WEBP"):
-        raise GenOpsError("These bytes are no picture.", "Give PNG, JPEG, GIF or WebP.")
+        raise GenOpsError("These bytes are not a picture.", "Give PNG, JPEG, GIF or WebP.")
     if len(content) > MAX_BYTES:
         raise GenOpsError(
             f"The picture has more than {MAX_BYTES:,} bytes.",
-            "Make it smaller, give it as an array or a PIL image (these are made to fit), or keep it with "
+            "Make it smaller, give it as an array or a PIL image (GenOps Lab shrinks those), or keep it with "
             "genops.log_file.",
         )
     return Picture(content, _small_of(content), "")
@@ -82,7 +89,7 @@ def _small_of(content: bytes) -> bytes:
         with Image.open(io.BytesIO(content)) as image:
             return _small_of_pil(image)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise GenOpsError(f"The picture cannot be read: {error}.", "Give a whole file.") from error
+        raise GenOpsError(f"Cannot read the picture: {error}.", "Give a complete file.") from error
 
 
 def _small_of_pil(image: Any) -> bytes:
@@ -128,15 +135,18 @@ def _of_array(image: Any) -> Picture:
         import numpy
     except ImportError as error:
         raise GenOpsError(
-            "A picture of numbers needs numpy, which is not here.", "Install numpy, or give PNG bytes."
+            "A picture made of numbers needs numpy, which is not installed here.",
+            "Install numpy, or give PNG bytes.",
         ) from error
     try:
         array = numpy.asarray(image)
     except ValueError as error:
-        raise GenOpsError(f"This is no picture: {error}.", "Give rows of the same length.") from error
+        raise GenOpsError(
+            f"These numbers are not a picture: {error}.", "Give rows of the same length."
+        ) from error
     if array.dtype.kind not in "biuf":
         raise GenOpsError(
-            f"A {type(image).__name__} is no picture.",
+            f"An object of the type {type(image).__name__} is not a picture.",
             "Give an array, a tensor, a PIL image, a matplotlib figure, a path, or PNG bytes.",
         )
     array = _height_width_channels(array, channels_first=is_torch)
@@ -164,11 +174,11 @@ def _height_width_channels(array: Any, *, channels_first: bool) -> Any:
             array = array[:, :, :0]
     if array.ndim != 3 or not array.size:
         raise GenOpsError(
-            f"An array of shape {tuple(shape)} is no picture.",
+            f"An array of shape {tuple(shape)} is not a picture.",
             "Give height x width, height x width x 3 (or 1, 4), or 3 x height x width.",
         )
     if array.shape[0] * array.shape[1] > _MAX_PIXELS:
-        raise GenOpsError(f"The picture has more than {_MAX_PIXELS:,} pixels.", "Give a smaller one.")
+        raise GenOpsError(f"The picture has more than {_MAX_PIXELS:,} pixels.", "Give a smaller picture.")
     return array
 
 
@@ -192,7 +202,7 @@ def _as_bytes(numpy: Any, array: Any) -> Any:
 
 
 def _reduced(numpy: Any, array: Any, by: int) -> Any:
-    """Each pixel the mean of ``by`` x ``by``; what does not fill one at the edges is left out."""
+    """Return the mean of each ``by`` x ``by`` block of pixels; incomplete blocks at the edges are left out."""
     height, width = max(array.shape[0] // by, 1), max(array.shape[1] // by, 1)
     down, across = min(by, array.shape[0]), min(by, array.shape[1])
     parts = array[: height * down, : width * across].reshape(height, down, width, across, array.shape[2])
@@ -200,7 +210,9 @@ def _reduced(numpy: Any, array: Any, by: int) -> Any:
 
 
 def _png(array: Any) -> bytes:
-    """A PNG (ISO/IEC 15948) of height x width x channels bytes; each row as the difference from the one above."""
+    """Return a PNG (ISO/IEC 15948) of height x width x channels bytes, each row as the difference from the
+    row above.
+    """
     height, width, channels = array.shape
     rows = array.reshape(height, width * channels)
     above = rows.copy()

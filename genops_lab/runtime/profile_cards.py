@@ -1,4 +1,4 @@
-"""HTML and text of a profile: what to change, which lines cost most, then busy time and operators. No script in it."""
+"""Format a profile as HTML without scripts, and as text: advice, costliest lines, busy time, operators."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ MAX_OPERATORS = 8
 MAX_TABLE_ROWS = 60
 MAX_MEASURED = 5
 _BOUNDS = ("compute", "memory", "latency")
-#: Where a profile has lines, operators are the finer print.
+#: In a profile with lines, operators are secondary.
 _OPERATORS_BEHIND_LINES = 3
-NOTHING_RAN = "No operator of PyTorch ran while this was recorded."
+NOTHING_RAN = "No PyTorch operator ran during the recording."
 _LINES_OF = {"device": "Device time by line", "host": "Time by line, on the CPU"}
 _PART = '<div style="margin-top:6px">'
 
@@ -49,7 +49,7 @@ def _busy_rows(summary: Mapping[str, Any]) -> List[str]:
 
 
 def _measured_rows(measured: Mapping[str, Any]) -> List[str]:
-    """Kernels that Nsight Compute ran one by one: no device was busy or idle then."""
+    """Return rows of kernels that Nsight Compute measured one by one: busy and idle time mean nothing there."""
     total = measured["total_us"] or 1.0
     return [
         _bar_row(str(kernel["name"]), kernel["total_us"] / total, _measured(kernel), SERIES[0])
@@ -64,7 +64,7 @@ def _measured(kernel: Mapping[str, Any]) -> str:
 
 
 def calls(count: int) -> str:
-    """A number of calls in words."""
+    """Return a number of calls as text."""
     return "1 call" if count == 1 else f"{count:,} calls"
 
 
@@ -84,7 +84,7 @@ def _advice(found: Mapping[str, Any]) -> str:
             f"{escape(one['suggestion'])}</li>"
         )
     left = found.get("more_advice") or 0
-    more = f'<div style="{MUTED}">and {left} more: Open shows all</div>' if left else ""
+    more = f'<div style="{MUTED}">{left} more: Open shows all</div>' if left else ""
     return (
         f'{_PART}What to change</div><ol style="margin:2px 0 0;padding-left:22px">{"".join(rows)}</ol>{more}'
         if rows
@@ -126,14 +126,14 @@ def _has_work(summary: Mapping[str, Any]) -> bool:
 
 
 def profile_card(profile: Mapping[str, Any]) -> str:
-    """A profile: advice, the costliest lines, busy and idle time of each device, time by operator."""
+    """Return the HTML of a profile: advice, costliest lines, busy and idle time by device, time by operator."""
     summary = profile.get("summary") or {}
     state = str(profile.get("state", ""))
     head = f"<div><strong>{escape(profile.get('title') or 'profile')}</strong> "
     about = ", ".join(part for part in (f"profile {profile.get('id') or ''}".strip(), state) if part)
     head += f'<span style="{MUTED}">{escape(about)}</span>'
     if profile.get("id") and state == "ready":
-        # Where a Lab shows it, it opens the profile's views.
+        # In a Lab this link opens the profile's views.
         head += f' <a href="#genops-profile={escape(profile["id"])}">Open</a>'
     inner = f"{head}</div>"
     found = profile.get("findings") or {}
@@ -144,7 +144,7 @@ def profile_card(profile: Mapping[str, Any]) -> str:
     measured = summary.get("measured")
     rows = _measured_rows(measured) if measured else _busy_rows(summary)
     if rows:
-        label = "Measured kernels" if measured else "Time with work and without"
+        label = "Measured kernels" if measured else "Busy and idle time"
         inner += f'<div style="margin-top:6px">{label}</div>{"".join(rows)}'
     most = _OPERATORS_BEHIND_LINES if found.get("lines") else MAX_OPERATORS
     operators = _operator_rows(summary, most)
@@ -177,7 +177,7 @@ def _operator_table(summary: Mapping[str, Any], most: int) -> str:
 
 
 def profile_text(profile: Mapping[str, Any]) -> str:
-    """A profile in plain text."""
+    """Return a profile as plain text."""
     summary = profile.get("summary") or {}
     lines = [f"profile {profile.get('id', '')} {profile.get('title', '')}: {profile.get('state', '')}"]
     if profile.get("message"):

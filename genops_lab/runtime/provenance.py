@@ -1,5 +1,6 @@
-"""What a run keeps of where it came from: the cells, the git commit and what is not committed, the environment, the
-machine. Gathered in a thread, so that the cell starts at once; secrets are taken out before anything is written.
+"""Keep the source of a run: cells, git commit, uncommitted changes, environment and machine.
+
+A thread gathers it, so that the cell starts at once. Secrets are removed before anything is written.
 """
 
 from __future__ import annotations
@@ -25,26 +26,26 @@ from .paths import is_remote, kernelspec_name, script_path
 from .redaction import Counts, Redactor, added, marks_in
 from .secret_names import current_values
 from .source import simple_params
-from .system import told, visible_by_nvml, visible_by_program
+from .system import nvml_text, visible_by_nvml, visible_by_program
 
 if TYPE_CHECKING:
     from .run import Run
 
 OFF_VARIABLE = "GENOPS_NO_SOURCE"
 RECORD_VERSION = 1
-#: How long a run's end waits for what is still gathered.
+#: Seconds that a run's end waits for the thread.
 WAIT_S = 10.0
 
 
 def redactor_now() -> Redactor:
-    """Takes out what secret-named variables hold at this moment, too."""
+    """Return a redactor that knows the present values of secret-named variables."""
     session = shell()
     namespace = vars(sys.modules["__main__"]) if session is None else session.user_ns
     return Redactor(current_values(namespace))
 
 
 class ProvenanceKeeper:
-    """Gathers what one run keeps. With ``source`` off, or GENOPS_NO_SOURCE set: the commit's tags alone."""
+    """Gathers the source of one run. With ``source=False``, or GENOPS_NO_SOURCE set, only the commit's tags."""
 
     def __init__(self, run: Run, source: bool = True) -> None:
         self._run = run
@@ -54,14 +55,15 @@ class ProvenanceKeeper:
         self._shown_cells = ""
         self._patch: Optional[Patch] = None
         self._record: Dict[str, Any] = {}
-        # What the run has of this kernel's session already is not kept twice.
+        # A session that continues a run does not keep again what the run already has of this kernel's
+        # session.
         before = run.before
         self._kept_before = 0 if before is None else before.kept_cells
-        # Those that have run up to now: more may come while the thread starts.
+        # The cells up to now: more may come while the thread starts.
         self._cells: List[Cell] = self._cells_now() if self._source else []
         if self._script:
             for cell in self._cells:
-                simple_params(cell.source, {})  # what it assigns to secret names is remembered
+                simple_params(cell.source, {})  # remembers the values of secret names
         self._redactor = redactor_now()
         self._thread = threading.Thread(
             target=self._guarded, args=(self._gather,), name="genops-keeper", daemon=True
@@ -69,7 +71,7 @@ class ProvenanceKeeper:
         self._thread.start()
 
     def finish(self) -> None:
-        """Before the run ends: wait for the thread, and keep the cells that ran since the start."""
+        """Wait for the thread and keep the cells that ran since the start; call it before the run ends."""
         self._thread.join(WAIT_S)
         if self._source and not self._thread.is_alive():
             self._guarded(self._keep_again)
@@ -77,9 +79,9 @@ class ProvenanceKeeper:
     def _guarded(self, work: Callable[[], None]) -> None:
         try:
             work()
-        except Exception as error:  # the boundary: what cannot be kept must not cost the training
+        except Exception as error:  # the boundary: a failure here must not cost the training
             if not (self._run.ended and isinstance(error, GenOpsError)):  # it came too late
-                print(f"GenOps: not all of the run's source could be kept: {error!r}", file=sys.stderr)
+                print(f"GenOps: part of the run's source could not be kept: {error!r}", file=sys.stderr)
 
     def _cells_now(self) -> List[Cell]:
         session = shell()
@@ -131,7 +133,7 @@ class ProvenanceKeeper:
         return kept.redacted
 
     def _keep_again(self) -> None:
-        """Cells that ran since the start; cells and patch without the secrets that are known only now."""
+        """Keep the cells that ran since the start; redact cells and patch with the secrets known by now."""
         self._redactor = redactor_now()
         self._log_cells(
             self._cells if shell() is None else self._cells_now()
@@ -188,7 +190,7 @@ class ProvenanceKeeper:
                 text = self._redactor.redact(found.content)
                 if text != found.content:
                     counts = marks_in(text)
-                    # The digest of a text with a secret helps who guesses the secret.
+                    # The digest of a text with a secret would help to guess the secret.
                     lock["sha256"] = hashlib.sha256(text.encode()).hexdigest()
                     lock["redacted"] = counts
                 self._text(text, FOLDER + found.name)
@@ -223,12 +225,12 @@ def _machine() -> Dict[str, Any]:
 
 
 def gpu_models() -> List[Dict[str, str]]:
-    """``[{index, name, driver}]``; empty where there is none, or none that NVIDIA's tools know."""
+    """Return ``[{index, name, driver}]``; empty without a GPU that NVIDIA's tools know."""
     try:
         return _by_nvml()
     except ImportError:
         pass
-    except Exception:  # NVML's errors share no base with ours; no driver is a normal state
+    except Exception:  # NVML's errors share no base with ours; a missing driver is a normal state
         return []
     try:
         return _by_program()
@@ -238,9 +240,9 @@ def gpu_models() -> List[Dict[str, str]]:
 
 def _by_nvml() -> List[Dict[str, str]]:
     nvml, handles = visible_by_nvml()
-    driver = told(nvml.nvmlSystemGetDriverVersion())
+    driver = nvml_text(nvml.nvmlSystemGetDriverVersion())
     return [
-        {"index": index, "name": told(nvml.nvmlDeviceGetName(handle)), "driver": driver}
+        {"index": index, "name": nvml_text(nvml.nvmlDeviceGetName(handle)), "driver": driver}
         for index, handle in handles
     ]
 

@@ -1,8 +1,8 @@
-"""Secrets are taken out of a text before it is written anywhere.
+"""Remove secrets from a text before it is written.
 
-What goes: known tokens (:mod:`.token_patterns`), what secret-named variables hold now, texts assigned to secret names,
-and strings that look random. In its place stands a mark, ``[redacted: github token]``. Redacting twice changes
-nothing more, and the number of lines stays.
+Secrets are known tokens (:mod:`.token_patterns`), the present values of secret-named variables, texts
+assigned to secret names, and strings that look random. A mark replaces each: ``[redacted: github token]``.
+Redacting twice changes nothing more, and the number of lines stays.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ VARIABLE = "secret variable"
 ASSIGNED = "secret value"
 RANDOM = "high-entropy string"
 
-#: What a mark looks like; its group is the kind.
+#: The form of a mark; its group is the kind.
 MARK = re.compile(
     r"\[redacted: ({})\]".format("|".join(re.escape(kind) for kind in (*KINDS, VARIABLE, ASSIGNED, RANDOM)))
 )
@@ -27,7 +27,8 @@ MARK = re.compile(
 Counts = Dict[str, int]
 _Replace = Callable[[Match[str]], Optional[Tuple[int, int]]]
 
-# A text in quotes, assigned to a secret name: Python, JSON, YAML, TOML, keyword arguments, environment variables.
+# A text in quotes, assigned to a secret name: Python, JSON, YAML, TOML, keyword arguments, environment
+# variables.
 _QUOTED = re.compile(
     r"(?i)(?P<name>" + NAME_PATTERN + r"[\w-]*)(?P<of>[\"']?\]?\s*(?::\s*[\w.\[\], |]{1,40}=|:=|[:=]|=>)\s*)"
     r"[rbuf]{0,2}(?P<quote>[\"'])(?P<value>[^\"'\r\n]{6,500})(?P=quote)"
@@ -38,25 +39,26 @@ _BARE = re.compile(
     r"(?im)(?P<name>" + NAME_PATTERN + r"[\w-]*)(?:=|[ \t]*:[ \t]+|[ \t]+=[ \t]+)"
     r"(?P<value>[^\s\"'()\[\]{}<>,;$]{6,500})(?=[ \t]*(?:#.*)?$|[ \t])"
 )
-#: Holds a place for a value, or says where it comes from.
+#: A placeholder, or the source of a value.
 _PLACEHOLDER = re.compile(
     r"(?i)\s|\.\.\.|\{[\w.()\[\]]*\}|\$[{(]|^\$\w+$|%\(|%[sd]|<[\w-]+>|\*{3}|^/[\w./-]*$"
     r"|^(?:your|my|the|some|an?|enter|insert|replace|change)[-_ ]|^x{4,}|example|placeholder|changeme|dummy|redacted"
     r"|^(?:none|null|true|false|string|str|bytes|optional|required|unset|default|secret|token|password|passwd)$"
 )
 _CONSTANT_NAME = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|--?[a-z][a-z-]*|[A-Za-z]+(?:[._-][A-Za-z]+)+")
-#: What a program takes where a variable of the environment is missing.
+#: The default that a program uses if an environment variable is missing.
 _DEFAULT = re.compile(
     r"(?:\bgetenv|\benviron\.(?:get|setdefault)|\bpop)\(\s*[\"'](?P<name>\w+)[\"']\s*,\s*(?:default\s*=\s*)?"
     r"[rbuf]{0,2}(?P<quote>[\"'])(?P<value>[^\"'\r\n]{4,500})(?P=quote)"
 )
-#: Names and texts in the same number: ``user, password = "ada", "..."``.
+#: Equally many names and texts: ``user, password = "ada", "..."``.
 _TUPLE = re.compile(
     r"(?m)^[ \t]*\(?(?P<names>\w+(?:[ \t]*,[ \t]*\w+)+)\)?[ \t]*=[ \t]*"
     r"\(?(?P<values>[\"'][^\"'\n]*[\"'](?:[ \t]*,[ \t]*[\"'][^\"'\n]*[\"'])+)"
 )
 _IN_QUOTES = re.compile(r"[\"']([^\"']*)[\"']")
-#: A setting of a connection: ``host=db user=ada password=...`` (libpq), ``Server=db;User Id=ada;Pwd=...`` (ADO, ODBC).
+#: A setting of a connection: ``host=db user=ada password=...`` (libpq), ``Server=db;User Id=ada;Pwd=...``
+#: (ADO, ODBC).
 _CONNECTION = re.compile(
     r"(?i)(?<![\w.-])(?:password|passwd|pwd|pass)[ \t]*=[ \t]*(?P<value>(?![{$<%*])[^\s;\"'&,]{4,200})(?=[\s;\"'&]|$)"
 )
@@ -76,30 +78,30 @@ _DIGEST_BEFORE = re.compile(
     r"(?:sha\d{1,3}|md5|blake2[bs]?|integrity|ssh-[a-z0-9-]+|base64)\W{1,4}$", re.IGNORECASE
 )
 _MIN_ENTROPY_BITS = 3.6
-#: Of random letters and digits 4 of 10 neighbours change their class (other than from a capital to a small letter), of
-#: names in camelCase with digits 2 of 10.
+#: In random letters and digits 4 of 10 neighbours change their class (other than from a capital to a small
+#: letter), in camelCase names with digits 2 of 10.
 _MIN_CHANGES = 0.27
-#: A longer one is a picture or an archive, no secret.
+#: A longer text is a picture or an archive, not a secret.
 _MAX_CANDIDATE = 400
 
 
 def mark(kind: str) -> str:
-    """What stands in the place of a secret."""
+    """Return the mark that replaces a secret of this kind."""
     return f"[redacted: {kind}]"
 
 
 def marks_in(text: str) -> Counts:
-    """How many marks of each kind a text has."""
+    """Return how many marks of each kind a text has."""
     return dict(Counter(found.group(1) for found in MARK.finditer(text)))
 
 
 def added(one: Counts, other: Counts) -> Counts:
-    """The sums."""
+    """Return the sums of two counts."""
     return {kind: one.get(kind, 0) + other.get(kind, 0) for kind in (*one, *other)}
 
 
 class Redactor:
-    """Takes secrets out of texts. ``values`` are further texts to take out, the longest first."""
+    """Removes secrets from texts. ``values`` are further texts to remove, the longest first."""
 
     def __init__(self, values: Iterable[str] = ()) -> None:
         self._values = [value for value in values if value]
@@ -119,9 +121,9 @@ class Redactor:
         ]
 
     def redact(self, text: str) -> str:
-        """The text with marks in the place of secrets."""
-        # What is beside a mark may look otherwise than before, so each piece is looked at until nothing more is in it;
-        # a piece that held a secret gets shorter, so there is an end.
+        """Return the text with marks in place of secrets."""
+        # A mark may change how the text around it looks, so each piece is searched until nothing more is
+        # found. A piece that had a secret gets shorter, so the loop ends.
         done: List[str] = []
         waiting = _pieces(text)
         while waiting:
@@ -134,7 +136,7 @@ class Redactor:
         return "".join(done)
 
     def _without_one_kind(self, text: str) -> Optional[str]:
-        """The text with what the first rule that applies finds; None where none does."""
+        """Redact what the first applicable rule finds; None if no rule applies."""
         for kind, hints, pattern, secret in self._rules:
             if hints and not any(hint in text for hint in hints):
                 continue
@@ -152,7 +154,7 @@ class Redactor:
 
 
 def _pieces(text: str) -> List[Tuple[bool, str]]:
-    """Whether it is a mark, and the piece; the last first."""
+    """Return the pieces, last first: whether each is a mark, and its text."""
     found: List[Tuple[bool, str]] = []
     end = 0
     for match in MARK.finditer(text):
@@ -163,7 +165,7 @@ def _pieces(text: str) -> List[Tuple[bool, str]]:
 
 
 def _marks(kind: str, secret: str) -> str:
-    # One a line, behind the sign that a diff has there.
+    # One a line, after the sign of a diff.
     _, *others = secret.split("\n")
     return "\n".join(
         [mark(kind), *(line[:1] * (line[:1] in (" ", "+", "-")) + mark(kind) for line in others)]
@@ -171,7 +173,7 @@ def _marks(kind: str, secret: str) -> str:
 
 
 def _anywhere(value: str) -> str:
-    # A short one that is a word is looked for as a word.
+    # A short value that is a word is searched as a whole word.
     escaped = re.escape(value)
     return rf"(?<![A-Za-z0-9]){escaped}(?![A-Za-z0-9])" if len(value) < 10 and value.isalnum() else escaped
 
@@ -197,11 +199,11 @@ def _assigned(match: Match[str]) -> Optional[Tuple[int, int]]:
 
 def _assigned_bare(match: Match[str]) -> Optional[Tuple[int, int]]:
     name, value = match.group("name"), match.group("value")
-    # Of a lower-case name it may be a name of Python's as well.
+    # A lower-case name may also be a Python name.
     is_name = value.replace(".", "").isidentifier() and not name.isupper()
     if not (_DIGIT.search(value) and _LETTER.search(value)) or is_name:
         return None
-    # "PASS: test_loader2" says how a test ended.
+    # "PASS: test_loader2" is the result of a test.
     return None if match.group().startswith("PASS:") else _assigned(match)
 
 
@@ -217,7 +219,9 @@ def _assigned_together(match: Match[str]) -> Optional[Tuple[int, int]]:
 
 
 def _of_a_connection(match: Match[str]) -> Optional[Tuple[int, int]]:
-    """In a text in quotes, beside another setting; commas are of Python's arguments."""
+    """Return the password's place in a quoted text with other settings; commas are those of Python's
+    arguments.
+    """
     text = match.string
     begin = max(text.rfind(sign, max(0, match.start() - 500), match.start()) for sign in "\"'\n")
     ends = [end for sign in "\"'\n" if (end := text.find(sign, match.end(), match.end() + 500)) >= 0]
@@ -246,8 +250,10 @@ def _random_hex(match: Match[str]) -> Optional[Tuple[int, int]]:
 
 
 def is_random(text: str) -> bool:
-    """Whether a text of letters and digits looks drawn by lot: Shannon's entropy in bits a character, and how often
-    neighbours are of different classes."""
+    """Return whether a text of letters and digits looks random.
+
+    Uses Shannon's entropy in bits a character, and how often neighbours are of different classes.
+    """
     classes = [_class(character) for character in text]
     kinds = set(classes)
     if "0" not in kinds or not kinds & {"a", "A"}:

@@ -1,4 +1,4 @@
-"""What ``%genops`` and ``genops.deployment`` return: the data, shown as a card and never with its key."""
+"""Return values of ``%genops`` and ``genops.deployment``: data, shown as a card without its key."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SECRETS = ("key", "token", "password")
 
 
 def without_secrets(data: Any) -> Any:
-    """The data with its keys and tokens hidden: it would stay in saved notebooks."""
+    """Return the data with its keys and tokens hidden, because saved notebooks would keep them."""
     if isinstance(data, dict):
         return {
             name: HIDDEN if name in _SECRETS and value else without_secrets(value)
@@ -54,7 +54,7 @@ class _Result:
 
 
 class GenOpsResult(_Result, Mapping):  # type: ignore[type-arg]
-    """One thing: a mapping of its fields, which are attributes too."""
+    """One object: a mapping of its fields, which are attributes too."""
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -67,7 +67,7 @@ class GenOpsResult(_Result, Mapping):  # type: ignore[type-arg]
 
 
 class GenOpsList(_Result, Sequence):  # type: ignore[type-arg]
-    """Several things: a sequence of mappings."""
+    """Several objects: a sequence of mappings."""
 
 
 class Deployment(GenOpsResult):
@@ -81,20 +81,20 @@ class Deployment(GenOpsResult):
 
     @property
     def key(self) -> str:
-        """The key that requests must carry, asked of the Lab. Raises Refused when the deployment has ended."""
+        """The key that requests must carry, from the Lab. Raises Refused if the deployment has ended."""
         from .serving import key_of
 
         return str(self.data.get("key") or key_of(self.data["name"]))
 
     def predict(self, inputs: Any, timeout_s: float = 60.0) -> Any:
-        """The predictions for ``inputs``."""
+        """Return the predictions for ``inputs``."""
         from .serving import predict
 
         return predict(self.data["name"], inputs, timeout_s)
 
 
 def result_of(data: Any, html: str = "", text: str = "", view: str = "") -> Union[_Result, Any]:
-    """The data of a command in the class that fits it."""
+    """Return the data of a command in the class that fits it."""
     if isinstance(data, dict):
         kind = Deployment if view == "deployment" and "name" in data else GenOpsResult
         return kind(data, html, text)

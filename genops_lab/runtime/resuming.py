@@ -1,4 +1,4 @@
-"""Going on with a run: found by the Lab, or, while that is away, among what this process and its spool know."""
+"""Find the run to continue: in the Lab, or, without a Lab, in this process and its spool."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ _UNAVAILABLE = 503
 
 
 class Resumption(NamedTuple):
-    """The run to go on with. Of one that MLflow does not have yet ``run_id`` is empty, and ``run_key`` is known.
+    """The run to continue. ``run_id`` is empty for a run that MLflow does not have yet; its ``run_key`` is
+    known.
 
-    ``steps`` are those behind its last ones;
-    ``session`` names what is kept of this session, in the order of time; ``before`` is the run's earlier session
-    in this process, ``file`` the spool in which another process left it.
+    ``steps`` follow its last ones. ``session`` names this session's folder; names are in the order of time.
+    ``before`` is the run's earlier session in this process, ``file`` the spool in which another process left
+    it.
     """
 
     run_id: str
@@ -37,10 +38,12 @@ class Resumption(NamedTuple):
 
 
 def resumption(ref: str) -> Resumption:
-    """The run that ``ref`` means: an id, its beginning, ``latest`` or a name. Raises GenOpsError with the reason."""
+    """Return the run that ``ref`` means: an id, its beginning, ``latest`` or a name. Raises GenOpsError."""
     for open_one in runs.all_open():
         if _means(ref, open_one):
-            raise GenOpsError(f"The run {open_one.name or ref} is open already.", "Log into it.")
+            raise GenOpsError(
+                f"The run {open_one.name or ref} is already open.", "Log to it with genops.log()."
+            )
     own = next((run for run in runs.ended() if _means(ref, run)), None)
     if own is not None and not own.safe:
         return _of_own(own)
@@ -69,8 +72,8 @@ def _while_away(ref: str, own: Optional[Run], error: GenOpsError) -> Resumption:
     if spooled is not None:
         return spooled
     raise GenOpsError(
-        f"The run {ref!r} cannot be gone on with now: {error.message}",
-        "Without the Lab only runs of this process, and those that still wait in its spool, are known. "
+        f"Cannot continue the run {ref!r} now: {error.message}",
+        "Without the Lab, only runs of this process and runs that wait in its spool can be continued. "
         + error.hint,
     ) from error
 
@@ -86,7 +89,7 @@ def _of_own(run: Run) -> Resumption:
 
 
 def _spooled(ref: str) -> Optional[Resumption]:
-    """A run of this user whose events wait for a Lab: the latest of that name or key."""
+    """Return the latest run of this name or key whose events of this user wait for a Lab."""
     found = []
     for path in (data_dir() / "spool").glob("*.jsonl"):
         try:
@@ -99,11 +102,11 @@ def _spooled(ref: str) -> Optional[Resumption]:
                 ):
                     found.append((float(start["timestamp"]), str(header["run_key"]), start["data"], path))
         except (OSError, ValueError, KeyError, TypeError):
-            continue  # half written, or just taken over
+            continue  # half written, or just taken by another process
     for _, key, data, path in sorted(found, key=lambda one: one[0], reverse=True):
         try:
             steps = next_steps(_points(str(path)))
-        except OSError:  # it was just taken over
+        except OSError:  # another process just took it
             continue
         return Resumption(
             "", key, str(data["name"]), str(data["experiment"]), steps, _session(), file=str(path)

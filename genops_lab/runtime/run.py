@@ -1,4 +1,4 @@
-"""A tracked run, seen from the process that trains."""
+"""Log to a tracked run from the process that trains."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 RUNNING, FINISHED, FAILED, KILLED = "RUNNING", "FINISHED", "FAILED", "KILLED"
 
 END_WAIT_S = 8.0
-#: The Lab's first use of MLflow takes seconds, on a busy machine many; without a Lab nothing is waited for.
+#: The Lab's first use of MLflow takes seconds, on a busy machine many. Without a Lab there is no wait.
 START_WAIT_S = 60.0
 
 
-#: So long what is logged unasked waits for the names that the user takes.
+#: Seconds for which automatic metrics wait, until the user's own names are known.
 HELD_S = 3.0
-#: Of the tag that names diverged metrics.
+#: Characters of the tag that names diverged metrics.
 _TAG_CHARACTERS = 1000
 
 
@@ -48,7 +48,13 @@ class _Auto(NamedTuple):
 
 
 class Run:
-    """What is logged goes to a file first, then to the Lab, then to MLflow: ``log`` never waits.
+    """One run. ``log`` writes to a file, which a thread sends to the Lab and the Lab to MLflow: it never
+    waits.
+
+    Example::
+
+        with genops.run("baseline") as run:
+            run.log({"loss": 0.5}, step=1)
 
     ``run_id`` is MLflow's id, empty until the Lab has answered.
     """
@@ -76,13 +82,13 @@ class Run:
         self.shown_params: Dict[str, str] = {}
         self.run_id = ""
         self.experiment_id = ""
-        #: where the Lab writes, without credentials; empty for what only the Lab can open
+        #: where the Lab writes, without credentials; empty for a store that only the Lab can open
         self.tracking_uri = ""
-        #: opened by itself, by the first genops.log
+        #: opened by the first genops.log
         self.implicit = False
-        #: the folder of what this session keeps, of a run that goes on; empty for a run's first session
+        #: the folder of this session, in a run that is continued; empty for a run's first session
         self.session = "" if resumed is None else resumed.session
-        #: the key of the run's first session or, of a run that goes on, MLflow's id: by one of them it is found
+        #: the key of the run's first session or, for a continued run, MLflow's id: either finds the run
         self.first_key = self.key if resumed is None else resumed.run_key
         self.known_id = "" if resumed is None else resumed.run_id
         self.before = None if resumed is None else resumed.before
@@ -100,7 +106,7 @@ class Run:
         given = _without_secrets(params or {})
         self.shown_params.update(given)
         self._keeper: Optional[ProvenanceKeeper] = None
-        #: what else is asked for until the run ends, and what stops it
+        #: functions that end recordings which last until the run ends
         self.until_end: List[Callable[[], None]] = []
         start = {
             "name": self.name,
@@ -115,7 +121,7 @@ class Run:
             start["experiment"] = self.experiment = resumed.experiment
             start["resume"] = {"run_id": resumed.run_id, "run_key": resumed.run_key}
         self._spool.append("start", self.started_at, start)
-        #: what makes mlflow's own calls part of this run, where it was asked for
+        #: makes mlflow's own calls part of this run, if requested
         self.bridge: Optional[MlflowBridge] = None
         after = (
             self.before.sender if self.before is not None else parent.sender if parent is not None else None
@@ -131,7 +137,7 @@ class Run:
         )
         self._sampler = SystemSampler(self._log_system, self._steps.system) if system_metrics else None
         if self._spool.trouble:
-            self._warn("disk", f"Events are kept in memory alone ({self._spool.trouble}).")
+            self._warn("disk", f"Events are kept in memory only ({self._spool.trouble}).")
 
     def _hear(self, ack: Optional[Ack], trouble: str) -> None:
         if ack is not None:
@@ -139,7 +145,7 @@ class Run:
             self.name = str(ack.get("name") or self.name)
             self.experiment_id = str(ack.get("experiment_id") or "")
             self.tracking_uri = str(ack.get("tracking_uri") or "")
-        self.message = f"{trouble} What is logged is kept and sent later." if trouble else ""
+        self.message = f"{trouble} Logged data is kept and sent later." if trouble else ""
 
     @property
     def ended(self) -> bool:
@@ -157,12 +163,12 @@ class Run:
         return self.sender.done and self._spool.empty
 
     def next_steps(self) -> Steps:
-        """The steps behind the last ones."""
+        """The steps that follow the last ones."""
         with self._lock:
             return self._steps
 
     def wait_started(self, timeout_s: float) -> str:
-        """MLflow's id of this run; empty when no Lab took it within ``timeout_s``."""
+        """Return MLflow's id of this run; empty if no Lab took the run within ``timeout_s``."""
         ack = self.sender.wait_for_ack(timeout_s)
         if ack is not None:
             self._hear(ack, "")
@@ -170,13 +176,17 @@ class Run:
 
     @property
     def trouble(self) -> str:
-        """Why the Lab has not taken the events so far; empty when it has."""
+        """Return why the Lab has not taken the events so far; empty if it has."""
         return self.sender.trouble
 
     def log(
         self, metrics: Mapping[str, Any], step: Optional[int] = None, timestamp: Optional[float] = None
     ) -> None:
-        """Log numbers. Without ``step`` each call is one step further. ``timestamp`` in seconds since 1970."""
+        """Log numbers. Without ``step`` each call counts one step further. ``timestamp`` is in seconds since
+        1970.
+
+        Raises TypeError for a value that is not a number.
+        """
         values = {clean(key): number(key, value) for key, value in metrics.items()}
         with self._lock:
             step = self._next_step if step is None else int(step)
@@ -200,7 +210,7 @@ class Run:
                 self._log(values, step, time.time())
 
     def log_auto(self, values: Dict[str, float], step: int, timestamp: float) -> None:
-        """Log what nobody asked for, except under names that the user logs to: at first it waits for these."""
+        """Log automatic metrics, except under names that the user logs; at first it waits for those names."""
         with self._lock:
             if self.ended:
                 return
@@ -225,57 +235,60 @@ class Run:
 
     def _append(self, kind: str, data: Dict[str, Any], timestamp: Optional[float] = None) -> None:
         had_trouble = bool(self._spool.trouble)
-        with self._lock:  # nothing comes behind the event that ends the run
+        with self._lock:  # no event follows the one that ends the run
             if self.ended:
                 raise GenOpsError(
-                    f"The run {self.name or self.key} has ended.", "Start another: genops.start()."
+                    f"The run {self.name or self.key} has ended.", "Start another run: genops.start()."
                 )
             self._spool.append(kind, time.time() if timestamp is None else timestamp, data)
         if self._spool.trouble and not had_trouble:
-            self._warn("disk", f"Events are kept in memory alone from now on ({self._spool.trouble}).")
+            self._warn("disk", f"Events are now kept in memory only ({self._spool.trouble}).")
 
     def params(self, values: Mapping[str, Any]) -> None:
-        """Parameters; MLflow keeps the first value of each. Secrets among the values are redacted."""
+        """Set parameters; MLflow keeps the first value of each. Secrets among the values are redacted."""
         given = _without_secrets(values)
         self.shown_params.update(given)
         self._append("params", given)
 
     def tag(self, values: Mapping[str, Any]) -> None:
-        """Tags; a later value replaces an earlier one. Secrets among the values are redacted."""
+        """Set tags; a later value replaces an earlier one. Secrets among the values are redacted."""
         self._append("tags", _without_secrets(values))
 
     def keep(self, *, source: bool = True) -> None:
-        """Keep where the run comes from (:mod:`.provenance`); without ``source`` the commit's tags alone."""
+        """Keep the run's source (:mod:`.provenance`); with ``source=False`` only the commit's tags."""
         self._keeper = ProvenanceKeeper(self, source)
 
     def log_text(self, text: str, path: str) -> None:
-        """Keep a text as the artifact ``path`` of the run; at most 4,000,000 characters."""
+        """Keep a text of at most 4,000,000 characters as the artifact ``path``. Raises GenOpsError."""
         if len(text) > MAX_TEXT_CHARACTERS:
             raise GenOpsError(
-                f"{path} has {len(text):,} characters; at most {MAX_TEXT_CHARACTERS:,} can be kept as a text.",
-                "Write it to a file and call genops.log_file.",
+                f"{path} has {len(text):,} characters; a text artifact has at most {MAX_TEXT_CHARACTERS:,}.",
+                "Write the text to a file and call genops.log_file.",
             )
         self._append("text", {"path": clean(path), "content": clean(text)})
 
     def log_file(self, source: str, path: str = "") -> None:
-        """Keep a file as an artifact. The Lab copies it soon after: leave it in place until the run ended."""
+        """Keep a file as an artifact. The Lab copies it soon; leave it in place until the run has ended.
+
+        Raises GenOpsError if the file does not exist.
+        """
         full = os.path.abspath(os.fspath(source))
         if not os.path.isfile(full):
-            raise GenOpsError(f"There is no file {full}.", "Give the path of a file that is there.")
+            raise GenOpsError(f"The file {full} does not exist.", "Give the path of an existing file.")
         self._append("file", {"path": clean(path or os.path.basename(full)), "source": clean(full)})
 
     def log_image(self, name: str, image: Any, step: Optional[int] = None) -> None:
-        """Keep a picture (:mod:`.pictures`) of a step; without ``step`` each is one further."""
+        """Keep a picture (:mod:`.pictures`) of a step; without ``step`` each counts one step further."""
         self._log_media(name, step, *image_event(image))
 
     def log_histogram(
         self, name: str, values: Any, step: Optional[int] = None, bins: int = DEFAULT_BINS
     ) -> None:
-        """Keep how values are spread (:mod:`.histograms`) at a step; without ``step`` each is one further."""
+        """Keep a distribution (:mod:`.histograms`) of a step; without ``step`` each counts one step further."""
         self._log_media(name, step, {"type": "histogram", **histogram(values, bins)}, "")
 
     def log_table(self, name: str, rows: Any, step: Optional[int] = None) -> None:
-        """Keep rows (:mod:`.media`) of a step; without ``step`` each table is one further."""
+        """Keep rows (:mod:`.media`) of a step; without ``step`` each table counts one step further."""
         self._log_media(name, step, *table_event(rows))
 
     def _log_media(self, name: str, step: Optional[int], made: Dict[str, Any], note: str) -> None:
@@ -287,11 +300,11 @@ class Run:
             self._warn(f"media {title}", f"{made['type']} {title!r}: {note}.")
 
     def own_model(self, model: Mapping[str, str]) -> None:
-        """Tell of a model that this process logged (:mod:`.own_models`)."""
+        """Record a model that this process logged (:mod:`.own_models`)."""
         self._append("model", {key: clean(value) for key, value in model.items()})
 
     def dataset(self, data: Any, name: str = "", context: str = "") -> Fingerprint:
-        """Keep the fingerprint of what the run reads (:mod:`.datasets`), and return it."""
+        """Keep the fingerprint of the run's data (:mod:`.datasets`), and return it."""
         redactor = redactor_now()
         made = fingerprint(data, redactor.redact(name))
         shown = made._replace(source=redactor.redact(made.source))
@@ -300,12 +313,14 @@ class Run:
         return made
 
     def end(self, status: str = FINISHED, wait_s: float = END_WAIT_S) -> bool:
-        """End the run and wait at most ``wait_s`` until all of it is safe; returns whether it is.
+        """End the run and wait at most ``wait_s`` seconds until all of it is safe; return whether it is.
 
-        What is not sent by then is kept and sent when the Lab is back, by this process or by the Lab itself.
+        The rest stays in the spool. This process sends it when the Lab is back, or the Lab takes it itself.
         """
         if status not in (FINISHED, FAILED, KILLED):
-            raise GenOpsError(f"{status!r} is no status of a run.", f"Use {FINISHED}, {FAILED} or {KILLED}.")
+            raise GenOpsError(
+                f"{status!r} is not a status of a run.", f"Use {FINISHED}, {FAILED} or {KILLED}."
+            )
         if self._keeper is not None and not self.ended:
             self._keeper.finish()
         while self.until_end:
@@ -327,7 +342,7 @@ class Run:
     def _kept_message(self) -> str:
         why = self.sender.trouble or "The Lab has not confirmed all events yet."
         if self._spool.path is None or self._spool.trouble:
-            return f"{why} The events could not be kept on disk; they are sent while this process lives."
+            return f"{why} The events could not be written to disk; they are sent while this process lives."
         when = "the Lab is connected again" if is_remote() else "a Lab starts"
         return f"{why} The run's events are kept in {self._spool.path}; they appear when {when}."
 

@@ -1,8 +1,8 @@
-"""What lasts as long as a cell: opened by the cell's first lines, closed when the cell has run.
+"""Open what lasts as long as a cell, from the cell's first lines, and close it after the cell.
 
-``%%track`` and ``%%profile`` do not run the cell: an input transformer takes their lines off and puts calls in
-front, so that the rest is a plain cell. Tracebacks, displays, ``await``, interrupts and "Run All" are then
-those of a plain cell, and several of these lines may stand above one another.
+``%%track`` and ``%%profile`` do not run the cell. An input transformer replaces their lines by calls, so that
+the rest is a plain cell. Tracebacks, displays, ``await``, interrupts and "Run All" then work as in a plain
+cell. Several of these lines may follow one another.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class Scope(abc.ABC):
     """Something that is open while a cell runs."""
 
     def raises(self, error: BaseException) -> None:  # noqa: B027 - most have nothing to do
-        """The cell ends with ``error``, which the shell has yet to show; ``close`` follows."""
+        """The cell ends with ``error``, which the shell has not shown yet; ``close`` follows."""
 
     def begins(self, code: CodeType) -> None:  # noqa: B027
-        """A statement at the top of the cell begins; it is compiled by itself."""
+        """A statement at the top of the cell begins, compiled by itself."""
 
     def ends(self) -> None:  # noqa: B027
         """The statement that began last has ended."""
@@ -48,7 +48,7 @@ class _Open(NamedTuple):
 
 
 class _Replaced(NamedTuple):
-    """Of the shell; ``was_own``: an attribute of the shell itself, such as another extension's hook."""
+    """A replaced method of the shell; ``was_own``: the shell itself had it, such as another extension's hook."""
 
     theirs: Any
     ours: Any
@@ -56,7 +56,7 @@ class _Replaced(NamedTuple):
 
 
 def status_of(error: Optional[BaseException]) -> str:
-    """The end of a run whose code raised ``error``."""
+    """Return the status of a run whose code raised ``error``."""
     if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
         return FINISHED
     if isinstance(error, (KeyboardInterrupt, asyncio.CancelledError)):
@@ -65,7 +65,7 @@ def status_of(error: Optional[BaseException]) -> str:
 
 
 def cell_body(raw: str) -> str:
-    """The cell without the ``%%`` lines above it."""
+    """Return the cell without its first ``%%`` lines."""
     lines = raw.lstrip("\n").splitlines(keepends=True)
     while lines and (lines[0].startswith("%%") or not lines[0].strip()):
         del lines[0]
@@ -73,7 +73,7 @@ def cell_body(raw: str) -> str:
 
 
 def repeats_transformed(lines: List[str]) -> List[str]:
-    """``%%track --repeat`` does not run its cell as it stands: it becomes a cell magic of its own."""
+    """Turn ``%%track --repeat`` into a cell magic of its own, because it does not run its cell as it is."""
     first = lines[0].split() if lines else []
     if first[:1] == ["%%track"] and any(word in first for word in ("--repeat", "--seeds")):
         return [lines[0].replace("%%track", f"%%{REPEAT_MAGIC}", 1), *lines[1:]]
@@ -88,7 +88,7 @@ class Scopes:
         self._kinds = kinds
         self._infos: List[Any] = []
         self._open: List[_Open] = []
-        #: Of the shell: what is ours in their place while a scope is open, since no event tells what they do.
+        #: Methods of the shell that are replaced while a scope is open, because no event reports their calls.
         self._replaced: Dict[str, _Replaced] = {}
 
     def register(self) -> None:
@@ -98,7 +98,7 @@ class Scopes:
         self._shell.events.register("post_run_cell", self._after)
 
     def unregister(self) -> None:
-        """Leave the shell as it was."""
+        """Remove the listeners and restore the shell."""
         self._shell.input_transformers_cleanup.remove(self.transform)
         self._shell.events.unregister("pre_run_cell", self._before)
         self._shell.events.unregister("post_run_cell", self._after)
@@ -120,13 +120,16 @@ class Scopes:
 
             foreign: Any = inputtransformer2.cell_magic
             rest = foreign(rest)
-        # In the order of the kinds: what is tracked is no part of what is profiled.
+        # In the order of the kinds: the profile does not cover the tracking.
         return [call for _, call in sorted(calls, key=lambda one: one[0])] + rest
 
     def open(self, line: str) -> None:
         """Open the scope of a ``%%`` line for the cell that runs now."""
         if not self._infos:
-            raise GenOpsError("%%track and %%profile need a cell that is run visibly.", "Run it as a cell.")
+            raise GenOpsError(
+                "%%track and %%profile work only in a cell that the front end runs.",
+                "Run the cell in the notebook.",
+            )
         kind, _, options = line.partition(" ")
         info = self._infos[-1]
         raw = str(getattr(info, "raw_cell", ""))
@@ -163,13 +166,13 @@ class Scopes:
     def _do(self, work: Callable[[], None]) -> None:
         try:
             work()
-        except Exception as failure:  # one that cannot be closed must not keep the others open
+        except Exception as failure:  # a scope that cannot be closed must not keep the others open
             print(f"GenOps: {failure}", file=sys.stderr)
 
     def _give_back(self) -> None:
         for name, replaced in self._replaced.items():
             if vars(self._shell).get(name) != replaced.ours:
-                continue  # somebody else has put theirs there meanwhile
+                continue  # another program has replaced it by now
             if replaced.was_own:
                 setattr(self._shell, name, replaced.theirs)
             else:
@@ -198,7 +201,7 @@ class Scopes:
 
 
 def _show_as_typed(raw: str) -> None:
-    """Have tracebacks of the cell that runs now show its ``%%`` lines, as comments: Python must be able to read it."""
+    """Show the ``%%`` lines of the running cell in tracebacks, as comments that Python can parse."""
     frame: Optional[FrameType] = sys._getframe()
     while frame is not None:
         name = frame.f_code.co_filename
@@ -213,7 +216,7 @@ def _show_as_typed(raw: str) -> None:
 
 
 def evaluate(shell: Any, statement: str) -> Any:
-    """Run one statement in the user's namespace; an expression's value is returned."""
+    """Run one statement in the user's namespace and return an expression's value."""
     code = shell.transform_cell(statement)
     try:
         compiled = compile(code.strip(), "<genops>", "eval")
@@ -224,8 +227,8 @@ def evaluate(shell: Any, statement: str) -> Any:
 
 
 def words(line: str) -> List[str]:
-    """The words of a magic's line. Raises GenOpsError where a quote is not closed."""
+    """Split a magic's line into words. Raises GenOpsError for an open quote."""
     try:
         return shlex.split(line)
     except ValueError as error:
-        raise GenOpsError(f"The line cannot be read: {error}.", "Close the quote.") from error
+        raise GenOpsError(f"Cannot read the line: {error}.", "Close the quote.") from error

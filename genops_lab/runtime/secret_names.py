@@ -1,4 +1,4 @@
-"""Which variables hold secrets, by their names, and what they hold now."""
+"""Find variables that hold secrets, by their names, and their present values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_VALUES = 500
 MAX_VALUE = 20_000
 
 _PATTERN = r"TOKEN|SECRET|PASSW(?:OR)?D|PASSPHRASE|CREDENTIAL|(?:API|ACCESS|PRIVATE|AUTH|ACCOUNT)_?KEY"
-#: Where a secret's name may be in a text; :func:`is_secret_name` says whether the whole name is one.
+#: Finds where a secret's name may begin in a text; :func:`is_secret_name` judges the whole name.
 NAME_PATTERN = rf"(?:{_PATTERN}|PASS|PWD|PW)"
 _SECRET = re.compile(_PATTERN, re.IGNORECASE)
 #: As the last word of a name: ``DB_PASS``, ``dbPwd``; not ``forward_pass``.
@@ -24,7 +24,7 @@ _PASS_OF_WORK = re.compile(
     r"NEXT|PREV|PER|EACH|BY|TRAIN|TRAINING|EVAL|TEST|VAL|IS|DID|THIS)[_-]PASS$",
     re.IGNORECASE,
 )
-#: A key of 32 or 40 hexadecimal digits looks like a digest, but for the name it has.
+#: A key of 32 or 40 hexadecimal digits looks like a digest; only its name differs.
 HEX_KEY = r"(?<![0-9a-zA-Z])(?:[0-9a-f]{40}|[0-9a-f]{32})(?![0-9a-zA-Z])"
 _HEX_KEY = re.compile(HEX_KEY)
 HEX_NAME = (
@@ -40,26 +40,28 @@ _HARMLESS = re.compile(
     re.IGNORECASE,
 )
 _WORD = re.compile(r"[A-Za-z]+")
-#: A session's earlier cells may show what a variable has lost meanwhile.
+#: Kept because earlier cells may print the old value of a variable.
 _seen: Dict[str, None] = {}
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether a variable, parameter or key of this name holds a secret (``HF_TOKEN``, ``db_password``)."""
+    """Return whether a variable, parameter or key of this name holds a secret (``HF_TOKEN``,
+    ``db_password``).
+    """
     if _SECRET.search(name):
         return not _HARMLESS.search(name)
     return bool(_SHORT.search(name)) and not _PASS_OF_WORK.search(name)
 
 
 def is_secret(name: str, value: object) -> bool:
-    """Whether a variable holds a secret: by its name, or because a ``key``'s text looks like one."""
+    """Return whether a variable holds a secret: by its name, or because a ``key``'s text looks like a secret."""
     return is_secret_name(name) or (
         isinstance(value, str) and bool(_HEX_KEY.fullmatch(value)) and bool(_HEX_NAME.match(name))
     )
 
 
 def remember(values: Iterable[str]) -> None:
-    """These are secrets from now on, whatever variable holds them."""
+    """Treat these texts as secrets from now on, whatever variable holds them."""
     for value in values:
         if len(value.strip()) >= MIN_VALUE and len(value) <= MAX_VALUE:
             _seen.pop(value, None)
@@ -69,10 +71,10 @@ def remember(values: Iterable[str]) -> None:
 
 
 def current_values(namespace: Mapping[str, Any]) -> List[str]:
-    """What secret-named variables of the environment and of ``namespace`` hold now, or held at an earlier call, the
-    longest first.
+    """Return the values of secret-named variables of the environment and ``namespace``, now or at an earlier
+    call.
 
-    Texts of 6 characters and more, also as they are written in Python, JSON and URLs.
+    The longest come first. Texts of 6 characters and more, also as they are written in Python, JSON and URLs.
     """
     found: Set[str] = set()
     for name, value in list(os.environ.items()):
@@ -81,7 +83,7 @@ def current_values(namespace: Mapping[str, Any]) -> List[str]:
     for name, value in list(namespace.items()):
         if isinstance(value, bytes):
             value = value.decode("utf-8", "ignore")
-        # `for token in text.split()` is no secret.
+        # `for token in text.split()` is not a secret.
         if (
             isinstance(value, str)
             and is_secret(name, value)
@@ -98,7 +100,7 @@ def current_values(namespace: Mapping[str, Any]) -> List[str]:
 
 
 def _is_path(value: str) -> bool:
-    """Of a file or folder that is there: PWD is the present one."""
+    """Return whether a value is the path of an existing file or folder: PWD is the present folder."""
     try:
         return os.path.isabs(value) and os.path.exists(value)
     except ValueError:  # a null byte

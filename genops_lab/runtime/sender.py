@@ -1,4 +1,4 @@
-"""Carries a run's spool to the Lab, in a thread of its own; the training never waits for it."""
+"""Send a run's spool to the Lab in a thread; the training never waits for it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .spool import Spool
 
 INTERVAL_S = 0.2
 MAX_BACKOFF_S = 15.0
-#: Where nobody listens a look costs one system call, and a Lab that is connected again is noticed soon.
+#: Without a Lab a look costs one system call, so a Lab that is back is noticed soon.
 MAX_BACKOFF_REMOTE_S = 1.0
 ANSWER_TIMEOUT_S = 60.0
 NOT_FOUND, CONFLICT = 404, 409
 
 Ack = Dict[str, Any]
 
-#: Of one batch, so that a cut costs few files that must be sent again.
+#: Files in one batch, so that after a cut few files must be sent again.
 MAX_FILES_AT_ONCE = 8
 _NEVER_TAKEN = (400, 413)
 
@@ -29,10 +29,10 @@ Event = Dict[str, Any]
 
 
 class Sender:
-    """Posts batches, keeps what is not acknowledged, tries again. ``on_news`` hears of acks and failures.
+    """Posts batches, keeps events that are not acknowledged, and retries. ``on_news`` gets acks and failures.
 
-    Nothing is sent before the Lab has the start of the run that ``after`` sends, or, with ``whole``, all of it, nor
-    while there is ``after_file``, in which another process left what comes before.
+    It waits until the Lab has the start of the run that ``after`` sends or, with ``whole``, all of that run.
+    It also waits while ``after_file`` exists, in which another process left earlier events.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Sender:
             with self._condition:
                 self._tried = True
                 if self.refused or (sent and self._ended and self._spool.empty):
-                    # Before anybody hears of it: the process may end as soon as it does.
+                    # First, because the process may end as soon as anyone knows of the ack.
                     self._spool.close(delete=self._spool.empty)
                     self.done = True
                 self._condition.notify_all()
@@ -89,13 +89,13 @@ class Sender:
                 self._hurry = False
 
     def _must_wait(self) -> str:
-        """Why it is not this run's turn; empty when it is."""
+        """Return why this run must wait; empty if it may send."""
         before = self._after
         if before is None or before.refused or (before.done if self._whole else before.ack is not None):
             self._after = None
             if not self._after_file or not os.path.exists(self._after_file):
                 return ""
-        return (before and before.trouble) or "What came before this run has not been sent yet."
+        return (before and before.trouble) or "An earlier part of this run has not been sent yet."
 
     def _send_all(self) -> bool:
         waiting = self._must_wait()
@@ -125,25 +125,25 @@ class Sender:
                 return self._failed(str(error))
             except Refused as error:
                 if error.status == CONFLICT and "acked_seq" in error.details and not self._rewound:
-                    self._rewound = True  # once: a Lab that refuses all events again will go on doing so
+                    self._rewound = True  # once: a Lab that refuses all events again will not change
                     self._spool.rewind()
                     self._spool.acknowledge(int(error.details["acked_seq"]))
                     continue
                 if error.status == NOT_FOUND and self._tickets is not None:
-                    self._tickets.forget()  # those of a Lab that was restarted meanwhile
-                # What is malformed stays malformed; a backend that is down comes back.
+                    self._tickets.forget()  # tickets of a Lab that was restarted
+                # A malformed event stays malformed; a backend that is down comes back.
                 self.refused = error.status in (400, 403, CONFLICT, 413)
                 return self._failed(str(error))
             except (GenOpsError, OSError, KeyError, TypeError, ValueError) as error:
-                return self._failed(f"The run's events could not be sent: {error!r}.")
+                return self._failed(f"Could not send the run's events: {error!r}.")
             with self._condition:
                 self.ack, self.trouble, self._rewound = ack, "", False
                 self._condition.notify_all()
             self._on_news(ack, "")
             if acked < events[0]["seq"]:
-                return False  # the Lab took nothing: do not ask again at once
+                return False  # the Lab took nothing: do not send again at once
             if acked >= there and not self._ended:
-                return True  # later events go with the next sending: a busy loop must not keep the Lab busy
+                return True  # later events go with the next batch: a busy loop must not keep the Lab busy
 
     def _failed(self, trouble: str) -> bool:
         with self._condition:
@@ -153,7 +153,7 @@ class Sender:
         return False
 
     def wait_for_ack(self, timeout_s: float) -> Optional[Ack]:
-        """The first ack; None after ``timeout_s``, or as soon as it is known that no Lab is there."""
+        """Return the first ack; None after ``timeout_s`` seconds, or as soon as it is known that no Lab runs."""
         deadline = time.monotonic() + timeout_s
         with self._condition:
             while self.ack is None and not self._tried:
@@ -164,7 +164,7 @@ class Sender:
             return self.ack
 
     def finish(self, wait_s: float) -> bool:
-        """No more events come: send the rest, and wait at most ``wait_s`` for it. Goes on in the background.
+        """Send the rest and wait at most ``wait_s`` seconds; the thread continues. No more events follow.
 
         Returns whether all events are safe.
         """
@@ -184,13 +184,13 @@ class Sender:
 
 
 class FileTickets:
-    """What was handed over and is not acknowledged yet, by the number of its event."""
+    """Tickets of uploaded files whose events are not acknowledged yet, by the event's number."""
 
     def __init__(self) -> None:
         self._tickets: Dict[int, str] = {}
 
     def put_into(self, events: List[Event]) -> List[Event]:
-        """The events, or the first of them, with tickets in place of paths. Raises LabAway."""
+        """Return the events, or the first of them, with tickets in place of paths. Raises LabAway."""
         prepared: List[Event] = []
         files = 0
         for event in events:
@@ -206,7 +206,7 @@ class FileTickets:
         path, number = event["data"]["path"], int(event["seq"])
         try:
             if number not in self._tickets:
-                self._tickets[number] = lab.hand_over(event["data"]["source"], "artifact")
+                self._tickets[number] = lab.upload_file(event["data"]["source"], "artifact")
         except FileLost as error:
             return {"path": path, "source": "", "why": error.message}
         except Refused as error:
@@ -216,9 +216,9 @@ class FileTickets:
         return {"path": path, "source": self._tickets[number]}
 
     def used(self, acked: int) -> None:
-        """Events up to this number are safe: a ticket is good once."""
+        """Drop the tickets of events up to this number, which are safe: a ticket works once."""
         self._tickets = {number: ticket for number, ticket in self._tickets.items() if number > acked}
 
     def forget(self) -> None:
-        """The Lab knows none of them any more."""
+        """Drop all tickets: the Lab no longer knows them."""
         self._tickets = {}

@@ -1,4 +1,4 @@
-"""Deployments, called from a notebook or a script."""
+"""Call deployments from a notebook or a script."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def find(name: str) -> Deployment:
-    """The deployment ``name``. Raises Refused when there is none."""
+    """Return the deployment ``name``. Raises Refused if there is none."""
     return Deployment(_ask(name))
 
 
 def key_of(name: str) -> str:
-    """The key that requests to the deployment must carry. Raises Refused when there is none."""
+    """Return the key that requests to the deployment must carry. Raises Refused if there is none."""
     return str(_ask(name, "key")["key"])
 
 
@@ -33,17 +33,17 @@ def _ask(name: str, what: str = "") -> Any:
     except Refused as refused:
         if refused.status != 404:
             raise
-        # A Lab of an older version, which tells the key with the rest; or there is none.
+        # An older Lab sends the key with the rest; or the deployment does not exist.
         return lab.call("GET", "/deployments/" + lab.segment(name))
 
 
 def predict(name: str, inputs: Any, timeout_s: float) -> Any:
-    """The predictions for ``inputs``. Raises GenOpsError with the model's own message."""
+    """Return the predictions for ``inputs``. Raises GenOpsError with the model's own message."""
     found = find(name)
     if found["state"] != "running":
         raise GenOpsError(
             f"The deployment {name!r} is {found['state']}. {found.get('message', '')}".strip(),
-            found.get("hint") or "Deploy it again: %genops deploy.",
+            found.get("hint") or "To deploy it again, run %genops deploy MODEL.",
         )
     request = urllib.request.Request(  # noqa: S310 - the Lab's own loopback URL
         found["url"].rstrip("/") + "/invocations",
@@ -56,11 +56,12 @@ def predict(name: str, inputs: Any, timeout_s: float) -> Any:
     except urllib.error.HTTPError as error:
         raise GenOpsError(
             f"The deployment {name!r} answered HTTP {error.code}: {_reason(error.read())}",
-            f"See `%genops deployments logs {name}`.",
+            f"Read its log: %genops deployments logs {name}",
         ) from error
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise GenOpsError(
-            f"The deployment {name!r} did not answer: {error}.", f"See `%genops deployments logs {name}`."
+            f"The deployment {name!r} did not answer: {error}.",
+            f"Read its log: %genops deployments logs {name}",
         ) from error
     return decoded["predictions"] if isinstance(decoded, dict) and "predictions" in decoded else decoded
 

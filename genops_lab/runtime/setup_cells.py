@@ -1,4 +1,4 @@
-"""Which cells a trial's kernel runs before the trial's own, so that it has what the notebook's session has."""
+"""Choose the cells that a trial's kernel runs first, so that it has the names of the notebook's session."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ _TRACKING = ("%%track", "%%profile")
 
 
 class SetupCell(NamedTuple):
-    """A cell and what it is called."""
+    """A cell and its label."""
 
     source: str
     label: str
 
 
 class Setup(NamedTuple):
-    """What a trial's kernel runs first.
+    """The cells that a trial's kernel runs first.
 
-    ``in_part`` are labels of cells of which only imports, seeds and settings run. ``missing`` has names that only
-    left-out cells make, with those cells' labels. ``seconds``: what the whole cells took in this session, None where
-    that is not known.
+    ``in_part`` are labels of cells of which only imports, seeds and settings run. ``missing`` maps names that
+    only left-out cells make to those cells' labels. ``seconds``: the duration of the whole cells in this
+    session, None if unknown.
     """
 
     cells: List[SetupCell]
@@ -34,12 +34,12 @@ class Setup(NamedTuple):
 
     @classmethod
     def of(cls, found: Needed, seconds: "Optional[float]" = None) -> "Setup":
-        """Return what the cells that were found to be needed make."""
+        """Return the setup of the cells that were found to be needed."""
         cells = [SetupCell(source, label) for label, source in found.sources]
         return cls(cells, found.in_part, found.left_out, found.missing, seconds)
 
-    def told(self) -> str:
-        """Return the sentences that say what runs first, what does not, and how to change that."""
+    def summary(self) -> str:
+        """Return sentences that say which cells run first, which do not, and how to change that."""
         whole = ", ".join(one.label for one in self.cells if not one.label.endswith(PART))
         part = ", ".join(self.in_part)
         what = " and ".join(
@@ -56,16 +56,16 @@ class Setup(NamedTuple):
                 f"Left out: {', '.join(self.left_out)}. Add cells with `--setup 1,3-5`, or all with `--setup all`."
             )
         for name, label in (self.missing or {}).items():
-            words.append(f"`{name}` is made in {label}, which is left out: trials may not have it.")
+            words.append(f"Trials may lack `{name}`: it is made in {label}, which is left out.")
         return " ".join(words)
 
 
-#: The label of a cell of which only a part runs ends so.
+#: End of the label of a cell of which only a part runs.
 PART = " in part"
 
 
 def untracked(source: str) -> str:
-    """The cell without the ``%%track`` and ``%%profile`` lines at its top."""
+    """Return the cell without the ``%%track`` and ``%%profile`` lines at its top."""
     lines = source.lstrip("\n").splitlines(keepends=True)
     while lines and lines[0].split(None, 1)[:1] and lines[0].split(None, 1)[0] in _TRACKING:
         del lines[0]
@@ -73,7 +73,9 @@ def untracked(source: str) -> str:
 
 
 def is_left_out(source: str) -> bool:
-    """Whether the cell does nothing for a trial: it starts sweeps or repeats, or holds GenOps commands alone."""
+    """Return whether the cell does nothing for a trial: it starts sweeps or repeats, or only has GenOps
+    commands.
+    """
     lines = [line.strip() for line in source.splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
     if not lines:
@@ -86,12 +88,13 @@ def is_left_out(source: str) -> bool:
 
 
 def setup_cells(shell: Any, chosen: str, failed: "Dict[int, str]", trial: str, given: Sequence[str]) -> Setup:
-    """Return the session's earlier cells as ``chosen`` says: ``needed``, ``all``, ``none`` or numbers (``1,3-5``).
+    """Return the session's earlier cells as ``chosen`` says: ``needed``, ``all``, ``none`` or numbers
+    (``1,3-5``).
 
-    With ``all``: each cell of the notebook once, as it ran last, without those that raised (``failed``: their texts
-    by their numbers) and without the present one in earlier runs. With ``needed``: of those the cells that make what
-    ``trial`` reads (``given`` names are set otherwise), never tracked or profiled ones; and of the others the
-    imports, seeds and settings.
+    ``all``: each cell of the notebook once, as it ran last, without those that raised (``failed``: their
+    texts by their numbers) and without earlier runs of the present cell. ``needed``: of those, the cells that
+    make what ``trial`` reads (``given`` names are set otherwise), except tracked or profiled ones. Other
+    cells run only their imports, seeds and settings.
     """
     if chosen == "none":
         return Setup([])
@@ -103,7 +106,8 @@ def setup_cells(shell: Any, chosen: str, failed: "Dict[int, str]", trial: str, g
         missing = [number for number in wanted if number not in found]
         if missing:
             raise GenOpsError(
-                f"There was no cell [{missing[0]}] in this session.", "Use numbers that cells show."
+                f"This session has no cell [{missing[0]}].",
+                "Use the numbers that the notebook shows beside its cells.",
             )
         return _timed(shell, [found[number] for number in wanted])
     kept: List[Cell] = []
@@ -125,7 +129,7 @@ def setup_cells(shell: Any, chosen: str, failed: "Dict[int, str]", trial: str, g
 
 
 def earlier_cell(source: str, label: str) -> EarlierCell:
-    """Return a cell as :func:`needed_cells` takes it: tracked and profiled ones run only where they are asked for."""
+    """Return a cell for :func:`needed_cells`: tracked and profiled cells run only if the user names them."""
     first = source.lstrip("\n").split(None, 1)[:1]
     why = {"%%track": "tracked", "%%profile": "profiled"}.get(first[0] if first else "", "")
     return EarlierCell(label, untracked(source), why)
@@ -152,7 +156,7 @@ def _numbers(text: str) -> List[int]:
             found += range(int(first), int(last if dash else first) + 1)
         except ValueError:
             raise GenOpsError(
-                f"--setup {text}: {part!r} is no cell's number.",
+                f"--setup {text}: {part!r} is not a cell's number.",
                 "Write needed, all, none, or numbers such as 1,3-5.",
             ) from None
     return found

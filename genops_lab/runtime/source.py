@@ -1,4 +1,4 @@
-"""The simple variables of a cell: a run's parameters."""
+"""Read the simple variables of a cell, which become a run's parameters."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ _CONSTANT_NODES = (
 
 
 def simple_params(code: str, namespace: Mapping[str, Any]) -> Dict[str, Any]:
-    """The cell's own settings, known before it runs.
+    """Return the cell's own settings, known before it runs.
 
-    The rule: a name without a leading underscore that the cell assigns exactly once, at its top level, from
-    numbers, texts and truth values, from arithmetic over them, or over other names that hold such values
-    (``lr = 1e-3``, ``steps = 10 * epochs``). Counters and results are no parameters: they are assigned
-    again, or come from calls. What has a secret's name (``api_key``) is none either;
-    its value is remembered as a secret.
+    A parameter is a name without a leading underscore that the cell assigns exactly once, at its top level.
+    Its value is a number, text or truth value, arithmetic over them, or another such name (``lr = 1e-3``,
+    ``steps = 10 * epochs``). Counters and results are not parameters: they are assigned again, or come from
+    calls. Neither is a secret's name (``api_key``); its value is remembered as a secret.
     """
     try:
         tree = ast.parse(code)
@@ -48,7 +47,7 @@ def simple_params(code: str, namespace: Mapping[str, Any]) -> Dict[str, Any]:
 
 
 def assignments(tree: ast.Module) -> List[Tuple[str, ast.expr]]:
-    """What the code assigns to plain names at its top level, in order."""
+    """Return the assignments to plain names at the code's top level, in order."""
     pairs: List[Tuple[str, ast.expr]] = []
     for statement in tree.body:
         if isinstance(statement, ast.AnnAssign) and statement.value is not None:
@@ -78,4 +77,4 @@ def _evaluated(value: ast.expr, names: Dict[str, Any]) -> Any:
     try:
         return eval(compile(expression, "<parameter>", "eval"), {"__builtins__": {}}, names)  # noqa: S307
     except (ArithmeticError, TypeError, ValueError):
-        return None  # the cell itself will say so
+        return None  # the cell itself will raise this error

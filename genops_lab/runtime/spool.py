@@ -1,7 +1,7 @@
-"""A run's events on disk: written before anything else, read back for sending, gone when all are safe.
+"""Keep a run's events on disk: write them first, read them for sending, delete the file when all are safe.
 
-The file is the queue. Memory stays bounded however long the Lab is away, and what a killed process wrote is
-still there for the Lab to take.
+The file is the queue, so memory stays bounded while the Lab is away. Events of a killed process stay on disk,
+and the Lab takes them.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from .paths import private_dir
 
 MAX_BATCH_EVENTS = 500
 MAX_BATCH_BYTES = 1_000_000
-#: Events that stay in memory alone where the disk is full.
+#: Events that stay in memory only, when the disk is full.
 MAX_UNWRITTEN = 10_000
 
 Event = Dict[str, Any]
 
 
 class Spool:
-    """Events of one run in the order of their ``seq`` (1, 2, ...). Safe for several threads."""
+    """Events of one run in the order of their ``seq`` (1, 2, ...). Threads may share it."""
 
     def __init__(self, run_key: str, process: Dict[str, Any]) -> None:
         self._lock = threading.Lock()
@@ -46,9 +46,9 @@ class Spool:
 
     @classmethod
     def left_behind(cls, path: str) -> "Tuple[Spool, Dict[str, Any]]":
-        """The spool that a process which is gone left, to be sent to its end, and its header.
+        """Return the spool of an ended process, to be sent to its end, and its header.
 
-        A torn last line ends it. Raises OSError, or ValueError for what is no spool.
+        A torn last line ends it. Raises OSError, or ValueError if the file is not a spool.
         """
         spool = cls.__new__(cls)
         spool._lock = threading.Lock()
@@ -71,7 +71,7 @@ class Spool:
             return spool, {"run_key": str(header["run_key"]), "process": dict(header["process"])}
         except (OSError, ValueError, KeyError, TypeError) as error:
             os.close(spool._read_fd)
-            raise ValueError(f"{path} is no spool: {error!r}") from error
+            raise ValueError(f"{path} is not a spool: {error!r}") from error
 
     @property
     def last_seq(self) -> int:
@@ -79,7 +79,7 @@ class Spool:
         return self._seq
 
     def append(self, kind: str, timestamp: float, data: Dict[str, Any]) -> None:
-        """Keep an event. A full disk costs the safety of the spool, never the training."""
+        """Append an event. A full disk costs the spool's safety, never the training."""
         body = json.dumps({"kind": kind, "timestamp": timestamp, "data": data})
         with self._lock:
             self._seq += 1
@@ -104,7 +104,7 @@ class Spool:
             os.ftruncate(self._write_fd, self._end)  # a torn line would end the reading of the file
 
     def next_batch(self) -> List[Event]:
-        """The oldest events that are not acknowledged; the same ones until ``acknowledge``."""
+        """Return the oldest events that are not acknowledged; the same ones until ``acknowledge``."""
         with self._lock:
             lines, _ = self._pending()
         return [json.loads(line) for line in lines]
@@ -127,7 +127,7 @@ class Spool:
         return lines, 0
 
     def acknowledge(self, seq: int) -> None:
-        """Events up to ``seq`` are safe in MLflow."""
+        """Mark the events up to ``seq`` as safe in MLflow."""
         with self._lock:
             while True:
                 lines, from_file = self._pending()
@@ -152,7 +152,7 @@ class Spool:
             return self._offset >= self._end and not self._unwritten
 
     def close(self, *, delete: bool) -> None:
-        """Let go of the file; ``delete`` it when all of it is safe."""
+        """Close the file; ``delete`` it if all of it is safe."""
         with self._lock:
             for descriptor in (self._write_fd, self._read_fd):
                 if descriptor >= 0:

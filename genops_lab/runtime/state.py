@@ -1,4 +1,4 @@
-"""The runs of this process, and their end when the process ends. Safe for threads and forks."""
+"""Keep the runs of this process and end them when the process ends; threads and forks may use this."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Any, Callable, Deque, List, Optional
 
 from .run import FAILED, FINISHED, KILLED, Run
 
-#: Ended runs of this process that can be gone on with while the Lab is away.
+#: Ended runs of this process that can be continued while the Lab is away.
 MAX_ENDED = 50
 
 
 class Runs:
-    """Open runs, the innermost last. One for the whole process: a training thread logs to the cell's run."""
+    """Open runs, the innermost last, for the whole process: a training thread logs to the cell's run."""
 
     def __init__(self) -> None:
         self._forget()
         self.parent_had_run = False
-        #: while a trial's kernel runs the cells before the trial's own: what they log belongs to no run
+        #: while a trial's kernel runs the cells before the trial's own: their logs belong to no run
         self.muted = False
 
     def _forget(self) -> None:
@@ -32,19 +32,19 @@ class Runs:
         self.failure = FINISHED
 
     def forget_after_fork(self) -> None:
-        """In a forked child: the runs are the parent's, whose threads and locks did not come along."""
+        """Drop the parent's runs in a forked child: their threads and locks were not copied."""
         self.parent_had_run = self.parent_had_run or bool(self._open)
         self._forget()
 
     def push(self, run: Run) -> Run:
-        """``run`` is the current one until it is removed."""
+        """Make ``run`` the current run until it is removed."""
         with self._lock:
             self._open.append(run)
             self.last = run
         return run
 
     def remove(self, run: Run) -> None:
-        """``run`` has ended."""
+        """Remove a run that has ended."""
         with self._lock:
             if run in self._open:
                 self._open.remove(run)
@@ -52,12 +52,12 @@ class Runs:
             self.last = run
 
     def all_open(self) -> List[Run]:
-        """Open runs, the innermost last."""
+        """Return the open runs, the innermost last."""
         with self._lock:
             return list(self._open)
 
     def ended(self) -> List[Run]:
-        """Runs of this process that have ended, the latest first."""
+        """Return the runs of this process that have ended, the latest first."""
         with self._lock:
             return list(self._ended)
 
@@ -68,12 +68,12 @@ class Runs:
             return self._open[-1] if self._open else None
 
     def current_or(self, open_one: Callable[[], Run]) -> Run:
-        """The current run, or the one that ``open_one`` opens: two threads that log first share one."""
+        """Return the current run, or open one with ``open_one``: two threads that log first share one."""
         with self._lock:
             return self._open[-1] if self._open else open_one()
 
     def end_all(self) -> None:
-        """End what is open when the process ends."""
+        """End the open runs when the process ends."""
         with self._lock:
             left = list(reversed(self._open))
         for run in left:

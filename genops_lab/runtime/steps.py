@@ -1,4 +1,4 @@
-"""Which of a run's metrics count their steps together."""
+"""Decide which metrics of a run count their steps together."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import re
 from typing import Iterable, NamedTuple, Tuple
 
 SYSTEM = "system/"
-#: What :mod:`.optimizers` logs by itself.
+#: Metrics that :mod:`.optimizers` logs automatically.
 STEP_TIME, LEARNING_RATE, GRADIENT_NORM = "step_time_ms", "learning_rate", "gradient_norm"
 _AUTO = re.compile(rf"train/(?:optimizer_\d+/)?(?:{STEP_TIME}|{LEARNING_RATE}(?:/.+)?|{GRADIENT_NORM})")
 
 
 class Steps(NamedTuple):
-    """The steps behind the last ones: of what is logged, of the machine's load, of the optimizers."""
+    """The next steps of logged metrics, of the machine's load and of the optimizers."""
 
     own: int = 0
     system: int = 0
@@ -20,7 +20,7 @@ class Steps(NamedTuple):
 
 
 def next_steps(points: Iterable[Tuple[str, int]]) -> Steps:
-    """Of metrics' names with their steps."""
+    """Return the next steps after these points (a metric's name and a step)."""
     own = system = auto = 0
     for key, step in points:
         if key.startswith(SYSTEM):

@@ -1,4 +1,4 @@
-"""A sweep as HTML and as text: no script, no outside resource, every text escaped."""
+"""Format a sweep as HTML without scripts or outside resources, and as text; all texts are escaped."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .cards import MUTED, card, marked, short
 from .chart import picture
 from .palette import GREY, SERIES, escape
 
-#: Trial states in which nothing happens any more.
+#: Final states of a trial.
 ENDED = ("finished", "failed", "pruned", "stopped")
 OVER = ("done", "stopped", "failed")
 STATES: Dict[str, Tuple[str, str]] = {
@@ -22,7 +22,7 @@ STATES: Dict[str, Tuple[str, str]] = {
 
 
 def sweep_card(state: Mapping[str, Any]) -> str:
-    """A sweep: its trials, the best of them, the objective by trial."""
+    """Return the HTML of a sweep: its trials, the best of them, the objective by trial."""
     names = _names(state)
     metric = str(state["metric"] or "")
     head = (
@@ -30,7 +30,9 @@ def sweep_card(state: Mapping[str, Any]) -> str:
         f"{_state(str(state['state']))}<span>{escape(progress(state))}</span>"
         f'<span style="{MUTED}">{escape(state["id"])}</span></div>'
     )
-    later = "" if state["state"] in OVER else f"`%genops sweeps show {state['id']}` shows it as it is now."
+    later = (
+        "" if state["state"] in OVER else f"To see its present state, run `%genops sweeps show {state['id']}`."
+    )
     notes = "".join(f"<p>{escape(state[name])}</p>" for name in ("message", "hint") if state.get(name))
     notes += f'<p style="{MUTED}">{escape(later)}</p>' if later else ""
     plot = ""
@@ -80,7 +82,7 @@ def _summary(state: Mapping[str, Any]) -> str:
 
 
 def sweep_text(state: Mapping[str, Any]) -> str:
-    """A sweep in plain text."""
+    """Return a sweep as plain text."""
     lines = [f"sweep {state['id']} {state['name']}: {state['state']}, {progress(state)}"]
     best = next((trial for trial in state["trials"] if trial["number"] == state["best"]), None)
     if best is not None:
@@ -94,7 +96,7 @@ def sweep_text(state: Mapping[str, Any]) -> str:
 
 
 def progress(state: Mapping[str, Any]) -> str:
-    """How many trials have ended, and how many of them otherwise than well."""
+    """Return how many trials have ended, and how many of them did not finish."""
     counts = state["counts"]
     ended = sum(counts.get(name, 0) for name in ENDED)
     others = [f"{counts[name]} {name}" for name in ("failed", "pruned", "stopped") if counts.get(name)]
@@ -102,14 +104,14 @@ def progress(state: Mapping[str, Any]) -> str:
 
 
 def interval(one: Mapping[str, Any]) -> str:
-    """A mean's 95 % interval in words."""
+    """Return a mean's 95 % interval as text."""
     if one.get("low") is None or one.get("high") is None:
-        return "no spread to judge by"
+        return "no interval"
     return f"{shown(one['low'])} to {shown(one['high'])}"
 
 
 def shown(value: Any) -> str:
-    """A value in a few characters; empty for None."""
+    """Return a value in a few characters; empty for None."""
     return "" if value is None else short(value, 40)
 
 

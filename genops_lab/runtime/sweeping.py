@@ -1,5 +1,4 @@
-"""``%%sweep``: the cell as many trials, which the Lab runs in fresh kernels, and the view that follows them;
-and ``%%track --repeat 5``: the cell several times, each with a seed of its own, for what the spread is."""
+"""Start ``%%sweep`` and ``%%track --repeat`` in the Lab, and show the view that follows them."""
 
 from __future__ import annotations
 
@@ -32,14 +31,14 @@ from .sweep_cards import interval, shown, sweep_card, sweep_text
 from .trial import VARIABLE, seed_all
 from .value_substitution import placed
 
-#: The Lab answers as soon as there is something new, or after so long.
+#: Seconds after which the Lab answers even if nothing changed.
 ASK_S = 20.0
-#: Between two answers: what changes many times a second is shown twice.
+#: Seconds between two answers, so that quick changes are shown together.
 PAUSE_S = 0.5
-#: A Lab that is started anew is waited for so long.
+#: Seconds to wait for a Lab that restarts.
 AWAY_S = 900.0
 AGAIN_AFTER_S = 3.0
-#: Of a long sweep the last trials are shown, and the best one.
+#: Rows of a long sweep: the last trials, and the best one.
 MAX_ROWS = 100
 _FIELDS = (
     "id", "name", "state", "method", "metric", "direction", "planned", "best", "message", "hint", "summary",
@@ -55,44 +54,102 @@ _TRIAL_FIELDS = (
     "started_at",
     "ended_at",
 )
-#: The comparison takes runs with the same value for repeats of each other.
+#: Runs with the same value of this tag are repeats of each other in a comparison.
 TAG = "genops.repeat"
 MAX_REPEATS = 1000
 _NAMED = re.compile(r"[^\W\d]\w*=")
 
 
 def sweep_parser() -> argparse.ArgumentParser:
-    """Options of ``%%sweep``; what is tried stands beside them."""
+    """Return the parser of ``%%sweep``; names with values are not part of it."""
     parser = Parser(
-        prog="%%sweep", usage="%%sweep NAME=VALUES... [options]", add_help=False, allow_abbrev=False
+        prog="%%sweep",
+        usage="%%sweep NAME=VALUES... [options]",
+        description="Run the cell many times, each in a fresh kernel with other values, as MLflow runs.",
+        add_help=False,
+        allow_abbrev=False,
     )
-    parser.add_argument("--trials", type=int, default=0)
-    parser.add_argument("--metric", default="")
-    parser.add_argument("--maximize", action="store_true")
-    parser.add_argument("--minimize", action="store_true")
-    parser.add_argument("--method", choices=("grid", "random", "tpe"), default="")
-    parser.add_argument("--objective", choices=("last", "best"), default="last")
-    parser.add_argument("--prune", choices=("median", "hyperband"), nargs="?", const="median", default="")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--trials",
+        type=int,
+        default=0,
+        metavar="N",
+        help="number of trials; default: all combinations, or 20",
+    )
+    parser.add_argument("--metric", default="", metavar="NAME", help="the metric that judges a trial")
+    parser.add_argument("--maximize", action="store_true", help="a larger value of the metric is better")
+    parser.add_argument(
+        "--minimize", action="store_true", help="a smaller value of the metric is better; the default"
+    )
+    parser.add_argument(
+        "--method",
+        choices=("grid", "random", "tpe"),
+        default="",
+        help="how values are chosen: all combinations, at random, or by Optuna from earlier trials",
+    )
+    parser.add_argument(
+        "--objective",
+        choices=("last", "best"),
+        default="last",
+        help="the value of the metric that judges a trial; default: %(default)s",
+    )
+    parser.add_argument(
+        "--prune",
+        choices=("median", "hyperband"),
+        nargs="?",
+        const="median",
+        default="",
+        help="interrupt bad trials early; without a value: median",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the choice of values; default: %(default)s"
+    )
     add_running_options(parser)
     return parser
 
 
 def add_running_options(parser: argparse.ArgumentParser) -> None:
-    """Where and how long trials run; those of repeats are the same."""
-    parser.add_argument("--parallel", type=int, default=1)
-    parser.add_argument("--on", action="append", default=[])
-    parser.add_argument("--timeout", type=positive, default=0.0)
-    parser.add_argument("--hours", type=positive, default=0.0)
-    parser.add_argument("--setup", default="needed")
-    parser.add_argument("--wait", action="store_true")
+    """Add the options that sweeps and repeats share: where and how long trials run."""
+    parser.add_argument(
+        "--parallel",
+        type=int,
+        default=1,
+        metavar="N",
+        help="trials at once on each kernel or target; default: %(default)s",
+    )
+    parser.add_argument(
+        "--on",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a kernel or a target to run on; can be given several times; default: the notebook's kernel",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=positive,
+        default=0.0,
+        metavar="SECONDS",
+        help="seconds for one trial; default: no limit",
+    )
+    parser.add_argument(
+        "--hours", type=positive, default=0.0, metavar="HOURS", help="hours for all trials; default: no limit"
+    )
+    parser.add_argument(
+        "--setup",
+        default="needed",
+        metavar="CELLS",
+        help="earlier cells that run first: needed, all, none, or numbers such as 1,3-5; default: %(default)s",
+    )
+    parser.add_argument("--wait", action="store_true", help="wait in the cell until all trials have ended")
     if not any(action.dest == "name" for action in parser._actions):
-        parser.add_argument("--name", default="")
-        parser.add_argument("--experiment", default="")
+        parser.add_argument("--name", default="", help="the sweep's name; default: the notebook's name")
+        parser.add_argument(
+            "--experiment", default="", help="the experiment's name; default: the notebook's name"
+        )
 
 
 def sweep_options(line: str) -> "Tuple[List[str], argparse.Namespace]":
-    """What is tried, and the options. Raises GenOpsError with the usage."""
+    """Return the names with values, and the options. Raises GenOpsError with the usage."""
     parser = sweep_parser()
     takes = {name: action for action in parser._actions for name in action.option_strings}
     space: List[str] = []
@@ -110,14 +167,16 @@ def sweep_options(line: str) -> "Tuple[List[str], argparse.Namespace]":
             space.append(word)
     given = parser.parse_args(options)
     if given.maximize and given.minimize:
-        raise GenOpsError("--maximize and --minimize were both given.", "Give one of them.")
+        raise GenOpsError("--maximize and --minimize exclude each other.", "Give one of them.")
     if not space:
-        raise GenOpsError("%%sweep names nothing to try.", "Write lr=0.1,0.01 or lr=loguniform(1e-4, 1e-1).")
+        raise GenOpsError(
+            "%%sweep needs a name with values to try.", "Write lr=0.1,0.01 or lr=loguniform(1e-4, 1e-1)."
+        )
     return space, given
 
 
 def _joined(given: List[str]) -> List[str]:
-    """``lr=uniform(0, 1)`` and ``n=1, 2`` are one word each, spaces or not."""
+    """Join words, so that ``lr=uniform(0, 1)`` and ``n=1, 2`` are one each."""
     found: List[str] = []
     for word in given:
         last = found[-1] if found else ""
@@ -147,7 +206,7 @@ def sweep(shell: Any, line: str, cell: str, failed: Dict[int, str]) -> None:
 
 
 def refuse_words_for_numbers(space: List[str], own: Dict[str, Any]) -> None:
-    """Raise GenOpsError for a listed value that is no number where the cell's own value (``own``, by name) is one."""
+    """Raise GenOpsError for a listed value that is no number, if the cell's own value (``own``) is one."""
     for text in space:
         name, _, listed = (part.strip() for part in text.partition("="))
         is_number = isinstance(own.get(name), (int, float)) and not isinstance(own[name], bool)
@@ -159,7 +218,7 @@ def refuse_words_for_numbers(space: List[str], own: Dict[str, Any]) -> None:
                 )
             if value not in ("None", "True", "False") and not _is_number(value):
                 raise GenOpsError(
-                    f"{name} is a number in the cell, and {value!r} is none.",
+                    f"{name} is a number in the cell, and {value!r} is not a number.",
                     f"Separate values by commas: {name}=0.1,0.2.",
                 )
 
@@ -181,17 +240,15 @@ def begin(
     failed: Dict[int, str],
     optional: Tuple[str, ...] = (),
 ) -> None:
-    """Send a sweep or repeats to the Lab, and show them. Raises GenOpsError for names that the cell has not."""
+    """Send a sweep or repeats to the Lab, and show them. Raises GenOpsError for names that the cell lacks."""
     if is_remote():
         raise GenOpsError(
-            f"This kernel runs on {socket.gethostname()}, and sweeps start kernels of the Lab: another host is not "
-            "trusted with that.",
-            "Open the notebook with a kernel of the Lab's own machine, and say --on TARGET.",
+            "A sweep starts kernels of GenOps Lab, and this kernel runs on another host, "
+            f"{socket.gethostname()}.",
+            "Open the notebook with a local kernel, and choose the host with --on TARGET.",
         )
     if os.environ.get(VARIABLE):
-        raise GenOpsError(
-            "This is a trial's kernel: it starts no sweeps.", "Leave the cell out with --setup."
-        )
+        raise GenOpsError("A trial's kernel cannot start sweeps.", "Leave this cell out with --setup.")
     placed(cell, names, shell.transform_cell, optional)
     setup = setup_cells(shell, options.setup, failed, cell, list(names))
     sent = {
@@ -210,21 +267,21 @@ def begin(
     }
     begun = lab.call("POST", "/sweeps", sent, timeout_s=60)
     try:
-        print(f"Sweep {begun['id']}: {begun['planned']} trials. {setup.told()}")
+        print(f"Sweep {begun['id']}: {begun['planned']} trials. {setup.summary()}")
         view = SweepView(begun)
         view.open()
         if options.wait:
             view.wait()
     except KeyboardInterrupt:
         print(
-            f"GenOps: the sweep {begun['id']} goes on; `%genops sweeps stop {begun['id']}` stops it.",
+            f"GenOps: the sweep {begun['id']} continues. To stop it, run `%genops sweeps stop {begun['id']}`.",
             file=sys.stderr,
         )
         raise
 
 
 def shown_state(sweep: Mapping[str, Any]) -> Dict[str, Any]:
-    """What the sweep view shows."""
+    """Return the state that the sweep view shows."""
     trials: List[Dict[str, Any]] = [
         {name: trial.get(name) for name in _TRIAL_FIELDS} for trial in sweep["trials"]
     ]
@@ -258,7 +315,7 @@ def _series(trials: List[Dict[str, Any]], metric: str, direction: str) -> Dict[s
 
 
 class SweepView:
-    """Follows a sweep in the output of the cell that is executing, until it has ended. In a terminal: texts."""
+    """Follows a sweep in the output of the executing cell until the sweep ends; in a terminal it prints text."""
 
     def __init__(self, sweep: Dict[str, Any]) -> None:
         self._sweep = sweep
@@ -269,14 +326,14 @@ class SweepView:
         self._thread = threading.Thread(target=self._follow, name="genops-sweep", daemon=True)
 
     def open(self) -> None:
-        """Show it and begin to follow."""
+        """Show the view and begin to follow."""
         if self._view is not None:
             self._view.open()
         self._thread.start()
 
     def wait(self) -> None:
-        """Wait for the sweep's end, and say in a terminal how it was."""
-        # Python hears of an interrupt between two short waits on every platform.
+        """Wait until the sweep has ended; in a terminal, print its result."""
+        # Short waits, because on some platforms Python handles an interrupt only between waits.
         while not self._ended.wait(1.0):
             continue
         if self._view is None:
@@ -324,33 +381,44 @@ class SweepView:
 
 
 def repeat_options(line: str) -> Tuple[List[int], argparse.Namespace]:
-    """The seeds and the options. Raises GenOpsError with the usage."""
+    """Return the seeds and the options. Raises GenOpsError with the usage."""
     parser = track_parser()
-    parser.add_argument("--repeat", type=int, default=0)
-    parser.add_argument("--seeds", default="")
-    parser.add_argument("--here", action="store_true", help="in this kernel, one after the other")
+    parser.add_argument("--repeat", type=int, default=0, metavar="N", help="number of repeats")
+    parser.add_argument(
+        "--seeds", default="", metavar="1,2,3", help="a seed for each repeat; default: 1 to N"
+    )
+    parser.add_argument(
+        "--here", action="store_true", help="run the repeats in this kernel, one after the other"
+    )
     add_running_options(parser)
     options = parser.parse_args(words(line))
     try:
         seeds = [int(part) for part in options.seeds.split(",")] if options.seeds else []
     except ValueError:
-        raise GenOpsError(f"--seeds {options.seeds} are no whole numbers.", "Write --seeds 1,2,3.") from None
+        raise GenOpsError(
+            f"--seeds {options.seeds} is not a list of whole numbers.", "Write --seeds 1,2,3."
+        ) from None
     count = options.repeat or len(seeds)
     seeds = seeds or list(range(1, count + 1))
     if options.resume or options.nested:
-        raise GenOpsError("Repeats are runs of their own.", "Leave out --resume and --nested.")
+        raise GenOpsError(
+            "A repeat cannot continue a run or be the child of one.", "Leave out --resume and --nested."
+        )
     if not 2 <= count <= MAX_REPEATS:
-        raise GenOpsError(f"{count} repeats say nothing of a spread.", f"Take 2 to {MAX_REPEATS}.")
+        raise GenOpsError(
+            f"An interval needs 2 to {MAX_REPEATS} repeats, not {count}.",
+            "Change --repeat or --seeds.",
+        )
     if len(seeds) != count or len(set(seeds)) != count or min(seeds) < 0:
         raise GenOpsError(
-            f"--repeat {count} and --seeds {options.seeds} do not fit.",
-            "Give each repeat a seed of its own, from 0 on.",
+            f"--repeat {count} and --seeds {options.seeds} do not match.",
+            "Give each repeat its own seed of 0 or more.",
         )
     return seeds, options
 
 
 def repeat(shell: Any, line: str, cell: str, failed: Dict[int, str]) -> None:
-    """Run the repeats that a cell asks for: in fresh kernels, or with ``--here`` in this one."""
+    """Run the repeats that a cell asks for: in fresh kernels, or with ``--here`` in this kernel."""
     seeds, options = repeat_options(line)
     if options.here:
         _here(shell, line, cell, seeds, options)
@@ -377,9 +445,9 @@ def _here(shell: Any, line: str, cell: str, seeds: List[int], options: argparse.
     found = outer_change(shell.transform_cell(code.cell), shell.user_ns)
     if found is not None:
         raise GenOpsError(
-            f"Line {found.line} of the cell {found.how}: {found.name} was made outside of it, so each repeat would "
-            "begin where the one before ended.",
-            f"Make {found.name} in the cell, or leave out --here: then each repeat has a fresh kernel.",
+            f"Line {found.line} of the cell {found.how}: {found.name} was made outside the cell, so each repeat would "
+            "begin where the last one ended.",
+            f"Make {found.name} in the cell, or remove --here: then each repeat has a fresh kernel.",
         )
     key = uuid.uuid4().hex[:8]
     track = " ".join(shlex.quote(word) for word in _track_words(words(line)))
@@ -404,9 +472,9 @@ def _here(shell: Any, line: str, cell: str, seeds: List[int], options: argparse.
 
 
 def spread(run_ids: List[str]) -> str:
-    """Mean and 95 % interval of each metric over runs, as the Lab's comparison has them."""
+    """Return the mean and 95 % interval of each metric over runs, from the Lab's comparison."""
     if len(run_ids) < 2:
-        return "GenOps: the Lab has not taken the runs yet; compare them in the panel."
+        return "GenOps: the Lab has not taken the runs yet. Compare them in the GenOps panel."
     found = lab.call("POST", "/sweeps/summary", {"run_ids": run_ids}, timeout_s=60)
     lines = [f"{len(run_ids)} repeats:"]
     for one in found:
@@ -416,7 +484,7 @@ def spread(run_ids: List[str]) -> str:
 
 
 def _track_words(given: List[str]) -> List[str]:
-    """The words that ``%%track`` itself takes."""
+    """Return the words that ``%%track`` itself takes."""
     own = {option: action for action in track_parser()._actions for option in action.option_strings}
     kept: List[str] = []
     left = list(given)

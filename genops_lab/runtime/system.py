@@ -1,4 +1,4 @@
-"""The load of this process and its GPUs while a run goes on, every two seconds, as ``system/...`` metrics."""
+"""Log the load of this process and its GPUs as ``system/...`` metrics, every two seconds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GpuReading = List[Tuple[str, Optional[float], Optional[float]]]
 
 
 def memory_bytes() -> Optional[float]:
-    """Resident memory of this process (on macOS without psutil: its peak so far)."""
+    """Return the resident memory of this process in bytes (on macOS without psutil: its peak so far)."""
     try:
         with open("/proc/self/statm", "rb") as stream:
             return float(int(stream.read().split()[1]) * os.sysconf("SC_PAGE_SIZE"))
@@ -38,33 +38,33 @@ def memory_bytes() -> Optional[float]:
 
 
 def is_visible(index: str, uuid: str = "") -> bool:
-    """Whether ``CUDA_VISIBLE_DEVICES`` lets this process see the GPU of this index or uuid."""
+    """Return whether ``CUDA_VISIBLE_DEVICES`` lets this process use the GPU of this index or uuid."""
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     if given is None:
         return True
     chosen = [part.strip() for part in given.split(",") if part.strip()]
     if any(part.startswith("MIG-") for part in chosen):
-        return True  # a slice: of which GPU is not said
+        return True  # a MIG slice does not name its GPU
     return any(part == index or (len(part) > 7 and uuid.startswith(part)) for part in chosen)
 
 
 def visible_by_nvml() -> "Tuple[Any, List[Tuple[str, Any]]]":
-    """NVML, and the index and handle of each GPU that this process sees. Raises ImportError, and NVML's own errors."""
+    """Return NVML, and the index and handle of each visible GPU. Raises ImportError and NVML's own errors."""
     import pynvml
 
     nvml: Any = pynvml
     nvml.nvmlInit()
     handles = [(str(i), nvml.nvmlDeviceGetHandleByIndex(i)) for i in range(nvml.nvmlDeviceGetCount())]
-    return nvml, [each for each in handles if is_visible(each[0], told(nvml.nvmlDeviceGetUUID(each[1])))]
+    return nvml, [each for each in handles if is_visible(each[0], nvml_text(nvml.nvmlDeviceGetUUID(each[1])))]
 
 
-def told(given: Any) -> str:
-    """A text of NVML, bytes or not by its version."""
+def nvml_text(given: Any) -> str:
+    """Return a text of NVML, which is bytes in some versions."""
     return given.decode("utf-8", "replace") if isinstance(given, bytes) else str(given)
 
 
 def visible_by_program(*fields: str) -> List[List[str]]:
-    """These fields, behind the index, of each GPU that this process sees, as ``nvidia-smi`` tells them.
+    """Return the index and these fields of each visible GPU, from ``nvidia-smi``.
 
     Raises OSError, ValueError, subprocess.SubprocessError.
     """
@@ -83,7 +83,7 @@ class _Nvml:
     def _ask(self, question: Callable[[], Any]) -> Optional[float]:
         try:
             return float(question())
-        except self._nvml.NVMLError:  # a figure that this card does not give
+        except self._nvml.NVMLError:  # a figure that this card lacks
             return None
 
     def read(self) -> GpuReading:
@@ -109,7 +109,7 @@ def _gpu_reader() -> Callable[[], GpuReading]:
         return _Nvml().read
     except ImportError:
         pass
-    except Exception:  # NVML's errors share no base with ours; no driver is a normal state
+    except Exception:  # NVML's errors share no base with ours; a missing driver is a normal state
         return list
     try:
         _by_program()
@@ -129,7 +129,7 @@ class SystemSampler:
         self._thread.start()
 
     def stop(self) -> None:
-        """No sample is logged after this returns."""
+        """Stop; no sample is logged after this returns."""
         self._stop.set()
 
     def _run(self) -> None:
@@ -145,7 +145,7 @@ class SystemSampler:
                 values["system/memory_mb"] = memory / _MB
             try:
                 gpus = read_gpus()
-            except Exception:  # a driver that fails during training is no reason to stop sampling the rest
+            except Exception:  # if the driver fails during training, the other samples continue
                 read_gpus, gpus = list, []
             for index, busy, used in gpus:
                 if busy is not None:

@@ -1,8 +1,8 @@
-"""The forms of well-known tokens and keys: what is redacted wherever it stands.
+"""Define the forms of well-known tokens and keys, which are redacted everywhere.
 
-Each entry is (kind, texts one of which must occur, pattern). The second spares most searches: a pattern is tried only
-where its text is there. Where a pattern has a group, the group alone is the secret. The forms are those that their
-makers document, as secret scanners (gitleaks, detect-secrets) collect them; this table is our own.
+Each entry is (kind, texts of which one must occur, pattern). The texts save time: the pattern is tried only
+if one occurs. If a pattern has a group, only the group is the secret. The forms come from the makers'
+documentation and from secret scanners (gitleaks, detect-secrets); this table is our own.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ _TABLE: Tuple[Tuple[str, Tuple[str, ...], str], ...] = (
     (
         PRIVATE_KEY,
         ("PRIVATE KEY",),
-        # With or without its last line. Key material is a long run of base64; code that names the header has none.
+        # With or without its last line. Key material is a long run of base64; code that only names the header
+        # has none.
         r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----"
         r"(?:(?=[^-]{0,2000}?[A-Za-z0-9+/=]{30})[^\0]{0,20000}?-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----"
         r"|(?:(?:\\n|[\s\"'])*[A-Za-z0-9+/=]{30,})+(?:(?:\\n|\s)+[A-Za-z0-9+/]+={0,2})?)",
@@ -63,7 +64,7 @@ _TABLE: Tuple[Tuple[str, Tuple[str, ...], str], ...] = (
     ("hugging face token", ("api_org_",), r"\bapi_org_[A-Za-z0-9]{30,}\b"),
     ("anthropic key", ("sk-ant-",), r"\bsk-ant-[\w-]{20,}"),
     ("openrouter key", ("sk-or-",), r"\bsk-or-[\w-]{20,}"),
-    # Also names of CSS classes begin with "sk-" (scikit-learn): those have no digits beside capitals.
+    # Names of CSS classes (scikit-learn) also begin with "sk-", but have no digits beside capitals.
     ("openai key", ("sk-",), r"\bsk-(?=[\w-]*[0-9])(?=[\w-]*[A-Z])[\w-]{20,}"),
     ("openai key", ("sk-",), r"\bsk-[0-9a-f]{32,64}\b"),
     ("google key", ("AIza",), r"\bAIza[\w-]{35}"),

@@ -1,4 +1,4 @@
-"""``%%track``: the cell as a tracked run."""
+"""Run a ``%%track`` cell as a tracked run."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class TrackScope(Scope):
         if not bridged(self.run, options, code):
             why = self.run.trouble or f"The Lab did not answer within {START_WAIT_S:.0f} s."
             print(
-                f"GenOps: {why} The cell runs; what it logs with genops is kept and appears when a Lab takes it. "
+                f"GenOps: {why} The cell runs; data that it logs with genops is kept and appears when a Lab takes it. "
                 "mlflow's own calls are not part of the run.",
                 file=sys.stderr,
             )
         self._quiet = QuietRequirements()
 
     def close(self, status: str) -> None:
-        """End the run; the view becomes a picture."""
+        """End the run and replace the view by a picture."""
         try:
             close_run(self.run, status)
         finally:

@@ -1,7 +1,7 @@
-"""A trial, seen from its fresh kernel. The server calls these functions between the cells that it runs there.
+"""Run a trial inside its fresh kernel; the server calls these functions between the cells that it runs.
 
-:func:`begin`, the cells before the trial's own, :func:`prepare`, the cell that sets names, :func:`open_run`, the
-trial's cell. The run ends when that cell has, whether a Lab is there or not.
+The order is :func:`begin`, the cells before the trial's own, :func:`prepare`, the cell that sets names,
+:func:`open_run`, the trial's cell. The run ends with that cell, with or without a Lab.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from .value_substitution import placed
 
 #: Set in a trial's kernel, so that no trial starts sweeps.
 VARIABLE = "GENOPS_TRIAL"
-#: How long a trial's run may take to be safe with the Lab, before its kernel may go.
+#: Seconds for a trial's run to reach the Lab, before its kernel may end.
 END_WAIT_S = 60.0
 
 
 def answer(function: str, text: str) -> str:
-    """What one of the functions below gives for a JSON text: ``{"value"}``, or an error's ``{"message", "hint"}``."""
+    """Call one of the functions below with a JSON text: ``{"value"}``, or an error's ``{"message", "hint"}``."""
     known = {"begin": begin, "prepare": prepare, "open_run": open_run}
     try:
         return json.dumps({"value": known[function](json.loads(text))})
@@ -39,7 +39,7 @@ def answer(function: str, text: str) -> str:
 
 
 def begin(given: Dict[str, Any]) -> None:
-    """Make the kernel ready: the notebook's folder, the magics. What the cells before the trial log goes nowhere."""
+    """Prepare the kernel: the notebook's folder, the magics. Logs of the cells before the trial are dropped."""
     from .magics import offer_api, register
 
     folder = given["cwd"]
@@ -51,13 +51,13 @@ def begin(given: Dict[str, Any]) -> None:
 
 
 def prepare(given: Dict[str, Any]) -> Dict[str, str]:
-    """The trial's cells with its values in place. Raises GenOpsError for a wrong name."""
+    """Return the trial's cells with its values in place. Raises GenOpsError for a wrong name."""
     found = placed(given["code"], given["params"], _shell().transform_cell, given["optional"])
     return {"before": found.before, "cell": found.cell}
 
 
 def open_run(given: Dict[str, Any]) -> None:
-    """Open the trial's run for the next cell. Raises GenOpsError where no Lab takes it."""
+    """Open the trial's run for the next cell. Raises GenOpsError if no Lab takes it."""
     runs.muted = False
     seed = given.get("seed")
     if seed is not None:
@@ -66,12 +66,15 @@ def open_run(given: Dict[str, Any]) -> None:
 
 
 def seed_all(seed: int) -> Callable[[], None]:
-    """Seed ``random``, numpy and torch, these when they are imported: a cell without them need not wait for them.
+    """Seed ``random`` now, and numpy and torch when they are imported, so that a cell without them need not
+    wait.
 
-    The answer forgets about those that are not imported yet.
+    The returned function cancels the seeds of packages that are not imported yet.
     """
     random.seed(seed)
-    numpy = when_imported("numpy", lambda module: module.random.seed(seed % 2**32))  # what numpy takes
+    numpy = when_imported(
+        "numpy", lambda module: module.random.seed(seed % 2**32)
+    )  # the range that numpy accepts
     torch = when_imported("torch", lambda module: module.manual_seed(seed))
 
     def forget() -> None:
@@ -95,7 +98,9 @@ class _Trial:
         if not opening.bridged(self._run, options, code):
             why = self._run.trouble or f"The Lab did not answer within {START_WAIT_S:.0f} s."
             opening.close_run(self._run, "KILLED")
-            raise GenOpsError(f"The trial's run could not be started: {why}", "See `genops doctor`.")
+            raise GenOpsError(
+                f"Could not start the trial's run: {why}", "To find the cause, run `genops doctor`."
+            )
         session.events.register("post_run_cell", self._after)
 
     def _after(self, result: Any) -> None:

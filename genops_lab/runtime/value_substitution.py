@@ -1,4 +1,4 @@
-"""A cell with other values for its names, as text: so tracebacks, history and restored notebooks show what ran."""
+"""Put other values into a cell's text, so that tracebacks, history and restored notebooks show what ran."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .source import assignments
 
 
 class Placed(NamedTuple):
-    """``before`` sets what the cell reads and never assigns (empty: nothing); ``cell`` is the cell itself."""
+    """``before`` sets names that the cell reads and never assigns (empty: none); ``cell`` is the cell itself."""
 
     before: str
     cell: str
@@ -24,8 +24,8 @@ def placed(
 ) -> Placed:
     """Put ``values`` in place: at the first plain assignment at the cell's top level, else before the cell.
 
-    ``transform`` makes Python of a cell with magics. Raises GenOpsError for a name that the cell neither assigns there
-    nor reads, unless it is among ``optional``.
+    ``transform`` makes Python of a cell with magics. Raises GenOpsError for a name that the cell neither
+    assigns there nor reads, unless the name is in ``optional``.
     """
     code = code.strip("\n") + "\n"
     python = transform(code)
@@ -33,7 +33,7 @@ def placed(
         tree = ast.parse(python)
     except SyntaxError as error:
         raise GenOpsError(
-            f"The cell is no Python: {error.msg} (line {error.lineno}).", "Correct it."
+            f"The cell is not valid Python: {error.msg} (line {error.lineno}).", "Correct the cell."
         ) from error
     first: Dict[str, ast.expr] = {}
     for name, value in assignments(tree):
@@ -51,7 +51,7 @@ def placed(
         elif name not in optional:
             raise GenOpsError(
                 f"The cell neither assigns {name} at its top level nor reads it.",
-                f"Write `{name} = ...` in it, or take {name} out of the sweep.",
+                f"Write `{name} = ...` in the cell, or remove {name} from the sweep.",
             )
     return Placed("\n".join(before), _edited(code, python, edits))
 
@@ -64,8 +64,8 @@ def _edited(code: str, python: str, edits: List[Tuple[ast.expr, str]]) -> str:
         start, end = node.lineno - 1, (node.end_lineno or node.lineno) - 1
         if parsed[start : end + 1] != lines[start : end + 1]:
             raise GenOpsError(
-                f"Line {node.lineno} of the cell cannot be given another value because of the magics above it.",
-                "Put the assignment above them, on a line of its own.",
+                f"Line {node.lineno} of the cell cannot get another value, because magics are above it.",
+                "Move the assignment above the magics, to a line of its own.",
             )
         tail = lines[end][node.end_col_offset :]
         lines[start : end + 1] = [lines[start][: node.col_offset] + text.encode() + tail]

@@ -1,4 +1,4 @@
-"""What users give, as JSON can carry it; numpy, pandas and torch are recognised without being imported."""
+"""Convert users' values to JSON; numpy, pandas and torch are recognised without being imported."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ MAX_TEXT_CHARACTERS = 4_000_000
 
 
 def clean(text: Any) -> str:
-    """Text that every JSON reader and database takes: a lone surrogate becomes a question mark."""
+    """Return text that every JSON reader and database accepts: a lone surrogate becomes a question mark."""
     return str(text).encode("utf-8", "replace").decode()
 
 
 def number(key: str, value: Any) -> float:
-    """A metric's value: a number, or anything with one (a tensor, a numpy scalar). Raises TypeError."""
+    """Return a metric's value: a number, or an object with one (a tensor, a numpy scalar). Raises TypeError."""
     if type(value) is float:
         return value
     try:
@@ -29,12 +29,15 @@ def number(key: str, value: Any) -> float:
     except OverflowError:
         return math.inf if value > 0 else -math.inf
     except (TypeError, ValueError, RuntimeError):
-        message = f"genops.log: {key!r} is a {type(value).__name__}, not a number. Log a number such as loss.item()."
+        message = (
+            f"genops.log: {key!r} is a {type(value).__name__}, not a number. Log a number such as "
+            "loss.item()."
+        )
         raise of_the_users_line(TypeError(message)) from None
 
 
 def spelled(value: float) -> Union[float, str]:
-    """JSON has no NaN and no infinities: they cross as words."""
+    """Return NaN and infinities as words, because JSON lacks them."""
     return (
         value
         if math.isfinite(value)
@@ -43,7 +46,7 @@ def spelled(value: float) -> Union[float, str]:
 
 
 def _plain(value: Any) -> Any:
-    """For ``json.dumps(default=...)``."""
+    """Convert a value for ``json.dumps(default=...)``."""
     if hasattr(value, "tolist"):
         return value.tolist()
     if hasattr(value, "isoformat"):
@@ -52,11 +55,11 @@ def _plain(value: Any) -> Any:
         return base64.b64encode(value).decode()
     if isinstance(value, (set, tuple, range)):
         return list(value)
-    raise TypeError(f"A {type(value).__name__} cannot be sent to a model; give lists, numbers and strings.")
+    raise TypeError(f"A {type(value).__name__} cannot be sent to a model. Give lists, numbers and strings.")
 
 
 def scoring_body(inputs: Any) -> bytes:
-    """MLflow's scoring JSON: a data frame as ``dataframe_split``, everything else as ``inputs``."""
+    """Return MLflow's scoring JSON: a data frame as ``dataframe_split``, everything else as ``inputs``."""
     if hasattr(inputs, "to_json") and hasattr(inputs, "columns"):
         split = json.loads(inputs.to_json(orient="split", date_format="iso", index=False))
         return json.dumps({"dataframe_split": split}).encode()
@@ -66,5 +69,5 @@ def scoring_body(inputs: Any) -> bytes:
 
 
 def scalars(namespace: Dict[str, Any]) -> Dict[str, Union[int, float, str, bool]]:
-    """The simple values among a namespace's names."""
+    """Return the simple values of a namespace."""
     return {name: value for name, value in namespace.items() if type(value) in (int, float, str, bool)}

@@ -1,4 +1,4 @@
-"""A run or a profile shown under its cell while it is made, and the picture that stays afterwards."""
+"""Show a run or a profile below its cell while it is made, and the picture that stays."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .profile_cards import profile_card, profile_text
 from .run import Run
 
 INTERVAL_S = 0.25
-#: Without the widget the display is replaced, which is costlier.
+#: Without the widget the display is replaced, which costs more.
 PLAIN_INTERVAL_S = 1.0
 
 MAX_ADVICE = 3
@@ -25,7 +25,9 @@ _MAX_TEXT = 120
 
 
 def run_state(run: Run) -> Dict[str, Any]:
-    """What the run view shows. Its time is as exact as it is shown: what did not change is not sent."""
+    """Return the state that the run view shows. Its time is rounded as shown, so that unchanged fields are
+    not sent.
+    """
     elapsed_s = run.elapsed_s
     return {
         "title": run.name or "run",
@@ -41,7 +43,7 @@ def run_state(run: Run) -> Dict[str, Any]:
 
 
 class RunView:
-    """Shows a run in the output of the cell that is executing. In a terminal: a text at the end."""
+    """Shows a run in the output of the executing cell; in a terminal, prints a text at the end."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -62,7 +64,7 @@ class RunView:
             view.update(run_state(self._run))
 
     def finish(self) -> None:
-        """Leave a picture in place of the live view."""
+        """Replace the live view by a picture."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(timeout=5)
@@ -76,7 +78,7 @@ _PROFILE_FIELDS = ("id", "title", "state", "message", "note", "summary")
 
 
 class ProfileView:
-    """Shows that a trace is written and analysed, then its summary. In a terminal: a text at the end."""
+    """Shows that a trace is written and analysed, then its summary; in a terminal, prints a text at the end."""
 
     def __init__(self, title: str) -> None:
         self._state: Dict[str, Any] = {
@@ -88,12 +90,12 @@ class ProfileView:
             self._view = LiveView("profile", self._state, profile_card, profile_text)
 
     def open(self) -> None:
-        """Show it."""
+        """Show the view."""
         if self._view is not None:
             self._view.open()
 
     def update(self, profile: Mapping[str, Any]) -> None:
-        """What is known now: the Lab's ``Profile``, or a part of it."""
+        """Show the Lab's ``Profile``, or the known part of it."""
         news = {name: profile[name] for name in _PROFILE_FIELDS if name in profile}
         if news.get("summary"):
             news["findings"] = findings(news["summary"])
@@ -102,14 +104,14 @@ class ProfileView:
             self._view.update(self._state)
 
     def note(self, words: str) -> None:
-        """Say what was recorded and what it cost: no error, so beside the summary where there is one."""
+        """Show what was recorded and at which cost; this is not an error."""
         if self._view is not None:
             self.update({"note": words})
         elif words:
             print(f"GenOps: {words}", file=sys.stderr)
 
     def finish(self) -> None:
-        """Leave a picture in place of the live view."""
+        """Replace the live view by a picture."""
         if self._view is not None:
             self._view.finish(self._state)
         elif self._state["id"]:
@@ -122,9 +124,10 @@ class _Cell(NamedTuple):
 
 
 def findings(summary: Mapping[str, Any]) -> Dict[str, Any]:
-    """The ``advice``, the ``lines`` with their share of all lines' time, and what is measured (``lines_of``).
+    """Return the ``advice``, the ``lines`` with their share of all lines' time, and their device
+    (``lines_of``).
 
-    Of lines that ran on a device their time there counts; without any, their time on the host.
+    Lines with time on a device count that time. If no line has any, all count their time on the host.
     """
     attribution = summary.get("attribution") or {}
     lines = attribution.get("lines") or []
@@ -165,7 +168,7 @@ def _advice(one: Mapping[str, Any], cells: Mapping[str, _Cell]) -> Dict[str, Any
 
 
 def _words(place: Mapping[str, Any], cells: Mapping[str, _Cell]) -> Dict[str, str]:
-    """Where a line is, as the notebook numbers its cells, and its text where it is known."""
+    """Return a line's place, as the notebook numbers its cells, and its text if known."""
     cell, line, text = cells.get(place.get("cell") or ""), int(place["line"]), str(place.get("text") or "")
     file = str(place["file"])
     name = f"[{cell.number}]" if cell is not None else file
@@ -176,7 +179,7 @@ def _words(place: Mapping[str, Any], cells: Mapping[str, _Cell]) -> Dict[str, st
 
 
 def _cells() -> Dict[str, _Cell]:
-    """This session's cells by the names that markers give them; of a cell that ran again, as it ran last."""
+    """Return this session's cells by their marker names; a cell that ran again counts as it ran last."""
     here = shell()
     if here is None or not hasattr(here, "history_manager"):
         return {}

@@ -847,7 +847,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The active experiments, latest first. */
+        /** Return the active experiments, latest first. */
         get: operations["experiments.list_experiments"];
         put?: never;
         post?: never;
@@ -864,7 +864,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Runs of one experiment, or of all, newest first. */
+        /** Return runs of one experiment, or of all, newest first. */
         get: operations["experiments.list_runs"];
         put?: never;
         post?: never;
@@ -881,7 +881,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A run with its models and artifacts; ``run_id`` may be a unique prefix, a name that only one has, or ``latest``. */
+        /** Return a run with its models and artifacts. */
         get: operations["experiments.get_run"];
         put?: never;
         post?: never;
@@ -898,7 +898,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The metric histories of a run. */
+        /** Return the metric histories of a run. */
         get: operations["experiments.get_run_metrics"];
         put?: never;
         post?: never;
@@ -915,7 +915,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The addresses under which a run is opened; ``run_id`` may be a unique prefix, a name that only one has, or ``latest``. */
+        /** Return the addresses that open a run. */
         get: operations["experiments.get_run_links"];
         put?: never;
         post?: never;
@@ -932,7 +932,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The pictures, tables and histograms of a run, by name and step. */
+        /** Return the pictures, tables and histograms of a run, by name and step. */
         get: operations["experiments.get_run_media"];
         put?: never;
         post?: never;
@@ -949,7 +949,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The histograms of one name of a run, on common bins. Raises NotFound. */
+        /** Return the histograms of one name of a run, on common bins. Raises NotFound. */
         get: operations["experiments.get_run_histograms"];
         put?: never;
         post?: never;
@@ -966,7 +966,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The latest value of each metric of a run, with its step and time, and whether the run is stalled. */
+        /** Return the latest value of each metric of a run, with its step and time, and whether the run is stalled. */
         get: operations["experiments.get_latest_metrics"];
         put?: never;
         post?: never;
@@ -983,7 +983,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What a run printed: the beginning and the end of each stream. */
+        /** Return the printed output of a run: the beginning and the end of each stream. */
         get: operations["experiments.get_run_output"];
         put?: never;
         post?: never;
@@ -1000,7 +1000,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A notebook with exactly the cells that a run kept; the id may be a unique prefix, or ``latest``. */
+        /** Return a notebook with exactly the cells of a run; the id may be a unique prefix, or ``latest``. */
         get: operations["experiments.restore_notebook"];
         put?: never;
         post?: never;
@@ -1017,7 +1017,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What was not committed when a run began. Raises NotFound where nothing was kept. */
+        /** Return the uncommitted changes at the start of a run. Raises NotFound if there are none. */
         get: operations["experiments.get_patch"];
         put?: never;
         post?: never;
@@ -1053,7 +1053,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** What differs between runs; repeats are taken together, and each column is compared with the baseline's. */
+        /** Compare runs; repeats share a column, and each column is compared with the baseline's. */
         post: operations["experiments.compare_runs"];
         delete?: never;
         options?: never;
@@ -1070,7 +1070,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** A window of the runs that match, in order. Raises InvalidRequest (the query, a column), NotFound (an experiment), Unavailable. */
+        /** Return a window of the matching runs, in order. */
         post: operations["experiments.query_runs"];
         delete?: never;
         options?: never;
@@ -1087,7 +1087,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Whole runs that match, in order. */
+        /** Return whole matching runs, in order. */
         post: operations["experiments.search_runs"];
         delete?: never;
         options?: never;
@@ -1104,7 +1104,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** What may stand where a query is being written, best first. */
+        /** Return completions for a query that is being written, best first. */
         post: operations["experiments.complete_run_query"];
         delete?: never;
         options?: never;
@@ -1119,7 +1119,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All columns that runs have, with the number of runs that have a value. */
+        /** Return all columns that runs have, with the number of runs that have a value. */
         get: operations["experiments.list_run_columns"];
         put?: never;
         post?: never;
@@ -1138,7 +1138,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Set tags of runs. Where one of them is not there, those before it have them. */
+        /** Set tags of runs. If one of the runs does not exist, those before it have the tags. */
         post: operations["experiments.tag_runs"];
         delete?: never;
         options?: never;
@@ -1153,7 +1153,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** How far the runs are read, and how old what is shown may be. */
+        /** Return how many of the runs are read, and how old they may be. */
         get: operations["experiments.get_runs_state"];
         put?: never;
         post?: never;
@@ -1189,7 +1189,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Mark runs as deleted; they can be undeleted. Named by ids, unique prefixes, names or ``latest``; answers with their whole ids. Where a whole id is not there, those before it are deleted. */
+        /** Mark runs as deleted; they can be restored. Returns their whole ids. */
         post: operations["experiments.delete_runs"];
         delete?: never;
         options?: never;
@@ -1206,7 +1206,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Bring deleted runs back. Answers with their whole ids. */
+        /** Restore deleted runs. Returns their whole ids. */
         post: operations["experiments.undelete_runs"];
         delete?: never;
         options?: never;
@@ -1223,7 +1223,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Histories of a metric of many runs, made short so that no peak is hidden. Raises InvalidRequest. */
+        /** Return shortened histories of a metric of many runs, with all peaks. Raises InvalidRequest. */
         post: operations["experiments.query_histories"];
         delete?: never;
         options?: never;
@@ -1240,7 +1240,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** How much each parameter tells of a metric. Raises InvalidRequest (the query), NotFound (an experiment). */
+        /** Rank parameters by their importance for a metric. Raises InvalidRequest (the query), NotFound (an experiment). */
         post: operations["experiments.rank_parameters"];
         delete?: never;
         options?: never;
@@ -1257,7 +1257,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Where MLflow's own pages are. Those of the embedded MLflow are read-only, and open in a browser of this machine alone; they come up with the first visit (5 to 20 s). */
+        /** Return the address of MLflow's own pages, which start with the first visit (5 to 20 s). */
         post: operations["experiments.open_mlflow_ui"];
         delete?: never;
         options?: never;
@@ -1274,7 +1274,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Take the events of a run that are not there yet. */
+        /** Write the events of a run that are not in MLflow yet. */
         post: operations["experiments.track"];
         delete?: never;
         options?: never;
@@ -1291,7 +1291,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** The run that a process may go on with. Raises Conflict for one that is deleted or still written, or that another process goes on with at this moment, NotAllowed for somebody else's. */
+        /** Return the run that a process may continue. */
         post: operations["experiments.resume"];
         delete?: never;
         options?: never;
@@ -1308,7 +1308,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Remember the files of a model that a process of this user logged: they are loaded without a question. */
+        /** Remember the files of a model that a process of this user logged, so that they load without a question. */
         post: operations["experiments.remember_model"];
         delete?: never;
         options?: never;
@@ -1325,7 +1325,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Start what answers for MLflow, which takes seconds, before a cell waits for it. */
+        /** Start the MLflow worker, which takes seconds, before a cell waits for it. */
         post: operations["experiments.wake"];
         delete?: never;
         options?: never;
@@ -1340,7 +1340,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Where the user's own ``mlflow.*`` calls in a kernel shall go. */
+        /** Return where the user's own ``mlflow.*`` calls in a kernel must go. */
         get: operations["experiments.kernel_tracking"];
         put?: never;
         post?: never;
@@ -3267,7 +3267,7 @@ export interface components {
         };
         /**
          * Run
-         * @description An MLflow run with its latest metrics (None: not a finite number); ``tags`` are the user's own (no
+         * @description An MLflow run with its latest metrics (None: NaN or infinite); ``tags`` are the user's own (no
          *         ``mlflow.*``).
          */
         Run: {
@@ -3304,8 +3304,9 @@ export interface components {
         };
         /**
          * RunDetail
-         * @description A run with what it produced, the run that it stands below, and at most 100 of those below it, the oldest first
-         *         (``more_children``: there are more); ``output``: what it printed is kept; ``note``: Markdown.
+         * @description A run with its products, its parent, and at most 100 of its children, the oldest first.
+         *
+         *         ``more_children``: there are more. ``output``: printed output is kept. ``note``: Markdown.
          */
         RunDetail: {
             run: components["schemas"]["Run"];
@@ -3346,7 +3347,7 @@ export interface components {
         };
         /**
          * LatestMetric
-         * @description A metric's latest value (None: NaN or infinite), its step, and when it was logged, in seconds since 1970.
+         * @description A metric's latest value (None: NaN or infinite), its step, and its time in seconds since 1970.
          */
         LatestMetric: {
             key: string;
@@ -3356,7 +3357,7 @@ export interface components {
         };
         /**
          * RelatedRun
-         * @description A run above or below another one.
+         * @description A parent or child of a run.
          */
         RelatedRun: {
             run_id: string;
@@ -3366,7 +3367,7 @@ export interface components {
         };
         /**
          * RunMetrics
-         * @description All histories of a run; ``system`` metrics (``system/...``) come apart. At most 2,000 points each.
+         * @description All histories of a run, at most 2,000 points each; ``system`` metrics (``system/...``) are separate.
          */
         RunMetrics: {
             run_id: string;
@@ -3385,11 +3386,11 @@ export interface components {
         };
         /**
          * RunLinks
-         * @description Where a run can be opened, without credentials.
+         * @description Addresses that open a run, without credentials.
          *
-         *         ``mlflow`` is MLflow's own page, empty where MLflow has none. ``lab`` is behind any Lab's base URL, ``hub`` opens
-         *         each user's own server (a path where the hub's address is not known), empty off a hub. Where no colleague can see
-         *         the run, ``shared`` is false, and ``why`` and ``hint`` say what to do.
+         *         ``mlflow`` is MLflow's own page, empty if MLflow has none. ``lab`` is relative to a Lab's base URL.
+         *         ``hub`` opens each user's own server (a path if the hub's address is unknown), empty without a hub. If no
+         *         colleague can see the run, ``shared`` is false, and ``why`` and ``hint`` say what to do.
          */
         RunLinks: {
             run_id: string;
@@ -3405,7 +3406,7 @@ export interface components {
         };
         /**
          * RunMedia
-         * @description What a run kept by step; ``left_out`` counts what is beyond 10,000 files.
+         * @description The media of a run by step; ``left_out`` counts those beyond 10,000 files.
          */
         RunMedia: {
             run_id: string;
@@ -3415,7 +3416,8 @@ export interface components {
         };
         /**
          * MediaSeries
-         * @description All of one kind and name, by step and time. Histograms have no entries here: they are asked for by name.
+         * @description All media of one kind and name, by step and time. Histograms have no entries here: they are requested
+         *         by name.
          */
         MediaSeries: {
             /** @enum {unknown} */
@@ -3439,8 +3441,9 @@ export interface components {
         };
         /**
          * HistogramSeries
-         * @description Histograms of one name by step, on common bins from ``low`` to ``high``; at most 120 of the ``logged`` ones,
-         *         evenly chosen, the first and the last among them.
+         * @description Histograms of one name by step, on common bins from ``low`` to ``high``.
+         *
+         *         At most 120 of the ``logged`` ones, evenly chosen, with the first and the last.
          */
         HistogramSeries: {
             run_id: string;
@@ -3452,8 +3455,9 @@ export interface components {
         };
         /**
          * HistogramRow
-         * @description How values were spread at a step. ``counts`` are apportioned to the common bins as if values were spread evenly
-         *         in each of the bins that were logged; ``low`` and ``high`` are the smallest and largest finite value.
+         * @description The distribution of values at a step; ``low`` and ``high`` are the smallest and largest finite value.
+         *
+         *         ``counts`` are apportioned to the common bins, as if values were spread evenly in each logged bin.
          */
         HistogramRow: {
             step: number;
@@ -3467,8 +3471,9 @@ export interface components {
         };
         /**
          * LatestMetrics
-         * @description The latest values of a run's metrics, by name. ``stalled_s``: it goes on, but has logged no metric of its own for
-         *         so many seconds, which is long.
+         * @description The latest values of a run's metrics, by name.
+         *
+         *         ``stalled_s``: seconds for which the running run has logged no metric of its own, if that is long.
          */
         LatestMetrics: {
             metrics: components["schemas"]["LatestMetric"][];
@@ -3477,7 +3482,7 @@ export interface components {
         };
         /**
          * RunOutput
-         * @description What a run printed, session by session.
+         * @description The printed output of a run, by session.
          */
         RunOutput: {
             run_id: string;
@@ -3485,9 +3490,9 @@ export interface components {
         };
         /**
          * OutputText
-         * @description The beginning and the end of what a run printed to one stream (``stdout``, ``stderr``).
+         * @description The beginning and the end of a run's output on one stream (``stdout``, ``stderr``).
          *
-         *         ``session`` names the later session of a run that was gone on with; it is empty for the first one.
+         *         ``session`` names a later session of a continued run; it is empty for the first one.
          */
         OutputText: {
             path: string;
@@ -3497,10 +3502,10 @@ export interface components {
         };
         /**
          * RestoredNotebook
-         * @description A notebook (nbformat 4.5) with the cells of a run, for whoever asked to write.
+         * @description A notebook (nbformat 4.5) with the cells of a run, which the caller writes.
          *
-         *         ``name`` is a file name to write it under; ``redacted`` counts marks by kind; ``altered`` counts cells whose text
-         *         is not the one that was hashed when the run wrote it.
+         *         ``name`` is a file name for it; ``redacted`` counts marks by kind; ``altered`` counts cells whose text
+         *         does not match the hash that the run wrote.
          */
         RestoredNotebook: {
             run_id: string;
@@ -3523,7 +3528,7 @@ export interface components {
         };
         /**
          * EnvironmentDifference
-         * @description ``compared`` says with what: the run's own environment as it is now, or nothing (``why``).
+         * @description ``compared``: with the run's own environment as it is now, or not at all (``why``).
          */
         EnvironmentDifference: {
             compared: boolean;
@@ -3536,7 +3541,7 @@ export interface components {
         };
         /**
          * PackageDifference
-         * @description A package whose version is another now; ``then`` or ``now`` is empty where there was, or is, none.
+         * @description A package with a different version now; ``then`` or ``now`` is empty if there was, or is, none.
          */
         PackageDifference: {
             name: string;
@@ -3545,7 +3550,7 @@ export interface components {
         };
         /**
          * RunPatch
-         * @description What was not committed when the run began, as ``git apply`` takes it. ``redacted`` counts marks.
+         * @description The uncommitted changes at the start of a run, for ``git apply``. ``redacted`` counts marks.
          */
         RunPatch: {
             run_id: string;
@@ -3582,11 +3587,11 @@ export interface components {
         };
         /**
          * ComparisonQuery
-         * @description Which 2 to 40 runs: ids, unique prefixes, names, ``latest``; ``baseline`` is one of them, by default the first.
+         * @description A comparison of 2 to 40 runs: ids, unique prefixes, names, ``latest``; ``baseline`` is one of them, by
+         *         default the first.
          *
-         *         ``repeats`` names the parameters or tags in which runs differ that are repeats of each other; None: the usual names
-         *         of seeds. An empty list: no run is taken for a repeat. Runs with the same tag ``genops.repeat`` are repeats unless
-         *         the list is empty.
+         *         ``repeats`` names the parameters or tags that differ between repeats; None: the usual names of seeds. With
+         *         an empty list no run is a repeat. Otherwise runs with the same tag ``genops.repeat`` are repeats too.
          */
         ComparisonQuery: {
             run_ids: string[];
@@ -3597,8 +3602,9 @@ export interface components {
         };
         /**
          * RunComparison
-         * @description Runs side by side. ``baseline`` is a column. ``repeats``: all runs are repeats of each other and so have a column
-         *         each. ``more``: how many rows of a section did not fit, by its name; those that differ come first.
+         * @description Runs side by side. ``baseline`` is a column. ``repeats``: all runs are repeats, so each has a column.
+         *
+         *         ``more``: rows of a section that are left out, by its name; differing rows come first.
          */
         RunComparison: {
             runs: components["schemas"]["ComparedRun"][];
@@ -3620,7 +3626,7 @@ export interface components {
         };
         /**
          * ComparedRun
-         * @description A run and the column that it is in. ``problem`` says what of its source could not be read.
+         * @description A run and its column. ``problem`` says which part of its source could not be read.
          */
         ComparedRun: {
             run_id: string;
@@ -3641,8 +3647,9 @@ export interface components {
         };
         /**
          * ComparedColumn
-         * @description One run, or runs that are repeats of each other. Code, packages and artifacts are those of the first;
-         *         ``mixed`` when another run of the column ran other code.
+         * @description One run, or repeats. Code, packages and artifacts are those of the first.
+         *
+         *         ``mixed``: another run of the column ran different code.
          */
         ComparedColumn: {
             name: string;
@@ -3652,7 +3659,7 @@ export interface components {
         };
         /**
          * ComparedRow
-         * @description A thing with a text value: for each column its distinct values in the order of the runs, None for a run without
+         * @description A row of texts: for each column its distinct values in the order of the runs, None for a run without
          *         one.
          */
         ComparedRow: {
@@ -3662,7 +3669,7 @@ export interface components {
         };
         /**
          * MetricRow
-         * @description A metric; ``together`` is the estimate over all runs, when all are repeats of each other.
+         * @description A metric; ``together`` is the estimate over all runs, if all are repeats of each other.
          */
         MetricRow: {
             name: string;
@@ -3673,11 +3680,11 @@ export interface components {
         };
         /**
          * MetricCell
-         * @description A metric's latest values in one column, one a run, with their mean.
+         * @description A metric's latest values in one column, one for each run, with their mean.
          *
-         *         ``difference`` is this mean less the baseline's, ``low`` and ``high`` its 95 % confidence interval by Welch's
-         *         method (None where one of the two has no spread). ``verdict`` is empty without an interval and ``unclear`` where
-         *         the interval holds 0.
+         *         ``difference`` is this mean less the baseline's, ``low`` and ``high`` its 95 % confidence interval by
+         *         Welch's method (None if one of the two has no spread). ``verdict`` is empty without an interval and
+         *         ``unclear`` if the interval includes 0.
          */
         MetricCell: {
             values: (number | string | null)[];
@@ -3702,8 +3709,9 @@ export interface components {
         };
         /**
          * Estimate
-         * @description A mean of ``n`` finite values with its 95 % confidence interval: mean ± ``margin``. No margin for n below 2, or
-         *         where all values are equal: there is no spread to judge by.
+         * @description A mean of ``n`` finite values with its 95 % confidence interval: mean ± ``margin``.
+         *
+         *         There is no margin for n below 2, or if all values are equal.
          */
         Estimate: {
             n: number;
@@ -3714,7 +3722,8 @@ export interface components {
         };
         /**
          * ColumnChanges
-         * @description What one column's run has other than the baseline's; ``why`` says when the two could not be compared.
+         * @description The differences of one column's run from the baseline's; ``why`` says why the two could not be
+         *         compared.
          */
         ColumnChanges: {
             /** @default [] */
@@ -3726,9 +3735,11 @@ export interface components {
         };
         /**
          * TextChange
-         * @description A cell, or a file's part of a patch, beside the baseline's: ``before`` or ``after`` is None where there is none.
+         * @description A cell, or a file's part of a patch, beside the baseline's: ``before`` or ``after`` is None if it is
+         *         missing.
          *
-         *         Equal ones come without their text. ``left_out``: too much differs for one answer, so the texts are not here.
+         *         Equal ones come without their text. ``left_out``: too much differs for one answer, so the texts are
+         *         missing.
          */
         TextChange: {
             title: string;
@@ -3745,8 +3756,10 @@ export interface components {
         };
         /**
          * LineChange
-         * @description Lines ``before_start`` up to ``before_end`` (from 0, the end not counted) of the baseline's text became these of
-         *         the other's; stretches that are equal stand between the changes.
+         * @description A change: the baseline's lines ``before_start`` to ``before_end`` (from 0, the end excluded) became
+         *         these lines.
+         *
+         *         Lines between the changes are equal.
          */
         LineChange: [
             number,
@@ -3756,8 +3769,9 @@ export interface components {
         ];
         /**
          * ArtifactRow
-         * @description A file's path, and it in each column. ``same`` as the baseline's is said by a digest of the content;
-         *         ``same_size`` where only the size is known to be equal.
+         * @description A file's path, and the file in each column.
+         *
+         *         ``same``: the digests of the content are equal; ``same_size``: only the sizes are known to be equal.
          */
         ArtifactRow: {
             path: string;
@@ -3766,7 +3780,7 @@ export interface components {
         };
         /**
          * ArtifactEntry
-         * @description A file in one column; ``run_id`` is empty where there is none.
+         * @description A file in one column; ``run_id`` is empty if the column has none.
          */
         ArtifactEntry: {
             /** @default  */
@@ -3781,9 +3795,11 @@ export interface components {
         };
         /**
          * RunTableQuery
-         * @description Which part of the runs. ``experiments`` are names or ids, none for all. Without ``sort``, and where it leaves
-         *         runs alike, the newest come first. ``limit`` is 0 to 1,000. ``wait_s``: wait so long (at most 60) until all runs are
-         *         read as they are now. With ``groups``, ``offset`` and ``limit`` count the groups' heads too.
+         * @description A query for a part of the runs. ``experiments`` are names or ids, none for all.
+         *
+         *         Without ``sort``, and for equal runs, the newest come first. ``limit`` is 0 to 1,000. ``wait_s``: seconds
+         *         (at most 60) to wait until all present runs are read. With ``groups``, ``offset`` and ``limit`` count the
+         *         groups' heads too.
          */
         RunTableQuery: {
             /** @default [] */
@@ -3810,7 +3826,7 @@ export interface components {
         };
         /**
          * RunSort
-         * @description Runs without a value come last in both directions, those whose value is NaN before them.
+         * @description A column to sort by. In both directions runs without a value come last, and NaN before them.
          */
         RunSort: {
             column: string;
@@ -3819,14 +3835,15 @@ export interface components {
         };
         /**
          * RunGrouping
-         * @description Runs in groups by 1 to 4 columns of text, the outermost first. A group is named by its values from the outermost
-         *         level on; null is that of the runs without a value.
+         * @description Groups by 1 to 4 columns of text, the outermost first.
          *
-         *         The groups of the first ``open_levels`` levels are open and those below closed, but for those that are ``turned``.
-         *         With ``within`` a table holds the runs of these groups alone, and no heads. ``aggregates``: how a column's numbers
-         *         are told of a group, the mean where nothing is said (of start and end the latest); NaN and infinite values are not
-         *         in it. Groups are sorted by value, unless the query's ``sort`` names one of their columns, a column of numbers (by
-         *         its aggregate), or ``runs``, their number.
+         *         A group is named by its values from the outermost level on; null is the group of runs without a value. The
+         *         groups of the first ``open_levels`` levels are open and all others closed, except the ``turned`` ones.
+         *         With ``within`` a table has only the runs of these groups, and no heads.
+         *
+         *         ``aggregates`` chooses how a column's numbers are aggregated; default: the mean, of start and end the
+         *         latest. NaN and infinite values are left out. Groups are sorted by value, unless the query's ``sort``
+         *         names one of their columns, a column of numbers (by its aggregate), or ``runs``, their number.
          */
         RunGrouping: {
             by: string[];
@@ -3843,9 +3860,10 @@ export interface components {
         };
         /**
          * RunTable
-         * @description A window of the runs that match: ``total`` are in the experiments, ``matched`` of them answer the query.
-         *         ``doubts``: what in the query was perhaps not meant so. ``places``: how many rows the table has, which with groups
-         *         are their heads and the runs of those that are open; a head's ``run_ids`` is empty.
+         * @description A window of the matching runs: of ``total`` runs in the experiments, ``matched`` match the query.
+         *
+         *         ``doubts``: warnings about the query. ``places``: the number of rows; with groups these are the heads and
+         *         the runs of open groups. A head's ``run_ids`` is empty.
          */
         RunTable: {
             total: number;
@@ -3862,8 +3880,10 @@ export interface components {
         };
         /**
          * RunColumn
-         * @description The window's values of one column, None where a run has none. What JSON cannot hold of numbers is text: "NaN",
-         *         "Infinity", "-Infinity". At a group's head: the aggregate; of texts the one that all its runs have, if they do.
+         * @description The window's values of one column, None for a run without one.
+         *
+         *         Numbers that JSON lacks are texts: "NaN", "Infinity", "-Infinity". A group's head has the aggregate, or
+         *         the text that all its runs have.
          */
         RunColumn: {
             column: string;
@@ -3873,13 +3893,15 @@ export interface components {
         };
         /**
          * RunsState
-         * @description How far the runs are read. ``version`` grows with each change of what is shown; 0: only the runs that a question
-         *         needed were read.
+         * @description How many of the runs are read, and how old they are.
          *
-         *         ``read`` of ``total`` (None: not known) runs are here; ``complete``: all. ``as_of``: each change before that time is
-         *         seen (None: not all was looked at yet). ``refreshing``: the runs are those that an earlier process kept, and MLflow
-         *         is being asked what has changed since. ``source``: the SQLite file, PostgreSQL, or MLflow's API. ``problem``: why
-         *         nothing new comes, empty while it does.
+         *         ``version`` grows with each change of the shown runs; 0: only the runs that a question needed were read.
+         *         ``read`` of ``total`` (None: unknown) runs are read; ``complete``: all. ``as_of``: all changes before that
+         *         time are included (None: not all was read yet).
+         *
+         *         ``refreshing``: the runs were saved by an earlier process, and MLflow is being asked for changes since.
+         *         ``source``: the SQLite file, PostgreSQL, or MLflow's API. ``problem``: why there are no updates, empty
+         *         without a problem.
          */
         RunsState: {
             version: number;
@@ -3903,7 +3925,7 @@ export interface components {
         };
         /**
          * Advice
-         * @description What would make MLflow better; ``code`` is ``no_statistics`` where ``analyze_runs`` helps.
+         * @description Advice that would make MLflow faster; ``code`` is ``no_statistics`` if ``analyze_runs`` helps.
          */
         "genops_lab.experiments.columns.models.Advice": {
             /** @enum {unknown} */
@@ -3913,9 +3935,9 @@ export interface components {
         };
         /**
          * Doubt
-         * @description A query that can be answered, and that perhaps asks for something else than was meant.
+         * @description A warning: the query can be answered, but may not mean what its author wants.
          *
-         *         ``position``, ``length``: the piece of the text that is meant, in characters (code points).
+         *         ``position``, ``length``: the piece of the text, in characters (code points).
          */
         Doubt: {
             message: string;
@@ -3926,8 +3948,10 @@ export interface components {
         };
         /**
          * RunGroup
-         * @description A group whose head stands ``at`` a place of the window (from 0 on). ``path``: its values from the outermost level
-         *         on. It is the ``position``-th (from 1 on) of ``siblings`` groups. ``spreads``: of the columns of numbers.
+         * @description A group whose head is ``at`` a place of the window (from 0 on).
+         *
+         *         ``path``: its values from the outermost level on. It is the ``position``-th (from 1 on) of ``siblings``
+         *         groups. ``spreads``: by column of numbers.
          */
         RunGroup: {
             at: number;
@@ -3942,7 +3966,7 @@ export interface components {
         };
         /**
          * Spread
-         * @description Between which values a group's numbers lie, how many they are, and how many are NaN or infinite.
+         * @description The range of a group's numbers, their count, and how many are NaN or infinite.
          */
         Spread: {
             low: number | null;
@@ -3952,7 +3976,7 @@ export interface components {
         };
         /**
          * RunSearch
-         * @description Whole runs: see :class:`RunTableQuery`.
+         * @description A query for whole runs: see :class:`RunTableQuery`.
          */
         RunSearch: {
             /** @default [] */
@@ -3975,7 +3999,7 @@ export interface components {
         };
         /**
          * RunsFound
-         * @description The ``matched`` runs, from ``offset`` on. ``doubts``: as of :class:`RunTable`.
+         * @description The ``matched`` runs, from ``offset`` on. ``doubts``: as in :class:`RunTable`.
          */
         RunsFound: {
             runs: components["schemas"]["Run"][];
@@ -3986,7 +4010,7 @@ export interface components {
         };
         /**
          * RunQueryText
-         * @description A query that is being written, and where (characters from its begin).
+         * @description A query that is being written, and the cursor's position (characters from its begin).
          */
         RunQueryText: {
             text: string;
@@ -3994,9 +4018,9 @@ export interface components {
         };
         /**
          * Completion
-         * @description ``text`` may stand in place of the characters from ``start`` to before ``end`` (code points).
+         * @description ``text`` can replace the characters from ``start`` to before ``end`` (code points).
          *
-         *         ``kind`` of a name is its column's. ``detail``: a few words for the person, in English.
+         *         ``kind`` of a name is its column's. ``detail``: a few words for the user, in English.
          */
         Completion: {
             text: string;
@@ -4044,7 +4068,7 @@ export interface components {
         };
         /**
          * DeletedRuns
-         * @description What was deleted, by whole ids; ``serving`` names deployments of models of these runs, which go on.
+         * @description Deleted runs, by whole ids; ``serving`` names deployments of their models, which keep running.
          */
         DeletedRuns: {
             run_ids: string[];
@@ -4053,11 +4077,10 @@ export interface components {
         };
         /**
          * HistoriesQuery
-         * @description The histories of one metric of 1 to 200 runs, from ``first`` to ``last`` on the axis (None: all), for a chart
-         *         that is ``buckets`` pixels wide (16 to 4,000). ``relative`` is seconds since the run's start.
+         * @description Histories of one metric of 1 to 200 runs, from ``first`` to ``last`` on the axis (None: all).
          *
-         *         ``marks``, by run, are those of an earlier answer to a question that was the same but for its runs: only what is
-         *         new since is sent.
+         *         The chart is ``buckets`` pixels wide (16 to 4,000). ``relative`` is seconds since the run's start.
+         *         ``marks``, by run, come from an earlier answer to the same question; then only new points are sent.
          */
         HistoriesQuery: {
             run_ids: string[];
@@ -4087,8 +4110,10 @@ export interface components {
         };
         /**
          * Smoothing
-         * @description ``ema``: an exponential moving average whose ``amount`` is the weight of what came before (0 to below 1);
-         *         ``mean``: the mean of ``amount`` points around each.
+         * @description Smoothing: ``ema`` is an exponential moving average, ``mean`` the mean of ``amount`` points around
+         *         each.
+         *
+         *         For ``ema``, ``amount`` is the weight of the earlier points (0 to below 1).
          */
         Smoothing: {
             /**
@@ -4101,7 +4126,7 @@ export interface components {
         };
         /**
          * Histories
-         * @description Of the runs that were asked for, those whose history differs from its mark.
+         * @description The requested runs whose history differs from its mark.
          */
         Histories: {
             key: string;
@@ -4111,11 +4136,13 @@ export interface components {
          * RunHistory
          * @description One run's history in order of x, at most 7 points a bucket.
          *
-         *         ``x`` and ``y`` are arrays of float64, little-endian, in base64; y may be NaN and infinite. ``smooth_x`` and
-         *         ``smooth_y``: the smoothed line, from all points. ``from_x``: points before it are as they were (None: this is
-         *         all). ``points``: how many the history has in all; of them ``gaps`` are NaN and ``infinite`` infinite, ``repeated``
-         *         have the step of another one, and ``backwards`` an earlier time than the one before. ``first`` to ``last``: where
-         *         all of them lie on the axis (None: there are none).
+         *         ``x`` and ``y`` are arrays of float64, little-endian, in base64; y may be NaN and infinite. ``smooth_x``
+         *         and ``smooth_y`` are the smoothed line, from all points. Points before ``from_x`` are unchanged (None:
+         *         this is all).
+         *
+         *         ``points`` counts all points, of which ``gaps`` are NaN and ``infinite`` infinite. ``repeated`` have the
+         *         step of another point, and ``backwards`` an earlier time than the previous point. ``first`` to ``last`` is
+         *         their range on the axis (None: no points).
          */
         RunHistory: {
             run_id: string;
@@ -4147,7 +4174,7 @@ export interface components {
         };
         /**
          * ImportanceQuery
-         * @description A metric (its name, without ``metrics.``), and of which runs: see RunTableQuery.
+         * @description A metric (its name, without ``metrics.``), and its runs: see RunTableQuery.
          */
         ImportanceQuery: {
             /** @default [] */
@@ -4163,8 +4190,10 @@ export interface components {
         };
         /**
          * Importance
-         * @description The most telling parameters first. ``runs`` have a finite value of the metric; ``constant`` parameters have one
-         *         value and ``unique`` ones another in each run (a path, a name): nothing can be said of either.
+         * @description Parameters, the most important first. ``runs`` have a finite value of the metric.
+         *
+         *         ``constant`` parameters have one value, and ``unique`` ones a different value in each run (a path, a
+         *         name): neither has an importance.
          */
         Importance: {
             metric: string;
@@ -4175,11 +4204,11 @@ export interface components {
         };
         /**
          * ParameterImportance
-         * @description How much of a metric a parameter tells on its own.
+         * @description How much of a metric a parameter explains alone.
          *
-         *         ``importance``: epsilon squared, 0 to 1. ``p``: how often chance alone would seem to tell as much, corrected for
-         *         the number of parameters (Holm). ``direction``: Spearman's rank correlation, None for one that is no number.
-         *         ``runs``: those that have both. ``values``: how many different ones.
+         *         ``importance``: epsilon squared, 0 to 1. ``p``: how often chance alone would give as much, corrected for
+         *         the number of parameters (Holm). ``direction``: Spearman's rank correlation, None if the parameter is not
+         *         a number. ``runs``: those with both values. ``values``: the number of different ones.
          */
         ParameterImportance: {
             parameter: string;
@@ -4193,7 +4222,8 @@ export interface components {
         };
         /**
          * MlflowUi
-         * @description The address of MLflow's own pages; ``this_machine``: with a key in it, for a browser of the Lab's machine.
+         * @description The address of MLflow's own pages; ``this_machine``: it has a key and works only in a browser on the
+         *         Lab's machine.
          */
         MlflowUi: {
             url: string;
@@ -4201,7 +4231,7 @@ export interface components {
         };
         /**
          * TrackingBatch
-         * @description Events of one run, as its kernel spooled them; sending some of them again does no harm.
+         * @description Events of one run from its kernel's spool; sending some of them again does no harm.
          */
         TrackingBatch: {
             run_key: string;
@@ -4210,9 +4240,9 @@ export interface components {
         };
         /**
          * TrackedProcess
-         * @description Who sends: if this process is gone before its run ends, the run failed. ``created`` is its start time.
+         * @description The sender: if this process ends before its run does, the run failed. ``created`` is its start time.
          *
-         *         ``place`` is the target on whose host it runs (and by whose pids it is judged), empty for this machine.
+         *         ``place`` is the target on whose host it runs (and whose pids count), empty for this machine.
          */
         TrackedProcess: {
             pid: number;
@@ -4229,12 +4259,17 @@ export interface components {
          * TrackingEvent
          * @description One step of a run, in the order of ``seq`` (1, 2, ...; the first is ``start``).
          *
-         *         ``kind`` and what ``data`` holds: ``start`` {name, experiment, tags, params, parent?: the key of the run
-         *         above it, resume?: {run_id, run_key} of the run that it goes on with}; ``params`` {key: value};
-         *         ``metrics`` {values: {key: number}, step, timestamp}; ``tags`` {key: value}; ``text`` {path, content};
-         *         ``file`` {path, source}; ``dataset`` {name, digest, source_type, source, schema, profile, context};
-         *         ``media`` {type, name, step, series, index, ...} (:mod:`.backends.media`); ``model`` {name, digest, run_id}
-         *         of a model that this process logged; ``end`` {status}.
+         *         ``kind`` and its ``data``:
+         *
+         *         - ``start`` {name, experiment, tags, params, parent?, resume?}; ``parent`` is the key of the parent run, and
+         *           ``resume`` {run_id, run_key} of the run to continue
+         *         - ``params`` {key: value}; ``tags`` {key: value}
+         *         - ``metrics`` {values: {key: number}, step, timestamp}
+         *         - ``text`` {path, content}; ``file`` {path, source}
+         *         - ``dataset`` {name, digest, source_type, source, schema, profile, context}
+         *         - ``media`` {type, name, step, series, index, ...} (:mod:`.backends.media`)
+         *         - ``model`` {name, digest, run_id} of a model that this process logged
+         *         - ``end`` {status}
          */
         TrackingEvent: {
             seq: number;
@@ -4245,7 +4280,7 @@ export interface components {
         };
         /**
          * TrackingAck
-         * @description Up to which event the run is safe in MLflow.
+         * @description The last event up to which the run is safe in MLflow.
          */
         TrackingAck: {
             run_id: string;
@@ -4256,7 +4291,7 @@ export interface components {
         };
         /**
          * ResumeRequest
-         * @description Which run a process wants to go on with: an id, its beginning, ``latest`` or a name.
+         * @description The run that a process wants to continue: an id, its beginning, ``latest`` or a name.
          */
         ResumeRequest: {
             run: string;
@@ -4264,8 +4299,8 @@ export interface components {
         };
         /**
          * ResumableRun
-         * @description A run that can be gone on with, and the steps behind its last ones: of what was logged, of the machine's load,
-         *         and of what is logged of optimizers.
+         * @description A run that can be continued, and its next steps: of logged metrics, of the machine's load, and of
+         *         optimizers.
          */
         ResumableRun: {
             run_id: string;
@@ -4287,9 +4322,9 @@ export interface components {
         };
         /**
          * KernelTracking
-         * @description How a kernel's own ``mlflow.*`` calls reach the same place; a token only for the supervised server.
+         * @description How a kernel's own ``mlflow.*`` calls reach the same store; only the supervised server has a token.
          *
-         *         ``artifact_root`` is for a kernel that opens the embedded file itself: the value of
+         *         ``artifact_root`` is for a kernel that opens the embedded file itself. It is the value of
          *         ``_MLFLOW_SERVER_ARTIFACT_ROOT``, without which mlflow makes ``mlruns`` in the working folder.
          */
         KernelTracking: {

@@ -24,15 +24,15 @@ export namespace CommandIDs {
   export const copyRunLink = 'genops:copy-run-link';
   export const openMlflow = 'genops:open-mlflow';
   export const openLinkedRun = 'genops:open-linked-run';
-  /** The comparison's. */
+  /** Of the comparison. */
   export const compareRuns = 'genops:compare-runs';
-  /** The run table's. */
+  /** Of the run table. */
   export const openRuns = 'genops:open-runs';
-  /** The charts'. */
+  /** Of the charts. */
   export const openCharts = 'genops:open-charts';
-  /** The profiles room's. */
+  /** Of the profiling feature. */
   export const openProfile = 'genops:open-profile';
-  /** The models room's. */
+  /** Of the registry feature. */
   export const registerModel = 'genops:register-model';
 }
 
@@ -45,7 +45,7 @@ for step in range(100):
     loss *= 1 - learning_rate
     genops.log({"loss": loss}, step=step)`;
 
-/** What the experiments room offers to the palette. */
+/** Add the commands of the experiments feature to the palette. */
 export function addCommands(options: {
   commands: JupyterFrontEnd['commands'];
   palette: ICommandPalette | null;
@@ -63,7 +63,7 @@ export function addCommands(options: {
   const runArgs = {
     run_id: {
       type: 'string',
-      description: trans.__('The id of the run; by default the one opened')
+      description: trans.__('The id of the run; default: the open run')
     }
   };
 
@@ -86,7 +86,7 @@ export function addCommands(options: {
   commands.addCommand(CommandIDs.insertRunCode, {
     label: trans.__('Insert Code to Load the Run'),
     caption: trans.__(
-      'Insert code that loads the opened run, or a model that it logged'
+      'Insert code that loads the open run, or a model that it logged'
     ),
     icon: addIcon,
     describedBy: {
@@ -113,7 +113,7 @@ export function addCommands(options: {
   commands.addCommand(CommandIDs.restoreNotebook, {
     label: trans.__('Restore the Notebook of the Run'),
     caption: trans.__(
-      'Make a new notebook that holds exactly the cells that ran for the opened run'
+      'Make a new notebook with exactly the cells that ran for the open run'
     ),
     icon: undoIcon,
     describedBy: { args: { type: 'object', properties: runArgs } },
@@ -136,7 +136,7 @@ export function addCommands(options: {
   });
   commands.addCommand(CommandIDs.copyRunId, {
     label: trans.__('Copy the Run Id'),
-    caption: trans.__('Copy the id of the opened run'),
+    caption: trans.__('Copy the id of the open run'),
     icon: copyIcon,
     describedBy: { args: { type: 'object', properties: runArgs } },
     isEnabled: args => runId(args) !== null,
@@ -153,7 +153,7 @@ export function addCommands(options: {
   }
 }
 
-/** Beside the notebook that is open, else where the Lab's files begin. */
+/** The folder of the open notebook, else the root of the Lab's files. */
 function folderOf(
   notebooks: INotebookTracker | null,
   contents: Contents.IManager
@@ -172,12 +172,12 @@ function tellRestored(
   if (marks) {
     Notification.warning(
       trans._n(
-        '%2 is restored. %1 secret was taken out before it was kept: a mark stands in its place.',
-        '%2 is restored. %1 secrets were taken out before they were kept: marks stand in their places.',
+        '%2 is restored. A mark replaces %1 secret.',
+        '%2 is restored. Marks replace %1 secrets.',
         marks,
         name
       ),
-      { autoClose: false } // it stays until it was read
+      { autoClose: false } // it stays until it is read
     );
   } else {
     Notification.success(trans.__('%1 is restored.', name), {
@@ -199,17 +199,20 @@ function loadModel(uri: string): string {
 model = mlflow.pyfunc.load_model(${JSON.stringify(uri)})`;
 }
 
-/** A name is looked for so many times; then the notebook keeps the one that Jupyter gave it. */
+/**
+ * Attempts to find a free name; after them the notebook keeps Jupyter's own
+ * name.
+ */
 const TRIES = 20;
 const TAKEN = 409;
 
 /**
- * Write a restored notebook into a folder of the Lab's, under a name that is
- * free, and return its path.
+ * Write a restored notebook into a folder of the Lab under a free name, and
+ * return its path.
  *
- * All goes through the contents API, so that it lands where the Lab has its
- * files, whatever these are. A new file is made first and renamed then:
- * neither writes over another file, as a plain save would.
+ * All goes through the contents API, so that the notebook lands wherever the
+ * Lab has its files. A new file is made first and then renamed: neither
+ * overwrites another file, as a plain save would.
  */
 export async function writeRestored(
   contents: Pick<Contents.IManager, 'newUntitled' | 'save' | 'rename'>,

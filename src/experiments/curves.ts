@@ -13,7 +13,10 @@ import type { IRunMetrics, ISeries } from './service';
 
 const DRAW_MS = 100;
 const FETCH_MS = 1000;
-/** Above this a history is fetched anew, because the server thins it. */
+/**
+ * Above this a history is fetched again as a whole, because the server thins
+ * it.
+ */
 const MOST_POINTS = 8000;
 
 /** The histories of a run that views draw. */
@@ -23,8 +26,9 @@ export interface ICurves {
 }
 
 /**
- * The curves of one run: all of its history by a request, then points by the live
- * topic `run:<id>`, and what came another way by requests for what is missing.
+ * The curves of one run: one request for its history, then points of the live
+ * topic `run:<id>`. Points that came another way are requested when they are
+ * missing.
  */
 export class RunCurves implements IDisposable {
   constructor(options: RunCurves.IOptions) {
@@ -52,7 +56,7 @@ export class RunCurves implements IDisposable {
     this._live = live;
   }
 
-  /** Whether they could be fetched; what it holds is what was fetched last. */
+  /** The state of the fetch, and the last answer. */
   readonly resource: Resource<IRunMetrics>;
 
   get changed(): ISignal<this, ICurves> {
@@ -63,7 +67,7 @@ export class RunCurves implements IDisposable {
     return this._curves;
   }
 
-  /** Whether they have been fetched once. */
+  /** Whether the curves have been fetched once. */
   get isLoaded(): boolean {
     return this._isLoaded;
   }
@@ -76,7 +80,7 @@ export class RunCurves implements IDisposable {
     this._listen();
   }
 
-  /** Whether the run has ended; its last points are fetched when it does. */
+  /** Whether the run has ended; its last points are fetched then. */
   get ended(): boolean {
     return this._ended;
   }
@@ -170,7 +174,7 @@ export class RunCurves implements IDisposable {
   private _changed = new Signal<this, ICurves>(this);
   private _isLoaded = false;
   private _ended: boolean;
-  /** Whether the next request asks for everything. */
+  /** Whether the next request asks for all points. */
   private _whole = true;
   private _isDisposed = false;
 }

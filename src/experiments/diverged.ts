@@ -1,4 +1,7 @@
-/** Metrics that are no numbers any more, as the kernel names them in a tag of the run. */
+/**
+ * Reads metrics that became NaN or infinite from the run's tag, which the
+ * kernel writes.
+ */
 
 /** `loss is NaN since step 3, reward is -Infinity since step 9`. */
 export const DIVERGED = 'genops.diverged';
@@ -11,7 +14,10 @@ export interface IDivergence {
   readonly step: number;
 }
 
-/** What a run's tag says; a part that the bound of tags cut is left out. */
+/**
+ * Return the metrics in a run's tag; a part that the tag's size limit cut is
+ * left out.
+ */
 export function divergences(tag: string | null | undefined): IDivergence[] {
   return [
     ...(tag ?? '').matchAll(

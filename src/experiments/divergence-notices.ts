@@ -8,12 +8,17 @@ import { DIVERGED, divergences } from './diverged';
 import type { ExperimentsService, IRun } from './service';
 import { runName } from './view/messages';
 
-/** The tag of a sweep's trials: many may diverge, and the sweep's own view shows it. */
+/**
+ * The tag of a sweep's trials: many may diverge, and the sweep's own view shows
+ * it.
+ */
 const SWEEP = 'genops.sweep';
-/** Notifications of this kind that cover the page. */
+/** Notifications of this kind that are visible at once. */
 const MOST_VISIBLE = 2;
 
-/** Says once a run that its metrics became NaN or infinite, while it goes on. */
+/**
+ * Notifies once for each running run that its metrics became NaN or infinite.
+ */
 export class DivergenceNotices implements IDisposable {
   constructor(private _options: DivergenceNotices.IOptions) {
     const { events } = _options.core;
@@ -33,7 +38,8 @@ export class DivergenceNotices implements IDisposable {
   private _onDivergence(_: unknown, { id }: { id: string }): void {
     this._options.service.run(id).then(
       ({ run }) => this._show(run),
-      // The panel and the table say it too, when MLflow answers again.
+      // The panel and the table show the failure too, when MLflow answers
+      // again.
       () => undefined
     );
   }
@@ -45,7 +51,7 @@ export class DivergenceNotices implements IDisposable {
     }
     const shown = this._shown.get(run.run_id);
     if (shown) {
-      // One that the person closed stays closed.
+      // A notification that the user closed stays closed.
       Notification.update({ id: shown, message });
       return;
     }
@@ -79,8 +85,8 @@ export class DivergenceNotices implements IDisposable {
     return others.length === 0
       ? trans.__('%1 of %2 is %3 since step %4.', metric, name, value, at)
       : trans._n(
-          '%2 of %3 is %4 since step %5, and %1 more metric is no finite number.',
-          '%2 of %3 is %4 since step %5, and %1 more metrics are no finite numbers.',
+          '%2 of %3 is %4 since step %5, and %1 more metric is not finite.',
+          '%2 of %3 is %4 since step %5, and %1 more metrics are not finite.',
           others.length,
           metric,
           name,

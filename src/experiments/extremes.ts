@@ -1,4 +1,7 @@
-/** The lowest and highest values of a run's metrics, as a tag of the runs that GenOps tracked has them. */
+/**
+ * Reads the lowest and highest values of a run's metrics from its tag; runs
+ * that GenOps tracked have it.
+ */
 
 /** `{"loss":[0.5,30,2.5,0]}`: the lowest value, its first step, the highest, its first step. */
 export const EXTREMES = 'genops.extremes';
@@ -8,7 +11,10 @@ export interface IExtreme {
   readonly step: number;
 }
 
-/** The lowest or the highest value of a metric; undefined where the tag has none. */
+/**
+ * Return the lowest or the highest value of a metric; undefined if the tag
+ * lacks it.
+ */
 export function extreme(
   tag: string,
   metric: string,
@@ -37,6 +43,6 @@ function parsed(tag: string): Record<string, unknown> {
       ? (all as Record<string, unknown>)
       : {};
   } catch {
-    return {}; // A person has changed it.
+    return {}; // A user has edited the tag.
   }
 }

@@ -18,7 +18,9 @@ import { LINKED_RUN, linkedRun, shownLinks, withoutRun } from './links';
 import type { ExperimentsModel } from './model';
 import type { ExperimentsService } from './service';
 
-/** Copy the address of a run, and open the run that an address names. */
+/**
+ * Add commands that copy a run's link, and open the run in the page's address.
+ */
 export function addLinkCommands(options: {
   app: JupyterFrontEnd;
   router: IRouter | null;
@@ -34,7 +36,7 @@ export function addLinkCommands(options: {
 
   commands.addCommand(CommandIDs.copyRunLink, {
     label: trans.__('Copy the Link to the Run'),
-    caption: trans.__('Copy an address under which the opened run opens'),
+    caption: trans.__('Copy a link that opens this run'),
     icon: linkIcon,
     describedBy: {
       args: {
@@ -42,9 +44,7 @@ export function addLinkCommands(options: {
         properties: {
           run_id: {
             type: 'string',
-            description: trans.__(
-              'The id of the run; by default the one opened'
-            )
+            description: trans.__('The id of the run; default: the open run')
           }
         }
       }
@@ -65,26 +65,24 @@ export function addLinkCommands(options: {
         }));
         if (links.shared) {
           Notification.success(
-            `${trans.__('The link is copied.')} ${reach(best, trans)}`,
+            `${trans.__('Link copied.')} ${reach(best, trans)}`,
             { autoClose: 8000, actions }
           );
         } else {
-          // What fits a notification is short.
+          // A notification has room for a short text only.
           const why = {
             label: trans.__('Why?'),
             callback: () =>
               void showDialog({
-                title: trans.__('A link for you alone'),
+                title: trans.__('Only you can open this link'),
                 body: `${links.why} ${links.hint}`.trim(),
                 buttons: [Dialog.okButton()]
               })
           };
-          Notification.warning(
-            trans.__(
-              'The link is copied, for you alone: a colleague cannot open it.'
-            ),
-            { autoClose: false, actions: [why, ...actions] }
-          );
+          Notification.warning(trans.__('Link copied. Only you can open it.'), {
+            autoClose: false,
+            actions: [why, ...actions]
+          });
         }
       } catch (reason) {
         const error = ApiError.from(reason, trans);
@@ -98,8 +96,8 @@ export function addLinkCommands(options: {
   });
 
   commands.addCommand(CommandIDs.openLinkedRun, {
-    label: trans.__('Open the Run of the Address'),
-    caption: trans.__('Open the run that the address of the page names'),
+    label: trans.__('Open the Run in the Address'),
+    caption: trans.__('Open the run in the address of this page'),
     describedBy: {
       args: {
         type: 'object',
@@ -118,7 +116,8 @@ export function addLinkCommands(options: {
       if (!run_id || !commands.hasCommand(CommandIDs.openRuns)) {
         return;
       }
-      // The Lab is restored when all routes are done: so this one does not wait for it.
+      // The Lab is restored only when all routes are done, so this route must
+      // not wait for it.
       void app.restored.then(async () => {
         const now = router?.current.request;
         if (now && linkedRun(now) === run_id) {
@@ -134,7 +133,10 @@ export function addLinkCommands(options: {
   });
 }
 
-/** Where JupyterHub sends each user to a server of their own; empty off a hub. */
+/**
+ * Return the address with which JupyterHub sends each user to their own server;
+ * empty without a hub.
+ */
 function shareUrl(): string {
   const path = PageConfig.getOption('shareUrl');
   const host = PageConfig.getOption('hubHost') || window.location.origin;
@@ -144,9 +146,11 @@ function shareUrl(): string {
 function reach({ kind }: IShownLink, trans: TranslationBundle): string {
   switch (kind) {
     case 'hub':
-      return trans.__('It opens in the JupyterLab of whoever follows it.');
+      return trans.__(
+        'It opens in the JupyterLab of the person who follows it.'
+      );
     case 'mlflow':
-      return trans.__('It is MLflow’s own page of the run.');
+      return trans.__('It opens the run’s page in MLflow.');
     case 'lab':
       return trans.__('It opens in this JupyterLab.');
   }

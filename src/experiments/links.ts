@@ -1,4 +1,4 @@
-/** Addresses of runs for people. */
+/** Makes links to runs for users. */
 import type { IRunLinks } from './service';
 
 const LINKED = /[?&]genops-run=([A-Za-z0-9][\w-]{0,63})(?=&|#|$)/;
@@ -6,21 +6,21 @@ const LINKED = /[?&]genops-run=([A-Za-z0-9][\w-]{0,63})(?=&|#|$)/;
 /** Matches an address that names a run to open. */
 export const LINKED_RUN = LINKED;
 
-/** Where this page is from. */
+/** The origin of this page. */
 export interface IPlace {
   /** Of the server, absolute, with a slash at its end. */
   baseUrl: string;
-  /** Opens each user's own server, absolute; empty off a hub. */
+  /** Opens each user's own server, absolute; empty without a hub. */
   shareUrl: string;
 }
 
-/** What can be copied of a run's links; the first is the one to give to others. */
+/** A link that can be copied; the first one is the best to give to others. */
 export interface IShownLink {
   kind: 'hub' | 'mlflow' | 'lab';
   url: string;
 }
 
-/** The links of a run, the best one to give away first. */
+/** Return the links of a run, the best one to give to others first. */
 export function shownLinks(links: IRunLinks, place: IPlace): IShownLink[] {
   const shown: IShownLink[] = [];
   if (place.shareUrl) {
@@ -33,16 +33,18 @@ export function shownLinks(links: IRunLinks, place: IPlace): IShownLink[] {
     shown.push({ kind: 'mlflow', url: links.mlflow });
   }
   const own: IShownLink = { kind: 'lab', url: place.baseUrl + links.lab };
-  // What only its owner can see opens best in the owner's own Lab.
+  // A run that only its owner can see opens best in the owner's own Lab.
   return links.shared ? [...shown, own] : [own, ...shown];
 }
 
-/** The run that an address names; null for none. */
+/** Return the run that an address names; null for none. */
 export function linkedRun(request: string): string | null {
   return LINKED.exec(request)?.[1] ?? null;
 }
 
-/** The address without the run, so that a reload does not open it again. */
+/**
+ * Return the address without the run, so that a reload does not open it again.
+ */
 export function withoutRun(request: string): string {
   const [path, hash] = request.split(/(?=#)/);
   const [base, query = ''] = path.split('?');

@@ -1,9 +1,9 @@
-/** Which of a run's metrics are worth the little room that a list has. */
+/** Chooses the metrics that a list has room for. */
 import { groupOf } from '../core/metric-names';
 
 import type { IRun } from './service';
 
-/** What people look at first; earlier is better. */
+/** Metrics that users look at first; earlier is better. */
 const TELLING = [
   /acc(uracy)?$/i,
   /loss$/i,
@@ -15,8 +15,9 @@ const TELLING = [
 const HELD_OUT = /(^|[_/.-])(val|valid|validation|test|eval)([_/.-]|$)/i;
 
 /**
- * The metrics to show beside each run of a list, at most `most`: those that most
- * of the runs have, telling names before others, held-out data before training's.
+ * Return at most `most` metrics to show beside each run of a list. Metrics of
+ * most runs come first, then well-known names, then held-out data before
+ * training data.
  */
 export function chooseMetrics(runs: readonly IRun[], most = 2): string[] {
   const counts = new Map<string, number>();
@@ -34,7 +35,7 @@ export function chooseMetrics(runs: readonly IRun[], most = 2): string[] {
   const chosen: string[] = [];
   const groups = new Set<string>();
   for (const key of keys) {
-    // One of a group: val_loss says more than val_loss and loss.
+    // One of each group: val_loss alone says more than val_loss and loss.
     if (chosen.length < most && !groups.has(groupOf(key))) {
       groups.add(groupOf(key));
       chosen.push(key);
@@ -43,7 +44,10 @@ export function chooseMetrics(runs: readonly IRun[], most = 2): string[] {
   return chosen;
 }
 
-/** Metrics by the chart that they share, in the order of their names; telling charts first. */
+/**
+ * Group metrics by their chart, in the order of their names; well-known charts
+ * first.
+ */
 export function chartGroups(keys: readonly string[]): [string, string[]][] {
   const groups = new Map<string, string[]>();
   for (const key of [...keys].sort((a, b) => a.localeCompare(b))) {
@@ -55,7 +59,7 @@ export function chartGroups(keys: readonly string[]): [string, string[]][] {
   );
 }
 
-/** How telling a metric's name is; less is better. */
+/** Return the rank of a metric's name; less is better. */
 export function rank(key: string): number {
   const index = TELLING.findIndex(pattern => pattern.test(key));
   const telling = index === -1 ? TELLING.length : index;

@@ -13,7 +13,7 @@ import { ApiError } from '../core';
 import { CommandIDs } from './commands';
 import type { ExperimentsService } from './service';
 
-/** "Open in MLflow": MLflow's own pages in a tab of the browser. */
+/** Add "Open in MLflow": MLflow's own pages in a browser tab. */
 export function addMlflowCommand(options: {
   commands: CommandRegistry;
   service: Pick<ExperimentsService, 'mlflowUi'>;
@@ -36,18 +36,18 @@ export function addMlflowCommand(options: {
     },
     execute: async args => {
       const isNear = isThisMachine(window.location.hostname);
-      // Before the request: later the browser takes it for a popup that nobody asked for.
+      // Opened before the request: later the browser would block it as a popup.
       const tab = isNear ? window.open('', '_blank') : null;
       try {
         const { url, this_machine } = await service.mlflowUi();
         const address = url + pathOf(args.experiment_id, args.run_id);
         if (this_machine && !isNear) {
-          await tell(address, trans);
+          await showTunnelHelp(address, trans);
         } else if (tab) {
           tab.opener = null;
           tab.location.href = address;
         } else if (this_machine) {
-          await tell(address, trans); // the browser let no tab open
+          await showTunnelHelp(address, trans); // the browser blocked the tab
         } else {
           window.open(address, '_blank', 'noopener');
         }
@@ -60,26 +60,32 @@ export function addMlflowCommand(options: {
   });
 }
 
-/** The part of MLflow's pages, which route behind the hash. */
+/** Return the path of MLflow's pages, which route behind the hash. */
 export function pathOf(experiment: unknown, run: unknown): string {
   return typeof experiment === 'string' && typeof run === 'string'
     ? `#/experiments/${encodeURIComponent(experiment)}/runs/${encodeURIComponent(run)}`
     : '';
 }
 
-/** Whether the browser runs on the Lab's machine, as far as its address says. */
+/**
+ * Return whether the browser runs on the Lab's machine, as far as its address
+ * says.
+ */
 export function isThisMachine(host: string): boolean {
   return (
     host === 'localhost' || host === '[::1]' || /^127(\.\d+){3}$/.test(host)
   );
 }
 
-async function tell(address: string, trans: TranslationBundle): Promise<void> {
+async function showTunnelHelp(
+  address: string,
+  trans: TranslationBundle
+): Promise<void> {
   const port = new URL(address).port;
   const { button } = await showDialog({
-    title: trans.__('MLflow opens on the Lab’s machine'),
+    title: trans.__('Open MLflow from another machine'),
     body: trans.__(
-      'MLflow’s pages listen on port %1 of the machine on which JupyterLab runs, for a browser there alone. On your own machine, run `ssh -N -L %1:127.0.0.1:%1 HOST` with the login of that machine, then open the address. It has a key in it: give it to nobody.',
+      'MLflow listens on port %1 of JupyterLab’s machine, for browsers on that machine only. On your own machine, run `ssh -N -L %1:127.0.0.1:%1 HOST`, where HOST is the login of that machine. Then open the address. Keep the address secret, because it has a key.',
       port
     ),
     buttons: [

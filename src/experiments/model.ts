@@ -21,15 +21,18 @@ import type {
   IRunOutput
 } from './service';
 
-/** As often as its curves are fetched. */
+/** How often its curves are fetched, in ms. */
 const REFRESH_MS = 1000;
 
-/** Whether a run goes on. */
+/** Return whether a run is running. */
 export function isRunning(run: IRun): boolean {
   return run.status === 'RUNNING';
 }
 
-/** What the section shows: experiments, runs, one run opened, and curves of some. */
+/**
+ * The state of the section: experiments, runs, the open run, and curves of some
+ * runs.
+ */
 export class ExperimentsModel implements IDisposable {
   constructor(options: ExperimentsModel.IOptions) {
     const { service, events, trans } = options;
@@ -49,7 +52,7 @@ export class ExperimentsModel implements IDisposable {
     this.list.changed.connect(this._onRuns, this);
   }
 
-  /** Where what runs kept by step comes from. */
+  /** The service for media by step. */
   get mediaService(): MediaService {
     return this._options.media;
   }
@@ -62,17 +65,17 @@ export class ExperimentsModel implements IDisposable {
     return this._openedChanged;
   }
 
-  /** The id of the run whose detail is shown. */
+  /** The id of the open run. */
   get opened(): string | null {
     return this._opened;
   }
 
-  /** The detail of the opened run. */
+  /** The detail of the open run. */
   get detail(): Resource<IRunDetail> | null {
     return this._detail;
   }
 
-  /** What the opened run kept by step. */
+  /** The media of the open run. */
   get media(): MediaModel | null {
     return this._media;
   }
@@ -117,14 +120,17 @@ export class ExperimentsModel implements IDisposable {
     this._openedChanged.emit(runId);
   }
 
-  /** The run with this id, as the list or its detail has it. */
+  /** Return the run with this id from the list or its detail. */
   run(runId: string): IRun | undefined {
     const detail =
       this._opened === runId ? this._detail?.value?.run : undefined;
     return this.list.snapshot.runs.find(run => run.run_id === runId) ?? detail;
   }
 
-  /** What a run printed, fetched when it is asked for; end with `dispose`. */
+  /**
+   * Return the printed output of a run, fetched on demand; call `dispose` at
+   * the end.
+   */
   outputOf(runId: string): Resource<IRunOutput> {
     const { service, events, trans } = this._options;
     const output = new Resource<IRunOutput>({
@@ -137,7 +143,9 @@ export class ExperimentsModel implements IDisposable {
     return output;
   }
 
-  /** The curves of a run, shared by all who hold them; end with `release`. */
+  /**
+   * Return the curves of a run, which all callers share; end with `release`.
+   */
   holdCurves(run: IRun): { curves: RunCurves; release: IDisposable } {
     const { run_id } = run;
     const held = this._curves.get(run_id) ?? {
@@ -255,7 +263,7 @@ export namespace ExperimentsModel {
     live: LiveChannel;
     events: GenOpsEvents;
     trans: TranslationBundle;
-    /** Shows opened runs alone: no list is fetched. */
+    /** Show only opened runs: no list is fetched. */
     single?: boolean;
   }
 }

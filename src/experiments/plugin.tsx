@@ -20,10 +20,10 @@ import { runActions } from './run-actions';
 import { ExperimentsService } from './service';
 import { ExperimentsView } from './view/section';
 
-/** Experiments and runs, with live curves. */
+/** Shows experiments and runs, with live curves. */
 export const experimentsPlugin: JupyterFrontEndPlugin<void> = {
   id: 'genops-lab:experiments',
-  description: 'Experiments and runs, with live curves.',
+  description: 'Shows experiments and runs, with live curves.',
   autoStart: true,
   requires: [IGenOpsCore, IGenOpsPanel],
   optional: [ICommandPalette, INotebookTracker, IRouter],
@@ -77,7 +77,7 @@ export const experimentsPlugin: JupyterFrontEndPlugin<void> = {
           const running = runs.filter(isRunning).length;
           section.setCount(
             running,
-            trans._n('%1 run goes on', '%1 runs go on', running)
+            trans._n('%1 run is running', '%1 runs are running', running)
           );
         }, section);
         return (

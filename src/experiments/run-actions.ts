@@ -5,7 +5,7 @@ import { executor } from '../core';
 import { CommandIDs } from './commands';
 import type { IRunActions } from './view/actions';
 
-/** What a person can do with a run, by the commands behind it. */
+/** Return the actions for a run; each executes a command. */
 export function runActions(commands: CommandRegistry): IRunActions {
   const execute = executor(commands);
   return {

@@ -11,26 +11,26 @@ import type { IRun, IRunDetail, IRunPage, IRunQuery } from './service';
 
 const REFRESH_MS = 500;
 /**
- * How long the page rests when no run is named: MLflow's file changes with each metric that this Lab itself writes,
- * for which the run is fetched already.
+ * Pause after a change that names no run: MLflow's file changes with each
+ * metric that this Lab writes, and that run is fetched already. In ms.
  */
 const UNNAMED_MS = 2000;
-/** When more runs than this changed at once, the page costs less than they do. */
+/** If more runs than this changed at once, fetching the page is cheaper. */
 const MOST_SINGLE = 4;
 
-/** What the list shows. */
+/** The state of the list. */
 export interface IRunListSnapshot {
   /** Newest first. */
   readonly runs: readonly IRun[];
-  /** Whether the runs are still those of the query before. */
+  /** Whether the runs still belong to the previous query. */
   readonly isSwitching: boolean;
   readonly hasMore: boolean;
   readonly loadingMore: boolean;
-  /** Why the last "Show more" failed. */
+  /** The error of the last "Show more". */
   readonly moreError: ApiError | undefined;
 }
 
-/** The first page, with what was asked. */
+/** The first page with its query. */
 export interface IHead {
   readonly query: IRunQuery;
   readonly page: IRunPage;
@@ -39,8 +39,8 @@ export interface IHead {
 /**
  * Runs, newest first, page by page.
  *
- * A run that changed is fetched alone; the first page is fetched again when new
- * runs may be there, and what was shown below it stays.
+ * A changed run is fetched alone. The first page is fetched again when there
+ * may be new runs, and the runs below it stay.
  */
 export class RunList implements IDisposable {
   constructor(options: RunList.IOptions) {
@@ -90,7 +90,7 @@ export class RunList implements IDisposable {
     return this._isDisposed;
   }
 
-  /** Show other runs. */
+  /** Show the runs of another query. */
   async setQuery(query: IRunQuery): Promise<void> {
     if (
       query.experiment === this._query.experiment &&
@@ -102,12 +102,12 @@ export class RunList implements IDisposable {
     this._put({ isSwitching: true });
     await this.head.refresh();
     if (this._asked !== query && this._query === query) {
-      // The fetch that was under way had asked for the runs before.
+      // The running fetch was for the previous query.
       await this.head.refresh();
     }
   }
 
-  /** Fetch the page after those that are shown. */
+  /** Fetch the page after the shown ones. */
   async showMore(): Promise<void> {
     const { _query: query, _next: next } = this;
     if (!next || this._snapshot.loadingMore) {
@@ -122,7 +122,7 @@ export class RunList implements IDisposable {
       this._next = page.next;
       const known = new Set(this._snapshot.runs.map(run => run.run_id));
       this._put({
-        // A page begins where new runs have pushed it: some were seen already.
+        // New runs have shifted the pages, so some runs may come twice.
         runs: [
           ...this._snapshot.runs,
           ...page.items.filter(run => !known.has(run.run_id))
@@ -137,7 +137,7 @@ export class RunList implements IDisposable {
     }
   }
 
-  /** Take in a run that was fetched by somebody else. */
+  /** Take in a run that another part has fetched. */
   replace(run: IRun): void {
     const { runs } = this._snapshot;
     if (runs.some(({ run_id }) => run_id === run.run_id)) {
@@ -189,7 +189,7 @@ export class RunList implements IDisposable {
         this.replace(run);
       }
     } catch {
-      // A run that is gone, or a backend that is down: the page tells which.
+      // The run was deleted, or the backend is down: the page shows which.
       this._heads.ask();
     }
   }

@@ -1,7 +1,10 @@
-/** Histories of metrics: joined as points come, and put on one axis for a chart. */
+/**
+ * Joins histories of metrics as points come, and puts them on one axis for a
+ * chart.
+ */
 import type { ISeries } from './service';
 
-/** A point as the live topic `run:<id>` carries it. Seconds since 1970. */
+/** A point of the live topic `run:<id>`. Times in seconds since 1970. */
 export interface IPoint {
   key: string;
   step: number;
@@ -9,13 +12,16 @@ export interface IPoint {
   value: number | null;
 }
 
-/** What the live topic `run:<id>` carries. */
+/** A message of the live topic `run:<id>`. */
 export interface ILivePoints {
   run_id: string;
   points: IPoint[];
 }
 
-/** One history with more points in their places; a point that came before is kept once. */
+/**
+ * Return one history with more points in their places; a point that comes twice
+ * is kept once.
+ */
 export function mergeSeries(
   known: ISeries | undefined,
   more: ISeries
@@ -38,7 +44,7 @@ export function mergeSeries(
   const points = new Map<string, [number, number | null, number]>();
   for (const { steps, values, timestamps } of [known, more]) {
     steps.forEach((step, index) => {
-      // MLflow keeps whole milliseconds; what comes live may be finer.
+      // MLflow keeps whole milliseconds; live points may be finer.
       const at = Math.floor(timestamps[index] * 1000 + 1e-3);
       points.set(`${step}:${at}`, [step, values[index], timestamps[index]]);
     });
@@ -54,7 +60,7 @@ export function mergeSeries(
   };
 }
 
-/** Points of several metrics as a history each, ordered by step. */
+/** Return points of several metrics as one history each, ordered by step. */
 export function seriesOf(points: readonly IPoint[]): ISeries[] {
   const byKey = new Map<string, IPoint[]>();
   for (const point of points) {
@@ -72,8 +78,8 @@ export function seriesOf(points: readonly IPoint[]): ISeries[] {
 }
 
 /**
- * Where the points of histories stand: at their steps, in seconds since the first point where all
- * have one step, or at their times (seconds since 1970).
+ * Return the x of each point: its step, or seconds since the first point if all
+ * have one step, or its time (seconds since 1970).
  */
 export function placed(
   all: readonly ISeries[],
@@ -97,8 +103,8 @@ export function placed(
 }
 
 /**
- * The step after which points are missing: before the last step of each history
- * that goes on, since another metric may have come at that step later.
+ * Return the step after which points are missing: before the last step of each
+ * running history, since another metric may have come at that step later.
  */
 export function missingAfter(all: Iterable<ISeries>): number {
   const ends = [...all]

@@ -17,7 +17,7 @@ export type ISeries = components['schemas']['Series'];
 export type ILoggedModel = components['schemas']['LoggedModel'];
 export type IArtifact = components['schemas']['Artifact'];
 
-/** Which runs. */
+/** A query for runs. */
 export interface IRunQuery {
   /** A name or an id; empty for all. */
   experiment: string;
@@ -25,10 +25,10 @@ export interface IRunQuery {
   filter: string;
 }
 
-/** How many runs a request brings. */
+/** Runs in one request. */
 export const PAGE = 50;
 
-/** The calls of the experiments room. */
+/** The server calls of the experiments feature. */
 export class ExperimentsService {
   constructor(api: GenOpsApi) {
     this._api = api;
@@ -43,7 +43,7 @@ export class ExperimentsService {
     );
   }
 
-  /** A page of runs, newest first. */
+  /** Return a page of runs, newest first. */
   runs(query: IRunQuery, after = '', signal?: AbortSignal): Promise<IRunPage> {
     const { http } = this._api;
     const params = { query: { ...query, limit: PAGE, after } };
@@ -56,7 +56,10 @@ export class ExperimentsService {
     return this._api.data(http.GET('/runs/{run_id}', { params, signal }));
   }
 
-  /** What a run printed: the beginning and the end of each stream. */
+  /**
+   * Return the printed output of a run: the beginning and the end of each
+   * stream.
+   */
   output(run_id: string, signal?: AbortSignal): Promise<IRunOutput> {
     const { http } = this._api;
     const params = { path: { run_id } };
@@ -65,7 +68,9 @@ export class ExperimentsService {
     );
   }
 
-  /** The histories of a run's metrics, of the points after a step (-1: all). */
+  /**
+   * Return the histories of a run's metrics: the points after a step (-1: all).
+   */
   metrics(
     run_id: string,
     after_step: number,
@@ -78,26 +83,31 @@ export class ExperimentsService {
     );
   }
 
-  /** Where MLflow's own pages are; they come up with the first visit. */
+  /**
+   * Return the address of MLflow's own pages, which start with the first visit.
+   */
   mlflowUi(): Promise<IMlflowUi> {
     return this._api.data(this._api.http.POST('/mlflow-ui'));
   }
 
-  /** A run's latest metrics, with their steps and times, and whether the run is stalled. */
+  /**
+   * Return a run's latest metrics with their steps and times, and whether the
+   * run is stalled.
+   */
   latest(run_id: string): Promise<ILatestMetrics> {
     const { http } = this._api;
     const params = { path: { run_id } };
     return this._api.data(http.GET('/runs/{run_id}/latest', { params }));
   }
 
-  /** Where a run can be opened by people. */
+  /** Return the links that open a run. */
   links(run_id: string): Promise<IRunLinks> {
     const { http } = this._api;
     const params = { path: { run_id } };
     return this._api.data(http.GET('/runs/{run_id}/links', { params }));
   }
 
-  /** A notebook with the cells that a run kept; nothing is written by this. */
+  /** Return a notebook with the run's cells; nothing is written. */
   restoredNotebook(run_id: string): Promise<IRestoredNotebook> {
     const { http } = this._api;
     const params = { path: { run_id } };

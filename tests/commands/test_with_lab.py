@@ -234,7 +234,7 @@ def test_runs_are_sorted_tagged_deleted_and_restored(lab: RunningLab, digits: Lo
     assert lab.call("runs", "list", "--json").json == []
     assert [run["run_id"] for run in lab.call("runs", "list", "--deleted", "--json").json] == [digits.run_id]
     shown = lab.call("runs", "show", short)
-    assert (shown.code, f"Bring it back with `genops runs undelete {digits.run_id[:8]}`" in shown.err) == (
+    assert (shown.code, f"To restore it, run `genops runs undelete {digits.run_id[:8]}`" in shown.err) == (
         3,
         True,
     ), shown.err
@@ -405,7 +405,7 @@ def test_runs_are_listed_in_groups(lab: RunningLab, digits: Logged) -> None:
         == "No run matches the query.\n"
     )
     refused = lab.call("runs", "list", "--group", "metrics.loss")
-    assert refused.code == 2 and "holds numbers" in refused.err
+    assert refused.code == 2 and "has numbers" in refused.err
     wrong = lab.call("runs", "list", "--group", "status", "--filter", "metrics.loss <")
     assert wrong.code == 2 and "^" in wrong.err
 

@@ -209,7 +209,7 @@ def test_a_file_that_is_away_and_another_one_at_its_place(empty_store: Path, tmp
 
     file = tmp_path / "m.db"
     charts = RunHistories(f"sqlite:///{file}")
-    with pytest.raises(Unavailable, match="is not there"):
+    with pytest.raises(Unavailable, match="does not exist"):
         ask(charts, "a" * 32)
     shutil.copy(empty_store, file)
     run = run_with(MlflowClient(f"sqlite:///{file}"), [(0, 0, 1.0)])

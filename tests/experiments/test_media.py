@@ -192,7 +192,7 @@ async def test_what_a_kernel_makes_up_is_noted_and_costs_nothing_else(room: Room
     run = (await room.experiments.get_run(ack.run_id)).run
     assert (run.status, run.metrics) == ("FINISHED", {"loss": 1.0})
     notes = run.tags["genops.notes"]
-    assert "It is no PNG, JPEG, GIF or WebP" in notes and "unknown kind 'poem'" in notes
+    assert "It is not a PNG, JPEG, GIF or WebP" in notes and "unknown kind 'poem'" in notes
     found = series_of(await room.experiments.get_run_media(ack.run_id))
     for kind in ("image", "histogram"):
         shown = [name for (each, name) in found if each == kind]

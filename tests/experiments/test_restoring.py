@@ -216,8 +216,8 @@ def test_fifty_planted_secrets_are_in_nothing_that_is_written(server: LabServer)
     assert sum(code[1].metadata.genops.redacted.values()) >= 50
     assert sum(answer["redacted"].values()) == sum(sum(marks_in(cell.source).values()) for cell in code)
     before = notebook.cells[notebook.cells.index(code[1]) - 1]
-    assert before.cell_type == "markdown" and "not whole" in before.source
-    assert "secrets were taken out" in headings(notebook)
+    assert before.cell_type == "markdown" and "incomplete" in before.source
+    assert "secrets were removed" in headings(notebook)
 
 
 def test_without_source_nothing_of_it_is_kept_and_that_is_said(server: LabServer) -> None:
@@ -228,7 +228,7 @@ def test_without_source_nothing_of_it_is_kept_and_that_is_said(server: LabServer
     assert run["git_commit"] and run["params"] == {"lr": "0.1"}
     assert server.get(f"genops/runs/{run['run_id']}")["artifacts"] == []
     code, _, err = genops(server, "runs", "restore", run["run_id"], "--json")
-    assert code == 3 and "keeps no cells" in err and "--no-source" in err
+    assert code == 3 and "has no cells" in err and "--no-source" in err
     code, _, err = genops(server, "runs", "restore", run["run_id"], "--diff", "x.patch")
     assert code == 3 and "no uncommitted changes" in err
     assert not (server.home.work / "x.patch").exists()

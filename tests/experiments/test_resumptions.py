@@ -82,12 +82,12 @@ async def test_the_second_of_two_is_refused(
     [refused] = [answer for answer in answers if isinstance(answer, Conflict)]
     [taken] = [answer for answer in answers if isinstance(answer, ResumableRun)]
     winner, loser = kernels if answers[0] is taken else kernels[::-1]
-    assert refused.message == f"The run 'before' is still written by the process {winner.tracked.pid}."
+    assert refused.message == f"The process {winner.tracked.pid} still writes the run 'before'."
     # Who may goes on is not hindered by itself, also when it asks again.
     assert await resume(room, winner) == taken
     goes_on = session(winner, "after", run_id)
     assert (await goes_on.send(room)).run_id == run_id
-    with pytest.raises(Conflict, match=f"still written by the process {winner.tracked.pid}"):
+    with pytest.raises(Conflict, match=f"The process {winner.tracked.pid} still writes"):
         await resume(room, loser)
     goes_on.add("end", status="FINISHED")
     await goes_on.send(room)
@@ -128,7 +128,7 @@ async def test_what_is_sent_unasked_becomes_a_run_of_its_own(
         series = (await room.experiments.get_run_metrics(each, MetricsQuery())).series
         assert [one.values for one in series if one.key == "loss"] == [points]
     note = (await room.experiments.get_run(own)).run.tags["genops.notes"]
-    assert f"go on with the run {run_id}, which the process {one.tracked.pid} goes on with." in note
+    assert f"continue the run {run_id}, which the process {one.tracked.pid} continues." in note
 
 
 async def test_one_process_goes_on_again(room: Room) -> None:

@@ -139,7 +139,7 @@ async def test_a_run_that_is_being_begun_is_not_gone_on_with(
     resumed = asyncio.create_task(room.tracking.resume(ResumeRequest(run="begun", process=this_process())))
     assert not (await asyncio.wait([resumed], timeout=2))[0], "it did not wait"
     known.set()
-    with pytest.raises(Conflict, match="still written by the process"):
+    with pytest.raises(Conflict, match="still writes the run"):
         await resumed
     assert (await begun).name == "begun"
 
@@ -216,11 +216,11 @@ async def test_what_mlflow_does_not_take_is_fitted_noted_and_costs_nothing_else(
     for sign in (
         "'first'",
         "cut to 6000",
-        "no number",
+        "not a number",
         "outside.txt",
         "absolute",
         "gone.bin",
-        "no plain file",
+        "not a plain file",
         "DONE?",
     ):
         assert sign in notes, (sign, notes)

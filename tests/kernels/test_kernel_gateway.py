@@ -252,7 +252,7 @@ async def test_a_host_learns_nothing_of_other_runs_and_marks_none_as_theirs(room
         detail = await room.experiments.get_run(there)
         assert detail.run.user == getpass.getuser() and detail.parent is None
         assert detail.run.git_commit == "abc" and not {"genops.sweep", "genops.trial"} & set(detail.run.tags)
-        assert "'genops.sweep' is not set by a kernel on another host" in detail.run.tags["genops.notes"]
+        assert "A kernel on another host cannot set the tag 'genops.sweep'" in detail.run.tags["genops.notes"]
 
 
 async def test_files_of_this_machine_cannot_be_named(room: Room, tmp_path: Path) -> None:  # noqa: F811

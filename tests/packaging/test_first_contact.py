@@ -207,7 +207,7 @@ def test_a_kernel_over_ssh(lab: LabServer, module_home: Home) -> None:
             loaded(kernel, python, host.home)
             done(kernel, TRACK.format(name="far"))
             done(kernel, PROFILE.format(name="far"))
-            assert "commands run in the Lab" in kernel.run("%genops runs list").reply["evalue"]
+            assert "this kernel runs on another host" in kernel.run("%genops runs list").reply["evalue"]
         tracked(module_home, "far")
         profiled(lab, "far")
         with lab_kernel(lab, notebook="near.ipynb") as kernel:

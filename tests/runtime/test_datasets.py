@@ -27,7 +27,7 @@ def test_a_file_has_the_hash_of_its_content(tmp_path: Path) -> None:
     event = found.event("training")
     assert event["digest"] == found.sha256[:DIGEST_LENGTH] and event["context"] == "training"
     assert json.loads(event["profile"])["sha256"] == found.sha256
-    with pytest.raises(GenOpsError, match="cannot be read"):
+    with pytest.raises(GenOpsError, match="Cannot read"):
         fingerprint(tmp_path / "none")
 
 

@@ -187,7 +187,7 @@ def test_tables_from_all_forms(monkeypatch: pytest.MonkeyPatch) -> None:
     assert table({"prompt": "a", "score": [1, 2]})[0]["data"] == [["a", 1], [None, 2]]
     assert table([{"a": {"deep": 1}, "b": None}])[0]["data"] == [["{'deep': 1}", None]]
     for wrong in ("text", 5, [[1, 2]]):
-        with pytest.raises(GenOpsError, match="is no table"):
+        with pytest.raises(GenOpsError, match="are not a table"):
             table(wrong)
     long, note = table([{"n": n} for n in range(5000)])
     assert len(long["data"]) == 1000 and note == "the first 1,000 of 5,000 rows are kept"
@@ -195,7 +195,8 @@ def test_tables_from_all_forms(monkeypatch: pytest.MonkeyPatch) -> None:
     long, note = table([{"text": "x" * 30_000}] * 9)
     assert len(long["data"]) == 4 and len(long["data"][0][0]) == 20_000
     assert (
-        note == "the first 4 of 9 rows are kept: the others are too long, texts are cut to 20,000 characters"
+        note
+        == "the first 4 of 9 rows are kept, because the rows are long, texts are cut to 20,000 characters"
     )
 
 

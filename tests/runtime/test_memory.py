@@ -63,8 +63,8 @@ def test_without_a_gpu_it_says_so(kernel: RunningKernel, home: Home) -> None:
     for verb in ("record", "stop"):
         cell = kernel.run(f"%genops memory {verb}")
         assert cell.status == "error"
-    assert "sees no CUDA device" in kernel.run("%genops memory record").reply["evalue"]
-    assert "Begin with `%genops memory record`" in kernel.run("%genops memory show").reply["evalue"]
+    assert "finds no CUDA device" in kernel.run("%genops memory record").reply["evalue"]
+    assert "Start one: `%genops memory record`" in kernel.run("%genops memory show").reply["evalue"]
     assert "invalid choice" in kernel.run("%genops memory dance").reply["evalue"]
     assert "1 or more" in kernel.run("%genops memory record --events 0").reply["evalue"]
     assert kept(home) == []
@@ -85,7 +85,7 @@ def test_record_show_stop(kernel: RunningKernel, home: Home) -> None:
     assert "[6] line 2 in layer: take(2 << 20)" in text
     assert "retries" in text
     assert kept(home) == [], "a look leaves nothing"
-    assert "is being recorded already" in kernel.run("%genops memory record").reply["evalue"]
+    assert "recording of the memory is already running" in kernel.run("%genops memory record").reply["evalue"]
     cell = kernel.ok("found = %genops memory stop")
     (path,) = kept(home)
     assert path.name == "memory.pickle" and path.stat().st_mode & 0o777 == 0o600
@@ -99,14 +99,14 @@ def test_record_show_stop(kernel: RunningKernel, home: Home) -> None:
         2,
         "batch = take(6 << 20)",
     )
-    assert "is not being recorded" in kernel.run("%genops memory stop").reply["evalue"]
+    assert "No recording of the memory is running" in kernel.run("%genops memory stop").reply["evalue"]
 
 
 #: The look for tensors takes those of the CPU for CUDA's: no GPU is needed for names and sizes.
 ON_CPU = """
 import torch, genops_lab.runtime.memory as memory
-held_lines = memory.held_lines
-memory.held_lines = lambda device, error: held_lines("cpu", error)
+memory_lines = memory.memory_lines
+memory.memory_lines = lambda device, error: memory_lines("cpu", error)
 torch.cuda.current_device = lambda: 0
 torch.cuda.mem_get_info = lambda device: (1 << 20, 8 << 30)
 torch.cuda.memory_stats = lambda device: {
@@ -126,7 +126,7 @@ def test_without_a_recording_the_largest_tensors_are_named(kernel: RunningKernel
     )
     assert cell.reply["ename"] == "OutOfMemoryError"
     said = cell.stream("stderr")
-    assert "cuda:0: 3.0 GiB held by tensors (5.0 GiB at the peak); 6.0 GiB reserved by torch" in said
+    assert "cuda:0: 3.0 GiB used by tensors (5.0 GiB at the peak); 6.0 GiB reserved by torch" in said
     assert (
         "1.0 GiB of it free in split blocks; 1.0 MiB of 8.0 GiB free on the device; 2 allocations waited"
         in said
@@ -138,7 +138,7 @@ def test_without_a_recording_the_largest_tensors_are_named(kernel: RunningKernel
     assert rows[2] == ["24.0 MiB", "6291456, float32", "hidden in layer()"]
     assert ["16.0 MiB", "4096 × 1024, float32", "model.weight ([5] line 1)"] in rows
     assert ["16.0 MiB", "4096 × 1024, float32", "model.weight.grad ([5] line 1)"] in rows
-    assert "blocks have a tensor in Python" in said
+    assert "blocks belong to tensors in Python" in said
     assert "`%genops memory record`, then run the cell again" in said
     shown = kernel.ok("%genops memory show").stream("stdout")
     assert "kept[0] ([4] line 2)" in shown and kept(home) == []
@@ -146,7 +146,7 @@ def test_without_a_recording_the_largest_tensors_are_named(kernel: RunningKernel
 
 def test_the_look_for_tensors_ends_in_time(kernel: RunningKernel) -> None:
     kernel.ok("import torch, genops_lab.runtime.memory as held\nx = torch.zeros(1 << 20)")
-    assert kernel.ok("held.held_lines('cuda')").result == "[]"
+    assert kernel.ok("held.memory_lines('cuda')").result == "[]"
     kernel.ok("held.LIMIT_S = -1.0")
     assert kernel.ok("held.alive_tensors('cpu').whole").result == "False"
 
@@ -216,7 +216,7 @@ def test_a_full_disk_leaves_nothing(kernel: RunningKernel, home: Home) -> None:
         "m.pickle = Full"
     )
     cell = kernel.run("%genops memory show")
-    assert "could not be written: No space left on device" in cell.reply["evalue"]
+    assert "Cannot write the snapshot: No space left on device" in cell.reply["evalue"]
     assert list((home.data / "profiles").iterdir()) == []
 
 

@@ -111,8 +111,8 @@ def test_a_model_logged_in_the_cell_belongs_to_the_run(bridged: tuple[RunningKer
     outputs = MlflowClient(lab.tracking_uri).get_run(run_id).outputs.model_outputs
     assert [repr(output.model_id) for output in outputs] == [kernel.ok("info.model_id").result]
     assert cell.result == (
-        f"Model 'same' is logged. Register it with `%genops models register NAME --run {run_id[:8]}`, "
-        "then `%genops deploy NAME` serves it."
+        f"Logged the model 'same'. To register it, run `%genops models register NAME --run {run_id[:8]}`. "
+        "To serve it, run `%genops deploy NAME`."
     )
     said = cell.stream("stderr")
     assert "local version label" not in said and "unexpected error while inferring" in said, said
@@ -126,7 +126,7 @@ def test_a_run_of_the_users_own_stays_theirs(bridged: tuple[RunningKernel, LabSt
     kernel, lab = bridged
     own = kernel.ok("theirs = mlflow.start_run(experiment_id='0').info.run_id\ntheirs").result.strip("'")
     cell = kernel.ok("%%track\nmlflow.log_metric('d', 5)")
-    assert "active already" in cell.stream("stderr")
+    assert "is already active" in cell.stream("stderr")
     assert metrics_of(lab, own) == {"d": 5.0}
     assert kernel.ok("mlflow.active_run().info.run_id == theirs").result == "True"
     kernel.ok("mlflow.end_run()")

@@ -41,7 +41,7 @@ def logged(home: Home, lab: LabStandIn, code: str, torches: ForkServer | None = 
         ended = torches.run(script, home.environment(GENOPS_SOCKET=str(lab.path)))
         out, err, status = ended.out, ended.err, ended.code
     assert status == 0, err
-    assert "are not followed" not in err
+    assert "stopped logging optimizer metrics" not in err
     printed = {"values": {"printed": float(out.split()[-1])}} if out.split() else {"values": {}}
     return [*own_metrics(lab.runs()[-1]), printed]
 

@@ -59,7 +59,10 @@ def test_cells_before_a_trial() -> None:
 
 @pytest.mark.parametrize(
     ("space", "words"),
-    [("lr=0.1;0.2", "lr is a number in the cell, and '0.1;0.2' is none."), ("lr=0,05", "begins with 0")],
+    [
+        ("lr=0.1;0.2", "lr is a number in the cell, and '0.1;0.2' is not a number."),
+        ("lr=0,05", "begins with 0"),
+    ],
 )
 def test_a_word_where_the_cell_has_a_number_is_refused(space: str, words: str) -> None:
     with pytest.raises(GenOpsError, match=re.escape(words)):

@@ -207,7 +207,7 @@ with genops.profile("outer"):
     except genops.GenOpsError as error: print(error.message)
 """
     ran = script(code)
-    assert ran.out == "The profile 'outer' is being recorded; profiles do not nest.\n"
+    assert ran.out == "The profile 'outer' is already recording; profiles do not nest.\n"
     assert "aten::cumsum" in ran.names
 
 
@@ -221,7 +221,7 @@ with torch.profiler.profile() as own:
 print(any(e.key == "aten::cumsum" for e in own.key_averages()))
 """
     ran = script(code)
-    assert "Another PyTorch profiler records in this kernel already. One records at a time" in ran.out
+    assert "Another PyTorch profiler is already recording in this kernel. End that recording first" in ran.out
     assert ran.out.endswith("True\n") and "ran\n" not in ran.out
 
 
@@ -255,7 +255,7 @@ print(any(e.key == "aten::cumprod" for e in own.key_averages()))
     ran = script(code)
     assert ran.code == 0, ran.err
     assert ran.out == "True\n"
-    assert "aten::cumsum" in ran.names and "Another PyTorch profiler records" in ran.err
+    assert "aten::cumsum" in ran.names and "Another PyTorch profiler is already recording" in ran.err
 
 
 def test_a_full_disk_leaves_nothing_half_written(script: Any) -> None:
@@ -270,7 +270,7 @@ print("went on")
 """
     ran = script(code)
     assert ran.out == "went on\n"
-    assert "The trace could not be written to" in ran.err and "Free some space there" in ran.err
+    assert "Cannot write the trace to" in ran.err and "Free disk space there" in ran.err
     assert list((ran.home.data / "profiles").iterdir()) == []
 
 

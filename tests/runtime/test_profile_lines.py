@@ -26,7 +26,7 @@ BEGINNING = f"""
 import asyncio, json, sys, threading, time
 sys.path.insert(0, {str(SITE)!r})
 from genops_lab.runtime.profiling import budget
-from genops_lab.runtime.profiling.budget import Costs, told_lines
+from genops_lab.runtime.profiling.budget import Costs, hot_lines_text
 from genops_lab.runtime.profiling.line_tracing import watch
 from genops_lab.runtime.profiling.lines import LineMarkers
 
@@ -196,7 +196,7 @@ if sys.argv[3] == "wake":
 markers.end()
 hearing.stop()
 assert result == sum(range(1, 100_001))
-told = [told_lines(markers.budget), sorted(code.co_name for code in markers.budget.muted)]
+told = [hot_lines_text(markers.budget), sorted(code.co_name for code in markers.budget.muted)]
 ways = [type(hearing).__name__, sys.version_info >= (3, 10)]
 # What it costs is looked at every so often; of what was woken two lines may have to be given up, one after the other.
 granted = (budget.MARKER_SHARE * markers.seconds + budget.ALLOWANCE_S) / float(sys.argv[1])
@@ -284,7 +284,7 @@ do("elsewhere")
 markers.end()
 hearing.stop()
 assert space["total"] == sum(range(200_000))
-print(json.dumps([said, opened, told_lines(markers.budget)]))
+print(json.dumps([said, opened, hot_lines_text(markers.budget)]))
 """
 
 
@@ -325,8 +325,8 @@ def test_names_hold_no_colon() -> None:
 @pytest.mark.parametrize(
     ("hot", "told"),
     [
-        (True, "Up to 40 % of the time thus has no line"),
-        (False, "lines were not always heard of: up to 40 %"),
+        (True, "Up to 40 % of the time therefore has no line"),
+        (False, "called too often to trace all lines: up to 40 %"),
     ],
 )
 def test_why_time_has_no_line_is_told(hot: bool, told: str) -> None:
@@ -342,7 +342,7 @@ def test_what_recording_cost() -> None:
     found = cost([1.05, 1.06, 1.04], [1.0, 1.0, 1.0, 1.01])
     assert found is not None and found.percent == pytest.approx(5.0)
     assert str(found) == "Recording cost 5.0 % of a step (3 recorded steps, 4 not)."
-    assert "below what can be told, 4.0 %" in str(Cost(1.0, 4.0, 3, 3))
+    assert "below the noise, 4.0 %" in str(Cost(1.0, 4.0, 3, 3))
     assert cost([1.0, 1.0], [1.0] * 9) is None, "too few"
     assert cost([1.0, 9.0, 3.0], [1.0, 5.0, 20.0]) is None, "too uneven"
 
@@ -352,8 +352,11 @@ def test_what_recording_cost() -> None:
     ("said", "told"),
     [
         ("ERROR: CUPTI_ERROR_INSUFFICIENT_PRIVILEGES", "ERR_NVGPUCTRPERM"),
-        ("function cuptiSubscribe failed: CUPTI_ERROR_MULTIPLE_SUBSCRIBERS_NOT_SUPPORTED", "CUPTI takes one"),
-        ("Exceeded max GPU buffer count (129 > 128)", "buffer of events was full"),
+        (
+            "function cuptiSubscribe failed: CUPTI_ERROR_MULTIPLE_SUBSCRIBERS_NOT_SUPPORTED",
+            "CUPTI serves one",
+        ),
+        ("Exceeded max GPU buffer count (129 > 128)", "event buffer was full"),
         ("all is well", "no events of the cuda device"),
     ],
 )

@@ -73,7 +73,9 @@ def keep(): kept.append(torch.ones(2_000_000))
 with genops.profile(megabytes=50):
     {code}
 """)
-    assert re.search(rf"recorded {recorded}.*, until the code's own memory grew \(later with --", ran.err)
+    assert re.search(
+        rf"recorded {recorded}.*, until the program's own memory grew \(raise the limit with --", ran.err
+    )
 
 
 def test_steps_whose_first_one_grows_are_recorded_from_the_next_on(script: Any) -> None:

@@ -111,7 +111,7 @@ def test_a_cell_has_a_report_of_its_own_kernels_with_its_lines(
         assert kernels_in(trace, home) == names
         many = f"{len(names)} kernel{'s' if len(names) > 1 else ''}"
         assert f"Nsight Compute measured {many} (full set) in" in said_on(cell)
-        assert "It has no --stacks." in said_on(cell)
+        assert "This tool has no --stacks." in said_on(cell)
     ranges = trace.read_bytes()
     number = b"In%%5B%d%%5D" % cell.reply["execution_count"]
     assert b"genops:cell:" + number in ranges and b"genops:line:" + number + b":" in ranges
@@ -249,13 +249,13 @@ def test_what_ncu_has_not_written_is_said(
         log.write('==PROF== Profiling "lost" - 1: 0%\n')
     capture.close()
     capture._written()
-    assert "1 more were measured and are not in ncu's report." in capture.note
+    assert "1 measured kernels are missing in ncu's report." in capture.note
     again = NcuCapture("t", Measuring(tmp_path, "basic"), {}, RecordingOptions())
     again.start()
     with calls.log.open("a") as log:
         log.write('==PROF== Profiling "lost" - 2: 0%\n')
     again.close()
-    with pytest.raises(GenOpsError, match="measured 1 kernels and wrote none"):
+    with pytest.raises(GenOpsError, match="measured 1 kernels but wrote none"):
         again._written()
 
 
@@ -279,7 +279,7 @@ def test_a_cell_has_none_of_the_kernels_that_ncu_still_writes_of_the_one_before(
     capture._written()
     writing.join()
     assert kernels_in(Path(capture.trace_path), home) == ["new 1", "new 2"]
-    assert "measured 2 kernels" in capture.note and "not in ncu's report" not in capture.note
+    assert "measured 2 kernels" in capture.note and "missing in ncu's report" not in capture.note
 
 
 def test_an_interrupt_behind_the_beginning_leaves_nothing(
@@ -305,7 +305,7 @@ def test_an_interrupt_behind_the_beginning_leaves_nothing(
 
 def test_without_a_driver_nothing_begins(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GENOPS_DATA_DIR", str(home.data))
-    with pytest.raises(GenOpsError, match="no CUDA driver for Nsight Compute"):
+    with pytest.raises(GenOpsError, match="Nsight Compute needs a CUDA driver"):
         NcuCapture("t", Measuring(tmp_path, "basic"), {}).start()
     assert list((home.data / "profiles").iterdir()) == []
 

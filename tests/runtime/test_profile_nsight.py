@@ -115,7 +115,7 @@ def test_nsys_records_the_cell_and_its_export_is_handed_over(
         assert sorted(each.name for each in trace.parent.iterdir()) == ["report.nsys-rep", "trace.sqlite"]
         assert analyze(trace).devices[0].busy_us == 2.0
         assert "Nsight Systems recorded" in said_on(cell)
-        assert "It has no --stacks." in said_on(cell)
+        assert "This tool has no --stacks." in said_on(cell)
     assert len(nsys.calls("launch")) == 1, "a kernel for both"
     (name,) = {line.split()[1] for verb in ("start", "stop") for line in nsys.calls(verb)}
     assert name == nsys.calls("launch")[0].split()[1].replace("-new", "")
@@ -204,7 +204,7 @@ def test_what_nsys_refuses_is_said(
     assert said in cell.stream("stderr") + cell.reply.get("evalue", "")
     assert profiles == []
     if verb == "export":
-        assert "The report is kept in" in cell.stream("stderr")
+        assert "The report is kept. To open it in Nsight Systems:" in cell.stream("stderr")
     if verb == "start":
         assert cell.status == "error", "nothing runs that was to be recorded and is not"
         (nsys.folder / "refuse-start").unlink()
@@ -217,7 +217,7 @@ def test_a_collection_of_nothing_is_named(
 ) -> None:
     nsys.export(database(home.path / "empty.sqlite", "CREATE TABLE PROCESSES (a)").read_bytes())
     cell = kernel.ok("%%profile\n1 + 1")
-    assert "recorded nothing of this cell: no CUDA call and no NVTX range" in cell.stream("stderr")
+    assert "recorded no CUDA call and no NVTX range of this cell" in cell.stream("stderr")
     assert profiles == [] and list((home.data / "profiles").iterdir()) == []
 
 
@@ -225,11 +225,11 @@ def test_what_an_export_lacks(tmp_path: Path) -> None:
     assert found_in(database(tmp_path / "whole.sqlite", KERNELS + CALLS)) == ""
     assert "no events of the cuda device" in found_in(database(tmp_path / "calls.sqlite", CALLS))
     assert "Another program profiles" in found_in(database(tmp_path / "busy.sqlite", CALLS + BUSY))
-    with pytest.raises(GenOpsError, match="recorded nothing") as raised:
+    with pytest.raises(GenOpsError, match="recorded no CUDA call") as raised:
         found_in(database(tmp_path / "none.sqlite", BUSY))
     assert "Another program profiles" in raised.value.hint
     (tmp_path / "text.sqlite").write_text("no database" * 100)
-    with pytest.raises(GenOpsError, match="cannot be read"):
+    with pytest.raises(GenOpsError, match="Cannot read the export"):
         found_in(tmp_path / "text.sqlite")
 
 

@@ -48,7 +48,7 @@ def kernel(torch_kernel: RunningKernel) -> RunningKernel:
         ("--shape", "unrecognized arguments: --shape; did you mean --shapes?"),
         ("work()", "unrecognized arguments: work()."),
         ("--title 'open", "Close the quote."),
-        ("--set full", "%%profile has no --set. Nsight Compute takes how much it measures when it starts"),
+        ("--set full", "%%profile has no --set. Nsight Compute fixes its metric set when it starts"),
         ("--set=full", "Restart Kernel with Nsight Compute"),
     ],
 )
@@ -64,8 +64,8 @@ def test_a_line_without_a_statement_is_told_and_nothing_runs(one_kernel: Running
     """One sign in place of two: the cell below it would not be recorded."""
     cell = one_kernel.run(f"{line}\nbelow = 1")
     name = line.split()[0]
-    assert f"There is no statement behind {name}, so nothing ran." in cell.reply["evalue"]
-    assert f"%{name} with two signs above a whole cell" in cell.reply["evalue"]
+    assert f"{name} has no statement, so nothing ran." in cell.reply["evalue"]
+    assert f"%{name} (two signs) above a cell" in cell.reply["evalue"]
     assert one_kernel.ok("'below' in globals()").result == "False"
 
 
@@ -97,7 +97,7 @@ def test_another_profiler_is_told_in_a_notebook(
 ) -> None:
     kernel.ok("import torch\nown = torch.profiler.profile()\nown.__enter__()")
     cell = kernel.run("%%profile\nran = 1")
-    assert "Another PyTorch profiler records in this kernel already" in cell.reply["evalue"]
+    assert "Another PyTorch profiler is already recording in this kernel" in cell.reply["evalue"]
     kernel.ok("own.__exit__(None, None, None)")
     assert kernel.ok("'ran' in globals(), len(own.key_averages()) >= 0\n").result == "(False, True)"
     kernel.ok(f"%%profile\n{WORK}")
@@ -113,6 +113,6 @@ def test_a_full_disk_is_told_in_a_notebook(
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))"
     )
-    assert "could not be written" in said_on(cell)
-    assert "Free some space there" in cell.stream("stderr")
+    assert "Cannot write the trace" in said_on(cell)
+    assert "Free disk space there" in cell.stream("stderr")
     assert profiles == [] and list((home.data / "profiles").iterdir()) == []

@@ -28,9 +28,12 @@ https://developer.nvidia.com/ERR_NVGPUCTRPERM
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        (KINETO.format(error="CUPTI_ERROR_MULTIPLE_SUBSCRIBERS_NOT_SUPPORTED", number=39), "CUPTI takes one"),
-        (KINETO.format(error="CUPTI_ERROR_MAX_LIMIT_REACHED", number=12), "CUPTI takes one"),
-        (KINETO.format(error="CUPTI_ERROR_HARDWARE_BUSY", number=26), "CUPTI takes one"),
+        (
+            KINETO.format(error="CUPTI_ERROR_MULTIPLE_SUBSCRIBERS_NOT_SUPPORTED", number=39),
+            "CUPTI serves one",
+        ),
+        (KINETO.format(error="CUPTI_ERROR_MAX_LIMIT_REACHED", number=12), "CUPTI serves one"),
+        (KINETO.format(error="CUPTI_ERROR_HARDWARE_BUSY", number=26), "CUPTI serves one"),
         (KINETO.format(error="CUPTI_ERROR_INSUFFICIENT_PRIVILEGES", number=35), "(ERR_NVGPUCTRPERM)"),
         (KINETO.format(error="CUPTI_ERROR_NOT_INITIALIZED", number=15), "could not start"),
         (NCU, "(ERR_NVGPUCTRPERM)"),

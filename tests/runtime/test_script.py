@@ -297,7 +297,7 @@ print("trained")
 """
     out, err = finish(start(home, code, GENOPS_SOCKET=str(lab.path)))
     assert out == "trained\n"
-    assert "kept in memory alone" in err and "File too large" in err
+    assert "kept in memory only" in err and "File too large" in err
     assert [data["step"] for data in own_metrics(lab.only_run())] == list(range(500))
     assert kinds(lab.only_run(), "end") == [{"status": "FINISHED"}]
 

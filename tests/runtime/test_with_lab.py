@@ -140,7 +140,7 @@ def test_a_tracked_cell_stands_below_the_run_that_is_open(kernel: LabKernel, mod
     assert found["below"].data.tags[PARENT] == found["sweep"].info.run_id
     assert PARENT not in found["alone"].data.tags
     cell = kernel.run("%%track --nested\n1")
-    assert cell.status == "error" and "No run is open" in cell.reply["evalue"]
+    assert cell.status == "error" and "no run is open" in cell.reply["evalue"]
 
 
 def test_a_run_that_opened_itself_has_none_below(kernel: LabKernel, module_home: Home) -> None:
@@ -187,7 +187,7 @@ def assert_gone_on(home: Home, experiment: str) -> None:
     (run,) = runs(home, experiment).values()
     assert run.info.status == "FINISHED" and run.data.params == {"more": "1"}
     assert steps(home, run, "loss") == [0, 1, 2, 3, 4]
-    assert "It was gone on with at" in run.data.tags["genops.notes"]
+    assert "It was continued at" in run.data.tags["genops.notes"]
     folder = Path(run.info.artifact_uri)
     (session,) = (folder / "source").glob("resumed-*")
     assert "first session" in (folder / "source" / "notebook.py").read_text()
@@ -215,7 +215,7 @@ def test_in_a_kernel_the_cells_since_then_are_added(kernel: LabKernel, module_ho
     sources = [cell["source"] for cell in json.loads((session / "cells.json").read_text())]
     assert sources == ["between = 1", "%%track --resume cells\ngenops.log({'a': 2})\nprint('again')"]
     cell = kernel.run("run = genops.start('open one', experiment='Open')\n%track --resume 'open one' 1")
-    assert cell.status == "error" and "is open already" in cell.reply["evalue"]
+    assert cell.status == "error" and "is already open" in cell.reply["evalue"]
     kernel.ok("genops.end()")
 
 
@@ -235,7 +235,7 @@ def test_runs_that_cannot_be_gone_on_with(server: LabServer, kernel: LabKernel, 
         return str(cell.reply["evalue"])
 
     assert "is deleted" in refused(deleted) and "genops runs undelete" in refused(deleted)
-    assert "is ann's, not yours" in refused(foreign)
+    assert "belongs to ann, not to you" in refused(foreign)
     assert "Several runs are named" in refused("twin")
     assert "There is no run" in refused("nobody")
     with subprocess.Popen(
@@ -243,7 +243,7 @@ def test_runs_that_cannot_be_gone_on_with(server: LabServer, kernel: LabKernel, 
         stdin=subprocess.PIPE, env=module_home.environment(), cwd=module_home.work,
     ) as other:  # fmt: skip
         eventually(lambda: "busy" in runs(module_home, "Refused"), 90)
-        assert f"still written by the process {other.pid}" in refused("busy")
+        assert f"The process {other.pid} still writes" in refused("busy")
         other.kill()
     kernel.ok("%%track --resume busy\ngenops.log({'a': 2})")
     busy = runs(module_home, "Refused")["busy"]
@@ -427,7 +427,7 @@ def away(server: LabServer, module_home: Home) -> Iterator[None]:
         script(home, FIRST.format(experiment="Away", name="away"))
         script(home, SECOND.format(ref="away"))
         said = script(home, "genops.start(resume='other')", fails=True)
-        assert "'other' cannot be gone on with now" in said
+        assert "Cannot continue the run 'other' now" in said
         said = script(
             home, "genops.start('fit', autolog=True)\nimport sys\nassert 'mlflow' not in sys.modules"
         )

@@ -46,7 +46,7 @@ def test_an_interrupt_leaves_the_sweep_and_the_view_stops_it(kernel: RunningKern
     kernel.manager.interrupt_kernel()
     cell = kernel.finish(asked)
     assert cell.reply["ename"] == "KeyboardInterrupt"
-    assert "goes on; `%genops sweeps stop" in cell.stream("stderr")
+    assert "continues. To stop it, run `%genops sweeps stop" in cell.stream("stderr")
     (sweep,) = [found for found in sweeper.lab.get("genops/sweeps") if found["state"] == "running"]
     message = kernel.client.session.msg(
         "comm_msg",
@@ -86,13 +86,13 @@ def test_an_earlier_try_of_the_same_cell_does_not_run_first(kernel: RunningKerne
 @pytest.mark.parametrize(
     ("cell", "words"),
     [
-        ("%%sweep\nx = 1", "names nothing to try"),
+        ("%%sweep\nx = 1", "needs a name with values to try"),
         ("%%sweep depth=1,2\nx = 1", "neither assigns depth at its top level nor reads it"),
-        ("%%sweep x=1 --setup 99\nx = 1", "There was no cell [99] in this session."),
+        ("%%sweep x=1 --setup 99\nx = 1", "This session has no cell [99]."),
         ("%%sweep x=1 --on nowhere\nx = 1", "There is no kernel or target 'nowhere'."),
         ("%%sweep x=1 --method luck\nx = 1", "--method"),
-        ("%%sweep x=uniform(0, 1) --method grid\nx = 1", "the range of x has no step"),
-        ("%%sweep x=1 --maximize --minimize\nx = 1", "both given"),
+        ("%%sweep x=uniform(0, 1) --method grid\nx = 1", "A grid has no end of values for x."),
+        ("%%sweep x=1 --maximize --minimize\nx = 1", "exclude each other"),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_runs(refusing: RunningKernel, cell: str, words: str) -> None:

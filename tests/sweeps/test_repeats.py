@@ -64,7 +64,7 @@ def test_repeats_in_this_kernel_are_refused_where_they_would_lie(
         "%%track --repeat 3 --here\nx = [[0.0], [1.0]]\nmodel.partial_fit(x, [0, 1], [0, 1])"
     )
     assert refused.status == "error"
-    assert "Line 2 of the cell calls it: model was made outside of it" in refused.reply["evalue"]
+    assert "Line 2 of the cell calls it: model was made outside the cell" in refused.reply["evalue"]
     cell = kernel.ok(
         "%%track --repeat 3 --here --no-source --name h\nvalue = random.random()\ngenops.log({'v': value})"
     )
@@ -78,11 +78,11 @@ def test_repeats_in_this_kernel_are_refused_where_they_would_lie(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ("--repeat 1", "say nothing of a spread"),
-        ("--repeat 3 --seeds 1,2", "do not fit"),
-        ("--seeds 1,1", "do not fit"),
-        ("--seeds a,b", "no whole numbers"),
-        ("--repeat 3 --resume latest", "runs of their own"),
+        ("--repeat 1", "An interval needs 2 to 1000 repeats, not 1."),
+        ("--repeat 3 --seeds 1,2", "do not match"),
+        ("--seeds 1,1", "do not match"),
+        ("--seeds a,b", "is not a list of whole numbers"),
+        ("--repeat 3 --resume latest", "cannot continue a run"),
     ],
 )
 def test_wrong_repeats_are_said(refusing: RunningKernel, options: str, words: str) -> None:

@@ -29,7 +29,7 @@ def down(lab: LabPage, name: str) -> Any:
 
 
 def nothing_new(lab: LabPage) -> Locator:
-    return table(lab).locator(".gol-Callout").filter(has_text="Nothing new comes.")
+    return table(lab).locator(".gol-Callout").filter(has_text="The table is not updated.")
 
 
 def log_run(uri: str, name: str) -> None:
@@ -86,7 +86,7 @@ def test_an_mlflow_that_is_away_comes_back_and_is_another_one(
                 expect(register).to_be_visible()
                 log_run(url, "another run")
                 expect(totals(lab)).to_have_text("2 runs", timeout=BACK_MS)
-            expect(nothing_new(lab)).to_contain_text("What is here stays", timeout=BACK_MS)
+            expect(nothing_new(lab)).to_contain_text("The rows stay", timeout=BACK_MS)
             # At once: after some seconds it is old enough to say so by itself.
             assert "up to date" not in table(lab).locator(".gol-RunTable-freshness").inner_text()
             expect(rows(lab)).to_have_count(2)

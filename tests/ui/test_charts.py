@@ -85,7 +85,7 @@ def drag(lab: LabPage, title: str, begin: tuple[float, float], end: tuple[float,
 
 def choose(lab: LabPage, title: str, item: str) -> None:
     """Choose from a card's menu."""
-    card(lab, title).get_by_role("button", name=f"What can be done with {title}").click()
+    card(lab, title).get_by_role("button", name=f"Actions for {title}").click()
     lab.page.locator(".lm-Menu-itemLabel").get_by_text(item, exact=True).click()
 
 
@@ -98,7 +98,9 @@ def test_they_open_over_the_table_with_cards_that_suit_the_runs(lab: LabPage) ->
         "aria-label", re.compile(r"^val_loss of 20 runs, from ")
     )
     expect(charts(lab).get_by_text(f"The first 20 of {ALL_RUNS}")).to_be_visible()
-    expect(card(lab, "What matters for val_accuracy").get_by_text("in all runs: framework")).to_be_visible()
+    expect(
+        card(lab, "Parameter importance for val_accuracy").get_by_text("in all runs: framework")
+    ).to_be_visible()
     lines = charts(lab).get_by_role("region", name="Runs").locator("line").all()
     assert len({line.get_attribute("stroke") for line in lines[:12]}) == 12
     lab.looks("charts", ".gol-Charts")
@@ -142,7 +144,7 @@ def test_a_zoom_holds_for_all_curves_and_can_be_taken_away(lab: LabPage) -> None
     ) as asked:
         drag(lab, "val_loss", (0.25, 0.5), (0.4, 0.5))
     assert asked.value.post_data_json["key"] in ("val_accuracy", "val_loss", "grad_norm", "loss", "accuracy")
-    chips = charts(lab).get_by_role("list", name="Narrowed to")
+    chips = charts(lab).get_by_role("list", name="Filters")
     expect(chips).to_contain_text(re.compile(r"Curves from [\d,.]+ to [\d,.]+"))
     chips.get_by_role("button", name="Show the whole curves").click()
     expect(chips).to_have_count(0)
@@ -157,11 +159,11 @@ def test_lines_are_smoothed_and_the_axis_changes(lab: LabPage) -> None:
     with lab.page.expect_request(
         lambda request: "histories" in request.url and request.post_data_json["x"] == "relative"
     ):
-        charts(lab).get_by_label("Across").select_option("Since the start")
+        charts(lab).get_by_label("X axis").select_option("Since the start")
     expect(charts(lab).get_by_text("cannot be read")).to_have_count(0)
     lab.page.locator(".gol-Charts-host").evaluate("node => { node.scrollTop = 0 }")
     lab.looks("charts-smooth", ".gol-Charts", (1920, 1000), daily=False)
-    charts(lab).get_by_label("Across").select_option("Step")
+    charts(lab).get_by_label("X axis").select_option("Step")
     charts(lab).get_by_label("Smoothing").select_option("None")
 
 
@@ -174,7 +176,7 @@ def test_a_brushed_axis_narrows_the_table_and_lets_go(lab: LabPage) -> None:
     drag(lab, title, (last, 0.15), (last, 0.4))
     expect(query(lab)).to_have_value(re.compile(r"^metrics.val_accuracy BETWEEN 0\.\d+ AND [01]\.?\d*$"))
     expect(totals(lab)).to_have_text(re.compile(rf"^[1-9][\d,]* of {ALL_RUNS}$"))
-    chips = charts(lab).get_by_role("list", name="Narrowed to")
+    chips = charts(lab).get_by_role("list", name="Filters")
     expect(chips.get_by_role("listitem")).to_have_count(1)
     lab.looks("charts-narrowed", ".gol-Charts", (1920, 1000), daily=False)
 
@@ -232,7 +234,7 @@ def test_hidden_and_selected_runs(lab: LabPage) -> None:
 
 
 @pytest.mark.parametrize(
-    "title", ["val_loss", "Parameters and val_accuracy", "What matters for val_accuracy"]
+    "title", ["val_loss", "Parameters and val_accuracy", "Parameter importance for val_accuracy"]
 )
 def test_pictures_are_saved_with_title_and_names(lab: LabPage, tmp_path: Path, title: str) -> None:
     with lab.page.expect_download() as saved:
@@ -301,7 +303,7 @@ def log_point(database: Path, key: str, step: int, value: float) -> None:
     [
         "val_loss",  # that the code of the others can be read is tested by jest
         pytest.param("val_accuracy against learning_rate", marks=pytest.mark.exhaustive),
-        pytest.param("What matters for val_accuracy", marks=pytest.mark.exhaustive),
+        pytest.param("Parameter importance for val_accuracy", marks=pytest.mark.exhaustive),
     ],
 )
 def test_a_card_as_a_notebook_cell_runs(lab: LabPage, title: str) -> None:

@@ -173,7 +173,7 @@ def test_what_differs_is_shown_in_both_themes(lab: LabPage, runs: dict[str, list
     lab.page.set_viewport_size({"width": 1280, "height": 800})
     lab.theme("light")
     # Each run alone: more columns than fit.
-    view.get_by_label("Take repeats together").uncheck()
+    view.get_by_label("Group repeats").uncheck()
     expect(view.locator(".gol-Comparison-column")).to_have_count(7)
     view.evaluate("node => node.scrollTo(0, 0)")
     lab.shot("comparison-seven", width=1280, height=800)

@@ -31,7 +31,7 @@ def copied(lab: LabPage, name: str) -> str:
     experiments = lab.section("Experiments")
     experiments.get_by_role("button", name=name).first.click()
     experiments.get_by_role("button", name="Copy link").press("Enter")
-    expect(lab.page.get_by_text("The link is copied")).to_be_visible()
+    expect(lab.page.get_by_text("Link copied.")).to_be_visible()
     return str(lab.page.evaluate("() => navigator.clipboard.readText()"))
 
 
@@ -51,7 +51,7 @@ def test_the_link_opens_the_run_after_the_login_and_once(lab: LabPage, server: L
     assert link == f"{server.url}lab?genops-run={run['run_id']}"
     assert server.token not in link
     # Nobody else can see what is in a file of this user's own: that is said, with what to do.
-    expect(lab.page.get_by_text("for you alone")).to_be_visible()
+    expect(lab.page.get_by_text("Only you can open it")).to_be_visible()
     lab.page.get_by_role("button", name="Why?").click()
     expect(lab.page.get_by_role("dialog")).to_contain_text("MLFLOW_TRACKING_URI")
     lab.shot("run-link-private")
@@ -87,7 +87,7 @@ def test_mlflows_own_page_of_the_run_and_of_our_pictures(
                 (run,) = server.get("genops/runs")["runs"]
                 links = server.get(f"genops/runs/{run['run_id']}/links")
                 # This server listens on this machine alone, and says so.
-                assert (links["shared"], "this machine alone" in links["why"]) == (False, True)
+                assert (links["shared"], "Only this machine can reach" in links["why"]) == (False, True)
                 lab.page.get_by_role("button", name="Copy MLflow’s Address").click()
                 assert lab.page.evaluate("() => navigator.clipboard.readText()") == links["mlflow"]
         MlflowClient(url).log_image(

@@ -231,7 +231,7 @@ def test_runs_are_deleted_by_keyboard_and_brought_back(lab: LabPage) -> None:
     expect(table(lab).get_by_text("No run matches this query.")).to_be_visible()
     expect(totals(lab)).to_have_text(f"0 of {RUNS - 4:,} runs")
     lab.page.get_by_role("button", name="Undo").click()
-    lab.page.get_by_text("4 runs are back.").wait_for()
+    lab.page.get_by_text("4 runs restored.").wait_for()
     expect(totals(lab)).to_have_text(f"4 of {ALL_RUNS}")
 
 
@@ -267,7 +267,7 @@ def test_columns_are_found_and_views_saved(lab: LabPage) -> None:
     dialog.get_by_role("button", name="Save").click()
     expect(dialog).to_have_count(0)
     table(lab).get_by_role("button", name="Views").click()
-    lab.page.get_by_role("menuitem", name="Start Afresh").click()
+    lab.page.get_by_role("menuitem", name="Reset View").click()
     expect(totals(lab)).to_have_text(ALL_RUNS)
     expect(query(lab)).to_have_value("")
 
@@ -331,7 +331,7 @@ def sizes(lab: LabPage) -> list[int]:
 
 def test_a_group_shows_its_value_its_runs_and_its_mean(lab: LabPage, module_home: Home) -> None:
     table(lab).get_by_role("button", name="Views").click()
-    lab.page.get_by_role("menuitem", name="Start Afresh").click()
+    lab.page.get_by_role("menuitem", name="Reset View").click()
     chosen(lab, "optimizer (parameter)")
     expect(totals(lab)).to_have_text(f"{ALL_RUNS} · 3 groups")
     expect(grid(lab)).to_have_attribute("role", "treegrid")

@@ -60,7 +60,9 @@ def test_twelve_thousand_columns_are_found_and_completed(browser: Browser, home:
         expect(totals(lab)).to_have_text("400 runs")
         table(lab).get_by_role("button", name="Columns").click()
         drawer = table(lab).get_by_role("region", name="Columns")
-        expect(drawer.get_by_text(re.compile(r"^1[12],\d{3} more: search for them\.$"))).to_be_visible()
+        expect(
+            drawer.get_by_text(re.compile(r"^1[12],\d{3} more columns\. Search to find them\.$"))
+        ).to_be_visible()
         search = drawer.get_by_role("searchbox", name="Search columns")
         search.fill("column_11999")
         expect(drawer.get_by_role("checkbox")).to_have_count(1)

@@ -42,15 +42,15 @@ def _runs(server: LabServer) -> None:
 def test_the_runs_above_and_below_and_what_was_printed(lab: LabPage) -> None:
     section = lab.section("Experiments")
     section.get_by_role("button", name=re.compile("^parent")).click()
-    below = section.get_by_role("button", name="Runs below it")
+    below = section.get_by_role("button", name="Child runs")
     expect(below).to_have_attribute("aria-expanded", "true")
     section.get_by_role("button", name="Output").click()
-    printed = section.get_by_role("region", name="What the run printed to stdout")
+    printed = section.get_by_role("region", name="Output of the run to stdout")
     expect(printed).to_have_text("what the sweep printed\n")
     printed.scroll_into_view_if_needed()
     lab.looks("run-below", "#genops-lab-panel", (1280, 1100))
     section.get_by_role("button", name="rate-0.01", exact=True).click()
-    expect(section.get_by_role("button", name="Below the run")).to_be_visible()
+    expect(section.get_by_role("button", name="Parent run")).to_be_visible()
     section.get_by_role("button", name="parent", exact=True).click()
     expect(below).to_be_visible()
     assert lab.problems == []
@@ -184,9 +184,9 @@ def test_a_card_goes_on_after_a_reload_and_its_run_ends_while_no_page_is_there_a
     expect(tab).to_have_attribute("aria-selected", "true")
     shown = lab.page.locator(".jp-NotebookPanel:visible")
     expect(shown.get_by_role("heading", name="away")).to_be_visible()
-    expect(shown.get_by_role("strong").filter(has_text="The next cell is not whole:")).to_be_visible()
+    expect(shown.get_by_role("strong").filter(has_text="The next cell is incomplete:")).to_be_visible()
     expect(shown.locator(".jp-CodeCell")).to_have_count(2)
-    expect(lab.page.get_by_text("1 secret was taken out before it was kept")).to_be_visible()
+    expect(lab.page.get_by_text("A mark replaces 1 secret")).to_be_visible()
     written = json.loads((folder / name).read_text(encoding="utf-8"))
     sources = ["".join(cell["source"]) for cell in written["cells"] if cell["cell_type"] == "code"]
     cells = ["%load_ext genops_lab", TRACKED.format(name="away", go=str(go)).rstrip()]

@@ -1,4 +1,4 @@
-"""The files of runs: listed, compared and handed out, in the worker process."""
+"""List, compare and hand out the files of runs, in the worker process."""
 
 from __future__ import annotations
 
@@ -26,26 +26,28 @@ _MAX_HASHED_TOGETHER = 512_000_000
 _CHUNK_BYTES = 1 << 20
 
 
-class HandedOut(msgspec.Struct, frozen=True, kw_only=True):
-    """A file to read. ``folder`` was made for it, for the reader to remove; empty where the file is MLflow's own."""
+class ArtifactFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file to read. The reader removes ``folder``, which was made for the file; empty if the file is
+    MLflow's own.
+    """
 
     path: str
     folder: str = ""
 
 
 class MlflowArtifacts(MlflowBackend):
-    """Reads one MLflow's artifacts."""
+    """Reads the artifacts of one MLflow."""
 
-    def hand_out(self, run_id: str, path: str) -> HandedOut:
-        """One file, in place where it is on this machine, else as a copy in a new folder of the scratch.
+    def locate(self, run_id: str, path: str) -> ArtifactFile:
+        """Return one file: in place if it is on this machine, else as a copy in a new folder of the scratch.
 
-        Raises InvalidRequest for a path that leaves the run's artifacts or names a folder, NotFound.
+        Raises InvalidRequest for a folder or a path that leaves the run's artifacts, and NotFound.
         """
         checked(path)
         with told(f"The artifacts of run {run_id} could not be read"):
             root = local_path(self._client.get_run(run_id).info.artifact_uri)
         if root is not None:
-            return HandedOut(path=str(contained(root, path)))
+            return ArtifactFile(path=str(contained(root, path)))
         parent = posixpath.dirname(path)
         with told(f"The artifacts of run {run_id} could not be listed"):
             found = {entry.path: entry for entry in self._client.list_artifacts(run_id, parent or None)}
@@ -61,10 +63,10 @@ class MlflowArtifacts(MlflowBackend):
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        return HandedOut(path=str(file), folder=folder)
+        return ArtifactFile(path=str(file), folder=folder)
 
     def files(self, run_id: str) -> tuple[dict[str, int | None], bool]:
-        """The sizes in bytes of all files of a run by path, at most 5,000, and whether there are more."""
+        """Return the sizes in bytes of a run's files by path, at most 5,000, and whether there are more."""
         files: dict[str, int | None] = {}
         pending: list[tuple[str | None, int]] = [(None, 0)]
         with told(f"The artifacts of run {run_id} could not be listed"):
@@ -81,7 +83,7 @@ class MlflowArtifacts(MlflowBackend):
 
 
 class Digests:
-    """The SHA-256 of files on this machine, up to 64 MB each and 512 MB together; empty for the others."""
+    """SHA-256 digests of files on this machine, up to 64 MB each and 512 MB together; empty for others."""
 
     def __init__(self, locations: dict[str, Path | None]) -> None:
         self._locations = locations
@@ -104,13 +106,13 @@ class Digests:
                 return ""
             self._left -= found.st_size
             return _sha256(file, found.st_size, found.st_mtime_ns)
-        except (OSError, NotFound, InvalidRequest):  # then nothing is said of its content
+        except (OSError, NotFound, InvalidRequest):  # then the content stays unknown
             return ""
 
 
 @functools.lru_cache(maxsize=10_000)
 def _sha256(file: Path, _size: int, _changed_ns: int) -> str:
-    """Remembered, as another baseline asks for the same files again."""
+    """Return a digest from a cache, because another baseline asks for the same files again."""
     digest = hashlib.sha256()
     with file.open("rb") as stream:
         while chunk := stream.read(_CHUNK_BYTES):
@@ -119,7 +121,7 @@ def _sha256(file: Path, _size: int, _changed_ns: int) -> str:
 
 
 def local_path(location: str) -> Path | None:
-    """Where files lie on this machine; None for a location elsewhere."""
+    """Return the path of a location on this machine; None for other locations."""
     parts = urlsplit(location)
     if parts.scheme == "file" and parts.netloc in ("", "localhost"):
         return Path(url2pathname(parts.path))
@@ -127,21 +129,25 @@ def local_path(location: str) -> Path | None:
 
 
 def checked(path: str) -> None:
-    """Raises InvalidRequest for what is no relative path below a run's artifacts, however often it is encoded."""
+    """Raise InvalidRequest unless this is a relative path below a run's artifacts, in any number of URL
+    encodings.
+    """
     plain = path
-    for _ in range(5):  # servers decode once more than one thinks
+    for _ in range(5):  # servers decode once more than expected
         parts = plain.replace("\\", "/").split("/")
         if not plain or "\0" in plain or any(part in ("", ".", "..") for part in parts):
             raise InvalidRequest(
-                f"{path[:80]!r} is no path of an artifact.",
-                hint="Take a path from the run's list of artifacts.",
+                f"{path[:80]!r} is not the path of an artifact.",
+                hint="Use a path from the run's list of artifacts.",
             )
         plain = unquote(plain)
 
 
 def contained(root: Path, path: str) -> Path:
-    """The plain file ``path`` below ``root``, links followed. Raises NotFound, also for one that a link leads out of
-    it, and InvalidRequest for a folder."""
+    """Return the plain file ``path`` below ``root``, with links followed.
+
+    Raises NotFound, also for a file outside ``root``, and InvalidRequest for a folder.
+    """
     checked(path)
     try:
         real_root = root.resolve(strict=True)
@@ -160,7 +166,7 @@ def contained(root: Path, path: str) -> Path:
 
 def _not_there(path: str) -> NotFound:
     return NotFound(
-        f"The run has no artifact {path[:80]!r}.", hint="Take a path from the run's list of artifacts."
+        f"The run has no artifact {path[:80]!r}.", hint="Use a path from the run's list of artifacts."
     )
 
 

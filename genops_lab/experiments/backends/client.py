@@ -1,7 +1,8 @@
-"""MLflow's client, opened in the worker process, and its errors told as ours.
+"""Open MLflow's client in the worker process, and turn its errors into ours.
 
-MLflow migrates a database of an older version when it opens it, without a copy, and the older MLflow cannot open it
-any more. GenOps Lab migrates its own embedded file alone (:mod:`.embedded`); what others made is refused here.
+MLflow migrates a database of an older version when it opens it, without a copy, and the older MLflow cannot
+open it any more. GenOps Lab migrates only its own embedded file (:mod:`.embedded`). Databases of others are
+refused here.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ _CORRUPT = ("file is not a database", "malformed")
 _DATABASES = ("sqlite:", "postgresql", "mysql", "mssql")
 PAGE = 1000
 _RUNS_KNOWN = 1000
-#: MLflow's code for a 404 that is not its own: what the server does not know, such as logged models before MLflow 3.
+#: MLflow's code for an endpoint that the server lacks, such as logged models before MLflow 3.
 NO_SUCH_ENDPOINT = "ENDPOINT_NOT_FOUND"
 
 
@@ -52,7 +53,7 @@ def open_client(tracking_uri: str) -> MlflowClient:
     """
     import mlflow.store.db.utils
 
-    # A database server that is down shall be told in seconds; the default waits for over a minute.
+    # A database server that is down must be noticed in seconds; the default waits for over a minute.
     mlflow.store.db.utils.MAX_RETRY_COUNT = 3
     with told("MLflow could not be opened"):
         refuse_other_schema(tracking_uri)
@@ -66,10 +67,10 @@ def _client_class() -> type[MlflowClient]:
     from mlflow.utils.uri import add_databricks_profile_info_to_artifact_uri
 
     class Client(MlflowClient):
-        """MLflow's client, which learns from each reading of a run where its files are, and gives those alone.
+        """MLflow's client that remembers where a run's files are, and lists only those.
 
-        MLflow's own reads the run again for each folder and file, and asks for logged models beside a folder, which
-        servers of MLflow 2 do not know.
+        MLflow's own client reads the run again for each folder and file, and asks for logged models beside a
+        folder. Servers of MLflow 2 do not know logged models.
         """
 
         def __init__(self, tracking_uri: str) -> None:
@@ -98,7 +99,7 @@ def _client_class() -> type[MlflowClient]:
 
 
 class MlflowBackend:
-    """One MLflow in the worker process: its client, and the folder for files on their way. All methods block."""
+    """One MLflow in the worker process: its client, and the folder for temporary files. All methods block."""
 
     def __init__(self, tracking_uri: str, scratch: str | None = None, **_others: Any) -> None:
         self._client = open_client(tracking_uri)
@@ -106,9 +107,9 @@ class MlflowBackend:
 
 
 def refuse_other_schema(tracking_uri: str) -> None:
-    """Raise Unavailable where opening the database would migrate it, or where a newer MLflow made it.
+    """Raise Unavailable if opening the database would migrate it, or if a newer MLflow made it.
 
-    Reads one row. A server's address, a folder and a file that is still empty pass.
+    Reads one row. A server's address, a folder and an empty file pass.
     """
     if not tracking_uri.startswith(_DATABASES):
         return
@@ -127,21 +128,21 @@ def refuse_other_schema(tracking_uri: str) -> None:
     if found not in known:
         raise Unavailable(
             f"The MLflow database {shown} was made by a newer MLflow than {version('mlflow')}: "
-            f"its schema {found} is not known here.",
+            f"its schema {found} is unknown here.",
             code="newer_schema",
             hint="Upgrade mlflow in the environment of JupyterLab.",
         )
     raise Unavailable(
         f"The MLflow database {shown} was made by an older MLflow than {version('mlflow')} (schema {found}). "
-        "Opening it would change it for good, and the older MLflow could not open it any more.",
+        "Opening it would upgrade it, and the older MLflow could not open it any more.",
         code="older_schema",
-        hint="Run `mlflow server` of the older version on it and set MLFLOW_TRACKING_URI to that server's address, "
-        f"or copy the database and then run `mlflow db upgrade {shown}`.",
+        hint="Run `mlflow server` of the older version on the database and set MLFLOW_TRACKING_URI to that server's "
+        f"address, or copy the database and then run `mlflow db upgrade {shown}`.",
     )
 
 
 def _revision_of(tracking_uri: str) -> str | None:
-    """The schema's revision; empty before MLflow numbered them, None where MLflow has no tables yet."""
+    """Return the schema's revision; empty before MLflow numbered them, None if MLflow has no tables yet."""
     from alembic.runtime.migration import MigrationContext
     from mlflow.store.db.utils import create_sqlalchemy_engine_with_retry
     from sqlalchemy import inspect
@@ -157,7 +158,7 @@ def _revision_of(tracking_uri: str) -> str | None:
 
 @functools.cache
 def _known_revisions() -> list[str]:
-    """The revisions of the MLflow that is installed here, the newest first; the oldest is unnumbered ('')."""
+    """Return the revisions of the installed MLflow, the newest first; the oldest is unnumbered ('')."""
     from alembic.script import ScriptDirectory
     from mlflow.store.db import utils
 
@@ -168,7 +169,7 @@ def _known_revisions() -> list[str]:
 
 @contextlib.contextmanager
 def told(what: str) -> Iterator[None]:
-    """Errors of MLflow, its database and its disk as ours; ``what`` says what was tried."""
+    """Turn errors of MLflow, its database and its disk into ours; ``what`` says what failed."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -180,15 +181,16 @@ def told(what: str) -> Iterator[None]:
         raise _ours(what, str(error), "TEMPORARILY_UNAVAILABLE") from error
     except ImportError as error:  # a store or an artifact repository that needs a driver
         raise Failed(
-            f"{what}: {error}.", hint="Install the package that the message names beside GenOps Lab."
+            f"{what}: {error}.",
+            hint="Install the package that the message names into the environment of GenOps Lab.",
         ) from error
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise Unavailable(
             f"{what}: {error.strerror or error}.",
-            hint="Free some disk space; it goes on by itself."
+            hint="Free disk space. GenOps Lab tries again by itself."
             if full
-            else "See whether MLflow's files can be read and written.",
+            else "Check that MLflow's files can be read and written.",
         ) from error
 
 
@@ -202,12 +204,14 @@ def _ours(what: str, detail: str, code: str) -> GenOpsError:
     if any(sign in detail for sign in _CORRUPT):
         return Unavailable(
             message,
-            hint="MLflow's database file is damaged: move it aside (keep it), or bring back a copy of it.",
+            hint="MLflow's database file is damaged: move it away (keep it), or restore a copy of it.",
         )
     if any(sign in detail for sign in _DISK):
-        return Unavailable(message, hint="Free some disk space, and see whether the folder can be written.")
+        return Unavailable(message, hint="Free disk space, and check that the folder can be written.")
     if code in _UNKNOWN:
-        return NotFound(message, hint="It was deleted, or never there: look at the list.")
+        return NotFound(
+            message, hint="It may have been deleted. List what exists, such as with `genops runs list`."
+        )
     if code in _INVALID:
         return InvalidRequest(message, hint="Correct what the message names, then try again.")
     if code in _EXISTS:
@@ -215,15 +219,18 @@ def _ours(what: str, detail: str, code: str) -> GenOpsError:
     if code in _FORBIDDEN:
         return NotAllowed(
             message,
-            hint="See whether MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and _PASSWORD, is right.",
+            hint="Check MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD.",
         )
     if code == NO_SUCH_ENDPOINT:
-        return Unavailable(message, hint="See whether this address is that of an MLflow server.")
-    return Unavailable(message, hint="See whether MLflow runs and its address is right; it is tried again.")
+        return Unavailable(message, hint="Check that this is the address of an MLflow server.")
+    return Unavailable(
+        message,
+        hint="Check that MLflow runs and that its address is right. GenOps Lab tries again by itself.",
+    )
 
 
 def all_pages(search: Callable[..., Any], **arguments: Any) -> list[Any]:
-    """All results of one of MLflow's paged searches."""
+    """Return all results of one of MLflow's paged searches."""
     found: list[Any] = []
     token = None
     while True:
@@ -235,7 +242,7 @@ def all_pages(search: Callable[..., Any], **arguments: Any) -> list[Any]:
 
 
 def one_page(search: Callable[..., Any], query: PageQuery, **arguments: Any) -> tuple[list[Any], str]:
-    """A page of one of MLflow's searches, and MLflow's token for the next one. Raises InvalidRequest."""
+    """Return a page of one of MLflow's searches, and MLflow's token for the next one. Raises InvalidRequest."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -252,10 +259,10 @@ _IS_PROMPT = "mlflow.prompt.is_prompt"
 
 
 def search_models(client: Any, **arguments: Any) -> Any:
-    """A page of registered models, without prompts.
+    """Return a page of registered models, without prompts.
 
-    MLflow's client asks for models whose tag is not that of prompts; a server before 2.21 answers with those alone that
-    have the tag: none. A filter that names the tag is sent as it is.
+    MLflow's client asks for models whose tag is not that of prompts. A server before 2.21 answers with models
+    that have the tag: none. A filter that names the tag is sent unchanged.
     """
     if not client.tracking_uri.startswith("databricks"):  # which takes no filter
         arguments["filter_string"] = f"name != '{_IS_PROMPT}'"
@@ -265,7 +272,7 @@ def search_models(client: Any, **arguments: Any) -> Any:
 
 
 def quoted(text: str) -> str:
-    """A string of MLflow's filter language, which knows no escapes."""
+    """Return a string of MLflow's filter language, which has no escapes. Raises InvalidRequest."""
     if "'" in text and '"' in text:
-        raise InvalidRequest(f"{text[:60]!r} holds both kinds of quotes.", hint="Use a name without quotes.")
+        raise InvalidRequest(f"{text[:60]!r} has both kinds of quotes.", hint="Use a name without quotes.")
     return f'"{text}"' if "'" in text else f"'{text}'"

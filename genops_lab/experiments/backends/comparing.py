@@ -1,4 +1,4 @@
-"""Runs read whole for a comparison, and compared, in the worker process."""
+"""Read and compare whole runs, in the worker process."""
 
 from __future__ import annotations
 
@@ -33,19 +33,22 @@ class MlflowComparison(MlflowBackend):
         self._artifacts = MlflowArtifacts(tracking_uri, scratch)
 
     def compare(self, query: ComparisonQuery) -> RunComparison:
-        """Compare runs. Raises InvalidRequest (too few, too many, a baseline that is none of them), NotFound."""
+        """Compare runs. Raises InvalidRequest (too few, too many, a baseline that is not one of them),
+        NotFound.
+        """
         if not 2 <= len(query.run_ids) <= MAX_RUNS:
             raise InvalidRequest(
-                f"{len(query.run_ids)} runs were named to compare.", hint=f"Name 2 to {MAX_RUNS} runs."
+                f"{len(query.run_ids)} runs cannot be compared.", hint=f"Name 2 to {MAX_RUNS} runs."
             )
         named = {run.run_id: run for run in map(self._runs.resolve, query.run_ids)}
         ids = list(named)
         if len(ids) < 2:
-            raise InvalidRequest("The same run was named twice.", hint="Name 2 runs or more.")
+            raise InvalidRequest("The same run was named twice.", hint="Name 2 different runs or more.")
         baseline = self._runs.resolve(query.baseline).run_id if query.baseline else ids[0]
         if baseline not in ids:
             raise InvalidRequest(
-                f"The baseline {baseline} is none of the runs.", hint="Take one of the runs as the baseline."
+                f"The baseline {baseline} is not one of the runs.",
+                hint="Use one of the runs as the baseline.",
             )
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             found = list(pool.map(self._gathered, named.values()))
@@ -53,7 +56,7 @@ class MlflowComparison(MlflowBackend):
         return compare([run for run, _location in found], ids.index(baseline), query.repeats, digests)
 
     def _gathered(self, run: Run) -> tuple[Gathered, Path | None]:
-        """What is compared of a run, and the folder of its files where that is on this machine."""
+        """Return the compared parts of a run, and the folder of its files if that is on this machine."""
         run_id = run.run_id
         with told(f"The metrics of run {run_id} could not be read"):
             stored = self._client.get_run(run_id)

@@ -1,4 +1,4 @@
-"""The embedded MLflow's database file, made once (in the worker process)."""
+"""Make the embedded MLflow's database file, once, in the worker process."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ from .client import told
 
 
 class EmbeddedStore:
-    """Creates and migrates the file. Two processes that open a new one at the same time ruin it for good."""
+    """Creates and migrates the file. A lock prevents that two processes open a new file at once, which would
+    ruin it.
+    """
 
     def __init__(self, database: str, artifact_root: str, **_others: Any) -> None:
         self._database = Path(database)
         self._artifacts = artifact_root
 
     def prepare(self) -> None:
-        """Make the file, or bring an older one to this MLflow's schema; harmless when nothing is due."""
+        """Make the file, or migrate an older one to this MLflow's schema; does nothing if the file is ready."""
         with locked(lock_of(self._database)):
-            if is_ready(self._database):  # before mlflow is imported: most often another was faster
+            if is_ready(self._database):  # before mlflow is imported: usually another process was faster
                 return
-            with told("The embedded MLflow could not be made ready"):
+            with told("The embedded MLflow could not be prepared"):
                 self._undo_a_cut_upgrade()
                 if self._database.exists() and self._database.stat().st_size > 0:
                     self._upgrade()
@@ -58,7 +60,7 @@ class EmbeddedStore:
             if utils._get_schema_version(engine) == utils._get_latest_schema_revision():
                 return
             copy = self._keep_a_copy()
-            # MLflow's migrations are no single transaction: until they are through, this names the copy.
+            # MLflow's migrations are not a single transaction: until they are done, this names the copy.
             _upgrading(self._database).write_text(copy.name, encoding="utf-8")
             utils._upgrade_db(engine)
             _upgrading(self._database).unlink()
@@ -66,13 +68,13 @@ class EmbeddedStore:
             raise Failed(
                 f"The embedded MLflow's file {self._database} has a schema that MLflow {version('mlflow')} "
                 f"does not know: {error}.",
-                hint="It was written by a newer MLflow: upgrade mlflow in the Lab's environment.",
+                hint="A newer MLflow wrote it: upgrade mlflow in the Lab's environment.",
             ) from error
         finally:
             engine.dispose()
 
     def _undo_a_cut_upgrade(self) -> None:
-        """Bring back the copy where a process ended in the middle of MLflow's migrations."""
+        """Restore the copy if a process ended in the middle of MLflow's migrations."""
         note = _upgrading(self._database)
         if not note.exists():
             return
@@ -95,22 +97,22 @@ class EmbeddedStore:
 
 
 def lock_of(database: Path) -> Path:
-    """The lock under which the file is made."""
+    """Return the lock under which the file is made."""
     return database.with_suffix(".lock")
 
 
 def _upgrading(database: Path) -> Path:
-    """The file that is there while MLflow migrates the database, and names the copy made before."""
+    """Return the file that exists while MLflow migrates the database, and names the copy made before."""
     return database.with_suffix(".upgrading")
 
 
 def marker_of(database: Path) -> Path:
-    """The file that names the version of mlflow whose schema the database has."""
+    """Return the file that names the mlflow version of the database's schema."""
     return database.with_suffix(".version")
 
 
 def is_ready(database: Path) -> bool:
-    """Whether the file is there with this MLflow's schema; costs no import of mlflow."""
+    """Return whether the file exists with this MLflow's schema, without importing mlflow."""
     try:
         made_by = marker_of(database).read_text(encoding="utf-8").strip()
         return database.stat().st_size > 0 and made_by == version("mlflow")

@@ -1,4 +1,6 @@
-"""The lowest and highest values of a run's metrics, in a tag of the run: MLflow has the latest values at hand alone."""
+"""Keep the lowest and highest values of a run's metrics in a tag, because MLflow has only the latest values
+at hand.
+"""
 
 from __future__ import annotations
 
@@ -14,27 +16,27 @@ from genops_lab.experiments.models import MetricPoint
 from .client import told
 from .runs import EXTREMES_TAG
 
-#: Of a run's first metrics; so many fit into a tag and are read with each row of a table.
+#: Metrics of a run that fit into a tag and are read with each row of a table.
 _MOST_METRICS = 24
 _MOST_CHARACTERS = 4000
 _RUNS_KEPT = 200
 
-#: By metric: the lowest value, the step at which it was first, the highest value, its step.
+#: By metric: the lowest value, its first step, the highest value, its first step.
 Extremes = dict[str, tuple[float, int, float, int]]
 
 
 class RunExtremes:
-    """What the tags of runs say, remembered. All methods block."""
+    """Remembers the tags of runs. All methods block."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
         self._kept: Recent[str, tuple[Extremes, frozenset[str]]] = Recent(_RUNS_KEPT)
 
     def with_points(self, run_id: str, points: Iterable[MetricPoint]) -> Extremes | None:
-        """The extremes with these points; None where they change nothing. Nothing is remembered yet.
+        """Return the extremes with these points, or None if nothing changes. Nothing is remembered yet.
 
-        Metrics that the run had before they were kept have none: their earlier values are not known. Raises NotFound,
-        Unavailable.
+        Metrics from before extremes were kept have none, because their earlier values are unknown. Raises
+        NotFound, Unavailable.
         """
         own = [point for point in points if not point.key.startswith(("system/", "train/"))]
         if not own:
@@ -55,7 +57,7 @@ class RunExtremes:
         return None if after == kept else after
 
     def keep(self, run_id: str, extremes: Extremes) -> None:
-        """Remember what MLflow has now."""
+        """Remember the extremes that MLflow has now."""
         self._kept[run_id] = extremes, self._of(run_id)[1]
 
     def _of(self, run_id: str) -> tuple[Extremes, frozenset[str]]:
@@ -69,7 +71,7 @@ class RunExtremes:
 
 
 def as_tag(extremes: Extremes) -> str:
-    """The tag's text: ``{"loss":[0.5,30,2.5,0]}``."""
+    """Return the tag's text: ``{"loss":[0.5,30,2.5,0]}``."""
     return json.dumps(extremes, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -83,5 +85,5 @@ def _read(text: str) -> Extremes:
             str(key): (float(low), int(low_at), float(high), int(high_at))
             for key, (low, low_at, high, high_at) in json.loads(text or "{}").items()
         }
-    except (ValueError, TypeError, AttributeError):  # a person has changed it
+    except (ValueError, TypeError, AttributeError):  # a user has edited it
         return {}

@@ -1,4 +1,4 @@
-"""The models that a run logged, in MLflow 3's way and in MLflow 2's (read in the worker process)."""
+"""Find the models that a run logged, in MLflow 3's way and in MLflow 2's, in the worker process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _flavors: dict[str, list[str]] = {}
 
 @dataclass(frozen=True)
 class FoundModel:
-    """A logged model and where its files are."""
+    """A logged model and the location of its files."""
 
     model: LoggedModel
     location: str
@@ -34,7 +34,7 @@ class FoundModel:
 def logged_models(
     client: MlflowClient, run_id: str, run: Any = None, artifacts: list[Any] | None = None
 ) -> list[FoundModel]:
-    """The models of a run, the latest of each name. ``run`` and ``artifacts``: where they were read already."""
+    """Return the models of a run, the latest of each name. ``run`` and ``artifacts`` save reading them again."""
     with told(f"The models of run {run_id} could not be read"):
         run = run or client.get_run(run_id)
         if artifacts is None:
@@ -89,8 +89,10 @@ def _among_artifacts(client: MlflowClient, run: Any, artifacts: list[Any]) -> di
 
 
 def flavors_at(location: str) -> list[str] | None:
-    """The flavors that the MLmodel file of a model names; none where GenOps Lab refuses the file, and None where it
-    is not there (not yet written, or gone)."""
+    """Return the flavors that a model's MLmodel file names; an empty list if GenOps Lab refuses the file.
+
+    None if the file does not exist (not yet written, or deleted).
+    """
     from mlflow.exceptions import MlflowException
 
     if location not in _flavors:
@@ -118,4 +120,4 @@ def _mlmodel_at(location: str) -> bytes:
     try:
         return str(load_text(f"{location.rstrip('/')}/{_MLMODEL}")).encode()
     except UnicodeDecodeError as error:
-        raise UnreadableModel("it is no text") from error
+        raise UnreadableModel("it is not text") from error

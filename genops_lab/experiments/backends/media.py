@@ -1,5 +1,4 @@
-"""Media by step, read and written as artifacts in the worker process. What is written can be written twice with the
-same result."""
+"""Read and write media by step as artifacts, in the worker process; writing twice has the same result."""
 
 from __future__ import annotations
 
@@ -67,7 +66,7 @@ class MlflowMedia(MlflowBackend):
         self._parts: Recent[tuple[str, str, int | None], list[KeptHistogram]] = Recent(_REMEMBERED_PARTS)
 
     def media(self, ref: str) -> RunMedia:
-        """What a run kept by step: by kind and name, then by step."""
+        """Return a run's media by kind and name, then by step."""
         run_id = self._runs.resolve(ref).run_id
         found: dict[str, list[Any]] = {}
         with told(f"The artifacts of run {run_id} could not be listed"):
@@ -86,7 +85,7 @@ class MlflowMedia(MlflowBackend):
         return RunMedia(run_id=run_id, series=series, left_out=left_out)
 
     def histograms(self, ref: str, query: HistogramQuery) -> HistogramSeries:
-        """The histograms of one name. Raises NotFound where there is none."""
+        """Return the histograms of one name. Raises NotFound."""
         run_id = self._runs.resolve(ref).run_id
         with told(f"The histograms of run {run_id} could not be listed"):
             run = self._client.get_run(run_id)
@@ -95,7 +94,7 @@ class MlflowMedia(MlflowBackend):
         if not parts:
             raise NotFound(
                 f"The run {run_id} has no histogram {query.name[:80]!r}.",
-                hint="Take a name from the run's media.",
+                hint="Use a name from the run's media.",
             )
         root = local_path(run.info.artifact_uri)
         kept = [one for entry in parts for one in self._part(run_id, root, entry)]
@@ -108,7 +107,7 @@ class MlflowMedia(MlflowBackend):
                 return []
             try:
                 content = self._content(run_id, root, str(entry.path))
-            except NotFound:  # gone meanwhile, or a link out of the run's folder
+            except NotFound:  # deleted by now, or a link out of the run's folder
                 return []
             self._parts[key] = decoded_lines(content)
         return self._parts[key]
@@ -156,9 +155,11 @@ def _name(path: str) -> str:
 
 
 class MediaWriter:
-    """Writes what kernels send: ``{type, name, step, series, index}`` and, of an ``image``, ``content`` and ``small``
-    in base64, of a ``histogram``, ``low``, ``high``, ``counts``, ``nan`` and ``infinite``, of a ``table``, ``columns``
-    and ``data``."""
+    """Writes the kernels' events: ``{type, name, step, series, index}`` and further fields by type.
+
+    An ``image`` has ``content`` and ``small`` in base64. A ``histogram`` has ``low``, ``high``, ``counts``,
+    ``nan`` and ``infinite``. A ``table`` has ``columns`` and ``data``.
+    """
 
     def __init__(self, client: MlflowClient, scratch: str | None) -> None:
         self._client = client
@@ -167,7 +168,7 @@ class MediaWriter:
         self._tagged: set[str] = set()
 
     def write(self, run_id: str, events: list[TrackingEvent], notes: Notes) -> None:
-        """Write the events of a batch. What cannot be kept is noted and passed over; raises Unavailable."""
+        """Write the events of a batch. An event that cannot be kept becomes a note. Raises Unavailable."""
         parts: dict[str, dict[int, bytes]] = {}
         for event in events:
             name = fitting_name(str(event.data.get("name") or ""), notes)
@@ -195,7 +196,7 @@ class MediaWriter:
         ending = next((end for begin, end in _ENDINGS.items() if content.startswith(begin)), "")
         if not ending:
             raise InvalidRequest(
-                f"The picture {name[:60]!r} was not kept.", hint="It is no PNG, JPEG, GIF or WebP."
+                f"The picture {name[:60]!r} was not kept.", hint="It is not a PNG, JPEG, GIF or WebP."
             )
         stem = _stem(run_id, name, event)
         small = _bytes(event.data["small"], name) if event.data.get("small") else content
@@ -216,7 +217,7 @@ class MediaWriter:
         self._announce(run_id, f"{TABLES}/{file}")
 
     def _announce(self, run_id: str, path: str) -> None:
-        """MLflow's UI shows as tables those of this tag: as many as fit."""
+        """Name a table in the tag from which MLflow's UI shows tables: as many as fit."""
         with told(f"The tables of run {run_id} could not be named"):
             kept = self._client.get_run(run_id).data.tags.get(_TABLES_TAG, "[]")
             try:
@@ -243,7 +244,7 @@ class MediaWriter:
         key = (run_id, path)
         known = self._parts.get(key)
         if known is None:
-            # One that begins the part has none before it.
+            # A histogram that begins the part has none before it.
             known = {} if min(lines) % PER_PART == 0 else self._read_part(run_id, path)
         whole = {**known, **lines}
         self._put(
@@ -271,12 +272,12 @@ class MediaWriter:
 
 
 def decoded_lines(content: bytes) -> list[KeptHistogram]:
-    """The histograms of a file; a line that is none is passed over."""
+    """Return the histograms of a file; lines of other content are skipped."""
     found = []
     for line in content.splitlines():
         try:
             found.append(msgspec.json.decode(line, type=KeptHistogram))
-        except msgspec.DecodeError:  # torn, or somebody else's
+        except msgspec.DecodeError:  # torn, or another program's
             continue
     return found
 
@@ -292,4 +293,4 @@ def _bytes(text: object, name: str) -> bytes:
     try:
         return base64.b64decode(str(text or ""), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise InvalidRequest(f"{name[:60]!r} was not kept.", hint="It did not come whole.") from error
+        raise InvalidRequest(f"{name[:60]!r} was not kept.", hint="It arrived incomplete.") from error

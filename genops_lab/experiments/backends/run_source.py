@@ -1,4 +1,4 @@
-"""What runs keep of their source, read in the worker process."""
+"""Read the source that runs keep, in the worker process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from genops_lab.runtime.artifacts import SESSIONS
 from .client import MlflowBackend, told
 from .writing import MLFLOW_CONTEXT
 
-#: Twice what the kernel side writes at most; a larger file is not ours.
+#: Twice the kernel's limit in bytes; a larger file is not ours.
 MAX_BYTES = 16_000_000
 
 
@@ -33,13 +33,13 @@ class MlflowKept(MlflowBackend):
     """Reads one MLflow."""
 
     def kept(self, run_id: str) -> Kept:
-        """What the run keeps. Raises NotFound for a run that keeps no cells, Failed for cells that cannot be read."""
+        """Return a run's source. Raises NotFound for a run without cells, Failed for unreadable cells."""
         sizes = self._sizes(run_id)
         if not any(path.endswith(CELLS.rpartition("/")[2]) for path in sizes):
             raise NotFound(
-                f"The run {run_id} keeps no cells.",
-                hint="It was tracked with --no-source, or not by GenOps Lab: only runs of %%track, genops.start and "
-                "genops.run can be restored.",
+                f"The run {run_id} has no cells.",
+                hint="GenOps Lab did not track the run, or --no-source was used. Only runs of %%track, genops.start "
+                "and genops.run can be restored.",
                 code="no_cells",
             )
         with told(f"The data sets of run {run_id} could not be read"):
@@ -47,8 +47,10 @@ class MlflowKept(MlflowBackend):
         return self._kept(run, sizes)
 
     def kept_with_patch(self, run: Any) -> tuple[Kept, str]:
-        """What an MLflow run keeps (perhaps nothing), and its patch of uncommitted changes. Raises Failed for a
-        file that cannot be read."""
+        """Return an MLflow run's source (perhaps empty), and its patch of uncommitted changes.
+
+        Raises Failed for a file that cannot be read.
+        """
         run_id = run.info.run_id
         sizes = self._sizes(run_id)
         return self._kept(run, sizes), self._text(run_id, PATCH, sizes) if PATCH in sizes else ""
@@ -74,13 +76,13 @@ class MlflowKept(MlflowBackend):
         cells = decoded(self._text(run_id, path, sizes), list[KeptCell])
         if cells is None:
             raise Failed(
-                f"The cells of run {run_id} cannot be read: {path} is not what GenOps Lab wrote.",
+                f"The cells of run {run_id} cannot be read: GenOps Lab did not write {path} like this.",
                 hint=f"Look at the artifact {path} of the run in MLflow.",
             )
         return cells
 
     def patch(self, run_id: str) -> str:
-        """What was not committed; empty where all was."""
+        """Return the patch of uncommitted changes; empty if there were none."""
         sizes = self._sizes(run_id)
         return self._text(run_id, PATCH, sizes) if PATCH in sizes else ""
 
@@ -96,7 +98,7 @@ class MlflowKept(MlflowBackend):
         if sizes[path] > MAX_BYTES:
             raise Failed(
                 f"{path} of run {run_id} has {sizes[path]:,} bytes.",
-                hint="GenOps Lab writes less than that: look at the artifact in MLflow.",
+                hint="GenOps Lab writes less than that. Look at the artifact in MLflow.",
             )
         with (
             tempfile.TemporaryDirectory(prefix="kept-", dir=self._scratch) as folder,

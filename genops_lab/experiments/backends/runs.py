@@ -1,4 +1,4 @@
-"""Experiments and runs, read and changed in the worker process."""
+"""Read and change experiments and runs, in the worker process."""
 
 from __future__ import annotations
 
@@ -35,25 +35,25 @@ from .client import MlflowBackend, all_pages, one_page, quoted, search_models, t
 from .logged import logged_models
 
 RUN_KEY_TAG = "genops.run_key"
-#: Of a run in a kernel on another host: the target, and the kernel that alone may write the run.
+#: Tags of a run in a kernel on another host: the target, and the kernel that alone may write the run.
 TARGET_TAG = "genops.target"
 KERNEL_TAG = "genops.kernel"
 PARENT_TAG = "mlflow.parentRunId"
 NOTE_TAG = "mlflow.note.content"
 #: The lowest and highest values of a run's metrics (:mod:`.extremes`).
 EXTREMES_TAG = "genops.extremes"
-#: Tags that are of use to GenOps Lab alone.
+#: Tags that only GenOps Lab uses.
 HIDDEN_TAGS = (RUN_KEY_TAG, KERNEL_TAG, EXTREMES_TAG)
 LATEST = "latest"
 _NEWEST_FIRST = ["attributes.start_time DESC"]
 _RUN_ID = re.compile(r"[A-Za-z0-9][\w-]{0,63}", re.ASCII)
 _LOOKED_AT = 25
-#: So many characters has a run's id.
+#: Characters of a run's id.
 _WHOLE = 32
 _MAX_CHILDREN = 100
 _MAX_OUTPUT_BYTES = 2_000_000
 
-#: A run that has logged nothing for so many seconds is stalled.
+#: Seconds without a metric after which a run is stalled.
 STALLED_AFTER_S = 300.0
 _SYSTEM = "system/"
 
@@ -62,7 +62,7 @@ class MlflowRuns(MlflowBackend):
     """Reads one MLflow."""
 
     def list_experiments(self, query: PageQuery) -> Page[Experiment]:
-        """Active experiments, the latest changed first."""
+        """Return active experiments, the latest changed first."""
         with told("The experiments could not be listed"):
             found, token = one_page(
                 self._client.search_experiments, query, order_by=["last_update_time DESC"]
@@ -79,7 +79,7 @@ class MlflowRuns(MlflowBackend):
         return Page(items=items, next=token)
 
     def list_runs(self, query: RunQuery) -> Page[Run]:
-        """Runs of one experiment, or of all active ones, newest first."""
+        """Return runs of one experiment, or of all active ones, newest first."""
         experiments = self._experiments(query.experiment)
         if not experiments:
             return Page(items=[])
@@ -97,12 +97,14 @@ class MlflowRuns(MlflowBackend):
         if ref == LATEST:
             newest = self.list_runs(RunQuery(limit=1)).items
             if not newest:
-                raise NotFound("There is no run yet.", hint="Run a `%%track` cell, or start a run of MLflow.")
+                raise NotFound(
+                    "There is no run yet.", hint="Run a `%%track` cell, or start a run with MLflow."
+                )
             return newest[0]
         if not _RUN_ID.fullmatch(ref):
             raise InvalidRequest(
-                f"{ref[:60]!r} cannot be a run's id.",
-                hint="Use an id from the list of runs, its first characters, a run's name, or 'latest'.",
+                f"{ref[:60]!r} is not a run's id.",
+                hint="Use an id from `genops runs list`, its first characters, a run's name, or 'latest'.",
             )
         if len(ref) == _WHOLE:
             with told(f"The run {ref} could not be read"):
@@ -111,7 +113,8 @@ class MlflowRuns(MlflowBackend):
         return self._by_prefix(ref)
 
     def resolve(self, ref: str) -> Run:
-        """The run with this id, with an id that begins so, the newest for ``latest``, or the only one of this name.
+        """Return the run with this id, with an id that begins so, the newest for ``latest``, or the only one
+        of this name.
 
         Raises NotFound, InvalidRequest for several.
         """
@@ -124,7 +127,7 @@ class MlflowRuns(MlflowBackend):
                 raise
             missing = error
         experiments = self._experiments("")
-        with told(f"The run {ref[:60]!r} could not be looked for"):
+        with told(f"The run {ref[:60]!r} could not be found"):
             page = self._client.search_runs(
                 list(experiments),
                 filter_string=f"attributes.run_name = {quoted(ref)}",
@@ -139,12 +142,13 @@ class MlflowRuns(MlflowBackend):
         return self._run(page[0], experiments[page[0].info.experiment_id])
 
     def resolve_at(self, ref: str, place: str) -> Run:
-        """As :meth:`resolve`, among the runs of kernels on the target ``place``: of others it learns nothing.
+        """Like :meth:`resolve`, but only among runs of kernels on the target ``place``, which must not learn
+        of others.
 
         Raises NotFound, InvalidRequest for several.
         """
         experiments = self._experiments("")
-        with told(f"The run {ref[:60]!r} could not be looked for"):
+        with told(f"The run {ref[:60]!r} could not be found"):
             runs = all_pages(
                 self._client.search_runs,
                 experiment_ids=list(experiments),
@@ -155,17 +159,20 @@ class MlflowRuns(MlflowBackend):
         found = found or [run for run in runs if run.info.run_name == ref]
         if not found or not ref:
             raise NotFound(
-                f"The run {ref[:60]!r} is not one of this host.",
-                hint="A kernel on another host goes on with runs of that host only: use a kernel of the Lab's machine.",
+                f"The run {ref[:60]!r} does not belong to this host.",
+                hint=(
+                    "A kernel on another host can continue only runs of that host. Use a kernel of the "
+                    "Lab's machine."
+                ),
             )
         if len(found) > 1:
             raise InvalidRequest(
-                f"Several runs of this host are {ref[:60]!r}.", hint="Give the whole id of one of them."
+                f"Several runs of this host match {ref[:60]!r}.", hint="Give the whole id of one of them."
             )
         return self._run(found[0], experiments[found[0].info.experiment_id])
 
     def output(self, ref: str) -> RunOutput:
-        """What a run printed, as far as it was kept."""
+        """Return the kept part of a run's printed output."""
         run = self.resolve(ref)
         with told(f"The output of run {run.run_id} could not be read"):
             found = self._client.list_artifacts(run.run_id, OUTPUT)
@@ -191,13 +198,13 @@ class MlflowRuns(MlflowBackend):
     def _parent(self, stored: Any) -> RelatedRun | None:
         above = stored.data.tags.get(PARENT_TAG)
         try:
-            with told(f"The run above {stored.info.run_id} could not be read"):
+            with told(f"The parent run of {stored.info.run_id} could not be read"):
                 return _as_related(self._client.get_run(above)) if above else None
         except (InvalidRequest, NotFound):  # the tag may name anything
             return None
 
     def _children(self, run_id: str) -> Page[RelatedRun]:
-        with told(f"The runs below {run_id} could not be listed"):
+        with told(f"The child runs of {run_id} could not be listed"):
             page, token = one_page(
                 self._client.search_runs,
                 PageQuery(limit=_MAX_CHILDREN),
@@ -208,9 +215,11 @@ class MlflowRuns(MlflowBackend):
         return Page(items=[_as_related(found) for found in page], next=token)
 
     def detail(self, ref: str) -> RunDetail:
-        """A run with the models that it logged, the files at the top of its artifacts, its parent and children."""
+        """Return a run with its logged models, the files at the top of its artifacts, its parent and
+        children.
+        """
         run = self.resolve(ref)
-        # Once for all of it: with a thousand metrics each reading takes a server a second.
+        # Read once for all parts: with a thousand metrics each reading takes a server a second.
         with told(f"The run {run.run_id} could not be read"):
             stored = self._client.get_run(run.run_id)
         with told(f"The artifacts of run {run.run_id} could not be listed"):
@@ -232,7 +241,9 @@ class MlflowRuns(MlflowBackend):
         )
 
     def latest(self, ref: str) -> LatestMetrics:
-        """The latest value of each metric of a run, with its step and time, and whether the run is stalled."""
+        """Return the latest value of each metric of a run, with its step and time, and whether the run is
+        stalled.
+        """
         run_id = ref if len(ref) == _WHOLE else self.resolve(ref).run_id
         with told(f"The metrics of run {run_id} could not be read"):
             stored = self._client.get_run(run_id)
@@ -241,7 +252,7 @@ class MlflowRuns(MlflowBackend):
         return LatestMetrics(metrics=metrics, stalled_s=stalled_s(metrics, time.time()) if goes_on else None)
 
     def metrics(self, ref: str, after_step: int) -> RunMetrics:
-        """All metric histories of a run, after a step (below 0: of all steps), each of at most 2,000 points."""
+        """Return a run's metric histories after a step (below 0: all steps), each of at most 2,000 points."""
         run = self.resolve(ref)
         with told(f"The metrics of run {run.run_id} could not be read"):
             histories = [
@@ -255,11 +266,11 @@ class MlflowRuns(MlflowBackend):
         )
 
     def fingerprints(self, runs: bool = True) -> dict[str, str]:
-        """A short text for each kind of thing that differs when something of it changed: a cheap question.
+        """Return a short text for each kind of object that differs after a change: a cheap question.
 
-        Without ``runs`` these are left out, for somebody else looks at them.
+        ``runs=False`` leaves runs out, because another part watches them.
         """
-        with told("MLflow could not be asked what changed"):
+        with told("MLflow could not be asked for changes"):
             experiments = all_pages(self._client.search_experiments)
             ids = [experiment.experiment_id for experiment in experiments] if runs else []
             newest = (
@@ -282,7 +293,7 @@ class MlflowRuns(MlflowBackend):
         }
 
     def _experiments(self, wanted: str) -> dict[str, str]:
-        """Names by id: of all, or of the one with this name or id."""
+        """Return names by id: of all experiments, or of the one with this name or id."""
         with told("The experiments could not be listed"):
             if not wanted:
                 return {
@@ -295,25 +306,27 @@ class MlflowRuns(MlflowBackend):
         if found is None:
             raise NotFound(
                 f"There is no experiment {wanted[:80]!r}.",
-                hint="List them: `genops experiments list`.",
+                hint="List the experiments: `genops experiments list`.",
             )
         return {found.experiment_id: found.name}
 
     def _refuse_deleted(self, ref: str, experiments: list[str]) -> None:
-        """Raise NotFound with the way back where a deleted run has this name, or an id that begins so."""
+        """Raise NotFound with the command that restores it if a deleted run has this name, or an id that
+        begins so.
+        """
         from mlflow.entities import ViewType
 
         asked = [f"attributes.run_name = {quoted(ref)}"]
         if _RUN_ID.fullmatch(ref):
             asked.append(f"attributes.run_id LIKE {quoted(ref + '%')}")
         for condition in asked:
-            with told(f"The run {ref[:60]!r} could not be looked for"):
+            with told(f"The run {ref[:60]!r} could not be found"):
                 page = self._client.search_runs(experiments, condition, ViewType.DELETED_ONLY, max_results=1)
             if page:
                 run_id = page[0].info.run_id
                 raise NotFound(
                     f"The run {ref[:60]!r} is deleted.",
-                    hint=f"Bring it back with `genops runs undelete {run_id[:8]}`.",
+                    hint=f"To restore it, run `genops runs undelete {run_id[:8]}`.",
                     code="deleted",
                 )
 
@@ -325,7 +338,7 @@ class MlflowRuns(MlflowBackend):
                 filter_string=f"attributes.run_id LIKE {quoted(prefix + '%')}",
                 max_results=20,
             )
-        found = _the_one(page, "run", prefix, "List them with `genops runs list`, or use 'latest'.")
+        found = _the_one(page, "run", prefix, "List the runs with `genops runs list`, or use 'latest'.")
         return self._run(found, experiments[found.info.experiment_id])
 
     @staticmethod
@@ -338,7 +351,7 @@ class MlflowRuns(MlflowBackend):
             name=found.info.run_name or tags.get("mlflow.runName", ""),
             status=cast("RunStatus", found.info.status),
             started_at=_seconds(found.info.start_time),
-            # MLflow keeps the earlier end of a run that goes on again.
+            # MLflow keeps the earlier end of a run that is continued.
             ended_at=None if found.info.status == "RUNNING" else _seconds(found.info.end_time),
             user=tags.get("mlflow.user", ""),
             params=dict(found.data.params),
@@ -355,10 +368,10 @@ class MlflowRuns(MlflowBackend):
 
 
 class RunChanges(MlflowBackend):
-    """Changes runs that exist, through MLflow's own API."""
+    """Changes runs through MLflow's own API."""
 
     def tag(self, run_id: str, tags: RunTags) -> None:
-        """Set tags, then remove some. Raises NotFound where one to remove is not there."""
+        """Set tags, then remove some. Raises NotFound if a tag to remove does not exist."""
         with told(f"The tags of run {run_id} could not be changed"):
             for key, value in tags.set.items():
                 self._client.set_tag(run_id, key, value)
@@ -372,10 +385,10 @@ class RunChanges(MlflowBackend):
                 self._client.delete_run(run_id)
 
     def undelete(self, refs: list[str]) -> list[str]:
-        """Bring deleted runs back, named by their ids or unique prefixes of these. Answers with the ids."""
+        """Restore deleted runs, given by ids or unique prefixes. Returns the ids."""
         ids = [self._deleted(ref) for ref in refs]
         for run_id in ids:
-            with told(f"Run {run_id} could not be brought back"):
+            with told(f"Run {run_id} could not be restored"):
                 self._client.restore_run(run_id)
         return ids
 
@@ -383,7 +396,7 @@ class RunChanges(MlflowBackend):
         from mlflow.entities import ViewType
 
         if not _RUN_ID.fullmatch(ref):
-            raise InvalidRequest(f"{ref[:60]!r} cannot be a run's id.", hint="Use the id of a deleted run.")
+            raise InvalidRequest(f"{ref[:60]!r} is not a run's id.", hint="Use the id of a deleted run.")
         if len(ref) == _WHOLE:
             return ref
         with told(f"The run {ref} could not be read"):
@@ -394,12 +407,12 @@ class RunChanges(MlflowBackend):
                 run_view_type=ViewType.DELETED_ONLY,
                 max_results=20,
             )
-        found = _the_one(page, "deleted run", ref, "See `genops runs list --deleted`.")
+        found = _the_one(page, "deleted run", ref, "List the deleted runs: `genops runs list --deleted`.")
         return str(found.info.run_id)
 
 
 def _the_one(page: list[Any], what: str, prefix: str, hint: str) -> Any:
-    """The only run whose id begins with ``prefix``: an underscore is a wildcard of MLflow's LIKE."""
+    """Return the only run whose id begins with ``prefix``; an underscore is a wildcard of MLflow's LIKE."""
     found = [run for run in page if run.info.run_id.startswith(prefix)]
     if not found:
         raise NotFound(f"There is no {what} {prefix!r}.", hint=hint)
@@ -452,10 +465,10 @@ def _digest(value: object) -> str:
 
 
 def stalled_s(latest: Iterable[LatestMetric], now: float) -> float | None:
-    """Return for how many seconds a running run has logged no metric of its own (``system/...`` go on by themselves);
-    None while it logs, and for one that never logged any.
+    """Return for how many seconds a running run has logged no metric of its own (``system/...`` do not
+    count).
 
-    ``now``: seconds since 1970.
+    None while it logs, and if it never logged any. ``now``: seconds since 1970.
     """
     times = [metric.at for metric in latest if not metric.key.startswith(_SYSTEM)]
     quiet = now - max(times) if times else 0.0

@@ -1,4 +1,4 @@
-"""Runs, written in the worker process. Everything here can be done twice with the same result."""
+"""Write runs, in the worker process; doing anything here twice has the same result."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ FAILURE_TAG = "genops.failure"
 _ACTIVE = "active"
 MLFLOW_CONTEXT = "mlflow.data.context"
 NOTES_TAG = "genops.notes"
-#: By these GenOps finds runs again: they are set here alone, whatever a kernel sends.
+#: GenOps Lab finds its runs by these tags. They are set only here, whatever a kernel sends.
 _OWN_TAGS = (RUN_KEY_TAG, KERNEL_TAG, TARGET_TAG, NOTES_TAG, FAILURE_TAG, EXTREMES_TAG)
-#: By these runs count as somebody's, as below another run or as a sweep's: a kernel on another host sets none of them.
+#: These tags link a run to a parent or a sweep. A kernel on another host sets none of them.
 _LOCAL_TAGS = ("mlflow.user", PARENT_TAG, "genops.sweep", "genops.trial", "genops.trial_attempt")
-#: MLflow takes 1,000 metrics, parameters and tags at once; one is the tag of the extremes.
+#: MLflow accepts 1,000 metrics, parameters and tags at once; one is the tag of the extremes.
 _PER_BATCH = 999
 _PARAMS_PER_BATCH = 100
 _MAX_STEP = 2**63
@@ -86,35 +86,36 @@ class MlflowWriter(MlflowBackend):
         why_not: str = "",
         trial_tags: dict[str, str] | None = None,
     ) -> Started:
-        """The run of this key: found when an earlier start was not acknowledged, made otherwise.
+        """Return the run of this key: found if an earlier start was not acknowledged, else new.
 
-        ``parent`` is the id of the run that it stands below, ``resumed`` that of the run that it goes on with; where
-        that one is deleted by now, or there is a reason ``why_not``, a new run begins, for nothing that was logged
-        shall be lost. ``trial_tags``: what the Lab knows of the trial that it started in this kernel.
+        ``parent`` is the id of its parent, ``resumed`` that of the run that it continues. If that run was
+        deleted, or for a reason ``why_not``, a new run begins, so that no logged data is lost. ``trial_tags``
+        are the Lab's tags of the trial in this kernel.
         """
         notes: Notes = []
         if event.data.get("resume"):
             if not why_not and (gone_on := self._going_on(resumed, event, process.place)):
                 return gone_on
             notes.append(
-                f"It was to go on with the run {resumed or 'of this name'}, {why_not or 'which is gone'}."
+                f"It was meant to continue the run {resumed or 'of this name'}, "
+                f"{why_not or 'which was deleted'}."
             )
         experiment = self._experiment(str(event.data.get("experiment") or "Default"), notes)
         with told("The run could not be started"):
             found = self._with_key(run_key, process, [experiment])
             run = found or self._create(experiment, run_key, process, event, parent, trial_tags or {}, notes)
         if event.data.get("parent") and not parent:
-            notes.append("The run above this one is not known here: it stands by itself.")
+            notes.append("The parent of this run is unknown here, so the run has no parent.")
         params = event.data.get("params")
         self._params(run.info.run_id, params if isinstance(params, dict) else {}, notes)
         self._note(run.info.run_id, notes)
         return Started(run_id=run.info.run_id, experiment_id=experiment, name=run.info.run_name or "")
 
     def resumable(self, run_id: str, process: TrackedProcess) -> ResumableRun:
-        """What a session that goes on with this run must know.
+        """Return what a session that continues this run must know.
 
-        Raises Conflict for a deleted run, NotAllowed for one that is not this user's, or, for a kernel on another host,
-        not of that host.
+        Raises Conflict for a deleted run, and NotAllowed for another user's run. For a kernel on another
+        host, it also raises NotAllowed for runs of other hosts.
         """
         with told(f"The run {run_id} could not be read"):
             run = self._client.get_run(run_id)
@@ -133,11 +134,11 @@ class MlflowWriter(MlflowBackend):
         )
 
     def _going_on(self, run_id: str, event: TrackingEvent, place: str) -> Started | None:
-        """The run, RUNNING again; None where it is gone. Done twice it is as done once."""
+        """Set the run to RUNNING again; None if it was deleted. Doing this twice has the same result."""
         if not run_id:
             return None
         try:
-            with told(f"The run {run_id} could not be gone on with"):
+            with told(f"The run {run_id} could not be continued"):
                 run = self._client.get_run(run_id)
                 if run.info.lifecycle_stage != _ACTIVE:
                     return None
@@ -147,7 +148,7 @@ class MlflowWriter(MlflowBackend):
         except NotFound:
             return None
         at = datetime.fromtimestamp(event.timestamp, timezone.utc)
-        notes: Notes = [f"It was gone on with at {at:%Y-%m-%d %H:%M:%S} UTC."]
+        notes: Notes = [f"It was continued at {at:%Y-%m-%d %H:%M:%S} UTC."]
         tags, params = event.data.get("tags"), event.data.get("params")
         self._tags(run_id, tags if isinstance(tags, dict) else {}, place, notes)
         self._params(run_id, params if isinstance(params, dict) else {}, notes)
@@ -155,8 +156,8 @@ class MlflowWriter(MlflowBackend):
         return Started(run_id=run_id, experiment_id=run.info.experiment_id, name=run.info.run_name or "")
 
     def find(self, run_key: str, process: TrackedProcess) -> Started | None:
-        """The run of this key in any experiment."""
-        with told("The run could not be looked for"):
+        """Return the run of this key in any experiment."""
+        with told("The run could not be found"):
             experiments = all_pages(self._client.search_experiments)
             run = self._with_key(run_key, process, [found.experiment_id for found in experiments])
         if run is None:
@@ -166,15 +167,15 @@ class MlflowWriter(MlflowBackend):
         )
 
     def key_of(self, run_id: str) -> str:
-        """The key under which this run was begun; empty for one that did not come through a Lab."""
+        """Return the key under which this run began; empty for a run that did not come through a Lab."""
         with told(f"The run {run_id} could not be read"):
             return str(self._client.get_run(run_id).data.tags.get(RUN_KEY_TAG, ""))
 
     def apply(self, run_id: str, events: list[TrackingEvent], place: str = "") -> Applied:
-        """Write events in their order, ``place`` the target from which they come. What MLflow refuses for good is
-        noted and passed over.
+        """Write events in order; ``place`` is the target that sent them. Events that MLflow refuses for good
+        become notes.
 
-        Raises Unavailable when MLflow cannot be written now: apply the same events again later.
+        Raises Unavailable if MLflow cannot be written now: apply the same events again later.
         """
         notes: Notes = []
         points: list[MetricPoint] = []
@@ -202,7 +203,7 @@ class MlflowWriter(MlflowBackend):
         return Applied(points=points, ended=ended, notes=notes)
 
     def has(self, run_id: str) -> bool:
-        """Whether MLflow has this run, be it marked as deleted."""
+        """Return whether MLflow has this run, deleted or not."""
         try:
             with told(f"The run {run_id} could not be read"):
                 self._client.get_run(run_id)
@@ -211,7 +212,7 @@ class MlflowWriter(MlflowBackend):
         return True
 
     def fail(self, run_id: str, reason: str, ended_at: float) -> None:
-        """Set a run that nobody ends any more to FAILED; one that has ended stays as it is."""
+        """Set a run without a process to FAILED; a run that has ended stays as it is."""
         with told(f"The run {run_id} could not be ended"):
             if self._client.get_run(run_id).info.status in _ENDS:
                 return
@@ -313,7 +314,7 @@ class MlflowWriter(MlflowBackend):
                 self._one_by_one(run_id, some, notes)
 
     def _one_by_one(self, run_id: str, params: list[Any], notes: Notes) -> None:
-        """One parameter that was changed after it was set must not cost the others."""
+        """Set parameters one by one, so that a changed one does not cost the others."""
         for param in params:
             try:
                 with told(f"The parameter {param.key[:60]!r} could not be written"):
@@ -346,7 +347,7 @@ class MlflowWriter(MlflowBackend):
                     notes.append(f"The file {path[:80]!r} was not kept: {str(why)[:300]}")
                 else:
                     source = Path(str(event.data.get("source") or ""))
-                    hand_over(self._client, run_id, source, path, self._spool, self._scratch)
+                    keep_file(self._client, run_id, source, path, self._spool, self._scratch)
         except (InvalidRequest, NotFound) as refused:
             notes.append(f"{refused.message[:300]} {refused.hint}")
 
@@ -368,7 +369,7 @@ class MlflowWriter(MlflowBackend):
         try:
             with told(f"The data set {name[:60]!r} of run {run_id} could not be written"):
                 self._client.log_inputs(run_id, [self._entities.DatasetInput(dataset, tags)])
-        except (InvalidRequest, Failed, NotFound) as refused:  # NotFound: a server that knows no data sets
+        except (InvalidRequest, Failed, NotFound) as refused:  # NotFound: a server without data sets
             notes.append(refused.message[:300])
 
     def _end(self, run_id: str, event: TrackingEvent, notes: Notes) -> str:
@@ -393,25 +394,31 @@ def _refusal(run: Any, process: TrackedProcess) -> GenOpsError | None:
     name, tags = run.info.run_name or run.info.run_id, run.data.tags
     if process.place and tags.get(TARGET_TAG) != process.place:
         return NotAllowed(
-            f"The run {run.info.run_id} is not one of this host.",
-            hint="A kernel on another host goes on with runs of that host only: use a kernel of the Lab's machine.",
+            f"The run {run.info.run_id} does not belong to this host.",
+            hint=(
+                "A kernel on another host can continue only runs of that host. Use a kernel of the Lab's "
+                "machine."
+            ),
         )
     if run.info.lifecycle_stage != _ACTIVE:
         return Conflict(
             f"The run {name!r} is deleted.",
-            hint=f"Bring it back first: genops runs undelete {run.info.run_id[:8]}",
+            hint=f"To restore it first, run: genops runs undelete {run.info.run_id[:8]}",
         )
     owner = tags.get("mlflow.user", "")
     if owner and _user() and owner != _user():
         return NotAllowed(
-            f"The run {name!r} is {owner}'s, not yours.",
-            hint="Start a run of your own. mlflow.start_run(run_id=...) writes into it, if MLflow lets you.",
+            f"The run {name!r} belongs to {owner}, not to you.",
+            hint=(
+                "Start a run of your own. mlflow.start_run(run_id=...) can write to it, if MLflow allows "
+                "that."
+            ),
         )
     return None
 
 
 def _user() -> str:
-    """Whose runs are written here."""
+    """Return the user whose runs are written here."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container whose uid has no name
@@ -425,7 +432,7 @@ def _points(event: TrackingEvent, notes: Notes) -> list[MetricPoint]:
     for key, value in (values if isinstance(values, dict) else {}).items():
         known = number(value)
         if known is None:
-            notes.append(f"The metric {str(key)[:60]!r} was given {value!r:.60}, which is no number.")
+            notes.append(f"The metric {str(key)[:60]!r} got {value!r:.60}, which is not a number.")
             continue
         points.append(
             MetricPoint(
@@ -445,35 +452,39 @@ def _shown(value: float | None) -> float | None:
 def _fitting_tags(
     given: dict[str, Any], place: str, notes: Notes, known: Mapping[str, str] = MappingProxyType({})
 ) -> dict[str, str]:
-    """The tags that can be set; ``known`` ones are set by the Lab, whatever a kernel on another host says."""
+    """Return the tags that can be set; the Lab sets the ``known`` ones, whatever a kernel on another host
+    sends.
+    """
     fitted = {
         fitting_key(str(key), notes): fitting_value(value, MAX_TAG_BYTES, f"The tag {str(key)[:60]!r}", notes)
         for key, value in given.items()
     }
     for own in _OWN_TAGS:
         if fitted.pop(own, None) is not None:
-            notes.append(f"The tag {own!r} is GenOps Lab's own and was not set.")
+            notes.append(f"The tag {own!r} is reserved for GenOps Lab and was not set.")
     for local in _LOCAL_TAGS if place else ():
         if fitted.pop(local, None) is not None and local not in known:
-            notes.append(f"The tag {local!r} is not set by a kernel on another host.")
+            notes.append(f"A kernel on another host cannot set the tag {local!r}.")
     return {**fitted, **known}
 
 
 def _place_tags(process: TrackedProcess) -> dict[str, str]:
-    """What tells a run on another host from all others; nothing for this machine."""
+    """Return the tags that mark a run on another host; none for this machine."""
     return {TARGET_TAG: process.place, KERNEL_TAG: process.kernel_id} if process.place else {}
 
 
-def hand_over(
+def keep_file(
     client: MlflowClient, run_id: str, source: Path, path: str, spool: Path, scratch: str | None
 ) -> None:
     """Keep ``source`` as the run's artifact ``path``.
 
-    Raises InvalidRequest for what is no plain file of this user's own outside the spool, or leads out of
-    the spool by a link; NotFound when it is gone.
+    ``source`` must be a plain file of this user outside the spool; a link must not lead out of the spool.
+    Raises InvalidRequest otherwise, and NotFound if the file was deleted.
     """
     if not source.is_absolute():
-        raise InvalidRequest(f"The file {str(source)[:80]!r} was not kept.", hint="Give its absolute path.")
+        raise InvalidRequest(
+            f"The file {str(source)[:80]!r} was not kept.", hint="Give the file's absolute path."
+        )
     with tempfile.TemporaryDirectory(prefix="artifact-", dir=scratch) as folder:
         target = PurePosixPath(path)
         copy = Path(folder) / target.name
@@ -483,14 +494,14 @@ def hand_over(
 
 
 def _copy_checked(source: Path, copy: Path, spool: Path) -> None:
-    # The checks are made on what was opened, so that nothing can be put in its place in between.
+    # The opened file is checked, so that nothing can replace it in between.
     try:
         descriptor = os.open(
             source, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
         )
     except FileNotFoundError as error:
         raise NotFound(
-            f"The file {source.name[:80]!r} was not kept.", hint="It was gone when it was to be read."
+            f"The file {source.name[:80]!r} was not kept.", hint="It was deleted before it was read."
         ) from error
     except OSError as error:
         raise InvalidRequest(
@@ -499,7 +510,7 @@ def _copy_checked(source: Path, copy: Path, spool: Path) -> None:
     with os.fdopen(descriptor, "rb") as stream:
         found = os.fstat(stream.fileno())
         if not stat.S_ISREG(found.st_mode):
-            raise InvalidRequest(f"{source.name[:80]!r} was not kept.", hint="It is no plain file.")
+            raise InvalidRequest(f"{source.name[:80]!r} was not kept.", hint="It is not a plain file.")
         inside = source.resolve().is_relative_to(spool.resolve())
         if not inside and hasattr(os, "getuid") and found.st_uid != os.getuid():
             raise InvalidRequest(

@@ -1,1 +1,1 @@
-"""Charts of many runs: their histories made short, and which parameters matter."""
+"""Charts of many runs: shortened histories, and the importance of parameters."""

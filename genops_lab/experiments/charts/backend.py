@@ -1,4 +1,4 @@
-"""Histories for charts in the runs worker, as the service calls it. Light to import."""
+"""Serve chart histories from the runs worker; cheap to import."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MAX_WINDOW = 1001
 
 
 class RunHistories:
-    """All methods block."""
+    """Histories for charts. All methods block."""
 
     def __init__(self, tracking_uri: str, **_others: Any) -> None:
         from .readers import KeptHistories, readers_of
@@ -22,7 +22,7 @@ class RunHistories:
         self._kept = KeptHistories(readers_of(tracking_uri))
 
     def histories(self, query: HistoriesQuery) -> Histories:
-        """What is to be drawn. Raises InvalidRequest, Unavailable."""
+        """Return the points to draw. Raises InvalidRequest, Unavailable."""
         from .drawing import drawn
 
         _check(query)
@@ -33,12 +33,14 @@ class RunHistories:
 def _check(query: HistoriesQuery) -> None:
     if not 1 <= len(query.run_ids) <= MAX_RUNS:
         raise InvalidRequest(
-            f"The histories of {len(query.run_ids)} runs were asked for.", hint=f"Name 1 to {MAX_RUNS} runs."
+            f"Histories of {len(query.run_ids)} runs were requested at once.",
+            hint=f"Name 1 to {MAX_RUNS} runs.",
         )
     least, most = _BUCKETS
     if not least <= query.buckets <= most:
         raise InvalidRequest(
-            f"A chart cannot be {query.buckets} pixels wide.", hint=f"Ask for {least} to {most} buckets."
+            f"A chart of {query.buckets} pixels width is not possible.",
+            hint=f"Request {least} to {most} buckets.",
         )
     if query.first is not None and query.last is not None and not query.first < query.last:
         raise InvalidRequest(
@@ -46,8 +48,11 @@ def _check(query: HistoriesQuery) -> None:
         )
     how = query.smoothing
     if how.kind == "ema" and not 0 <= how.amount < 1:
-        raise InvalidRequest(f"A weight of {how.amount:g} smooths nothing.", hint="Give 0 to below 1.")
+        raise InvalidRequest(
+            f"The smoothing weight {how.amount:g} is outside of its range.",
+            hint="Use a weight from 0 to below 1.",
+        )
     if how.kind == "mean" and not 1 <= how.amount <= _MAX_WINDOW:
         raise InvalidRequest(
-            f"A mean of {how.amount:g} points cannot be had.", hint=f"Give 1 to {_MAX_WINDOW} points."
+            f"A mean of {how.amount:g} points is not possible.", hint=f"Use 1 to {_MAX_WINDOW} points."
         )

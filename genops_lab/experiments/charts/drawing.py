@@ -1,4 +1,4 @@
-"""What is sent of histories: as much as a chart of some width can show."""
+"""Choose the points of histories that a chart of a given width can show."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Places = npt.NDArray[np.intp]
 
 
 def drawn(known: dict[str, History], query: HistoriesQuery) -> Histories:
-    """The histories that are not as their marks have them."""
+    """Return the histories that differ from their marks."""
     lines = {run_id: history.line(query.x) for run_id, history in known.items()}
     width = bucket_width(_span(list(lines.values()), query), query.buckets)
     return Histories(
@@ -72,7 +72,9 @@ def _drawn(run_id: str, history: History, line: Line, width: float, query: Histo
 
 
 def _new_from(run_id: str, history: History, line: Line, width: float, query: HistoriesQuery) -> float | None:
-    """From where on something is new for who has its mark: the begin of a bucket. None: all is."""
+    """Return the x from which the owner of a mark needs new points: the begin of a bucket. None: everything
+    is new.
+    """
     known = query.marks.get(run_id, "")
     same, _, count = known.rpartition(":")
     if not count.isdigit() or same != _mark(history, width).rpartition(":")[0]:
@@ -85,7 +87,7 @@ def _new_from(run_id: str, history: History, line: Line, width: float, query: Hi
 
 
 def _part(x: Floats, query: HistoriesQuery, from_x: float | None) -> tuple[int, int]:
-    """The points of the range, and one on each side of it, so that lines go on to its ends."""
+    """Return the points of the range, and one on each side, so that lines reach its ends."""
     begin, end = 0, len(x)
     if query.first is not None:
         begin = max(int(np.searchsorted(x, query.first)) - 1, 0)
@@ -101,20 +103,22 @@ def _bytes(values: Floats) -> bytes:
 
 
 def bucket_width(span: float, buckets: int) -> float:
-    """The least power of two that cuts ``span`` into at most ``buckets``: the grid stays while a history grows."""
+    """Return the least power of two that cuts ``span`` into at most ``buckets``: the grid is stable while a
+    history grows.
+    """
     if span <= 0 or not math.isfinite(span):
         return 1.0
-    # Of a span too small to be cut, one bucket.
+    # A span that is too small to be cut gets one bucket.
     return max(2.0 ** math.ceil(math.log2(span / buckets)), 2.0**-1000)
 
 
 def chosen(x: Floats, y: Floats, width: float) -> Places:
-    """Which points of a line in order of ``x`` to draw: of each bucket its first, last, lowest and highest, and its
-    first NaN, infinity and negative infinity.
+    """Choose the points to draw: of each bucket the first, last, lowest, highest, first NaN and first
+    infinities.
 
-    A line through the first, last, lowest and highest point of each column of pixels has the same pixels as one
-    through all (M4: Jugel, Jerzak, Hackenbroich, Markl: M4: A Visualization-Oriented Time Series Data Aggregation,
-    VLDB 2014).
+    The points are in order of ``x``. A line through the first, last, lowest and highest point of each column
+    of pixels has the same pixels as one through all points. Source: M4 (Jugel, Jerzak, Hackenbroich, Markl:
+    M4: A Visualization-Oriented Time Series Data Aggregation, VLDB 2014).
     """
     if len(x) < 5:
         return np.arange(len(x))
@@ -136,6 +140,6 @@ def chosen(x: Floats, y: Floats, width: float) -> Places:
 
 
 def _keep_first(kept: npt.NDArray[np.bool_], which: npt.NDArray[np.bool_], numbers: Places) -> None:
-    """Keep of ``which`` the first in each bucket."""
+    """Keep the first point of ``which`` in each bucket."""
     places = np.flatnonzero(which)
     kept[places[np.diff(numbers[places], prepend=-1) != 0]] = True

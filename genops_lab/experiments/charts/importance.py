@@ -1,4 +1,4 @@
-"""Which parameters tell something of a metric."""
+"""Rank parameters by their importance for a metric."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from .models import Importance, ParameterImportance
 
 _BINS = 10
-#: A bin of numbers holds at least so many runs.
+#: Least runs in a bin of numbers.
 _LEAST_IN_BIN = 5
 
 Floats = npt.NDArray[np.float64]
@@ -22,23 +22,26 @@ Codes = npt.NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter's values, None where a run has none."""
+    """A parameter's values, None for a run without one."""
 
     name: str
     values: Sequence[str | None]
 
 
 def importance(metric: str, values: Floats, parameters: Sequence[Parameter]) -> Importance:
-    """How much of the metric each parameter tells on its own.
+    """Return how much of the metric each parameter explains alone.
 
-    The runs are put into groups by the parameter's value; numbers of more than 10 different values into at most 10
-    bins with as many runs each. Of the variance of the metric's ranks, ``eta^2 = H / (n - 1)`` lies between the
-    groups, H being Kruskal's and Wallis' statistic (Use of ranks in one-criterion variance analysis, JASA 47, 1952),
-    corrected for ties. Chance alone makes it (k - 1) / (n - 1) for k groups; what is left of it is epsilon squared
-    (Kelley: An unbiased correlation ratio measure, PNAS 21, 1935): ``(eta^2 - (k-1)/(n-1)) / (1 - (k-1)/(n-1))``, at
-    least 0. p is that of H by the chi-squared distribution with k - 1 degrees of freedom, corrected by Holm (1979).
-    Ranks make it blind to the metric's scale and to single huge values. What two parameters do only together is not
-    seen, and parameters that changed together cannot be told apart.
+    Runs are grouped by the parameter's value; numbers with more than 10 different values go into at most 10
+    bins of equally many runs. The share of the variance of the metric's ranks that lies between groups is
+    ``eta^2 = H / (n - 1)``. H is the statistic of Kruskal and Wallis (Use of ranks in one-criterion variance
+    analysis, JASA 47, 1952), corrected for ties.
+
+    Chance alone gives (k - 1) / (n - 1) for k groups. The rest is epsilon squared (Kelley: An unbiased
+    correlation ratio measure, PNAS 21, 1935): ``(eta^2 - (k-1)/(n-1)) / (1 - (k-1)/(n-1))``, at least 0. p is
+    that of H by the chi-squared distribution with k - 1 degrees of freedom, corrected by Holm (1979).
+
+    Ranks ignore the metric's scale and single huge values. Combined effects of two parameters are not seen,
+    and parameters that changed together cannot be separated.
     """
     usable = np.isfinite(values)
     metrics = values[usable]
@@ -79,7 +82,7 @@ def _numbers(texts: Sequence[str]) -> tuple[Literal["number", "text"], Floats | 
 
 
 def _bins(numbers: Floats) -> Codes:
-    """Groups of numbers: their values, or bins with as many runs each where there are many."""
+    """Group numbers: by value, or into bins of equally many runs if there are many values."""
     values, codes = np.unique(numbers, return_inverse=True)
     bins = max(min(_BINS, len(numbers) // _LEAST_IN_BIN), 2)
     if len(values) <= bins:
@@ -102,7 +105,7 @@ def _told(
         return None
     ranks = ranked(metrics)
     variance = float(((ranks - (runs + 1) / 2) ** 2).sum())
-    if variance == 0:  # the metric is the same in all: nothing is told by anything
+    if variance == 0:  # the metric is equal in all runs: no parameter explains anything
         return ParameterImportance(
             parameter=name, kind=kind, importance=0.0, p=1.0, direction=None, runs=runs, values=different
         )
@@ -123,7 +126,7 @@ def _told(
 
 
 def ranked(values: Floats) -> Floats:
-    """Ranks from 1; equal values share the mean of theirs."""
+    """Return ranks from 1; equal values share the mean of their ranks."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     ends = np.cumsum(counts)
     shared: Floats = (ends - (counts - 1) / 2)[inverse]
@@ -131,8 +134,10 @@ def ranked(values: Floats) -> Floats:
 
 
 def spearman(a: Floats, b: Floats) -> float | None:
-    """Spearman's rank correlation (The proof and measurement of association between two things, 1904); None where
-    one of them does not vary."""
+    """Return Spearman's rank correlation; None if one of the two does not vary.
+
+    Source: The proof and measurement of association between two things (1904).
+    """
     x, y = ranked(a), ranked(b)
     x, y = x - x.mean(), y - y.mean()
     norm = float(np.sqrt((x * x).sum() * (y * y).sum()))
@@ -140,8 +145,10 @@ def spearman(a: Floats, b: Floats) -> float | None:
 
 
 def _holm(found: list[ParameterImportance]) -> list[ParameterImportance]:
-    """p corrected so that one false find among all is as unlikely as p says (Holm: A simple sequentially rejective
-    multiple test procedure, 1979)."""
+    """Correct p so that one false find among all is as unlikely as p says.
+
+    Source: Holm: A simple sequentially rejective multiple test procedure (1979).
+    """
     least, corrected = 0.0, []
     for place, each in enumerate(sorted(found, key=lambda each: each.p)):
         least = max(least, min(1.0, each.p * (len(found) - place)))

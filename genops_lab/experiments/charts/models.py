@@ -1,4 +1,4 @@
-"""Wire types of the charts. Times in seconds since 1970."""
+"""Define the wire types of the charts. Times in seconds since 1970."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ Axis = Literal["step", "time", "relative"]
 
 
 class Smoothing(msgspec.Struct, frozen=True, kw_only=True):
-    """``ema``: an exponential moving average whose ``amount`` is the weight of what came before (0 to below 1);
-    ``mean``: the mean of ``amount`` points around each."""
+    """Smoothing: ``ema`` is an exponential moving average, ``mean`` the mean of ``amount`` points around
+    each.
+
+    For ``ema``, ``amount`` is the weight of the earlier points (0 to below 1).
+    """
 
     kind: Literal["none", "ema", "mean"] = "none"
     amount: float = 0.0
 
 
 class HistoriesQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """The histories of one metric of 1 to 200 runs, from ``first`` to ``last`` on the axis (None: all), for a chart
-    that is ``buckets`` pixels wide (16 to 4,000). ``relative`` is seconds since the run's start.
+    """Histories of one metric of 1 to 200 runs, from ``first`` to ``last`` on the axis (None: all).
 
-    ``marks``, by run, are those of an earlier answer to a question that was the same but for its runs: only what is
-    new since is sent.
+    The chart is ``buckets`` pixels wide (16 to 4,000). ``relative`` is seconds since the run's start.
+    ``marks``, by run, come from an earlier answer to the same question; then only new points are sent.
     """
 
     run_ids: list[str]
@@ -40,11 +42,13 @@ class HistoriesQuery(msgspec.Struct, frozen=True, kw_only=True):
 class RunHistory(msgspec.Struct, frozen=True, kw_only=True):
     """One run's history in order of x, at most 7 points a bucket.
 
-    ``x`` and ``y`` are arrays of float64, little-endian, in base64; y may be NaN and infinite. ``smooth_x`` and
-    ``smooth_y``: the smoothed line, from all points. ``from_x``: points before it are as they were (None: this is
-    all). ``points``: how many the history has in all; of them ``gaps`` are NaN and ``infinite`` infinite, ``repeated``
-    have the step of another one, and ``backwards`` an earlier time than the one before. ``first`` to ``last``: where
-    all of them lie on the axis (None: there are none).
+    ``x`` and ``y`` are arrays of float64, little-endian, in base64; y may be NaN and infinite. ``smooth_x``
+    and ``smooth_y`` are the smoothed line, from all points. Points before ``from_x`` are unchanged (None:
+    this is all).
+
+    ``points`` counts all points, of which ``gaps`` are NaN and ``infinite`` infinite. ``repeated`` have the
+    step of another point, and ``backwards`` an earlier time than the previous point. ``first`` to ``last`` is
+    their range on the axis (None: no points).
     """
 
     run_id: str
@@ -64,24 +68,24 @@ class RunHistory(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Histories(msgspec.Struct, frozen=True, kw_only=True):
-    """Of the runs that were asked for, those whose history differs from its mark."""
+    """The requested runs whose history differs from its mark."""
 
     key: str
     histories: list[RunHistory]
 
 
 class ImportanceQuery(RunsAsked, frozen=True, kw_only=True):
-    """A metric (its name, without ``metrics.``), and of which runs: see RunTableQuery."""
+    """A metric (its name, without ``metrics.``), and its runs: see RunTableQuery."""
 
     metric: str
 
 
 class ParameterImportance(msgspec.Struct, frozen=True, kw_only=True):
-    """How much of a metric a parameter tells on its own.
+    """How much of a metric a parameter explains alone.
 
-    ``importance``: epsilon squared, 0 to 1. ``p``: how often chance alone would seem to tell as much, corrected for
-    the number of parameters (Holm). ``direction``: Spearman's rank correlation, None for one that is no number.
-    ``runs``: those that have both. ``values``: how many different ones.
+    ``importance``: epsilon squared, 0 to 1. ``p``: how often chance alone would give as much, corrected for
+    the number of parameters (Holm). ``direction``: Spearman's rank correlation, None if the parameter is not
+    a number. ``runs``: those with both values. ``values``: the number of different ones.
     """
 
     parameter: str
@@ -94,8 +98,11 @@ class ParameterImportance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Importance(msgspec.Struct, frozen=True, kw_only=True):
-    """The most telling parameters first. ``runs`` have a finite value of the metric; ``constant`` parameters have one
-    value and ``unique`` ones another in each run (a path, a name): nothing can be said of either."""
+    """Parameters, the most important first. ``runs`` have a finite value of the metric.
+
+    ``constant`` parameters have one value, and ``unique`` ones a different value in each run (a path, a
+    name): neither has an importance.
+    """
 
     metric: str
     runs: int

@@ -1,4 +1,4 @@
-"""Where histories come from: MLflow's database, or its API. Those that were read are kept while they are looked at."""
+"""Read histories from MLflow's database or its API, and keep them while they are in use."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ from typing import Any, NamedTuple, Protocol
 from genops_lab.core.errors import GenOpsError, NotFound
 from genops_lab.experiments.columns.api import Api, ClientApi, HttpApi, Latest
 from genops_lab.experiments.columns.postgres_source import PostgresDatabase
-from genops_lab.experiments.columns.source import ReadAnew, UnknownSchema, refuse_unknown
-from genops_lab.experiments.columns.sqlite_source import SqliteFile, file_of, told_by_file
+from genops_lab.experiments.columns.source import FullReadNeeded, UnknownSchema, refuse_unknown
+from genops_lab.experiments.columns.sqlite_source import SqliteFile, file_of, sqlite_errors
 
 from .history import History, Points, points_of
 
 _OF_RUN = "FROM metrics WHERE run_uuid = {0} AND key = {0}"
-#: Without statistics SQLite takes another one: it reads all histories of the run, or those of all runs by this key.
+#: Without statistics SQLite chooses another index, and reads all histories of the run, or of all runs by this
+#: key.
 _INDEX = "index_metrics_run_uuid_key_step"
-#: How long after a look at a run through the API, while it goes on and after its end, it is not looked at again.
+#: Seconds between two readings of a run through the API, while it is running and after its end.
 _RUNNING_S, _ENDED_S = 0.5, 60.0
 _AT_ONCE = 4
-#: Of 24 bytes, and up to twice as much along axes.
+#: Points of 24 bytes, and up to twice as much along axes.
 MOST_POINTS = 2_000_000
 
 
 class Part(NamedTuple):
-    """Points of a run: the ``whole`` history or what is new; ``mark`` says up to where, for the reader."""
+    """Points of a run: the ``whole`` history or the new ones; ``mark`` is the reader's position."""
 
     points: Points
     mark: Any
@@ -39,21 +40,25 @@ class Part(NamedTuple):
 
 
 class Reader(Protocol):
-    """Reads one store, in one thread at a time. May raise GenOpsError, UnknownSchema (when it is opened) or ReadAnew
-    (it is another one)."""
+    """Reads one store, in one thread at a time.
+
+    May raise GenOpsError, UnknownSchema (when it is opened) or FullReadNeeded (it is another store).
+    """
 
     def read(self, key: str, marks: dict[str, Any]) -> dict[str, Part]:
-        """The histories of the runs that are not as their marks have them; without a mark (None) all of it."""
+        """Return the histories of the runs that differ from their marks; without a mark (None) the whole
+        history.
+        """
 
     def starts(self, run_ids: list[str]) -> dict[str, float]:
-        """When the runs began, in seconds since 1970, where that is known."""
+        """Return when the runs began, in seconds since 1970, if known."""
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Close the store."""
 
 
 class SqliteReader(SqliteFile):
-    """One file. A row's number is higher than those of rows before it; ``mark`` is the highest one that was seen."""
+    """One SQLite file. New rows have higher numbers; ``mark`` is the highest number seen."""
 
     def __init__(self, file: Path) -> None:
         super().__init__(file)
@@ -68,7 +73,7 @@ class SqliteReader(SqliteFile):
             raise
 
     def read(self, key: str, marks: dict[str, Any]) -> dict[str, Part]:
-        """New rows are found by their numbers."""
+        """Find new rows by their numbers."""
         found: dict[str, Part] = {}
         self._same_file()
         with self._reading():
@@ -76,7 +81,7 @@ class SqliteReader(SqliteFile):
             for run_id, mark in marks.items():
                 if mark == end:
                     continue
-                # Rows were deleted, and their numbers may be given again.
+                # Rows were deleted, and their numbers may be used again.
                 whole = mark is None or mark > end
                 points = self._points(run_id, key, 0 if whole else mark)
                 if whole or len(points):
@@ -84,30 +89,32 @@ class SqliteReader(SqliteFile):
         return found
 
     def starts(self, run_ids: list[str]) -> dict[str, float]:
-        """As the table of runs has them."""
+        """Return the start times in the table of runs."""
         marks = ", ".join("?" * len(run_ids))
         asked = f"SELECT run_uuid, start_time FROM runs WHERE run_uuid IN ({marks})"  # noqa: S608  # question marks
         return {run_id: at / 1000 for run_id, at in self._all(asked, *run_ids) if at}
 
     def _points(self, run_id: str, key: str, after: int) -> Points:
-        # No number may be NULL: an infinity, which MLflow never stores, stands for NaN. All in one row each, taken
-        # by numpy from the cursor: half the time of fetchall.
+        # No number may be NULL: an infinity, which MLflow never stores, stands for NaN. numpy takes each
+        # history as one row from the cursor: half the time of fetchall.
         source = _OF_RUN.format("?")
         if after:
             source += f" AND rowid > {after:d}"
         elif self._index:
             source = source.replace("metrics", f"metrics INDEXED BY {self._index}")
         asked = f"SELECT step, timestamp, iif(is_nan, 9e999, value) {source}"
-        with told_by_file(self._file), closing(self._connection.execute(asked, (run_id, key))) as rows:
+        with sqlite_errors(self._file), closing(self._connection.execute(asked, (run_id, key))) as rows:
             return points_of(rows, nan=float("inf"))
 
 
 class PostgresReader(PostgresDatabase):
-    """One database. A mark is the transactions that were seen, and the oldest one that may not have ended then: rows
-    of it and of later ones are new, or were seen already."""
+    """One PostgreSQL database. A mark has the transactions seen, and the oldest one that may not have ended.
+
+    Rows of that transaction and of later ones are new, or were seen already.
+    """
 
     def read(self, key: str, marks: dict[str, Any]) -> dict[str, Part]:
-        """New rows are found by their transactions."""
+        """Find new rows by their transactions."""
         found: dict[str, Part] = {}
         with self._reading():
             seen, base = self._now()
@@ -119,7 +126,7 @@ class PostgresReader(PostgresDatabase):
         return found
 
     def starts(self, run_ids: list[str]) -> dict[str, float]:
-        """As the table of runs has them."""
+        """Return the start times in the table of runs."""
         with self._reading():
             rows = self._all("SELECT run_uuid, start_time FROM runs WHERE run_uuid = ANY(%s)", run_ids)
         return {run_id: at / 1000 for run_id, at in rows if at}
@@ -145,15 +152,17 @@ class _ApiMark(NamedTuple):
 
 
 class ApiReader:
-    """Any MLflow. It tells no more than how a metric stands: where that is another than before, the whole history is
-    read again. A run that has ended is looked at once a minute."""
+    """Any MLflow. The API only gives a metric's latest value, so a changed history is read again as a whole.
+
+    A run that has ended is read once a minute.
+    """
 
     def __init__(self, api: Api) -> None:
         self._api = api
         self._starts: dict[str, float] = {}
 
     def read(self, key: str, marks: dict[str, Any]) -> dict[str, Part]:
-        """Some runs at a time."""
+        """Read some runs at a time."""
         now = time.monotonic()
         due = {run_id: mark for run_id, mark in marks.items() if mark is None or _is_due(mark, now)}
         with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -161,11 +170,11 @@ class ApiReader:
         return {run_id: part for run_id, part in zip(due, parts, strict=True) if part is not None}
 
     def starts(self, run_ids: list[str]) -> dict[str, float]:
-        """Of runs that were read."""
+        """Return the start times of runs that were read."""
         return {run_id: self._starts[run_id] for run_id in run_ids if run_id in self._starts}
 
     def close(self) -> None:
-        """Nothing is open between two requests."""
+        """Do nothing: no connection is open between two requests."""
 
     def _part(self, key: str, run_id: str, mark: _ApiMark | None, now: float) -> Part | None:
         try:
@@ -185,7 +194,7 @@ def _is_due(mark: _ApiMark, now: float) -> bool:
 
 
 def readers_of(tracking_uri: str) -> list[Callable[[], Reader]]:
-    """The readers to try, the best first; the last one takes any store that mlflow can open."""
+    """Return the readers to try, the best first; the last one reads any store that mlflow can open."""
     ways: list[Callable[[], Reader]] = []
     file = file_of(tracking_uri)
     if file is not None:
@@ -204,8 +213,10 @@ class _Entry:
 
 
 class KeptHistories:
-    """Histories by run and metric; the ones looked at last stay. ``opens`` are the ways to the store, the best first:
-    one that finds a schema it does not know gives way to the next."""
+    """Histories by run and metric; the most recently used ones stay.
+
+    ``opens`` are ways to the store, the best first: one with an unknown schema gives way to the next.
+    """
 
     def __init__(self, opens: list[Callable[[], Reader]]) -> None:
         self._opens = opens
@@ -215,12 +226,12 @@ class KeptHistories:
         self._reading = threading.Lock()
 
     def now(self, key: str, run_ids: list[str]) -> dict[str, History]:
-        """The histories as they are now, by run. Raises GenOpsError."""
+        """Return the present histories, by run. Raises GenOpsError."""
         with self._reading:
             try:
                 try:
                     parts, starts = self._parts(key, run_ids)
-                except ReadAnew:
+                except FullReadNeeded:
                     self._close()
                     parts, starts = self._parts(key, run_ids)
             except GenOpsError:
@@ -259,7 +270,7 @@ class KeptHistories:
         return self._reader
 
     def _close(self) -> None:
-        """After a failure: marks of a reader mean nothing to another one."""
+        """Close the reader after a failure, and drop its marks, which another reader cannot use."""
         if self._reader is not None:
             self._reader.close()
             self._reader = None

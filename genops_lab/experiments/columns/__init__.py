@@ -1,1 +1,1 @@
-"""The runs of an MLflow as columns, kept up to date by reading; MLflow stays the only place where runs are written."""
+"""The runs of an MLflow as columns, updated by reading; only MLflow itself stores runs."""

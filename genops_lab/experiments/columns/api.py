@@ -1,5 +1,7 @@
-"""MLflow's API as far as a mirror needs it, over HTTP, decoded by msgspec, or through MlflowClient; and runs read
-through it, which does not tell what changed."""
+"""Read runs through MLflow's API, over HTTP with msgspec or through MlflowClient.
+
+The API does not report changes, so :class:`ApiSource` reads the runs again.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from genops_lab.experiments.backends.client import all_pages, open_client, told
 from .changes import Changes, ExperimentRow, RunRow
 from .narrowing import Narrowed, Part, experiments_of, spelled
 from .snapshot import Snapshot
-from .source import ReadAnew, SourceKind
+from .source import FullReadNeeded, SourceKind
 
 A = TypeVar("A")
 
@@ -27,12 +29,12 @@ _RUNNING = "attributes.status = 'RUNNING'"
 _RUNNING_AT_MOST = 200
 _RECENT = 25
 _ONE_BY_ONE = 50
-#: MLflow's most for one answer.
+#: MLflow's largest page.
 _POINTS = 25_000
 
 
 class Experiment(msgspec.Struct, frozen=True):
-    """An experiment as the API has it."""
+    """An experiment in the API's form."""
 
     experiment_id: str
     name: str
@@ -72,7 +74,7 @@ class _Data(msgspec.Struct):
 
 
 class Run(msgspec.Struct):
-    """A run as the API has it."""
+    """A run in the API's form."""
 
     info: _Info
     data: _Data = msgspec.field(default_factory=_Data)
@@ -100,8 +102,11 @@ class _History(msgspec.Struct):
 
 
 class Latest(NamedTuple):
-    """What tells whether a metric's history is another one than before, when its run began (milliseconds), and
-    whether it goes on; ``point`` is None where the run has no such metric."""
+    """The state of a metric's history: whether it changed, when its run began (ms), whether the run is
+    running.
+
+    ``point`` is None if the run has no such metric.
+    """
 
     point: tuple[float, float, float] | None
     start: int | None
@@ -109,27 +114,29 @@ class Latest(NamedTuple):
 
 
 class Api(Protocol):
-    """What is asked of MLflow. Raises NotFound, Unavailable and other GenOpsErrors."""
+    """Requests to MLflow. Raises NotFound, Unavailable and other GenOpsErrors."""
 
     def experiments(self) -> list[Experiment]:
-        """All experiments, deleted ones included."""
+        """Return all experiments, deleted ones included."""
 
     def search(self, experiments: list[str], where: str, order: str, limit: int, token: str = "") -> Page:
-        """Runs, deleted ones included."""
+        """Return runs, deleted ones included."""
 
     def get(self, run_id: str) -> Run:
-        """One run."""
+        """Return one run."""
 
     def latest(self, run_id: str, key: str) -> Latest:
-        """How a metric stands."""
+        """Return the state of a metric."""
 
     def history(self, run_id: str, key: str) -> list[tuple[float, float, float]]:
-        """All points of a metric: step, milliseconds, value."""
+        """Return all points of a metric: step, milliseconds, value."""
 
 
 class HttpApi:
-    """With mlflow's own requests: its credentials, certificates and plugins hold here too. Its entities are left out:
-    they take longer than the server's answer."""
+    """Uses mlflow's own requests, so its credentials, certificates and plugins apply.
+
+    mlflow's entities are not made: they take longer than the server's answer.
+    """
 
     def __init__(self, tracking_uri: str) -> None:
         from mlflow.utils import credentials
@@ -185,19 +192,19 @@ class HttpApi:
         endpoint = f"/api/2.0/mlflow/{path}"
         with told("The runs could not be read"):
             response = mlflow.http_request(host_creds=self._host, endpoint=endpoint, method=method, **given)
-            if response.status_code != 200:  # else it would guess the encoding of megabytes first
+            if response.status_code != 200:  # otherwise the encoding of megabytes would be guessed first
                 mlflow.verify_rest_response(response, endpoint)
         try:
             return msgspec.json.decode(_without_bare_nan(response.content), type=answer, strict=False)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Unavailable(
-                f"The runs could not be read: what answers is no MLflow ({error}).",
-                hint="See whether this address is that of an MLflow server.",
+                f"The runs could not be read: this address is not an MLflow server ({error}).",
+                hint="Check MLflow's address.",
             ) from error
 
 
 class ClientApi:
-    """Through MlflowClient: any store that mlflow can open."""
+    """Uses MlflowClient: any store that mlflow can open."""
 
     def __init__(self, tracking_uri: str) -> None:
         self._client = open_client(tracking_uri)
@@ -232,7 +239,7 @@ class ClientApi:
             return _of_entity(self._client.get_run(run_id))
 
     def latest(self, run_id: str, key: str) -> Latest:
-        # The client tells of the latest metrics their values alone; the history's end is as good.
+        # The client gives only the values of the latest metrics; the end of the history has the rest.
         info, points = self.get(run_id).info, self.history(run_id, key)
         told = (float(len(points)), *points[-1][1:]) if points else None
         return Latest(told, info.start_time, info.status == "RUNNING")
@@ -263,7 +270,7 @@ def _of_entity(run: Any) -> Run:
 
 
 def _without_bare_nan(content: bytes) -> bytes:
-    """Older servers write NaN and Infinity as no JSON allows."""
+    """Replace NaN and Infinity, which older servers write although JSON forbids it."""
     if b": NaN" not in content and b": Infinity" not in content and b": -Infinity" not in content:
         return content
     for bare in (b"NaN", b"Infinity", b"-Infinity"):
@@ -272,12 +279,12 @@ def _without_bare_nan(content: bytes) -> bytes:
 
 
 def as_experiments(found: Sequence[Experiment]) -> dict[str, ExperimentRow]:
-    """By id."""
+    """Return experiments by id."""
     return {each.experiment_id: ExperimentRow(each.name, each.lifecycle_stage) for each in found}
 
 
 def as_changes(runs: Sequence[Run]) -> Changes:
-    """Runs as a mirror takes them; of one that comes twice the last counts."""
+    """Return runs in a mirror's form; if a run comes twice, the last one counts."""
     latest = list({run.info.run_id: run for run in runs}.values())
     changes = Changes()
     for run in latest:
@@ -299,10 +306,11 @@ def as_changes(runs: Sequence[Run]) -> Changes:
 
 
 class ApiSource:
-    """Every poll reads the hot set (runs that go on, the latest started and ended ones, those that were touched) and
-    one page of a sweep over all runs: so old is what is shown of the others at most.
+    """Reads the hot set with every poll, and one page of a sweep over all runs.
 
-    ``page`` is for the first reading, ``sweep`` for a sweep: a run of 49 values costs an MLflow server about 1.8 ms.
+    The hot set has running runs, the latest started and ended ones, and touched ones. All others are at most
+    as old as a sweep. ``page`` is for the first reading, ``sweep`` for a sweep: a run of 49 values costs an
+    MLflow server about 1.8 ms.
     """
 
     kind: SourceKind = "api"
@@ -318,32 +326,32 @@ class ApiSource:
         self._experiments: list[Experiment] = []
         self._read_experiments()
         self._identity = self._identify()
-        # Of the sweep that goes on: since when, the next page, what was known at its begin, and what it saw.
+        # The running sweep: its start, the next page, the runs known at its start, and the runs it saw.
         self._since = time.time()
         self._token = ""
         self._known: set[str] | None = None
         self._seen: set[str] = set()
         self._missing: list[str] = []
         self._finished: float | None = None
-        #: Runs to be read one by one, so many a poll.
+        #: Runs that are read one by one with each poll.
         self._single: dict[str, None] = {}
 
     def identity(self) -> str:
-        """The oldest experiment: its time of creation and its place for artifacts."""
+        """Return the oldest experiment's creation time and artifact location."""
         return self._identity
 
     def total(self) -> int | None:
-        """MLflow does not count."""
+        """Return None: MLflow does not count."""
         return None
 
     def newest(self, count: int) -> Changes:
-        """The newest runs."""
+        """Return the newest runs."""
         changes = as_changes(self._search("", NEWEST_FIRST, count))
         changes.experiments = as_experiments(self._experiments)
         return changes
 
     def some(self, asked: Narrowed) -> Part | None:
-        """Those that a question needs, by MLflow's own search. It does not count."""
+        """Return the runs that a question needs, by MLflow's own search, which does not count."""
         known = as_experiments(self._experiments)
         ids = experiments_of(asked, known)
         if ids is None or not known:
@@ -366,11 +374,11 @@ class ApiSource:
         changes.experiments = known
         told = {"metric": changes.metrics.names, "param": changes.params.names, "tag": changes.tags.names}
         if any(name.kind != "attribute" and name.key not in told[name.kind] for name in asked.names):
-            return None  # the candidates do not say whether other runs have it
+            return None  # the candidates do not show whether other runs have it
         return Part(changes, whole=not token, total=None)
 
     def blocks(self) -> Iterator[Changes]:
-        """All runs, page by page."""
+        """Yield all runs, page by page."""
         begun, token = time.time(), ""
         yield Changes(experiments=as_experiments(self._experiments))
         while self._experiments:
@@ -382,19 +390,19 @@ class ApiSource:
         self.swept_since = begun
 
     def resume(self, mark: str) -> bool:
-        """What was kept is as old as its last sweep, and is swept again from now on."""
+        """Resume: saved runs are as old as their last sweep, and are swept again from now on."""
         self.swept_since = float(mark)
         return True
 
     def mark(self) -> str:
-        """When the last whole sweep began."""
+        """Return when the last whole sweep began."""
         return str(self.swept_since or 0.0)
 
     def poll(self, known: Snapshot, touched: frozenset[str]) -> Changes:
-        """The hot set and a page of the sweep."""
+        """Return the hot set and a page of the sweep."""
         self._read_experiments()
         if self._identify() != self._identity:
-            raise ReadAnew("another MLflow answers at this address")
+            raise FullReadNeeded("another MLflow answers at this address")
         runs = self._search(_RUNNING, NEWEST_FIRST, _RUNNING_AT_MOST)
         going_on = {run.info.run_id for run in runs}
         runs += self._search("", NEWEST_FIRST, _RECENT)
@@ -423,7 +431,7 @@ class ApiSource:
         return changes
 
     def _swept(self, known: Snapshot) -> list[Run]:
-        """The sweep's next page."""
+        """Return the sweep's next page."""
         if self._known is None:
             self._since, self._known, self._seen = time.time(), set(known.ids[: known.rows]), set()
         if not self._experiments:
@@ -433,17 +441,17 @@ class ApiSource:
             runs, self._token = page.runs, page.next_page_token
         self._seen.update(run.info.run_id for run in runs)
         if not self._token:
-            # Runs that were deleted for good are in no page; nor is one that moved between two pages.
+            # Runs that were deleted for good are on no page; nor is one that moved between two pages.
             self._missing += sorted(self._known - self._seen - set(self._missing))
             self._finished, self._known = self._since, None
         return runs
 
     def lacks_statistics(self) -> bool:
-        """Nothing is known of the server's database."""
+        """Return False: nothing is known of the server's database."""
         return False
 
     def close(self) -> None:
-        """Nothing is open between two requests."""
+        """Do nothing: no connection is open between two requests."""
 
     def _search(self, where: str, order: str, limit: int) -> list[Run]:
         return self._api.search(self._ids(), where, order, limit).runs if self._experiments else []

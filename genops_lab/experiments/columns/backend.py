@@ -1,4 +1,6 @@
-"""The mirror in its worker process, as the service calls it. Light to import: numpy comes with the first call."""
+"""Run the mirror in its worker process for the service; cheap to import, because numpy comes with the first
+call.
+"""
 
 from __future__ import annotations
 
@@ -29,18 +31,18 @@ if TYPE_CHECKING:
 
 MAX_WINDOW = 1000
 MAX_WAIT_S = 60.0
-#: Beside the newest runs that were asked for, so many more are read: some may be deleted.
+#: Runs that are read beyond the newest requested ones, because some may be deleted.
 _SPARE_ROWS = 100
 _NO_STATISTICS = Advice(
     code="no_statistics",
-    message="MLflow's SQLite file has no statistics: MLflow's own searches by a metric or a parameter take a hundred "
-    "times longer than they need to.",
+    message="MLflow's SQLite file has no statistics, so MLflow's own searches by a metric or a parameter take up to "
+    "100 times longer.",
     hint="Run ANALYZE once (`genops runs analyze`); it changes no data.",
 )
 
 
 class RunMirror:
-    """All methods block."""
+    """The mirror of one MLflow. All methods block."""
 
     def __init__(self, tracking_uri: str, cache: str, **_others: Any) -> None:
         from .mirror import Mirror
@@ -49,7 +51,7 @@ class RunMirror:
         self._mirror: Mirror = Mirror(ways_to(tracking_uri), Path(cache))
 
     def table(self, query: RunTableQuery) -> RunTable:
-        """A window of the runs that match."""
+        """Return a window of the matching runs."""
         _check(query.limit, query.offset)
         shown = self._mirror.now(_bounded(query.wait_s))
         if query.groups is not None:
@@ -68,7 +70,7 @@ class RunMirror:
         )
 
     def search(self, query: RunSearch) -> RunsFound:
-        """Whole runs that match."""
+        """Return whole matching runs."""
         _check(query.limit, query.offset)
         if not self._mirror.is_started and (few := self._narrowed(query)) is not None:
             return few
@@ -82,8 +84,10 @@ class RunMirror:
         )
 
     def _narrowed(self, query: RunSearch) -> RunsFound | None:
-        """The runs that are asked for, without reading the others: a command without a Lab shows no more. None: all are
-        needed."""
+        """Return the requested runs without reading the others, as a command without a Lab does.
+
+        None if all runs are needed.
+        """
         from .narrowing import narrowed
         from .selection import Asked
         from .snapshot import Snapshot
@@ -94,7 +98,7 @@ class RunMirror:
             return None
         try:
             source = self._mirror.opens[0]()
-        except (GenOpsError, UnknownSchema):  # the mirror tries the other ways, and tells what is wrong
+        except (GenOpsError, UnknownSchema):  # the mirror tries the other ways, and reports the error
             return None
         try:
             total, part = source.total(), source.some(asked)
@@ -108,7 +112,7 @@ class RunMirror:
         read = Asked(Snapshot().apply(part.changes))
         found = read.find(query.experiments, query.query, query.sort, query.lifecycle)
         wanted = query.offset + query.limit
-        if len(found.rows) < wanted and not part.whole:  # most of those that were read are deleted
+        if len(found.rows) < wanted and not part.whole:  # most of the read runs are deleted
             return None
         matched = len(found.rows) if part.whole or part.total is None else part.total
         return RunsFound(
@@ -125,18 +129,18 @@ class RunMirror:
         )
 
     def completions(self, asked: RunQueryText) -> list[Completion]:
-        """What may stand there."""
+        """Return completions for a query."""
         return self._mirror.now(0).asked.completions(asked.text, asked.position)
 
     def columns(self) -> RunColumns:
-        """All columns."""
+        """Return all columns."""
         shown = self._mirror.now(0)
         hidden = {f"tags.{name}" for name in HIDDEN_TAGS}
         names = [each for each in shown.asked.names() if each.column not in hidden]
         return RunColumns(columns=names, state=state_of(shown))
 
     def importance(self, query: ImportanceQuery) -> Importance:
-        """How much each parameter tells of a metric, in the runs that match."""
+        """Return how much each parameter explains of a metric, in the matching runs."""
         from genops_lab.experiments.charts.importance import Parameter, importance
 
         asked = self._mirror.now(0).asked
@@ -149,25 +153,25 @@ class RunMirror:
         )
 
     def state(self) -> RunsState:
-        """How far the runs are read."""
+        """Return how many of the runs are read."""
         return state_of(self._mirror.state())
 
     def wait(self, version: int, wait_s: float) -> RunsState:
-        """The state, once its version is another one, or after ``wait_s``."""
+        """Return the state when its version changes, or after ``wait_s`` seconds."""
         return state_of(self._mirror.wait(version, _bounded(wait_s)))
 
     def touch(self, run_ids: list[str]) -> None:
-        """These runs were changed through GenOps Lab."""
+        """Note that GenOps Lab changed these runs."""
         self._mirror.touch(run_ids)
 
     def analyze(self) -> None:
-        """Run ANALYZE on the SQLite file. Raises InvalidRequest where MLflow's store is none."""
+        """Run ANALYZE on the SQLite file. Raises InvalidRequest for another kind of store."""
         from .sqlite_source import analyze, file_of
 
         file = file_of(self._uri)
         if file is None:
             raise InvalidRequest(
-                "This MLflow's store is no SQLite file of this machine.",
+                "This MLflow does not use an SQLite file on this machine.",
                 hint="Its administrator can run ANALYZE in its database.",
             )
         analyze(file)
@@ -195,8 +199,8 @@ def _grouped(shown: Shown, query: RunTableQuery, groups: RunGrouping) -> RunTabl
 def _check(limit: int, offset: int) -> None:
     if not 0 <= limit <= MAX_WINDOW or offset < 0:
         raise InvalidRequest(
-            f"A window of {limit} runs from {offset} cannot be had.",
-            hint=f"Ask for 0 to {MAX_WINDOW} runs, from 0 on.",
+            f"A window of {limit} runs from {offset} is not possible.",
+            hint=f"Request 0 to {MAX_WINDOW} runs, from 0 on.",
         )
 
 
@@ -205,7 +209,7 @@ def _bounded(wait_s: float) -> float:
 
 
 def state_of(shown: Shown) -> RunsState:
-    """Return how far the runs are read, as an answer says it."""
+    """Return the state of the runs in an answer's form."""
     return RunsState(
         version=shown.version,
         complete=shown.complete,
@@ -220,7 +224,7 @@ def state_of(shown: Shown) -> RunsState:
 
 
 def ways_to(tracking_uri: str) -> list[Callable[[], Source]]:
-    """The sources to try, the best first; the last one takes any store that mlflow can open."""
+    """Return the sources to try, the best first; the last one reads any store that mlflow can open."""
     from .sqlite_source import SqliteSource, file_of
 
     ways: list[Callable[[], Source]] = []

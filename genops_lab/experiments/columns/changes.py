@@ -1,4 +1,4 @@
-"""What a source tells of the store: whole runs, in a form that is quick to make and to sort into columns."""
+"""Define a source's report of changes: whole runs, in a form that is quick to make and to sort into columns."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 
 class RunRow(NamedTuple):
-    """A run's attributes, as MLflow has them; times in milliseconds since 1970."""
+    """A run's attributes in MLflow's form; times in milliseconds since 1970."""
 
     run_id: str
     name: str | None
@@ -29,32 +29,37 @@ class ExperimentRow(NamedTuple):
 
 
 @dataclass
-class Told:
-    """Texts or numbers (None stands for NaN): for each the run's place in ``Changes.runs`` and the name. The lists are
-    equally long."""
+class Entries:
+    """Texts or numbers (None stands for NaN): the run's place in ``Changes.runs``, the name and the value of
+    each.
+
+    The lists have equal lengths.
+    """
 
     runs: Sequence[int] = ()
     names: Sequence[str] = ()
     values: Sequence[Any] = ()
 
     def put(self, rows: list[tuple[int, str, Any]]) -> None:
-        """Tell these (and nothing else)."""
+        """Replace the content by these rows."""
         if rows:
             self.runs, self.names, self.values = zip(*rows, strict=True)
 
 
 @dataclass
 class Changes:
-    """Runs that are new or changed, each with all that it has; runs that are ``gone`` for good; all experiments by id
-    (None: as they were)."""
+    """Runs that are new or changed, each whole; runs that were deleted (``gone``); all experiments by id.
+
+    ``experiments`` None: unchanged.
+    """
 
     runs: list[RunRow] = field(default_factory=list)
-    metrics: Told = field(default_factory=Told)
-    params: Told = field(default_factory=Told)
-    tags: Told = field(default_factory=Told)
+    metrics: Entries = field(default_factory=Entries)
+    params: Entries = field(default_factory=Entries)
+    tags: Entries = field(default_factory=Entries)
     gone: list[str] = field(default_factory=list)
     experiments: dict[str, ExperimentRow] | None = None
 
     def __bool__(self) -> bool:
-        """Whether it tells anything at all (which may be what is known already)."""
+        """Return whether there is any content (which may be known already)."""
         return bool(self.runs or self.gone or self.experiments is not None)

@@ -1,6 +1,6 @@
-"""What was read, kept between starts: one file of MessagePack a store, with a digest of its content before it.
+"""Save the read runs between starts: one MessagePack file a store, with a digest of its content in front.
 
-A file that is not whole, or of another layout, is thrown away: it can be read again from MLflow.
+An incomplete file, or one of another layout, is deleted: MLflow still has the runs.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ log = logging.getLogger("genops_lab")
 
 _MAGIC = b"genops runs 2\n\x00\x00"
 _DIGEST_BYTES = 32
-#: Of that many stores: the address may be changed to and fro.
+#: Stores that are saved, because users switch between addresses.
 _STORES = 4
 
 
 @dataclass(frozen=True)
 class Kept:
-    """``mark``: from where the source can go on; ``as_of``: each change before that time is in it."""
+    """Saved runs. ``mark``: the source's position; ``as_of``: all changes before that time are included."""
 
     snapshot: Snapshot
     mark: str
@@ -41,12 +41,12 @@ class Kept:
 
 
 def file_of(folder: Path, identity: str) -> Path:
-    """Where this store's runs are kept, under the name that earlier layouts had: theirs is replaced."""
+    """Return the file of this store's runs. Earlier layouts had the same name, so their files are replaced."""
     return folder / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.arrow"
 
 
 def save(folder: Path, identity: str, kept: Kept) -> None:
-    """Keep it; a disk that is full or cannot be written costs a log line and nothing else."""
+    """Save runs; a full or read-only disk costs a log line and nothing else."""
     try:
         private_dir(folder)
         content = _encoded(identity, kept)
@@ -66,18 +66,18 @@ def save(folder: Path, identity: str, kept: Kept) -> None:
         for old in files[:-_STORES]:
             old.unlink(missing_ok=True)
     except OSError as error:
-        log.warning("The runs that were read could not be kept in %s: %s", folder, error)
+        log.warning("The read runs could not be saved in %s: %s", folder, error)
 
 
 def load(folder: Path, identity: str) -> Kept | None:
-    """What was kept of this store, None where there is nothing of use."""
+    """Return this store's saved runs, or None if there are none of use."""
     path = file_of(folder, identity)
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
-        log.warning("The runs that were kept in %s could not be read: %s", path, error)
+        log.warning("The saved runs in %s could not be read: %s", path, error)
         return None
     begin = len(_MAGIC) + _DIGEST_BYTES
     content = memoryview(raw)[begin:]
@@ -88,13 +88,13 @@ def load(folder: Path, identity: str) -> Kept | None:
             raise ValueError("damaged")
         return _decoded(identity, content)
     except (ValueError, TypeError, msgspec.MsgspecError) as error:
-        log.warning("The runs that were kept in %s are thrown away: %s", path, error)
+        log.warning("The saved runs in %s are deleted: %s", path, error)
         path.unlink(missing_ok=True)
         return None
 
 
 class _Column(msgspec.Struct, array_like=True, frozen=True):
-    """``values`` at ``rows`` (int32), as arrays' bytes; where there are ``words``, their places among these."""
+    """``values`` at ``rows`` (int32), as arrays' bytes; with ``words``, their places in these."""
 
     kind: Kind
     name: str

@@ -1,5 +1,7 @@
-"""Runs in groups by what they have in columns of text: the groups' heads, and below an open one what it holds, are one
-sequence of places, of which a window goes over the wire."""
+"""Group runs by columns of text, and return windows of the rows.
+
+The rows are the groups' heads and, below an open head, its content.
+"""
 
 from __future__ import annotations
 
@@ -26,19 +28,22 @@ from .snapshot import Moment
 Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]
 _TIMES = ("start_time", "end_time")
-#: A group's values from the outermost level to its own; None is the group of the runs without a value.
+#: A group's values from the outermost level to its own; None for runs without a value.
 Path = tuple[str | None, ...]
 
 MAX_LEVELS = 4
 MAX_PATHS = 10_000
-#: What a group may be sorted by beside columns: how many runs it has.
+#: Groups can be sorted by columns, or by this: their number of runs.
 RUNS = "runs"
 
 
 @dataclass(frozen=True)
 class Level:
-    """The groups of one level, in order, none of them empty. ``begin`` and ``end``: its runs among all in the order of
-    the groups. ``parent``: its group in the level above (0 in the first)."""
+    """The groups of one level, in order, none of them empty.
+
+    ``begin`` and ``end`` are its runs' places among all runs in the order of the groups. ``parent`` is its
+    group in the level above (0 in the first).
+    """
 
     begin: Places
     end: Places
@@ -48,7 +53,7 @@ class Level:
 
 @dataclass(frozen=True)
 class Heads:
-    """The heads that are shown, by their places: level, and number in the level. ``places``: how many with the runs."""
+    """The shown heads, by their places: level, and number in the level. ``places`` counts heads and runs."""
 
     at: Places
     level: Places
@@ -59,7 +64,7 @@ class Heads:
 
 @dataclass(frozen=True)
 class Head:
-    """A group as it stands in a window."""
+    """A group in a window."""
 
     at: int
     level: int
@@ -69,8 +74,11 @@ class Head:
 
 @dataclass(frozen=True)
 class Summary:
-    """Arrays of the shape (groups,). ``mean``, ``low`` and ``high`` are of the ``finite`` values, NaN where there is
-    none; ``other`` values are NaN or infinite."""
+    """Arrays of the shape (groups,).
+
+    ``mean``, ``low`` and ``high`` are of the ``finite`` values, NaN without any; ``other`` values are NaN or
+    infinite.
+    """
 
     mean: Floats
     low: Floats
@@ -79,17 +87,17 @@ class Summary:
     other: npt.NDArray[np.intp]
 
     def aggregate(self, how: Aggregate) -> Floats:
-        """One of the three."""
+        """Return one of the three aggregates."""
         return self.mean if how == "mean" else self.low if how == "min" else self.high
 
 
 class Groups:
-    """Runs of one moment in groups. ``rows``: those of the snapshot, group by group, in the order asked for."""
+    """Grouped runs of one moment. ``rows``: those of the snapshot, group by group, in the requested order."""
 
     def __init__(self, rows: Places, levels: list[Level]) -> None:
         self.rows = rows
         self.levels = levels
-        #: Where each group's first child stands in the next level.
+        #: The place of each group's first child in the next level.
         self._children = [
             np.searchsorted(below.parent, np.arange(len(level.begin)))
             for level, below in itertools.pairwise(levels)
@@ -100,15 +108,18 @@ class Groups:
         self.common: dict[tuple[int, str], Texts | None] = {}
 
     def heads(self, open_levels: int, turned: frozenset[Path]) -> Heads:
-        """Where the heads stand: those of the first ``open_levels`` levels are open, but for the ``turned`` ones;
-        of the others only those."""
+        """Return the places of the heads.
+
+        The first ``open_levels`` levels are open except the ``turned`` groups; of the other levels only the
+        turned ones are open.
+        """
         key = (open_levels, turned)
         if self._heads is None or self._heads[0] != key:
             self._heads = (key, self._laid_out(open_levels, turned))
         return self._heads[1]
 
     def window(self, heads: Heads, offset: int, limit: int) -> tuple[list[Head], Places, Places]:
-        """The heads of a window by their places in it; the runs' places in it, and their rows."""
+        """Return the heads of a window by their places in it, the runs' places in it, and their rows."""
         shown = np.arange(offset, max(offset, min(offset + limit, heads.places)))
         of = np.searchsorted(heads.at, shown, "right") - 1
         is_head = heads.at[of] == shown if len(shown) else np.zeros(0, np.bool_)
@@ -121,7 +132,7 @@ class Groups:
         return found, np.flatnonzero(~is_head), self.rows[rows]
 
     def within(self, paths: Sequence[Path]) -> Places:
-        """The rows of these groups, in order; of one that is not there (any more) none."""
+        """Return the rows of these groups, in order; none for a group that does not exist (any more)."""
         parts = sorted(
             (int(level.begin[number]), int(level.end[number]))
             for path in paths
@@ -129,13 +140,13 @@ class Groups:
             for level in [self.levels[len(path) - 1]]
         )
         found, done = [], 0
-        for begin, end in parts:  # one may lie in another
+        for begin, end in parts:  # a group may lie in another one
             found.append(self.rows[max(begin, done) : end])
             done = max(done, end)
         return np.concatenate(found) if found else np.zeros(0, np.intp)
 
     def path(self, level: int, number: int) -> list[str | None]:
-        """A group's values, the outermost level's first."""
+        """Return a group's values, the outermost level's first."""
         found: list[str | None] = []
         for at in range(level, -1, -1):
             found.append(self.levels[at].values[number])
@@ -143,7 +154,7 @@ class Groups:
         return found[::-1]
 
     def among(self, level: int, number: int) -> tuple[int, int]:
-        """Which of how many groups of the same group it is, from 1 on."""
+        """Return a group's position among its siblings, from 1 on, and their number."""
         parents = self.levels[level].parent
         begin, end = np.searchsorted(parents, [parents[number], parents[number] + 1])
         return number - int(begin) + 1, int(end - begin)
@@ -194,7 +205,7 @@ class Groups:
 
 
 def checked(grouping: RunGrouping) -> None:
-    """InvalidRequest: too much of something."""
+    """Raise InvalidRequest for too many levels or groups."""
     if not 0 < len(set(grouping.by)) == len(grouping.by) <= MAX_LEVELS:
         raise InvalidRequest(
             f"Runs cannot be grouped by {', '.join(grouping.by)[:200] or 'nothing'}.",
@@ -203,7 +214,7 @@ def checked(grouping: RunGrouping) -> None:
     if len(grouping.turned) + len(grouping.within) > MAX_PATHS:
         raise InvalidRequest(
             f"{len(grouping.turned) + len(grouping.within)} groups were named.",
-            hint=f"Name at most {MAX_PATHS:,}; `open_levels` opens all.",
+            hint=f"Name at most {MAX_PATHS:,} groups; `open_levels` opens all.",
         )
 
 
@@ -214,8 +225,11 @@ def grouped(
     sort: Sequence[tuple[RunSort, tuple[Kind, str] | None]],
     aggregates: dict[str, Aggregate],
 ) -> Groups:
-    """``rows`` in groups. The groups' own order is that of their values, where ``sort`` does not say another: by a
-    column that they are grouped by, by their number of runs (None), by an aggregate of a column of numbers."""
+    """Group ``rows``.
+
+    Groups are sorted by their values, unless ``sort`` names another order: a column of the grouping, their
+    number of runs (None), or an aggregate of a column of numbers.
+    """
     above = np.zeros(len(rows), np.int64)
     levels: list[tuple[Places, list[str | None]]] = []
     owners: list[npt.NDArray[np.int64]] = []
@@ -223,7 +237,7 @@ def grouped(
         texts = _texts(moment, column)
         words = 0 if texts is None else len(texts.words)
         codes = np.full(len(rows), -1) if texts is None else texts.codes[rows]
-        # Runs without a value are the last group of all.
+        # Runs without a value are the last group.
         keys = above * (words + 1) + np.where(codes < 0, words, codes)
         distinct, of = _distinct(keys)
         parents, codes = distinct // (words + 1), distinct % (words + 1)
@@ -273,12 +287,14 @@ def _level(parents: Places, values: list[str | None], counts: npt.NDArray[np.int
 
 
 def _before(sizes: npt.NDArray[np.intp]) -> Places:
-    """The sum of all sizes before each."""
+    """Return the sum of all sizes before each."""
     return np.cumsum(sizes) - sizes
 
 
 def _distinct(keys: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], Places]:
-    """The distinct keys, ascending, and which of them each is; without a sort where they are small."""
+    """Return the distinct keys, ascending, and the place of each key in them; without a sort if they are
+    small.
+    """
     if not len(keys) or int(keys.max()) > 8 * len(keys) + 1000:
         return np.unique(keys, return_inverse=True)
     there = np.zeros(int(keys.max()) + 1, np.bool_)
@@ -290,7 +306,7 @@ def _texts(moment: Moment, column: tuple[Kind, str]) -> Texts | None:
     found = moment.texts(*column)
     if found is None or column != ("attribute", "experiment"):
         return found
-    # Two experiments may be called alike for a moment: one group.
+    # Two experiments may have the same name for a moment: one group.
     encoded = found.words.dictionary_encode()
     same = np.asarray(encoded.indices.to_pylist(), np.int32)
     return Texts(np.where(found.codes < 0, -1, same[found.codes]), encoded.dictionary)
@@ -299,7 +315,7 @@ def _texts(moment: Moment, column: tuple[Kind, str]) -> Texts | None:
 def _aggregated(
     moment: Moment, what: tuple[Kind, str], rows: Places, of: Places, groups: int, how: Aggregate
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]] | None:
-    """A column's aggregate for each group, and which have one; None where it has no numbers."""
+    """Return a column's aggregate for each group, and which groups have one; None without numbers."""
     numbers = numbers_at(moment, *what, rows)
     if numbers is None:
         return None
@@ -311,14 +327,16 @@ def _aggregated(
 
 
 def kept(column: str, aggregates: dict[str, Aggregate]) -> Aggregate:
-    """How a column is told of a group: as asked; of times the latest, of other numbers the mean."""
+    """Return a column's aggregate: the requested one, else the latest for times and the mean for other
+    numbers.
+    """
     return aggregates.get(column, "max" if column.removeprefix("attributes.") in _TIMES else "mean")
 
 
 def numbers_at(
     moment: Moment, kind: Kind, name: str, rows: npt.NDArray[np.intp]
 ) -> tuple[Floats, npt.NDArray[np.bool_]] | None:
-    """The numbers at ``rows`` and which are there; None where the column has none."""
+    """Return the numbers at ``rows`` and which are present; None if the column has none."""
     if (kind, name) == ("attribute", "duration"):
         found = moment.numbers(kind, name)
         return None if found is None else (found.values[rows], found.present[rows])
@@ -328,8 +346,8 @@ def numbers_at(
 
 
 def sums(values: Floats, there: npt.NDArray[np.bool_], begins: npt.NDArray[np.intp]) -> Summary:
-    """Of groups that lie one behind the other and begin there, none of them empty."""
-    # MLflow's databases keep infinite metrics as the largest numbers.
+    """Summarise adjacent groups that begin at ``begins``, none of them empty."""
+    # MLflow's databases store infinite metrics as the largest numbers.
     finite = there & (np.abs(values) < LARGEST)
     count = _each(np.add, finite.astype(np.intp), begins)
     other = _each(np.add, (there & ~finite).astype(np.intp), begins)
@@ -359,13 +377,13 @@ class Window:
 
 
 def without_heads(sort: Sequence[RunSort]) -> list[RunSort]:
-    """What the runs are sorted by: not by their number."""
+    """Return the sort without the number of runs, which only groups have."""
     return [by for by in sort if by.column != RUNS]
 
 
 def window(asked: Asked, found: Found, grouping: RunGrouping, sort: Sequence[RunSort], names: list[str],
            offset: int, limit: int) -> Window:  # fmt: skip
-    """Raises InvalidRequest: a column that is none, or cannot be grouped by."""
+    """Return a window of grouped runs. Raises InvalidRequest for a column that does not exist or has numbers."""
     groups = _groups(asked, found, grouping, sort)
     ids = asked.snapshot.ids
     if grouping.within:
@@ -411,7 +429,7 @@ def _text_column(name: str) -> tuple[Kind, str]:
     kind, key = column_named(name)
     if kind == "metric" or (kind == "attribute" and key in NUMBER_ATTRIBUTES):
         raise InvalidRequest(
-            f"Runs cannot be grouped by {name[:80]!r}, which holds numbers.",
+            f"Runs cannot be grouped by {name[:80]!r}, which has numbers.",
             hint="Group by a parameter, a tag, experiment, status or user.",
         )
     return kind, key
@@ -433,7 +451,7 @@ def _told(groups: Groups, head: Head, spreads: dict[str, Spread]) -> RunGroup:
 
 def _joined(moment: Moment, groups: Groups, column: RunColumn, heads: list[Head], spreads: list[dict[str, Spread]],
             run_places: Places, grouping: RunGrouping) -> RunColumn:  # fmt: skip
-    """The runs' values and the heads', at their places."""
+    """Return the values of runs and heads, at their places."""
     values: list[float | str | None] = [None] * (len(heads) + len(run_places))
     for place, value in zip(run_places.tolist(), column.values, strict=True):
         values[place] = value
@@ -465,8 +483,8 @@ def _or_none(value: float) -> float | None:
 def _summary(
     moment: Moment, groups: Groups, column: str, level: int, fresh: dict[int, Summary]
 ) -> Summary | None:
-    """Of all groups of the level: the next window needs the others'."""
-    # Durations grow while runs go on: they hold for one window, in `fresh`.
+    """Return the summary of all groups of the level, because the next window needs the others."""
+    # Durations grow while runs are running: they are valid for one window, in `fresh`.
     known = fresh.get(level) if column == "duration" else groups.summaries.get((level, column))
     if known is None:
         numbers = numbers_at(moment, *column_named(column), groups.rows)
@@ -479,7 +497,7 @@ def _summary(
 
 
 def _common(moment: Moment, groups: Groups, column: str, level: int) -> Texts | None:
-    """For each group of the level the text that all its runs have, none where they differ."""
+    """Return, for each group of the level, the text that all its runs have; none if they differ."""
     if (level, column) not in groups.common:
         kind, name = column_named(column)
         texts = None if (kind, name) == ("attribute", "run_id") else moment.texts(kind, name)

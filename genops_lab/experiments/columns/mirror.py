@@ -1,4 +1,4 @@
-"""The thread that reads a store, and what it has read."""
+"""Read a store in a thread, and hold the read runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from genops_lab.core.errors import GenOpsError, Unavailable
 from .disk import Kept, load, save
 from .selection import Asked
 from .snapshot import Snapshot
-from .source import ReadAnew, Source, SourceKind, UnknownSchema
+from .source import FullReadNeeded, Source, SourceKind, UnknownSchema
 
 log = logging.getLogger("genops_lab")
 
@@ -26,18 +26,19 @@ _TRY_AGAIN_S = 2.0
 _SAVE_EVERY_S = 60.0
 _FIRST_WAIT_S = 10.0
 _POLL_WAIT_S = 0.05
-#: What was kept by an earlier process is of that time: so long a question waits until the store was looked at.
+#: Seconds that a question waits for the first look at the store: saved runs are as old as the earlier
+#: process.
 _KEPT_WAIT_S = 1.0
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What is known at one moment; times in seconds since 1970."""
+    """The known runs at one moment; times in seconds since 1970."""
 
     asked: Asked
     version: int = 0
     complete: bool = False
-    #: whether the store was looked at since this process began
+    #: whether the store was read since this process began
     current: bool = False
     total: int | None = None
     as_of: float | None = None
@@ -47,8 +48,10 @@ class Shown:
 
 
 class Mirror:
-    """Reads in one thread, while somebody asks; answers from what is read. ``opens`` are the ways to the store, the
-    best first: one that finds a schema it does not know gives way to the next."""
+    """Reads in one thread, while questions come, and answers from the read runs.
+
+    ``opens`` are ways to the store, the best first: one with an unknown schema gives way to the next.
+    """
 
     def __init__(self, opens: list[Callable[[], Source]], cache: Path) -> None:
         self.opens = opens
@@ -60,8 +63,8 @@ class Mirror:
         self._mark = ""
         self._shown = Shown(Asked(Snapshot()))
         self._looked_at_until = 0.0
-        # Each question is numbered. Polled are those before the last poll, answered those before the last poll after
-        # which nothing was left to look at.
+        # Each question is numbered. Polled are those before the last poll; answered are those before the last
+        # poll that left nothing to read.
         self._asked = self._polled = self._answered = 0
         self._in_a_hurry = 0
         self._touched: set[str] = set()
@@ -70,15 +73,16 @@ class Mirror:
 
     @property
     def is_started(self) -> bool:
-        """Whether somebody asked before, so that the store is being read, or was."""
+        """Whether a question came before, so that the store is being read, or was."""
         return self._thread is not None
 
-    # -- for those who ask, in any thread
+    # -- for questions, in any thread
 
     def now(self, wait_s: float) -> Shown:
-        """What is known: first rows at least, with ``wait_s`` all runs as they are now, if that takes no longer.
+        """Return the known runs: at least first rows, with ``wait_s`` all present runs if that does not take
+        longer.
 
-        Raises Unavailable when nothing is known and MLflow does not answer.
+        Raises Unavailable if nothing is known and MLflow does not answer.
         """
         begun = time.monotonic()
         with self._changed:
@@ -104,13 +108,13 @@ class Mirror:
         return shown
 
     def state(self) -> Shown:
-        """What is known, without waiting."""
+        """Return the known runs without waiting."""
         with self._changed:
             self._wake()
             return self._shown
 
     def wait(self, version: int, wait_s: float) -> Shown:
-        """What is known, once it is not ``version`` any more, or after ``wait_s``."""
+        """Return the known runs when their version is not ``version`` any more, or after ``wait_s`` seconds."""
         until = time.monotonic() + wait_s
         with self._changed:
             while self._shown.version == version and (left := until - time.monotonic()) > 0:
@@ -119,19 +123,19 @@ class Mirror:
             return self._shown
 
     def touch(self, run_ids: list[str]) -> None:
-        """Look at these runs: they were changed."""
+        """Read these runs again: they were changed."""
         with self._changed:
             self._touched.update(run_ids)
             if self._thread is not None:
                 self._wake()
 
     def read_statistics(self) -> None:
-        """Look again whether the store has statistics."""
+        """Check again whether the store has statistics."""
         with self._changed:
             self._shown = _with(self._shown, lacks_statistics=False)
 
     def close(self) -> None:
-        """Keep what is read, and end the thread."""
+        """Save the read runs, and end the thread."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -142,13 +146,13 @@ class Mirror:
         atexit.unregister(self.save)
 
     def _look(self) -> int:
-        """Note a question, and have the store polled for it if that is cheap."""
+        """Count a question, and poll the store for it if that is cheap."""
         self._asked += 1
         self._wake()
         return self._asked
 
     def _wake(self) -> None:
-        """Somebody looks: the store is polled from time to time."""
+        """Poll the store from time to time, because questions come."""
         self._looked_at_until = time.monotonic() + _LOOKED_AT_FOR_S
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="runs", daemon=True)
@@ -178,30 +182,28 @@ class Mirror:
                     self._changed.wait_for(lambda: self._closed or time.monotonic() <= self._looked_at_until)
 
     def _once(self) -> float:
-        """Open, or poll; returns after how many seconds to do so again."""
+        """Open or poll; return after how many seconds to do so again."""
         try:
             if self._source is None:
                 self._open()
                 return 0.0
             return self._poll(self._source)
-        except ReadAnew as reason:
-            log.info("runs are read anew: %s", reason)
+        except FullReadNeeded as reason:
+            log.info("runs are read again from the start: %s", reason)
             self._close()
             return 0.0
         except UnknownSchema as schema:
             self._close()
-            log.info("runs are not read from the database, whose schema is not known: %s", schema)
+            log.info("runs are not read from the database, whose schema is unknown: %s", schema)
             self.opens.pop(0)
             return 0.0
         except GenOpsError as error:
             problem = error if isinstance(error, Unavailable) else Unavailable(error.message, hint=error.hint)
-        except (
-            Exception
-        ) as error:  # the thread's outermost boundary: what is read stays, and it is tried again
+        except Exception as error:  # the thread's outermost boundary: the read runs stay, and it tries again
             log.exception("runs could not be read")
             problem = Unavailable(
                 f"The runs could not be read: {type(error).__name__}: {error}.",
-                hint="The server's log has the details; it is tried again.",
+                hint="The server's log has the details. GenOps Lab tries again by itself.",
             )
         self._close()
         self._show(problem=problem)
@@ -218,7 +220,7 @@ class Mirror:
             identity = source.identity()
             if identity != self._identity:
                 self._start_with(identity, load(self._cache, identity))
-            # Read over what is known already: so long the old is shown.
+            # The old runs are shown until the new ones are read.
             self._read(source)
         except BaseException:
             source.close()
@@ -226,9 +228,9 @@ class Mirror:
         self._source = source
 
     def _start_with(self, identity: str, kept: Kept | None) -> None:
-        """Another store than before: what is known of it, if anything."""
+        """Begin with another store, and its saved runs if there are any."""
         if self._identity:
-            log.info("MLflow's runs are those of another store than before")
+            log.info("MLflow's runs come from another store than before")
         self._identity = identity
         snapshot = Snapshot() if kept is None else kept.snapshot
         self._saved = (0, 0.0)
@@ -302,7 +304,7 @@ class Mirror:
             return 0.0 if self._in_a_hurry else source.again_s
 
     def save(self) -> None:
-        """Keep what is read on disk."""
+        """Save the read runs on disk."""
         shown = self._shown
         if not shown.complete or self._saved[0] == shown.version or not self._identity:
             return

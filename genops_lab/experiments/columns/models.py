@@ -1,4 +1,4 @@
-"""Wire types of the run table. Times in seconds since 1970, durations in seconds.
+"""Define the wire types of the run table. Times in seconds since 1970, durations in seconds.
 
 A column is named ``metrics.NAME``, ``params.NAME``, ``tags.NAME`` or by an attribute's name (``start_time``).
 """
@@ -17,21 +17,22 @@ Aggregate = Literal["mean", "min", "max"]
 
 
 class RunSort(msgspec.Struct, frozen=True, kw_only=True):
-    """Runs without a value come last in both directions, those whose value is NaN before them."""
+    """A column to sort by. In both directions runs without a value come last, and NaN before them."""
 
     column: str
     descending: bool = False
 
 
 class RunGrouping(msgspec.Struct, frozen=True, kw_only=True):
-    """Runs in groups by 1 to 4 columns of text, the outermost first. A group is named by its values from the outermost
-    level on; null is that of the runs without a value.
+    """Groups by 1 to 4 columns of text, the outermost first.
 
-    The groups of the first ``open_levels`` levels are open and those below closed, but for those that are ``turned``.
-    With ``within`` a table holds the runs of these groups alone, and no heads. ``aggregates``: how a column's numbers
-    are told of a group, the mean where nothing is said (of start and end the latest); NaN and infinite values are not
-    in it. Groups are sorted by value, unless the query's ``sort`` names one of their columns, a column of numbers (by
-    its aggregate), or ``runs``, their number.
+    A group is named by its values from the outermost level on; null is the group of runs without a value. The
+    groups of the first ``open_levels`` levels are open and all others closed, except the ``turned`` ones.
+    With ``within`` a table has only the runs of these groups, and no heads.
+
+    ``aggregates`` chooses how a column's numbers are aggregated; default: the mean, of start and end the
+    latest. NaN and infinite values are left out. Groups are sorted by value, unless the query's ``sort``
+    names one of their columns, a column of numbers (by its aggregate), or ``runs``, their number.
     """
 
     by: list[str]
@@ -42,7 +43,7 @@ class RunGrouping(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunsAsked(msgspec.Struct, frozen=True, kw_only=True):
-    """Which runs: ``experiments`` are names or ids, none for all."""
+    """A choice of runs: ``experiments`` are names or ids, none for all."""
 
     experiments: list[str] = []
     query: str = ""
@@ -50,7 +51,7 @@ class RunsAsked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunSearch(RunsAsked, frozen=True, kw_only=True):
-    """Whole runs: see :class:`RunTableQuery`."""
+    """A query for whole runs: see :class:`RunTableQuery`."""
 
     sort: list[RunSort] = []
     limit: int = 50
@@ -59,9 +60,12 @@ class RunSearch(RunsAsked, frozen=True, kw_only=True):
 
 
 class RunTableQuery(RunSearch, frozen=True, kw_only=True):
-    """Which part of the runs. ``experiments`` are names or ids, none for all. Without ``sort``, and where it leaves
-    runs alike, the newest come first. ``limit`` is 0 to 1,000. ``wait_s``: wait so long (at most 60) until all runs are
-    read as they are now. With ``groups``, ``offset`` and ``limit`` count the groups' heads too."""
+    """A query for a part of the runs. ``experiments`` are names or ids, none for all.
+
+    Without ``sort``, and for equal runs, the newest come first. ``limit`` is 0 to 1,000. ``wait_s``: seconds
+    (at most 60) to wait until all present runs are read. With ``groups``, ``offset`` and ``limit`` count the
+    groups' heads too.
+    """
 
     limit: int = 100
     columns: list[str] = []
@@ -69,8 +73,11 @@ class RunTableQuery(RunSearch, frozen=True, kw_only=True):
 
 
 class RunColumn(msgspec.Struct, frozen=True, kw_only=True):
-    """The window's values of one column, None where a run has none. What JSON cannot hold of numbers is text: "NaN",
-    "Infinity", "-Infinity". At a group's head: the aggregate; of texts the one that all its runs have, if they do."""
+    """The window's values of one column, None for a run without one.
+
+    Numbers that JSON lacks are texts: "NaN", "Infinity", "-Infinity". A group's head has the aggregate, or
+    the text that all its runs have.
+    """
 
     column: str
     kind: Literal["number", "text"]
@@ -78,7 +85,7 @@ class RunColumn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Advice(msgspec.Struct, frozen=True, kw_only=True):
-    """What would make MLflow better; ``code`` is ``no_statistics`` where ``analyze_runs`` helps."""
+    """Advice that would make MLflow faster; ``code`` is ``no_statistics`` if ``analyze_runs`` helps."""
 
     code: Literal["no_statistics"]
     message: str
@@ -86,13 +93,15 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunsState(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the runs are read. ``version`` grows with each change of what is shown; 0: only the runs that a question
-    needed were read.
+    """How many of the runs are read, and how old they are.
 
-    ``read`` of ``total`` (None: not known) runs are here; ``complete``: all. ``as_of``: each change before that time is
-    seen (None: not all was looked at yet). ``refreshing``: the runs are those that an earlier process kept, and MLflow
-    is being asked what has changed since. ``source``: the SQLite file, PostgreSQL, or MLflow's API. ``problem``: why
-    nothing new comes, empty while it does.
+    ``version`` grows with each change of the shown runs; 0: only the runs that a question needed were read.
+    ``read`` of ``total`` (None: unknown) runs are read; ``complete``: all. ``as_of``: all changes before that
+    time are included (None: not all was read yet).
+
+    ``refreshing``: the runs were saved by an earlier process, and MLflow is being asked for changes since.
+    ``source``: the SQLite file, PostgreSQL, or MLflow's API. ``problem``: why there are no updates, empty
+    without a problem.
     """
 
     version: int
@@ -107,7 +116,7 @@ class RunsState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Spread(msgspec.Struct, frozen=True, kw_only=True):
-    """Between which values a group's numbers lie, how many they are, and how many are NaN or infinite."""
+    """The range of a group's numbers, their count, and how many are NaN or infinite."""
 
     low: float | None
     high: float | None
@@ -116,8 +125,11 @@ class Spread(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunGroup(msgspec.Struct, frozen=True, kw_only=True):
-    """A group whose head stands ``at`` a place of the window (from 0 on). ``path``: its values from the outermost level
-    on. It is the ``position``-th (from 1 on) of ``siblings`` groups. ``spreads``: of the columns of numbers."""
+    """A group whose head is ``at`` a place of the window (from 0 on).
+
+    ``path``: its values from the outermost level on. It is the ``position``-th (from 1 on) of ``siblings``
+    groups. ``spreads``: by column of numbers.
+    """
 
     at: int
     path: list[str | None]
@@ -129,9 +141,11 @@ class RunGroup(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunTable(msgspec.Struct, frozen=True, kw_only=True):
-    """A window of the runs that match: ``total`` are in the experiments, ``matched`` of them answer the query.
-    ``doubts``: what in the query was perhaps not meant so. ``places``: how many rows the table has, which with groups
-    are their heads and the runs of those that are open; a head's ``run_ids`` is empty."""
+    """A window of the matching runs: of ``total`` runs in the experiments, ``matched`` match the query.
+
+    ``doubts``: warnings about the query. ``places``: the number of rows; with groups these are the heads and
+    the runs of open groups. A head's ``run_ids`` is empty.
+    """
 
     total: int
     matched: int
@@ -160,14 +174,14 @@ class RunColumns(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunQueryText(msgspec.Struct, frozen=True, kw_only=True):
-    """A query that is being written, and where (characters from its begin)."""
+    """A query that is being written, and the cursor's position (characters from its begin)."""
 
     text: str
     position: int
 
 
 class RunsFound(msgspec.Struct, frozen=True, kw_only=True):
-    """The ``matched`` runs, from ``offset`` on. ``doubts``: as of :class:`RunTable`."""
+    """The ``matched`` runs, from ``offset`` on. ``doubts``: as in :class:`RunTable`."""
 
     runs: list[Run]
     matched: int
@@ -183,7 +197,7 @@ class RunTags(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeletedRuns(msgspec.Struct, frozen=True, kw_only=True):
-    """What was deleted, by whole ids; ``serving`` names deployments of models of these runs, which go on."""
+    """Deleted runs, by whole ids; ``serving`` names deployments of their models, which keep running."""
 
     run_ids: list[str]
     serving: list[str] = []

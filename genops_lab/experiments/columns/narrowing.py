@@ -1,7 +1,7 @@
-"""Which runs a question needs: a command without a Lab reads these, and no others.
+"""Find the runs that a question needs, so that a command without a Lab reads only these.
 
-What is asked of the store chooses too many runs at the worst. The question itself is then answered from the runs that
-were read, as it always is.
+The store's query may choose too many runs, never too few. The question is then answered from the read runs as
+usual.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ from genops_lab.experiments.query.nodes import Comparison, Every, Node, Number, 
 from .changes import Changes, ExperimentRow
 from .models import Lifecycle, RunSearch, RunSort
 
-#: So many runs that may answer a query are read; of more, all are read.
+#: Most runs that are read as candidates for a query; above it all runs are read.
 MOST_CANDIDATES = 5000
 _NEWEST = [RunSort(column="start_time", descending=True)]
 
 
 class Narrowed(NamedTuple):
-    """Of the runs of ``experiments`` (names or ids; none: of all) that ``where`` holds for, ``most`` at the most:
-    the first by ``metric`` that have it, else the newest."""
+    """Runs of ``experiments`` (names or ids; none: all) that match ``where``, ``most`` at the most.
+
+    The first by ``metric`` come first, without one the newest.
+    """
 
     most: int
     experiments: tuple[str, ...] = ()
@@ -37,7 +39,7 @@ class Narrowed(NamedTuple):
 
 
 class Part(NamedTuple):
-    """What was read. ``whole``: there are no others. ``total``: how many there are, None where that is unknown."""
+    """Read runs. ``whole``: there are no others. ``total``: their number, None if unknown."""
 
     changes: Changes
     whole: bool
@@ -45,8 +47,10 @@ class Part(NamedTuple):
 
 
 def narrowed(asked: RunSearch, spare: int) -> Narrowed | None:
-    """What to read for a question, None where that would be everything. ``spare``: so many more, for some may be
-    deleted. Raises InvalidRequest for a query that cannot be read."""
+    """Return the runs to read for a question; None if that would be all.
+
+    ``spare``: further runs, because some may be deleted. Raises InvalidRequest for an invalid query.
+    """
     newest = Narrowed(asked.offset + asked.limit + spare, tuple(asked.experiments), asked.lifecycle)
     if asked.query.strip():
         query = parse(asked.query)
@@ -54,7 +58,7 @@ def narrowed(asked: RunSearch, spare: int) -> Narrowed | None:
         return newest._replace(most=MOST_CANDIDATES, where=where, names=query.names) if where else None
     if not asked.sort:
         return newest
-    if asked.offset:  # who goes on from page to page comes to all
+    if asked.offset:  # a client that pages needs all in the end
         return None
     if asked.sort == _NEWEST:
         return newest
@@ -65,7 +69,7 @@ def narrowed(asked: RunSearch, spare: int) -> Narrowed | None:
 
 
 def _pushed(node: Node) -> Iterator[Comparison]:
-    """The conditions that each run that matches fulfils, and that mean the same in every store."""
+    """Yield the conditions that every matching run fulfils, and that mean the same in every store."""
     if isinstance(node, Every):
         for item in node.items:
             yield from _pushed(item)
@@ -78,7 +82,7 @@ def _pushed(node: Node) -> Iterator[Comparison]:
 
 
 def experiments_of(asked: Narrowed, known: dict[str, ExperimentRow]) -> list[str] | None:
-    """The ids, none for all; None where one is not there, which who reads all says best."""
+    """Return the ids, none for all; None if one does not exist, because reading all gives the best error."""
     ids = []
     for given in asked.experiments:
         named = [id for id, experiment in known.items() if experiment.name == given]
@@ -89,7 +93,9 @@ def experiments_of(asked: Narrowed, known: dict[str, ExperimentRow]) -> list[str
 
 
 def spelled(condition: Comparison) -> str:
-    """The condition in MLflow's filter language. Raises InvalidRequest for a text that it cannot hold."""
+    """Return the condition in MLflow's filter language. Raises InvalidRequest for a text that it cannot
+    express.
+    """
     value = condition.value
     assert isinstance(value, Number | Text)
     written = quoted(value.value) if isinstance(value, Text) else repr(value.value)
@@ -106,8 +112,11 @@ def part_of(
     read: Callable[[list[str]], Changes],
     mark: str,
 ) -> Part | None:
-    """What a database answers. ``ask`` takes a statement and its values, whose places are written as ``mark``; ``read``
-    reads whole runs. None where a name is in no run: who reads all finds those that are near."""
+    """Return a database's answer.
+
+    ``ask`` takes a statement and its values, whose places are written as ``mark``; ``read`` reads whole runs.
+    None if no run has a name: reading all finds similar names.
+    """
     experiments = experiments_of(asked, known)
     if experiments is None:
         return None

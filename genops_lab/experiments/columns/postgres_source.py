@@ -1,4 +1,4 @@
-"""Runs read straight from MLflow's PostgreSQL, in read-only transactions."""
+"""Read runs directly from MLflow's PostgreSQL, in read-only transactions."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from genops_lab.core.errors import Unavailable
 from .changes import Changes, ExperimentRow, RunRow
 from .narrowing import Narrowed, Part, part_of
 from .snapshot import Snapshot
-from .source import ReadAnew, SourceKind, UnknownSchema, refuse_unknown
+from .source import FullReadNeeded, SourceKind, UnknownSchema, refuse_unknown
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 BLOCK = 2000
-#: Row versions are compared modulo 2^32; what is older than this is read anew rather than compared.
+#: Row versions are compared modulo 2^32; older ones are read again instead.
 _TOO_OLD = 1_000_000_000
-#: A poll reads through the tables: of the server's time it shall take no more than this share.
+#: Share of the server's time that polling, which reads whole tables, may take.
 _SHARE = 0.05
 
 _RUN = (
@@ -37,7 +37,7 @@ _TABLES = ("runs", "tags", "params", "latest_metrics")
 
 
 class PostgresDatabase:
-    """MLflow's PostgreSQL, opened for reading. ``uri`` is SQLAlchemy's, as MLflow takes it."""
+    """MLflow's PostgreSQL, opened for reading. ``uri`` is in SQLAlchemy's form, as MLflow takes it."""
 
     def __init__(self, uri: str) -> None:
         from sqlalchemy import create_engine
@@ -52,10 +52,10 @@ class PostgresDatabase:
             )
         except (ImportError, NoSuchModuleError) as error:
             raise UnknownSchema(f"no driver: {error}") from error
-        with told_by_postgres():
+        with postgres_errors():
             self._connection: Connection = engine.connect()
         try:
-            with told_by_postgres(), self._reading():
+            with postgres_errors(), self._reading():
                 self._check()
         except BaseException:
             self.close()
@@ -63,11 +63,11 @@ class PostgresDatabase:
 
     def close(self) -> None:
         """Close the connection."""
-        with told_by_postgres():
+        with postgres_errors():
             self._connection.close()
 
     def _now(self) -> tuple[str, int]:
-        """The transactions that are seen, and the oldest one that may not have ended."""
+        """Return the visible transactions, and the oldest one that may not have ended."""
         row = self._all(
             "SELECT s::text, txid_snapshot_xmin(s) FROM (SELECT txid_current_snapshot() AS s) AS now"
         )[0]
@@ -85,22 +85,24 @@ class PostgresDatabase:
         refuse_unknown(revisions)
 
     def _all(self, statement: str, *values: Any) -> list[Any]:
-        with told_by_postgres():
+        with postgres_errors():
             return list(self._connection.exec_driver_sql(statement, values or None).fetchall())
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[None]:
-        """One view of the database: what others commit meanwhile is not seen."""
+        """Read one view of the database, without later commits."""
         try:
             yield
         finally:
-            with told_by_postgres():
+            with postgres_errors():
                 self._connection.rollback()
 
 
 class PostgresSource(PostgresDatabase):
-    """One database. What changed in it is seen by the rows' versions (``xmin``: the transaction that wrote a row), and
-    what was deleted by the number of rows; all of a poll in one snapshot of the database."""
+    """One database. Changes are found by the rows' versions (``xmin``: the transaction that wrote a row).
+
+    Deletions are found by the number of rows. A poll uses one snapshot of the database.
+    """
 
     kind: SourceKind = "postgresql"
     again_s = 0.0
@@ -114,7 +116,7 @@ class PostgresSource(PostgresDatabase):
         self._base = 0
 
     def identity(self) -> str:
-        """The database and its oldest experiment."""
+        """Return the database and its oldest experiment."""
         with self._reading():
             database = self._all("SELECT oid::bigint FROM pg_database WHERE datname = current_database()")
             oldest = self._all(
@@ -123,25 +125,25 @@ class PostgresSource(PostgresDatabase):
         return json.dumps(["postgresql", *map(list, [*database, *oldest])])
 
     def total(self) -> int | None:
-        """How many runs there are."""
+        """Return the number of runs."""
         with self._reading():
             return self._count("runs")
 
     def newest(self, count: int) -> Changes:
-        """The newest runs."""
+        """Return the newest runs."""
         with self._reading():
             ids = self._all("SELECT run_uuid FROM runs ORDER BY start_time DESC NULLS LAST LIMIT %s", count)
             return self._whole([row[0] for row in ids], experiments=True)
 
     def some(self, asked: Narrowed) -> Part | None:
-        """Those that a question needs."""
+        """Return the runs that a question needs."""
         with self._reading():
             return part_of(
                 asked, self._experiments(), self._all, partial(self._whole, experiments=True), "%s"
             )
 
     def blocks(self) -> Iterator[Changes]:
-        """All runs, newest first. What is changed while they are read is seen later, as a change."""
+        """Yield all runs, newest first. Changes during the reading are found later."""
         with self._reading():
             self._check()
             self._snapshot, self._base = self._now()
@@ -155,7 +157,7 @@ class PostgresSource(PostgresDatabase):
                 yield self._whole(ids[begin : begin + BLOCK], experiments=False)
 
     def resume(self, mark: str) -> bool:
-        """Where no more transactions have run since than can be told apart."""
+        """Return whether so few transactions have run since that they can be told apart."""
         base = int(mark)
         with self._reading():
             _, now = self._now()
@@ -163,11 +165,11 @@ class PostgresSource(PostgresDatabase):
         return 0 <= now - base < _TOO_OLD
 
     def mark(self) -> str:
-        """The oldest transaction that was not seen to be ended."""
+        """Return the oldest transaction that was not seen to have ended."""
         return str(self._base)
 
     def poll(self, known: Snapshot, touched: frozenset[str]) -> Changes:
-        """What changed since. Nothing is looked at while no transaction wrote anything."""
+        """Return the changes since. Nothing is read while no transaction writes."""
         begun = time.monotonic()
         with self._reading():
             snapshot, base = self._now()
@@ -191,17 +193,17 @@ class PostgresSource(PostgresDatabase):
             if untagged:
                 changes = self._whole(sorted(found | untagged), experiments=True, gone=changes.gone)
             if self._count("runs") != after.rows:
-                raise ReadAnew("the runs do not add up")
+                raise FullReadNeeded("the runs do not add up")
         self._snapshot, self._base = snapshot, base
         self.every_s = max(self._least_every_s, (time.monotonic() - begun) / _SHARE)
         return changes
 
     def lacks_statistics(self) -> bool:
-        """PostgreSQL makes them by itself."""
+        """Return False: PostgreSQL makes statistics by itself."""
         return False
 
     def _untagged(self, known: Snapshot) -> set[str]:
-        """The runs that have another number of tags than is known."""
+        """Return the runs whose number of tags differs from the known one."""
         columns = known.columns["tag"].values()
         if self._count("tags") == sum(column.cells.count for column in columns):
             return set()
@@ -247,8 +249,8 @@ class PostgresSource(PostgresDatabase):
 
 
 @contextlib.contextmanager
-def told_by_postgres() -> Iterator[None]:
-    """Errors of PostgreSQL as ours."""
+def postgres_errors() -> Iterator[None]:
+    """Turn errors of PostgreSQL into ours."""
     from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
     try:
@@ -258,5 +260,8 @@ def told_by_postgres() -> Iterator[None]:
         first = (said.strip().splitlines() or ["no reason given"])[0]
         raise Unavailable(
             f"MLflow's database could not be read: {first[:300]}",
-            hint="See whether PostgreSQL runs and may be read; it is tried again.",
+            hint=(
+                "Check that PostgreSQL runs and that you may read the database. GenOps Lab tries again by "
+                "itself."
+            ),
         ) from error

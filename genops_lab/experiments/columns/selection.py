@@ -1,4 +1,4 @@
-"""Questions to a snapshot: which runs, in which order, and their values."""
+"""Answer questions to a snapshot: which runs, in which order, and their values."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _KEPT_FOR_S = 2.0
 
 @dataclass(frozen=True)
 class Found:
-    """The rows that match, in order; ``total``: those in the experiments. ``made`` is a monotonic time."""
+    """The matching rows, in order; ``total``: those in the experiments. ``made`` is a monotonic time."""
 
     rows: Places
     total: int
@@ -44,18 +44,20 @@ class Found:
 
 
 class Asked:
-    """Answers questions about one snapshot, and remembers the last ones: a scroll asks again for the same order."""
+    """Answers questions about one snapshot, and remembers the last answers: a scroll needs the same order
+    again.
+    """
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self._found: Recent[tuple[Any, ...], Found] = Recent(_KEPT)
         self._newest: Places | None = None
         self._last_chosen: tuple[tuple[Any, ...], Places] | None = None
-        #: Runs in groups, beside the rows that were grouped.
+        #: Grouped runs, with the rows that were grouped.
         self.groupings: Recent[tuple[Any, ...], tuple[Places, Groups]] = Recent(_GROUPINGS_KEPT)
 
     def find(self, experiments: list[str], query: str, sort: list[RunSort], lifecycle: Lifecycle) -> Found:
-        """The runs that match. Raises NotFound (an experiment), InvalidRequest (a column, the query)."""
+        """Return the matching runs. Raises NotFound (an experiment), InvalidRequest (a column, the query)."""
         key = (tuple(experiments), query, tuple((by.column, by.descending) for by in sort), lifecycle)
         known = self._found.get(key)
         if known is not None and time.monotonic() - known.made < _KEPT_FOR_S:
@@ -73,18 +75,18 @@ class Asked:
             keys, there = _keys(moment, kind, name, rows)
             rows = rows[order_by(keys, there, descending)]
         if known is not None and np.array_equal(rows, known.rows):
-            rows = known.rows  # what is remembered of them holds
+            rows = known.rows  # remembered answers for them stay valid
         found = Found(rows, total, time.monotonic(), doubts)
         self._found[key] = found
         return found
 
     def columns(self, names: list[str], rows: Places) -> list[RunColumn]:
-        """The values at ``rows``."""
+        """Return the values at ``rows``."""
         moment = Moment(self.snapshot, time.time())
         return [_values(moment, name, *column_named(name), rows) for name in names]
 
     def names(self) -> list[RunColumnInfo]:
-        """All columns, with the number of runs that have a value."""
+        """Return all columns, with the number of runs that have a value."""
         snapshot = self.snapshot
         every = ("run_id", "experiment", "duration")
         found = [
@@ -108,7 +110,7 @@ class Asked:
         return found
 
     def completions(self, text: str, position: int) -> list[Completion]:
-        """What may stand at ``position`` of a query that is being written."""
+        """Return completions at ``position`` of a query that is being written."""
         return complete(text, position, Moment(self.snapshot, time.time()))
 
     def _runs_with(self, attribute: str, every: tuple[str, ...]) -> int:
@@ -118,7 +120,7 @@ class Asked:
         return 0 if column is None else column.cells.count
 
     def runs(self, rows: Places, hidden: tuple[str, ...]) -> list[Run]:
-        """Whole runs; tags that begin with ``mlflow.``, and the ``hidden`` ones, are left out."""
+        """Return whole runs without tags that begin with ``mlflow.`` and without the ``hidden`` ones."""
         snapshot = self.snapshot
         params = self._texts("param", rows)
         tags = self._texts("tag", rows)
@@ -163,7 +165,7 @@ class Asked:
         return found
 
     def metric(self, name: str, rows: Places) -> npt.NDArray[np.float64]:
-        """A metric's values, NaN where a run has none."""
+        """Return a metric's values, NaN for a run without one."""
         column = self.snapshot.columns["metric"].get(name)
         if column is None:
             return np.full(len(rows), np.nan)
@@ -171,7 +173,7 @@ class Asked:
         return np.where(there, values, np.nan)
 
     def parameters(self, rows: Places) -> dict[str, list[str | None]]:
-        """All parameters that one of the runs has, with their values."""
+        """Return all parameters that one of the runs has, with their values."""
         found = {
             name: list(column.texts(rows))
             for name, column in self.snapshot.columns["param"].items()
@@ -189,7 +191,9 @@ class Asked:
         return found
 
     def _chosen(self, experiments: list[str], lifecycle: Lifecycle) -> Places:
-        """The newest first; the last answer is kept, for a person changes the query and the order more often."""
+        """Return the chosen runs, newest first. The last answer is kept, because query and order change more
+        often.
+        """
         key = (tuple(experiments), lifecycle)
         known = self._last_chosen
         if known is None or known[0] != key:
@@ -209,7 +213,7 @@ class Asked:
         column = self.snapshot.columns["attribute"].get(attribute)
         if not isinstance(column, TextColumn):
             return np.zeros(self.snapshot.rows, np.bool_)
-        # The last one is that of the code -1: of runs that have none.
+        # The last one is that of the code -1: of runs without a value.
         is_wanted = np.array([word in wanted for word in column.words.to_pylist()] + [False])
         found: npt.NDArray[np.bool_] = is_wanted[column.codes(self.snapshot.rows)]
         return found
@@ -221,11 +225,11 @@ class Asked:
         if given in self.snapshot.experiments:
             return given
         raise NotFound(
-            f"There is no experiment {given[:80]!r}.", hint="List them: `genops experiments list`."
+            f"There is no experiment {given[:80]!r}.", hint="List the experiments: `genops experiments list`."
         )
 
     def _newest_first(self) -> Places:
-        """By start, latest first, then by id: MLflow's own order."""
+        """Return the runs by start, latest first, then by id: MLflow's own order."""
         if self._newest is None:
             rows = np.arange(self.snapshot.rows)
             column = self.snapshot.columns["attribute"].get("start_time")
@@ -248,7 +252,7 @@ class Asked:
 
 
 def column_named(name: str) -> tuple[Kind, str]:
-    """What a column's name stands for. Raises InvalidRequest."""
+    """Return the kind and name of a column. Raises InvalidRequest."""
     prefix, dot, rest = name.partition(".")
     kind = PREFIXES.get(prefix) if dot and rest else None
     if kind is None or kind == "attribute":
@@ -265,7 +269,7 @@ def column_named(name: str) -> tuple[Kind, str]:
 def _keys(
     moment: Moment, kind: Kind, name: str, rows: Places
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """What to sort by, and which rows have it."""
+    """Return the sort keys, and which rows have one."""
     column = moment.snapshot.columns[kind].get(name)
     if column is not None and (kind, name) != ("attribute", "artifact_uri"):
         return column.keys(rows)

@@ -1,4 +1,4 @@
-"""The run table: runs as columns, sorted and filtered here, and the changes that can be made to them."""
+"""Serve the run table: sorted and filtered runs, and changes to them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from genops_lab.experiments.service import ExperimentsService
 
 MAX_IDS = 1000
-#: A worker that is stopped waits for so long.
+#: Seconds that a stopping worker waits.
 _WAIT_S = 1.0
 _UNUSED_S = 300.0
 _AFTER_AN_ERROR_S = 5.0
@@ -56,7 +56,7 @@ class DeploymentsOfRuns:
 
 
 class RunTableService(Service):
-    """Asks the mirror in its worker process. While somebody looks, its changes are told as events of ``run``."""
+    """Asks the mirror in its worker process. While a table is open, changes become events of ``run``."""
 
     def __init__(
         self,
@@ -77,18 +77,20 @@ class RunTableService(Service):
         live.produce(CHANGES, lambda _topic, active: self._set_active(active))
 
     async def query_runs(self, body: RunTableQuery) -> RunTable:
-        """A window of the runs that match, in order. Raises InvalidRequest (the query, a column), NotFound (an
-        experiment), Unavailable."""
+        """Return a window of the matching runs, in order.
+
+        Raises InvalidRequest (the query, a column), NotFound (an experiment), Unavailable.
+        """
         found = await self._mlflow.call_columns(RunMirror.table, body)
         self._used(found.state)
         return found
 
     async def search_runs(self, body: RunSearch) -> RunsFound:
-        """Whole runs that match, in order."""
+        """Return whole matching runs, in order."""
         try:
             return await self._mlflow.call_columns(RunMirror.search, body)
         except GenOpsError as error:
-            # Of data sets a mirror knows nothing; MLflow itself does.
+            # A mirror has no data sets; MLflow itself has.
             if error.code != "query_not_in_columns" or body.sort or len(body.experiments) > 1:
                 raise
         asked = RunQuery(experiment="".join(body.experiments), filter=body.query, limit=min(body.limit, MOST))
@@ -97,15 +99,15 @@ class RunTableService(Service):
         return RunsFound(runs=page.items, matched=len(page.items), state=state)
 
     async def list_run_columns(self) -> RunColumns:
-        """All columns that runs have, with the number of runs that have a value."""
+        """Return all columns that runs have, with the number of runs that have a value."""
         return await self._mlflow.call_columns(RunMirror.columns)
 
     async def complete_run_query(self, body: RunQueryText) -> list[Completion]:
-        """What may stand where a query is being written, best first."""
+        """Return completions for a query that is being written, best first."""
         return await self._mlflow.call_columns(RunMirror.completions, body)
 
     async def get_runs_state(self) -> RunsState:
-        """How far the runs are read, and how old what is shown may be."""
+        """Return how many of the runs are read, and how old they may be."""
         found = await self._mlflow.call_columns(RunMirror.state)
         self._used(found)
         return found
@@ -122,7 +124,7 @@ class RunTableService(Service):
         await self._changed([run.run_id])
 
     async def tag_runs(self, body: RunsTagging) -> None:
-        """Set tags of runs. Where one of them is not there, those before it have them."""
+        """Set tags of runs. If one of the runs does not exist, those before it have the tags."""
         _check(body)
         try:
             for run_id in body.run_ids:
@@ -131,8 +133,11 @@ class RunTableService(Service):
             await self._changed(body.run_ids)
 
     async def delete_runs(self, body: RunIds) -> DeletedRuns:
-        """Mark runs as deleted; they can be undeleted. Named by ids, unique prefixes, names or ``latest``; answers
-        with their whole ids. Where a whole id is not there, those before it are deleted."""
+        """Mark runs as deleted; they can be restored. Returns their whole ids.
+
+        Runs are named by ids, unique prefixes, names or ``latest``. If a whole id does not exist, those
+        before it are deleted.
+        """
         _check(body)
         ids = [
             ref if _WHOLE_ID.fullmatch(ref) else (await self._experiments.resolve_run(ref)).run_id
@@ -145,7 +150,7 @@ class RunTableService(Service):
         return DeletedRuns(run_ids=ids, serving=await self._deployments.of(set(ids)))
 
     async def undelete_runs(self, body: RunIds) -> RunIds:
-        """Bring deleted runs back. Answers with their whole ids."""
+        """Restore deleted runs. Returns their whole ids."""
         _check(body)
         ids = await self._mlflow.call(RunChanges.undelete, body.run_ids)
         await self._changed(ids)
@@ -182,7 +187,7 @@ class RunTableService(Service):
             self._experiments.changes.runs_are_told = False
 
     async def _tell_changes(self) -> None:
-        """Until the table was not asked for some minutes: its worker may end then."""
+        """Report changes until the table was not used for some minutes, so that its worker may end."""
         clock = asyncio.get_running_loop().time
         while self._used_at is not None and clock() - self._used_at < _UNUSED_S:
             before = self._version
@@ -197,7 +202,7 @@ class RunTableService(Service):
                 self._events.emit("run")
 
     async def close(self) -> None:
-        """Stop telling changes."""
+        """Stop reporting changes."""
         self._watch_no_more()
 
     def _watch_no_more(self) -> None:

@@ -1,4 +1,4 @@
-"""All runs at one moment, as columns."""
+"""Hold all runs at one moment, as columns."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from genops_lab.core.arrow import integers, places, strings
 from genops_lab.experiments.query.columns import NUMBER_ATTRIBUTES, TEXT_ATTRIBUTES, Kind, Numbers, Texts
 
 from .cells import Column, NumberColumn, Rows, TextColumn
-from .changes import Changes, ExperimentRow, RunRow, Told
+from .changes import Changes, Entries, ExperimentRow, RunRow
 
 #: Sorted.
 ATTRIBUTES = tuple(sorted((*NUMBER_ATTRIBUTES, *TEXT_ATTRIBUTES)))
 KINDS: tuple[Kind, ...] = ("attribute", "metric", "param", "tag")
 _ENDED = ("FINISHED", "FAILED", "KILLED")
-#: An artifact URI holds its run's id: kept once for all runs of an experiment with this in its place.
+#: An artifact URI has its run's id: stored once for all runs of an experiment, with this in the id's place.
 _RUN_ID = "\x00"
 
 Columns = dict[Kind, dict[str, Column]]
@@ -27,7 +27,8 @@ Columns = dict[Kind, dict[str, Column]]
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Snapshot:
-    """Never changed. ``ids`` and ``places`` grow with later snapshots: what lies beyond ``rows`` is not of this one.
+    """An immutable snapshot. ``ids`` and ``places`` grow with later snapshots; entries beyond ``rows`` belong
+    to those.
 
     The attribute columns are ``run_name``, ``status``, ``experiment_id``, ``user``, ``lifecycle_stage``,
     ``artifact_uri`` (texts) and ``start_time``, ``end_time`` (seconds).
@@ -40,12 +41,12 @@ class Snapshot:
     experiments: dict[str, ExperimentRow] = field(default_factory=dict)
 
     def place(self, run_id: str) -> int | None:
-        """The row of a run."""
+        """Return the row of a run."""
         found = self.places.get(run_id)
         return found if found is not None and found < self.rows else None
 
     def running(self) -> list[str]:
-        """The ids of runs that have not ended."""
+        """Return the ids of runs that have not ended."""
         status = self.columns["attribute"].get("status")
         if not isinstance(status, TextColumn):
             return []
@@ -54,7 +55,7 @@ class Snapshot:
         return [self.ids[row] for row in rows[np.isin(codes, open_words)]]
 
     def apply(self, changes: Changes) -> Snapshot:
-        """The runs after ``changes``; self where they tell nothing new."""
+        """Return the runs after ``changes``; self if nothing is new."""
         base = self._without(changes.gone)
         experiments = base.experiments if changes.experiments is None else changes.experiments
         if experiments != base.experiments:
@@ -104,17 +105,17 @@ class Snapshot:
 
     @property
     def values(self) -> int:
-        """How many values are present, run ids included."""
+        """The number of present values, run ids included."""
         return self.rows + sum(column.cells.count for kind in KINDS for column in self.columns[kind].values())
 
     @property
     def nbytes(self) -> int:
-        """What the columns' arrays take, in bytes (run ids and the objects around the arrays not counted)."""
+        """The size of the columns' arrays in bytes, without run ids and the objects around the arrays."""
         return sum(column.nbytes for kind in KINDS for column in self.columns[kind].values())
 
 
 def artifact_uri(template: str | None, run_id: str) -> str | None:
-    """A run's artifact URI from the text that its column keeps."""
+    """Return a run's artifact URI from the text in its column."""
     return None if template is None else template.replace(_RUN_ID, run_id)
 
 
@@ -126,7 +127,7 @@ _Part = tuple[str, Rows, Any]
 
 
 def _put(columns: dict[str, Column], parts: Iterator[_Part], whole: Rows | None) -> None:
-    """Put the parts in; the rows in ``whole`` have nothing afterwards but what the parts say."""
+    """Write the parts; rows in ``whole`` lose all values that the parts do not have."""
     seen: dict[str, Rows] = {}
     for name, rows, values in parts:
         seen[name] = rows
@@ -176,13 +177,13 @@ def _attributes(runs: list[RunRow], where: Rows) -> Iterator[_Part]:
             yield name, rows[there], seconds
 
 
-def _numbers(told: Told, where: Rows) -> Iterator[_Part]:
+def _numbers(told: Entries, where: Rows) -> Iterator[_Part]:
     values = np.array(told.values, np.float64)
     for name, rows, order in _by_name(told.runs, told.names, where):
         yield name, rows, values[order]
 
 
-def _texts(told: Told, where: Rows) -> Iterator[_Part]:
+def _texts(told: Entries, where: Rows) -> Iterator[_Part]:
     values = strings(told.values)
     for name, rows, order in _by_name(told.runs, told.names, where):
         yield name, rows, values.take(places(order))
@@ -191,7 +192,7 @@ def _texts(told: Told, where: Rows) -> Iterator[_Part]:
 def _by_name(
     runs: Sequence[int], names: Sequence[str], where: Rows
 ) -> Iterator[tuple[str, Rows, npt.NDArray[np.intp]]]:
-    """For each name its rows, ascending, and where in the lists they are told."""
+    """Yield each name with its rows, ascending, and their places in the lists."""
     if not names:
         return
     encoded = strings(names).dictionary_encode()
@@ -205,7 +206,9 @@ def _by_name(
 
 
 class Moment:
-    """A snapshot as a query asks it (:class:`genops_lab.experiments.query.columns.Columns`), at the time ``now``."""
+    """A snapshot at the time ``now``, as a query needs it
+    (:class:`genops_lab.experiments.query.columns.Columns`).
+    """
 
     def __init__(self, snapshot: Snapshot, now: float) -> None:
         self.snapshot = snapshot
@@ -215,11 +218,11 @@ class Moment:
 
     @property
     def rows(self) -> int:
-        """How many runs."""
+        """The number of runs."""
         return self.snapshot.rows
 
     def numbers(self, kind: Kind, name: str) -> Numbers | None:
-        """A metric's latest values, or start_time, end_time, duration; None where no run has it."""
+        """Return a metric's latest values, or start_time, end_time, duration; None if no run has it."""
         if (kind, name) not in self._numbers:
             made = self._duration() if (kind, name) == ("attribute", "duration") else self._spread(kind, name)
             self._numbers[kind, name] = made
@@ -244,7 +247,7 @@ class Moment:
         return Numbers(until - start.values, start.present & (ended | going_on))
 
     def texts(self, kind: Kind, name: str) -> Texts | None:
-        """A parameter, a tag or a text attribute; None where no run has it."""
+        """Return a parameter, a tag or a text attribute; None if no run has it."""
         if (kind, name) not in self._texts:
             self._texts[kind, name] = self._text(kind, name)
         return self._texts[kind, name]
@@ -279,7 +282,7 @@ class Moment:
         return Texts(ids.codes, strings(words))
 
     def names(self, kind: Kind) -> Sequence[str]:
-        """The names that there are, sorted."""
+        """Return the existing names, sorted."""
         if kind != "attribute":
             return sorted(self.snapshot.columns[kind])
         return ATTRIBUTES

@@ -1,4 +1,4 @@
-"""What a mirror reads from, and which of MLflow's schemas may be read directly."""
+"""Define a mirror's source, and the MLflow schemas that may be read directly."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from .snapshot import Snapshot
 
 SourceKind = Literal["sqlite", "postgresql", "api"]
 
-#: Revisions of MLflow's database (its ``alembic_version``) whose tables of runs are as read here: those of MLflow 2.2
-#: to 3.17. tests/experiments/test_columns_schema.py holds them against MLflow's own migrations.
+#: Revisions of MLflow's database (its ``alembic_version``) whose tables of runs can be read here: MLflow 2.2
+#: to 3.17. tests/experiments/test_columns_schema.py compares them with MLflow's own migrations.
 KNOWN_REVISIONS = frozenset(
     {
         "97727af70f4d",
@@ -69,58 +69,60 @@ KNOWN_REVISIONS = frozenset(
 
 
 class UnknownSchema(Exception):
-    """The database has a schema that is not read directly."""
+    """The database has a schema that cannot be read directly."""
 
 
 def refuse_unknown(revisions: set[str]) -> None:
-    """Raise UnknownSchema unless the database's revisions are among those that are read directly."""
+    """Raise UnknownSchema unless the database's revisions can be read directly."""
     if not revisions or not revisions <= KNOWN_REVISIONS:
         raise UnknownSchema(", ".join(sorted(revisions)) or "none")
 
 
-class ReadAnew(Exception):
-    """What was read before cannot be brought up to date by its changes: another store, rows deleted for good."""
+class FullReadNeeded(Exception):
+    """The read runs cannot be updated by changes: another store, or rows deleted for good."""
 
 
 class Source(Protocol):
-    """Reads one store, in one thread. Each method may raise GenOpsError (it does not answer), UnknownSchema or
-    ReadAnew."""
+    """Reads one store, in one thread. Each method may raise GenOpsError (no answer), UnknownSchema or
+    FullReadNeeded.
+    """
 
     kind: SourceKind
-    #: How often to ask for changes while somebody looks, and while a round of :meth:`poll` is not finished.
+    #: Seconds between polls while questions come, and while a round of :meth:`poll` is not finished.
     every_s: float
     again_s: float
-    #: Whether what :meth:`poll` told since the last change of the store holds all its changes.
+    #: Whether the results of :meth:`poll` since the last change of the store include all its changes.
     settled: bool
-    #: Since when a store that changes unseen is read through once (seconds since 1970); None: changes are seen.
+    #: Since when a store without change detection has been read once completely (seconds since 1970); None:
+    #: changes are seen.
     swept_since: float | None
 
     def identity(self) -> str:
-        """A text that another store would not have."""
+        """Return a text that is different for another store."""
 
     def total(self) -> int | None:
-        """How many runs there are, None where that is not told."""
+        """Return the number of runs, None if unknown."""
 
     def newest(self, count: int) -> Changes:
-        """The newest runs."""
+        """Return the newest runs."""
 
     def some(self, asked: Narrowed) -> Part | None:
-        """Those that a question needs; None where that cannot be asked."""
+        """Return the runs that a question needs; None if the store cannot answer it."""
 
     def blocks(self) -> Iterator[Changes]:
-        """All runs, newest first, in blocks; what changes meanwhile is told by the next :meth:`poll`."""
+        """Yield all runs, newest first, in blocks; the next :meth:`poll` reports changes during the reading."""
 
     def resume(self, mark: str) -> bool:
-        """Go on from what an earlier source left as its :meth:`mark`; False: everything has to be read."""
+        """Resume from an earlier source's :meth:`mark`; False: everything must be read."""
 
     def mark(self) -> str:
-        """Up to where changes were told, for :meth:`resume`."""
+        """Return the position up to which changes were reported, for :meth:`resume`."""
 
     def poll(self, known: Snapshot, touched: frozenset[str]) -> Changes:
-        """What may have changed since; ``touched`` are runs that certainly did."""
+        """Return runs that may have changed since; ``touched`` runs certainly did."""
 
     def lacks_statistics(self) -> bool:
-        """Whether the store's own queries are slow for want of ANALYZE."""
+        """Return whether the store's own queries are slow because ANALYZE was never run."""
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Close the store."""

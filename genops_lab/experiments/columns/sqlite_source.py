@@ -1,4 +1,4 @@
-"""Runs read straight from MLflow's SQLite file, read-only."""
+"""Read runs directly from MLflow's SQLite file, read-only."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from genops_lab.core.errors import Unavailable
 from .changes import Changes, ExperimentRow, RunRow
 from .narrowing import Narrowed, Part, part_of
 from .snapshot import Snapshot
-from .source import ReadAnew, SourceKind, UnknownSchema, refuse_unknown
+from .source import FullReadNeeded, SourceKind, UnknownSchema, refuse_unknown
 
-#: Of few runs small blocks, whose rows as Python's objects leave less memory behind; of many large ones, for each is
-#: put into columns that grow.
+#: Block sizes: small blocks of few runs leave less memory behind as Python objects; of many runs large ones,
+#: because each block is put into growing columns.
 _LEAST_BLOCK, _LARGEST_BLOCK, _BLOCKS = 250, 2000, 40
-#: A slice's digest takes about 0.15 ms.
+#: Rows of a slice, whose digest takes about 0.15 ms.
 _SLICE = 256
 _BUDGET_S = 0.004
-#: Reading so many runs takes as long.
+#: Runs whose reading takes as long.
 _ENOUGH_RUNS = 50
 _MANY_RUNS = 200
 
@@ -35,10 +35,10 @@ _RUN = (
     "FROM json_each(?) j CROSS JOIN runs m ON m.run_uuid = j.value"
 )
 _OF_RUNS = "SELECT j.key, m.key, {} FROM json_each(?) j CROSS JOIN {} m ON m.run_uuid = j.value"
-#: Without NOT INDEXED the index on the runs is read through, to have them distinct.
+#: Without NOT INDEXED SQLite reads the index on the runs, to make them distinct.
 _GROWN = "SELECT DISTINCT run_uuid FROM {} NOT INDEXED WHERE rowid > ?"
 _END = "SELECT coalesce(max(rowid), 0) FROM {}"
-#: All that may change in a table, as one text for a slice of it, and whose rows they are.
+#: Everything that may change in a table, as one text for a slice, and the runs of its rows.
 _DIGESTS = {
     "runs": (
         "SELECT group_concat(rowid || '|' || run_uuid || '|' || status || '|' || lifecycle_stage || '|' || "
@@ -64,12 +64,10 @@ class SqliteFile:
 
     def __init__(self, file: Path) -> None:
         if not file.is_file():
-            raise Unavailable(
-                f"MLflow's file {file} is not there.", hint="See whether the address of MLflow is right."
-            )
+            raise Unavailable(f"MLflow's file {file} does not exist.", hint="Check MLflow's address.")
         self._file = file
         self._inode = file.stat().st_ino
-        with told_by_file(file):
+        with sqlite_errors(file):
             self._connection = sqlite3.connect(
                 f"file:{quote(str(file))}?mode=ro", uri=True, timeout=2, isolation_level=None,
                 check_same_thread=False,
@@ -84,34 +82,35 @@ class SqliteFile:
             same = self._file.stat().st_ino == self._inode
         except OSError as error:
             raise Unavailable(
-                f"MLflow's file {self._file} is not there: {error.strerror}.",
-                hint="See whether it was moved; it is looked for again.",
+                f"MLflow's file {self._file} cannot be read: {error.strerror}.",
+                hint="Check whether it was moved. GenOps Lab looks for it again by itself.",
             ) from error
         if not same:
-            raise ReadAnew("the file is another one")
+            raise FullReadNeeded("the file is another one")
 
     def _all(self, statement: str, *values: Any) -> list[Any]:
-        with told_by_file(self._file):
+        with sqlite_errors(self._file):
             return self._connection.execute(statement, values).fetchall()
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[None]:
-        """One view of the store: what others commit meanwhile is not seen."""
-        with told_by_file(self._file):
+        """Read one view of the store, without later commits."""
+        with sqlite_errors(self._file):
             self._connection.execute("BEGIN")
         try:
             yield
         finally:
-            with told_by_file(self._file):
+            with sqlite_errors(self._file):
                 self._connection.execute("COMMIT")
 
 
 class SqliteSource(SqliteFile):
-    """One file. What changed in it is seen so:
+    """One SQLite file.
 
-    ``PRAGMA data_version`` differs after each commit of another connection. Then new rows of ``metrics`` (where each
-    logged value leaves one) and of ``params`` name their runs; ``runs`` and ``tags``, whose rows change in place, are
-    compared slice by slice with what they were, newest first, for some milliseconds a poll, until all were looked at.
+    ``PRAGMA data_version`` differs after each commit of another connection. Then new rows of ``metrics``
+    (each logged value leaves one) and of ``params`` name their runs. ``runs`` and ``tags``, whose rows change
+    in place, are compared with their earlier state: slice by slice, newest first, for some milliseconds a
+    poll, until all were compared.
     """
 
     kind: SourceKind = "sqlite"
@@ -130,7 +129,7 @@ class SqliteSource(SqliteFile):
             self._check()
 
     def identity(self) -> str:
-        """The file and its oldest experiment."""
+        """Return the file and its oldest experiment."""
         with self._reading():
             oldest = self._all(
                 "SELECT experiment_id, creation_time, artifact_location FROM experiments ORDER BY experiment_id LIMIT 1"
@@ -138,12 +137,12 @@ class SqliteSource(SqliteFile):
         return json.dumps(["sqlite", str(self._file), oldest])
 
     def total(self) -> int:
-        """How many runs there are."""
+        """Return the number of runs."""
         with self._reading():
             return int(self._all("SELECT count(*) FROM runs")[0][0])
 
     def newest(self, count: int) -> Changes:
-        """The newest runs."""
+        """Return the newest runs."""
         with self._reading():
             ids = [
                 row[0]
@@ -152,12 +151,12 @@ class SqliteSource(SqliteFile):
             return self._whole(ids, experiments=True)
 
     def some(self, asked: Narrowed) -> Part | None:
-        """Those that a question needs."""
+        """Return the runs that a question needs."""
         with self._reading():
             return part_of(asked, self._experiments(), self._all, partial(self._whole, experiments=True), "?")
 
     def blocks(self) -> Iterator[Changes]:
-        """All runs, newest first. What is changed while they are read is seen later, as a change."""
+        """Yield all runs, newest first. Changes during the reading are found later."""
         with self._reading():
             self._check()
             self._seen_version = self._version()
@@ -173,15 +172,15 @@ class SqliteSource(SqliteFile):
             yield Changes(experiments=self._experiments())
 
     def resume(self, mark: str) -> bool:
-        """A file is read in less time than it would take to compare."""
+        """Return False: reading a file is faster than comparing it."""
         return False
 
     def mark(self) -> str:
-        """Nothing is gone on from."""
+        """Return an empty mark, because a file is always read again."""
         return ""
 
     def poll(self, known: Snapshot, touched: frozenset[str]) -> Changes:
-        """The runs that changed since, as far as this poll's few milliseconds go."""
+        """Return the runs that changed since, as far as this poll's few milliseconds allow."""
         self._same_file()
         with self._reading():
             version = self._version()
@@ -197,12 +196,12 @@ class SqliteSource(SqliteFile):
             changes = self._whole(sorted(changed), experiments)
         found = {run.run_id for run in changes.runs}
         if any(run not in found and known.place(run) is not None for run in changed):
-            # Their rows' numbers are given again to others, which would not be seen.
-            raise ReadAnew("runs were deleted for good")
+            # The numbers of their rows are used again for others, which would not be seen.
+            raise FullReadNeeded("runs were deleted for good")
         return changes
 
     def lacks_statistics(self) -> bool:
-        """Whether MLflow's own searches are quadratic (RECIPES: 100 times slower at 10,000 runs)."""
+        """Return whether MLflow's own searches are quadratic: 100 times slower at 10,000 runs."""
         with self._reading():
             if self._all("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_stat1'") and self._all(
                 "SELECT 1 FROM sqlite_stat1 WHERE tbl = 'latest_metrics'"
@@ -210,33 +209,33 @@ class SqliteSource(SqliteFile):
                 return False
             return len(self._all("SELECT 1 FROM runs LIMIT ?", _MANY_RUNS)) == _MANY_RUNS
 
-    # -- what changed
+    # -- changes
 
     def _grown(self) -> set[str]:
-        """The runs that have new metrics or parameters."""
+        """Return the runs that have new metrics or parameters."""
         found: set[str] = set()
         for table, last in self._last.items():
             end = self._end_of(table)
             if end < last:
-                raise ReadAnew(f"rows of {table} are gone")
+                raise FullReadNeeded(f"rows of {table} are gone")
             found.update(row[0] for row in self._all(_GROWN.format(table), last))
             self._last[table] = end
         return found
 
     def _parts(self) -> list[tuple[str, int]]:
-        """All slices, the newest last (where they are taken from)."""
+        """Return all slices, the newest last (where they are taken from)."""
         parts = {(table, at) for table in _DIGESTS for at in range(self._end_of(table) // _SLICE + 1)}
         return sorted(parts | set(self._slices), key=lambda part: (part[1], part[0]))
 
     def _compare(self) -> set[str]:
-        """The runs in slices that differ from what they were; at least one slice, then as time goes."""
+        """Return the runs in slices that changed; at least one slice, then as time allows."""
         changed: set[str] = set()
         begin = time.thread_time()
         while self._due:
             part = self._due.pop()
             old, new = self._slices.get(part), self._look_at(part)
             if (old and old.digest) != (new and new.digest):
-                # Of a slice where little changed most runs are read for nothing: some dozens, once.
+                # Most runs of a slice with few changes are read needlessly: some dozens, once.
                 changed.update(run for each in (old, new) if each for run in each.runs.split(","))
                 if new is None:
                     del self._slices[part]
@@ -287,21 +286,24 @@ class SqliteSource(SqliteFile):
 
 
 @contextlib.contextmanager
-def told_by_file(file: Path) -> Iterator[None]:
-    """Errors of SQLite as ours."""
+def sqlite_errors(file: Path) -> Iterator[None]:
+    """Turn errors of SQLite into ours."""
     try:
         yield
     except sqlite3.Error as error:
         raise Unavailable(
             f"MLflow's file {file} could not be read: {error}.",
-            hint="It is tried again; see whether the disk is full or another program holds the file.",
+            hint=(
+                "Check whether the disk is full or another program locks the file. GenOps Lab tries again "
+                "by itself."
+            ),
         ) from error
 
 
 def analyze(file: Path) -> None:
-    """Run ANALYZE, bounded so that writers wait for less than a second. Raises Unavailable."""
+    """Run ANALYZE, limited so that writers wait for less than a second. Raises Unavailable."""
     with (
-        told_by_file(file),
+        sqlite_errors(file),
         contextlib.closing(sqlite3.connect(file, timeout=10, isolation_level=None)) as connection,
     ):
         connection.execute("PRAGMA analysis_limit = 1000")
@@ -309,7 +311,7 @@ def analyze(file: Path) -> None:
 
 
 def file_of(tracking_uri: str) -> Path | None:
-    """The file that a ``sqlite:///`` address names."""
+    """Return the file that a ``sqlite:///`` address names."""
     if not tracking_uri.startswith("sqlite:///"):
         return None
     name = tracking_uri.removeprefix("sqlite:///").partition("?")[0]

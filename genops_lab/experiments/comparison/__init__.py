@@ -1,1 +1,1 @@
-"""Runs side by side: what differs between them, and how sure that is."""
+"""Runs side by side: their differences, and how certain those are."""

@@ -1,4 +1,4 @@
-"""The comparison itself: gathered runs in, rows out. Pure; reads nothing but the digests that it asks for."""
+"""Compare gathered runs and return rows, without reading anything except requested digests."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from .models import (
 from .statistics import Sample, difference, margin
 from .texts import Room, cell_changes, patch_changes
 
-#: Usual names of what differs between repeats, whatever stands before a dot or slash (``trainer.seed``).
+#: Usual names of seeds, whatever stands before a dot or slash (``trainer.seed``).
 SEEDS = (
     "seed",
     "random_seed",
@@ -49,9 +49,11 @@ SYSTEM = "system/"
 
 
 class Gathered(Run, frozen=True, kw_only=True):
-    """All of a run that a comparison looks at. ``raw_metrics`` are as they are: in a Run what is not finite is None.
-    ``files``: their sizes in bytes by path. ``problem`` says why something
-    could not be read."""
+    """All parts of a run that a comparison uses.
+
+    ``raw_metrics`` include NaN and infinities, which are None in a Run. ``files``: sizes in bytes by path.
+    ``problem``: why something could not be read.
+    """
 
     raw_metrics: dict[str, float]
     kept: Kept
@@ -60,7 +62,7 @@ class Gathered(Run, frozen=True, kw_only=True):
     problem: str
 
 
-#: The SHA-256 of a run's file, or empty where it is too large or too far away.
+#: The SHA-256 of a run's file; empty if it is too large or not on this machine.
 Digest = Callable[[str, str], str]
 Columns = Sequence[Sequence[Gathered]]
 R = TypeVar("R", ComparedRow, MetricRow, ArtifactRow)
@@ -71,11 +73,12 @@ TARGET_TAG = "genops.target"
 def compare(
     runs: Sequence[Gathered], baseline: int, repeats: Sequence[str] | None, digest: Digest
 ) -> RunComparison:
-    """Compare runs; ``baseline`` is the position of one of them, whose column the others are compared with."""
+    """Compare runs; ``baseline`` is the position of the run whose column the others are compared with."""
     grouped = groups(runs, repeats)
     all_repeats = len(grouped) == 1
     if all_repeats:
-        # One column has nothing to be compared with: then each run stands for itself, and their mean beside them.
+        # One column has nothing to be compared with: then each run has a column, and their mean is beside
+        # them.
         grouped = [[position] for position in range(len(runs))]
     column_of = {position: number for number, members in enumerate(grouped) for position in members}
     columns = [[runs[position] for position in members] for members in grouped]
@@ -206,7 +209,7 @@ def _value(value: float | None) -> MetricValue:
 
 
 def _packages(first: Sequence[Gathered]) -> list[ComparedRow]:
-    """Versions; a run that kept no list of packages has none that differ."""
+    """Return versions; a run without a list of packages has no different ones."""
     lists = [packages_of(run.kept.installed) for run in first]
     names = sorted({name for each in lists for name in each})
     rows = []
@@ -230,12 +233,12 @@ def _changes(base: Gathered, other: Gathered, room: Room) -> ColumnChanges:
         return ColumnChanges()
     mute = [run for run in (base, other) if not run.kept.cells]
     cells = [] if mute else cell_changes(base.kept.cells, other.kept.cells, room)
-    why = "" if not mute else f"The run {mute[0].name or mute[0].run_id} keeps no cells."
+    why = "" if not mute else f"The run {mute[0].name or mute[0].run_id} has no cells."
     return ColumnChanges(cells=cells, patch=patch_changes(base.patch, other.patch, room), why=why)
 
 
 def _artifacts(first: Sequence[Gathered], baseline: int, digest: Digest) -> list[ArtifactRow]:
-    """All files but those of other sections: what GenOps Lab keeps of the source, and media by step."""
+    """Return all files except those of other sections: GenOps Lab's own source files, and media by step."""
     paths = {
         path for run in first for path in run.files if not path.startswith(FOLDER) and not is_media(path)
     }
@@ -266,7 +269,7 @@ def _entry(run: Gathered, base: Gathered, path: str, digest: Digest) -> Artifact
 
 
 def facts_of(run: Gathered) -> dict[str, str]:
-    """What is known of it, in the order in which it is shown. Names are stable: views translate them."""
+    """Return the known facts in display order. The names are stable: views translate them."""
     record = run.kept.record
     facts = {
         "experiment": run.experiment,
@@ -293,18 +296,18 @@ def facts_of(run: Gathered) -> dict[str, str]:
 
 
 def is_repeat_name(name: str, repeats: Sequence[str] | None) -> bool:
-    """Whether a parameter or tag of this name tells repeats apart."""
+    """Return whether a parameter or tag of this name distinguishes repeats."""
     if repeats is not None:
         return name in repeats
     return name.replace("/", ".").rpartition(".")[2].lower().replace("-", "_") in SEEDS
 
 
 def groups(runs: Sequence[Gathered], repeats: Sequence[str] | None) -> list[list[int]]:
-    """Positions of runs, those of repeats together, in the order in which their first one stands.
+    """Return positions of runs, repeats together, in the order of their first run.
 
-    Repeats have the same tag ``genops.repeat``; or they are of one experiment and commit, have the same parameters but
-    for those that ``repeats`` names, and each its own value of these. Runs with the same seed are no repeats: a
-    program that always does the same says nothing of the spread.
+    Repeats have the same tag ``genops.repeat``. Runs of one experiment and commit are repeats too, if their
+    parameters are equal except those that ``repeats`` names, and these are all different. Runs with the same
+    seed are not repeats: a program that always does the same shows no spread.
     """
     if repeats is not None and not repeats:
         return [[position] for position in range(len(runs))]
@@ -322,7 +325,7 @@ def groups(runs: Sequence[Gathered], repeats: Sequence[str] | None) -> list[list
 
 
 def repeat_label(run: Gathered, repeats: Sequence[str] | None) -> str:
-    """What tells a run from its repeats, such as ``seed=3``; empty where nothing does."""
+    """Return what distinguishes a run from its repeats, such as ``seed=3``; else an empty text."""
     return ", ".join(
         f"{name}={value}"
         for name, value in sorted({**run.tags, **run.params}.items())

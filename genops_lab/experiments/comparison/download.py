@@ -1,4 +1,4 @@
-"""One artifact's bytes, in such a way that nothing in them can act as the Lab."""
+"""Send an artifact's bytes so that nothing in them can act as the Lab."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from genops_lab.experiments.service import ExperimentsService
 
 ARTIFACT = r"/genops/runs/([^/]+)/artifact"
-#: A browser that shows it all the same gives it no origin, no scripts and no network.
+#: A browser that displays it anyway gives it no origin, no scripts and no network.
 SANDBOX = "sandbox; default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 
 
 class ArtifactHandler(FileHandler):
-    """Sends a file in parts, as fast as the browser takes them: always as an attachment of no type."""
+    """Sends a file in parts, as fast as the browser takes them: always as an attachment without a type."""
 
     @property
     def content_security_policy(self) -> str:
-        """For every answer, errors too."""
+        """The policy of every answer, errors too."""
         return SANDBOX
 
     def set_default_headers(self) -> None:
-        """Also where the server's configuration names headers of its own."""
+        """Set the policy even if the server's configuration has headers of its own."""
         super().set_default_headers()
         self.set_header("Content-Security-Policy", SANDBOX)
         self.set_header("X-Content-Type-Options", "nosniff")
@@ -37,7 +37,7 @@ class ArtifactHandler(FileHandler):
 
     @web.authenticated
     async def get(self, run_id: str) -> None:
-        """The file that ``path`` names among the run's artifacts."""
+        """Send the file that ``path`` names among the run's artifacts."""
         await authorize(self, "read", "runs")
         path = self.get_query_argument("path", "", strip=False)
         try:
@@ -46,7 +46,7 @@ class ArtifactHandler(FileHandler):
         except GenOpsError as error:
             self.set_status(error.status)
             self.set_header("Content-Type", "text/plain; charset=utf-8")
-            self.finish(f"{error.message} {error.hint}".strip())  # in words, for who follows the link
+            self.finish(f"{error.message} {error.hint}".strip())  # as text, for a user who follows the link
             return
         with file:
             self.set_header("Content-Type", "application/octet-stream")

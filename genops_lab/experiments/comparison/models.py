@@ -1,7 +1,6 @@
-"""Wire types of a comparison. Times in seconds since 1970, sizes in bytes.
+"""Define the wire types of a comparison. Times in seconds since 1970, sizes in bytes.
 
-Runs that are repeats of each other share a column; every list that is named after columns has one entry a column, in
-their order.
+Repeats share a column. Every list that is named after columns has one entry for each column, in their order.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-#: What MLflow has, with what JSON cannot hold as text: "NaN", "Infinity", "-Infinity".
+#: MLflow's values, with texts for numbers that JSON lacks: "NaN", "Infinity", "-Infinity".
 MetricValue = float | str | None
 Verdict = Literal["higher", "lower", "unclear", ""]
 ChangeKind = Literal["equal", "changed", "added", "removed"]
@@ -18,11 +17,11 @@ Sameness = Literal["same", "differs", "same_size", "missing"]
 
 
 class ComparisonQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which 2 to 40 runs: ids, unique prefixes, names, ``latest``; ``baseline`` is one of them, by default the first.
+    """A comparison of 2 to 40 runs: ids, unique prefixes, names, ``latest``; ``baseline`` is one of them, by
+    default the first.
 
-    ``repeats`` names the parameters or tags in which runs differ that are repeats of each other; None: the usual names
-    of seeds. An empty list: no run is taken for a repeat. Runs with the same tag ``genops.repeat`` are repeats unless
-    the list is empty.
+    ``repeats`` names the parameters or tags that differ between repeats; None: the usual names of seeds. With
+    an empty list no run is a repeat. Otherwise runs with the same tag ``genops.repeat`` are repeats too.
     """
 
     run_ids: list[str]
@@ -31,7 +30,7 @@ class ComparisonQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ComparedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run and the column that it is in. ``problem`` says what of its source could not be read."""
+    """A run and its column. ``problem`` says which part of its source could not be read."""
 
     run_id: str
     name: str
@@ -46,8 +45,10 @@ class ComparedRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ComparedColumn(msgspec.Struct, frozen=True, kw_only=True):
-    """One run, or runs that are repeats of each other. Code, packages and artifacts are those of the first;
-    ``mixed`` when another run of the column ran other code."""
+    """One run, or repeats. Code, packages and artifacts are those of the first.
+
+    ``mixed``: another run of the column ran different code.
+    """
 
     name: str
     run_ids: list[str]
@@ -55,8 +56,9 @@ class ComparedColumn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ComparedRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A thing with a text value: for each column its distinct values in the order of the runs, None for a run without
-    one."""
+    """A row of texts: for each column its distinct values in the order of the runs, None for a run without
+    one.
+    """
 
     name: str
     columns: list[list[str | None]]
@@ -64,8 +66,10 @@ class ComparedRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
-    """A mean of ``n`` finite values with its 95 % confidence interval: mean ± ``margin``. No margin for n below 2, or
-    where all values are equal: there is no spread to judge by."""
+    """A mean of ``n`` finite values with its 95 % confidence interval: mean ± ``margin``.
+
+    There is no margin for n below 2, or if all values are equal.
+    """
 
     n: int
     mean: float | None = None
@@ -73,11 +77,11 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MetricCell(msgspec.Struct, frozen=True, kw_only=True):
-    """A metric's latest values in one column, one a run, with their mean.
+    """A metric's latest values in one column, one for each run, with their mean.
 
-    ``difference`` is this mean less the baseline's, ``low`` and ``high`` its 95 % confidence interval by Welch's
-    method (None where one of the two has no spread). ``verdict`` is empty without an interval and ``unclear`` where
-    the interval holds 0.
+    ``difference`` is this mean less the baseline's, ``low`` and ``high`` its 95 % confidence interval by
+    Welch's method (None if one of the two has no spread). ``verdict`` is empty without an interval and
+    ``unclear`` if the interval includes 0.
     """
 
     values: list[MetricValue]
@@ -92,7 +96,7 @@ class MetricCell(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MetricRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A metric; ``together`` is the estimate over all runs, when all are repeats of each other."""
+    """A metric; ``together`` is the estimate over all runs, if all are repeats of each other."""
 
     name: str
     columns: list[MetricCell]
@@ -101,8 +105,11 @@ class MetricRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LineChange(msgspec.Struct, frozen=True, array_like=True):
-    """Lines ``before_start`` up to ``before_end`` (from 0, the end not counted) of the baseline's text became these of
-    the other's; stretches that are equal stand between the changes."""
+    """A change: the baseline's lines ``before_start`` to ``before_end`` (from 0, the end excluded) became
+    these lines.
+
+    Lines between the changes are equal.
+    """
 
     before_start: int
     before_end: int
@@ -111,9 +118,11 @@ class LineChange(msgspec.Struct, frozen=True, array_like=True):
 
 
 class TextChange(msgspec.Struct, frozen=True, kw_only=True):
-    """A cell, or a file's part of a patch, beside the baseline's: ``before`` or ``after`` is None where there is none.
+    """A cell, or a file's part of a patch, beside the baseline's: ``before`` or ``after`` is None if it is
+    missing.
 
-    Equal ones come without their text. ``left_out``: too much differs for one answer, so the texts are not here.
+    Equal ones come without their text. ``left_out``: too much differs for one answer, so the texts are
+    missing.
     """
 
     title: str
@@ -125,7 +134,9 @@ class TextChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ColumnChanges(msgspec.Struct, frozen=True, kw_only=True):
-    """What one column's run has other than the baseline's; ``why`` says when the two could not be compared."""
+    """The differences of one column's run from the baseline's; ``why`` says why the two could not be
+    compared.
+    """
 
     cells: list[TextChange] = []
     patch: list[TextChange] = []
@@ -133,7 +144,7 @@ class ColumnChanges(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ArtifactEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A file in one column; ``run_id`` is empty where there is none."""
+    """A file in one column; ``run_id`` is empty if the column has none."""
 
     run_id: str = ""
     size_bytes: int | None = None
@@ -141,8 +152,10 @@ class ArtifactEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ArtifactRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A file's path, and it in each column. ``same`` as the baseline's is said by a digest of the content;
-    ``same_size`` where only the size is known to be equal."""
+    """A file's path, and the file in each column.
+
+    ``same``: the digests of the content are equal; ``same_size``: only the sizes are known to be equal.
+    """
 
     path: str
     columns: list[ArtifactEntry]
@@ -150,8 +163,10 @@ class ArtifactRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunComparison(msgspec.Struct, frozen=True, kw_only=True):
-    """Runs side by side. ``baseline`` is a column. ``repeats``: all runs are repeats of each other and so have a column
-    each. ``more``: how many rows of a section did not fit, by its name; those that differ come first."""
+    """Runs side by side. ``baseline`` is a column. ``repeats``: all runs are repeats, so each has a column.
+
+    ``more``: rows of a section that are left out, by its name; differing rows come first.
+    """
 
     runs: list[ComparedRun]
     columns: list[ComparedColumn]

@@ -1,4 +1,6 @@
-"""Means of repeats, and differences of means, with 95 % confidence intervals. scipy comes with the first one."""
+"""Compute means of repeats, and differences of means, with 95 % confidence intervals; scipy is imported on
+first use.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Sample:
-    """Finite values, as their number, mean and standard error of the mean (None: no spread to judge by)."""
+    """The number, mean and standard error of finite values (error None: no spread)."""
 
     n: int
     mean: float | None
@@ -43,10 +45,10 @@ class Interval:
 
 
 def margin(sample: Sample) -> float | None:
-    """Half of the interval of a mean by Student's t: t(0.975, n-1) * s / sqrt(n).
+    """Return half of a mean's interval by Student's t: t(0.975, n-1) * s / sqrt(n). None without spread.
 
-    Source: NIST/SEMATECH e-Handbook of Statistical Methods, 1.3.5.2 "Confidence Limits for the Mean". None without
-    spread (n = 1, or equal values).
+    Source: NIST/SEMATECH e-Handbook of Statistical Methods, 1.3.5.2 "Confidence Limits for the Mean". There
+    is no spread if n = 1, or if all values are equal.
     """
     if sample.error is None:
         return None
@@ -54,12 +56,12 @@ def margin(sample: Sample) -> float | None:
 
 
 def difference(one: Sample, baseline: Sample) -> Interval:
-    """``one`` less ``baseline``, with Welch's interval: unequal variances, and the degrees of freedom of Welch and
-    Satterthwaite.
+    """Return ``one`` less ``baseline``, with Welch's interval; without an interval if one of them has no
+    spread.
 
-    Source: B. L. Welch, "The generalization of Student's problem when several different population variances are
-    involved", Biometrika 34 (1947); NIST/SEMATECH e-Handbook, 1.3.5.3. Without an interval where one of the two has no
-    spread: by it alone nothing can be said.
+    Variances may be unequal; the degrees of freedom are those of Welch and Satterthwaite. Source: B. L.
+    Welch, "The generalization of Student's problem when several different population variances are involved",
+    Biometrika 34 (1947); NIST/SEMATECH e-Handbook, 1.3.5.3.
     """
     if one.mean is None or baseline.mean is None:
         return Interval(None)
@@ -67,7 +69,7 @@ def difference(one: Sample, baseline: Sample) -> Interval:
     a, b = one.error, baseline.error
     if found is None or a is None or b is None:
         return Interval(found)
-    # As shares of the larger, so that squares of very large and very small errors stay numbers.
+    # As shares of the larger one, so that squares of very large and very small errors are finite.
     largest = max(a, b)
     x, y = (a / largest) ** 2, (b / largest) ** 2
     freedom = (x + y) ** 2 / (x**2 / (one.n - 1) + y**2 / (baseline.n - 1))
@@ -77,7 +79,7 @@ def difference(one: Sample, baseline: Sample) -> Interval:
 
 
 def _quantile(freedom: float) -> float:
-    """The two-sided quantile of Student's t."""
+    """Return the two-sided quantile of Student's t."""
     from scipy.special import stdtrit
 
     return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))

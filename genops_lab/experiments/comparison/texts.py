@@ -1,4 +1,4 @@
-"""Cells and patches beside those of a baseline."""
+"""Compare cells and patches with those of a baseline."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from genops_lab.experiments.restoring.run_source import KeptCell
 
 from .models import ChangeKind, LineChange, TextChange
 
-#: What one comparison sends of texts that differ, in characters.
+#: Characters of differing texts that one comparison sends.
 MAX_CHARACTERS = 2_000_000
-#: Longer texts are told as one change.
+#: Longer texts count as one change.
 MAX_LINES = 10_000
-#: Of a stretch of cells that differs, more pairs than this are matched by their ids alone.
+#: In a differing stretch of cells with more pairs than this, cells are matched only by their ids.
 _MAX_PAIRS = 2_500
 _COMPARED_LINES = 100
 _FILE = re.compile(r"(?m)^(?=diff --git )")
@@ -22,13 +22,13 @@ _NAME = re.compile(r'(?m)^(?:\+\+\+ (?:"?b/)|--- (?:"?a/))(.*?)"?\t?$')
 
 
 class Room:
-    """How many characters still fit into the answer."""
+    """The number of characters that still fit into the answer."""
 
     def __init__(self, characters: int = MAX_CHARACTERS) -> None:
         self._left = characters
 
     def change(self, title: str, before: str | None, after: str | None) -> TextChange:
-        """The two texts beside each other, or without them when they do not fit."""
+        """Return the two texts side by side, or without them if they do not fit."""
         if before == after:
             return TextChange(title=title, kind="equal")
         kind: ChangeKind = "added" if before is None else "removed" if after is None else "changed"
@@ -46,7 +46,7 @@ class Room:
 
 
 def line_changes(before: str, after: str) -> list[LineChange]:
-    """Which lines of two texts differ (lines end at a newline alone)."""
+    """Return the lines of two texts that differ (only a newline ends a line)."""
     old, new = before.split("\n"), after.split("\n")
     if len(old) + len(new) > MAX_LINES:
         return [LineChange(0, len(old), 0, len(new))]
@@ -55,8 +55,11 @@ def line_changes(before: str, after: str) -> list[LineChange]:
 
 
 def cell_changes(before: Sequence[KeptCell], after: Sequence[KeptCell], room: Room) -> list[TextChange]:
-    """The cells of two runs in order: equal ones found by their text, then edited ones by their id or, within a
-    stretch that differs, by how alike they are."""
+    """Return the cells of two runs in order.
+
+    Equal cells are matched by their text, then edited ones by their id or, within a differing stretch, by
+    similarity.
+    """
     matcher = difflib.SequenceMatcher(None, [cell.source for cell in before], [cell.source for cell in after])
     found: list[TextChange] = []
     for tag, i1, i2, j1, j2 in matcher.get_opcodes():
@@ -75,7 +78,7 @@ def cell_changes(before: Sequence[KeptCell], after: Sequence[KeptCell], room: Ro
 def _paired(
     before: Sequence[KeptCell], after: Sequence[KeptCell], first_before: int, first_after: int
 ) -> list[tuple[int | None, int | None]]:
-    """Which of these cells became which; the order of both sides is kept."""
+    """Match cells of both sides; the order of both sides is kept."""
     partner: dict[int, int] = {}
     earliest = 0
     few = len(before) * len(after) <= _MAX_PAIRS
@@ -121,13 +124,13 @@ def _title(old: KeptCell | None, new: KeptCell | None, i: int | None, j: int | N
 
 
 def patch_changes(before: str, after: str, room: Room) -> list[TextChange]:
-    """Two patches, file by file."""
+    """Compare two patches, file by file."""
     old, new = by_file(before), by_file(after)
     return [room.change(path, old.get(path), new.get(path)) for path in sorted({*old, *new})]
 
 
 def by_file(patch: str) -> dict[str, str]:
-    """Each file's part of a diff of git."""
+    """Return each file's part of a git diff."""
     found: dict[str, str] = {}
     for part in _FILE.split(patch):
         if part.strip():

@@ -1,1 +1,1 @@
-"""Pictures, histograms and tables that runs kept by step."""
+"""Pictures, histograms and tables of runs, by step."""

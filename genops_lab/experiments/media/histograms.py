@@ -1,4 +1,4 @@
-"""Histograms as they are kept, and put on common bins."""
+"""Store histograms, and convert them to common bins."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ _Count = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 
 
 class KeptHistogram(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of a file. ``series`` and ``index`` tell it from all others of its name: one that comes twice is one."""
+    """One line of a file. ``series`` and ``index`` identify a histogram among those of its name, so that
+    duplicates are found.
+    """
 
     series: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9]{1,16}$")]
     index: Annotated[int, msgspec.Meta(ge=0, lt=10**7)]
@@ -36,7 +38,7 @@ class KeptHistogram(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def on_common_bins(run_id: str, name: str, kept: list[KeptHistogram]) -> HistogramSeries:
-    """The histograms of one name by step, duplicates taken out, on the same bins."""
+    """Return the histograms of one name by step, without duplicates, on the same bins."""
     import numpy as np
 
     distinct = {(one.series, one.index): one for one in kept}

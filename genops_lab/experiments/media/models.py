@@ -1,4 +1,4 @@
-"""Wire types of media by step. Times in seconds since 1970."""
+"""Define the wire types of media by step. Times in seconds since 1970."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ class MediaEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MediaSeries(msgspec.Struct, frozen=True, kw_only=True):
-    """All of one kind and name, by step and time. Histograms have no entries here: they are asked for by name."""
+    """All media of one kind and name, by step and time. Histograms have no entries here: they are requested
+    by name.
+    """
 
     kind: Literal["image", "table", "histogram"]
     name: str
@@ -26,7 +28,7 @@ class MediaSeries(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunMedia(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run kept by step; ``left_out`` counts what is beyond 10,000 files."""
+    """The media of a run by step; ``left_out`` counts those beyond 10,000 files."""
 
     run_id: str
     series: list[MediaSeries]
@@ -34,14 +36,16 @@ class RunMedia(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HistogramQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which histograms of a run."""
+    """A choice of histograms of a run."""
 
     name: str
 
 
 class HistogramRow(msgspec.Struct, frozen=True, kw_only=True):
-    """How values were spread at a step. ``counts`` are apportioned to the common bins as if values were spread evenly
-    in each of the bins that were logged; ``low`` and ``high`` are the smallest and largest finite value."""
+    """The distribution of values at a step; ``low`` and ``high`` are the smallest and largest finite value.
+
+    ``counts`` are apportioned to the common bins, as if values were spread evenly in each logged bin.
+    """
 
     step: int
     timestamp: float
@@ -54,8 +58,10 @@ class HistogramRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HistogramSeries(msgspec.Struct, frozen=True, kw_only=True):
-    """Histograms of one name by step, on common bins from ``low`` to ``high``; at most 120 of the ``logged`` ones,
-    evenly chosen, the first and the last among them."""
+    """Histograms of one name by step, on common bins from ``low`` to ``high``.
+
+    At most 120 of the ``logged`` ones, evenly chosen, with the first and the last.
+    """
 
     run_id: str
     name: str

@@ -1,11 +1,13 @@
-"""The query language of runs: MLflow's filter strings, and more. Columns in, a mask out; no store, no server.
+"""Parse and evaluate the query language of runs: MLflow's filter strings, and more.
+
+Example::
 
     query = parse("metrics.accuracy > 0.9 AND (params.optimizer = 'adam' OR NOT tags.debug IS NOT NULL)")
     mask = query.mask(columns, now=time.time())
 
-What it means stands in ``docs/users/queries.md``. ``Columns`` says what a query is asked of. Importing this is cheap:
-lark, which Jupyter's server has anyway, loads with the first ``parse``, numpy and pyarrow with the first ``mask`` or
-regular expression.
+``docs/users/queries.md`` describes the language, and ``Columns`` the data that a query needs. Importing this
+is cheap: lark loads with the first ``parse``, numpy and pyarrow with the first ``mask`` or regular
+expression.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Query:
-    """A text that was read. It may be kept and asked of any columns at any time."""
+    """A parsed query. It may be kept and applied to any columns at any time."""
 
     text: str
     node: Node
@@ -52,14 +54,14 @@ class Query:
 
     @property
     def names(self) -> tuple[Name, ...]:
-        """The columns that it looks at, each once, in the order of the text."""
+        """The columns that the query uses, each once, in the order of the text."""
         return tuple(dict.fromkeys(name for name, _, _ in self._found))
 
     def mask(self, columns: Columns, *, now: float, timezone: tzinfo | None = None) -> npt.NDArray[np.bool_]:
-        """The runs that it matches, bool of shape (rows,), an array of the caller's own.
+        """Return the matching runs: bool, shape (rows,), a new array.
 
-        ``now``: seconds since 1970, what ``today`` and ``-7d`` are counted from. ``timezone``: where days begin;
-        None is this machine's.
+        ``now``: seconds since 1970, from which ``today`` and ``-7d`` are counted. ``timezone`` decides where
+        days begin; None is this machine's.
         """
         from .evaluate import Evaluation
         from .times import Clock
@@ -67,7 +69,7 @@ class Query:
         return Evaluation(columns, Clock(now, timezone)).mask(self.node)
 
     def doubts(self, columns: Columns) -> list[Doubt]:
-        """The metrics, parameters and tags that no run has, with the names that are near."""
+        """Return the metrics, parameters and tags that no run has, with similar names."""
         doubts: list[Doubt] = []
         for name, position, length in self._found:
             if name.kind == "attribute":
@@ -84,9 +86,10 @@ class Query:
 
 @functools.lru_cache(maxsize=64)  # the table asks the same one of each new state of the runs
 def parse(text: str) -> Query:
-    """Read a query; a blank one matches every run.
+    """Parse a query; a blank one matches every run.
 
-    QueryError: it cannot be read, and where. NotInColumns: it asks for data sets, which only MLflow can answer.
+    Raises QueryError with the error's position, and NotInColumns if the query uses data sets, which only
+    MLflow can search.
     """
     from .build import Builder
 
@@ -95,10 +98,10 @@ def parse(text: str) -> Query:
 
 
 def complete(text: str, cursor: int, columns: Columns) -> list[Completion]:
-    """What may stand at ``cursor`` (a place among the text's characters), best first, at most 50.
+    """Return completions at ``cursor`` (a position in characters), best first, at most 50.
 
-    Names, operators and keywords by the grammar; after a comparison the values that runs have, with how many have each.
-    Nothing where the text is wrong before the cursor.
+    They are names, operators and keywords by the grammar; after a comparison, the values of runs with their
+    counts. There are none if the text before the cursor is wrong.
     """
     from .completion import completions
 

@@ -1,4 +1,4 @@
-"""From the tree to conditions: which column is meant, and whether the value fits it."""
+"""Build conditions from the syntax tree: find the column, and check that the value fits it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SPELLED: Final = {"&": "AND", "&&": "AND", "+": "AND", "|": "OR", "||": "OR"}
 
 
 class Builder:
-    """Reads one text. ``found``: the names that it refers to and where (position, length), in their order."""
+    """Reads one text. ``found``: the names in it and their (position, length), in order."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -32,11 +32,11 @@ class Builder:
         self._conditions = 0
 
     def build(self) -> nodes.Node:
-        """The query's condition. QueryError: it is none."""
+        """Return the query's condition. Raises QueryError."""
         tree = read(self.text)
         return self._node(tree.children[0]) if tree.children else nodes.Every(())
 
-    # What joins conditions. The recursion is as deep as parentheses are, which is bounded.
+    # AND, OR and NOT. The recursion is as deep as parentheses are, which is limited.
 
     def _node(self, tree: Any) -> nodes.Node:
         if tree.data == "any":
@@ -52,7 +52,10 @@ class Builder:
         self._conditions += 1
         if self._conditions > MAX_CONDITIONS:
             raise self._error(
-                tree.meta.start_pos, 1, f"More than {MAX_CONDITIONS} conditions.", "IN takes many values."
+                tree.meta.start_pos,
+                1,
+                f"The query has more than {MAX_CONDITIONS} conditions.",
+                "Use IN for many values.",
             )
         node = getattr(self, f"_{tree.data}")(*tree.children)
         return cast(nodes.Node, node)
@@ -62,7 +65,8 @@ class Builder:
         before: Any = None
         for child in children:
             if isinstance(child, Tree):
-                # Two words, or as in MLflow two comparisons, may follow one another; anything else is a slip.
+                # Two words, or as in MLflow two comparisons, may follow one another; anything else is an
+                # error.
                 if isinstance(before, Tree) and not _may_follow(before, child):
                     raise self._nothing_joins(child.meta.start_pos)
                 built.append(self._node(child))
@@ -85,7 +89,7 @@ class Builder:
             return self._word(_unquoted(term))
         if term.type == "WORD":
             if term in _SPELLED:
-                raise self._at(term, f"{term} means nothing here.", f"Did you mean {_SPELLED[term]}?")
+                raise self._at(term, f"{term} has no meaning here.", f"Did you mean {_SPELLED[term]}?")
             self._refuse_colon(term)
             if not _is_name(term):
                 return self._word(str(term))
@@ -97,7 +101,7 @@ class Builder:
         raise self._error(
             position,
             len(word),
-            f"A comparison is expected after {name}." if not word else f"{word} is no comparison.",
+            f"A comparison is expected after {name}." if not word else f"{word} is not a comparison.",
             did_you_mean(word, OPERATOR_WORDS) or OPERATORS_HINT,
         )
 
@@ -116,7 +120,7 @@ class Builder:
         if isinstance(value, Last) and operator == "<=":
             raise self._at(
                 right,
-                "A period has no end to stay under.",
+                "A period has no end, so <= cannot be used.",
                 "Write start_time < LAST 7 DAYS, or <= '7 days ago'.",
             )
         return nodes.Comparison(name, cast(nodes.Operator, operator), value)
@@ -129,7 +133,7 @@ class Builder:
                 raise self._no_order(name, token)
             if isinstance(end, Last):
                 raise self._at(
-                    token, "A period is no end of a range.", "Write IN LAST 7 DAYS, or '7 days ago'."
+                    token, "A period cannot be the end of a range.", "Write IN LAST 7 DAYS, or '7 days ago'."
                 )
         return nodes.Between(name, ends[0], ends[1], between.type == "NOT_BETWEEN")
 
@@ -142,7 +146,7 @@ class Builder:
         name = self._name(left)
         value = self._value(name, period)
         if not isinstance(value, Last):
-            raise self._at(period, f"{period} is no period.", "For example IN LAST 7 DAYS.")
+            raise self._at(period, f"{period} is not a period.", "For example IN LAST 7 DAYS.")
         return nodes.OneOf(name, (value,), of.type == "NOT_IN")
 
     def _matching(self, left: Token, how: Token, right: Token) -> nodes.Node:
@@ -156,7 +160,7 @@ class Builder:
         pattern = _unquoted(right)
         if len(pattern) > MAX_PATTERN:
             raise self._at(
-                right, f"The pattern has more than {MAX_PATTERN:,} characters.", "Use a shorter one."
+                right, f"The pattern has more than {MAX_PATTERN:,} characters.", "Use a shorter pattern."
             )
         if how.type == "MATCH":
             from .patterns import regex_fault  # loads pyarrow
@@ -179,7 +183,9 @@ class Builder:
             return nodes.Present(name) if negated else nodes.Inverse(nodes.Present(name))
         if name.kind != "metric":
             raise self._at(
-                what, f"Only metrics can be NaN; {name} is none.", "IS NULL finds the runs that lack it."
+                what,
+                f"Only metrics can be NaN, and {name} is not a metric.",
+                "IS NULL finds the runs that lack it.",
             )
         return nodes.NotANumber(name, negated)
 
@@ -196,18 +202,18 @@ class Builder:
         elif term.type == "SINGLE" or _NUMBER.fullmatch(term):
             raise self._at(
                 term,
-                f"A name is expected on the left, and {term} is a value.",
+                f"A name is expected on the left, but {term} is a value.",
                 "For example params.lr = 0.1.",
             )
         else:
             prefix, key = _parted(term)
         if prefix in ELSEWHERE:
             raise NotInColumns(
-                f"The run table does not hold data sets, so it cannot ask for {term}.",
+                f"The run table has no data sets, so it cannot search for {term}.",
                 text=self.text,
                 position=term.start_pos or 0,
                 length=len(term),
-                hint="MLflow's own search can.",
+                hint="Use MLflow's own search.",
             )
         kind = PREFIXES.get(prefix, "attribute")
         if kind != "attribute":
@@ -227,7 +233,7 @@ class Builder:
         quoted = token.type in ("SINGLE", "DOUBLE")
         if token.type == "BACKTICK":
             raise self._at(
-                token, f"{token} is a name, and a value is expected.", "Put a text in 'single quotes'."
+                token, f"{token} is a name, but a value is expected.", "Put a text in 'single quotes'."
             )
         if _is_column(token) and (name.is_number or token.type == "QUALIFIED" or "." in token):
             raise self._at(
@@ -240,14 +246,14 @@ class Builder:
         if name.kind == "metric":
             unquoted = f"Write {text} without quotes." if _NUMBER.fullmatch(text) else ""
             not_a_number = f"Write {name} IS NAN." if text.casefold() == "nan" else ""
-            raise self._at(token, f"{name} is a number, and {token} is none.", unquoted or not_a_number)
+            raise self._at(token, f"{name} is a number, but {token} is not.", unquoted or not_a_number)
         if name.is_time:
             return self._time(name, token, text)
         if name == _DURATION:
             seconds = duration(text)
             if seconds is None:
                 raise self._at(
-                    token, f"{token} is no duration.", "For example 90 (seconds), 45s, 10m, 1h30m, 2d."
+                    token, f"{token} is not a duration.", "For example 90 (seconds), 45s, 10m, 1h30m, 2d."
                 )
             return nodes.Number(seconds * 1000)
         if name == Name("attribute", "status") and not quoted:
@@ -259,9 +265,9 @@ class Builder:
         try:
             found = moment(text)
         except (ValueError, OverflowError):
-            raise self._at(token, f"There is no such time as {token}.", hint) from None
+            raise self._at(token, f"The time {token} does not exist.", hint) from None
         if found is None:
-            raise self._at(token, f"{name} is a time, and {token} is none.", hint)
+            raise self._at(token, f"{name} is a time, but {token} is not.", hint)
         return found
 
     def _number_column(self, name: Name, token: Token) -> Name:
@@ -269,7 +275,7 @@ class Builder:
         if not other.is_number:
             raise self._at(
                 token,
-                f"{other} is a text, and {name} is a number.",
+                f"{other} is a text, but {name} is a number.",
                 "Two columns of numbers can be compared.",
             )
         return other
@@ -293,7 +299,7 @@ class Builder:
             raise self._error(
                 (term.start_pos or 0) + len(left),
                 1,
-                "A colon is no comparison.",
+                "A colon is not a comparison.",
                 f"Write {left} = {right or '...'}",
             )
 
@@ -305,7 +311,7 @@ class Builder:
 
 
 def column_meant(term: Token) -> Name | None:
-    """The column that a term names; None where it names none."""
+    """Return the column that a term names, or None."""
     try:
         return Builder(str(term))._resolved(term)
     except QueryError:
@@ -320,7 +326,7 @@ def _may_follow(before: Tree[Token], after: Tree[Token]) -> bool:
 
 
 def _is_column(token: Token) -> bool:
-    """Whether a column is named where a value may stand."""
+    """Return whether a value's place has the name of a column."""
     return token.type == "QUALIFIED" or (token.type == "WORD" and _is_name(token))
 
 
@@ -328,18 +334,20 @@ def _in_quotes(name: Name, token: Token) -> str:
     return (
         "Two columns of numbers can be compared by = != < <= > >=."
         if name.is_number
-        else f"A text? Write '{token}'."
+        else f"For a text, write '{token}'."
     )
 
 
 def _is_name(word: str) -> bool:
-    """Whether a word without a comparison after it was meant as a name."""
+    """Return whether a word without a comparison after it was meant as a name."""
     prefix, _key = _parted(word)
     return prefix in PREFIXES or prefix in ELSEWHERE or (not prefix and attribute(word) is not None)
 
 
 def _parted(written: str) -> tuple[str, str]:
-    """What stands before the first dot, in lower case, and the name behind it; else no prefix and the whole."""
+    """Return the prefix before the first dot, in lower case, and the name behind it; else no prefix and the
+    whole.
+    """
     prefix, dot, key = written.partition(".")
     prefix = prefix.strip("`").casefold()
     if dot and (prefix in PREFIXES or prefix in ELSEWHERE):

@@ -1,4 +1,4 @@
-"""What a query is asked of: runs as columns."""
+"""Define the data of a query: runs as columns."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["attribute", "metric", "param", "tag"]
 
-#: Of kind "attribute". Times in seconds since 1970, ``duration`` in seconds (of a run that goes on: up to now).
+#: Kind "attribute". Times in seconds since 1970, ``duration`` in seconds (of a running run: up to now).
 NUMBER_ATTRIBUTES = ("start_time", "end_time", "duration")
 TEXT_ATTRIBUTES = (
     "run_id",
@@ -29,7 +29,9 @@ TEXT_ATTRIBUTES = (
 
 @dataclass(frozen=True)
 class Numbers:
-    """``values``: float64, shape (rows,); ``present``: bool, shape (rows,). A present value may be NaN or infinite."""
+    """Numbers: ``values`` is float64, ``present`` is bool, both of shape (rows,). A present value may be NaN
+    or infinite.
+    """
 
     values: npt.NDArray[np.float64]
     present: npt.NDArray[np.bool_]
@@ -37,25 +39,28 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Texts:
-    """Each distinct text once. ``codes``: int32, shape (rows,), the text's place in ``words``, -1 where there is none.
-    ``words``: a pyarrow string array without nulls; some may be used by no row."""
+    """Texts, each distinct one once.
+
+    ``codes``: int32, shape (rows,), the text's place in ``words``, -1 for a missing text. ``words``: a
+    pyarrow string array without nulls, which may have unused texts.
+    """
 
     codes: npt.NDArray[np.int32]
     words: pa.StringArray
 
 
 class Columns(Protocol):
-    """Runs as columns. What is asked again should be cheap: implementations may keep what they made."""
+    """Runs as columns. Repeated questions must be cheap: implementations may cache."""
 
     @property
     def rows(self) -> int:
-        """How many runs."""
+        """The number of runs."""
 
     def numbers(self, kind: Kind, name: str) -> Numbers | None:
-        """A metric's latest values, or one of ``NUMBER_ATTRIBUTES``; None where no run has it."""
+        """Return a metric's latest values, or one of ``NUMBER_ATTRIBUTES``; None if no run has it."""
 
     def texts(self, kind: Kind, name: str) -> Texts | None:
-        """A parameter, a tag, or one of ``TEXT_ATTRIBUTES``; None where no run has it."""
+        """Return a parameter, a tag, or one of ``TEXT_ATTRIBUTES``; None if no run has it."""
 
     def names(self, kind: Kind) -> Sequence[str]:
-        """The names that there are, sorted."""
+        """Return the existing names, sorted."""

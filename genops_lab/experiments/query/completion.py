@@ -1,4 +1,4 @@
-"""What may stand where somebody is typing."""
+"""Complete a query at the cursor."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from .models import Completion
 from .names import ATTRIBUTES, PLAIN, PREFIX_OF, Name, quoted_text
 
 MOST: Final = 50
-"""Completions at most."""
+"""Most completions."""
 _LONGEST_VALUE: Final = 100
-"""Characters of a value that is still worth offering."""
+"""Longest value that is offered, in characters."""
 
 _PLAIN_END = re.compile(rf"{PLAIN}*\Z")
 _PLAIN_REST = re.compile(rf"{PLAIN}*")
@@ -43,7 +43,7 @@ _NUMBER_OPERATORS: Final = (
     "IS NOT NULL",
 )
 _TEXT_OPERATORS: Final = ("=", "!=", "LIKE", "ILIKE", "=~", "!~", "IN", "NOT IN", "IS NULL", "IS NOT NULL")
-#: Of parameters and tags, texts that may be read as numbers.
+#: Operators for parameters and tags whose texts can be read as numbers.
 _LOGGED_OPERATORS: Final = (*_TEXT_OPERATORS, ">", ">=", "<", "<=", "BETWEEN")
 _TIMES: Final = ("today", "yesterday", "-1h", "-1d", "-7d", "-30d")
 _PERIODS: Final = ("LAST HOUR", "LAST 24 HOURS", "LAST 7 DAYS", "LAST 30 DAYS")
@@ -58,8 +58,10 @@ _Piece = tuple[str, Literal["attribute", "metric", "param", "tag", "operator", "
 
 @dataclass(frozen=True)
 class _Place:
-    """Where somebody types: the begun word, what the grammar accepts there, the column that a value is for, and
-    whether the value may be a text of it."""
+    """The cursor's place: the begun word, the tokens that the grammar accepts, and the column of a value.
+
+    ``values`` says whether the value may be one of the column's texts.
+    """
 
     start: int
     end: int
@@ -86,10 +88,10 @@ def completions(text: str, cursor: int, columns: Columns) -> list[Completion]:
 
 
 def _place(text: str, cursor: int) -> _Place | None:
-    """None where nothing can be begun, or the text is wrong already before the cursor."""
+    """Return the place; None if nothing can begin there, or if the text before the cursor is wrong."""
     start, quote = _begin(text[:cursor])
     if start == cursor and text[:cursor].endswith(("'", '"', "`")):
-        return None  # behind a quote that is closed nothing is begun
+        return None  # nothing can begin behind a closed quote
     if quote and text.count(quote, cursor) % 2:
         end = text.index(quote, cursor) + 1
     else:
@@ -108,7 +110,7 @@ def _place(text: str, cursor: int) -> _Place | None:
         (None, None),
     )
     if last and last.type == "NOT" and (joined is None or joined.type in _JOINS):
-        # NOT IN is begun, if what stands before it is a column; else a condition.
+        # NOT IN has begun if a column is in front of it; else a condition.
         accepts |= {"NEGATED"} if subject and column_meant(subject) else set()
     elif "COMPARE" in accepts:
         subject = last
@@ -119,11 +121,11 @@ def _place(text: str, cursor: int) -> _Place | None:
 
 
 def _begin(before: str) -> tuple[int, str]:
-    """Where the word begins that ends at the cursor, and the quote that is open there."""
+    """Return the begin of the word at the cursor, and its open quote."""
     at = 0
     while found := _QUOTED.match(before, at):
         at = found.end()
-    if at < len(before):  # a quote that is not closed; it may stand behind a prefix
+    if at < len(before):  # an open quote, perhaps behind a prefix
         prefix = _PREFIXED.search(before, 0, at)
         return (prefix.start() if prefix else at), before[at]
     plain = _PLAIN_END.search(before)
@@ -131,7 +133,7 @@ def _begin(before: str) -> tuple[int, str]:
 
 
 def _pieces(place: _Place, name: Name | None, columns: Columns) -> Iterator[_Piece]:
-    """All that the grammar accepts there but for values of texts."""
+    """Yield all pieces that the grammar accepts, except texts as values."""
     accepts = place.accepts
     if "NULL" in accepts:
         yield from (("NULL", "keyword", ""), ("NOT NULL", "keyword", ""))
@@ -179,7 +181,7 @@ def _names(columns: Columns) -> Iterator[_Piece]:
 
 
 def _values(name: Name, begun: str, columns: Columns) -> list[_Piece]:
-    """The texts that runs have there and that contain what was begun, those of most runs first."""
+    """Return the runs' texts that contain the begun word, those of most runs first."""
     texts = columns.texts(name.kind, name.key)
     if texts is None:
         return []
@@ -200,7 +202,7 @@ def _values(name: Name, begun: str, columns: Columns) -> list[_Piece]:
 
 
 def _ranked(pieces: Iterable[_Piece], begun: str) -> list[_Piece]:
-    """Those that contain what was begun, best first."""
+    """Return the pieces that contain the begun word, best first."""
     wanted = _plain(begun)
     ranks = [(_rank(_plain(piece[0]), wanted), piece) for piece in pieces]
     fitting = [(rank, piece) for rank, piece in ranks if rank is not None]
@@ -208,7 +210,9 @@ def _ranked(pieces: Iterable[_Piece], begun: str) -> list[_Piece]:
 
 
 def _rank(word: str, wanted: str) -> int | None:
-    """0 for what begins with it, 1 for a name that does so behind its prefix, 2 for what contains it, else None."""
+    """Return 0 if a word begins so, 1 if its name behind the prefix does, 2 if it contains the text, else
+    None.
+    """
     prefix, _, key = word.partition(".")
     wanted_prefix, dot, wanted_key = wanted.partition(".")
     if dot and wanted_prefix in PREFIX_OF.values():
@@ -221,7 +225,7 @@ def _rank(word: str, wanted: str) -> int | None:
 
 
 def _plain(written: str) -> str:
-    """Without quotes and case; the short forms of prefixes as the long ones."""
+    """Return a word without quotes and in lower case, with the long form of its prefix."""
     plain = re.sub(r"[\"'`]", "", written).casefold()
     prefix, dot, key = plain.partition(".")
     long = {

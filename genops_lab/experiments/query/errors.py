@@ -1,4 +1,4 @@
-"""What is wrong with a query, and where."""
+"""Describe errors of a query, with their positions."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from collections.abc import Iterable
 from ...core.errors import InvalidRequest
 
 _WINDOW = 72
-"""Columns of a terminal that a rendered query takes at most."""
+"""Most columns of a terminal for a rendered query."""
 
 
 class QueryError(InvalidRequest):
-    """``text[position:position + length]`` is what the message speaks of; at the end of the text ``length`` is 1.
+    """An error at ``text[position:position + length]``; at the end of the text ``length`` is 1.
 
-    Places are counted in characters (code points), on the wire too, where they stand in ``details``.
+    Positions are counted in characters (code points), also in the ``details`` on the wire.
     """
 
     code = "query"
@@ -27,13 +27,13 @@ class QueryError(InvalidRequest):
         self.length = max(1, length)
 
     def render(self) -> str:
-        """Lines for a terminal: the query, carets under what is wrong, the message, the hint."""
+        """Return lines for a terminal: the query, carets under the error, the message, the hint."""
         lines = [pointed(self.text, self.position, self.length), self.message, self.hint]
         return "\n".join(line for line in lines if line)
 
 
 def pointed(text: str, position: int, length: int) -> str:
-    """Two lines for a terminal: the query, and carets under a piece of it."""
+    """Return two lines for a terminal: the query, and carets under a piece of it."""
     begin = max(0, min(position - _WINDOW // 2, len(text) - _WINDOW))
     shown = _on_one_line(text[begin : begin + _WINDOW])
     before = _width(_on_one_line(text[begin:position]))
@@ -45,30 +45,30 @@ def pointed(text: str, position: int, length: int) -> str:
 
 
 class NotInColumns(QueryError):
-    """The query asks for what the columns of runs do not hold; MLflow itself can answer it."""
+    """The query asks for data that the columns of runs lack; MLflow itself can answer it."""
 
     code = "query_not_in_columns"
 
 
 def nearest(word: str, known: Iterable[str]) -> list[str]:
-    """The known words that ``word`` was perhaps meant to be, best first, at most three."""
+    """Return at most three known words that are similar to ``word``, best first."""
     by_folded = {name.casefold(): name for name in known}
     found = difflib.get_close_matches(word.casefold(), by_folded, n=3, cutoff=0.6)
     return [by_folded[folded] for folded in found]
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint that names what is near, or an empty one."""
+    """Return a hint with similar names, or an empty text."""
     found = nearest(word, known)
     return f"Did you mean {' or '.join(found)}?" if found else ""
 
 
 def _on_one_line(text: str) -> str:
-    """Control characters (line ends too) as one blank each, so that carets stand where they belong."""
+    """Replace each control character (line ends too) by a blank, so that carets keep their places."""
     return "".join(" " if unicodedata.category(char) in ("Cc", "Zl", "Zp") else char for char in text)
 
 
 def _width(text: str) -> int:
-    """How many columns of a terminal the text takes."""
+    """Return how many columns of a terminal the text takes."""
     wide = sum(unicodedata.east_asian_width(char) in "WF" for char in text)
     return len(text) + wide - sum(unicodedata.combining(char) > 0 for char in text)

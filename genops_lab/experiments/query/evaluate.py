@@ -1,4 +1,4 @@
-"""Which runs a condition matches. Texts are looked at once a distinct word, numbers all at once."""
+"""Find the runs that match a condition; each distinct text is checked once, numbers all at once."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     Bools = npt.NDArray[np.bool_]
     Floats = npt.NDArray[np.float64]
 
-#: An id is rarely typed in full; fewer characters than these are no id.
+#: Users rarely type a whole id; a shorter text is not an id.
 _SHORTEST_ID: Final = 6
 _RUN_NAME: Final = Name("attribute", "run_name")
 _RUN_ID: Final = Name("attribute", "run_id")
 
-#: MLflow's databases keep infinite metrics as the largest numbers: both are infinite where a query says ``inf``.
+#: MLflow's databases store infinite metrics as the largest numbers: both count as infinite in a query with
+#: ``inf``.
 LARGEST: Final = float(np.finfo(np.float64).max)
 _ENDS: Final = (-LARGEST, LARGEST)
 
@@ -40,7 +41,7 @@ _COMPARED: Final[dict[nodes.Operator, Callable[[Any, Any], Any]]] = {
 
 
 class Evaluation:
-    """One look at the columns at one time. Masks have the shape (rows,)."""
+    """One evaluation of the columns at one time. Masks have the shape (rows,)."""
 
     def __init__(self, columns: Columns, clock: Clock) -> None:
         self._columns = columns
@@ -58,7 +59,7 @@ class Evaluation:
         }
 
     def mask(self, node: nodes.Node) -> Bools:
-        """The runs that the node matches, in an array of the caller's own."""
+        """Return the runs that match the node, in a new array."""
         if isinstance(node, nodes.Inverse):
             return np.logical_not(self.mask(node.item))
         if isinstance(node, nodes.Every | nodes.Either):
@@ -142,14 +143,18 @@ class Evaluation:
         return found
 
     def _numbers(self, name: Name) -> tuple[Floats, Bools]:
-        """Times and durations in whole milliseconds, which MLflow keeps, so that equality is MLflow's."""
+        """Return times and durations in whole milliseconds, as MLflow keeps them, so that equality is
+        MLflow's.
+        """
         found = self._columns.numbers(name.kind, name.key)
         if found is None:
             return np.full(self._columns.rows, np.nan), self._none()
         return (np.rint(found.values * 1000) if name.kind == "attribute" else found.values), found.present
 
     def _words(self, name: Name, chosen: Callable[[pa.StringArray], Bools]) -> Bools:
-        """The runs whose text is one of the words that ``chosen`` marks; a run without a text has none of them."""
+        """Return the runs whose text is one of the words that ``chosen`` marks; runs without a text do not
+        match.
+        """
         texts = self._columns.texts(name.kind, name.key)
         if texts is None:
             return self._none()
@@ -158,7 +163,7 @@ class Evaluation:
         return np.asarray(np.take(marked, texts.codes, mode="wrap"))
 
     def _words_as_numbers(self, name: Name, chosen: Callable[[Floats], Bools]) -> Bools:
-        """Like ``_words``, with the words read as numbers; one that is no number is never marked."""
+        """Like ``_words``, with the words read as numbers; other words never match."""
 
         def marked(words: pa.StringArray) -> Bools:
             values = patterns.numbers(words)
@@ -170,7 +175,7 @@ class Evaluation:
         return np.zeros(self._columns.rows, dtype=np.bool_)
 
     def _compared(self, values: Floats, how: nodes.Operator, value: nodes.Value) -> Bools:
-        """With a number, or with a time that may be a span: any time of a day is equal to the day."""
+        """Compare with a number, or with a time that may be a span: any time of a day is equal to the day."""
         assert not isinstance(value, nodes.Text), "the builder gives numbers to numbers"
         if isinstance(value, nodes.Number):
             low = high = value.value

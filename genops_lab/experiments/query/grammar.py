@@ -1,4 +1,4 @@
-"""The grammar, and what of it is expected where a text goes wrong. Loads lark."""
+"""Define the grammar, and describe what it expects at an error. Imports lark."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .errors import QueryError, did_you_mean
 from .names import PLAIN, RESERVED
 from .times import SPACED
 
-#: Bounds that no person meets: a query is read in the server's process.
+#: Limits that no user reaches: a query is parsed in the server's process.
 MAX_LENGTH: Final = 50_000
 MAX_DEPTH: Final = 50
 
@@ -66,33 +66,33 @@ BACKTICK: /{_BACKTICK}/
 
 @functools.cache
 def parser() -> Lark:
-    """Made once, in some tens of milliseconds."""
+    """Make the parser once, in some tens of milliseconds."""
     return Lark(_GRAMMAR, parser="lalr", lexer="contextual", propagate_positions=True)
 
 
 def read(text: str) -> Tree[Token]:
-    """The text as a tree whose depth is bounded. QueryError: it is no query."""
+    """Return the text as a tree of limited depth. Raises QueryError."""
     if len(text) > MAX_LENGTH:
         raise QueryError(
-            f"The query has {len(text):,} characters; {MAX_LENGTH:,} are the most.",
+            f"The query has {len(text):,} characters; at most {MAX_LENGTH:,} are possible.",
             text=text,
             position=MAX_LENGTH,
-            hint="Ask for less at once, or tag the runs and ask for the tag.",
+            hint="Split the query, or tag the runs and search for the tag.",
         )
     if found := SURROGATE.search(text):
-        raise QueryError("This is half a character.", text=text, position=found.start(), hint="Remove it.")
+        raise QueryError("This is half of a character.", text=text, position=found.start(), hint="Remove it.")
     try:
         return _bounded(text)
     except UnexpectedInput as wrong:
         raise _explained(text, wrong) from None
 
 
-#: A number as much of Europe writes it.
+#: A number with a decimal comma.
 _DECIMAL_COMMA = re.compile(r"(?<![\w.])(\d+),(\d+)(?![\w.])")
 
 
 def _bounded(text: str) -> Tree[Token]:
-    """Parse token by token, and count the parentheses that are open."""
+    """Parse token by token, and count open parentheses."""
     state = parser().parse_interactive(text)
     depth = 0
     for token in state.iter_parse():
@@ -129,7 +129,7 @@ def _explained(text: str, found: UnexpectedInput) -> QueryError:
     others = [word for word in keywords if word.casefold() != token.casefold()]
     meant = did_you_mean(token, others) if token.type == "WORD" else ""
     return QueryError(
-        f"{shown} stands where {wanted} is expected.",
+        f"{shown} is wrong here: {wanted} is expected.",
         text=text,
         position=position,
         length=length,
@@ -138,15 +138,15 @@ def _explained(text: str, found: UnexpectedInput) -> QueryError:
 
 
 def _with_a_point(text: str, position: int) -> str:
-    """A hint where a comma stands for the decimal point."""
+    """Return a hint if a comma stands for the decimal point."""
     found = _DECIMAL_COMMA.search(text)
     return f"Did you mean {found[1]}.{found[2]}?" if found and found.start(2) - 1 == position else ""
 
 
 def _wanted(accepts: set[str]) -> tuple[str, str, list[str]]:
-    """What is expected, a hint, and the keywords that may be meant, from the tokens that could follow."""
+    """Return what is expected, a hint, and the keywords that may be meant, from the tokens that could follow."""
     if "NULL" in accepts:
-        return "NULL or NAN", "IS NULL, IS NOT NULL, IS NAN and IS NOT NAN are known.", ["NULL", "NAN"]
+        return "NULL or NAN", "Possible: IS NULL, IS NOT NULL, IS NAN and IS NOT NAN.", ["NULL", "NAN"]
     if "COMPARE" in accepts:
         return "a comparison", OPERATORS_HINT, OPERATOR_WORDS
     if "LPAR" in accepts and "SPACED" in accepts:
@@ -163,13 +163,13 @@ def _wanted(accepts: set[str]) -> tuple[str, str, list[str]]:
 
 
 OPERATORS_HINT: Final = (
-    "= != < <= > >= IN, NOT IN, BETWEEN, LIKE, ILIKE, =~, !~, IS NULL and IS NOT NULL are known."
+    "Possible: = != < <= > >= IN, NOT IN, BETWEEN, LIKE, ILIKE, =~, !~, IS NULL and IS NOT NULL."
 )
 OPERATOR_WORDS: Final = ["IN", "NOT IN", "BETWEEN", "LIKE", "ILIKE", "IS NULL", "IS NOT NULL"]
 
 
 def _strange(text: str, position: int) -> QueryError:
-    """A character that begins nothing."""
+    """Return the error for a character that begins nothing."""
     char = text[position]
     if char in "'\"`":
         what = "name" if char == "`" else "text"
@@ -179,12 +179,12 @@ def _strange(text: str, position: int) -> QueryError:
             position=position,
             hint=f"Add a {char}; inside it, write {char * 2}.",
         )
-    hints = {"~": "A regular expression is asked for with =~ or !~.", "!": "Write NOT, != or !~."}
-    return QueryError(f"{char} means nothing here.", text=text, position=position, hint=hints.get(char, ""))
+    hints = {"~": "Regular expressions need =~ or !~.", "!": "Write NOT, != or !~."}
+    return QueryError(f"{char} has no meaning here.", text=text, position=position, hint=hints.get(char, ""))
 
 
 def _never_closed(text: str) -> int | None:
-    """Where the last parenthesis that is still open was opened."""
+    """Return where the last open parenthesis was opened."""
     opened: list[int] = []
     state = parser().parse_interactive(text)
     try:

@@ -1,4 +1,4 @@
-"""What of a query may cross the wire."""
+"""Define the wire types of queries."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import msgspec
 
 
 class Doubt(msgspec.Struct, frozen=True, kw_only=True):
-    """A query that can be answered, and that perhaps asks for something else than was meant.
+    """A warning: the query can be answered, but may not mean what its author wants.
 
-    ``position``, ``length``: the piece of the text that is meant, in characters (code points).
+    ``position``, ``length``: the piece of the text, in characters (code points).
     """
 
     message: str
@@ -20,9 +20,9 @@ class Doubt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Completion(msgspec.Struct, frozen=True, kw_only=True):
-    """``text`` may stand in place of the characters from ``start`` to before ``end`` (code points).
+    """``text`` can replace the characters from ``start`` to before ``end`` (code points).
 
-    ``kind`` of a name is its column's. ``detail``: a few words for the person, in English.
+    ``kind`` of a name is its column's. ``detail``: a few words for the user, in English.
     """
 
     text: str

@@ -1,4 +1,4 @@
-"""What a query may refer to, and how it is written."""
+"""Define the names in a query, and how they are written."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Final
 
 from .columns import NUMBER_ATTRIBUTES, TEXT_ATTRIBUTES, Kind
 
-#: What stands before the dot, MLflow's aliases included.
+#: Prefixes before the dot, MLflow's aliases included.
 PREFIXES: Final[dict[str, Kind]] = {
     **dict.fromkeys(("metrics", "metric"), "metric"),
     **dict.fromkeys(("params", "param", "parameters", "parameter"), "param"),
     **dict.fromkeys(("tags", "tag"), "tag"),
     **dict.fromkeys(("attributes", "attribute", "attr", "run"), "attribute"),
 }
-#: MLflow can be asked for these; the columns do not hold them.
+#: MLflow can search for these; the columns lack them.
 ELSEWHERE: Final = ("datasets", "dataset")
-#: How a name of a kind is best written.
+#: The usual spelling of each kind's names.
 PREFIX_OF: Final[dict[Kind, str]] = {
     "metric": "metrics",
     "param": "params",
@@ -36,9 +36,9 @@ _ALIASES: Final = {
     "experiment_name": "experiment",
 }
 
-#: Words of the language: as names or texts they are written in quotes.
+#: Words of the language: as names or texts they need quotes.
 RESERVED: Final = ("and", "or", "not", "in", "between", "like", "ilike", "is")
-#: What a name or a text without quotes is made of.
+#: Characters of a name or a text without quotes.
 PLAIN: Final = r"""[^\s'"`(),=<>!~]"""
 _BARE = re.compile(rf"{PLAIN}+")
 
@@ -52,7 +52,9 @@ class Name:
 
     @property
     def is_number(self) -> bool:
-        """Whether the column holds numbers; it holds texts otherwise, of which a parameter's may be read as numbers."""
+        """Whether the column has numbers; otherwise it has texts, which may be readable as numbers for a
+        parameter.
+        """
         return self.kind == "metric" or (self.kind == "attribute" and self.key in NUMBER_ATTRIBUTES)
 
     @property
@@ -61,24 +63,24 @@ class Name:
         return self.kind == "attribute" and self.key in _TIMES
 
     def __str__(self) -> str:
-        """As one would write it in a query."""
+        """Return the name as it is written in a query."""
         if self.kind == "attribute":
             return self.key
         return f"{PREFIX_OF[self.kind]}.{quoted_name(self.key)}"
 
 
 def quoted_name(key: str) -> str:
-    """A metric's, parameter's or tag's name as it is written after the dot: in quotes where it needs them."""
+    """Return a metric's, parameter's or tag's name as it is written after the dot: in quotes if needed."""
     return key if _BARE.fullmatch(key) else '"' + key.replace('"', '""') + '"'
 
 
 def quoted_text(text: str) -> str:
-    """A text as it is written in a query."""
+    """Return a text as it is written in a query."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def attribute(written: str) -> str | None:
-    """The attribute that is meant, if one is."""
+    """Return the attribute that is meant, or None."""
     name = written.casefold()
     name = _ALIASES.get(name, name)
     return name if name in ATTRIBUTES else None

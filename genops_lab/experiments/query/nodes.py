@@ -1,4 +1,4 @@
-"""A query that was read: conditions, and what joins them."""
+"""Define the nodes of a parsed query: conditions, and AND, OR, NOT."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Operator = Literal["=", "!=", "<", "<=", ">", ">="]
 
 @dataclass(frozen=True)
 class Every:
-    """AND; of nothing, it is every run."""
+    """AND; without items, every run."""
 
     items: tuple[Node, ...]
 
@@ -27,14 +27,16 @@ class Either:
 
 @dataclass(frozen=True)
 class Inverse:
-    """NOT: exactly the runs that ``item`` does not match, those that lack what it asks for included."""
+    """NOT: exactly the runs that ``item`` does not match, also those that lack its column."""
 
     item: Node
 
 
 @dataclass(frozen=True)
 class Number:
-    """A number as a value. Times are in milliseconds since 1970, as in MLflow; durations in milliseconds, too."""
+    """A number as a value. Times are in milliseconds since 1970, as in MLflow; durations in milliseconds,
+    too.
+    """
 
     value: float
 
@@ -51,7 +53,7 @@ Value = Number | Text | Moment
 
 @dataclass(frozen=True)
 class Comparison:
-    """Of a column with a value."""
+    """A comparison of a column with a value."""
 
     name: Name
     operator: Operator
@@ -60,7 +62,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Pair:
-    """Of two columns of numbers; times and durations are seconds here."""
+    """A comparison of two columns of numbers; times and durations are in seconds here."""
 
     name: Name
     operator: Operator
@@ -69,7 +71,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Between:
-    """Both ends included."""
+    """BETWEEN, both ends included."""
 
     name: Name
     low: Value
@@ -88,7 +90,9 @@ class OneOf:
 
 @dataclass(frozen=True)
 class Like:
-    """SQL's pattern over the whole text: ``%`` is any text, ``_`` one character, nothing else is special."""
+    """LIKE: SQL's pattern over the whole text: ``%`` is any text, ``_`` one character, nothing else is
+    special.
+    """
 
     name: Name
     pattern: str
@@ -122,7 +126,7 @@ class NotANumber:
 
 @dataclass(frozen=True)
 class Word:
-    """What stands alone: a part of the run's name, upper and lower case alike, or the beginning of its id."""
+    """A word alone: a part of the run's name, in any case, or the beginning of its id."""
 
     text: str
 

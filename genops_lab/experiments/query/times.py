@@ -1,4 +1,6 @@
-"""Times and durations as people write them: ``today``, ``-7d``, ``7 days ago``, ``last 7 days``, ``1h30m``."""
+"""Read times and durations as users write them: ``today``, ``-7d``, ``7 days ago``, ``last 7 days``,
+``1h30m``.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from typing import Final, Protocol
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 
-#: Seconds. A month has 30 days here and a year 365: what is counted back from now needs no calendar.
+#: Seconds. A month has 30 days here and a year 365: counting back from now needs no calendar.
 _UNITS: Final[dict[str, float]] = {
     **dict.fromkeys(("ms", "millisecond", "milliseconds"), 0.001),
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
@@ -45,19 +47,19 @@ class Clock:
     zone: tzinfo | None = None
 
     def today(self) -> date:
-        """The day that it is there."""
+        """The present day in the zone."""
         return datetime.fromtimestamp(self.now, self.zone).date()
 
     def begin(self, day: date) -> float:
-        """When a day begins there, in seconds since 1970."""
+        """Return when a day begins in the zone, in seconds since 1970."""
         return datetime(day.year, day.month, day.day, tzinfo=self.zone).timestamp()
 
 
 class Moment(Protocol):
-    """A time that is known once it is known what time it is."""
+    """A time that depends on the present time."""
 
     def span(self, clock: Clock) -> tuple[float, float]:
-        """From (included) and to (excluded), in seconds since 1970; both alike for an instant."""
+        """Return begin (included) and end (excluded), in seconds since 1970; both equal for an instant."""
 
 
 @dataclass(frozen=True)
@@ -67,18 +69,18 @@ class Ago:
     seconds: float
 
     def span(self, clock: Clock) -> tuple[float, float]:
-        """The instant."""
+        """Return the instant."""
         return clock.now - self.seconds, clock.now - self.seconds
 
 
 @dataclass(frozen=True)
 class Last:
-    """``last 7 days``: what is later than that is in it (clocks of hosts differ, so no end is set)."""
+    """``last 7 days``, without an end, because clocks of hosts differ."""
 
     seconds: float
 
     def span(self, clock: Clock) -> tuple[float, float]:
-        """From then on."""
+        """Return the span from then on."""
         return clock.now - self.seconds, float("inf")
 
 
@@ -89,7 +91,7 @@ class Day:
     offset: int
 
     def span(self, clock: Clock) -> tuple[float, float]:
-        """From midnight to midnight, 23 or 25 hours on some days."""
+        """Return midnight to midnight, 23 or 25 hours on some days."""
         day = clock.today() + timedelta(days=self.offset)
         return clock.begin(day), clock.begin(day + timedelta(days=1))
 
@@ -102,7 +104,7 @@ class Stamp:
     unit: float
 
     def span(self, clock: Clock) -> tuple[float, float]:
-        """The day, the minute or the second that was written; an instant where there are fractions."""
+        """Return the written day, minute or second; an instant for fractions."""
         if self.unit == DAY:
             return clock.begin(self.written.date()), clock.begin(self.written.date() + timedelta(days=1))
         aware = self.written if self.written.tzinfo else self.written.replace(tzinfo=clock.zone)
@@ -110,7 +112,7 @@ class Stamp:
 
 
 def duration(text: str) -> float | None:
-    """Seconds of ``90s``, ``1h30m``, ``1 h 30 min``, ``2 days``; None for anything else."""
+    """Return seconds of ``90s``, ``1h30m``, ``1 h 30 min``, ``2 days``; None for anything else."""
     text = text.strip()
     if not _DURATION_RE.fullmatch(text):
         return None
@@ -119,7 +121,7 @@ def duration(text: str) -> float | None:
 
 
 def moment(text: str) -> Moment | None:
-    """The time that is meant; None for what is no time. A ValueError says that there is no such day or hour."""
+    """Return the time that is meant; None for other text. Raises ValueError if there is no such day or hour."""
     text = " ".join(text.split())
     lower = text.lower()
     if lower in _DAYS:

@@ -1,1 +1,1 @@
-"""What a run kept of where it came from, made into a notebook again."""
+"""Notebooks made from the source that runs keep."""

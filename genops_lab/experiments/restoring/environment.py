@@ -1,4 +1,4 @@
-"""What is installed now, beside what was installed when a run began. All functions block."""
+"""Compare the packages installed now with those at the start of a run. All functions block."""
 
 from __future__ import annotations
 
@@ -15,26 +15,28 @@ _LINE = re.compile(r"(?:# )?(?P<name>[a-z0-9][a-z0-9-]*)(?:==(?P<version>\S+)| @
 
 
 def packages_of(text: str) -> dict[str, str]:
-    """Versions by name of ``source/installed.txt``."""
+    """Return the versions by name in ``source/installed.txt``."""
     found = (_LINE.match(line) for line in text.splitlines())
     return {match["name"]: match["version"] or match["of"] for match in found if match}
 
 
 def difference(kept: Kept) -> EnvironmentDifference:
-    """The run's own environment as it is now, where it is on this machine, beside what it was."""
+    """Compare the run's environment now, if it is on this machine, with its earlier state."""
     record = kept.record
     if record is None or not kept.installed:
-        return EnvironmentDifference(compared=False, why="The run kept no list of packages.")
+        return EnvironmentDifference(compared=False, why="The run has no list of packages.")
     python = record.environment.python
     if record.kernel.remote:
         return EnvironmentDifference(
-            compared=False, python_then=python, why="It ran on another machine: compare there."
+            compared=False,
+            python_then=python,
+            why="The run used another machine: compare the packages on that machine.",
         )
     folders = [path for path in record.environment.folders if Path(path).is_absolute()][:_MAX_FOLDERS]
     now = {package.name: package.version for package in installed(folders)}
     if not now:
         return EnvironmentDifference(
-            compared=False, python_then=python, why="Its environment is not on this machine (any more)."
+            compared=False, python_then=python, why="The run's environment is not on this machine (any more)."
         )
     then = packages_of(kept.installed)
     return EnvironmentDifference(

@@ -1,4 +1,4 @@
-"""Wire types of restoring. Times in seconds since 1970, sizes in bytes."""
+"""Define the wire types of restoring. Times in seconds since 1970, sizes in bytes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class LeftOutFile(msgspec.Struct, frozen=True):
 
 
 class PackageDifference(msgspec.Struct, frozen=True, kw_only=True):
-    """A package whose version is another now; ``then`` or ``now`` is empty where there was, or is, none."""
+    """A package with a different version now; ``then`` or ``now`` is empty if there was, or is, none."""
 
     name: str
     then: str
@@ -24,7 +24,7 @@ class PackageDifference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EnvironmentDifference(msgspec.Struct, frozen=True, kw_only=True):
-    """``compared`` says with what: the run's own environment as it is now, or nothing (``why``)."""
+    """``compared``: with the run's own environment as it is now, or not at all (``why``)."""
 
     compared: bool
     python_then: str = ""
@@ -33,10 +33,10 @@ class EnvironmentDifference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RestoredNotebook(msgspec.Struct, frozen=True, kw_only=True):
-    """A notebook (nbformat 4.5) with the cells of a run, for whoever asked to write.
+    """A notebook (nbformat 4.5) with the cells of a run, which the caller writes.
 
-    ``name`` is a file name to write it under; ``redacted`` counts marks by kind; ``altered`` counts cells whose text
-    is not the one that was hashed when the run wrote it.
+    ``name`` is a file name for it; ``redacted`` counts marks by kind; ``altered`` counts cells whose text
+    does not match the hash that the run wrote.
     """
 
     run_id: str
@@ -52,7 +52,7 @@ class RestoredNotebook(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunPatch(msgspec.Struct, frozen=True, kw_only=True):
-    """What was not committed when the run began, as ``git apply`` takes it. ``redacted`` counts marks."""
+    """The uncommitted changes at the start of a run, for ``git apply``. ``redacted`` counts marks."""
 
     run_id: str
     git_commit: str

@@ -1,4 +1,4 @@
-"""The notebook: where it is from, then the cells that ran, byte for byte but for what was redacted."""
+"""Make the notebook: its origin, then the cells that ran, unchanged except for redacted secrets."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from genops_lab.experiments.models import Run
 from .models import EnvironmentDifference
 from .run_source import INSTALLED, PATCH, Kept, KeptCell, Record
 
-#: Rows of a table in the first cell; the rest is counted.
+#: Rows of a table in the first cell; the others are counted.
 MAX_ROWS = 30
 SHORT_ID = 8
 _NOT_IN_NAMES = re.compile(r"[^\w.-]+")
 
 
 def file_name(run: Run) -> str:
-    """``baseline-1a2b3c4d.ipynb``."""
+    """Return ``baseline-1a2b3c4d.ipynb``."""
     name = _NOT_IN_NAMES.sub("-", run.name).strip("-.")[:60]
     return f"{name or 'run'}-{run.run_id[:SHORT_ID]}.ipynb"
 
 
 def total_redacted(cells: list[KeptCell]) -> dict[str, int]:
-    """Marks by kind in all cells."""
+    """Return the number of marks by kind in all cells."""
     return dict(sum((Counter(cell.redacted) for cell in cells), Counter()))
 
 
 def notebook(run: Run, kept: Kept, environment: EnvironmentDifference, kernel: str) -> dict[str, Any]:
-    """nbformat 4.5; ``kernel`` is a kernelspec's name, empty where it is not known."""
+    """Return a notebook in nbformat 4.5; ``kernel`` is a kernelspec's name, empty if unknown."""
     cells = [_markdown(run.run_id, "head", _head(run, kept, environment))]
     for index, cell in enumerate(kept.cells):
         if cell.redacted or cell.altered:
@@ -82,11 +82,11 @@ def _warning(cell: KeptCell) -> str:
     if cell.redacted:
         kinds = ", ".join(f"{_span(kind)} × {count}" for kind, count in sorted(cell.redacted.items()))
         lines.append(
-            f"**The next cell is not whole:** secrets were taken out before it was kept ({kinds}). "
-            "Put them back by other means than the text, such as an environment variable, where a mark stands."
+            f"**The next cell is incomplete:** secrets were removed before it was kept ({kinds}). "
+            "Replace each mark, for example by reading an environment variable. Do not write the secret into the cell."
         )
     if cell.altered:
-        lines.append("**The next cell was changed after the run wrote it:** its hash is another.")
+        lines.append("**The next cell was changed after the run wrote it:** its hash differs.")
     return "\n\n".join(lines)
 
 
@@ -102,8 +102,8 @@ def _head(run: Run, kept: Kept, environment: EnvironmentDifference) -> str:
     if redacted:
         count = sum(redacted.values())
         parts.append(
-            f"**{count} {'secrets were' if count > 1 else 'secret was'} taken out** of these cells; a mark such as "
-            f"{_span(f'[redacted: {next(iter(redacted))}]')} stands in the place of each."
+            f"**{count} {'secrets were' if count > 1 else 'secret was'} removed** from these cells. A mark such as "
+            f"{_span(f'[redacted: {next(iter(redacted))}]')} replaces each."
         )
     return "\n\n".join(parts)
 
@@ -138,7 +138,7 @@ def _git(run: Run, kept: Kept) -> list[str]:
     remote = f" ({_span(git.remote)})" if git is not None and git.remote else ""
     changed = " with uncommitted changes" if kept.has_patch else ""
     parts = [
-        f"**Code:** commit {_span(commit)}{branch}{remote}{changed}. To have it beside what is there now:"
+        f"**Code:** commit {_span(commit)}{branch}{remote}{changed}. To check it out beside the present code:"
     ]
     short = run.run_id[:SHORT_ID]
     commands = [
@@ -154,7 +154,7 @@ def _git(run: Run, kept: Kept) -> list[str]:
     if git is not None and git.patch is not None:
         if git.patch.redacted:
             names = ", ".join(_span(name) for name in sorted(git.patch.redacted)[:MAX_ROWS])
-            parts.append(f"Secrets were taken out of the changes of {names}: there they may not apply.")
+            parts.append(f"Secrets were removed from the changes of {names}, so these may not apply.")
         if git.patch.left_out:
             names = ", ".join(
                 f"{_span(left.path)} ({_plain(left.reason)})" for left in git.patch.left_out[:MAX_ROWS]
@@ -169,7 +169,7 @@ def _packages(kept: Kept, environment: EnvironmentDifference) -> list[str]:
     python = (
         f"Python {_plain(environment.python_then)}"
         if environment.python_then
-        else "a Python of unknown version"
+        else "an unknown version of Python"
     )
     parts = [f"**Environment:** {python}; its packages are the run's artifact {_span(INSTALLED)}."]
     lock = kept.record.environment.lock_file if kept.record is not None else None
@@ -182,7 +182,7 @@ def _packages(kept: Kept, environment: EnvironmentDifference) -> list[str]:
     if not environment.packages:
         return [f"{parts[0]} The same packages are installed now."]
     rows = [[one.name, one.then or "none", one.now or "none"] for one in environment.packages]
-    return [f"{parts[0]} In that environment differ now:", _table(["package", "then", "now"], rows)]
+    return [f"{parts[0]} These packages differ now:", _table(["package", "then", "now"], rows)]
 
 
 def _table(headings: list[str], rows: list[list[str]]) -> str:
@@ -195,11 +195,11 @@ def _table(headings: list[str], rows: list[list[str]]) -> str:
 
 
 def _plain(text: str) -> str:
-    """A run's name and the like as text, not as Markdown or HTML."""
+    """Return a run's name and the like as text, not as Markdown or HTML."""
     return re.sub(r"([\\`*_{}\[\]()#+!|<>~$&-])", r"\\\1", " ".join(text.split())[:200])
 
 
 def _span(text: str) -> str:
-    # Code spans know no escapes; a bar ends a table's cell even there.
+    # Code spans have no escapes; a bar ends a table's cell even in a code span.
     shown = " ".join(text.split())[:300].replace("`", "'").replace("|", "¦")
     return f"`{shown}`" if shown else ""

@@ -1,6 +1,6 @@
-"""What a run keeps below ``source/``, as :mod:`genops_lab.runtime.provenance` wrote it.
+"""Decode a run's files below ``source/``, which :mod:`genops_lab.runtime.provenance` wrote.
 
-Any of it may be missing or strange: whoever can write to an MLflow can write these files.
+Any of them may be missing or strange: everyone who can write to an MLflow can write these files.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ class KeptCell(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def altered(self) -> bool:
-        """Whether it is not what was hashed."""
+        """Whether the text differs from the one that was hashed."""
         return bool(self.sha256) and hashlib.sha256(self.source.encode()).hexdigest() != self.sha256
 
 
 class KeptPatch(msgspec.Struct, frozen=True, kw_only=True):
-    """What the patch holds."""
+    """The content of the patch."""
 
     files: list[str] = []
     left_out: list[LeftOutFile] = []
@@ -43,7 +43,7 @@ class KeptPatch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KeptGit(msgspec.Struct, frozen=True, kw_only=True):
-    """The commit; ``patch`` is None where git did not answer in time."""
+    """The commit; ``patch`` is None if git did not answer in time."""
 
     commit: str = ""
     branch: str = ""
@@ -102,7 +102,9 @@ class KeptDataset(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it; ``record`` is None for a run of an older GenOps Lab, or one that ended before it was written."""
+    """The whole source; ``record`` is None for an older GenOps Lab, or if the run ended before it was
+    written.
+    """
 
     cells: list[KeptCell]
     record: Record | None = None
@@ -112,7 +114,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def decoded(text: str, kind: type[T]) -> T | None:
-    """JSON as this type; None for what is not."""
+    """Decode JSON as this type; None if it does not fit."""
     try:
         return msgspec.json.decode(text.encode("utf-8", "replace"), type=kind)
     except (msgspec.DecodeError, RecursionError):

@@ -1,4 +1,4 @@
-"""Notebooks and patches made of what runs keep. Nothing is written here: who asked has a place for it."""
+"""Make notebooks and patches from the source that runs keep; the caller writes them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from .run_source import Kept
 
 
 class RestoringService:
-    """Reads what runs keep. All methods raise Unavailable while MLflow does not answer."""
+    """Reads the source of runs. All methods raise Unavailable while MLflow does not answer."""
 
     def __init__(self, mlflow: MlflowConnection, experiments: ExperimentsService) -> None:
         self._mlflow = mlflow
         self._experiments = experiments
 
     async def restore_notebook(self, run_id: str) -> RestoredNotebook:
-        """A notebook with exactly the cells that a run kept; the id may be a unique prefix, or ``latest``.
+        """Return a notebook with exactly the cells of a run; the id may be a unique prefix, or ``latest``.
 
-        Raises NotFound for a run that keeps no cells.
+        Raises NotFound for a run without cells.
         """
         run = await self._experiments.resolve_run(run_id)
         kept = await self._mlflow.worker.call(MlflowKept.kept, run.run_id)
@@ -46,13 +46,16 @@ class RestoringService:
         )
 
     async def get_patch(self, run_id: str) -> RunPatch:
-        """What was not committed when a run began. Raises NotFound where nothing was kept."""
+        """Return the uncommitted changes at the start of a run. Raises NotFound if there are none."""
         run = await self._experiments.resolve_run(run_id)
         text = await self._mlflow.worker.call(MlflowKept.patch, run.run_id)
         if not text:
             raise NotFound(
-                f"The run {run.run_id} keeps no uncommitted changes.",
-                hint="All was committed, it ran outside of a git repository, or with --no-source.",
+                f"The run {run.run_id} has no uncommitted changes.",
+                hint=(
+                    "All changes were committed, the run was outside of a git repository, or --no-source "
+                    "was used."
+                ),
                 code="no_patch",
             )
         kept = await self._mlflow.worker.call(MlflowKept.kept, run.run_id)
@@ -70,7 +73,7 @@ class RestoringService:
 
 
 def _kernel(run: Run, kept: Kept) -> str:
-    """The kernelspec's name: of the target where there is one, else as the kernel knew it."""
+    """Return the kernelspec's name: the target's if there is a target, else the kernel's own."""
     from genops_lab.kernels.kernelspecs import name_of
 
     target = run.tags.get("genops.target", "")

@@ -1,8 +1,9 @@
-"""``%%profile``, ``%profile`` and ``genops.profile()``: PyTorch's profiler round some code.
+"""Record code with PyTorch's profiler: ``%%profile``, ``%profile`` and ``genops.profile()``.
 
-``capture`` decides what is recorded and when it ends, ``recorder`` is PyTorch's profiler, ``steps`` hears of steps,
-``lines`` and ``markers`` name the user's lines in the trace, ``upload`` writes it and brings it to the Lab. In a
-kernel under one of NVIDIA's tools that records instead (``external_tool``: ``nsight``, ``ncu``).
+``capture`` decides what is recorded and when the recording ends. ``recorder`` is PyTorch's profiler,
+``steps`` counts steps. ``lines`` and ``markers`` name the user's lines in the trace; ``upload`` writes the
+trace and sends it to the Lab. In a kernel under a tool of NVIDIA's that tool records instead
+(``external_tool``: ``nsight``, ``ncu``).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ __all__ = ["RecordingOptions", "capture_of", "profiled"]
 
 
 def capture_of(title: str, wishes: Optional[RecordingOptions] = None) -> Union[Capture, OutsideCapture]:
-    """A recording that has not begun: by Nsight's tool in a kernel that was started under one."""
+    """Return a recording that has not begun; in a kernel under an Nsight tool, a recording by that tool."""
     collecting, measured = session(), measuring()
     if collecting is not None:
         return NsightCapture(title, collecting, own_files(), wishes)
@@ -34,7 +35,7 @@ def capture_of(title: str, wishes: Optional[RecordingOptions] = None) -> Union[C
 def profiled(
     title: str, wishes: Optional[RecordingOptions] = None
 ) -> Iterator[Union[Capture, OutsideCapture]]:
-    """Record the block, also when it raises."""
+    """Record the block, also if it raises."""
     capture = capture_of(title, wishes)
     capture.start()
     try:

@@ -1,8 +1,8 @@
-"""What hearing of lines may cost, and which lines run so often that they are not heard of.
+"""Limit the cost of line tracing, and find the lines that run too often to be traced.
 
-A loop of lines that do nearly nothing would cost a multiple of itself. Where the bounds are passed, the lines that
-were marked most are *hot*: from then on nothing is marked while they run, so their time belongs to what is around
-them (the line that called, the cell), never to another line. A function that is called as often is *muted* as a whole.
+A loop of lines that do nearly nothing would cost a multiple of itself. When a limit is exceeded, the most
+frequent lines become *hot*. Nothing is marked while they run, so their time belongs to what surrounds them
+(the calling line, the cell), never to another line. A function that is called as often is *muted* as a whole.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ import time
 from types import CodeType
 from typing import Dict, List, Set, Tuple
 
-#: Of the time, for markers.
+#: Share of the time, for markers.
 MARKER_SHARE = 0.01
-#: Of the time, for hearing of calls of other code.
+#: Share of the time, for tracing calls of other code.
 CALL_SHARE = 0.015
-#: What is free of the bounds above, in seconds.
+#: Seconds that are free of the limits above.
 ALLOWANCE_S = 0.002
-#: What must be left of the bounds before hearing goes on, in seconds.
+#: Seconds that must be left of the limits before tracing continues.
 _RESERVE_S = 0.0005
 _CHECK_EVERY = 64
 
 
 class Costs:
-    """What one event costs here, in seconds: measured once a process, see ``recorder.warmed_up``."""
+    """Cost of one event here, in seconds: measured once a process, see ``recorder.warmed_up``."""
 
     def __init__(self, marker_s: float = 3e-6, call_s: float = 0.5e-6) -> None:
         self.marker_s = marker_s
@@ -31,7 +31,7 @@ class Costs:
 
 
 class Budget:
-    """Counts what was heard since ``begin``; ``hot`` and ``muted`` are kept from one recording to the next."""
+    """Counts events since ``begin``; ``hot`` and ``muted`` stay from one recording to the next."""
 
     def __init__(self, costs: Costs) -> None:
         self.hot: Set[Tuple[CodeType, int]] = set()
@@ -45,7 +45,7 @@ class Budget:
         self._started = time.perf_counter()
 
     def begin(self) -> None:
-        """A recording has begun."""
+        """Start counting for a recording."""
         self.calls = self._heard = 0
         self._spent_s = 0.0
         self._times, self._entered = {}, {}
@@ -53,19 +53,19 @@ class Budget:
 
     @property
     def elapsed_s(self) -> float:
-        """Since the recording began."""
+        """Return the seconds since the recording began."""
         return time.perf_counter() - self._started
 
     def marks(self, code: CodeType, line: int) -> bool:
-        """Whether this line is marked where it runs."""
+        """Return whether this line is marked."""
         return code not in self.muted and (code, line) not in self.hot
 
     def enter(self, code: CodeType) -> None:
-        """A frame of it begins, or goes on."""
+        """Count a frame that begins or continues."""
         self._entered[code] = self._entered.get(code, 0) + 1
 
     def spend(self, code: CodeType, line: int, markers: int = 1) -> None:
-        """What ``markers`` markers cost was spent for this line; 0 for the whole function."""
+        """Count the cost of ``markers`` markers for this line; 0 for the whole function."""
         self._times[code, line] = self._times.get((code, line), 0) + markers
         self._spent_s += markers * self._costs.marker_s
         self._heard += 1
@@ -73,13 +73,13 @@ class Budget:
             self._give_up()
 
     def call(self) -> bool:
-        """Other code was called. False where hearing of that costs too much."""
+        """Count a call of other code; return False if tracing such calls costs too much."""
         self.calls += 1
         return bool(self.calls % _CHECK_EVERY) or not self._calls_are_dear(0.0)
 
     @property
     def can_go_on(self) -> bool:
-        """Whether there is enough to hear again for a while."""
+        """Return whether the limits allow tracing again for a while."""
         left = MARKER_SHARE * self.elapsed_s + ALLOWANCE_S - self._spent_s
         return left >= _RESERVE_S and not self._calls_are_dear(_RESERVE_S)
 
@@ -88,7 +88,7 @@ class Budget:
         return spent_s > CALL_SHARE * self.elapsed_s + ALLOWANCE_S
 
     def _give_up(self) -> None:
-        """The lines that were marked most are marked no more; what they cost is no fault of the others."""
+        """Stop marking the most frequent lines; the cost of the others is small."""
         code, line = max(self._times, key=self._times.__getitem__)
         most = self._times[code, line]
         if not line or 2 * self._entered.get(code, 0) >= most:
@@ -101,8 +101,8 @@ class Budget:
         self._spent_s = max(0.0, self._spent_s - times * self._costs.marker_s)
 
 
-def told_lines(budget: Budget) -> List[str]:
-    """The hot lines in words, by function: ``lines 3 to 5 of train``; a cell's own without a name."""
+def hot_lines_text(budget: Budget) -> List[str]:
+    """Return the hot lines as text, by function: ``lines 3 to 5 of train``; a cell has no name."""
     found: Dict[CodeType, List[int]] = {}
     for code, line in budget.hot - {one for one in budget.hot if one[0] in budget.muted}:
         found.setdefault(code, []).append(line)

@@ -1,4 +1,4 @@
-"""One recording of a cell: when it begins and ends."""
+"""Record one cell: decide when the recording begins and ends."""
 
 from __future__ import annotations
 
@@ -29,29 +29,30 @@ from .steps import COMPARED
 from .upload import expected, finished, write_trace
 
 _LOOK_EVERY_S = 0.05
-#: While lines are not heard of, until it is tried again.
+#: Seconds until lines are traced again, after tracing was off.
 _WAKE_EVERY_S = 0.02
-#: Growth of the process by so many times the bound is looked at even where few events are expected.
+#: Growth of the process, in multiples of the limit, at which it is checked even if few events are expected.
 _ALARM = 3.3
 
 #: An event takes 0.2 kB while it is recorded and 1.4 kB in the result (torch 2.13).
 _RESULT_TO_RECORDED = 6.7
-#: Steps may be shorter than it takes to ask the system; in such a time nothing grows by much.
+#: Seconds between two readings of memory: steps may be shorter than a reading takes, and little grows in that
+#: time.
 _ASKED_EVERY_S = 0.01
-#: Of fewer stretches of steps it is not known what is usual.
+#: With fewer stretches of steps the usual growth is unknown.
 _FEW = 3
-#: So many times the bound is believed to be the recording's after the first of them.
+#: After the first check, growth up to this multiple of the limit counts as the recording's.
 _BELIEVED = 1.25
 
-#: How torch calls the slice round an optimizer's step, in which its hooks run.
+#: torch's name for the slice of an optimizer's step, in which its hooks run.
 _OF_THE_STEP = "Optimizer.step#"
 
 
 class Capture(Recording):
     """One recording by PyTorch's profiler.
 
-    The code is recorded from its start. When its first optimizer step comes that part is put aside, ``warmup`` steps
-    are not recorded, the steps behind them are; the part that was put aside is used where no such step came.
+    The code is recorded from its start. At its first optimizer step that part is put aside, ``warmup`` steps
+    are not recorded, and the steps after them are. Without such steps the first part is used.
     """
 
     def __init__(self, title: str, wishes: Optional[RecordingOptions] = None) -> None:
@@ -64,7 +65,8 @@ class Capture(Recording):
         self._kept: Optional[Part] = None
         self.of_steps: Optional[Part] = None
         self._due = ""
-        #: The steps' part ended before it had one, for growth that was the program's own: the next step begins another.
+        #: The steps' part ended without a step, because the program's own memory grew: the next step begins
+        #: another part.
         self._anew = False
         self._slices: Optional[OpenSlices] = None
         self._thread = 0
@@ -82,9 +84,9 @@ class Capture(Recording):
         return f"<genops profile {self.title!r}: {state}{kept}>"
 
     def start(self, *, own_line: bool = False) -> None:
-        """Begin to record. Raises GenOpsError where there is no torch, or where it is being profiled already.
+        """Begin to record. Raises GenOpsError without torch, or while another profiler records.
 
-        ``own_line``: the line that runs now is ours, and none of what is recorded.
+        ``own_line``: the line that runs now is ours, and is not recorded.
         """
         self.refuse_nested()
         refuse_second(torch_profiler())
@@ -141,7 +143,7 @@ class Capture(Recording):
         self._outer_thread = threading.get_ident()
 
     def _end(self, why: str) -> None:
-        """Stop the present part and its markers, from any thread where the recorder lets it."""
+        """Stop the present part and its markers, from any thread if the recorder allows that."""
         with self._lock:
             if self._part is None:
                 return
@@ -198,7 +200,7 @@ class Capture(Recording):
         try:
             with self._lock:
                 action()
-        except (GenOpsError, RuntimeError) as error:  # what cannot be recorded must not cost the training
+        except (GenOpsError, RuntimeError) as error:  # a failed recording must not cost the training
             self.trouble = str(error)
             self._hook.remove()
 
@@ -249,14 +251,14 @@ class Capture(Recording):
         self._open(f"ProfilerStep#{self.steps_done}")
 
     def _look(self) -> None:
-        """Hold the bounds of time and memory, in a thread of its own."""
+        """Watch the limits of time and memory, in a thread."""
         while not self._over.wait(self._until_next_look()):
             with self._lock:
                 if self._watch is not None and not self._over.is_set():
                     self._watch.wake()
                 part = self._part
                 if part is None and self.of_steps is not None:
-                    return  # nothing is recorded any more
+                    return  # the recording has ended
                 if part is None:
                     continue
                 if part.age >= self.wishes.seconds:
@@ -282,7 +284,9 @@ class Capture(Recording):
                 self.markers.pending = lambda: self._end(why)
 
     def _judge(self, part: Part) -> None:
-        """The process grew: by the recording, or by itself? What stopping takes tells how many events there are."""
+        """Decide whether the recording or the program made the process grow: stopping time shows the number
+        of events.
+        """
         if not part.recorder.any_thread:
             self._ask_to_end("memory")
             return
@@ -290,29 +294,29 @@ class Capture(Recording):
         if self._took_memory(part) or self.markers is None or not self.markers.on:
             self._end_markers()
             return
-        # The program's own growth: go on, and look again when so many events can be there.
+        # The program's own growth: continue, and check again when that many events are possible.
         rate = part.recorder.grown / 1e6 / max(part.seconds, 1e-3)
         look_at_s = self.wishes.megabytes / (4 * rate) if rate else self.wishes.seconds
         self.markers.pending = lambda: self._safely(lambda: self._go_on(look_at_s))
 
     def _took_memory(self, part: Part) -> bool:
-        """Whether it was the recorder, of one that has ended."""
+        """Return whether the recorder took the memory, for a part that has ended."""
         return part.recorder.grown / 1e6 >= 0.5 * self.wishes.megabytes
 
     def _go_on(self, look_at_s: float) -> None:
-        """Record anew, at a line of the cell's own: no operator of the part before is open there."""
+        """Record again at a line of the cell's own: no operator of the previous part is open there."""
         markers = self.markers
         if markers is None or self._part is not None or self.steps_done or self._over.is_set():
             return
         if threading.get_ident() == self._thread and not inside_torch(markers.files):
-            self._outer.clear()  # ended with the part that they were in
+            self._outer.clear()  # ended with their part
             self._start_part().look_at_s = look_at_s
             self._open_cell()
         else:
             markers.pending = lambda: self._safely(lambda: self._go_on(look_at_s))
 
     def close(self) -> None:
-        """Record no more."""
+        """Stop recording."""
         self._over.set()
         self._hook.remove()
         try:
@@ -326,7 +330,7 @@ class Capture(Recording):
                 self._slices.unwatch()
 
     def forget(self) -> None:
-        """As of any recording; its part is the parent's too."""
+        """Forget the recording and its part, which are the parent process's."""
         super().forget()
         self._part = None
         if self._slices is not None:
@@ -338,16 +342,16 @@ class Capture(Recording):
         return part if part is not None and (part.steps or self._kept is None) else self._kept
 
     def finish(self) -> None:
-        """Stop, write the trace, hand it to the Lab, wait for its summary and show it.
+        """Stop, write the trace, send it to the Lab, wait for its summary and show it.
 
-        With the Lab away the trace is kept and its path said.
+        Without a Lab the trace is kept and its path printed.
         """
         self.close()
         finished(self, functools.partial(write_trace, self))
 
 
 class Part:
-    """What was recorded in one go. ``steps``: those that it has whole."""
+    """One uninterrupted part of a recording. ``steps``: the complete steps in it."""
 
     def __init__(self, recorder: Recorder, elapsed_s: float) -> None:
         self.recorder = recorder
@@ -356,7 +360,7 @@ class Part:
         self.seconds = 0.0
         self.steps = 0
         self.ended_by = ""
-        #: It has all steps, and ends when the last one's slices are closed.
+        #: The part has all steps, and ends when the last step's slices are closed.
         self.over = False
         #: The name of the slice that would have been the next step.
         self.not_whole = ""
@@ -364,7 +368,8 @@ class Part:
         #: Growth before this age is the program's own, as far as is known.
         self.look_at_s = 0.0
         self._asked_at = 0.0
-        #: How much and over how many steps it had grown when it was last asked, and what steps grew by in between.
+        #: How much and over how many steps memory had grown at the last reading, and the growth of steps in
+        #: between.
         self._grown_then, self._steps_then = 0.0, 0
         self._grown_a_step: List[float] = []
 
@@ -375,12 +380,15 @@ class Part:
 
     @property
     def grown_mb(self) -> float:
-        """By how much the recording will have made the process grow, if all growth so far is its own."""
+        """Return the MB that the recording will have taken, if all growth so far is its own."""
         return _RESULT_TO_RECORDED * max(0, resident_bytes() - self.resident) / 1e6
 
     def grown_by_steps_mb(self) -> float:
-        """The same, at the end of a step, by what the usual step grew. What it grew by in few of them is the program's
-        own, as an optimizer's states are; of the very first one all counts."""
+        """Return the same at the end of a step, from the growth of a usual step.
+
+        Growth in few of the steps is the program's own, such as an optimizer's states. Growth in the very
+        first step counts fully.
+        """
         if time.perf_counter() - self._asked_at >= _ASKED_EVERY_S and self.steps > self._steps_then:
             grown = self.grown_mb
             self._grown_a_step.append((grown - self._grown_then) / (self.steps - self._steps_then))
@@ -395,8 +403,10 @@ class Part:
 def behind_the_step(
     markers: Optional[LineMarkers], hearing: Any, slices: Optional[OpenSlices], action: Callable[[], None]
 ) -> None:
-    """Do ``action`` at the caller's next line, where that is heard of; else behind the optimizer's slice, between the
-    slices of lines. To be called in a hook of the optimizer."""
+    """Call ``action`` at the caller's next line, if lines are traced; else after the optimizer's slice.
+
+    It runs between the slices of lines. Call this in a hook of the optimizer.
+    """
 
     def between_lines() -> None:
         if markers is not None and markers.on:

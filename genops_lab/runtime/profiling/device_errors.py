@@ -1,4 +1,4 @@
-"""What the device's side of the profiler says when it cannot record, in words."""
+"""Explain why the profiler could not record a device."""
 
 from __future__ import annotations
 
@@ -16,57 +16,55 @@ _BUSY = (
 )
 _FULL = ("Exceeded max GPU buffer",)
 _ABSENT = ("CUPTI initialization failed", "CUPTI_ERROR_NOT_INITIALIZED", "CUPTI_ERROR_NOT_COMPATIBLE")
-#: Kineto says behind every failure of CUPTI what it would mean if it were one of permission.
+#: Kineto adds a note on permissions to every failure of CUPTI.
 _SUPPOSED = "If you see "
 
 
 def named(said: str) -> str:
-    """What is behind messages of CUPTI, Kineto, nsys and ncu, and what to do; empty where they tell nothing of it."""
+    """Return the cause and the remedy of messages of CUPTI, Kineto, nsys and ncu; empty if unknown."""
     said = "\n".join(line for line in said.splitlines() if _SUPPOSED not in line)
     if any(word in said for word in _FORBIDDEN):
         return (
-            "The driver does not let this user profile the GPU (ERR_NVGPUCTRPERM): an administrator sets "
+            "The driver does not let this user profile the GPU (ERR_NVGPUCTRPERM). An administrator must set "
             "NVreg_RestrictProfilingToAdminUsers=0 for the nvidia module."
         )
     if any(word in said for word in _BUSY):
         return (
-            "Another program profiles this GPU (CUPTI takes one): end Nsight Systems (nsys), ncu or DCGM's profiling "
-            "(dcgmi profile --pause)."
+            "Another program profiles this GPU, and CUPTI serves one at a time. End Nsight Systems (nsys), ncu or "
+            "DCGM's profiling (dcgmi profile --pause)."
         )
     if any(word in said for word in _FULL):
-        return (
-            "The GPU's buffer of events was full: what came later is missing. Record fewer steps (--steps)."
-        )
+        return "The GPU's event buffer was full, so later events are missing. Record fewer steps (--steps)."
     if any(word in said for word in _ABSENT):
         return (
-            "CUPTI, the library for the GPU's events, could not start: it must be visible in the container and fit the "
-            "driver."
+            "CUPTI, the library for the GPU's events, could not start. The container must have it, and its "
+            "version must fit the driver."
         )
     return ""
 
 
 def without_device_events(said: str, device: str) -> str:
-    """Why a recording that asked for a device has nothing of it."""
+    """Return the explanation for a recording without events of the requested device."""
     return named(said) or (
-        f"The recording has no events of the {device} device. If the code used it, restart the kernel and profile "
-        "before other profilers run; in a container the driver's libcupti must be visible."
+        f"The recording has no events of the {device} device. If the code used the device, restart the kernel and "
+        "profile before other profilers run. In a container the driver's libcupti must be visible."
     )
 
 
 class NativeMessages:
-    """What C++ wrote to standard error meanwhile; it is passed on afterwards."""
+    """Collects what C++ code writes to standard error, and passes it on afterwards."""
 
     def __init__(self) -> None:
         self._said: List[str] = []
 
     @property
     def text(self) -> str:
-        """All that was said."""
+        """All collected text."""
         return "".join(self._said)
 
     @contextlib.contextmanager
     def heard(self) -> Iterator[None]:
-        """Listen to the process' standard error."""
+        """Listen to the process's standard error."""
         with _spare_file() as spare:
             if spare is None:
                 yield

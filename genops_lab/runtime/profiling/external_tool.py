@@ -1,7 +1,7 @@
-"""A recording by a tool of NVIDIA's that this kernel was started under, in place of PyTorch's profiler.
+"""Record with the NVIDIA tool that this kernel runs under, in place of PyTorch's profiler.
 
-CUPTI takes one subscriber, and in such a kernel that is the tool. What is the same for all of them is here: a recording
-has a beginning, bounds and one end, and marks cells, lines and steps as NVTX ranges.
+CUPTI takes one subscriber, and in such a kernel that is the tool. This module has the parts that all tools
+share: a recording has a beginning, limits and one end, and marks cells, lines and steps as NVTX ranges.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from .markers import cell_marker
 from .recording_options import Recording, RecordingOptions
 from .upload import finished, new_folder
 
-#: What the tools put into the environment of what they start: with it, a tool that is started here would find itself
-#: injected into itself. Beginnings of names.
+#: Beginnings of the variables that the tools set in their children. A tool that is started here with them
+#: would be injected into itself.
 _INJECTED = (
     "LD_PRELOAD", "CUDA_INJECTION", "NVTX_INJECTION", "NSYS_", "QUADD_", "NV_NSIGHT_", "NV_COMPUTE_PROFILER_",
     "NV_TPS_",
@@ -35,19 +35,19 @@ _INJECTED = (
 
 
 def clean_environment() -> Dict[str, str]:
-    """This process' environment without what the tool that it was started under has put there."""
+    """Return this process's environment without the variables of the tool that started it."""
     return {name: value for name, value in os.environ.items() if not name.startswith(_INJECTED)}
 
 
 class OutsideCapture(Recording):
     """One recording by such a tool.
 
-    Lines, steps and PyTorch's operators are NVTX ranges, where there is NVTX.
+    Lines, steps and PyTorch's operators are NVTX ranges, if NVTX is available.
     """
 
-    #: Of the tool, for people.
+    #: The tool's name for users.
     tool = ""
-    #: What :class:`RecordingOptions` leaves open.
+    #: Defaults for :class:`RecordingOptions`.
     usual_steps, usual_seconds = 10, 20.0
 
     def __init__(self, title: str, files: Dict[str, str], wishes: Optional[RecordingOptions] = None) -> None:
@@ -65,30 +65,31 @@ class OutsideCapture(Recording):
 
     @abc.abstractmethod
     def _begin(self) -> None:
-        """Have the tool record. Raises GenOpsError."""
+        """Start the tool's recording. Raises GenOpsError."""
 
     @abc.abstractmethod
     def _stop(self) -> None:
-        """Have it record no more, from any thread. Raises GenOpsError."""
+        """Stop the tool's recording, from any thread. Raises GenOpsError."""
 
     @abc.abstractmethod
     def _counted(self, count: int) -> bool:
-        """So many steps are done: in the thread that trains, inside the optimizer's call. False: they are enough."""
+        """Note the number of finished steps, in the training thread, inside the optimizer's call. False:
+        enough.
+        """
 
     @abc.abstractmethod
     def _write(self) -> None:
-        """Put the trace into ``folder`` and its path into ``trace_path``, and say what there is of it. Raises
-        GenOpsError."""
+        """Put the trace into ``folder``, set ``trace_path`` and describe the trace. Raises GenOpsError."""
 
     def start(self, *, own_line: bool = False) -> None:
-        """Begin to record. Raises GenOpsError where the tool does not.
+        """Begin to record. Raises GenOpsError if the tool does not.
 
-        ``own_line``: the line that runs now is ours, and none of what is recorded.
+        ``own_line``: the line that runs now is ours, and is not recorded.
         """
         self.refuse_nested()
         self._nvtx = nvtx()
         self.folder = new_folder()
-        # Already now: an interrupt of the beginning does not tell whether the tool records.
+        # Set this first: after an interrupted start it is unknown whether the tool records.
         Recording.active, self._recording = self, True
         try:
             self._begin_to_record()
@@ -121,7 +122,7 @@ class OutsideCapture(Recording):
             try:
                 self._ranges.enter_context(emit_nvtx(record_shapes=self.wishes.shapes))
             except RuntimeError as error:
-                self.trouble = f"PyTorch's operators are not in the profile: {error}."
+                self.trouble = f"The profile has no PyTorch operators: {error}."
         if not self.wishes.lines or not self._files:
             return
         self.markers = LineMarkers(self._files, functools.partial(Range, self._nvtx), Costs())
@@ -136,7 +137,7 @@ class OutsideCapture(Recording):
             self.markers.on = False
 
     def _stepped(self, count: int, _took_s: float) -> None:
-        # Such ranges begin and end anywhere: those of the line that runs are not cut.
+        # Such ranges begin and end anywhere: those of the running line are not cut.
         if hasattr(self._nvtx, "range_start"):
             self._end_step()
             self._step = self._nvtx.range_start(f"ProfilerStep#{count}")
@@ -156,7 +157,7 @@ class OutsideCapture(Recording):
             self._end("time")
 
     def _end(self, why: str) -> None:
-        """Stop, from any thread, and wait for it; the first one that asks does it."""
+        """Stop, from any thread, and wait for the end; the first caller does it."""
         with self._lock:
             if not self._recording:
                 return
@@ -168,13 +169,13 @@ class OutsideCapture(Recording):
                 self._error = error
 
     def close(self) -> None:
-        """Record no more."""
+        """Stop recording."""
         try:
             self._unmark()
         finally:
             self._over.set()
             try:
-                # In a thread: an interrupt ends the waiting, and not the tool in the middle of its report.
+                # In a thread: an interrupt ends the wait, not the tool in the middle of its report.
                 ending = threading.Thread(
                     target=self._end, args=("error" if self.raised else "end",), name="genops-profile-end"
                 )
@@ -194,12 +195,12 @@ class OutsideCapture(Recording):
         self._ranges.close()
 
     def forget(self) -> None:
-        """As of any recording."""
+        """Forget the recording, which is the parent process's."""
         super().forget()
         self._recording, self._nvtx = False, None
 
     def finish(self) -> None:
-        """Stop, hand the trace to the Lab, wait for its summary and show it."""
+        """Stop, send the trace to the Lab, wait for its summary and show it."""
         self.close()
         finished(self, self._written)
 
@@ -209,7 +210,7 @@ class OutsideCapture(Recording):
         self._write()
 
     def _bound(self) -> str:
-        """What ended it, in words."""
+        """Return the limit that ended the recording, as text."""
         return {
             "time": f", until {self.wishes.seconds:g} s (more with --seconds)",
             "steps": f", until {self.wishes.warmup + self.wishes.steps} optimizer steps (see --steps)",
@@ -217,15 +218,17 @@ class OutsideCapture(Recording):
         }.get(self._ended_by, "")
 
     def _left_out(self) -> List[str]:
-        """What was asked for and cannot be had from such a tool, and the trouble there was."""
+        """Return the options that this tool lacks, and the troubles, as sentences."""
         names = [name for name in ("stacks", "memory", "graphs") if getattr(self.wishes, name)]
         return [
-            said for said in (f"It has no --{', --'.join(names)}." if names else "", self.trouble) if said
+            said
+            for said in (f"This tool has no --{', --'.join(names)}." if names else "", self.trouble)
+            if said
         ]
 
 
 class Nvtx:
-    """PyPI's ``nvtx``, with the names of PyTorch's own."""
+    """Wraps PyPI's ``nvtx`` under the names of PyTorch's own."""
 
     def __init__(self, module: Any) -> None:
         self.range_push, self.range_pop = module.push_range, module.pop_range
@@ -246,7 +249,7 @@ class Range:
 
 
 def torch_on_cuda() -> Any:
-    """PyTorch; None where there is none with a CUDA device."""
+    """Return PyTorch; None if it is missing or has no CUDA device."""
     try:
         import torch
     except ImportError:
@@ -255,7 +258,7 @@ def torch_on_cuda() -> Any:
 
 
 def nvtx() -> Any:
-    """PyTorch's NVTX where it has a CUDA device, else PyPI's ``nvtx`` (for JAX, CuPy and the like), else None."""
+    """Return PyTorch's NVTX if it has a CUDA device, else PyPI's ``nvtx`` (JAX, CuPy and others), else None."""
     torch = torch_on_cuda()
     if torch is not None:
         return torch.cuda.nvtx

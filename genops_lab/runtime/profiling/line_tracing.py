@@ -1,5 +1,7 @@
-"""How the interpreter tells which line of a cell begins: ``sys.monitoring`` on the cells' code alone (Python 3.12 and
-later), or ``sys.settrace``, which also costs each call of other code. Neither costs anything when nothing is recorded.
+"""Report which line of a cell begins, with ``sys.monitoring`` or ``sys.settrace``.
+
+``sys.monitoring`` (Python 3.12 and later) watches only the cells' code. ``sys.settrace`` also costs each call
+of other code. Neither costs anything while nothing is recorded.
 """
 
 from __future__ import annotations
@@ -17,15 +19,16 @@ from .lines import LineMarkers, running_frames
 
 _CAN_WAIT = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
-#: The system ignores it by default, and nobody hears of it unless out-of-band data of a socket is asked for.
+#: The system ignores this signal by default; only out-of-band data of a socket would cause it.
 _SIGNAL: Any = getattr(signal, "SIGURG", None)
 
 
 class TraceWatch:
-    """Hears of lines through ``sys.settrace``, in the thread that starts it.
+    """Reports lines through ``sys.settrace``, in the thread that starts it.
 
-    While that is on, each instruction takes longer, heard of or not: a loop of Python nearly three times as long. So at
-    a line that is not to be heard it is taken off. It is put back at the next step, and every so often by ``wake``.
+    While tracing is on, each instruction takes longer: a Python loop takes nearly three times as long. So
+    tracing is switched off at a line that is not traced. The next step, or a regular ``wake``, switches it on
+    again.
     """
 
     def __init__(self, markers: LineMarkers) -> None:
@@ -35,7 +38,7 @@ class TraceWatch:
         self._nudge = Nudge(self.resume)
 
     def start(self) -> bool:
-        """False where a debugger or a coverage tool is there already: it stays undisturbed."""
+        """Start; return False if a debugger or coverage tool is active, which is not disturbed."""
         if sys.gettrace() is not None and sys.gettrace() != self._call:
             return False
         self._thread, self._paused_at = threading.get_ident(), 0.0
@@ -47,7 +50,7 @@ class TraceWatch:
         return True
 
     def stop(self) -> None:
-        """Hear no more, where this is the thread that started; else its next line does it."""
+        """Stop, in the thread that started; from another thread the next line does it."""
         if threading.get_ident() == self._thread:
             self._told_pause()
         self._nudge.end()
@@ -55,21 +58,21 @@ class TraceWatch:
             sys.settrace(None)
 
     def hears(self, code: CodeType) -> bool:
-        """Whether the next line of a frame of it will be heard."""
+        """Return whether the next line of a frame of this code will be reported."""
         return not self._paused_at and code not in self._markers.budget.muted
 
     @property
     def wants_waking(self) -> bool:
-        """Whether there is something that ``wake`` may do."""
+        """Return whether ``wake`` may have something to do."""
         return bool(self._paused_at)
 
     def wake(self) -> None:
-        """Hear again, from another thread, while nothing is ended."""
+        """Trace again, from another thread, unless tracing has ended."""
         if self._paused_at and self._markers.on:
             self._nudge.ask()
 
     def resume(self) -> None:
-        """Hear again, where that can be afforded: from the next line on, since this one may be half done."""
+        """Trace again if the budget allows, from the next line on, because this one may be half done."""
         markers = self._markers
         if not self._paused_at or not markers.on or threading.get_ident() != self._thread:
             return
@@ -100,7 +103,7 @@ class TraceWatch:
             if not markers.budget.call():
                 self._pause()
             return None
-        # What waited goes on where it was; of a call the first line is still to come.
+        # A paused frame continues at its line; a new call has its first line still to come.
         markers.enter(code, frame.f_lineno if code.co_flags & _CAN_WAIT else 0)
         return self._local
 
@@ -123,13 +126,13 @@ class TraceWatch:
 
 
 class MonitoringWatch:
-    """Hears of lines through ``sys.monitoring``, in all threads.
+    """Reports lines through ``sys.monitoring``, in all threads.
 
-    A line that needs not be heard is turned off by itself, as long as no marker is open in its function: the next line
-    that opens one turns it on again, so that none lasts beyond its line.
+    A line that is not traced is switched off on its own, unless a marker is open in its function. The next
+    marked line switches it on again, so that no marker lasts beyond its line.
     """
 
-    _TOOLS = (4, 3)  # those that PEP 669 gives no name
+    _TOOLS = (4, 3)  # tool ids to which PEP 669 gives no name
 
     def __init__(self, markers: LineMarkers) -> None:
         self._markers = markers
@@ -139,7 +142,7 @@ class MonitoringWatch:
         self._unheard: Dict[CodeType, float] = {}
 
     def start(self) -> bool:
-        """False where all tools' places are taken."""
+        """Start; return False if all tool ids are taken."""
         monitoring = self._monitoring
         free = [tool for tool in self._TOOLS if monitoring.get_tool(tool) is None]
         if not free:
@@ -160,11 +163,11 @@ class MonitoringWatch:
             self._watch(frame.f_code)
             self._markers.enter(frame.f_code, frame.f_lineno)
         monitoring.set_events(self._tool, events.PY_START | events.PY_RESUME | events.PY_UNWIND)
-        monitoring.restart_events()  # other code says once that it is not ours
+        monitoring.restart_events()  # other code reports once that it is not ours
         return True
 
     def stop(self) -> None:
-        """Hear no more."""
+        """Stop reporting."""
         if self._tool < 0:
             return
         for code in list(self._unheard):
@@ -177,22 +180,22 @@ class MonitoringWatch:
         monitoring.free_tool_id(tool)
 
     def hears(self, code: CodeType) -> bool:
-        """Whether the next line of a frame of it will be heard."""
+        """Return whether the next line of a frame of this code will be reported."""
         return code not in self._unheard and code not in self._markers.budget.muted
 
     @property
     def wants_waking(self) -> bool:
-        """Whether there is something that ``wake`` may do."""
+        """Return whether ``wake`` may have something to do."""
         return bool(self._unheard) and self._markers.pending is not None
 
     def wake(self) -> None:
-        """Hear again, from another thread, while nothing is ended: where something waits for a line."""
+        """Trace again from another thread if something waits for a line, unless tracing has ended."""
         if self.wants_waking:
             for code in list(self._unheard):
                 self._hear_again(code)
 
     def resume(self) -> None:
-        """Nothing to do: the next line that is marked is heard anyhow."""
+        """Do nothing: the next marked line is reported in any case."""
 
     def _watch(self, code: CodeType) -> None:
         if code not in self._watched:
@@ -209,7 +212,7 @@ class MonitoringWatch:
 
     def _hear_again(self, code: CodeType) -> None:
         self._counted(code)
-        self._unwatch(code)  # what it disabled is on when it is watched anew
+        self._unwatch(code)  # watching it again enables what was disabled
         self._watch(code)
 
     def _counted(self, code: CodeType) -> None:
@@ -235,7 +238,7 @@ class MonitoringWatch:
                 self._hear_again(code)
                 markers.budget.spend(code, line, 2)
             return None
-        if markers.ended():  # what waited for this line ended the recording
+        if markers.ended():  # the action that waited for this line ended the recording
             return self._monitoring.DISABLE
         if markers.others_in(code):
             return None
@@ -249,26 +252,28 @@ class MonitoringWatch:
         markers = self._markers
         if markers.on and code.co_filename in markers.files:
             if code in self._unheard:
-                # Another frame of it may have a line open.
+                # Another frame of this code may have a line open.
                 self._hear_again(code)
                 markers.budget.spend(code, 0, 2)
             markers.leave(code)
 
 
 def watch(markers: LineMarkers) -> Any:
-    """What this interpreter has."""
+    """Return the best watch of this interpreter."""
     return MonitoringWatch(markers) if hasattr(sys, "monitoring") else TraceWatch(markers)
 
 
 class Nudge:
-    """The interpreter's own handling of signals, without a signal of the system: no call is interrupted by it."""
+    """Uses the interpreter's own signal handling without a system signal, so that no call is interrupted."""
 
     def __init__(self, action: Callable[[], None]) -> None:
         self._action = action
         self._ready = False
 
     def prepare(self) -> bool:
-        """False outside of the main thread, before Python 3.10, and where the program has a handler there itself."""
+        """Prepare; False outside of the main thread, before Python 3.10, and if the program has its own
+        handler.
+        """
         if _SIGNAL is None or sys.version_info < (3, 10):
             return False
         if threading.current_thread() is not threading.main_thread():
@@ -280,12 +285,12 @@ class Nudge:
         return True
 
     def ask(self) -> None:
-        """Have it done soon. Callers must not do this once ``end`` may have been called."""
+        """Request the call soon. Must not be used once ``end`` may have been called."""
         if self._ready and sys.version_info >= (3, 10):
             _thread.interrupt_main(_SIGNAL)
 
     def end(self) -> None:
-        """Give the place back, in the main thread."""
+        """Restore the handler, in the main thread."""
         if self._ready and threading.current_thread() is threading.main_thread():
             self._ready = False
             if signal.getsignal(_SIGNAL) == self._handle:

@@ -1,7 +1,7 @@
-"""Markers of the user's lines while a recording runs, without a change to the code and without Python stacks.
+"""Mark the user's lines while a recording runs, without changing the code and without Python stacks.
 
-``hearing`` tells which line begins. Functions of earlier cells are seen as well. What is marked too often to be cheap
-is left to what is around it, see ``budget``.
+``line_tracing`` reports which line begins, also in functions of earlier cells. Lines that run too often are
+not marked, see ``budget``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .markers import cell_marker, line_marker
 
 
 class _Open:
-    """A frame of a cell that runs."""
+    """A running frame of a cell."""
 
     __slots__ = ("code", "line", "marker")
 
@@ -28,7 +28,7 @@ class _Open:
 
 
 class _Statement:
-    """A statement at the top of a cell that runs."""
+    """A running statement at the top of a cell."""
 
     __slots__ = ("file", "line", "marker", "thread")
 
@@ -40,9 +40,9 @@ class _Statement:
 
 
 class LineMarkers:
-    """Opens a marker where a line begins, closes it where the next one does. Each thread has markers of its own.
+    """Opens a marker where a line begins and closes it where the next line does. Each thread has its own.
 
-    ``files`` are the names of cells by their code's file name; ``make`` makes a marker: a context manager.
+    ``files`` maps file names of code to names of cells; ``make`` makes a marker: a context manager.
     """
 
     def __init__(self, files: Dict[str, str], make: Callable[[str], Any], costs: Costs) -> None:
@@ -60,9 +60,9 @@ class LineMarkers:
         self._statement: Optional[_Statement] = None
 
     def begin(self) -> None:
-        """A recording has begun."""
+        """Start marking for a recording."""
         self.on = True
-        # Threads that did not hear of the last end have something left.
+        # Threads that did not notice the last end have markers left.
         self._of_thread, self._stacks = threading.local(), []
         self.budget.begin()
         self.pending = None
@@ -70,13 +70,15 @@ class LineMarkers:
         self._mark_statement()
 
     def ended(self) -> bool:
-        """Whether nothing is recorded any more."""
+        """Return whether the recording has ended."""
         return not self.on
 
     def begin_statement(self, code: CodeType) -> None:
-        """A statement at the top of a cell begins, ``code`` by itself. It has a marker for as long as it runs, whether
-        lines in it are heard of or not: around all markers of lines."""
-        # Its first line is told by its instructions alone; the very first may belong to none.
+        """Open a marker for a statement at the top of a cell, compiled by itself as ``code``.
+
+        The marker lasts as long as the statement, around all markers of its lines, traced or not.
+        """
+        # Its first line follows from its instructions; the very first one may have no line.
         line = next((line for _, line in dis.findlinestarts(code) if line), 0)
         if line and code.co_filename in self.files:
             self._unmark_statement()
@@ -84,7 +86,7 @@ class LineMarkers:
             self.around(lambda: None)
 
     def end_statement(self) -> None:
-        """It has ended."""
+        """Close the marker of the statement."""
 
         def forget() -> None:
             self._statement = None
@@ -92,20 +94,22 @@ class LineMarkers:
         self.around(forget)
 
     def leave_out_this_line(self, left_out: bool = True) -> None:
-        """The line of a cell that runs now is not the user's own."""
+        """Leave out the line of a cell that runs now: it is not the user's own."""
         frames = running_frames(self.files) if left_out else []
         self._not_theirs = (frames[0].f_code, frames[0].f_lineno) if frames else None
 
     def enter(self, code: CodeType, line: int = 0) -> None:
-        """A frame of a cell begins, or goes on at ``line``."""
+        """Note a cell's frame that begins, or continues at ``line``."""
         self.budget.enter(code)
         self._stack().append(_Open(code))
         if line and (code, line) != self._not_theirs:
             self.line(code, line)
 
     def line(self, code: CodeType, line: int) -> bool:
-        """A line of a cell begins. False where it is not marked, or goes on: then nothing of this line needs to be
-        heard until another one of ``code`` begins."""
+        """Mark a line of a cell that begins. False if it is not marked, or if the same line continues.
+
+        After False, this line need not be reported until another line of ``code`` begins.
+        """
         if self.pending is not None and not self._go_on_after_pending():
             return False
         stack = self._stack()
@@ -115,7 +119,7 @@ class LineMarkers:
         if not stack or stack[-1].code is not code:
             if any(one.code is code for one in stack):
                 return True
-            stack.append(_Open(code))  # its frame began before it was heard of
+            stack.append(_Open(code))  # its frame began before tracing did
         top = stack[-1]
         self.budget.spend(code, line)
         if top.line == line:
@@ -127,7 +131,7 @@ class LineMarkers:
         return True
 
     def leave(self, code: CodeType) -> None:
-        """A frame of a cell ends, or waits."""
+        """Note a cell's frame that ends or pauses."""
         if self.pending is not None and not self._go_on_after_pending():
             return
         stack = self._stack()
@@ -139,7 +143,7 @@ class LineMarkers:
                     return
 
     def around(self, change: Callable[[], None]) -> None:
-        """Do ``change`` with no line of this thread open, so that what it opens or closes cuts no slice in two."""
+        """Call ``change`` with no line of this thread open, so that it cuts no slice in two."""
         stack = self._stack()
         lines = [one.line for one in stack]
         for one in reversed(stack):
@@ -153,7 +157,7 @@ class LineMarkers:
                     one.marker, one.line = self._within(stack, one.code.co_filename, line), line
 
     def end(self) -> None:
-        """The recording ends: close what this thread has open, forget the rest."""
+        """End: close what this thread has open, and forget the rest."""
         if self.on:
             self.seconds = self.budget.elapsed_s
         self.on = False
@@ -167,7 +171,7 @@ class LineMarkers:
             _close(stack.pop())
 
     def others_in(self, code: CodeType) -> bool:
-        """Whether another thread has a line of it open."""
+        """Return whether another thread has a line of this code open."""
         own = self._stack()
         return any(
             one.code is code and one.marker is not None
@@ -177,9 +181,9 @@ class LineMarkers:
         )
 
     def close_all(self) -> None:
-        """Close what is open in all threads: behind the end of a recording, where it does nothing, see ``slices``.
+        """Close the markers of all threads after the end of a recording, which has no effect, see ``slices``.
 
-        Their lines go on, in the next recording with new markers.
+        Their lines continue, in the next recording with new markers.
         """
         for stack in list(self._stacks):
             for one in list(stack):
@@ -189,7 +193,7 @@ class LineMarkers:
         self._unmark_statement(of_any_thread=True)
 
     def whole_cell(self) -> str:
-        """The name of the slice round the cell whose code runs in this thread; empty for none."""
+        """Return the name of the slice around the cell that runs in this thread; empty for none."""
         frames = running_frames(self.files)
         if not frames:
             return ""
@@ -197,7 +201,7 @@ class LineMarkers:
         return self._names.setdefault((file, 0), cell_marker(self.files[file]))
 
     def named(self) -> List[Tuple[str, int]]:
-        """What has had a marker: files and lines, 0 for the whole."""
+        """Return the files and lines that had a marker; line 0 is the whole file."""
         return list(self._names)
 
     def _stack(self) -> List[_Open]:
@@ -222,7 +226,7 @@ class LineMarkers:
             marker.__exit__(None, None, None)
 
     def _within(self, stack: List[_Open], file: str, line: int) -> Any:
-        """A line's marker; None where that of its statement says the same."""
+        """Return a line's marker; None if that of its statement is the same."""
         statement = self._statement
         if (
             statement is not None
@@ -244,7 +248,7 @@ class LineMarkers:
         return marker
 
     def _go_on_after_pending(self) -> bool:
-        """Do what waited for a line. False where that ended the recording."""
+        """Do the action that waited for a line; return False if that ended the recording."""
         action, self.pending = self.pending, None
         if action is not None:
             self.around(action)
@@ -264,7 +268,7 @@ def _close(one: _Open) -> None:
 
 
 def running_frames(files: Dict[str, str]) -> List[FrameType]:
-    """This thread's frames of these files, the innermost first."""
+    """Return this thread's frames of these files, the innermost first."""
     found: List[FrameType] = []
     frame: Optional[FrameType] = sys._getframe(1)
     while frame is not None:

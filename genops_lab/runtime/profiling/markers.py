@@ -1,14 +1,15 @@
-"""The names of slices that tell a line or a cell: the contract of who records a profile and who reads it.
+"""Names of slices that mark a line or a cell: the contract between recording and reading a profile.
 
-A marker is a slice (``record_function``) round what a line, or a cell, does::
+A marker is a slice (``record_function``) around a line or a cell::
 
     genops:line:<cell>:<line>
     genops:cell:<cell>
 
-``<cell>`` is the id of a notebook's cell, or else a name (of a file, ``In[3]``), percent-encoded so that it holds no
-colon (``urllib.parse.quote(name, safe="")``). ``<line>`` counts from 1. Where markers lie inside one another the
-innermost holds, and one of a line holds over one of a cell. What they stand for is told beside the events, as far as
-it is known: ``"genopsCells": [{"name": "<cell>", "number": 2, "lines": {"5": "loss.backward()"}}]``.
+``<cell>`` is the id of a notebook's cell, or else a name (of a file, ``In[3]``). It is percent-encoded, so
+that it has no colon (``urllib.parse.quote(name, safe="")``). ``<line>`` counts from 1.
+
+Of nested markers the innermost counts, and a line's marker counts before a cell's. The trace may also have
+the cells' texts: ``"genopsCells": [{"name": "<cell>", "number": 2, "lines": {"5": "loss.backward()"}}]``.
 """
 
 from __future__ import annotations
@@ -26,19 +27,19 @@ _KERNEL_SIDE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def line_marker(name: str, line: int) -> str:
-    """The name of the slice round a line of the cell or file ``name``."""
+    """Return the name of the slice around a line of the cell or file ``name``."""
     return f"genops:line:{quote(name, safe='')}:{line}"
 
 
 def cell_marker(name: str) -> str:
-    """The name of the slice round a whole cell."""
+    """Return the name of the slice around a whole cell."""
     return f"genops:cell:{quote(name, safe='')}"
 
 
 def cell_names(shell: Any) -> Dict[str, str]:
-    """The session's cells, by the file name that their code was compiled with: the cell's id, else ``In[n]``.
+    """Return the session's cells by the file name of their compiled code: the cell's id, else ``In[n]``.
 
-    Empty for a shell that does not tell (IPython before 7.27).
+    Empty for IPython before 7.27, which does not give these names.
     """
     numbers = getattr(getattr(shell, "compile", None), "_filename_map", None)
     if not isinstance(numbers, dict):
@@ -48,7 +49,7 @@ def cell_names(shell: Any) -> Dict[str, str]:
 
 
 def own_files() -> Dict[str, str]:
-    """The names of the session's cells, or of the script that has the ``with``, by their code's file name."""
+    """Return, by their code's file name, the session's cells, or the script that has the ``with``."""
     found = cell_names(shell())
     if not found:
         frame: Any = sys._getframe(1)
@@ -61,5 +62,5 @@ def own_files() -> Dict[str, str]:
 
 
 def is_ours(file: str) -> bool:
-    """Whether code of this file stands between a recording and the code that it records."""
+    """Return whether code of this file lies between a recording and the code that it records."""
     return file.startswith(_KERNEL_SIDE) or file == contextlib.__file__

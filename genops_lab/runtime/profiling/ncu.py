@@ -1,8 +1,8 @@
-"""``%%profile`` in a kernel that was started under Nsight Compute.
+"""Run ``%%profile`` in a kernel under Nsight Compute.
 
-ncu measures the kernels that are launched between cuProfilerStart and cuProfilerStop: each is run again for every group
-of counters, with nothing beside it, so that a cell takes many times its time. It adds to one report while the process
-lives; a cell's results are those behind what the report had when the cell began.
+ncu measures the kernels that are launched between cuProfilerStart and cuProfilerStop. It runs each kernel
+again for every group of counters, alone, so that a cell takes many times its time. It appends to one report
+while the process lives; a cell's results are those that were appended since the cell began.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .recording_options import RecordingOptions
 
 FOLDER_VARIABLE, SET_VARIABLE = "GENOPS_NCU_FOLDER", "GENOPS_NCU_SET"
 REPORT, LOG, TRACE = "report.ncu-rep", "ncu.log", "measured.ncu-rep"
-#: ncu writes behind the program: results that its log tells of are waited for, others only as long as they may lag.
+#: ncu writes later than the program runs. Results that its log names are waited for, others only this long.
 _WRITTEN_S, _LAG_S, _LOOK_S = 60.0, 1.0, 0.05
 _LAST_WORDS = 300
 
@@ -33,18 +33,18 @@ class NothingMeasured(GenOpsError):
 
 
 class Measuring(NamedTuple):
-    """The ncu that this process was started by: its folder, and the set of sections that it collects."""
+    """The ncu that started this process: its folder, and its set of sections."""
 
     folder: Path
     section_set: str
 
     @property
     def report(self) -> Path:
-        """What ncu adds to."""
+        """The report that ncu appends to."""
         return self.folder / REPORT
 
     def log(self) -> str:
-        """What ncu said so far."""
+        """ncu's log so far."""
         try:
             return (self.folder / LOG).read_text(encoding="utf-8", errors="replace")
         except OSError:
@@ -52,13 +52,13 @@ class Measuring(NamedTuple):
 
 
 def measuring() -> Optional[Measuring]:
-    """The one of this process; None where it was not started under Nsight Compute."""
+    """Return the ncu of this process; None if it was not started under Nsight Compute."""
     folder = os.environ.get(FOLDER_VARIABLE)
     return Measuring(Path(folder), os.environ.get(SET_VARIABLE) or "basic") if folder else None
 
 
 class Driver:
-    """Where ncu hears of a beginning and an end: PyTorch's call where it has a device, else the driver's own."""
+    """Signals a beginning and an end to ncu: through PyTorch if it has a device, else through the driver."""
 
     def __init__(self) -> None:
         torch = torch_on_cuda()
@@ -69,17 +69,17 @@ class Driver:
                 self._cuda = ctypes.CDLL("libcuda.so.1")
             except OSError as error:
                 raise GenOpsError(
-                    f"There is no CUDA driver for Nsight Compute to measure with: {error}.",
-                    "Choose Restart Kernel without Nsight.",
+                    f"Nsight Compute needs a CUDA driver, and loading it failed: {error}.",
+                    "Restart the kernel with the command Restart Kernel without Nsight.",
                 ) from error
             self._ask("cuInit", 0)
 
     def start(self) -> None:
-        """Measure from now on. Raises GenOpsError."""
+        """Start measuring. Raises GenOpsError."""
         self._tell("start", "cuProfilerStart")
 
     def stop(self) -> None:
-        """Measure no more. Raises GenOpsError."""
+        """Stop measuring. Raises GenOpsError."""
         self._tell("stop", "cuProfilerStop")
 
     def _tell(self, of_torch: str, of_driver: str) -> None:
@@ -90,11 +90,15 @@ class Driver:
         try:
             getattr(self._torch, of_torch)()
         except RuntimeError as error:
-            raise GenOpsError(f"PyTorch could not tell Nsight Compute to {of_torch}: {error}.", "") from error
+            raise GenOpsError(
+                f"PyTorch could not signal {of_torch} to Nsight Compute: {error}.", ""
+            ) from error
 
     @contextlib.contextmanager
     def _context(self) -> Iterator[None]:
-        """The driver wants one in this thread; JAX and CuPy have theirs where they compute."""
+        """Provide a CUDA context in this thread, which the driver needs; JAX and CuPy have theirs in other
+        threads.
+        """
         current = ctypes.c_void_p()
         self._ask("cuCtxGetCurrent", ctypes.byref(current))
         if current.value:
@@ -105,21 +109,24 @@ class Driver:
         try:
             yield
         finally:
-            # Retained: a context that goes away takes what was measured with it.
+            # Retained: a destroyed context takes its measurements with it.
             self._ask("cuCtxPopCurrent_v2", ctypes.byref(current))
 
     def _ask(self, function: str, *arguments: Any) -> None:
         answer = getattr(self._cuda, function)(*arguments)
         if answer:
             raise GenOpsError(
-                f"The CUDA driver refused {function} (error {answer}), so that nothing can be measured.",
-                "Does nvidia-smi list a GPU? Then restart the kernel.",
+                f"Nothing can be measured: the CUDA driver refused {function} (error {answer}).",
+                "Check that nvidia-smi lists a GPU, then restart the kernel.",
             )
 
 
 class NcuCapture(OutsideCapture):
-    """One measurement: the code is measured from its start to its first optimizer step, then ``steps`` behind
-    ``warmup`` others, and those are what is told where they came."""
+    """One measurement: the code from its start to its first optimizer step, then ``steps`` steps after
+    ``warmup``.
+
+    If there are such steps, the profile has only those.
+    """
 
     usual_steps, usual_seconds = 1, 60.0
 
@@ -130,14 +137,14 @@ class NcuCapture(OutsideCapture):
         self._of = of
         self._driver: Any = None
         self._log_from = 0
-        #: Results of other cells, written or still to be; and of those behind them the ones before the steps.
+        #: Results of other cells, written or still pending; and those of this cell before the steps.
         self._had = self._before_steps = 0
 
     def _begin(self) -> None:
         self._driver = Driver()
         log = self._of.log()
         self._log_from = len(log)
-        # Of a cell before this one that ended while ncu still wrote, some may come only now.
+        # Results of an earlier cell may come only now, if ncu was still writing when that cell ended.
         self._had = max(self._results()[0], measured_in(log))
         self._driver.start()
 
@@ -169,7 +176,7 @@ class NcuCapture(OutsideCapture):
             return state(self._of.report)
         except OSError as error:
             raise GenOpsError(
-                f"Nsight Compute's report cannot be read: {error}.", "Restart the kernel."
+                f"Cannot read Nsight Compute's report: {error}.", "Restart the kernel."
             ) from error
 
     def _write(self) -> None:
@@ -191,12 +198,10 @@ class NcuCapture(OutsideCapture):
             measured.chmod(0o600)
         except OSError as error:
             raise GenOpsError(
-                f"The cell's part of Nsight Compute's report could not be written: {error}.",
-                "Free some space on this machine, and run the cell again.",
+                f"Cannot write the cell's part of Nsight Compute's report: {error}.",
+                "Free disk space on this machine, and run the cell again.",
             ) from error
-        late = (
-            f"{expected - there} more were measured and are not in ncu's report." if expected > there else ""
-        )
+        late = f"{expected - there} measured kernels are missing in ncu's report." if expected > there else ""
         self.trouble = " ".join(filter(None, (self.trouble, late, named(said))))
         self.trace_path = str(measured)
         self.note = self._told(
@@ -204,7 +209,7 @@ class NcuCapture(OutsideCapture):
         )
 
     def _waited_for(self, expected: int) -> int:
-        """The results of this cell, once ncu has written them."""
+        """Wait until ncu has written the results of this cell; return their number."""
         began = time.monotonic()
         while True:
             results, whole = self._results()
@@ -222,17 +227,18 @@ class NcuCapture(OutsideCapture):
             f"Nsight Compute measured {kernels} kernel{'s' if kernels > 1 else ''}{where} "
             f"({self._of.section_set} set) in {self._seconds:.3g} s{self._bound()}."
         )
-        alone = "Each ran by itself, again for every group of counters: the cell's own time is not in it."
+        alone = "Each kernel ran alone, once for every group of counters, so the cell's own time is unknown."
         return " ".join([said, alone, *self._left_out()])
 
 
 def _nothing(said: str) -> NothingMeasured:
-    """Why there is no result, from what ncu said meanwhile."""
+    """Return the error for a measurement without results, from ncu's messages."""
     words = " ".join(line for line in said.splitlines() if line.startswith(("==ERROR==", "==WARNING==")))
-    told = f" Its log says: {words[-_LAST_WORDS:]}" if words else ""
+    told = f" Its log ends with: {words[-_LAST_WORDS:]}" if words else ""
     if measured_in(said) > 0:
         return NothingMeasured(
-            f"Nsight Compute measured {measured_in(said)} kernels and wrote none of them to its report.{told}",
+            f"Nsight Compute measured {measured_in(said)} kernels but wrote none of them to its "
+            f"report.{told}",
             "Run the cell again, or restart the kernel.",
         )
     return NothingMeasured(

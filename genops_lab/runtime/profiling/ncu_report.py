@@ -1,9 +1,9 @@
-"""The report of Nsight Compute while ncu still adds to it, and ncu's log beside it: what is new, and is it whole?
+r"""Find the new and complete parts of an Nsight Compute report while ncu still appends to it.
 
-A report is ``NVR\\0``, a sized header, then blocks: a sized header that numbers the block's sources, results and the
-bytes of both, then these, each with its size. Names of metrics are numbers into the strings of all blocks before, so a
-cell's own report keeps every header and every source, and leaves out the results of others. Nothing but the framing is
-read here, with no library: kernels run in any environment.
+A report is ``NVR\0``, a sized header, then blocks. A block is a sized header with the number and bytes of its
+sources and results, then these, each with its size. Names of metrics are numbers into the strings of all
+earlier blocks. So a cell's own report keeps every header and every source, and leaves out the results of
+others. Only this framing is read here, without a library, because kernels run in any environment.
 """
 
 from __future__ import annotations
@@ -17,22 +17,23 @@ from ..errors import GenOpsError
 
 MAGIC = b"NVR\0"
 _SIZE = struct.Struct("<I")
-#: Of a block's header: the bytes that follow it, the sources first among them, and each kind of result behind those.
+#: Fields of a block's header: the following bytes, those of the sources (which come first), and the number of
+#: each kind of result.
 _SOURCES, _PAYLOAD = 1, 5
 _RESULTS = (2, 7, 8, 9)
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-#: More is no header of a block.
+#: Larger than any block header.
 _MOST = 256 * 1024 * 1024
 _PROFILING = re.compile(r'^==PROF== Profiling "', re.MULTILINE)
 _FAILED = re.compile(r"^==ERROR== Failed to profile", re.MULTILINE)
 
 
 class Broken(GenOpsError):
-    """What ncu wrote is no report, as far as we know reports."""
+    """ncu's output does not have the known form of a report."""
 
 
 class Field(NamedTuple):
-    """One field of a message: its number, its value where it is a number, and its bytes with the tag."""
+    """One field of a message: its number, its value if it is a number, and its bytes with the tag."""
 
     number: int
     value: int
@@ -40,7 +41,7 @@ class Field(NamedTuple):
 
 
 class Block(NamedTuple):
-    """One block: where its payload lies, and what is in it."""
+    """One block: the place of its payload, and its content."""
 
     fields: List[Field]
     begin: int
@@ -50,12 +51,15 @@ class Block(NamedTuple):
 
 
 def blocks(stream: BinaryIO) -> Iterator[Block]:
-    """The whole blocks of a report; one that is being written ends them. Raises Broken."""
+    """Yield the complete blocks of a report. Raises Broken."""
     size = stream.seek(0, 2)
     stream.seek(0)
     if size and stream.read(4) != MAGIC[: min(size, 4)]:
         raise Broken(
-            "Nsight Compute's report begins with something else.", "Is this version of ncu newer than ours?"
+            "Nsight Compute's report has an unknown beginning.",
+            "This version of ncu may be newer than "
+            "GenOps Lab supports. Choose another "
+            "ncu, then restart the kernel.",
         )
     if _sized(stream, size) is None:
         return
@@ -75,7 +79,9 @@ def blocks(stream: BinaryIO) -> Iterator[Block]:
 
 
 def state(report: Path) -> Tuple[int, bool]:
-    """How many results a report has, and whether it ends with a whole block. Raises Broken, OSError."""
+    """Return the number of results, and whether the report ends with a complete block. Raises Broken,
+    OSError.
+    """
     if not report.exists():
         return 0, True
     results, whole_to = 0, 0
@@ -87,7 +93,10 @@ def state(report: Path) -> Tuple[int, bool]:
 
 
 def cut(report: Path, first: int, target: Path) -> int:
-    """Write a report with the results from number ``first`` (from 0) on; how many those are. Raises Broken, OSError."""
+    """Write a report with the results from number ``first`` (from 0) on; return their number.
+
+    Raises Broken, OSError.
+    """
     kept = before = 0
     with report.open("rb") as stream, target.open("xb") as out:
         stream.seek(4)
@@ -100,12 +109,12 @@ def cut(report: Path, first: int, target: Path) -> int:
 
 
 def measured_in(log: str) -> int:
-    """How many kernels ncu's log tells of that must come into the report."""
+    """Return how many kernels ncu's log names that must come into the report."""
     return len(_PROFILING.findall(log)) - len(_FAILED.findall(log))
 
 
 def _copy(stream: BinaryIO, block: Block, leave_out: int, out: BinaryIO) -> int:
-    """A block without its first so many results."""
+    """Copy a block without its first ``leave_out`` results."""
     stream.seek(block.begin)
     parts = [_message(stream, block.end) for _ in range(block.sources)]
     numbers = {}
@@ -128,7 +137,7 @@ def _copy(stream: BinaryIO, block: Block, leave_out: int, out: BinaryIO) -> int:
 
 
 def _message(stream: BinaryIO, end: int) -> bytes:
-    """A message of a payload with its size."""
+    """Return a message of a payload with its size."""
     size = stream.read(_SIZE.size)
     length = _SIZE.unpack(size)[0] if len(size) == _SIZE.size else end
     if stream.tell() + length > end:
@@ -137,7 +146,7 @@ def _message(stream: BinaryIO, end: int) -> bytes:
 
 
 def _sized(stream: BinaryIO, size: int, at: "int | None" = None) -> "bytes | None":
-    """A message with its size before it; None where it is not there as a whole."""
+    """Return a message with its size before it; None if it is incomplete."""
     if at is not None:
         stream.seek(at)
     here = stream.tell()
@@ -145,9 +154,7 @@ def _sized(stream: BinaryIO, size: int, at: "int | None" = None) -> "bytes | Non
         return None
     length: int = _SIZE.unpack(stream.read(_SIZE.size))[0]
     if length > _MOST:
-        raise Broken(
-            "Nsight Compute's report has a block of a kind that is not known.", "Run the cell again."
-        )
+        raise Broken("Nsight Compute's report has an unknown kind of block.", "Run the cell again.")
     return stream.read(length) if here + _SIZE.size + length <= size else None
 
 
@@ -165,9 +172,7 @@ def _fields(message: bytes) -> Iterator[Field]:
         elif kind in (_FIXED64, _FIXED32):
             at += 8 if kind == _FIXED64 else 4
         else:
-            raise Broken(
-                "Nsight Compute's report has a header of a kind that is not known.", "Run the cell again."
-            )
+            raise Broken("Nsight Compute's report has an unknown kind of header.", "Run the cell again.")
         if at > len(message):
             raise Broken("A header of Nsight Compute's report ends too early.", "Run the cell again.")
         yield Field(tag >> 3, value, message[begin:at])

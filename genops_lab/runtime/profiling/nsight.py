@@ -1,8 +1,8 @@
-"""``%%profile`` in a kernel that was started under Nsight Systems.
+"""Run ``%%profile`` in a kernel under Nsight Systems.
 
-Collections are begun and ended by the session's name (``nsys start``, ``nsys stop``): that needs neither CUDA nor
-PyTorch in the cell, and there may be any number of them, where a range of the profiler's API (``--capture-range``)
-needs CUDA first.
+``nsys start`` and ``nsys stop`` begin and end a collection by the session's name. That needs neither CUDA nor
+PyTorch in the cell and works any number of times. A range of the profiler's API (``--capture-range``) would
+need CUDA first.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from .external_tool import OutsideCapture, clean_environment
 from .recording_options import RecordingOptions
 
 NSYS_VARIABLE, SESSION_VARIABLE = "GENOPS_NSYS", "GENOPS_NSYS_SESSION"
-#: The Lab keeps a report that lies beside a trace.
+#: The Lab keeps a report that lies next to a trace.
 REPORT, TRACE = "report.nsys-rep", "trace.sqlite"
 #: A report is written after the end of a collection, and grows with it.
 _START_S, _REPORT_S = 120.0, 900.0
 _APPEARS_S, _LOOK_S = 120.0, 0.1
-#: A stream (.qdstrm) that lies there for so long stays: the part of Nsight Systems that makes reports is missing.
+#: A stream (.qdstrm) that is older than this stays: Nsight Systems lacks the part that makes reports.
 _STREAM_STAYS_S = 10.0
 _COLLECT = ("--sample=none", "--cpuctxsw=none", "--force-overwrite=true")
 _READ = ("CUPTI_ACTIVITY_KIND_", "NVTX_EVENTS")
@@ -39,7 +39,7 @@ class NothingRecorded(GenOpsError):
 
 
 class Session(NamedTuple):
-    """The session of nsys that this process was started in."""
+    """The nsys session in which this process was started."""
 
     nsys: str
     name: str
@@ -52,7 +52,7 @@ class Session(NamedTuple):
         )  # fmt: skip
 
     def stop(self) -> None:
-        """End the collection; its report is written. Raises GenOpsError."""
+        """End the collection, which writes its report. Raises GenOpsError."""
         self._run("could not end its recording", _REPORT_S, "stop", f"--session={self.name}")
 
     def export(self, report: Path, database: Path) -> None:
@@ -64,7 +64,7 @@ class Session(NamedTuple):
 
     def _run(self, failed: str, within_s: float, *arguments: str) -> None:
         try:
-            # A session of its own: an interrupt of the cell does not reach it.
+            # A session of its own, so that an interrupt of the cell does not reach nsys.
             done = subprocess.run(
                 [self.nsys, *arguments], env=clean_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT, start_new_session=True, timeout=within_s, check=False,
@@ -75,23 +75,25 @@ class Session(NamedTuple):
             ) from error
         except OSError as error:
             raise GenOpsError(
-                f"Nsight Systems {failed}: {error}.", "Is it still installed? Restart the kernel then."
+                f"Nsight Systems {failed}: {error}.",
+                "Check that Nsight Systems is still installed, then restart the kernel.",
             ) from error
         if done.returncode:
             said = done.stdout.decode("utf-8", "replace")
-            last = " ".join(said.split())[-300:] or f"nsys ended with {done.returncode} and said nothing"
+            last = " ".join(said.split())[-300:] or (
+                f"nsys ended with exit code {done.returncode} and without a message"
+            )
             raise GenOpsError(f"Nsight Systems {failed}: {last}", named(said) or "Restart the kernel.")
 
 
 def session() -> Optional[Session]:
-    """The one of this process; None where it was not started under Nsight Systems."""
+    """Return the session of this process; None if it was not started under Nsight Systems."""
     nsys, name = os.environ.get(NSYS_VARIABLE), os.environ.get(SESSION_VARIABLE)
     return Session(nsys, name) if nsys and name else None
 
 
 class NsightCapture(OutsideCapture):
-    """One collection: the code is recorded from its start, and at most for ``warmup`` and ``steps`` optimizer steps
-    together."""
+    """One collection: the code from its start, for at most ``warmup`` and ``steps`` optimizer steps together."""
 
     def __init__(
         self, title: str, of: Session, files: Dict[str, str], wishes: Optional[RecordingOptions] = None
@@ -120,7 +122,7 @@ class NsightCapture(OutsideCapture):
             os.chmod(database, 0o600)
         except (GenOpsError, OSError) as error:
             raise GenOpsError(
-                str(error), f"The report is kept in {self._report}: open it in Nsight Systems."
+                str(error), f"The report is kept. To open it in Nsight Systems: {self._report}"
             ) from error
         try:
             lacks = found_in(database)
@@ -140,7 +142,7 @@ class NsightCapture(OutsideCapture):
                 beside = ", ".join(names)
                 raise GenOpsError(
                     "Nsight Systems wrote no report" + (f", but {beside}." if beside else "."),
-                    f"Look into {self._report.parent}: a .qdstrm needs the host part of Nsight Systems installed.",
+                    f"Look into {self._report.parent}. A .qdstrm file needs the host part of Nsight Systems.",
                 )
             time.sleep(_LOOK_S)
 
@@ -150,9 +152,9 @@ class NsightCapture(OutsideCapture):
 
 
 def found_in(database: Path) -> str:
-    """What an export lacks, in words; empty where it has events of a device.
+    """Return a sentence on what an export lacks; empty if it has events of a device.
 
-    Raises NothingRecorded, or GenOpsError for one that cannot be read.
+    Raises NothingRecorded, or GenOpsError for an unreadable export.
     """
     try:
         with contextlib.closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
@@ -160,11 +162,11 @@ def found_in(database: Path) -> str:
             said = _diagnostics(connection)
     except sqlite3.Error as error:
         raise GenOpsError(
-            f"The export of Nsight Systems cannot be read: {error}.", f"It is kept in {database}."
+            f"Cannot read the export of Nsight Systems: {error}.", f"The export is kept in {database}."
         ) from error
     if not tables:
         raise NothingRecorded(
-            "Nsight Systems recorded nothing of this cell: no CUDA call and no NVTX range.",
+            "Nsight Systems recorded no CUDA call and no NVTX range of this cell.",
             named(said) or "Profile a cell that uses the GPU.",
         )
     if any(table.endswith(_ON_DEVICE) for table in tables):

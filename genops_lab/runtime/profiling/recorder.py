@@ -1,4 +1,4 @@
-"""PyTorch's profiler: one recording, of all threads where this torch can."""
+"""Run PyTorch's profiler for one recording, of all threads if this torch can."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from .budget import Costs
 from .device_errors import NativeMessages
 from .recording_options import RecordingOptions
 
-#: So many calls a round, of which the quickest round counts.
+#: Calls in a round; the fastest round counts.
 _CALIBRATED, _ROUNDS = 500, 5
-#: Nothing is called in less, whatever was measured.
+#: No call is assumed to be faster, whatever was measured.
 _LEAST_S = 1e-7
 _PORTION = 4 << 20
 _EVENT = b'"ph":'
 _AS_OPERATOR = re.compile(rb'"cat": "cpu_op",(\s*)"name": "genops:')
 _AS_ANNOTATION = rb'"cat": "user_annotation",\1"name": "genops:'
-#: Kineto's choice of what it says, where there is no device: its own chatter would be all.
+#: Kineto's log level without a device: otherwise only its own chatter would appear.
 _LOG_LEVEL = "KINETO_LOG_LEVEL"
 
 
 class _Start:
-    """The first start in this process."""
+    """The first start of the profiler in this process."""
 
     seconds: Optional[float] = None
     costs = Costs()
@@ -37,19 +37,19 @@ class _Start:
 
 
 def torch_profiler() -> Any:
-    """``torch.autograd.profiler``. Raises GenOpsError where there is no torch."""
+    """Return ``torch.autograd.profiler``. Raises GenOpsError without torch."""
     try:
         import torch.autograd.profiler
     except ImportError as error:
         raise GenOpsError(
-            "There is no PyTorch in this kernel's environment, and it is PyTorch's profiler that records.",
-            "Install it: %pip install torch",
+            "This kernel's environment has no PyTorch, and profiling uses PyTorch's profiler.",
+            "Install PyTorch: %pip install torch",
         ) from error
     return torch.autograd.profiler
 
 
 def device_to_record() -> str:
-    """The kind of device that this torch can record and that is there, such as ``cuda``; empty for none."""
+    """Return the kind of device that exists and that this torch can record, such as ``cuda``; empty for none."""
     import torch
     import torch.profiler as torch_profiling
 
@@ -63,7 +63,9 @@ def device_to_record() -> str:
 
 
 class Recorder:
-    """One recording. ``grown`` is by how many bytes this process grew in ``stop``, which makes the result."""
+    """One recording. ``grown`` is the growth of this process in bytes during ``stop``, which makes the
+    result.
+    """
 
     def __init__(self, wishes: RecordingOptions, device: str) -> None:
         self._wishes = wishes
@@ -76,7 +78,7 @@ class Recorder:
 
     @property
     def any_thread(self) -> bool:
-        """Whether it records all threads, and may be stopped by any; else the thread that started alone."""
+        """Whether it records all threads and any thread may stop it; else only the thread that started."""
         return self._configured.get("profile_all_threads", False)
 
     def start(self, on_other: Callable[[], None]) -> None:
@@ -93,12 +95,13 @@ class Recorder:
         except RuntimeError as error:
             self._profiler = None
             raise GenOpsError(
-                f"The profiler could not start: {error}.", "Restart the kernel if it does not go away."
+                f"The profiler could not start: {error}.",
+                "Run the cell again. If that fails too, restart the kernel.",
             ) from error
         self._give_way(profiling, on_other)
 
     def _heard(self) -> ContextManager[None]:
-        """Listen to what the device's library says, where there is a device."""
+        """Collect messages of the device's library, if there is a device."""
         return self.messages.heard() if self._device else contextlib.nullcontext()
 
     def stop(self, about: Dict[str, Any]) -> None:
@@ -115,10 +118,10 @@ class Recorder:
         self.grown = max(0, resident_bytes() - before)
 
     def save(self, path: str, not_whole: str = "", cells: Optional[List[Dict[str, Any]]] = None) -> None:
-        """Write the result as JSON, once. Raises GenOpsError where it is not whole.
+        """Write the result as JSON, once. Raises GenOpsError if it is incomplete.
 
-        ``not_whole``: the name of a slice that was cut or has other work in it, which its name then says. ``cells``
-        is kept in the trace as ``genopsCells``.
+        ``not_whole`` is the name of a slice that was cut or has other work in it; its new name says so.
+        ``cells`` are kept in the trace as ``genopsCells``.
         """
         results = self._profiler.kineto_results
         self._profiler = None
@@ -126,7 +129,7 @@ class Recorder:
         try:
             results.save(raw)
             if not _is_whole(raw):
-                raise OSError("the disk took a part of it alone")
+                raise OSError("the disk took only a part of it")
             _finished(raw, path, not_whole, cells or [])
         except (OSError, RuntimeError) as error:
             raise _unwritten(path, str(error)) from error
@@ -137,7 +140,7 @@ class Recorder:
 
     def _made(self, profiling: Any) -> Any:
         if self._wishes.graphs:
-            # Kernels of a graph that was captured before are seen only while CUPTI stays attached.
+            # Kernels of a graph that was captured before appear only while CUPTI stays attached.
             os.environ["DISABLE_CUPTI_LAZY_REINIT"] = "1"
             os.environ["TEARDOWN_CUPTI"] = "0"
         given: Dict[str, Any] = {
@@ -161,16 +164,16 @@ class Recorder:
 
         configuration: Any = native._ExperimentalConfig
 
-        # By torch's version: without objects for Python the end takes half the time.
+        # Newer torch: without Python objects the end takes half the time.
         wanted: List[Dict[str, bool]] = [
             {"profile_all_threads": True, "trace_only": True},
             {"profile_all_threads": True},
             {},
         ]
         if self._wishes.stacks or self._wishes.memory:
-            # Python's stacks and memory events are those of the thread that starts, and of autograd for it.
+            # Python stacks and memory events cover the thread that starts, and autograd for it.
             wanted = [{"verbose": True}, {}]
-            if not self._wishes.stacks:  # torch warns of both together, and takes the first off
+            if not self._wishes.stacks:  # torch warns of both together, and drops the first
                 wanted.insert(0, {"trace_only": True, "verbose": True})
         for options in wanted:
             try:
@@ -182,7 +185,7 @@ class Recorder:
         return None
 
     def _give_way(self, profiling: Any, on_other: Callable[[], None]) -> None:
-        # Two at once end each other's recording, and torch then reads what is not there.
+        # Two profilers at once end each other's recording, and torch then reads freed memory.
         original = getattr(profiling, "_prepare_profiler", None)
         if original is None:
             return
@@ -195,20 +198,21 @@ class Recorder:
 
 
 def refuse_second(profiling: Any) -> None:
-    """Raises GenOpsError while another profiler of torch records in this process."""
+    """Raise GenOpsError while another torch profiler records in this process."""
     import torch
 
     enabled = getattr(torch._C._autograd, "_profiler_enabled", bool)
     if enabled() or getattr(profiling, "_is_profiler_enabled", False):
         raise GenOpsError(
-            "Another PyTorch profiler records in this kernel already.", "One records at a time: end it first."
+            "Another PyTorch profiler is already recording in this kernel.",
+            "End that recording first: only one can run at a time.",
         )
 
 
 def warmed_up(device: str) -> "tuple[float, Costs]":
-    """The seconds that the profiler's first start took, if this is it (else 0), and what markers cost here.
+    """Return the seconds of the profiler's first start (0 if it has started before), and the cost of markers.
 
-    A device's library for events (CUPTI) needs seconds when it starts first: outside of what is recorded.
+    A device's event library (CUPTI) needs seconds at its first start, which happens outside of the recording.
     """
     if _Start.seconds is not None:
         return 0.0, _Start.costs
@@ -227,17 +231,19 @@ def warmed_up(device: str) -> "tuple[float, Costs]":
 
 
 def said_at_first_start() -> str:
-    """What the device's library said when it started first in this process: it says once that it cannot."""
+    """Return the device library's messages at its first start in this process: it reports a failure only
+    once.
+    """
     return _Start.said
 
 
 def annotation(name: str) -> Any:
-    """A slice of the trace that is no operator: a context manager."""
+    """Return a context manager for a slice of the trace that is not an operator."""
     return torch_profiler().record_function(name)
 
 
 def marker(name: str) -> Any:
-    """The same at a tenth of its price; the trace calls it an operator until it is saved."""
+    """Return the same at a tenth of its cost; the trace calls it an operator until it is saved."""
     try:
         from torch._C._profiler import _RecordFunctionFast
     except ImportError:  # torch before 2.2
@@ -246,7 +252,7 @@ def marker(name: str) -> Any:
 
 
 class _Typical:
-    """Has a method as long as others: while ``sys.settrace`` hears calls, each instruction takes longer too."""
+    """Has a method of usual length: with ``sys.settrace`` for calls, each instruction takes longer too."""
 
     def __init__(self) -> None:
         self.size = 1
@@ -283,12 +289,12 @@ def _measured() -> Costs:
         call = max(_least(typical, 1, 2) - unheard, _LEAST_S)
         sys.settrace(None)
     marked = max(_least(mark) - plain, _LEAST_S)
-    # Of a line there is also the call of ours, about as dear as that of other code twice.
+    # A line also has our own call, which costs about two calls of other code.
     return Costs(marked + 2 * call, call)
 
 
 def _least(work: Callable[..., Any], *given: int) -> float:
-    """The seconds of one call, in the round of calls that was disturbed least: what else the machine does only adds."""
+    """Return the seconds of one call in the fastest round: other work of the machine only adds."""
     rounds = []
     for _ in range(_ROUNDS):
         started = time.perf_counter()
@@ -299,8 +305,10 @@ def _least(work: Callable[..., Any], *given: int) -> float:
 
 
 def resident_bytes() -> int:
-    """What this process has in memory, but for pages of files (a library's, say, that is used for the first time);
-    0 where the platform does not tell (Linux does)."""
+    """Return this process's memory in bytes, without pages of files (such as libraries); 0 if unknown.
+
+    Only Linux gives this number.
+    """
     try:
         with open("/proc/self/statm", "rb") as stream:
             _, resident, of_files = stream.read().split()[:3]
@@ -310,7 +318,7 @@ def resident_bytes() -> int:
 
 
 def _of_process(wishes: RecordingOptions) -> Dict[str, Any]:
-    """What torch's own profiler says of the process in a trace."""
+    """Return what torch's own profiler writes about the process into a trace."""
     said: Dict[str, Any] = {}
     for name, asked in (("record_shapes", wishes.shapes), ("profile_memory", wishes.memory)):
         if asked:
@@ -342,7 +350,7 @@ def _is_whole(path: str) -> bool:
 
 
 def _finished(raw: str, path: str, not_whole: str, cells: List[Dict[str, Any]]) -> None:
-    """Copy a trace in which our markers are called operators to one where they are annotations."""
+    """Copy a trace and turn our markers from operators into annotations."""
     named = f'"name": "{not_whole}"'.encode()
     said = f'"name": "{not_whole} (not whole)"'.encode()
     with open(raw, "rb") as source, open(path, "wb") as target:
@@ -363,6 +371,6 @@ def _finished(raw: str, path: str, not_whole: str, cells: List[Dict[str, Any]]) 
 
 def _unwritten(path: str, why: str) -> GenOpsError:
     return GenOpsError(
-        f"The trace could not be written to {os.path.dirname(path)}: {why}.",
-        "Free some space there, or set GENOPS_DATA_DIR to another disk, and record again.",
+        f"Cannot write the trace to {os.path.dirname(path)}: {why}.",
+        "Free disk space there, or set GENOPS_DATA_DIR to another disk, and record again.",
     )

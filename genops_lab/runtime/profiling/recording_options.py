@@ -1,4 +1,4 @@
-"""What a recording is asked for, and what all recordings have: those of PyTorch and those of NVIDIA's tools."""
+"""Define the options of a recording, and the common base of recordings by PyTorch and by NVIDIA's tools."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from ..errors import GenOpsError
 from .lines import LineMarkers
 from .steps import StepHook
 
-#: Left to who records: measuring a step with Nsight Compute takes as long as recording many of them.
+#: The recorder chooses: measuring one step with Nsight Compute takes as long as recording many.
 AS_USUAL = 0
 
 
 class RecordingOptions(NamedTuple):
-    """Bounds of a recording, whichever comes first, and what it holds.
+    """Limits of a recording, whichever comes first, and its content.
 
-    ``warmup`` steps are not recorded, then ``steps`` are. ``megabytes`` is what the recorder takes of this process,
-    with the result that it makes in the end: about 1.4 kB an event.
-    ``usd_per_hour``: what all that runs costs, in place of the target's price.
+    ``warmup`` steps are skipped, then ``steps`` are recorded. ``megabytes`` is the memory that the recorder
+    takes of this process, with its result: about 1.4 kB an event. ``usd_per_hour`` is the price of everything
+    that runs, in place of the target's price.
     """
 
     steps: int = AS_USUAL
@@ -35,18 +35,23 @@ class RecordingOptions(NamedTuple):
     usd_per_hour: Optional[float] = None
 
     def settled(self, steps: int, seconds: float) -> "RecordingOptions":
-        """With these where they were left open."""
+        """Fill in these defaults."""
         return self._replace(steps=self.steps or steps, seconds=self.seconds or seconds)
 
     def with_a_gap(self) -> "RecordingOptions":
-        """The start is recorded as well: what is open where that ends must not be where the steps begin, see
-        ``slices``."""
+        """Skip one step after the start, which is recorded too.
+
+        A slice that is open where the start's recording ends must not be open where the steps begin, see
+        ``slices``.
+        """
         return self._replace(warmup=2) if self.warmup == 1 else self
 
 
 class Recording(abc.ABC):
-    """One recording. ``profile`` is the Lab's summary once it is there, ``trace_path`` the trace's file, ``note`` what
-    was recorded and what it cost, in words."""
+    """One recording. ``profile`` is the Lab's summary once it exists, ``trace_path`` the trace's file.
+
+    ``note`` says what was recorded and at which cost.
+    """
 
     active: "Optional[Recording]" = None
 
@@ -54,7 +59,7 @@ class Recording(abc.ABC):
         self.title = title
         self.profile: Optional[Dict[str, Any]] = None
         self.trace_path = self.note = self.trouble = ""
-        #: What the code raised that was recorded.
+        #: The error that the recorded code raised.
         self.raised = ""
         self.wishes = wishes
         self.markers: Optional[LineMarkers] = None
@@ -64,29 +69,29 @@ class Recording(abc.ABC):
 
     @abc.abstractmethod
     def _stepped(self, count: int, took_s: float) -> None:
-        """A step has ended: in the thread that trains, inside the optimizer's call."""
+        """Note a step that has ended, in the training thread, inside the optimizer's call."""
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Record no more."""
+        """Stop recording."""
 
     @staticmethod
     def refuse_nested() -> None:
-        """Raise GenOpsError while another recording goes on."""
+        """Raise GenOpsError while another recording runs."""
         if Recording.active is not None:
             raise GenOpsError(
-                f"The profile {Recording.active.title!r} is being recorded; profiles do not nest.",
-                "Take the inner %%profile or genops.profile() off.",
+                f"The profile {Recording.active.title!r} is already recording; profiles do not nest.",
+                "Remove the inner %%profile or genops.profile().",
             )
 
     def raises(self, error: BaseException) -> None:
-        """The code ends with ``error``; what is made of that is not the code's own."""
+        """Note that the code ends with ``error``; the handling of the error is not part of the code."""
         if not self._over.is_set():
             self.raised = type(error).__name__
             self.close()
 
     def forget(self) -> None:
-        """In a forked child: what records, and its threads, are the parent's."""
+        """Forget the recording and its threads in a forked child: they are the parent's."""
         self._over.set()
         self._hook.remove()
         if self.markers is not None:

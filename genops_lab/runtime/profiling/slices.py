@@ -1,5 +1,8 @@
-"""Slices that are open when a recording ends: torch writes their end where the recording was, also when another one
-records by then, and that memory is another's (heap corruption, seen with torch 2.13)."""
+"""Close slices that are open when a recording ends.
+
+torch writes the end of such a slice into the old recording, even when another recording runs by then. That
+memory belongs to others by then (heap corruption, seen with torch 2.13).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import Any, Callable, Container, Dict, Optional
 
 
 class OpenSlices:
-    """The ``record_function`` blocks of all threads that began between ``watch`` and ``unwatch`` and are open."""
+    """The open ``record_function`` blocks of all threads that began between ``watch`` and ``unwatch``."""
 
     def __init__(self, kind: Any) -> None:
         self._kind = kind
@@ -20,7 +23,7 @@ class OpenSlices:
         self._watching = False
 
     def watch(self) -> None:
-        """Hear of them."""
+        """Begin to watch for blocks."""
         began, ended, opened, behind = self._enter, self._exit, self._open, self._behind
 
         def enter(block: Any) -> Any:
@@ -41,7 +44,7 @@ class OpenSlices:
         self._watching = True
 
     def unwatch(self) -> None:
-        """Hear no more."""
+        """Stop watching."""
         if self._watching:
             self._watching = False
             self._kind.__enter__, self._kind.__exit__ = self._enter, self._exit
@@ -49,8 +52,11 @@ class OpenSlices:
         self._behind.clear()
 
     def behind(self, beginning: str, action: Callable[[], None]) -> bool:
-        """Do ``action`` once the block is closed that was opened last of those with such a name, by who closes it.
-        False where none is open."""
+        """Call ``action`` when the latest open block with such a name is closed, in the thread that closes
+        it.
+
+        Returns False if no such block is open.
+        """
         for key, block in reversed(list(self._open.items())):
             if str(block.name).startswith(beginning):
                 self._behind[key] = action
@@ -58,14 +64,14 @@ class OpenSlices:
         return False
 
     def end(self) -> None:
-        """End them while nothing records, where it does nothing; their own end then does nothing either."""
+        """End the blocks while nothing records, which has no effect; their own end then has none either."""
         for key, block in list(self._open.items()):
             self._exit(block, None, None, None)
             self._open.pop(key, None)
 
 
 def inside_torch(files: Container[str]) -> bool:
-    """Whether code of ``files`` that runs in this thread was called by torch, which may have operators open then."""
+    """Return whether torch called code of ``files`` in this thread, so that it may have operators open."""
     frame: Optional[FrameType] = sys._getframe(1)
     torch_calls = False
     while frame is not None:
@@ -78,5 +84,5 @@ def inside_torch(files: Container[str]) -> bool:
 
 
 def is_of_torch(file: str) -> bool:
-    """Whether this is a file of torch's own."""
+    """Return whether this is one of torch's own files."""
     return f"{os.sep}torch{os.sep}" in file

@@ -1,4 +1,4 @@
-"""Steps of training, heard of through the hook that all of torch's optimizers share."""
+"""Count training steps through the hook that all of torch's optimizers share."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import time
 import weakref
 from typing import Any, Callable, List, NamedTuple, Optional
 
-#: Unrecorded steps that are timed, to compare the recorded ones with.
+#: Unrecorded steps that are timed for comparison.
 COMPARED = 10
 _LEAST = 3
-#: Steps that differ more by themselves tell nothing of a smaller cost.
+#: If steps differ more than this by themselves, a smaller cost cannot be seen.
 _MEANT_PERCENT = 10.0
 
 
 class StepHook:
-    """Counts steps: those of the optimizer that has made most, so that two in a loop count as one.
+    """Counts the steps of the busiest optimizer, so that two optimizers in a loop count as one.
 
-    Tells ``heard`` the number of steps done and the time of the latest, in seconds.
+    Calls ``heard`` with the number of finished steps and the time of the latest, in seconds.
     """
 
     def __init__(self, heard: Callable[[int, float], None]) -> None:
@@ -28,7 +28,7 @@ class StepHook:
         self._handle: Any = None
 
     def register(self) -> bool:
-        """False for a torch before 2.0, which has no such hook."""
+        """Register the hook; False for torch before 2.0, which has none."""
         from torch.optim import optimizer
 
         add = getattr(optimizer, "register_optimizer_step_post_hook", None)
@@ -37,13 +37,13 @@ class StepHook:
         return add is not None
 
     def remove(self) -> None:
-        """Hear no more."""
+        """Remove the hook."""
         if self._handle is not None:
             self._handle.remove()
             self._handle = None
 
     def leave_out(self, seconds: float) -> None:
-        """So much since the last step was no part of the program."""
+        """Subtract these seconds from the present step: they were not part of the program."""
         if self._last is not None:
             self._last += seconds
 
@@ -59,7 +59,7 @@ class StepHook:
 
 
 class Cost(NamedTuple):
-    """What recording cost of a step, in percent, from so many steps; ``noise`` is how far equal steps lie apart."""
+    """Cost of recording a step, in percent, and the numbers of steps; ``noise`` is the spread of equal steps."""
 
     percent: float
     noise: float
@@ -69,12 +69,12 @@ class Cost(NamedTuple):
     def __str__(self) -> str:
         steps = f"({self.recorded} recorded steps, {self.unrecorded} not)"
         if abs(self.percent) <= self.noise:
-            return f"What recording cost is below what can be told, {self.noise:.1f} % of a step {steps}."
+            return f"The cost of recording is below the noise, {self.noise:.1f} % of a step {steps}."
         return f"Recording cost {self.percent:.1f} % of a step {steps}."
 
 
 def cost(recorded: List[float], unrecorded: List[float]) -> Optional[Cost]:
-    """Compares medians of times of steps, in seconds. None where they are too few, or too uneven, to tell.
+    """Compare the medians of step times, in seconds. None if the steps are too few or too uneven.
 
     The noise is the larger half distance between quartiles.
     """

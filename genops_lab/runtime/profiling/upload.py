@@ -1,4 +1,4 @@
-"""A trace on its way: written, handed to the Lab, its summary shown."""
+"""Write a trace, send it to the Lab, and show its summary."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ..provenance import OFF_VARIABLE, redactor_now
 from ..redaction import Redactor
 from ..state import runs
 from ..views import ProfileView
-from .budget import told_lines
+from .budget import hot_lines_text
 from .device_errors import named, without_device_events
 from .recorder import said_at_first_start
 from .steps import cost
@@ -35,28 +35,28 @@ if TYPE_CHECKING:
 
 ANALYSIS_WAIT_S = 60.0
 _POLL_S = 0.25
-#: A larger trace (packed) stays on its host, where the Lab has it read.
+#: A larger trace (packed) stays on its host, where the Lab has it analyzed.
 STAYS_ABOVE_BYTES = 50 * 1024 * 1024
-#: Traces shrink to a sixth at level 1 already, five times faster than at the default level.
+#: Level 1 already shrinks traces to a sixth, five times faster than the default level.
 _LEVEL = 1
 
 _WORTH_TELLING_S = 1.0
 _WORTH_TELLING_PERCENT = 1.0
-#: A recording that begins so late misses something of the code.
+#: A recording that begins later than this misses some of the code.
 _LATE_S = 0.05
 
-#: Of a line so much is told, and so many lines.
+#: Characters of a line, and number of lines, that are sent.
 MAX_TEXT = 200
 MAX_LINES = 5000
-#: Longer ones are not looked into for secrets, so nothing of them is told.
+#: Longer cells are not searched for secrets, so none of their text is sent.
 _MAX_LINE = 10_000
 
 
 def expected() -> None:
-    """Have the Lab on this machine start what analyses profiles, so that a cell's end does not wait for that."""
+    """Make the Lab on this machine start its profile worker, so that the end of a cell need not wait."""
 
     def ask() -> None:
-        # An old Lab, or none: the profile's end tells.
+        # An old Lab, or none: the end of the profile says so.
         with contextlib.suppress(GenOpsError):
             lab.call("POST", "/profiles/expected")
 
@@ -65,7 +65,7 @@ def expected() -> None:
 
 
 def finished(capture: "Recording", write: Callable[[], None]) -> None:
-    """``write`` the trace and have it analysed; with the Lab away it is kept and its path said."""
+    """``write`` the trace and have it analyzed; without a Lab the trace is kept and its path printed."""
     view = ProfileView(capture.title)
     try:
         view.open()
@@ -77,8 +77,8 @@ def finished(capture: "Recording", write: Callable[[], None]) -> None:
         view.update({"state": "failed", "message": error.message})
         print(f"GenOps: {error}{_kept(capture)}", file=sys.stderr)
     except BaseException:
-        view.update({"state": "failed", "message": "It was cut short."})
-        print(f"GenOps: the analysis was cut short.{_kept(capture)}", file=sys.stderr)
+        view.update({"state": "failed", "message": "The recording was interrupted."})
+        print(f"GenOps: the analysis was interrupted.{_kept(capture)}", file=sys.stderr)
         raise
     finally:
         view.finish()
@@ -88,15 +88,15 @@ def _kept(capture: "Recording") -> str:
     if not capture.trace_path:
         return ""
     path = capture.trace_path
-    return f" The trace is kept in {path}; `genops profiles analyze {path}` reads it without a Lab."
+    return f" The trace is kept in {path}. To analyze it without a Lab, run `genops profiles analyze {path}`."
 
 
 def write_trace(capture: "Capture") -> None:
-    """Write what PyTorch's profiler recorded, and say what and at which cost. Raises GenOpsError."""
+    """Write the recording of PyTorch's profiler, and describe it and its cost. Raises GenOpsError."""
     part = capture.chosen()
     if part is None:
         raise GenOpsError(f"Nothing was recorded. {capture.trouble}".strip(), "Run the cell again.")
-    # Written plain: a kernel that packs is a kernel that waits, and the Lab packs what it keeps.
+    # Written unpacked: a kernel that packs makes the user wait, and the Lab packs what it keeps.
     folder = new_folder()
     final = folder / "trace.json"
     try:
@@ -114,17 +114,17 @@ def write_trace(capture: "Capture") -> None:
         capture.trouble = without_device_events(said_at_first_start() + said, capture.device)
     elif named(said):
         capture.trouble = named(said)
-    capture.note = told(capture)
+    capture.note = recording_note(capture)
 
 
 def new_folder() -> Path:
-    """A folder for one trace, where the Lab takes it from. Raises GenOpsError."""
+    """Make a folder for one trace, from which the Lab takes it. Raises GenOpsError."""
     try:
         return private_dir("profiles", uuid.uuid4().hex)
     except OSError as error:
         raise GenOpsError(
-            f"There is no place for the trace: {error}.",
-            "Set GENOPS_DATA_DIR to a folder that can be written.",
+            f"Cannot make a folder for the trace: {error}.",
+            "Set GENOPS_DATA_DIR to a folder that you can write to.",
         ) from error
 
 
@@ -137,7 +137,7 @@ def _has_device_events(path: Path) -> bool:
 
 
 def _packed(path: str) -> str:
-    """The trace in gzip, for the way to another host."""
+    """Pack the trace with gzip, for the transfer to another host."""
     target = f"{path}.gz"
     try:
         with open(path, "rb") as stream, open(f"{target}.part", "wb") as raw:
@@ -149,14 +149,16 @@ def _packed(path: str) -> str:
         with contextlib.suppress(OSError):
             os.unlink(f"{target}.part")
         raise GenOpsError(
-            f"The trace could not be packed for the Lab: {error}.", "Free some space on this host."
+            f"Cannot pack the trace for the Lab: {error}.", "Free disk space on this host."
         ) from error
     os.unlink(path)
     return target
 
 
 def _read_beside(body: Dict[str, Any]) -> Optional[Dict[str, Any]]:
-    """The profile of a large trace, which stays on this host; None for others, and where the Lab reads none here."""
+    """Return the profile of a large trace, which stays on this host; None if the Lab does not analyze it
+    here.
+    """
     if os.path.getsize(body["trace_path"]) <= STAYS_ABOVE_BYTES:
         return None
     try:
@@ -168,9 +170,9 @@ def _read_beside(body: Dict[str, Any]) -> Optional[Dict[str, Any]]:
 
 
 def _given(capture: "Recording", body: Dict[str, Any]) -> Dict[str, Any]:
-    """The profile of a trace that goes to the Lab."""
+    """Upload a trace to the Lab and return its profile."""
     if is_remote():
-        body["trace_path"] = lab.hand_over(capture.trace_path, "trace")
+        body["trace_path"] = lab.upload_file(capture.trace_path, "trace")
     profile: Dict[str, Any] = lab.call("POST", "/profiles", body, timeout_s=ANALYSIS_WAIT_S)
     if is_remote():
         # The Lab has it now; on its own machine it takes the file itself.
@@ -203,8 +205,8 @@ def _hand_over(capture: "Recording", view: ProfileView) -> Dict[str, Any]:
     return profile
 
 
-def told(capture: "Capture") -> str:
-    """Of a capture that has ended; empty where all of it was recorded at no known cost."""
+def recording_note(capture: "Capture") -> str:
+    """Describe an ended recording; empty if all of it was recorded at no known cost."""
     said: List[str] = [_extent(capture)]
     compared = cost(capture.recorded_s, capture.unrecorded_s)
     if compared is not None:
@@ -214,29 +216,29 @@ def told(capture: "Capture") -> str:
         said.extend(_unmarked(markers))
     if capture.first_start_s >= _WORTH_TELLING_S:
         took = f"{capture.first_start_s:.1f} s"
-        said.append(f"The profiler's first start in this kernel took {took}, unrecorded.")
+        said.append(f"The profiler's first start in this kernel took {took} and was not recorded.")
     said.append(capture.trouble)
     return " ".join(one for one in said if one)
 
 
 def _unmarked(markers: "LineMarkers") -> List[str]:
-    """What has no marker, by which lines, and how much of the time it is at most."""
+    """Return sentences on the lines without markers, and the largest share of time that they have."""
     said = []
     muted = sorted({code.co_name for code in markers.budget.muted})
     if muted:
         said.append(
-            f"Lines of {', '.join(muted)} ran too often to be marked; what they did counts for their callers."
+            f"Lines of {', '.join(muted)} ran too often to be marked; their time counts for their callers."
         )
-    lines = "; ".join(told_lines(markers.budget))
+    lines = "; ".join(hot_lines_text(markers.budget))
     if lines:
-        said.append(f"Too often to be marked ran {lines}; what they did counts for what is around them.")
+        said.append(f"These ran too often to be marked: {lines}. Their time counts for the surrounding code.")
     percent = 100 * markers.unheard_s / markers.seconds if markers.seconds else 0.0
     if percent >= _WORTH_TELLING_PERCENT:
         part = f"{min(percent, 100.0):.0f} % of the time"
         said.append(
-            f"Up to {part} thus has no line of its own."
+            f"Up to {part} therefore has no line of its own."
             if said
-            else f"Other code was called so often that lines were not always heard of: up to {part} has none."
+            else f"Other code was called too often to trace all lines: up to {part} has no line."
         )
     return said
 
@@ -249,7 +251,7 @@ def _extent(capture: "Capture") -> str:
     bound = {
         "time": f"{wishes.seconds:g} s (more with --seconds)",
         "memory": f"{wishes.megabytes:g} MB of memory (more with --megabytes)",
-        "growth": "the code's own memory grew (later with --megabytes)",
+        "growth": "the program's own memory grew (raise the limit with --megabytes)",
         "another profiler": "another profiler started",
         "error": f"it ended with {capture.raised}",
     }.get(part.ended_by, "")
@@ -268,9 +270,10 @@ def _extent(capture: "Capture") -> str:
 
 
 def marked_cells(files: Dict[str, str], marked: Iterable[Tuple[str, int]]) -> List[Dict[str, Any]]:
-    """For each name of ``files`` with a marker (a file and a line; 0: the whole of it) its number and its lines.
+    """Return, for each name of ``files`` with a marker (file and line; 0: the whole file), its number and
+    lines.
 
-    Of a cell that ran several times the numbers and lines of the last time hold. No text with GENOPS_NO_SOURCE set.
+    A cell that ran several times counts as it ran last. With GENOPS_NO_SOURCE set, no text is returned.
     """
     numbers, redactor = _numbers(), redactor_now()
     texts: Dict[str, List[str]] = {}
@@ -288,21 +291,24 @@ def marked_cells(files: Dict[str, str], marked: Iterable[Tuple[str, int]]) -> Li
 
 
 def _numbers() -> Dict[str, int]:
-    """The numbers of cells by their code's file name."""
+    """Return the numbers of cells by their code's file name."""
     known = getattr(getattr(shell(), "compile", None), "_filename_map", None)
     return dict(known) if isinstance(known, dict) else {}
 
 
 def _lines(file: str, number: int, redactor: Redactor) -> List[str]:
-    """As they were typed (the file of a cell has its magics in other words), without secrets, which may be told by
-    the lines around theirs."""
+    """Return a cell's lines as they were typed, without secrets.
+
+    The compiled file of a cell has its magics in another form. A secret may only be recognised from the lines
+    around it.
+    """
     if os.environ.get(OFF_VARIABLE):
         return []
     here = shell()
     typed: List[str] = list(here.history_manager.input_hist_raw) if number and here is not None else []
     if number < len(typed):
         lines = typed[number].split("\n")
-        while lines and not lines[0].strip():  # IPython takes them off before it compiles
+        while lines and not lines[0].strip():  # IPython removes them before it compiles
             del lines[0]
     else:
         lines = "".join(linecache.getlines(file)).split("\n")

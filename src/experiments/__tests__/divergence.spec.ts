@@ -42,7 +42,7 @@ describe('notices of runs that diverge', () => {
       tag('loss is NaN since step 12, norm is Infinity since step 13')
     );
     expect(shown()).toEqual([
-      'loss of fox-1 is NaN since step 12, and 1 more metric is no finite number.'
+      'loss of fox-1 is NaN since step 12, and 1 more metric is not finite.'
     ]);
     const { options } = Notification.manager.notifications[0];
     expect(options.autoClose).toBe(false);

@@ -145,7 +145,9 @@ describe('the command', () => {
   it('says that secrets were taken out', async () => {
     answer = () => restored({ redacted: { 'github token': 2 } });
     await run();
-    expect(said[0]).toContain('warning: fox-run1.ipynb is restored. 2 secrets');
+    expect(said[0]).toContain(
+      'warning: fox-run1.ipynb is restored. Marks replace 2 secrets.'
+    );
   });
 
   it('says why a run cannot be restored, and writes nothing', async () => {
@@ -153,13 +155,13 @@ describe('the command', () => {
       throw new ApiError({
         status: 404,
         code: 'no_cells',
-        message: 'The run run1 keeps no cells.',
-        hint: 'It was tracked with --no-source.'
+        message: 'The run run1 has no cells.',
+        hint: '--no-source was used.'
       });
     };
     await run();
     expect(said).toEqual([
-      'error: The run run1 keeps no cells. It was tracked with --no-source.'
+      'error: The run run1 has no cells. --no-source was used.'
     ]);
     expect(files.all.size).toBe(0);
     expect(opened).toEqual([]);

@@ -208,7 +208,7 @@ describe('the experiments section', () => {
       'epoch 1\n'
     );
     server.texts = [{ ...server.texts[0], text: 'epoch 2\n' }];
-    fireEvent.click(screen.getByRole('button', { name: 'Read again' }));
+    fireEvent.click(screen.getByRole('button', { name: 'Refresh' }));
     await pass();
     expect(screen.getByRole('region', { name: /stdout/ }).textContent).toBe(
       'epoch 2\n'

@@ -1,4 +1,4 @@
-/** The cards of the charts view: what they show, kept and read back. */
+/** Cards of the charts view: their content, saved and read back. */
 import type { IRunColumnInfo } from '../table/service';
 import { chartGroups } from '../metric-choice';
 
@@ -8,9 +8,9 @@ export type ICard =
   ICurvesCard | IScatterCard | IBarCard | IParallelCard | IImportanceCard;
 
 interface IBase {
-  /** Tells it from other cards. */
+  /** Unique among the cards. */
   readonly id: string;
-  /** Over the whole width. */
+  /** Uses the full width. */
   readonly wide?: boolean;
 }
 
@@ -22,13 +22,13 @@ export interface ICurvesCard extends IBase {
   readonly logY?: boolean;
 }
 
-/** Columns are named as the run table names them. */
+/** Columns have the names of the run table. */
 export interface IScatterCard extends IBase {
   readonly kind: 'scatter';
   readonly x: string;
   readonly y: string;
   readonly color?: string;
-  /** By default where positive numbers span three decades. */
+  /** Default: log if positive numbers span three decades. */
   readonly logX?: boolean;
   readonly logY?: boolean;
 }
@@ -42,7 +42,7 @@ export interface IBarCard extends IBase {
 
 export interface IParallelCard extends IBase {
   readonly kind: 'parallel';
-  /** The last one gives the colours. */
+  /** The last column sets the colours. */
   readonly columns: readonly string[];
 }
 
@@ -51,13 +51,13 @@ export interface IImportanceCard extends IBase {
   readonly metric: string;
 }
 
-/** What a person has made of the charts. */
+/** The arrangement of the charts. */
 export interface IBoard {
-  /** None: those that suit the runs that are there. */
+  /** Null: cards that suit the present runs. */
   readonly cards: readonly ICard[] | null;
   readonly x: IAxis;
   readonly smoothing: ISmoothing;
-  /** How many runs have curves. */
+  /** Number of runs with curves. */
   readonly most: number;
   /** Whether only selected runs have curves. */
   readonly selectedOnly: boolean;
@@ -75,7 +75,7 @@ export const MOST_CURVES = [10, 20, 50, 100, 200];
 const MOST_CARDS = 60;
 const MOST_AXES = 12;
 
-/** A card as it was, or null for what is none. */
+/** Read a saved card; null if the value is not a card. */
 function asCard(kept: unknown): ICard | null {
   const { kind, id, ...given } = (
     typeof kept === 'object' && kept !== null ? kept : {}
@@ -124,7 +124,7 @@ function asCard(kept: unknown): ICard | null {
   }
 }
 
-/** A board from what was kept, whatever that holds. */
+/** Read a saved board, whatever the saved value is. */
 export function asBoard(kept: unknown): IBoard {
   const given = (
     typeof kept === 'object' && kept !== null ? kept : {}
@@ -163,7 +163,10 @@ function isBetween(value: unknown, low: number, high: number): value is number {
   return typeof value === 'number' && value >= low && value <= high;
 }
 
-/** Cards for these columns: the telling metrics' curves, how parameters go with the first of them. */
+/**
+ * Return cards for these columns: curves of well-known metrics, and the
+ * relation of parameters to the first of them.
+ */
 export function firstCards(
   columns: readonly IRunColumnInfo[],
   varying: readonly string[]
@@ -171,7 +174,7 @@ export function firstCards(
   const runs = (metric: string) =>
     columns.find(({ column }) => column === `metrics.${metric}`)?.runs ?? 0;
   const all = metricsOf(columns);
-  // Those of few runs are of little use to the others.
+  // Metrics of few runs are of little use.
   const metrics = all.filter(metric => runs(metric) >= runs(all[0]) / 2);
   const groups = chartGroups(metrics).map(([, keys]) => keys);
   // One of each group first: val_loss and accuracy before loss.
@@ -213,7 +216,9 @@ function preferred(keys: readonly string[]): string {
   );
 }
 
-/** Metrics by name, those that most runs have first; the machine's own are left out. */
+/**
+ * Return metrics by name, those of most runs first; without the machine's own.
+ */
 export function metricsOf(columns: readonly IRunColumnInfo[]): string[] {
   return columns
     .filter(
@@ -227,7 +232,7 @@ export function metricsOf(columns: readonly IRunColumnInfo[]): string[] {
     .map(({ column }) => column.slice('metrics.'.length));
 }
 
-/** The columns that a card needs of each run. */
+/** Return the columns that a card needs of each run. */
 export function columnsOf(card: ICard): string[] {
   switch (card.kind) {
     case 'scatter':

@@ -1,4 +1,4 @@
-/** Colours of runs and values, the same over all cards. */
+/** Colours of runs and values, the same on all cards. */
 import { runColors } from '../table/run-color';
 
 const DASHES: readonly (readonly number[])[] = [
@@ -8,7 +8,10 @@ const DASHES: readonly (readonly number[])[] = [
   [8, 3, 2, 3]
 ];
 
-/** How each run's line looks: its colour wherever it is shown, and dashes where two have one colour. */
+/**
+ * Return the look of each run's line: its usual colour, and dashes if two runs
+ * share one.
+ */
 export function runLooks(
   ids: readonly string[]
 ): Map<string, { color: string; dash: readonly number[] }> {
@@ -23,13 +26,16 @@ export function runLooks(
   );
 }
 
-/** Of a share from 0 to 1, from violet over blue and green to yellow; told from both backgrounds. */
+/**
+ * Return the colour of a share from 0 to 1: violet, blue, green, yellow;
+ * visible on both backgrounds.
+ */
 export function scaleColor(share: number): string {
   const at = Math.round(Math.min(Math.max(share, 0), 1) * 32) / 32;
   return `oklch(${(50 + 22 * at).toFixed(1)}% 0.15 ${(310 - 225 * at).toFixed(0)})`;
 }
 
-/** Of the numbered word of a list. */
+/** Return the colour of a numbered word of a list. */
 export function wordColor(number: number): string {
   const hues = [255, 50, 145, 350, 85, 195, 310, 25];
   return `oklch(65% 0.15 ${hues[number % hues.length]})`;

@@ -1,10 +1,10 @@
-/** What a brush asks for, in the run table's language. */
+/** Turns a brush into a condition in the run table's query language. */
 
 export type ICondition =
   | { readonly column: string; readonly low: number; readonly high: number }
   | { readonly column: string; readonly among: readonly string[] };
 
-/** A column as a query names it. */
+/** Return a column as a query names it. */
 export function quotedColumn(column: string): string {
   const [, prefix, name] = /^(metrics|params|tags)\.(.*)$/s.exec(column) ?? [];
   if (!prefix) {
@@ -17,7 +17,7 @@ export function quotedColumn(column: string): string {
       : `${prefix}.\`${name}\``;
 }
 
-/** A condition as text; times are milliseconds there. */
+/** Return a condition as text, with times in milliseconds. */
 export function conditionText(condition: ICondition): string {
   const name = quotedColumn(condition.column);
   if ('among' in condition) {
@@ -39,7 +39,7 @@ export function conditionText(condition: ICondition): string {
   return `${name} BETWEEN ${low} AND ${high}`;
 }
 
-/** Four digits are enough for what a hand drew; rounded to the outside. */
+/** Round a drawn value to four digits, to the outside. */
 function rounded(value: number, to: (value: number) => number): string {
   if (value === 0 || !Number.isFinite(value)) {
     return '0';
@@ -49,7 +49,7 @@ function rounded(value: number, to: (value: number) => number): string {
   return String(Number(found.toPrecision(12)));
 }
 
-/** A query with one more condition. */
+/** Add a condition to a query. */
 export function withCondition(query: string, text: string): string {
   const old = query.trim();
   if (!old) {
@@ -58,7 +58,7 @@ export function withCondition(query: string, text: string): string {
   return `${hasOpenOr(old) ? `(${old})` : old} AND ${text}`;
 }
 
-/** Whether a query holds a condition as one that was added. */
+/** Return whether a query has an added condition. */
 export function hasCondition(query: string, text: string): boolean {
   return (
     query === text ||
@@ -68,7 +68,7 @@ export function hasCondition(query: string, text: string): boolean {
   );
 }
 
-/** A query without a condition that was added. */
+/** Remove an added condition from a query. */
 export function withoutCondition(query: string, text: string): string {
   if (query === text) {
     return '';
@@ -85,7 +85,7 @@ export function withoutCondition(query: string, text: string): string {
   return at < 0 ? query : query.slice(0, at) + query.slice(at + part.length);
 }
 
-/** Whether an OR stands outside of parentheses and quotes. */
+/** Return whether an OR is outside of parentheses and quotes. */
 function hasOpenOr(query: string): boolean {
   let depth = 0;
   let quote = '';

@@ -15,45 +15,48 @@ import { MOST_SHOWN, NO_ROWS, keptIfSame, readRows } from './rows';
 import type { ChartsService, IHistoriesQuery, IImportance } from './service';
 import { MOST_HISTORIES } from './service';
 
-/** How long columns that are known are not asked for again. */
+/** How long known columns stay valid, in ms. */
 const COLUMNS_MS = 60_000;
-/** Runs that are looked at for which parameters differ. */
+/** Runs that are checked for differing parameters. */
 const SAMPLE = 200;
 const MOST_CANDIDATES = 40;
-/** Buckets of all curves of a card: of many runs each gets fewer. */
+/** Buckets of all curves of a card: with many runs each gets fewer. */
 const MOST_BUCKETS = 40_000;
 
 const NO_HISTORIES: ReadonlyMap<string, IHistory> = new Map();
 
-/** What is asked. */
+/** The request of the board. */
 export interface IAsked {
-  /** Which runs, in which order; its columns do not count. */
+  /** The runs and their order; its columns do not count. */
   readonly question: IQuestion;
   readonly board: IBoard;
   readonly selection: Pick<RunSelection, 'has' | 'count'>;
   readonly zoom: readonly [number, number] | null;
-  /** How wide curves are, in pixels. */
+  /** Width of curves, in pixels. */
   readonly width: number;
-  /** Whether runs may have changed: else those that are known are not asked for again. */
+  /**
+   * Whether runs may have changed: otherwise known ones are not requested
+   * again.
+   */
   readonly stale: boolean;
 }
 
-/** The data of the cards, kept while newer ones come. */
+/** The data of the cards, kept while newer data comes. */
 export class ChartData {
   constructor(
     private _options: {
       runs: Pick<RunTableService, 'window' | 'columns'>;
       service: Pick<ChartsService, 'histories' | 'importance'>;
-      /** A part of the data is there. */
+      /** Called when a part of the data has come. */
       onPart: () => void;
     }
   ) {}
 
-  /** All columns that there are. */
+  /** All existing columns. */
   columns: readonly IRunColumnInfo[] = [];
-  /** The cards that suit the runs; null while it is not known. */
+  /** The cards that suit the runs; null while unknown. */
   firstCards: ICard[] | null = null;
-  /** The runs that have curves, with name and status. */
+  /** The runs with curves, with name and status. */
   curveRuns: IRows = NO_ROWS;
   /** The runs of the other cards. */
   rows: IRows = NO_ROWS;
@@ -63,7 +66,7 @@ export class ChartData {
     return this._histories.get(metric)?.runs ?? NO_HISTORIES;
   }
 
-  /** Fetch what the board needs. @throws ApiError */
+  /** Fetch the board's data. @throws ApiError */
   async fetch(asked: IAsked, signal: AbortSignal): Promise<void> {
     await this._fetchColumns(asked, signal);
     const cards = asked.board.cards ?? this.firstCards ?? [];
@@ -165,7 +168,7 @@ export class ChartData {
     const due = [...metrics].filter(
       key => asked.stale || held(key)?.ids !== ids
     );
-    // What nothing is seen of yet goes first.
+    // Metrics without any data come first.
     due.sort((a, b) => Number(held(a) !== null) - Number(held(b) !== null));
     await Promise.all(
       due.map(async key => {
@@ -203,7 +206,7 @@ export class ChartData {
           now.set(each.run_id, merged(before?.get(each.run_id), each));
         }
         this._histories.set(key, { form: formText, ids, runs: now });
-        // Each card is drawn when its own answer is there.
+        // Each card is drawn when its own answer comes.
         this._options.onPart();
       })
     );
@@ -274,7 +277,10 @@ export class ChartData {
     runColors.show([...this.curveRuns.ids, ...this.rows.ids]);
   }
 
-  /** Whether the answer to a question is known, and how to note that it is now. */
+  /**
+   * Return whether the answer to a question is known, and a function that marks
+   * it as known.
+   */
   private _known(
     { question, stale }: IAsked,
     part: 'curves' | 'rows' | 'importance',
@@ -289,7 +295,7 @@ export class ChartData {
 
   private _questions = new Map<string, string>();
   private _columnsAt = 0;
-  /** By metric, beside the form and the runs of the question. */
+  /** By metric, with the form and the runs of the question. */
   private _histories = new Map<
     string,
     {
@@ -300,7 +306,10 @@ export class ChartData {
   >();
 }
 
-/** The parameters that differ, numbers of many values before words; one that is another word in each run is a name. */
+/**
+ * Return the parameters that differ, numbers with many values before words; a
+ * different word in each run is a name.
+ */
 function tellingFirst(
   columns: readonly { column: string; values: readonly unknown[] }[]
 ): string[] {
@@ -320,7 +329,7 @@ function tellingFirst(
     .map(({ column }) => column);
 }
 
-/** Some of the runs. */
+/** Return some of the runs. */
 function chosen(
   rows: IRows,
   wanted: (id: string) => boolean,

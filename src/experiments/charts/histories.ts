@@ -1,4 +1,4 @@
-/** Histories as they are drawn: numbers out of an answer, and what is new of them in its place. */
+/** Unpacks histories, and merges new points into them. */
 import { lowerBound } from '../../core/charts/axes';
 
 import type { IRunHistory } from './service';
@@ -9,7 +9,7 @@ export interface ILine {
   readonly y: Float64Array;
 }
 
-/** What is known of one run's history. */
+/** The known history of one run. */
 export interface IHistory extends ILine {
   readonly smooth: ILine;
   readonly mark: string;
@@ -22,7 +22,7 @@ export interface IHistory extends ILine {
   readonly last: number | null;
 }
 
-/** Numbers out of base64 of float64, little-endian. */
+/** Return numbers from base64 of float64, little-endian. */
 export function unpacked(text: string): Float64Array {
   const binary = atob(text);
   const view = new DataView(new ArrayBuffer(binary.length));
@@ -36,7 +36,7 @@ export function unpacked(text: string): Float64Array {
   return numbers;
 }
 
-/** An answer, put behind what it leaves as it was. */
+/** Append an answer to the part that it leaves unchanged. */
 export function merged(
   known: IHistory | undefined,
   answer: IRunHistory

@@ -9,12 +9,12 @@ const STATE_KEY = 'genops-lab:charts';
 
 const LEAVE_MS = 400;
 
-/** What is kept of a board. */
+/** Return the saved form of a board. */
 export function boardJson(board: IBoard): PartialJSONObject {
   return JSON.parse(JSON.stringify(board)) as PartialJSONObject;
 }
 
-/** The charts as they were left belong to the workspace, as the table does. */
+/** Saves the charts in the workspace, like the table's state. */
 export class BoardStore implements IDisposable {
   constructor(private _state: IStateDB | null) {}
 
@@ -26,7 +26,7 @@ export class BoardStore implements IDisposable {
     return asBoard(await this._state?.fetch(STATE_KEY));
   }
 
-  /** Keep a board, when no other one comes at once. */
+  /** Save a board soon, unless another one comes. */
   leaveSoon(board: IBoard): void {
     this._board = board;
     window.clearTimeout(this._leaving);
@@ -48,11 +48,11 @@ export class BoardStore implements IDisposable {
     try {
       await this._state?.save(STATE_KEY, boardJson(board));
     } catch (reason) {
-      console.warn('GenOps Lab: the charts will not be as now', reason);
+      console.warn('GenOps Lab: cannot save the state of the charts', reason);
     }
   }
 
-  /** What is not kept yet. */
+  /** A board that is not saved yet. */
   private _board: IBoard | null = null;
   private _leaving: number | undefined;
   private _isDisposed = false;

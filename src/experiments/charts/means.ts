@@ -1,4 +1,4 @@
-/** Means with their intervals. */
+/** Computes means with their confidence intervals. */
 /** Student's t for 95 % (two-sided), for 1 to 30 degrees of freedom; 1.96 beyond is off by less than 4 %. */
 export const STUDENT = [
   12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201,
@@ -6,7 +6,10 @@ export const STUDENT = [
   2.069, 2.064, 2.06, 2.056, 2.052, 2.048, 2.045, 2.042
 ];
 
-/** The mean of some numbers and half of its 95 % interval, NaN of one alone. */
+/**
+ * Return the mean of some numbers and half of its 95 % interval (NaN for one
+ * number).
+ */
 export function meanOf(numbers: readonly number[]): {
   mean: number;
   error: number;

@@ -26,12 +26,15 @@ import type { IRows } from './rows';
 import type { ChartsService, IImportance } from './service';
 
 const REFRESH_MS = 1000;
-/** The server stops looking for changes when nobody asked for some minutes. */
+/**
+ * Interval of requests, in ms: without any for some minutes the server stops
+ * looking for changes.
+ */
 const STILL_HERE_MS = 60_000;
 const FIRST_RETRY_MS = 2000;
 const LAST_RETRY_MS = 30_000;
 
-/** Charts of the runs that the table shows: what is on the board, and its data. */
+/** Charts of the table's runs: the board, and its data. */
 export class ChartsModel implements IDisposable {
   constructor(private _options: ChartsModel.IOptions) {
     const { table, events } = _options;
@@ -74,12 +77,12 @@ export class ChartsModel implements IDisposable {
     return this._board.cards ?? this._data.firstCards ?? [];
   }
 
-  /** All columns that there are. */
+  /** All existing columns. */
   get columns(): readonly IRunColumnInfo[] {
     return this._data.columns;
   }
 
-  /** The runs that have curves, with name and status. */
+  /** The runs with curves, with name and status. */
   get curveRuns(): IRows {
     return this._data.curveRuns;
   }
@@ -97,7 +100,7 @@ export class ChartsModel implements IDisposable {
     return this._isLoaded;
   }
 
-  /** The part of x that is seen of all curves. */
+  /** The visible part of x of all curves. */
   get zoom(): readonly [number, number] | null {
     return this._zoom;
   }
@@ -106,7 +109,7 @@ export class ChartsModel implements IDisposable {
     return this._hidden;
   }
 
-  /** What brushes narrowed the table to. */
+  /** The conditions that brushes added to the table's query. */
   get conditions(): readonly string[] {
     return this._narrowing.conditions;
   }
@@ -184,9 +187,12 @@ export class ChartsModel implements IDisposable {
     }
   }
 
-  /** How wide a card's curves are, in pixels: so many points are fetched. */
+  /**
+   * Set the width of a card's curves, in pixels, which is also the number of
+   * points to fetch.
+   */
   setWidth(pixels: number): void {
-    // In steps, so that a drag of an edge asks seldom.
+    // In steps, so that dragging an edge causes few requests.
     const buckets = Math.min(
       Math.max(Math.ceil(pixels / 200) * 200, 200),
       4000
@@ -212,13 +218,13 @@ export class ChartsModel implements IDisposable {
     this._changed.emit();
   }
 
-  /** Narrow the table's query to what was brushed. */
+  /** Add brushed conditions to the table's query. */
   narrow(conditions: readonly ICondition[]): void {
     this._narrowing.narrow(conditions);
     this._changed.emit();
   }
 
-  /** Take a condition away again. */
+  /** Remove a condition. */
   widen(condition: string): void {
     this._narrowing.widen(condition);
     this._changed.emit();
@@ -257,7 +263,7 @@ export class ChartsModel implements IDisposable {
     try {
       this._board = await this._options.store.left();
     } catch (reason) {
-      console.warn('GenOps Lab: the charts are not as they were left', reason);
+      console.warn('GenOps Lab: cannot restore the charts', reason);
     }
     if (this._isDisposed) {
       return;
@@ -269,7 +275,10 @@ export class ChartsModel implements IDisposable {
     void this._refresh();
   }
 
-  /** The charts of a view that is chosen, or was before these were open. */
+  /**
+   * Use the charts of a view that is chosen, or was chosen before the charts
+   * opened.
+   */
   private _takeView(): void {
     const charts = this._restored ? this.table.charts.take() : null;
     if (charts) {
@@ -299,7 +308,7 @@ export class ChartsModel implements IDisposable {
     this._refreshing.ask();
   }
 
-  /** Fetch what is new, after what is being fetched. */
+  /** Fetch new data after the running fetch. */
   private _follow(): void {
     if (this._isFetching) {
       this._again = true;
@@ -308,7 +317,7 @@ export class ChartsModel implements IDisposable {
     }
   }
 
-  /** Fetch what is seen; what is being fetched for an older state is dropped. */
+  /** Fetch the visible data; a fetch for an older state is dropped. */
   private async _refresh(): Promise<void> {
     if (!this._visible || !this._restored || this._isDisposed) {
       return;
@@ -370,7 +379,7 @@ export class ChartsModel implements IDisposable {
   private _isFetching = false;
   /** Whether runs may have changed since they were fetched. */
   private _isStale = true;
-  /** Whether something changed while it was fetched. */
+  /** Whether something changed during the fetch. */
   private _again = false;
   private _restored = false;
   private _visible = false;
@@ -395,7 +404,7 @@ export namespace ChartsModel {
   }
 }
 
-/** What of the table the charts use. */
+/** The part of the table that the charts use. */
 export type ITable = Pick<
   RunTableModel,
   'view' | 'changed' | 'selection' | 'setView' | 'open' | 'windows' | 'charts'

@@ -8,16 +8,16 @@ import {
   withoutCondition
 } from './conditions';
 
-/** What brushes narrowed the table's query to, and how it is taken away again. */
+/** The conditions that brushes added to the table's query. */
 export class Narrowing {
   constructor(private _table: Pick<RunTableModel, 'view' | 'setView'>) {}
 
-  /** Those that the query still holds. */
+  /** The conditions that the query still has. */
   get conditions(): readonly string[] {
     return this._conditions;
   }
 
-  /** Of two conditions on one column the later replaces the earlier. */
+  /** Add conditions; a later one replaces an earlier one on the same column. */
   narrow(conditions: readonly ICondition[]): void {
     let { query } = this._table.view;
     for (const condition of conditions) {
@@ -43,7 +43,10 @@ export class Narrowing {
     this._table.setView({ query: withoutCondition(query, condition) });
   }
 
-  /** Forget what the query no longer holds. @returns whether there was such a condition */
+  /**
+   * Forget conditions that the query no longer has. @returns whether there was
+   * one
+   */
   look(): boolean {
     const { query } = this._table.view;
     const kept = this._conditions.filter(each => hasCondition(query, each));
@@ -55,7 +58,7 @@ export class Narrowing {
   private _conditions: readonly string[] = [];
 }
 
-/** The column of a condition's text. */
+/** Return the column of a condition's text. */
 function columnOf(text: string): string {
   return text.replace(/ (BETWEEN|IN|=) .*$/s, '');
 }

@@ -1,4 +1,4 @@
-/** Python that draws a card again, from data that stand in it. */
+/** Writes Python that draws a card again, with its data inside. */
 import type { ICard } from './cards';
 import { STUDENT } from './means';
 import type { ICurvesInput } from './pictures/curves';
@@ -10,7 +10,7 @@ import type { IImportance } from './service';
 const MOST_POINTS = 2000;
 const MOST_ROWS = 2000;
 
-/** Curves as a cell. */
+/** Return the code of a curves card. */
 export function curvesCode(input: ICurvesInput, smoothed: string): string {
   const { card, runs, histories, x } = input;
   const shown = runs.flatMap(run => {
@@ -28,7 +28,7 @@ export function curvesCode(input: ICurvesInput, smoothed: string): string {
   const label =
     x === 'step' ? 'step' : x === 'time' ? 'time' : 'seconds since the start';
   return [
-    '# As GenOps Lab showed it: of long histories the points that are seen.',
+    '# As shown in GenOps Lab. Long histories have only the drawn points.',
     'import matplotlib.pyplot as plt',
     ...(x === 'time' ? ['import pandas as pd'] : []),
     '',
@@ -50,7 +50,7 @@ export function curvesCode(input: ICurvesInput, smoothed: string): string {
   ].join('\n');
 }
 
-/** A card of runs' values as a cell. */
+/** Return the code of a card of runs' values. */
 export function rowsCode(
   card: Exclude<ICard, { kind: 'curves' } | { kind: 'importance' }>,
   columns: readonly string[],
@@ -66,7 +66,7 @@ export function rowsCode(
     return `    ${text(column)}: [${written.join(', ')}],`;
   });
   return [
-    `# As GenOps Lab showed it: ${count.toLocaleString('en')} runs.`,
+    `# As shown in GenOps Lab: ${count.toLocaleString('en')} runs.`,
     'import matplotlib.pyplot as plt',
     'import pandas as pd',
     '',
@@ -133,10 +133,10 @@ function drawing(
   }
 }
 
-/** What parameters tell, as a cell. */
+/** Return the code of a parameter importance card. */
 export function importanceCode(found: IImportance): string {
   return [
-    `# As GenOps Lab showed it: epsilon squared (Kruskal-Wallis) of each parameter alone, in ${found.runs} runs.`,
+    `# As shown in GenOps Lab: epsilon squared (Kruskal-Wallis) of each parameter alone, in ${found.runs} runs.`,
     'import matplotlib.pyplot as plt',
     '',
     'importance = {',
@@ -147,7 +147,7 @@ export function importanceCode(found: IImportance): string {
     '',
     'fig, ax = plt.subplots(figsize=(7, max(2, 0.3 * len(importance))))',
     'ax.barh(list(importance)[::-1], list(importance.values())[::-1])',
-    `ax.set(xlabel=${text(`share of the ranks of ${found.metric} that it explains alone`)}, xlim=(0, 1))`,
+    `ax.set(xlabel=${text(`share of the rank variance of ${found.metric}, each parameter alone`)}, xlim=(0, 1))`,
     'plt.show()',
     ''
   ].join('\n');
@@ -163,7 +163,7 @@ function number(value: number): string {
         : String(Number(value.toPrecision(8)));
 }
 
-/** JSON's strings are Python's. */
+/** JSON's strings are also Python's. */
 function text(value: string): string {
   return JSON.stringify(value);
 }

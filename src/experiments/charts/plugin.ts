@@ -20,10 +20,13 @@ import type { ChartsWidget } from './widget';
 
 const WIDGET_ID = 'genops-charts';
 
-/** Charts of the run table's runs in the main area; their code loads when they are first opened. */
+/**
+ * Shows charts of the run table's runs in the main area; their code loads when
+ * they are first opened.
+ */
 export const chartsPlugin: JupyterFrontEndPlugin<void> = {
   id: 'genops-lab:charts',
-  description: 'Charts of the runs in the run table.',
+  description: 'Shows charts of the runs in the run table.',
   autoStart: true,
   requires: [IGenOpsCore],
   optional: [ICommandPalette, ILayoutRestorer, INotebookTracker, IStateDB],
@@ -44,7 +47,7 @@ export const chartsPlugin: JupyterFrontEndPlugin<void> = {
     const make = async () => {
       const [{ ChartsWidget }, table] = await Promise.all([
         import('./widget'),
-        // Charts show the table's runs, so it is there as long as they are.
+        // Charts show the table's runs, so the table stays open with them.
         commands.execute(CommandIDs.openRuns) as Promise<
           MainAreaWidget<RunTableWidget>
         >
@@ -60,7 +63,7 @@ export const chartsPlugin: JupyterFrontEndPlugin<void> = {
         },
         onInsert: async code => {
           const panel = await insertCells([code], { notebooks, commands });
-          // It may lie behind the charts.
+          // It may be behind the charts.
           shell.activateById(panel.id);
         }
       });
@@ -74,7 +77,7 @@ export const chartsPlugin: JupyterFrontEndPlugin<void> = {
       table.disposed.connect(() => widget.dispose());
       return { widget, table };
     };
-    // Two that ask at once, such as a person and the restorer, get one.
+    // Two callers at once, such as a user and the restorer, get one view.
     let making: ReturnType<typeof make> | null = null;
 
     commands.addCommand(CommandIDs.openCharts, {

@@ -7,16 +7,16 @@ import { MOST_ROWS } from '../table/service';
 export interface IRows {
   readonly ids: readonly string[];
   readonly columns: ReadonlyMap<string, readonly CellValue[]>;
-  /** As many as match; more than there are rows where they are too many. */
+  /** The number of matching runs, which may be more than the rows. */
   readonly matched: number;
 }
 
 export const NO_ROWS: IRows = { ids: [], columns: new Map(), matched: 0 };
 
-/** Runs that one picture shows. */
+/** Runs in one picture. */
 export const MOST_SHOWN = 10_000;
 
-/** The first `most` runs that match. @throws ApiError */
+/** Return the first `most` matching runs. @throws ApiError */
 export async function readRows(
   service: Pick<RunTableService, 'window'>,
   question: IQuestion,
@@ -60,7 +60,9 @@ export async function readRows(
   };
 }
 
-/** The rows of before where nothing changed, so that nothing is drawn again. */
+/**
+ * Return the earlier rows if nothing changed, so that nothing is drawn again.
+ */
 export function keptIfSame(before: IRows, now: IRows): IRows {
   const isSame =
     before.matched === now.matched &&
@@ -77,11 +79,11 @@ function sameList<T>(a: readonly T[], b: readonly T[]): boolean {
   return a.length === b.length && a.every((each, at) => each === b[at]);
 }
 
-/** A column as an axis takes it. */
+/** A column in the form of an axis. */
 export interface IAxisValues {
   readonly column: string;
   readonly kind: 'number' | 'words' | 'time' | 'duration';
-  /** NaN where a run has none; of words their places in `words`. */
+  /** NaN for a missing value; words have their places in `words`. */
   readonly numbers: Float64Array;
   readonly words: readonly string[];
 }
@@ -89,7 +91,7 @@ export interface IAxisValues {
 /** Different words of an axis; runs with others are left out. */
 export const MOST_WORDS = 30;
 
-/** Parameters and tags that are all numbers are numbers. */
+/** Parameters and tags that are all numbers count as numbers. */
 export function axisValues(column: string, rows: IRows): IAxisValues {
   const values = rows.columns.get(column) ?? [];
   const isMetric = column.startsWith('metrics.');

@@ -1,4 +1,4 @@
-/** The scales of cards: numbers, times and words. */
+/** Scales of cards: numbers, times and words. */
 import { timeTicks } from 'd3-time';
 
 import type { IScale } from '../../core/charts/axes';
@@ -6,7 +6,10 @@ import { numberScale } from '../../core/charts/axes';
 
 export type ScaleKind = 'linear' | 'log' | 'time' | 'duration' | 'words';
 
-/** A scale from `domain` to `range`; times are seconds since 1970, words are numbered. */
+/**
+ * Return a scale from `domain` to `range`; times are seconds since 1970, words
+ * are numbered.
+ */
 export function makeScale(
   kind: ScaleKind,
   domain: readonly [number, number],
@@ -43,7 +46,7 @@ export function makeScale(
   }
 }
 
-/** The part of a date that its neighbours on an axis do not share. */
+/** Return the part of a date that its neighbours on an axis do not share. */
 function dateText(date: Date): string {
   if (date.getHours() + date.getMinutes() + date.getSeconds() > 0) {
     return date.toLocaleTimeString(undefined, {

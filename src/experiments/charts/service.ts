@@ -10,10 +10,10 @@ export type IHistories = Schemas['Histories'];
 export type IImportanceQuery = Schemas['ImportanceQuery'];
 export type IImportance = Schemas['Importance'];
 
-/** How many runs one request may bring histories of. */
+/** Runs in one request for histories. */
 export const MOST_HISTORIES = 200;
 
-/** The calls of the charts. */
+/** The server calls of the charts. */
 export class ChartsService {
   constructor(private _api: GenOpsApi) {}
 

@@ -11,7 +11,7 @@ import { ChartsModel } from './model';
 import { ChartsService } from './service';
 import { Charts } from './view/charts';
 
-/** Charts in the main area. They ask for nothing while they are not seen. */
+/** Charts in the main area. They request nothing while they are not visible. */
 export class ChartsWidget extends FollowingView<ChartsModel> {
   constructor(private _options: ChartsWidget.IOptions) {
     const { core, table, state } = _options;

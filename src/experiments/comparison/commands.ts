@@ -32,7 +32,10 @@ export interface IOptions {
   palette: ICommandPalette | null;
 }
 
-/** Add the command that opens a comparison, and bring its views back after a reload. */
+/**
+ * Add the command that opens a comparison, and restore its views after a
+ * reload.
+ */
 export function addCommands(options: IOptions): void {
   const { app, service, media, events, trans, restorer, palette } = options;
   const { commands, shell } = app;
@@ -48,7 +51,7 @@ export function addCommands(options: IOptions): void {
     })
   });
 
-  // The profiles room may be switched off, or come later.
+  // The profiling feature may be switched off, or load later.
   const compareProfiles = (before_run: string, after_run: string) => {
     if (commands.hasCommand(ProfileCommands.compareProfiles)) {
       void commands.execute(ProfileCommands.compareProfiles, {
@@ -95,7 +98,7 @@ export function addCommands(options: IOptions): void {
 
   commands.addCommand(CommandIDs.compareRuns, {
     label: trans.__('Compare Runs…'),
-    caption: trans.__('Show what differs between runs, side by side'),
+    caption: trans.__('Show differences between runs, side by side'),
     icon: experimentIcon,
     describedBy: {
       args: {
@@ -105,13 +108,13 @@ export function addCommands(options: IOptions): void {
             type: 'array',
             items: { type: 'string' },
             description: trans.__(
-              'The ids of the runs; with fewer than two, it is asked for more'
+              'The ids of the runs; with fewer than two, a dialog asks for more'
             )
           },
           baseline: {
             type: 'string',
             description: trans.__(
-              'The id of the run that the others are compared with; by default the first'
+              'The id of the baseline; default: the first run'
             )
           }
         }
@@ -141,7 +144,7 @@ export function addCommands(options: IOptions): void {
   });
 }
 
-/** Which runs a person wants beside those given; null for none. */
+/** Ask which runs to compare with those given; null for none. */
 async function asked(
   service: ComparisonService,
   given: readonly string[],
@@ -154,7 +157,7 @@ async function asked(
     }
   }
   if (labels.size + given.length < 2) {
-    Notification.info(trans.__('There are not two runs yet to compare.'));
+    Notification.info(trans.__('A comparison needs two runs.'));
     return null;
   }
   const { value } = await InputDialog.getMultipleItems({

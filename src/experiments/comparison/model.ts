@@ -9,7 +9,7 @@ import type { MediaService } from '../media/service';
 
 import type { ComparisonService, IRunComparison } from './service';
 
-/** Some runs side by side, and what they are compared with. */
+/** Some runs side by side, and their baseline. */
 export class ComparisonModel implements IDisposable {
   constructor(private _options: ComparisonModel.IOptions) {
     const { media, events, trans, runIds } = _options;
@@ -19,7 +19,8 @@ export class ComparisonModel implements IDisposable {
       trans: _options.trans,
       events: _options.events,
       kinds: ['run'],
-      // A change that names no run may be of any: too many to compare anew each time.
+      // A change that names no run may concern any run: too many to compare
+      // again each time.
       accepts: ({ id }) => this.runIds.includes(id),
       fetch: signal =>
         _options.service.compare(
@@ -34,16 +35,16 @@ export class ComparisonModel implements IDisposable {
   }
 
   readonly resource: Resource<IRunComparison>;
-  /** What the runs kept by step. */
+  /** Pictures, histograms and tables of the runs, by step. */
   readonly media: MediaModel;
-  /** Emitted when what is asked for is another. */
+  /** Emitted when the runs, the baseline or the grouping changes. */
   readonly changed = new Signal<this, void>(this);
 
   get runIds(): readonly string[] {
     return this._options.runIds;
   }
 
-  /** The run that the others are compared with. */
+  /** The run with which the others are compared. */
   get baseline(): string {
     return this._baseline;
   }

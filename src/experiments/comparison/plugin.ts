@@ -11,10 +11,10 @@ import { MediaService } from '../media/service';
 import { addCommands } from './commands';
 import { ComparisonService } from './service';
 
-/** Runs side by side. */
+/** Shows runs side by side. */
 export const comparisonPlugin: JupyterFrontEndPlugin<void> = {
   id: 'genops-lab:comparison',
-  description: 'Runs side by side: what differs between them.',
+  description: 'Shows runs side by side, with their differences.',
   autoStart: true,
   requires: [IGenOpsCore],
   optional: [ILayoutRestorer, ICommandPalette],

@@ -1,9 +1,9 @@
-/** What of an artifact can be shown in place, and how it is made harmless. */
+/** Decides which artifacts can be shown in place, and makes them harmless. */
 import { csvParseRows, tsvParseRows } from 'd3-dsv';
 
 export type PreviewKind = 'image' | 'table' | 'html' | 'text';
 
-/** Bytes up to which a kind is fetched to be shown. */
+/** Largest size of each kind that is fetched for a preview, in bytes. */
 export const MOST_BYTES: Record<PreviewKind, number> = {
   image: 10_000_000,
   table: 1_000_000,
@@ -27,12 +27,12 @@ const IMAGES: Record<string, string> = {
 const TEXTS =
   /\.(txt|md|log|json|jsonl|ya?ml|toml|ini|cfg|py|r|sh|sql|xml|patch|diff|lock|rst)$|(^|\/)(MLmodel|README|LICENSE|requirements)$/i;
 
-/** The type of an image by its name; undefined for what is none. */
+/** Return the type of an image by its name; undefined for other files. */
 export function imageType(path: string): string | undefined {
   return IMAGES[extension(path)];
 }
 
-/** How a file can be shown; null where it cannot. */
+/** Return how a file can be shown; null if it cannot. */
 export function previewKind(path: string): PreviewKind | null {
   const end = extension(path);
   if (end in IMAGES) {
@@ -47,7 +47,7 @@ export function previewKind(path: string): PreviewKind | null {
   return TEXTS.test(path) ? 'text' : null;
 }
 
-/** The rows of a text of separated values, the first ones. */
+/** Return the first rows of a text of separated values. */
 export function tableRows(path: string, text: string): string[][] {
   const parse = extension(path) === 'tsv' ? tsvParseRows : csvParseRows;
   return parse(text.replace(/^\uFEFF/, ''))
@@ -56,8 +56,8 @@ export function tableRows(path: string, text: string): string[][] {
 }
 
 /**
- * A page for an `<iframe sandbox="" srcdoc>`: there no script runs and no form is
- * sent, and this policy in front keeps it from the network as well.
+ * Return a page for an `<iframe sandbox="" srcdoc>`. No script runs in it and
+ * no form is sent; this policy in front also keeps the page from the network.
  */
 export function confined(html: string): string {
   const policy =

@@ -13,10 +13,10 @@ export type IArtifactEntry = Schemas['ArtifactEntry'];
 export type IComparisonQuery = Schemas['ComparisonQuery'];
 export type IRun = Schemas['Run'];
 
-/** Runs that are offered for a comparison. */
+/** Runs that a comparison offers. */
 const OFFERED = 200;
 
-/** The calls of a comparison. */
+/** The server calls of a comparison. */
 export class ComparisonService {
   constructor(private _api: GenOpsApi) {}
 
@@ -28,7 +28,7 @@ export class ComparisonService {
     return this._api.data(http.POST('/run-comparison', { body, signal }));
   }
 
-  /** The newest runs, to choose from. */
+  /** Return the newest runs, to choose from. */
   async runs(): Promise<IRun[]> {
     const { http } = this._api;
     const params = { query: { limit: OFFERED } };
@@ -36,12 +36,12 @@ export class ComparisonService {
     return page.items;
   }
 
-  /** Where a browser gets an artifact, as a file and nothing else. */
+  /** Return the URL of an artifact, which the browser gets only as a file. */
   artifactUrl(runId: string, path: string): string {
     return artifactUrl(this._api, runId, path);
   }
 
-  /** An artifact's bytes; null when there are more than `most`. */
+  /** Return an artifact's bytes; null if there are more than `most`. */
   artifact(
     runId: string,
     path: string,

@@ -1,9 +1,9 @@
-/** Two texts as rows of a view, from the lines that changed. */
+/** Turns two texts into rows side by side, from the changed lines. */
 import { diffWordsWithSpace } from 'diff';
 
 import type { ITextChange } from './service';
 
-/** A stretch of a line; `changed` where the other side has something else. */
+/** A part of a line; `changed` if the other side differs. */
 export interface IPart {
   readonly text: string;
   readonly changed: boolean;
@@ -15,7 +15,7 @@ export interface ILine {
   readonly parts: readonly IPart[];
 }
 
-/** What stands beside each other; `hidden` equal lines stand for themselves as a fold. */
+/** A row of both sides; a fold stands for `hidden` equal lines. */
 export type SideRow =
   | {
       readonly kind: 'equal' | 'changed';
@@ -30,9 +30,9 @@ const CONTEXT = 3;
 const MAX_WORDS_LENGTH = 2000;
 
 /**
- * The rows of a text beside the baseline's.
+ * Return the rows of a text beside the baseline's.
  *
- * @param unfolded - the first lines (from 0, of the baseline) of folds that are opened.
+ * @param unfolded - the first lines (from 0, of the baseline) of opened folds.
  */
 export function sideBySide(
   change: ITextChange,
@@ -117,7 +117,7 @@ function changed(
   };
 }
 
-/** The words of two lines that differ. */
+/** Return the words of two lines that differ. */
 function words(before: string, after: string): [IPart[], IPart[]] {
   if (before.length + after.length > MAX_WORDS_LENGTH) {
     return [

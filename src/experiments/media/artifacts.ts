@@ -3,7 +3,7 @@ import { ServerConnection } from '@jupyterlab/services';
 
 import type { GenOpsApi } from '../../core';
 
-/** Where a browser gets an artifact, as a file and nothing else. */
+/** Return the URL of an artifact, which the browser gets only as a file. */
 export function artifactUrl(
   { serverSettings }: GenOpsApi,
   runId: string,
@@ -18,7 +18,7 @@ export function artifactUrl(
   return url + URLExt.objectToQueryString({ path });
 }
 
-/** An artifact's bytes; null when there are more than `most`. */
+/** Return an artifact's bytes; null if there are more than `most`. */
 export async function artifactBytes(
   api: GenOpsApi,
   runId: string,

@@ -14,7 +14,9 @@ const REFRESH_MS = 1000;
 /** Runs that are shown side by side. */
 export const MOST_RUNS = 12;
 
-/** What some runs kept by step, and the step that is shown of all of them. */
+/**
+ * The media of some runs by step, and the step that is shown of all of them.
+ */
 export class MediaModel implements IDisposable {
   constructor(private _options: MediaModel.IOptions) {
     const { service, events, trans } = _options;
@@ -50,24 +52,24 @@ export class MediaModel implements IDisposable {
 
   readonly runIds: readonly string[];
   readonly resource: Resource<IRunMedia[]>;
-  /** Emitted when other steps are there, or another one is shown. */
+  /** Emitted when the steps change, or another step is shown. */
   readonly changed = new Signal<this, void>(this);
 
   get rows(): readonly IMediaRow[] {
     return this._rows;
   }
 
-  /** All steps of which something was kept. */
+  /** All steps that have media. */
   get steps(): readonly number[] {
     return this._steps;
   }
 
-  /** The step that is shown: the latest, until a person chooses another. */
+  /** The step that is shown: the latest, until the user chooses another. */
   get step(): number {
     return this._step ?? this._steps[this._steps.length - 1] ?? 0;
   }
   set step(value: number) {
-    // The last one is the latest, and stays so while the run goes on.
+    // The last step means the latest one, also when newer steps come.
     const isLast = value === this._steps[this._steps.length - 1];
     this._step = isLast ? null : value;
     this.changed.emit();
@@ -80,7 +82,9 @@ export class MediaModel implements IDisposable {
     this.resource.visible = value && !this._isDisposed;
   }
 
-  /** The histograms of a name; their steps can be chosen from then on. */
+  /**
+   * Return the histograms of a name; their steps can be chosen from then on.
+   */
   async histograms(
     runId: string,
     name: string,

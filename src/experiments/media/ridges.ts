@@ -1,21 +1,25 @@
-/** Histograms over steps as lines behind each other. */
+/** Draws histograms over steps as lines behind each other. */
 import type { IHistograms } from './service';
 
-/** Lines that can be told apart in the height there is. */
+/** Lines that can be told apart in the available height. */
 export const MOST_RIDGES = 24;
 export const WIDTH = 280;
 export const HEIGHT = 120;
 const PEAK = 34;
 
-/** One line: its place among the rows, and its path; the first is the furthest behind. */
+/**
+ * One line: its place among the rows, and its path; the first line is the
+ * furthest behind.
+ */
 export interface IRidge {
   place: number;
   path: string;
 }
 
 /**
- * Lines for the rows of a series, evenly chosen, `current` among them. Heights go with
- * the root of the share of the values, so that a peak does not hide all else.
+ * Return lines for evenly chosen rows of a series, with `current` among them.
+ * Heights are the square root of each bin's share, so that a peak does not hide
+ * the rest.
  */
 export function ridges(
   { rows, low, high }: IHistograms,
@@ -47,14 +51,17 @@ export function ridges(
   });
 }
 
-/** At most `most` places of `length`, first and last and `wanted` among them. */
+/**
+ * Return at most `most` places of `length`: the first, the last and `wanted`
+ * among them.
+ */
 export function evenly(length: number, most: number, wanted: number): number[] {
   const count = Math.min(length, most);
   const places = Array.from({ length: count }, (_, order) =>
     count > 1 ? Math.round((order * (length - 1)) / (count - 1)) : 0
   );
   if (wanted >= 0 && wanted < length && !places.includes(wanted)) {
-    // It takes the place of its nearest neighbour that is neither first nor last.
+    // `wanted` replaces its nearest neighbour that is neither first nor last.
     const nearest = places
       .slice(1, -1)
       .sort((a, b) => Math.abs(a - wanted) - Math.abs(b - wanted))[0];

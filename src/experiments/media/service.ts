@@ -10,7 +10,7 @@ export type IMediaEntry = Schemas['MediaEntry'];
 export type IHistograms = Schemas['HistogramSeries'];
 export type IHistogramRow = Schemas['HistogramRow'];
 
-/** The calls for what runs kept by step. */
+/** The server calls for media by step. */
 export class MediaService {
   constructor(private _api: GenOpsApi) {}
 
@@ -36,7 +36,7 @@ export class MediaService {
     return artifactUrl(this._api, runId, path);
   }
 
-  /** An artifact's bytes; null when there are more than `most`. */
+  /** Return an artifact's bytes; null if there are more than `most`. */
   artifact(
     runId: string,
     path: string,

@@ -1,7 +1,10 @@
-/** Which of what was kept belongs to a step. */
+/** Finds the media of a step. */
 import type { IMediaEntry, IMediaSeries, IRunMedia } from './service';
 
-/** A kind and name of media, and the series of each run (null: that run has none). */
+/**
+ * A kind and name of media, and the series of each run (null if a run has
+ * none).
+ */
 export interface IMediaRow {
   kind: IMediaSeries['kind'];
   name: string;
@@ -10,7 +13,10 @@ export interface IMediaRow {
 
 const KINDS: readonly IMediaSeries['kind'][] = ['image', 'histogram', 'table'];
 
-/** All kinds and names of some runs: pictures first, then histograms, then tables. */
+/**
+ * Return all kinds and names of some runs: pictures first, then histograms,
+ * then tables.
+ */
 export function mediaRows(runs: readonly IRunMedia[]): IMediaRow[] {
   const rows = new Map<string, IMediaRow>();
   for (const kind of KINDS) {
@@ -31,7 +37,7 @@ export function mediaRows(runs: readonly IRunMedia[]): IMediaRow[] {
   return [...rows.values()];
 }
 
-/** The distinct steps of pictures and tables, in their order. */
+/** Return the distinct steps of pictures and tables, in order. */
 export function entrySteps(rows: readonly IMediaRow[]): number[] {
   const steps = rows.flatMap(({ series }) =>
     series.flatMap(each => (each?.entries ?? []).map(({ step }) => step))
@@ -39,7 +45,10 @@ export function entrySteps(rows: readonly IMediaRow[]): number[] {
   return [...new Set(steps)].sort((a, b) => a - b);
 }
 
-/** The entries of a step, or of the last one before it; of the first where it is before all. */
+/**
+ * Return the entries of a step, of the last step before it, or else of the
+ * first.
+ */
 export function entriesAt(
   entries: readonly IMediaEntry[],
   step: number
@@ -49,7 +58,10 @@ export function entriesAt(
   return found ? entries.filter(each => each.step === found.step) : [];
 }
 
-/** Where in steps that grow a step is, or the last one before it; 0 where it is before all. */
+/**
+ * Return the place of a step in ascending steps, of the last step before it, or
+ * else 0.
+ */
 export function placeAt(
   ordered: readonly { step: number }[],
   step: number

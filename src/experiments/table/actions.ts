@@ -7,19 +7,19 @@ import { asCsv, asDataFrame } from './copies';
 import type { RunTableModel } from './model';
 import type { RunTableService } from './service';
 
-/** How many runs a request changes, so that progress is seen. */
+/** Runs that one request changes, so that progress is visible. */
 const PORTION = 100;
 const UNDO_MS = 15000;
 const BRIEF_MS = 4000;
-/** So many runs can stand side by side. */
+/** Runs that can be compared at once. */
 const MOST_COMPARED = 40;
 
-/** Whether so many runs can be compared. */
+/** Return whether this number of runs can be compared. */
 export function canCompare(runs: number): boolean {
   return runs >= 2 && runs <= MOST_COMPARED;
 }
 
-/** What can be done to the runs that are selected. Failures are told as notifications. */
+/** Actions on the selected runs. Failures become notifications. */
 export class RunActions {
   constructor(
     private _model: RunTableModel,
@@ -28,7 +28,7 @@ export class RunActions {
     private _trans: TranslationBundle
   ) {}
 
-  /** Delete runs; it can be undone, so nothing is asked before. */
+  /** Delete runs without a question, because this can be undone. */
   async delete(): Promise<void> {
     const { _service: service, _trans: trans } = this;
     const ids = await this._selected();
@@ -45,7 +45,7 @@ export class RunActions {
       }
       const goesOn = [...new Set(serving)].map(name =>
         trans.__(
-          "Deployment %1 serves a deleted run's model and goes on.",
+          'Deployment %1 serves a model of a deleted run and keeps running.',
           name
         )
       );
@@ -59,7 +59,7 @@ export class RunActions {
           actions: [
             {
               label: trans.__('Undo'),
-              caption: trans.__('Bring the runs back'),
+              caption: trans.__('Restore the runs'),
               callback: () => void this._bringBack(done)
             }
           ]
@@ -68,7 +68,7 @@ export class RunActions {
     }
   }
 
-  /** Bring deleted runs back. */
+  /** Restore deleted runs. */
   async restore(): Promise<void> {
     const ids = await this._selected();
     this._model.selection.clear();
@@ -147,7 +147,7 @@ export class RunActions {
     );
     if (done.length > 0) {
       Notification.success(
-        trans._n('%1 run is back.', '%1 runs are back.', done.length),
+        trans._n('%1 run restored.', '%1 runs restored.', done.length),
         { autoClose: BRIEF_MS }
       );
     }
@@ -162,7 +162,7 @@ export class RunActions {
     }
   }
 
-  /** Those for which the work was done. */
+  /** Return the runs for which the work was done. */
   private async _inPortions(
     ids: string[],
     work: (part: string[]) => Promise<void>,

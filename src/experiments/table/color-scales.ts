@@ -9,7 +9,10 @@ export interface IScale {
   readonly high: number;
 }
 
-/** Between which values the runs that match lie, for columns that show it by colour. */
+/**
+ * The range of the matching runs' values, for columns that are coloured by
+ * value.
+ */
 export class ColorScales {
   constructor(private _fetch: ColorScales.Fetch) {}
 
@@ -17,12 +20,12 @@ export class ColorScales {
     return this._changed;
   }
 
-  /** Null while it is not known, or where no run has a number. */
+  /** Return null while the range is unknown, or if no run has a number. */
   get(column: string): IScale | null {
     return this._scales.get(column) ?? null;
   }
 
-  /** These columns of these runs. */
+  /** Fetch the ranges of these columns for these runs. */
   ask(question: IQuestion, columns: readonly string[]): void {
     const { experiments, query, lifecycle } = question;
     const key = JSON.stringify([experiments, query, lifecycle]);
@@ -66,7 +69,7 @@ export class ColorScales {
       }
       this._changed.emit();
     } catch {
-      // The table itself tells what is wrong; without a scale there is no colour.
+      // The table itself shows the error; without a scale there is no colour.
       this._scales.delete(column);
     }
   }
@@ -79,14 +82,16 @@ export class ColorScales {
 }
 
 export namespace ColorScales {
-  /** The first values of a column in the order of the question. */
+  /** Fetches the first values of a column in the order of the question. */
   export type Fetch = (
     question: IQuestion,
     column: string
   ) => Promise<IRunColumn | undefined>;
 }
 
-/** Where a value lies between the ends, 0 to 1; where all are alike, in the middle. */
+/**
+ * Return a value's place between the ends, 0 to 1; the middle if all are equal.
+ */
 export function shareOf(value: number, { low, high }: IScale): number {
   return high > low
     ? Math.min(1, Math.max(0, (value - low) / (high - low)))

@@ -1,13 +1,13 @@
-/** What columns are called, and how wide they are by default. */
+/** Names and default widths of columns. */
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { IAggregate } from './service';
 
 export type ColumnGroup = 'attribute' | 'metric' | 'param' | 'tag';
 
-/** Tags that have a name for people. */
+/** Tags with a label of their own. */
 export const NOTE = 'tags.mlflow.note.content';
-/** How the table itself uses a run's name, status and id. */
+/** The columns of a run's name, status and id. */
 export const NAME = 'run_name';
 
 const PREFIXES: readonly [string, ColumnGroup][] = [
@@ -27,14 +27,17 @@ const WIDTHS: Record<string, number> = {
   [NOTE]: 220
 };
 
-/** What kind of thing a column shows. */
+/** Return the kind of a column. */
 export function groupOfColumn(column: string): ColumnGroup {
   return (
     PREFIXES.find(([prefix]) => column.startsWith(prefix))?.[1] ?? 'attribute'
   );
 }
 
-/** The name without its prefix; of an attribute its word. */
+/**
+ * Return a column's label: the name without its prefix, or the word of an
+ * attribute.
+ */
 export function columnLabel(column: string, trans: TranslationBundle): string {
   switch (column) {
     case 'run_name':
@@ -70,7 +73,9 @@ export function columnLabel(column: string, trans: TranslationBundle): string {
   }
 }
 
-/** Of what kind it is, in a word that stands beside its name; empty for attributes. */
+/**
+ * Return the kind of a column as a word beside its name; empty for attributes.
+ */
 export function groupWord(
   group: ColumnGroup,
   trans: TranslationBundle
@@ -87,7 +92,7 @@ export function groupWord(
   }
 }
 
-/** How a column is told of a group. */
+/** Return the word for an aggregate. */
 export function aggregateWord(
   how: IAggregate,
   trans: TranslationBundle
@@ -105,7 +110,7 @@ export function aggregateWord(
 /** In pixels. */
 export function defaultWidth(column: string, trans: TranslationBundle): number {
   const letters = columnLabel(column, trans).length;
-  // A metric's best value stands beside its last.
+  // A metric's best value is shown beside its last.
   const least = groupOfColumn(column) === 'metric' ? 136 : 96;
   return WIDTHS[column] ?? Math.max(least, Math.min(190, 60 + 7 * letters));
 }

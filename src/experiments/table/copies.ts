@@ -1,7 +1,7 @@
-/** Runs as text for elsewhere. */
+/** Copies runs as text for other programs. */
 import type { CellValue } from './rows';
 
-/** Columns, and their values in rows that are as long. */
+/** Columns, and rows with one value for each. */
 export interface IFrame {
   readonly columns: readonly {
     readonly name: string;
@@ -23,7 +23,10 @@ export function asCsv(frame: IFrame): string {
   return lines.map(line => line.join(',')).join('\r\n') + '\r\n';
 }
 
-/** Python that makes the runs a pandas DataFrame, with nothing to fetch. */
+/**
+ * Return Python code that makes a pandas DataFrame of the runs without
+ * fetching.
+ */
 export function asDataFrame(frame: IFrame): string {
   const rows = frame.rows.map(row => {
     const values = row.map((value, place) =>
@@ -73,11 +76,14 @@ function literal(value: CellValue, kind: 'number' | 'text'): string {
   if (typeof value === 'number') {
     return String(value);
   }
-  // What JSON has no number for comes as text: "NaN", "Infinity", "-Infinity".
+  // Numbers that JSON lacks come as text: "NaN", "Infinity", "-Infinity".
   return kind === 'number' ? `float(${text(value)})` : text(value);
 }
 
-/** JSON's strings are Python's, but for halves of characters, which neither can print. */
+/**
+ * JSON's strings are also Python's, except lone surrogates, which neither can
+ * print.
+ */
 function text(value: string): string {
   return JSON.stringify(value);
 }

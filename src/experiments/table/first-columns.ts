@@ -15,30 +15,39 @@ import { WINDOW } from './windows';
 
 const MOST_PARAMS = 6;
 const MOST_METRICS = 8;
-/** Metrics that training loops log by themselves: they stand last. */
+/** Metrics that training loops log automatically: they come last. */
 const TRAINING = 'metrics.train/';
 const MOST_TRAINING = 4;
-/** Parameters that are looked at for whether they differ. */
+/** Parameters that are checked for differences. */
 const MOST_CANDIDATES = 40;
 
-/** Runs that are looked at for which parameters differ: whole windows, to be shown at once. */
+/**
+ * Runs whose parameters are compared: whole windows, so that they can be shown
+ * at once.
+ */
 const SAMPLE = 2 * WINDOW;
 
 const ATTRIBUTES = [...ALWAYS, 'duration', 'user', 'experiment'];
 
-/** Columns, whether they stay, and the first rows with all that was looked at. */
+/**
+ * Columns, whether they are final, and the first rows with all values that were
+ * read.
+ */
 export interface IChoice {
   readonly columns: IShownColumn[];
   readonly certain: boolean;
   readonly sample: IRunTable | null;
 }
 
-/** With fewer runs the next one may well have what they lack, such as a first metric. */
+/**
+ * With fewer runs the next one may well have new columns, such as a first
+ * metric.
+ */
 const ENOUGH = 20;
 
 /**
- * The columns for the newest of the question's runs. They are certain once all runs
- * are read and there are enough; until then there may be more to choose from.
+ * Choose the columns for the newest of the question's runs. The choice is final
+ * once all runs are read and there are enough of them.
  */
 export async function chooseColumns(
   { columns, state }: IRunColumns,
@@ -54,7 +63,7 @@ export async function chooseColumns(
       certain: sample.run_ids.length >= ENOUGH && state.complete
     };
   } catch {
-    // The table's own question fails like this one, and says why.
+    // The table's own question fails in the same way, and shows the error.
     return {
       sample: null,
       columns: firstColumns([], { columns: [] }),
@@ -63,7 +72,10 @@ export async function chooseColumns(
   }
 }
 
-/** The parameters and metrics that may be worth a column: those that most runs have. */
+/**
+ * Return the parameters and metrics that may be worth a column: those that most
+ * runs have.
+ */
 export function candidates(columns: readonly IRunColumnInfo[]): string[] {
   return [
     ...mostUsed(columns, 'param', MOST_CANDIDATES),
@@ -72,9 +84,9 @@ export function candidates(columns: readonly IRunColumnInfo[]): string[] {
 }
 
 /**
- * The columns of a table that nobody has arranged: name, the metrics that most runs
- * have, start, duration, user and experiment where there are several, the parameters
- * that differ among these runs, metrics of training. The status is the name's icon.
+ * Return the default columns: name, the metrics that most runs have, start,
+ * duration, user and experiment if there are several, the parameters that
+ * differ among these runs, metrics of training. The status is the name's icon.
  */
 export function firstColumns(
   columns: readonly IRunColumnInfo[],
@@ -98,7 +110,7 @@ export function firstColumns(
   return [{ name: NAME, pinned: true }, ...names.map(name => ({ name }))];
 }
 
-/** The columns that a view's query and sort name, of those that there are. */
+/** Return the existing columns that a view's query and sort name. */
 export function askedColumns(
   { query, sort }: Pick<IView, 'query' | 'sort'>,
   columns: readonly IRunColumnInfo[]
@@ -110,7 +122,7 @@ export function askedColumns(
   );
 }
 
-/** The columns with these directly behind the name. */
+/** Put these columns directly behind the name. */
 export function withAsked(
   columns: readonly IShownColumn[],
   asked: readonly string[]
@@ -122,7 +134,7 @@ export function withAsked(
   ];
 }
 
-/** The user's metrics, and those that training loops log by themselves. */
+/** The user's metrics, and those that training loops log automatically. */
 function metricsOf(
   columns: readonly IRunColumnInfo[]
 ): [own: string[], training: string[]] {

@@ -17,17 +17,17 @@ import type { IRow } from './rows';
 const USUAL = ['experiment', 'status', 'user'];
 /** Columns that the menu itself offers. */
 const MOST_OFFERED = 14;
-/** Columns that are offered where one is typed. */
+/** Columns that are offered while the user types one. */
 const MOST_LISTED = 2000;
 const AGGREGATES: readonly IAggregate[] = ['mean', 'min', 'max'];
 const NUMBERS = ['start_time', 'end_time', 'duration'];
 
-/** Whether runs can be grouped by it: it holds texts. */
+/** Return whether runs can be grouped by a column: it must have texts. */
 export function canGroup(column: string): boolean {
   return groupOfColumn(column) !== 'metric' && !NUMBERS.includes(column);
 }
 
-/** By what runs are grouped, which groups are open, and how they are sorted. */
+/** The menu for grouping: columns, open groups, and the sort of groups. */
 export function groupingMenu(
   model: RunTableModel,
   trans: TranslationBundle
@@ -79,7 +79,7 @@ export function groupingMenu(
   ];
 }
 
-/** What can be done with a group. */
+/** The menu of a group. */
 export function groupMenu(
   model: RunTableModel,
   row: IRow,
@@ -95,12 +95,12 @@ export function groupMenu(
         },
         ...foldingItems(model, trans),
         null,
-        { label: trans.__('Select Its Runs'), execute: toggle }
+        { label: trans.__('Select the Runs of This Group'), execute: toggle }
       ]
     : [];
 }
 
-/** What a column's menu has of groups. */
+/** The items for groups in a column's menu. */
 export function columnGroupItems(
   model: RunTableModel,
   column: string,
@@ -111,7 +111,7 @@ export function columnGroupItems(
     return [
       null,
       {
-        label: trans.__('Group by It'),
+        label: trans.__('Group by This Column'),
         toggled: groups.includes(column),
         enabled: groups.includes(column) || groups.length < MOST_LEVELS,
         execute: () => toggleGrouping(model, column)
@@ -200,7 +200,10 @@ async function askForColumn(
   }
 }
 
-/** The column that is meant, its prefix left out or not; what is no column the server refuses. */
+/**
+ * Return the named column, with or without its prefix; the server refuses
+ * unknown ones.
+ */
 function named(text: string, known: readonly IRunColumnInfo[]): string {
   const found = known.find(
     ({ column }) => column === text || column.endsWith(`.${text}`)

@@ -6,17 +6,22 @@ import type { IShownColumn } from './view-state';
 import { MOST_LEVELS } from './view-state';
 import type { IRow } from './rows';
 
-/** A group's values from the outermost level on; null is that of the runs without one. */
+/**
+ * A group's values from the outermost level on; null for runs without a value.
+ */
 export type GroupPath = readonly (string | null)[];
 
-/** What groups are sorted by beside columns: their number of runs. */
+/** Groups can be sorted by columns or by this: their number of runs. */
 export const RUNS = 'runs';
-/** More than these, opened one by one, are forgotten from the first on. */
+/**
+ * Groups that were opened one by one: above this number, the first ones are
+ * forgotten.
+ */
 const MOST_TURNED = 2000;
-/** Rows of a group that are looked at for how its box stands. */
+/** Rows of a group that decide the state of its checkbox. */
 const MOST_LOOKED_AT = 500;
 
-/** Which groups are open: those of the first levels, but for the ones that were turned. */
+/** Open groups: those of the first levels, except the turned ones. */
 export interface IFolding {
   readonly openLevels: number;
   readonly turned: readonly GroupPath[];
@@ -24,7 +29,7 @@ export interface IFolding {
 
 export const CLOSED: IFolding = { openLevels: 0, turned: [] };
 
-/** Which groups of the table are open. */
+/** The open groups of the table. */
 export class GroupFolds {
   get changed(): ISignal<this, void> {
     return this._changed;
@@ -34,12 +39,12 @@ export class GroupFolds {
     return this._folding;
   }
 
-  /** As it was left, which nobody has to be told. */
+  /** Restore the saved state, without a notification. */
   begin(folding: IFolding): void {
     this._folding = folding;
   }
 
-  /** Open what is closed, close what is open. */
+  /** Open a closed group, close an open one. */
   turn(path: GroupPath): void {
     const { openLevels, turned } = this._folding;
     const key = keyOf(path);
@@ -70,12 +75,12 @@ export class GroupFolds {
   private _changed = new Signal<this, void>(this);
 }
 
-/** What tells groups apart. */
+/** Return a key that is unique for each group. */
 export function keyOf(path: GroupPath): string {
   return JSON.stringify(path);
 }
 
-/** What is asked of the server; undefined where runs are in no groups. */
+/** Return the grouping for the server; undefined without groups. */
 export function asGrouping(
   by: readonly string[],
   { openLevels, turned }: IFolding,
@@ -96,12 +101,15 @@ export function asGrouping(
       };
 }
 
-/** What runs alone can be sorted by. */
+/** Return the sort without the part that only groups can use. */
 export function withoutHeads(sort: readonly IRunSort[]): IRunSort[] {
   return sort.filter(({ column }) => column !== RUNS).map(by => ({ ...by }));
 }
 
-/** The ids of a group's runs as far as they are among the rows below its head. */
+/**
+ * Return the ids of a group's runs, as far as they are among the rows below its
+ * head.
+ */
 export function idsBelow(rows: readonly IRow[], head: IRow): string[] {
   const ids: string[] = [];
   const level = head.group?.path.length ?? 0;
@@ -118,12 +126,12 @@ export function idsBelow(rows: readonly IRow[], head: IRow): string[] {
   return ids;
 }
 
-/** How deep a row stands: 0 for those in no group. */
+/** Return the depth of a row: 0 for rows in no group. */
 export function levelOf(row: IRow, levels: number): number {
   return row.group ? row.group.path.length - 1 : levels;
 }
 
-/** What was kept of which groups are open, whatever that holds. */
+/** Read saved open groups, whatever the saved value is. */
 export function asFolding(kept: unknown): IFolding {
   const { openLevels, turned } = (kept ?? {}) as Record<string, unknown>;
   return {

@@ -5,7 +5,7 @@ import { NOTHING_LEFT, withQuery } from './saved-views';
 
 const LEAVE_MS = 400;
 
-/** Keeps the table as it is left, some time after a change and at the end. */
+/** Saves the table's state, some time after a change and at the end. */
 export class Leaving implements IDisposable {
   constructor(
     private _store: ViewStore,
@@ -17,7 +17,7 @@ export class Leaving implements IDisposable {
     return this._left.queries;
   }
 
-  /** Advice that the person has read and dismissed, by its code. */
+  /** Codes of advice that the user has dismissed. */
   get dismissed(): readonly string[] {
     return this._left.dismissed;
   }
@@ -26,18 +26,18 @@ export class Leaving implements IDisposable {
     return this._isDisposed;
   }
 
-  /** The table as it was left; nothing is kept before. */
+  /** Restore the saved state; nothing is saved before that. */
   async restore(): Promise<ILeft> {
     try {
       this._left = await this._store.left();
     } catch (reason) {
-      console.warn('GenOps Lab: the run table is not as it was left', reason);
+      console.warn('GenOps Lab: cannot restore the run table', reason);
     }
     this._restored = true;
     return this._left;
   }
 
-  /** A query found something. */
+  /** Remember a query that found something. */
   found(query: string): void {
     if (this.queries[0] !== query) {
       this._left = { ...this._left, queries: withQuery(this.queries, query) };
@@ -51,7 +51,7 @@ export class Leaving implements IDisposable {
     this.soon();
   }
 
-  /** Something changed. */
+  /** Save soon, after a change. */
   soon(): void {
     window.clearTimeout(this._timer);
     this._timer = window.setTimeout(() => void this._leave(), LEAVE_MS);
@@ -72,7 +72,10 @@ export class Leaving implements IDisposable {
     try {
       await this._store.leave({ ...this._left, ...this._now() });
     } catch (reason) {
-      console.warn('GenOps Lab: the run table will not be as now', reason);
+      console.warn(
+        'GenOps Lab: cannot save the state of the run table',
+        reason
+      );
     }
   }
 

@@ -19,7 +19,7 @@ import { FIRST_VIEW, inOrder, moved } from './view-state';
 
 const WIDER_PX = 40;
 
-/** A line of a menu; null is a line between groups. */
+/** An item of a menu; null is a separator. */
 export type MenuItem = {
   label: string;
   execute: () => void;
@@ -27,7 +27,9 @@ export type MenuItem = {
   toggled?: boolean;
 } | null;
 
-/** A menu of the Lab at a place of the page; the focus goes back to where it was. */
+/**
+ * Open a menu of the Lab at a point of the page; the focus returns afterwards.
+ */
 export function openMenu(
   items: readonly MenuItem[],
   left: number,
@@ -53,7 +55,7 @@ export function openMenu(
   });
   const before = document.activeElement;
   menu.aboutToClose.connect(() => {
-    // The menu ends after its command ran, and the focus with it.
+    // The menu ends after its command ran, and so does the focus.
     requestAnimationFrame(() => {
       if (
         before instanceof HTMLElement &&
@@ -68,7 +70,7 @@ export function openMenu(
   menu.open(left, top);
 }
 
-/** What can be done with a column. */
+/** The menu of a column. */
 export function columnMenu(
   model: RunTableModel,
   column: string,
@@ -118,7 +120,7 @@ export function columnMenu(
         ]
       : []),
     {
-      label: trans.__('Do Not Sort by It'),
+      label: trans.__('Remove from Sort'),
       enabled: others.length < sort.length,
       execute: () => model.setView({ sort: others })
     },
@@ -157,7 +159,7 @@ export function columnMenu(
   ];
 }
 
-/** What can be done with the runs that are selected. */
+/** The menu of the selected runs. */
 export function runMenu(
   model: RunTableModel,
   actions: RunActions,
@@ -192,7 +194,7 @@ export function runMenu(
   ];
 }
 
-/** The views that have a name, and how another one gets it. */
+/** The menu of saved views. */
 export function viewMenu(
   model: RunTableModel,
   store: ViewStore,
@@ -228,11 +230,11 @@ export function viewMenu(
       : []),
     null,
     {
-      label: trans.__('Usual Columns'),
+      label: trans.__('Default Columns'),
       execute: () => model.setView({ columns: null })
     },
     {
-      label: trans.__('Start Afresh'),
+      label: trans.__('Reset View'),
       execute: () => model.setView(FIRST_VIEW)
     }
   ];
@@ -247,7 +249,7 @@ async function saveView(
   const answer = await InputDialog.getText({
     title: trans.__('Save the view'),
     label: trans.__(
-      'Name (columns, order, groups, query, experiments and open charts are kept; a view of this name is replaced)'
+      'Name. The view keeps columns, order, groups, query, experiments and open charts. It replaces a view of the same name.'
     ),
     text: suggested,
     okLabel: trans.__('Save')

@@ -39,13 +39,19 @@ import {
 import { RunWindows } from './windows';
 
 const REFRESH_MS = 500;
-/** How often the age of what is shown is asked for, while it is shown. */
+/**
+ * How often the age of the shown rows is asked for, while they are shown, in
+ * ms.
+ */
 const STATE_MS = 10_000;
 const LAST_STATE_MS = 60_000;
-/** Values looked at for the smallest and the largest: the first may be infinite. */
+/**
+ * Values that are read for the smallest and the largest: the first may be
+ * infinite.
+ */
 const ENDS = 50;
 
-/** The run table: what is asked, the rows that are seen, what is selected. */
+/** The run table: its question, the visible rows, the selection. */
 export class RunTableModel implements IDisposable, ILatestSource {
   constructor(options: RunTableModel.IOptions) {
     const { service, events, trans } = options;
@@ -95,7 +101,7 @@ export class RunTableModel implements IDisposable, ILatestSource {
     this.ready = this._restore();
   }
 
-  /** Settled when the table is as it was left. */
+  /** Settled when the saved state of the table is restored. */
   readonly ready: Promise<void>;
   readonly windows: RunWindows;
   readonly columns: Resource<IRunColumns>;
@@ -106,7 +112,7 @@ export class RunTableModel implements IDisposable, ILatestSource {
   readonly folds = new GroupFolds();
   readonly charts = new ViewCharts();
 
-  /** Emitted when the view, what is opened or what was dismissed changes. */
+  /** Emitted when the view, the open run or the dismissed advice changes. */
   get changed(): ISignal<this, void> {
     return this._changed;
   }
@@ -143,7 +149,7 @@ export class RunTableModel implements IDisposable, ILatestSource {
     }
     this._visible = value;
     this._listening?.dispose();
-    // Keeps the server looking for changes that are made elsewhere.
+    // Keeps the server looking for changes that other programs make.
     this._listening = value
       ? this._options.live.subscribe('changes', data =>
           this._options.events.receive(data)
@@ -159,7 +165,7 @@ export class RunTableModel implements IDisposable, ILatestSource {
     void (value ? this._state.start() : this._state.stop());
   }
 
-  /** Change the view. Another set of runs begins with nothing selected. */
+  /** Change the view. Another set of runs clears the selection. */
   setView(part: Partial<IView>): void {
     const old = this._view;
     this._view = { ...old, ...part };
@@ -177,7 +183,7 @@ export class RunTableModel implements IDisposable, ILatestSource {
       this._asked = this._askedColumns();
       void this._choose();
     } else if (
-      // A click on a head sorts, and leaves the column where it is.
+      // A click on a head sorts, and leaves the column in its place.
       Object.keys(part).some(key => key !== 'sort') ||
       this._view.sort.some(({ column }) => !this._shows(column))
     ) {
@@ -188,7 +194,7 @@ export class RunTableModel implements IDisposable, ILatestSource {
     this._changed.emit();
   }
 
-  /** Change the columns, from those that are shown. */
+  /** Change the columns, starting from the shown ones. */
   setColumns(
     change: (columns: readonly IShownColumn[]) => IShownColumn[]
   ): void {
@@ -219,12 +225,15 @@ export class RunTableModel implements IDisposable, ILatestSource {
     this._changed.emit();
   }
 
-  /** The ids of all that are selected, in the order of the table. */
+  /** Return the ids of all selected runs, in the order of the table. */
   async selected(): Promise<string[]> {
     return (await this.frame([])).ids;
   }
 
-  /** The columns' values of the selected runs, fetched as far as need be. @throws ApiError */
+  /**
+   * Return the columns' values of the selected runs, fetched if necessary.
+   * @throws ApiError
+   */
   frame(columns: readonly string[]): Promise<ISelected> {
     return readSelected(
       this._options.service,
@@ -234,7 +243,7 @@ export class RunTableModel implements IDisposable, ILatestSource {
     );
   }
 
-  /** Select a group's runs, or no longer. @throws ApiError */
+  /** Select a group's runs, or deselect them. @throws ApiError */
   async toggleGroup(path: GroupPath, index: number): Promise<void> {
     const { service } = this._options;
     const ids = await readGroups(service, this._question([]), [path]);
@@ -245,12 +254,15 @@ export class RunTableModel implements IDisposable, ILatestSource {
     return this._options.latest(runId);
   }
 
-  /** The value of one column of one run, such as its note. @throws ApiError */
+  /**
+   * Return the value of one column of one run, such as its note. @throws
+   * ApiError
+   */
   value(runId: string, column: string): Promise<string> {
     return readValue(this._options.service, runId, column);
   }
 
-  /** Fetch what is seen again. */
+  /** Fetch the visible rows again. */
   refresh(): void {
     this._refreshing.ask();
   }
@@ -300,7 +312,10 @@ export class RunTableModel implements IDisposable, ILatestSource {
     this._changed.emit();
   }
 
-  /** Put what the query and the sort name behind the name, unless a person arranged the columns. */
+  /**
+   * Put the columns of query and sort behind the name, unless the user arranged
+   * the columns.
+   */
   private _place(): void {
     this._asked = this._askedColumns();
     if (!this._view.columns && this._first.length > 0) {
@@ -323,7 +338,7 @@ export class RunTableModel implements IDisposable, ILatestSource {
     void this._choose();
   }
 
-  /** The first columns, once it is known which there are. */
+  /** Choose the default columns, once the columns are known. */
   private async _choose(): Promise<void> {
     const known = this.columns.value;
     this.columns.visible = this._visible && !this._chosen;
@@ -334,7 +349,8 @@ export class RunTableModel implements IDisposable, ILatestSource {
     const { experiments } = this._view;
     const { columns, certain, sample } = await chooseColumns(
       known,
-      // Not the query's runs: it may be wrong, and the columns stay when it changes.
+      // Without the query: it may be wrong, and the columns stay when it
+      // changes.
       names => ({ ...runsOf(this._view, names), query: '', sort: [] }),
       this._options.service
     );
@@ -345,18 +361,18 @@ export class RunTableModel implements IDisposable, ILatestSource {
     this._chosen = certain && experiments === this._view.experiments;
     this.columns.visible = this._visible && !this._chosen;
     if (!sample && this._first.length > 0) {
-      return; // Not answered: what was chosen before stays.
+      return; // No answer: the earlier choice stays.
     }
     this._first = columns;
     const shown = withAsked(columns, this._asked);
     if (JSON.stringify(shown) !== JSON.stringify(this._shown)) {
       this._shown = shown;
-      // Where nothing was asked yet, what was looked at are the first rows.
+      // If nothing was asked yet, the rows of the sample are the first rows.
       this._ask(this.windows.question || !isPlain(this._view) ? null : sample);
       this._changed.emit();
     }
     if (this.columns.value !== known) {
-      void this._choose(); // More came meanwhile.
+      void this._choose(); // More runs came in the meantime.
     }
   }
 
@@ -376,7 +392,10 @@ export class RunTableModel implements IDisposable, ILatestSource {
     }
   }
 
-  /** The server may be back: its state is asked for now, however long the pauses have become. */
+  /**
+   * The server may be back: ask for its state now, however long the pauses have
+   * become.
+   */
   private _onResync(): void {
     this._onChanged();
     if (this._visible) {
@@ -384,7 +403,7 @@ export class RunTableModel implements IDisposable, ILatestSource {
     }
   }
 
-  /** Also tells the server that somebody still looks. */
+  /** This also tells the server that the table is still open. */
   private async _lookAtState(): Promise<void> {
     if (this._visible && this.windows.snapshot.state) {
       this.windows.setState(await this._options.service.state());
@@ -413,7 +432,10 @@ export class RunTableModel implements IDisposable, ILatestSource {
   private _state: Poll;
   private _view: IView = FIRST_VIEW;
   private _shown: readonly IShownColumn[] = [];
-  /** The columns that the table chose, and what stands before them because it is asked for. */
+  /**
+   * The columns that the table chose, and the columns of query and sort in
+   * front of them.
+   */
   private _first: readonly IShownColumn[] = [];
   private _asked: readonly string[] = [];
   private _opened: string | null = null;
@@ -444,13 +466,16 @@ type ILatestMetric = ILatestMetrics['metrics'][number];
 
 const MOST_RUNS = 50;
 
-/** Steps and times of runs' latest metrics, which the table does not hold: fetched when somebody points at one. */
+/**
+ * Steps and times of runs' latest metrics, which the table lacks: fetched when
+ * the user points at one.
+ */
 export class LatestMetrics {
   constructor(private _fetch: (runId: string) => Promise<ILatestMetrics>) {}
 
   /**
-   * A metric of a run. `version` is that of what the table shows: what was fetched
-   * for another one is fetched again.
+   * Return a metric of a run. `version` is that of the shown rows: an answer
+   * for another version is fetched again.
    *
    * @throws ApiError
    */
@@ -480,19 +505,19 @@ export class LatestMetrics {
 }
 
 /**
- * What a named view keeps of the charts beside the table, in their own form: they say here
- * what they show, and take what a view that is chosen has.
+ * The charts of named views, in the charts' own form. Open charts put their
+ * state here, and read the state of a chosen view.
  */
 export class ViewCharts {
-  /** What the charts show; null while they are not open. */
+  /** The state of the charts; null while they are closed. */
   now: PartialJSONObject | null = null;
 
-  /** Emitted when a view that has charts is chosen. */
+  /** Emitted when a view with charts is chosen. */
   get chosen(): ISignal<this, void> {
     return this._chosen;
   }
 
-  /** A view is chosen; null: it has none, and the charts stay as they are. */
+  /** Set the charts of a chosen view; with null the charts stay as they are. */
   choose(charts: PartialJSONObject | null): void {
     this._wanted = charts;
     if (charts) {
@@ -500,7 +525,7 @@ export class ViewCharts {
     }
   }
 
-  /** What was chosen last, once: charts that are opened later take it then. */
+  /** Take the last choice, once: charts that are opened later use it then. */
   take(): PartialJSONObject | null {
     const wanted = this._wanted;
     this._wanted = null;

@@ -21,10 +21,13 @@ import type { RunTableWidget } from './widget';
 const PLUGIN_ID = 'genops-lab:runs';
 const WIDGET_ID = 'genops-runs';
 
-/** All runs as a table in the main area; its code loads when it is first opened. */
+/**
+ * Shows all runs as a table in the main area; its code loads when it is first
+ * opened.
+ */
 export const runTablePlugin: JupyterFrontEndPlugin<void> = {
   id: PLUGIN_ID,
-  description: 'All runs as a table in the main area.',
+  description: 'Shows all runs as a table in the main area.',
   autoStart: true,
   requires: [IGenOpsCore],
   optional: [ICommandPalette, ILayoutRestorer, ISettingRegistry, IStateDB],
@@ -43,12 +46,12 @@ export const runTablePlugin: JupyterFrontEndPlugin<void> = {
     });
 
     const make = async () => {
-      // The process that holds the runs starts while the table's code loads. What fails
-      // here fails again, and is told, when the table asks.
+      // Starts the process that reads the runs, while the table's code loads.
+      // If this fails, the table's own request fails too, and shows the error.
       void core.api.http.GET('/run-table/state').catch(() => undefined);
       const [{ RunTableWidget }, views] = await Promise.all([
         import('./widget'),
-        // Without its settings the table works; views can then not be saved.
+        // Without its settings the table works, but views cannot be saved.
         settings?.load(PLUGIN_ID).catch(() => null) ?? null
       ]);
       const store = new ViewStore(views, state);
@@ -67,12 +70,12 @@ export const runTablePlugin: JupyterFrontEndPlugin<void> = {
       widget.disposed.connect(() => store.dispose());
       return widget;
     };
-    // Two that ask at once, such as a person and the restorer, get one.
+    // Two callers at once, such as a user and the restorer, get one table.
     let making: ReturnType<typeof make> | null = null;
 
     commands.addCommand(CommandIDs.openRuns, {
       label: trans.__('Open the Run Table'),
-      caption: trans.__('Show all runs as a table: ask, sort, tag, delete'),
+      caption: trans.__('Show all runs as a table: query, sort, tag, delete'),
       icon: experimentIcon,
       describedBy: {
         args: {
@@ -84,7 +87,7 @@ export const runTablePlugin: JupyterFrontEndPlugin<void> = {
             },
             query: {
               type: 'string',
-              description: trans.__('Which runs, in the query language')
+              description: trans.__('A query that chooses the runs')
             }
           }
         }

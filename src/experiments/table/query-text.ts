@@ -1,29 +1,32 @@
-/** Places in a text: the server counts code points, the browser UTF-16 units. */
+/**
+ * Converts positions in a text: the server counts code points, the browser
+ * UTF-16 units.
+ */
 import type { ApiError } from '../../core';
 
-/** Whether it is the query that is wrong: to try again is of no use. */
+/** Return whether the query is wrong, so that a retry is useless. */
 export function isOfQuery(error: ApiError): boolean {
   return error.code.startsWith('query');
 }
 
-/** A place that the server named, as the browser counts. */
+/** Convert a position of the server to the browser's. */
 export function unitsAt(text: string, points: number): number {
   return Array.from(text).slice(0, points).join('').length;
 }
 
-/** A place in the browser's text, as the server counts. */
+/** Convert a position of the browser to the server's. */
 export function pointsAt(text: string, units: number): number {
   return Array.from(text.slice(0, units)).length;
 }
 
-/** A query with a completion in it, and where the cursor then stands. */
+/** Return a query with a completion in it, and the new place of the cursor. */
 export function completed(
   text: string,
   completion: { text: string; start: number; end: number; kind: string }
 ): { text: string; cursor: number } {
   const begin = text.slice(0, unitsAt(text, completion.start));
   const rest = text.slice(unitsAt(text, completion.end));
-  // A word is followed by another one, as long as it is not there yet.
+  // A word is followed by a space, unless there is one.
   const gap = rest.startsWith(' ') || completion.text === '(' ? '' : ' ';
   const written = begin + completion.text + gap;
   return {
@@ -51,7 +54,10 @@ const PLAIN = /[^\s'"`(),=<>!~]+/.source;
 const QUALIFIED = new RegExp(`^(\\w+)\\.(${QUOTED}|${PLAIN})$`);
 const TOKEN = new RegExp(`\\w+\\.(?:${QUOTED})|${QUOTED}|${PLAIN}`, 'g');
 
-/** The columns that a query may name, in its order; a word of it may be a text too. */
+/**
+ * Return the columns that a query may name, in its order; a word of it may also
+ * be a text.
+ */
 export function namesIn(query: string): string[] {
   return (query.match(TOKEN) ?? []).flatMap(token => {
     const [, prefix, key] = QUALIFIED.exec(token) ?? [];
@@ -70,7 +76,7 @@ export function namesIn(query: string): string[] {
   });
 }
 
-/** A text around what is wrong in it: before, the piece, after. */
+/** Return the text around an error: before, the piece, after. */
 export function around(
   text: string,
   position: number,

@@ -1,4 +1,4 @@
-/** What a view asks of the server. */
+/** Builds the questions of a view to the server. */
 import { DIVERGED } from '../diverged';
 import { EXTREMES } from '../extremes';
 
@@ -8,7 +8,7 @@ import { asGrouping, withoutHeads } from './groups';
 import type { IQuestion } from './service';
 import type { IShownColumn, IView } from './view-state';
 
-/** What every row needs, whatever is shown. */
+/** Columns that every row needs, whatever is shown. */
 export const ALWAYS = [
   NAME,
   'status',
@@ -17,7 +17,7 @@ export const ALWAYS = [
   `tags.${EXTREMES}`
 ];
 
-/** The rows of the table: these columns, or those that are shown. */
+/** The rows of the table, with these columns or the shown ones. */
 export function rowsOf(
   view: IView,
   shown: readonly IShownColumn[],
@@ -30,7 +30,7 @@ export function rowsOf(
   return groups ? { ...question, sort: [...view.sort], groups } : question;
 }
 
-/** The runs alone, in no groups. */
+/** The runs without groups. */
 export function runsOf(view: IView, columns: readonly string[]): IQuestion {
   return {
     experiments: [...view.experiments],

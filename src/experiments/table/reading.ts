@@ -1,4 +1,4 @@
-/** Reads runs that may not be among the rows that were seen. */
+/** Reads runs that may not be among the fetched rows. */
 import type { IFrame } from './copies';
 import type { GroupPath } from './groups';
 import type { RunSelection } from './selection';
@@ -6,13 +6,16 @@ import type { IQuestion, RunTableService } from './service';
 import { MOST_ROWS } from './service';
 import type { IRow } from './rows';
 
-/** Runs by their ids, and the values of columns in the same order. */
+/** Ids of runs, and the values of columns in the same order. */
 export interface ISelected {
   readonly ids: string[];
   readonly frame: IFrame;
 }
 
-/** The selected ones of the `matched` runs, in the order of the question. @throws ApiError */
+/**
+ * Return the selected ones of the `matched` runs, in the order of the question.
+ * @throws ApiError
+ */
 export async function readSelected(
   service: RunTableService,
   question: IQuestion,
@@ -44,8 +47,8 @@ export async function readSelected(
 }
 
 /**
- * The ids of the rows from `first` to before `end`; a closed group stands for its runs.
- * `rows` are those that are fetched. @throws ApiError
+ * Return the ids of the rows from `first` to before `end`; a closed group
+ * stands for its runs. `rows` are the fetched ones. @throws ApiError
  */
 export async function readIds(
   service: RunTableService,
@@ -80,7 +83,7 @@ export async function readIds(
     : ids;
 }
 
-/** The ids of the runs of these groups. @throws ApiError */
+/** Return the ids of the runs of these groups. @throws ApiError */
 export async function readGroups(
   service: RunTableService,
   question: IQuestion,
@@ -107,7 +110,9 @@ export async function readGroups(
   return ids;
 }
 
-/** The text of one column of one run; empty where it has none. @throws ApiError */
+/**
+ * Return the text of one column of one run, or an empty text. @throws ApiError
+ */
 export async function readValue(
   service: RunTableService,
   runId: string,

@@ -1,21 +1,26 @@
 import type { IRunColumn, IRunGroup } from './service';
 
-/** A value of a run; undefined while it is not fetched, null where the run has none. */
+/**
+ * A value of a run; undefined while it is not fetched, null if the run has
+ * none.
+ */
 export type CellValue = number | string | null | undefined;
 
-/** A row of the table: a run, or the head of a group. It may not be fetched yet. */
+/**
+ * A row of the table: a run, or the head of a group. It may not be fetched yet.
+ */
 export interface IRow {
   readonly index: number;
-  /** The run's id, null while the row is not fetched, and of a head. */
+  /** The run's id; null for a head and while the row is not fetched. */
   readonly id: string | null;
-  /** The group whose head this is. */
+  /** The group of a head. */
   readonly group: IRunGroup | null;
   readonly columns: ReadonlyMap<string, IRunColumn> | null;
   /** Its place in the columns. */
   readonly at: number;
 }
 
-/** What the row has in a column. */
+/** Return the row's value of a column. */
 export function valueOf(row: IRow, column: string): CellValue {
   return row.columns?.get(column)?.values[row.at];
 }

@@ -1,12 +1,15 @@
 import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
 
-/** Hues that can be told apart beside each other; lightness and chroma are the same for all. */
+/**
+ * Hues that can be told apart side by side; lightness and chroma are the same
+ * for all.
+ */
 const HUES = [255, 25, 145, 310, 75, 195, 350, 110, 285, 50, 225, 165];
 
-/** The colour of each run, the same wherever it is shown. */
+/** The colour of each run, the same in every view. */
 export class RunColors {
-  /** Emitted when a run has another colour than before. */
+  /** Emitted when a run's colour changes. */
   get changed(): ISignal<this, void> {
     return this._changed;
   }
@@ -16,8 +19,9 @@ export class RunColors {
   }
 
   /**
-   * These are shown together: up to as many as there are hues have each another one, of more
-   * each hue has as many as any other. Who was shown before keeps its hue where it can.
+   * Show these runs together. Up to the number of hues each run has its own;
+   * above it the hues are used equally often. Runs that were already shown keep
+   * their hue if possible.
    */
   show(ids: readonly string[]): void {
     const runIds = [...new Set(ids)];
@@ -53,10 +57,10 @@ export class RunColors {
   private _changed = new Signal<this, void>(this);
 }
 
-/** Those of this page. */
+/** The colours of this page. */
 export const runColors = new RunColors();
 
-/** Of a run that is shown alone: decided by its id. */
+/** Return the hue of a run that is shown alone, from its id. */
 function preferred(runId: string): number {
   let hash = 0;
   for (let place = 0; place < runId.length; place++) {
@@ -65,7 +69,7 @@ function preferred(runId: string): number {
   return hash % HUES.length;
 }
 
-/** The first of the hues that fewest have, from one on. */
+/** Return the first of the rarest hues, starting at one. */
 function rarest(counts: readonly number[], from: number): number {
   const least = Math.min(...counts);
   let hue = from;

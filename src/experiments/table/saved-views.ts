@@ -13,11 +13,11 @@ import { FIRST_VIEW, asSavedViews, asView, toJson } from './view-state';
 const STATE_KEY = 'genops-lab:runs';
 const MOST_QUERIES = 12;
 
-/** What a browser's workspace keeps: the table as it was left. */
+/** The saved state of the table in a browser's workspace. */
 export interface ILeft {
   readonly view: IView;
   readonly queries: readonly string[];
-  /** Advice that the person has read and dismissed, by its code. */
+  /** Codes of advice that the user has dismissed. */
   readonly dismissed: readonly string[];
   readonly folding: IFolding;
 }
@@ -30,8 +30,8 @@ export const NOTHING_LEFT: ILeft = {
 };
 
 /**
- * Views that have a name are settings of the user, the same in each of their browsers;
- * the table as it was left belongs to the workspace.
+ * Named views are settings of the user, the same in all their browsers; the
+ * table's last state belongs to the workspace.
  */
 export class ViewStore implements IDisposable {
   constructor(
@@ -49,7 +49,7 @@ export class ViewStore implements IDisposable {
     return asSavedViews(this._settings?.get('views').composite);
   }
 
-  /** Whether views can be given names here. */
+  /** Whether views can be saved here. */
   get canSave(): boolean {
     return this._settings !== null;
   }
@@ -58,7 +58,10 @@ export class ViewStore implements IDisposable {
     return this._isDisposed;
   }
 
-  /** Keep a view under a name, with the charts if there are any; one of that name is replaced. */
+  /**
+   * Save a view under a name, with the charts if there are any; it replaces one
+   * of that name.
+   */
   async save(
     name: string,
     view: IView,
@@ -116,7 +119,7 @@ export class ViewStore implements IDisposable {
   private _isDisposed = false;
 }
 
-/** The queries with one that was just asked, the last one first. */
+/** Return the queries with a new one, the last one first. */
 export function withQuery(queries: readonly string[], query: string): string[] {
   return [query, ...queries.filter(each => each !== query)].slice(
     0,

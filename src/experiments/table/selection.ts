@@ -2,9 +2,9 @@ import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
 
 /**
- * Runs that are selected: some by their ids, or all that match but for some.
+ * The selected runs: some by their ids, or all matching runs except some.
  *
- * A range may span rows that were never fetched: their ids are asked for.
+ * A range may include rows that were never fetched: their ids are requested.
  */
 export class RunSelection {
   constructor(private _idsOf: RunSelection.IdsOf) {}
@@ -13,7 +13,9 @@ export class RunSelection {
     return this._changed;
   }
 
-  /** Whether all that match are selected, but for those that were taken out. */
+  /**
+   * Whether all matching runs are selected, except those that were taken out.
+   */
   get isAll(): boolean {
     return this._all;
   }
@@ -22,12 +24,12 @@ export class RunSelection {
     return this._all !== this._ids.has(id);
   }
 
-  /** How many of the `matched` runs. */
+  /** Return how many of the `matched` runs are selected. */
   count(matched: number): number {
     return this._all ? Math.max(0, matched - this._ids.size) : this._ids.size;
   }
 
-  /** Select a run, or no longer; ranges begin at it. */
+  /** Select a run, or deselect it; ranges begin at it. */
   toggle(id: string, index: number): void {
     this._set(id, !this.has(id));
     this._anchor = { index, selects: this.has(id), range: [] };
@@ -35,7 +37,10 @@ export class RunSelection {
     this._tell();
   }
 
-  /** Select a group's runs, or none of them where all are; ranges begin at its head. */
+  /**
+   * Select a group's runs, or deselect them if all are selected; ranges begin
+   * at its head.
+   */
   toggleGroup(group: string, ids: readonly string[], index: number): void {
     const selects = !ids.every(id => this.has(id));
     ids.forEach(id => this._set(id, selects));
@@ -45,7 +50,10 @@ export class RunSelection {
     this._tell();
   }
 
-  /** How the box of a group of so many runs stands, of which `seen` are known. */
+  /**
+   * Return the state of the checkbox of a group with this number of runs, of
+   * which `seen` are known.
+   */
   ofGroup(
     group: string,
     runs: number,
@@ -64,8 +72,8 @@ export class RunSelection {
   }
 
   /**
-   * Do to all rows from the last one toggled to this one what was done to that one,
-   * instead of to those up to the row before.
+   * Do to all rows from the last toggled one to this one what was done to that
+   * one, and undo it for the previous range.
    */
   async extend(index: number): Promise<void> {
     const from = (this._anchor ??= { index, selects: true, range: [] });
@@ -76,7 +84,7 @@ export class RunSelection {
       Math.max(anchor, index) + 1
     );
     if (asked !== this._asked) {
-      return; // Cleared, or extended elsewhere, meanwhile.
+      return; // Cleared, or extended from another place, in the meantime.
     }
     from.range.forEach(id => this._set(id, !selects));
     from.range = ids.filter(id => this.has(id) !== selects);
@@ -84,7 +92,7 @@ export class RunSelection {
     this._tell();
   }
 
-  /** Select all that match, fetched or not. */
+  /** Select all matching runs, fetched or not. */
   selectAll(): void {
     this._put(true);
   }
@@ -118,18 +126,23 @@ export class RunSelection {
   }
 
   private _all = false;
-  /** Those selected; of all, those that are not. */
+  /** The selected ids; if all are selected, the others. */
   private _ids = new Set<string>();
-  /** Where ranges begin, what they do, and the runs that the last one changed. */
+  /**
+   * The begin of ranges, what they do, and the runs that the last one changed.
+   */
   private _anchor: { index: number; selects: boolean; range: string[] } | null =
     null;
-  /** Of groups that were selected, the runs that they had. */
+  /** Selected groups, with the runs that they had. */
   private _groups = new Map<string, readonly string[]>();
   private _asked = 0;
   private _changed = new Signal<this, void>(this);
 }
 
 export namespace RunSelection {
-  /** The ids of the rows from `first` to before `end`, of a closed group's head those of its runs. */
+  /**
+   * Return the ids of the rows from `first` to before `end`; a closed group's
+   * head stands for its runs.
+   */
   export type IdsOf = (first: number, end: number) => Promise<string[]>;
 }

@@ -14,25 +14,25 @@ export type IAggregate = 'mean' | 'min' | 'max';
 export type IRunsState = Schemas['RunsState'];
 export type ICompletion = Schemas['Completion'];
 
-/** Which runs, in which order, with which values. */
+/** A choice of runs, their order and the values to return. */
 export interface IQuestion {
   readonly experiments: string[];
   readonly query: string;
   readonly sort: IRunSort[];
   readonly lifecycle: ILifecycle;
   readonly columns: string[];
-  /** Runs in groups, whose heads are rows too. */
+  /** Groups of runs, whose heads are rows too. */
   readonly groups?: IGrouping;
 }
 
-/** How many runs a request may bring. */
+/** Runs in one request. */
 export const MOST_ROWS = 1000;
 
-/** The calls of the run table. */
+/** The server calls of the run table. */
 export class RunTableService {
   constructor(private _api: GenOpsApi) {}
 
-  /** The runs from `offset` on. */
+  /** Return the runs from `offset` on. */
   window(
     question: IQuestion,
     offset: number,
@@ -50,13 +50,13 @@ export class RunTableService {
     return this._api.data(http.GET('/run-table/columns', { signal }));
   }
 
-  /** How far the runs are read, and of when they are. */
+  /** Return how many runs are read, and how old the data is. */
   state(signal?: AbortSignal): Promise<IRunsState> {
     const { http } = this._api;
     return this._api.data(http.GET('/run-table/state', { signal }));
   }
 
-  /** What may stand at a place of a query, counted in code points. */
+  /** Return completions at a position of a query, in code points. */
   completions(
     text: string,
     position: number,
@@ -75,7 +75,9 @@ export class RunTableService {
     await this._api.data(http.POST('/run-table/tags', { body }));
   }
 
-  /** Delete runs; answers with the deployments of their models, which go on. */
+  /**
+   * Delete runs; return the deployments of their models, which keep running.
+   */
   async delete(run_ids: string[]): Promise<string[]> {
     const { http } = this._api;
     const body = { run_ids };

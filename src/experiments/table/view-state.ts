@@ -6,32 +6,37 @@ import type { IAggregate, ILifecycle, IRunSort } from './service';
 export interface IShownColumn {
   /** `metrics.NAME`, `params.NAME`, `tags.NAME` or an attribute. */
   readonly name: string;
-  /** In pixels; by default what suits its kind. */
+  /** In pixels; default: by its kind. */
   readonly width?: number;
   /** Stays in place while the others scroll. */
   readonly pinned?: boolean;
-  /** Whether the background shows how large a number is. */
+  /** Whether the background shows the size of a number. */
   readonly colored?: boolean;
-  /** How its numbers are told of a group; by default the mean, of times the latest. */
+  /**
+   * How its numbers are aggregated in a group; default: the mean, of times the
+   * latest.
+   */
   readonly aggregate?: IAggregate;
 }
 
-/** What a person has made of the table. */
+/** The arrangement of the table. */
 export interface IView {
-  /** None: those that the table chooses for the runs that are there. */
+  /** Null: the columns that the table chooses. */
   readonly columns: readonly IShownColumn[] | null;
   readonly sort: readonly IRunSort[];
   readonly query: string;
   /** Names or ids; none for all. */
   readonly experiments: readonly string[];
   readonly lifecycle: ILifecycle;
-  /** By which columns runs are grouped, the outermost first; none for no groups. */
+  /**
+   * Columns by which runs are grouped, the outermost first; none for no groups.
+   */
   readonly groups: readonly string[];
 }
 
 export interface ISavedView extends IView {
   readonly name: string;
-  /** The charts as they were, where they were open. */
+  /** The charts, if they were open. */
   readonly charts?: PartialJSONObject;
 }
 
@@ -45,11 +50,11 @@ export const FIRST_VIEW: IView = {
 };
 
 const MOST_COLUMNS = 500;
-/** So deep may groups lie in groups. */
+/** Depth of nested groups. */
 export const MOST_LEVELS = 4;
 const AGGREGATES: readonly unknown[] = ['mean', 'min', 'max'];
 
-/** A view from what was kept, whatever that holds. */
+/** Read a saved view, whatever the saved value is. */
 export function asView(kept: unknown): IView {
   const given = asRecord(kept) ?? {};
   return {
@@ -73,7 +78,7 @@ export function asView(kept: unknown): IView {
   };
 }
 
-/** Saved views from what was kept; of two with one name the later. */
+/** Read saved views; of two with one name the later counts. */
 export function asSavedViews(kept: unknown): ISavedView[] {
   const found = new Map<string, ISavedView>();
   for (const each of asList(kept)) {
@@ -89,12 +94,12 @@ export function asSavedViews(kept: unknown): ISavedView[] {
   return [...found.values()];
 }
 
-/** What is kept of a view. */
+/** Return the saved form of a view. */
 export function toJson(view: IView | ISavedView): PartialJSONValue {
   return JSON.parse(JSON.stringify(view)) as PartialJSONValue;
 }
 
-/** Whether two views show the same runs, in whatever order. */
+/** Return whether two views show the same runs, in whatever order. */
 export function ofSameRuns(one: IView, other: IView): boolean {
   return (
     one.query === other.query &&
@@ -103,17 +108,17 @@ export function ofSameRuns(one: IView, other: IView): boolean {
   );
 }
 
-/** Whether all runs are shown, the newest first. */
+/** Return whether all runs are shown, the newest first. */
 export function isPlain({ query, sort, groups }: IView): boolean {
   return query === '' && sort.length === 0 && groups.length === 0;
 }
 
-/** Whether two views show the same groups. */
+/** Return whether two views show the same groups. */
 export function groupedAlike(one: IView, other: IView): boolean {
   return one.groups.join('\n') === other.groups.join('\n');
 }
 
-/** Pinned ones first, each group in its order: as they stand in the table. */
+/** Return the columns in the order of the table: pinned ones first. */
 export function inOrder(columns: readonly IShownColumn[]): IShownColumn[] {
   return [
     ...columns.filter(({ pinned }) => pinned),
@@ -121,7 +126,9 @@ export function inOrder(columns: readonly IShownColumn[]): IShownColumn[] {
   ];
 }
 
-/** The columns with one moved to the place of another; it becomes pinned as that one is. */
+/**
+ * Move a column to the place of another one; it becomes pinned if that one is.
+ */
 export function moved(
   columns: readonly IShownColumn[],
   name: string,
@@ -138,7 +145,9 @@ export function moved(
   return order;
 }
 
-/** The order of the sort with a column turned: ascending, descending, not at all. */
+/**
+ * Return the sort after a click on a column: ascending, descending, not at all.
+ */
 export function turned(
   sort: readonly IRunSort[],
   column: string,

@@ -15,7 +15,9 @@ import type { ViewStore } from './saved-views';
 import { RunTableService } from './service';
 import { RunTable } from './view/run-table';
 
-/** The run table in the main area. It asks for nothing while it is not seen. */
+/**
+ * The run table in the main area. It requests nothing while it is not visible.
+ */
 export class RunTableWidget extends FollowingView<RunTableModel> {
   constructor(private _options: RunTableWidget.IOptions) {
     const { core, store } = _options;

@@ -8,36 +8,37 @@ import { ApiError } from '../../core';
 import type { IRow } from './rows';
 import type { IQuestion, IRunsState, IRunTable } from './service';
 
-/** How many runs are kept and dropped together. */
+/** Runs that are kept and dropped together. */
 export const WINDOW = 100;
-/** Windows kept beside those that are seen. */
+/** Windows that are kept beside the visible ones. */
 const MOST_KEPT = 60;
 const FIRST_RETRY_MS = 1000;
 const LAST_RETRY_MS = 15000;
 
 export interface IWindowsSnapshot {
-  /** Runs that match, and the heads of their groups, fetched or not. */
+  /** The matching runs and the heads of their groups, fetched or not. */
   readonly rows: readonly IRow[];
-  /** How many runs match, those of closed groups included. */
+  /** Number of matching runs, those of closed groups included. */
   readonly matched: number;
-  /** How many groups there are that lie in no other; null without groups. */
+  /** Number of outermost groups; null without groups. */
   readonly groups: number | null;
-  /** Runs in the experiments; null while nothing came. */
+  /** Runs in the experiments; null before the first answer. */
   readonly total: number | null;
   readonly state: IRunsState | null;
-  /** What the query perhaps does not mean, such as names that no run has. */
+  /** Warnings about the query, such as names that no run has. */
   readonly doubts: IRunTable['doubts'];
-  /** Whether the rows are still those of the question before. */
+  /** Whether the rows still belong to the previous question. */
   readonly switching: boolean;
-  /** Why the last request failed; the rows are those of before. */
+  /** The error of the last request; the rows stay as they were. */
   readonly error: ApiError | null;
 }
 
 /**
- * The rows of a table that is too long to be fetched: windows of it come as they are seen.
+ * The rows of a table that is too long to be fetched at once: windows are
+ * fetched when they are visible.
  *
- * Answers to a question that is no longer asked are dropped. On a change the rows that
- * are seen are fetched again in one request and stay as they were until it is answered.
+ * Answers to an outdated question are dropped. After a change the visible rows
+ * are fetched again in one request, and stay until its answer.
  */
 export class RunWindows implements IDisposable {
   constructor(options: RunWindows.IOptions) {
@@ -60,7 +61,7 @@ export class RunWindows implements IDisposable {
     return this._isDisposed;
   }
 
-  /** Whether somebody looks: nothing is fetched otherwise. */
+  /** Whether the table is visible: otherwise nothing is fetched. */
   get visible(): boolean {
     return this._visible;
   }
@@ -74,8 +75,8 @@ export class RunWindows implements IDisposable {
   }
 
   /**
-   * Ask another question, of whose answer the first windows may be here already. Only
-   * other columns leave the rows as they are until theirs come.
+   * Ask another question, whose first windows may be known already. If only
+   * columns change, the rows stay until the answer.
    */
   ask(question: IQuestion, first: IRunTable | null = null): void {
     const old = this._question;
@@ -92,7 +93,8 @@ export class RunWindows implements IDisposable {
     this._stale = new Set(this._windows.keys());
     if (!sameRuns) {
       this._range = [0, this._range[1] - this._range[0]];
-      // What is wrong with the old one stays until the answer: a message that goes and comes again makes the view jump.
+      // The previous error stays until the answer: a message that disappears
+      // and returns makes the view jump.
       this._put({ switching: true });
     }
     if (first) {
@@ -103,7 +105,7 @@ export class RunWindows implements IDisposable {
     this._pull();
   }
 
-  /** These rows are seen, the last one included. */
+  /** Request these visible rows, the last one included. */
   want(first: number, last: number): void {
     if (this._snapshot.switching) {
       return; // A table that was scrolled shows its first rows when the answer comes.
@@ -112,7 +114,7 @@ export class RunWindows implements IDisposable {
     this._pull();
   }
 
-  /** Something changed: fetch again what is seen, and forget the rest. */
+  /** After a change, fetch the visible rows again and forget the rest. */
   refresh(): void {
     this._stale = new Set(this._windows.keys());
     for (const flight of this._flights) {
@@ -122,7 +124,7 @@ export class RunWindows implements IDisposable {
     this._pull();
   }
 
-  /** The state as it is now; rows of another version are fetched again. */
+  /** Set the present state; rows of another version are fetched again. */
   setState(state: IRunsState): void {
     const { state: old } = this._snapshot;
     if (!old) {
@@ -171,7 +173,7 @@ export class RunWindows implements IDisposable {
     }
   }
 
-  /** The first and the last window that are seen. */
+  /** The first and the last visible window. */
   private _wanted(): [number, number] {
     const [first, last] = this._range;
     const most =
@@ -272,7 +274,9 @@ export class RunWindows implements IDisposable {
     });
   }
 
-  /** Windows that are stale and not seen go, and so do the oldest of too many. */
+  /**
+   * Drop windows that are stale and not visible, and the oldest of too many.
+   */
   private _forget(): void {
     const [first, last] = this._wanted();
     for (const window of [...this._windows.keys()]) {
@@ -373,11 +377,14 @@ interface IFlight {
   first: number;
   last: number;
   abort: AbortController;
-  /** Whether something changed since it left. */
+  /** Whether something changed since the request was sent. */
   again: boolean;
 }
 
-/** What decides which runs come in which order; a group that opens moves the others. */
+/**
+ * Return what decides the runs and their order; opening a group moves the other
+ * rows.
+ */
 function identity(question: IQuestion): string {
   const { experiments, query, sort, lifecycle, groups } = question;
   return JSON.stringify([experiments, query, sort, lifecycle, groups?.by]);

@@ -1,29 +1,29 @@
 import type { ILoggedModel, IRun } from '../service';
 
-/** What a person can do with a run; commands stand behind each. */
+/** Actions for a run; each executes a command. */
 export interface IRunActions {
-  /** Put code that loads the run, or one of its models, into the notebook. */
+  /** Insert code into the notebook that loads the run, or one of its models. */
   insertCode: (run: IRun, model?: ILoggedModel) => void;
-  /** Make a notebook of the cells that the run kept, and open it. */
+  /** Make a notebook of the run's cells, and open it. */
   restore: (run: IRun) => void;
-  /** Show runs side by side; of one alone it is asked with which others. */
+  /** Show runs side by side; for one run, ask for others. */
   compare: (runIds: string[]) => void;
-  /** Copy the address under which others, or oneself, open the run. */
+  /** Copy the run's link. */
   copyLink: (run: IRun) => void;
-  /** Open MLflow's own pages, or that of a run. */
+  /** Open MLflow's own pages, or its page of a run. */
   openMlflow: (run?: IRun) => void;
   register: (run: IRun, model: ILoggedModel) => void;
   openNotebook: (path: string) => void;
-  /** Show the profile of the run; of several it is asked which. */
+  /** Show the profile of the run; if it has several, ask for one. */
   openProfile: (run: IRun) => void;
   insertTrack: () => void;
   /** Show all runs as a table in the main area. */
   openTable: () => void;
   /** Show charts of the table's runs. */
   openCharts: () => void;
-  /** Whether models can be registered here: the room may be switched off. */
+  /** Whether models can be registered: the feature may be switched off. */
   canRegister: () => boolean;
-  /** Whether profiles can be opened here: the room may be switched off. */
+  /** Whether profiles can be opened: the feature may be switched off. */
   canOpenProfile: () => boolean;
   canOpenTable: () => boolean;
   canOpenCharts: () => boolean;

@@ -14,7 +14,7 @@ import type { IRun, ISeries } from '../service';
 import { useCurves } from './hooks';
 import { metricText } from './messages';
 
-/** How many charts are drawn before a person asks for more. */
+/** Charts that are drawn before the user asks for more. */
 const FIRST = 6;
 const AXIS_KINDS = {
   step: 'linear',
@@ -22,7 +22,9 @@ const AXIS_KINDS = {
   time: 'time'
 } as const;
 
-/** A small chart for each metric of a run; training and validation share one. */
+/**
+ * A small chart for each metric of a run; training and validation share one.
+ */
 export function Curves(props: Curves.IProps): React.ReactElement | null {
   const { run, model, trans, most } = props;
   const [all, setAll] = React.useState(false);
@@ -158,7 +160,7 @@ const Curve = React.memo(function Curve(props: {
   );
 });
 
-/** The last value; in red where it is no number. */
+/** The last value; in red if it is NaN or infinite. */
 function Last(props: {
   value: number | null | undefined;
   diverged: IDivergence | undefined;
@@ -171,12 +173,17 @@ function Last(props: {
   );
 }
 
-/** What tells a metric from the others of its chart: `val` of `val_loss`. */
+/**
+ * Return the part that distinguishes metrics of one chart: `val` of `val_loss`.
+ */
 function variant(key: string, group: string): string {
   return key === group ? key : key.replace(group, '').replace(/[_/.-]/g, '');
 }
 
-/** Histories by chart. One value alone is no curve, unless more may come. */
+/**
+ * Group histories by chart. A single value is not a curve, unless more may
+ * come.
+ */
 function grouped(
   series: readonly ISeries[],
   running: boolean

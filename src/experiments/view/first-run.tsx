@@ -5,7 +5,7 @@ import { EmptyState } from '../../core';
 
 const TRACK = '%%track';
 
-/** In place of runs, where there is none at all: how the first one is made. */
+/** Explains how to make the first run; shown in place of an empty list. */
 export function FirstRun(props: {
   onInsert: () => void;
   trans: TranslationBundle;

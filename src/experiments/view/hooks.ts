@@ -4,7 +4,9 @@ import type { ICurves, RunCurves } from '../curves';
 import type { ExperimentsModel } from '../model';
 import type { IRun } from '../service';
 
-/** The curves of a run, kept up while the component is there. */
+/**
+ * Return the curves of a run, which are updated while the component is mounted.
+ */
 export function useCurves(
   model: ExperimentsModel,
   run: IRun

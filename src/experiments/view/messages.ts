@@ -1,11 +1,11 @@
-/** What a run's figures are called. */
+/** Formats a run's status, metrics and name. */
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { Tone } from '../../core';
 import { formatNumber } from '../../core/format';
 import type { IRun } from '../service';
 
-/** A run's status in a word, and what it means for the person. */
+/** Return a run's status as a word, and its tone. */
 export function statusWord(
   status: IRun['status'],
   trans: TranslationBundle
@@ -24,12 +24,12 @@ export function statusWord(
   }
 }
 
-/** A metric's value; one that is no finite number is a dash. */
+/** Return a metric's value; a dash if it is not finite. */
 export function metricText(value: number | null | undefined): string {
   return typeof value === 'number' ? formatNumber(value) : '–';
 }
 
-/** A run's name, or its id where it has none. */
+/** Return a run's name, or its id if it has none. */
 export function runName(run: IRun): string {
   return run.name || run.run_id.slice(0, 8);
 }

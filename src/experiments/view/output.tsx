@@ -7,11 +7,11 @@ import { useResource } from '../../core/ui/hooks';
 import type { ExperimentsModel } from '../model';
 import type { IRunOutput } from '../service';
 
-/** Colours and moves of a terminal's cursor. */
+/** Colours and cursor moves of a terminal. */
 // eslint-disable-next-line no-control-regex
 const CODES = /\u001b\[[0-?]*[ -/]*[@-~]|\u001b\][^\u0007\u001b]*\u0007/g;
 
-/** What a run printed, which is fetched when it is opened. */
+/** The printed output of a run, fetched when the section is opened. */
 export function Output(props: {
   runId: string;
   model: ExperimentsModel;
@@ -67,15 +67,15 @@ function Texts(props: {
           <pre
             tabIndex={0}
             role="region"
-            aria-label={trans.__('What the run printed to %1', stream)}
+            aria-label={trans.__('Output of the run to %1', stream)}
           >
             {text.replace(CODES, '')}
           </pre>
         </section>
       ))}
       <ActionButton
-        label={trans.__('Read again')}
-        caption={trans.__('Fetch what the run has printed by now')}
+        label={trans.__('Refresh')}
+        caption={trans.__('Fetch the output up to now')}
         onClick={() => void resource.refresh()}
       />
     </>

@@ -17,7 +17,7 @@ const MOST_FILES = 100;
 /** The folder of a run's profiles among its artifacts. */
 const PROFILES = 'profiles';
 
-/** The models that a run logged, each ready to be registered. */
+/** The models that a run logged, each with a button to register it. */
 export function LoggedModels(
   props: LoggedModels.IProps
 ): React.ReactElement | null {
@@ -100,7 +100,9 @@ export function ArtifactList(
               {is_dir && path === PROFILES && onOpenProfile && (
                 <ActionButton
                   label={trans.__('Open profile')}
-                  caption={trans.__('Show where the time of this run went')}
+                  caption={trans.__(
+                    'Show the time of this run by line and operator'
+                  )}
                   onClick={onOpenProfile}
                 />
               )}
@@ -118,7 +120,7 @@ export function ArtifactList(
 export namespace ArtifactList {
   export interface IProps {
     artifacts: readonly IArtifact[];
-    /** Null where profiles cannot be opened. */
+    /** Null if profiles cannot be opened. */
     onOpenProfile: (() => void) | null;
     trans: TranslationBundle;
   }

@@ -7,7 +7,7 @@ import type { IRelatedRun, IRunDetail } from '../service';
 
 import { statusWord } from './messages';
 
-/** The run above, and the runs below. */
+/** The parent and the children of a run. */
 export function RelatedRuns(props: {
   detail: IRunDetail;
   model: ExperimentsModel;
@@ -22,13 +22,13 @@ export function RelatedRuns(props: {
   return (
     <>
       {parent && (
-        <Disclosure title={trans.__('Below the run')} initiallyOpen>
+        <Disclosure title={trans.__('Parent run')} initiallyOpen>
           <RunList {...props} runs={[parent]} />
         </Disclosure>
       )}
       {children.length > 0 && (
         <Disclosure
-          title={trans.__('Runs below it')}
+          title={trans.__('Child runs')}
           meta={
             detail.more_children
               ? trans.__('more than %1', children.length)
@@ -39,7 +39,9 @@ export function RelatedRuns(props: {
           <RunList {...props} runs={children} />
           {detail.more_children && (
             <p className="gol-Run-quiet">
-              {trans.__('More runs are below it: find them in the run table.')}
+              {trans.__(
+                'This run has more child runs. Find them in the run table.'
+              )}
             </p>
           )}
         </Disclosure>

@@ -25,10 +25,10 @@ import { ArtifactList, LoggedModels } from './products';
 import { RelatedRuns } from './related';
 import { metricText } from './messages';
 
-/** More entries than this start closed. */
+/** Longer lists start closed. */
 const FEW = 12;
 
-/** All that is known of a run, below its row. */
+/** All details of a run, below its row. */
 export function RunDetail(props: RunDetail.IProps): React.ReactElement {
   const { run, model, trans, actions } = props;
   const bad = new Map(
@@ -58,18 +58,18 @@ export function RunDetail(props: RunDetail.IProps): React.ReactElement {
         <ActionButton
           label={trans.__('Restore notebook')}
           caption={trans.__(
-            'Make a new notebook that holds exactly the cells that ran'
+            'Make a new notebook with exactly the cells that ran'
           )}
           onClick={() => actions.restore(run)}
         />
         <ActionButton
           label={trans.__('Compare with…')}
-          caption={trans.__('Show what differs between this run and others')}
+          caption={trans.__('Show differences between this run and others')}
           onClick={() => actions.compare([run.run_id])}
         />
         <ActionButton
           label={trans.__('Copy link')}
-          caption={trans.__('Copy an address under which this run opens')}
+          caption={trans.__('Copy a link that opens this run')}
           onClick={() => actions.copyLink(run)}
         />
         <ActionButton
@@ -163,7 +163,9 @@ function RunFacts(props: {
                   trans={trans}
                 />
                 {run.git_dirty && (
-                  <span title={trans.__('There were changes not committed')}>
+                  <span
+                    title={trans.__('The working tree had uncommitted changes')}
+                  >
                     {trans.__('modified')}
                   </span>
                 )}
@@ -175,7 +177,7 @@ function RunFacts(props: {
   );
 }
 
-/** A notebook below the Lab's folder opens; anything else is told. */
+/** A notebook below the Lab's folder is a link; other sources are text. */
 function Source(props: {
   path: string;
   onOpen: (path: string) => void;
@@ -215,7 +217,7 @@ function Group(props: {
   );
 }
 
-/** What the run kept by step; nothing where it kept none. */
+/** The media of the run; empty if it has none. */
 function Media(
   props: RunDetail.IProps & { media: MediaModel }
 ): React.ReactElement | null {
@@ -232,7 +234,7 @@ function Media(
   );
 }
 
-/** The models and files of a run, which come by a request of their own. */
+/** The models and files of a run, from a request of their own. */
 function Products(
   props: RunDetail.IProps & { resource: Resource<IRunDetail> }
 ): React.ReactElement | null {
@@ -283,7 +285,10 @@ function entries<T>(
 
 const FIRST = 30;
 
-/** Names and values, one a row; a long list is cut until a person asks for all. */
+/**
+ * Names and values, one in each row; a long list is cut until the user asks for
+ * all.
+ */
 function KeyValues(props: KeyValues.IProps): React.ReactElement {
   const { entries, trans } = props;
   const [all, setAll] = React.useState(false);
@@ -320,10 +325,10 @@ function KeyValues(props: KeyValues.IProps): React.ReactElement {
 
 export namespace KeyValues {
   export interface IProps {
-    /** What they are; read aloud. */
+    /** A label for screen readers. */
     caption: string;
     entries: readonly (readonly [key: string, value: string])[];
-    /** Those that are written in red. */
+    /** Values in red. */
     bad?: ReadonlyMap<string, unknown>;
     trans: TranslationBundle;
   }

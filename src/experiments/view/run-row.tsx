@@ -25,7 +25,7 @@ export const RunRow = React.memo(function RunRow(
   const running = isRunning(run);
   const { tone, label } = statusWord(run.status, trans);
   const shared = metrics.filter(key => key in run.metrics);
-  // A run that has none of what most runs have shows its own.
+  // A run without the list's metrics shows its own.
   const figures = shared.length > 0 ? shared : chooseMetrics([run]);
   const diverged = run.tags[DIVERGED];
   const own = Object.entries(run.metrics).filter(
@@ -63,7 +63,7 @@ export const RunRow = React.memo(function RunRow(
             caption={label}
             icon={running ? circleIcon : undefined}
             label={
-              // The norm needs no word beside its tick.
+              // The usual case needs no word beside its tick.
               run.status === 'FINISHED' ? (
                 <span className="gol-VisuallyHidden">{label}</span>
               ) : (

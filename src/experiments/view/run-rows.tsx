@@ -11,13 +11,15 @@ import type { IRun } from '../service';
 import type { IRunActions } from './actions';
 import { RunRow } from './run-row';
 
-/** The runs: first those that go on, then the others, newest first, page by page. */
+/**
+ * The runs: running ones first, then the others, newest first, page by page.
+ */
 export function RunRows(props: RunRows.IProps): React.ReactElement {
   const { model, runs, actions, trans } = props;
   const opened = useSignalled(model.openedChanged, () => model.opened);
   const [focused, setFocused] = React.useState<string | null>(null);
   const key = chooseMetrics(runs).join('\n');
-  // The rows are drawn again only when the choice is another one.
+  // The rows are drawn again only when the choice changes.
   const metrics = React.useMemo(() => (key ? key.split('\n') : []), [key]);
   const running = runs.filter(isRunning);
   const others = runs.filter(run => !isRunning(run));
@@ -79,7 +81,7 @@ export namespace RunRows {
   }
 }
 
-/** Up and down, Home and End between the heads of the rows. */
+/** Move between the heads of the rows with Up, Down, Home and End. */
 function onKeyDown(event: React.KeyboardEvent<HTMLUListElement>): void {
   const heads = Array.from(
     event.currentTarget.querySelectorAll<HTMLButtonElement>('.gol-Run-head')

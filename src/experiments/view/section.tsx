@@ -15,7 +15,7 @@ import { FirstRun } from './first-run';
 import { RunRows } from './run-rows';
 import { Toolbar } from './toolbar';
 
-/** Experiments and runs; those that go on come first, with their curves. */
+/** Experiments and runs; running ones come first, with their curves. */
 export function ExperimentsView(
   props: ExperimentsView.IProps
 ): React.ReactElement {
@@ -73,7 +73,7 @@ export namespace ExperimentsView {
 
 function NoRuns(props: ExperimentsView.IProps): React.ReactElement {
   const { model, actions, trans } = props;
-  // What was asked for what is shown, while another query is under way.
+  // The query of the shown runs, while another query is running.
   const query = model.list.head.value?.query ?? model.list.query;
   if (query.filter) {
     return (

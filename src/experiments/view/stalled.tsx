@@ -5,24 +5,31 @@ import { formatDuration } from '../../core';
 import { useNow } from '../../core/ui/time';
 import type { ILatestMetrics } from '../service';
 
-/** How often a run is asked for while it logs nothing. */
+/** Seconds between two requests while a run logs nothing. */
 const LOOK_S = 60;
-/** Who scrolls past a run does not ask for it. */
+/** Time in view before the request: scrolling past a run asks nothing. */
 const DWELL_MS = 1000;
 
-/** Where a run's latest metrics come from; nothing is asked while it is not seen. */
+/**
+ * Source of a run's latest metrics; nothing is requested while it is not
+ * visible.
+ */
 export interface ILatestSource {
   readonly visible: boolean;
   /** @throws ApiError */
   latestMetrics(runId: string): Promise<ILatestMetrics>;
 }
 
-/** Says of a run that goes on that it has logged no metric for long, which the server decides: it may hang. */
+/**
+ * Says that a running run has logged no metric for a long time, by the server's
+ * judgement: it may hang.
+ */
 export function Stalled(props: Stalled.IProps): React.ReactElement | null {
   const { runId, logged, source, trans } = props;
   const now = useNow(LOOK_S);
   const [changed, setChanged] = React.useState(0);
-  // What changes on this page needs no request; equal values may come as well.
+  // Changes on this page need no request; a changed value may also come as an
+  // equal one.
   const before = React.useRef(logged);
   React.useEffect(() => {
     if (logged !== before.current) {
@@ -45,7 +52,7 @@ export function Stalled(props: Stalled.IProps): React.ReactElement | null {
           setSaid({ since: asked - (stalled_s ?? 0), asked });
         }
       } catch {
-        // It is asked again in a minute.
+        // The next request follows in a minute.
       }
     };
     const timer = window.setTimeout(() => void ask(), DWELL_MS);
@@ -64,7 +71,7 @@ export function Stalled(props: Stalled.IProps): React.ReactElement | null {
     <span
       className="gol-Run-stalled"
       title={trans.__(
-        'The run goes on, but has logged no metric for some time: see whether its cell still runs.'
+        'The run is still open but has logged no metric for some time. Check whether its cell still runs.'
       )}
     >
       {trans.__('no metric for %1', formatDuration(minutes * 60))}
@@ -75,7 +82,7 @@ export function Stalled(props: Stalled.IProps): React.ReactElement | null {
 export namespace Stalled {
   export interface IProps {
     runId: string;
-    /** Text that is another one when the run has logged something. */
+    /** Text that changes when the run has logged something. */
     logged: string;
     source: ILatestSource;
     trans: TranslationBundle;

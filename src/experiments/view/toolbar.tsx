@@ -8,7 +8,7 @@ import { useResource } from '../../core/ui/hooks';
 import type { ExperimentsModel } from '../model';
 import type { IRunQuery } from '../service';
 
-/** Which experiment, and which of its runs. */
+/** The experiment, and the filter of its runs. */
 export function Toolbar(props: Toolbar.IProps): React.ReactElement {
   const { model, query, error, trans } = props;
   const { value: experiments = [] } = useResource(model.experiments);
@@ -89,7 +89,7 @@ export namespace Toolbar {
   export interface IProps {
     model: ExperimentsModel;
     query: IRunQuery;
-    /** What is wrong with the filter. */
+    /** The filter's error. */
     error: ApiError | undefined;
     trans: TranslationBundle;
   }

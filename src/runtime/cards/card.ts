@@ -1,20 +1,27 @@
-/** The media type of a card: what it shows, as the cell began, and by what its output is found again. */
+/**
+ * The media type of a card: its first state, and how its output is found again.
+ */
 export const MIME = 'application/vnd.genops.card+json';
 
 const VIEWS = ['run', 'sweep', 'profile', 'deployment'] as const;
 
 export type CardView = (typeof VIEWS)[number];
 
-/** A card as the kernel puts it into an output (`genops_lab/runtime/live.py`). */
+/**
+ * A card in an output, as the kernel writes it (`genops_lab/runtime/live.py`).
+ */
 export interface ICard {
   readonly view: CardView;
-  /** The comm over which the kernel sends what changed. */
+  /** The comm over which the kernel sends changes. */
   readonly comm_id: string;
   readonly display_id: string;
   readonly state: Readonly<Record<string, unknown>>;
 }
 
-/** The card in a display's data; null where there is none, or one that a later version made. */
+/**
+ * Return the card in a display's data; null without one, or for a later
+ * version's card.
+ */
 export function cardOf(data: unknown): ICard | null {
   const found = (data as Record<string, unknown> | undefined)?.[MIME];
   const { view, comm_id, display_id, state } = (found ?? {}) as Partial<ICard>;

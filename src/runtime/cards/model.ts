@@ -4,7 +4,7 @@ import { Signal } from '@lumino/signaling';
 
 import type { ICard } from './card';
 
-/** What a card shows: a model as anywidget's, for the same views. */
+/** The state of a card, as an anywidget model, for the same views. */
 export class CardModel {
   constructor(
     state: Readonly<Record<string, unknown>>,
@@ -13,7 +13,7 @@ export class CardModel {
     this._state = { ...state };
   }
 
-  /** The kernel whose messages keep it up to date; empty when there is none. */
+  /** The kernel whose messages update the card; empty without one. */
   get kernel(): string {
     return this._kernel;
   }
@@ -61,16 +61,18 @@ export class CardModel {
 }
 
 /**
- * The cards that kernels keep up to date.
+ * The cards that kernels update.
  *
- * A page that saw a card begin, and one that was loaded since, hear the same messages: each names the fields that
- * changed, whole, and those again that a new page would miss. So no widget model is needed, which a busy kernel does not give to a page that was loaded anew.
+ * A page that saw a card begin and a page that was loaded later receive the
+ * same messages. Each message has the changed fields, whole, and the fields
+ * that a new page would lack. So no widget model is needed; a busy kernel does
+ * not give a reloaded page its models.
  */
 export class LiveCards {
-  /** `ask` hears what a card's buttons want. */
+  /** `ask` receives requests of a card's buttons. */
   constructor(private _ask: (card: ICard, content: unknown) => Promise<void>) {}
 
-  /** The model of a card; every output that shows it shares one. */
+  /** Return the model of a card, which all its outputs share. */
   model(card: ICard): CardModel {
     let model = this._models.get(card.comm_id);
     if (!model) {
@@ -81,7 +83,7 @@ export class LiveCards {
     return model;
   }
 
-  /** Take what a kernel says of cards. */
+  /** Apply a kernel's message about cards. */
   hear(kernel: string, message: KernelMessage.IMessage): void {
     if (KernelMessage.isCommOpenMsg(message)) {
       const { comm_id, data } = message.content;
@@ -106,7 +108,7 @@ export class LiveCards {
     }
   }
 
-  /** The kernel has ended or begins anew: it keeps no card up to date any more. */
+  /** The kernel has ended or restarts: it no longer updates cards. */
   forget(kernel: string): void {
     for (const [comm, opener] of this._opened) {
       if (opener === kernel) {
@@ -125,7 +127,7 @@ export class LiveCards {
   private _opened = new Map<string, string>();
 }
 
-/** `Widget` of `genops_lab/runtime/live.py` names its view so. */
+/** `Widget` of `genops_lab/runtime/live.py` uses this prefix. */
 const OURS = 'genops_lab.kernel.';
 
 function stateOf(data: unknown): Record<string, unknown> {

@@ -19,8 +19,8 @@ import type { LiveCards } from './model';
 const ENDED: Kernel.Status[] = ['restarting', 'autorestarting', 'dead'];
 
 /**
- * Keeps the cards of a notebook up to date with its kernel, those also that began before the page was loaded:
- * an output area knows only the displays that it saw come.
+ * Updates a notebook's cards from its kernel, also cards older than the page:
+ * an output area only knows displays that it saw.
  */
 export class NotebookCards {
   constructor(private _options: NotebookCards.IOptions) {
@@ -70,7 +70,9 @@ export class NotebookCards {
     }
   }
 
-  /** The cell is saved with the notebook, some time: until then a reload forgets what it shows. */
+  /**
+   * Keep the card until the notebook is saved, because a reload would lose it.
+   */
   private _keep(message: KernelMessage.IDisplayDataMsg): void {
     const { data } = message.content;
     const displayId = cardOf(data)?.display_id;
@@ -96,7 +98,7 @@ export class NotebookCards {
     }
   }
 
-  /** Show the cards that were in no file when the page was left. */
+  /** Show the cards that were not yet saved when the page was left. */
   private async _giveBack(): Promise<void> {
     const { kept, panel, service, trans } = this._options;
     const cards = kept.of(panel.context.path);
@@ -106,7 +108,7 @@ export class NotebookCards {
     await panel.sessionContext.ready;
     const kernel = panel.sessionContext.session?.kernel?.id;
     const ids = cards.map(card => card.msgId);
-    // What the server has recorded of a kernel comes back with all other outputs.
+    // Outputs that the server recorded come back with all other outputs.
     const recorded = kernel
       ? await service.executions(kernel, ids).catch(() => null)
       : null;
@@ -155,7 +157,7 @@ export class NotebookCards {
   }
 
   private _kernel: Kernel.IKernelConnection | null = null;
-  /** What was kept when the save that is under way began. */
+  /** The kept cards at the begin of the save that is running. */
   private _saving: string[] = [];
 }
 

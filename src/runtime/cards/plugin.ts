@@ -15,7 +15,10 @@ import { LiveCards } from './model';
 import { NotebookCards } from './notebook';
 import { cardRenderer } from './renderer';
 
-/** Cards of tracked cells, sweeps, profiles and deployments in a notebook outlive a reload of the page. */
+/**
+ * Keeps cards of tracked cells, sweeps, profiles and deployments alive over a
+ * reload of the page.
+ */
 export const cardsPlugin: JupyterFrontEndPlugin<void> = {
   id: 'genops-lab:cards',
   description:

@@ -10,10 +10,16 @@ import type { CardModel, LiveCards } from './model';
 import type { ISource } from './sources';
 import { sourceOf } from './sources';
 
-/** Before `application/vnd.jupyter.widget-view+json`, whose rank is -10: its model is gone after a reload. */
+/**
+ * Before `application/vnd.jupyter.widget-view+json`, whose rank is -10: its
+ * model is gone after a reload.
+ */
 const RANK = -20;
 
-/** Draws cards from what their kernel says, and from the run itself where it says nothing. */
+/**
+ * Draw cards from the kernel's messages, or from the run itself without such
+ * messages.
+ */
 export function cardRenderer(
   cards: LiveCards,
   core: IGenOpsCore
@@ -56,7 +62,7 @@ class CardWidget extends Widget implements IRenderMime.IRenderer {
     try {
       this._view = new VIEWS[card.view](this._model, this.node);
     } catch (reason) {
-      // A notebook's file may hold anything.
+      // A notebook's file may have any content.
       console.warn('GenOps Lab cannot draw a card of this notebook.', reason);
       this._end();
       this.node.textContent = String(mime.data['text/plain'] ?? '');
@@ -87,7 +93,7 @@ class CardWidget extends Widget implements IRenderMime.IRenderer {
     this._look(false);
   }
 
-  /** The kernel's own messages, or the Lab where none come. */
+  /** Use the kernel's messages, or the Lab if there are none. */
   private _choose(): void {
     if (this._model?.kernel) {
       this._source?.dispose();

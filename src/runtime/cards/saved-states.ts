@@ -1,22 +1,25 @@
 import type { IDisplayData, IMimeBundle } from '@jupyterlab/nbformat';
 
 const KEY = 'genops-lab:cards';
-/** More than a tab has under way, and little to store. */
+/** More than a tab has open at once, and little to store. */
 const MOST = 20;
 
-/** A card whose output is in no file yet. */
+/** A card whose output is not saved yet. */
 export interface IKeptCard {
   readonly path: string;
   readonly displayId: string;
   /** The cell and the code that ran. */
   readonly cell: string;
   readonly code: string;
-  /** The message that ran it. */
+  /** The message that ran the code. */
   readonly msgId: string;
   readonly data: IMimeBundle;
 }
 
-/** What this tab of the browser keeps over a reload: a notebook that was not saved has lost its outputs then. */
+/**
+ * Keeps cards in this browser tab over a reload, which loses the outputs of an
+ * unsaved notebook.
+ */
 export class KeptCards {
   constructor(private _storage: Storage = window.sessionStorage) {}
 
@@ -33,7 +36,7 @@ export class KeptCards {
     this._put([...others, card].slice(-MOST));
   }
 
-  /** The notebook has been saved with what became of these. */
+  /** Drop these cards: the notebook has been saved with their outputs. */
   drop(displayIds: ReadonlySet<string>): void {
     this._put(this._all().filter(each => !displayIds.has(each.displayId)));
   }
@@ -50,12 +53,13 @@ export class KeptCards {
     try {
       this._storage.setItem(KEY, JSON.stringify(cards));
     } catch {
-      // The browser gives no more room: a reload then loses the card, as it loses other outputs.
+      // The browser has no more room: a reload then loses the card, as it loses
+      // other outputs.
     }
   }
 }
 
-/** The output that shows a kept card. */
+/** Return the output that shows a kept card. */
 export function outputOf({ data }: IKeptCard): IDisplayData {
   return { output_type: 'display_data', data, metadata: {} };
 }

@@ -13,12 +13,12 @@ import { deploymentState, runState, sweepState } from './states';
 
 const AGAIN_MS = 1000;
 const TICK_MS = 1000;
-/** Clocks of hosts differ by less, mostly. */
+/** Clocks of hosts usually differ by less. */
 const CLOCK_S = 5;
 
-/** Draws a card from what the Lab knows of its run, where no kernel's messages do. */
+/** Draws a card from the Lab's data when no kernel's messages come. */
 export interface ISource extends IDisposable {
-  /** Whether somebody looks at it. */
+  /** Whether the card is in view. */
   visible: boolean;
 }
 
@@ -52,7 +52,10 @@ export function sourceOf(
   }
 }
 
-/** A profile by its id, or where the card was made before it had one the first of its title since then. */
+/**
+ * Find a profile by its id, or the first profile of the card's title since the
+ * card began.
+ */
 async function findProfile(
   model: CardModel,
   { api, trans }: IGenOpsCore,
@@ -83,7 +86,7 @@ async function findProfile(
   return { id, state, title, message, summary };
 }
 
-/** What the Lab answers is the card's state, anew when it changes. */
+/** Uses the Lab's answer as the card's state, and asks again after a change. */
 class Source implements ISource {
   constructor(
     protected model: CardModel,
@@ -149,15 +152,15 @@ class Source implements ISource {
   private _again: Throttle;
 }
 
-/** A run: what MLflow says of it, its curves as they grow, and the time that passes. */
+/**
+ * A run: its state in MLflow, its curves as they grow, and its elapsed time.
+ */
 class RunSource extends Source {
   constructor(model: CardModel, core: IGenOpsCore) {
     const service = new ExperimentsService(core.api);
     super(model, core, ['run', 'divergence'], async signal => {
       const run = await findRun(model, service, signal);
-      const message = core.trans.__(
-        'The MLflow of this Lab has no such run (yet).'
-      );
+      const message = core.trans.__('MLflow has no such run yet.');
       return run ? runState(run) : { status: 'UNKNOWN', message };
     });
     this._service = service;
@@ -229,7 +232,10 @@ class RunSource extends Source {
   private _timer = 0;
 }
 
-/** The run by its id, or by the key that it had before MLflow gave it one. */
+/**
+ * Find the run by its id, or by the key that it had before MLflow gave it an
+ * id.
+ */
 async function findRun(
   model: CardModel,
   service: ExperimentsService,

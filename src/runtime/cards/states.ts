@@ -3,11 +3,13 @@ import type { components } from '../../api/generated';
 type Schemas = components['schemas'];
 type State = Record<string, unknown>;
 
-/** Of a long sweep the last trials are shown, and the best one; as `sweep_view.py` does. */
+/**
+ * Rows of a long sweep: the last trials and the best one, as in `sweeping.py`.
+ */
 const MOST_TRIALS = 100;
 const DIVERGED = 'genops.diverged';
 
-/** What a run's card shows, of what MLflow says of it; without its curves. */
+/** Return the state of a run's card from MLflow's data, without its curves. */
 export function runState(run: Schemas['Run']): State {
   const { run_id, name, params, started_at, ended_at } = run;
   const status = run.status === 'SCHEDULED' ? 'RUNNING' : run.status;
@@ -27,7 +29,7 @@ export function runState(run: Schemas['Run']): State {
   };
 }
 
-/** What a deployment's card shows; never its key. */
+/** Return the state of a deployment's card, without its key. */
 export function deploymentState(deployment: Schemas['Deployment']): State {
   const { name, model, version, state, url, requests, errors } = deployment;
   const { latency_ms, lease_until, message, hint } = deployment;
@@ -37,7 +39,7 @@ export function deploymentState(deployment: Schemas['Deployment']): State {
   };
 }
 
-/** What a sweep's card shows. */
+/** Return the state of a sweep's card. */
 export function sweepState(sweep: Schemas['Sweep']): State {
   const { id, name, state, metric, planned, best, trials } = sweep;
   const { message, hint, summary } = sweep;
@@ -55,7 +57,7 @@ export function sweepState(sweep: Schemas['Sweep']): State {
   };
 }
 
-/** The metric of each trial that finished, and the best so far. */
+/** The metric of each finished trial, and the best so far. */
 function objective({ metric, direction, trials }: Schemas['Sweep']): State {
   const points = trials.filter(
     trial => trial.state === 'finished' && trial.value !== null

@@ -4,7 +4,7 @@ interface IView {
   dispose(): void;
 }
 
-/** A view with its style sheets as anywidget's `render`. */
+/** Return a view with its style sheets as anywidget's `render`. */
 export function anywidget<Model>(
   view: new (model: Model, el: HTMLElement) => IView,
   styles: string[]

@@ -1,4 +1,4 @@
-/** A style sheet as text: it travels inside the widget's own module. */
+/** A style sheet as text, which travels inside the widget's module. */
 declare module '*.css' {
   const text: string;
   export default text;

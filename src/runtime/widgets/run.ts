@@ -1,4 +1,7 @@
-/** The run card as an anywidget module, for front ends without GenOps Lab's own: its style is inside. */
+/**
+ * The run card as an anywidget module with its style, for front ends without
+ * GenOps Lab's own.
+ */
 import base from '../../../style/runtime/card-base.css';
 import run from '../../../style/runtime/card-run.css';
 import { RunView } from '../cards/views/run';

@@ -1,4 +1,7 @@
-/** The sweep card as an anywidget module, for front ends without GenOps Lab's own: its style is inside. */
+/**
+ * The sweep card as an anywidget module with its style, for front ends without
+ * GenOps Lab's own.
+ */
 import base from '../../../style/runtime/card-base.css';
 import run from '../../../style/runtime/card-run.css';
 import sweep from '../../../style/runtime/card-sweep.css';

@@ -84,7 +84,7 @@ def test_a_kernel_there_asks_and_a_person_agrees(desk: Desk) -> None:
         assert "1 file (2 bytes) pulled into" in printed
         assert (desk.here / "result.txt").read_text() == "42" and not (desk.here / "other").exists()
         reply, _ = kernel.run("%genops push")
-        assert "commands run in the Lab" in reply["evalue"]
+        assert "this kernel runs on another host" in reply["evalue"]
 
 
 def test_what_could_run_or_replaces_is_named_first_and_all_of_it(desk: Desk) -> None:

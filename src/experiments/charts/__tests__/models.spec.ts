@@ -214,7 +214,7 @@ describe('curves', () => {
       LOOK,
       trans
     );
-    expect(log.notes.join(' ')).toContain('not positive');
+    expect(log.notes.join(' ')).toContain('leaves out values of 0 and below');
     const over = curvesPicture({ ...input, x: 'time' }, 400, 200, LOOK, trans);
     expect(over.notes.join(' ')).toContain('The clock went back at 2 steps');
   });
@@ -224,7 +224,7 @@ describe('curves', () => {
     const { targets } = picture;
     expect(targets.x.length).toBe(3);
     const at = nearest(targets, targets.x[1] + 3, targets.y[1] - 2, 10);
-    expect(targets.tell(at)).toMatchObject({
+    expect(targets.describe(at)).toMatchObject({
       runId: 'a',
       lines: ['Step 2', 'loss 40']
     });
@@ -311,7 +311,7 @@ describe('values of runs', () => {
       ]
     });
     expect(picture.picked([0, 0], [400, 200])).toBeNull();
-    expect(picture.notes.join(' ')).toContain('2 runs have no place');
+    expect(picture.notes.join(' ')).toContain('2 runs are not shown');
     expect(picture.notes.join(' ')).toContain('The first 4 of 10 runs');
   });
 });

@@ -22,7 +22,7 @@ const BAR_PX = 18;
 interface IBar {
   readonly label: string;
   readonly value: number;
-  /** Half of the interval that holds the mean with 95 %; NaN for one run. */
+  /** Half of the mean's 95 % interval; NaN for one run. */
   readonly error: number;
   readonly runs: readonly number[];
   readonly condition?: ICondition;
@@ -59,7 +59,7 @@ export function barPicture(
       value - (error || 0)
     ])
   ]) ?? [0, 1];
-  // Bars begin at nought: their lengths are what is compared.
+  // Bars begin at 0, because their lengths are compared.
   const x = numberScale(
     'linear',
     [Math.min(0, ends[0]), Math.max(0, ends[1]) || 1],
@@ -124,7 +124,7 @@ export function barPicture(
       });
     }
   });
-  const tell = (bar: IBar, place: number) => ({
+  const describe = (bar: IBar, place: number) => ({
     runId: card.by ? null : rows.ids[bar.runs[0]],
     condition: bar.condition,
     title: bar.label,
@@ -165,7 +165,7 @@ export function barPicture(
       ...(card.by
         ? [
             trans.__(
-              'A line shows the interval that holds the mean with 95 % (Student’s t), of groups with several runs.'
+              'A line shows the 95 % confidence interval of the mean (Student’s t), for groups with several runs.'
             )
           ]
         : [])
@@ -173,7 +173,7 @@ export function barPicture(
     targets: {
       x: bars.map(bar => x.at(bar.value / 2)),
       y: bars.map((_, place) => frame.top + (place + 0.5) * step),
-      tell: at => tell(bars[at], at)
+      describe: at => describe(bars[at], at)
     },
     brush: 'none',
     picked: () => null,
@@ -184,7 +184,7 @@ export function barPicture(
         trans.__('Runs')
       ],
       rows: bars.map((bar, place) => ({
-        runId: tell(bar, place).runId,
+        runId: describe(bar, place).runId,
         cells: [bar.label, formatNumber(bar.value), String(bar.runs.length)]
       }))
     })
@@ -199,7 +199,7 @@ function runBars(values: Float64Array, names: readonly string[]): IBar[] {
   );
 }
 
-/** Groups by a column's value, the largest mean first. */
+/** Group by a column's value, the largest mean first. */
 function groupBars(by: string, values: Float64Array, rows: IRows): IBar[] {
   const groups = axisValues(by, rows);
   const members = new Map<number, number[]>();

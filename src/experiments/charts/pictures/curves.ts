@@ -20,13 +20,13 @@ import type { IAxis } from '../service';
 
 import type { IPicture } from './picture';
 
-/** A run as the curves draw it. */
+/** A run with its drawing style. */
 export interface IDrawnRun {
   readonly id: string;
   readonly name: string;
   readonly color: string;
   readonly dash: readonly number[];
-  /** 1, or less for one that stands behind others. */
+  /** 1, or less for a run in the background. */
   readonly strength: number;
 }
 
@@ -41,7 +41,9 @@ export interface ICurvesInput {
 
 const PALE = 0.25;
 
-/** A line for each run; with smoothing, the points as they are stand pale behind. */
+/**
+ * A line for each run; with smoothing, the original points are pale behind it.
+ */
 export function curvesPicture(
   input: ICurvesInput,
   width: number,
@@ -64,7 +66,7 @@ export function curvesPicture(
     history.last ?? NaN
   ]);
   const logX = (card.logX ?? false) && input.x !== 'time';
-  // A log axis begins at the least positive place.
+  // A log axis begins at the smallest positive value.
   const places = drawn.map(({ history }) => history.x);
   const spanX = zoom ?? (logX ? extent(places, true) : extent(ends));
   const kindX: ScaleKind = logX
@@ -157,7 +159,7 @@ export function curvesPicture(
     ),
     targets: {
       ...targets,
-      tell: at => {
+      describe: at => {
         const [owner, point] = owners[at];
         const { run } = drawn[owner];
         return {
@@ -213,7 +215,7 @@ export function axisName(x: IAxis, trans: TranslationBundle): string {
   }
 }
 
-/** One place alone gets some room. */
+/** Widen a range of one value. */
 function wide(
   [low, high]: readonly [number, number],
   log: boolean
@@ -221,7 +223,7 @@ function wide(
   return low === high ? padded([low, high], log) : [low, high];
 }
 
-/** The points between two places, and one on each side. */
+/** Return the points between two places, and one on each side. */
 function range(
   { x }: ILine,
   [low, high]: readonly [number, number]
@@ -239,7 +241,7 @@ function seen(line: ILine, domain: readonly [number, number]): ILine {
   return { x: line.x.subarray(begin, end), y: line.y.subarray(begin, end) };
 }
 
-/** Triangles at the edges, where values are infinite. */
+/** Triangles at the edges for infinite values. */
 function infinities(
   history: IHistory,
   x: IScale,
@@ -271,7 +273,7 @@ function infinities(
   });
 }
 
-/** The word NaN where the values stop to be numbers. */
+/** The word NaN where the values become NaN. */
 function firstGap(
   history: IHistory,
   x: IScale,
@@ -310,7 +312,7 @@ function summary(
   trans: TranslationBundle
 ): string {
   if (drawn.length === 0) {
-    return trans.__('No run that is shown has %1.', metric);
+    return trans.__('No shown run has %1.', metric);
   }
   const all = extent(drawn.map(({ history }) => history.y));
   const text = trans._n('%2 of %1 run', '%2 of %1 runs', drawn.length, metric);
@@ -354,20 +356,18 @@ function notes(
   if (backwards > 0 && input.x !== 'step') {
     told.push(
       trans._n(
-        'The clock went back at %1 step; over time, points stand at their times.',
-        'The clock went back at %1 steps; over time, points stand at their times.',
+        'The clock went back at %1 step. Over time, points are drawn at their logged times.',
+        'The clock went back at %1 steps. Over time, points are drawn at their logged times.',
         backwards
       )
     );
   }
   if (logY && histories.some(({ y }) => y.some(value => value <= 0))) {
-    told.push(
-      trans.__('Values that are not positive have no place on the log axis.')
-    );
+    told.push(trans.__('The log axis leaves out values of 0 and below.'));
   }
   if (logX && histories.some(({ first }) => first !== null && first <= 0)) {
     told.push(
-      trans.__('Places that are not positive have no place on the log axis.')
+      trans.__('The log axis leaves out steps and times of 0 and below.')
     );
   }
   if (
@@ -376,7 +376,7 @@ function notes(
   ) {
     told.push(
       trans.__(
-        'A run logged all values at one step: choose time, or since the start.'
+        'A run logged all values at one step. Choose Time or Since the start.'
       )
     );
   }

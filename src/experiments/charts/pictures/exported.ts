@@ -1,4 +1,4 @@
-/** A picture as it leaves the Lab: with its title above and its keys below. */
+/** Exports a picture with its title above and its keys below. */
 import type { IScene, Mark } from '../../../core/charts/scene';
 import { LETTER_PX, fitted } from '../../../core/charts/scene';
 
@@ -8,7 +8,7 @@ const TITLE_PX = 28;
 const KEY_PX = 16;
 const MOST_KEYS = 40;
 
-/** The scene with its title and keys around it. */
+/** Return the scene with its title and keys around it. */
 export function exported(
   scene: IScene,
   title: string,

@@ -9,10 +9,10 @@ import type { IPicture } from './picture';
 
 const MOST = 20;
 const BAR_PX = 20;
-/** Above it chance alone may have made what is seen. */
+/** Above this p value the effect may be chance. */
 const LIKELY_CHANCE = 0.05;
 
-/** How much of the metric each parameter tells on its own. */
+/** The share of the metric that each parameter explains alone. */
 export function importancePicture(
   found: IImportance,
   width: number,
@@ -39,7 +39,10 @@ export function importancePicture(
     x: width / 2,
     y: bottom + 29,
     text: fitted(
-      trans.__('Share of the ranks of %1 that it explains alone', found.metric),
+      trans.__(
+        'Share of the rank variance of %1, each parameter alone',
+        found.metric
+      ),
       frame.width + 90
     ),
     align: 'middle',
@@ -93,33 +96,33 @@ export function importancePicture(
     keys: [],
     summary: shown.length
       ? trans._n(
-          'What parameters tell of %2, in %1 run: %3 most',
-          'What parameters tell of %2, in %1 runs: %3 most',
+          'Parameter importance for %2 in %1 run. Most important: %3',
+          'Parameter importance for %2 in %1 runs. Most important: %3',
           found.runs,
           found.metric,
           shown[0].parameter
         )
       : trans._n(
-          'Nothing can be said of %2 from %1 run.',
-          'Nothing can be said of %2 from %1 runs.',
+          '%1 run shows no parameter importance for %2.',
+          '%1 runs show no parameter importance for %2.',
           found.runs,
           found.metric
         ),
     notes: [
       trans.__(
-        'Each parameter on its own: what two do only together is not seen, and those that changed together cannot be told apart. ↑ and ↓: with the parameter the metric grows or falls.'
+        'Each parameter is judged alone. Combined effects are not seen, and parameters that changed together cannot be separated. ↑: the metric grows with the parameter, ↓: it falls.'
       ),
       ...(found.constant.length > 0
-        ? [trans.__('The same in all runs: %1.', list(found.constant))]
+        ? [trans.__('Equal in all runs: %1.', list(found.constant))]
         : []),
       ...(found.unique.length > 0
-        ? [trans.__('Another in each run: %1.', list(found.unique))]
+        ? [trans.__('Different in each run: %1.', list(found.unique))]
         : [])
     ],
     targets: {
       x: shown.map(each => x.at(each.importance / 2)),
       y: shown.map((_, place) => middle(place)),
-      tell: place => ({
+      describe: place => ({
         runId: null,
         title: shown[place].parameter,
         lines: lines(place),

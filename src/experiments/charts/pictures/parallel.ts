@@ -18,7 +18,10 @@ import {
   scaleOf
 } from './scatter';
 
-/** Parameters as axes beside each other, a line for each run; the last axis gives the colours. */
+/**
+ * Parameters as parallel axes, with a line for each run; the last axis sets the
+ * colours.
+ */
 export function parallelPicture(
   input: IRowsInput<IParallelCard>,
   width: number,
@@ -57,7 +60,7 @@ export function parallelPicture(
   const marks: Mark[] = bundles(lines, colors, isSelected).map(
     ({ color, selected, lines: bundle }) => ({
       kind: 'line',
-      // A gap between two runs lifts the pen.
+      // A NaN between two runs interrupts the line.
       x: bundle.flatMap(() => [...x, NaN]),
       y: bundle.flatMap(({ y }) => [...y, NaN]),
       width: selected ? 2 : 1,
@@ -89,7 +92,7 @@ export function parallelPicture(
       const shown = fitted(text, Math.min(room * 0.6, 64));
       const y = scale.at(value);
       marks.push(
-        // A plate behind the words: lines go on below.
+        // A plate behind the words, because lines continue below.
         {
           kind: 'box',
           x: at + 3,
@@ -128,7 +131,7 @@ export function parallelPicture(
     targets: {
       x: targets.map(target => target.x),
       y: targets.map(target => target.y),
-      tell: number => {
+      describe: number => {
         const { at, id } = targets[number].line;
         return {
           runId: id,
@@ -165,10 +168,12 @@ interface IRunLine {
   readonly y: readonly number[];
 }
 
-/** So many lines of one colour are drawn at once: one by one 10,000 take seconds. */
+/**
+ * Lines of one colour that are drawn at once: one by one 10,000 take seconds.
+ */
 const BUNDLE = 25;
 
-/** Lines by colour, in the order in which they lie over each other; selected ones on top. */
+/** Bundle lines by colour, in their drawing order; selected ones on top. */
 function bundles(
   order: readonly IRunLine[],
   colors: readonly string[],

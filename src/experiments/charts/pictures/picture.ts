@@ -5,26 +5,26 @@ import type { IScene, Numbers } from '../../../core/charts/scene';
 export interface ITargets {
   readonly x: Numbers;
   readonly y: Numbers;
-  /** What stands at a place. */
-  readonly tell: (at: number) => ITarget;
+  /** Describe the target at a place. */
+  readonly describe: (at: number) => ITarget;
 }
 
 export interface ITarget {
-  /** What a click opens. */
+  /** The run that a click opens. */
   readonly runId: string | null;
-  /** What a click narrows the table to. */
+  /** The condition that a click adds to the table's query. */
   readonly condition?: ICondition;
   readonly title: string;
   readonly lines: readonly string[];
   readonly color: string;
 }
 
-/** What a dragged box asks for. */
+/** The conditions of a dragged box. */
 export type Picked =
   | { readonly zoom: readonly [number, number] }
   | { readonly conditions: readonly ICondition[] };
 
-/** The data of a picture, for who does not see it. */
+/** The data of a picture, for screen readers. */
 export interface IDataTable {
   readonly head: readonly string[];
   readonly rows: readonly {
@@ -33,7 +33,7 @@ export interface IDataTable {
   }[];
 }
 
-/** A swatch and what it stands for. */
+/** A swatch and its meaning. */
 export interface IKey {
   readonly color: string;
   readonly label: string;
@@ -42,13 +42,13 @@ export interface IKey {
 /** A drawn card. */
 export interface IPicture {
   readonly scene: IScene;
-  /** What it shows, in a sentence. */
+  /** The content in one sentence. */
   readonly summary: string;
-  /** What cannot be seen in it. */
+  /** What the picture leaves out. */
   readonly notes: readonly string[];
   readonly keys: readonly IKey[];
   readonly targets: ITargets;
-  /** Along what a box is dragged. */
+  /** The direction in which a box is dragged. */
   readonly brush: 'x' | 'xy' | 'y' | 'none';
   readonly picked: (
     from: readonly [number, number],
@@ -57,10 +57,12 @@ export interface IPicture {
   readonly table: () => IDataTable;
 }
 
-/** Runs of a table of data; the rest is told. */
+/** Runs in a table of data; a sentence gives the number of the others. */
 export const MOST_TABLE_ROWS = 200;
 
-/** The target nearest to a place, at most `within` pixels away; -1 where there is none. */
+/**
+ * Return the nearest target, at most `within` pixels away; -1 if there is none.
+ */
 export function nearest(
   { x, y }: ITargets,
   left: number,

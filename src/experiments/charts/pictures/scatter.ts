@@ -99,8 +99,8 @@ export function scatterPicture(
       ...(left_out > 0
         ? [
             trans._n(
-              '%1 run has no place here: a value is missing, is no finite number, or is not positive on a log axis.',
-              '%1 runs have no place here: a value is missing, is no finite number, or is not positive on a log axis.',
+              '%1 run is not shown: a value is missing, not finite, or not positive on a log axis.',
+              '%1 runs are not shown: a value is missing, not finite, or not positive on a log axis.',
               left_out
             )
           ]
@@ -109,7 +109,7 @@ export function scatterPicture(
     targets: {
       x: places.map(place => place.x),
       y: places.map(place => place.y),
-      tell: number => {
+      describe: number => {
         const { at } = places[number];
         return {
           runId: rows.ids[at],
@@ -141,13 +141,15 @@ export function scatterPicture(
   };
 }
 
-/** Positive numbers over three decades or more are seen on a log axis. */
+/**
+ * Return whether positive numbers span three decades or more, for a log axis.
+ */
 export function isWide(numbers: Float64Array): boolean {
   const ends = extent([numbers]);
   return ends !== null && ends[0] > 0 && ends[1] / ends[0] >= 1000;
 }
 
-/** A scale for a column's values. */
+/** Return a scale for a column's values. */
 export function scaleOf(
   values: IAxisValues,
   log: boolean,
@@ -163,7 +165,10 @@ export function scaleOf(
   return makeScale(scale, padded(ends, isLog), range);
 }
 
-/** What a column holds between two pixels; null where that is everything. */
+/**
+ * Return the condition for a column between two pixels; null if that is
+ * everything.
+ */
 export function rangeOf(
   values: IAxisValues,
   scale: IScale,
@@ -184,7 +189,7 @@ export function rangeOf(
   return all && low <= all[0] && high >= all[1] ? null : { column, low, high };
 }
 
-/** A column's value in words. */
+/** Return a column's value as text. */
 export function cellText(values: IAxisValues, at: number): string {
   const number = values.numbers[at];
   if (Number.isNaN(number)) {
@@ -195,7 +200,7 @@ export function cellText(values: IAxisValues, at: number): string {
     : valueText(values.kind === 'number' ? 'linear' : values.kind, number);
 }
 
-/** Colours of runs by a column; without one, their own. */
+/** Return the colours of runs by a column; without a column, their own. */
 export function colored(
   column: string | undefined,
   rows: IRows,
@@ -243,7 +248,7 @@ export function colored(
   };
 }
 
-/** Says where not all runs are shown. */
+/** Return a note if not all runs are shown. */
 export function limited(rows: IRows, trans: TranslationBundle): string[] {
   return rows.matched > rows.ids.length
     ? [

@@ -30,7 +30,7 @@ interface IDraft {
   logY: boolean;
 }
 
-/** What a card shows, as a person writes it. */
+/** The form that describes a card. */
 export function CardForm(props: CardForm.IProps): React.ReactElement {
   const { model, card, trans } = props;
   const id = React.useId();
@@ -123,8 +123,8 @@ export function CardForm(props: CardForm.IProps): React.ReactElement {
       )}
       {kind === 'scatter' && (
         <>
-          {columnField(trans.__('Across'), 'x')}
-          {columnField(trans.__('Upwards'), 'y')}
+          {columnField(trans.__('X axis'), 'x')}
+          {columnField(trans.__('Y axis'), 'y')}
           {columnField(trans.__('Colour (optional)'), 'color', true)}
         </>
       )}
@@ -137,7 +137,7 @@ export function CardForm(props: CardForm.IProps): React.ReactElement {
       {kind === 'parallel' && (
         <label>
           <span>
-            {trans.__('Axes, one a line; the last one gives the colours')}
+            {trans.__('Axes, one on each line; the last one sets the colours')}
           </span>
           <textarea
             rows={5}
@@ -148,8 +148,8 @@ export function CardForm(props: CardForm.IProps): React.ReactElement {
       )}
       {(kind === 'curves' || kind === 'scatter') && (
         <div>
-          {check(trans.__('Log across'), 'logX')}
-          {check(trans.__('Log upwards'), 'logY')}
+          {check(trans.__('Log X axis'), 'logX')}
+          {check(trans.__('Log Y axis'), 'logY')}
         </div>
       )}
       {unknown.length > 0 && (
@@ -174,7 +174,7 @@ export function CardForm(props: CardForm.IProps): React.ReactElement {
 export namespace CardForm {
   export interface IProps {
     model: ChartsModel;
-    /** Null for a new one. */
+    /** Null for a new card. */
     card: ICard | null;
     onDone: (card: ICard) => void;
     onCancel: () => void;
@@ -232,7 +232,7 @@ function draftOf(card: ICard | null, model: ChartsModel): IDraft {
   }
 }
 
-/** The card that is described; null while something is missing. */
+/** Return the described card; null while something is missing. */
 function cardOf(draft: IDraft, old: ICard | null): ICard | null {
   const base = {
     id: old?.id ?? `card-${Date.now().toString(36)}`,

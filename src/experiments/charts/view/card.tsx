@@ -27,7 +27,7 @@ import { cardTitle, smoothingWord } from './messages';
 const HEIGHT_PX = 230;
 const BRIEF_MS = 4000;
 
-/** One card: its picture, what is to be said of it, and what can be done with it. */
+/** One card: its picture, its notes and its menu. */
 export function Card(props: Card.IProps): React.ReactElement {
   const { card, model, runs, trans } = props;
   const [editing, setEditing] = React.useState(false);
@@ -60,7 +60,7 @@ export function Card(props: Card.IProps): React.ReactElement {
       [
         { label: trans.__('Edit…'), execute: () => setEditing(true) },
         {
-          label: trans.__('Over the Whole Width'),
+          label: trans.__('Full Width'),
           toggled: card.wide ?? false,
           execute: () => model.setCard({ ...card, wide: !card.wide })
         },
@@ -125,7 +125,7 @@ export function Card(props: Card.IProps): React.ReactElement {
         </h3>
         <IconButton
           icon={ellipsesIcon}
-          label={trans.__('What can be done with %1', title)}
+          label={trans.__('Actions for %1', title)}
           onClick={event => menu(event.currentTarget)}
         />
       </header>
@@ -207,11 +207,11 @@ export namespace Card {
     card: ICard;
     place: number;
     model: ChartsModel;
-    /** The runs that have curves. */
+    /** The runs with curves. */
     runs: readonly IDrawnRun[];
-    /** Another one whenever other runs are selected. */
+    /** Changes with the selection of runs. */
     selection: number;
-    /** Another one whenever runs have other colours. */
+    /** Changes with the colours of runs. */
     colors: number;
     onOpen: (runId: string) => void;
     onInsert: (code: string) => void | Promise<void>;
@@ -219,7 +219,7 @@ export namespace Card {
   }
 }
 
-/** The data of a picture, each row that is a run's with a way to the run. */
+/** The data of a picture; a run's row has a link to the run. */
 function PictureData(props: {
   table: IDataTable;
   label: string;
@@ -250,7 +250,10 @@ function PictureData(props: {
   );
 }
 
-/** What of the model a card shows; where it is the same nothing is drawn again. */
+/**
+ * Return the part of the model that a card shows; if it is the same, nothing is
+ * drawn again.
+ */
 function shown(
   card: ICard,
   model: ChartsModel,
@@ -325,7 +328,7 @@ function picture(
   }
 }
 
-/** The runs' names; of one without a name its id's begin. */
+/** Return the runs' names, or the begin of the ids. */
 export function names(rows: ChartsModel['rows']): string[] {
   const given = rows.columns.get('run_name');
   return rows.ids.map((id, at) => String(given?.[at] || id.slice(0, 8)));

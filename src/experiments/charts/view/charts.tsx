@@ -18,7 +18,7 @@ import { Card, names } from './card';
 import { CardForm } from './card-form';
 import { Toolbar } from './toolbar';
 
-/** Lines of runs that are not selected while others are. */
+/** Opacity of runs that are not selected while others are. */
 const BEHIND = 0.2;
 
 /** Charts of the table's runs. */
@@ -93,7 +93,7 @@ export function Charts(props: Charts.IProps): React.ReactElement {
         <EmptyState
           text={
             board.cards
-              ? trans.__('There is no card yet.')
+              ? trans.__('No cards yet.')
               : trans.__('Charts appear here when runs log metrics.')
           }
           actions={[
@@ -131,7 +131,7 @@ export namespace Charts {
   }
 }
 
-/** The runs that have curves: how each looks, hidden or shown. */
+/** The runs with curves: their look, hidden or shown. */
 function Legend(props: {
   runs: readonly IDrawnRun[];
   model: ChartsModel;

@@ -4,7 +4,7 @@ import { columnLabel } from '../../table/column-messages';
 import type { ICard } from '../cards';
 import type { ISmoothing } from '../service';
 
-/** What a card is called. */
+/** Return the title of a card. */
 export function cardTitle(card: ICard, trans: TranslationBundle): string {
   const label = (column: string) => columnLabel(column, trans);
   switch (card.kind) {
@@ -22,7 +22,7 @@ export function cardTitle(card: ICard, trans: TranslationBundle): string {
         label(card.columns[card.columns.length - 1])
       );
     case 'importance':
-      return trans.__('What matters for %1', card.metric);
+      return trans.__('Parameter importance for %1', card.metric);
   }
 }
 
@@ -44,7 +44,7 @@ export function kindWord(
   }
 }
 
-/** How lines are smoothed, for an export; empty where they are not. */
+/** Return the smoothing as text for an export; empty without one. */
 export function smoothingWord(
   { kind = 'none', amount = 0 }: ISmoothing,
   trans: TranslationBundle

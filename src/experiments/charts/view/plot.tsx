@@ -6,14 +6,14 @@ import type { ILook } from '../../../core/charts/scene';
 import type { IPicture, ITarget, Picked } from '../pictures/picture';
 import { nearest } from '../pictures/picture';
 
-/** How near to a place counts as at it, in pixels. */
+/** Distance in pixels that counts as a hit. */
 const NEAR_PX = 24;
-/** A drag shorter than this is a click. */
+/** A shorter drag, in pixels, is a click. */
 const DRAG_PX = 5;
 
 type Place = readonly [number, number];
 
-/** A picture that is drawn, looked into and brushed. */
+/** A picture that shows details under the pointer and can be brushed. */
 export function Plot(props: Plot.IProps): React.ReactElement {
   const { height, draw, trans } = props;
   const canvas = React.useRef<HTMLCanvasElement>(null);
@@ -44,7 +44,7 @@ export function Plot(props: Plot.IProps): React.ReactElement {
 
   const target =
     picture && at >= 0 && at < picture.targets.x.length
-      ? picture.targets.tell(at)
+      ? picture.targets.describe(at)
       : null;
   const placeOf = (event: React.PointerEvent): Place => {
     const box = canvas.current!.getBoundingClientRect();
@@ -97,7 +97,7 @@ export function Plot(props: Plot.IProps): React.ReactElement {
       role="group"
       aria-roledescription={trans.__('chart')}
       aria-label={trans.__(
-        '%1. Arrow keys go through it, Enter opens what is at the place.',
+        '%1. Arrow keys move through the chart, Enter opens the selected place.',
         props.label
       )}
       tabIndex={0}
@@ -173,7 +173,7 @@ export namespace Plot {
   }
 }
 
-/** Where a key goes to from a target; null for a key that goes nowhere. */
+/** Return the target that a key leads to; null for other keys. */
 export function moved(
   { targets }: Pick<IPicture, 'targets'>,
   at: number,
@@ -197,11 +197,11 @@ export function moved(
       if (at < 0) {
         return 0;
       }
-      // To the next thing, at the same x where it has such a place.
+      // Go to the next item, at the same x if possible.
       const step = key === 'ArrowDown' ? 1 : -1;
-      const own = targets.tell(at);
+      const own = targets.describe(at);
       const isOther = (place: number, than: ITarget) => {
-        const other = targets.tell(place);
+        const other = targets.describe(place);
         return other.runId !== than.runId || other.title !== than.title;
       };
       let begin = at + step;
@@ -211,7 +211,7 @@ export function moved(
       if (begin < 0 || begin > last) {
         return at;
       }
-      const next = targets.tell(begin);
+      const next = targets.describe(begin);
       let best = begin;
       for (
         let place = begin;

@@ -9,11 +9,14 @@ import { valueText } from '../../../core/charts/axes';
 import type { ChartsModel } from '../model';
 import type { IAxis } from '../service';
 
-/** Smoothing that is offered: of weights, and of points. */
+/** Offered smoothing: weights, and numbers of points. */
 const WEIGHTS = [0.6, 0.8, 0.9, 0.95, 0.99];
 const WINDOWS = [5, 11, 51, 101];
 
-/** What holds for all curves, and what the charts narrowed the table to. */
+/**
+ * Settings of all curves, and the conditions that the charts added to the
+ * table's query.
+ */
 export function Toolbar(props: Toolbar.IProps): React.ReactElement {
   const { model, board, trans } = props;
   const { zoom, conditions } = model;
@@ -26,7 +29,7 @@ export function Toolbar(props: Toolbar.IProps): React.ReactElement {
         aria-label={trans.__('Charts')}
       >
         <label>
-          {trans.__('Across')}
+          {trans.__('X axis')}
           <select
             value={board.x}
             onChange={event =>
@@ -89,14 +92,14 @@ export function Toolbar(props: Toolbar.IProps): React.ReactElement {
         <ActionButton label={trans.__('Add a card…')} onClick={props.onAdd} />
         {board.cards && (
           <ActionButton
-            label={trans.__('Usual cards')}
-            caption={trans.__('The cards that suit the runs that are there')}
+            label={trans.__('Default cards')}
+            caption={trans.__('Show the cards that suit the present runs')}
             onClick={() => model.setBoard({ cards: null })}
           />
         )}
       </div>
       {(zoom || conditions.length > 0) && (
-        <ul className="gol-Charts-chips" aria-label={trans.__('Narrowed to')}>
+        <ul className="gol-Charts-chips" aria-label={trans.__('Filters')}>
           {zoom && (
             <Chip
               text={trans.__(
@@ -112,7 +115,7 @@ export function Toolbar(props: Toolbar.IProps): React.ReactElement {
             <Chip
               key={text}
               text={text}
-              label={trans.__('Take %1 away from the query', text)}
+              label={trans.__('Remove %1 from the query', text)}
               onRemove={() => model.widen(text)}
             />
           ))}

@@ -80,15 +80,15 @@ describe('the comparison', () => {
         .getAllByRole('rowheader')
         .map(node => node.textContent);
     expect(rows()).toEqual(['lr']);
-    fireEvent.click(screen.getByLabelText('Also what is equal'));
+    fireEvent.click(screen.getByLabelText('Show equal values'));
     expect(rows()).toEqual(['lr', 'width']);
   });
 
   it('keeps what was chosen when the server goes away and comes back', async () => {
     await show();
-    fireEvent.click(screen.getByLabelText('Also what is equal'));
+    fireEvent.click(screen.getByLabelText('Show equal values'));
     const kept = () =>
-      screen.getByLabelText<HTMLInputElement>('Also what is equal').checked;
+      screen.getByLabelText<HTMLInputElement>('Show equal values').checked;
     failure = new Error('away');
     await act(() => model.resource.refresh());
     expect(screen.getByText('The runs cannot be compared.')).toBeTruthy();
@@ -122,7 +122,7 @@ describe('the comparison', () => {
     });
     expect(asked[1].baseline).toBe('run1');
     await act(async () => {
-      fireEvent.click(screen.getByLabelText('Take repeats together'));
+      fireEvent.click(screen.getByLabelText('Group repeats'));
     });
     expect(asked[2].repeats).toEqual([]);
   });
@@ -130,7 +130,7 @@ describe('the comparison', () => {
   it('puts cells side by side and tells how many are the same', async () => {
     await show();
     const code = section('Code');
-    expect(within(code).getByText('1 is the same')).toBeTruthy();
+    expect(within(code).getByText('1 cell or file is equal')).toBeTruthy();
     const marks = Array.from(code.querySelectorAll('mark'));
     expect(marks.map(node => node.textContent)).toEqual(['1', '2']);
   });
@@ -152,7 +152,7 @@ describe('the comparison', () => {
     await act(async () => {
       fireEvent.click(screen.getByRole('button', { name: 'page.html' }));
     });
-    expect(screen.getByText(/It is larger than/)).toBeTruthy();
+    expect(screen.getByText(/This file is larger than/)).toBeTruthy();
     expect(service.artifact.mock.calls.length).toBe(1);
   });
 

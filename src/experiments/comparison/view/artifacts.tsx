@@ -14,7 +14,7 @@ import { Preview } from './preview';
 import { DifferingSection } from './section';
 import { letter } from './messages';
 
-/** Files by path; each can be looked at in place, without being let loose. */
+/** Files by path, each with a harmless preview. */
 export function ArtifactSection(
   props: ArtifactSection.IProps
 ): React.ReactElement {
@@ -27,7 +27,7 @@ export function ArtifactSection(
       first={trans.__('Path')}
       rows={comparison.artifacts}
       all={all}
-      // What has only the same size may differ.
+      // Files of equal size may differ.
       mayDiffer={({ columns }) =>
         columns.some(({ sameness }) => sameness === 'same_size')
       }

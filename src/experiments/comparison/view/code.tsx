@@ -42,7 +42,9 @@ export function CodeSection(
     >
       {others.length > 1 && (
         <div className="gol-Comparison-choice">
-          <label htmlFor={id}>{trans.__('Beside %1:', letter(baseline))}</label>
+          <label htmlFor={id}>
+            {trans.__('Compare %1 with:', letter(baseline))}
+          </label>
           <select
             id={id}
             value={column}
@@ -50,7 +52,7 @@ export function CodeSection(
           >
             {others.map(other => (
               <option key={other} value={other}>
-                {`${letter(other)} ${columnName(comparison, other)}${differs(other) ? '' : ` (${trans.__('the same')})`}`}
+                {`${letter(other)} ${columnName(comparison, other)}${differs(other) ? '' : ` (${trans.__('equal')})`}`}
               </option>
             ))}
           </select>
@@ -63,7 +65,7 @@ export function CodeSection(
         <p className="gol-Comparison-quiet">{none}</p>
       )}
       <Texts
-        // What was unfolded belongs to these two columns.
+        // Unfolded parts belong to these two columns.
         key={`${baseline}-${column}`}
         texts={texts(changes[column])}
         labels={[baseline, column].map(
@@ -82,13 +84,13 @@ export namespace CodeSection {
     texts: (
       changes: IRunComparison['changes'][number]
     ) => readonly ITextChange[];
-    /** Said where nothing differs. */
+    /** Shown if nothing differs. */
     none: string;
     trans: TranslationBundle;
   }
 }
 
-/** All of them in order, those that are equal as a count. */
+/** All texts in order; equal ones are only counted. */
 function Texts(props: {
   texts: readonly ITextChange[];
   labels: readonly string[];
@@ -101,7 +103,11 @@ function Texts(props: {
     if (equal > 0 && equal < texts.length) {
       shown.push(
         <p key={key} className="gol-Comparison-quiet">
-          {trans._n('%1 is the same', '%1 are the same', equal)}
+          {trans._n(
+            '%1 cell or file is equal',
+            '%1 cells or files are equal',
+            equal
+          )}
         </p>
       );
     }
@@ -119,7 +125,7 @@ function Texts(props: {
   return <>{shown}</>;
 }
 
-/** Two texts side by side; words that differ are marked. */
+/** Two texts side by side, with differing words marked. */
 function Text(props: {
   text: ITextChange;
   labels: readonly string[];

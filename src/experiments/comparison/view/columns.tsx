@@ -7,7 +7,7 @@ import type { IRunComparison } from '../service';
 
 import { columnName, letter } from './messages';
 
-/** What stands in which column, and which of them the others are compared with. */
+/** The runs of each column, and the choice of the baseline. */
 export function Columns(props: Columns.IProps): React.ReactElement {
   const { comparison, model, trans } = props;
   return (
@@ -39,7 +39,7 @@ export function Columns(props: Columns.IProps): React.ReactElement {
             </span>
             {mixed && (
               <span className="gol-Comparison-mixed">
-                {trans.__('Not all of these ran the same code.')}
+                {trans.__('These repeats ran different code.')}
               </span>
             )}
             {isBaseline ? (
@@ -49,7 +49,7 @@ export function Columns(props: Columns.IProps): React.ReactElement {
             ) : (
               <ActionButton
                 label={trans.__('Make baseline')}
-                caption={trans.__('Compare the others with %1', name)}
+                caption={trans.__('Compare the other runs with %1', name)}
                 onClick={() => {
                   model.baseline = run_ids[0];
                 }}

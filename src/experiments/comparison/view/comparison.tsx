@@ -20,7 +20,7 @@ import { MetricSection } from './metrics';
 import { RowSection } from './rows';
 import { factName } from './messages';
 
-/** What the metrics of a run's profiles are called. */
+/** Prefix of the metrics of a run's profiles. */
 const PROFILE_METRICS = 'profile/';
 
 /** Runs side by side, in the main area. */
@@ -76,13 +76,18 @@ export namespace Comparison {
   export interface IProps {
     model: ComparisonModel;
     service: Pick<ComparisonService, 'artifact' | 'artifactUrl'>;
-    /** Show the profiles of two runs side by side; missing where profiles are switched off. */
+    /**
+     * Show the profiles of two runs side by side; undefined without the
+     * profiling feature.
+     */
     onCompareProfiles?: (before: string, after: string) => void;
     trans: TranslationBundle;
   }
 }
 
-/** The baseline and the other of two runs that have profiles; null for others. */
+/**
+ * Return the baseline and the other of two runs that have profiles; else null.
+ */
 function profiledRuns({
   runs,
   baseline,
@@ -118,7 +123,7 @@ function Compared(
             checked={all}
             onChange={event => setAll(event.target.checked)}
           />
-          {trans.__('Also what is equal')}
+          {trans.__('Show equal values')}
         </label>
         <label>
           <input
@@ -128,12 +133,12 @@ function Compared(
               model.grouped = event.target.checked;
             }}
           />
-          {trans.__('Take repeats together')}
+          {trans.__('Group repeats')}
         </label>
         {onCompareProfiles && profiled && (
           <ActionButton
             label={trans.__('Compare profiles')}
-            caption={trans.__('Show what differs between their profiles')}
+            caption={trans.__('Show differences between the profiles')}
             onClick={() => onCompareProfiles(...profiled)}
           />
         )}
@@ -145,7 +150,7 @@ function Compared(
           title={trans.__('These runs are repeats of each other.')}
         >
           {trans.__(
-            'They differ in a seed alone: each has a column, and their mean stands beside.'
+            'They differ only in their seed. Each run has a column, and the mean is shown too.'
           )}
         </Callout>
       )}
@@ -175,18 +180,18 @@ function Compared(
         {...shared}
         title={trans.__('Code')}
         texts={({ cells }) => cells ?? []}
-        none={trans.__('The same cells ran.')}
+        none={trans.__('The cells are equal.')}
       />
       <CodeSection
         {...shared}
         title={trans.__('Uncommitted changes')}
         texts={({ patch }) => patch ?? []}
-        none={trans.__('What was not committed is the same.')}
+        none={trans.__('The uncommitted changes are equal.')}
       />
       <RowSection
         {...shared}
         id="facts"
-        title={trans.__('Where it ran')}
+        title={trans.__('Source and host')}
         rows={comparison.facts}
         nameOf={name => factName(name, trans)}
       />

@@ -9,7 +9,9 @@ import type { ComparisonService, IRunComparison } from '../service';
 import { Section } from './section';
 import { letter } from './messages';
 
-/** What the runs kept by step, side by side at the same step; nothing where none kept any. */
+/**
+ * Media of the runs, side by side at the same step; empty if no run has any.
+ */
 export function MediaSection(
   props: MediaSection.IProps
 ): React.ReactElement | null {
@@ -29,7 +31,7 @@ export function MediaSection(
       title={trans.__('Media')}
       meta={
         more > 0
-          ? trans.__('of the first %1 runs', model.runIds.length)
+          ? trans.__('first %1 runs', model.runIds.length)
           : String(model.rows.length)
       }
     >

@@ -8,13 +8,15 @@ import type {
   IRunComparison
 } from '../service';
 
-/** A column's letter: A, B, ... Z, AA, ... */
+/** Return a column's letter: A, B, ... Z, AA, ... */
 export function letter(column: number): string {
   const own = String.fromCharCode(65 + (column % 26));
   return column < 26 ? own : letter(Math.floor(column / 26) - 1) + own;
 }
 
-/** A column's name for a person, with the run's id where another has that name. */
+/**
+ * Return a column's name, with the run's id if another column has that name.
+ */
 export function columnName(
   { columns }: IRunComparison,
   column: number
@@ -25,12 +27,12 @@ export function columnName(
   return name && isAlone ? name : `${name} ${id}`.trim();
 }
 
-/** The distinct values of a column; a dash for a run that has none. */
+/** Return the distinct values of a column; a dash for a run without one. */
 export function valuesText(values: IComparedRow['columns'][number]): string {
   return values.map(value => value ?? '–').join(', ');
 }
 
-/** A mean with its interval, as precise as the interval lets it be. */
+/** Return a mean with its interval, rounded to the interval's precision. */
 export function estimateText({ mean, margin }: IEstimate): string {
   if (typeof mean !== 'number') {
     return '–';
@@ -41,7 +43,10 @@ export function estimateText({ mean, margin }: IEstimate): string {
   return `${rounded(mean, margin)} ± ${rounded(margin, margin)}`;
 }
 
-/** What of a metric's values is in no mean. */
+/**
+ * Return how many of a metric's values are infinite or missing, so not in the
+ * mean.
+ */
 export function exceptions(
   cell: IMetricCell,
   trans: TranslationBundle
@@ -58,7 +63,9 @@ export function exceptions(
     .join(', ');
 }
 
-/** The difference to the baseline with its interval; empty where there is none. */
+/**
+ * Return the difference to the baseline with its interval; empty without one.
+ */
 export function differenceText(cell: IMetricCell): string {
   const { difference, low, high } = cell;
   if (typeof difference !== 'number') {
@@ -72,13 +79,13 @@ export function differenceText(cell: IMetricCell): string {
   return `${sign}${rounded(difference, spread)} [${rounded(low, spread)}, ${rounded(high, spread)}]`;
 }
 
-/** Two digits of the spread. */
+/** Round to two digits of the spread. */
 function rounded(value: number, spread: number): string {
   const digits = 1 - Math.floor(Math.log10(spread));
   return digits < 0 || digits > 8 ? formatNumber(value) : value.toFixed(digits);
 }
 
-/** What a fact of a run is called. */
+/** Return the label of a fact of a run. */
 export function factName(name: string, trans: TranslationBundle): string {
   const names: Record<string, string> = {
     experiment: trans.__('Experiment'),

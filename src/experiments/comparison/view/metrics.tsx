@@ -6,7 +6,7 @@ import type { IMetricCell, IRunComparison } from '../service';
 import { DifferingSection } from './section';
 import { differenceText, estimateText, exceptions } from './messages';
 
-/** Metrics: means with their intervals, and what they are from the baseline. */
+/** Metrics: means with their intervals, and differences to the baseline. */
 export function MetricSection(props: MetricSection.IProps): React.ReactElement {
   const { comparison, all, trans } = props;
   const rows = comparison.metrics;
@@ -27,7 +27,7 @@ export function MetricSection(props: MetricSection.IProps): React.ReactElement {
       note={
         hasIntervals &&
         trans.__(
-          '± and [ ] are 95 % confidence intervals over repeats (Student, Welch). Where an interval holds 0 the difference may be chance.'
+          '± and [ ] are 95 % confidence intervals over repeats (Student, Welch). If an interval includes 0, the difference may be chance.'
         )
       }
       trans={trans}

@@ -17,7 +17,7 @@ type Loaded =
   | { readonly state: 'failed'; readonly why: string }
   | { readonly state: 'ready'; readonly bytes: Uint8Array<ArrayBuffer> };
 
-/** An artifact in place. Nothing in it runs, and nothing in it reaches the network. */
+/** Shows an artifact in place. Nothing in it runs or reaches the network. */
 export function Preview(props: Preview.IProps): React.ReactElement {
   const { path, label, trans } = props;
   const kind = previewKind(path) ?? 'text';
@@ -30,7 +30,7 @@ export function Preview(props: Preview.IProps): React.ReactElement {
       return (
         <p className="gol-Comparison-quiet">
           {trans.__(
-            'It is larger than %1: download it to look at it.',
+            'This file is larger than %1. Download it to view it.',
             formatBytes(most)
           )}
         </p>
@@ -53,7 +53,7 @@ export function Preview(props: Preview.IProps): React.ReactElement {
             srcDoc={confined(text)}
           />
           <p className="gol-Comparison-quiet">
-            {trans.__('Scripts in it do not run here.')}
+            {trans.__('Scripts in this page do not run here.')}
           </p>
         </>
       );
@@ -79,7 +79,7 @@ export namespace Preview {
     path: string;
     runId: string;
     sizeBytes: number | null;
-    /** What it is, read aloud. */
+    /** A label for screen readers. */
     label: string;
     service: Pick<ComparisonService, 'artifact'>;
     trans: TranslationBundle;
@@ -107,7 +107,7 @@ function useBytes(props: Preview.IProps, most: number): Loaded {
           const why = reason instanceof Error ? reason.message : '';
           setLoaded({
             state: 'failed',
-            why: why || trans.__('It cannot be read.')
+            why: why || trans.__('This file cannot be read.')
           });
         }
       }
@@ -173,7 +173,7 @@ export function PreviewTable(props: {
       </table>
       {body.length === MOST_ROWS && (
         <p className="gol-Comparison-quiet">
-          {trans.__('These are the first %1 rows.', MOST_ROWS)}
+          {trans.__('Only the first %1 rows are shown.', MOST_ROWS)}
         </p>
       )}
     </div>

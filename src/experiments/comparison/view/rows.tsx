@@ -6,7 +6,7 @@ import type { IComparedRow, IRunComparison } from '../service';
 import { DifferingSection } from './section';
 import { valuesText } from './messages';
 
-/** Things with a text value: parameters, tags, packages, ... */
+/** Rows with a text value: parameters, tags, packages, ... */
 export function RowSection(props: RowSection.IProps): React.ReactElement {
   const { id, title, rows, comparison, all, trans } = props;
   const nameOf = props.nameOf ?? (name => name);

@@ -6,7 +6,7 @@ import type { IRunComparison } from '../service';
 
 import { columnName, letter } from './messages';
 
-/** A part of the comparison that can be closed. */
+/** A section of the comparison that can be closed. */
 export function Section(props: {
   title: string;
   meta: string;
@@ -23,7 +23,10 @@ export function Section(props: {
   );
 }
 
-/** A part that lists what differs between the runs, how much that is of all, and what is left out. */
+/**
+ * A section that lists differences between the runs, their share of all rows,
+ * and rows that are left out.
+ */
 export function DifferingSection<R extends { differs: boolean }>(
   props: DifferingSection.IProps<R>
 ): React.ReactElement | null {
@@ -71,13 +74,13 @@ export namespace DifferingSection {
     all: boolean;
     /** Whether a row that is not known to differ is shown as well. */
     mayDiffer?: (row: R) => boolean;
-    /** What the names of the rows are. */
+    /** The head of the names' column. */
     first: string;
     /** A column after those of the runs. */
     last?: string;
-    /** Rows that did not fit the answer. */
+    /** Number of rows that the answer leaves out. */
     more: number | undefined;
-    /** What is to be known of the figures. */
+    /** A note on the figures. */
     note?: string | false;
     initiallyOpen?: boolean;
     /** Draws a row. */
@@ -86,7 +89,7 @@ export namespace DifferingSection {
   }
 }
 
-/** Rows below the columns' letters; scrolls sideways where it must. */
+/** Rows below the columns' letters; the table scrolls sideways. */
 function ColumnTable(props: ColumnTable.IProps): React.ReactElement {
   const { comparison, caption, first, last, children } = props;
   return (
@@ -128,7 +131,7 @@ namespace ColumnTable {
   export interface IProps {
     comparison: IRunComparison;
     caption: string;
-    /** What the names of the rows are. */
+    /** The head of the names' column. */
     first: string;
     /** A column after those of the runs. */
     last?: string;
@@ -136,7 +139,10 @@ namespace ColumnTable {
   }
 }
 
-/** Nothing differs, or there is nothing at all; how many rows did not come. */
+/**
+ * Says that nothing differs, that there are no rows, or how many rows are left
+ * out.
+ */
 function Rest(props: {
   shown: number;
   total: number;
@@ -148,8 +154,8 @@ function Rest(props: {
     return (
       <p className="gol-Comparison-quiet">
         {trans._n(
-          '%1 more row did not fit.',
-          '%1 more rows did not fit.',
+          '%1 more row is not shown.',
+          '%1 more rows are not shown.',
           more
         )}
       </p>
@@ -161,8 +167,8 @@ function Rest(props: {
   return (
     <p className="gol-Comparison-quiet">
       {total > 0
-        ? trans._n('%1 is there, and equal.', 'All %1 are equal.', total)
-        : trans.__('There is none.')}
+        ? trans._n('%1 entry is equal.', 'All %1 entries are equal.', total)
+        : trans.__('These runs have none.')}
     </p>
   );
 }

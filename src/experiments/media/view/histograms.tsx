@@ -9,16 +9,23 @@ import { placeAt } from '../steps';
 
 import { useFetched, useSeen } from './hooks';
 
-/** How the values of one name were spread, step by step: the latest in front, the chosen step drawn strongly. */
+/**
+ * The distribution of one name, step by step: the latest in front, the chosen
+ * step drawn strongly.
+ */
 export function Histograms(props: Histograms.IProps): React.ReactElement {
   const { runId, name, label, model, version, domain, onLoad, trans } = props;
   const [ref, seen] = useSeen();
   const fetch = React.useCallback(
     (signal: AbortSignal) => model.histograms(runId, name, signal),
-    // Of a run that goes on there are more with each version of its list.
+    // A running run has more histograms with each version of its list.
     [model, runId, name, version]
   );
-  const loaded = useFetched(seen, fetch, trans.__('It cannot be read.'));
+  const loaded = useFetched(
+    seen,
+    fetch,
+    trans.__('These histograms cannot be read.')
+  );
   const found = loaded.state === 'ready' ? loaded.value : null;
   React.useEffect(() => {
     if (found) {
@@ -47,13 +54,13 @@ export namespace Histograms {
   export interface IProps {
     runId: string;
     name: string;
-    /** What they are, read aloud. */
+    /** A label for screen readers. */
     label: string;
     step: number;
     model: MediaModel;
     /** Another object when there may be more. */
     version: object | undefined;
-    /** What the drawing reaches over; what was logged, by default. */
+    /** The range of the drawing; default: the logged values. */
     domain?: readonly [number, number];
     onLoad: (runId: string, reach: readonly [number, number]) => void;
     trans: TranslationBundle;

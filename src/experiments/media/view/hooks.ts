@@ -3,13 +3,15 @@ import * as React from 'react';
 import { useRevision } from '../../../core';
 import type { MediaModel } from '../model';
 
-/** What a request brought, or why it did not; what was there before stays meanwhile. */
+/**
+ * The answer of a request, or its error; the earlier answer stays until then.
+ */
 export type Loaded<T> =
   | { readonly state: 'loading' }
   | { readonly state: 'failed'; readonly why: string }
   | { readonly state: 'ready'; readonly value: T };
 
-/** Whether an element has come into sight; once it has, it stays so. */
+/** Return whether an element has come into view; once true, it stays true. */
 export function useSeen(): [React.RefObject<HTMLDivElement>, boolean] {
   const ref = React.useRef<HTMLDivElement>(null);
   const [seen, setSeen] = React.useState(
@@ -33,7 +35,10 @@ export function useSeen(): [React.RefObject<HTMLDivElement>, boolean] {
   return [ref, seen];
 }
 
-/** Fetch while `enabled`, anew when `fetch` is another; a fetch that is no longer wanted is ended. */
+/**
+ * Fetch while `enabled`, and again when `fetch` changes; an outdated fetch is
+ * aborted.
+ */
 export function useFetched<T>(
   enabled: boolean,
   fetch: (signal: AbortSignal) => Promise<T>,
@@ -63,7 +68,7 @@ export function useFetched<T>(
   return loaded;
 }
 
-/** Draw again when other steps are there or another one is shown. */
+/** Draw again when the steps change or another step is shown. */
 export function useSteps(model: MediaModel): {
   steps: readonly number[];
   step: number;

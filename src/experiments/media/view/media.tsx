@@ -13,10 +13,10 @@ import { useSteps } from './hooks';
 import { Pictures } from './pictures';
 import { MediaTable } from './table';
 
-/** Names that are shown before a person asks for more. */
+/** Names that are shown before the user asks for more. */
 const FIRST = 20;
 
-/** All that runs kept by step, at one step; of several runs side by side. */
+/** All media of the runs at one step; several runs are side by side. */
 export function MediaView(props: MediaView.IProps): React.ReactElement {
   const { model, trans } = props;
   const { value, error } = useResource(model.resource);
@@ -66,7 +66,7 @@ export namespace MediaView {
   export interface IProps {
     model: MediaModel;
     service: Pick<MediaService, 'artifact' | 'artifactUrl'>;
-    /** What the runs are called, where there are several. */
+    /** The runs' names, for several runs. */
     names?: readonly string[];
     trans: TranslationBundle;
   }
@@ -162,7 +162,7 @@ function Cell(
   );
 }
 
-/** Goes through the steps of which something was kept: by mouse, by the arrow keys, Home and End. */
+/** Chooses a step that has media: by mouse, arrow keys, Home and End. */
 function StepSlider(props: StepSlider.IProps): React.ReactElement | null {
   const { steps, step, onChange, trans } = props;
   const id = React.useId();
@@ -193,7 +193,7 @@ function StepSlider(props: StepSlider.IProps): React.ReactElement | null {
 
 export namespace StepSlider {
   export interface IProps {
-    /** In their order, each once. */
+    /** Ascending, each once. */
     steps: readonly number[];
     step: number;
     onChange: (step: number) => void;

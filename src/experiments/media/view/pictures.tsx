@@ -7,7 +7,9 @@ import type { IMediaEntry, MediaService } from '../service';
 
 import { useFetched, useSeen } from './hooks';
 
-/** Pictures of one step that are drawn; a run may keep any number under a name. */
+/**
+ * Pictures of one step that are drawn; a run may have any number under a name.
+ */
 const MOST = 24;
 
 /** The pictures of one name, run and step. */
@@ -18,7 +20,8 @@ export function Pictures(props: Pictures.IProps): React.ReactElement {
     <>
       <div className="gol-Media-pictures">
         {entries.slice(0, MOST).map((entry, index) => (
-          // A place keeps its element, so that the next step's picture takes over without a gap.
+          // A place keeps its element, so that the next step's picture replaces
+          // it without a gap.
           <OnePicture
             {...props}
             key={index}
@@ -38,7 +41,7 @@ export function Pictures(props: Pictures.IProps): React.ReactElement {
       </div>
       {more > 0 && (
         <p className="gol-Media-quiet">
-          {trans._n('%1 more', '%1 more', more)}
+          {trans._n('%1 more picture', '%1 more pictures', more)}
         </p>
       )}
     </>
@@ -49,7 +52,7 @@ export namespace Pictures {
   export interface IProps {
     runId: string;
     entries: readonly IMediaEntry[];
-    /** What they are, read aloud. */
+    /** A label for screen readers. */
     label: string;
     service: Pick<MediaService, 'artifact' | 'artifactUrl'>;
     trans: TranslationBundle;
@@ -72,7 +75,7 @@ function OnePicture(
       if (!bytes) {
         throw new Error(
           trans.__(
-            'It is larger than %1: download it to look at it.',
+            'This picture is larger than %1. Download it to view it.',
             formatBytes(MOST_BYTES.image)
           )
         );
@@ -81,9 +84,14 @@ function OnePicture(
     },
     [service, runId, path, label, isLarge, entry.path, trans]
   );
-  const loaded = useFetched(seen, fetch, trans.__('It cannot be read.'));
+  const loaded = useFetched(
+    seen,
+    fetch,
+    trans.__('This picture cannot be read.')
+  );
   const picture = loaded.state === 'ready' ? loaded.value : null;
-  // What is read aloud is what is seen: the one before, until the next has come.
+  // The label fits the visible picture: the earlier one, until the next has
+  // come.
   const [shown, setShown] = React.useState<{
     url: string;
     label: string;

@@ -7,7 +7,7 @@ import type { IMediaEntry, MediaService } from '../service';
 
 import { useFetched, useSeen } from './hooks';
 
-/** Above this a table is for a program to read. */
+/** Larger tables are for programs to read. */
 const MOST_BYTES = 4_000_000;
 
 /** A table of one step. */
@@ -23,13 +23,19 @@ export function MediaTable(props: MediaTable.IProps): React.ReactElement {
           : await service.artifact(runId, path, MOST_BYTES, signal);
       const rows = bytes && rowsOf(new TextDecoder().decode(bytes));
       if (!rows) {
-        throw new Error(trans.__('It is no table that can be shown.'));
+        throw new Error(
+          trans.__('This file is not a table that can be shown.')
+        );
       }
       return rows;
     },
     [service, runId, path, size_bytes, trans]
   );
-  const loaded = useFetched(seen, fetch, trans.__('It cannot be read.'));
+  const loaded = useFetched(
+    seen,
+    fetch,
+    trans.__('This table cannot be read.')
+  );
   return (
     <div ref={ref} className="gol-Media-table">
       {loaded.state === 'failed' && (
@@ -46,14 +52,17 @@ export namespace MediaTable {
   export interface IProps {
     runId: string;
     entry: IMediaEntry;
-    /** What it is, read aloud. */
+    /** A label for screen readers. */
     label: string;
     service: Pick<MediaService, 'artifact'>;
     trans: TranslationBundle;
   }
 }
 
-/** The head and the first rows of a table as pandas writes it (`orient="split"`); null for another text. */
+/**
+ * Return the head and the first rows of a table that pandas wrote
+ * (`orient="split"`); else null.
+ */
 export function rowsOf(text: string): string[][] | null {
   let found: unknown;
   try {

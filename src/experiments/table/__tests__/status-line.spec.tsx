@@ -21,7 +21,7 @@ const shown = (changes: Partial<FakeTable['state']>): string => {
       trans={nullTranslator.load('genops_lab')}
     />
   );
-  return screen.getByTitle(/^Each change before/).textContent ?? '';
+  return screen.getByTitle(/^Includes all changes before/).textContent ?? '';
 };
 
 type Handlers = Omit<

@@ -8,17 +8,17 @@ import { SELECT } from './select-column';
 
 type SelectedCell = Extract<CellKeyDownArgs<IRow>, { mode: 'SELECT' }>;
 
-/** What keys ask for that the table has to do. */
+/** Actions of keys that the table performs. */
 export interface IKeyActions {
   model: RunTableModel;
   onRowMenu: (row: IRow, left: number, top: number) => void;
-  /** Select from the last row toggled to this one. */
+  /** Select from the last toggled row to this one. */
   onExtend: (index: number) => void;
   onToggleGroup: (row: IRow) => void;
   onDelete: () => void;
 }
 
-/** Whether a key opens a menu. */
+/** Return whether a key opens a menu. */
 export function isMenuKey(
   event: Pick<KeyboardEvent, 'key' | 'altKey' | 'shiftKey'>
 ): boolean {
@@ -29,7 +29,7 @@ export function isMenuKey(
   );
 }
 
-/** Does what a key in a cell asks for; what it leaves, the grid does. */
+/** Handle a key in a cell; the grid handles the rest. */
 export function onCellKey(
   actions: IKeyActions,
   args: CellKeyDownArgs<IRow>,
@@ -93,7 +93,10 @@ function takes(
   return true;
 }
 
-/** Left and Right on a name open and close as in a tree; before the name, Left goes to the group. */
+/**
+ * Left and Right on a name open and close as in a tree; before the name, Left
+ * goes to the group.
+ */
 function onArrow(
   model: RunTableModel,
   args: SelectedCell,

@@ -27,10 +27,13 @@ import { MetricCell } from './metric-cell';
 const METRICS = 'metrics.';
 const PARAMS = 'params.';
 const TIMES = ['start_time', 'end_time'];
-/** The strongest background, in percent: text on it stays readable in both themes. */
+/**
+ * The strongest background, in percent: text on it stays readable in both
+ * themes.
+ */
 const STRONGEST = 32;
 
-/** What a run has in a column. */
+/** A run's value in a column. */
 export function CellContent(props: CellContent.IProps): React.ReactElement {
   const { row, column, trans } = props;
   const value = valueOf(row, column);
@@ -57,13 +60,13 @@ export function CellContent(props: CellContent.IProps): React.ReactElement {
     );
   }
   if (column === 'status' && typeof value === 'string') {
-    // The icon stands before the name.
+    // The icon is in front of the name.
     const { tone, label } = statusWord(value as IRun['status'], trans);
     return <span className={`gol-RunTable-word gol-mod-${tone}`}>{label}</span>;
   }
   if (row.id && column.startsWith(METRICS)) {
     const metric = column.slice(METRICS.length);
-    // MLflow's databases hold the largest number in place of infinity.
+    // MLflow's databases store infinity as the largest number.
     const infinite =
       typeof value === 'number' && Math.abs(value) >= Number.MAX_VALUE;
     const shown = infinite ? String(value * 2) : value;
@@ -109,13 +112,13 @@ export namespace CellContent {
     row: IRow;
     column: string;
     model: RunTableModel;
-    /** How far its group moves a name to the right, in pixels. */
+    /** Indent of a name in a group, in pixels. */
     indent?: number;
     trans: TranslationBundle;
   }
 }
 
-/** Four significant digits, so that those of a column stand below each other. */
+/** Return four significant digits, so that a column's digits line up. */
 export function figure(value: number): string {
   const size = Math.abs(value);
   if (Number.isInteger(value) || size < 1e-3 || size >= 1e4) {
@@ -131,9 +134,9 @@ export function figure(value: number): string {
 let fourDigits: Intl.NumberFormat | undefined;
 
 /**
- * The best value of a metric where it is not the last: the highest where runs are
- * sorted with the largest first, as `genops runs list` has it, the lowest where they
- * are sorted with the smallest first; else as the metric's name tells.
+ * Return the best value of a metric if it is not the last. Runs sorted with the
+ * largest first show the highest (as `genops runs list` does), with the
+ * smallest first the lowest; else the metric's name decides.
  */
 function bestOf(
   row: IRow,
@@ -150,7 +153,7 @@ function bestOf(
     return undefined;
   }
   const text = figure(found.value);
-  // What others logged beside GenOps may be better.
+  // Values that others logged beside GenOps may be better.
   const isLast =
     typeof last === 'number' &&
     (which === 'max' ? last >= found.value : last <= found.value);
@@ -159,14 +162,18 @@ function bestOf(
     : { which, text, ...found };
 }
 
-/** A parameter's text; a fraction with more than four significant digits is rounded. */
+/**
+ * Return a parameter's text; a fraction is rounded to four significant digits.
+ */
 function shortened(text: string): string {
   const digits = /^[-+]?(\d*\.\d*)(e[-+]?\d+)?$/i.exec(text)?.[1];
   const significant = digits?.replace('.', '').replace(/^0+/, '') ?? '';
   return significant.length > 4 ? formatNumber(Number(text)) : text;
 }
 
-/** NaN, or an infinity: red with its first step, grey where it is but a start value. */
+/**
+ * NaN or infinity: red with its first step; grey if it is only a start value.
+ */
 function NotFinite(props: {
   row: IRow;
   metric: string;
@@ -247,7 +254,7 @@ function NameCell(props: {
   );
 }
 
-/** The background that shows how large a number is. */
+/** Return the background for a number's size. */
 export function heat(
   value: CellValue,
   scale: IScale | null
@@ -257,13 +264,13 @@ export function heat(
     : undefined;
 }
 
-/** The background for a place between the ends, 0 to 1. */
+/** Return the background for a place between the ends, 0 to 1. */
 export function heatAt(share: number): string {
   const percent = Math.round(share * STRONGEST);
   return `color-mix(in srgb, var(--jp-brand-color1) ${percent}%, var(--gol-run-background))`;
 }
 
-/** The ends of a scale in words. */
+/** Return the ends of a scale as text. */
 export function scaleWords(
   column: string,
   { low, high }: IScale,
@@ -276,7 +283,7 @@ export function scaleWords(
         ? formatMoment(value)
         : formatNumber(value);
   return trans.__(
-    'Colour: pale for %1, strong for %2 (of the runs that match)',
+    'Colour: pale is %1, strong is %2 (among the matching runs)',
     word(low),
     word(high)
   );

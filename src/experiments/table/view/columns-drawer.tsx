@@ -13,7 +13,7 @@ import { Drawer } from './drawer';
 const MOST_LISTED = 300;
 const GROUPS: readonly ColumnGroup[] = ['attribute', 'metric', 'param', 'tag'];
 
-/** Which columns are shown: search, and how many runs have each. */
+/** The list of columns: search, and how many runs have each. */
 export function ColumnsDrawer(props: ColumnsDrawer.IProps): React.ReactElement {
   const { model, trans } = props;
   const [search, setSearch] = React.useState('');
@@ -78,7 +78,7 @@ function ColumnLists(props: {
     model.setColumns(all =>
       names.has(column)
         ? all.filter(({ name }) => name !== column)
-        : // Where it is seen: behind those that stay in place.
+        : // A visible place: behind the pinned columns.
           [
             ...all.filter(({ pinned }) => pinned),
             { name: column },
@@ -122,13 +122,13 @@ function ColumnLists(props: {
       })}
       {fitting.length === 0 && (
         <p className="gol-RunTable-quiet">
-          {trans.__('No column is called so.')}
+          {trans.__('No column has this name.')}
         </p>
       )}
       {fitting.length > listed.length && (
         <p className="gol-RunTable-quiet">
           {trans.__(
-            '%1 more: search for them.',
+            '%1 more columns. Search to find them.',
             (fitting.length - listed.length).toLocaleString()
           )}
         </p>
@@ -140,7 +140,7 @@ function ColumnLists(props: {
 function groupTitle(group: ColumnGroup, trans: TranslationBundle): string {
   switch (group) {
     case 'attribute':
-      return trans.__('Of the run');
+      return trans.__('Run');
     case 'metric':
       return trans.__('Metrics');
     case 'param':

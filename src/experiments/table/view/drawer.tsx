@@ -4,7 +4,7 @@ import * as React from 'react';
 
 import { IconButton } from '../../../core';
 
-/** What stands beside the table. Escape closes it. */
+/** A panel beside the table. Escape closes it. */
 export function Drawer(props: Drawer.IProps): React.ReactElement {
   const { title, onClose, trans } = props;
   const id = React.useId();

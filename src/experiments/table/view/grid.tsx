@@ -22,10 +22,13 @@ import { SELECT, selectColumn } from './select-column';
 
 const ROW_PX = 28;
 const HEAD_PX = 34;
-/** Rows of the question before are pale from then on: to make them so paints the whole table, twice. */
+/**
+ * After this time, in ms, rows of the previous question become pale: that
+ * paints the whole table twice.
+ */
 const STALE_MS = 200;
 
-/** The rows, of which those that are seen are in the page. */
+/** The rows; only the visible ones are in the page. */
 export function RunGrid(props: RunGrid.IProps): React.ReactElement {
   const { model, trans } = props;
   const { windows, selection, scales } = model;
@@ -56,7 +59,8 @@ export function RunGrid(props: RunGrid.IProps): React.ReactElement {
     () => new SelectedRows(model),
     [selectionRevision, model]
   );
-  // The same function while it says the same: with another one the grid draws all rows again.
+  // Kept the same while its result is: with another function the grid draws all
+  // rows again.
   const rowClass = React.useCallback(
     (row: IRow) =>
       row.group
@@ -68,7 +72,7 @@ export function RunGrid(props: RunGrid.IProps): React.ReactElement {
   );
   React.useEffect(() => {
     const node = grid.current;
-    // Even to set it to what it is lays the page out.
+    // Setting it even to its present value causes a layout.
     if (node && switching && scrolled.current > 0) {
       node.scrollTop = 0;
     }
@@ -78,13 +82,14 @@ export function RunGrid(props: RunGrid.IProps): React.ReactElement {
     if (!node) {
       return;
     }
-    // Its first call comes with the frame: asked here, the page would be laid out once more.
+    // Its first call comes with the frame: a call here would cause another
+    // layout.
     const observer = new ResizeObserver(() => wantSeen(model, node));
     observer.observe(node);
     return () => observer.disconnect();
   }, [model]);
 
-  /** With Shift a column is added to the sort; the menu opens by keyboard. */
+  /** Shift adds a column to the sort; the menu opens by keyboard. */
   const onHeadKey = (event: React.KeyboardEvent) => {
     const column = headOf(event.target);
     if (!column || !(event.target instanceof HTMLElement)) {
@@ -108,7 +113,7 @@ export function RunGrid(props: RunGrid.IProps): React.ReactElement {
       aria-busy={switching}
       onKeyDownCapture={onHeadKey}
       onMouseDown={event => {
-        // What opens a run or selects a range marks no text.
+        // Opening a run or selecting a range must not select text.
         if (event.detail > 1 || event.shiftKey) {
           event.preventDefault();
         }
@@ -139,7 +144,8 @@ export function RunGrid(props: RunGrid.IProps): React.ReactElement {
         rowHeight={ROW_PX}
         headerRowHeight={HEAD_PX}
         selectedRows={selected}
-        // Rows may be selected that are not in `rows` yet: the model does it.
+        // Rows may be selected that are not in `rows` yet: the model handles
+        // this.
         onSelectedRowsChange={reselect}
         grouped={groups.length > 0}
         sort={sort}
@@ -198,15 +204,15 @@ export namespace RunGrid {
     trans: TranslationBundle;
     onColumnMenu: (column: string, left: number, top: number) => void;
     onRowMenu: (row: IRow, left: number, top: number) => void;
-    /** Select from the last row toggled to this one. */
+    /** Select from the last toggled row to this one. */
     onExtend: (index: number) => void;
-    /** Select a group's runs, or no longer. */
+    /** Select a group's runs, or deselect them. */
     onToggleGroup: (head: IRow) => void;
     onDelete: () => void;
   }
 }
 
-/** What the grid takes for the set of the selected rows: the selection, asked by a row's place. */
+/** The selection as the grid's set of selected rows, by a row's place. */
 class SelectedRows extends Set<number> {
   constructor(private _model: RunTableModel) {
     super();
@@ -234,7 +240,7 @@ function wantSeen(model: RunTableModel, node: HTMLElement): void {
   model.windows.want(first - rows, first + 2 * rows);
 }
 
-/** The column in whose head something is. */
+/** Return the column whose head has the element. */
 function headOf(target: EventTarget): string | null {
   const head =
     target instanceof Element ? target.closest('[role="columnheader"]') : null;
@@ -312,7 +318,10 @@ function dataColumn(
   };
 }
 
-/** Draws rows that lie in groups: assistive technology hears how deep, and which group is open. */
+/**
+ * Draws rows of groups: assistive technology hears the depth, and which group
+ * is open.
+ */
 function treeRow(
   levels: number
 ): (key: React.Key, props: RenderRowProps<IRow>) => React.ReactElement {

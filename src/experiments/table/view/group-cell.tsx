@@ -20,10 +20,10 @@ import { figure } from './cells';
 
 const TIMES = ['start_time', 'end_time'];
 
-/** The head of a group: what its runs have in common, and how many they are. */
+/** The head of a group: its common values, and its number of runs. */
 export function GroupName(props: {
   group: IRunGroup;
-  /** By which columns runs are grouped. */
+  /** The columns by which runs are grouped. */
   by: readonly string[];
   trans: TranslationBundle;
 }): React.ReactElement {
@@ -63,10 +63,10 @@ export function GroupName(props: {
   );
 }
 
-/** How far what lies in a group stands to the right of its head. */
+/** Indent of a group's rows from its head, in pixels. */
 export const INDENT_PX = 18;
 
-/** What a group's runs have in a column: an aggregate of numbers, the text that all have. */
+/** A group's value in a column: an aggregate of numbers, or the common text. */
 export function GroupValue(props: {
   row: IRow;
   group: IRunGroup;
@@ -118,7 +118,7 @@ export function GroupValue(props: {
   );
 }
 
-/** Of which values the aggregate is, and between what they lie. */
+/** Return the number and the range of the aggregated values, as text. */
 function spreadWords(
   props: {
     column: string;
@@ -154,8 +154,8 @@ function spreadWords(
   if (spread.other > 0) {
     lines.push(
       trans._n(
-        '%2 is NaN or infinite, and not in it',
-        '%2 are NaN or infinite, and not in it',
+        '%2 NaN or infinite value is left out',
+        '%2 NaN or infinite values are left out',
         spread.other,
         spread.other.toLocaleString()
       )

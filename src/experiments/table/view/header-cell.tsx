@@ -7,7 +7,7 @@ import { columnLabel, groupOfColumn, groupWord } from '../column-messages';
 
 import { heatAt, scaleWords } from './cells';
 
-/** A column's name, how it is sorted, its menu, and what its colours mean. */
+/** A column's name, its sort, its menu, and the meaning of its colours. */
 export function HeaderCell(props: HeaderCell.IProps): React.ReactElement {
   const { column, direction, priority, scale, trans } = props;
   const label = columnLabel(column, trans);
@@ -19,12 +19,12 @@ export function HeaderCell(props: HeaderCell.IProps): React.ReactElement {
         title={
           word
             ? trans.__(
-                '%1 (%2)\nClick to sort; with Shift, to sort by it as well',
+                '%1 (%2)\nClick to sort. Shift-click to add to the sort.',
                 label,
                 word
               )
             : trans.__(
-                '%1\nClick to sort; with Shift, to sort by it as well',
+                '%1\nClick to sort. Shift-click to add to the sort.',
                 label
               )
         }
@@ -43,7 +43,7 @@ export function HeaderCell(props: HeaderCell.IProps): React.ReactElement {
         className="gol-RunTable-menu"
         tabIndex={-1}
         aria-hidden="true"
-        title={trans.__('Menu of the column (also Alt and Arrow Down)')}
+        title={trans.__('Column menu (Alt Arrow Down)')}
         onClick={event => {
           event.stopPropagation();
           const { left, bottom } = event.currentTarget.getBoundingClientRect();
@@ -71,11 +71,11 @@ export namespace HeaderCell {
   export interface IProps {
     column: string;
     direction: 'ASC' | 'DESC' | undefined;
-    /** Its place in the sort, where there are several. */
+    /** Its place in the sort, if there are several. */
     priority: number | undefined;
     colored: boolean;
     scale: IScale | null;
-    /** The menu, at a place of the page. */
+    /** Open the menu at a point of the page. */
     onMenu: (left: number, top: number) => void;
     trans: TranslationBundle;
   }

@@ -4,10 +4,16 @@ import * as React from 'react';
 import { formatMoment } from '../../../core';
 import type { RunTableModel } from '../model';
 
-/** Who only crosses the cell asks for nothing. */
+/**
+ * The pointer's rest before a request, in ms: crossing the cell requests
+ * nothing.
+ */
 const POINTED_MS = 150;
 
-/** A metric, with its best value where that is another; pointed at, it says at which step and when it was logged. */
+/**
+ * A metric, with its best value if that differs. Pointing at it shows its step
+ * and time.
+ */
 export function MetricCell(props: MetricCell.IProps): React.ReactElement {
   const { model, runId, metric, value, best, trans } = props;
   const [moment, setMoment] = React.useState('');
@@ -25,7 +31,7 @@ export function MetricCell(props: MetricCell.IProps): React.ReactElement {
         setMoment(trans.__('step %1, %2', found.step.toLocaleString(), at));
       }
     } catch {
-      // The value is there; what more there is can be asked again.
+      // The value is shown; the details can be requested again.
     }
   };
   const step = best?.step.toLocaleString();

@@ -6,16 +6,16 @@ import { ActionButton, ApiError, Callout, IconButton } from '../../../core';
 import type { RunTableModel } from '../model';
 import type { IRunsState } from '../service';
 
-/** Why nothing new comes, and what would make MLflow faster. */
+/** Says why the table is not updated, and what would make MLflow faster. */
 export function Notices(props: Notices.IProps): React.ReactElement {
   const { model, state, trans } = props;
   const advice = state.advice.filter(({ code }) => !model.isDismissed(code));
   return (
     <>
       {state.problem && (
-        <Callout tone="warning" title={trans.__('Nothing new comes.')}>
+        <Callout tone="warning" title={trans.__('The table is not updated.')}>
           {trans.__(
-            '%1 What is here stays, and changes follow when MLflow answers again.',
+            '%1 The rows stay, and updates follow when MLflow answers again.',
             state.problem
           )}
         </Callout>
@@ -60,7 +60,7 @@ function Advice(
         {error
           ? `${error.message} ${error.hint}`
           : trans.__(
-              "MLflow's own searches are slow here: its file has no statistics. ANALYZE makes them, and changes no data."
+              "MLflow's own searches are slow here, because its file has no statistics. ANALYZE makes the statistics and changes no data."
             )}
       </span>
       <ActionButton

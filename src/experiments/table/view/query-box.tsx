@@ -8,15 +8,15 @@ import type { RunTableModel } from '../model';
 import { around, completed, pointsAt } from '../query-text';
 import type { ICompletion } from '../service';
 
-/** A query is judged when its writer pauses, or with Enter. */
+/** A query is applied after a pause of typing, in ms, or with Enter. */
 const APPLY_MS = 600;
 const COMPLETE_MS = 80;
 const MOST_SHOWN = 12;
-/** Characters before and behind what is wrong. */
+/** Characters that are shown before and behind an error. */
 const MOST_AROUND = 24;
 const EXAMPLE = "metrics.accuracy > 0.9 AND params.model = 'cnn'";
 
-/** Where runs are asked for: completes what is typed, and points at what is wrong. */
+/** The query field: completes the text, and marks errors. */
 export function QueryBox(props: QueryBox.IProps): React.ReactElement {
   const { model, query, error, trans } = props;
   const [draft, setDraft] = React.useState(query);
@@ -28,14 +28,15 @@ export function QueryBox(props: QueryBox.IProps): React.ReactElement {
   const asked = React.useRef<AbortController>();
   const applied = React.useRef(query);
   const id = React.useId();
-  // While another query is asked, the error is still that of the one before.
+  // While another query is running, the error is still that of the previous
+  // one.
   const wrong = React.useRef({ error, query });
   if (wrong.current.error !== error) {
     wrong.current = { error, query };
   }
 
   React.useEffect(() => {
-    // One that comes from here is perhaps typed on already.
+    // A query from this field may already have been typed on.
     if (query !== applied.current) {
       applied.current = query;
       setDraft(query);
@@ -86,7 +87,8 @@ export function QueryBox(props: QueryBox.IProps): React.ReactElement {
             setActive(-1);
           }
         })
-        // Without completions the query can be typed; the table says what is wrong.
+        // Without completions the query can be typed; the table shows its
+        // errors.
         .catch(() => !abort.signal.aborted && setOptions([]));
     }, later);
   };
@@ -103,7 +105,7 @@ export function QueryBox(props: QueryBox.IProps): React.ReactElement {
     applySoon(text);
     close();
     requestAnimationFrame(() => {
-      // On a busy machine what was taken is typed on before this frame.
+      // On a busy machine the user may have typed on before this frame.
       if (input.current?.value === text) {
         input.current.setSelectionRange(cursor, cursor);
         complete(text, cursor, 0);
@@ -216,7 +218,7 @@ export function QueryBox(props: QueryBox.IProps): React.ReactElement {
           ))}
         </ul>
       </div>
-      {/* Its line is there also without words, so that nothing jumps. */}
+      {/** The line stays without text too, so that nothing moves. */}
       <div className="gol-QueryBox-notes">
         {!error && query && props.doubts.length > 0 && (
           <p role="status">
@@ -253,11 +255,11 @@ export function QueryBox(props: QueryBox.IProps): React.ReactElement {
 export namespace QueryBox {
   export interface IProps {
     model: RunTableModel;
-    /** The one that was applied last. */
+    /** The query that was applied last. */
     query: string;
-    /** What is wrong with it. */
+    /** The query's error. */
     error: ApiError | null;
-    /** What it perhaps does not mean. */
+    /** Warnings about the query. */
     doubts: readonly {
       message: string;
       hint: string;
@@ -270,7 +272,7 @@ export namespace QueryBox {
 
 type IOption = ICompletion | { kind: 'recent'; text: string; detail: string };
 
-/** A text with the piece marked that is wrong; at its end, the place behind it. */
+/** A text with its wrong piece marked; at its end, the place behind it. */
 function Pointed(props: {
   pieces: [string, string, string];
 }): React.ReactElement {
@@ -287,7 +289,7 @@ function Pointed(props: {
 function kindWord(kind: IOption['kind'], trans: TranslationBundle): string {
   switch (kind) {
     case 'attribute':
-      return trans.__('of the run');
+      return trans.__('attribute');
     case 'metric':
       return trans.__('metric');
     case 'param':
@@ -301,6 +303,6 @@ function kindWord(kind: IOption['kind'], trans: TranslationBundle): string {
     case 'value':
       return trans.__('value');
     case 'recent':
-      return trans.__('asked before');
+      return trans.__('earlier query');
   }
 }

@@ -19,7 +19,7 @@ import { Drawer } from './drawer';
 
 const NOTE_TAG = NOTE.slice('tags.'.length);
 
-/** A run with all that is known of it: its note, curves, figures, models and files. */
+/** All details of a run: its note, curves, figures, models and files. */
 export function RunDrawer(props: RunDrawer.IProps): React.ReactElement {
   const { model, runs, runId, actions, trans } = props;
   React.useEffect(() => {
@@ -70,7 +70,7 @@ export namespace RunDrawer {
     /** Shows the one run. */
     runs: ExperimentsModel;
     runId: string;
-    /** The run's name, as far as the table knows it. */
+    /** The run's name, if the table knows it. */
     name: string;
     actions: IRunActions;
     setNote: (runId: string, tags: Record<string, string>) => Promise<void>;

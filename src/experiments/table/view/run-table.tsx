@@ -26,7 +26,7 @@ import { RunDrawer } from './run-drawer';
 import { StatusLine } from './status-line';
 import { Toolbar } from './toolbar';
 
-/** All runs as a table: asked, sorted, arranged, selected and changed. */
+/** All runs as a table: query, sort, arrange, select and change. */
 export function RunTable(props: RunTable.IProps): React.ReactElement {
   const { model, actions, trans } = props;
   const { windows, selection } = model;
@@ -47,7 +47,8 @@ export function RunTable(props: RunTable.IProps): React.ReactElement {
   }, [opened]);
 
   const { rows, total, state, switching } = snapshot;
-  // Before the columns are known nothing can be asked: then that request says what is wrong.
+  // Before the columns are known there is no question: show the error of that
+  // request.
   const error =
     snapshot.error ?? (total === null ? columnsResource.error : null) ?? null;
   const queryError = error && isOfQuery(error) ? error : null;
@@ -206,7 +207,7 @@ export namespace RunTable {
   }
 }
 
-/** The run's name, where its row is fetched. */
+/** Return the run's name, if its row is fetched. */
 function nameOf(rows: readonly IRow[], runId: string): string {
   const row = rows.find(({ id }) => id === runId);
   return row ? String(valueOf(row, NAME) ?? '') : '';
@@ -219,7 +220,7 @@ function NoRuns(
   const { query, experiments, lifecycle } = model.view;
   if (props.reading) {
     return (
-      <EmptyState text={trans.__('No run that was read so far matches.')} />
+      <EmptyState text={trans.__('No match among the runs read so far.')} />
     );
   }
   if (query && total > 0) {
@@ -238,7 +239,7 @@ function NoRuns(
   if (lifecycle === 'deleted') {
     return (
       <EmptyState
-        text={trans.__('No run is deleted.')}
+        text={trans.__('No deleted runs.')}
         actions={[
           {
             label: trans.__('Show active runs'),

@@ -14,7 +14,7 @@ export const SELECT = 'select';
 
 interface ISelecting {
   model: RunTableModel;
-  /** Select from the last row toggled to this one. */
+  /** Select from the last toggled row to this one. */
   onExtend: (index: number) => void;
   onToggleGroup: (head: IRow) => void;
   trans: TranslationBundle;
@@ -60,8 +60,8 @@ function SelectAll(props: {
     <input
       type="checkbox"
       tabIndex={props.tabIndex}
-      aria-label={trans.__('Select all runs that match')}
-      title={trans.__('Select all runs that match')}
+      aria-label={trans.__('Select all matching runs')}
+      title={trans.__('Select all matching runs')}
       checked={every}
       disabled={matched === 0}
       ref={node => {

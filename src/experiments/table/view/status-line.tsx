@@ -7,10 +7,10 @@ import { canCompare } from '../actions';
 import type { IRunsState } from '../service';
 import type { IWindowsSnapshot } from '../windows';
 
-/** Age below which what is shown counts as now, in seconds. */
+/** Age below which the rows count as up to date, in seconds. */
 const FRESH_S = 10;
 
-/** How many runs, and how old what is shown may be; with a selection, what can be done with it. */
+/** The number of runs, and their age; with a selection, its actions. */
 export function StatusLine(props: StatusLine.IProps): React.ReactElement {
   const { snapshot, selected, deleted, trans } = props;
   const { matched, groups, total, state } = snapshot;
@@ -48,20 +48,20 @@ export function StatusLine(props: StatusLine.IProps): React.ReactElement {
           )}
           <ActionButton
             label={trans.__('Copy CSV')}
-            caption={trans.__('Copy the columns that are shown as CSV')}
+            caption={trans.__('Copy the shown columns as CSV')}
             onClick={props.onCopyCsv}
           />
           <ActionButton
             label={trans.__('Copy DataFrame')}
             caption={trans.__(
-              'Copy code for a cell that makes a pandas DataFrame of the columns that are shown'
+              'Copy code for a cell that makes a pandas DataFrame of the shown columns'
             )}
             onClick={props.onCopyDataFrame}
           />
           {deleted ? (
             <ActionButton
               label={trans.__('Restore')}
-              caption={trans.__('Bring the selected runs back')}
+              caption={trans.__('Restore the selected runs')}
               onClick={props.onRestore}
             />
           ) : (
@@ -78,7 +78,7 @@ export function StatusLine(props: StatusLine.IProps): React.ReactElement {
           )}
           <ActionButton
             label={trans.__('Clear')}
-            caption={trans.__('Select nothing (Escape)')}
+            caption={trans.__('Clear the selection (Escape)')}
             onClick={props.onClear}
           />
         </span>
@@ -123,7 +123,7 @@ function countWords(
     : trans._n('%2 run', '%2 runs', total, all);
 }
 
-/** Where the runs come from and of when they are. */
+/** The source of the runs, and their age. */
 function Freshness(props: {
   state: IRunsState;
   trans: TranslationBundle;
@@ -160,7 +160,7 @@ function Freshness(props: {
       title={
         asOf === null
           ? undefined
-          : trans.__('Each change before %1 is here', formatMoment(asOf))
+          : trans.__('Includes all changes before %1', formatMoment(asOf))
       }
     >
       {[

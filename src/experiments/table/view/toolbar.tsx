@@ -11,7 +11,7 @@ import { openMenu, viewMenu } from '../menus';
 import { QueryBox } from './query-box';
 import type { RunTable } from './run-table';
 
-/** Which runs, and how they are shown. */
+/** The choice of runs, and their arrangement. */
 export function Toolbar(props: Toolbar.IProps): React.ReactElement {
   const { model, store, queryError, trans } = props;
   const view = useSignalled(model.changed, () => model.view);

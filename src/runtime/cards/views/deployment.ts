@@ -1,6 +1,6 @@
 /**
- * A deployment while it starts and in its first minute, as an anywidget module.
- * Its key never reaches this code.
+ * Shows a deployment while it starts and in its first minute, as an anywidget
+ * module. Its key never reaches this code.
  */
 import { formatNumber } from '../../../core/format';
 
@@ -134,9 +134,10 @@ export class DeploymentView {
     try {
       await navigator.clipboard.writeText(this._url.textContent ?? '');
     } catch {
-      // Plain HTTP has no clipboard: leave the address selected for the keyboard.
+      // Plain HTTP has no clipboard: leave the address selected for the
+      // keyboard.
       getSelection()?.selectAllChildren(this._url);
-      said = 'Selected: copy it with the keyboard';
+      said = 'Selected. Copy it with the keyboard.';
     }
     this._copied.textContent = said;
     clearTimeout(this._timer);

@@ -1,4 +1,4 @@
-/** What the inline views share: the model they are given, and how they draw. */
+/** Model type and drawing helpers that the inline views share. */
 
 /** The part of anywidget's model that is used. */
 export interface IModel<State> {
@@ -23,9 +23,9 @@ export function make<K extends keyof HTMLElementTagNameMap>(
 }
 
 /**
- * Draw now, and once a frame after any of the fields changed.
+ * Draw now, and once a frame after a change of any of the fields.
  *
- * @returns a function that ends it.
+ * @returns a function that stops this.
  */
 export function follow<State>(
   model: IModel<State>,
@@ -59,7 +59,7 @@ const SHAPES: Record<Tone, string> = {
   still: '<path d="M1.500 1.500h7v7h-7z"/>'
 };
 
-/** A state in a word with its shape; a screen reader is told when it changes. */
+/** A state as a word with its shape; screen readers announce changes. */
 export class Badge {
   constructor() {
     this.node.setAttribute('role', 'status');

@@ -10,7 +10,7 @@ interface IView {
   dispose(): void;
 }
 
-/** The views of cards. Loaded when the first card is drawn. */
+/** The views of cards, loaded when the first card is drawn. */
 export const VIEWS: Record<
   CardView,
   new (model: CardModel, el: HTMLElement) => IView

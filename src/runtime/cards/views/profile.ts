@@ -1,7 +1,7 @@
 /**
- * A profile's summary, as an anywidget module: what to change, the costliest
- * lines, busy and idle time of each device, and the operators in the order that
- * is asked for.
+ * Shows a profile's summary, as an anywidget module: advice, the costliest
+ * lines, busy and idle time of each device, and the operators in a chosen
+ * order.
  */
 import { Badge, follow, make, type IModel, type Tone } from './dom';
 
@@ -23,7 +23,10 @@ interface ISummary {
   ranks: number[];
   cpu: ISpan;
   operators: IOperator[];
-  /** By Nsight Compute, kernel by kernel: then no device was busy or idle. */
+  /**
+   * From Nsight Compute, kernel by kernel: busy and idle time mean nothing
+   * there.
+   */
   measured?: {
     kernels: {
       name: string;
@@ -54,7 +57,7 @@ export interface IProfileState {
   title: string;
   state: 'writing' | 'analyzing' | 'ready' | 'failed';
   message: string;
-  /** What was recorded, and what that cost. */
+  /** What was recorded, and at which cost. */
   note: string;
   summary: ISummary | null;
   findings: IFindings | null;
@@ -65,14 +68,14 @@ type Column = 'self_us' | 'device_us' | 'count';
 
 const FIRST_ROWS = 8;
 const MEASURED_KERNELS = 5;
-/** What bounds a kernel, in words. */
+/** The limit of a kernel, as text. */
 const BOUNDS: Record<string, string> = {
   compute: ', bound by compute',
   memory: ', bound by memory',
   balanced: ', compute and memory balanced',
   latency: ', bound by latency'
 };
-/** Where lines are shown, operators are the finer print. */
+/** In a profile with lines, operators are secondary. */
 const FIRST_ROWS_BEHIND_LINES = 3;
 const STATES: Record<string, [word: string, tone: Tone]> = {
   writing: ['Writing the trace…', 'busy'],
@@ -86,7 +89,7 @@ const COLUMNS: [Column, string][] = [
   ['count', 'Calls']
 ];
 
-/** A duration of a trace in the unit that reads best. */
+/** Return a duration of a trace in a readable unit. */
 export function formatMicroseconds(us: number): string {
   if (us >= 1e6) {
     return `${(us / 1e6).toFixed(2)} s`;
@@ -180,7 +183,7 @@ export class ProfileView {
       state === 'ready' &&
       summary !== null &&
       summary.operators.length + summary.devices.length === 0
-        ? 'No operator of PyTorch ran while this was recorded.'
+        ? 'No PyTorch operator ran during the recording.'
         : '';
     const notes = [
       this._model.get('message'),
@@ -221,7 +224,7 @@ export class ProfileView {
       make(
         'div',
         'gol-view-muted',
-        left > 0 ? `and ${left} more: Open shows all` : ''
+        left > 0 ? `${left} more: Open shows all` : ''
       )
     );
     this._advice.hidden = list.childElementCount === 0;
@@ -279,7 +282,7 @@ export class ProfileView {
     }
     const shown = spans.filter(([, span]) => span.span_us > 0);
     this._drawBars(
-      'Time with work and without',
+      'Busy and idle time',
       shown.map(([name, span]): Bar => {
         const share = span.busy_us / span.span_us;
         const text = `busy ${Math.round(100 * share)} %, idle ${formatMicroseconds(span.idle_us)}`;

@@ -1,9 +1,10 @@
 /**
- * The live chart of a run.
+ * Draws the live chart of a run.
  *
- * It also travels with the kernel's message (`src/runtime/widgets`), so it imports nothing of JupyterLab
- * and works in VS Code, offline. All text comes from the kernel or is
- * a metric's own name; the few words here are English, as the kernel's are.
+ * The module also travels with the kernel's message (`src/runtime/widgets`), so
+ * it imports nothing of JupyterLab and works in VS Code, offline. All text
+ * comes from the kernel or is a metric's name; the few words here are English,
+ * as the kernel's are.
  */
 import { groupOf } from '../../../core/metric-names';
 import { formatDuration, formatNumber } from '../../../core/format';
@@ -43,7 +44,10 @@ const STATUS: Record<IRunState['status'], [word: string, tone: Tone]> = {
   UNKNOWN: ['Unknown', 'still']
 };
 
-/** The charts in the order in which their metrics came; system metrics are apart. */
+/**
+ * Group metrics into charts, in the order in which the metrics came; system
+ * metrics are apart.
+ */
 export function groupMetrics(names: string[]): {
   charts: Map<string, string[]>;
   system: Map<string, string[]>;
@@ -96,7 +100,7 @@ export class RunView {
     const status = this._model.get('status') ?? 'RUNNING';
     const series = this._model.get('series') ?? NO_SERIES;
     const title = this._model.get('title') || 'Run';
-    // A newer kernel may name another status.
+    // A newer kernel may send another status.
     const [word, tone] = STATUS[status] ?? [status, 'still'];
 
     this._root.dataset.tone = tone;
@@ -112,7 +116,7 @@ export class RunView {
     this._message.hidden = message === '';
     const diverged = this._model.get('diverged') ?? {};
     const params = this._model.get('params') ?? {};
-    // The time alone changes all the while; small fields come again with it.
+    // The time alone changes often; small fields come with it again.
     const words = JSON.stringify([title, diverged, params]);
     if (series === this._series && words === this._words) {
       return;
@@ -215,12 +219,15 @@ export class RunView {
   private _grid = make('div', 'gol-run-grid');
   private _system = make('details', 'gol-run-system');
   private _systemGrid = make('div', 'gol-run-grid');
-  /** A table has its own height, whatever its style says: the output would scroll. */
+  /**
+   * A table keeps its own height whatever its style says, so the output would
+   * scroll.
+   */
   private _hidden = make('div', 'gol-run-hidden');
   private _table = make('table', '');
   private _charts: SmallChart[] = [];
   private _shape = '';
-  /** What is drawn. */
+  /** The series on the screen. */
   private _series: Record<string, ISeries> | null = null;
   private _words = '';
   private _end: () => void;

@@ -1,4 +1,7 @@
-/** One small chart of a run's metrics, for the widgets that travel with a message. */
+/**
+ * Draws one small chart of a run's metrics, for the widgets that travel with a
+ * message.
+ */
 import type { IMark } from '../../../core/charts/line-chart';
 import { LineChart } from '../../../core/charts/line-chart';
 import { lineColor } from '../../../core/charts/look';
@@ -15,7 +18,7 @@ export interface ISeries {
 const PLOT_HEIGHT = 104;
 const NO_SERIES: ISeries = { steps: [], values: [] };
 
-/** The last step that has a value, and the value. */
+/** Return the last step that has a value, and the value. */
 export function lastOf(
   series: ISeries | undefined
 ): [number, number] | undefined {
@@ -29,7 +32,10 @@ export function lastOf(
   return last;
 }
 
-/** Since which step a metric is no number, and what it is; none while its last value is a number. */
+/**
+ * Return a metric's NaN or infinity and its first step; undefined while its
+ * last value is finite.
+ */
 export function divergedNow(
   series: ISeries | undefined,
   words: string | undefined
@@ -42,7 +48,10 @@ export function divergedNow(
     : undefined;
 }
 
-/** "max 0.9": the best value where the metric's name tells which that is, empty where it is the last one. */
+/**
+ * Return "max 0.9": the best value if the metric's name says which is best;
+ * empty if it is the last.
+ */
 export function bestOf(metric: string, series: ISeries | undefined): string {
   const which = bestByName(metric);
   const values = (series?.values ?? []).filter(Number.isFinite) as number[];

@@ -1,7 +1,7 @@
 /**
- * A sweep while it goes on, as an anywidget module: its trials, the objective by
- * trial, and a button that stops it. All text comes from the kernel; the few
- * words here are English, as the kernel's are.
+ * Shows a running sweep, as an anywidget module: its trials, the objective by
+ * trial, and a stop button. All text comes from the kernel; the few words here
+ * are English, as the kernel's are.
  */
 import { formatNumber } from '../../../core/format';
 
@@ -66,7 +66,7 @@ const FIELDS: (keyof ISweepState)[] = [
   'series'
 ];
 
-/** A value in a few characters; empty for null. */
+/** Return a value in a few characters; empty for null. */
 export function shownValue(value: unknown): string {
   if (value === null || value === undefined) {
     return '';
@@ -75,7 +75,7 @@ export function shownValue(value: unknown): string {
   return text.length > 40 ? `${text.slice(0, 39)}…` : text;
 }
 
-/** "3 of 12 trials (1 failed)". */
+/** Return "3 of 12 trials (1 failed)". */
 export function progressOf(
   counts: Record<string, number>,
   planned: number
@@ -175,7 +175,7 @@ export class SweepView {
       row.insertCell().textContent = shownValue(one.mean);
       row.insertCell().textContent =
         one.low === null || one.high === null
-          ? 'no spread to judge by'
+          ? 'no interval'
           : `${shownValue(one.low)} to ${shownValue(one.high)}`;
     }
   }

@@ -176,7 +176,7 @@ describe('the profile widget', () => {
     expect(el.querySelector('li')?.textContent).toBe(
       'The program waits <b> up to 2 ms10 waits. ([3] line 2) Use workers.'
     );
-    expect(el.textContent).toContain('and 2 more: Open shows all');
+    expect(el.textContent).toContain('2 more: Open shows all');
     const table = el.querySelector('.gol-profile-lines') as HTMLTableElement;
     expect(table.caption?.textContent).toBe('Device time by line');
     expect(table.rows[0].textContent).toBe('[3] line 2y = x5 ms (50 %)');
@@ -191,7 +191,7 @@ describe('the profile widget', () => {
     model.set('summary', { ...SUMMARY, operators: [], devices: [] });
     await frame();
     expect(el.querySelector('.gol-view-message')?.textContent).toBe(
-      'No operator of PyTorch ran while this was recorded.'
+      'No PyTorch operator ran during the recording.'
     );
   });
 

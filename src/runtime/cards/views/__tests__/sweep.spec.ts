@@ -94,7 +94,7 @@ describe('the view of a sweep', () => {
     show({ summary: [one, two] });
     const text = el.querySelector('table')!.textContent;
     expect(text).toContain('0.25 to 0.75');
-    expect(text).toContain('no spread to judge by');
+    expect(text).toContain('no interval');
   });
 
   it('says values and progress in few words', () => {
