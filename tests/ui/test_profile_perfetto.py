@@ -70,7 +70,7 @@ def opened(lab: LabPage) -> Locator:
 def perfetto(lab: LabPage) -> Frame:
     """The frame, when its trace is shown as it was asked for."""
     expect(lab.page.locator(".gol-Perfetto").get_by_role("status")).to_have_text(
-        "The whole trace, opened where you were.", timeout=LOADED_MS
+        "The whole trace, opened at the same place.", timeout=LOADED_MS
     )
     return next(frame for frame in lab.page.frames if "/genops/perfetto/" in frame.url)
 

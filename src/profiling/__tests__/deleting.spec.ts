@@ -29,7 +29,9 @@ describe('deleting a profile', () => {
     const deleted = commands.execute(CommandIDs.remove, { id: 'p1' });
     await settle();
     const dialog = document.querySelector('.jp-Dialog')!;
-    expect(dialog.textContent).toContain('its trace on gpu1 if a profiled');
+    expect(dialog.textContent).toContain(
+      'A trace that a profiled cell wrote on gpu1 is deleted too'
+    );
     dialog.querySelector<HTMLButtonElement>('.jp-mod-accept')!.click();
     await deleted;
     expect(bench.count('DELETE /profiles/p1')).toBe(1);

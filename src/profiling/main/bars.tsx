@@ -76,7 +76,7 @@ export function Bars(props: Bars.IProps): React.ReactElement {
         </ul>
         <ActionButton
           label={trans.__('PNG')}
-          caption={trans.__('Save “%1” as a PNG', title)}
+          caption={trans.__('Save “%1” as a PNG image', title)}
           onClick={save}
         />
       </figcaption>

@@ -22,7 +22,7 @@ export function peakWords(
     roofline.covered > 0
       ? [
           trans.__(
-            'FLOPs are known of %1 of the compute time.',
+            'FLOPs are known for %1 of the compute time.',
             formatShare(roofline.covered, 1)
           )
         ]

@@ -99,19 +99,21 @@ function addProfiles(options: IOptions): void {
     trans
   )(CommandIDs.openProfile, {
     label: trans.__('Open a Profile…'),
-    caption: trans.__('Show where the time of a profile went'),
+    caption: trans.__('Show where the time of a profile was spent'),
     icon: profileIcon,
     args: {
-      id: textArg(trans.__('The id of the profile; asked when missing')),
+      id: textArg(
+        trans.__('The id of the profile; a dialog asks when it is missing')
+      ),
       path: textArg(
         trans.__(
-          'A trace in the Lab, or a folder with those of all ranks, instead of an id'
+          'A trace in the Lab, or a folder with the traces of all ranks, instead of an id'
         )
       ),
-      run_id: textArg(trans.__('The run whose profiles are to be chosen from')),
+      run_id: textArg(trans.__('The run whose profiles the dialog offers')),
       tab: textArg(
         trans.__(
-          'The view: overview, lines, tables, flame, timeline or measured; the first by default'
+          'The view: overview, lines, tables, flame, timeline or measured; the default is the first'
         )
       )
     },
@@ -124,7 +126,7 @@ function addProfiles(options: IOptions): void {
         const runId = textOf(args.run_id);
         const found = ofRun(await service.list(), runId);
         const only = runId && found.length === 1 ? found[0] : undefined;
-        const title = trans.__('Which profile is to be opened?');
+        const title = trans.__('Choose a profile to open');
         id = (only ?? (await chosen(found, title, trans)))?.id;
       }
       return id ? open(id, textOf(args.tab)) : undefined;
@@ -162,7 +164,7 @@ function addDifferences(options: IOptions): void {
           trans
         }),
         id,
-        trans.__('Profiles compared')
+        trans.__('Compared profiles')
       );
       const made = widget;
       await tracker.add(widget);
@@ -178,19 +180,23 @@ function addDifferences(options: IOptions): void {
     trans
   )(CommandIDs.compareProfiles, {
     label: trans.__('Compare Profiles…'),
-    caption: trans.__('Show what differs between two profiles'),
+    caption: trans.__('Show the difference between two profiles'),
     icon: profileIcon,
     args: {
       before: textArg(
-        trans.__('The id of the earlier profile; asked when missing')
+        trans.__(
+          'The id of the earlier profile; a dialog asks when it is missing'
+        )
       ),
       after: textArg(
-        trans.__('The id of the later profile; asked when missing')
+        trans.__(
+          'The id of the later profile; a dialog asks when it is missing'
+        )
       ),
       before_run: textArg(
-        trans.__('A run whose newest profile is the earlier')
+        trans.__('A run; its newest profile is the earlier one')
       ),
-      after_run: textArg(trans.__('A run whose newest profile is the later'))
+      after_run: textArg(trans.__('A run; its newest profile is the later one'))
     },
     execute: async args => {
       let before = textOf(args.before);
@@ -209,7 +215,7 @@ function addDifferences(options: IOptions): void {
               others(),
               after
                 ? trans.__('Compare with')
-                : trans.__('Which profile is the earlier one?'),
+                : trans.__('Choose the earlier profile'),
               trans
             )
           )?.id ?? '';
@@ -217,7 +223,7 @@ function addDifferences(options: IOptions): void {
           ? ((
               await chosen(
                 others(),
-                trans.__('Which profile is the later one?'),
+                trans.__('Choose the later profile'),
                 trans
               )
             )?.id ?? '')

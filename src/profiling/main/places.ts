@@ -63,7 +63,7 @@ export class Places implements IPlaces {
           notebook
         ),
         hint: this._trans.__(
-          'It was deleted or replaced after the profile was taken.'
+          'It was deleted or replaced after the profile was recorded.'
         )
       });
     }

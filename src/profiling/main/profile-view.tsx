@@ -105,7 +105,7 @@ function Shown(
             profileId={profile.id}
             make={() => actions.traceFetch(profile)}
             visible={model.visible}
-            words={trans.__('The trace lies on %1.', profile.trace_target)}
+            words={trans.__('The trace is on %1.', profile.trace_target)}
             trans={trans}
           />
         )}
@@ -120,8 +120,10 @@ function Shown(
             download=""
             title={
               profile.summary?.measured
-                ? trans.__('Save the report on this computer, for ncu-ui')
-                : trans.__('Save the trace on this computer')
+                ? trans.__(
+                    'Save the report to this computer, to open it in ncu-ui'
+                  )
+                : trans.__('Save the trace to this computer')
             }
           >
             {profile.summary?.measured
@@ -140,7 +142,7 @@ function Shown(
         )}
         <ActionButton
           label={trans.__('Compare with…')}
-          caption={trans.__('Show what differs from another profile')}
+          caption={trans.__('Show the difference from another profile')}
           disabled={profile.state !== 'ready'}
           onClick={() => actions.compareWith(profile)}
         />
@@ -168,7 +170,7 @@ function Content(
           tone="busy"
           label={
             profile.message ||
-            trans.__('The trace is being analyzed. This takes some seconds.')
+            trans.__('Analyzing the trace. This takes a few seconds.')
           }
         />
       </p>
@@ -176,7 +178,10 @@ function Content(
   }
   if (state === 'failed') {
     return (
-      <Callout tone="error" title={trans.__('The file could not be analyzed.')}>
+      <Callout
+        tone="error"
+        title={trans.__('The trace could not be analyzed.')}
+      >
         <>
           <p>{profile.message}</p>
           {props.hint && <p>{props.hint}</p>}
@@ -185,9 +190,7 @@ function Content(
     );
   }
   if (!summary) {
-    return (
-      <EmptyState text={trans.__('This profile was kept without a summary.')} />
-    );
+    return <EmptyState text={trans.__('This profile has no summary.')} />;
   }
   const { memory } = summary;
   const memoryTab = memory && {

@@ -48,7 +48,7 @@ export function addPerfetto(
   )(CommandIDs.openPerfetto, {
     label: trans.__('Open in Perfetto'),
     caption: trans.__(
-      'Show a stretch of a profile’s timeline in the Perfetto UI, without the network'
+      'Show a part of a profile’s timeline in the Perfetto UI, offline'
     ),
     icon: profileIcon,
     // It is of a stretch, which a timeline has and a palette has not.
@@ -57,16 +57,25 @@ export function addPerfetto(
       id: textArg(trans.__('The id of the profile')),
       first_us: {
         type: 'number',
-        description: trans.__('Begin, in microseconds from the first event on')
+        description: trans.__(
+          'Start of the part, in microseconds after the first event'
+        )
       },
-      last_us: { type: 'number', description: trans.__('End') },
+      last_us: {
+        type: 'number',
+        description: trans.__(
+          'End of the part, in microseconds after the first event'
+        )
+      },
       slice: {
         type: 'number',
         description: trans.__('The number of the slice to select')
       },
       rank: {
         type: 'number',
-        description: trans.__('Whose trace, where there are several ranks')
+        description: trans.__(
+          'The rank whose trace is shown, if there are several'
+        )
       }
     },
     execute: async args => {

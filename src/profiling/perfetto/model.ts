@@ -124,7 +124,7 @@ export class PerfettoModel implements IDisposable {
           code: 'no_answer',
           message: trans.__('The Perfetto UI did not answer.'),
           hint: trans.__(
-            "It needs WebAssembly and workers; the browser's console may say more."
+            "The Perfetto UI needs WebAssembly and workers. The browser's console may show the cause."
           )
         })
       : ApiError.from(reason, trans);

@@ -101,7 +101,7 @@ function PerfettoView(
       )}
       <p className="gol-Note" role="status">
         {busy
-          ? trans.__('The Perfetto UI is being opened…')
+          ? trans.__('Opening the Perfetto UI…')
           : cut && !error && told(cut, trans)}
       </p>
       {page && (
@@ -128,7 +128,7 @@ function address(page: string): string {
 /** What of the trace is there. */
 function told(cut: ITraceCut, trans: TranslationBundle): string {
   if (cut.whole) {
-    return trans.__('The whole trace, opened where you were.');
+    return trans.__('The whole trace, opened at the same place.');
   }
   const stretch = [
     formatMicroseconds(cut.kept_first_us),
@@ -137,16 +137,16 @@ function told(cut: ITraceCut, trans: TranslationBundle): string {
   const words = [
     cut.narrowed
       ? trans.__(
-          'The trace is large: of the stretch that you saw, only %1 to %2 is here.',
+          'The trace is large: only %1 to %2 of the visible part is shown.',
           ...stretch
         )
-      : trans.__('The trace is large: %1 to %2 of it is here.', ...stretch)
+      : trans.__('The trace is large: only %1 to %2 is shown.', ...stretch)
   ];
   if (cut.left_out > 0) {
     words.push(
       trans._n(
-        '%1 event beyond the bound was left out.',
-        '%1 events beyond the bound were left out.',
+        '%1 event over the limit was left out.',
+        '%1 events over the limit were left out.',
         cut.left_out
       )
     );

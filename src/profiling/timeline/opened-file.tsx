@@ -62,7 +62,7 @@ export class OpenedFile extends SeenView {
             trans={trans}
             folder={traces > 1 ? { traces, open: onFolder } : undefined}
             hint={trans.__(
-              'If it is something else, open it from the file browser: right click, Open With.'
+              'To open the file as something else, right-click it in the file browser and choose Open With.'
             )}
           />
         )}

@@ -62,7 +62,7 @@ function Progress(props: {
     return (
       <>
         <Meter
-          label={trans.__('The trace comes')}
+          label={trans.__('Fetching the trace')}
           value={task.progress ?? 0}
           max={1}
           text={task.message}
@@ -70,7 +70,9 @@ function Progress(props: {
         />
         <ActionButton
           label={trans.__('Cancel')}
-          caption={trans.__('Stop fetching; what has come is dropped')}
+          caption={trans.__(
+            'Stop the transfer and delete the part that arrived'
+          )}
           onClick={() => act(() => fetch.cancel())}
         />
       </>
@@ -81,7 +83,7 @@ function Progress(props: {
       <span>{words}</span>
       <ActionButton
         label={trans.__('Fetch the trace')}
-        caption={trans.__('Bring the trace to the Lab')}
+        caption={trans.__('Copy the trace to the Lab')}
         onClick={() => act(() => fetch.start())}
       />
       {refused && (

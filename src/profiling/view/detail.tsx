@@ -36,7 +36,7 @@ export function ProfileDetail(props: ProfileDetail.IProps): React.ReactElement {
             tone="busy"
             label={
               profile.message ||
-              trans.__('The trace is being analyzed. This takes some seconds.')
+              trans.__('Analyzing the trace. This takes a few seconds.')
             }
           />
         </p>
@@ -44,7 +44,7 @@ export function ProfileDetail(props: ProfileDetail.IProps): React.ReactElement {
       {profile.state === 'failed' && (
         <Callout
           tone="error"
-          title={trans.__('The file could not be analyzed.')}
+          title={trans.__('The trace could not be analyzed.')}
         >
           {profile.message}
         </Callout>
@@ -110,7 +110,7 @@ export function ProfileDetail(props: ProfileDetail.IProps): React.ReactElement {
             />
             <ActionButton
               label={trans.__('Compare with…')}
-              caption={trans.__('Show what differs from another profile')}
+              caption={trans.__('Show the difference from another profile')}
               onClick={onCompare}
             />
           </>
@@ -186,7 +186,10 @@ export function SummaryView(props: {
   return (
     <div className="gol-Summary">
       {summary.damaged && (
-        <Callout tone="warning" title={trans.__('Not everything was read.')}>
+        <Callout
+          tone="warning"
+          title={trans.__('The trace could not be read completely.')}
+        >
           {summary.damaged}
         </Callout>
       )}
@@ -224,7 +227,7 @@ export function SummaryView(props: {
           ))}
           {devices.length === 0 && (
             <p className="gol-Note">
-              {trans.__('The trace has no events of a GPU.')}
+              {trans.__('The trace has no GPU events.')}
             </p>
           )}
         </>
@@ -236,7 +239,7 @@ export function SummaryView(props: {
           count: operator.count,
           us: operator.self_us,
           tip: trans.__(
-            '%1: %2 calls, %3 itself, %4 with what it calls, %5 on the device',
+            '%1: %2 calls, %3 self, %4 total, %5 on the device',
             operator.name,
             operator.count,
             formatMicroseconds(operator.self_us),

@@ -33,9 +33,9 @@ export function Figures(props: {
   const columns = React.useMemo(() => figureColumns(trans), [trans]);
   const figures = sorted(difference.figures, columns, sort);
   const advice: [string, string[]][] = [
-    [trans.__('Problems that are gone'), difference.advice_gone],
+    [trans.__('Problems solved'), difference.advice_gone],
     [trans.__('New problems'), difference.advice_new],
-    [trans.__('Problems in both'), difference.advice_kept]
+    [trans.__('Problems that remain'), difference.advice_kept]
   ];
   return (
     <>

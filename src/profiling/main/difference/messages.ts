@@ -11,7 +11,7 @@ export function figureWord(code: string, trans: TranslationBundle): string {
     span: trans.__('Span'),
     busy: trans.__('Busy'),
     idle: trans.__('Idle'),
-    idle_share: trans.__('Idle, of the span'),
+    idle_share: trans.__('Idle share of the span'),
     compute: trans.__('Compute'),
     comm: trans.__('Communication'),
     exposed_comm: trans.__('Exposed communication'),
@@ -20,7 +20,7 @@ export function figureWord(code: string, trans: TranslationBundle): string {
     cpu_busy: trans.__('Operators on the CPU'),
     flops: trans.__('FLOPs'),
     mfu: trans.__('MFU'),
-    peak_memory: trans.__('Peak of memory')
+    peak_memory: trans.__('Peak memory')
   };
   return words[code] ?? code.replace(/_/g, ' ');
 }
@@ -93,7 +93,7 @@ export function stateWord(
   return {
     both: trans.__('in both'),
     added: trans.__('new'),
-    removed: trans.__('gone')
+    removed: trans.__('removed')
   }[state];
 }
 
@@ -125,16 +125,16 @@ export function basis(
 ): string {
   if (measured) {
     return trans.__(
-      'Nsight Compute measured both, kernel by kernel: they tell no idle time, no launches and nothing of the host.'
+      'Nsight Compute measured both profiles one kernel at a time: they have no idle time, launch times or host times.'
     );
   }
   return difference.a_step
     ? trans.__(
-        'All times are a step: %1 steps before, %2 after.',
+        'All times are per step: %1 steps before, %2 after.',
         difference.before_steps,
         difference.after_steps
       )
     : trans.__(
-        'All times are of the whole traces, since not both mark steps: they compare only where both did the same work.'
+        'All times are totals of the traces, because a trace has no step marks. Compare them only if both runs did the same work.'
       );
 }

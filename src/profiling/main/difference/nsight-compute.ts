@@ -81,14 +81,14 @@ export function measuredChangeColumns(
     {
       id: 'launched',
       title: trans.__('Grid × block'),
-      tip: trans.__('Before and after, where they are not the same'),
+      tip: trans.__('Grid and block before and after, where they differ'),
       width: 220,
       value: ({ change }) => launchWords(change, trans) || null
     },
     {
       id: 'change_us',
       title: trans.__('Change'),
-      tip: trans.__('Of the time of a launch: below zero is faster'),
+      tip: trans.__('Change of the time of one launch: negative is faster'),
       width: 100,
       value: ({ before, after }) =>
         before && after ? after.mean_us - before.mean_us : null,

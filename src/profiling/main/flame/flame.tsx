@@ -53,7 +53,7 @@ export function Flame(props: Flame.IProps): React.ReactElement {
             <Drawn flame={flame} Graph={Graph} trans={trans} />
           ) : (
             <EmptyState
-              text={trans.__('The trace holds no calls and no kernels.')}
+              text={trans.__('The trace has no calls and no kernels.')}
             />
           )
         }
@@ -104,14 +104,14 @@ function Drawn(
 
   const words: IFlameWords = {
     all: trans.__('All'),
-    other: trans.__('too small to be seen')
+    other: trans.__('too short to draw')
   };
   const timeOf = (node: number, of: Measure) =>
     (node === WHOLE ? flame : flame.nodes[node])[of];
   const sentence = (node: number) => {
     const us = timeOf(node, measure);
     const share = trans.__(
-      '%1, %2 of all',
+      '%1, %2 of the total',
       formatMicroseconds(us),
       formatShare(us, flame[measure])
     );
@@ -129,8 +129,8 @@ function Drawn(
       wanted.trim() && name.toLowerCase().includes(wanted.trim().toLowerCase());
     return [
       kinds.includes(kind) && kindWord(kind as Kind, trans),
-      found && trans.__('Found'),
-      node === focus && node !== WHOLE && trans.__('Widened')
+      found && trans.__('Match'),
+      node === focus && node !== WHOLE && trans.__('Zoomed in')
     ]
       .filter(Boolean)
       .map(word => `. ${word}`)
@@ -215,7 +215,7 @@ function Drawn(
         <div
           className="gol-Profile-choice"
           role="group"
-          aria-label={trans.__('Width of a frame')}
+          aria-label={trans.__('Frame width')}
         >
           {(
             [
@@ -251,13 +251,13 @@ function Drawn(
             )}
         </span>
         <ActionButton
-          label={trans.__('Show all')}
+          label={trans.__('Reset zoom')}
           disabled={focus === WHOLE}
           onClick={() => setFocus(WHOLE)}
         />
         <ActionButton
           label={trans.__('PNG')}
-          caption={trans.__('Save the flame graph as a PNG')}
+          caption={trans.__('Save the flame graph as a PNG image')}
           onClick={() => {
             const look = readLook(host.current!);
             void savePng(
@@ -278,7 +278,7 @@ function Drawn(
         role="application"
         tabIndex={0}
         aria-label={trans.__(
-          'Flame graph. Arrows go to the caller, into what is called and to its neighbours; Enter widens a frame, Escape shows all.'
+          'Flame graph. Arrow keys move to the caller, to a callee or to a sibling. Enter zooms into a frame, Escape resets the zoom.'
         )}
         onKeyDown={onKeyDown}
       >
@@ -301,8 +301,8 @@ function kindWord(kind: Kind, trans: TranslationBundle): string {
     annotation: trans.__('Step or annotation'),
     python: trans.__('Python'),
     operator: trans.__('Operator'),
-    runtime: trans.__('Call of the runtime'),
+    runtime: trans.__('Runtime call'),
     kernel: trans.__('Kernel or copy'),
-    other: trans.__('Too small to be seen')
+    other: trans.__('Too short to draw')
   }[kind];
 }

@@ -38,7 +38,7 @@ export function Holders(props: Holders.IProps): React.ReactElement {
               momentWords(moment.at, moment.us, trans),
               formatBytes(moment.held)
             )
-          : trans.__('Who held it')}
+          : trans.__('Memory by owner')}
       </h4>
       {moment && (
         <>
@@ -85,7 +85,7 @@ function Table(
     <div
       className="gol-Memory-scroll"
       role="region"
-      aria-label={trans.__('Who held it, %1', label)}
+      aria-label={trans.__('Memory by owner, %1', label)}
       tabIndex={0}
       onPointerLeave={() => props.model.point(null)}
     >
@@ -96,7 +96,7 @@ function Table(
             <th scope="col">{trans.__('Bytes')}</th>
             <th scope="col">{trans.__('Share')}</th>
             <th scope="col">{trans.__('Blocks')}</th>
-            <th scope="col">{trans.__('What')}</th>
+            <th scope="col">{trans.__('Category')}</th>
           </tr>
         </thead>
         <tbody>
@@ -194,7 +194,9 @@ function Row(
             {site.stack.length > 0 ? (
               <ol
                 className="gol-Memory-stack"
-                aria-label={trans.__('How it was asked for, innermost first')}
+                aria-label={trans.__(
+                  'Call stack of the allocation, innermost frame first'
+                )}
               >
                 {site.stack.map((frame, depth) => (
                   <li key={depth}>
@@ -204,7 +206,9 @@ function Row(
               </ol>
             ) : (
               <span className="gol-Profile-quiet">
-                {trans.__('The recording does not tell more of it.')}
+                {trans.__(
+                  'The recording has no call stack for this allocation.'
+                )}
               </span>
             )}
           </td>

@@ -41,7 +41,10 @@ export function MemoryView(props: MemoryView.IProps): React.ReactElement {
   return (
     <div className="gol-Memory">
       {memory.damaged && (
-        <Callout tone="warning" title={trans.__('The snapshot is damaged.')}>
+        <Callout
+          tone="warning"
+          title={trans.__('The memory snapshot is damaged.')}
+        >
           {memory.damaged}
         </Callout>
       )}
@@ -50,7 +53,7 @@ export function MemoryView(props: MemoryView.IProps): React.ReactElement {
           key={place}
           tone="error"
           title={trans.__(
-            'Out of memory on device %1: %2 were asked for, %3 were free.',
+            'Out of memory on device %1: %2 requested, %3 free.',
             failed.device,
             formatBytes(failed.wanted),
             formatBytes(failed.free)
@@ -58,17 +61,14 @@ export function MemoryView(props: MemoryView.IProps): React.ReactElement {
         >
           <>
             {failed.asked && (
-              <p>{trans.__('Asked by %1.', siteWords(failed.asked, trans))}</p>
+              <p>
+                {trans.__('Requested by %1.', siteWords(failed.asked, trans))}
+              </p>
             )}
-            <p>
-              {trans.__(
-                '%1 were held, most of it by:',
-                formatBytes(failed.held)
-              )}
-            </p>
+            <p>{trans.__('%1 in use, mostly by:', formatBytes(failed.held))}</p>
             <Sites
               sites={failed.holders}
-              label={trans.__('Who held the memory when it was out')}
+              label={trans.__('Memory by owner when the allocation failed')}
               trans={trans}
             />
           </>
@@ -76,7 +76,7 @@ export function MemoryView(props: MemoryView.IProps): React.ReactElement {
       ))}
       {state === 'down' && error && (
         <DownState
-          what={trans.__('The memory over time cannot be read.')}
+          what={trans.__('Memory over time cannot be read.')}
           error={error}
           busy={busy}
           trans={trans}
@@ -105,7 +105,7 @@ export function MemoryView(props: MemoryView.IProps): React.ReactElement {
               />
             ) : state === 'loading' ? (
               <p className="gol-Note" role="status">
-                {trans.__('The memory over time is being read…')}
+                {trans.__('Reading memory over time…')}
               </p>
             ) : (
               <AtThePeak device={device} name={name} trans={trans} />
@@ -140,11 +140,11 @@ function Device(props: {
   const { device, name, trans } = props;
   const id = React.useId();
   const figures: [string, string][] = [
-    [trans.__('Peak while recorded'), formatBytes(device.peak)],
+    [trans.__('Peak during the recording'), formatBytes(device.peak)],
     ...(device.reserved > 0
       ? ([
-          [trans.__('Held before'), formatBytes(device.before)],
-          [trans.__('Allocated at the end'), formatBytes(device.allocated)],
+          [trans.__('In use before the recording'), formatBytes(device.before)],
+          [trans.__('In use at the end'), formatBytes(device.allocated)],
           [trans.__('Reserved at the end'), formatBytes(device.reserved)]
         ] as [string, string][])
       : []),
@@ -152,14 +152,13 @@ function Device(props: {
     ...(device.segments > 0
       ? ([
           [trans.__('Fragmentation'), formatShare(device.fragmentation, 1)],
-          [trans.__('Largest free part'), formatBytes(device.largest_free)]
+          [trans.__('Largest free block'), formatBytes(device.largest_free)]
         ] as [string, string][])
       : []),
     ...(device.retries > 0
-      ? ([[trans.__('Retries'), device.retries.toLocaleString()]] as [
-          string,
-          string
-        ][])
+      ? ([
+          [trans.__('Allocation retries'), device.retries.toLocaleString()]
+        ] as [string, string][])
       : [])
   ];
   return (
@@ -188,12 +187,12 @@ function AtThePeak(props: {
   return (
     <>
       <Outline device={device} name={name} trans={trans} />
-      <h4>{trans.__('What was held at the peak')}</h4>
+      <h4>{trans.__('Memory by owner at the peak')}</h4>
       {device.sites.length > 0 ? (
         <>
           <Sites
             sites={device.sites}
-            label={trans.__('What was held at the peak, %1', name)}
+            label={trans.__('Memory by owner at the peak, %1', name)}
             trans={trans}
           />
           <DownloadButton
@@ -213,7 +212,9 @@ function AtThePeak(props: {
         </>
       ) : (
         <p className="gol-Profile-quiet">
-          {trans.__('The recording does not tell who held it.')}
+          {trans.__(
+            'The recording does not record which lines allocated the memory.'
+          )}
         </p>
       )}
     </>
@@ -245,7 +246,7 @@ function Outline(props: {
         preserveAspectRatio="none"
         role="img"
         aria-label={trans.__(
-          'What was held over the recording, %1: up to %2',
+          'Memory in use during the recording (%1), peak %2',
           name,
           formatBytes(device.peak)
         )}
@@ -280,8 +281,8 @@ function Sites(props: {
           <tr>
             <th scope="col">{trans.__('Bytes')}</th>
             <th scope="col">{trans.__('Blocks')}</th>
-            <th scope="col">{trans.__('What')}</th>
-            <th scope="col">{trans.__('Where')}</th>
+            <th scope="col">{trans.__('Category')}</th>
+            <th scope="col">{trans.__('Line')}</th>
           </tr>
         </thead>
         <tbody>
@@ -331,7 +332,7 @@ function deviceWords(
   trans: TranslationBundle
 ): string {
   const name =
-    device < 0 ? trans.__('Memory of the host') : trans.__('Device %1', device);
+    device < 0 ? trans.__('Host memory') : trans.__('Device %1', device);
   return rank === null ? name : trans.__('Rank %1, %2', rank, name);
 }
 

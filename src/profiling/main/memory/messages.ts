@@ -29,7 +29,7 @@ export function categoryWords(
     gradients: trans.__('Gradients'),
     optimizer: trans.__('Optimizer'),
     backward: trans.__('Backward pass'),
-    autocast: trans.__('Copies of another dtype'),
+    autocast: trans.__('Dtype conversions'),
     '': ''
   };
   return words[category];
@@ -54,6 +54,6 @@ export function changeWords(
     return '';
   }
   return change.bytes < 0
-    ? trans.__('gives back %1 of %2', formatBytes(-change.bytes), change.name)
-    : trans.__('%1 more of %2', formatBytes(change.bytes), change.name);
+    ? trans.__('frees %1, %2', formatBytes(-change.bytes), change.name)
+    : trans.__('allocates %1, %2', formatBytes(change.bytes), change.name);
 }

@@ -88,7 +88,7 @@ export function MemoryTimeline(props: {
   const look = (event: React.PointerEvent) =>
     model.lookAtPlace(placeAt(held, inner, place(event)[0]));
   const now = trans.__(
-    '%1: %2 held',
+    '%1: %2 in use',
     momentWords(
       model.at,
       model.moment?.at === model.at
@@ -156,10 +156,7 @@ export function MemoryTimeline(props: {
       <div className="gol-Memory-bar">
         <ActionButton
           label={trans.__('Peak')}
-          caption={trans.__(
-            'Look at the moment at which most was held: %1',
-            formatBytes(held.peak)
-          )}
+          caption={trans.__('Go to the peak: %1', formatBytes(held.peak))}
           onClick={() => model.look(held.peakAt)}
         />
         {held.failures.slice(-MOST_FAILURES).map((moment, place) => (
@@ -171,7 +168,7 @@ export function MemoryTimeline(props: {
                 : trans.__('Out of memory')
             }
             caption={trans.__(
-              'Look at the moment at which an allocation failed (%1)',
+              'Go to the failed allocation (%1)',
               momentWords(moment, null, trans)
             )}
             onClick={() => model.look(moment)}
@@ -180,24 +177,24 @@ export function MemoryTimeline(props: {
         <span className="gol-Profile-space" />
         <ActionButton
           label={trans.__('Zoom in')}
-          caption={trans.__('Show less around the moment (+)')}
+          caption={trans.__('Show a shorter period around the moment (+)')}
           onClick={() => model.zoom(0.5)}
         />
         <ActionButton
           label={trans.__('Zoom out')}
-          caption={trans.__('Show more around the moment (-)')}
+          caption={trans.__('Show a longer period around the moment (-)')}
           disabled={model.isWhole}
           onClick={() => model.zoom(2)}
         />
         <ActionButton
           label={trans.__('Whole recording')}
-          caption={trans.__('Show all of it (0)')}
+          caption={trans.__('Show the whole recording (0)')}
           disabled={model.isWhole}
           onClick={() => model.showAll()}
         />
         <ActionButton
           label={trans.__('PNG')}
-          caption={trans.__('Save the picture as a PNG')}
+          caption={trans.__('Save the chart as a PNG image')}
           onClick={() => {
             const theme = readLook(canvas.current!);
             void savePng(
@@ -211,10 +208,10 @@ export function MemoryTimeline(props: {
       <p className="gol-Profile-quiet gol-Memory-help">
         {held.reserved.length > 0
           ? trans.__(
-              'Colours: the lines that ever held most; grey: all others. Dashed: reserved. Click or drag for a moment; arrows go from point to point, + and - zoom, 0 shows all.'
+              'Colours: the lines with the highest peaks; grey: all others. Dashed: reserved memory. Click or drag to choose a moment; arrow keys move between points, + and - zoom, 0 shows all.'
             )
           : trans.__(
-              'Colours: the lines that ever held most; grey: all others. Click or drag for a moment; arrows go from point to point, + and - zoom, 0 shows all.'
+              'Colours: the lines with the highest peaks; grey: all others. Click or drag to choose a moment; arrow keys move between points, + and - zoom, 0 shows all.'
             )}
       </p>
     </div>

@@ -36,7 +36,7 @@ export function Kernel(props: Kernel.IProps): React.ReactElement {
           )}
           <p>{boundSentence(kernel, trans)}</p>
           <Gauges
-            label={trans.__('Of what the device can do')}
+            label={trans.__('Percent of the device’s peak')}
             gauges={speeds(kernel, trans)}
           />
           <Rates kernel={kernel} trans={trans} />
@@ -50,10 +50,10 @@ export function Kernel(props: Kernel.IProps): React.ReactElement {
             <p key={sentence}>{sentence}</p>
           ))}
         </Part>
-        <Part title={trans.__('What its warps wait for')}>
+        <Part title={trans.__('Warp stalls')}>
           <Stalls kernel={kernel} trans={trans} />
         </Part>
-        <Part title={trans.__('What to change')} wide>
+        <Part title={trans.__('Suggested changes')} wide>
           <Rules key={kernel.longest} kernel={kernel} trans={trans} />
         </Part>
       </div>
@@ -107,22 +107,25 @@ function Where(props: Kernel.IProps): React.ReactElement {
   );
   const told = [
     trans._n(
-      '%2, %3 of all, in %1 launch',
-      '%2, %3 of all, in %1 launches',
+      '%2, %3 of all kernels, in %1 launch',
+      '%2, %3 of all kernels, in %1 launches',
       count,
       formatMicroseconds(kernel.total_us),
       formatShare(kernel.total_us, total_us)
     ),
     count > 1
-      ? trans.__('the longest %1', formatMicroseconds(kernel.longest_us))
+      ? trans.__('longest launch %1', formatMicroseconds(kernel.longest_us))
       : '',
     kernel.grid ? trans.__('grid %1, block %2', kernel.grid, kernel.block) : '',
     registers === null
       ? ''
-      : trans.__('%1 registers a thread', formatNumber(registers)),
+      : trans.__('%1 registers per thread', formatNumber(registers)),
     shared_memory_bytes === null
       ? ''
-      : trans.__('%1 shared memory a block', formatBytes(shared_memory_bytes)),
+      : trans.__(
+          '%1 shared memory per block',
+          formatBytes(shared_memory_bytes)
+        ),
     waves === null ? '' : trans.__('%1 waves', formatNumber(waves)),
     [deviceName(kernel, props.ranks, trans), own?.model]
       .filter(Boolean)
@@ -148,7 +151,7 @@ function Where(props: Kernel.IProps): React.ReactElement {
 
 function speeds(kernel: IMeasuredKernel, trans: TranslationBundle): IGauge[] {
   const hits = (pct: number | null) =>
-    pct === null ? undefined : trans.__('%1 hits', percent(pct));
+    pct === null ? undefined : trans.__('hit rate %1', percent(pct));
   const told: (Omit<IGauge, 'pct'> & { pct: number | null })[] = [
     { id: 'compute', label: trans.__('Compute'), pct: kernel.compute_pct },
     {
@@ -191,16 +194,16 @@ function occupancies(
   if (reached === null) {
     return most === null
       ? []
-      : [{ id: 'most', label: trans.__('At most'), pct: most }];
+      : [{ id: 'most', label: trans.__('Theoretical'), pct: most }];
   }
   return [
     {
       id: 'reached',
-      label: trans.__('Reached'),
+      label: trans.__('Achieved'),
       pct: reached,
       ...(most === null
         ? {}
-        : { most, note: trans.__('of %1 at most', percent(most)) })
+        : { most, note: trans.__('of %1 theoretical', percent(most)) })
     }
   ];
 }
@@ -218,7 +221,7 @@ function Rates(props: {
       ? ''
       : trans.__('%1 GB/s of device memory', formatNumber(gb_per_s)),
     flops && dram_bytes
-      ? trans.__('%1 FLOPs a byte', formatNumber(flops / dram_bytes))
+      ? trans.__('%1 FLOPs per byte', formatNumber(flops / dram_bytes))
       : ''
   ].filter(Boolean);
   return told.length > 0 ? <p>{told.join('; ')}</p> : null;
@@ -246,19 +249,23 @@ function Stalls(props: {
     return (
       <p className="gol-Profile-quiet">
         {trans.__(
-          'The report lacks the section “Warp State Statistics” (WarpStateStats), so this is not known.'
+          'The report has no section “Warp State Statistics” (WarpStateStats), so warp stalls are not known.'
         )}
       </p>
     );
   }
   const rest = gauges.slice(MOST_STALLS);
-  const label = trans.__('Of the time between two instructions of a warp');
+  const label = trans.__('Cycles between two instructions of a warp');
   return (
     <>
       <Gauges label={label} gauges={gauges.slice(0, MOST_STALLS)} />
       {rest.length > 0 && (
         <Disclosure
-          title={trans._n('%1 more reason', '%1 more reasons', rest.length)}
+          title={trans._n(
+            '%1 more stall reason',
+            '%1 more stall reasons',
+            rest.length
+          )}
           meta={percent(rest.reduce((sum, { pct }) => sum + pct, 0))}
         >
           <Gauges label={label} gauges={rest} />

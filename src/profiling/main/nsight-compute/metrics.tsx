@@ -82,8 +82,8 @@ function Fetched(
               filter.current = text;
             }}
             groupOf={familyOf}
-            groupWords={trans.__('By unit of the device')}
-            none={trans.__('The report holds no metrics of this launch.')}
+            groupWords={trans.__('By hardware unit')}
+            none={trans.__('The report has no metrics of this launch.')}
             trans={trans}
           />
         </div>
@@ -118,7 +118,7 @@ export function metricColumns(
     {
       id: 'unit',
       title: trans.__('Base unit'),
-      tip: trans.__('Of the value in the CSV'),
+      tip: trans.__('Unit of the value in the CSV file'),
       width: 120,
       value: ({ unit }) => unit || null
     },
@@ -126,7 +126,7 @@ export function metricColumns(
       id: 'instances',
       title: trans.__('Instances'),
       tip: trans.__(
-        'Values that lie behind it, such as one a line of machine code; ncu-ui shows them'
+        'Number of per-instance values, such as one per machine instruction; ncu-ui shows them'
       ),
       width: 100,
       value: ({ instances }) => instances || null,

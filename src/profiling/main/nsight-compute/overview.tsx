@@ -36,7 +36,7 @@ export function MeasuredTime(props: {
   );
   return (
     <Bars
-      title={trans.__('Time of the kernels by what bounds them')}
+      title={trans.__('Kernel time by limit')}
       first={trans.__('Device')}
       bars={bars}
       trans={trans}

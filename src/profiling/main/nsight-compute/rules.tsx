@@ -25,17 +25,17 @@ export function Rules(props: Rules.IProps): React.ReactElement {
       {changes.length === 0 && (
         <p className="gol-Profile-quiet">
           {kernel.rules.length > 0
-            ? trans.__('No rule of Nsight Compute found something to change.')
+            ? trans.__('The rules of Nsight Compute found nothing to change.')
             : trans.__(
-                'The report holds no results of rules: it was made without sections that have some, or with --apply-rules no.'
+                'The report has no rule results. Measure with sections that have rules, and without --apply-rules no.'
               )}
         </p>
       )}
       {small.length > 0 && (
         <Disclosure
           title={trans._n(
-            '%1 change of less than 1 % of its time',
-            '%1 changes of less than 1 % of its time each',
+            '%1 change that saves less than 1 % of the kernel’s time',
+            '%1 changes that each save less than 1 % of the kernel’s time',
             small.length
           )}
         >
@@ -43,7 +43,7 @@ export function Rules(props: Rules.IProps): React.ReactElement {
         </Disclosure>
       )}
       {remarks.length > 0 && (
-        <Disclosure title={trans._n('%1 remark', '%1 remarks', remarks.length)}>
+        <Disclosure title={trans._n('%1 note', '%1 notes', remarks.length)}>
           <Listed {...props} rules={remarks} />
         </Disclosure>
       )}
@@ -109,9 +109,9 @@ export function gainWords(
   }
   const saved = savingOf(rule, kernel);
   return saved === null
-    ? trans.__('up to %1 of what this part could do', percent(rule.speedup_pct))
+    ? trans.__('up to %1 of the peak of this part', percent(rule.speedup_pct))
     : trans.__(
-        'up to %1 of its time (%2)',
+        'up to %1 of the kernel’s time (%2)',
         percent(rule.speedup_pct),
         formatMicroseconds(saved)
       );
@@ -140,7 +140,7 @@ function badgeOf(
     case 'warning':
       return ['warning', notTrustedIcon, trans.__('Warning')];
     case 'info':
-      return ['idle', infoIcon, trans.__('Remark')];
+      return ['idle', infoIcon, trans.__('Note')];
     default:
       return null;
   }

@@ -56,7 +56,7 @@ export function MeasuredView(props: MeasuredView.IProps): React.ReactElement {
     return (
       <EmptyState
         text={trans.__(
-          'The report holds no kernel: none matched what ncu was asked for, or none ran.'
+          'The report has no kernels. Check the kernel filter of ncu, and that the program launched a kernel.'
         )}
       />
     );
@@ -133,8 +133,8 @@ function moreWords(
   trans: TranslationBundle
 ): string {
   return trans._n(
-    '%2 with most time are kept, %1 more is not',
-    '%2 with most time are kept, %1 more are not',
+    '%2 with most time are shown, %1 more is not',
+    '%2 with most time are shown, %1 more are not',
     more_kernels,
     kernels.length
   );

@@ -19,7 +19,7 @@ export function AdviceList(props: AdviceList.IProps): React.ReactElement {
   if (advice.length === 0) {
     return (
       <p className="gol-Profile-quiet">
-        {trans.__('No problem was found that the trace proves.')}
+        {trans.__('The trace shows no problem that GenOps Lab knows.')}
       </p>
     );
   }
@@ -28,7 +28,7 @@ export function AdviceList(props: AdviceList.IProps): React.ReactElement {
       {summary.incomplete && (
         <p className="gol-Profile-quiet">
           {trans.__(
-            'The trace is not whole: this is of the part that could be read.'
+            'The trace is incomplete: the advice covers only the part that could be read.'
           )}
         </p>
       )}
@@ -87,8 +87,8 @@ function OneAdvice(
             className="gol-Advice-saving"
             title={
               props.summary.measured
-                ? trans.__('What would be saved of the kernels’ time at most')
-                : trans.__('What would be saved of the traced time at most')
+                ? trans.__('Upper bound of the kernel time that this saves')
+                : trans.__('Upper bound of the traced time that this saves')
             }
           >
             {trans.__(
@@ -108,16 +108,13 @@ function OneAdvice(
         <p>
           <ActionButton
             label={trans.__('Show in the timeline')}
-            caption={trans.__(
-              'Show where “%1” is seen in the timeline',
-              advice.title
-            )}
+            caption={trans.__('Show “%1” in the timeline', advice.title)}
             onClick={() => onMoments(advice)}
           />
         </p>
       )}
       {advice.places.length > 0 && (
-        <ul className="gol-Advice-places" aria-label={trans.__('Where')}>
+        <ul className="gol-Advice-places" aria-label={trans.__('Line')}>
           {advice.places.map((place, index) => (
             <li key={index}>
               <PlaceLink

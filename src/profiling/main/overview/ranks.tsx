@@ -20,7 +20,7 @@ export function Ranks(props: Ranks.IProps): React.ReactElement {
     ['busy_us', trans.__('Busy')],
     ['compute_us', trans.__('Compute')],
     ['comm_us', trans.__('Communication')],
-    ['exposed_comm_us', trans.__('Of it exposed')],
+    ['exposed_comm_us', trans.__('Exposed communication')],
     ['idle_us', trans.__('Idle')]
   ];
   const most = new Map(
@@ -41,18 +41,18 @@ export function Ranks(props: Ranks.IProps): React.ReactElement {
               formatShare(slow.over, 1)
             )
           : trans.__(
-              'No rank computes clearly longer than the others (over 5 % more than the median).'
+              'No rank computes more than 5 % longer than the median of the ranks.'
             )}{' '}
         <button
           type="button"
           className="gol-LinkButton"
           onClick={() => onRank(null)}
         >
-          {trans.__('All ranks on one timeline')}
+          {trans.__('Show all ranks on one timeline')}
         </button>
       </p>
       <DataTable
-        caption={trans.__('Ranks side by side')}
+        caption={trans.__('Comparison of ranks')}
         region="gol-Profile-scroll"
         className="gol-Profile-table gol-Ranks"
         rows={devices}
@@ -100,8 +100,10 @@ export function Ranks(props: Ranks.IProps): React.ReactElement {
           })),
           {
             id: 'median',
-            title: trans.__('Against the median'),
-            titleTip: trans.__('Compute against the median of the ranks'),
+            title: trans.__('Compared with the median'),
+            titleTip: trans.__(
+              'Compute time compared with the median of the ranks'
+            ),
             cell: ({ compute_us }) =>
               middle > 0 ? signedShare(compute_us / middle - 1) : '–'
           }

@@ -64,7 +64,7 @@ export function rooflinePicture(options: {
     [frame.top + frame.height, frame.top]
   );
   const names = {
-    x: trans.__('FLOPs a byte'),
+    x: trans.__('FLOPs per byte'),
     y: trans.__('TFLOP/s')
   };
   const marks: Mark[] = axes(frame, x, y, names, look);

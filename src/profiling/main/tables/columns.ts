@@ -84,19 +84,21 @@ export function operatorColumns(
     time(
       'device_us',
       trans.__('Device'),
-      trans.__('Of the kernels and copies that it started itself'),
+      trans.__(
+        'Time of the kernels and copies that the operator itself started'
+      ),
       true
     ),
     time(
       'self_us',
-      trans.__('CPU itself'),
-      trans.__('On the host, without what it calls'),
+      trans.__('CPU self'),
+      trans.__('CPU time without the operators that it calls'),
       true
     ),
     time(
       'total_us',
       trans.__('CPU total'),
-      trans.__('On the host, with what it calls')
+      trans.__('CPU time with the operators that it calls')
     ),
     count('count', trans.__('Calls')),
     {
@@ -108,7 +110,7 @@ export function operatorColumns(
     {
       id: 'flops',
       title: trans.__('FLOPs'),
-      tip: trans.__('By the shapes of its inputs'),
+      tip: trans.__('Computed from the shapes of the inputs'),
       width: 90,
       value: ({ flops }) => (flops > 0 ? flops : null),
       words: siNumber,
@@ -169,7 +171,7 @@ export function kernelColumns(trans: TranslationBundle): IColumn<IKernelRow>[] {
     {
       id: 'operator',
       title: trans.__('Operator'),
-      tip: trans.__('Which launched most of it'),
+      tip: trans.__('The operator that launched most of this kernel’s time'),
       width: 220,
       value: ({ operator }) => operator || null
     }
@@ -234,7 +236,7 @@ export function workColumns(
     },
     {
       id: 'intensity',
-      title: trans.__('FLOPs a byte'),
+      title: trans.__('FLOPs per byte'),
       width: 115,
       value: ({ intensity }) => (intensity > 0 ? intensity : null),
       words: formatNumber
@@ -276,9 +278,9 @@ export function count<R>(id: keyof R & string, title: string): IColumn<R> {
 function share<R>(id: keyof R & string, trans: TranslationBundle): IColumn<R> {
   return {
     id,
-    title: trans.__('Of attainable'),
+    title: trans.__('Share of attainable'),
     tip: trans.__(
-      'Speed against the lesser of the peak and of bandwidth times intensity'
+      'Speed in percent of the roofline: the smaller of the peak, and bandwidth times FLOPs per byte'
     ),
     width: 120,
     value: row => row[id] as number | null,

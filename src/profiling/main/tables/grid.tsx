@@ -91,7 +91,7 @@ export function SumsGrid<R>(props: SumsGrid.IProps<R>): React.ReactElement {
         renderers={{
           noRowsFallback: (
             <p className="gol-Profile-quiet gol-Grid-none">
-              {trans.__('Nothing matches.')}
+              {trans.__('No rows match.')}
             </p>
           )
         }}

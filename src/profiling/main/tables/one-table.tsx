@@ -93,9 +93,9 @@ export function OneTable<R>(props: OneTable.IProps<R>): React.ReactElement {
             />
             {field && onInsert && (
               <ActionButton
-                label={trans.__('As a cell')}
+                label={trans.__('Insert as a cell')}
                 caption={trans.__(
-                  'Insert a notebook cell that makes this table of the trace'
+                  'Insert a notebook cell that computes this table from the trace'
                 )}
                 onClick={() => onInsert(field)}
               />

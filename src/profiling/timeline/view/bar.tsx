@@ -43,7 +43,7 @@ export function TimelineBar(props: {
                   : trans.__('Perfetto')
               }
               caption={trans.__(
-                'Look at what is seen here, and at the selected slice, in the Perfetto UI (P)'
+                'Show the visible part and the selected slice in the Perfetto UI (P)'
               )}
               onClick={() => model.openPerfetto()}
             />
@@ -54,7 +54,9 @@ export function TimelineBar(props: {
           />
           <ActionButton
             label={trans.__('PNG')}
-            caption={trans.__('Save what is seen of the timeline as a PNG')}
+            caption={trans.__(
+              'Save the visible part of the timeline as a PNG image'
+            )}
             onClick={() => {
               if (node.current) {
                 const title = trans.__('Timeline');

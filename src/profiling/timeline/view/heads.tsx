@@ -65,7 +65,7 @@ function CounterHead(props: {
       className="gol-Timeline-lane gol-mod-counter"
       style={{ top: lane.top, height: lane.height }}
       title={trans.__(
-        '%1: %2, %3. A click tells its value in the middle of what is seen.',
+        '%1: %2, %3. Click to read the value at the middle of the view.',
         laneWords(lane, trans),
         reach,
         trans._n('%1 sample', '%1 samples', lane.slices)

@@ -52,7 +52,7 @@ export function Marks(props: {
       />
       <IconButton
         icon={closeIcon}
-        label={trans.__('Take the marks away')}
+        label={trans.__('Clear the marks')}
         onClick={() => void model.mark(null)}
       />
     </div>

@@ -76,10 +76,10 @@ export function MemoryStrip(props: {
   }, [device, model, chosen, offset]);
   const own =
     device.device < 0
-      ? trans.__('Memory of the host')
+      ? trans.__('Host memory')
       : trans.__('Memory, device %1', device.device);
   const name = rank === null ? own : trans.__('%1, rank %2', own, rank);
-  const peak = trans.__('up to %1', formatBytes(device.peak));
+  const peak = trans.__('peak %1', formatBytes(device.peak));
   const timeAt = (offsetX: number) =>
     Math.max(
       0,
@@ -91,7 +91,7 @@ export function MemoryStrip(props: {
         <div
           className="gol-Timeline-memory-head"
           title={trans.__(
-            'What was allocated while it was recorded and is still held'
+            'Memory allocated during the recording and still in use'
           )}
         >
           {memoryAt ? (
@@ -99,7 +99,7 @@ export function MemoryStrip(props: {
               type="button"
               className="gol-LinkButton"
               title={trans.__(
-                'Who held it where the selected slice begins, or at the peak; a click beside tells it of any moment'
+                'Memory by owner at the start of the selected slice, or at the peak. Click the chart for another moment.'
               )}
               onClick={() => {
                 const { details } = model;
@@ -174,7 +174,7 @@ function HoldersAt(props: {
   return (
     <section
       className="gol-Timeline-holders"
-      aria-label={trans.__('Who held it: %1', name)}
+      aria-label={trans.__('Memory by owner: %1', name)}
     >
       <div role="status">
         {error || (

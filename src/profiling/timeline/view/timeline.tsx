@@ -48,7 +48,7 @@ export function TimelineView(props: {
         {bar}
         {failure || (
           <p className="gol-Note" role="status">
-            {trans.__('The timeline is being made…')}
+            {trans.__('Preparing the timeline…')}
           </p>
         )}
       </div>
@@ -60,7 +60,7 @@ export function TimelineView(props: {
         {bar}
         <EmptyState
           text={trans.__(
-            'This profile has no slices of time, so there is no timeline.'
+            'This profile has no timed slices, so it has no timeline.'
           )}
           actions={[]}
         />
@@ -106,7 +106,7 @@ export function TimelineView(props: {
       ))}
       <p id={help} className="gol-Timeline-help">
         {trans.__(
-          'W and S zoom, A and D pan, arrows pan and scroll, 0 shows all, F the selected slice; Shift with arrows goes from slice to slice, G and Shift+G along its ties. The wheel zooms; drag with Shift for sums.'
+          'W and S zoom, A and D pan. Arrows pan and scroll, 0 shows all, F shows the selected slice. Shift with an arrow selects the next slice, G and Shift+G follow its links. The wheel zooms; Shift and drag sums a period.'
         )}{' '}
         {model.hasPerfetto && trans.__('P opens Perfetto.')}
       </p>
@@ -156,17 +156,15 @@ function TimelineFailure(props: {
       tone="error"
       title={
         model.timeline
-          ? trans.__('A part of the timeline could not be fetched.')
-          : trans.__('The timeline could not be made.')
+          ? trans.__('A part of the timeline could not be loaded.')
+          : trans.__('The timeline could not be prepared.')
       }
     >
       <>
         <p>{`${error.message} ${error.hint}`.trim()}</p>
         {toPerfetto && (
           <p>
-            {trans.__(
-              'Perfetto reads the trace itself, so it may show it all the same.'
-            )}
+            {trans.__('Perfetto reads the trace itself and may still show it.')}
           </p>
         )}
         <div className="gol-Timeline-actions">
