@@ -58,7 +58,7 @@ async def test_a_snapshot_tells_who_held_the_memory_at_any_moment(home: Home) ->
         for wrong in ("x", "-1", "1" * 9):
             with pytest.raises(InvalidRequest):
                 await service.get_memory_stretch(profile, wrong, HeldStretch())
-        with pytest.raises(InvalidRequest, match="nothing from event 9 to 3"):
+        with pytest.raises(InvalidRequest, match="no events from 9 to 3"):
             await service.get_memory_stretch(profile, "0", HeldStretch(first=9, last=3))
         with pytest.raises(NotFound, match="no line 99"):
             await service.get_memory_stretch(profile, "0", HeldStretch(line=99))

@@ -239,7 +239,7 @@ def test_a_trace_by_operator_and_what_is_older(tmp_path: Path) -> None:
     assert by_name(moment_of(device, 1)) == {
         UNKNOWN: (1000, 2),
         "aten::empty": (100, 1),
-        "(no operator around it)": (30, 1),
+        "(outside any operator)": (30, 1),
     }
     assert by_name(moment_of(device, 4))[UNKNOWN] == (700, 1)
 
@@ -262,7 +262,7 @@ def test_lines_of_a_trace_hold_also_what_the_backward_pass_made_for_them(tmp_pat
         ],
     )  # fmt: skip
     told = moment_of(device, 2)
-    assert by_name(told) == {"cell abc-1, line 3": (96, 2), "(no operator around it)": (8, 1)}
+    assert by_name(told) == {"cell abc-1, line 3": (96, 2), "(outside any operator)": (8, 1)}
     place = told.lines[0].site.place
     assert place is not None and (place.cell, place.line) == ("abc-1", 3)
     assert told.lines[0].site.stack == ["aten::mul"]
@@ -274,7 +274,7 @@ def test_a_trace_without_addresses_has_a_curve_and_no_lines(tmp_path: Path) -> N
         tmp_path, [operator("a", 0, 9), memory(1, 50), memory(2, -80), memory(3, 60), memory(4, -10)]
     )
     assert device.total.tolist() == [80, 0, 60, 50]
-    assert by_name(moment_of(device, 2)) == {"(the trace tells no addresses)": (60, 0)}
+    assert by_name(moment_of(device, 2)) == {"(the trace has no addresses)": (60, 0)}
     assert whole(device).bands == []
 
 

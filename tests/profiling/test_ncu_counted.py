@@ -54,7 +54,7 @@ def test_no_flops_are_told_where_those_of_tensor_cores_were_not_counted(
 ) -> None:
     assert counted(tmp_path, **did) == (None, [])
     found = analyze(tmp_path / "r.ncu-rep").roofline
-    assert found is not None and "100 % of the kernels' time has no counted FLOPs" in found.missing
+    assert found is not None and "100 % of the kernel time has no counted FLOPs" in found.missing
 
 
 @pytest.mark.parametrize(

@@ -95,10 +95,10 @@ def test_a_double_click_leads_to_its_kernels_and_their_metrics(lab: LabPage) -> 
     [
         pytest.param(
             "cut.ncu-rep",
-            "cut.ncu-rep is cut or damaged before its first result",
+            "cut.ncu-rep is cut off or damaged before its first result",
             marks=pytest.mark.exhaustive,
         ),
-        ("noise.ncu-rep", "noise.ncu-rep is no report of Nsight Compute"),
+        ("noise.ncu-rep", "noise.ncu-rep is not a report of Nsight Compute"),
     ],
 )
 def test_what_is_no_whole_report_says_so(name: str, said: str, lab: LabPage) -> None:

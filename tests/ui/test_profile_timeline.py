@@ -107,7 +107,7 @@ def test_a_trace_is_zoomed_searched_and_selected_by_mouse_and_keys(lab: LabPage,
     find.fill("(")
     timeline.get_by_role("checkbox", name="Regular expression").check()
     find.press("Enter")
-    expect(timeline.locator(".gol-Timeline-fault")).to_contain_text("is no regular expression")
+    expect(timeline.locator(".gol-Timeline-fault")).to_contain_text("is not a regular expression")
     timeline.get_by_role("checkbox", name="Regular expression").uncheck()
 
     # A click selects, and keys go from slice to slice.
@@ -220,10 +220,10 @@ def test_a_double_click_opens_all_views_of_a_trace(lab: LabPage) -> None:
 
 def test_advice_leads_to_its_moments(lab: LabPage) -> None:
     panel = overview(lab)
-    advice = panel.get_by_role("article", name="Communication is not hidden behind computation")
+    advice = panel.get_by_role("article", name="Communication does not overlap with computation")
     advice.get_by_role("button", name="Show in the timeline").click()
     marks = lab.page.get_by_role("group", name="Marked moments")
-    expect(marks).to_contain_text("Communication is not hidden behind computation")
+    expect(marks).to_contain_text("Communication does not overlap with computation")
     expect(marks.get_by_role("status")).to_have_text("Moment 1 of 5")
     selection = lab.page.get_by_role("region", name="Selection")
     first = selection.get_by_role("heading", level=3)

@@ -50,7 +50,7 @@ def analyze(
 
     files, left_out = LeftOut.of(paths)
     if not files:
-        raise InvalidRequest("No trace was given.", hint="Name one trace file a rank.")
+        raise InvalidRequest("No trace was given.", hint="Give one trace file per rank.")
     from .reading.files import ranked
     from .sums.summary import Sums
 

@@ -201,7 +201,7 @@ def _check_bounds(folder: Path, manifest: _Manifest) -> None:
     bounds = manifest.bounds
     rising = all(before <= after for before, after in pairwise([0, *bounds]))
     if len(bounds) != len(manifest.counters) + 1 or not rising:
-        raise _not_whole(folder, f"{MANIFEST} has no bounds of its counters")
+        raise _not_whole(folder, f"{MANIFEST} has no valid counter bounds")
 
 
 def _replace(folder: Path, aside: Path) -> None:
@@ -232,7 +232,7 @@ def _read_manifest(folder: Path) -> _Manifest:
     except msgspec.DecodeError as error:
         raise _not_whole(folder, f"{MANIFEST} is damaged") from error
     raise InvalidRequest(
-        f"The columns in {folder} are of version {version}; this program reads version {VERSION}.",
+        f"The columns in {folder} have version {version}; this program reads version {VERSION}.",
         hint="Read the trace again.",
     )
 
@@ -246,12 +246,12 @@ def _map(folder: Path, name: str, length: int) -> npt.NDArray[Any]:
     except (OSError, ValueError, EOFError) as error:
         raise _not_whole(folder, f"{path.name} is missing or damaged") from error
     if array.shape != (length,) or array.dtype not in dtypes:
-        raise _not_whole(folder, f"{path.name} is not what {MANIFEST} says")
+        raise _not_whole(folder, f"{path.name} does not match {MANIFEST}")
     # Without the subclass, indexing gives plain arrays.
     return np.asarray(array)
 
 
 def _not_whole(folder: Path, why: str) -> InvalidRequest:
     return InvalidRequest(
-        f"The columns in {folder} are not whole: {why}.", hint="Remove the folder and read the trace again."
+        f"The columns in {folder} are incomplete: {why}.", hint="Delete the folder and read the trace again."
     )

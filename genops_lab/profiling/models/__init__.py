@@ -1,4 +1,4 @@
-"""Wire types of the profiler. Durations in microseconds, as traces have them; sizes in bytes."""
+"""Wire types of profiles. Durations are in microseconds, as in traces; sizes are in bytes."""
 
 from .advice import Advice, Moment
 from .lines import Attribution, LineTime, Place, Unattributed

@@ -7,7 +7,7 @@ import { CommandIDs, addCommands } from '../commands';
 import { ProfilesModel } from '../model';
 
 const LEFT =
-  'Its trace gpu1:/t.json.gz is removed when gpu1 is connected next.';
+  'The trace gpu1:/t.json.gz is deleted when gpu1 is connected next.';
 
 describe('deleting a profile', () => {
   it('says what is deleted on its target, and what stays', async () => {

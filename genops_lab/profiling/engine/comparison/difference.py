@@ -310,31 +310,34 @@ def _warnings(before: Side, after: Side) -> Iterable[str]:
     one, other = before.summary, after.summary
     models = [sorted({each.model for each in side.devices if each.model}) for side in (one, other)]
     if all(models) and models[0] != models[1]:
-        yield f"They ran on different devices: {', '.join(models[0])} and {', '.join(models[1])}."
+        yield f"The profiles ran on different devices: {', '.join(models[0])} and {', '.join(models[1])}."
     if _measured(one) != _measured(other):
         which = "before" if _measured(one) else "after"
-        yield f"The one {which} was measured by Nsight Compute, kernel by kernel: its times are not those of a run."
+        yield f"Nsight Compute measured the profile {which} kernel by kernel: its times are not those of a run."
     if len(one.ranks) != len(other.ranks):
-        yield f"The ranks differ: {len(one.ranks)} before and {len(other.ranks)} after; times are sums over all."
+        yield f"The number of ranks differs: {len(one.ranks)} before, {len(other.ranks)} after. Times are sums."
     elif len(one.devices) != len(other.devices):
-        yield f"The devices differ: {len(one.devices)} before and {len(other.devices)} after; times are sums over all."
+        yield (
+            f"The number of devices differs: {len(one.devices)} before, {len(other.devices)} after."
+            " Times are sums."
+        )
     if (before.steps > 0) != (after.steps > 0):
         which = "before" if before.steps else "after"
-        yield f"Only the one {which} has steps, so whole traces are compared, which may hold more or less work."
+        yield f"Only the profile {which} has steps, so whole traces are compared. They may contain different work."
     elif before.steps != after.steps:
-        yield f"The steps differ: {before.steps} before and {after.steps} after; times are a step."
+        yield f"The number of steps differs: {before.steps} before, {after.steps} after. Times are per step."
     names = [set(side.kernels.kernels) for side in (before, after)]
     if all(names) and not names[0] & names[1]:
-        yield "They have no kernel in common: they may be of different profilers, or of different programs."
+        yield "The profiles share no kernel: they may come from different profilers or programs."
     known = [side.roofline.covered if side.roofline is not None else 0.0 for side in (one, other)]
     if all(known) and max(known) - min(known) > UNEVEN:
         yield (
-            f"FLOPs are known of {percent(known[0], 1)} of the compute time before and of {percent(known[1], 1)} after:"
-            " FLOPs, MFU and problems of operators (gone or new) concern these parts alone."
+            f"FLOPs are known for {percent(known[0], 1)} of the compute time before, {percent(known[1], 1)} after:"
+            " FLOPs, MFU and advice on operators cover only these parts."
         )
     for which, side in (("before", one), ("after", other)):
         if side.damaged:
-            yield f"Not everything of the trace {which} was read: {side.damaged}"
+            yield f"The trace {which} could not be read completely. {side.damaged}"
 
 
 class Pair(NamedTuple):

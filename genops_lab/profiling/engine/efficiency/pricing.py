@@ -8,7 +8,7 @@ import msgspec
 
 from ...models import ProfileSummary, StepPrice
 
-WITHOUT_STEPS = "The trace has no steps (ProfilerStep), so there is no price of one."
+WITHOUT_STEPS = "The trace has no steps (ProfilerStep), so the cost per step is not known."
 _US_AN_HOUR = 3600 * 1e6
 
 

@@ -214,21 +214,21 @@ class RooflineTally:
         missing = self._missing
         if missing.shapes:
             said.append(
-                "The trace has no shapes of operators (record_shapes=True): their FLOPs are not known."
+                "The trace has no operator shapes (record_shapes=True), so their FLOPs are not known."
             )
         if missing.unnamed:
             said.append("The trace does not name its device, so its peaks are not known.")
         if missing.models:
             said.append(f"The peaks of {', '.join(sorted(missing.models))} are not known.")
         if missing.dtypes:
-            said.append(f"No data sheet tells the peak of {', '.join(sorted(missing.dtypes))}.")
+            said.append(f"No data sheet gives the peak for {', '.join(sorted(missing.dtypes))}.")
         if not missing.shapes and self._covered < MOSTLY * self._compute:
             ranking = sorted(missing.without.items(), key=lambda item: (-item[1], item[0]))
             part = 100 * (1 - self._covered / self._compute)
             most = ", ".join(name for name, _ in ranking[:NAMED])
             said.append(f"{part:.0f} % of the compute time has no known FLOPs or bytes (most: {most}).")
         if not missing.shapes and self._lacks_products():
-            said.append("Products of matrices are among it, so the MFU is not told.")
+            said.append("They include matrix products, so the MFU is not known.")
         return " ".join(said)
 
 

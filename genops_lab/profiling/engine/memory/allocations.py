@@ -18,9 +18,9 @@ from .memory_timeline import BEFORE_ALL, MemoryTimeline, kept
 HOST = -1
 TOLD_SITES = 50
 #: Of traces that give memory back without saying which.
-_NO_ADDRESSES = Who("(the trace tells no addresses)", None, "", ())
+_NO_ADDRESSES = Who("(the trace has no addresses)", None, "", ())
 
-NO_OPERATOR = "(no operator around it)"
+NO_OPERATOR = "(outside any operator)"
 
 
 class MemoryTally:

@@ -24,8 +24,8 @@ def memory(path: str | os.PathLike[str]) -> MemorySummary:
     found = analyze(file).memory
     if found is None:
         raise InvalidRequest(
-            f"{file.name} says nothing of memory.",
-            hint="Record a trace with profile_memory=True, or the allocator's history: `%genops memory record`.",
+            f"{file.name} has no memory events.",
+            hint="Record a trace with profile_memory=True, or record the allocator's history: `%genops memory record`.",
         )
     return found
 

@@ -13,7 +13,7 @@ from ...models.memory import Category
 #: Frames of a site that are told.
 TOLD_FRAMES = 12
 #: Frames that have no line of the user's: memory of CUDA's graphs, of the backward pass's threads, ...
-NO_LINE = "(no Python line of yours)"
+NO_LINE = "(no Python line of your code)"
 #: Blocks whose allocation is older than the recording.
 UNKNOWN = "(allocated before the recording)"
 

@@ -63,10 +63,10 @@ def load(data: bytes, name: str) -> Any:
         return _load(data, name)
     except (IndexError, struct.error) as error:
         raise InvalidRequest(
-            f"{name} is cut off or damaged.", hint="Copy it again, or dump the snapshot anew."
+            f"{name} is cut off or damaged.", hint="Copy the file again, or write a new snapshot."
         ) from error
     except UnicodeDecodeError as error:
-        raise _damaged(name, "a text is no UTF-8") from error
+        raise _damaged(name, "a text is not UTF-8") from error
 
 
 class _Runs:
@@ -127,7 +127,7 @@ def _load(data: bytes, name: str) -> Any:
             length = data[at]
             end = at + 1 + length
             if length > LONGEST_INTEGER or end > size:
-                raise _damaged(name, f"it claims a number of {length} bytes at byte {at}")
+                raise _damaged(name, f"the number at byte {at} has {length} bytes")
             stack.append(int.from_bytes(data[at + 1 : end], "little", signed=True))
             at = end
         elif operation == _INT:
@@ -142,7 +142,7 @@ def _load(data: bytes, name: str) -> Any:
         elif operation in (_EMPTY_DICT, _EMPTY_LIST):
             containers -= 1
             if containers < 0:
-                raise _damaged(name, "it makes more containers than a file of its size can fill")
+                raise _damaged(name, "it has more containers than a file of this size can fill")
             stack.append({} if operation == _EMPTY_DICT else [])
         elif operation in (_SETITEMS, _SETITEM):
             if operation == _SETITEMS:
@@ -153,7 +153,7 @@ def _load(data: bytes, name: str) -> Any:
             keys = items[::2]
             target = stack[-1]
             if type(target) is not dict or len(items) % 2 or any(type(key) is not str for key in keys):
-                raise _damaged(name, "a mapping has keys that are no texts")
+                raise _damaged(name, "a mapping has keys that are not texts")
             target.update(zip(keys, items[1::2], strict=True))
         elif operation in (_APPENDS, _APPEND):
             if operation == _APPENDS:
@@ -162,13 +162,13 @@ def _load(data: bytes, name: str) -> Any:
                 items = [stack.pop()]
             target = stack[-1]
             if type(target) is not list:
-                raise _damaged(name, "it appends to what is no list")
+                raise _damaged(name, "it appends to something that is not a list")
             target.extend(items)
         elif operation in (_SHORT_TEXT, _TEXT):
             length, start = (data[at], at + 1) if operation == _SHORT_TEXT else (_uint32(data, at)[0], at + 4)
             at = start + length
             if length > LONGEST_TEXT or at > size:
-                raise _damaged(name, f"it claims a text of {length:,} bytes at byte {start}")
+                raise _damaged(name, f"the text at byte {start} has {length:,} bytes")
             stack.append(data[start:at].decode("utf-8", "replace"))
         elif operation in (_TRUE, _FALSE, _NONE):
             stack.append(None if operation == _NONE else operation == _TRUE)
@@ -192,12 +192,12 @@ def _load(data: bytes, name: str) -> Any:
             place = _uint32(data, at)[0] if wide else data[at]
             at += 4 if wide else 1
             if place > len(memo):
-                raise _damaged(name, f"it claims place {place:,} of a memo that has {len(memo):,}")
+                raise _damaged(name, f"it uses place {place:,} of a memo with {len(memo):,} places")
             memo[place : place + 1] = [stack[-1]]
             runs.forget()
         elif operation == _PROTO:
             if not _OLDEST <= data[at] <= _NEWEST:
-                raise _damaged(name, f"it is of pickle protocol {data[at]}")
+                raise _damaged(name, f"it uses pickle protocol {data[at]}")
             at += 1
         elif operation == _FRAME:
             if _uint64(data, at)[0] > size - at - 8:
@@ -214,18 +214,18 @@ def _load(data: bytes, name: str) -> Any:
 def _refuse(operation: int, at: int, name: str) -> NoReturn:
     instruction = _NAMES.get(operation)
     if instruction is None:
-        raise _damaged(name, f"byte {at} is no instruction")
-    would = _WOULD.get(instruction, "make something else than plain containers")
+        raise _damaged(name, f"byte {at} is not a pickle instruction")
+    would = _WOULD.get(instruction, "create something other than plain containers")
     raise InvalidRequest(
-        f"{name} was not opened: at byte {at} it asks to {would} ({instruction}). A memory snapshot holds "
-        "lists, mappings, texts and numbers alone.",
-        hint="Do not load it with pickle or torch.load either, unless you know who wrote it.",
+        f"{name} was not opened: at byte {at} it asks to {would} ({instruction}). A memory snapshot has "
+        "only lists, mappings, texts and numbers.",
+        hint="Do not load the file with pickle or torch.load either, unless you trust its author.",
         code="unsafe_pickle",
     )
 
 
 def _damaged(name: str, what: str) -> InvalidRequest:
     return InvalidRequest(
-        f"{name} is no memory snapshot, or is damaged: {what}.",
-        hint="Give a file that torch.cuda.memory._dump_snapshot wrote.",
+        f"{name} is not a memory snapshot, or is damaged: {what}.",
+        hint="Give a file from torch.cuda.memory._dump_snapshot.",
     )

@@ -72,8 +72,8 @@ def _read(path: Path, watch: Callable[[list[MemoryTimeline]], None] | None) -> M
 
 def _no_snapshot(name: str) -> InvalidRequest:
     return InvalidRequest(
-        f"{name} is no memory snapshot: it has no list of segments.",
-        hint="Give a file that torch.cuda.memory._dump_snapshot wrote, or the same as JSON.",
+        f"{name} is not a memory snapshot: it has no list of segments.",
+        hint="Give a file from torch.cuda.memory._dump_snapshot, or the same data as JSON.",
     )
 
 
@@ -134,9 +134,9 @@ class _Snapshot:
         self._budget -= len(found)
         if self._budget < 0:
             raise InvalidRequest(
-                "The snapshot holds more entries than a file of its size can tell: it names the same ones again "
-                "and again.",
-                hint="Dump the snapshot anew.",
+                "The snapshot has more entries than a file of this size can have: it refers to the same entries many "
+                "times.",
+                hint="Write a new snapshot.",
                 code="unsafe_pickle",
             )
         mappings = [each for each in found if isinstance(each, dict)]

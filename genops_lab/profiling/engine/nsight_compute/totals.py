@@ -285,10 +285,10 @@ def _told(groups: Sequence[Group], peaks: _Peaks, used: set[str]) -> list[Peak]:
 
 
 def _missing(covered: float) -> str:
-    said = ["Kernels were measured one by one, so the MFU of the program is not known."]
+    said = ["Nsight Compute measured one kernel at a time, so the MFU of the program is not known."]
     if covered < MOSTLY:
         said.append(
-            f"{100 * (1 - covered):.0f} % of the kernels' time has no counted FLOPs and bytes: measure with"
-            " --set full, or with the roofline's sections."
+            f"{100 * (1 - covered):.0f} % of the kernel time has no counted FLOPs and bytes: measure with"
+            " --set full, or with the roofline sections."
         )
     return " ".join(said)

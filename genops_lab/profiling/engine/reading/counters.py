@@ -72,7 +72,7 @@ class Counted:
         """A sentence where there are more series than are kept."""
         if not self._left_out:
             return []
-        return [f"Of counters the first {MOST_SERIES} series were read; {len(self._left_out)} more were not."]
+        return [f"The first {MOST_SERIES} counter series were read; {len(self._left_out)} more were not."]
 
     def add(self, series: list[CounterSeries], sampled: Sampled) -> None:
         """A part's."""

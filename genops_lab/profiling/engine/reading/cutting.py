@@ -64,8 +64,8 @@ def json_bytes(trace: Path) -> int:
     what :func:`kind_of_file` raises."""
     if kind_of_file(trace) is not FileKind.TRACE:
         raise InvalidRequest(
-            f"{trace.name} is no trace in JSON, and the Perfetto UI reads no other here.",
-            hint="Look at it in the timeline, or in the program that wrote it.",
+            f"{trace.name} is not a JSON trace, and the Perfetto UI here reads only JSON.",
+            hint="Open it in the timeline, or in the program that wrote it.",
         )
     size = trace.stat().st_size
     with trace.open("rb") as stream:

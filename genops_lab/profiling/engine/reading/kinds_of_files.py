@@ -41,7 +41,7 @@ _SNAPSHOT_KEYS = re.compile(
     rb'\s*\{\s*"(?:segments|device_traces|allocator_settings|external_annotations|user_metadata)"'
 )
 _OTHERS: tuple[tuple[bytes, str, str], ...] = (
-    (b"PK\x03\x04", "a zip archive", "Unpack it, and give what is in it."),
+    (b"PK\x03\x04", "a zip archive", "Unpack it, and give a file from it."),
     (b"\x28\xb5\x2f\xfd", "compressed by zstd", "Unpack it: zstd -d FILE"),
     (_GZIP, "compressed by gzip twice", "Unpack it once: gunzip FILE"),
     (b"BZh", "compressed by bzip2", "Unpack it: bunzip2 FILE"),
@@ -49,18 +49,18 @@ _OTHERS: tuple[tuple[bytes, str, str], ...] = (
     (b"\x89HDF", "an HDF5 file", "Export it as SQLite: nsys export --type sqlite FILE.nsys-rep"),
     (b"\xff\xfe", "text in UTF-16", "Save it as UTF-8."),
     (b"\xfe\xff", "text in UTF-16", "Save it as UTF-8."),
-    (b"<", "a page", "Give the file itself, not a page about it."),
+    (b"<", "an HTML page", "Give the trace file, not a web page."),
 )
 #: What a file should be by the end of its name, and what to do where it is not.
 _NAMED = {
     ".ncu-rep": (
-        "report of Nsight Compute",
-        "Give a file that ncu wrote (ncu -o NAME ...), when ncu has ended, and copy it as it is.",
+        "a report of Nsight Compute",
+        "Wait until ncu has ended, then give the unchanged file that it wrote (ncu -o NAME ...).",
     ),
-    ".sqlite": ("export of Nsight Systems", "Make one: nsys export --type sqlite FILE.nsys-rep"),
+    ".sqlite": ("an export of Nsight Systems", "Make one: nsys export --type sqlite FILE.nsys-rep"),
     ".pickle": (
-        "memory snapshot",
-        "Give a file that torch.cuda.memory._dump_snapshot wrote, or the same as JSON.",
+        "a memory snapshot",
+        "Give a file from torch.cuda.memory._dump_snapshot, or the same data as JSON.",
     ),
 }
 _REPORTS = {
@@ -89,13 +89,11 @@ def files_of(paths: Paths) -> list[Path]:
 def _inside(folder: Path) -> list[Path]:
     found = [each for each in folder.iterdir() if each.is_file() and each.name.endswith(_ENDINGS)]
     if not found:
-        raise NotFound(
-            f"There is no trace in {folder}.", hint=f"Its files should end in {', '.join(_ENDINGS)}."
-        )
+        raise NotFound(f"There is no trace in {folder}.", hint=f"Traces end in {', '.join(_ENDINGS)}.")
     if len(found) > MOST_TRACES:
         raise InvalidRequest(
             f"{folder} has {len(found)} files that could be traces.",
-            hint=f"Put the traces of one run into a folder of their own, {MOST_TRACES} at most.",
+            hint=f"Put the traces of one run into a separate folder, {MOST_TRACES} at most.",
         )
     # worker2 before worker10
     return sorted(found, key=lambda path: [each.zfill(20) for each in _DIGITS.split(path.name)])
@@ -123,25 +121,27 @@ def kind_of_file(path: Path) -> FileKind:
         head = _inflated(head)
     if head.startswith(b"SQLite format 3\x00"):
         if packed:
-            raise InvalidRequest(f"{path.name} is a database in gzip.", hint=f"Unpack it: gunzip {path.name}")
+            raise InvalidRequest(
+                f"{path.name} is a database compressed by gzip.", hint=f"Unpack it: gunzip {path.name}"
+            )
         return FileKind.NSIGHT
     if head.startswith(NCU_REPORT):
         return FileKind.NSIGHT_COMPUTE
     if path.suffix in _REPORTS:
         raise InvalidRequest(
-            f"{path.name} is, by its name, a report of Nsight Systems, which Nsight Systems alone can read.",
+            f"{path.name} looks like a report of Nsight Systems, which only Nsight Systems can read.",
             hint=f"Export it where Nsight Systems is installed: {_REPORTS[path.suffix]} {path.name}",
         )
     if head[:1] == b"\x80" or _SNAPSHOT_KEYS.match(head.removeprefix(b"\xef\xbb\xbf")):
         return FileKind.SNAPSHOT
-    wanted = _NAMED[path.suffix][0] if path.suffix in _NAMED else "trace"
+    wanted = _NAMED[path.suffix][0] if path.suffix in _NAMED else "a trace"
     if head[_TAR.start : _TAR.stop] == b"ustar":
         raise InvalidRequest(
-            f"{path.name} is no {wanted}: it is a tar archive.", hint="Unpack it, and give what is in it."
+            f"{path.name} is not {wanted}: it is a tar archive.", hint="Unpack it, and give a file from it."
         )
     for beginning, what, hint in _OTHERS:
         if head.startswith(beginning):
-            raise InvalidRequest(f"{path.name} is no {wanted}: it is {what}.", hint=hint)
+            raise InvalidRequest(f"{path.name} is not {wanted}: it is {what}.", hint=hint)
     return FileKind.TRACE
 
 
@@ -149,11 +149,11 @@ def no_trace(path: Path, reason: str) -> InvalidRequest:
     """What to raise where a file that could be a trace turned out to be none: in words of what its name promises."""
     if path.suffix in _NAMED:
         wanted, hint = _NAMED[path.suffix]
-        seen = "it does not begin like one" if path.stat().st_size else "it is empty"
-        return InvalidRequest(f"{path.name} is no {wanted}: {seen}.", hint=hint)
+        seen = "it has another format" if path.stat().st_size else "it is empty"
+        return InvalidRequest(f"{path.name} is not {wanted}: {seen}.", hint=hint)
     return InvalidRequest(
         f"{path.name} is not a trace: {reason}.",
-        hint="Give a Kineto or Chrome trace: JSON, or JSON in gzip, as torch.profiler exports it.",
+        hint="Give a Kineto or Chrome trace (JSON or gzipped JSON), such as torch.profiler exports.",
     )
 
 
@@ -162,8 +162,8 @@ def require_trace(path: Path) -> FileKind:
     kind = kind_of_file(path)
     if kind is FileKind.SNAPSHOT:
         raise InvalidRequest(
-            f"{path.name} is a memory snapshot: it says nothing of times.",
-            hint=f"Use `genops profile memory {path.name}`.",
+            f"{path.name} is a memory snapshot: it has no times.",
+            hint=f"Read its memory: genops profile memory {path.name}",
         )
     return kind
 
@@ -229,8 +229,8 @@ class LeftOut:
         for path in reports if traces else ():
             with self.reading(path):
                 raise InvalidRequest(
-                    f"{path.name} is a report of Nsight Compute, and no rank of a run beside {traces[0].name}.",
-                    hint=f"Read it by itself: genops profile analyze {path.name}",
+                    f"{path.name} is a report of Nsight Compute, not a rank of the run of {traces[0].name}.",
+                    hint=f"Read the report alone: genops profile analyze {path.name}",
                 )
         return traces or reports, [path for path, kind in kinds if kind is FileKind.SNAPSHOT]
 

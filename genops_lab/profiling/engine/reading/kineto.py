@@ -49,12 +49,12 @@ class Reading:
             self._joined.add(part)
             if self._joined.events > MAX_EVENTS:
                 raise InvalidRequest(
-                    f"{self._source.path.name} holds more than {MAX_EVENTS:,} events.",
-                    hint="Record fewer steps (`%%profile --steps 3`), or cut the trace into parts.",
+                    f"{self._source.path.name} has more than {MAX_EVENTS:,} events.",
+                    hint="Record fewer steps (`%%profile --steps 3`), or split the trace into parts.",
                     code="too_many_events",
                 )
         if self._joined.strange and self._joined.strange == self._joined.events:
-            raise self._source.no_trace("what it lists are no events")
+            raise self._source.no_trace("its list has no events")
         if self._joined.pairs:
             self._joined.add(slow_path.paired(self._joined.pairs))
         if self._joined.marks:

@@ -135,16 +135,13 @@ class _Reading:
             self._leave(thread, 0)
         damage = [*self.report.outline.damage, *self.report.damage]
         if self._odd:
-            damage.append(f"Results left out, as their metrics cannot be read: {self._odd}.")
+            damage.append(f"Results left out because their metrics cannot be read: {self._odd}.")
         if self._late:
-            damage.append(
-                f"Results left out, as the times of those before them add up to too much: {self._late}."
-            )
+            damage.append(f"Results left out because the total time before them is too long: {self._late}.")
         if self._untimed:
             damage.append(
-                f"{self._untimed} of {len(self._launches)} results do not tell how long they took "
-                "(gpu__time_duration.sum, of the section SpeedOfLight), or tell of more than a week: they count as no "
-                "time."
+                f"{self._untimed} of {len(self._launches)} results have no duration "
+                "(gpu__time_duration.sum, of the section SpeedOfLight), or one of more than a week: they count as 0 s."
             )
         return self._builder.finish(
             events=len(self._launches),
@@ -286,11 +283,11 @@ class _Reading:
         passes = [launch.figures["passes"] for launch in self._launches if "passes" in launch.figures]
         again = f", in up to {max(passes):.0f} passes" if passes else ""
         free = self._locked == {False} or _KEPT_CLOCK.search(command)
-        clocks = "at the clocks that there were" if free else "with the clocks locked to their base"
-        caches = "with the caches as they were" if _KEPT_CACHE.search(command) else "with emptied caches"
+        clocks = "at unlocked clock rates" if free else "at the base clock rate"
+        caches = "with warm caches" if _KEPT_CACHE.search(command) else "with flushed caches"
         return (
-            f"Nsight Compute ran each kernel alone and again{again}, {clocks} and {caches}: times are not those of an"
-            " undisturbed run, and what was between the kernels is not measured."
+            f"Nsight Compute replayed each kernel alone{again}, {clocks} and {caches}. Times are not those of a normal"
+            " run, and the time between kernels is not measured."
         )
 
 

@@ -84,7 +84,7 @@ class Report:
                         continue
                     if number > MOST_RESULTS and only is None:
                         self.damage.append(
-                            f"The report has more than {MOST_RESULTS:,} results: no more were read."
+                            f"The report has more than {MOST_RESULTS:,} results: only these were read."
                         )
                         return
                     try:
@@ -93,11 +93,13 @@ class Report:
                         odd += 1
             except Damaged as error:
                 if block.end <= size:
-                    self.damage.append(f"The block at byte {block.at:,} was read up to its damage ({error}).")
+                    self.damage.append(
+                        f"The block at byte {block.at:,} is damaged and was read only in part ({error})."
+                    )
         if large:
-            self.damage.append(f"Results left out, as larger than any that Nsight Compute writes: {large}.")
+            self.damage.append(f"Results left out because they are too large: {large}.")
         if odd:
-            self.damage.append(f"Results left out, as damaged: {odd}.")
+            self.damage.append(f"Results left out because they are damaged: {odd}.")
 
     def require_any(self) -> None:
         """After ``results``: raises InvalidRequest where there was none, also none that was left out."""
@@ -105,14 +107,14 @@ class Report:
             return
         if self.outline.damage or self.damage:
             raise InvalidRequest(
-                f"{self._name} is cut or damaged before its first result: there is nothing in it to show.",
-                hint="Copy it again. If it is so where ncu wrote it, ncu was ended before its first kernel was "
-                "measured: measure again.",
+                f"{self._name} is cut off or damaged before its first result: it has nothing to show.",
+                hint="Copy it again. If the original is damaged too, ncu ended before it measured a kernel: measure "
+                "again.",
             )
         raise InvalidRequest(
-            f"{self._name} has no results: it ends before its first one.",
-            hint="Copy it again when ncu has ended. If it is so then, ncu measured no kernel: see what ncu said, and "
-            "its filters (--kernel-name, --launch-skip, --nvtx-include).",
+            f"{self._name} has no results.",
+            hint="Copy it again when ncu has ended. If it still has none, ncu measured no kernel: check the output of "
+            "ncu and its filters (--kernel-name, --launch-skip, --nvtx-include).",
         )
 
     def name(self, number: int) -> str:
@@ -128,7 +130,7 @@ def opened(path: Path) -> Iterator[Report]:
     """
     if kind_of_file(path) is not FileKind.NSIGHT_COMPUTE:
         raise InvalidRequest(
-            f"{path.name} is no report of Nsight Compute.", hint="Give a file that ncu wrote (.ncu-rep)."
+            f"{path.name} is not a report of Nsight Compute.", hint="Give a file that ncu wrote (.ncu-rep)."
         )
     with path.open("rb") as stream, tempfile.TemporaryFile() as plain:
         if stream.read(len(_GZIP)) != _GZIP:
@@ -156,10 +158,10 @@ def _unpack(stream: BinaryIO, plain: BinaryIO) -> list[str]:
         while (piece := inflater.unconsumed_tail or stream.read(_PIECE)) and not inflater.eof:
             plain.write(inflater.decompress(piece, _PIECE))
             if plain.tell() > most:
-                return [f"It was unpacked up to {plain.tell():,} bytes, more than a report has."]
+                return [f"The report was unpacked up to {plain.tell():,} bytes; the rest was not read."]
     except zlib.error as error:
-        return [f"It was unpacked up to its damage ({error})."]
-    return [] if inflater.eof else ["It was unpacked up to its damage: it is cut."]
+        return [f"The compressed report is damaged; the part before was read ({error})."]
+    return [] if inflater.eof else ["The compressed report is cut off; the part before was read."]
 
 
 def kernel_metrics(path: Path, number: int) -> KernelMetrics:
@@ -171,7 +173,8 @@ def kernel_metrics(path: Path, number: int) -> KernelMetrics:
         result = next(report.results(only=number), None) if number >= 0 else None
     if result is None:
         raise NotFound(
-            f"{path.name} has no result {number}.", hint="They are counted from 0, in the order of the file."
+            f"{path.name} has no result {number}.",
+            hint="Results are numbered from 0, in the order of the file.",
         )
     found = []
     try:
@@ -189,7 +192,7 @@ def kernel_metrics(path: Path, number: int) -> KernelMetrics:
                 )
     except Damaged:
         # What came before it is told.
-        found.append(KernelMetric(name="(damaged)", value="The metrics after these cannot be read."))
+        found.append(KernelMetric(name="(damaged)", value="Later metrics cannot be read."))
     return KernelMetrics(
         number=number, name=result.name, metrics=sorted(found, key=lambda metric: metric.name)
     )

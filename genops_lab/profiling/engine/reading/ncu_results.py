@@ -64,13 +64,13 @@ class Outline:
         stream.seek(0)
         if stream.read(len(NCU_REPORT)) != NCU_REPORT:
             raise InvalidRequest(
-                f"{name} is no report of Nsight Compute.", hint="Give a file that ncu wrote (.ncu-rep)."
+                f"{name} is not a report of Nsight Compute.", hint="Give a file that ncu wrote (.ncu-rep)."
             )
         try:
             _message(stream, size, MOST_HEADER)
         except Damaged as error:
             raise InvalidRequest(
-                f"{name} is no whole report of Nsight Compute: {error}.", hint="Copy it again."
+                f"{name} is an incomplete report of Nsight Compute: {error}.", hint="Copy it again."
             ) from error
         self._walk(stream, size)
 
@@ -88,7 +88,7 @@ class Outline:
                 self.blocks.append(block)
             if block.end > size:
                 self.damage.append(
-                    f"The report is cut: {block.end - size:,} bytes of its last block, at byte {at:,}, are missing."
+                    f"The report is cut off: {block.end - size:,} bytes of its last block, at byte {at:,}, are missing."
                 )
                 return
             stream.seek(block.end)
@@ -113,13 +113,13 @@ class Outline:
                     process = next((natural(each) for key, each in fields(value) if key == 1), 0)
         if payload >= 1 << 32 or sum(counts) > payload:
             # Each message has its length before it.
-            raise Damaged("a block that says more than it has")
+            raise Damaged("a block with too many messages for its size")
         return Block(at, begin, begin + payload, process, tuple(counts))
 
     def _names(self, table: memoryview) -> None:
         for name in parts(table, 1):
             if len(self.names) >= MOST_NAMES:
-                raise Damaged("more names than a report has")
+                raise Damaged("too many names")
             self.names.append(text(name, 1 << 10))
 
     def _session(self, session: memoryview) -> None:
@@ -173,7 +173,7 @@ def _device(message: memoryview) -> Device:
         inside = picked(attribute, 1, 2)
         found = value_of(_inner(inside, 2)) if 2 in inside else None
         if len(attributes) == MOST_ATTRIBUTES:
-            raise Damaged("a device with more attributes than there are")
+            raise Damaged("a device with too many attributes")
         if found is not None:
             attributes[text(inside.get(1, 0), 256)] = found
     return Device(natural(told.get(1, 0)), text(told.get(2, 0), 256), attributes)
@@ -193,7 +193,7 @@ def _length(stream: BinaryIO, end: int) -> int:
         raise Damaged("it ends in the middle of a length")
     length: int = _LENGTH.unpack(head)[0]
     if stream.tell() + length > end:
-        raise Damaged("a length that leads past the end")
+        raise Damaged("a length beyond the end")
     return length
 
 
@@ -286,7 +286,7 @@ def result_of(kind: Kind, message: memoryview, process: int, number: int) -> Res
     for key, value in fields(message):
         if key == numbers.metrics and isinstance(value, memoryview):
             if len(metrics) == MOST_METRICS:
-                raise Damaged("a result has more metrics than there are")
+                raise Damaged("a result has too many metrics")
             metrics.append(value)
         elif key == 1:
             thread = natural(value)
@@ -361,7 +361,7 @@ def rules_of(result: Result) -> Iterator[KernelRule]:
             if isinstance(inside.get(1), memoryview):
                 said += 1
                 if said > MOST_MESSAGES:
-                    raise Damaged("the rules of a result have more messages than there are")
+                    raise Damaged("the rules of a result have too many messages")
                 yield _rule(identifier, title, section, _inner(inside, 1), _inner(inside, 10))
 
 

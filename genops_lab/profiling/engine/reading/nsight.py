@@ -80,7 +80,7 @@ class _Reading:
         self._reading(lambda: properties.extend(self._devices()))
         if self._unusable:
             self._damage.append(
-                f"{counted(self._unusable, 'event has', 'events have')} no usable time or place."
+                f"{counted(self._unusable, 'event has', 'events have')} no valid time or lane."
             )
         return self._builder.finish(
             labels,
@@ -95,7 +95,7 @@ class _Reading:
             part()
         except UNREADABLE as error:
             self._incomplete = True
-            self._damage.append(f"The database is damaged and was read up to there ({error}).")
+            self._damage.append(f"The database is damaged; the part before was read ({error}).")
 
     def _rows(self, table: Table | None, *columns: str) -> Iterator[tuple[Any, ...]]:
         for row in table.rows(*columns) if table is not None else ():
@@ -282,9 +282,9 @@ class Tables:
         if not any(name.startswith(_KNOWN) for name in self._plain):
             if any(name.startswith(_ALWAYS) for name in self._plain):
                 raise InvalidRequest(
-                    f"{file} is an export of Nsight Systems without GPU activity: it has no kernels, copies, CUDA calls"
+                    f"{file} has no GPU activity: the export of Nsight Systems has no kernels, copies, CUDA calls"
                     " or NVTX ranges (tables CUPTI_ACTIVITY_KIND_* and NVTX_EVENTS).",
-                    hint="Record the program where it uses a GPU: nsys profile --trace=cuda,nvtx PROGRAM",
+                    hint="Record the program on a machine with a GPU: nsys profile --trace=cuda,nvtx PROGRAM",
                 )
             has = ", ".join(sorted(self._plain)[:5])
             raise no_export(file, f"its tables are {has}" if has else "it has no tables")
@@ -298,9 +298,9 @@ class Tables:
         missing = [column for column in needed if column not in columns]
         if missing:
             raise InvalidRequest(
-                f"{self._file} is an export of Nsight Systems that is not known here: {name} has no column "
+                f"{self._file} is an unknown version of a Nsight Systems export: table {name} has no column "
                 f"{', '.join(missing)}.",
-                hint="Export the report anew with a current Nsight Systems: nsys export --type sqlite FILE.nsys-rep",
+                hint="Export the report again with a current Nsight Systems: nsys export --type sqlite FILE.nsys-rep",
             )
         return Table(self._connection, name, columns)
 
@@ -308,6 +308,6 @@ class Tables:
 def no_export(file: str, why: str) -> InvalidRequest:
     """The error of a database that is something else, or damaged."""
     return InvalidRequest(
-        f"{file} is no export of Nsight Systems: {why}.",
+        f"{file} is not an export of Nsight Systems: {why}.",
         hint="Make one: nsys export --type sqlite FILE.nsys-rep",
     )

@@ -209,7 +209,7 @@ class Joined:
             return ""
         told = ", ".join(sorted({alike[lane] for lane in np.unique(lanes[doubtful]).tolist()})[:3])
         return (
-            f"{int(doubtful.sum())} slices of {told} look like work of a device, but are of no kind that is known: "
+            f"{int(doubtful.sum())} slices of {told} look like device work, but their kind is not known: "
             "they are not counted."
         )
 

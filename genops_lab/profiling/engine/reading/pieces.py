@@ -88,7 +88,7 @@ class TraceFile:
         if _ARRAY.search(self.tail) is not None:
             return "The file has a second list of events, which was not read."
         if not self.head:
-            return "What follows the list of events was not read." if self.tail.strip(_PADDING) else ""
+            return "Data after the list of events was not read." if self.tail.strip(_PADDING) else ""
         return "" if self.damage else _after_the_document(self.tail)
 
     def no_trace(self, reason: str) -> InvalidRequest:
@@ -108,7 +108,7 @@ class TraceFile:
                 want = max(len(self._buffer), BATCH_BYTES) * 2
                 if want > LIMIT_BYTES:
                     self.damage = (
-                        f"An event is larger than {LIMIT_BYTES >> 20} MiB; what follows was not read."
+                        f"An event is larger than {LIMIT_BYTES >> 20} MiB; it and later events were not read."
                     )
                     return
                 continue
@@ -186,12 +186,12 @@ class TraceFile:
             if self._ended or (text and not text.startswith(b"{")) or len(text) > LIMIT_BYTES:
                 if _is_lines(text):
                     raise InvalidRequest(
-                        f"{self.path.name} is not a trace: each of its lines is an event (JSON Lines).",
-                        hint="Make one list of them: jq -s . FILE > events.json",
+                        f"{self.path.name} is not a trace: it has one event per line (JSON Lines).",
+                        hint="Put the events into one list: jq -s . FILE > events.json",
                     )
                 cut = text.startswith(b"{") and not text.rstrip().endswith(b"}")
-                damage = self._stream.damage or ("The file is cut off before it." if cut else "")
-                raise self.no_trace(f"it holds no list of events. {damage}".rstrip(". "))
+                damage = self._stream.damage or ("The file is cut off." if cut else "")
+                raise self.no_trace(f"it has no list of events. {damage}".rstrip(". "))
 
     def _take(self) -> tuple[Part | None, bool] | None:
         """Decode a batch: its events, and whether they were the last. None: more text is needed."""
@@ -240,12 +240,12 @@ class TraceFile:
             batch, _error = self._decode(b"[" + self._buffer[:bad].rstrip(b" \t\r\n,") + b"]")
             if batch is not None:
                 self._gaps += 1
-                self.damage = "The file is damaged: its events are not separated by one comma each."
+                self.damage = "The file is damaged: commas between its events are missing or doubled."
                 self._buffer = self._buffer[gap.end() :]
                 return batch, False
         following = _EVENT.search(self._buffer, bad)
         if following is None or self.skipped >= MAX_SKIPPED:
-            self.damage = "The file is damaged; what follows was not read."
+            self.damage = "The file is damaged; later events were not read."
             self._buffer = b""
             return None, True
         self.skipped += 1
@@ -268,7 +268,7 @@ class TraceFile:
         rest = self._buffer.rstrip(b" \t\r\n,")
         batch, error = self._decode(b"[" + rest + b"]")
         if batch is None or self.head:
-            self.damage = self.damage or "The file is cut off; it was read up to its last whole event."
+            self.damage = self.damage or "The file is cut off; it was read up to its last complete event."
         self._buffer = b""
         return batch, True
 
@@ -320,8 +320,8 @@ def _after_the_document(tail: bytes) -> str:
         end = json.JSONDecoder().raw_decode(text)[1]
     except (ValueError, RecursionError):
         cut = not tail.rstrip(_PADDING).endswith(b"}")
-        return "The file is cut off behind its events." if cut else ""
-    return "What follows the trace in its file was not read." if text[end:].strip(_PADDING.decode()) else ""
+        return "The file is cut off after its events." if cut else ""
+    return "Data after the trace in the file was not read." if text[end:].strip(_PADDING.decode()) else ""
 
 
 def _array_of(text: bytes, end: int) -> bytes:
@@ -407,7 +407,7 @@ class Stream:
                 try:
                     piece = inflater.decompress(pending, READ_BYTES)
                 except library.error:
-                    self.damage = "The compressed file is corrupt; it was read up to there."
+                    self.damage = "The compressed file is corrupt; the part before was read."
                     return
                 if piece:
                     yield piece
@@ -417,13 +417,13 @@ class Stream:
                     pending = inflater.unused_data or stream.read(READ_BYTES)
                     if not _GZIP.startswith(pending[:2]):
                         if pending.strip(b"\0"):
-                            self.damage = "What follows the compressed trace in its file was not read."
+                            self.damage = "Data after the compressed trace was not read."
                         return
                     inflater = library.decompressobj(wbits=31)
                 elif not pending:
                     pending = stream.read(READ_BYTES)
                     if not pending:
-                        self.damage = "The compressed file is cut off; it was read up to there."
+                        self.damage = "The compressed file is cut off; the part before was read."
 
 
 def _inflating() -> Any:

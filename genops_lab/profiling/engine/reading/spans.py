@@ -64,7 +64,7 @@ def spanning(found: list[Mark], end_ns: int) -> tuple[Part, str]:
     part.labels = labels
     many = unclosed > max(_FEW, _PART * slices)
     return part, (
-        f"{unclosed} of {slices} async slices have no end; they are shown until the end of the trace."
+        f"{unclosed} of {slices} async slices have no end; they extend to the end of the trace."
         if many
         else ""
     )

@@ -31,7 +31,7 @@ def fields(message: memoryview) -> Iterator[tuple[int, Value]]:
         if wire == 2:
             length, at = _varint(message, at, end)
             if length > end - at:
-                raise Damaged("a field is longer than what it is in")
+                raise Damaged("a field is longer than its message")
             yield number, message[at : at + length]
             at += length
         elif wire == 0:
@@ -44,7 +44,7 @@ def fields(message: memoryview) -> Iterator[tuple[int, Value]]:
             yield number, _FLOAT.unpack_from(message, at)[0]
             at += 4
         else:
-            raise Damaged("a field is of no known form")
+            raise Damaged("a field has an unknown form")
 
 
 def parts(message: memoryview, number: int) -> Iterator[memoryview]:

@@ -63,7 +63,7 @@ class Sums:
         if taken:
             told = [
                 *told,
-                f"Rank {trace.columns.rank} is another file's, too: this one is shown as {trace.rank}.",
+                f"Another file also has rank {trace.columns.rank}: this one is shown as rank {trace.rank}.",
             ]
         self._damage += [f"{file}: {what}" if file else what for what in told]
         self._incomplete |= trace.columns.incomplete

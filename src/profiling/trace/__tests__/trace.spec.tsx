@@ -125,7 +125,7 @@ describe('a trace on a target', () => {
     bench.answers[cut] = new Refusal(
       409,
       'trace_elsewhere',
-      'This needs the whole trace, which lies on gpu1.'
+      'This needs the whole trace, which is on gpu1.'
     );
     bench.answers['GET /profiles/perfetto'] = { path: 'ui/', version: 'v1' };
     const { api, events } = bench.core;
