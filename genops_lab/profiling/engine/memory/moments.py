@@ -1,4 +1,4 @@
-"""What is told of memory over time: the largest lines as bands, and who held it at a moment."""
+"""Prepare memory over time for display: the largest lines as bands, and the owners at a moment."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ from ..columns import Int64, summed
 from .holders import CATEGORIES, site_of
 from .memory_timeline import MemoryTimeline, kept
 
-#: Lines that have a band of their own in the picture; all others are one band.
+#: Most lines with their own band; all others share one band.
 BANDS = 10
-#: Lines told of a moment.
+#: Most lines of a moment.
 TOLD_LINES = 50
-#: Points of a timeline. A bucket of the sum keeps four; each of the coarser ones keeps the peak of every band.
+#: Points of a timeline. A bucket of the sum keeps four; each of the coarser buckets keeps the peak of every
+#: band.
 POINTS, SUM_BUCKETS = 2000, 280
-#: Stands for what is held beside the blocks.
+#: Number of the line for memory outside known blocks.
 NO_BLOCKS = -1
 
 
 def bands_of(held: MemoryTimeline) -> list[int]:
-    """The lines that ever held most, in the order to stack them: what stays lies below what comes and goes.
+    """Return the lines with the largest peaks in stacking order: steady lines are below short-lived ones.
 
-    How often a line's memory was made anew tells that: all that it ever asked for, over the most that it held.
+    The order is by turnover: all memory that a line ever allocated, over its peak.
     """
     most = held.most_by_line
     asked = summed(held.line, held.bytes, len(held.lines))
@@ -44,7 +45,8 @@ def bands_of(held: MemoryTimeline) -> list[int]:
 
 
 def timeline_of(held: MemoryTimeline, number: int, lines: list[int], first: int, last: int) -> HeldTimeline:
-    """Sum and bands of the ``lines`` at the moments from ``first`` to ``last``, thinned so that no peak goes."""
+    """Return the sum and the bands of ``lines`` at the moments from ``first`` to ``last``, thinned out so
+    that every peak is kept."""
     total = held.over(first, last)
     told = held.reserved[first : last + 1]
     chosen = _chosen(total, _curves(held, lines, first, last), len(lines)) if len(total) > POINTS else None
@@ -75,7 +77,7 @@ def timeline_of(held: MemoryTimeline, number: int, lines: list[int], first: int,
 
 
 def moment_of(held: MemoryTimeline, moment: int) -> HeldMoment:
-    """Who held the memory at a moment, those with most first."""
+    """Return the owners of the memory at a moment, largest first."""
     alive = held.at(moment)
     size = held.bytes[alive]
     kinds = len(CATEGORIES)
@@ -134,7 +136,7 @@ def _change(held: MemoryTimeline, moment: int) -> MemoryChange | None:
 
 
 def _curves(held: MemoryTimeline, lines: list[int], first: int, last: int) -> Iterable[Int64]:
-    # One at a time: all of them would take a hundred bytes an event.
+    # One line at a time, because all together would take a hundred bytes per event.
     return (held.over(first, last, held.line == line) for line in lines)
 
 

@@ -1,12 +1,13 @@
-"""Pickles of plain containers, read without Python's pickle: nothing is looked up, called or built.
+"""Read pickles of plain containers without Python's pickle: nothing is looked up, called or built.
 
-Memory snapshots are pickles, and unpickling a stranger's file runs what it says. So this reads the format itself,
-as far as dicts with text keys, lists, tuples, texts, numbers and truth values need it; each other instruction is
-refused by name. What it makes is bounded by the size of the file, whatever the file claims.
+Memory snapshots are pickles, and unpickling runs code that the file names. So this module reads the format
+itself: only dicts with text keys, lists, tuples, texts, numbers and truth values. It refuses every other
+instruction by name. The result is bounded by the size of the file, whatever the file says.
 
-Python's own unpickler in C, told to find no class, runs nothing either, but is no way: five bytes that name a far place
-of its memo make it take gigabytes, keys of tuples in tuples (or of numbers made for it) keep it hashing for ever, it
-makes bytes and sets, and to know beforehand that a file does none of that takes as long as to read it here.
+Python's own unpickler in C with no classes allowed would run no code either, but it is not safe. Five bytes
+that name a far place of the memo make it take gigabytes. Keys of nested tuples, or of crafted numbers, keep
+it hashing for ever. It also makes bytes and sets. Checking a file for all of that takes as long as reading it
+here.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from typing import Any, NoReturn
 
 from genops_lab.core.errors import InvalidRequest
 
-#: One text may be so long.
+#: Largest text.
 LONGEST_TEXT = 1 << 20
-#: Addresses and times take 9 bytes.
+#: Largest number, in bytes; addresses and times take 9 bytes.
 LONGEST_INTEGER = 16
-#: A container that holds something takes so many bytes of a file at least (a frame takes 16).
+#: Least bytes of a file per container with content (a frame takes 16).
 BYTES_A_CONTAINER = 4
 
 _EMPTY_LIST, _EMPTY_DICT, _EMPTY_TUPLE = ord("]"), ord("}"), ord(")")
@@ -34,11 +35,11 @@ _SHORT_TEXT, _TEXT, _NONE, _TRUE, _FALSE = 0x8C, ord("X"), ord("N"), 0x88, 0x89
 _PROTO, _FRAME, _STOP = 0x80, 0x95, ord(".")
 _OLDEST, _NEWEST = 2, 5
 
-#: The frames of an allocation: things that were there before, one behind the other; most instructions of a snapshot.
-#: Allocations of one line have the same, so the bytes of a run stand for what it pushes.
+#: The frames of an allocation: a run of gets of earlier objects, which are most instructions of a snapshot.
+#: Allocations of one line have the same run, so the bytes of a run identify the objects that it pushes.
 _run_of_gets = re.compile(rb"(?:h.|j.{4}){8,2000}", re.DOTALL).match
 _gets = re.compile(rb"h.|j.{4}", re.DOTALL).findall
-#: So many bytes of runs are remembered.
+#: Most bytes of cached runs.
 _REMEMBERED = 32 << 20
 
 _NAMES = {ord(opcode.code): opcode.name for opcode in pickletools.opcodes}
@@ -55,9 +56,9 @@ _uint64, _double = (struct.Struct(form).unpack_from for form in ("<Q", ">d"))
 
 
 def load(data: bytes, name: str) -> Any:
-    """The containers of a pickle (protocols 2 to 5). ``name`` is the file's, for messages.
+    """Return the containers of a pickle (protocols 2 to 5). ``name`` is the file's, for messages.
 
-    Raises InvalidRequest for everything else: objects, damage, more than a file of this size can hold.
+    Raises InvalidRequest for everything else: objects, damage, more data than a file of this size can have.
     """
     try:
         return _load(data, name)
@@ -70,7 +71,7 @@ def load(data: bytes, name: str) -> Any:
 
 
 class _Runs:
-    """What runs of gets push, by their bytes."""
+    """A cache from the bytes of runs of gets to the objects that they push."""
 
     def __init__(self, memo: list[Any]) -> None:
         self._memo = memo
@@ -78,7 +79,7 @@ class _Runs:
         self._room = _REMEMBERED
 
     def pushed(self, run: bytes) -> list[Any]:
-        """A list of its own."""
+        """Return the pushed objects as a new list."""
         known = self._known.get(run)
         if known is None:
             memo = self._memo
@@ -91,7 +92,7 @@ class _Runs:
         return known.copy()
 
     def forget(self) -> None:
-        """After a place of the memo may have got something else."""
+        """Clear the cache, because a place of the memo may have changed."""
         self._known.clear()
         self._room = _REMEMBERED
 

@@ -1,5 +1,5 @@
-"""What a file is, by its content: a trace, a memory snapshot, an export of Nsight Systems, a report of Nsight
-Compute, or what it is instead. Of a folder of traces, files that are none are left out."""
+"""Find the kind of a file by its content: a trace, a memory snapshot, an export of Nsight Systems, a report
+of Nsight Compute, or another file. In a folder of traces, other files are left out."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from pathlib import Path
 
 from genops_lab.core.errors import InvalidRequest, NotFound
 
-#: Files and folders, one or more.
+#: One or more files and folders.
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 _HEAD = 1 << 16
-#: Where an archive says what it is.
+#: Position of the magic of a tar archive.
 _TAR = slice(257, 262)
 _PIECE = 1 << 20
 _GZIP = b"\x1f\x8b"
 _ENDINGS = (".json", ".json.gz", ".sqlite", ".ncu-rep")
-#: How a report of Nsight Compute begins.
+#: First bytes of a report of Nsight Compute.
 NCU_REPORT = b"NVR\x00"
 _DIGITS = re.compile(r"(\d+)")
-#: More files than that are no training's ranks.
+#: Most traces in a folder; no training has more ranks.
 MOST_TRACES = 1024
 
 
 class FileKind(Enum):
-    """What the engine reads."""
+    """The kinds of files that the engine reads."""
 
     TRACE = "a trace"
     SNAPSHOT = "a memory snapshot"
@@ -51,7 +51,7 @@ _OTHERS: tuple[tuple[bytes, str, str], ...] = (
     (b"\xfe\xff", "text in UTF-16", "Save it as UTF-8."),
     (b"<", "an HTML page", "Give the trace file, not a web page."),
 )
-#: What a file should be by the end of its name, and what to do where it is not.
+#: The expected kind by the end of the file's name, and the hint for another content.
 _NAMED = {
     ".ncu-rep": (
         "a report of Nsight Compute",
@@ -71,14 +71,14 @@ _REPORTS = {
 
 
 def paths_of(paths: Paths) -> list[Path]:
-    """Each as it was given."""
+    """Return the paths as given."""
     return [Path(each) for each in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
 
 
 def files_of(paths: Paths) -> list[Path]:
-    """The files that are meant; a folder stands for the traces in it, in the order of their numbers.
+    """Return the files; a folder stands for the traces in it, sorted by number.
 
-    Raises NotFound for a folder without any, and InvalidRequest for one with too many.
+    Raises NotFound for a folder without traces, and InvalidRequest for one with too many.
     """
     found: list[Path] = []
     for path in paths_of(paths):
@@ -101,7 +101,7 @@ def _inside(folder: Path) -> list[Path]:
 
 @contextlib.contextmanager
 def told(path: Path) -> Iterator[None]:
-    """Errors of the file system as those of this program."""
+    """Convert errors of the file system to errors of GenOps Lab."""
     try:
         yield
     except FileNotFoundError as error:
@@ -113,7 +113,8 @@ def told(path: Path) -> Iterator[None]:
 
 
 def kind_of_file(path: Path) -> FileKind:
-    """Raises NotFound, or InvalidRequest with what the file is instead, or that it cannot be read."""
+    """Return the kind of a file. Raises NotFound, or InvalidRequest with the file's actual kind or the reason
+    why it cannot be read."""
     with told(path), path.open("rb") as stream:
         head = stream.read(_HEAD)
     packed = head.startswith(_GZIP)
@@ -146,7 +147,7 @@ def kind_of_file(path: Path) -> FileKind:
 
 
 def no_trace(path: Path, reason: str) -> InvalidRequest:
-    """What to raise where a file that could be a trace turned out to be none: in words of what its name promises."""
+    """Return the error for a file that is not a trace, for the kind that its name promises."""
     if path.suffix in _NAMED:
         wanted, hint = _NAMED[path.suffix]
         seen = "it has another format" if path.stat().st_size else "it is empty"
@@ -158,7 +159,8 @@ def no_trace(path: Path, reason: str) -> InvalidRequest:
 
 
 def require_trace(path: Path) -> FileKind:
-    """The kind of a file that tells times. Raises what ``kind_of_file`` raises, and for a memory snapshot."""
+    """Return the kind of a file with times. Raises the errors of ``kind_of_file``, and InvalidRequest for a
+    memory snapshot."""
     kind = kind_of_file(path)
     if kind is FileKind.SNAPSHOT:
         raise InvalidRequest(
@@ -169,7 +171,8 @@ def require_trace(path: Path) -> FileKind:
 
 
 def unpacked(path: Path, largest: int) -> bytes:
-    """A file's bytes, out of gzip where they are in it. Raises InvalidRequest when they are more than ``largest``."""
+    """Return a file's bytes, unpacked if it is gzip. Raises InvalidRequest for more than ``largest``
+    bytes."""
     with path.open("rb") as stream:
         head = stream.read(_PIECE)
         if not head.startswith(_GZIP):
@@ -201,12 +204,12 @@ def _inflated(head: bytes) -> bytes:
         return b""
 
 
-#: More are counted.
+#: Most files that are named; more are counted.
 TOLD = 8
 
 
 class LeftOut:
-    """Why files were left out. A file that somebody named is refused instead."""
+    """The reasons why files were left out. A file that the user named is refused instead."""
 
     def __init__(self, named: Iterable[Path] = ()) -> None:
         self._named = frozenset(named)
@@ -214,12 +217,13 @@ class LeftOut:
 
     @classmethod
     def of(cls, paths: Paths) -> tuple[list[Path], LeftOut]:
-        """The files that are meant, and what may be left out of them. Raises what ``files_of`` raises."""
+        """Return the files, and those that may be left out of them. Raises the errors of ``files_of``."""
         given = paths_of(paths)
         return files_of(given), cls(path for path in given if not path.is_dir())
 
     def by_kind(self, files: list[Path]) -> tuple[list[Path], list[Path]]:
-        """Traces, and memory snapshots, in their order. What Nsight Compute measured is no rank beside traces."""
+        """Return traces and memory snapshots, in order. A report of Nsight Compute among traces is not a
+        rank."""
         kinds: list[tuple[Path, FileKind]] = []
         for path in files:
             with self.reading(path):
@@ -236,7 +240,7 @@ class LeftOut:
 
     @contextlib.contextmanager
     def reading(self, path: Path) -> Iterator[None]:
-        """What reading ``path`` raises is its reason; raised again where the file was named."""
+        """Record an error of reading ``path`` as the reason; raise it again where the user named the file."""
         try:
             yield
         except (InvalidRequest, NotFound) as error:
@@ -245,14 +249,14 @@ class LeftOut:
             self._reasons[path] = error
 
     def told(self) -> list[str]:
-        """A sentence a file; the last one counts those that are not told."""
+        """Return a sentence per file; the last one counts the remaining files."""
         found = [f"Left out: {reason.message}" for reason in self._reasons.values()]
         if len(found) <= TOLD + 1:
             return found
         return [*found[:TOLD], f"{len(found) - TOLD} more files were left out."]
 
     def require_any_of(self, files: list[Path]) -> None:
-        """Raises the reason, or InvalidRequest with the first one, where all files were left out."""
+        """Raise an error if all files were left out: the reason, or InvalidRequest with the first one."""
         if not files or len(self._reasons) < len(files):
             return
         first = next(iter(self._reasons.values()))
