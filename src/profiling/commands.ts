@@ -26,7 +26,7 @@ export interface ICommandsOptions {
   palette: ICommandPalette | null;
 }
 
-/** Add the commands of the profiles room. @returns what takes them away. */
+/** Add the commands of profiles. @returns a disposable that removes them. */
 export function addCommands(options: ICommandsOptions): IDisposable {
   const { app, model, trans, notebooks, palette } = options;
   const { commands } = app;

@@ -126,7 +126,7 @@ export namespace Bars {
   export interface IProps {
     title: string;
     bars: readonly IBar[];
-    /** What a bar stands for: the head of the table's first column. */
+    /** The head of the table's first column, such as "Device". */
     first: string;
     trans: TranslationBundle;
   }

@@ -38,7 +38,10 @@ interface IOptions {
   actions: ProfileView.IActions;
 }
 
-/** Commands that open a profile, or two, and bring their views back after a reload. */
+/**
+ * Add commands that open one or two profiles, and restore their views after a
+ * reload.
+ */
 export function addOpening(options: IOptions): void {
   addProfiles(options);
   addDifferences(options);
@@ -234,7 +237,7 @@ function addDifferences(options: IOptions): void {
   });
 }
 
-/** What a profile's view lets a person do elsewhere in the Lab. */
+/** Actions of a profile's view elsewhere in the Lab. */
 export function profileActions(
   options: Pick<IOptions, 'app' | 'core' | 'notebooks'>
 ): ProfileView.IActions {
@@ -278,7 +281,10 @@ function inMainArea<T extends Widget>(
   return widget;
 }
 
-/** The profiles of a run, newest first; without one all of them, or none where a run is needed. */
+/**
+ * The profiles of a run, newest first; without a run all profiles, or none if a
+ * run is needed.
+ */
 function ofRun(
   profiles: IProfile[],
   runId: string,

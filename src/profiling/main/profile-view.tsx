@@ -31,7 +31,7 @@ import { Overview } from './overview/overview';
 import type { IPlaces } from './places';
 import { Tables } from './tables/tables';
 
-/** A profile in each of its states. */
+/** A profile in any state. */
 export function ProfileView(props: ProfileView.IProps): React.ReactElement {
   const { model, trans } = props;
   return (
@@ -50,13 +50,16 @@ export function ProfileView(props: ProfileView.IProps): React.ReactElement {
 export namespace ProfileView {
   export interface IActions {
     openRun: (runId: string) => void;
-    /** Show a stretch of its timeline in the Perfetto UI. */
+    /** Show a period of its timeline in the Perfetto UI. */
     openPerfetto: (profile: IProfile, asked: ICutQuery) => void;
     compareWith: (profile: IProfile) => void;
-    /** What brings the trace from the target where it lies. */
+    /** Returns the transfer of the trace from its target. */
     traceFetch: (profile: IProfile) => TraceFetch;
     toggleGutter: (profile: IProfile) => void;
-    /** Put a cell that makes a table of a field of the summary; null where the trace is nowhere. */
+    /**
+     * Insert a cell that makes a table of a field of the summary; null if there
+     * is no trace.
+     */
     insertTable: (profile: IProfile, field: string) => void;
     canInsertTable: (profile: IProfile) => boolean;
   }
@@ -67,9 +70,9 @@ export namespace ProfileView {
     actions: IActions;
     api: GenOpsApi;
     trans: TranslationBundle;
-    /** What else a person can do where the trace cannot be read. */
+    /** A hint for a trace that cannot be read. */
     hint?: string;
-    /** The traces of its folder, which may be the ranks of one run. */
+    /** The traces of its folder, which may be ranks of one run. */
     folder?: { traces: number; open: () => void };
   }
 }
@@ -152,7 +155,7 @@ function Shown(
   );
 }
 
-/** Whether its trace is one file, and here. */
+/** Whether its trace is one file on this machine. */
 function hasFile({ state, trace_target, summary }: IProfile): boolean {
   return state === 'ready' && !trace_target && summary?.ranks.length === 1;
 }
@@ -227,7 +230,7 @@ function Content(
       />
     )
   };
-  // Nsight Compute runs kernels one by one, so a measurement has no time that they lie in.
+  // Nsight Compute runs kernels one by one, so a measurement has no timeline.
   const overTime: Tabs.ITab[] = [
     {
       id: 'flame',

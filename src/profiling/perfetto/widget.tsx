@@ -56,13 +56,13 @@ export namespace PerfettoWidget {
   export interface IOptions {
     profileId: string;
     model: PerfettoModel;
-    /** What brings a trace that lies on a target. */
+    /** Returns the transfer of a trace from its target. */
     traceFetch: () => TraceFetch;
     trans: TranslationBundle;
   }
 }
 
-/** The UI below a line that says what it shows. */
+/** The UI below a line that describes the shown period. */
 function PerfettoView(
   props: PerfettoWidget.IOptions & { visible: boolean }
 ): React.ReactElement {
@@ -107,7 +107,8 @@ function PerfettoView(
       {page && (
         <iframe
           src={address(page)}
-          // Without an origin: nothing in a trace, or in the UI, can act as the Lab.
+          // Without an origin, nothing in a trace or in the UI can act as the
+          // Lab.
           sandbox="allow-scripts allow-downloads"
           referrerPolicy="no-referrer"
           title={trans.__('Perfetto')}
@@ -118,14 +119,14 @@ function PerfettoView(
   );
 }
 
-/** As part of a page it has no sidebar and counts no visits. */
+/** Embedded, the UI has no sidebar and counts no visits. */
 function address(page: string): string {
   const theme =
     document.body.dataset.jpThemeLight === 'false' ? 'dark' : 'light';
   return `${page}?theme=${theme}#!/?mode=embedded`;
 }
 
-/** What of the trace is there. */
+/** The part of the trace that is shown. */
 function told(cut: ITraceCut, trans: TranslationBundle): string {
   if (cut.whole) {
     return trans.__('The whole trace, opened at the same place.');

@@ -6,7 +6,7 @@ import { ActionButton, Meter, useResource } from '../../core';
 
 import type { TraceFetch } from './model';
 
-/** Where a trace lies that is not here, and how far it is once it was asked for. */
+/** The target that has the trace, and the progress of its transfer. */
 export function FetchTrace(props: FetchTrace.IProps): React.ReactElement {
   const { make, visible, words, trans } = props;
   const [fetch, setFetch] = React.useState<TraceFetch | null>(null);
@@ -30,11 +30,11 @@ export function FetchTrace(props: FetchTrace.IProps): React.ReactElement {
 export namespace FetchTrace {
   export interface IProps {
     profileId: string;
-    /** Called once a profile; the component disposes what it returns. */
+    /** Called once per profile; the component disposes the result. */
     make: () => TraceFetch;
-    /** Whether it is seen; nothing is asked for otherwise. */
+    /** Whether it is visible; nothing is requested otherwise. */
     visible: boolean;
-    /** Where the trace lies. */
+    /** The text on the trace's place. */
     words: string;
     trans: TranslationBundle;
   }

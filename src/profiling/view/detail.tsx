@@ -23,7 +23,7 @@ import { boundsWords, modelsOf } from '../main/nsight-compute/messages';
 
 import { RankedTimes } from './ranked-times';
 
-/** What an open row shows: where it comes from, and what its trace says. */
+/** The content of an open row: the origin of the profile, and its summary. */
 export function ProfileDetail(props: ProfileDetail.IProps): React.ReactElement {
   const { profile, model, trans, drive } = props;
   const { onOpen, onCompare, onDelete } = props;
@@ -130,11 +130,11 @@ export namespace ProfileDetail {
     profile: IProfile;
     model: ProfilesModel;
     trans: TranslationBundle;
-    /** Ties what is fetched to what a person can see. */
+    /** Ties requests to visibility. */
     drive: (driven: IDriven) => { dispose(): void };
     /** Show it in the main area. */
     onOpen: () => void;
-    /** Show what differs from another one. */
+    /** Show the difference from another profile. */
     onCompare: () => void;
     onDelete: () => void;
   }
@@ -171,7 +171,7 @@ function Summary(props: {
   );
 }
 
-/** Where the time went. */
+/** Where the time was spent. */
 export function SummaryView(props: {
   summary: IProfileSummary;
   trans: TranslationBundle;
@@ -284,7 +284,7 @@ export function SummaryView(props: {
   );
 }
 
-/** Time in parts of one bar; below it each part with its name and share in words. */
+/** Time in parts of one bar, with the name and share of each part below. */
 function TimeBar(props: TimeBar.IProps): React.ReactElement {
   const { label, span, parts } = props;
   const total = parts.reduce((sum, part) => sum + part.us, 0) || span;
@@ -327,7 +327,7 @@ function TimeBar(props: TimeBar.IProps): React.ReactElement {
 
 export namespace TimeBar {
   export interface IProps {
-    /** Whose time it is. */
+    /** The name of the bar, such as a device. */
     label: string;
     /** From the first start to the last end, in microseconds. */
     span: number;

@@ -122,8 +122,8 @@ class NameArguments(msgspec.Struct, gc=False):
 
 
 class Argument(NamedTuple):
-    """An argument: its name here (that of a column), its name in traces, and its type: a number (``int``), a
-    number with a fraction (``float``), JSON text (``Raw``) or a part of the place (``str``)."""
+    """An argument: its name here (that of a column), its name in traces, and its type. Types are an integer
+    (``int``), a number with a fraction (``float``), JSON text (``Raw``) or a part of the place (``str``)."""
 
     name: str
     key: str

@@ -274,8 +274,8 @@ class Joined:
         return dict(zip(names, sparse, strict=True))
 
     def _ordered(self) -> tuple[Int64, Int32]:
-        """Return sorted starts and the order. Of one start, the longer slice comes first; of one length, the
-        order of the file."""
+        """Return sorted starts and the order. With equal starts, the longer slice comes first; with equal lengths,
+        the order of the file counts."""
         ts = self._slices.pop("ts").taken()
         order = np.argsort(ts, kind="stable").astype(np.int32)
         ordered = ts[order].astype(np.int64)

@@ -267,7 +267,8 @@ def _differences(a: Int64, b: Int64) -> Iterator[Int64]:
 
 
 def _densest(differences: Int64, width: int, guess: int | None) -> int:
-    """Return the middle of the window with most differences. The window nearest to the guess wins among nearly equal ones, because a periodic job has one at each step."""
+    """Return the middle of the window with most differences. Among nearly equal windows, the one nearest
+    to the guess wins, because a periodic job has one at each step."""
     count = np.searchsorted(differences, differences + width, side="right") - np.arange(len(differences))
     best = int(count.argmax())
     if guess is not None:

@@ -24,14 +24,14 @@ import { Figures } from './figures';
 import { measuredChangeColumns, measuredChanges } from './nsight-compute';
 import { basis, launchWords, signed, stateWord } from './messages';
 
-/** Two profiles and what differs between them. */
+/** Two profiles and their difference. */
 export interface ICompared {
   readonly before: IProfile;
   readonly after: IProfile;
   readonly difference: IDifference;
 }
 
-/** What differs between two profiles, by figure, operator, kernel and line. */
+/** The difference of two profiles, by figure, operator, kernel and line. */
 export function ProfileDifference(
   props: ProfileDifference.IProps
 ): React.ReactElement {
@@ -54,7 +54,7 @@ export namespace ProfileDifference {
     resource: Resource<ICompared>;
     onOpen: (profileId: string) => void;
     onOpenRun: (runId: string) => void;
-    /** Take the one for the other. */
+    /** Swap the two profiles. */
     onSwap: () => void;
     trans: TranslationBundle;
   }
@@ -160,7 +160,7 @@ function Compared(
   );
 }
 
-/** Where Nsight Compute measured both, that is what is compared first. */
+/** The first tab, if Nsight Compute measured both profiles. */
 function measuredTab(
   { before, after, difference }: ICompared,
   trans: TranslationBundle
@@ -225,7 +225,7 @@ function Changes(props: {
 }): React.ReactElement {
   const { name, one, rows, note, none, trans } = props;
   const [filter, setFilter] = React.useState('');
-  // What got slower stands first, what got faster last.
+  // Slower rows come first, faster rows last.
   const [sort, setSort] = React.useState<ISort>({
     column: 'change_us',
     descending: true
@@ -283,7 +283,7 @@ function Changes(props: {
   );
 }
 
-/** `launched`: of kernels that were measured, with their grids and blocks. */
+/** `launched`: add the grid and block of measured kernels. */
 function changeColumns(
   title: string,
   trans: TranslationBundle,

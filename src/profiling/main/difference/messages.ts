@@ -5,7 +5,7 @@ import { formatMicroseconds, formatShare } from '../../figures';
 import type { IChange, IDifference, IFigure } from '../../service';
 import { siNumber } from '../tables/columns';
 
-/** Codes of figures as the engine tells them; one that is not known here is shown as it is. */
+/** Names of the engine's figure codes; an unknown code is shown as it is. */
 export function figureWord(code: string, trans: TranslationBundle): string {
   const words: Record<string, string> = {
     span: trans.__('Span'),
@@ -40,7 +40,10 @@ export function figureText(value: number, unit: IFigure['unit']): string {
   }
 }
 
-/** A figure of FLOPs with the part of the compute time that it is known of, where that is not all. */
+/**
+ * A figure of FLOPs, with the part of the compute time that has known FLOPs if
+ * it is not all.
+ */
 export function knownText(
   value: number,
   unit: IFigure['unit'],
@@ -53,7 +56,7 @@ export function knownText(
     : trans.__('%1 (%2 of the compute time)', text, formatShare(covered, 1));
 }
 
-/** How far two figures lie apart; of shares, in points of a hundred. */
+/** The difference of two figures; for shares, in percentage points. */
 export function differenceText(
   size: number,
   unit: IFigure['unit'],
@@ -64,7 +67,7 @@ export function differenceText(
     : figureText(size, unit);
 }
 
-/** `−12.3 ms`; a change that is none is a plain zero. */
+/** `−12.3 ms`; no change is a plain zero. */
 export function signed(
   value: number,
   words: (size: number) => string = formatMicroseconds
@@ -73,7 +76,7 @@ export function signed(
   return value === 0 ? size : `${value > 0 ? '+' : '−'}${size}`;
 }
 
-/** `−25 %`; a dash where there was nothing before. */
+/** `−25 %`; a dash if there was nothing before. */
 export function relative(before: number, after: number): string {
   if (before <= 0) {
     return '–';
@@ -97,7 +100,7 @@ export function stateWord(
   }[state];
 }
 
-/** With which grid and block a measured kernel was launched, before and after where they are not the same. */
+/** Grid and block of a measured kernel, before and after if they differ. */
 export function launchWords(
   { before_with, after_with }: Pick<IChange, 'before_with' | 'after_with'>,
   trans: TranslationBundle
@@ -112,12 +115,12 @@ export function launchWords(
   return [...new Set(told)].filter(Boolean).join(' → ');
 }
 
-/** Without the ones at the end, as CUDA takes them. */
+/** Without trailing ones, as in CUDA. */
 function sides(of: string): string {
   return of.replace(/(, 1)+\]$/, ']');
 }
 
-/** What the times are of; `measured`: Nsight Compute measured both. */
+/** The basis of the times; `measured`: Nsight Compute measured both. */
 export function basis(
   difference: IDifference,
   measured: boolean,

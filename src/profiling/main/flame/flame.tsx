@@ -12,10 +12,10 @@ import type { IFlameWords, Measure } from './calls';
 import { WHOLE, callTree, nameOf } from './calls';
 import type { FlameGraph, IMatches } from './graph';
 
-/** A picture of thousands of frames is made anew when typing or a border that is dragged rests. */
+/** Pause in typing or dragging before thousands of frames are drawn again. */
 const PAUSE_MS = 120;
 
-/** What called what. It is asked for when it is first seen. */
+/** The flame graph, loaded when it is first seen. */
 export function Flame(props: Flame.IProps): React.ReactElement {
   const { model, ranks, seen, trans } = props;
   const rank = ranks.length > 1 ? (model.rank ?? ranks[0]) : null;
@@ -41,7 +41,7 @@ export function Flame(props: Flame.IProps): React.ReactElement {
         </div>
       )}
       <ResourceView
-        // What is selected and searched for is in one rank's.
+        // Selection and search belong to one rank.
         key={rank}
         resource={resource}
         trans={trans}
@@ -65,7 +65,7 @@ export function Flame(props: Flame.IProps): React.ReactElement {
 export namespace Flame {
   export interface IProps {
     model: Pick<ProfileViewModel, 'flame' | 'rank'>;
-    /** Of the profile; of one there is nothing to choose. */
+    /** Ranks of the profile; with one rank there is no choice. */
     ranks: readonly number[];
     seen: boolean;
     trans: TranslationBundle;
@@ -83,7 +83,7 @@ const KINDS = [
 
 type Kind = (typeof KINDS)[number];
 
-/** All together are of no kind. */
+/** The root has no kind. */
 const WITHOUT = { kind: '', name: '' };
 
 function Drawn(
@@ -121,7 +121,7 @@ function Drawn(
       ? `${said}, ${trans._n('%1 call', '%1 calls', count)}`
       : said;
   };
-  /** What its colour, its paleness and its width say. */
+  /** The text for a frame's colour, shade and width. */
   const seenOf = (node: number) => {
     const { kind, name } = node === WHOLE ? WITHOUT : flame.nodes[node];
     const kinds: readonly string[] = KINDS;
@@ -185,7 +185,7 @@ function Drawn(
 
   const onMeasure = (chosen: Measure) => {
     setMeasure(chosen);
-    // Nothing is seen of a frame without time, nor below it.
+    // A frame without time and its callees are not visible.
     if (timeOf(focus, chosen) === 0) {
       setFocus(WHOLE);
     }

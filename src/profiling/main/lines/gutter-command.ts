@@ -16,7 +16,7 @@ import type { Basis } from './groups';
 import { basisOf, forwardOf } from './groups';
 import type { Gutters } from './gutter';
 
-/** The command that shows or hides line times in a notebook. */
+/** Add the command that shows or hides line times in a notebook. */
 export function addGutterCommand(options: {
   app: JupyterFrontEnd;
   core: IGenOpsCore;
@@ -120,7 +120,10 @@ function cellLines(profile: IProfile | undefined): ILineTime[] {
   );
 }
 
-/** Times beside a notebook's code, also of cells whose editors are made later. */
+/**
+ * Times next to a notebook's code, also in cells whose editors are created
+ * later.
+ */
 class ShownTimes {
   constructor(
     private _panel: NotebookPanel,

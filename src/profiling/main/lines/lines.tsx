@@ -12,7 +12,7 @@ import { cellWords } from '../places';
 import type { Basis, ICodeGroup, ICodeLine } from './groups';
 import { basisOf, codeGroups, forwardOf } from './groups';
 
-/** The code with what each line cost. */
+/** The code with the time of each line. */
 export function Lines(props: Lines.IProps): React.ReactElement {
   const { attribution, trans } = props;
   if (!attribution || attribution.by === 'none') {
@@ -28,7 +28,7 @@ export function Lines(props: Lines.IProps): React.ReactElement {
   return <KnownLines {...props} attribution={attribution} />;
 }
 
-/** Why no line is known, and how to record it so that they are. */
+/** The reason why no lines are known, and how to record them. */
 function unknownWords({ measured, trans }: Lines.IProps): string {
   return measured
     ? trans.__(
@@ -45,12 +45,12 @@ function unknownWords({ measured, trans }: Lines.IProps): string {
 export namespace Lines {
   export interface IProps {
     attribution: IAttribution | null;
-    /** Whether Nsight Compute measured it. */
+    /** Whether Nsight Compute measured the profile. */
     measured: boolean;
     places: IPlaces;
-    /** The profile's notebook; empty where it has none. */
+    /** The profile's notebook; empty without one. */
     notebook: string;
-    /** Show or hide the times in the notebook itself. */
+    /** Show or hide the times in the notebook. */
     onGutter: () => void;
     trans: TranslationBundle;
   }
@@ -302,7 +302,7 @@ function CodeRow(
   );
 }
 
-/** What a line without a text of its own stands for. */
+/** The text for a line without its own text. */
 function wholeOf(place: IPlace, trans: TranslationBundle): string {
   if (place.line === 0) {
     return trans.__('(unknown line)');
@@ -312,7 +312,7 @@ function wholeOf(place: IPlace, trans: TranslationBundle): string {
     : '';
 }
 
-/** How much of the time has a line, and how the lines were found. */
+/** The share of time with a line, and the source of the lines. */
 function coverage(attribution: IAttribution, trans: TranslationBundle): string {
   const by =
     attribution.by === 'markers'

@@ -18,7 +18,7 @@ import {
   siteWords
 } from './messages';
 
-/** Who held the memory at the moment that is looked at, beside the timeline. */
+/** Memory by owner at the chosen moment, next to the timeline. */
 export function Holders(props: Holders.IProps): React.ReactElement {
   const { model, name, trans } = props;
   useRevision(model.changed);
@@ -67,10 +67,10 @@ export function Holders(props: Holders.IProps): React.ReactElement {
 export namespace Holders {
   export interface IProps {
     model: HeldModel;
-    /** Of the device. */
+    /** Name of the device. */
     name: string;
     places: IPlaces;
-    /** The profile's notebook; empty where it has none. */
+    /** The profile's notebook; empty without one. */
     notebook: string;
     trans: TranslationBundle;
   }
@@ -218,7 +218,7 @@ function Row(
   );
 }
 
-/** What else is known of a moment, in one sentence. */
+/** Other figures of a moment, as one line. */
 function sums(moment: IHeldMoment, trans: TranslationBundle): string {
   const told = [
     changeWords(moment, trans),

@@ -20,11 +20,13 @@ type IMemory = NonNullable<IProfileSummary['memory']>;
 type IDeviceMemory = IMemory['devices'][number];
 type ISite = IDeviceMemory['sites'][number];
 
-/** What held a device's memory: over time, at the peak by line, and when it was out. */
+/**
+ * A device's memory: over time, by line at the peak, and at failed allocations.
+ */
 export function MemoryView(props: MemoryView.IProps): React.ReactElement {
   const { memory, profileId, api, seen, trans } = props;
   const service = React.useMemo(() => new MemoryService(api), [api]);
-  // What a profile says does not change: asked once, when it is first seen.
+  // A profile does not change: loaded once, when it is first seen.
   const timelines = React.useMemo(
     () =>
       new Resource<IHeldTimeline[]>({
@@ -122,10 +124,10 @@ export namespace MemoryView {
     memory: IMemory;
     profileId: string;
     api: GenOpsApi;
-    /** Nothing is asked for while it is not. */
+    /** Nothing is loaded while it is not visible. */
     seen: boolean;
     places: IPlaces;
-    /** The profile's notebook; empty where it has none. */
+    /** The profile's notebook; empty without one. */
     notebook: string;
     trans: TranslationBundle;
   }
@@ -148,7 +150,7 @@ function Device(props: {
           [trans.__('Reserved at the end'), formatBytes(device.reserved)]
         ] as [string, string][])
       : []),
-    // A trace tells no segments.
+    // A trace has no segments.
     ...(device.segments > 0
       ? ([
           [trans.__('Fragmentation'), formatShare(device.fragmentation, 1)],
@@ -177,7 +179,9 @@ function Device(props: {
   );
 }
 
-/** What the summary alone tells: the sum over time, and who held it at the peak. */
+/**
+ * Memory from the summary: the sum over time, and memory by owner at the peak.
+ */
 function AtThePeak(props: {
   device: IDeviceMemory;
   name: string;
@@ -221,7 +225,7 @@ function AtThePeak(props: {
   );
 }
 
-/** What was held, over the recording. */
+/** Memory in use over the recording. */
 function Outline(props: {
   device: IDeviceMemory;
   name: string;
@@ -233,7 +237,7 @@ function Outline(props: {
   }
   const points = device.timeline;
   const [first, last] = [points[0].at, points[points.length - 1].at];
-  // A snapshot's events have numbers, a trace's have times.
+  // Events of a snapshot have numbers, those of a trace have times.
   const when = (at: number) =>
     device.reserved > 0 && device.rank === null
       ? trans.__('event %1', at.toLocaleString())
@@ -340,7 +344,10 @@ type IPoint = NonNullable<
   IProfileSummary['memory']
 >['devices'][number]['timeline'][number];
 
-/** The outline of what was held, as the path of an area: it stays as it is until the next event. */
+/**
+ * The outline of memory in use as the path of an area, constant until the next
+ * event.
+ */
 export function outlineOf(
   points: readonly IPoint[],
   width: number,
@@ -355,7 +362,9 @@ export function outlineOf(
   return `M0 ${height}V${y(points[0].bytes)}${steps}H${width}V${height}Z`;
 }
 
-/** One device's memory over time, and beside it who held it at the moment that is looked at. */
+/**
+ * One device's memory over time, next to memory by owner at the chosen moment.
+ */
 function HeldDevice(props: {
   profileId: string;
   timeline: IHeldTimeline;

@@ -1,4 +1,4 @@
-/** Memory in words. */
+/** Text for memory. */
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { formatBytes } from '../../../core';
@@ -11,7 +11,7 @@ export function siteWords(site: ISite, trans: TranslationBundle): string {
   return site.place ? placeWords(site.place, trans) : site.name;
 }
 
-/** The same without the folders of its file, for where there is little room. */
+/** The same without the folders of its file, for narrow places. */
 export function shortWords(site: ISite, trans: TranslationBundle): string {
   const { place } = site;
   return place && !place.cell
@@ -35,7 +35,7 @@ export function categoryWords(
   return words[category];
 }
 
-/** When a moment is: its event, and its time where that is told. */
+/** A moment: its event, and its time if it is known. */
 export function momentWords(
   at: number,
   us: number | null,
@@ -45,7 +45,7 @@ export function momentWords(
   return us === null ? event : `${event}, ${formatMicroseconds(us)}`;
 }
 
-/** What the event of a moment did. */
+/** The change by the event of a moment. */
 export function changeWords(
   { change }: Pick<IHeldMoment, 'change'>,
   trans: TranslationBundle

@@ -7,24 +7,27 @@ export type IHeldMoment = Schemas['HeldMoment'];
 export type IHeldLine = Schemas['HeldLine'];
 export type ISite = Schemas['Site'];
 
-/** A moment by its number, or by its time; the peak without either. */
+/** A moment by its number or its time; the peak without either. */
 export interface IHeldAt {
   at?: number;
   us?: number;
 }
 
-/** Moments, the last one included; `line`: one that is to have a band, too. */
+/** A range of moments; the last one is included. `line` gets a band too. */
 export interface IHeldStretch {
   first?: number;
   last?: number;
   line?: number;
 }
 
-/** What is asked of a profile's memory over time. Each call rejects with an ApiError. */
+/**
+ * Requests about a profile's memory over time. Each call rejects with an
+ * ApiError.
+ */
 export class MemoryService {
   constructor(private _api: GenOpsApi) {}
 
-  /** All devices, over the whole recording. */
+  /** All devices over the whole recording. */
   async timelines(id: string, signal?: AbortSignal): Promise<IHeldTimeline[]> {
     const answer = await this._api.data(
       this._api.http.GET('/profiles/{profile_id}/memory', {
@@ -50,7 +53,7 @@ export class MemoryService {
     );
   }
 
-  /** Who held a device's memory at a moment, or at the peak. */
+  /** A device's memory by owner at a moment, or at the peak. */
   moment(
     id: string,
     device: number,

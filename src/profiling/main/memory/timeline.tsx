@@ -27,12 +27,15 @@ import { momentWords, shortWords, siteWords } from './messages';
 const HEIGHT_PX = 300;
 const PNG_WIDTH = 1200;
 
-/** The colour of a band by its place among them; of what has none. */
+/** The colour of a band by its position, or of memory without a band. */
 export function bandColor(place: number): string {
   return `--gol-memory-${place < 0 ? 'others' : place}`;
 }
 
-/** What was held over the recording, line upon line; a moment is chosen by click, drag and keys. */
+/**
+ * Memory in use over the recording as stacked lines; a click, a drag or a key
+ * chooses a moment.
+ */
 export function MemoryTimeline(props: {
   model: HeldModel;
   name: string;
@@ -218,5 +221,8 @@ export function MemoryTimeline(props: {
   );
 }
 
-/** More buttons than these would say nothing; all failures are told above, and marked in the picture. */
+/**
+ * More buttons are not useful; all failures are listed above, and marked in the
+ * picture.
+ */
 const MOST_FAILURES = 4;

@@ -163,7 +163,7 @@ export function measuredColumns(options: IColumnOptions): Column[] {
   return columns.filter(column => column !== null);
 }
 
-/** What bounds a kernel: a shape and a word. */
+/** The limit of a kernel: a shape and a word. */
 export function BoundMark(props: {
   bound: Bound;
   trans: TranslationBundle;
@@ -183,7 +183,7 @@ type Figure = {
     : never;
 }[keyof IMeasuredKernel];
 
-/** A part in percent, with a bar of a hundred. */
+/** A column in percent, with a bar up to 100. */
 function part(id: Figure, title: string, tip: string): Column {
   return {
     id,

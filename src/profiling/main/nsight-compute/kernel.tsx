@@ -15,10 +15,10 @@ import { Rules } from './rules';
 import { stallReason } from './stalls';
 import { boundSentence, occupancySentences, percent } from './messages';
 
-/** So many reasons of waiting are explained at once; the others are folded. */
+/** Most stall reasons that are explained at once; the others are folded. */
 const MOST_STALLS = 4;
 
-/** All that the rules and the main metrics say of one kernel. */
+/** The rule results and main metrics of one kernel. */
 export function Kernel(props: Kernel.IProps): React.ReactElement {
   const { kernel, trans } = props;
   const id = React.useId();
@@ -70,12 +70,12 @@ export function Kernel(props: Kernel.IProps): React.ReactElement {
 export namespace Kernel {
   export interface IProps extends Pick<AllMetrics.IProps, 'ask' | 'seen'> {
     kernel: IMeasuredKernel;
-    /** Of all kernels that were measured. */
+    /** Total time of all measured kernels. */
     total_us: number;
     ranks: readonly number[];
     devices: readonly IDeviceTime[];
     places: IPlaces;
-    /** The profile's notebook; empty where it has none. */
+    /** The profile's notebook; empty without one. */
     notebook: string;
     trans: TranslationBundle;
   }
@@ -208,7 +208,7 @@ function occupancies(
   ];
 }
 
-/** FLOP/s and bandwidth, where they are known. */
+/** FLOP/s and bandwidth, if they are known. */
 function Rates(props: {
   kernel: IMeasuredKernel;
   trans: TranslationBundle;
@@ -275,24 +275,24 @@ function Stalls(props: {
   );
 }
 
-/** Something in percent of a whole. */
+/** A part in percent. */
 interface IGauge {
   readonly id: string;
   readonly label: string;
   readonly pct: number;
-  /** How it is drawn: in memory's colour, or smaller, as a part of it. */
+  /** Drawn in memory's colour, or smaller as a part of it. */
   readonly look?: 'memory' | 'level';
-  /** What else is said of it, at the end of its row. */
+  /** A note at the end of the row. */
   readonly note?: string;
-  /** In place of the part in percent. */
+  /** Text in place of the percentage. */
   readonly text?: string;
-  /** A mark on the bar, in percent: what can be reached at most. */
+  /** A mark on the bar, in percent: the limit. */
   readonly most?: number;
-  /** Below the row. */
+  /** An explanation below the row. */
   readonly means?: string;
 }
 
-/** Bars in percent with their words, which say the same without the bars. */
+/** Bars in percent with text that says the same without the bars. */
 function Gauges(props: {
   label: string;
   gauges: readonly IGauge[];

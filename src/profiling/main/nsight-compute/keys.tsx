@@ -8,7 +8,7 @@ import { BoundMark } from './columns';
 import { bestGain, kernelCount, timeByBound } from './sums';
 import { modelsOf, percent } from './messages';
 
-/** The few figures that a measurement is known by: kernels, time, what bounds them, the device, the best change. */
+/** Key figures of a measurement: kernels, time, limits, device, best change. */
 export function MeasuredKeys(props: MeasuredKeys.IProps): React.ReactElement {
   const { measured, devices, trans } = props;
   const best = bestGain(measured);

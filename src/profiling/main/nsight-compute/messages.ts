@@ -1,4 +1,7 @@
-/** What bounds a kernel, and what holds its warps up, in words for people who write PyTorch and Triton. */
+/**
+ * Explain the limit and the stalls of a kernel to users who write PyTorch and
+ * Triton.
+ */
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { formatBytes } from '../../../core';
@@ -10,12 +13,12 @@ import { siNumber } from '../tables/columns';
 import type { Bound } from './sums';
 import { timeByBound } from './sums';
 
-/** A part in percent: `85 %`, with a digit more below ten. */
+/** Format percent: `85 %`, with one more digit below ten. */
 export function percent(value: number): string {
   return formatShare(value, 100);
 }
 
-/** The devices' models, each once; none where the report does not tell them. */
+/** The models of the devices, each once; empty if the report has none. */
 export function modelsOf(
   devices: readonly Pick<IDeviceTime, 'model'>[]
 ): string[] {
@@ -33,7 +36,7 @@ export function boundWord(bound: Bound, trans: TranslationBundle): string {
   return words[bound];
 }
 
-/** `76 % memory, 17 % compute`, of the kernels' time. */
+/** `76 % memory, 17 % compute`, in shares of the kernel time. */
 export function boundsWords(
   measured: IMeasurement,
   trans: TranslationBundle
@@ -46,7 +49,7 @@ export function boundsWords(
     .join(', ');
 }
 
-/** A shape for each, so that colour is not all that tells them apart. */
+/** A shape for each limit, so that colour is not the only difference. */
 export function boundMark(bound: Bound): string {
   const marks: Record<Bound, string> = {
     compute: '▲',
@@ -58,7 +61,7 @@ export function boundMark(bound: Bound): string {
   return marks[bound];
 }
 
-/** What bounds it, and what that means for whoever wants it faster. */
+/** The limit, and its meaning for a user who wants a faster kernel. */
 export function boundSentence(
   kernel: IMeasuredKernel,
   trans: TranslationBundle
@@ -96,7 +99,7 @@ export function boundSentence(
   }
 }
 
-/** Where within memory the time goes, if one level is clearly busier than the next. */
+/** The busiest level of memory, if one is clearly busier than the next. */
 function busiestSentence(
   { dram_pct, l1_pct, l2_pct }: IMeasuredKernel,
   trans: TranslationBundle
@@ -122,7 +125,7 @@ function busiestSentence(
   return known.length > 1 && known[0][1] > known[1][1] + 10 ? known[0][0] : '';
 }
 
-/** What the occupancy is, what limits it, and what to change. */
+/** The occupancy, its limit, and what to change. */
 export function occupancySentences(
   kernel: IMeasuredKernel,
   trans: TranslationBundle
@@ -193,7 +196,7 @@ function limitSentence(
   }
 }
 
-/** Of a block such as `[32, 8, 1]`. */
+/** The threads of a block such as `[32, 8, 1]`. */
 function threadsOf(block: string): string {
   const sides = block.match(/\d+/g) ?? [];
   return sides.length > 0
@@ -224,7 +227,7 @@ function shortfallSentence(
   );
 }
 
-/** A value in a unit of Nsight Compute for people: `628 µs`, `6.74 GB/s`. */
+/** Format a value with a unit of Nsight Compute: `628 µs`, `6.74 GB/s`. */
 export function metricText(value: number | string, unit: string): string {
   if (typeof value === 'string') {
     return value;
@@ -255,7 +258,7 @@ function scaled(value: number, unit: string): string {
   return / [A-Za-z]$/.test(figure) ? figure + unit : `${figure} ${unit}`;
 }
 
-/** Units of time, as both the report and people write them. */
+/** Units of time in reports and in text. */
 const MICROSECONDS: Record<string, number> = {
   nsecond: 1e-3,
   ns: 1e-3,

@@ -13,10 +13,11 @@ import type { IColumn } from '../tables/rows';
 import { keyOf } from './sums';
 import { metricText } from './messages';
 
-/** All metrics of a kernel's longest launch, asked for when they are first wanted. */
+/** All metrics of a kernel's longest launch, loaded on first use. */
 export function AllMetrics(props: AllMetrics.IProps): React.ReactElement {
   const { kernel, trans } = props;
-  // Both are kept while another kernel is selected, so that a metric can be followed over them.
+  // Both stay when another kernel is selected, so that a metric can be
+  // compared.
   const [open, setOpen] = React.useState(false);
   const filter = React.useRef('');
   return (
@@ -37,12 +38,12 @@ export function AllMetrics(props: AllMetrics.IProps): React.ReactElement {
 export namespace AllMetrics {
   export interface IProps {
     kernel: IMeasuredKernel;
-    /** Ask for them. Rejects with an ApiError. */
+    /** Load the metrics. Rejects with an ApiError. */
     ask: (
       kernel: IMeasuredKernel,
       signal: AbortSignal
     ) => Promise<IKernelMetrics>;
-    /** Whether a person can see them: nothing is asked for before. */
+    /** Whether they are visible; nothing is loaded before. */
     seen: boolean;
     trans: TranslationBundle;
   }
@@ -92,7 +93,7 @@ function Fetched(
   );
 }
 
-/** What of the device it was counted in: `l1tex` of `l1tex__throughput.avg`. */
+/** The hardware unit of a metric: `l1tex` of `l1tex__throughput.avg`. */
 export function familyOf({ name }: Pick<IKernelMetric, 'name'>): string {
   const [family, rest] = name.split('__');
   return rest === undefined ? '' : (family.split('.').pop() ?? family);

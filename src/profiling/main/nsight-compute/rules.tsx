@@ -11,7 +11,7 @@ import type { IKernelRule, IMeasuredKernel } from '../../service';
 import { changesOf, isSmall, remarksOf, savingOf } from './sums';
 import { percent } from './messages';
 
-/** What Nsight Compute's rules say of a kernel: changes by what they gain, then remarks, folded. */
+/** Rule results of Nsight Compute: changes by saving, then notes, folded. */
 export function Rules(props: Rules.IProps): React.ReactElement {
   const { kernel, trans } = props;
   const changes = changesOf(kernel);
@@ -98,7 +98,7 @@ function OneRule(
   );
 }
 
-/** What a rule estimates, in words; empty without an estimate. */
+/** The estimate of a rule as text; empty without an estimate. */
 export function gainWords(
   rule: IKernelRule,
   kernel: Pick<IMeasuredKernel, 'total_us'>,
@@ -117,7 +117,9 @@ export function gainWords(
       );
 }
 
-/** The colour of the edge, as of advice: by the share of the kernel's own time. */
+/**
+ * The colour of the edge, as for advice: by the share of the kernel's own time.
+ */
 function severityOf(
   rule: IKernelRule,
   kernel: IMeasuredKernel
@@ -148,15 +150,18 @@ function badgeOf(
 
 const ADDRESS = /https?:\/\/[^\s()<>"]+/g;
 
-/** No other host begins like this: the name ends with the slash. */
+/** The host name ends with the slash, so no other host matches. */
 const DOCUMENTATION = /^https:\/\/docs\.nvidia\.com(\/|$)/;
 
-/** Text out of a report. Nothing in it is markup; an address of NVIDIA's documentation is a link, any other is text. */
+/**
+ * Text from a report. It is never markup; an address of NVIDIA's documentation
+ * is a link, any other address is text.
+ */
 export function LinkedText({ text }: { text: string }): React.ReactElement {
   const parts: React.ReactNode[] = [];
   let done = 0;
   for (const found of text.matchAll(ADDRESS)) {
-    // A sentence's end is no part of the address.
+    // Punctuation at the end of a sentence is not part of the address.
     const address = found[0].replace(/[.,;:!?\]'’”]+$/, '');
     if (DOCUMENTATION.test(address)) {
       parts.push(

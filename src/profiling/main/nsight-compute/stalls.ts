@@ -1,13 +1,18 @@
-/** Why warps wait, in words: the reasons are NVIDIA's, what they mean for a person's code is said here. */
+/**
+ * Explain stall reasons: the names are NVIDIA's, the advice is for user code.
+ */
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 interface IReason {
   readonly name: string;
-  /** What it means, and what to change. */
+  /** Its meaning, and what to change. */
   readonly means: string;
 }
 
-/** A reason by its name in the metrics (`long_scoreboard`); one that is not known here is shown as it is. */
+/**
+ * A reason by its metric name (`long_scoreboard`); an unknown one is shown as
+ * it is.
+ */
 export function stallReason(reason: string, trans: TranslationBundle): IReason {
   const words: Record<string, IReason> = {
     long_scoreboard: {

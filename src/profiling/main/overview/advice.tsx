@@ -10,7 +10,7 @@ import type { IAdvice, IProfileSummary } from '../../service';
 import { PlaceLink } from '../place-link';
 import type { IPlaces } from '../places';
 
-/** Problems by what they cost, each with its evidence and what to change. */
+/** Problems by cost, each with its evidence and a change. */
 export function AdviceList(props: AdviceList.IProps): React.ReactElement {
   const { summary, trans } = props;
   const advice = [...summary.advice].sort(
@@ -52,15 +52,15 @@ export namespace AdviceList {
     summary: IProfileSummary;
     places: IPlaces;
     notebook: string;
-    /** Show in the timeline what an advice rests on; null where there is none. */
+    /** Show the moments of an advice in the timeline; null if there is none. */
     onMoments: ((advice: IAdvice) => void) | null;
     trans: TranslationBundle;
   }
 }
 
 /**
- * Of what a saving is a part: the longest device of its rank, as its evidence
- * has it, or of all ranks where it compares them; without devices the host.
+ * The time that a saving is a share of: the longest device of its rank, or of
+ * all ranks if it compares them; without devices, the host.
  */
 function wholeOf(summary: IProfileSummary, advice: IAdvice): number {
   const everywhere = advice.rank === null || advice.code === 'straggler';

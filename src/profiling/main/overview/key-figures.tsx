@@ -7,7 +7,7 @@ import { median } from '../parts';
 
 type Figure = readonly [name: string, value: string, why: string];
 
-/** The few figures that a profile is known by; each that is not known says why. */
+/** Key figures of a profile; an unknown figure has a reason. */
 export function KeyFigures(props: KeyFigures.IProps): React.ReactElement {
   const { summary, trans } = props;
   const { devices, price, roofline, steps } = summary;

@@ -16,10 +16,10 @@ import { Ranks } from './ranks';
 import { RooflineChart } from './roofline';
 import { placedWorks } from './roofline-picture';
 
-/** So many steps are drawn; the others are in the figures of the trace. */
+/** Most steps that are drawn; the table of steps has all. */
 const MOST_STEPS = 40;
 
-/** Where the time went, and what to change. */
+/** Where the time was spent, and what to change. */
 export function Overview(props: Overview.IProps): React.ReactElement {
   const { summary, trans } = props;
   const { measured } = summary;
@@ -105,11 +105,11 @@ export namespace Overview {
   export interface IProps {
     summary: IProfileSummary;
     places: IPlaces;
-    /** The profile's notebook; empty where it has none. */
+    /** The profile's notebook; empty without one. */
     notebook: string;
-    /** Show in the timeline what an advice rests on; null where there is none. */
+    /** Show the moments of an advice in the timeline; null if there is none. */
     onMoments: ((advice: IAdvice) => void) | null;
-    /** Show a rank's timeline; null: that of all together. */
+    /** Show a rank's timeline; null: that of all ranks. */
     onRank: (rank: number | null) => void;
     trans: TranslationBundle;
   }

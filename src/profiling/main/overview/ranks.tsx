@@ -9,7 +9,10 @@ import { deviceName, median, straggler } from '../parts';
 type Field =
   'busy_us' | 'compute_us' | 'comm_us' | 'exposed_comm_us' | 'idle_us';
 
-/** One small bar a rank and figure, each figure on a scale of its own; who holds up the others. */
+/**
+ * One small bar per rank and figure, each figure on its own scale, and the
+ * slowest rank.
+ */
 export function Ranks(props: Ranks.IProps): React.ReactElement {
   const { summary, onRank, trans } = props;
   const { devices } = summary;
@@ -116,7 +119,7 @@ export function Ranks(props: Ranks.IProps): React.ReactElement {
 export namespace Ranks {
   export interface IProps {
     summary: IProfileSummary;
-    /** Show a rank's timeline; null: that of all together. */
+    /** Show a rank's timeline; null: that of all ranks. */
     onRank: (rank: number | null) => void;
     trans: TranslationBundle;
   }

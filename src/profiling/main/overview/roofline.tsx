@@ -17,7 +17,10 @@ const HEIGHT_PX = 260;
 const PNG_WIDTH_PX = 900;
 const PNG_HEIGHT_PX = 480;
 
-/** How near operators come to what their device can do. Their figures are in the table of operators by shapes. */
+/**
+ * Operators compared with the peak of their device. The table of operators by
+ * shapes has the figures.
+ */
 export function RooflineChart(props: {
   roofline: IRoofline;
   trans: TranslationBundle;

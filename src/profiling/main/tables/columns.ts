@@ -1,4 +1,4 @@
-/** The columns of operators, kernels and of work against the roofline. */
+/** The columns of operators, of kernels and of work on the roofline. */
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { formatBytes } from '../../../core';
@@ -13,15 +13,18 @@ import type {
 
 import type { IColumn } from './rows';
 
-/** An operator with what the roofline says of all its shapes. */
+/** An operator with the roofline of all its shapes. */
 export interface IOperatorRow extends IOperatorTime {
-  /** Reached of the attainable, by device time over its shapes; null where it is not known. */
+  /**
+   * Share of the attainable speed, weighted by device time of its shapes; null
+   * if it is not known.
+   */
   readonly share: number | null;
-  /** What bounds the shapes that take most device time. */
+  /** The limit of the shapes with most device time. */
   readonly bound: IOperatorWork['bound'];
 }
 
-/** A kernel with the device it ran on, where only the devices' top kernels are known. */
+/** A kernel with its device, if only the top kernels of devices are known. */
 export interface IKernelRow extends IKernelTime {
   readonly where: string;
 }
@@ -52,7 +55,7 @@ export function operatorRows(
   });
 }
 
-/** All kernels, or the devices' top ones where the summary has no more. */
+/** All kernels, or the devices' top kernels if the summary has no more. */
 export function kernelRows(
   summary: Pick<IProfileSummary, 'kernels' | 'devices'>
 ): IKernelRow[] {
@@ -63,7 +66,7 @@ export function kernelRows(
       );
 }
 
-/** FLOPs a microsecond are a millionth of TFLOP/s. */
+/** A FLOP per microsecond is a millionth of a TFLOP/s. */
 export function speedOf({
   flops,
   device_us
@@ -103,7 +106,7 @@ export function operatorColumns(
     count('count', trans.__('Calls')),
     {
       ...count<IOperatorRow>('kernels', trans.__('Kernels')),
-      // Summaries from before they were counted have none.
+      // Older summaries have no counts.
       value: ({ kernels, device_us }) =>
         kernels > 0 || device_us === 0 ? kernels : null
     },
@@ -178,7 +181,7 @@ export function kernelColumns(trans: TranslationBundle): IColumn<IKernelRow>[] {
   ];
 }
 
-/** A summary from before lengths were kept has none. */
+/** Older summaries have no lengths. */
 function known(row: IKernelRow, us: number): number | null {
   return row.max_us > 0 ? us : null;
 }

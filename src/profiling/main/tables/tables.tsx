@@ -19,7 +19,7 @@ import type { IColumn } from './rows';
 
 type Which = 'operators' | 'kernels' | 'shapes' | 'steps';
 
-/** Operators, kernels, operators by their shapes against the roofline, and steps. */
+/** Operators, kernels, operators by shapes on the roofline, and steps. */
 export function Tables(props: Tables.IProps): React.ReactElement {
   const { summary, trans } = props;
   // A report of Nsight Compute has kernels and no operators.
@@ -68,7 +68,10 @@ export function Tables(props: Tables.IProps): React.ReactElement {
 export namespace Tables {
   export interface IProps {
     summary: IProfileSummary;
-    /** Put a notebook cell that makes a table of the summary's field; null where none can. */
+    /**
+     * Insert a notebook cell that makes a table of the summary's field; null if
+     * that is not possible.
+     */
     onInsert: ((field: string) => void) | null;
     trans: TranslationBundle;
   }
@@ -173,7 +176,7 @@ function Steps({ summary, ...shared }: IShared): React.ReactElement {
   );
 }
 
-/** The columns of steps; ranks only where there are several. */
+/** The columns of steps; ranks only if there are several. */
 function stepColumns(
   { ranks }: Pick<IProfileSummary, 'ranks'>,
   trans: TranslationBundle

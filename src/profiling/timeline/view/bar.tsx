@@ -10,10 +10,13 @@ import { groupWords } from './messages';
 import { RankPicker } from './rank-picker';
 import { TimelineSearch } from './search';
 
-/** What stands above a timeline. The choice of a rank stays while that rank's timeline is made, and keeps the focus. */
+/**
+ * The bar above a timeline. The rank picker stays, with the focus, while the
+ * timeline of a rank loads.
+ */
 export function TimelineBar(props: {
   model: TimelineModel;
-  /** Of what is saved as a picture. */
+  /** The element that is saved as a picture. */
   node: React.RefObject<HTMLElement>;
   trans: TranslationBundle;
 }): React.ReactElement | null {
@@ -73,7 +76,9 @@ export function TimelineBar(props: {
 const HEADS_PX = 200;
 const LINE_PX = 17;
 
-/** Save what is seen of a timeline, with the lanes' names and the memory below, as a PNG. */
+/**
+ * Save the visible timeline, with the names of lanes and the memory, as a PNG.
+ */
 async function savePicture(
   node: HTMLElement,
   model: TimelineModel,

@@ -3,14 +3,14 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { formatMicroseconds, ranksText } from '../../figures';
 import type { ITimeline, ITimelineRank } from '../service';
 
-/** As the engine has it: fewer collectives in common prove nothing. */
+/** As in the engine: fewer shared collectives prove nothing. */
 const FEWEST = 3;
 
-/** What is to be said of the clocks of several ranks on one timeline. */
+/** Text on the clocks of several ranks on one timeline. */
 export interface IClockWords {
-  /** Of the ranks whose clocks are set by each other; empty without any. */
+  /** On the aligned ranks; empty without any. */
   readonly aligned: string;
-  /** Of those that are not, and what else is not shown. */
+  /** On the other ranks, and on hidden ones. */
   readonly apart: readonly string[];
 }
 
@@ -83,7 +83,7 @@ function alignedWords(
       );
 }
 
-/** A sentence on why, with one on where they stand instead. */
+/** A sentence with the reason, and one with the source of the position. */
 function sentences(
   alone: readonly ITimelineRank[],
   why: (some: readonly ITimelineRank[]) => string,

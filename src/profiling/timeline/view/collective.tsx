@@ -7,10 +7,12 @@ import type { ICollectiveMoment, ITimelineSlice } from '../service';
 
 import { lateWords } from './messages';
 
-/** A collective on all ranks: who came last, and how late each was. */
+/**
+ * A collective on all ranks: which rank was last, and how late each one was.
+ */
 export function Collective(props: {
   collective: ICollectiveMoment;
-  /** The slice that is selected. */
+  /** The selected slice. */
   own: number;
   onGo: (slice: ITimelineSlice) => void;
   trans: TranslationBundle;

@@ -13,17 +13,20 @@ import type { TimelineModel } from '../model';
 import type { IViewport } from '../viewport';
 
 const HEIGHT_PX = 44;
-/** Lines that are told of a moment; all are in the view of memory. */
+/** Lines shown for a moment; the memory view has all. */
 const TOLD_LINES = 6;
 
-/** Memory of a device below the lanes; it pans and zooms with them. A click tells who held it. */
+/**
+ * Memory of a device below the lanes, which pans and zooms with them. A click
+ * shows memory by owner.
+ */
 export function MemoryStrip(props: {
   device: IDeviceMemory;
-  /** Of the device, in the profile. */
+  /** Number of the device in the profile. */
   number: number;
-  /** Of the device, where several ranks are looked at. */
+  /** Rank of the device, if several ranks are shown. */
   rank?: number | null;
-  /** Where the time of the device begins, in nanoseconds of the lanes'. */
+  /** Start of the device's time, in nanoseconds of the lanes' time. */
   offset?: number;
   memoryAt?: IMemoryAt;
   model: TimelineModel;
@@ -157,7 +160,7 @@ export function MemoryStrip(props: {
   );
 }
 
-/** Who held a device's memory at a moment, beside its strip. */
+/** A device's memory by owner at a moment, next to its strip. */
 function HoldersAt(props: {
   moment: IHeldMoment | null;
   error: string;
@@ -217,7 +220,7 @@ function HoldersAt(props: {
   );
 }
 
-/** What is seen, in the time of a device. */
+/** The visible time, in the time of a device. */
 function ownView(view: IViewport, offset: number): IViewport {
   return { ...view, start: view.start - offset };
 }
@@ -240,7 +243,7 @@ function draw(
   const most = points.reduce((sum, { bytes }) => Math.max(sum, bytes), 1);
   context.beginPath();
   context.moveTo(0, HEIGHT_PX);
-  // A line's width of room, so that the peak is seen.
+  // Space for the line's width, so that the peak is visible.
   for (const [x, y] of outlineIn(points, view, HEIGHT_PX - 2, most)) {
     context.lineTo(x, y + 2);
   }

@@ -44,7 +44,7 @@ export function laneWords(
   return (rank ?? null) === null ? label : trans.__('rank %1, %2', rank, label);
 }
 
-/** Which rank began a collective last, and how late it was. */
+/** The rank that started a collective last, and its delay. */
 export function lateWords(
   { parts, trust_us }: ICollectiveMoment,
   trans: TranslationBundle
@@ -66,7 +66,7 @@ export function lateWords(
       );
 }
 
-/** What is selected, in words for those who do not see the canvas. */
+/** The selection as text, for users who do not see the canvas. */
 export function told(model: TimelineModel, trans: TranslationBundle): string {
   const { details, range, sums } = model;
   if (details) {

@@ -17,7 +17,10 @@ import type {
 import { Collective } from './collective';
 import { kindWord } from './messages';
 
-/** What is known of the selected slice, or the sums of the selected stretch; nothing without one. */
+/**
+ * Details of the selected slice, or sums of the selected period; empty without
+ * one.
+ */
 export function Selected(props: {
   model: TimelineModel;
   trans: TranslationBundle;

@@ -18,12 +18,15 @@ import { MemoryStrip } from './memory-strip';
 import { Selected } from './selected';
 import { told } from './messages';
 
-/** The timeline of a model; who makes the model says when it is seen, and disposes it. */
+/**
+ * The timeline of a model; the owner of the model sets its visibility and
+ * disposes it.
+ */
 export function TimelineView(props: {
   model: TimelineModel;
-  /** Of the same trace, where it tells any. */
+  /** Memory of the same trace, if it has any. */
   memory?: IMemory | null;
-  /** Who held it; without it the sum alone is shown. */
+  /** Returns memory by owner; without it only the sum is shown. */
   memoryAt?: IMemoryAt;
   trans: TranslationBundle;
 }): React.ReactElement {
@@ -33,9 +36,9 @@ export function TimelineView(props: {
   const heads = React.useRef<HTMLDivElement>(null);
   const canvas = React.useRef<HTMLDivElement>(null);
   const [, redraw] = useRevision(model.changed);
-  React.useEffect(redraw, [model]); // something may have come before
+  React.useEffect(redraw, [model]); // events may have come before
   const { timeline, error } = model;
-  // Devices are numbered through all ranks; those of the rank that is meant are shown.
+  // Devices are numbered across ranks; those of the chosen rank are shown.
   const rank = model.ranks.length > 1 ? model.chosenRank : null;
   const own = memoryOfRank(memory, rank);
   const failure = error && (
@@ -118,7 +121,7 @@ export function TimelineView(props: {
   );
 }
 
-/** How far the common clock of several ranks can be trusted; nothing for one rank. */
+/** The accuracy of the common clock of several ranks; empty for one rank. */
 function Clocks(props: {
   timeline: ITimeline;
   trans: TranslationBundle;
@@ -142,14 +145,17 @@ function Clocks(props: {
   );
 }
 
-/** What happened to the timeline, and what can be done: again, or the trace itself in Perfetto. */
+/**
+ * The failure of the timeline, with actions: retry, or open the trace in
+ * Perfetto.
+ */
 function TimelineFailure(props: {
   model: TimelineModel;
   error: ApiError;
   trans: TranslationBundle;
 }): React.ReactElement {
   const { model, error, trans } = props;
-  // With a timeline its own bar leads to Perfetto.
+  // With a timeline, its own bar has the Perfetto button.
   const toPerfetto = model.hasPerfetto && !model.timeline;
   return (
     <Callout
