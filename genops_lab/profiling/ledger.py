@@ -15,7 +15,7 @@ from genops_lab.core.store import LocalStore
 from genops_lab.core.store.keyset import page_of
 from genops_lab.core.store.tables import profiles
 
-from .backends.engine_files import lies_on
+from .backends.engine_files import split_target
 from .models import CpuTime, DeviceTime, NewProfile, Profile, ProfileSummary
 
 #: An analysis that takes longer has ended with its server.
@@ -131,7 +131,7 @@ def _profile(row: Row[Any], *, whole: bool = True) -> Profile:
     state, message = row.state, row.message
     if state == "analyzing" and time.time() - row.created_at > ABANDONED_S:
         state, message = "failed", "The server ended during the analysis. Record the profile again."
-    target, path = lies_on(row.trace_path)
+    target, path = split_target(row.trace_path)
     return Profile(
         id=row.id,
         title=row.title,

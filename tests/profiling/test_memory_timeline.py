@@ -20,7 +20,7 @@ from genops_lab.profiling.engine.memory.holders import NO_LINE, UNKNOWN
 from genops_lab.profiling.engine.memory.memory_timeline import BEFORE_ALL, MemoryTimeline
 from genops_lab.profiling.engine.memory.moments import BANDS, POINTS, bands_of, moment_of, timeline_of
 from genops_lab.profiling.engine.profile_folder import kept_memory
-from genops_lab.profiling.models import HeldMoment, HeldTimeline
+from genops_lab.profiling.models import DeviceMemoryTimeline, MemoryMoment
 from tests.support.exhaustive import examples
 
 from .snapshots import CELL, at, block, entry, segment, snapshot
@@ -51,7 +51,7 @@ def of_trace(folder: Path, events: list[dict[str, Any]]) -> list[MemoryTimeline]
     return held(path)
 
 
-def by_name(moment: HeldMoment) -> dict[str, tuple[int, int]]:
+def by_name(moment: MemoryMoment) -> dict[str, tuple[int, int]]:
     return {each.site.name: (each.site.bytes, each.site.blocks) for each in moment.lines}
 
 
@@ -60,7 +60,7 @@ def numbers(found: bytes, dtype: str = "<f8") -> list[float]:
     return values
 
 
-def whole(device: MemoryTimeline, **more: Any) -> HeldTimeline:
+def whole(device: MemoryTimeline, **more: Any) -> DeviceMemoryTimeline:
     return timeline_of(device, 0, more.get("lines", bands_of(device)), 0, device.moments - 1)
 
 

@@ -26,7 +26,7 @@ from genops_lab.profiling.models import Profile, TraceOnTarget
 from genops_lab.profiling.remote_analysis import unpacking
 from genops_lab.profiling.remote_analysis.engine_parts import Host, engine, parts_for
 from genops_lab.profiling.remote_analysis.host import ANSWER
-from genops_lab.profiling.remote_analysis.unpacking import BesideAnswers
+from genops_lab.profiling.remote_analysis.unpacking import HostAnswers
 from tests.hosts.labs import until
 from tests.support.application import Lab
 from tests.support.sshd import Sshd
@@ -265,7 +265,7 @@ def test_an_answer_writes_nowhere_else(tmp_path: Path, name: str) -> None:
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
     with pytest.raises(Failed, match="is not part of a profile"):
-        BesideAnswers().take(str(answer), str(folder), None, "")
+        HostAnswers().take(str(answer), str(folder), None, "")
     assert not answer.exists() and list(tmp_path.rglob("*")) == [tmp_path / "a", folder]
 
 
@@ -278,7 +278,7 @@ def test_an_answer_that_grows_without_end_is_refused(tmp_path: Path, monkeypatch
         with Path("/dev/zero").open("rb") as zeros:
             archive.addfile(info, zeros)
     with pytest.raises(Failed, match="is not part of a profile"):
-        BesideAnswers().take(str(answer), str(tmp_path), None, "")
+        HostAnswers().take(str(answer), str(tmp_path), None, "")
     assert list(tmp_path.iterdir()) == []
 
 

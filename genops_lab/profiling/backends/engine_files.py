@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 ELSEWHERE = "trace_elsewhere"
 
 
-def lies_on(trace_path: str) -> tuple[str, str]:
+def split_target(trace_path: str) -> tuple[str, str]:
     """Return the target and the path of a trace that is stored as ``target:path``; the target is "" for this
     machine."""
     target, colon, path = trace_path.partition(":")
@@ -24,7 +24,7 @@ def lies_on(trace_path: str) -> tuple[str, str]:
 
 def check_is_here(trace: Path) -> None:
     """Raise Conflict for a trace on a target."""
-    target, _ = lies_on(str(trace))
+    target, _ = split_target(str(trace))
     if target:
         raise Conflict(
             f"This needs the whole trace, which is on {target}.",

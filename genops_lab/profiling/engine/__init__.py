@@ -31,7 +31,7 @@ def analyze(
     *,
     usd_per_hour: float | None = None,
     watch: Callable[[Trace, Path], None] | None = None,
-    watch_held: Callable[[list[MemoryTimeline]], None] | None = None,
+    watch_memory: Callable[[list[MemoryTimeline]], None] | None = None,
 ) -> ProfileSummary:
     """Return the summary of one trace, of several ranks' traces, or the ``memory`` of memory snapshots. A
     folder stands for the traces in it.
@@ -43,7 +43,7 @@ def analyze(
     read up to the damage, which ``damaged`` describes. ``damaged`` also names files of a folder that are not
     traces; if no file is a trace, that is an error.
 
-    ``watch`` is called with each trace and its file, ``watch_held`` with the memory over time of each
+    ``watch`` is called with each trace and its file, ``watch_memory`` with the memory over time of each
     snapshot's devices.
     """
     from genops_lab.core.errors import InvalidRequest
@@ -63,11 +63,11 @@ def analyze(
         from .memory import snapshots
 
         with left_out.reading(path):
-            sums.add_snapshot(snapshots.read(path, watch_held))
+            sums.add_snapshot(snapshots.read(path, watch_memory))
     for path, trace in ranked(traces, left_out):
         if watch is not None:
             watch(trace, path)
         sums.add(trace, path.name if len(files) > 1 else "")
     left_out.require_any_of(files)
-    sums.leave_out(left_out.told())
+    sums.leave_out(left_out.sentences())
     return priced(sums.summary(), usd_per_hour)

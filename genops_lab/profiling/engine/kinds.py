@@ -44,7 +44,7 @@ _KINDS = {
     "concurrent_kernel": Kind.COMPUTE,
     # All work of such a device has one category, also copies.
     "mtia_ccp_events": Kind.COMPUTE,
-    # Habana's bridge uses this category for host work, and "kernel" for device work (see ``told_by_device``).
+    # Habana's bridge uses this category for host work, and "kernel" for device work (see ``may_name_a_device``).
     "hpu_op": Kind.COMPUTE,
     **dict.fromkeys(("gpu_memcpy", "memcpy", "mlu_memcpy", "gcu_memcpy"), Kind.COPY),
     **dict.fromkeys(("gpu_memset", "memset", "mlu_memset", "gcu_memset"), Kind.FILL),
@@ -118,7 +118,7 @@ _remembered = lru_cache(1 << 12)(_communicates)
 _LONG = 1 << 13
 
 
-def told_by_device(category: str | None) -> bool:
+def may_name_a_device(category: str | None) -> bool:
     """Return whether a slice of ``category`` is device work if it names a device, and a host call
     otherwise."""
     return category is not None and _known(category) == "hpu_op"

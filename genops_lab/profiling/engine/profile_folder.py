@@ -19,7 +19,7 @@ from ..models import ProfileSummary
 from . import analyze, column_files
 from .columns import Columns
 from .memory import tables
-from .memory.files import held_of_columns, held_of_snapshots
+from .memory.files import timelines_of_columns, timelines_of_snapshots
 from .memory.memory_timeline import MemoryTimeline
 from .reading.files import ranked, read
 from .reading.kinds_of_files import FileKind, LeftOut, kind_of_file
@@ -56,7 +56,7 @@ def analyze_into(folder: str | os.PathLike[str], trace: str | os.PathLike[str]) 
         return analyze(
             trace,
             watch=lambda found, _: column_files.save(found.columns, folder / COLUMNS),
-            watch_held=lambda held: tables.save(held, folder / MEMORY),
+            watch_memory=lambda held: tables.save(held, folder / MEMORY),
         )
     keeper = _Keeper(folder)
     summary = analyze(trace, watch=keeper.take)
@@ -104,7 +104,7 @@ def kept_place(folder: Path, trace: Path, rank: int | None = None) -> Kept:
         return Kept(0, folder, trace)
     found = next((each for each in ranks if rank in (None, each.rank)), None)
     if found is None:
-        raise NotFound(f"This profile has no rank {rank}.", hint=f"Choose one of {_told(ranks)}.")
+        raise NotFound(f"This profile has no rank {rank}.", hint=f"Choose one of {_listed(ranks)}.")
     return Kept(found.rank, folder / RANKS / str(found.rank), trace / found.file)
 
 
@@ -132,14 +132,14 @@ def _held(folder: Path, trace: Path) -> list[MemoryTimeline]:
     if not trace.exists() and column_files.is_stored(folder / COLUMNS):
         # The trace is on a target: its columns have the same data.
         columns = column_files.load(folder / COLUMNS)
-        return held_of_columns(columns, columns.rank or 0)
-    found = held_of_snapshots(trace)
+        return timelines_of_columns(columns, columns.rank or 0)
+    found = timelines_of_snapshots(trace)
     if trace.is_dir():
         for each in kept_ranks(folder, trace):
-            found += held_of_columns(kept_columns(folder, trace, each.rank), each.rank)
+            found += timelines_of_columns(kept_columns(folder, trace, each.rank), each.rank)
     elif not found and kind_of_file(trace) is not FileKind.SNAPSHOT:
         columns = kept_columns(folder, trace)
-        found = held_of_columns(columns, columns.rank or 0)
+        found = timelines_of_columns(columns, columns.rank or 0)
     return found
 
 
@@ -167,7 +167,7 @@ class _Keeper:
         return ranks
 
 
-def _told(ranks: list[KeptRank]) -> str:
+def _listed(ranks: list[KeptRank]) -> str:
     """Return some of the ranks as text."""
     first = [str(each.rank) for each in ranks[:8]]
     return ", ".join(first) + (", …" if len(ranks) > len(first) else "")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from genops_lab.core.errors import InvalidRequest, NotFound
 
 from ..backends.engine_files import kept_memory
-from ..models import HeldAt, HeldMoment, HeldStretch, HeldTimeline, HeldTimelines
+from ..models import DeviceMemoryTimeline, MemoryMoment, MemoryMomentQuery, MemoryRange, MemoryTimelines
 
 if TYPE_CHECKING:
     from ..engine.memory.memory_timeline import MemoryTimeline
@@ -27,17 +27,17 @@ class Memories:
         self._open: OrderedDict[str, list[_Opened]] = OrderedDict()
         self._opening = threading.Lock()
 
-    def describe(self, folder: str, trace: str) -> HeldTimelines:
+    def describe(self, folder: str, trace: str) -> MemoryTimelines:
         """Return all devices over the whole recording. Raises NotFound, or InvalidRequest for a file that
         cannot be read."""
         devices = self._opened(folder, trace)
-        return HeldTimelines(devices=[each.timeline(HeldStretch()) for each in devices])
+        return MemoryTimelines(devices=[each.timeline(MemoryRange()) for each in devices])
 
-    def stretch(self, folder: str, trace: str, number: int, asked: HeldStretch) -> HeldTimeline:
+    def stretch(self, folder: str, trace: str, number: int, asked: MemoryRange) -> DeviceMemoryTimeline:
         """Return one device over a period. Raises NotFound for an unknown device or line, InvalidRequest."""
         return self._device(folder, trace, number).timeline(asked)
 
-    def moment(self, folder: str, trace: str, number: int, asked: HeldAt) -> HeldMoment:
+    def moment(self, folder: str, trace: str, number: int, asked: MemoryMomentQuery) -> MemoryMoment:
         """Return the memory of a device by owner at a moment. Raises NotFound."""
         return self._device(folder, trace, number).moment(asked)
 
@@ -66,7 +66,7 @@ class _Opened:
         # The same lines in every period, so that they keep their colours.
         self._bands = bands_of(held)
 
-    def timeline(self, asked: HeldStretch) -> HeldTimeline:
+    def timeline(self, asked: MemoryRange) -> DeviceMemoryTimeline:
         from ..engine.memory.moments import timeline_of
 
         end = self._held.moments - 1
@@ -81,7 +81,7 @@ class _Opened:
         more = [asked.line] if asked.line is not None and asked.line not in self._bands else []
         return timeline_of(self._held, self._number, self._bands + more, asked.first, last)
 
-    def moment(self, asked: HeldAt) -> HeldMoment:
+    def moment(self, asked: MemoryMomentQuery) -> MemoryMoment:
         from ..engine.memory.moments import moment_of
 
         held = self._held

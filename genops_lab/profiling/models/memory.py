@@ -118,7 +118,7 @@ class MemoryBand(msgspec.Struct, frozen=True, kw_only=True):
     curve: bytes
 
 
-class HeldTimeline(msgspec.Struct, frozen=True, kw_only=True):
+class DeviceMemoryTimeline(msgspec.Struct, frozen=True, kw_only=True):
     """The memory of one device over time; ``number`` is its place among the devices of the profile. The
     points are chosen so that every peak is kept.
 
@@ -147,13 +147,13 @@ class HeldTimeline(msgspec.Struct, frozen=True, kw_only=True):
     bands: list[MemoryBand]
 
 
-class HeldTimelines(msgspec.Struct, frozen=True, kw_only=True):
+class MemoryTimelines(msgspec.Struct, frozen=True, kw_only=True):
     """All devices with memory in a profile."""
 
-    devices: list[HeldTimeline]
+    devices: list[DeviceMemoryTimeline]
 
 
-class HeldStretch(msgspec.Struct, frozen=True, kw_only=True):
+class MemoryRange(msgspec.Struct, frozen=True, kw_only=True):
     """A range of moments; ``last`` is included. ``line`` gets a band too."""
 
     first: Natural = 0
@@ -161,14 +161,14 @@ class HeldStretch(msgspec.Struct, frozen=True, kw_only=True):
     line: Natural | None = None
 
 
-class HeldAt(msgspec.Struct, frozen=True, kw_only=True):
+class MemoryMomentQuery(msgspec.Struct, frozen=True, kw_only=True):
     """A moment by its number or its time; the peak without either."""
 
     at: Natural | None = None
     us: Microseconds | None = None
 
 
-class HeldLine(msgspec.Struct, frozen=True, kw_only=True):
+class MemoryLine(msgspec.Struct, frozen=True, kw_only=True):
     """The memory of a line at a moment. ``line`` -1 is memory outside the known blocks."""
 
     line: int
@@ -182,7 +182,7 @@ class MemoryChange(msgspec.Struct, frozen=True, kw_only=True):
     name: str
 
 
-class HeldMoment(msgspec.Struct, frozen=True, kw_only=True):
+class MemoryMoment(msgspec.Struct, frozen=True, kw_only=True):
     """The memory by owner after the event ``at``. ``lines`` is sorted, largest first; all other lines are
     summed in ``more_...``."""
 
@@ -191,7 +191,7 @@ class HeldMoment(msgspec.Struct, frozen=True, kw_only=True):
     held: int
     reserved: int | None
     blocks: int
-    lines: list[HeldLine]
+    lines: list[MemoryLine]
     more_lines: int
     more_bytes: int
     categories: list[CategoryBytes]

@@ -31,7 +31,7 @@ _AWAY_S, _BREAKS = 600.0, 6
 Parts = Callable[[Host], list[Part]]
 
 
-class Went(NamedTuple):
+class TransferProgress(NamedTuple):
     """Progress of a transfer in bytes; 0 of 0 before the host sent the size."""
 
     done: int
@@ -40,17 +40,17 @@ class Went(NamedTuple):
 
 #: Called in the loop of the connections. The text says why the transfer waits; it is empty during the
 #: transfer.
-Progress = Callable[[Went, str], None]
+Progress = Callable[[TransferProgress, str], None]
 
 
-class Came(NamedTuple):
+class HostAnswer(NamedTuple):
     """The answer of a host; ``why`` says why it has none."""
 
     host: Host
     why: str = ""
 
 
-async def analyzed(link: HostConnection, path: str, parts: Parts, answer: Path) -> Came:
+async def analyzed(link: HostConnection, path: str, parts: Parts, answer: Path) -> HostAnswer:
     """Analyze a host's trace there and write the result to ``answer``. Where that is not possible, the answer
     says why.
 
@@ -64,8 +64,8 @@ async def analyzed(link: HostConnection, path: str, parts: Parts, answer: Path) 
             await talk.analyze(engine, answer, host.size * _TIMES + _MORE)
         except Unavailable as reason:
             await asyncio.to_thread(answer.unlink, missing_ok=True)
-            return Came(host, reason.message)
-        return Came(host)
+            return HostAnswer(host, reason.message)
+        return HostAnswer(host)
 
 
 async def fetched(
@@ -97,7 +97,7 @@ async def _all_came(link: HostConnection, path: str, unfinished: UnfinishedTrace
     incoming: IncomingTrace | None = None
 
     def tell(why: str = "") -> None:
-        progress(Went(incoming.done, incoming.size) if incoming else Went(0, 0), why)
+        progress(TransferProgress(incoming.done, incoming.size) if incoming else TransferProgress(0, 0), why)
 
     async def bring() -> None:
         nonlocal incoming

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from genops_lab.hosts.service import TargetsService
 
     from ..service import ProfilesService
-    from .channel import Went
+    from .channel import TransferProgress
 
 #: Kind of this work and its tasks; their subject is ``profile:<id>``.
 KIND = "trace"
-_TOLD_EACH_S = 0.5
+_REPORT_EVERY_S = 0.5
 
 
 class Bringing:
@@ -80,13 +80,13 @@ class Bringing:
         target, path = profile.trace_target, profile.trace_path
         if not target:
             return {"message": "The trace is in the Lab already."}
-        loop, told, trace = asyncio.get_running_loop(), _Told(handle), self._trace(plan)
+        loop, reports, trace = asyncio.get_running_loop(), _ProgressReports(handle), self._trace(plan)
         link = await self._targets.link(target)
         handle.progress(f"Asking {target} for {path}.")
 
-        def progress(went: Went, waits: str) -> None:
+        def progress(went: TransferProgress, waits: str) -> None:
             with contextlib.suppress(RuntimeError):  # the Lab's loop has ended
-                loop.call_soon_threadsafe(told.tell, went, waits)
+                loop.call_soon_threadsafe(reports.send, went, waits)
 
         try:
             await self._targets.connections.reach(
@@ -97,7 +97,7 @@ class Bringing:
             )
             size = (await asyncio.to_thread(trace.stat)).st_size
         except OSError as error:
-            raise no_place(error) from error
+            raise storage_error(error) from error
         await self._profiles.update(profile.id, trace_path=str(trace), size_bytes=size)
         return {"message": f"Copied {size_of(size)} from {target}."}
 
@@ -124,18 +124,18 @@ def _subject(profile_id: str) -> str:
     return f"profile:{profile_id}"
 
 
-class _Told:
+class _ProgressReports:
     """Reports the progress of a task, at most a few times a second."""
 
     def __init__(self, handle: TaskHandle) -> None:
         self._handle = handle
         self._at = 0.0
 
-    def tell(self, went: Went, waits: str) -> None:
+    def send(self, went: TransferProgress, waits: str) -> None:
         """Report progress; ``waits`` says why the transfer waits, if it does."""
         now = time.monotonic()
         if self._handle.task.state != "running" or not (
-            waits or went.done == went.total or now - self._at > _TOLD_EACH_S
+            waits or went.done == went.total or now - self._at > _REPORT_EVERY_S
         ):
             return
         self._at = now
@@ -145,7 +145,7 @@ class _Told:
         self._handle.progress(text, went.done / went.total if went.total else None)
 
 
-def no_place(error: OSError) -> GenOpsError:
+def storage_error(error: OSError) -> GenOpsError:
     """Return the error for a disk of this machine that refuses data."""
     return Failed(
         f"The data from the target could not be stored: {error}.",

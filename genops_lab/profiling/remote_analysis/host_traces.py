@@ -31,7 +31,7 @@ class HostTraces:
         with self._store.transaction() as connection:
             connection.execute(host_traces.insert().values(**trace._asdict()))
 
-    def lies_at(self, profile_id: str, path: str) -> None:
+    def set_path(self, profile_id: str, path: str) -> None:
         """Set the real path of the trace, as the host reports it; other profiles name it by this path."""
         with self._store.transaction() as connection:
             this = host_traces.c.profile_id == profile_id

@@ -15,7 +15,7 @@ from genops_lab.core.settings import Settings
 from genops_lab.core.tasks import TasksService
 
 from ..models import DeletedProfile, NewProfile, Profile, TraceOnTarget
-from .downloads import Bringing, no_place
+from .downloads import Bringing, storage_error
 
 if TYPE_CHECKING:
     from genops_lab.core.work import WorkService
@@ -116,7 +116,9 @@ class RemoteAnalysisService:
         try:
             await self._analyzed(profile_id, folder, link, path, price)
         except (GenOpsError, OSError) as error:
-            await self._profiles.failed(profile_id, no_place(error) if isinstance(error, OSError) else error)
+            await self._profiles.failed(
+                profile_id, storage_error(error) if isinstance(error, OSError) else error
+            )
 
     async def _analyzed(
         self, profile_id: str, folder: Path, link: HostConnection, path: str, price: Price
@@ -124,7 +126,7 @@ class RemoteAnalysisService:
         from ..backends.analysis import TraceAnalysis
         from .channel import analyzed
         from .engine_parts import parts_for
-        from .unpacking import BesideAnswers
+        from .unpacking import HostAnswers
 
         target, answer = link.route.target, folder / _ANSWER
         came = await self._targets.connections.run(
@@ -137,7 +139,7 @@ class RemoteAnalysisService:
             trace = (await self._profiles.get_profile(profile_id)).trace_path
             summary = await worker.call(TraceAnalysis.summarize, trace, str(folder), *price)
         else:
-            await asyncio.to_thread(self._profiles.host_traces.lies_at, profile_id, came.host.path)
+            await asyncio.to_thread(self._profiles.host_traces.set_path, profile_id, came.host.path)
             if (
                 await self._profiles.get_profile(profile_id)
             ).trace_target:  # the trace was not fetched meanwhile
@@ -146,7 +148,7 @@ class RemoteAnalysisService:
                 )
             usd_per_hour, priced_target = price
             summary = await worker.call(
-                BesideAnswers.take, str(answer), str(folder), usd_per_hour, priced_target
+                HostAnswers.take, str(answer), str(folder), usd_per_hour, priced_target
             )
         text = msgspec.json.encode(summary).decode()
         await self._profiles.update(profile_id, state="ready", summary=text, message=message)

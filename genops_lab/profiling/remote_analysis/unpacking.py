@@ -21,7 +21,7 @@ _MAX_GROWTH = 100
 _COLUMN = re.compile(rf"{COLUMNS}/([\w.]+)\Z")
 
 
-class BesideAnswers:
+class HostAnswers:
     """The answers of engines on hosts, as a backend."""
 
     def take(self, answer: str, folder: str, usd_per_hour: float | None, target: str) -> ProfileSummary:

@@ -66,7 +66,7 @@ class Timelines:
             names=[name[:NAME_CHARACTERS] for name in view.names],
             kinds=view.kinds.tobytes(),
             rank=ranks[0].rank if len(ranks) == 1 else rank,
-            ranks=[_told(each.clock) for each in ranks],
+            ranks=[_timeline_rank(each.clock) for each in ranks],
             together=min(len(ranks), MOST_TOGETHER),
         )
 
@@ -195,7 +195,7 @@ def _one(folder: str, trace: str, rank: int | None) -> views.View:
     return View.of(tiles.Timeline(columns, levels))
 
 
-def _told(clock: RankClock) -> TimelineRank:
+def _timeline_rank(clock: RankClock) -> TimelineRank:
     return TimelineRank(
         rank=clock.rank,
         offset_us=clock.offset_ns / 1000,

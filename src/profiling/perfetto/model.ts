@@ -57,7 +57,7 @@ export class PerfettoModel implements IDisposable {
       await this._load(signal);
     } catch (reason) {
       if (!signal.aborted) {
-        this.error = this._told(reason);
+        this.error = this._errorOf(reason);
       }
     }
     if (!signal.aborted) {
@@ -118,7 +118,7 @@ export class PerfettoModel implements IDisposable {
     }
   }
 
-  private _told(reason: unknown): ApiError {
+  private _errorOf(reason: unknown): ApiError {
     const { trans } = this._options;
     this._handed = '';
     return reason instanceof NoAnswer

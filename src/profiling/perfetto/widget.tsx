@@ -102,7 +102,7 @@ function PerfettoView(
       <p className="gol-Note" role="status">
         {busy
           ? trans.__('Opening the Perfetto UI…')
-          : cut && !error && told(cut, trans)}
+          : cut && !error && shownPart(cut, trans)}
       </p>
       {page && (
         <iframe
@@ -127,7 +127,7 @@ function address(page: string): string {
 }
 
 /** The part of the trace that is shown. */
-function told(cut: ITraceCut, trans: TranslationBundle): string {
+function shownPart(cut: ITraceCut, trans: TranslationBundle): string {
   if (cut.whole) {
     return trans.__('The whole trace, opened at the same place.');
   }

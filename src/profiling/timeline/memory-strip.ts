@@ -1,5 +1,5 @@
 /** A device's memory in use, on the time axis of the lanes. */
-import type { IHeldMoment } from '../main/memory/service';
+import type { IMemoryMoment } from '../main/memory/service';
 import type { IProfileSummary } from '../service';
 
 import type { IViewport } from './viewport';
@@ -16,7 +16,7 @@ export type IMemoryAt = (
   device: number,
   us: number | null,
   signal: AbortSignal
-) => Promise<IHeldMoment>;
+) => Promise<IMemoryMoment>;
 
 /** More devices would leave no space for the lanes; the memory view has all. */
 const MOST_STRIPS = 4;
@@ -61,7 +61,7 @@ function placeAt(points: readonly IPoint[], us: number): number {
 }
 
 /** Bytes in use at a time, without memory from before the recording. */
-export function heldAt(points: readonly IPoint[], us: number): number {
+export function memoryInUse(points: readonly IPoint[], us: number): number {
   return points[placeAt(points, us)]?.bytes ?? 0;
 }
 
@@ -78,7 +78,7 @@ export function outlineIn(
   const y = (bytes: number) => height - (bytes / Math.max(most, 1)) * height;
   const first = view.start / 1000;
   const last = first + (view.width * view.nsPerPx) / 1000;
-  let level = y(heldAt(points, first));
+  let level = y(memoryInUse(points, first));
   const corners: [number, number][] = [[0, level]];
   for (
     let at = placeAt(points, first) + 1;

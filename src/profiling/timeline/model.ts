@@ -158,7 +158,7 @@ export class TimelineModel extends Selection implements IDisposable {
       this._fail(reason);
     }
     this._loading = false;
-    this._told();
+    this._emitChanges();
   }
 
   /** Retry after a failure. */
@@ -166,7 +166,7 @@ export class TimelineModel extends Selection implements IDisposable {
     this.error = null;
     if (this.timeline) {
       this._loader.retry();
-      this._told();
+      this._emitChanges();
     } else {
       void this.load();
     }

@@ -184,7 +184,7 @@ export abstract class Navigation {
   }
 
   /** Emit both signals. */
-  protected _told(): void {
+  protected _emitChanges(): void {
     this._changed.emit();
     this._draw();
   }

@@ -65,7 +65,7 @@ export abstract class Selection extends Navigation {
     const { service, profileId } = this.options;
     this.details = this.sums = null;
     this.range = range;
-    this._told();
+    this._emitChanges();
     await this._ask(async signal => {
       this.sums = await service.sums(
         profileId,
@@ -90,7 +90,7 @@ export abstract class Selection extends Navigation {
   clear(): void {
     this._asking?.abort();
     this.details = this.range = this.sums = null;
-    this._told();
+    this._emitChanges();
   }
 
   /** Find the next or the previous match from the selection. */
@@ -106,7 +106,7 @@ export abstract class Selection extends Navigation {
     if (!text) {
       this._asking?.abort();
       this.matches = null;
-      this._told();
+      this._emitChanges();
       return;
     }
     await this._ask(
@@ -178,7 +178,7 @@ export abstract class Selection extends Navigation {
       onError(reason);
     }
     if (!signal.aborted) {
-      this._told();
+      this._emitChanges();
     }
   }
 

@@ -43,7 +43,7 @@ export class TraceFetch implements IDisposable {
    * Start or continue the transfer. @returns the error if that is not possible.
    */
   start(): Promise<ApiError | null> {
-    return this._told(() => this._profiles.fetchTrace(this._profileId));
+    return this._attempt(() => this._profiles.fetchTrace(this._profileId));
   }
 
   /**
@@ -53,7 +53,7 @@ export class TraceFetch implements IDisposable {
   cancel(): Promise<ApiError | null> {
     const { task } = this.state.value ?? {};
     return task
-      ? this._told(() => this._tasks.cancel(task.id))
+      ? this._attempt(() => this._tasks.cancel(task.id))
       : Promise.resolve(null);
   }
 
@@ -65,7 +65,7 @@ export class TraceFetch implements IDisposable {
     this.state.dispose();
   }
 
-  private async _told(work: () => Promise<ITask>): Promise<ApiError | null> {
+  private async _attempt(work: () => Promise<ITask>): Promise<ApiError | null> {
     try {
       await work();
       return null;

@@ -303,7 +303,7 @@ def _backward_lines(
     return found
 
 
-TOLD = 3
+MOST_LISTED = 3
 
 
 class PlacesOf:
@@ -329,5 +329,5 @@ class PlacesOf:
         line[~ran] = self.lines.at(columns.lane[slices[~ran]], columns.ts[slices[~ran]])
         known = line != NOTHING
         time = summed(line[known], columns.lengths(slices[known]), len(self.lines.places))
-        most = np.argsort(-time, kind="stable")[:TOLD]
+        most = np.argsort(-time, kind="stable")[:MOST_LISTED]
         return [self.lines.places[each] for each in most.tolist() if time[each]]

@@ -19,7 +19,7 @@ from .lines import Lines, PlacesOf, lines_of_moments
 
 #: Most operators of a line; most lines and most unattributed names.
 OPERATORS_OF_A_LINE = 3
-TOLD = 1000
+MOST_LISTED = 1000
 #: Up to this many keys, sums use a table instead of sorting.
 TABLE = 1 << 20
 
@@ -95,8 +95,10 @@ class AttributionTally:
             attributed_us=sum(line.device for line in self._lines.values()) / 1000,
             forward_us=self._forward / 1000,
             forward_attributed_us=self._forward_attributed / 1000,
-            lines=[line.told(place) for place, line in ranking[:TOLD]],
-            unattributed=[Unattributed(name=name, device_us=total / 1000) for name, total in rest[:TOLD]],
+            lines=[line.as_wire(place) for place, line in ranking[:MOST_LISTED]],
+            unattributed=[
+                Unattributed(name=name, device_us=total / 1000) for name, total in rest[:MOST_LISTED]
+            ],
         )
 
 
@@ -105,7 +107,7 @@ class _Line:
         self.device = self.backward = self.cpu = self.kernels = 0
         self.operators: dict[str, int] = {}
 
-    def told(self, place: Place) -> LineTime:
+    def as_wire(self, place: Place) -> LineTime:
         most = sorted(self.operators.items(), key=lambda item: (-item[1], item[0]))[:OPERATORS_OF_A_LINE]
         return LineTime(
             place=place,

@@ -22,7 +22,7 @@ from .accelerators import Accelerator, find
 from .flops import Work, work
 
 #: Most rows, those with most time first, and most names in ``missing``.
-TOLD = 200
+MOST_LISTED = 200
 NAMED = 3
 #: Below this share of compute time with known FLOPs, ``missing`` says so; below it for products, the MFU is
 #: not known.
@@ -178,7 +178,7 @@ class RooflineTally:
             flops=self._flops,
             mfu=mfu,
             covered=self._covered / self._compute,
-            operators=[self._told(key, row) for key, row in rows[:TOLD]],
+            operators=[self._as_wire(key, row) for key, row in rows[:MOST_LISTED]],
             missing=self._sentences(),
         )
 
@@ -195,7 +195,7 @@ class RooflineTally:
             if (known := self._accelerators.get(model)) is not None and dtype in known.tflops
         ]
 
-    def _told(self, key: _Key, row: _Row) -> OperatorWork:
+    def _as_wire(self, key: _Key, row: _Row) -> OperatorWork:
         known = self._accelerators.get(key.model)
         return worked(
             key.name,

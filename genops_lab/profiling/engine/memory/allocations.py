@@ -11,12 +11,12 @@ from ..attribution.lines import Lines, lines_of_moments
 from ..columns import NO_ID, NOTHING, Allocations, Bools, Int32, Int64, present
 from ..kinds import Kind
 from ..traces import Trace
-from .holders import BEFORE, CATEGORIES, TOLD_FRAMES, Tally, Who
+from .holders import BEFORE, CATEGORIES, MOST_FRAMES, Tally, Who
 from .memory_timeline import BEFORE_ALL, MemoryTimeline, kept
 
 #: Device number of the host's memory.
 HOST = -1
-TOLD_SITES = 50
+MOST_SITES = 50
 #: Owner in traces whose frees have no address.
 _NO_ADDRESSES = Who("(the trace has no addresses)", None, "", ())
 
@@ -60,7 +60,7 @@ def memory_of(trace: Trace, lines: Lines) -> list[DeviceMemory]:
     return [_device(found, key, trace.rank, whose) for key in _keys(found)]
 
 
-def held_of(trace: Trace, lines: Lines) -> list[MemoryTimeline]:
+def timelines_of(trace: Trace, lines: Lines) -> list[MemoryTimeline]:
     """Return the memory over time, in the same order."""
     found = trace.columns.allocations
     if found is None:
@@ -109,7 +109,7 @@ def _device(found: Allocations, key: int, rank: int, whose: AllocationOwner) -> 
         peak_event=at,
         live_at_peak=len(live) if addressed else int(np.sign(amount[: at + 1]).sum()),
         before=max(int(allocated[0] - amount[0]), 0) if told else 0,
-        sites=tally.sites(TOLD_SITES),
+        sites=tally.sites(MOST_SITES),
         timeline=[
             MemoryPoint(at=float(found.ts[events[place]]) / 1000, bytes=int(curve[place]))
             for place in chosen.tolist()
@@ -263,7 +263,7 @@ def _line_name(place: Place) -> str:
 def _calls(trace: Trace, operator: int) -> tuple[str, ...]:
     """Return the operators around each other, innermost first."""
     names: list[str] = []
-    while operator != NOTHING and len(names) < TOLD_FRAMES:
+    while operator != NOTHING and len(names) < MOST_FRAMES:
         names.append(trace.columns.names[int(trace.columns.name[operator])])
         operator = int(trace.around[operator])
     return tuple(names)

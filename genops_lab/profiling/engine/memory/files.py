@@ -31,7 +31,7 @@ def memory(path: str | os.PathLike[str]) -> MemorySummary:
     return found
 
 
-def held_of_snapshots(path: Path) -> list[MemoryTimeline]:
+def timelines_of_snapshots(path: Path) -> list[MemoryTimeline]:
     """Return the memory over time from a snapshot, or from the snapshots in a folder. Raises the errors of
     reading."""
     found: list[MemoryTimeline] = []
@@ -43,10 +43,10 @@ def held_of_snapshots(path: Path) -> list[MemoryTimeline]:
     return found
 
 
-def held_of_columns(columns: Columns, rank: int) -> list[MemoryTimeline]:
+def timelines_of_columns(columns: Columns, rank: int) -> list[MemoryTimeline]:
     """Return the memory over time from a trace of one rank."""
     from ..attribution.lines import Lines
     from ..traces import Trace
-    from .allocations import held_of
+    from .allocations import timelines_of
 
-    return held_of(Trace(columns, rank), Lines(columns)) if columns.allocations is not None else []
+    return timelines_of(Trace(columns, rank), Lines(columns)) if columns.allocations is not None else []

@@ -11,7 +11,7 @@ from ...models import Place, Site
 from ...models.memory import Category
 
 #: Most frames of an owner in a summary.
-TOLD_FRAMES = 12
+MOST_FRAMES = 12
 #: Owner of frames without a line of the user: memory of CUDA graphs, of the backward pass's threads, ...
 NO_LINE = "(no Python line of your code)"
 #: Owner of blocks that were allocated before the recording.
@@ -134,7 +134,7 @@ class Frames:
     def _read(self, frames: list[Any]) -> Who:
         read = [self._frame(frame) for frame in frames]
         user = next((frame for frame in read if frame.is_user), None)
-        stack = tuple(self._text(frame) for frame in read if frame.is_python)[:TOLD_FRAMES]
+        stack = tuple(self._text(frame) for frame in read if frame.is_python)[:MOST_FRAMES]
         if user is None:
             return Who(NO_LINE, None, _category(read), stack)
         cell = self._cells.get(user.file)

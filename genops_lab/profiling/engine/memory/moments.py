@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from ...models import (
     CategoryBytes,
-    HeldLine,
-    HeldMoment,
-    HeldTimeline,
+    DeviceMemoryTimeline,
     MemoryBand,
     MemoryChange,
+    MemoryLine,
+    MemoryMoment,
 )
 from ..columns import Int64, summed
 from .holders import CATEGORIES, site_of
@@ -23,7 +23,7 @@ from .memory_timeline import MemoryTimeline, kept
 #: Most lines with their own band; all others share one band.
 BANDS = 10
 #: Most lines of a moment.
-TOLD_LINES = 50
+MOST_LINES = 50
 #: Points of a timeline. A bucket of the sum keeps four; each of the coarser buckets keeps the peak of every
 #: band.
 POINTS, SUM_BUCKETS = 2000, 280
@@ -44,7 +44,9 @@ def bands_of(held: MemoryTimeline) -> list[int]:
     return sorted(ranked, key=lambda each: (round(float(asked[each] / most[each])), began[each]))
 
 
-def timeline_of(held: MemoryTimeline, number: int, lines: list[int], first: int, last: int) -> HeldTimeline:
+def timeline_of(
+    held: MemoryTimeline, number: int, lines: list[int], first: int, last: int
+) -> DeviceMemoryTimeline:
     """Return the sum and the bands of ``lines`` at the moments from ``first`` to ``last``, thinned out so
     that every peak is kept."""
     total = held.over(first, last)
@@ -52,7 +54,7 @@ def timeline_of(held: MemoryTimeline, number: int, lines: list[int], first: int,
     chosen = _chosen(total, _curves(held, lines, first, last), len(lines)) if len(total) > POINTS else None
     places = np.arange(len(total)) if chosen is None else chosen
     at = places + first
-    return HeldTimeline(
+    return DeviceMemoryTimeline(
         number=number,
         device=held.device,
         rank=held.rank,
@@ -76,7 +78,7 @@ def timeline_of(held: MemoryTimeline, number: int, lines: list[int], first: int,
     )
 
 
-def moment_of(held: MemoryTimeline, moment: int) -> HeldMoment:
+def moment_of(held: MemoryTimeline, moment: int) -> MemoryMoment:
     """Return the owners of the memory at a moment, largest first."""
     alive = held.at(moment)
     size = held.bytes[alive]
@@ -88,7 +90,7 @@ def moment_of(held: MemoryTimeline, moment: int) -> HeldMoment:
     by_line, blocks_by_line = sums.sum(axis=1), blocks.sum(axis=1)
     ranked = [each for each in np.argsort(-by_line, kind="stable").tolist() if by_line[each] > 0]
     found = [
-        HeldLine(
+        MemoryLine(
             line=each,
             site=site_of(
                 held.lines[each],
@@ -97,21 +99,21 @@ def moment_of(held: MemoryTimeline, moment: int) -> HeldMoment:
                 CATEGORIES[int(sums[each].argmax())],
             ),
         )
-        for each in ranked[:TOLD_LINES]
+        for each in ranked[:MOST_LINES]
     ]
     rest = int(held.rest[moment]) if len(held.rest) else 0
     if rest > 0:
-        found.append(HeldLine(line=NO_BLOCKS, site=site_of(held.rest_who, rest, 0, "")))
+        found.append(MemoryLine(line=NO_BLOCKS, site=site_of(held.rest_who, rest, 0, "")))
     whole = int(size.sum()) + rest
     by_kind, blocks_by_kind = sums.sum(axis=0), blocks.sum(axis=0)
-    return HeldMoment(
+    return MemoryMoment(
         at=moment,
         us=float(held.us[moment]) if len(held.us) else None,
         held=whole,
         reserved=int(held.reserved[moment]) if len(held.reserved) else None,
         blocks=len(size),
         lines=found,
-        more_lines=max(len(ranked) - TOLD_LINES, 0),
+        more_lines=max(len(ranked) - MOST_LINES, 0),
         more_bytes=whole - sum(each.site.bytes for each in found),
         categories=[
             CategoryBytes(

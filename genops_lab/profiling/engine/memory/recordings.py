@@ -13,10 +13,10 @@ from ..columns import Float64, Int64
 from .holders import BEFORE, Frames, Tally, Who
 from .memory_timeline import BEFORE_ALL, Blocks, MemoryTimeline, kept
 
-TOLD_SITES = 50
-TOLD_HOLDERS, TOLD_OLDER = 20, 10
+MOST_SITES = 50
+MOST_OWNERS, MOST_OLDER = 20, 10
 #: Most failures with owners; each one reads all memory in use at its time.
-TOLD_FAILURES = 20
+MOST_FAILURES = 20
 #: Later times are not microseconds since 1970.
 MOST_US = 1e17
 
@@ -131,8 +131,8 @@ class Recording:
             peak_event=self._changes[at].event if at >= 0 else -1,
             live_at_peak=len(live),
             before=sum(size for size, _ in self._older.values()),
-            before_sites=older.sites(TOLD_OLDER),
-            sites=tally.sites(TOLD_SITES),
+            before_sites=older.sites(MOST_OLDER),
+            sites=tally.sites(MOST_SITES),
             categories=[
                 CategoryBytes(category=category, bytes=held, blocks=count)
                 for category, (held, count) in ranked
@@ -217,7 +217,7 @@ class Recording:
         ]
         times = [entry.get("time_us") for entry in self._entries[:1]]
         began = times[0] if times and isinstance(times[0], (int, float)) else None
-        return [self._failure(number, entry, began) for number, entry in found[-TOLD_FAILURES:]]
+        return [self._failure(number, entry, began) for number, entry in found[-MOST_FAILURES:]]
 
     def _failure(self, number: int, entry: dict[str, Any], began: float | None) -> OutOfMemory:
         earlier = sum(change.event < number for change in self._changes)
@@ -238,6 +238,6 @@ class Recording:
             at_us=float(time - began) if isinstance(time, (int, float)) and began is not None else None,
             event=number,
             held=held,
-            holders=tally.sites(TOLD_HOLDERS),
+            holders=tally.sites(MOST_OWNERS),
             asked=asked.sites(1)[0],
         )

@@ -13,14 +13,14 @@ from ...models import MeasuredKernel, Measurement, OperatorWork, Peak, Place, Ro
 from ..attribution.lines import PlacesOf
 from ..columns import NOTHING
 from ..efficiency.accelerators import find
+from ..efficiency.roofline import MOST_LISTED as MOST_OPERATORS
 from ..efficiency.roofline import MOSTLY, worked
-from ..efficiency.roofline import TOLD as MOST_OPERATORS
 from ..traces import Trace
 from .figures import FLOPS, LIMITS
 from .launch import Launch
 
 #: Most kernels in a summary, those with most time.
-TOLD = 1000
+MOST_LISTED = 1000
 #: The thresholds of Nsight Compute's "speed of light" rule.
 LATENCY_PCT, BALANCED_PCT = 60.0, 10.0
 
@@ -97,11 +97,11 @@ class MeasuredTally:
         if not groups:
             return None
         return Measurement(
-            kernels=[_kernel(group) for group in groups[:TOLD]],
+            kernels=[_kernel(group) for group in groups[:MOST_LISTED]],
             launches=sum(len(group.launches) for group in groups),
             total_us=sum(group.us for group in groups),
             note=" ".join(self._notes),
-            more_kernels=max(0, len(groups) - TOLD),
+            more_kernels=max(0, len(groups) - MOST_LISTED),
         )
 
     def roofline(self) -> Roofline | None:
@@ -202,7 +202,7 @@ def roofline(groups: Sequence[Group]) -> Roofline | None:
     whole = sum(group.us for group in groups)
     covered = sum(row.device_us for row in rows) / whole if whole else 0.0
     return Roofline(
-        peaks=_told(groups, peaks, {row.dtype for row in rows if row.flops}),
+        peaks=_listed_peaks(groups, peaks, {row.dtype for row in rows if row.flops}),
         flops=sum(row.flops for row in rows),
         mfu=None,
         covered=covered,
@@ -269,7 +269,7 @@ def _peaks(groups: Sequence[Group]) -> _Peaks:
     return found
 
 
-def _told(groups: Sequence[Group], peaks: _Peaks, used: set[str]) -> list[Peak]:
+def _listed_peaks(groups: Sequence[Group], peaks: _Peaks, used: set[str]) -> list[Peak]:
     """Return the peaks, each model once."""
     told: dict[tuple[str, str], Peak] = {}
     for group in groups:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..columns import NO_ID, Bools, Int32, Int64
-from ..kinds import Kind, told_by_device
+from ..kinds import Kind, may_name_a_device
 from . import native, slow_path
 from .events import ARGUMENTS, CALL, DEVICE, MISSING, SETS, Argument
 from .locations import device_of, stream_of
@@ -45,7 +45,7 @@ class _Row(NamedTuple):
 
     def kind(self) -> Kind:
         kind = remembered_kind_of(self.category or "", self.name)
-        return Kind.RUNTIME if self.device in (None, "") and told_by_device(self.category) else kind
+        return Kind.RUNTIME if self.device in (None, "") and may_name_a_device(self.category) else kind
 
     def lane(self, kind: int) -> LaneKey:
         process, thread = str(self.process), str(self.thread)

@@ -18,7 +18,7 @@ from ..threads import cores
 from ..traces import Trace
 from . import kineto
 from .helpers import MOST, Helpers, helpers, worth
-from .kinds_of_files import FileKind, LeftOut, kind_of_file, told
+from .kinds_of_files import FileKind, LeftOut, file_errors, kind_of_file
 
 #: Usual ratio of JSON to gzip.
 _PACKED = 12
@@ -47,12 +47,12 @@ def _readings(paths: Sequence[Path]) -> Iterator[tuple[Path, Callable[[], Column
     elif len(paths) == 1:
         yield paths[0], partial(_read_with_helpers, paths[0], number)
     else:
-        yield from _read_beside(paths, number)
+        yield from _read_in_parallel(paths, number)
 
 
 def _read_with_helpers(path: Path, number: int) -> Columns:
     """Read one large file."""
-    with helpers(number) as several, told(path):
+    with helpers(number) as several, file_errors(path):
         reading = kineto.Reading(path)
         reading.take(several)
     # Free the memory of the helpers before the columns need more, and that of the parts before the sums do.
@@ -63,7 +63,7 @@ def _read_with_helpers(path: Path, number: int) -> Columns:
     return columns
 
 
-def _read_beside(paths: Sequence[Path], number: int) -> Iterator[tuple[Path, Callable[[], Columns]]]:
+def _read_in_parallel(paths: Sequence[Path], number: int) -> Iterator[tuple[Path, Callable[[], Columns]]]:
     """Read several files at the same time."""
     with helpers(number) as several, ThreadPoolExecutor(number) as readers:
         left, waiting = iter(paths), deque[tuple[Path, Future[Columns]]]()
@@ -94,7 +94,7 @@ def _json_bytes(path: Path) -> int:
 
 
 def _read(path: Path, several: Helpers | None) -> Columns:
-    with told(path):
+    with file_errors(path):
         kind = kind_of_file(path)
         if kind is FileKind.NSIGHT_COMPUTE:
             from . import ncu

@@ -100,7 +100,7 @@ def _inside(folder: Path) -> list[Path]:
 
 
 @contextlib.contextmanager
-def told(path: Path) -> Iterator[None]:
+def file_errors(path: Path) -> Iterator[None]:
     """Convert errors of the file system to errors of GenOps Lab."""
     try:
         yield
@@ -115,7 +115,7 @@ def told(path: Path) -> Iterator[None]:
 def kind_of_file(path: Path) -> FileKind:
     """Return the kind of a file. Raises NotFound, or InvalidRequest with the file's actual kind or the reason
     why it cannot be read."""
-    with told(path), path.open("rb") as stream:
+    with file_errors(path), path.open("rb") as stream:
         head = stream.read(_HEAD)
     packed = head.startswith(_GZIP)
     if packed:
@@ -205,7 +205,7 @@ def _inflated(head: bytes) -> bytes:
 
 
 #: Most files that are named; more are counted.
-TOLD = 8
+MOST_LISTED = 8
 
 
 class LeftOut:
@@ -248,12 +248,12 @@ class LeftOut:
                 raise
             self._reasons[path] = error
 
-    def told(self) -> list[str]:
+    def sentences(self) -> list[str]:
         """Return a sentence per file; the last one counts the remaining files."""
         found = [f"Left out: {reason.message}" for reason in self._reasons.values()]
-        if len(found) <= TOLD + 1:
+        if len(found) <= MOST_LISTED + 1:
             return found
-        return [*found[:TOLD], f"{len(found) - TOLD} more files were left out."]
+        return [*found[:MOST_LISTED], f"{len(found) - MOST_LISTED} more files were left out."]
 
     def require_any_of(self, files: list[Path]) -> None:
         """Raise an error if all files were left out: the reason, or InvalidRequest with the first one."""

@@ -65,12 +65,12 @@ class Reading:
     def columns(self) -> Columns:
         """Return the columns. Call this once."""
         joined = self._joined
-        told = _told(self._source, joined)
-        told["damage"] += [doubt for doubt in (self._doubt, joined.find_devices()) if doubt]
-        return joined.columns(events=joined.events, **told)
+        found = _around_events(self._source, joined)
+        found["damage"] += [doubt for doubt in (self._doubt, joined.find_devices()) if doubt]
+        return joined.columns(events=joined.events, **found)
 
 
-def _told(source: TraceFile, joined: Joined) -> dict[str, Any]:
+def _around_events(source: TraceFile, joined: Joined) -> dict[str, Any]:
     """Return the data around the events, and sentences on data that could not be read."""
     around = source.head + b" " + source.tail
     info = _value(around, "distributed")

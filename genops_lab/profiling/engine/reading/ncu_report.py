@@ -143,7 +143,7 @@ def opened(path: Path) -> Iterator[Report]:
         yield report
 
 
-def _told(value: float | str | None) -> float | str:
+def _json_value(value: float | str | None) -> float | str:
     """Replace NaN and infinity, which JSON does not have."""
     if value is None:
         return ""
@@ -187,7 +187,7 @@ def kernel_metrics(path: Path, number: int) -> KernelMetrics:
                 found.append(
                     KernelMetric(
                         name=name,
-                        value=_told(value),
+                        value=_json_value(value),
                         unit=unit_of(name) if value is not None and not isinstance(value, str) else "",
                         instances=instances,
                     )

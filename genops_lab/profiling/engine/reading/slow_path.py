@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from ..columns import NO_ID
-from ..kinds import Kind, kind_of, told_by_device
+from ..kinds import Kind, kind_of, may_name_a_device
 from . import spans
 from .counters import Samples
 from .events import (
@@ -227,7 +227,7 @@ class _Reading:
         except msgspec.ValidationError:
             self._skip()
             return
-        if its_set.is_of_device and arguments.device in (None, "") and told_by_device(event.cat):
+        if its_set.is_of_device and arguments.device in (None, "") and may_name_a_device(event.cat):
             kind = Kind.RUNTIME
             its_set = _set_of[kind]
         device = stream = ""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..traces import Trace
 
 #: Most operators in a summary, those with most time first.
-TOLD = 1000
+MOST_LISTED = 1000
 #: Slices per block of work, so that intermediate results stay small.
 BLOCK = 1 << 18
 
@@ -58,7 +58,7 @@ class OperatorTally:
     def ranking(self) -> list[str]:
         """Return names, most own time (CPU and devices) first."""
         weight = {name: self.own[name] + self.device[name] for name in self.count}
-        return sorted(weight, key=lambda name: (-weight[name], name))[:TOLD]
+        return sorted(weight, key=lambda name: (-weight[name], name))[:MOST_LISTED]
 
     def times(self, flops: Mapping[str, float], moved: Mapping[str, float]) -> list[OperatorTime]:
         """Return the wire form in this order, with the FLOPs and bytes of each name."""

@@ -30,7 +30,7 @@ from ..nsight_compute.totals import MeasuredTally
 from ..traces import Trace
 from .devices import device_times, kernels_and_others, launch_times, merged, step_times, stream_times
 from .idle import idle_times
-from .operators import TOLD, OperatorTally
+from .operators import MOST_LISTED, OperatorTally
 
 
 class Sums:
@@ -132,7 +132,7 @@ class Sums:
                 idle_us=(self._span - self._busy) / 1000,
             ),
             operators=self._tally.times(self._roofline.flops, self._roofline.bytes),
-            kernels=list(islice(merged(self._kernels), TOLD)),
+            kernels=list(islice(merged(self._kernels), MOST_LISTED)),
             streams=self._streams,
             steps=self._steps,
             launches=self._launches,

@@ -71,7 +71,7 @@ def flame(columns: Columns) -> Flame:
         columns.lengths(device),
         columns,
     )
-    return tree.told()
+    return tree.as_wire()
 
 
 def _names(columns: Columns) -> tuple[list[str], Int64]:
@@ -136,7 +136,7 @@ class _Tree:
             self._nodes.append(_Node(name, kind, parent))
         return place
 
-    def told(self) -> Flame:
+    def as_wire(self) -> Flame:
         """Return the visible nodes; the others are merged below their parent."""
         nodes = self._nodes
         for node in reversed(nodes):

@@ -89,7 +89,7 @@ def details(timeline: Timeline, number: int) -> SliceDetails:
     previous, following = timeline.beside(int(columns.lane[number]), row, number)
     inside = _first_inside(timeline, number)
 
-    def told(which: int | None) -> TimelineSlice | None:
+    def known(which: int | None) -> TimelineSlice | None:
         return None if which is None else slice_of(timeline, which)
 
     return SliceDetails(
@@ -98,16 +98,16 @@ def details(timeline: Timeline, number: int) -> SliceDetails:
         around=[slice_of(timeline, each) for each in around],
         launches=len(launched),
         launched=[slice_of(timeline, each) for each in launched[:LAUNCHED].tolist()],
-        launched_by=told(launch),
+        launched_by=known(launch),
         launch_stack=(
             [slice_of(timeline, each) for each in _around(timeline, launch)] if launch is not None else []
         ),
         backwards=len(backward),
         backward=[slice_of(timeline, each) for each in backward[:LAUNCHED].tolist()],
-        forward=told(forward),
-        previous=told(previous),
-        next=told(following),
-        inside=told(inside),
+        forward=known(forward),
+        previous=known(previous),
+        next=known(following),
+        inside=known(inside),
     )
 
 
@@ -136,7 +136,7 @@ def tally(timeline: Timeline, first: int, last: int, lanes: Iterable[int]) -> Ta
     return Tally(total, count, busy)
 
 
-def told(found: Tally, names: list[str], kinds: Int8) -> Sums:
+def sums_of(found: Tally, names: list[str], kinds: Int8) -> Sums:
     """Return the wire form of a tally, most time first."""
     total, count, busy = found
     present = np.flatnonzero(count)

@@ -22,7 +22,7 @@ from ...models import (
 from ..columns import Bools, Int32
 from ..kinds import Kind
 from .clocks import Collective, same
-from .slices import Matches, Tally, details, lanes_of, slice_of, tally, told
+from .slices import Matches, Tally, details, lanes_of, slice_of, sums_of, tally
 from .tiles import Tile, Timeline
 
 
@@ -148,7 +148,7 @@ class View:
             np.add.at(total, part.name, found.total)
             np.add.at(count, part.name, found.slices)
             busy += found.busy
-        return told(Tally(total, count, busy), self.names, self.kinds)
+        return sums_of(Tally(total, count, busy), self.names, self.kinds)
 
     def matches(self, names: Bools) -> Matches:
         """Return the slices of some names, rank after rank."""

@@ -4,7 +4,7 @@
  */
 import { bytesOf } from '../../timeline/tiles';
 
-import type { IHeldTimeline, ISite } from './service';
+import type { IMemoryTimeline, ISite } from './service';
 
 /** The band of a line. */
 export interface IBand {
@@ -15,7 +15,7 @@ export interface IBand {
 }
 
 /** A period of a device's memory, at sorted points. */
-export interface IHeld {
+export interface IMemoryCurve {
   readonly number: number;
   readonly moments: number;
   readonly byTime: boolean;
@@ -36,7 +36,7 @@ export interface IHeld {
   readonly bands: readonly IBand[];
 }
 
-export function heldOf(answer: IHeldTimeline): IHeld {
+export function heldOf(answer: IMemoryTimeline): IMemoryCurve {
   const at = new Int32Array(bytesOf(answer.at));
   const held = new Float64Array(bytesOf(answer.held));
   const us = new Float64Array(bytesOf(answer.us));
@@ -83,7 +83,7 @@ export function pointAt(points: ArrayLike<number>, x: number): number {
 }
 
 /** The position of a moment on the axis, interpolated between points. */
-export function placeOf(held: IHeld, moment: number): number {
+export function placeOf(held: IMemoryCurve, moment: number): number {
   const { at, x } = held;
   const point = pointAt(at, moment);
   const next = Math.min(point + 1, at.length - 1);
@@ -93,7 +93,7 @@ export function placeOf(held: IHeld, moment: number): number {
 
 /** The moment that a key moves to; null for other keys. */
 export function momentOfKey(
-  held: IHeld,
+  held: IMemoryCurve,
   moment: number,
   key: string
 ): number | null {
@@ -125,7 +125,7 @@ export function momentOfKey(
  * moment that keeps its place.
  */
 export function zoomed(
-  held: IHeld,
+  held: IMemoryCurve,
   factor: number,
   around: number
 ): [first: number, last: number] {

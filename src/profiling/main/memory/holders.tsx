@@ -7,8 +7,8 @@ import { DownloadButton } from '../download';
 import { PlaceLink } from '../place-link';
 import type { IPlaces } from '../places';
 
-import type { HeldModel } from './model';
-import type { IHeldLine, IHeldMoment } from './service';
+import type { MemoryModel } from './model';
+import type { IMemoryLine, IMemoryMoment } from './service';
 import { bandColor } from './timeline';
 import {
   categoryWords,
@@ -66,7 +66,7 @@ export function Holders(props: Holders.IProps): React.ReactElement {
 
 export namespace Holders {
   export interface IProps {
-    model: HeldModel;
+    model: MemoryModel;
     /** Name of the device. */
     name: string;
     places: IPlaces;
@@ -77,7 +77,7 @@ export namespace Holders {
 }
 
 function Table(
-  props: Holders.IProps & { moment: IHeldMoment; label: string }
+  props: Holders.IProps & { moment: IMemoryMoment; label: string }
 ): React.ReactElement {
   const { moment, label, trans } = props;
   const most = Math.max(...moment.lines.map(({ site }) => site.bytes), 1);
@@ -122,8 +122,8 @@ function Table(
 
 function Row(
   props: Holders.IProps & {
-    moment: IHeldMoment;
-    found: IHeldLine;
+    moment: IMemoryMoment;
+    found: IMemoryLine;
     most: number;
   }
 ): React.ReactElement {
@@ -219,7 +219,7 @@ function Row(
 }
 
 /** Other figures of a moment, as one line. */
-function sums(moment: IHeldMoment, trans: TranslationBundle): string {
+function sums(moment: IMemoryMoment, trans: TranslationBundle): string {
   const told = [
     changeWords(moment, trans),
     moment.reserved === null

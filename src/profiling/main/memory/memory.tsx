@@ -10,8 +10,8 @@ import { DownloadButton } from '../download';
 import type { IPlaces } from '../places';
 
 import { Holders } from './holders';
-import { HeldModel } from './model';
-import type { IHeldTimeline } from './service';
+import { MemoryModel } from './model';
+import type { IMemoryTimeline } from './service';
 import { MemoryService } from './service';
 import { categoryWords, siteWords } from './messages';
 import { MemoryTimeline } from './timeline';
@@ -29,7 +29,7 @@ export function MemoryView(props: MemoryView.IProps): React.ReactElement {
   // A profile does not change: loaded once, when it is first seen.
   const timelines = React.useMemo(
     () =>
-      new Resource<IHeldTimeline[]>({
+      new Resource<IMemoryTimeline[]>({
         fetch: signal => service.timelines(profileId, signal),
         trans
       }),
@@ -96,7 +96,7 @@ export function MemoryView(props: MemoryView.IProps): React.ReactElement {
             trans={trans}
           >
             {timeline ? (
-              <HeldDevice
+              <DeviceMemoryView
                 profileId={profileId}
                 timeline={timeline}
                 service={service}
@@ -365,9 +365,9 @@ export function outlineOf(
 /**
  * One device's memory over time, next to memory by owner at the chosen moment.
  */
-function HeldDevice(props: {
+function DeviceMemoryView(props: {
   profileId: string;
-  timeline: IHeldTimeline;
+  timeline: IMemoryTimeline;
   service: MemoryService;
   name: string;
   places: IPlaces;
@@ -375,9 +375,9 @@ function HeldDevice(props: {
   trans: TranslationBundle;
 }): React.ReactElement | null {
   const { profileId, timeline, service, trans } = props;
-  const [model, setModel] = React.useState<HeldModel | null>(null);
+  const [model, setModel] = React.useState<MemoryModel | null>(null);
   React.useEffect(() => {
-    const made = new HeldModel({ profileId, timeline, service, trans });
+    const made = new MemoryModel({ profileId, timeline, service, trans });
     made.look(made.at);
     setModel(made);
     return () => made.dispose();

@@ -5,7 +5,7 @@ import { formatBytes } from '../../../core';
 import { formatMicroseconds } from '../../figures';
 import { placeWords } from '../places';
 
-import type { IHeldMoment, ISite } from './service';
+import type { IMemoryMoment, ISite } from './service';
 
 export function siteWords(site: ISite, trans: TranslationBundle): string {
   return site.place ? placeWords(site.place, trans) : site.name;
@@ -47,7 +47,7 @@ export function momentWords(
 
 /** The change by the event of a moment. */
 export function changeWords(
-  { change }: Pick<IHeldMoment, 'change'>,
+  { change }: Pick<IMemoryMoment, 'change'>,
   trans: TranslationBundle
 ): string {
   if (!change) {

@@ -4,12 +4,12 @@ import { Signal } from '@lumino/signaling';
 
 import { ApiError } from '../../../core';
 
-import type { IHeld } from './bands';
+import type { IMemoryCurve } from './bands';
 import { heldOf, momentOfKey, placeOf, pointAt, zoomed } from './bands';
 import type {
-  IHeldAt,
-  IHeldMoment,
-  IHeldTimeline,
+  IMemoryMomentQuery,
+  IMemoryMoment,
+  IMemoryTimeline,
   MemoryService
 } from './service';
 
@@ -17,8 +17,8 @@ import type {
  * One device's memory: the visible period, the chosen moment and the
  * highlighted line.
  */
-export class HeldModel implements IDisposable {
-  constructor(private _options: HeldModel.IOptions) {
+export class MemoryModel implements IDisposable {
+  constructor(private _options: MemoryModel.IOptions) {
     this._held = heldOf(_options.timeline);
     this._at = this._held.peakAt;
   }
@@ -26,7 +26,7 @@ export class HeldModel implements IDisposable {
   /** Emitted when the model changed. */
   readonly changed = new Signal<this, void>(this);
 
-  get held(): IHeld {
+  get held(): IMemoryCurve {
     return this._held;
   }
 
@@ -35,7 +35,7 @@ export class HeldModel implements IDisposable {
     return this._at;
   }
 
-  get moment(): IHeldMoment | null {
+  get moment(): IMemoryMoment | null {
     return this._moment;
   }
 
@@ -166,7 +166,7 @@ export class HeldModel implements IDisposable {
     Signal.clearData(this);
   }
 
-  private _ask(at: number, query: IHeldAt): void {
+  private _ask(at: number, query: IMemoryMomentQuery): void {
     this._at = at;
     this._wanted = query;
     this.changed.emit();
@@ -237,13 +237,13 @@ export class HeldModel implements IDisposable {
     }
   }
 
-  private _held: IHeld;
+  private _held: IMemoryCurve;
   private _at: number;
-  private _moment: IHeldMoment | null = null;
+  private _moment: IMemoryMoment | null = null;
   private _error: ApiError | null = null;
   private _chosen: number | null = null;
   private _pointed: number | null = null;
-  private _wanted: IHeldAt | null = null;
+  private _wanted: IMemoryMomentQuery | null = null;
   private _isAsking = false;
   private _showing: AbortController | null = null;
   /** The period that is loading. */
@@ -251,10 +251,10 @@ export class HeldModel implements IDisposable {
   private _ended = new AbortController();
 }
 
-export namespace HeldModel {
+export namespace MemoryModel {
   export interface IOptions {
     profileId: string;
-    timeline: IHeldTimeline;
+    timeline: IMemoryTimeline;
     service: Pick<MemoryService, 'moment' | 'stretch'>;
     trans: TranslationBundle;
   }

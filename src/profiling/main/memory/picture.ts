@@ -2,7 +2,7 @@
 import type { ILook, IScene, Mark } from '../../../core/charts/scene';
 import { formatBytes } from '../../../core';
 
-import type { IBand, IHeld } from './bands';
+import type { IBand, IMemoryCurve } from './bands';
 import { placeOf, pointAt } from './bands';
 
 const LEFT_PX = 66;
@@ -14,7 +14,7 @@ const LINES = 4;
 const LEGEND_PX = 16;
 
 export interface IPictureOptions {
-  held: IHeld;
+  held: IMemoryCurve;
   width: number;
   height: number;
   look: ILook;
@@ -174,7 +174,7 @@ export function memoryPicture(options: IPictureOptions): IScene {
 
 /** The position on the axis of a pixel of the picture. */
 export function placeAt(
-  held: IHeld,
+  held: IMemoryCurve,
   frameWidth: number,
   pixel: number
 ): number {
@@ -184,7 +184,7 @@ export function placeAt(
 
 /** The pixel of a moment, from the left of the picture. */
 export function pixelOf(
-  held: IHeld,
+  held: IMemoryCurve,
   frameWidth: number,
   moment: number
 ): number {
@@ -202,7 +202,7 @@ export function innerWidth(width: number): number {
  * for none.
  */
 export function lineAt(
-  held: IHeld,
+  held: IMemoryCurve,
   place: number,
   bytes: number
 ): number | null {
@@ -215,7 +215,11 @@ export function lineAt(
 }
 
 /** The bytes at a height of the picture. */
-export function bytesAt(held: IHeld, height: number, pixel: number): number {
+export function bytesAt(
+  held: IMemoryCurve,
+  height: number,
+  pixel: number
+): number {
   const most = Math.max(...held.held, ...held.reserved, 1) * 1.02;
   return most * (1 - (pixel - TOP_PX) / (height - TOP_PX - FOOT_PX));
 }

@@ -2,19 +2,19 @@ import type { components } from '../../../api/generated';
 import type { GenOpsApi } from '../../../core';
 
 type Schemas = components['schemas'];
-export type IHeldTimeline = Schemas['HeldTimeline'];
-export type IHeldMoment = Schemas['HeldMoment'];
-export type IHeldLine = Schemas['HeldLine'];
+export type IMemoryTimeline = Schemas['DeviceMemoryTimeline'];
+export type IMemoryMoment = Schemas['MemoryMoment'];
+export type IMemoryLine = Schemas['MemoryLine'];
 export type ISite = Schemas['Site'];
 
 /** A moment by its number or its time; the peak without either. */
-export interface IHeldAt {
+export interface IMemoryMomentQuery {
   at?: number;
   us?: number;
 }
 
 /** A range of moments; the last one is included. `line` gets a band too. */
-export interface IHeldStretch {
+export interface IMemoryRange {
   first?: number;
   last?: number;
   line?: number;
@@ -28,7 +28,10 @@ export class MemoryService {
   constructor(private _api: GenOpsApi) {}
 
   /** All devices over the whole recording. */
-  async timelines(id: string, signal?: AbortSignal): Promise<IHeldTimeline[]> {
+  async timelines(
+    id: string,
+    signal?: AbortSignal
+  ): Promise<IMemoryTimeline[]> {
     const answer = await this._api.data(
       this._api.http.GET('/profiles/{profile_id}/memory', {
         params: { path: { profile_id: id } },
@@ -42,9 +45,9 @@ export class MemoryService {
   stretch(
     id: string,
     device: number,
-    query: IHeldStretch,
+    query: IMemoryRange,
     signal?: AbortSignal
-  ): Promise<IHeldTimeline> {
+  ): Promise<IMemoryTimeline> {
     return this._api.data(
       this._api.http.GET('/profiles/{profile_id}/memory/{device}', {
         params: { path: { profile_id: id, device: String(device) }, query },
@@ -57,9 +60,9 @@ export class MemoryService {
   moment(
     id: string,
     device: number,
-    query: IHeldAt,
+    query: IMemoryMomentQuery,
     signal?: AbortSignal
-  ): Promise<IHeldMoment> {
+  ): Promise<IMemoryMoment> {
     return this._api.data(
       this._api.http.GET('/profiles/{profile_id}/memory/{device}/moment', {
         params: { path: { profile_id: id, device: String(device) }, query },

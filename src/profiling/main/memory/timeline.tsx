@@ -13,7 +13,7 @@ import {
 import { formatMicroseconds } from '../../figures';
 
 import type { IBand } from './bands';
-import type { HeldModel } from './model';
+import type { MemoryModel } from './model';
 import {
   bytesAt,
   innerWidth,
@@ -37,7 +37,7 @@ export function bandColor(place: number): string {
  * chooses a moment.
  */
 export function MemoryTimeline(props: {
-  model: HeldModel;
+  model: MemoryModel;
   name: string;
   trans: TranslationBundle;
 }): React.ReactElement {

@@ -5,10 +5,10 @@ import * as React from 'react';
 import { ApiError, IconButton, formatBytes } from '../../../core';
 import { onThemeChange } from '../../../core/charts/look';
 import { formatMicroseconds, formatShare } from '../../figures';
-import type { IHeldMoment } from '../../main/memory/service';
+import type { IMemoryMoment } from '../../main/memory/service';
 import { shortWords, siteWords } from '../../main/memory/messages';
 import type { IDeviceMemory, IMemoryAt } from '../memory-strip';
-import { heldAt, outlineIn } from '../memory-strip';
+import { memoryInUse, outlineIn } from '../memory-strip';
 import type { TimelineModel } from '../model';
 import type { IViewport } from '../viewport';
 
@@ -36,7 +36,7 @@ export function MemoryStrip(props: {
   const { rank = null, offset = 0 } = props;
   const canvas = React.useRef<HTMLCanvasElement>(null);
   const [tip, setTip] = React.useState('');
-  const [moment, setMoment] = React.useState<IHeldMoment | null>(null);
+  const [moment, setMoment] = React.useState<IMemoryMoment | null>(null);
   const [error, setError] = React.useState('');
   const asking = React.useRef<AbortController | null>(null);
   React.useEffect(() => () => asking.current?.abort(), []);
@@ -135,7 +135,7 @@ export function MemoryStrip(props: {
             setTip(
               trans.__(
                 '%1 at %2',
-                formatBytes(heldAt(device.timeline ?? [], us)),
+                formatBytes(memoryInUse(device.timeline ?? [], us)),
                 formatMicroseconds(us + offset / 1000)
               )
             );
@@ -143,7 +143,7 @@ export function MemoryStrip(props: {
         />
       </div>
       {(moment || error) && (
-        <HoldersAt
+        <OwnersAt
           moment={moment}
           error={error}
           name={name}
@@ -161,8 +161,8 @@ export function MemoryStrip(props: {
 }
 
 /** A device's memory by owner at a moment, next to its strip. */
-function HoldersAt(props: {
-  moment: IHeldMoment | null;
+function OwnersAt(props: {
+  moment: IMemoryMoment | null;
   error: string;
   name: string;
   offset: number;

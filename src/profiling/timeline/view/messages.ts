@@ -67,7 +67,10 @@ export function lateWords(
 }
 
 /** The selection as text, for users who do not see the canvas. */
-export function told(model: TimelineModel, trans: TranslationBundle): string {
+export function selectionText(
+  model: TimelineModel,
+  trans: TranslationBundle
+): string {
   const { details, range, sums } = model;
   if (details) {
     const { slice, launched_by: launch, launches } = details;

@@ -16,7 +16,7 @@ import { LaneHeads } from './heads';
 import { Marks } from './marks';
 import { MemoryStrip } from './memory-strip';
 import { Selected } from './selected';
-import { told } from './messages';
+import { selectionText } from './messages';
 
 /**
  * The timeline of a model; the owner of the model sets its visibility and
@@ -115,7 +115,7 @@ export function TimelineView(props: {
       </p>
       <Selected model={model} trans={trans} />
       <div className="gol-VisuallyHidden" role="status" aria-live="polite">
-        {told(model, trans)}
+        {selectionText(model, trans)}
       </div>
     </div>
   );
