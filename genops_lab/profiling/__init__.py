@@ -1,4 +1,5 @@
-"""The profiler: ``analyze(paths)``, ``diff(a, b)`` and ``memory(path)`` for programs, a service for the Lab."""
+"""Analyze traces in programs (``analyze(paths)``, ``diff(a, b)``, ``memory(path)``) and serve profiles to the
+Lab."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["analyze", "diff", "kernel_metrics", "memory"]
 
 
-#: Below the engine, so that who needs one waits for no other.
+#: Modules below the engine, each imported on first use.
 _MODULES = {
     "analyze": "",
     "diff": ".comparison.difference",

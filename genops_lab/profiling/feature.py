@@ -1,4 +1,4 @@
-"""What the application knows of profiles."""
+"""The feature "profiling", as the application registers it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The store's table of captured profiles. All functions block."""
+"""Store the list of recorded profiles. All functions block."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from genops_lab.core.store import LocalStore
 from genops_lab.core.store.keyset import page_of
 from genops_lab.core.store.tables import profiles
 
-from .backends.engine_files import lies_on
+from .backends.engine_files import split_target
 from .models import CpuTime, DeviceTime, NewProfile, Profile, ProfileSummary
 
-#: An analysis that is not done after so long ended with its server.
+#: An analysis that takes longer has ended with its server.
 ABANDONED_S = 900.0
 
 
@@ -29,13 +29,14 @@ class KeptProfiles:
         self._store = store
 
     def page(self, query: PageQuery) -> Page[Profile]:
-        """Profiles, newest first, of each summary what a list needs: a whole one can have a megabyte."""
+        """Return profiles, newest first. Each summary has only the fields of the list, because a whole one
+        can have 1 MB."""
         at, id, shown = profiles.c.created_at, profiles.c.id, partial(_profile, whole=False)
         with self._store.reading() as connection:
             return page_of(connection, select(profiles), at, id, query, shown)
 
     def get(self, profile_id: str) -> Profile:
-        """One profile. Raises NotFound."""
+        """Return one profile. Raises NotFound."""
         with self._store.reading() as connection:
             row = connection.execute(select(profiles).where(profiles.c.id == profile_id)).first()
         if row is None:
@@ -43,7 +44,7 @@ class KeptProfiles:
         return _profile(row)
 
     def trace_path(self, profile_id: str) -> str:
-        """Where a profile's trace lies, or will lie. Raises NotFound."""
+        """Return the path of a profile's trace, also before it is written. Raises NotFound."""
         with self._store.reading() as connection:
             found = connection.execute(
                 select(profiles.c.trace_path).where(profiles.c.id == profile_id)
@@ -53,7 +54,7 @@ class KeptProfiles:
         return str(found)
 
     def of_file(self, trace_path: str, size_bytes: int, changed_at: float) -> Profile | None:
-        """The newest profile of a file that has not changed since; None without one, or where its analysis failed."""
+        """Return the newest profile of an unchanged file. None without one, or where its analysis failed."""
         with self._store.reading() as connection:
             rows = connection.execute(
                 select(profiles)
@@ -67,7 +68,7 @@ class KeptProfiles:
         return next((each for each in map(_profile, rows) if each.state != "failed"), None)
 
     def begin(self, profile_id: str, asked: NewProfile, trace_path: str, size_bytes: int) -> None:
-        """Remember a profile whose analysis begins; its trace will be at ``trace_path``."""
+        """Add a profile whose analysis begins; its trace will be at ``trace_path``."""
         with self._store.transaction() as connection:
             connection.execute(
                 profiles.insert().values(
@@ -86,19 +87,18 @@ class KeptProfiles:
             )
 
     def change(self, profile_id: str, **changes: object) -> None:
-        """Write changes."""
         with self._store.transaction() as connection:
             connection.execute(profiles.update().where(profiles.c.id == profile_id).values(**changes))
 
     def delete(self, profile_id: str) -> None:
-        """Forget a profile."""
         with self._store.transaction() as connection:
             connection.execute(profiles.delete().where(profiles.c.id == profile_id))
 
 
 def _not_found(profile_id: str) -> NotFound:
     return NotFound(
-        f"There is no profile {profile_id!r}.", hint="It was deleted, or never there: look at the list."
+        f"There is no profile {profile_id!r}.",
+        hint="It may be deleted. List the profiles: genops profiles list",
     )
 
 
@@ -130,8 +130,8 @@ def _profile(row: Row[Any], *, whole: bool = True) -> Profile:
         summary = msgspec.json.decode(row.summary, type=ProfileSummary) if whole else _head(row.summary)
     state, message = row.state, row.message
     if state == "analyzing" and time.time() - row.created_at > ABANDONED_S:
-        state, message = "failed", "The analysis ended with its server. Capture the profile again."
-    target, path = lies_on(row.trace_path)
+        state, message = "failed", "The server ended during the analysis. Record the profile again."
+    target, path = split_target(row.trace_path)
     return Profile(
         id=row.id,
         title=row.title,

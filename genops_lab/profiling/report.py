@@ -1,4 +1,4 @@
-"""A profile as one HTML file: nothing is fetched, nothing runs, every text of the trace is escaped."""
+"""Write a profile as one HTML file that loads nothing, runs nothing and escapes every text of the trace."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from html import escape
 from .engine.formatting import ranks_text
 from .models import Advice, DeviceTime, IdleTime, MeasuredKernel, Measurement, Place, ProfileSummary
 
-#: So many rows of a table are written, those with most time.
+#: Most rows of a table: those with most time.
 MOST_ROWS = 200
 
 _IDLE = {
@@ -54,28 +54,30 @@ thead th { opacity: .75; } .scroll { overflow-x: auto; }
 .high { border-left-color: #d14343; } .medium { border-left-color: #e0871a; }
 pre { padding: 6px 8px; overflow-x: auto; background: #8882; } code, pre { font-family: ui-monospace, monospace; }
 """
-#: A browser that heeds it refuses whatever a mistake of ours could have let in.
+#: With this policy a browser refuses scripts and requests that a mistake of ours lets in.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 def report(summary: ProfileSummary, title: str) -> str:
-    """The page. Times as in the summary; what a trace does not tell is said to be missing."""
+    """Return the page. Times are those of the summary; the page names what the trace does not have."""
     where = [
-        "<h2>Where the time went</h2>",
+        "<h2>Where the time was spent</h2>",
         *(_device(summary, device) for device in summary.devices),
-        "" if summary.devices else "<p>The trace has no events of a GPU.</p>",
+        "" if summary.devices else "<p>The trace has no GPU events.</p>",
     ]
     parts = [
         f"<h1>{escape(title)}</h1>",
-        f'<p class="note">Not everything was read: {escape(summary.damaged)}</p>' if summary.damaged else "",
+        f'<p class="note">The trace could not be read completely. {escape(summary.damaged)}</p>'
+        if summary.damaged
+        else "",
         _keys(summary),
         *(where if summary.measured is None else measured_kernels(summary.measured)),
         "<h2>Advice</h2>",
-        "<p>The trace is not whole: this is of the part that could be read.</p>"
+        "<p>The trace is incomplete: the advice covers only the part that could be read.</p>"
         if summary.incomplete
         else "",
         *(_advice(each) for each in sorted(summary.advice, key=lambda each: -each.saving_us)),
-        "" if summary.advice else "<p>No problem was found that the trace proves.</p>",
+        "" if summary.advice else "<p>The trace shows no problem that GenOps Lab knows.</p>",
         "<h2>Cells and lines</h2>",
         _lines(summary),
         *(["<h2>Steps</h2>", _steps(summary)] if summary.measured is None else []),
@@ -95,7 +97,8 @@ def report(summary: ProfileSummary, title: str) -> str:
 
 
 def measured_kernels(found: Measurement) -> list[str]:
-    """What Nsight Compute measured. Kernel by kernel, a device is neither busy nor idle: nothing is told of that."""
+    """Return the section on measured kernels. Nsight Compute measures kernel by kernel, so the section has no
+    idle time."""
     rows = [
         [
             each.name,
@@ -113,7 +116,7 @@ def measured_kernels(found: Measurement) -> list[str]:
     return [
         "<h2>Measured kernels</h2>",
         f"<p>{escape(found.note)}</p>" if found.note else "",
-        f'<div class="many">{_table([*head, "Most to gain", "Estimate"], rows, texts={7, 8, 9})}</div>',
+        f'<div class="many">{_table([*head, "First change", "Est. speedup"], rows, texts={7, 8, 9})}</div>',
     ]
 
 
@@ -122,14 +125,14 @@ def _of_hundred(part: float | None) -> str:
 
 
 def _best(kernel: MeasuredKernel) -> tuple[str, str]:
-    """The rule with the highest estimate for the whole kernel."""
+    """Return the rule with the highest estimate for the whole kernel, and its estimate."""
     told = [(rule.speedup_pct or 0.0, rule.title) for rule in kernel.rules if rule.of == "kernel"]
     gain, title = max(told, default=(0.0, ""))
     return (title, share_text(gain, 100)) if gain else ("–", "–")
 
 
 def time_text(us: float) -> str:
-    """Microseconds in the unit that reads best, with three digits."""
+    """Format microseconds with three digits, in the unit that reads best."""
     for size, unit in ((1e6, "s"), (1e3, "ms")):
         if abs(us) >= size:
             return f"{us / size:.3g} {unit}" if us < 1000 * size else f"{us / size:,.0f} {unit}"
@@ -137,7 +140,7 @@ def time_text(us: float) -> str:
 
 
 def share_text(part: float, whole: float) -> str:
-    """A part in percent; a dash where there is no whole."""
+    """Format a part in percent, or as a dash where the whole is 0."""
     if whole <= 0:
         return "–"
     percent = 100 * part / whole
@@ -145,8 +148,9 @@ def share_text(part: float, whole: float) -> str:
 
 
 def device_parts(device: DeviceTime, idle: IdleTime | None) -> list[tuple[str, float]]:
-    """Parts that add up to the span. Compute, communication and copies may overlap: communication counts where
-    it is exposed, copies as far as busy time is left for them. Idle time without a reason is idle."""
+    """Return the parts of a device's time; they add up to the span. Compute, communication and copies may
+    overlap: only exposed communication counts, and copies only fill the rest of the busy time. "Idle" is idle
+    time without a reason."""
     compute = min(device.compute_us, device.busy_us)
     communication = min(device.exposed_comm_us, device.busy_us - compute)
     copies = min(device.memory_us, device.busy_us - compute - communication)
@@ -173,11 +177,11 @@ def _keys(summary: ProfileSummary) -> str:
         keys.append(("Exposed communication", share_text(exposed, span)))
     else:
         keys.append(("Measured launches", f"{summary.measured.launches:,}"))
-        keys.append(("Their time", time_text(summary.measured.total_us)))
+        keys.append(("Total kernel time", time_text(summary.measured.total_us)))
     if roofline is not None and roofline.mfu is not None:
         keys.append(("MFU", share_text(roofline.mfu, 1)))
     if summary.price is not None and summary.price.usd_a_step is not None:
-        keys.append(("Cost of a step", f"$ {summary.price.usd_a_step:.3g}"))
+        keys.append(("Cost per step", f"$ {summary.price.usd_a_step:.3g}"))
     cells = "".join(f"<div>{escape(name)}<b>{escape(value)}</b></div>" for name, value in keys)
     missing = f"<p>{escape(roofline.missing)}</p>" if roofline is not None and roofline.missing else ""
     return f'<div class="keys">{cells}</div>{missing}'
@@ -224,7 +228,7 @@ def _advice(advice: Advice) -> str:
 def _lines(summary: ProfileSummary) -> str:
     found = summary.attribution
     if found is None or found.by == "none" or not found.lines:
-        return "<p>The trace does not tell which line started what.</p>"
+        return "<p>The trace does not record source lines.</p>"
     rows = [
         [
             _place(line.place),
@@ -238,7 +242,7 @@ def _lines(summary: ProfileSummary) -> str:
         for line in sorted(found.lines, key=lambda line: -line.device_us)
     ]
     head = ["Line", "Device", "Forward", "Backward", "CPU", "Kernels", "Code"]
-    told = f"<p>{share_text(found.attributed_us, found.device_us)} of the device time has a line.</p>"
+    told = f"<p>{share_text(found.attributed_us, found.device_us)} of the device time has a source line.</p>"
     return told + _table(head, rows, texts={6})
 
 
@@ -256,7 +260,7 @@ def _steps(summary: ProfileSummary) -> str:
         for step in summary.steps
     ]
     head = ["Step", "Rank", "Span", "Busy", "Compute", "Exposed communication", "Copies", "Kernels"]
-    return _table(head, rows) if rows else "<p>No steps are known of this trace.</p>"
+    return _table(head, rows) if rows else "<p>The trace marks no steps.</p>"
 
 
 def _operators(summary: ProfileSummary) -> str:
@@ -271,8 +275,8 @@ def _operators(summary: ProfileSummary) -> str:
         ]
         for each in ranked
     ]
-    head = ["Operator", "Device", "CPU itself", "CPU total", "Calls"]
-    return _table(head, rows) if rows else "<p>The trace holds no operators.</p>"
+    head = ["Operator", "Device", "CPU self", "CPU total", "Calls"]
+    return _table(head, rows) if rows else "<p>The trace has no operators.</p>"
 
 
 def _kernels(summary: ProfileSummary) -> str:
@@ -283,7 +287,7 @@ def _kernels(summary: ProfileSummary) -> str:
         for each in sorted(kernels, key=lambda each: -each.total_us)
     ]  # fmt: skip
     head = ["Kernel", "Total", "Launches", "Mean", "Operator"]
-    return _table(head, rows, texts={4}) if rows else "<p>The trace holds no kernels of a device.</p>"
+    return _table(head, rows, texts={4}) if rows else "<p>The trace has no kernels of a device.</p>"
 
 
 def _place(place: Place) -> str:

@@ -1,4 +1,4 @@
-"""Where profiles are found."""
+"""The operations of profiles and their paths."""
 
 from typing import TYPE_CHECKING
 

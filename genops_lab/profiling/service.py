@@ -1,4 +1,4 @@
-"""Captured profiles."""
+"""Recorded profiles."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ if TYPE_CHECKING:
 log = logging.getLogger("genops_lab")
 
 TRACE, SUMMARY, COLUMNS_ZIP = "trace.json.gz", "summary.json", "columns.zip"
-#: An export of Nsight Systems, which its reader maps as it is, and the report that it was made of.
+#: An export of Nsight Systems, which its reader maps uncompressed, and the report that it was made from.
 EXPORT, REPORT = "trace.sqlite", "report.nsys-rep"
 #: A report of Nsight Compute.
 MEASURED = "measured.ncu-rep"
-#: The number of a launch in one.
+#: Digits of the number of a launch in a report.
 NUMBER_DIGITS = 9
-#: USD an hour, None where there is none; and the target whose price it is.
+#: USD an hour (None: no price), and the target with this price.
 Price = tuple[float | None, str]
 WORKER_IDLE_S = 120.0
 CLOSE_TIMEOUT_S = 15.0
@@ -58,7 +58,7 @@ METRICS_PREFIX = "profile/"
 
 
 class ProfilesService(Service):
-    """Keeps traces, has them analysed near the data, and attaches them to their runs."""
+    """Keep traces, analyze them in a worker and attach them to their runs."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class ProfilesService(Service):
         events: EventBus,
         price_of: Callable[[str], float | None],
     ) -> None:
-        # The routes' table needs this class alone; SQLAlchemy costs 135 ms.
+        # The table of routes needs only this class; SQLAlchemy takes 135 ms to import.
         from .ledger import KeptProfiles
         from .remote_analysis.host_traces import HostTraces
 
@@ -80,30 +80,32 @@ class ProfilesService(Service):
         self._events = events
         self.worker = Worker("profiler", {}, idle_s=WORKER_IDLE_S)
         self._keeping: set[asyncio.Task[None]] = set()
-        #: what a target costs an hour in USD, None where it has no price; blocks
+        #: Returns the price of a target in USD an hour, or None; blocks.
         self._price_of = price_of
 
     async def list_profiles(self, query: PageQuery = FIRST) -> Page[Profile]:
-        """The profiles, newest first."""
+        """Return the profiles, newest first."""
         return await asyncio.to_thread(self._profiles.page, query)
 
     async def get_profile(self, profile_id: str) -> Profile:
-        """A profile with its summary."""
+        """Return a profile with its summary."""
         return await asyncio.to_thread(self._profiles.get, profile_id)
 
     async def profile_flame(self, profile_id: str, query: RankQuery = NO_RANK) -> Flame:
-        """What called what in a profile's trace, with the host's time and the device time it started."""
+        """Return the call tree of a profile's trace, with host time and the device time that each call
+        started."""
         return await self.worker.call(TraceAnalysis.flame, *await self.place(profile_id), query.rank)
 
     async def kernel_metrics(self, profile_id: str, number: str, query: RankQuery = NO_RANK) -> KernelMetrics:
-        """All that Nsight Compute measured of a launch, by its number in the report."""
+        """Return all metrics that Nsight Compute measured of a launch, by its number in the report."""
         if not number.isdecimal() or len(number) > NUMBER_DIGITS:
-            raise InvalidRequest(f"{number!r} is no launch.", hint="Give the number of one, from 0.")
+            raise InvalidRequest(f"{number!r} is not a launch.", hint="Give the number of a launch, from 0.")
         place = await self.place(profile_id)
         return await self.worker.call(TraceAnalysis.kernel_metrics, *place, query.rank, int(number))
 
     async def difference(self, query: ComparedProfiles) -> Difference:
-        """Two profiles side by side. Raises NotFound, Conflict while one is analysed, and Failed where that failed."""
+        """Compare two profiles. Raises NotFound, Conflict while one is analyzed, and Failed where an analysis
+        failed."""
         return await self.worker.call(
             TraceAnalysis.difference, await self._kept(query.before), await self._kept(query.after)
         )
@@ -112,22 +114,22 @@ class ProfilesService(Service):
         folder, trace = await self.place(profile_id)
         summary = (await self.get_profile(profile_id)).summary
         if summary is None:
-            raise Failed("The profile was kept without a summary.", hint="Capture it again.")
+            raise Failed("The profile has no summary.", hint="Record the profile again.")
         return folder, trace, summary
 
     async def expect_profile(self) -> None:
-        """Start what analyses profiles, which takes a second, while a kernel records one."""
+        """Start the analysis worker, which takes a second, while a kernel records a profile."""
         await self.worker.call(TraceAnalysis.ready)
 
     async def add_profile(self, body: NewProfile) -> Profile:
-        """Analyse a trace that a kernel wrote, and keep it as an artifact of its run.
+        """Analyze a trace that a kernel wrote, and store it as an artifact of its run.
 
-        A step has the price that is given, else that of the kernel's target. The answer comes with the analysis; the
-        artifact follows, and an event tells it.
+        The given price applies to a step, else the price of the kernel's target. The answer comes after the
+        analysis. The artifact follows, with an event.
         """
         source = await asyncio.to_thread(self._accept, body.trace_path)
         price = await asyncio.to_thread(self.price, body)
-        # A kernel knows the file; the Lab opens it by its own name for it.
+        # The kernel sends the path of the notebook's file; the Lab has its own path for it.
         notebook = contents_path(body.notebook, str(self._root_dir or "")) or body.notebook
         body = msgspec.structs.replace(body, notebook=notebook)
         size = (await asyncio.to_thread(source.stat)).st_size
@@ -138,10 +140,10 @@ class ProfilesService(Service):
         return await self.get_profile(profile_id)
 
     async def open_profile(self, body: OpenedFile) -> Profile:
-        """Make a profile of a trace below the server's folder, or find the one that was made of it.
+        """Make a profile of a trace below the server's folder, or return the one that exists.
 
-        A folder stands for the traces of several ranks in it. The trace stays where it is. The answer comes before
-        the analysis, whose end an event tells.
+        A folder stands for the traces of several ranks in it. The trace stays in its place. The answer comes
+        before the analysis ends; an event follows then.
         """
         source, size, changed_at = await asyncio.to_thread(self._below_root, body.path)
         known = await asyncio.to_thread(self._profiles.of_file, str(source), size, changed_at)
@@ -155,8 +157,8 @@ class ProfilesService(Service):
     async def begin(
         self, asked: NewProfile, trace_path: str, size_bytes: int, name: str = TRACE
     ) -> tuple[str, Path]:
-        """Remember a profile whose analysis begins; its id and its folder, where its trace will be as ``name``
-        unless ``trace_path`` is given."""
+        """Add a profile whose analysis begins. Return its id and its folder. Its trace will be there as
+        ``name``, unless ``trace_path`` is given."""
         profile_id = secrets.token_hex(6)
         folder = await asyncio.to_thread(private_dir, self.root / profile_id)
         trace_path = trace_path or str(folder / name)
@@ -165,18 +167,18 @@ class ProfilesService(Service):
         return profile_id, folder
 
     async def place(self, profile_id: str) -> tuple[str, str]:
-        """The folder of a profile that is ready, and its trace. Raises NotFound, Conflict while it is analysed, and
-        Failed where that failed."""
+        """Return the folder and the trace of a profile that is ready. Raises NotFound, Conflict while it is
+        analyzed, and Failed where the analysis failed."""
         profile = await self.get_profile(profile_id)
         if profile.state == "analyzing":
-            raise Conflict(f"{profile.title!r} is still being analysed.", hint="Try again in a moment.")
+            raise Conflict(f"{profile.title!r} is still being analyzed.", hint="Try again in a moment.")
         if profile.state == "failed":
-            raise Failed(f"{profile.title!r} could not be analysed.", hint=profile.message)
+            raise Failed(f"{profile.title!r} could not be analyzed.", hint=profile.message)
         trace = await asyncio.to_thread(self._profiles.trace_path, profile_id)
         return str(contained(self.root, profile_id)), trace
 
     async def delete_profile(self, profile_id: str) -> None:
-        """Delete a profile and its trace here (the run's artifact stays)."""
+        """Delete a profile and its trace in the Lab; the artifact of the run stays."""
         await self.get_profile(profile_id)
         await asyncio.to_thread(self._profiles.delete, profile_id)
         folder = contained(self.root, profile_id)
@@ -184,24 +186,25 @@ class ProfilesService(Service):
         self._events.emit("profile", profile_id)
 
     async def close(self) -> None:
-        """Let traces be put where they belong, then end the worker."""
+        """Finish storing traces with their runs, then stop the worker."""
         if self._keeping:
             await asyncio.wait(self._keeping, timeout=CLOSE_TIMEOUT_S)
         await self.worker.stop()
 
     def go_on(self, work: Coroutine[None, None, None]) -> None:
-        """Do work that nobody waits for, and finish it before the end."""
+        """Run work in the background and finish it before the server ends."""
         keeping = asyncio.create_task(work)
         self._keeping.add(keeping)
         keeping.add_done_callback(self._keeping.discard)
 
     def price(self, body: NewProfile) -> Price:
-        """The price an hour that holds for a profile. Raises InvalidRequest for one that is none. Blocks."""
+        """Return the price of a profile in USD an hour. Raises InvalidRequest for an invalid price.
+        Blocks."""
         if body.usd_per_hour is None:
             return (self._price_of(body.target) if body.target else None), body.target
         if not math.isfinite(body.usd_per_hour) or body.usd_per_hour < 0:
             raise InvalidRequest(
-                f"{body.usd_per_hour} is no price an hour.", hint="Give USD an hour, 0 or more."
+                f"{body.usd_per_hour} is not a price.", hint="Give a price in USD an hour, 0 or more."
             )
         return body.usd_per_hour, ""
 
@@ -214,17 +217,18 @@ class ProfilesService(Service):
             await self.update(profile_id, state="ready", summary=msgspec.json.encode(summary).decode())
 
     def _below_root(self, path: str) -> tuple[Path, int, float]:
-        """A trace or a folder of traces, the bytes of all, and when one of them changed last."""
+        """Return a trace or a folder of traces, their total bytes, and the time of the last change."""
         from .engine.reading.kinds_of_files import files_of
 
         if self._root_dir is None:
             raise InvalidRequest(
-                "No Jupyter server shows its files here.", hint="Open the file in JupyterLab's file browser."
+                "There is no Jupyter server to open the file.",
+                hint="Open the file in JupyterLab's file browser.",
             )
         source = contained(self._root_dir, path.lstrip("/"))
         if not source.exists():
             raise NotFound(f"There is no file {path!r} in the server's folder.", hint="Check the path.")
-        # A link in a folder may lead out of the server's.
+        # A link in a folder may lead outside the server's folder.
         found = [contained(self._root_dir, str(each)).stat() for each in files_of(source)]
         return source, sum(each.st_size for each in found), max(each.st_mtime for each in found)
 
@@ -238,7 +242,7 @@ class ProfilesService(Service):
         return source
 
     async def _keep(self, profile_id: str, source: Path, trace: Path) -> None:
-        """Pack the trace into the profile's folder, then give the profile to its run."""
+        """Pack the trace into the profile's folder, then store the profile with its run."""
         folder = trace.parent
         try:
             await asyncio.to_thread(_keep_report, source, folder)
@@ -252,17 +256,17 @@ class ProfilesService(Service):
             await self.try_to_give(profile_id)
 
     async def try_to_give(self, profile_id: str) -> None:
-        """Put what there is of a profile with its run, if it has one: the trace unless it lies elsewhere, columns,
-        summary, metrics. The profile itself tells what did not work."""
+        """Store a profile with its run, if it has one: the trace unless it is on a target, columns, summary,
+        metrics. An error becomes the message of the profile."""
         try:
             await self._give_to_run(profile_id)
         except (GenOpsError, OSError) as error:
             await self._not_given(profile_id, error)
 
     async def _not_given(self, profile_id: str, error: Exception) -> None:
-        log.warning("profile %s: %s", profile_id, error)
+        log.warning("profile %s could not be stored with its run: %s", profile_id, error)
         known = (await self.get_profile(profile_id)).message
-        reason = f"The trace could not be put with its run: {error}"
+        reason = f"The trace could not be stored with its run: {error}"
         await self.update(profile_id, message=f"{known} {reason}".strip())
 
     async def _give_to_run(self, profile_id: str) -> None:
@@ -293,11 +297,11 @@ class ProfilesService(Service):
         self._events.emit("run", shown.run_id)
 
     async def failed(self, profile_id: str, error: GenOpsError) -> None:
-        """Say why a profile could not be analysed."""
+        """Mark a profile as failed, with the error."""
         await self.update(profile_id, state="failed", message=f"{error.message} {error.hint}".strip())
 
     async def update(self, profile_id: str, **changes: object) -> None:
-        """Change what is remembered of a profile, and tell it."""
+        """Change fields of a profile and emit an event."""
         await asyncio.to_thread(self._profiles.change, profile_id, **changes)
         self._events.emit("profile", profile_id)
 
@@ -311,17 +315,18 @@ def _kept_name(source: Path) -> str:
 
 
 def _keep_report(source: Path, folder: Path) -> None:
-    """What Nsight Systems itself opens stays beside the trace that was made of it."""
+    """Keep the report of Nsight Systems next to the trace that was made from it."""
     report = source.with_name(REPORT)
     if report.is_file():
         report.replace(folder / REPORT)
 
 
 def metrics(summary: ProfileSummary) -> dict[str, float]:
-    """``idle_percent`` and ``exposed_comm_percent`` of all devices' spans, ``mfu_percent`` and
+    """Return ``idle_percent`` and ``exposed_comm_percent`` of all devices' spans, and ``mfu_percent`` and
     ``usd_a_step`` where they are known.
 
-    Without a device there is no idle time to speak of, nor of kernels that Nsight Compute ran one by one: no metric.
+    Without a device there is no idle time, and kernels that Nsight Compute ran one by one have none: these
+    have no metric.
     """
     found: dict[str, float] = {}
     span = sum(device.span_us for device in summary.devices)

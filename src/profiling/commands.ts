@@ -26,7 +26,7 @@ export interface ICommandsOptions {
   palette: ICommandPalette | null;
 }
 
-/** Add the commands of the profiles room. @returns what takes them away. */
+/** Add the commands of profiles. @returns a disposable that removes them. */
 export function addCommands(options: ICommandsOptions): IDisposable {
   const { app, model, trans, notebooks, palette } = options;
   const { commands } = app;
@@ -36,7 +36,7 @@ export function addCommands(options: ICommandsOptions): IDisposable {
     commands.addCommand(CommandIDs.insert, {
       label: trans.__('Insert a Cell That Profiles'),
       caption: trans.__(
-        'Insert a cell with %1 below the active cell, to see where the time of a training goes',
+        'Insert a cell with %1 below the active cell, to profile a training loop',
         '%%profile'
       ),
       icon: addIcon,
@@ -44,7 +44,7 @@ export function addCommands(options: ICommandsOptions): IDisposable {
       execute: async () => {
         const starter = [
           '%%profile',
-          trans.__('# Put a few training steps here: 5 to 20 are enough.')
+          trans.__('# Run a few training steps here: 5 to 20 are enough.')
         ].join('\n');
         await insertCells(['%load_ext genops_lab', starter], {
           commands,
@@ -65,7 +65,9 @@ export function addCommands(options: ICommandsOptions): IDisposable {
           properties: {
             id: {
               type: 'string',
-              description: trans.__('The id of the profile; asked when missing')
+              description: trans.__(
+                'The id of the profile; a dialog asks when it is missing'
+              )
             }
           }
         }
@@ -118,7 +120,7 @@ async function choose(
       `${index + 1}. ${profile.title} (${formatMoment(profile.created_at)})`
   );
   const { button, value } = await InputDialog.getItem({
-    title: trans.__('Which profile is to be deleted?'),
+    title: trans.__('Choose a profile to delete'),
     items: labels,
     okLabel: trans.__('Choose')
   });
@@ -136,15 +138,15 @@ function confirmDelete(
     title: trans.__('Delete the profile “%1”?', profile.title),
     body: trace_target
       ? trans.__(
-          'The profile is deleted, and its trace on %1 if a profiled cell wrote it there; a file of your own stays. This cannot be undone.',
+          'This deletes the profile. A trace that a profiled cell wrote on %1 is deleted too; a file of your own stays. This cannot be undone.',
           trace_target
         )
       : artifact
         ? trans.__(
-            'The profile and its trace are deleted from the Lab. This cannot be undone. The copy among the artifacts of its run stays.'
+            'This deletes the profile and its trace from the Lab. The copy in the artifacts of its run stays. This cannot be undone.'
           )
         : trans.__(
-            'The profile and its trace are deleted. This cannot be undone.'
+            'This deletes the profile and its trace. This cannot be undone.'
           ),
     action: trans.__('Delete'),
     danger: true,

@@ -2,10 +2,13 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { formatDuration } from '../core/format';
 
-/** So many ranks are told one by one; a shorter row of numbers is no stretch. */
+/**
+ * Most ranks that are listed one by one, and the shortest run of numbers that
+ * is written as a range.
+ */
 const [ONE_BY_ONE, STRETCH] = [8, 3];
 
-/** A duration given in microseconds: `840 µs`, `12.3 ms`, `4.56 s`, `2 min 5 s`. */
+/** Format microseconds: `840 µs`, `12.3 ms`, `4.56 s`, `2 min 5 s`. */
 export function formatMicroseconds(us: number): string {
   if (!Number.isFinite(us)) {
     return '–';
@@ -19,7 +22,7 @@ export function formatMicroseconds(us: number): string {
   return us < 60e6 ? `${digits(us / 1e6)} s` : formatDuration(us / 1e6);
 }
 
-/** `part` of `whole` in percent; with a digit more below ten. */
+/** Format `part` of `whole` in percent, with one more digit below ten. */
 export function formatShare(part: number, whole: number): string {
   const percent = whole > 0 ? (part / whole) * 100 : 0;
   if (percent > 0 && percent < 0.1) {
@@ -28,7 +31,7 @@ export function formatShare(part: number, whole: number): string {
   return `${Number(percent.toFixed(percent < 10 ? 1 : 0))} %`;
 }
 
-/** `0, 2, 3`; of more than eight `0 to 63, 65 to 127`. */
+/** Format ranks: `0, 2, 3`; more than eight as `0 to 63, 65 to 127`. */
 export function ranksText(
   ranks: readonly number[],
   trans: TranslationBundle

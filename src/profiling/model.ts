@@ -7,7 +7,7 @@ import { PagedResource, Resource } from '../core';
 import type { IProfile } from './service';
 import { ProfilesService } from './service';
 
-/** The profiles, and the details of those that are open. */
+/** The profiles, and the details of the open ones. */
 export class ProfilesModel implements IDisposable {
   constructor(private _core: Pick<IGenOpsCore, 'api' | 'events' | 'trans'>) {
     this.service = new ProfilesService(_core.api);
@@ -43,7 +43,7 @@ export class ProfilesModel implements IDisposable {
   }
 }
 
-/** How a part of time is named, and how it is drawn. */
+/** The name and the style of a part of time. */
 export interface ITimePart {
   readonly id: 'busy' | 'compute' | 'comm' | 'memory' | 'other' | 'idle';
   readonly label: string;
@@ -62,10 +62,9 @@ export function cpuParts(
 }
 
 /**
- * A device's time in parts that add up to its span.
- *
- * Compute, communication and copies may overlap, so communication counts only
- * where it is exposed, and copies only as far as busy time is left for them.
+ * A device's time in parts that add up to its span. Compute, communication and
+ * copies may overlap: only exposed communication counts, and copies only fill
+ * the rest of the busy time.
  */
 export function deviceParts(
   device: {
@@ -91,7 +90,7 @@ export function deviceParts(
   return parts.filter(part => part.us > 0 || part.id === 'idle');
 }
 
-/** Whether it is of a snapshot of memory: that has no times. */
+/** Whether the profile is a memory snapshot, which has no times. */
 export function isSnapshot({ summary }: Pick<IProfile, 'summary'>): boolean {
   return (
     summary !== null && summary.memory !== null && summary.ranks.length === 0

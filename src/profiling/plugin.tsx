@@ -15,10 +15,10 @@ import { CommandIDs as ViewCommands } from './main/command-ids';
 import { ProfilesModel } from './model';
 import { ProfilesSection } from './view/section';
 
-/** Where the time of a training goes. */
+/** The section "Profiles" and its commands. */
 export const profilesPlugin: JupyterFrontEndPlugin<void> = {
   id: 'genops-lab:profiles',
-  description: 'Where the time of a training goes.',
+  description: 'The section "Profiles" and its commands.',
   autoStart: true,
   requires: [IGenOpsCore, IGenOpsPanel],
   optional: [ICommandPalette, INotebookTracker],

@@ -27,7 +27,7 @@ export type IKernelMetrics = Schemas['KernelMetrics'];
 export type IKernelMetric = Schemas['KernelMetric'];
 export type IAdvice = IProfileSummary['advice'][number];
 
-/** Calls about profiles. Each rejects with an ApiError. */
+/** Requests about profiles. Each call rejects with an ApiError. */
 export class ProfilesService {
   constructor(private _api: GenOpsApi) {}
 
@@ -36,7 +36,7 @@ export class ProfilesService {
     return this._api.data(this._api.http.GET('/profiles', { params, signal }));
   }
 
-  /** All of them, newest first. */
+  /** All profiles, newest first. */
   list(): Promise<IProfile[]> {
     return everyPage(
       query => this.page(query),
@@ -54,7 +54,7 @@ export class ProfilesService {
     );
   }
 
-  /** What called what in its trace, or in that of a rank, which is read for it. */
+  /** The call tree of its trace, or of a rank. */
   flame(
     id: string,
     rank: number | null,
@@ -68,7 +68,9 @@ export class ProfilesService {
     );
   }
 
-  /** All metrics of a launch, by its number in the report, or in that of a rank. */
+  /**
+   * All metrics of a launch, by its number in the report, or in that of a rank.
+   */
   kernelMetrics(
     id: string,
     rank: number | null,
@@ -86,7 +88,7 @@ export class ProfilesService {
     );
   }
 
-  /** Bring its trace from the target where it lies; the task tells how far it is. */
+  /** Copy its trace from its target; the task has the progress. */
   fetchTrace(id: string): Promise<Schemas['Task']> {
     return this._api.data(
       this._api.http.POST('/profiles/{profile_id}/trace', {
@@ -95,7 +97,7 @@ export class ProfilesService {
     );
   }
 
-  /** Two profiles side by side. */
+  /** The difference of two profiles. */
   difference(
     before: string,
     after: string,
@@ -109,7 +111,7 @@ export class ProfilesService {
     );
   }
 
-  /** The answer says what of its trace stays where. */
+  /** Delete a profile. The answer says which part of its trace stays. */
   delete(id: string): Promise<Schemas['DeletedProfile']> {
     return this._api.data(
       this._api.http.DELETE('/profiles/{profile_id}', {

@@ -157,7 +157,7 @@ def test_an_analysis_shows_lines_and_work(home: Home) -> None:
     trace.write_text(json.dumps({"traceEvents": events, "deviceProperties": [{"name": "Tesla T4"}]}))
     shown = genops(home, "profiles", "analyze", "trace.json", "--usd-per-hour", "36").out
     assert "train.py:12" in shown
-    assert "100.0 % of the device time has a line." in shown
+    assert "100.0 % of the device time has a source line." in shown
     assert "[[64, 64], [64, 64]]" in shown
     assert "T4 fp16: 65 TFLOP/s" in shown
     assert "$1e-06 a step" in shown

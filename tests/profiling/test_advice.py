@@ -82,7 +82,7 @@ def test_attention_in_separate_operators_is_found_by_its_shapes() -> None:
 def test_ranks_are_told_together() -> None:
     summary = analyzed("kineto", "dlrm_8ranks")
     assert len(codes(summary)) == len(set(codes(summary)))
-    assert "also on ranks 0, 2, 3, 4, 5, 6, 7" in one(summary, "exposed_comm").evidence
+    assert "applies to ranks 0, 2, 3, 4, 5, 6, 7" in one(summary, "exposed_comm").evidence
     assert one(summary, "straggler").rank == 7
 
 

@@ -139,4 +139,4 @@ def test_two_recordings_of_one_rank_are_no_ranks_of_a_run(tmp_path: Path) -> Non
     again = analyze([ranks[0], recorded("c.json", 0, 100)])
     assert again.ranks == [0, 1]
     assert "straggler" not in [each.code for each in again.advice]
-    assert again.damaged == "c.json: Rank 0 is another file's, too: this one is shown as 1."
+    assert again.damaged == "c.json: Another file also has rank 0: this one is shown as rank 1."

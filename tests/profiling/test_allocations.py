@@ -72,7 +72,7 @@ def test_sites_are_the_innermost_operators(tmp_path: Path) -> None:
 
 def test_what_no_operator_is_around_is_told_so(tmp_path: Path) -> None:
     [found] = devices(tmp_path, [operator("aten::mm", 0, 5), memory(9, 100, 1)])
-    assert [(site.name, site.bytes) for site in found.sites] == [("(no operator around it)", 100)]
+    assert [(site.name, site.bytes) for site in found.sites] == [("(outside any operator)", 100)]
 
 
 def test_sites_are_lines_where_the_trace_tells_them(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_sites_are_lines_where_the_trace_tells_them(tmp_path: Path) -> None:
     )
     assert [(site.name, site.bytes, site.blocks, site.stack) for site in found.sites] == [
         ("train.py:7", 120, 2, ["aten::mm"]),
-        ("(no operator around it)", 3, 1, []),
+        ("(outside any operator)", 3, 1, []),
     ]
     place = found.sites[0].place
     assert place is not None and (place.file, place.line, place.cell) == ("train.py", 7, "")

@@ -129,7 +129,7 @@ def test_ids_that_are_counted_anew_in_each_process(tmp_path: Path) -> None:
 
 def test_many_without_an_end_are_told(tmp_path: Path) -> None:
     columns = read(tmp_path, *(tied("b", at, key=at) for at in range(11)))
-    assert columns.damage == ["11 of 11 async slices have no end; they are shown until the end of the trace."]
+    assert columns.damage == ["11 of 11 async slices have no end; they extend to the end of the trace."]
     some = [tied(phase, at, key=at) for at in range(200) for phase in ("be" if at > 11 else "b")]
     assert read(tmp_path, *some).damage == []
 

@@ -67,7 +67,7 @@ def test_more_events_than_memory_can_hold_are_refused(path: Path, monkeypatch: p
         for _ in range(12):
             stream.write(("," + event) * 10_000)
         stream.write("]")
-    with pytest.raises(InvalidRequest, match="holds more than 100,000 events") as refused:
+    with pytest.raises(InvalidRequest, match="has more than 100,000 events") as refused:
         analyze(path.with_suffix(".json.gz"))
     assert "--steps" in refused.value.hint
 
@@ -126,7 +126,7 @@ def test_arguments_that_are_null_are_none(path: Path) -> None:
 )
 def test_lists_of_other_things_are_no_traces(path: Path, text: str) -> None:
     path.write_text(text)
-    with pytest.raises(GenOpsError, match="is not a trace: what it lists are no events"):
+    with pytest.raises(GenOpsError, match="is not a trace: its list has no events"):
         analyze(path)
 
 
@@ -134,8 +134,8 @@ def test_what_comes_after_a_compressed_trace(path: Path) -> None:
     whole = gzip.compress(json.dumps([kernel(0)]).encode())
     for after, damage in (
         (b"\0" * 512, ""),
-        (b"more", "What follows the compressed trace in its file was not read."),
-        (whole[:9], "The compressed file is cut off; it was read up to there."),
+        (b"more", "Data after the compressed trace was not read."),
+        (whole[:9], "The compressed file is cut off; the part before was read."),
     ):
         path.write_bytes(whole + after)
         summary = analyze(path)
@@ -149,12 +149,12 @@ def test_what_comes_after_a_compressed_trace(path: Path) -> None:
         ('{"traceEvents": [%s], "a": NaN}\n\0\0 ', ""),
         ('{"traceEvents": [%s, {"ph": "X", "name": 3}]}', "1 event could not be read."),
         ("[%s", ""),  # as Chrome allows
-        ("[%s]x", "What follows the list of events was not read."),
-        ('{"traceEvents": [%s]', "The file is cut off behind its events."),
-        ('{"traceEvents": [%s]} more', "What follows the trace in its file was not read."),
-        ('{"traceEvents": [%s]}}', "What follows the trace in its file was not read."),
-        ('{"traceEvents": [%s], "a": [{', "The file is cut off behind its events."),
-        ('{"traceEvents": [%s', "The file is cut off; it was read up to its last whole event."),
+        ("[%s]x", "Data after the list of events was not read."),
+        ('{"traceEvents": [%s]', "The file is cut off after its events."),
+        ('{"traceEvents": [%s]} more', "Data after the trace in the file was not read."),
+        ('{"traceEvents": [%s]}}', "Data after the trace in the file was not read."),
+        ('{"traceEvents": [%s], "a": [{', "The file is cut off after its events."),
+        ('{"traceEvents": [%s', "The file is cut off; it was read up to its last complete event."),
         ('{"traceEvents": [%s, {"ph": x}, {"ph": "M", "name": "n"}]}', "1 event could not be read."),
     ],
 )
@@ -169,7 +169,7 @@ def test_what_is_not_whole_is_said_and_marked(path: Path, text: str, said: str) 
 def test_what_ends_before_its_events_is_said_to_be_damaged(path: Path) -> None:
     text = json.dumps({"deviceProperties": [{"id": 0}], "traceEvents": [kernel(0)]}).encode()
     for data, said in (
-        (text[:20], "The file is cut off before it"),
+        (text[:20], "The file is cut off"),
         (gzip.compress(text)[:30], "The compressed file is cut off"),
         (text.decode().encode("utf-16"), "UTF-16"),
     ):

@@ -96,7 +96,7 @@ def test_a_cut_link_costs_what_was_on_its_way_and_no_more(
             return (await lab.tasks.get_task_log(task.id)).lines
 
         async def waits() -> int:
-            return "".join(await log()).count("goes on")
+            return "".join(await log()).count("the transfer continues")
 
         async def came() -> float:
             return max(map(mebibytes, await log()))
@@ -108,7 +108,8 @@ def test_a_cut_link_costs_what_was_on_its_way_and_no_more(
             shares = [mebibytes(line) for line in (await log())[1:]]
             assert shares == sorted(shares), "no step back"
         done = await lab.tasks.wait(task.id)
-        assert done.state == "done" and "came from gpu1" in done.message, done
+        assert done.state == "done", done
+        assert done.message.startswith("Copied ") and done.message.endswith(" from gpu1."), done
         found = await lab.profiles.get_profile(profile.id)
         assert found.trace_target == "" and files(lab, profile) == ["columns", "trace.json.gz"]
         kept = (lab.profiles.root / profile.id / "trace.json.gz").read_bytes()
@@ -135,12 +136,12 @@ def test_a_cancelled_one_leaves_nothing(world: World) -> None:
         assert await until(look, lambda names: part not in names) == ["columns"]
         found = await lab.profiles.get_profile(profile.id)
         assert (found.state, found.trace_target) == ("ready", "gpu1")
-        with pytest.raises(Conflict, match="lies on gpu1") as refused:
+        with pytest.raises(Conflict, match="is on gpu1") as refused:
             await lab.perfetto.cut_trace(profile.id, CutQuery(first_us=0, last_us=1))
         assert refused.value.code == "trace_elsewhere"
 
         shutil.rmtree(lab.profiles.root / profile.id / "columns")
-        with pytest.raises(Conflict, match="lies on gpu1"):
+        with pytest.raises(Conflict, match="is on gpu1"):
             await lab.profiles.profile_flame(profile.id)
 
         proxy.set(bytes_per_s=0)
@@ -183,7 +184,7 @@ def test_a_trace_that_changes_on_its_host_meanwhile_is_not_taken(
         proxy.reset()
         ended = await lab.tasks.wait(task.id)
         assert ended.state == "failed"
-        expected = "No such file" if change is Path.unlink else "changed on its host while it was brought"
+        expected = "No such file" if change is Path.unlink else "changed on its host during the transfer"
         assert expected in ended.message, ended
         assert files(lab, profile) == ["columns"]
         assert (await lab.profiles.get_profile(profile.id)).trace_target == "gpu1"

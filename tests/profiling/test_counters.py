@@ -158,7 +158,7 @@ def test_columns_are_kept_with_their_counters(tmp_path: Path) -> None:
     assert kept.counters.series[0] == CounterSeries("0", POWER, "watts")
     manifest = tmp_path / "kept" / column_files.MANIFEST
     manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "bounds": [0, 9, 3, 6]}))
-    with pytest.raises(InvalidRequest, match="no bounds of its counters"):
+    with pytest.raises(InvalidRequest, match="no valid counter bounds"):
         column_files.load(tmp_path / "kept")
 
 
@@ -166,7 +166,7 @@ def test_more_series_than_anyone_looks_at(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(counters, "MOST_SERIES", 2)
     columns = kineto.read(written(tmp_path, [counter(f"n{at}", at, a=1) for at in range(5)]))
     assert [each.counter for each in (columns.counters.series if columns.counters else [])] == ["n0", "n1"]
-    assert columns.damage == ["Of counters the first 2 series were read; 3 more were not."]
+    assert columns.damage == ["The first 2 counter series were read; 3 more were not."]
 
 
 def test_a_cut_for_perfetto_has_the_counters_of_its_stretch(tmp_path: Path) -> None:

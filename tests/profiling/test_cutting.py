@@ -164,5 +164,5 @@ def test_the_size_of_json_in_gzip_is_told_without_reading_it(tmp_path: Path) -> 
 
 def test_an_export_of_nsight_is_refused_in_words(tmp_path: Path) -> None:
     (tmp_path / "t.sqlite").write_bytes(b"SQLite format 3\x00" + bytes(100))
-    with pytest.raises(InvalidRequest, match="no trace in JSON"):
+    with pytest.raises(InvalidRequest, match="not a JSON trace"):
         json_bytes(tmp_path / "t.sqlite")

@@ -234,7 +234,7 @@ def test_what_may_be_a_device_is_said_and_not_counted(path: Path, name: str) -> 
     summary = of(path, *events)
     assert summary.devices == []
     assert summary.damaged == (
-        f"2 slices of {name} look like work of a device, but are of no kind that is known: they are not counted."
+        f"2 slices of {name} look like device work, but their kind is not known: they are not counted."
     )
 
 

@@ -49,7 +49,7 @@ def test_a_database(tmp_path: Path) -> None:
     path.write_bytes(database(tmp_path))
     assert kind_of_file(path) is FileKind.NSIGHT
     path.write_bytes(gzip.compress(path.read_bytes()))
-    with pytest.raises(InvalidRequest, match="database in gzip") as refused:
+    with pytest.raises(InvalidRequest, match="database compressed by gzip") as refused:
         kind_of_file(path)
     assert refused.value.hint == "Unpack it: gunzip file.json"
 
@@ -65,8 +65,8 @@ def test_a_database(tmp_path: Path) -> None:
             "tar archive",
         ),
         ("a.json.gz", gzip.compress(gzip.compress(b"[]", mtime=0), mtime=0), "gzip twice"),
-        ("a.html", b"<!doctype html>", "a page"),
-        ("a.nsys-rep", b"....", "Nsight Systems alone can read"),
+        ("a.html", b"<!doctype html>", "an HTML page"),
+        ("a.nsys-rep", b"....", "only Nsight Systems can read"),
     ],
 )
 def test_what_it_is_instead(name: str, content: bytes, what: str, tmp_path: Path) -> None:
@@ -80,15 +80,15 @@ def test_what_it_is_instead(name: str, content: bytes, what: str, tmp_path: Path
 @pytest.mark.parametrize(
     ("name", "what", "hint"),
     [
-        ("a.ncu-rep", "a.ncu-rep is no report of Nsight Compute", "Give a file that ncu wrote"),
-        ("a.sqlite", "a.sqlite is no export of Nsight Systems", "nsys export --type sqlite"),
-        ("a.pickle", "a.pickle is no memory snapshot", "torch.cuda.memory._dump_snapshot"),
+        ("a.ncu-rep", "a.ncu-rep is not a report of Nsight Compute", "Wait until ncu has ended"),
+        ("a.sqlite", "a.sqlite is not an export of Nsight Systems", "nsys export --type sqlite"),
+        ("a.pickle", "a.pickle is not a memory snapshot", "torch.cuda.memory._dump_snapshot"),
         ("a.json.gz", "a.json.gz is not a trace", "Give a Kineto or Chrome trace"),
     ],
 )
 def test_noise_is_refused_in_words_of_its_name(name: str, what: str, hint: str, tmp_path: Path) -> None:
     path = tmp_path / name
-    for content, why in ((b"\x17noise" * 99, "it does not begin like one"), (b"", "it is empty")):
+    for content, why in ((b"\x17noise" * 99, "it has another format"), (b"", "it is empty")):
         path.write_bytes(content)
         for read in (analyze, memory):
             with pytest.raises(InvalidRequest) as refused:
@@ -96,7 +96,7 @@ def test_noise_is_refused_in_words_of_its_name(name: str, what: str, hint: str, 
             assert refused.value.message.startswith(what) and hint in refused.value.hint
             assert why in refused.value.message or name == "a.json.gz"
     path.write_bytes(b"PK\x03\x04....")
-    with pytest.raises(InvalidRequest, match=what.replace("not a", "no") + ": it is a zip archive"):
+    with pytest.raises(InvalidRequest, match=what + ": it is a zip archive"):
         analyze(path)
 
 
@@ -111,7 +111,7 @@ def test_a_snapshot_tells_no_times(tmp_path: Path) -> None:
     path.write_bytes(pickle.dumps(SNAPSHOT))
     with pytest.raises(InvalidRequest, match="is a memory snapshot") as refused:
         require_trace(path)
-    assert refused.value.hint == "Use `genops profiles memory file.json`."
+    assert refused.value.hint == "Read its memory: genops profiles memory file.json"
 
 
 def test_no_file_and_a_folder(tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ from tests.support.ncu_reports import kernel, report
 from .snapshots import block, segment, snapshot
 from .test_service import TRACE, room
 
-ZIPPED = "Left out: worker1.json is no trace: it is a zip archive."
-PAGE = "Left out: worker10.json is no trace: it is a page."
+ZIPPED = "Left out: worker1.json is not a trace: it is a zip archive."
+PAGE = "Left out: worker10.json is not a trace: it is an HTML page."
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_the_other_ranks_are_read(ranks: Path) -> None:
     assert summary.ranks == [0, 2, 3]
     assert [each.busy_us for each in summary.devices] == [20, 20, 20]
     assert summary.damaged == " ".join(
-        [ZIPPED, PAGE, "Left out: worker4.json is not a trace: it holds no list of events."]
+        [ZIPPED, PAGE, "Left out: worker4.json is not a trace: it has no list of events."]
     )
 
 
@@ -67,20 +67,20 @@ def test_what_nsight_compute_measured_is_no_rank_beside_traces(tmp_path: Path) -
     summary = analyze(tmp_path)
     assert (summary.ranks, summary.measured) == ([0], None)
     assert summary.damaged == " ".join(
-        f"Left out: {name}.ncu-rep is a report of Nsight Compute, and no rank of a run beside t.json."
+        f"Left out: {name}.ncu-rep is a report of Nsight Compute, not a rank of the run of t.json."
         for name in ("a", "b")
     )
-    with pytest.raises(InvalidRequest, match=r"a\.ncu-rep .* no rank of a run beside t\.json") as raised:
+    with pytest.raises(InvalidRequest, match=r"a\.ncu-rep .* not a rank of the run of t\.json") as raised:
         analyze([trace, tmp_path / "a.ncu-rep"])
-    assert raised.value.hint == "Read it by itself: genops profiles analyze a.ncu-rep"
-    with pytest.raises(InvalidRequest, match="no rank of a run"):
+    assert raised.value.hint == "Read the report alone: genops profiles analyze a.ncu-rep"
+    with pytest.raises(InvalidRequest, match="not a rank of the run"):
         diff([trace, tmp_path / "a.ncu-rep"], trace)
 
 
 def test_a_file_that_was_named_is_refused(ranks: Path) -> None:
     good = ranks / "worker0.json"
     for paths in (ranks / "worker1.json", [good, ranks / "worker1.json"], [ranks, ranks / "worker1.json"]):
-        with pytest.raises(InvalidRequest, match=r"^worker1\.json is no trace: it is a zip archive"):
+        with pytest.raises(InvalidRequest, match=r"^worker1\.json is not a trace: it is a zip archive"):
             analyze(paths)
     with pytest.raises(NotFound):
         analyze([ranks, ranks / "none.json"])
@@ -95,9 +95,9 @@ def test_a_folder_without_any_that_can_be_read_is_refused(ranks: Path) -> None:
     ):
         analyze(ranks)
     (ranks / "worker10.json").unlink()
-    with pytest.raises(InvalidRequest, match=r"^worker1\.json is no trace") as refused:
+    with pytest.raises(InvalidRequest, match=r"^worker1\.json is not a trace") as refused:
         analyze(ranks)
-    assert refused.value.hint == "Unpack it, and give what is in it."
+    assert refused.value.hint == "Unpack it, and give a file from it."
 
 
 def test_many_are_counted(ranks: Path) -> None:
@@ -120,8 +120,8 @@ def test_a_snapshot_that_is_none_does_not_cost_the_others(ranks: Path) -> None:
 def test_folders_are_compared_without_them(ranks: Path) -> None:
     found = diff(ranks, ranks / "worker0.json")
     assert [each.before_us for each in found.kernels] == [60]
-    assert f"Not everything of the trace before was read: {ZIPPED} {PAGE}" in found.warnings
-    with pytest.raises(InvalidRequest, match="is no trace"):
+    assert f"The trace before could not be read completely. {ZIPPED} {PAGE}" in found.warnings
+    with pytest.raises(InvalidRequest, match="is not a trace"):
         diff(ranks / "worker0.json", [ranks / "worker1.json"])
 
 

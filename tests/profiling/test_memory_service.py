@@ -14,7 +14,7 @@ import pytest
 from genops_lab.core.errors import InvalidRequest, NotFound
 from genops_lab.profiling.memory_timeline.backend import Memories
 from genops_lab.profiling.memory_timeline.service import MemoryService
-from genops_lab.profiling.models import HeldAt, HeldStretch, NewProfile, OpenedFile
+from genops_lab.profiling.models import MemoryMomentQuery, MemoryRange, NewProfile, OpenedFile
 from tests.support.homes import Home
 
 from .snapshots import at, block, entry, segment, snapshot
@@ -41,27 +41,27 @@ async def test_a_snapshot_tells_who_held_the_memory_at_any_moment(home: Home) ->
         [device] = (await service.get_memory(profile)).devices
         assert (device.number, device.device, device.moments, device.peak_at) == (0, 0, 31, 29)
         assert np.frombuffer(device.held, "<f8").max() == device.peak
-        peak = await service.get_memory_moment(profile, "0", HeldAt())
+        peak = await service.get_memory_moment(profile, "0", MemoryMomentQuery())
         assert (peak.at, peak.held) == (29, device.peak)
-        assert peak == await service.get_memory_moment(profile, "0", HeldAt(at=29))
-        last = await service.get_memory_moment(profile, "0", HeldAt(at=10**6))
+        assert peak == await service.get_memory_moment(profile, "0", MemoryMomentQuery(at=29))
+        last = await service.get_memory_moment(profile, "0", MemoryMomentQuery(at=10**6))
         assert (last.at, last.held) == (30, device.peak - 390)
-        part = await service.get_memory_stretch(profile, "0", HeldStretch(first=4, last=6))
+        part = await service.get_memory_stretch(profile, "0", MemoryRange(first=4, last=6))
         assert np.frombuffer(part.at, "<i4").tolist() == [4, 5, 6]
         shown = {band.line for band in part.bands}
         [other, *_] = [each.line for each in peak.lines if each.line not in shown]
-        more = await service.get_memory_stretch(profile, "0", HeldStretch(line=other))
+        more = await service.get_memory_stretch(profile, "0", MemoryRange(line=other))
         assert [band.line for band in more.bands] == [*(band.line for band in device.bands), other]
         for wrong in ("1", "99"):
             with pytest.raises(NotFound):
-                await service.get_memory_moment(profile, wrong, HeldAt())
+                await service.get_memory_moment(profile, wrong, MemoryMomentQuery())
         for wrong in ("x", "-1", "1" * 9):
             with pytest.raises(InvalidRequest):
-                await service.get_memory_stretch(profile, wrong, HeldStretch())
-        with pytest.raises(InvalidRequest, match="nothing from event 9 to 3"):
-            await service.get_memory_stretch(profile, "0", HeldStretch(first=9, last=3))
+                await service.get_memory_stretch(profile, wrong, MemoryRange())
+        with pytest.raises(InvalidRequest, match="no events from 9 to 3"):
+            await service.get_memory_stretch(profile, "0", MemoryRange(first=9, last=3))
         with pytest.raises(NotFound, match="no line 99"):
-            await service.get_memory_stretch(profile, "0", HeldStretch(line=99))
+            await service.get_memory_stretch(profile, "0", MemoryRange(line=99))
 
 
 async def test_what_an_older_version_has_not_kept_is_made_at_the_first_look(home: Home) -> None:
@@ -85,7 +85,7 @@ async def test_a_trace_and_its_ranks(home: Home) -> None:
         await lab.kept(added.id)
         [device] = (await service.get_memory(added.id)).devices
         assert (device.by_time, device.rank, device.peak) == (True, 0, 160)
-        told = await service.get_memory_moment(added.id, "0", HeldAt(us=29.5))
+        told = await service.get_memory_moment(added.id, "0", MemoryMomentQuery(us=29.5))
         assert (told.at, told.us, told.held) == (1, 9, 160)
         assert [each.site.name for each in told.lines] == ["aten::mm"]
         folder = home.work / "ranks"
@@ -118,5 +118,5 @@ async def test_an_answer_for_a_moment_takes_little(home: Home) -> None:
         [device] = backend.describe(*place).devices
         began = time.process_time()
         for moment in range(0, device.moments, device.moments // 20):
-            backend.moment(*place, 0, HeldAt(at=moment))
+            backend.moment(*place, 0, MemoryMomentQuery(at=moment))
         assert (time.process_time() - began) / 20 < 0.1, "seconds of CPU"

@@ -20,7 +20,7 @@ from genops_lab.profiling.engine.memory.holders import NO_LINE, UNKNOWN
 from genops_lab.profiling.engine.memory.memory_timeline import BEFORE_ALL, MemoryTimeline
 from genops_lab.profiling.engine.memory.moments import BANDS, POINTS, bands_of, moment_of, timeline_of
 from genops_lab.profiling.engine.profile_folder import kept_memory
-from genops_lab.profiling.models import HeldMoment, HeldTimeline
+from genops_lab.profiling.models import DeviceMemoryTimeline, MemoryMoment
 from tests.support.exhaustive import examples
 
 from .snapshots import CELL, at, block, entry, segment, snapshot
@@ -51,7 +51,7 @@ def of_trace(folder: Path, events: list[dict[str, Any]]) -> list[MemoryTimeline]
     return held(path)
 
 
-def by_name(moment: HeldMoment) -> dict[str, tuple[int, int]]:
+def by_name(moment: MemoryMoment) -> dict[str, tuple[int, int]]:
     return {each.site.name: (each.site.bytes, each.site.blocks) for each in moment.lines}
 
 
@@ -60,7 +60,7 @@ def numbers(found: bytes, dtype: str = "<f8") -> list[float]:
     return values
 
 
-def whole(device: MemoryTimeline, **more: Any) -> HeldTimeline:
+def whole(device: MemoryTimeline, **more: Any) -> DeviceMemoryTimeline:
     return timeline_of(device, 0, more.get("lines", bands_of(device)), 0, device.moments - 1)
 
 
@@ -239,7 +239,7 @@ def test_a_trace_by_operator_and_what_is_older(tmp_path: Path) -> None:
     assert by_name(moment_of(device, 1)) == {
         UNKNOWN: (1000, 2),
         "aten::empty": (100, 1),
-        "(no operator around it)": (30, 1),
+        "(outside any operator)": (30, 1),
     }
     assert by_name(moment_of(device, 4))[UNKNOWN] == (700, 1)
 
@@ -262,7 +262,7 @@ def test_lines_of_a_trace_hold_also_what_the_backward_pass_made_for_them(tmp_pat
         ],
     )  # fmt: skip
     told = moment_of(device, 2)
-    assert by_name(told) == {"cell abc-1, line 3": (96, 2), "(no operator around it)": (8, 1)}
+    assert by_name(told) == {"cell abc-1, line 3": (96, 2), "(outside any operator)": (8, 1)}
     place = told.lines[0].site.place
     assert place is not None and (place.cell, place.line) == ("abc-1", 3)
     assert told.lines[0].site.stack == ["aten::mul"]
@@ -274,7 +274,7 @@ def test_a_trace_without_addresses_has_a_curve_and_no_lines(tmp_path: Path) -> N
         tmp_path, [operator("a", 0, 9), memory(1, 50), memory(2, -80), memory(3, 60), memory(4, -10)]
     )
     assert device.total.tolist() == [80, 0, 60, 50]
-    assert by_name(moment_of(device, 2)) == {"(the trace tells no addresses)": (60, 0)}
+    assert by_name(moment_of(device, 2)) == {"(the trace has no addresses)": (60, 0)}
     assert whole(device).bands == []
 
 

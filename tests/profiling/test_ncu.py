@@ -107,7 +107,7 @@ def test_a_kernel_without_figures_says_none(tmp_path: Path) -> None:
     (one,) = measured(found)
     assert (one.compute_pct, one.registers, one.flops, one.bound, one.stalls) == (None, None, None, "", [])
     untimed = analyze(written(tmp_path, Kernel("bare", {"launch__registers_per_thread": 8.0})))
-    assert "1 of 1 results do not tell how long they took" in untimed.damaged
+    assert "1 of 1 results have no duration" in untimed.damaged
 
 
 def test_what_limits_the_occupancy_and_why_warps_wait(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_flops_and_bytes_are_counted_against_the_peaks_of_the_measured_clocks(tm
     # Intensity 50.75: by memory 50.75 TFLOP/s, so the peak holds.
     assert row.bound == "compute" and row.share == pytest.approx(0.203 / 10)
     assert found.roofline.covered == 0.5 and found.roofline.mfu is None
-    assert "50 % of the kernels' time" in found.roofline.missing
+    assert "50 % of the kernel time" in found.roofline.missing
 
 
 def test_tensor_cores_are_counted_by_their_own_metrics(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Files that are no whole reports of Nsight Compute: read up to the damage, in little memory, never a crash."""
+"""Files that are an incomplete reports of Nsight Compute: read up to the damage, in little memory, never a crash."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ def test_a_report_without_its_first_result_is_refused(packed: bool, tmp_path: Pa
     whole = report([kernel("a", us=10)])
     session = min(_ends(whole))
     for size, said, hint in (
-        (session, "r.ncu-rep has no results: it ends before its first one.", "when ncu has ended"),
-        (session + 9, "r.ncu-rep is cut or damaged before its first result", "Copy it again"),
-        (len(whole) - 9, "r.ncu-rep is cut or damaged before its first result", "measure again"),
+        (session, "r.ncu-rep has no results.", "when ncu has ended"),
+        (session + 9, "r.ncu-rep is cut off or damaged before its first result", "Copy it again"),
+        (len(whole) - 9, "r.ncu-rep is cut off or damaged before its first result", "measure again"),
     ):
         path.write_bytes(gzip.compress(whole[:size]) if packed else whole[:size])
         with pytest.raises(InvalidRequest) as refused:
@@ -109,16 +109,16 @@ def test_a_report_in_gzip_is_read_as_one_that_is_not(tmp_path: Path) -> None:
     assert kernel_metrics(packed, 1) == kernel_metrics(plain, 1)
     packed.write_bytes(whole[: len(whole) - 40])
     cut = analyze(packed)
-    assert "unpacked up to its damage" in cut.damaged and 0 < cut.events < 9
+    assert "The compressed report is cut off" in cut.damaged and 0 < cut.events < 9
     packed.write_bytes(gzip.compress(plain.read_bytes() + bytes(64 << 20)))
-    assert "more than a report has" in analyze(packed).damaged
+    assert "the rest was not read" in analyze(packed).damaged
 
 
 def test_files_that_are_none_are_named(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="There is no file"):
         kernel_metrics(tmp_path / "missing.ncu-rep", 0)
     (tmp_path / "t.json").write_text('{"traceEvents": []}')
-    with pytest.raises(InvalidRequest, match="is no report of Nsight Compute"):
+    with pytest.raises(InvalidRequest, match="is not a report of Nsight Compute"):
         kernel_metrics(tmp_path / "t.json", 0)
 
 
@@ -133,7 +133,9 @@ def test_lengths_that_lie_take_no_memory(length: int, tmp_path: Path) -> None:
             try:
                 assert analyze(path).damaged
             except InvalidRequest as error:
-                assert (at == 4 and "no whole report" in error.message) or "before its first" in error.message
+                assert (
+                    at == 4 and "an incomplete report" in error.message
+                ) or "before its first" in error.message
         assert tracemalloc.get_traced_memory()[1] < 30 << 20
     finally:
         tracemalloc.stop()
@@ -228,7 +230,7 @@ def test_a_damaged_result_keeps_its_number(tmp_path: Path) -> None:
     place = whole.index(b"first") + whole[whole.index(b"first") :].index(b"\xca\x01\x04\x08\x01\x10\x01")
     path.write_bytes(whole[: place + 2] + b"\x7f" + whole[place + 3 :])
     found = analyze(path)
-    assert found.damaged == "Results left out, as damaged: 1." and found.measured is not None
+    assert found.damaged == "Results left out because they are damaged: 1." and found.measured is not None
     numbers = {each.name: each.longest for each in found.measured.kernels}
     assert numbers == {"second": 1, "third": 2}
     for name, place in numbers.items():
@@ -242,7 +244,7 @@ def test_times_that_no_kernel_takes_count_as_none(us: float, tmp_path: Path) -> 
     path = tmp_path / "r.ncu-rep"
     path.write_bytes(report([*(kernel("odd", us=us) for _ in range(4)), kernel("a", us=10)]))
     found = analyze(path)
-    assert "4 of 5 results do not tell how long they took" in found.damaged and "a week" in found.damaged
+    assert "4 of 5 results have no duration" in found.damaged and "a week" in found.damaged
     assert found.measured is not None
     assert [(each.name, each.total_us) for each in found.measured.kernels] == [("a", 10), ("odd", 0.004)]
 
@@ -252,7 +254,7 @@ def test_times_that_add_up_to_too_much_are_left_out(tmp_path: Path, monkeypatch:
     path.write_bytes(report([kernel("a", us=10), kernel("b", us=100), kernel("c", us=5)]))
     monkeypatch.setattr(ncu, "MOST_TIME", 16_000)
     found = analyze(path)
-    assert "as the times of those before them add up to too much: 1." in found.damaged
+    assert "because the total time before them is too long: 1." in found.damaged
     assert found.measured is not None
     assert {each.name: each.longest for each in found.measured.kernels} == {"a": 0, "c": 2}
 
@@ -273,7 +275,7 @@ def test_what_is_larger_than_any_report_has_is_left_out(
     assert [each.name for each in found.kernels] == ["a", "c"]
     assert found.measured is not None
     assert {each.name: each.longest for each in found.measured.kernels} == {"a": 0, "c": 2}
-    assert "as larger than any that Nsight Compute writes: 1." in found.damaged
+    assert "because they are too large: 1." in found.damaged
     assert kernel_metrics(path, 2).name == "c", "numbers are those of the file"
     monkeypatch.setattr(ncu_report, "MOST_RESULTS", 1)
     found = analyze(path)

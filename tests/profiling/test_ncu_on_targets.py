@@ -36,7 +36,7 @@ def test_a_report_is_read_where_it_lies(world: World, tmp_path: Path) -> None:
         here = analyze(path)
         assert found.summary is not None
         assert (found.summary.measured, found.summary.advice) == (here.measured, here.advice)
-        with pytest.raises(Conflict, match="lies on gpu1") as refused:
+        with pytest.raises(Conflict, match="is on gpu1") as refused:
             await lab.profiles.kernel_metrics(found.id, "0")
         assert refused.value.code == "trace_elsewhere"
         assert (await brought(lab, found.id)).trace_target == ""

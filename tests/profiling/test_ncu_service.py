@@ -43,7 +43,7 @@ async def test_a_report_is_kept_as_it_is_and_tells_all_metrics_of_a_launch(home:
         with pytest.raises(NotFound, match="has no result 2"):
             await lab.service.kernel_metrics(added.id, "2")
         for number in ("-1", "x", "1" * 10):
-            with pytest.raises(InvalidRequest, match="is no launch"):
+            with pytest.raises(InvalidRequest, match="is not a launch"):
                 await lab.service.kernel_metrics(added.id, number)
         nodes = (await lab.service.profile_flame(added.id)).nodes
         assert sum(node.host_us for node in nodes) == 0 and any(node.device_us for node in nodes)
@@ -75,11 +75,11 @@ async def test_an_opened_report_and_those_of_several_ranks(home: Home, tmp_path:
 async def test_a_trace_has_no_launches_to_ask_for(home: Home) -> None:
     async with room(home) as lab:
         added = await lab.service.add_profile(NewProfile(trace_path=str(lab.write("t.json")), title="t"))
-        with pytest.raises(InvalidRequest, match="is no report of Nsight Compute"):
+        with pytest.raises(InvalidRequest, match="is not a report of Nsight Compute"):
             await lab.service.kernel_metrics(added.id, "0")
         await lab.kept(added.id)
         lab.service._profiles.change(added.id, trace_path="gpu1:/data/t.ncu-rep")
-        with pytest.raises(Conflict, match="lies on gpu1"):
+        with pytest.raises(Conflict, match="is on gpu1"):
             await lab.service.kernel_metrics(added.id, "0")
 
 

@@ -346,7 +346,7 @@ def test_a_second_list_of_events_is_told(path: Path) -> None:
         assert (summary.events, summary.devices[0].busy_us) == (1, 1)
         assert summary.damaged == "The file has a second list of events, which was not read."
     path.write_text(f"{first}\n{second}\n")
-    assert analyze(path).damaged == "What follows the list of events was not read."
+    assert analyze(path).damaged == "Data after the list of events was not read."
     path.write_bytes(f"{first}\n".encode() + bytes(40))
     assert analyze(path).damaged == ""
 
@@ -366,7 +366,7 @@ def test_events_without_one_comma_between_them(
         path.write_text(f'{{"traceEvents": [{text}], "distributedInfo": {{"rank": 3}}}}')
         summary = analyze(path)
         assert (summary.events, summary.devices[0].busy_us, summary.ranks) == (12, 12, [3])
-        assert summary.damaged == "The file is damaged: its events are not separated by one comma each."
+        assert summary.damaged == "The file is damaged: commas between its events are missing or doubled."
 
 
 @pytest.mark.parametrize("phases", [("i", "X"), ("X", "X"), ("E", "X"), ("?", "X"), ("X", "i")])
@@ -386,7 +386,7 @@ def test_events_line_by_line_are_refused_in_words(path: Path, packed: bool) -> N
     path.write_bytes(gzip.compress(text) if packed else text)
     with pytest.raises(InvalidRequest, match="JSON Lines") as refused:
         analyze(path)
-    assert refused.value.hint == "Make one list of them: jq -s . FILE > events.json"
+    assert refused.value.hint == "Put the events into one list: jq -s . FILE > events.json"
 
 
 @pytest.mark.parametrize("inner", ["[1, 2,]", '[{"a": 1},]'])

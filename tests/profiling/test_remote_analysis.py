@@ -26,7 +26,7 @@ from genops_lab.profiling.models import Profile, TraceOnTarget
 from genops_lab.profiling.remote_analysis import unpacking
 from genops_lab.profiling.remote_analysis.engine_parts import Host, engine, parts_for
 from genops_lab.profiling.remote_analysis.host import ANSWER
-from genops_lab.profiling.remote_analysis.unpacking import BesideAnswers
+from genops_lab.profiling.remote_analysis.unpacking import HostAnswers
 from tests.hosts.labs import until
 from tests.support.application import Lab
 from tests.support.sshd import Sshd
@@ -197,8 +197,8 @@ def test_what_cannot_be_read_there_is_said(world: World, pythons: Any) -> None:
 @pytest.mark.parametrize(
     ("target", "why"),
     [
-        ("bare", "no wheels could be fetched"),
-        ("gpu1", "the engine ended there with 1: ModuleNotFoundError"),
+        ("bare", "no wheels could be downloaded"),
+        ("gpu1", "the engine ended with 1: ModuleNotFoundError"),
     ],
 )
 def test_a_trace_is_brought_where_the_engine_cannot_run(
@@ -234,7 +234,7 @@ def test_what_the_hosts_python_lacks_goes_along(
     async def work() -> None:
         await pythons(world, "bare")
         found = await opened(world.lab, "t.json.gz", "bare")
-        if "no wheels could be fetched" in found.message:
+        if "no wheels could be downloaded" in found.message:
             pytest.skip(f"pip has no index here: {found.message}")
         assert (found.state, found.message, found.trace_target) == ("ready", "", "bare")
         wheels = {hashlib.sha256(path.read_bytes()).hexdigest() for path in data_dir.rglob("*.whl")}
@@ -248,7 +248,7 @@ def test_what_the_hosts_python_lacks_goes_along(
             has={},
         )  # fmt: skip
         monkeypatch.setenv("PIP_NO_INDEX", "1")  # a wheel of another hash is fetched anew
-        with pytest.raises(Unavailable, match="no wheels could be fetched"):
+        with pytest.raises(Unavailable, match="no wheels could be downloaded"):
             await asyncio.to_thread(parts_for, other, data_dir / "wheels")
 
     world.run(work())
@@ -264,8 +264,8 @@ def test_an_answer_writes_nowhere_else(tmp_path: Path, name: str) -> None:
             info = tarfile.TarInfo(member)
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
-    with pytest.raises(Failed, match="does not belong in it"):
-        BesideAnswers().take(str(answer), str(folder), None, "")
+    with pytest.raises(Failed, match="is not part of a profile"):
+        HostAnswers().take(str(answer), str(folder), None, "")
     assert not answer.exists() and list(tmp_path.rglob("*")) == [tmp_path / "a", folder]
 
 
@@ -277,8 +277,8 @@ def test_an_answer_that_grows_without_end_is_refused(tmp_path: Path, monkeypatch
         info.size = 10 << 20
         with Path("/dev/zero").open("rb") as zeros:
             archive.addfile(info, zeros)
-    with pytest.raises(Failed, match="does not belong in it"):
-        BesideAnswers().take(str(answer), str(tmp_path), None, "")
+    with pytest.raises(Failed, match="is not part of a profile"):
+        HostAnswers().take(str(answer), str(tmp_path), None, "")
     assert list(tmp_path.iterdir()) == []
 
 

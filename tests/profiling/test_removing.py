@@ -90,7 +90,7 @@ def test_a_trace_on_a_target_that_is_away_goes_when_it_is_back(world: World, fol
         profile = await kept(lab, trace)
         await lab.targets.disconnect_target("gpu1")
         deleted = await lab.beside.delete_profile(profile.id)
-        assert deleted.left == f"Its trace gpu1:{trace} is removed when gpu1 is connected next."
+        assert deleted.left == f"The trace gpu1:{trace} is deleted when gpu1 is connected next."
         assert trace.exists()
         await reconnected(lab)
 

@@ -209,7 +209,7 @@ async def test_an_unknown_run_costs_the_artifact_alone(home: Home) -> None:
         )
         kept = await lab.kept(added.id)
         assert (kept.state, kept.artifact) == ("ready", "")
-        assert "could not be kept with run" in kept.message
+        assert "could not be stored with run" in kept.message
         assert (lab.root / added.id / "trace.json.gz").exists()
 
 

@@ -121,7 +121,7 @@ def test_the_peak_and_who_held_it(tmp_path: Path) -> None:
     )
     assert (found.peak, found.peak_event, found.live_at_peak, found.before) == (360, 8, 5, 999)
     assert [(site.name, site.bytes, site.blocks, site.category) for site in found.sites] == [
-        ("(no Python line of yours)", 130, 2, "gradients"),
+        ("(no Python line of your code)", 130, 2, "gradients"),
         ("345.py:3:<module>", 100, 1, "parameters"),
         ("345.py:9:<module>", 80, 1, "optimizer"),
         ("345.py:5:<module>", 50, 1, "activations"),
@@ -218,7 +218,7 @@ def test_forms_of_a_file(tmp_path: Path, form: str, packed: bool) -> None:
 def test_what_is_no_snapshot(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "snapshot.json"
     path.write_bytes(content)
-    with pytest.raises(InvalidRequest, match="no memory snapshot"):
+    with pytest.raises(InvalidRequest, match="not a memory snapshot"):
         snapshots.read(path)
 
 

@@ -160,15 +160,15 @@ def test_a_missing_or_cut_file_is_refused(folder: Path, name: str) -> None:
     whole = (folder / name).read_bytes()
     for size in (len(whole) - 3, 10, 0):
         (folder / name).write_bytes(whole[:size])
-        with pytest.raises(InvalidRequest, match="not whole"):
+        with pytest.raises(InvalidRequest, match="incomplete"):
             column_files.load(folder)
     (folder / name).unlink()
-    with pytest.raises(InvalidRequest, match="not whole"):
+    with pytest.raises(InvalidRequest, match="incomplete"):
         column_files.load(folder)
 
 
 def test_a_file_of_another_length_or_type_is_refused(folder: Path) -> None:
     for other in (np.zeros(7, np.int64), np.zeros(1, np.float64)):
         np.save(folder / "slices.ts.npy", other)
-        with pytest.raises(InvalidRequest, match=r"slices\.ts\.npy is not what"):
+        with pytest.raises(InvalidRequest, match=r"slices\.ts\.npy does not match"):
             column_files.load(folder)

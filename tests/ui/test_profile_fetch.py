@@ -80,14 +80,14 @@ def until(reached: Callable[[], bool], within_s: float = 60.0) -> None:
 
 def cancelled_then_whole(lab: LabPage, proxy: FaultProxy, trace: Locator, name: str) -> None:
     """Begin, look, cancel; then have it all come."""
-    lies = re.compile("lies on gpu1")
-    expect(trace).to_contain_text(lies)
+    is_on_host = re.compile("is on gpu1")
+    expect(trace).to_contain_text(is_on_host)
     trace.get_by_role("button", name="Fetch the trace").click()
-    expect(trace.get_by_role("meter", name="The trace comes")).to_be_visible()
+    expect(trace.get_by_role("meter", name="Fetching the trace")).to_be_visible()
     expect(trace).to_contain_text(re.compile(r"[\d.]+ MiB of [\d.]+ MiB"), timeout=PATIENT_MS)
     lab.looks(f"profile-fetch-{name}", ".gol-Trace", (1280, 900), (1920, 900), daily=name == "profile")
     trace.get_by_role("button", name="Cancel").click()
-    expect(trace).to_contain_text(lies)
+    expect(trace).to_contain_text(is_on_host)
     expect(trace.get_by_role("alert")).to_have_count(0)
     proxy.set(bytes_per_s=0)
     trace.get_by_role("button", name="Fetch the trace").click()
@@ -108,7 +108,7 @@ def test_in_the_profile(lab: LabPage, server: LabServer, proxy: FaultProxy, prof
 @pytest.mark.parametrize(
     ("tab", "failure", "shown"),
     [
-        ("Timeline", "The timeline could not be made.", ".gol-Timeline-canvas"),
+        ("Timeline", "The timeline could not be prepared.", ".gol-Timeline-canvas"),
         ("Flame graph", "The call tree of this profile cannot be read.", ".gol-Flame-host svg"),
     ],
 )
@@ -137,5 +137,5 @@ def test_in_perfetto(lab: LabPage, proxy: FaultProxy, profile_id: str) -> None:
     view = lab.page.locator(".gol-Perfetto:visible")
     cancelled_then_whole(lab, proxy, view.locator(".gol-Trace"), "perfetto")
     expect(view.get_by_role("status")).to_have_text(
-        "The whole trace, opened where you were.", timeout=2 * PATIENT_MS
+        "The whole trace, opened at the same place.", timeout=2 * PATIENT_MS
     )

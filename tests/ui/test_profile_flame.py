@@ -100,11 +100,11 @@ def pixels(lab: LabPage, png: bytes) -> dict[str, int]:
 def test_it_is_walked_fits_where_it_is_shown_and_is_saved(lab: LabPage, panel: Locator) -> None:
     comes_to(panel, "linear", 0.75)
     comes_to(panel, "add", 0.25)
-    expect(panel.get_by_role("button", name="Show all")).to_be_disabled()
+    expect(panel.get_by_role("button", name="Reset zoom")).to_be_disabled()
     frame(panel, "add").click()
     comes_to(panel, "add", 1)
     expect(panel.locator(".gol-Flame-selected")).to_have_text(
-        "add: 1 ms, 25 % of all, 1 call. Operator. Widened"
+        "add: 1 ms, 25 % of the total, 1 call. Operator. Zoomed in"
     )
     # What is around it is as wide, what is beside it is gone.
     comes_to(panel, "ProfilerStep", 1)
@@ -113,7 +113,7 @@ def test_it_is_walked_fits_where_it_is_shown_and_is_saved(lab: LabPage, panel: L
     comes_to(panel, "add", 0.25)
     frame(panel, "linear").dblclick()
     comes_to(panel, "sgemm_128x64", 1)
-    panel.get_by_role("button", name="Show all").click()
+    panel.get_by_role("button", name="Reset zoom").click()
     comes_to(panel, "linear", 0.75)
     panel.get_by_role("button", name="Host time").click()
     comes_to(panel, "linear", 0.6)
@@ -178,7 +178,7 @@ def test_it_is_walked_fits_where_it_is_shown_and_is_saved(lab: LabPage, panel: L
     # Less is seen of a smaller part: mm below linear is gone.
     assert zoomed["height"] == whole["height"] - 2 * 20
 
-    panel.get_by_role("button", name="Show all").click()
+    panel.get_by_role("button", name="Reset zoom").click()
     panel.get_by_role("searchbox", name="Find").fill("mm")
     frame(panel, "linear").click()
     comes_to(panel, "linear", 1)

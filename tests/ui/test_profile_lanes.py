@@ -92,7 +92,7 @@ def test_counters_are_drawn_and_tell_their_values(lab: LabPage) -> None:
     lab.page.keyboard.press("Shift+ArrowRight")
     expect(fact.filter(has_text="Value")).to_have_text("Value1")
     expect(lab.page.locator(".gol-Timeline > [role=status]")).to_have_text(
-        "requests: waiting: 1 from 60 ms on, for 20 ms"
+        "requests: waiting: 1 from 60 ms, for 20 ms"
     )
     lab.alone()
     lab.looks("lanes-counters", ".gol-Timeline", daily=False)

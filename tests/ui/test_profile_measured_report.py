@@ -65,17 +65,17 @@ def test_a_double_click_leads_to_its_kernels_and_their_metrics(lab: LabPage) -> 
     first = grid.locator("[role=row][aria-rowindex='2']")
     expect(first).to_contain_text("gemm_nt")
     expect(first).to_contain_text("memory")
-    expect(panel.get_by_role("region", name="What to change")).to_contain_text(
+    expect(panel.get_by_role("region", name="Suggested changes")).to_contain_text(
         "up to 32 % of its time (94.5 µs)"
     )
     first.get_by_role("gridcell").first.click()
     lab.page.keyboard.press("ArrowDown")
     expect(panel.get_by_role("heading", level=3)).to_have_text("triton_poi_fused_relu_0")
-    expect(panel.get_by_text("40 µs, 12 % of all, in 2 launches")).to_be_visible()
+    expect(panel.get_by_text("40 µs, 12 % of all kernels, in 2 launches")).to_be_visible()
     expect(panel.get_by_role("region", name="Occupancy", exact=True)).to_contain_text(
-        "Shared memory limits it (48.0 KiB a block)"
+        "Shared memory limits the occupancy (48.0 KiB per block)"
     )
-    expect(panel.get_by_role("list", name=re.compile("^Of the time between"))).to_contain_text(
+    expect(panel.get_by_role("list", name=re.compile("^Cycles between"))).to_contain_text(
         "Global or local memory94 %"
     )
     panel.get_by_role("button", name="All metrics of the longest launch").click()
@@ -95,10 +95,10 @@ def test_a_double_click_leads_to_its_kernels_and_their_metrics(lab: LabPage) -> 
     [
         pytest.param(
             "cut.ncu-rep",
-            "cut.ncu-rep is cut or damaged before its first result",
+            "cut.ncu-rep is cut off or damaged before its first result",
             marks=pytest.mark.exhaustive,
         ),
-        ("noise.ncu-rep", "noise.ncu-rep is no report of Nsight Compute"),
+        ("noise.ncu-rep", "noise.ncu-rep is not a report of Nsight Compute"),
     ],
 )
 def test_what_is_no_whole_report_says_so(name: str, said: str, lab: LabPage) -> None:

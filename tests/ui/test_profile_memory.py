@@ -99,7 +99,7 @@ def opened(lab: LabPage, name: str, device: str) -> Locator:
 
 
 def rows(part: Locator) -> Locator:
-    return part.get_by_role("region", name=re.compile("^Who held it, ")).get_by_role("row")
+    return part.get_by_role("region", name=re.compile("^Memory by owner, ")).get_by_role("row")
 
 
 def looked_at(lab: LabPage, name: str, *, daily: bool = False) -> None:
@@ -156,7 +156,7 @@ def test_a_cell_that_was_out_of_memory(lab: LabPage) -> None:
     slider.press("Home")
     expect(slider).to_have_attribute("aria-valuenow", "0")
     expect(early).to_have_text(re.compile("^event 0, "))
-    expect(part.get_by_text("40.0 MiB more of [4] line 2")).to_be_visible()
+    expect(part.get_by_text("allocates 40.0 MiB, [4] line 2")).to_be_visible()
     expect(rows(part)).to_have_count(1 + 2)
     slider.press("ArrowRight")
     expect(slider).to_have_attribute("aria-valuenow", "1")
@@ -238,7 +238,7 @@ def test_a_trace_has_its_memory_by_time(lab: LabPage) -> None:
 
 
 @needs_traces
-def test_a_click_below_the_lanes_tells_who_held_it_then(lab: LabPage) -> None:
+def test_a_click_below_the_lanes_shows_the_owners_of_that_moment(lab: LabPage) -> None:
     lab.double_click(PATH)
     lab.page.get_by_role("tab", name="Timeline").click(timeout=60_000)
     strip = lab.page.get_by_role("img", name=re.compile("^Memory, device 1"))
@@ -246,7 +246,7 @@ def test_a_click_below_the_lanes_tells_who_held_it_then(lab: LabPage) -> None:
     box = strip.bounding_box()
     assert box is not None
     lab.page.mouse.click(box["x"] + 0.5 * box["width"], box["y"] + 20)
-    told = lab.page.get_by_role("region", name="Who held it: Memory, device 1")
+    told = lab.page.get_by_role("region", name="Memory by owner: Memory, device 1")
     expect(told.get_by_role("status")).to_have_text(re.compile(r"^\d+ ms: [45]\.\d GiB$"))
     expect(told.get_by_role("listitem").first).to_contain_text("(allocated before the recording) 3.8 GiB")
     expect(told.get_by_role("listitem").last).to_have_text(re.compile(r"^\d+ more lines$"))

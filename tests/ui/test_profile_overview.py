@@ -46,7 +46,7 @@ def first_screen(lab: LabPage, panel: Locator, name: str) -> None:
                 lab.shot(f"profile-first-{name}-{width}-{around}-{theme}", width=width, height=HEIGHT)
             time, advice, steps = (
                 panel.get_by_role("region", name=title, exact=True).bounding_box()
-                for title in ("Where the time went", "Advice", "Steps")
+                for title in ("Where the time was spent", "Advice", "Steps")
             )
             best = panel.get_by_role("article").first.bounding_box()
             assert time and advice and steps and best

@@ -70,7 +70,7 @@ def opened(lab: LabPage) -> Locator:
 def perfetto(lab: LabPage) -> Frame:
     """The frame, when its trace is shown as it was asked for."""
     expect(lab.page.locator(".gol-Perfetto").get_by_role("status")).to_have_text(
-        "The whole trace, opened where you were.", timeout=LOADED_MS
+        "The whole trace, opened at the same place.", timeout=LOADED_MS
     )
     return next(frame for frame in lab.page.frames if "/genops/perfetto/" in frame.url)
 
@@ -152,7 +152,7 @@ def test_where_the_package_is_missing_it_is_named(browser: Browser, home: Home) 
         timeline = opened(lab)
         timeline.get_by_role("button", name="Perfetto").click()
         callout = lab.page.locator(".gol-Perfetto .gol-Callout")
-        expect(callout).to_contain_text("no Perfetto UI where it is looked for", timeout=30_000)
+        expect(callout).to_contain_text("no Perfetto UI in its folder", timeout=30_000)
         expect(callout).to_contain_text("pip install 'genops-lab[perfetto]'")
         lab.shot("perfetto-missing")
         shutil.rmtree(empty)

@@ -45,7 +45,7 @@ def together(lab: LabPage, folder: str = "ranks", count: int = len(CLOCKS_US)) -
     expect(shown.get_by_role("tabpanel")).to_have_accessible_name("Overview", timeout=60_000)
     shown.get_by_role("button", name=f"All {count} traces of the folder").click()
     expect(shown.get_by_role("heading", level=2)).to_have_text(folder)
-    expect(shown.get_by_role("region", name="Ranks side by side").first).to_be_visible(timeout=60_000)
+    expect(shown.get_by_role("region", name="Comparison of ranks").first).to_be_visible(timeout=60_000)
     return shown
 
 
@@ -85,7 +85,7 @@ def test_a_rank_leads_to_its_timeline_and_flame_graph(lab: LabPage) -> None:
 def all_ranks(lab: LabPage, folder: str = "ranks", count: int = len(CLOCKS_US)) -> Locator:
     """The timeline of all ranks, when it is drawn."""
     shown = together(lab, folder, count)
-    shown.get_by_role("button", name="All ranks on one timeline").click()
+    shown.get_by_role("button", name="Show all ranks on one timeline").click()
     expect(lab.page.get_by_role("application", name="Timeline")).to_be_visible(timeout=60_000)
     expect(picker(shown)).to_have_value("")
     return shown
@@ -141,14 +141,14 @@ def test_all_ranks_are_on_one_clock_and_a_collective_is_tied_to_itself_on_the_ot
     expect(picker(shown)).to_have_value("1")
     picker(shown).select_option("")
     note = shown.get_by_role("note")
-    expect(note).to_contain_text("Clocks aligned by 8 collectives that the ranks have in common")
+    expect(note).to_contain_text("Clocks are aligned by 8 shared collectives")
     expect(note).to_contain_text("µs of each other")
     # Perfetto opens one trace: that of the rank that is meant.
     expect(shown.get_by_role("button", name="Perfetto")).to_have_text("Perfetto, rank 0")
     for rank in (0, 1, 2):
         expect(head(shown, f"Rank {rank}")).to_have_attribute("aria-expanded", "true")
         # Of more than two ranks the devices alone are shown at first.
-        expect(head(shown, f"Rank {rank}, 1 lane of the host")).to_have_attribute("aria-expanded", "false")
+        expect(head(shown, f"Rank {rank}, 1 host lane")).to_have_attribute("aria-expanded", "false")
     expect(shown.get_by_text("stream 20", exact=True)).to_have_count(3)
     expect(shown.get_by_text("thread 1", exact=True)).to_have_count(0)
     # What is drawn of the collectives ends at the same pixels, though their traces' clocks are 750 ms apart.
@@ -164,9 +164,9 @@ def test_all_ranks_are_on_one_clock_and_a_collective_is_tied_to_itself_on_the_ot
     selection = shown.get_by_role("region", name="Selection")
     rows = selection.get_by_role("table").get_by_role("row")
     expect(rows).to_have_count(4, timeout=30_000)
-    expect(selection).to_contain_text(re.compile(rf"Rank {LATE} began last, 1\.[23]\d? ms after rank 0"))
+    expect(selection).to_contain_text(re.compile(rf"Rank {LATE} started last, 1\.[23]\d? ms after rank 0"))
     expect(selection.locator("tr[aria-current]")).to_contain_text("Rank 0")
-    expect(shown.locator(".gol-Timeline > [role=status]")).to_contain_text(f"Rank {LATE} began last")
+    expect(shown.locator(".gol-Timeline > [role=status]")).to_contain_text(f"Rank {LATE} started last")
     # By key from rank to rank, and round.
     lab.page.get_by_role("application", name="Timeline").focus()
     for rank in (1, 2, 0):
@@ -181,7 +181,7 @@ def test_memory_and_perfetto_are_of_the_rank_that_is_meant(lab: LabPage) -> None
     shown = all_ranks(lab)
     perfetto = shown.get_by_role("button", name="Perfetto")
     strip = shown.get_by_role("img", name=re.compile("^Memory, device 0"))
-    expect(strip).to_have_accessible_name(re.compile(r"^Memory, device 0, rank 0: up to 1\b.* MiB"))
+    expect(strip).to_have_accessible_name(re.compile(r"^Memory, device 0, rank 0: peak 1\b.* MiB"))
     expect(strip).to_have_count(1)
     # A click on the lanes of another one means that, and so does a selected slice.
     canvas = lab.page.get_by_role("application", name="Timeline").bounding_box()
@@ -190,7 +190,7 @@ def test_memory_and_perfetto_are_of_the_rank_that_is_meant(lab: LabPage) -> None
     assert lane is not None
     lab.page.mouse.click(canvas["x"] + 3, lane["y"] + 8)
     expect(perfetto).to_have_text("Perfetto, rank 2")
-    expect(strip).to_have_accessible_name(re.compile(r"^Memory, device 0, rank 2: up to 3\b.* MiB"))
+    expect(strip).to_have_accessible_name(re.compile(r"^Memory, device 0, rank 2: peak 3\b.* MiB"))
     # Where the strip rises, on the clock of all ranks, is where that rank begins to work.
     lab.page.wait_for_function(f"() => Math.abs(({RISES})() - ({BEGINS})()) < 4")
     box = shown.get_by_role("searchbox", name="Find slices by name")
@@ -207,7 +207,7 @@ def test_groups_of_ranks_close_and_open(lab: LabPage) -> None:
     lab.page.keyboard.press("Enter")
     expect(head(shown, "Rank 0")).to_have_attribute("aria-expanded", "false")
     expect(shown.get_by_text("stream 20", exact=True)).to_have_count(2)
-    head(shown, "Rank 2, 1 lane of the host").click()
+    head(shown, "Rank 2, 1 host lane").click()
     expect(shown.get_by_text("thread 1", exact=True)).to_have_count(1)
     # A search goes into what is closed.
     box = shown.get_by_role("searchbox", name="Find slices by name")
@@ -240,8 +240,8 @@ def test_ranks_that_cannot_be_aligned_are_named(lab: LabPage) -> None:
     shown = all_ranks(lab, "apart", 2)
     note = shown.get_by_role("note")
     expect(note).to_have_text(
-        "Rank 1 is not aligned: it has fewer than 3 collectives in common with the others."
-        " The place in time means nothing."
+        "Rank 1 is not aligned: it shares fewer than 3 collectives with the others."
+        " The position in time has no meaning."
     )
     # Of two ranks the host's threads are shown, too.
     expect(shown.get_by_text("thread 1", exact=True)).to_have_count(2)

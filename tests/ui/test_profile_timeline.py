@@ -107,7 +107,7 @@ def test_a_trace_is_zoomed_searched_and_selected_by_mouse_and_keys(lab: LabPage,
     find.fill("(")
     timeline.get_by_role("checkbox", name="Regular expression").check()
     find.press("Enter")
-    expect(timeline.locator(".gol-Timeline-fault")).to_contain_text("is no regular expression")
+    expect(timeline.locator(".gol-Timeline-fault")).to_contain_text("is not a regular expression")
     timeline.get_by_role("checkbox", name="Regular expression").uncheck()
 
     # A click selects, and keys go from slice to slice.
@@ -157,7 +157,7 @@ def failed(lab: LabPage) -> Locator:
     lab.page.route(re.compile(r"/timeline(\?.*)?$"), lambda route: route.abort())
     tab.click()
     callout = lab.page.locator(".gol-Timeline .gol-Callout")
-    expect(callout).to_contain_text("The timeline could not be made.", timeout=30_000)
+    expect(callout).to_contain_text("The timeline could not be prepared.", timeout=30_000)
     return callout
 
 
@@ -194,11 +194,11 @@ def test_a_profile_of_the_lab_has_its_timeline_by_command(lab: LabPage, server: 
 
 def test_a_double_click_opens_all_views_of_a_trace(lab: LabPage) -> None:
     panel = overview(lab)
-    expect(panel.get_by_role("region", name="Where the time went")).to_be_visible()
+    expect(panel.get_by_role("region", name="Where the time was spent")).to_be_visible()
     expect(panel.get_by_role("article").first).to_be_visible()
     lab.page.get_by_role("tab", name="Timeline").click()
     expect(canvas(lab)).to_be_visible(timeout=60_000)
-    memory = lab.page.get_by_role("img", name="Memory, device 1: up to 2.4 GiB")
+    memory = lab.page.get_by_role("img", name="Memory, device 1: peak 2.4 GiB")
     expect(memory).to_be_visible()
     drawn = """canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height)
       .data.filter((each, at) => at % 4 === 3 && each > 0).length / (canvas.width * canvas.height)"""
@@ -220,20 +220,20 @@ def test_a_double_click_opens_all_views_of_a_trace(lab: LabPage) -> None:
 
 def test_advice_leads_to_its_moments(lab: LabPage) -> None:
     panel = overview(lab)
-    advice = panel.get_by_role("article", name="Communication is not hidden behind computation")
+    advice = panel.get_by_role("article", name="Communication does not overlap with computation")
     advice.get_by_role("button", name="Show in the timeline").click()
     marks = lab.page.get_by_role("group", name="Marked moments")
-    expect(marks).to_contain_text("Communication is not hidden behind computation")
+    expect(marks).to_contain_text("Communication does not overlap with computation")
     expect(marks.get_by_role("status")).to_have_text("Moment 1 of 5")
     selection = lab.page.get_by_role("region", name="Selection")
     first = selection.get_by_role("heading", level=3)
-    expect(first).to_have_text("4.93 ms from 228 ms on")
+    expect(first).to_have_text("4.93 ms, starting at 228 ms")
     expect(selection.get_by_role("row").filter(has_text="ncclKernel").first).to_be_visible()
     lab.looks("timeline-moment", ".gol-Timeline", daily=False)
     marks.get_by_role("button", name="Next moment").click()
     expect(marks.get_by_role("status")).to_have_text("Moment 2 of 5")
-    expect(first).to_have_text(re.compile("from 588 ms on$"))
-    marks.get_by_role("button", name="Take the marks away").click()
+    expect(first).to_have_text(re.compile("starting at 588 ms$"))
+    marks.get_by_role("button", name="Clear the marks").click()
     expect(marks).to_have_count(0)
     expect(selection).to_have_count(0)
 
@@ -246,14 +246,14 @@ def test_the_ranks_of_a_folder_are_shown_together(lab: LabPage) -> None:
     expect(shown.get_by_role("tabpanel")).to_have_accessible_name("Overview", timeout=60_000)
     shown.get_by_role("button", name="All 8 traces of the folder").click()
     expect(shown.get_by_role("heading", level=2)).to_have_text("ranks")
-    ranks = shown.get_by_role("region", name="Ranks side by side").first
+    ranks = shown.get_by_role("region", name="Comparison of ranks").first
     expect(ranks.get_by_role("row")).to_have_count(1 + 8, timeout=60_000)
     expect(ranks).to_contain_text("Rank 7 is late, and the others wait for it")
     expect(ranks.get_by_role("row").filter(has_text="late")).to_have_count(1)
     expect(shown.get_by_role("tab", name="Timeline")).to_have_count(1)
-    shown.get_by_role("button", name="All ranks on one timeline").click()
+    shown.get_by_role("button", name="Show all ranks on one timeline").click()
     expect(shown.get_by_role("note")).to_contain_text(
-        re.compile(r"Clocks aligned by 8 collectives .* nine of ten end within ±[\d.]+ µs"), timeout=60_000
+        re.compile(r"Clocks are aligned by 8 shared collectives: 90 % of them end within ±[\d.]+ µs"), timeout=60_000
     )
     expect(canvas(lab)).to_be_visible()
     lanes = shown.get_by_role("group", name="Lanes")

@@ -1,1 +1,1 @@
-"""What runs in worker processes: the analysis of traces, and their way into MLflow."""
+"""The parts that run in worker processes: analyze traces, and store profiles in MLflow."""

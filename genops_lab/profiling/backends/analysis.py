@@ -1,4 +1,4 @@
-"""Reading and packing traces, in the profiler's worker process."""
+"""Read and pack traces in the profiler's worker process."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 from ..models import Difference, Flame, KernelMetrics, ProfileSummary
 from .engine_files import check_is_here, kept_columns
 
-#: A profile's folder, its trace and its summary.
+#: Names of the summary and the columns in a profile's folder.
 Kept = tuple[str, str, ProfileSummary]
 
-# Traces shrink to a sixth at level 1 already, five times faster than at the default level.
+# Traces shrink to a sixth at level 1, five times faster than at the default level.
 LEVEL = 1
-#: How a database begins. It is kept as it is: its reader goes to and fro in it.
+#: First bytes of a database. It stays uncompressed, because its reader needs random access.
 SQLITE = b"SQLite format 3\x00"
-#: How a report of Nsight Compute begins; Nsight Compute's own programs open it as it is.
+#: First bytes of a report of Nsight Compute. It stays uncompressed, so that Nsight Compute can open it.
 NCU_REPORT = b"NVR\x00"
 
 
@@ -26,7 +26,7 @@ class TraceAnalysis:
     """The trace engine as a backend."""
 
     def ready(self) -> None:
-        """Have imported what ``summarize`` needs."""
+        """Import the modules of ``summarize``."""
         from ..engine import profile_folder  # noqa: F401
         from ..engine.reading import files  # noqa: F401
         from ..engine.sums import summary  # noqa: F401
@@ -34,11 +34,11 @@ class TraceAnalysis:
     def summarize(
         self, trace: str, folder: str, usd_per_hour: float | None = None, target: str = ""
     ) -> ProfileSummary:
-        """What one trace says, or those in a folder; their columns are kept in ``folder``, for timelines.
+        """Analyze one trace, or those of a folder; store the columns in ``folder`` for timelines.
 
-        ``usd_per_hour``: the price of ``target``, or of whatever it ran on, for the price of a step.
+        ``usd_per_hour`` is the price of ``target``, or of the given hardware; it sets the cost of a step.
 
-        Raises what :func:`genops_lab.profiler.analyze` raises.
+        Raises the errors of :func:`genops_lab.profiler.analyze`.
         """
         from ..engine.efficiency.pricing import priced
         from ..engine.profile_folder import analyze_into
@@ -46,14 +46,15 @@ class TraceAnalysis:
         return priced(analyze_into(folder, trace), usd_per_hour, target)
 
     def flame(self, folder: str, trace: str, rank: int | None = None) -> Flame:
-        """What called what in a profile's trace, or in that of a rank. Raises what ``kept_columns`` raises."""
+        """Return the call tree of a profile's trace, or of one rank. Raises the errors of
+        ``kept_columns``."""
         from ..engine.timeline.flame import flame
 
         return flame(kept_columns(Path(folder), Path(trace), rank))
 
     def kernel_metrics(self, folder: str, trace: str, rank: int | None, number: int) -> KernelMetrics:
-        """All metrics of a launch of a report, or of that of a rank. Raises Conflict for one that lies on a target,
-        NotFound, InvalidRequest for what is no report of Nsight Compute."""
+        """Return all metrics of a launch of a report, or of a rank's report. Raises Conflict for a report on
+        a target, NotFound, InvalidRequest for a file that is not a report of Nsight Compute."""
         from ..engine.profile_folder import kept_place
         from ..engine.reading.ncu_report import kernel_metrics
 
@@ -61,7 +62,7 @@ class TraceAnalysis:
         return kernel_metrics(kept_place(Path(folder), Path(trace), rank).file, number)
 
     def difference(self, before: Kept, after: Kept) -> Difference:
-        """Two kept profiles side by side. Raises what ``kept_columns`` raises."""
+        """Compare two stored profiles. Raises the errors of ``kept_columns``."""
         from ..engine.comparison.difference import KernelTally, Side, difference
         from ..engine.profile_folder import kept_ranks
         from ..engine.traces import Trace
@@ -76,7 +77,8 @@ class TraceAnalysis:
         return difference(side(*before), side(*after))
 
     def zip_columns(self, folder: str, target: str) -> None:
-        """A profile's columns as one zip file, for its run. Raises NotFound, InvalidRequest, OSError."""
+        """Write a profile's columns to one zip file, for its run. Raises NotFound, InvalidRequest,
+        OSError."""
         from ..engine.profile_folder import COLUMNS
 
         columns = Path(folder) / COLUMNS
@@ -85,9 +87,10 @@ class TraceAnalysis:
                 archive.write(path, path.name)
 
     def pack(self, source: str, target: str) -> int:
-        """Move ``source`` to ``target``, in gzip unless it is a database or a report; the size there in bytes.
+        """Move ``source`` to ``target``, compressed by gzip unless it is a database or a report. Return its
+        size in bytes.
 
-        ``target`` is whole or not there.
+        ``target`` is complete or absent.
         """
         temporary = Path(f"{target}.part")
         try:
@@ -106,7 +109,7 @@ class TraceAnalysis:
             temporary.unlink(missing_ok=True)
         if not Path(source).samefile(target):
             Path(source).unlink()
-            # A kernel writes each trace into a folder of its own.
+            # A kernel writes each trace into a separate folder.
             with contextlib.suppress(OSError):
                 Path(source).parent.rmdir()
         return Path(target).stat().st_size

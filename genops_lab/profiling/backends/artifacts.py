@@ -1,4 +1,4 @@
-"""Profiles among the artifacts of their runs, in MLflow's worker process."""
+"""Store profiles in the artifacts of their runs, in MLflow's worker process."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ class ProfileArtifacts:
         self._client = open_client(tracking_uri)
 
     def keep(self, run_id: str, folder: str, files: list[str], metrics: dict[str, float]) -> None:
-        """Log local ``files`` under ``folder`` of the run, and ``metrics``. Raises NotFound or Unavailable."""
-        with told(f"The profile could not be kept with run {run_id}"):
+        """Log local ``files`` under ``folder`` of the run, and ``metrics``. Raises NotFound or
+        Unavailable."""
+        with told(f"The profile could not be stored with run {run_id}"):
             for file in files:
                 self._client.log_artifact(run_id, str(Path(file)), artifact_path=folder)
             for name, value in metrics.items():

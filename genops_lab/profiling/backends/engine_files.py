@@ -1,4 +1,4 @@
-"""What the engine keeps of a profile, where its trace may lie on a target."""
+"""Read the engine's files of a profile whose trace may be on a target."""
 
 from __future__ import annotations
 
@@ -11,29 +11,31 @@ if TYPE_CHECKING:
     from ..engine.columns import Columns
     from ..engine.memory.memory_timeline import MemoryTimeline
 
-#: The code of what cannot be done while the trace lies on a target.
+#: Error code for an operation that needs a trace on a target.
 ELSEWHERE = "trace_elsewhere"
 
 
-def lies_on(trace_path: str) -> tuple[str, str]:
-    """The target and the path of a trace, as ``target:path`` is kept; "" for one of this machine."""
+def split_target(trace_path: str) -> tuple[str, str]:
+    """Return the target and the path of a trace that is stored as ``target:path``; the target is "" for this
+    machine."""
     target, colon, path = trace_path.partition(":")
     return (target, path) if colon and not trace_path.startswith("/") else ("", trace_path)
 
 
 def check_is_here(trace: Path) -> None:
-    """Raises Conflict for a trace that lies on a target."""
-    target, _ = lies_on(str(trace))
+    """Raise Conflict for a trace on a target."""
+    target, _ = split_target(str(trace))
     if target:
         raise Conflict(
-            f"This needs the whole trace, which lies on {target}.",
-            hint="Fetch the trace first.",
+            f"This needs the whole trace, which is on {target}.",
+            hint="Choose Fetch the trace in the profile, or run: genops profiles fetch ID",
             code=ELSEWHERE,
         )
 
 
 def kept_columns(folder: Path, trace: Path, rank: int | None = None) -> Columns:
-    """As the engine's; raises Conflict besides, where they are to be made of a trace that lies on a target."""
+    """Return the columns, as the engine does. Raises Conflict too, where they must be made from a trace on a
+    target."""
     from ..engine import profile_folder
 
     try:
@@ -44,7 +46,8 @@ def kept_columns(folder: Path, trace: Path, rank: int | None = None) -> Columns:
 
 
 def kept_memory(folder: Path, trace: Path) -> list[MemoryTimeline]:
-    """As the engine's; raises Conflict besides, where it is to be made of a trace that lies on a target."""
+    """Return the memory, as the engine does. Raises Conflict too, where it must be made from a trace on a
+    target."""
     from ..engine import profile_folder
 
     try:

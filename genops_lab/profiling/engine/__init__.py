@@ -1,7 +1,7 @@
-"""The trace engine: exact sums over traces of any profiler. It knows nothing of servers.
+"""The trace engine: exact sums over traces of any profiler. It does not depend on servers.
 
-A reader (``kineto``, ``nsight``) makes ``columns`` of a trace; everything else asks the columns. Every length is that
-of an exact union of intervals of whole nanoseconds.
+A reader (``kineto``, ``nsight``) makes ``columns`` from a trace; all other modules read the columns. Every
+length is that of an exact union of intervals of whole nanoseconds.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-# Nothing of the engine is imported here: programs that only read (``reading.helping``) are waited for.
+# No engine module is imported here, so that helper processes that only read start fast.
 if TYPE_CHECKING:
     from ..models import ProfileSummary
     from .columns import Columns
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def read(path: Path) -> Columns:
-    """Raises NotFound for a missing file and InvalidRequest for one that is no trace."""
+    """Read a trace. Raises NotFound for a missing file and InvalidRequest for a file that is not a trace."""
     from .reading import files
 
     return files.read(path)
@@ -31,17 +31,20 @@ def analyze(
     *,
     usd_per_hour: float | None = None,
     watch: Callable[[Trace, Path], None] | None = None,
-    watch_held: Callable[[list[MemoryTimeline]], None] | None = None,
+    watch_memory: Callable[[list[MemoryTimeline]], None] | None = None,
 ) -> ProfileSummary:
-    """What one trace, or the traces of several ranks, say; of memory snapshots, their ``memory``. A folder stands for
-    the traces in it.
+    """Return the summary of one trace, of several ranks' traces, or the ``memory`` of memory snapshots. A
+    folder stands for the traces in it.
 
-    ``usd_per_hour``: the price of all that the ranks run on, for the price of a step.
-    Ranks come from the traces; a trace without one, or with one that is taken, gets the next free number.
-    Raises NotFound for a missing file and InvalidRequest for one that is no trace. A damaged trace is read up
-    to the damage, which ``damaged`` tells, as it tells which files of a folder were left out because they are no
-    traces; it is an error when all are. ``watch`` is given each trace with its file, ``watch_held`` what
-    devices of each snapshot held at any moment.
+    ``usd_per_hour`` is the price of all ranks' hardware, for the cost of a step. Ranks come from the traces;
+    a trace without a rank, or with a rank that is taken, gets the next free number.
+
+    Raises NotFound for a missing file and InvalidRequest for a file that is not a trace. A damaged trace is
+    read up to the damage, which ``damaged`` describes. ``damaged`` also names files of a folder that are not
+    traces; if no file is a trace, that is an error.
+
+    ``watch`` is called with each trace and its file, ``watch_memory`` with the memory over time of each
+    snapshot's devices.
     """
     from genops_lab.core.errors import InvalidRequest
 
@@ -50,7 +53,7 @@ def analyze(
 
     files, left_out = LeftOut.of(paths)
     if not files:
-        raise InvalidRequest("No trace was given.", hint="Name one trace file a rank.")
+        raise InvalidRequest("No trace was given.", hint="Give one trace file per rank.")
     from .reading.files import ranked
     from .sums.summary import Sums
 
@@ -60,11 +63,11 @@ def analyze(
         from .memory import snapshots
 
         with left_out.reading(path):
-            sums.add_snapshot(snapshots.read(path, watch_held))
+            sums.add_snapshot(snapshots.read(path, watch_memory))
     for path, trace in ranked(traces, left_out):
         if watch is not None:
             watch(trace, path)
         sums.add(trace, path.name if len(files) > 1 else "")
     left_out.require_any_of(files)
-    sums.leave_out(left_out.told())
+    sums.leave_out(left_out.sentences())
     return priced(sums.summary(), usd_per_hour)

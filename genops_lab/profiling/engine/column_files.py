@@ -1,9 +1,9 @@
-"""Columns in a folder, opened memory-mapped: a trace is read once.
+"""Store columns in a folder and open them memory-mapped, so that a trace is read only once.
 
-The contract: ``save(columns, folder)`` leaves a whole folder or what was there before; ``load(folder) -> Columns``
-gives the same columns back, its arrays mapped read-only from the files, or refuses a folder that is not whole.
-Readers of the arrays touch only the pages they ask for. A folder holds one ``.npy`` file an array (any NumPy opens
-them) and ``columns.json`` with everything else, which is written last.
+``save(columns, folder)`` leaves a complete folder or the previous one. ``load(folder) -> Columns`` returns
+the same columns with arrays mapped read-only from the files, or refuses an incomplete folder. Readers touch
+only the pages that they need. A folder has one ``.npy`` file per array, which any NumPy opens, and
+``columns.json`` with everything else, which is written last.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from genops_lab.core.errors import InvalidRequest, NotFound
 from .columns import Allocations, Columns, Counters, CounterSeries, Lane, MarkedCell, Sparse
 from .nsight_compute.launch import Measured
 
-#: Raised by one whenever a reader of before could not read a folder of now, or would read it wrongly.
+#: Raised by one when an older reader could not read a new folder, or would read it wrongly.
 VERSION = 6
 MANIFEST = "columns.json"
 
 _SLICES = ("ts", "dur", "name", "lane", "kind", "correlation", "external")
 _ALLOCATIONS = ("ts", "lane", "device", "bytes", "address", "allocated", "reserved")
 _COUNTERS = ("ts", "value")
-#: By the groups of arrays; all others are sparse columns.
+#: Groups of arrays; all other arrays are sparse columns.
 _ARRAYS = {"slices": _SLICES, "allocations": _ALLOCATIONS, "counters": _COUNTERS}
 _WHOLE = (np.int32, np.int64)
-#: Of arrays that are not int64, and not the indices of a sparse column.
+#: Types of arrays that are neither int64 nor the indices of a sparse column.
 _DTYPES = {
     "slices.dur": _WHOLE,
     "slices.correlation": _WHOLE,
@@ -51,7 +51,7 @@ _DTYPES = {
 
 
 class _Manifest(msgspec.Struct):
-    """What stands beside the arrays."""
+    """The data that is stored beside the arrays."""
 
     version: int
     slices: int
@@ -70,7 +70,7 @@ class _Manifest(msgspec.Struct):
     device_properties: list[dict[str, Any]]
     damage: list[str]
     cells: list[MarkedCell] = []
-    #: With ``bounds`` one longer; none without counters.
+    #: ``bounds`` has one more entry than the counters; without counters both are empty.
     counters: list[CounterSeries] = []
     bounds: list[int] = []
     measured: Measured | None = None
@@ -82,9 +82,10 @@ class _Version(msgspec.Struct):
 
 
 def save(columns: Columns, folder: str | os.PathLike[str]) -> None:
-    """Write ``columns`` into ``folder``, in place of what is there.
+    """Write ``columns`` into ``folder`` and replace its content.
 
-    They are written beside it, then renamed. Raises OSError (a full disk); then ``folder`` is what it was.
+    They are written next to the folder, then renamed. Raises OSError (such as a full disk); ``folder`` is
+    unchanged then.
     """
     with written_whole(Path(folder)) as aside:
         for name, array in _arrays(columns):
@@ -94,7 +95,7 @@ def save(columns: Columns, folder: str | os.PathLike[str]) -> None:
 
 @contextlib.contextmanager
 def written_whole(folder: Path) -> Iterator[Path]:
-    """A folder to write into, which then stands in the place of ``folder``. Raises OSError."""
+    """Yield a folder to write into; it then replaces ``folder``. Raises OSError."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
@@ -105,8 +106,8 @@ def written_whole(folder: Path) -> Iterator[Path]:
 
 
 def load(folder: str | os.PathLike[str]) -> Columns:
-    """The columns that ``save`` wrote. Raises NotFound without a folder, InvalidRequest for one that is not whole
-    or is of another version."""
+    """Return the columns that ``save`` wrote. Raises NotFound without a folder, InvalidRequest for an
+    incomplete one or another version."""
     folder = Path(folder)
     manifest = _read_manifest(folder)
     lengths = {f"slices.{each}": manifest.slices for each in _SLICES}
@@ -157,7 +158,7 @@ def load(folder: str | os.PathLike[str]) -> Columns:
 
 
 def is_stored(folder: str | os.PathLike[str]) -> bool:
-    """Whether the folder is of this version. ``load`` may still find that it is not whole."""
+    """Return whether the folder has this version. ``load`` may still find that it is incomplete."""
     try:
         text = (Path(folder) / MANIFEST).read_bytes()
         return msgspec.json.decode(text, type=_Version).version == VERSION
@@ -201,11 +202,11 @@ def _check_bounds(folder: Path, manifest: _Manifest) -> None:
     bounds = manifest.bounds
     rising = all(before <= after for before, after in pairwise([0, *bounds]))
     if len(bounds) != len(manifest.counters) + 1 or not rising:
-        raise _not_whole(folder, f"{MANIFEST} has no bounds of its counters")
+        raise _not_whole(folder, f"{MANIFEST} has no valid counter bounds")
 
 
 def _replace(folder: Path, aside: Path) -> None:
-    """``aside`` becomes ``folder``. A folder that is not empty cannot be renamed over."""
+    """Replace ``folder`` by ``aside``. A folder that is not empty cannot be renamed over."""
     before = aside.with_name(f"{aside.name}.before")
     with contextlib.suppress(FileNotFoundError):
         folder.rename(before)
@@ -232,7 +233,7 @@ def _read_manifest(folder: Path) -> _Manifest:
     except msgspec.DecodeError as error:
         raise _not_whole(folder, f"{MANIFEST} is damaged") from error
     raise InvalidRequest(
-        f"The columns in {folder} are of version {version}; this program reads version {VERSION}.",
+        f"The columns in {folder} have version {version}; this program reads version {VERSION}.",
         hint="Read the trace again.",
     )
 
@@ -241,17 +242,17 @@ def _map(folder: Path, name: str, length: int) -> npt.NDArray[Any]:
     path = folder / f"{name}.npy"
     dtypes = _DTYPES.get(name, (np.int32,) if name.endswith(".index") else (np.int64,))
     try:
-        # An empty array has nothing that could be mapped.
+        # An empty array has no data to map.
         array = np.load(path, mmap_mode="r" if length else None, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise _not_whole(folder, f"{path.name} is missing or damaged") from error
     if array.shape != (length,) or array.dtype not in dtypes:
-        raise _not_whole(folder, f"{path.name} is not what {MANIFEST} says")
-    # Without the subclass, indexing gives plain arrays.
+        raise _not_whole(folder, f"{path.name} does not match {MANIFEST}")
+    # Without the memmap subclass, indexing gives plain arrays.
     return np.asarray(array)
 
 
 def _not_whole(folder: Path, why: str) -> InvalidRequest:
     return InvalidRequest(
-        f"The columns in {folder} are not whole: {why}.", hint="Remove the folder and read the trace again."
+        f"The columns in {folder} are incomplete: {why}.", hint="Delete the folder and read the trace again."
     )

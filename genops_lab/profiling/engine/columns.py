@@ -1,10 +1,10 @@
-"""A trace as columns: what every reader fills and every question is asked of.
+"""The columns of a trace: readers fill them, and all other modules read them.
 
-Arrays may be read-only, and large ones lie in files: whoever changes one copies it before.
+Arrays may be read-only, and large ones may be mapped from files: copy an array before you change it.
 
-Times are integers of nanoseconds after ``origin_ns``; a double cannot hold nanoseconds since 1970. The columns
-of slices take 29 bytes an event, 41 where their numbers are large; what only some events have lies apart, beside the
-indices of those that have it.
+Times are integers of nanoseconds after ``origin_ns``, because a double cannot represent nanoseconds since
+1970. The columns of slices take 29 bytes per event, or 41 where their numbers are large. Values that only
+some events have are stored apart, with the indices of these events.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from . import heap
 
-# Programs that only read are waited for, and need no wire types.
+# Helper processes that only read should start fast, and need no wire types.
 if TYPE_CHECKING:
     from .nsight_compute.launch import Measured
 
@@ -29,23 +29,23 @@ Int32 = npt.NDArray[np.int32]
 Int8 = npt.NDArray[np.int8]
 Bools = npt.NDArray[np.bool_]
 Float64 = npt.NDArray[np.float64]
-#: int32 where all its numbers fit, else int64: what is computed of it goes on in int64.
+#: int32 where all numbers fit, else int64; results computed from it are int64.
 Whole = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 
-#: Columns so large are worth giving back what was freed while they were asked: it is taken again page by page.
+#: For columns of this size, freeing the mapped memory is worth reading it again page by page.
 LARGE_BYTES = 16 << 20
-#: Stands where an event has no such id.
+#: Value of an event without such an id.
 NO_ID = -1
-#: Stands where there is no slice: nothing lies around it, nothing launched it.
+#: Value where there is no slice, for example no slice around or no launch.
 NOTHING = -1
 
 
 class Lane(NamedTuple):
-    """Where slices lie one after the other: a thread, or a stream of a device."""
+    """A lane of consecutive slices: a thread, or a stream of a device."""
 
     process: str
     thread: str
-    #: As the trace names it ("stream 7", "pt_main_thread"); "" where it does not.
+    #: The name in the trace ("stream 7", "pt_main_thread"); "" where it has none.
     label: str = ""
     #: "" on the host.
     device: str = ""
@@ -54,7 +54,7 @@ class Lane(NamedTuple):
 
 @dataclass(frozen=True)
 class Sparse:
-    """What some slices have. ``value[n]`` belongs to slice ``index[n]``; ``index`` rises."""
+    """A value that only some slices have. ``value[n]`` belongs to slice ``index[n]``; ``index`` is sorted."""
 
     index: Int32
     value: Int64
@@ -63,24 +63,25 @@ class Sparse:
         return len(self.index)
 
 
-#: Names of the sparse columns. The values of the first are numbers, those of the second positions in ``texts``.
+#: Names of the sparse columns. The values of the first group are numbers, those of the second are positions
+#: in ``texts``.
 NUMBERS = (
-    "sequence",  # autograd's number, of an operator and of the backward operator that belongs to it
+    "sequence",  # autograd's sequence number, of an operator and of its backward operator
     "forward_thread",
     "bytes",  # of a copy
     "python_id",
     "python_parent",
     "elements",  # of a collective's input
     "group_size",  # ranks in a collective
-    "graph",  # of the CUDA graph that a kernel belongs to
+    "graph",  # of the CUDA graph of a kernel
     "graph_node",
     "occupancy",  # estimated, in per mille
-    "shared_memory",  # bytes a block
-    "registers",  # a thread
+    "shared_memory",  # bytes per block
+    "registers",  # per thread
     "launch",  # of a report of Nsight Compute: its number in ``measured``
 )
 TEXTS = (
-    "dims",  # JSON, as the trace has it: [[64, 3, 224, 224], []]
+    "dims",  # JSON, as in the trace: [[64, 3, 224, 224], []]
     "strides",
     "types",  # JSON: ["float", "c10::Half"]
     "concrete",  # JSON: values of scalar inputs
@@ -88,30 +89,30 @@ TEXTS = (
     "block",
     "collective",
     "dtype",  # of a collective
-    "module",  # torch.nn's, where the trace tells it
-    "stack",  # JSON: calls of Python, the innermost first, with ; between them
+    "module",  # torch.nn's, where the trace has it
+    "stack",  # JSON: Python calls, innermost first, separated by ;
 )
 
 
 @dataclass(frozen=True)
 class Allocations:
-    """Memory events in the order of their times. ``bytes`` is below 0 when memory is given back."""
+    """Memory events, sorted by time. ``bytes`` is negative when memory is freed."""
 
     ts: Int64
-    #: Position in ``Columns.lanes`` of the thread.
+    #: Position of the thread in ``Columns.lanes``.
     lane: Int32
     #: "cpu" or a device's key, by position in ``devices``.
     device: Int32
     bytes: Int64
     address: Int64
-    #: As the allocator has them after this one; NO_ID: not told.
+    #: The allocator's totals after this event; NO_ID: not known.
     allocated: Int64
     reserved: Int64
     devices: list[str]
 
 
 class CounterSeries(NamedTuple):
-    """One of the lines of a counter: one event of a trace may tell several."""
+    """One line of a counter; one event of a trace may have values for several."""
 
     process: str
     #: With its id, where the trace has one.
@@ -121,8 +122,8 @@ class CounterSeries(NamedTuple):
 
 @dataclass(frozen=True)
 class Counters:
-    """Samples of counters. Those of ``series[n]`` are ``bounds[n]`` to ``bounds[n + 1]``, in the order of their times;
-    each holds until the next. Some may lie before the first slice."""
+    """Samples of counters, sorted by time. Those of ``series[n]`` are ``bounds[n]`` to ``bounds[n + 1]``. A
+    sample is valid until the next one. Some may be before the first slice."""
 
     ts: Int64
     value: Float64
@@ -134,7 +135,7 @@ class Counters:
 
 
 class MarkedCell(NamedTuple):
-    """A cell, or a file, that markers name: how the notebook counts it, and the text of lines that are known."""
+    """A cell or a file that markers name: its number in the notebook, and the text of known lines."""
 
     name: str
     number: int | None
@@ -143,19 +144,19 @@ class MarkedCell(NamedTuple):
 
 @dataclass(frozen=True)
 class Columns:
-    """One file's complete slices in the order of their starts (an outer one before those inside it)."""
+    """The complete slices of one file, sorted by start; an outer slice comes before those inside it."""
 
     ts: Int64
-    #: To 2.1 s they fit into int32, of which two must not be added.
+    #: Up to 2.1 s they fit into int32; do not add two of them without a wider type.
     dur: Whole
     #: Position in ``names``.
     name: Int32
     #: Position in ``lanes``.
     lane: Int32
     kind: Int8
-    #: Ties a runtime's call to what it started.
+    #: Links a runtime call to the work that it started.
     correlation: Whole
-    #: Ties an operator to the calls inside it, in some traces.
+    #: Links an operator to the calls inside it, in some traces.
     external: Whole
     names: list[str]
     lanes: list[Lane]
@@ -163,19 +164,20 @@ class Columns:
     texts: list[str] = field(default_factory=list)
     allocations: Allocations | None = None
     counters: Counters | None = None
-    #: Nanoseconds that ``ts`` 0 stands for.
+    #: Nanoseconds since 1970 at ``ts`` 0.
     origin_ns: int = 0
-    #: All events of the file, also those that are no slices.
+    #: All events of the file, also those that are not slices.
     events: int = 0
     rank: int | None = None
     world_size: int | None = None
-    #: As Kineto tells them: name, totalGlobalMem, numSms, computeMajor, ...
+    #: As in Kineto: name, totalGlobalMem, numSms, computeMajor, ...
     device_properties: list[dict[str, Any]] = field(default_factory=list)
-    #: What the markers of ``%%profile`` stand for.
+    #: The cells that markers of ``%%profile`` name.
     cells: list[MarkedCell] = field(default_factory=list)
-    #: What Nsight Compute measured of the kernels. Then the clock is made up: they lie end to end.
+    #: Nsight Compute's measurements of the kernels. The clock is artificial then: kernels follow each other
+    #: without gaps.
     measured: Measured | None = None
-    #: Sentences for people: what could not be read.
+    #: Sentences for users about data that could not be read.
     damage: list[str] = field(default_factory=list)
     #: Whether the file is cut off or corrupt.
     incomplete: bool = False
@@ -185,7 +187,7 @@ class Columns:
 
     @property
     def has_clock(self) -> bool:
-        """Whether the times between slices, and those on the host, were measured."""
+        """Return whether the times between slices, and those on the host, were measured."""
         return self.measured is None
 
     @property
@@ -193,20 +195,21 @@ class Columns:
         return self.ts + self.dur
 
     def ends(self, members: Int64 | Int32) -> Int64:
-        """When ``members`` ended."""
+        """Return the end times of ``members``."""
         found: Int64 = self.ts[members] + self.dur[members]
         return found
 
     def lengths(self, members: Int64 | Int32) -> Int64:
-        """How long ``members`` lasted, to be added: NumPy's ``add.at`` is 20 times slower between types."""
+        """Return the lengths of ``members`` in a type for sums: NumPy's ``add.at`` is 20 times slower between
+        types."""
         return self.dur[members].astype(np.int64)
 
     def named(self, pattern: re.Pattern[str]) -> Bools:
-        """Which of ``names`` have the pattern."""
+        """Return which of ``names`` match the pattern."""
         return np.array([pattern.search(name) is not None for name in self.names], bool)
 
     def values(self, column: str, slices: Int64 | Int32, otherwise: int = NOTHING) -> Int64:
-        """What each of ``slices`` has in a sparse column, ``otherwise`` where it has nothing."""
+        """Return the value of each of ``slices`` in a sparse column, or ``otherwise`` where it has none."""
         found = np.full(len(slices), otherwise, np.int64)
         sparse = self.sparse.get(column)
         if sparse is not None and len(sparse):
@@ -216,8 +219,8 @@ class Columns:
         return found
 
     def rest(self) -> None:
-        """Give back the memory of columns that lie in files (they are read again where they are asked for); of large
-        ones also what was freed beside them."""
+        """Free the memory of columns that are mapped from files; they are read again on use. For large
+        columns, also free other unused memory."""
         mapped = [each for each in self._arrays() if isinstance(each.base, np.memmap)]
         if hasattr(mmap, "MADV_DONTNEED"):
             for array in mapped:
@@ -235,14 +238,14 @@ Positions = npt.NDArray[np.signedinteger[Any]]
 
 
 def summed(keys: Positions, values: Int64 | Int32, size: int) -> Int64:
-    """The sum of the values of each key, which is below ``size``."""
+    """Sum the values by key; keys are below ``size``."""
     found = np.zeros(size, np.int64)
     np.add.at(found, keys, values)
     return found
 
 
 def present(size: int, *members: Positions) -> Int64:
-    """Those that are in any of ``members``."""
+    """Return the slices that are in any of ``members``."""
     marks = np.zeros(size, bool)
     for each in members:
         marks[each] = True
@@ -250,7 +253,7 @@ def present(size: int, *members: Positions) -> Int64:
 
 
 def without(size: int, members: Positions, others: Positions) -> Int64:
-    """Those of ``members`` that are not in ``others``."""
+    """Return ``members`` without the slices in ``others``."""
     marks = np.zeros(size, bool)
     marks[members] = True
     marks[others] = False
@@ -258,7 +261,7 @@ def without(size: int, members: Positions, others: Positions) -> Int64:
 
 
 def common(size: int, members: Positions, others: Positions) -> Int64:
-    """Those that are in both."""
+    """Return the slices that are in both."""
     marks = np.zeros(size, bool)
     marks[others] = True
     return present(size, members[marks[members]])

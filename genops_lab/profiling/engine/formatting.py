@@ -1,22 +1,22 @@
-"""Numbers and ranks as people read them."""
+"""Format numbers and ranks for users."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-#: So many are told one by one.
+#: Most ranks that are listed one by one.
 _ONE_BY_ONE = 8
-#: A shorter row of numbers is no stretch.
+#: A shorter run of numbers is not written as a range.
 _STRETCH = 3
 
 
 def counted(number: int, one: str, more: str) -> str:
-    """``1 call takes``, ``1,200 calls take``."""
+    """Return ``1 call takes`` or ``1,200 calls take``."""
     return f"{number:,} {one if number == 1 else more}"
 
 
 def ranks_text(ranks: Iterable[int]) -> str:
-    """``0, 2, 3``; of many ``0 to 63, 65 to 127``."""
+    """Return ``0, 2, 3``; many ranks as ``0 to 63, 65 to 127``."""
     found = sorted(set(ranks))
     if len(found) <= _ONE_BY_ONE:
         return ", ".join(map(str, found))
@@ -32,6 +32,6 @@ def ranks_text(ranks: Iterable[int]) -> str:
 
 
 def percent(part: float, whole: float) -> str:
-    """``34 %``; one digit more below 10."""
+    """Return ``34 %``, with one more digit below 10."""
     share = 100 * part / whole if whole else 0.0
     return f"{share:.0f} %" if share >= 10 else f"{share:.1f} %"

@@ -1,21 +1,22 @@
-"""Memory that was freed, given back to the system: C's allocator keeps it for what comes next."""
+"""Return freed memory to the system, which C's allocator would keep for later allocations."""
 
 from __future__ import annotations
 
 import ctypes
 import sys
 
-#: So much of what was freed last may stay in a thread's heap; glibc keeps up to 64 MB in each.
+#: Freed memory that a thread's heap may keep; glibc keeps up to 64 MB per heap.
 KEPT_BYTES = 16 << 20
-#: The largest of what comes from a heap at all: that which glibc comes to by itself.
+#: The largest allocation from a heap: the largest threshold that glibc sets itself.
 _LARGEST_BYTES = 32 << 20
-#: Of ``mallopt``.
+#: Options of ``mallopt``.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
 
 def give_back() -> None:
-    """What is free in this process's heaps, where the C library can (glibc); it takes some milliseconds. From then on
-    threads keep little of what they free, too: the end of their heaps is not reached from here."""
+    """Return the free memory of this process's heaps to the system, where the C library can (glibc). It takes
+    some milliseconds. After the first call threads keep little of the memory that they free, because this
+    function cannot trim the end of their heaps."""
     if sys.platform == "linux":
         library = ctypes.CDLL(None)
         trim = getattr(library, "malloc_trim", None)

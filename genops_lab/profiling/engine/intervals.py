@@ -1,4 +1,4 @@
-"""Exact arithmetic on half-open intervals of integer nanoseconds, given as arrays of starts and of ends."""
+"""Exact arithmetic on half-open intervals of integer nanoseconds, as arrays of starts and ends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .columns import Int64
 
 
 class Intervals(NamedTuple):
-    """``start[n]`` to ``end[n]``, in any order, overlapping or not."""
+    """Intervals from ``start[n]`` to ``end[n]``, in any order; they may overlap."""
 
     start: Int64
     end: Int64
@@ -22,7 +22,7 @@ class Intervals(NamedTuple):
 
 
 def union(intervals: Intervals) -> Intervals:
-    """What they cover together: in order, apart from each other, none empty."""
+    """Return the union: sorted, disjoint intervals, none empty."""
     start, end = intervals
     if (start[1:] < start[:-1]).any():
         order = np.argsort(start, kind="stable")
@@ -38,22 +38,22 @@ def union(intervals: Intervals) -> Intervals:
 
 
 def union_length(intervals: Intervals) -> int:
-    """The length of what the intervals cover together; overlaps count once."""
+    """Return the length of the union; overlaps count once."""
     start, end = union(intervals)
     return int((end - start).sum())
 
 
 def exposed_length(intervals: Intervals, cover: Intervals) -> int:
-    """The length of the union of ``intervals`` that lies outside the union of ``cover``."""
+    """Return the length of the union of ``intervals`` outside the union of ``cover``."""
     return union_length(intervals + cover) - union_length(cover)
 
 
 def span(intervals: Intervals) -> int:
-    """From the first start to the last end; 0 without intervals."""
+    """Return the time from the first start to the last end; 0 without intervals."""
     return int(intervals.end.max() - intervals.start.min()) if len(intervals.start) else 0
 
 
 def gaps(intervals: Intervals) -> Intervals:
-    """What lies uncovered between the first start and the last end."""
+    """Return the gaps between the first start and the last end."""
     start, end = union(intervals)
     return Intervals(end[:-1], start[1:])

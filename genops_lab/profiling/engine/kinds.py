@@ -1,4 +1,4 @@
-"""What an event is, by what the profilers of the years have called it."""
+"""Map the event names and categories of different profilers to kinds."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from .columns import Bools
 
 
 class Kind(IntEnum):
-    """What a slice is. From ``COMPUTE`` on it ran on a device."""
+    """The kind of a slice. From ``COMPUTE`` on, the slice ran on a device."""
 
     OTHER = 0
     OPERATOR = 1
     PYTHON = 2
     #: ``record_function``, also the profiler's own steps.
     ANNOTATION = 3
-    #: The same, as the span of what it started on a device: no work of its own.
+    #: The span on a device of the work that an annotation started; it is no work itself.
     DEVICE_ANNOTATION = 4
-    #: A call of a device's runtime or driver, which starts or awaits what runs on the device.
+    #: A call of a device's runtime or driver, which starts device work or waits for it.
     RUNTIME = 5
     #: The profiler's own work.
     OVERHEAD = 6
-    #: A wait as the device's events tell it (``cuda_sync``).
+    #: A wait in the device's events (``cuda_sync``).
     WAIT = 7
     COMPUTE = 8
     COMMUNICATION = 9
@@ -35,16 +35,16 @@ class Kind(IntEnum):
     FILL = 11
 
 
-#: The kinds that count as a device's work; the smallest is ``COMPUTE``.
+#: The kinds that count as device work; ``COMPUTE`` is the smallest.
 ON_DEVICE = (Kind.COMPUTE, Kind.COMMUNICATION, Kind.COPY, Kind.FILL)
 
 _KINDS = {
-    # Old traces capitalise their categories; other accelerators have event kinds of their own.
+    # Old traces capitalise their categories; other accelerators have their own event kinds.
     "kernel": Kind.COMPUTE,
     "concurrent_kernel": Kind.COMPUTE,
-    # Everything that such a device does comes under one category, copies too.
+    # All work of such a device has one category, also copies.
     "mtia_ccp_events": Kind.COMPUTE,
-    # Habana's bridge calls what its host does so, and what its devices do "kernel" (see ``told_by_device``).
+    # Habana's bridge uses this category for host work, and "kernel" for device work (see ``may_name_a_device``).
     "hpu_op": Kind.COMPUTE,
     **dict.fromkeys(("gpu_memcpy", "memcpy", "mlu_memcpy", "gcu_memcpy"), Kind.COPY),
     **dict.fromkeys(("gpu_memset", "memset", "mlu_memset", "gcu_memset"), Kind.FILL),
@@ -65,8 +65,8 @@ _KINDS = {
     "cuda_sync": Kind.WAIT,
 }
 _ACCELERATORS = frozenset({"mtia_ccp_events", "hpu_op"})
-#: Names of libraries that do nothing else, and of collectives written as kernels of their own. Short ones as words:
-#: names with templates are long, and "deep_epilogue" is none.
+#: Names of communication libraries, and of collectives written as kernels. Short names match as words only:
+#: template names are long, and "deep_epilogue" is not a match.
 _COMMUNICATION = re.compile(
     r"""(?i:nccl|rccl|oneccl|msccl|roc_?shmem|nvshmem|ishmem)
     |(?<![A-Za-z])(?i:hccl|hcom|cncl|xccl|eccl|mccl)(?![a-z])
@@ -80,13 +80,14 @@ _COMMUNICATION = re.compile(
     |\bquickreduce::|\bk?userbuffers_""",
     re.VERBOSE,
 )
-#: Inductor names a kernel by all operators that went into it: the waits for a collective are there, not the collective.
+#: Inductor names a kernel after all its operators: a wait for a collective is part of the name, but the
+#: collective is not.
 _FUSED = re.compile(r"triton_[a-z]+_fused_")
 _COPIES, _FILLS = re.compile(r"dma_|memcpy", re.IGNORECASE), re.compile("memset", re.IGNORECASE)
 
 
 def kind_of(category: str, name: str) -> Kind:
-    """The kind of an event of ``category`` called ``name``."""
+    """Return the kind of an event of ``category`` called ``name``."""
     category = _known(category)
     kind = _KINDS.get(category, Kind.OTHER)
     if category in _ACCELERATORS:
@@ -95,7 +96,7 @@ def kind_of(category: str, name: str) -> Kind:
 
 
 def kind_of_work(name: str) -> Kind:
-    """The kind of what ran on a device, where its name alone tells it."""
+    """Return the kind of device work, where only its name shows it."""
     if _COPIES.match(name):
         return Kind.COPY
     if _FILLS.match(name):
@@ -111,19 +112,20 @@ def _communicates(name: str) -> bool:
     return _COMMUNICATION.search(name) is not None and _FUSED.match(name) is None
 
 
-#: A trace has some hundred names of kernels, each in many batches.
+#: A trace has some hundred kernel names, each in many batches.
 _remembered = lru_cache(1 << 12)(_communicates)
-#: Longer ones are not kept.
+#: Longer names are not cached.
 _LONG = 1 << 13
 
 
-def told_by_device(category: str | None) -> bool:
-    """Whether a slice of ``category`` is a device's where it names one, and the host's call elsewhere."""
+def may_name_a_device(category: str | None) -> bool:
+    """Return whether a slice of ``category`` is device work if it names a device, and a host call
+    otherwise."""
     return category is not None and _known(category) == "hpu_op"
 
 
 def _known(category: str) -> str:
-    """As it is looked up: of several between commas the first that is known."""
+    """Return the category for the lookup: of several between commas, the first known one."""
     category = category.lower().strip()
     if "," in category:
         each = [one.strip() for one in category.split(",")]
@@ -132,7 +134,7 @@ def _known(category: str) -> str:
 
 
 def among(column: npt.NDArray[np.int8], kinds: Iterable[Kind]) -> Bools:
-    """Whether each of a column of kinds is one of ``kinds``."""
+    """Return which entries of a column of kinds are one of ``kinds``."""
     table = np.zeros(len(Kind), bool)
     table[[int(kind) for kind in kinds]] = True
     return table[column]

@@ -1,4 +1,4 @@
-"""What lies inside what: the call tree of each thread, from times alone."""
+"""Compute the call tree of each thread from times alone."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from .kinds import Kind, among
 
 
 def parents(columns: Columns, kinds: Iterable[Kind]) -> Int32:
-    """The innermost slice of ``kinds`` around the start of each slice, on the same lane; NOTHING without one.
+    """Return the innermost slice of ``kinds`` around the start of each slice, on the same lane; NOTHING
+    without one.
 
-    Its own child is not asked to end before it: asynchronous ends and clocks make slices that outlast what they
-    lie in. Of slices with one start the longer is outside (the columns' order).
+    A child may end after its parent: asynchronous ends and clocks make slices that last longer than the slice
+    around them. If two slices have one start, the longer one is outside (the columns' order).
     """
     found = np.full(len(columns), NOTHING, np.int32)
     outer = among(columns.kind, kinds)
@@ -31,12 +32,13 @@ def parents(columns: Columns, kinds: Iterable[Kind]) -> Int32:
 
 
 def nearest_around(start: Int64, length: Whole, holds: Bools | None = None) -> Int32:
-    """For each slice of a lane the last before it that holds (all do without ``holds``) and has not ended.
+    """Return, for each slice of a lane, the last earlier slice that can contain it (any, without ``holds``)
+    and has not ended.
 
-    All ask at once: who finds one that has ended goes on with the one that that one has come to, since all between
-    have ended too. So the steps double, and after a few rounds nobody asks.
+    All slices search at once. A search that meets an ended slice continues with the result of that slice,
+    because all slices between have ended too. So the steps double, and a few rounds are enough.
     """
-    # A slice without length holds what follows it at the same time.
+    # A slice of length 0 contains the following slices of the same time.
     end = start + np.maximum(length, 1)
     found = np.arange(len(start), dtype=np.int32)
     holds = np.ones(len(start), bool) if holds is None else holds
@@ -44,7 +46,7 @@ def nearest_around(start: Int64, length: Whole, holds: Bools | None = None) -> I
     np.maximum.accumulate(found, out=found)
     found[1:] = found[:-1]
     found[:1] = NOTHING
-    # What begins when all before it have ended lies in nothing, and need not ask them.
+    # A slice that begins after all earlier slices have ended is inside none of them.
     reach = np.maximum.accumulate(np.where(holds, end, start[:1]))
     found[1:][reach[:-1] <= start[1:]] = NOTHING
     del reach

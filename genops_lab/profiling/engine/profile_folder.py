@@ -1,8 +1,8 @@
-"""The columns of a profile in its folder: of one trace in ``columns``, of several ranks' in ``ranks/N/columns``; and
-what devices held over time, of all of them in ``memory``.
+"""The columns of a profile in its folder: one trace in ``columns``, several ranks in ``ranks/N/columns``,
+memory over time in ``memory``.
 
-``ranks/ranks.json`` says which file is which rank's, and how their clocks differ. It is written last: a folder
-without it is read again.
+``ranks/ranks.json`` maps files to ranks and has the offsets of their clocks. It is written last: without it,
+the traces are read again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..models import ProfileSummary
 from . import analyze, column_files
 from .columns import Columns
 from .memory import tables
-from .memory.files import held_of_columns, held_of_snapshots
+from .memory.files import timelines_of_columns, timelines_of_snapshots
 from .memory.memory_timeline import MemoryTimeline
 from .reading.files import ranked, read
 from .reading.kinds_of_files import FileKind, LeftOut, kind_of_file
@@ -29,12 +29,12 @@ from .traces import Trace
 COLUMNS, RANKS, MEMORY = "columns", "ranks", "memory"
 INDEX = "ranks.json"
 VERSION = 2
-#: What is kept of all ranks together, some 2 GB; the other ranks' traces are read when they are first looked at.
+#: Events whose columns are stored for all ranks together, some 2 GB; other ranks are read on first use.
 MOST_SLICES = 50_000_000
 
 
 class KeptRank(msgspec.Struct, frozen=True, kw_only=True):
-    """``file``: the name of its trace in the folder of traces."""
+    """A stored rank. ``file`` is the name of its trace in the folder of traces."""
 
     rank: int
     file: str
@@ -47,16 +47,16 @@ class _Index(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def analyze_into(folder: str | os.PathLike[str], trace: str | os.PathLike[str]) -> ProfileSummary:
-    """What a trace, or the traces in a folder, say, with their columns kept in ``folder``.
+    """Return the summary of a trace, or of a folder of traces, and store the columns in ``folder``.
 
-    Raises what :func:`analyze` raises.
+    Raises the errors of :func:`analyze`.
     """
     folder, trace = Path(folder), Path(trace)
     if not trace.is_dir():
         return analyze(
             trace,
             watch=lambda found, _: column_files.save(found.columns, folder / COLUMNS),
-            watch_held=lambda held: tables.save(held, folder / MEMORY),
+            watch_memory=lambda held: tables.save(held, folder / MEMORY),
         )
     keeper = _Keeper(folder)
     summary = analyze(trace, watch=keeper.take)
@@ -65,7 +65,8 @@ def analyze_into(folder: str | os.PathLike[str], trace: str | os.PathLike[str]) 
 
 
 def kept_ranks(folder: Path, trace: Path) -> list[KeptRank]:
-    """The ranks of a folder of traces, in order; of one trace none. Read again where they are not kept.
+    """Return the ranks of a folder of traces, in order; none for one trace. The folder is read again where
+    they are not stored.
 
     Raises NotFound, InvalidRequest.
     """
@@ -86,7 +87,7 @@ def kept_ranks(folder: Path, trace: Path) -> list[KeptRank]:
 
 
 class Kept(NamedTuple):
-    """Where a trace's columns are, and its file. ``rank``: 0 where there is one trace."""
+    """The place of a trace's columns, and its file. ``rank`` is 0 where there is one trace."""
 
     rank: int
     place: Path
@@ -94,22 +95,22 @@ class Kept(NamedTuple):
 
 
 def kept_place(folder: Path, trace: Path, rank: int | None = None) -> Kept:
-    """Where a trace is kept; of several ranks' the first one's where ``rank`` is None.
+    """Return the place of a trace; of several ranks, the first one where ``rank`` is None.
 
-    Raises NotFound for a rank that is not there, InvalidRequest.
+    Raises NotFound for a missing rank, InvalidRequest.
     """
     ranks = kept_ranks(folder, trace)
     if not ranks:
         return Kept(0, folder, trace)
     found = next((each for each in ranks if rank in (None, each.rank)), None)
     if found is None:
-        raise NotFound(f"This profile has no rank {rank}.", hint=f"Choose one of {_told(ranks)}.")
+        raise NotFound(f"This profile has no rank {rank}.", hint=f"Choose one of {_listed(ranks)}.")
     return Kept(found.rank, folder / RANKS / str(found.rank), trace / found.file)
 
 
 def kept_columns(folder: Path, trace: Path, rank: int | None = None) -> Columns:
-    """Memory-mapped; made again of the trace where they are of another version. Where there is one trace, it is the
-    one that is meant. Raises NotFound, InvalidRequest."""
+    """Return the columns, memory-mapped. They are made again from the trace where they have another version.
+    A single trace is used for any rank. Raises NotFound, InvalidRequest."""
     _, place, file = kept_place(folder, trace, rank)
     if not column_files.is_stored(place / COLUMNS):
         column_files.save(read(file), place / COLUMNS)
@@ -117,7 +118,8 @@ def kept_columns(folder: Path, trace: Path, rank: int | None = None) -> Columns:
 
 
 def kept_memory(folder: Path, trace: Path) -> list[MemoryTimeline]:
-    """What each device held, memory-mapped; made of the trace where it is not kept. Raises what reading raises."""
+    """Return the memory of each device over time, memory-mapped; it is made from the trace where it is not
+    stored. Raises the errors of reading."""
     found = tables.load(folder / MEMORY)
     if found is None:
         tables.save(_held(folder, trace), folder / MEMORY)
@@ -126,23 +128,23 @@ def kept_memory(folder: Path, trace: Path) -> list[MemoryTimeline]:
 
 
 def _held(folder: Path, trace: Path) -> list[MemoryTimeline]:
-    """In the order of the summary."""
+    """Return the memory in the order of the summary."""
     if not trace.exists() and column_files.is_stored(folder / COLUMNS):
-        # It lies elsewhere: its columns tell the same.
+        # The trace is on a target: its columns have the same data.
         columns = column_files.load(folder / COLUMNS)
-        return held_of_columns(columns, columns.rank or 0)
-    found = held_of_snapshots(trace)
+        return timelines_of_columns(columns, columns.rank or 0)
+    found = timelines_of_snapshots(trace)
     if trace.is_dir():
         for each in kept_ranks(folder, trace):
-            found += held_of_columns(kept_columns(folder, trace, each.rank), each.rank)
+            found += timelines_of_columns(kept_columns(folder, trace, each.rank), each.rank)
     elif not found and kind_of_file(trace) is not FileKind.SNAPSHOT:
         columns = kept_columns(folder, trace)
-        found = held_of_columns(columns, columns.rank or 0)
+        found = timelines_of_columns(columns, columns.rank or 0)
     return found
 
 
 class _Keeper:
-    """Keeps one rank's columns after the other."""
+    """Stores the columns of one rank after the other."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / RANKS
@@ -165,7 +167,7 @@ class _Keeper:
         return ranks
 
 
-def _told(ranks: list[KeptRank]) -> str:
-    """Some of them, as people read it."""
+def _listed(ranks: list[KeptRank]) -> str:
+    """Return some of the ranks as text."""
     first = [str(each.rank) for each in ranks[:8]]
     return ", ".join(first) + (", …" if len(ranks) > len(first) else "")

@@ -1,7 +1,7 @@
-"""Works beside each other in threads: NumPy lets go of Python's lock while it computes.
+"""Run work in two threads; NumPy releases Python's lock while it computes.
 
-Two at a time, however many cores there are: each holds columns of its own in memory. This thread is one of them: what
-is freed in a thread's part of the heap is of no use to others.
+There are two threads, whatever the number of cores, because each needs memory for its columns. The calling
+thread is one of them, because memory that a thread frees in its heap is not available to other threads.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ Other = TypeVar("Other")
 
 
 def cores() -> int:
-    """That this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def both(first: Callable[[], Result], second: Callable[[], Other]) -> tuple[Result, Other]:
-    """What each of two returns. Raises what one of them raises."""
+    """Run two functions and return both results. Raises the error of either."""
     if cores() < 2:
         return first(), second()
     with ThreadPoolExecutor(1) as pool:
@@ -33,7 +33,7 @@ def both(first: Callable[[], Result], second: Callable[[], Other]) -> tuple[Resu
 
 
 def each(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """``work`` of each item, in their order. Raises what one of them raises."""
+    """Return ``work`` of each item, in order. Raises the error of any."""
     items = list(items)
     if len(items) < 2:
         return [work(item) for item in items]

@@ -1,4 +1,4 @@
-"""One rank's trace with what the sums share: found once, when first asked for."""
+"""One rank's trace, with data that several sums share. Each property is computed on first use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .sums.operators import launchers, owners
 
 
 class Trace:
-    """Columns of one file, as the trace of ``rank``."""
+    """The columns of one file, as the trace of ``rank``."""
 
     def __init__(self, columns: Columns, rank: int) -> None:
         self.columns = columns
@@ -22,32 +22,33 @@ class Trace:
 
     @cached_property
     def around(self) -> Int32:
-        """The innermost operator around each slice."""
+        """Return the innermost operator around each slice."""
         return parents(self.columns, [Kind.OPERATOR])
 
     @cached_property
     def device(self) -> Int64:
-        """All slices that ran on a device, in the order of their starts."""
+        """Return all slices that ran on a device, sorted by start."""
         return np.flatnonzero(self.columns.kind >= Kind.COMPUTE)
 
     @cached_property
     def launcher(self) -> Int32:
-        """For each of ``device`` what started it on the host: the runtime's call, or else the operator."""
+        """Return, for each slice of ``device``, the runtime call or else the operator that started it."""
         return launchers(self.columns, self.device)
 
     @cached_property
     def owner(self) -> Int32:
-        """For each slice (of all) the operator that started it; NOTHING on the host."""
+        """Return, for each slice, the operator that started it; NOTHING for host slices."""
         return self._of_all(owners(self.columns, self.around, self.device, self.launcher))
 
     @cached_property
     def call(self) -> Int32:
-        """For each slice (of all) the runtime's call that started it; NOTHING on the host."""
+        """Return, for each slice, the runtime call that started it; NOTHING for host slices."""
         called = self.columns.kind[self.launcher] == Kind.RUNTIME
         return self._of_all(np.where(called, self.launcher, NOTHING).astype(np.int32))
 
     def find(self) -> None:
-        """All of this, before several threads ask for it: each would find it for itself."""
+        """Compute all properties before several threads use them; otherwise each thread would compute
+        them."""
         _ = self.owner, self.call, self.devices
         self.columns.rest()
 
@@ -58,7 +59,7 @@ class Trace:
 
     @cached_property
     def devices(self) -> dict[str, Int64]:
-        """The slices of each device, by its key; devices in the order of their numbers."""
+        """Return the slices of each device by its key, sorted by device number."""
         keys = [lane.device for lane in self.columns.lanes]
         lane = self.columns.lane[self.device]
         used = {keys[each] for each in present(len(keys), lane).tolist()}
@@ -68,12 +69,13 @@ class Trace:
         }
 
     def intervals(self, members: Int64) -> Intervals:
-        """When the members ran."""
+        """Return the times of the members."""
         start = self.columns.ts[members]
         return Intervals(start, start + self.columns.dur[members])
 
     def streams(self, members: Int64) -> dict[str, Int64]:
-        """The places among device slices of each stream, as the trace has it; of a thread where it names none."""
+        """Return the positions among device slices of each stream in the trace, or of each thread where it
+        names no streams."""
         names = [lane.stream or lane.thread for lane in self.columns.lanes]
         lane = self.columns.lane[members]
         used = dict.fromkeys(names[each] for each in present(len(names), lane).tolist())

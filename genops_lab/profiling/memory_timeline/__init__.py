@@ -1,1 +1,1 @@
-"""Memory over time, as a profile shows it."""
+"""Serve a profile's memory over time."""

@@ -1,4 +1,5 @@
-"""Memory over time in the profiler's worker process: made once, then mapped; what was looked at last stays open."""
+"""Serve memory over time in the profiler's worker process: built once, then mapped; the last one stays
+open."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from genops_lab.core.errors import InvalidRequest, NotFound
 
 from ..backends.engine_files import kept_memory
-from ..models import HeldAt, HeldMoment, HeldStretch, HeldTimeline, HeldTimelines
+from ..models import DeviceMemoryTimeline, MemoryMoment, MemoryMomentQuery, MemoryRange, MemoryTimelines
 
 if TYPE_CHECKING:
     from ..engine.memory.memory_timeline import MemoryTimeline
@@ -19,23 +20,25 @@ OPEN_PROFILES = 4
 
 
 class Memories:
-    """All profiles' memory. ``folder`` is a profile's; ``trace`` is read where it is not kept yet."""
+    """The memory of all profiles. ``folder`` is a profile's; ``trace`` is read where its memory is not stored
+    yet."""
 
     def __init__(self) -> None:
         self._open: OrderedDict[str, list[_Opened]] = OrderedDict()
         self._opening = threading.Lock()
 
-    def describe(self, folder: str, trace: str) -> HeldTimelines:
-        """All devices over the whole recording. Raises NotFound or InvalidRequest for a file that cannot be read."""
+    def describe(self, folder: str, trace: str) -> MemoryTimelines:
+        """Return all devices over the whole recording. Raises NotFound, or InvalidRequest for a file that
+        cannot be read."""
         devices = self._opened(folder, trace)
-        return HeldTimelines(devices=[each.timeline(HeldStretch()) for each in devices])
+        return MemoryTimelines(devices=[each.timeline(MemoryRange()) for each in devices])
 
-    def stretch(self, folder: str, trace: str, number: int, asked: HeldStretch) -> HeldTimeline:
-        """One device over a stretch. Raises NotFound for a device or a line that is none, InvalidRequest."""
+    def stretch(self, folder: str, trace: str, number: int, asked: MemoryRange) -> DeviceMemoryTimeline:
+        """Return one device over a period. Raises NotFound for an unknown device or line, InvalidRequest."""
         return self._device(folder, trace, number).timeline(asked)
 
-    def moment(self, folder: str, trace: str, number: int, asked: HeldAt) -> HeldMoment:
-        """Who held a device's memory at a moment. Raises NotFound."""
+    def moment(self, folder: str, trace: str, number: int, asked: MemoryMomentQuery) -> MemoryMoment:
+        """Return the memory of a device by owner at a moment. Raises NotFound."""
         return self._device(folder, trace, number).moment(asked)
 
     def _device(self, folder: str, trace: str, number: int) -> _Opened:
@@ -60,25 +63,25 @@ class _Opened:
         from ..engine.memory.moments import bands_of
 
         self._held, self._number = held, number
-        # The same lines in every stretch, so that they keep their colours.
+        # The same lines in every period, so that they keep their colours.
         self._bands = bands_of(held)
 
-    def timeline(self, asked: HeldStretch) -> HeldTimeline:
+    def timeline(self, asked: MemoryRange) -> DeviceMemoryTimeline:
         from ..engine.memory.moments import timeline_of
 
         end = self._held.moments - 1
         last = end if asked.last is None else min(asked.last, end)
         if asked.first > last:
             raise InvalidRequest(
-                f"There is nothing from event {asked.first} to {last}.",
+                f"There are no events from {asked.first} to {last}.",
                 hint=f"Ask for events from 0 to {end}.",
             )
         if asked.line is not None and asked.line >= len(self._held.lines):
-            raise NotFound(f"There is no line {asked.line}.", hint="Ask for one that a moment tells.")
+            raise NotFound(f"There is no line {asked.line}.", hint="Give the number of a line from a moment.")
         more = [asked.line] if asked.line is not None and asked.line not in self._bands else []
         return timeline_of(self._held, self._number, self._bands + more, asked.first, last)
 
-    def moment(self, asked: HeldAt) -> HeldMoment:
+    def moment(self, asked: MemoryMomentQuery) -> MemoryMoment:
         from ..engine.memory.moments import moment_of
 
         held = self._held

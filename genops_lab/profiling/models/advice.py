@@ -1,4 +1,4 @@
-"""What to change."""
+"""Wire types of advice."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Advice(msgspec.Struct, frozen=True, kw_only=True):
-    """One problem with its evidence. ``saving_us`` is what would be saved of the traced time at most."""
+    """One problem with its evidence. ``saving_us`` is an upper bound of the traced time that the change
+    saves."""
 
     code: str
     severity: Literal["high", "medium", "low"]
     title: str
-    #: What was seen, with its numbers.
+    #: The observation, with its numbers.
     evidence: str
     saving_us: float
-    #: What to change, in a sentence; ``code_hint`` shows it as code.
+    #: The change, in a sentence; ``code_hint`` shows it as code.
     suggestion: str = ""
     code_hint: str = ""
     places: list[Place] = []

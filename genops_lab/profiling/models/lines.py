@@ -1,4 +1,4 @@
-"""Time by the user's own code."""
+"""Wire types of times by line of the user's code."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _NUMBERED = re.compile(r"\[\d{1,9}\]", re.ASCII)
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of code. ``cell`` is a notebook cell's id; then ``file`` is its number as the notebook shows it
-    (``[2]``), or the notebook's name, or the id again.
+    """A line of code. For a notebook cell, ``cell`` is its id, and ``file`` is its number as the notebook
+    shows it (``[2]``), or the notebook's name, or the id.
 
     ``line`` is 0 where only the cell is known.
     """
@@ -22,14 +22,15 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     line: int
     function: str = ""
     cell: str = ""
-    #: The line's text where it is known.
+    #: The text of the line, if it is known.
     text: str = ""
-    #: The recording tells the function alone: ``line`` is where it begins (or stood when the recording began).
+    #: True if the recording has only the function: ``line`` is the line where the function begins, or was at
+    #: the start of the recording.
     whole_function: bool = False
 
     @property
     def where(self) -> str:
-        """In words: ``[2] line 5``, ``train.py:12``."""
+        """Return the place as text: ``[2] line 5``, ``train.py:12``."""
         if _NUMBERED.fullmatch(self.file) is not None:
             return f"{self.file} line {self.line}" if self.line else self.file
         if not self.cell:
@@ -39,10 +40,10 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LineTime(msgspec.Struct, frozen=True, kw_only=True):
-    """What a line cost. ``device_us`` is the sum of the lengths of the kernels and copies that it started.
+    """The times of a line. ``device_us`` is the sum of the lengths of the kernels and copies that it started.
 
-    ``backward_us``: of it, those of the backward pass that belong to it. ``cpu_us``: time on the host in the line,
-    without that of lines inside it.
+    ``backward_us`` is the part of it in the backward pass. ``cpu_us`` is the time on the host in the line,
+    without lines that it calls.
     """
 
     place: Place
@@ -50,29 +51,29 @@ class LineTime(msgspec.Struct, frozen=True, kw_only=True):
     backward_us: float
     cpu_us: float
     kernels: int
-    #: The operators in it with most device time.
+    #: The operators in the line with most device time.
     operators: list[str] = []
 
 
 class Unattributed(msgspec.Struct, frozen=True, kw_only=True):
-    """Device time of an operator or a kernel that has no line."""
+    """Device time of an operator or a kernel without a line."""
 
     name: str
     device_us: float
 
 
 class Attribution(msgspec.Struct, frozen=True, kw_only=True):
-    """How much device time has a line. Sums of lengths, in microseconds.
+    """Device time with and without a line. Sums of lengths, in microseconds.
 
-    ``forward_us``: of what the backward pass did not start (also the optimizer's).
+    ``forward_us`` is the part that the backward pass did not start; it includes the optimizer.
     """
 
-    #: What the lines were found by: markers of ``%%profile``, Python stacks, or nothing that the trace has.
+    #: Source of the lines: markers of ``%%profile``, Python stacks, or none.
     by: Literal["markers", "stacks", "none"]
     device_us: float
     attributed_us: float
     forward_us: float
     forward_attributed_us: float
     lines: list[LineTime]
-    #: What has no line, by operator or kernel.
+    #: Time without a line, by operator or kernel.
     unattributed: list[Unattributed] = []

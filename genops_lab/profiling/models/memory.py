@@ -1,6 +1,7 @@
-"""Memory of a device's allocator, also over time. Sizes in bytes.
+"""Wire types of allocator memory and of memory over time. Sizes are in bytes.
 
-Over time, a moment is the number of an event of the device's allocator, from 0, and means what was held after it.
+A moment is the number of an event of the device's allocator, from 0. It means the memory in use after that
+event.
 """
 
 from __future__ import annotations
@@ -12,25 +13,25 @@ import msgspec
 from .lines import Place
 from .timeline import Microseconds, Natural
 
-#: What memory is, as far as the frames of its allocation tell: ``backward`` is what the backward pass made that is no
-#: gradient of a parameter, ``autocast`` copies of another dtype. "": they do not tell.
+#: The kind of memory, from the frames of its allocation. ``backward``: made by the backward pass, but not a
+#: parameter gradient. ``autocast``: copies of another dtype. "": not known.
 Category = Literal["parameters", "activations", "gradients", "optimizer", "backward", "autocast", ""]
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):
-    """What one line (or operator) holds at the peak, or when memory was out."""
+    """The memory of one line (or operator) at the peak, or when memory ran out."""
 
     name: str
     bytes: int
     blocks: int
     place: Place | None = None
-    #: From the innermost frame outwards, cut.
+    #: From the innermost frame outwards, shortened.
     stack: list[str] = []
     category: Category = ""
 
 
 class CategoryBytes(msgspec.Struct, frozen=True, kw_only=True):
-    """What memory of one category holds at the peak."""
+    """The memory of one category at the peak."""
 
     category: Category
     bytes: int
@@ -38,68 +39,70 @@ class CategoryBytes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MemoryPoint(msgspec.Struct, frozen=True, kw_only=True):
-    """What was allocated after an event: its number, or its microseconds after the trace's first event."""
+    """The memory in use after an event. ``at`` is the event's number, or its microseconds after the trace's
+    first event."""
 
     at: float
     bytes: int
 
 
 class OutOfMemory(msgspec.Struct, frozen=True, kw_only=True):
-    """An allocation that failed, and who held the memory then."""
+    """An allocation that failed, and the owners of the memory at that time."""
 
     device: int
     wanted: int
-    #: As the device told it.
+    #: Free memory, as the device reported it.
     free: int
     #: Microseconds after the first event of the recording.
     at_us: float | None = None
     #: The number of the failure among the device's events.
     event: int = 0
-    #: All that was held, also what is older than the recording.
+    #: All memory in use, also blocks from before the recording.
     held: int = 0
     holders: list[Site] = []
-    #: The line that asked.
+    #: The line that requested the memory.
     asked: Site | None = None
 
 
 class DeviceMemory(msgspec.Struct, frozen=True, kw_only=True):
-    """One device. The peak counts what was allocated while it was recorded; older blocks are ``before``.
+    """The memory of one device. The peak counts allocations during the recording; older blocks count in
+    ``before``.
 
-    Events tell the bytes that were asked for, blocks the bytes that were given, which are some more.
+    Events have the requested bytes. Blocks have the allocated bytes, which are slightly more.
     """
 
-    #: -1: the host's memory, in traces that tell it.
+    #: -1: the host's memory, in traces that record it.
     device: int
-    #: None in a snapshot, which is of one process.
+    #: None in a snapshot, which has one process.
     rank: int | None = None
     reserved: int
     allocated: int
     active: int
     segments: int
     blocks: int
-    #: Of what is reserved, the part that nobody holds in segments that are partly used, 0 to 1.
+    #: The free part of partly used segments, as a share of the reserved memory, 0 to 1.
     fragmentation: float
     largest_free: int
     events: int
     peak: int
-    #: The number of the event that reached it, from 0; -1 without events.
+    #: The number of the event that reached the peak, from 0; -1 without events.
     peak_event: int
-    #: Blocks.
+    #: Number of blocks in use at the peak.
     live_at_peak: int
-    #: Bytes that were held when the recording began.
+    #: Bytes in use when the recording began.
     before: int
-    #: Those that held most of it, as far as blocks that are held still tell it.
+    #: Largest owners of ``before``, from the blocks that are still in use.
     before_sites: list[Site] = []
-    #: Those that hold most at the peak.
+    #: Largest owners at the peak.
     sites: list[Site]
     categories: list[CategoryBytes] = []
-    #: Thinned so that no peak goes.
+    #: Thinned out; every peak is kept.
     timeline: list[MemoryPoint] = []
     retries: int = 0
 
 
 class MemorySummary(msgspec.Struct, frozen=True, kw_only=True):
-    """What a snapshot (``torch.cuda.memory._snapshot``) or a profile with memory events says."""
+    """The content of a snapshot (``torch.cuda.memory._snapshot``) or of a profile with memory events."""
 
     devices: list[DeviceMemory]
     out_of_memory: list[OutOfMemory] = []
@@ -107,19 +110,21 @@ class MemorySummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MemoryBand(msgspec.Struct, frozen=True, kw_only=True):
-    """A line over time. ``site.bytes``: the most that it ever held. ``curve``: float64, at each point."""
+    """A line over time. ``site.bytes`` is its largest use. ``curve`` is float64, with a value at each
+    point."""
 
     line: int
     site: Site
     curve: bytes
 
 
-class HeldTimeline(msgspec.Struct, frozen=True, kw_only=True):
-    """One device, by its ``number`` among those of the profile, at points that were chosen so that no peak goes.
+class DeviceMemoryTimeline(msgspec.Struct, frozen=True, kw_only=True):
+    """The memory of one device over time; ``number`` is its place among the devices of the profile. The
+    points are chosen so that every peak is kept.
 
-    ``at`` (int32): the points' moments; ``held`` and ``reserved`` (float64): of all lines, and what the allocator had
-    from the device; ``us`` (float64): after the first event. Those that are not told are empty. What the bands do
-    not hold of ``held`` is of all other lines.
+    ``at`` (int32) has the moments of the points. ``held`` (float64) has the memory in use, ``reserved``
+    (float64) the memory that the allocator had from the device, and ``us`` (float64) the time after the first
+    event. Unknown arrays are empty. ``held`` minus the bands is the memory of all other lines.
     """
 
     number: int
@@ -127,9 +132,9 @@ class HeldTimeline(msgspec.Struct, frozen=True, kw_only=True):
     device: int
     rank: int | None
     moments: int
-    #: Moments are shown at their times: those of a trace, after its first event.
+    #: Whether moments have times, as in a trace: microseconds after its first event.
     by_time: bool
-    #: Of the whole recording, also with what is older.
+    #: Of the whole recording, with older blocks.
     peak: int
     peak_at: int
     #: Moments at which an allocation failed.
@@ -138,54 +143,55 @@ class HeldTimeline(msgspec.Struct, frozen=True, kw_only=True):
     us: bytes
     held: bytes
     reserved: bytes
-    #: The lines that ever held most, in the order to stack them: what comes and goes last, and then one asked for.
+    #: The lines with the largest peaks, in stacking order: short-lived lines last, then a requested one.
     bands: list[MemoryBand]
 
 
-class HeldTimelines(msgspec.Struct, frozen=True, kw_only=True):
-    """All devices whose memory a profile tells of."""
+class MemoryTimelines(msgspec.Struct, frozen=True, kw_only=True):
+    """All devices with memory in a profile."""
 
-    devices: list[HeldTimeline]
+    devices: list[DeviceMemoryTimeline]
 
 
-class HeldStretch(msgspec.Struct, frozen=True, kw_only=True):
-    """Moments, the last one included. ``line``: one that is to have a band, too."""
+class MemoryRange(msgspec.Struct, frozen=True, kw_only=True):
+    """A range of moments; ``last`` is included. ``line`` gets a band too."""
 
     first: Natural = 0
     last: Natural | None = None
     line: Natural | None = None
 
 
-class HeldAt(msgspec.Struct, frozen=True, kw_only=True):
-    """A moment by its number, or by its time; the peak without either."""
+class MemoryMomentQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """A moment by its number or its time; the peak without either."""
 
     at: Natural | None = None
     us: Microseconds | None = None
 
 
-class HeldLine(msgspec.Struct, frozen=True, kw_only=True):
-    """What a line held at a moment. ``line`` -1: what was held beside the blocks that are known."""
+class MemoryLine(msgspec.Struct, frozen=True, kw_only=True):
+    """The memory of a line at a moment. ``line`` -1 is memory outside the known blocks."""
 
     line: int
     site: Site
 
 
 class MemoryChange(msgspec.Struct, frozen=True, kw_only=True):
-    """What an event did: a block more of the line ``name``, or (below 0) one less."""
+    """The change of an event: a new block of the line ``name``, or (negative bytes) a freed one."""
 
     bytes: int
     name: str
 
 
-class HeldMoment(msgspec.Struct, frozen=True, kw_only=True):
-    """Who held a device's memory after the event ``at``. ``lines``: largest first, with all others in ``more_...``."""
+class MemoryMoment(msgspec.Struct, frozen=True, kw_only=True):
+    """The memory by owner after the event ``at``. ``lines`` is sorted, largest first; all other lines are
+    summed in ``more_...``."""
 
     at: int
     us: float | None
     held: int
     reserved: int | None
     blocks: int
-    lines: list[HeldLine]
+    lines: list[MemoryLine]
     more_lines: int
     more_bytes: int
     categories: list[CategoryBytes]

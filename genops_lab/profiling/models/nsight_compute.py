@@ -1,4 +1,5 @@
-"""What Nsight Compute measured of single kernels. Durations in microseconds, sizes in bytes, parts in percent."""
+"""Wire types of Nsight Compute's measurements. Durations are in microseconds, sizes in bytes, parts in
+percent."""
 
 from __future__ import annotations
 
@@ -10,10 +11,10 @@ from .lines import Place
 
 
 class KernelRule(msgspec.Struct, frozen=True, kw_only=True):
-    """What one of Nsight Compute's rules says of a kernel.
+    """The result of one Nsight Compute rule for a kernel.
 
-    ``speedup_pct`` is its estimate: of the kernel's time where ``of`` is "kernel", of the efficiency of the part that
-    the rule is about where it is "part"; None where it gives none.
+    ``speedup_pct`` is the rule's estimate. It is a part of the kernel's time where ``of`` is "kernel", and of
+    the efficiency of the measured part where ``of`` is "part". None: the rule gives no estimate.
     """
 
     identifier: str
@@ -26,7 +27,8 @@ class KernelRule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stall(msgspec.Struct, frozen=True, kw_only=True):
-    """Why warps waited: ``cycles`` an issued instruction, ``pct`` of all cycles between two of a warp."""
+    """A reason of warp stalls: ``cycles`` per issued instruction, ``pct`` of all cycles between two
+    instructions of a warp."""
 
     reason: str
     cycles: float
@@ -34,13 +36,15 @@ class Stall(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MeasuredKernel(msgspec.Struct, frozen=True, kw_only=True):
-    """All launches of a kernel with one grid and block, in the same place of the code.
+    """All launches of a kernel with one grid and block, from the same place of the code.
 
-    Figures are means over its launches by their time; those of ``rules`` are of the longest one, which is number
-    ``longest`` of the report. None where the report lacks what they are made of. ``compute_pct`` and ``memory_pct``
-    are Nsight Compute's "speed of light": the part of what the device can do, at the clocks of the measurement.
-    ``flops`` and ``dram_bytes`` are of one launch on average; ``grid`` and ``block`` are JSON (``[64, 1, 1]``), empty
-    for a range, a CUDA graph or a command list that was measured as a whole.
+    Figures are means over the launches, weighted by time. ``rules`` are those of the longest launch, number
+    ``longest`` of the report. A figure is None where the report has no metrics for it.
+
+    ``compute_pct`` and ``memory_pct`` are Nsight Compute's "speed of light": percent of the peak at the
+    clocks of the measurement. ``flops`` and ``dram_bytes`` are means of one launch. ``grid`` and ``block``
+    are JSON (``[64, 1, 1]``), or empty for a range, a CUDA graph or a command list that was measured as a
+    whole.
     """
 
     name: str
@@ -59,20 +63,20 @@ class MeasuredKernel(msgspec.Struct, frozen=True, kw_only=True):
     l2_pct: float | None = None
     l1_hit_pct: float | None = None
     l2_hit_pct: float | None = None
-    #: Warps at once, of what a multiprocessor holds.
+    #: Active warps, in percent of the multiprocessor's maximum.
     occupancy_pct: float | None = None
     theoretical_occupancy_pct: float | None = None
-    #: What bounds the theoretical one: registers, shared memory, blocks, warps, barriers; "" where it is whole.
+    #: The limit of theoretical occupancy: registers, shared memory, blocks, warps, barriers; "" at 100 %.
     occupancy_limit: str = ""
     registers: int | None = None
     shared_memory_bytes: int | None = None
-    #: Rounds in which all blocks find room.
+    #: Waves of blocks per launch.
     waves: float | None = None
     flops: float | None = None
     dram_bytes: float | None = None
     tflops: float | None = None
     gb_per_s: float | None = None
-    #: Both units far from what they can do: "latency".
+    #: "latency": both units are far from their peak.
     bound: Literal["compute", "memory", "balanced", "latency", ""] = ""
     stalls: list[Stall] = []
     rules: list[KernelRule] = []
@@ -80,31 +84,31 @@ class MeasuredKernel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Measurement(msgspec.Struct, frozen=True, kw_only=True):
-    """Kernels by their time, the longest first; ``launches`` and ``total_us`` are of all, also of those not told.
+    """Measured kernels, most time first. ``launches`` and ``total_us`` also count kernels that are left out.
 
-    ``note``: how they were measured, for people: clocks locked or not, caches flushed or not, replayed.
+    ``note`` describes the measurement for users: clocks locked or not, caches flushed or not, replayed.
     """
 
     kernels: list[MeasuredKernel]
     launches: int
     total_us: float
     note: str = ""
-    #: Kernels that are not told, as there are too many.
+    #: Number of kernels that are left out.
     more_kernels: int = 0
 
 
 class KernelMetric(msgspec.Struct, frozen=True, kw_only=True):
-    """One of all the metrics of a launch, under Nsight Compute's own name; ``value`` in its base unit."""
+    """One metric of a launch, under Nsight Compute's name; ``value`` is in its base unit."""
 
     name: str
     value: float | str
     unit: str = ""
-    #: Values by instance (of a line of SASS, of a sampled reason) that lie behind it.
+    #: Number of per-instance values, such as one per SASS instruction or per sampled reason.
     instances: int = 0
 
 
 class KernelMetrics(msgspec.Struct, frozen=True, kw_only=True):
-    """All that was measured of launch ``number`` of a report."""
+    """All metrics of launch ``number`` of a report."""
 
     number: int
     name: str

@@ -1,4 +1,4 @@
-"""Captured profiles, what a trace says as a whole, and two of them side by side."""
+"""Wire types of recorded profiles, the summary of a trace, and the difference of two profiles."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from .times import (
 
 
 class StepPrice(msgspec.Struct, frozen=True, kw_only=True):
-    """What a step costs. Prices in USD; ``usd_per_hour`` is that of all the traced ranks together.
+    """The cost of a step. Prices are in USD; ``usd_per_hour`` is the price of all traced ranks together.
 
-    ``target``: the target whose price it is, empty where a person gave it. ``usd_a_step`` is None where the trace has
-    no steps.
+    ``target`` is the target with this price; it is empty where the user gave the price. ``usd_a_step`` is
+    None where the trace has no steps.
     """
 
     usd_per_hour: float
@@ -36,7 +36,7 @@ class StepPrice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProfileSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """What a trace says."""
+    """The summary of a trace."""
 
     events: int
     ranks: list[int]
@@ -55,14 +55,15 @@ class ProfileSummary(msgspec.Struct, frozen=True, kw_only=True):
     measured: Measurement | None = None
     price: StepPrice | None = None
     damaged: str = ""
-    #: Whether a file is cut off or corrupt: sums and advice are of the part that was read.
+    #: Whether a file is cut off or corrupt: sums and advice cover the part that was read.
     incomplete: bool = False
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """A captured profile; ``artifact`` is its path among the artifacts of its run, ``trace_path`` that of the file.
+    """A recorded profile. ``artifact`` is its path in the artifacts of its run, ``trace_path`` the path of
+    the trace.
 
-    ``trace_target``: the target where that file lies, empty for this machine.
+    ``trace_target`` is the target that has the trace; it is empty for this machine.
     """
 
     id: str
@@ -80,7 +81,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeletedProfile(msgspec.Struct, frozen=True, kw_only=True):
-    """A profile that is gone; ``left``: what of its trace stays where, and why, empty where nothing does."""
+    """A deleted profile. ``left`` says which part of its trace was not deleted, and why; it is empty
+    otherwise."""
 
     id: str
     left: str = ""
@@ -89,7 +91,7 @@ class DeletedProfile(msgspec.Struct, frozen=True, kw_only=True):
 class NewProfile(msgspec.Struct, frozen=True, kw_only=True):
     """A trace that a kernel of this user wrote into the profiles folder.
 
-    ``target``: where that kernel runs, whose price holds; ``usd_per_hour`` is used in its place.
+    ``target`` is the target of that kernel, whose price applies; ``usd_per_hour`` replaces this price.
     """
 
     trace_path: str
@@ -101,9 +103,9 @@ class NewProfile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TraceOnTarget(msgspec.Struct, frozen=True, kw_only=True):
-    """A trace that lies on a target; a ``path`` that is not absolute begins at the home there.
+    """A trace on a target; a relative ``path`` begins at the home folder on the target.
 
-    ``usd_per_hour``: in place of the target's price.
+    ``usd_per_hour`` replaces the target's price.
     """
 
     target: str
@@ -112,24 +114,24 @@ class TraceOnTarget(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ComparedProfiles(msgspec.Struct, frozen=True, kw_only=True):
-    """Which two, by their ids."""
+    """The ids of two profiles."""
 
     before: str
     after: str
 
 
 class LaunchedWith(msgspec.Struct, frozen=True, kw_only=True):
-    """A grid and a block, as JSON; empty for what was measured as a whole."""
+    """A grid and a block, as JSON; empty for a range or graph that was measured as a whole."""
 
     grid: str
     block: str
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """One operator, kernel or line in both. Device time in microseconds a step.
+    """One operator, kernel or line in both profiles. Device time is in microseconds per step.
 
-    Of an operator it is the time of its own on the CPU and of the kernels that it launched; copies and fills count as
-    kernels.
+    The time of an operator is its own CPU time plus the time of the kernels that it launched. Copies and
+    fills count as kernels.
     """
 
     name: str
@@ -139,16 +141,16 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     after_count: float
     state: Literal["both", "added", "removed"]
     place: Place | None = None
-    #: Of a new kernel: the one that is gone and did the same work, by operator and shapes.
+    #: For a new kernel: the removed kernel that did the same work, by operator and shapes.
     instead_of: str = ""
-    #: Of a kernel that was measured in both: which of its launches are compared with which.
+    #: For a kernel that was measured in both: the grids and blocks of the compared launches.
     before_with: list[LaunchedWith] = []
     after_with: list[LaunchedWith] = []
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
-    """One sum in both. ``covered_before``, ``covered_after``: of FLOPs and what rests on them the part of the compute
-    time that they are known of, 0 to 1."""
+    """One figure of both profiles. ``covered_before`` and ``covered_after``: for FLOPs and figures from them,
+    the part of the compute time with known FLOPs, 0 to 1."""
 
     code: str
     before: float
@@ -159,10 +161,10 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """All times are a step where both have steps, else of the whole trace (``a_step`` tells), or of the kernels alone
-    that Nsight Compute measured (``measured``: in both).
+    """The difference of two profiles. Times are per step if both have steps (``a_step``), else totals of the
+    trace. Where Nsight Compute measured both (``measured``), they are totals of the kernels.
 
-    They are sums over all devices of all ranks. Changes are in the order of their size.
+    Times are sums over all devices of all ranks. Changes are sorted by size.
     """
 
     a_step: bool
@@ -173,10 +175,10 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     kernels: list[Change]
     lines: list[Change]
     measured: bool = False
-    #: Problems by code: gone, new, and in both.
+    #: Advice codes: only in the earlier profile, only in the later one, and in both.
     advice_gone: list[str] = []
     advice_new: list[str] = []
     advice_kept: list[str] = []
     warnings: list[str] = []
-    #: Whether one of them is ``incomplete``.
+    #: Whether one of the profiles is ``incomplete``.
     incomplete: bool = False

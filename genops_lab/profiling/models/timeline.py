@@ -1,5 +1,5 @@
-"""The timeline of a trace, its flame graph, and what the Perfetto UI is opened with. Times count from its first event;
-arrays are little-endian, in base64 where it is JSON."""
+"""Wire types of the timeline, the flame graph and the Perfetto UI. Times count from the trace's first event.
+Arrays are little-endian; in JSON they are base64."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ Microseconds = Annotated[float, msgspec.Meta(ge=0, le=1e15)]
 
 
 class OpenedFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A trace, a snapshot, or a folder with the traces of several ranks, by its path below the server's folder."""
+    """A trace, a snapshot or a folder with the traces of several ranks. The path is relative to the server's
+    folder."""
 
     path: str
 
 
 class RankQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose trace is asked for; without it the only one's, or all ranks together (a flame graph: the first one's)."""
+    """The rank whose trace is requested. Without it: the only trace, or all ranks together (for a flame
+    graph, the first rank)."""
 
     rank: Rank | None = None
 
@@ -28,7 +30,7 @@ NO_RANK = RankQuery()
 
 
 class CounterLane(msgspec.Struct, frozen=True, kw_only=True):
-    """What a counter has over the trace. ``unit``: where the trace tells one."""
+    """The range of a counter over the trace. ``unit`` is empty where the trace has none."""
 
     least: float
     most: float
@@ -36,13 +38,14 @@ class CounterLane(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TimelineLane(msgspec.Struct, frozen=True, kw_only=True):
-    """A thread or a stream, or a ``counter``, whose slices are its samples, each until the next one.
+    """A thread, a stream or a ``counter``. The slices of a counter are its samples; each lasts until the next
+    one.
 
-    ``rows``: of slices inside one another, at most 256.
+    ``rows`` is the depth of nested slices, at most 256.
 
-    With several ranks together, times of the lane and of its tiles count from the first event of its ``rank``, which
-    lies at ``offset_us``; those of slices, sums and moments from the first event of all. The slices of the rank are
-    numbered from ``first_slice`` on.
+    With several ranks, times of the lane and its tiles count from the first event of its ``rank``, which is
+    at ``offset_us``. Times of slices, sums and moments count from the first event of all ranks. The slices of
+    the rank are numbered from ``first_slice``.
     """
 
     lane: int
@@ -61,11 +64,12 @@ class TimelineLane(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TimelineRank(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a rank's first event lies after the first one of all, and how that is known.
+    """The position of a rank on the shared timeline, and its source.
 
-    ``collectives``: ``matched`` of ``common`` ones end together, nine of ten within ``spread_us``, with those of the
-    ``reference`` or of ranks that were set by it. ``wall_clock``: its host's clock says so; ``start``: nothing does,
-    and it begins with the reference.
+    ``placed_by`` is "collectives" where ``matched`` of ``common`` collectives end together with those of the
+    ``reference`` rank, or of ranks that were aligned to it; 90 % end within ``spread_us``. It is "wall_clock"
+    where the position comes from the host's clock, and "start" where nothing is known and the rank begins
+    with the reference.
     """
 
     rank: int
@@ -77,10 +81,11 @@ class TimelineRank(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Timeline(msgspec.Struct, frozen=True, kw_only=True):
-    """The lanes in the order to show them. ``names`` may be cut; ``kinds`` has an int8 for each, see TimelineSlice.
+    """The lanes in display order. ``names`` may be shortened; ``kinds`` has an int8 for each name, see
+    TimelineSlice.
 
-    ``ranks``: those of the profile, none where it has one trace. ``rank``: whose timeline it is; None: that of the
-    first ``together`` ones, or of the only trace.
+    ``ranks`` are the ranks of the profile; empty where it has one trace. ``rank`` is the shown rank; None
+    means the first ``together`` ranks, or the only trace.
     """
 
     span_us: float
@@ -93,7 +98,7 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TileKey(msgspec.Struct, frozen=True, kw_only=True):
-    """The ``index``-th stretch of 512 cells of 2 ** ``level`` nanoseconds of a lane."""
+    """A tile: the ``index``-th range of 512 cells of 2 ** ``level`` nanoseconds of a lane."""
 
     lane: Natural
     level: Natural
@@ -101,20 +106,25 @@ class TileKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TilesQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """1 to 64 tiles."""
+    """A request for 1 to 64 tiles."""
 
     tiles: list[TileKey]
 
 
 class TimelineTile(msgspec.Struct, frozen=True, kw_only=True):
-    """Items of a tile by row and start: slices, and runs of slices that are shorter than ``cell_ns``.
+    """The items of a tile by row and start: slices, and runs of slices that are shorter than ``cell_ns``.
 
-    ``start`` (after the tile's own start) and ``dur`` in nanoseconds and ``covered`` (the share of ``dur`` that the
-    slices of a run take, 1 for a slice): float32. ``name`` (position among the names; of a run the one that takes
-    most), ``slice`` (of a run its first) and ``count`` (1: a slice): int32. ``row``: uint8. All have one length.
-    Each slice that begins in the tile is an item or is counted in a run; those that reach in are there too.
-    Of a counter ``low``, ``high`` and ``last`` are the least, the most and the last value of each item, float64; the
-    ``name`` of its items is -1.
+    All arrays have one length. ``start`` (nanoseconds after the tile's start), ``dur`` (nanoseconds) and
+    ``covered`` are float32. ``covered`` is the share of ``dur`` that the slices of a run cover, 1 for a
+    slice.
+
+    ``name``, ``slice`` and ``count`` are int32. For a run, ``name`` is the position of the name with most
+    time, ``slice`` the first slice and ``count`` the number of slices; for a slice, ``count`` is 1. ``row``
+    is uint8.
+
+    Each slice that begins in the tile is an item or part of a run. Slices that reach into the tile are items
+    too. For a counter, ``low``, ``high`` and ``last`` (float64) are the least, largest and last value of each
+    item, and ``name`` is -1.
     """
 
     lane: int
@@ -134,7 +144,7 @@ class TimelineTile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tiles(msgspec.Struct, frozen=True, kw_only=True):
-    """The tiles that were asked for, in that order."""
+    """The requested tiles, in the order of the request."""
 
     tiles: list[TimelineTile]
 
@@ -152,14 +162,14 @@ class TimelineSlice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SliceArgument(msgspec.Struct, frozen=True, kw_only=True):
-    """What the trace says of a slice, as text."""
+    """An argument of a slice in the trace, as text."""
 
     name: str
     value: str
 
 
 class CounterMoment(msgspec.Struct, frozen=True, kw_only=True):
-    """A sample of a counter, the one before it, and what the counter has over the trace, its mean by time."""
+    """A sample of a counter, the sample before it, and the counter's range and mean over the trace."""
 
     value: float
     before: float | None
@@ -171,7 +181,7 @@ class CounterMoment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CollectivePart(msgspec.Struct, frozen=True, kw_only=True):
-    """A rank's slice of a collective, and how long after the first of all it began."""
+    """A rank's slice of a collective, and its start after the first slice."""
 
     rank: int
     slice: TimelineSlice
@@ -179,8 +189,9 @@ class CollectivePart(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CollectiveMoment(msgspec.Struct, frozen=True, kw_only=True):
-    """A collective on the ranks that it was found on, in their order. Nine of ten collectives of these ranks end
-    within ``trust_us`` of each other: what is closer has no order. ``missing``: ranks without it."""
+    """A collective on the ranks that have it, in order. 90 % of the collectives of these ranks end within
+    ``trust_us`` of each other, so smaller differences have no order. ``missing``: ranks without the
+    collective."""
 
     parts: list[CollectivePart]
     trust_us: float
@@ -188,12 +199,14 @@ class CollectiveMoment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SliceDetails(msgspec.Struct, frozen=True, kw_only=True):
-    """``around``: the slices it lies in, the outermost first. ``launched_by`` and ``launched`` (at most 100 of
-    ``launches``) are tied by the trace's correlation ids; ``launch_stack`` is what the launch lies in.
+    """The details of a slice.
 
-    ``backward`` (at most 100 of ``backwards``) are the operators of the backward pass that belong to an operator or to
-    what lies in it, ``forward`` the operator that one of the backward pass belongs to, by autograd's numbers.
-    ``collective``: with several ranks together, the same collective on each of them.
+    ``around`` are the slices around it, outermost first. ``launched_by`` and ``launched`` (at most 100 of
+    ``launches``) come from the trace's correlation ids; ``launch_stack`` are the slices around the launch.
+
+    ``backward`` (at most 100 of ``backwards``) are the operators of the backward pass that belong to the
+    slice or to slices inside it. ``forward`` is the operator that a backward operator belongs to. Both come
+    from autograd's sequence numbers. ``collective``: with several ranks, the same collective on each rank.
     """
 
     slice: TimelineSlice
@@ -214,8 +227,9 @@ class SliceDetails(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SliceSearch(msgspec.Struct, frozen=True, kw_only=True):
-    """``text``: what a name holds, in upper or lower case, or a regular expression (RE2). The answer is the next
-    slice after ``after`` (-1: the first), or before it; behind the last comes the first."""
+    """A search for slices by name: ``text`` is a part of a name (case is ignored), or a regular expression
+    (RE2). The answer is the next slice after ``after`` (-1: the first), or the previous one; the search wraps
+    around."""
 
     text: str
     regex: bool = False
@@ -224,7 +238,8 @@ class SliceSearch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FoundSlices(msgspec.Struct, frozen=True, kw_only=True):
-    """How many there are, and the ``place``-th (from 1) of them. ``names``: int32, the names that match."""
+    """The number of matching slices, and the ``place``-th (from 1) of them. ``names`` (int32) are the
+    matching names."""
 
     count: int
     place: int
@@ -233,7 +248,7 @@ class FoundSlices(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SumsQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """A stretch of time on some lanes."""
+    """A period on some lanes."""
 
     first_us: Microseconds
     last_us: Microseconds
@@ -241,7 +256,7 @@ class SumsQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NameSum(msgspec.Struct, frozen=True, kw_only=True):
-    """All slices of a name, each as far as it lies in the stretch."""
+    """All slices of a name, clipped to the period."""
 
     name: str
     kind: str
@@ -250,7 +265,8 @@ class NameSum(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sums(msgspec.Struct, frozen=True, kw_only=True):
-    """At most 200 names, those with most time first. ``busy_us``: of each lane the time with any slice, summed."""
+    """Sums by name, at most 200 names, most time first. ``busy_us`` is the time with any slice, summed over
+    lanes."""
 
     slices: int
     busy_us: float
@@ -259,10 +275,10 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FlameNode(msgspec.Struct, frozen=True, kw_only=True):
-    """All calls of one name below the same callers. Times are with what lies below it, in microseconds.
+    """All calls of one name with the same callers. Times are in microseconds and include nested calls.
 
-    ``parent`` is the place of the node around it, -1 for the outermost. Without a name it stands for all that
-    would be too small to be seen there.
+    ``parent`` is the position of the caller's node, -1 for the outermost. A node without a name stands for
+    all nodes that are too small to draw.
     """
 
     name: str
@@ -274,7 +290,8 @@ class FlameNode(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Flame(msgspec.Struct, frozen=True, kw_only=True):
-    """A merged call tree, callers before what they call. ``host_us``, ``device_us``: of all outermost nodes."""
+    """A merged call tree; callers come before their callees. ``host_us`` and ``device_us`` are sums of the
+    outermost nodes."""
 
     host_us: float
     device_us: float
@@ -282,16 +299,16 @@ class Flame(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PerfettoUi(msgspec.Struct, frozen=True, kw_only=True):
-    """``path``: of its page, below the server's base URL."""
+    """The Perfetto UI. ``path`` is the path of its page below the server's base URL."""
 
     path: str
     version: str
 
 
 class CutQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """A stretch of time, and the slice that is selected in it, if any. Times count from the trace's first event.
+    """A period and the selected slice, if any. Times count from the trace's first event.
 
-    ``rank``: whose trace, where a profile has several.
+    ``rank``: the rank whose trace is cut, where a profile has several.
     """
 
     first_us: Microseconds
@@ -301,7 +318,8 @@ class CutQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CutSlice(msgspec.Struct, frozen=True, kw_only=True):
-    """A slice as the trace has it: its times in nanoseconds, as text, for a double cannot hold those since 1970."""
+    """A slice as recorded in the trace. Times are nanoseconds as text, because a double cannot represent
+    nanoseconds since 1970."""
 
     name: str
     ts_ns: str
@@ -309,10 +327,13 @@ class CutSlice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TraceCut(msgspec.Struct, frozen=True, kw_only=True):
-    """What was cut. ``path``: of its bytes, below the server's base URL. ``first_s`` and ``last_s``: the stretch that
-    was asked for, in seconds of the trace's own clock. ``whole``: all of the trace is there; else what lies
-    between ``kept_first_us`` and ``kept_last_us``, counted as in the question, and ``left_out`` events beyond the
-    bound are not. ``narrowed``: the stretch that was asked for would have been too large."""
+    """A cut trace. ``path`` is the path of its data below the server's base URL. ``first_s`` and ``last_s``
+    are the requested period, in seconds of the trace's own clock.
+
+    ``whole``: the cut has the whole trace. Otherwise it has the events between ``kept_first_us`` and
+    ``kept_last_us``, counted as in the query; ``left_out`` events were over the limit. ``narrowed``: the
+    requested period was too large.
+    """
 
     path: str
     title: str

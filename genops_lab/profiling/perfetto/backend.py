@@ -1,4 +1,4 @@
-"""Traces cut for the Perfetto UI, in the profiler's worker process."""
+"""Cut traces for the Perfetto UI, in the profiler's worker process."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ if TYPE_CHECKING:
     from ..engine.columns import Columns
     from ..engine.reading.cutting import Stretch
 
-#: Below a profile's folder; the ones cut last stay.
+#: Folder below a profile's folder; the newest cuts stay.
 CUTS, KEPT = "cuts", 3
-#: A cut's name has so many digits; a shorter one is the number of the rank whose whole trace is meant.
+#: Digits of a cut's name; a shorter name is the number of a rank whose whole trace is meant.
 DIGITS = 16
-#: On each side of the stretch that was asked for, of its length.
+#: Margin on each side of the requested period, relative to its length.
 MARGIN = 0.5
 
 
 class Cuts:
-    """Cuts of all profiles. ``folder`` is a profile's."""
+    """The cuts of all profiles. ``folder`` is a profile's."""
 
     def cut(self, folder: str, trace: str, asked: CutQuery) -> TraceCut:
-        """Cut a trace, or say that the whole of it is small enough; ``path`` of the answer is the cut's name.
+        """Cut a trace, or answer that the whole trace is small enough. ``path`` of the answer is the cut's
+        name.
 
-        Raises InvalidRequest for a stretch that is none and for what is no trace in JSON, NotFound for a slice or
-        a file that is not there, Conflict for a trace on a target.
+        Raises InvalidRequest for an empty period and for a file that is not a JSON trace, NotFound for a
+        missing slice or file, Conflict for a trace on a target.
         """
         from ..engine.profile_folder import kept_place
         from ..engine.reading.cutting import MOST_BYTES, Stretch, json_bytes, narrowed
@@ -39,15 +40,13 @@ class Cuts:
         rank, _, file = kept_place(Path(folder), Path(trace), asked.rank)
         first, last = round(asked.first_us * 1000), round(asked.last_us * 1000)
         if first >= last:
-            raise InvalidRequest(
-                "This stretch of time is empty.", hint="Ask for one that ends after it begins."
-            )
+            raise InvalidRequest("This period is empty.", hint="Give a period whose end is after its start.")
         check_is_here(Path(trace))
         size = json_bytes(file)
         columns = kept_columns(Path(folder), Path(trace), asked.rank)
         chosen = None if asked.slice is None else _slice(columns, asked.slice)
         whole = Stretch(0, int(columns.end.max()) if len(columns) else 0)
-        # Who does not know the trace's end asks for more than there is.
+        # A client that does not know the trace's end requests more.
         last = max(first + 1, min(last, whole.last))
         around = (first + last) // 2 if chosen is None else int(chosen.ts_ns) - columns.origin_ns
         margin = round((last - first) * MARGIN)
@@ -73,7 +72,7 @@ class Cuts:
         )
 
     def file(self, folder: str, trace: str, name: str) -> str:
-        """Where the cut called ``name`` is, or was. Raises NotFound."""
+        """Return the path of the cut ``name``, also of a deleted one. Raises NotFound."""
         from ..engine.profile_folder import kept_place
 
         if len(name) < DIGITS:
@@ -95,7 +94,7 @@ def _slice(columns: Columns, number: int) -> CutSlice:
 
 
 def _renamed(columns: Columns) -> dict[str, str]:
-    """Names that a person is to see in place of the trace's own."""
+    """Return display names for names of the trace."""
     from ..engine.attribution.naming import shown_names
 
     names = zip(columns.names, shown_names(columns), strict=True)
@@ -116,7 +115,7 @@ def _written(
     except OSError as error:
         raise Failed(
             f"A part of {trace.name} could not be written for the Perfetto UI: {error.strerror}.",
-            hint=f"It takes up to {MOST_BYTES >> 20} MB below {cuts}.",
+            hint=f"It needs up to {MOST_BYTES >> 20} MB of disk space in {cuts}.",
         ) from error
     whole = (path for path in cuts.iterdir() if not path.suffix)
     newest = sorted(whole, key=lambda path: path.stat().st_mtime, reverse=True)

@@ -1,4 +1,4 @@
-"""The Perfetto UI's files, and the traces that are cut for it."""
+"""Serve the Perfetto UI's files and the cut traces."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ UI = r"/genops/perfetto/([^/]+)/(.*)"
 CUT = r"/genops/profiles/([^/]+)/perfetto/([0-9a-f]+)"
 _OWN = Path(__file__).parent
 _SHELL = "shell.js"
-#: The page has no origin, so nothing in a trace or in the UI can act as the Lab; and it reaches its own files alone.
-#: Also for who opens its address in a tab. 'self' is the host that it came from.
+#: The page has no origin: nothing in a trace or in the UI can act as the Lab, and the page can load only its
+#: own files. This also holds when the address is opened in a tab. 'self' is the host that served the page.
 POLICY = (
     "sandbox allow-scripts allow-downloads; default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; "
     "worker-src blob:; connect-src 'self' blob: data:; img-src 'self' blob: data:; font-src 'self'; "
@@ -58,26 +58,27 @@ class _Sending(FileHandler):
 
 
 class UiHandler(_Sending):
-    """The UI's page and files, to who knows the key. A page without an origin sends no cookies, so the key stands in
-    the address; an authenticated operation tells it. What it opens is a published program and nothing of the user's."""
+    """Serve the UI's page and files to clients with the key. A page without an origin sends no cookies, so
+    the key is part of the address; an authenticated operation returns it. The files are a published program
+    and contain no user data."""
 
     @property
     def content_security_policy(self) -> str:
-        """For every answer, errors too."""
+        """Return the policy of every answer, errors too."""
         return POLICY
 
     def set_default_headers(self) -> None:
-        """Also where the server's configuration names headers of its own."""
+        """Set the headers, also where the server's configuration sets others."""
         super().set_default_headers()
         self.set_header("Content-Security-Policy", POLICY)
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Referrer-Policy", "no-referrer")
-        # Fetched by a page without an origin. No cookies are involved.
+        # A page without an origin loads these files. No cookies are involved.
         self.set_header("Access-Control-Allow-Origin", "*")
 
     @allow_unauthenticated
     async def get(self, key: str, path: str) -> None:
-        """A file of the UI; the page for an empty path."""
+        """Send a file of the UI; the page for an empty path."""
         try:
             service = await self._service()
             if not hmac.compare_digest(key.encode(), service.key.encode()):
@@ -96,7 +97,7 @@ class UiHandler(_Sending):
             await self._send(_OWN / _SHELL)
         elif version == ui.version and name in ui.files:
             guessed = mimetypes.guess_type(name)[0] or "application/octet-stream"
-            # The address names the version.
+            # The address has the version in it.
             self._head(_TYPES.get(Path(name).suffix, guessed), "private, max-age=86400, immutable")
             await self._send(ui.files[name])
         else:
@@ -108,11 +109,11 @@ class UiHandler(_Sending):
 
 
 class CutHandler(_Sending):
-    """A trace that was cut, or the whole one, for the Lab's page to hand over, or for a person to save."""
+    """Serve a cut or whole trace, for the Lab's page or for a download."""
 
     @web.authenticated
     async def get(self, profile_id: str, cut: str) -> None:
-        """The bytes: JSON, or JSON in gzip."""
+        """Send the bytes: JSON, or JSON compressed by gzip."""
         await authorize(self, "read", "profiles")
         try:
             path = await (await self._service()).cut_file(unquote(profile_id), cut)

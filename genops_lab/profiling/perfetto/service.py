@@ -1,4 +1,4 @@
-"""The Perfetto UI for the Lab's page. Cutting is done in the profiler's worker process."""
+"""The Perfetto UI for the Lab's page. Traces are cut in the profiler's worker process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FRONTEND, ENGINE = "frontend_bundle.js", "engine_bundle.js"
 
 
 class PerfettoService:
-    """``key`` opens the UI's files while this server runs."""
+    """``key`` gives access to the UI's files while this server runs."""
 
     def __init__(self, profiles: ProfilesService) -> None:
         self._profiles = profiles
@@ -31,12 +31,12 @@ class PerfettoService:
         self.key = secrets.token_urlsafe(24)
 
     async def get_perfetto(self) -> PerfettoUi:
-        """Where the page of the Perfetto UI is. Unavailable where the package that ships it is missing."""
+        """Return the path of the Perfetto UI's page. Raises Unavailable where its package is missing."""
         ui = await self.ui()
         return PerfettoUi(path=f"genops/perfetto/{self.key}/", version=ui.version)
 
     async def cut_trace(self, profile_id: str, body: CutQuery) -> TraceCut:
-        """Cut a stretch of time out of a profile's trace for the Perfetto UI; of a small trace all is taken."""
+        """Cut a period out of a profile's trace for the Perfetto UI; a small trace is sent whole."""
         profile = await self._profiles.get_profile(profile_id)
         place = await self._profiles.place(profile_id)
         made = await self._profiles.worker.call(Cuts.cut, *place, body)
@@ -44,35 +44,35 @@ class PerfettoService:
         return msgspec.structs.replace(made, path=path, title=profile.title)
 
     async def ui(self) -> Shipped:
-        """The UI that is installed; it is looked for until it is found."""
+        """Return the installed UI; the search is repeated until it is found."""
         if self._ui is None:
             self._ui = await asyncio.to_thread(shipped)
         return self._ui
 
     async def cut_file(self, profile_id: str, cut: str) -> Path:
-        """The file of a cut. Raises NotFound for one that is not there any more."""
+        """Return the file of a cut. Raises NotFound for a deleted cut."""
         place = await self._profiles.place(profile_id)
         path = Path(await self._profiles.worker.call(Cuts.file, *place, cut))
         if not await asyncio.to_thread(path.is_file):
-            raise NotFound("This part of the trace is not there any more.", hint="Open it anew.")
+            raise NotFound("This part of the trace was deleted.", hint="Open it in Perfetto again.")
         return path
 
 
 @dataclass(frozen=True)
 class Shipped:
-    """One version of the UI. ``files``: by their address below the version's own; no other is served."""
+    """One version of the UI. ``files`` by address below the version's own; no other file is served."""
 
     version: str
     files: Mapping[str, Path]
 
 
 def shipped() -> Shipped:
-    """Raises Unavailable where the package is missing or holds no UI that is known here."""
+    """Return the installed UI. Raises Unavailable where the package is missing or has no known UI."""
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or spec.origin is None:
         raise Unavailable(
             "The Perfetto UI is not installed.",
-            hint=f"It comes with the {PACKAGE} package: {INSTALL} where this Jupyter server runs, then try again.",
+            hint=f"Install the {PACKAGE} package where this Jupyter server runs, then try again: {INSTALL}",
             code="perfetto_missing",
         )
     root = Path(spec.origin).parent / "web_dist"
@@ -81,7 +81,7 @@ def shipped() -> Shipped:
         if FRONTEND in files and ENGINE in files:
             return Shipped(folder.name, files)
     raise Unavailable(
-        f"The {PACKAGE} package that is installed has no Perfetto UI where it is looked for.",
-        hint=f"Install a version that is known to have it: {INSTALL}",
+        f"The installed {PACKAGE} package has no Perfetto UI in its folder web_dist.",
+        hint=f"Install a version that has the UI: {INSTALL}",
         code="perfetto_missing",
     )

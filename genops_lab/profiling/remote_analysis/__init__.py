@@ -1,1 +1,2 @@
-"""Traces that lie on targets: the engine goes there, sums and columns come back, the trace when it is asked for."""
+"""Analyze traces on targets: send the engine to the host, get sums and columns back, copy the trace only on
+request."""

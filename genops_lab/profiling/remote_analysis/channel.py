@@ -1,6 +1,6 @@
-"""The Lab's end of a host's service ``engine``. Everything here runs in the links' loop.
+"""Talk to a host's service ``engine``. Everything here runs in the loop of the connections.
 
-The host is not trusted: what it sends is bounded before it is written, and checked where it is unpacked.
+The host is not trusted: its data is bounded before it is written, and checked when it is unpacked.
 """
 
 from __future__ import annotations
@@ -22,37 +22,40 @@ from genops_lab.hosts.link.transfer import READING_S, HostTransfer, host_transfe
 from .engine_parts import Host, Part
 from .unfinished import IncomingTrace, UnfinishedTrace
 
-#: What an engine may answer: columns are smaller than their trace.
+#: Largest answer of an engine, relative to the trace: columns are smaller than their trace.
 _MORE, _TIMES = 64 * 1024 * 1024, 4
 
-#: A link that breaks is waited for so long; one that breaks so often before a part has come is given up.
+#: Longest wait for a broken connection, and most breaks without progress.
 _AWAY_S, _BREAKS = 600.0, 6
 
 Parts = Callable[[Host], list[Part]]
 
 
-class Went(NamedTuple):
-    """How far a trace has come, in bytes; 0 of 0 before its host said how long it is."""
+class TransferProgress(NamedTuple):
+    """Progress of a transfer in bytes; 0 of 0 before the host sent the size."""
 
     done: int
     total: int
 
 
-#: Told in the links' loop; the words say why it waits, and are empty while it comes.
-Progress = Callable[[Went, str], None]
+#: Called in the loop of the connections. The text says why the transfer waits; it is empty during the
+#: transfer.
+Progress = Callable[[TransferProgress, str], None]
 
 
-class Came(NamedTuple):
-    """What came from a host: the engine's answer, or ``why`` there is none."""
+class HostAnswer(NamedTuple):
+    """The answer of a host; ``why`` says why it has none."""
 
     host: Host
     why: str = ""
 
 
-async def analyzed(link: HostConnection, path: str, parts: Parts, answer: Path) -> Came:
-    """Have a host's trace read there, into the file ``answer``; where that cannot be, it is said why.
+async def analyzed(link: HostConnection, path: str, parts: Parts, answer: Path) -> HostAnswer:
+    """Analyze a host's trace there and write the result to ``answer``. Where that is not possible, the answer
+    says why.
 
-    ``parts`` blocks, and raises Unavailable where the engine cannot run there. Raises RemoteError, LinkDown, OSError.
+    ``parts`` blocks, and raises Unavailable where the engine cannot run there. Raises RemoteError, LinkDown,
+    OSError.
     """
     async with _talk(link, path) as talk:
         host = await talk.host()
@@ -61,8 +64,8 @@ async def analyzed(link: HostConnection, path: str, parts: Parts, answer: Path) 
             await talk.analyze(engine, answer, host.size * _TIMES + _MORE)
         except Unavailable as reason:
             await asyncio.to_thread(answer.unlink, missing_ok=True)
-            return Came(host, reason.message)
-        return Came(host)
+            return HostAnswer(host, reason.message)
+        return HostAnswer(host)
 
 
 async def fetched(
@@ -72,11 +75,11 @@ async def fetched(
     progress: Progress,
     stays: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Bring a host's trace, in gzip, to the file ``trace``, which is whole or not there.
+    """Copy a host's trace, compressed by gzip, to the file ``trace``. The file is complete or absent.
 
-    A link that breaks meanwhile is waited for, and the trace goes on where it was; so it does after what a server
-    left that ended: killed, or where ``stays`` says at the end that what has come is to stay. Raises RemoteError,
-    LinkDown, Failed for a trace that changed meanwhile, OSError.
+    The transfer waits for a broken connection and then continues at the same place. It also continues after a
+    server that was killed, or that ended while ``stays`` returned True. Raises RemoteError, LinkDown,
+    OSError, and Failed for a trace that changed during the transfer.
     """
     release = link.hold()
     try:
@@ -94,7 +97,7 @@ async def _all_came(link: HostConnection, path: str, unfinished: UnfinishedTrace
     incoming: IncomingTrace | None = None
 
     def tell(why: str = "") -> None:
-        progress(Went(incoming.done, incoming.size) if incoming else Went(0, 0), why)
+        progress(TransferProgress(incoming.done, incoming.size) if incoming else TransferProgress(0, 0), why)
 
     async def bring() -> None:
         nonlocal incoming
@@ -130,14 +133,15 @@ class _Talk(HostTransfer):
     patience_s = READING_S
 
     async def host(self) -> Host:
-        """What the host says of itself and the trace."""
+        """Return the host's description of itself and of the trace."""
         try:
             return msgspec.convert(await self.document(), Host)
         except msgspec.ValidationError as error:
             raise BadTransfer(str(error)) from None
 
     async def analyze(self, parts: list[Part], answer: Path, limit: int) -> None:
-        """Send what the engine lacks there, and take its answer. Raises Unavailable where it could not run."""
+        """Send the parts of the engine that the host lacks, and receive its answer. Raises Unavailable where
+        the engine could not run."""
         order = [{"sha": part.sha, "size": len(part.content)} for part in parts]
         self.channel.write(document({"op": "analyze", "parts": order}))
         needed = (await self.document()).get("need")
@@ -147,16 +151,16 @@ class _Talk(HostTransfer):
         ended = await self.document()
         if ended.get("ended") != 0:
             said = str(ended.get("said") or "").strip().splitlines()
-            last = said[-1][:300] if said else "it said nothing"
-            raise Unavailable(f"the engine ended there with {str(ended.get('ended'))[:20]}: {last}")
+            last = said[-1][:300] if said else "no output"
+            raise Unavailable(f"the engine ended with {str(ended.get('ended'))[:20]}: {last}")
         size = ended.get("size")
         if type(size) is not int or not 0 <= size <= limit:
-            raise BadTransfer("it sends more than a trace of that size can be")
+            raise BadTransfer("it sent more than a trace of that size can have")
         with answer.open("wb") as stream:
             await self.receive(Receiver(size), lambda part: stream.write(part.raw))
 
     async def fetch(self, incoming: IncomingTrace, came: Callable[[int], None]) -> None:
-        """Take what is missing of the trace. Raises Failed where it changed."""
+        """Receive the missing part of the trace. Raises Failed where the trace changed."""
         self.channel.write(document({"op": "send", "from": incoming.done}))
         try:
             await self.receive(incoming, incoming.add, came)

@@ -1,4 +1,4 @@
-"""Traces on their way from targets."""
+"""Copy traces from targets in durable work."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     from genops_lab.hosts.service import TargetsService
 
     from ..service import ProfilesService
-    from .channel import Went
+    from .channel import TransferProgress
 
-#: The kind of this work and its tasks; their subject is ``profile:<id>``.
+#: Kind of this work and its tasks; their subject is ``profile:<id>``.
 KIND = "trace"
-_TOLD_EACH_S = 0.5
+_REPORT_EVERY_S = 0.5
 
 
 class Bringing:
-    """Brings traces in durable work, each once at a time: of what comes when a Lab ends, the next Lab brings the
-    rest."""
+    """Copies traces in durable work, each once at a time. When a Lab ends during a transfer, the next Lab
+    continues it."""
 
     def __init__(
         self, profiles: ProfilesService, targets: TargetsService, tasks: TasksService, work: WorkService
     ) -> None:
-        # The routes' table needs this package alone; SQLAlchemy costs 135 ms.
+        # The table of routes needs only this package; SQLAlchemy takes 135 ms to import.
         from genops_lab.core.work import WorkKind
 
         self._profiles, self._targets = profiles, targets
@@ -43,8 +43,8 @@ class Bringing:
         work.register(WorkKind(KIND, {"fetch": self._fetch, "give": self._give}, self._forget))
 
     async def start(self, profile: Profile) -> Task:
-        """The task that brings a profile's trace; one that goes on already is told again. Raises NotFound, Conflict
-        where the target is not connected."""
+        """Return the task that copies a profile's trace; a running one is returned again. Raises NotFound,
+        and Conflict where the target is not connected."""
         if profile.trace_target and await self._running(profile.id) is None:
             await self._targets.connected_link(profile.trace_target)
         title = f"Fetch the trace of {profile.title}"
@@ -53,13 +53,14 @@ class Bringing:
         )
 
     async def stop(self, profile_id: str) -> None:
-        """Have nothing more come for a profile."""
+        """Stop the transfer of a profile's trace."""
         running = await self._running(profile_id)
         if running is not None:
             await self._tasks.cancel_task(running.id)
 
     async def for_analysis(self, profile: Profile) -> None:
-        """Have a profile's trace here that cannot be read there. Raises Failed, also where somebody cancels it."""
+        """Copy a trace that cannot be analyzed on its host, and wait for it. Raises Failed, also when a user
+        cancels the task."""
         task = await self._tasks.wait((await self.start(profile)).id)
         if task.state != "done":
             raise Failed(task.message, hint=task.hint)
@@ -72,43 +73,45 @@ class Bringing:
         )
 
     async def _fetch(self, handle: TaskHandle, plan: dict[str, Any], _data: dict[str, Any]) -> dict[str, Any]:
-        """Have a trace here, as the profile's. Raises what a link raises, and Failed."""
+        """Copy a trace into its profile's folder. Raises the errors of the connection, and Failed."""
         from .channel import fetched
 
         profile = await self._profiles.get_profile(plan["profile"])
         target, path = profile.trace_target, profile.trace_path
         if not target:
-            return {"message": "The trace is here already."}
-        loop, told, trace = asyncio.get_running_loop(), _Told(handle), self._trace(plan)
+            return {"message": "The trace is in the Lab already."}
+        loop, reports, trace = asyncio.get_running_loop(), _ProgressReports(handle), self._trace(plan)
         link = await self._targets.link(target)
         handle.progress(f"Asking {target} for {path}.")
 
-        def progress(went: Went, waits: str) -> None:
+        def progress(went: TransferProgress, waits: str) -> None:
             with contextlib.suppress(RuntimeError):  # the Lab's loop has ended
-                loop.call_soon_threadsafe(told.tell, went, waits)
+                loop.call_soon_threadsafe(reports.send, went, waits)
 
         try:
-            await self._targets.connections.reach(link, handle)  # in the Lab that began it, it is up
+            await self._targets.connections.reach(
+                link, handle
+            )  # in the Lab that began it, the connection is up
             await self._targets.connections.run(
                 fetched(link, path, trace, progress, lambda: self._tasks.closing)
             )
             size = (await asyncio.to_thread(trace.stat)).st_size
         except OSError as error:
-            raise no_place(error) from error
+            raise storage_error(error) from error
         await self._profiles.update(profile.id, trace_path=str(trace), size_bytes=size)
-        return {"message": f"{size_of(size)} came from {target}."}
+        return {"message": f"Copied {size_of(size)} from {target}."}
 
     async def _give(self, _handle: TaskHandle, plan: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-        """Put the trace with its run; an analysis does so itself at its end."""
+        """Store the trace with its run; during an analysis, the analysis does so at its end."""
         if (await self._profiles.get_profile(plan["profile"])).state != "analyzing":
             await self._profiles.try_to_give(plan["profile"])
         return data
 
     async def _forget(self, _handle: TaskHandle, plan: dict[str, Any], _data: dict[str, Any]) -> None:
-        """Remove what has come."""
+        """Delete the received part."""
         from .unfinished import UnfinishedTrace
 
-        with contextlib.suppress(OSError):  # the profile's folder is gone
+        with contextlib.suppress(OSError):  # the profile's folder was deleted
             (await asyncio.to_thread(UnfinishedTrace.of, self._trace(plan))).leave()
 
     def _trace(self, plan: dict[str, Any]) -> Path:
@@ -121,30 +124,30 @@ def _subject(profile_id: str) -> str:
     return f"profile:{profile_id}"
 
 
-class _Told:
-    """What a task says of its trace, a few times a second at most."""
+class _ProgressReports:
+    """Reports the progress of a task, at most a few times a second."""
 
     def __init__(self, handle: TaskHandle) -> None:
         self._handle = handle
         self._at = 0.0
 
-    def tell(self, went: Went, waits: str) -> None:
-        """How far it is; ``waits``: why nothing comes, where that is so."""
+    def send(self, went: TransferProgress, waits: str) -> None:
+        """Report progress; ``waits`` says why the transfer waits, if it does."""
         now = time.monotonic()
         if self._handle.task.state != "running" or not (
-            waits or went.done == went.total or now - self._at > _TOLD_EACH_S
+            waits or went.done == went.total or now - self._at > _REPORT_EVERY_S
         ):
             return
         self._at = now
         text = f"{size_of(went.done)} of {size_of(went.total)}"
         if waits:
-            text = f"{text}; it goes on when the target is connected again. {waits}"
+            text = f"{text}; the transfer continues when the target is connected. {waits}"
         self._handle.progress(text, went.done / went.total if went.total else None)
 
 
-def no_place(error: OSError) -> GenOpsError:
-    """What is told where this machine's disk refuses."""
+def storage_error(error: OSError) -> GenOpsError:
+    """Return the error for a disk of this machine that refuses data."""
     return Failed(
-        f"What came from the target could not be kept: {error}.",
-        hint="See whether this machine's disk is full.",
+        f"The data from the target could not be stored: {error}.",
+        hint="Check that this machine's disk has free space.",
     )

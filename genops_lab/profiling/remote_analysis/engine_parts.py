@@ -1,6 +1,7 @@
-"""What the engine is made of on a host: our own code in a zip, and the wheels that the host's Python lacks.
+"""Build the parts of the engine for a host: our code as a zip file, and the wheels that the host's Python
+lacks.
 
-Each part is known by its SHA-256. Wheels are those of ``wheels.txt``, whose hashes pip checks as it fetches them.
+Each part is identified by its SHA-256. The wheels are those of ``wheels.txt``; pip checks their hashes.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from genops_lab.core.errors import Unavailable
 from genops_lab.core.paths import private_dir
 from genops_lab.version import __version__
 
-#: What the engine needs besides the standard library, with the first version that will do.
+#: Dependencies of the engine besides the standard library, with the first version that works.
 NEEDED = {"numpy": (1, 24), "msgspec": (0, 18, 6)}
 FIRST_PYTHON, LAST_PYTHON = (3, 10), (3, 13)
 _MACHINES = ("x86_64", "aarch64")
@@ -34,7 +35,7 @@ _SOURCES = (
     "profiling/__init__.py",
     "profiling/engine/efficiency/accelerators.json",
     "profiling/engine/**/*.py",
-    # For machines like this one; others read without it.
+    # Only for machines like this one; the engine works without it.
     "profiling/engine/**/*.so",
     "profiling/models/*.py",
     "profiling/remote_analysis/__init__.py",
@@ -44,8 +45,9 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 
 
 class Host(msgspec.Struct, frozen=True, kw_only=True):
-    """What a host says of itself and of the trace; ``size`` in bytes, ``changed_ns`` since 1970, ``packed``: whether it
-    is gzip, ``has``: versions, "" for what is not there."""
+    """A host's description of itself and of the trace. ``size`` is in bytes, ``changed_ns`` counts since
+    1970, ``packed`` says whether the trace is compressed by gzip. ``has`` gives versions of packages, "" for
+    a missing one."""
 
     path: str
     size: int
@@ -59,7 +61,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def lacks(self) -> list[str]:
-        """What the engine needs that the host's Python has not, or too old."""
+        """Return the dependencies that the host's Python lacks or has in an older version."""
         return [name for name, first in NEEDED.items() if _release(self.has.get(name, "")) < first]
 
 
@@ -71,9 +73,9 @@ class Part(NamedTuple):
 
 
 def parts_for(host: Host, folder: Path) -> list[Part]:
-    """The engine for a host, what comes first first. ``folder`` keeps wheels that were fetched. Blocks.
+    """Return the parts of the engine for a host, in import order. ``folder`` keeps downloaded wheels. Blocks.
 
-    Raises Unavailable where it cannot run there, with the reason as its message.
+    Raises Unavailable where the engine cannot run there, with the reason as its message.
     """
     if host.implementation != "cpython" or host.python < FIRST_PYTHON:
         found = ".".join(map(str, host.python))
@@ -84,7 +86,7 @@ def parts_for(host: Host, folder: Path) -> list[Part]:
 
 @cache
 def engine() -> Part:
-    """Our own code: the same bytes for the same version."""
+    """Return our code as a zip file, with the same bytes for the same version."""
     members = {"genops_lab/__init__.py": f"__version__ = {__version__!r}\n".encode()}
     for pattern in _SOURCES:
         for path in _PACKAGE.glob(pattern):
@@ -105,19 +107,19 @@ def _wheels(host: Host, folder: Path) -> list[bytes]:
     version = ".".join(map(str, host.python))
     glibc = _release(host.glibc)
     if host.python > LAST_PYTHON or host.machine not in _MACHINES or glibc < (2, _FIRST_GLIBC):
-        raise Unavailable(f"its Python {version} lacks {lacking}, of which there are no wheels for it here")
+        raise Unavailable(f"its Python {version} has no {lacking}, and there are no wheels for it")
     place = private_dir(folder / f"{version}-{host.machine}-{glibc[0]}.{glibc[1]}")
     found = _kept(place)
     if found is None:
         _fetch(place, version, host.machine, glibc[1])
         found = _kept(place)
     if found is None:
-        raise Unavailable(f"its Python {version} lacks {lacking}, and their wheels are not as they should be")
+        raise Unavailable(f"its Python {version} has no {lacking}, and the downloaded wheels are damaged")
     return [content for name, content in found.items() if name in host.lacks]
 
 
 def _kept(place: Path) -> dict[str, bytes] | None:
-    """The wheels by distribution, each of a hash that ``wheels.txt`` has; None unless all are there."""
+    """Return the wheels by distribution; None unless all are there with the hashes of ``wheels.txt``."""
     allowed = set(_WHEELS.read_text(encoding="utf-8").replace("--hash=sha256:", " ").split())
     found = {path.name.partition("-")[0]: path.read_bytes() for path in sorted(place.glob("*.whl"))}
     whole = all(hashlib.sha256(content).hexdigest() in allowed for content in found.values())
@@ -138,7 +140,7 @@ def _fetch(place: Path, version: str, machine: str, glibc_minor: int) -> None:
         said = str(getattr(error, "stderr", "") or error).strip()
         last = said.splitlines()[-1] if said else type(error).__name__
         raise Unavailable(
-            f"its Python lacks what the engine needs, and no wheels could be fetched: {last}"
+            f"its Python has no {' and '.join(NEEDED)}, and no wheels could be downloaded: {last}"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""The engine's own process on a host: reads a trace, writes its summary and columns into one file."""
+"""Run the engine on a host: read a trace, write its summary and columns into one file."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ..models import ProfileSummary
 
 #: Members of the file: the answer, and the folder of the columns.
 ANSWER, COLUMNS = "answer.json", "columns"
-#: The columns of a large trace take long to squeeze, and little is gained over the quickest level.
+#: Compressing the columns of a large trace is slow, and higher levels save little more.
 _LEVEL = 1
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """``summary``, or the error with which the engine refused the trace."""
+    """``summary``, or the engine's error for the trace."""
 
     summary: ProfileSummary | None = None
     status: int = 500
@@ -30,7 +30,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def main() -> None:
-    """Arguments: the trace, and the file to write."""
+    """Analyze a trace. Arguments: the path of the trace, and the file to write."""
     trace, target = sys.argv[1:]
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / ANSWER).write_bytes(msgspec.json.encode(_answer(trace, Path(folder) / COLUMNS)))

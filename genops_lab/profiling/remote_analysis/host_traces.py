@@ -1,4 +1,5 @@
-"""The store's table of traces that kernels wrote on targets: they go with their profiles. All functions block."""
+"""Store the traces that kernels wrote on targets, which are deleted with their profiles. All functions
+block."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from genops_lab.core.store.tables import host_traces, profiles
 
 
 class HostTrace(NamedTuple):
-    """``path`` on ``target``."""
+    """The trace ``path`` on ``target``."""
 
     profile_id: str
     target: str
@@ -20,30 +21,31 @@ class HostTrace(NamedTuple):
 
 
 class HostTraces:
-    """The table."""
+    """The table of traces on targets."""
 
     def __init__(self, store: LocalStore) -> None:
         self._store = store
 
     def add(self, trace: HostTrace) -> None:
-        """A kernel wrote the trace for the profile."""
+        """Add the trace that a kernel wrote for the profile."""
         with self._store.transaction() as connection:
             connection.execute(host_traces.insert().values(**trace._asdict()))
 
-    def lies_at(self, profile_id: str, path: str) -> None:
-        """The host has said where the trace really is, which is how other profiles name it."""
+    def set_path(self, profile_id: str, path: str) -> None:
+        """Set the real path of the trace, as the host reports it; other profiles name it by this path."""
         with self._store.transaction() as connection:
             this = host_traces.c.profile_id == profile_id
             connection.execute(host_traces.update().where(this).values(path=path))
 
     def deleted(self, profile_id: str) -> HostTrace | None:
-        """The profile is deleted, so its trace is to go; None where it has none. One that another profile also reads
-        goes with that one."""
+        """Mark the trace of a deleted profile for deletion and return it; None where it has none. A trace
+        that another profile also reads is deleted with that profile."""
         with self._store.transaction() as connection:
             return _deleted(connection, profile_id)
 
     def to_remove(self, target: str) -> list[HostTrace]:
-        """What lies on a target of profiles that are deleted, also where the server stopped before it noted that."""
+        """Return the traces of deleted profiles on a target, also those that the server did not mark before
+        it ended."""
         here = host_traces.c.target == target
         gone = host_traces.c.profile_id.not_in(select(profiles.c.id))
         with self._store.transaction() as connection:
@@ -58,7 +60,7 @@ class HostTraces:
         return [HostTrace(row.profile_id, row.target, row.path) for row in rows]
 
     def forget(self, profile_id: str) -> None:
-        """The trace is gone, or not ours."""
+        """Remove a trace that was deleted, or that is not ours."""
         with self._store.transaction() as connection:
             connection.execute(host_traces.delete().where(host_traces.c.profile_id == profile_id))
 

@@ -1,4 +1,4 @@
-"""Profiles of traces that lie on targets."""
+"""Profiles of traces on targets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from genops_lab.core.settings import Settings
 from genops_lab.core.tasks import TasksService
 
 from ..models import DeletedProfile, NewProfile, Profile, TraceOnTarget
-from .downloads import Bringing, no_place
+from .downloads import Bringing, storage_error
 
 if TYPE_CHECKING:
     from genops_lab.core.work import WorkService
@@ -31,12 +31,13 @@ _MAX_PATH = 4096
 log = logging.getLogger("genops_lab")
 
 _CALL_S = 30.0
-#: What the host answers of a file that no kernel of GenOps Lab wrote.
+#: Error code of the host for a file that no kernel of GenOps Lab wrote.
 _NOT_OURS = "not_ours"
 
 
 class RemoteAnalysisService:
-    """Has traces read where they lie; the trace itself comes when it is asked for, or where nothing else works."""
+    """Analyze traces on their hosts. The trace itself is copied on request, or where the engine cannot
+    run."""
 
     def __init__(
         self,
@@ -53,9 +54,9 @@ class RemoteAnalysisService:
         self._removing = Removing(profiles.host_traces, targets)
 
     async def open_on_target(self, body: TraceOnTarget) -> Profile:
-        """Make a profile of a trace on a target that is connected; the trace stays there.
+        """Make a profile of a trace on a connected target; the trace stays there.
 
-        The answer comes before the analysis, whose end an event tells.
+        The answer comes before the analysis ends; an event follows then.
         """
         return await self._begin(
             NewProfile(
@@ -67,12 +68,12 @@ class RemoteAnalysisService:
         )
 
     async def add_profile_beside(self, body: NewProfile) -> Profile:
-        """Make a profile of the trace ``trace_path``, which a kernel wrote on ``target``; its run gets what comes from
-        there, and the trace goes with the profile.
+        """Make a profile of the trace ``trace_path``, which a kernel wrote on ``target``. Its results are
+        stored with the run, and the trace is deleted with the profile.
 
-        Raises NotFound, Conflict where the target is not connected, InvalidRequest.
+        Raises NotFound, InvalidRequest, and Conflict where the target is not connected.
         """
-        # The routes' table needs this class alone; SQLAlchemy costs 135 ms.
+        # The table of routes needs only this class; SQLAlchemy takes 135 ms to import.
         from .host_traces import HostTrace
 
         profile = await self._begin(body)
@@ -84,7 +85,7 @@ class RemoteAnalysisService:
         path = asked.trace_path
         if not path or "\0" in path or len(path) > _MAX_PATH:
             raise InvalidRequest(
-                "No trace can have that path.", hint="Give the path of a trace on the target."
+                "This is not a valid path of a trace.", hint="Give the path of a trace on the target."
             )
         link = await self._targets.connected_link(asked.target)
         price = await asyncio.to_thread(self._profiles.price, asked)
@@ -93,19 +94,20 @@ class RemoteAnalysisService:
         return await self._profiles.get_profile(profile_id)
 
     async def fetch_trace(self, profile_id: str) -> Task:
-        """Bring a profile's trace from its target, which must be connected: a task that tells how far it is. Nothing
-        is done for one that is here."""
+        """Copy a profile's trace from its target, which must be connected; return the task. A trace in the
+        Lab is not copied again."""
         return await self._bringing.start(await self._profiles.get_profile(profile_id))
 
     async def delete_profile(self, profile_id: str) -> DeletedProfile:
-        """Delete a profile with its trace, also the one that a kernel wrote on a target: at once where it is connected,
-        else with its next connection. The run's artifact stays, and so does a file that was opened on a target."""
+        """Delete a profile and its trace, also a trace that a kernel wrote on a target: now if the target is
+        connected, else with its next connection. The artifact of the run stays, and so does a file that was
+        opened on a target."""
         await self._bringing.stop(profile_id)
         await self._profiles.delete_profile(profile_id)
         return DeletedProfile(id=profile_id, left=await self._removing.deleted(profile_id))
 
     def connected(self, target: str) -> None:
-        """A target has just been connected: do what waited for it."""
+        """Delete the traces that waited for this connection of a target."""
         self._profiles.go_on(self._removing.connected(target))
 
     async def _analyze(
@@ -114,7 +116,9 @@ class RemoteAnalysisService:
         try:
             await self._analyzed(profile_id, folder, link, path, price)
         except (GenOpsError, OSError) as error:
-            await self._profiles.failed(profile_id, no_place(error) if isinstance(error, OSError) else error)
+            await self._profiles.failed(
+                profile_id, storage_error(error) if isinstance(error, OSError) else error
+            )
 
     async def _analyzed(
         self, profile_id: str, folder: Path, link: HostConnection, path: str, price: Price
@@ -122,7 +126,7 @@ class RemoteAnalysisService:
         from ..backends.analysis import TraceAnalysis
         from .channel import analyzed
         from .engine_parts import parts_for
-        from .unpacking import BesideAnswers
+        from .unpacking import HostAnswers
 
         target, answer = link.route.target, folder / _ANSWER
         came = await self._targets.connections.run(
@@ -130,19 +134,21 @@ class RemoteAnalysisService:
         )
         worker, message = self._profiles.worker, ""
         if came.why:
-            message = f"The trace was brought from {target}: {came.why}."
+            message = f"The trace was copied to the Lab, because {target} could not analyze it: {came.why}."
             await self._bringing.for_analysis(await self._profiles.get_profile(profile_id))
             trace = (await self._profiles.get_profile(profile_id)).trace_path
             summary = await worker.call(TraceAnalysis.summarize, trace, str(folder), *price)
         else:
-            await asyncio.to_thread(self._profiles.host_traces.lies_at, profile_id, came.host.path)
-            if (await self._profiles.get_profile(profile_id)).trace_target:  # not fetched meanwhile
+            await asyncio.to_thread(self._profiles.host_traces.set_path, profile_id, came.host.path)
+            if (
+                await self._profiles.get_profile(profile_id)
+            ).trace_target:  # the trace was not fetched meanwhile
                 await self._profiles.update(
                     profile_id, trace_path=f"{target}:{came.host.path}", size_bytes=came.host.size
                 )
             usd_per_hour, priced_target = price
             summary = await worker.call(
-                BesideAnswers.take, str(answer), str(folder), usd_per_hour, priced_target
+                HostAnswers.take, str(answer), str(folder), usd_per_hour, priced_target
             )
         text = msgspec.json.encode(summary).decode()
         await self._profiles.update(profile_id, state="ready", summary=text, message=message)
@@ -150,7 +156,7 @@ class RemoteAnalysisService:
 
 
 class Removing:
-    """Removes them."""
+    """Deletes traces of deleted profiles on targets."""
 
     def __init__(self, traces: HostTraces, targets: TargetsService) -> None:
         self._traces = traces
@@ -158,7 +164,8 @@ class Removing:
         self._lock = asyncio.Lock()
 
     async def deleted(self, profile_id: str) -> str:
-        """Remove the trace of a profile that is deleted; what stays where, and why, empty where nothing does."""
+        """Delete the trace of a deleted profile. Return which part stays and why, empty where nothing
+        stays."""
         trace = await asyncio.to_thread(self._traces.deleted, profile_id)
         if trace is None:
             return ""
@@ -166,22 +173,22 @@ class Removing:
         try:
             await self._remove(trace)
         except Conflict:
-            return f"Its trace {place} is removed when {trace.target} is connected next."
+            return f"The trace {place} is deleted when {trace.target} is connected next."
         except NotFound:
-            return f"Its trace stays: there is no target {trace.target} any more, where it is {trace.path}."
+            return f"The trace {place} stays, because the target {trace.target} was deleted."
         except GenOpsError as error:
-            again = "" if error.code == _NOT_OURS else " It is tried again with the next connection."
-            return f"Its trace {place} is still there: {error.message}{again}"
+            again = "" if error.code == _NOT_OURS else " GenOps Lab tries again with the next connection."
+            return f"The trace {place} could not be deleted: {error.message}{again}"
         return ""
 
     async def connected(self, target: str) -> None:
-        """Remove what is left on a target that has just been connected."""
+        """Delete the marked traces on a target that was connected."""
         async with self._lock:
             for trace in await asyncio.to_thread(self._traces.to_remove, target):
                 try:
                     await self._remove(trace)
                 except GenOpsError as error:
-                    log.warning("%s on %s is not removed: %s", trace.path, target, error)
+                    log.warning("trace %s on %s could not be deleted: %s", trace.path, target, error)
 
     async def _remove(self, trace: HostTrace) -> None:
         link = await self._targets.connected_link(trace.target)

@@ -1,8 +1,7 @@
-"""What has come of a trace, in a folder of its own beside where the trace will be: a server that ends leaves it to the
-next one.
+"""Keep the received part of a trace in a folder next to the final path, so that the next server can continue.
 
-``trace`` holds whole parts, ``parts.jsonl`` says which trace they are of and where each ends, with its checksum. Who
-holds ``lock`` writes them; it ends with its process. All functions block.
+``trace`` has complete parts. ``parts.jsonl`` describes the trace, and the end and checksum of each part. The
+process that owns ``lock`` writes them; the lock ends with its process. All functions block.
 """
 
 from __future__ import annotations
@@ -24,12 +23,13 @@ from genops_lab.core.locks import FileLock
 
 from .engine_parts import Host
 
-#: A header without a name and a time; the end of the last stream; a checksum and a length modulo 2**32.
+#: A gzip header without a name and a time; the end of the last stream; a checksum and a length modulo 2**32.
 _HEAD, _LAST, _TAIL = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff", b"\x03\x00", struct.Struct("<II")
 
 
 class Step(msgspec.Struct, frozen=True):
-    """A part is there, up to ``at`` of the file and ``to`` of the trace, which has the hash ``sha256`` up to there."""
+    """A complete part: it ends at ``at`` in the file and at ``to`` in the trace, whose hash up to there is
+    ``sha256``."""
 
     at: int
     to: int
@@ -37,26 +37,26 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class IncomingTrace(Receiver):
-    """Whole parts in the file ``stream``, which is gzip at the end. The methods block."""
+    """The complete parts in the file ``stream``, which is a gzip file at the end. The methods block."""
 
     def __init__(self, stream: BinaryIO, host: Host) -> None:
         super().__init__(host.size, deflated=not host.packed)
         self._stream = stream
         self._host = host
         self._checksum = 0
-        #: Told of each part once it is written.
+        #: Called for each part after it is written.
         self.note: Callable[[Step], None] | None = None
         if not host.packed:
             stream.write(_HEAD)
 
     def go_on(self, host: Host) -> None:
-        """Take what is behind ``done`` from a new connection. Raises Failed where the trace is another one now."""
+        """Continue after ``done`` with a new connection. Raises Failed where the trace changed."""
         known = self._host
         if (host.size, host.changed_ns, host.packed) != (known.size, known.changed_ns, known.packed):
             raise self.changed()
 
     def add(self, part: Part) -> None:
-        """Write a part that was checked. Raises OSError."""
+        """Write a checked part. Raises OSError."""
         self._stream.write(part.payload)
         self._checksum = zlib.crc32(part.raw, self._checksum)
         if self.note is not None:
@@ -64,8 +64,8 @@ class IncomingTrace(Receiver):
             self.note(Step(self._stream.tell(), self.done, self.sha256))
 
     def recall(self, steps: Iterable[Step]) -> list[Step]:
-        """Take the parts that the stream has already, up to the first one that is not what it was, and cut off what
-        follows; those that it has. Raises OSError."""
+        """Read the parts of the stream up to the first damaged one, cut the rest off, and return the parts.
+        Raises OSError."""
         at, found = self._stream.tell(), list[Step]()
         for step in steps:
             length = step.at - at
@@ -82,16 +82,16 @@ class IncomingTrace(Receiver):
         return found
 
     def finish(self) -> None:
-        """All parts are there. Raises OSError."""
+        """Finish the file when all parts are there. Raises OSError."""
         if not self._host.packed:
             self._stream.write(_LAST + _TAIL.pack(self._checksum, self.done & 0xFFFFFFFF))
         self._stream.flush()
 
     def changed(self) -> Failed:
-        """What is told of a trace that is not what it was."""
+        """Return the error for a trace that changed."""
         return Failed(
-            f"{self._host.path} changed on its host while it was brought.",
-            hint="Fetch it again once nothing writes to it.",
+            f"{self._host.path} changed on its host during the transfer.",
+            hint="Fetch the trace again when no program writes to it.",
             code="changed",
         )
 
@@ -100,7 +100,7 @@ _TRACE, _STEPS, _NEW_STEPS, _LOCK = "trace", "parts.jsonl", "parts.new", "lock"
 
 
 class _Source(msgspec.Struct, frozen=True):
-    """The trace on its host, as it was when it began to come."""
+    """The trace on its host, as it was at the start of the transfer."""
 
     path: str
     size: int
@@ -109,7 +109,7 @@ class _Source(msgspec.Struct, frozen=True):
 
 
 class UnfinishedTrace:
-    """One folder, which nobody else writes to. Ends with ``finish`` or ``leave``."""
+    """A folder with one writer. End it with ``finish`` or ``leave``."""
 
     def __init__(self, folder: Path, lock: FileLock) -> None:
         self._folder = folder
@@ -118,11 +118,11 @@ class UnfinishedTrace:
 
     @classmethod
     def of(cls, trace: Path) -> UnfinishedTrace:
-        """What a server that ended left of ``trace``, or a new one. Raises OSError."""
+        """Open the folder that an ended server left for ``trace``, or a new one. Raises OSError."""
         found: UnfinishedTrace | None = None
         for folder in sorted(trace.parent.glob(f"{trace.name}.*.part")):
             lock = FileLock(folder / _LOCK)
-            with contextlib.suppress(OSError):  # somebody is removing it
+            with contextlib.suppress(OSError):  # another thread is deleting it
                 if not lock.try_acquire():
                     continue
                 left = cls(folder, lock)
@@ -132,7 +132,7 @@ class UnfinishedTrace:
                     left.leave()
         if found is not None:
             return found
-        # Of its own: who was cancelled may still be removing theirs.
+        # A new folder: a cancelled task may still be deleting its own.
         folder = trace.with_name(f"{trace.name}.{secrets.token_hex(4)}.part")
         folder.mkdir(mode=0o700)
         lock = FileLock(folder / _LOCK)
@@ -140,7 +140,8 @@ class UnfinishedTrace:
         return cls(folder, lock)
 
     def incoming(self, host: Host) -> IncomingTrace:
-        """The trace with what is there of it; from the beginning where that is of another one. Raises OSError."""
+        """Return the trace with its received parts; from the beginning where they belong to another trace.
+        Raises OSError."""
         source = _Source(host.path, host.size, host.changed_ns, host.packed)
         steps = self._steps(source)
         place = self._folder / _TRACE
@@ -159,13 +160,13 @@ class UnfinishedTrace:
         note(source)
         for step in steps:
             note(step)
-        # A server that ends before has the notes of what came already.
+        # Written first, so that a server that ends early leaves the notes of the earlier parts.
         beside.replace(self._folder / _STEPS)
         incoming.note = note
         return incoming
 
     def _steps(self, source: _Source) -> list[Step]:
-        """How far the trace has come; [] where it is another one."""
+        """Return the received parts; [] where they belong to another trace."""
         steps: list[Step] = []
         # The last line may be cut off.
         with contextlib.suppress(OSError, msgspec.DecodeError):
@@ -176,13 +177,13 @@ class UnfinishedTrace:
         return steps
 
     def finish(self, trace: Path) -> None:
-        """It is whole, and ``trace`` from now on. Raises OSError."""
+        """Move the complete file to ``trace``. Raises OSError."""
         self._close()
         (self._folder / _TRACE).replace(trace)
         self.leave()
 
     def leave(self, *, stays: bool = False) -> None:
-        """Remove it, unless it ``stays`` for the next server."""
+        """Delete the folder, unless it ``stays`` for the next server."""
         self._close()
         if not stays:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -190,7 +191,7 @@ class UnfinishedTrace:
 
     def _close(self) -> None:
         for stream in self._open:
-            # A full disk has been told where it was met.
+            # An error of a full disk was raised where it occurred.
             with contextlib.suppress(OSError):
                 stream.close()
         self._open.clear()

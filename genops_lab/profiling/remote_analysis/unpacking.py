@@ -1,4 +1,5 @@
-"""What a host's engine answered, in the profiler's worker process: checked and put into the profile's folder."""
+"""Check the answer of a host's engine and unpack it into the profile's folder, in the profiler's worker
+process."""
 
 from __future__ import annotations
 
@@ -14,19 +15,20 @@ from genops_lab.core.errors import ErrorInfo, Failed, GenOpsError
 from ..models import ProfileSummary
 from .host import ANSWER, COLUMNS, Answer
 
-#: A summary has a megabyte; columns shrink to a third or so, and a file that grows a hundred times is none of them.
+#: A summary has up to 1 MB. Columns shrink to about a third; a file that grows a hundred times is not valid.
 _MAX_ANSWER_BYTES = 64 * 1024 * 1024
 _MAX_GROWTH = 100
 _COLUMN = re.compile(rf"{COLUMNS}/([\w.]+)\Z")
 
 
-class BesideAnswers:
-    """Answers of engines on hosts as a backend."""
+class HostAnswers:
+    """The answers of engines on hosts, as a backend."""
 
     def take(self, answer: str, folder: str, usd_per_hour: float | None, target: str) -> ProfileSummary:
-        """The summary, with the price of a step; columns go into ``folder``, and the file ``answer`` goes.
+        """Return the summary, with the cost of a step. Columns go into ``folder``; the file ``answer`` is
+        deleted.
 
-        Raises what the engine raised there, and Failed for what is no answer of an engine.
+        Raises the errors of the engine, and Failed for an invalid answer.
         """
         from ..engine import column_files
         from ..engine.efficiency.pricing import priced
@@ -44,8 +46,8 @@ class BesideAnswers:
             return priced(found.summary, usd_per_hour, target)
         except (tarfile.TarError, msgspec.MsgspecError, EOFError, OSError) as error:
             raise Failed(
-                f"What the host answered is no profile: {error}.",
-                hint="Connect the target anew, then try again.",
+                f"The host sent an invalid profile: {error}.",
+                hint="Disconnect and connect the target, then try again.",
             ) from error
         finally:
             shutil.rmtree(aside, ignore_errors=True)
@@ -62,7 +64,7 @@ def _unpacked(answer: Path, columns: Path) -> Answer:
             name = _COLUMN.match(member.name)
             content = archive.extractfile(member) if member.isreg() else None
             if left < 0 or content is None or (member.name != ANSWER and name is None):
-                raise tarfile.TarError(f"{member.name[:80]!r} does not belong in it")
+                raise tarfile.TarError(f"{member.name[:80]!r} is not part of a profile")
             if name is None:
                 found = msgspec.json.decode(content.read(_MAX_ANSWER_BYTES), type=Answer)
             else:

@@ -1,1 +1,1 @@
-"""The timeline of a profile: its columns, kept in its folder, as tiles and answers about slices."""
+"""Serve the timeline of a profile from the columns in its folder: tiles and answers about slices."""

@@ -1,4 +1,5 @@
-"""Timelines in the profiler's worker process: made once, then memory-mapped; the ones looked at last stay open."""
+"""Serve timelines in the profiler's worker process. They are built once and then memory-mapped; recent ones
+stay open."""
 
 from __future__ import annotations
 
@@ -30,30 +31,30 @@ if TYPE_CHECKING:
     from ..engine.timeline import slices, tiles, views
     from ..engine.timeline.clocks import RankClock
 
-#: Their files are mapped, so an open one holds names, texts and what was searched.
+#: The files are mapped, so an open timeline takes memory only for names, texts and searches.
 OPEN_TIMELINES, KEPT_SEARCHES = 12, 8
 MOST_TILES, LAST_LEVEL = 64, 52
 NAME_CHARACTERS, PATTERN_CHARACTERS = 200, 1000
 LEVELS = "timeline"
-#: More ranks than these would be lanes that nobody looks through.
+#: Most ranks on one timeline.
 MOST_TOGETHER = 256
 
 
 class Timelines:
-    """All timelines. ``folder`` is a profile's; ``trace`` is read where its columns are not kept yet; ``rank`` is that
-    of one of its traces; None: the only one's, or all of them together."""
+    """All timelines. ``folder`` is a profile's. ``trace`` is read where its columns are not stored yet.
+    ``rank`` selects one trace; None means the only trace, or all ranks together."""
 
     def __init__(self) -> None:
         self._open: OrderedDict[Path, _Opened] = OrderedDict()
-        # All ranks together open each of them.
+        # All ranks together open each rank's timeline.
         self._opening = threading.RLock()
 
     def prepare(self, folder: str, trace: str) -> None:
-        """Have all there that is needed. Raises NotFound or InvalidRequest for a trace that cannot be read."""
+        """Build all that is needed. Raises NotFound, or InvalidRequest for a trace that cannot be read."""
         self._opened(folder, trace, None)
 
     def describe(self, folder: str, trace: str, rank: int | None) -> Timeline:
-        """Lanes and names."""
+        """Return lanes and names."""
         from ..engine.profile_folder import kept_ranks
 
         ranks = kept_ranks(Path(folder), Path(trace))
@@ -65,26 +66,27 @@ class Timelines:
             names=[name[:NAME_CHARACTERS] for name in view.names],
             kinds=view.kinds.tobytes(),
             rank=ranks[0].rank if len(ranks) == 1 else rank,
-            ranks=[_told(each.clock) for each in ranks],
+            ranks=[_timeline_rank(each.clock) for each in ranks],
             together=min(len(ranks), MOST_TOGETHER),
         )
 
     def tiles(self, folder: str, trace: str, rank: int | None, keys: list[TileKey]) -> list[TimelineTile]:
-        """Tiles in the order of ``keys``. Raises InvalidRequest for keys that are none."""
+        """Return tiles in the order of ``keys``. Raises InvalidRequest for invalid keys."""
         if not 1 <= len(keys) <= MOST_TILES:
-            raise InvalidRequest(f"{len(keys)} tiles were asked for.", hint=f"Ask for 1 to {MOST_TILES}.")
+            raise InvalidRequest(f"{len(keys)} tiles were requested.", hint=f"Request 1 to {MOST_TILES}.")
         view = self._opened(folder, trace, rank).view
         return [_packed(key, view) for key in keys]
 
     def slice(self, folder: str, trace: str, rank: int | None, number: int) -> SliceDetails:
-        """All that is known of a slice. Raises NotFound."""
+        """Return the details of a slice. Raises NotFound."""
         view = self._opened(folder, trace, rank).view
         if not 0 <= number < view.slices:
             raise NotFound(f"This profile has no slice {number}.", hint="Select another one.")
         return view.details(number)
 
     def search(self, folder: str, trace: str, rank: int | None, asked: SliceSearch) -> FoundSlices:
-        """How many slices match, and the next of them. Raises InvalidRequest for an expression that is none."""
+        """Return the number of matching slices and the next one. Raises InvalidRequest for an invalid
+        expression."""
         import numpy as np
 
         opened = self._opened(folder, trace, rank)
@@ -98,7 +100,7 @@ class Timelines:
         )
 
     def sums(self, folder: str, trace: str, rank: int | None, asked: SumsQuery) -> Sums:
-        """What lies in a stretch of time."""
+        """Return sums of a period."""
         return self._opened(folder, trace, rank).view.sums(asked)
 
     def _opened(self, folder: str, trace: str, rank: int | None) -> _Opened:
@@ -114,7 +116,7 @@ class Timelines:
             self._open.move_to_end(place)
             whole = Path(folder) / RANKS
             if whole in self._open:
-                # Made of all ranks, of which fewer stay open than it may have: it outlasts them.
+                # Keep the view of all ranks: it has more ranks than timelines stay open.
                 self._open.move_to_end(whole)
             while len(self._open) > OPEN_TIMELINES:
                 self._open.popitem(last=False)
@@ -149,7 +151,7 @@ class _Opened:
         self._searching = threading.Lock()
 
     def find(self, text: str, regex: bool) -> tuple[npt.NDArray[np.bool_], slices.Matches]:
-        """Which names match, and their slices."""
+        """Return the matching names and their slices."""
         with self._searching:
             if (text, regex) not in self._searches:
                 names = _matching(self.view.names, text, regex)
@@ -166,7 +168,7 @@ def _matching(names: list[str], text: str, regex: bool) -> npt.NDArray[np.bool_]
 
     if not text or len(text) > PATTERN_CHARACTERS:
         raise InvalidRequest(
-            f"The text to search for has {len(text)} characters.",
+            f"The search text has {len(text)} characters.",
             hint=f"Give 1 to {PATTERN_CHARACTERS} characters.",
         )
     words = strings(names)
@@ -175,7 +177,7 @@ def _matching(names: list[str], text: str, regex: bool) -> npt.NDArray[np.bool_]
     fault = regex_fault(text)
     if fault is not None:
         raise InvalidRequest(
-            f"{text!r} is no regular expression: {fault.message}.",
+            f"{text!r} is not a regular expression: {fault.message}.",
             hint=fault.hint or "Correct it, or search for the plain text.",
         )
     return matching(words, f"(?i){text}")
@@ -193,7 +195,7 @@ def _one(folder: str, trace: str, rank: int | None) -> views.View:
     return View.of(tiles.Timeline(columns, levels))
 
 
-def _told(clock: RankClock) -> TimelineRank:
+def _timeline_rank(clock: RankClock) -> TimelineRank:
     return TimelineRank(
         rank=clock.rank,
         offset_us=clock.offset_ns / 1000,
@@ -210,7 +212,7 @@ def _packed(key: TileKey, view: views.View) -> TimelineTile:
     if not (0 <= key.level <= LAST_LEVEL and 0 <= key.index < 1 << (LAST_LEVEL - key.level)):
         raise InvalidRequest(
             f"There is no tile {key.index} of level {key.level}.",
-            hint=f"Levels are 0 to {LAST_LEVEL}, and tiles lie in the trace.",
+            hint=f"Levels are 0 to {LAST_LEVEL}, and tiles are inside the trace.",
         )
     tile = view.tile(key.lane, key.level, key.index)
     items = tile.items

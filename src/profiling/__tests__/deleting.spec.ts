@@ -7,7 +7,7 @@ import { CommandIDs, addCommands } from '../commands';
 import { ProfilesModel } from '../model';
 
 const LEFT =
-  'Its trace gpu1:/t.json.gz is removed when gpu1 is connected next.';
+  'The trace gpu1:/t.json.gz is deleted when gpu1 is connected next.';
 
 describe('deleting a profile', () => {
   it('says what is deleted on its target, and what stays', async () => {
@@ -29,7 +29,9 @@ describe('deleting a profile', () => {
     const deleted = commands.execute(CommandIDs.remove, { id: 'p1' });
     await settle();
     const dialog = document.querySelector('.jp-Dialog')!;
-    expect(dialog.textContent).toContain('its trace on gpu1 if a profiled');
+    expect(dialog.textContent).toContain(
+      'A trace that a profiled cell wrote on gpu1 is deleted too'
+    );
     dialog.querySelector<HTMLButtonElement>('.jp-mod-accept')!.click();
     await deleted;
     expect(bench.count('DELETE /profiles/p1')).toBe(1);

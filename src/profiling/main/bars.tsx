@@ -76,7 +76,7 @@ export function Bars(props: Bars.IProps): React.ReactElement {
         </ul>
         <ActionButton
           label={trans.__('PNG')}
-          caption={trans.__('Save “%1” as a PNG', title)}
+          caption={trans.__('Save “%1” as a PNG image', title)}
           onClick={save}
         />
       </figcaption>
@@ -126,7 +126,7 @@ export namespace Bars {
   export interface IProps {
     title: string;
     bars: readonly IBar[];
-    /** What a bar stands for: the head of the table's first column. */
+    /** The head of the table's first column, such as "Device". */
     first: string;
     trans: TranslationBundle;
   }

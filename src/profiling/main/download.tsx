@@ -7,7 +7,7 @@ import { asCsv } from '../../experiments/table/copies';
 
 export type CellOf = string | number | null;
 
-/** A table as CSV, by RFC 4180. */
+/** Format a table as CSV (RFC 4180). */
 export function csvOf(
   columns: readonly string[],
   rows: readonly (readonly CellOf[])[]
@@ -23,7 +23,7 @@ export function csvOf(
 
 /** A button that saves a table as a file. */
 export function DownloadButton(props: {
-  /** Of the file, without its ending. */
+  /** Name of the file, without its extension. */
   name: string;
   columns: readonly string[];
   rows: () => readonly (readonly CellOf[])[];

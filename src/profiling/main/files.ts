@@ -13,10 +13,13 @@ import { CommandIDs } from './command-ids';
 import type { IPlaces } from './places';
 import type { ProfileView } from './profile-view';
 
-/** What the server takes for a trace in a folder of them. */
+/** Files that the server reads as traces of a folder. */
 const TRACE = /\.(json|json\.gz|sqlite)$/;
 
-/** Have traces and snapshots out of the file browser shown as profiles, also after a reload. */
+/**
+ * Open traces and snapshots from the file browser as profiles, also after a
+ * reload.
+ */
 export function addFiles(options: {
   app: JupyterFrontEnd;
   core: IGenOpsCore;

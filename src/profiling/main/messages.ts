@@ -4,7 +4,7 @@ import { formatNumber } from '../../core/format';
 import { formatShare } from '../figures';
 import type { IRoofline } from '../service';
 
-/** What the device can do, and how much of its time is judged by that. */
+/** The peak of the device, and the share of time with known FLOPs. */
 export function peakWords(
   roofline: IRoofline,
   trans: TranslationBundle
@@ -22,7 +22,7 @@ export function peakWords(
     roofline.covered > 0
       ? [
           trans.__(
-            'FLOPs are known of %1 of the compute time.',
+            'FLOPs are known for %1 of the compute time.',
             formatShare(roofline.covered, 1)
           )
         ]

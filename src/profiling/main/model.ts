@@ -16,13 +16,13 @@ import type { IMarks } from '../timeline/marks';
 
 import type { FlameGraph } from './flame/graph';
 
-/** A call tree, and what draws it, which is loaded with the first one. */
+/** A call tree and the code that draws it, which loads with the first one. */
 export interface IShownFlame {
   readonly flame: IFlame;
   readonly Graph: typeof FlameGraph;
 }
 
-/** A profile in the main area, and which of its views is seen. */
+/** A profile in the main area, and its selected view. */
 export class ProfileViewModel implements IDisposable {
   constructor(options: ProfileViewModel.IOptions) {
     const { id, service, events, trans } = (this._options = options);
@@ -40,10 +40,10 @@ export class ProfileViewModel implements IDisposable {
 
   readonly id: string;
   readonly profile: Resource<IProfile>;
-  /** Emitted when another view is seen, or none. */
+  /** Emitted when another view is visible, or none. */
   readonly changed = new Signal<this, void>(this);
 
-  /** The view that was chosen; empty: the first one. */
+  /** The selected view; empty: the first one. */
   get tab(): string {
     return this._tab;
   }
@@ -54,7 +54,10 @@ export class ProfileViewModel implements IDisposable {
     }
   }
 
-  /** The rank whose timeline and flame graph are looked at; null: all together, or none was chosen. */
+  /**
+   * The rank of the timeline and the flame graph; null: all ranks, or no choice
+   * yet.
+   */
   get rank(): number | null {
     return this._rank;
   }
@@ -65,7 +68,10 @@ export class ProfileViewModel implements IDisposable {
     }
   }
 
-  /** What called what, on a rank where there are several. What a trace says does not change: asked once, when seen. */
+  /**
+   * The call tree, of a rank if there are several. A trace does not change:
+   * loaded once, when it is visible.
+   */
   flame(rank: number | null): Resource<IShownFlame> {
     const { id, service, trans } = this._options;
     let flame = this._flames.get(rank);
@@ -85,7 +91,7 @@ export class ProfileViewModel implements IDisposable {
     return flame;
   }
 
-  /** All that was measured of a kernel's longest launch. */
+  /** All metrics of a kernel's longest launch. */
   kernelMetrics(
     { rank, longest }: Pick<IMeasuredKernel, 'rank' | 'longest'>,
     signal: AbortSignal
@@ -99,12 +105,15 @@ export class ProfileViewModel implements IDisposable {
     );
   }
 
-  /** What the timeline is to mark and go to. */
+  /** Moments that the timeline marks and shows. */
   get marks(): IMarks | null {
     return this._marks;
   }
 
-  /** Show in the timeline what an advice rests on: of its rank, or of all where they are compared. */
+  /**
+   * Show the moments of an advice in the timeline: of its rank, or of all ranks
+   * if it compares them.
+   */
   showMoments({ code, title, moments = [], rank }: IAdvice): void {
     const ranks = this.profile.value?.summary?.ranks ?? [];
     const own = ranks.length > 1 ? rank : null;
@@ -113,14 +122,14 @@ export class ProfileViewModel implements IDisposable {
     this.showTimeline(together ? null : own);
   }
 
-  /** Show the timeline, of a rank or of all where there are several. */
+  /** Show the timeline of a rank, or of all ranks. */
   showTimeline(rank: number | null): void {
     this._rank = rank;
     this._tab = 'timeline';
     this.changed.emit();
   }
 
-  /** Whether the profile is seen at all. */
+  /** Whether the profile is visible. */
   get visible(): boolean {
     return this.profile.visible;
   }
@@ -141,7 +150,9 @@ export class ProfileViewModel implements IDisposable {
     Signal.clearData(this);
   }
 
-  /** What failed for want of a trace is asked for again once that has come. */
+  /**
+   * Retry requests that failed without the trace, when the trace has arrived.
+   */
   private _onProfile(): void {
     const lies = this.profile.value?.trace_target ?? '';
     if (this._lies && !lies) {

@@ -1,7 +1,10 @@
-/** Python that makes a table of a profile's trace again. */
+/** Python code that makes a table of a profile's trace. */
 import type { IProfile } from '../service';
 
-/** A cell that reads the trace and makes a field of its summary a data frame; null where the trace is nowhere. */
+/**
+ * A cell that reads the trace and makes a data frame of a field of its summary;
+ * null if there is no trace.
+ */
 export function tableCode(
   profile: Pick<
     IProfile,
@@ -36,20 +39,23 @@ function traceOf(
 ): string[] | null {
   const { run_id, artifact, trace_path, trace_target } = profile;
   if (run_id && artifact) {
-    // Wherever the notebook runs, the run has it.
+    // The run has the trace on every machine.
     return [
       'import mlflow',
       '',
       `trace = mlflow.artifacts.download_artifacts(run_id=${text(run_id)}, artifact_path=${text(artifact)})`
     ];
   }
-  // Of one that lies on a target the notebook may be elsewhere.
+  // The notebook may run on another machine than the target with the trace.
   return trace_path && !trace_target
     ? ['', `trace = ${text(trace_path)}`]
     : null;
 }
 
-/** JSON's strings are Python's; a title of several lines stays in its comment. */
+/**
+ * JSON strings are valid in Python; a title of several lines stays in its
+ * comment.
+ */
 function text(value: string): string {
   return JSON.stringify(value);
 }

@@ -38,7 +38,10 @@ interface IOptions {
   actions: ProfileView.IActions;
 }
 
-/** Commands that open a profile, or two, and bring their views back after a reload. */
+/**
+ * Add commands that open one or two profiles, and restore their views after a
+ * reload.
+ */
 export function addOpening(options: IOptions): void {
   addProfiles(options);
   addDifferences(options);
@@ -99,19 +102,21 @@ function addProfiles(options: IOptions): void {
     trans
   )(CommandIDs.openProfile, {
     label: trans.__('Open a Profile…'),
-    caption: trans.__('Show where the time of a profile went'),
+    caption: trans.__('Show where the time of a profile was spent'),
     icon: profileIcon,
     args: {
-      id: textArg(trans.__('The id of the profile; asked when missing')),
+      id: textArg(
+        trans.__('The id of the profile; a dialog asks when it is missing')
+      ),
       path: textArg(
         trans.__(
-          'A trace in the Lab, or a folder with those of all ranks, instead of an id'
+          'A trace in the Lab, or a folder with the traces of all ranks, instead of an id'
         )
       ),
-      run_id: textArg(trans.__('The run whose profiles are to be chosen from')),
+      run_id: textArg(trans.__('The run whose profiles the dialog offers')),
       tab: textArg(
         trans.__(
-          'The view: overview, lines, tables, flame, timeline or measured; the first by default'
+          'The view: overview, lines, tables, flame, timeline or measured; the default is the first'
         )
       )
     },
@@ -124,7 +129,7 @@ function addProfiles(options: IOptions): void {
         const runId = textOf(args.run_id);
         const found = ofRun(await service.list(), runId);
         const only = runId && found.length === 1 ? found[0] : undefined;
-        const title = trans.__('Which profile is to be opened?');
+        const title = trans.__('Choose a profile to open');
         id = (only ?? (await chosen(found, title, trans)))?.id;
       }
       return id ? open(id, textOf(args.tab)) : undefined;
@@ -162,7 +167,7 @@ function addDifferences(options: IOptions): void {
           trans
         }),
         id,
-        trans.__('Profiles compared')
+        trans.__('Compared profiles')
       );
       const made = widget;
       await tracker.add(widget);
@@ -178,19 +183,23 @@ function addDifferences(options: IOptions): void {
     trans
   )(CommandIDs.compareProfiles, {
     label: trans.__('Compare Profiles…'),
-    caption: trans.__('Show what differs between two profiles'),
+    caption: trans.__('Show the difference between two profiles'),
     icon: profileIcon,
     args: {
       before: textArg(
-        trans.__('The id of the earlier profile; asked when missing')
+        trans.__(
+          'The id of the earlier profile; a dialog asks when it is missing'
+        )
       ),
       after: textArg(
-        trans.__('The id of the later profile; asked when missing')
+        trans.__(
+          'The id of the later profile; a dialog asks when it is missing'
+        )
       ),
       before_run: textArg(
-        trans.__('A run whose newest profile is the earlier')
+        trans.__('A run; its newest profile is the earlier one')
       ),
-      after_run: textArg(trans.__('A run whose newest profile is the later'))
+      after_run: textArg(trans.__('A run; its newest profile is the later one'))
     },
     execute: async args => {
       let before = textOf(args.before);
@@ -209,7 +218,7 @@ function addDifferences(options: IOptions): void {
               others(),
               after
                 ? trans.__('Compare with')
-                : trans.__('Which profile is the earlier one?'),
+                : trans.__('Choose the earlier profile'),
               trans
             )
           )?.id ?? '';
@@ -217,7 +226,7 @@ function addDifferences(options: IOptions): void {
           ? ((
               await chosen(
                 others(),
-                trans.__('Which profile is the later one?'),
+                trans.__('Choose the later profile'),
                 trans
               )
             )?.id ?? '')
@@ -228,7 +237,7 @@ function addDifferences(options: IOptions): void {
   });
 }
 
-/** What a profile's view lets a person do elsewhere in the Lab. */
+/** Actions of a profile's view elsewhere in the Lab. */
 export function profileActions(
   options: Pick<IOptions, 'app' | 'core' | 'notebooks'>
 ): ProfileView.IActions {
@@ -272,7 +281,10 @@ function inMainArea<T extends Widget>(
   return widget;
 }
 
-/** The profiles of a run, newest first; without one all of them, or none where a run is needed. */
+/**
+ * The profiles of a run, newest first; without a run all profiles, or none if a
+ * run is needed.
+ */
 function ofRun(
   profiles: IProfile[],
   runId: string,

@@ -1,4 +1,4 @@
-/** A device's time in parts that add up to its span, and how each part is named. */
+/** Parts of a device's time that add up to its span, and their names. */
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { deviceParts } from '../model';
@@ -13,11 +13,11 @@ export interface IPart {
   readonly us: number;
 }
 
-/** A bar of a picture: a device, a step. */
+/** A bar of a picture, such as a device or a step. */
 export interface IBar {
   readonly label: string;
   readonly parts: readonly IPart[];
-  /** Drawn faint, such as a step that is counted apart. */
+  /** Drawn faint, such as a warm-up step. */
   readonly faint?: boolean;
 }
 
@@ -34,7 +34,10 @@ export function idleWord(code: IdleCode, trans: TranslationBundle): string {
   return words[code] ?? trans.__('Idle: %1', code);
 }
 
-/** Busy time by kind, then idle time by its reason; what has no known reason is idle and no more. */
+/**
+ * Busy time by kind, then idle time by reason; idle time without a reason is
+ * "Idle".
+ */
 export function partsOf(
   device: IDeviceTime,
   idle: IIdleTime | undefined,
@@ -51,13 +54,14 @@ export function partsOf(
     }));
   const known = reasons.reduce((sum, { us }) => sum + us, 0);
   const rest = Math.max(0, device.idle_us - known);
-  // Sums of rounded lengths differ by less than a millionth: that is no part of its own.
+  // Sums of rounded lengths differ by less than a millionth, which is not a
+  // part.
   return rest > device.span_us * 1e-6 || reasons.length === 0
     ? [...busy, ...reasons, { id: 'idle', label: trans.__('Idle'), us: rest }]
     : [...busy, ...reasons];
 }
 
-/** Busy and idle time without reasons, of a device or of a step. */
+/** Busy and idle time without reasons, of a device or a step. */
 export function busyParts(
   time: Parameters<typeof deviceParts>[0],
   trans: TranslationBundle
@@ -71,7 +75,7 @@ export function busyParts(
     .map(part => ({ ...part, label: words[part.id] ?? part.label }));
 }
 
-/** How a device is called where there are several ranks. */
+/** The name of a device, with its rank if there are several. */
 export function deviceName(
   { device, rank }: Pick<IDeviceTime, 'device' | 'rank'>,
   ranks: readonly number[],
@@ -81,7 +85,7 @@ export function deviceName(
   return ranks.length > 1 ? trans.__('Rank %1, %2', rank, name) : name;
 }
 
-/** One bar a device, in the order of ranks. */
+/** One bar per device, in the order of ranks. */
 export function deviceBars(
   summary: Pick<IProfileSummary, 'devices' | 'idle' | 'ranks'>,
   trans: TranslationBundle
@@ -98,7 +102,10 @@ export function deviceBars(
   }));
 }
 
-/** One bar a step: without a device its length alone. A step's device time may run past the step itself, so idle is what is left of its span. */
+/**
+ * One bar per step; without a device, only its length. A step's device time may
+ * end after the step, so idle is the rest of its span.
+ */
 export function stepBars(
   summary: Pick<IProfileSummary, 'steps' | 'ranks' | 'devices'>,
   trans: TranslationBundle
@@ -124,17 +131,22 @@ function stepName(name: string, trans: TranslationBundle): string {
   return number === undefined ? name : trans.__('Step %1', number);
 }
 
-/** How the ranks' times compare. */
+/** The slowest rank. */
 export interface IStraggler {
   readonly rank: number;
-  /** Its compute time over the median of all, as a share of the median. */
+  /**
+   * Its compute time over the median of all ranks, as a share of the median.
+   */
   readonly over: number;
 }
 
-/** Above this share of the median a rank's compute time holds up the others. */
+/** Above this share of the median, a rank's compute time delays the others. */
 const STRAGGLES = 0.05;
 
-/** The rank that computes longest, where it does so clearly: the others wait for it in their communication. */
+/**
+ * The rank that computes clearly longest: the others wait for it in their
+ * communication.
+ */
 export function straggler(devices: readonly IDeviceTime[]): IStraggler | null {
   const byRank = new Map<number, number>();
   for (const { rank, compute_us } of devices) {

@@ -12,7 +12,7 @@ const MOST_LABEL_PX = 150;
 const FIGURE_PX = 70;
 const LEGEND_PX = 18;
 
-/** Where a part is drawn. */
+/** A drawn part. */
 export interface IDrawnPart {
   readonly bar: IBar;
   readonly part: IPart;
@@ -27,7 +27,7 @@ export interface IBarsPicture {
   readonly parts: readonly IDrawnPart[];
 }
 
-/** The parts that some bar has, each once, in their order. */
+/** The parts of all bars, each once, in order. */
 export function partsShown(bars: readonly IBar[]): IPart[] {
   const shown = new Map<string, IPart>();
   for (const part of bars.flatMap(({ parts }) => parts)) {
@@ -42,7 +42,7 @@ export function lengthOf(bar: IBar): number {
   return bar.parts.reduce((sum, { us }) => sum + us, 0);
 }
 
-/** All bars on one scale; `legend` for a picture that leaves the page. */
+/** All bars on one scale; `legend` for a picture outside the page. */
 export function barsPicture(options: {
   bars: readonly IBar[];
   width: number;
@@ -81,7 +81,7 @@ export function barsPicture(options: {
         marks.push({
           kind: 'box',
           ...place,
-          // A line of the background between parts, where there is room for it.
+          // A line of the background between parts, if there is space.
           width: length > 3 ? length - 1 : length,
           color: colorOf(part.id),
           ...(bar.faint && { opacity: 0.45 })
@@ -122,7 +122,7 @@ export function barsPicture(options: {
   return { scene: { width, height, frame, marks }, parts: drawn };
 }
 
-/** The part at a place of the picture. */
+/** The part at a position of the picture. */
 export function partAt(
   parts: readonly IDrawnPart[],
   x: number,

@@ -8,7 +8,7 @@ import type { IPlace } from '../service';
 import type { IPlaces } from './places';
 import { placeWords } from './places';
 
-/** A line of code by its place; a link where it can be shown. */
+/** A line of code; a link if it can be shown. */
 export function PlaceLink(props: PlaceLink.IProps): React.ReactElement {
   const { place, places, notebook, trans } = props;
   const words = placeWords(place, trans);
@@ -33,16 +33,16 @@ export namespace PlaceLink {
   export interface IProps {
     place: IPlace;
     places: IPlaces;
-    /** The profile's notebook; empty where it has none. */
+    /** The profile's notebook; empty without one. */
     notebook: string;
     children?: React.ReactNode;
-    /** Within a grid, which says what of it Tab reaches. */
+    /** In a grid, which controls the order of Tab. */
     tabIndex?: number;
     trans: TranslationBundle;
   }
 }
 
-/** Show a line; what fails is told. */
+/** Show a line, or a message if that fails. */
 export function openPlace(
   props: Pick<PlaceLink.IProps, 'place' | 'places' | 'notebook' | 'trans'>
 ): void {

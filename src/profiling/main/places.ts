@@ -1,4 +1,4 @@
-/** Lines of code in the person's notebooks and files. */
+/** Lines of code in the user's notebooks and files. */
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import type { CodeCell } from '@jupyterlab/cells';
 import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
@@ -9,11 +9,11 @@ import { Signal } from '@lumino/signaling';
 import { ApiError } from '../../core';
 import type { IPlace } from '../service';
 
-/** What views of lines need of the notebooks that are open. */
+/** Functions of open notebooks for views of lines. */
 export interface IPlaces {
   /** Emitted when a notebook was opened. */
   readonly changed: ISignal<object, void>;
-  /** The text of a cell, where its notebook is open. */
+  /** The text of a cell, if its notebook is open. */
   source(notebook: string, cell: string): string | null;
   /** Whether a line can be shown. */
   canOpen(place: IPlace, notebook: string): boolean;
@@ -63,7 +63,7 @@ export class Places implements IPlaces {
           notebook
         ),
         hint: this._trans.__(
-          'It was deleted or replaced after the profile was taken.'
+          'It was deleted or replaced after the profile was recorded.'
         )
       });
     }
@@ -122,17 +122,22 @@ export class Places implements IPlaces {
   }
 }
 
-/** Whether a file may lie in the Lab's folder; what is elsewhere no browser can open. */
+/**
+ * Whether a file may be in the Lab's folder; a browser cannot open other files.
+ */
 function isRelative(file: string): boolean {
   return (
     file !== '' && !NUMBERED.test(file) && !/^([/\\<]|[a-z]:[/\\])/i.test(file)
   );
 }
 
-/** What stands for a file's name where a cell is known by its number. */
+/** A file name of a cell that is known by its number. */
 const NUMBERED = /^\[\d+\]$/;
 
-/** A cell in words, by the number that the notebook shows where it is known; who knows its notebook gives that as the file. */
+/**
+ * A cell as text, by its number in the notebook if it is known, with its
+ * notebook if that is the file.
+ */
 export function cellWords(
   { file, cell }: Pick<IPlace, 'file' | 'cell'>,
   trans: TranslationBundle
@@ -146,7 +151,10 @@ export function cellWords(
     : trans.__('%1, cell %2', file, id);
 }
 
-/** A place in few words, of a line whose notebook is known: `line 4: x + y`, `[2] line 4: x + y`, `train.py:12`. */
+/**
+ * A short text for a line of a known notebook: `line 4: x + y`, `[2] line 4: x
+ * + y`, `train.py:12`.
+ */
 export function shortPlaceWords(
   { file, line, cell, text }: IPlace,
   trans: TranslationBundle
@@ -159,7 +167,7 @@ export function shortPlaceWords(
   return text.trim() ? `${where}: ${text.trim()}` : where;
 }
 
-/** A place in words: `train.py:12`, `[2] line 4`, `Cell 3f2a, line 4`. */
+/** A place as text: `train.py:12`, `[2] line 4`, `Cell 3f2a, line 4`. */
 export function placeWords(place: IPlace, trans: TranslationBundle): string {
   const name = place.file === place.cell ? cellWords(place, trans) : place.file;
   const inCell = place.cell

@@ -31,7 +31,7 @@ import { Overview } from './overview/overview';
 import type { IPlaces } from './places';
 import { Tables } from './tables/tables';
 
-/** A profile in each of its states. */
+/** A profile in any state. */
 export function ProfileView(props: ProfileView.IProps): React.ReactElement {
   const { model, trans } = props;
   return (
@@ -50,13 +50,16 @@ export function ProfileView(props: ProfileView.IProps): React.ReactElement {
 export namespace ProfileView {
   export interface IActions {
     openRun: (runId: string) => void;
-    /** Show a stretch of its timeline in the Perfetto UI. */
+    /** Show a period of its timeline in the Perfetto UI. */
     openPerfetto: (profile: IProfile, asked: ICutQuery) => void;
     compareWith: (profile: IProfile) => void;
-    /** What brings the trace from the target where it lies. */
+    /** Returns the transfer of the trace from its target. */
     traceFetch: (profile: IProfile) => TraceFetch;
     toggleGutter: (profile: IProfile) => void;
-    /** Put a cell that makes a table of a field of the summary; null where the trace is nowhere. */
+    /**
+     * Insert a cell that makes a table of a field of the summary; null if there
+     * is no trace.
+     */
     insertTable: (profile: IProfile, field: string) => void;
     canInsertTable: (profile: IProfile) => boolean;
   }
@@ -67,9 +70,9 @@ export namespace ProfileView {
     actions: IActions;
     api: GenOpsApi;
     trans: TranslationBundle;
-    /** What else a person can do where the trace cannot be read. */
+    /** A hint for a trace that cannot be read. */
     hint?: string;
-    /** The traces of its folder, which may be the ranks of one run. */
+    /** The traces of its folder, which may be ranks of one run. */
     folder?: { traces: number; open: () => void };
   }
 }
@@ -105,7 +108,7 @@ function Shown(
             profileId={profile.id}
             make={() => actions.traceFetch(profile)}
             visible={model.visible}
-            words={trans.__('The trace lies on %1.', profile.trace_target)}
+            words={trans.__('The trace is on %1.', profile.trace_target)}
             trans={trans}
           />
         )}
@@ -120,8 +123,10 @@ function Shown(
             download=""
             title={
               profile.summary?.measured
-                ? trans.__('Save the report on this computer, for ncu-ui')
-                : trans.__('Save the trace on this computer')
+                ? trans.__(
+                    'Save the report to this computer, to open it in ncu-ui'
+                  )
+                : trans.__('Save the trace to this computer')
             }
           >
             {profile.summary?.measured
@@ -140,7 +145,7 @@ function Shown(
         )}
         <ActionButton
           label={trans.__('Compare with…')}
-          caption={trans.__('Show what differs from another profile')}
+          caption={trans.__('Show the difference from another profile')}
           disabled={profile.state !== 'ready'}
           onClick={() => actions.compareWith(profile)}
         />
@@ -150,7 +155,7 @@ function Shown(
   );
 }
 
-/** Whether its trace is one file, and here. */
+/** Whether its trace is one file on this machine. */
 function hasFile({ state, trace_target, summary }: IProfile): boolean {
   return state === 'ready' && !trace_target && summary?.ranks.length === 1;
 }
@@ -168,7 +173,7 @@ function Content(
           tone="busy"
           label={
             profile.message ||
-            trans.__('The trace is being analyzed. This takes some seconds.')
+            trans.__('Analyzing the trace. This takes a few seconds.')
           }
         />
       </p>
@@ -176,7 +181,10 @@ function Content(
   }
   if (state === 'failed') {
     return (
-      <Callout tone="error" title={trans.__('The file could not be analyzed.')}>
+      <Callout
+        tone="error"
+        title={trans.__('The trace could not be analyzed.')}
+      >
         <>
           <p>{profile.message}</p>
           {props.hint && <p>{props.hint}</p>}
@@ -185,9 +193,7 @@ function Content(
     );
   }
   if (!summary) {
-    return (
-      <EmptyState text={trans.__('This profile was kept without a summary.')} />
-    );
+    return <EmptyState text={trans.__('This profile has no summary.')} />;
   }
   const { memory } = summary;
   const memoryTab = memory && {
@@ -224,7 +230,7 @@ function Content(
       />
     )
   };
-  // Nsight Compute runs kernels one by one, so a measurement has no time that they lie in.
+  // Nsight Compute runs kernels one by one, so a measurement has no timeline.
   const overTime: Tabs.ITab[] = [
     {
       id: 'flame',

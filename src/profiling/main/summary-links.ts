@@ -2,10 +2,16 @@ import type { CommandRegistry } from '@lumino/commands';
 
 import { CommandIDs } from './command-ids';
 
-/** What the address of a link in a profile's inline summary begins with; elsewhere such a link leads nowhere. */
+/**
+ * Prefix of links in a profile's inline summary; such a link has no other
+ * target.
+ */
 const LINK = '#genops-profile=';
 
-/** Open profiles from links in outputs. To open one asks the server and runs nothing, so no trust is needed. */
+/**
+ * Open profiles from links in outputs. Opening a profile runs no code, so the
+ * output need not be trusted.
+ */
 export function followSummaryLinks(commands: CommandRegistry): void {
   document.body.addEventListener(
     'click',

@@ -10,7 +10,7 @@ import { ProfileDifference } from './difference/difference';
 import type { ProfileViewModel } from './model';
 import { ProfileView } from './profile-view';
 
-/** A view of profiles in the main area, which takes the focus where it opens. */
+/** A view of profiles in the main area; it takes the focus when it opens. */
 abstract class MainView<
   M extends { visible: boolean; dispose(): void }
 > extends FollowingView<M> {
@@ -42,7 +42,7 @@ export class ProfileWidget extends MainView<ProfileViewModel> {
   }
 }
 
-/** Two profiles side by side in the main area. */
+/** The difference of two profiles in the main area. */
 export class DifferenceWidget extends MainView<Resource<ICompared>> {
   constructor(private _options: DifferenceWidget.IOptions) {
     const { service, trans, before, after } = _options;
@@ -91,7 +91,7 @@ export namespace DifferenceWidget {
     after: string;
     onOpen: (profileId: string) => void;
     onOpenRun: (runId: string) => void;
-    /** They have changed places. */
+    /** Called when the profiles were swapped. */
     onSwapped: () => void;
     trans: TranslationBundle;
   }

@@ -13,7 +13,7 @@ export namespace CommandIDs {
   export const openPerfetto = 'genops:profile-perfetto';
 }
 
-/** What opens a stretch of this profile. */
+/** Returns a function that opens a period of this profile. */
 export function perfettoOpener(
   { commands }: JupyterFrontEnd,
   id: string
@@ -22,7 +22,10 @@ export function perfettoOpener(
     void commands.execute(CommandIDs.openPerfetto, { id, ...asked });
 }
 
-/** Opens a stretch of a profile's timeline in the Perfetto UI; one view a profile. */
+/**
+ * Add the command that opens a period of a profile's timeline in the Perfetto
+ * UI, with one view per profile.
+ */
 export function addPerfetto(
   app: JupyterFrontEnd,
   core: IGenOpsCore,
@@ -48,25 +51,34 @@ export function addPerfetto(
   )(CommandIDs.openPerfetto, {
     label: trans.__('Open in Perfetto'),
     caption: trans.__(
-      'Show a stretch of a profile’s timeline in the Perfetto UI, without the network'
+      'Show a part of a profile’s timeline in the Perfetto UI, offline'
     ),
     icon: profileIcon,
-    // It is of a stretch, which a timeline has and a palette has not.
+    // The command needs a period, which a palette does not have.
     isVisible: () => false,
     args: {
       id: textArg(trans.__('The id of the profile')),
       first_us: {
         type: 'number',
-        description: trans.__('Begin, in microseconds from the first event on')
+        description: trans.__(
+          'Start of the part, in microseconds after the first event'
+        )
       },
-      last_us: { type: 'number', description: trans.__('End') },
+      last_us: {
+        type: 'number',
+        description: trans.__(
+          'End of the part, in microseconds after the first event'
+        )
+      },
       slice: {
         type: 'number',
         description: trans.__('The number of the slice to select')
       },
       rank: {
         type: 'number',
-        description: trans.__('Whose trace, where there are several ranks')
+        description: trans.__(
+          'The rank whose trace is shown, if there are several'
+        )
       }
     },
     execute: async args => {

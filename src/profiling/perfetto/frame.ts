@@ -3,30 +3,34 @@ import type { IDisposable } from '@lumino/disposable';
 import type { ITraceCut } from './service';
 
 const PING_MS = 250;
-/** It loads 20 MB, and a trace takes it some seconds. */
+/** The UI loads 20 MB, and reads a trace for some seconds. */
 const PATIENCE_MS = 180_000;
-/** Of the width, for the stretch that is shown. */
+/** Share of the width for the period. */
 const SHARE = 0.9;
 
-/** The Perfetto UI never answered. */
+/** The Perfetto UI did not answer. */
 export class NoAnswer extends Error {}
 
 /**
- * The Perfetto UI in a frame: traces are handed over by its own protocol of messages.
- *
- * The frame has no origin, so messages to it name none, and what comes from it is told by its window.
+ * The Perfetto UI in a frame; traces are sent by its message protocol. The
+ * frame has no origin, so messages to it name none, and messages from it are
+ * identified by its window.
  */
 export class PerfettoFrame implements IDisposable {
   constructor(private _frame: HTMLIFrameElement) {
     window.addEventListener('message', this._heard);
   }
 
-  /** Show a stretch of a trace; `trace` is given away. Without one, of the trace that is there. */
+  /**
+   * Show a period of a trace; `trace` is transferred. Without one, show a
+   * period of the loaded trace.
+   */
   async show(cut: ITraceCut, trace: ArrayBuffer | null): Promise<void> {
     if (trace) {
       await this._answer('PONG', () => this._post('PING'));
     }
-    // First, for what was shown before is looked at when this is heard.
+    // Sent first, because the UI checks what it showed before when it reads
+    // this.
     this._post({
       perfettoIgnore: true,
       genopsShow: { slice: cut.slice ?? null, another: trace !== null }

@@ -8,10 +8,10 @@ import { ApiError } from '../../core';
 import { NoAnswer, PerfettoFrame } from './frame';
 import type { ICutQuery, ITraceCut, PerfettoService } from './service';
 
-/** What the server answers while the trace lies on a target. */
+/** The server's error code while the trace is on a target. */
 const ELSEWHERE = 'trace_elsewhere';
 
-/** A deep dive into one profile: what is to be shown, and how far that is. */
+/** The Perfetto view of one profile: the requested period, and the progress. */
 export class PerfettoModel implements IDisposable {
   constructor(private _options: PerfettoModel.IOptions) {
     this.asked = _options.asked;
@@ -30,13 +30,16 @@ export class PerfettoModel implements IDisposable {
     return this._changed;
   }
 
-  /** Show another stretch, or another slice. */
+  /** Show another period, or another slice. */
   show(asked: ICutQuery): void {
     this.asked = asked;
     void this.load();
   }
 
-  /** The frame has loaded the page: for the first time, or again after it was moved in the Lab. */
+  /**
+   * The frame has loaded the page, for the first time, or again after it was
+   * moved in the Lab.
+   */
   enter(frame: HTMLIFrameElement): void {
     this._frame?.dispose();
     this._frame = new PerfettoFrame(frame);
@@ -54,7 +57,7 @@ export class PerfettoModel implements IDisposable {
       await this._load(signal);
     } catch (reason) {
       if (!signal.aborted) {
-        this.error = this._told(reason);
+        this.error = this._errorOf(reason);
       }
     }
     if (!signal.aborted) {
@@ -63,7 +66,7 @@ export class PerfettoModel implements IDisposable {
     }
   }
 
-  /** Whether the trace has to be fetched from its target first. */
+  /** Whether the trace must be fetched from its target first. */
   get isElsewhere(): boolean {
     return this.error?.code === ELSEWHERE;
   }
@@ -82,7 +85,7 @@ export class PerfettoModel implements IDisposable {
   private async _load(signal: AbortSignal): Promise<void> {
     const { service, profileId } = this._options;
     if (!this.page) {
-      // Drawn with it, the view comes with a frame, which loads again.
+      // The frame is drawn with it, and then loads the page.
       this.page = await service.page(signal);
       return;
     }
@@ -94,7 +97,7 @@ export class PerfettoModel implements IDisposable {
       this.cut = cut;
       this._changed.emit();
       if (trace) {
-        // Who asks before it is shown hands it over anew: what is on its way is of another stretch.
+        // Send the trace again: the running request is for another period.
         this._handed = '';
       }
       await frame.show(cut, trace);
@@ -108,14 +111,14 @@ export class PerfettoModel implements IDisposable {
     }
   }
 
-  /** What was told meanwhile was not heard. */
+  /** Changes during the lost connection were missed. */
   private _onResync(): void {
     if (this.isElsewhere) {
       void this.load();
     }
   }
 
-  private _told(reason: unknown): ApiError {
+  private _errorOf(reason: unknown): ApiError {
     const { trans } = this._options;
     this._handed = '';
     return reason instanceof NoAnswer
@@ -124,7 +127,7 @@ export class PerfettoModel implements IDisposable {
           code: 'no_answer',
           message: trans.__('The Perfetto UI did not answer.'),
           hint: trans.__(
-            "It needs WebAssembly and workers; the browser's console may say more."
+            "The Perfetto UI needs WebAssembly and workers. The browser's console may show the cause."
           )
         })
       : ApiError.from(reason, trans);

@@ -10,7 +10,10 @@ type Schemas = components['schemas'];
 export type ICutQuery = Schemas['CutQuery'];
 export type ITraceCut = Schemas['TraceCut'];
 
-/** What a deep dive asks of the server. Each call rejects with an ApiError, or with an AbortError. */
+/**
+ * Requests of the Perfetto view. Each call rejects with an ApiError, or with an
+ * AbortError.
+ */
 export class PerfettoService {
   constructor(
     private _api: GenOpsApi,
@@ -35,7 +38,7 @@ export class PerfettoService {
     );
   }
 
-  /** A cut's trace: JSON, or JSON in gzip. */
+  /** The data of a cut: JSON, or gzipped JSON. */
   async bytes({ path }: ITraceCut, signal: AbortSignal): Promise<ArrayBuffer> {
     const { serverSettings } = this._api;
     const url = URLExt.join(serverSettings.baseUrl, path);

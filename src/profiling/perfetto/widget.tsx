@@ -56,13 +56,13 @@ export namespace PerfettoWidget {
   export interface IOptions {
     profileId: string;
     model: PerfettoModel;
-    /** What brings a trace that lies on a target. */
+    /** Returns the transfer of a trace from its target. */
     traceFetch: () => TraceFetch;
     trans: TranslationBundle;
   }
 }
 
-/** The UI below a line that says what it shows. */
+/** The UI below a line that describes the shown period. */
 function PerfettoView(
   props: PerfettoWidget.IOptions & { visible: boolean }
 ): React.ReactElement {
@@ -101,13 +101,14 @@ function PerfettoView(
       )}
       <p className="gol-Note" role="status">
         {busy
-          ? trans.__('The Perfetto UI is being opened…')
-          : cut && !error && told(cut, trans)}
+          ? trans.__('Opening the Perfetto UI…')
+          : cut && !error && shownPart(cut, trans)}
       </p>
       {page && (
         <iframe
           src={address(page)}
-          // Without an origin: nothing in a trace, or in the UI, can act as the Lab.
+          // Without an origin, nothing in a trace or in the UI can act as the
+          // Lab.
           sandbox="allow-scripts allow-downloads"
           referrerPolicy="no-referrer"
           title={trans.__('Perfetto')}
@@ -118,17 +119,17 @@ function PerfettoView(
   );
 }
 
-/** As part of a page it has no sidebar and counts no visits. */
+/** Embedded, the UI has no sidebar and counts no visits. */
 function address(page: string): string {
   const theme =
     document.body.dataset.jpThemeLight === 'false' ? 'dark' : 'light';
   return `${page}?theme=${theme}#!/?mode=embedded`;
 }
 
-/** What of the trace is there. */
-function told(cut: ITraceCut, trans: TranslationBundle): string {
+/** The part of the trace that is shown. */
+function shownPart(cut: ITraceCut, trans: TranslationBundle): string {
   if (cut.whole) {
-    return trans.__('The whole trace, opened where you were.');
+    return trans.__('The whole trace, opened at the same place.');
   }
   const stretch = [
     formatMicroseconds(cut.kept_first_us),
@@ -137,16 +138,16 @@ function told(cut: ITraceCut, trans: TranslationBundle): string {
   const words = [
     cut.narrowed
       ? trans.__(
-          'The trace is large: of the stretch that you saw, only %1 to %2 is here.',
+          'The trace is large: only %1 to %2 of the visible part is shown.',
           ...stretch
         )
-      : trans.__('The trace is large: %1 to %2 of it is here.', ...stretch)
+      : trans.__('The trace is large: only %1 to %2 is shown.', ...stretch)
   ];
   if (cut.left_out > 0) {
     words.push(
       trans._n(
-        '%1 event beyond the bound was left out.',
-        '%1 events beyond the bound were left out.',
+        '%1 event over the limit was left out.',
+        '%1 events over the limit were left out.',
         cut.left_out
       )
     );

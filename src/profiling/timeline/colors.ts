@@ -1,13 +1,13 @@
-/** Colours of slices by kind and name, out of the theme. */
+/** Colours of slices by kind and name, from the theme. */
 import { asRgb, readLook } from '../../core/charts/look';
 import type { ILook } from '../../core/charts/scene';
 
-/** Of names, as the style sheet numbers them. */
+/** Number of name colours in the style sheet. */
 const NAME_COLORS = 6;
 
 export type Rgb = readonly [number, number, number];
 
-/** As the engine numbers them. */
+/** Numbers of the engine. */
 enum Kind {
   OTHER,
   OPERATOR,
@@ -23,22 +23,27 @@ enum Kind {
   FILL
 }
 
-/** Strengths of a colour over the background: runs are the fainter the less their time is filled. */
+/**
+ * Shades of a colour over the background: a run is fainter if its slices cover
+ * less of it.
+ */
 export const SHADES = 8;
 
 export interface ITheme extends ILook {
-  /** Pixels of a counter, and of what lies below it. */
+  /** Pixels of a counter, and of the area below its line. */
   readonly counter: { readonly line: number; readonly area: number };
   readonly backgroundPixel: number;
-  /** A pixel for `name * SHADES + shade`; the last shade is the colour itself. */
+  /**
+   * The pixel of `name * SHADES + shade`; the last shade is the colour itself.
+   */
   readonly pixels: Uint32Array;
-  /** The same for a name that a search does not match. */
+  /** The same for names that do not match a search. */
   readonly dimmed: Uint32Array;
-  /** Of names, on their own colour. */
+  /** Text colours on the colours of names. */
   readonly textOn: readonly string[];
 }
 
-/** The theme that holds at a node, for these names. */
+/** The theme at a node, for these names. */
 export function readTheme(
   node: HTMLElement,
   names: readonly string[],
@@ -70,7 +75,7 @@ export function readTheme(
     // All steps have one colour.
     const hash = hashOf(name.replace(/#\d+$/, ''));
     const own = ofKind[kinds[at] as Kind] ?? base[hash % base.length];
-    // Three tones of each colour tell more names apart.
+    // Three tones of each colour distinguish more names.
     const color = mixed(back, own, 0.85 - 0.15 * ((hash >>> 8) % 3));
     for (let shade = 0; shade < SHADES; shade++) {
       const strength = 0.35 + (0.65 * (shade + 1)) / SHADES;
@@ -100,7 +105,7 @@ export function mixed(under: Rgb, over: Rgb, share: number): Rgb {
   return [part(0), part(1), part(2)];
 }
 
-/** Of WCAG 2.2: 1 to 21. */
+/** WCAG 2.2 contrast, from 1 to 21. */
 export function contrast(one: Rgb, other: Rgb): number {
   const [low, high] = [luminance(one), luminance(other)].sort((a, b) => a - b);
   return (high + 0.05) / (low + 0.05);
@@ -114,7 +119,7 @@ function luminance(rgb: Rgb): number {
   return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
 }
 
-/** As ImageData has it on a little-endian machine. */
+/** In the byte order of ImageData on a little-endian machine. */
 function pixelOf([red, green, blue]: Rgb): number {
   return ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
 }

@@ -1,16 +1,21 @@
-/** Counters as steps of pixels: a line with what lies below it, and where samples share a pixel their least and most. */
+/**
+ * Draw counters as steps: a line with an area, and minimum and maximum where
+ * samples share a pixel.
+ */
 import type { ITheme } from './colors';
 import type { IStretch } from './raster';
 import type { ICounterLane } from './service';
 import type { ITile } from './tiles';
 
-/** What the bottom and the top of a counter's lane stand for. */
+/** The values at the bottom and the top of a counter's lane. */
 export interface IScale {
   readonly bottom: number;
   readonly top: number;
 }
 
-/** From nothing on, but for values that lie close together far from it. */
+/**
+ * The scale starts at 0, unless all values are close together and far from 0.
+ */
 export function scaleOf({
   least,
   most
@@ -27,15 +32,15 @@ export function scaleOf({
   return bottom === top ? { bottom, top: bottom + 1 } : { bottom, top };
 }
 
-/** A value as people read it. */
+/** Format a value with its unit. */
 export function formatValue(value: number, unit = ''): string {
   const text = value.toLocaleString(undefined, { maximumSignificantDigits: 6 });
   return unit ? `${text} ${unit}` : text;
 }
 
-/** One column of pixels each for what a lane's samples have there. */
+/** The samples of a lane, one column of pixels each. */
 export class CounterRaster {
-  /** Begin a lane. */
+  /** Start a lane. */
   begin(width: number): void {
     if (this._last.length < width) {
       this._low = new Float64Array(width);
@@ -46,7 +51,7 @@ export class CounterRaster {
     this._width = width;
   }
 
-  /** Take a tile's samples. */
+  /** Add the samples of a tile. */
   add(tile: ITile, stretch: IStretch): void {
     const { start, dur, count, values } = tile;
     if (!values) {
@@ -67,7 +72,7 @@ export class CounterRaster {
       const stop = Math.min(to, Math.ceil(end));
       const run = Math.min(stop, count[at] > 1 ? first + cell : first + 1);
       for (let x = Math.max(first, from); x < stop; x++) {
-        // Another one may lie in the pixel that it begins in.
+        // Another sample may be in the pixel of its start.
         const shared = x === first && !Number.isNaN(this._last[x]);
         const [least, most] =
           x < run ? [low[at], high[at]] : [last[at], last[at]];
@@ -78,7 +83,7 @@ export class CounterRaster {
     }
   }
 
-  /** Draw into a picture, from `top` on. Device pixels. */
+  /** Draw into a picture, from `top`. Device pixels. */
   copy(
     picture: Uint32Array,
     pictureHeight: number,
@@ -105,7 +110,7 @@ export class CounterRaster {
       if (Number.isNaN(last)) {
         continue;
       }
-      // A step is drawn as the line from the value before it.
+      // A step is drawn as a line from the previous value.
       const before = x > 0 ? this._last[x - 1] : NaN;
       const low = Math.min(this._low[x], Number.isNaN(before) ? last : before);
       const high = Math.max(
@@ -120,7 +125,7 @@ export class CounterRaster {
 
   private _low = new Float64Array(0);
   private _high = new Float64Array(0);
-  /** NaN where there is none. */
+  /** NaN where there is no sample. */
   private _last = new Float64Array(0);
   private _width = 0;
 }

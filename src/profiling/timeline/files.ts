@@ -21,14 +21,17 @@ const OPENED = [
     pattern: '^.*[tT][rR][aA][cC][eE].*\\.json$',
     extensions: []
   },
-  // JupyterLab has no other way to open it.
+  // JupyterLab has no other viewer for it.
   { name: 'genops-packed-json', extensions: ['.json.gz'] },
   { name: 'genops-memory-snapshot', extensions: ['.pickle'] },
   { name: 'genops-nsys-export', extensions: ['.sqlite'] },
   { name: 'genops-ncu-report', extensions: ['.ncu-rep'] }
 ];
 
-/** Have traces and snapshots opened with what `content` makes. The file itself is never sent to the browser. */
+/**
+ * Open traces and snapshots with the widget that `content` makes. The file
+ * itself is never sent to the browser.
+ */
 export function openFiles(
   { docRegistry }: JupyterFrontEnd,
   trans: TranslationBundle,
@@ -57,7 +60,10 @@ export function openFiles(
   return factory;
 }
 
-/** A document whose content stays on the server: without a format only the file's entry is asked for. */
+/**
+ * A document whose content stays on the server: without a format, only the
+ * file's entry is requested.
+ */
 class Unread implements DocumentRegistry.IModelFactory<DocumentRegistry.IModel> {
   readonly name = MODEL;
   readonly contentType = 'file';
@@ -76,7 +82,7 @@ class Unread implements DocumentRegistry.IModelFactory<DocumentRegistry.IModel> 
   }
 
   dispose(): void {
-    // It holds nothing.
+    // There is nothing to dispose.
   }
 }
 

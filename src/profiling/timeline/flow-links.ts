@@ -1,9 +1,12 @@
 import type { ISliceDetails, ITimelineSlice } from './service';
 
-/** So many arrows are drawn. */
+/** Most arrows that are drawn. */
 const MOST = 100;
 
-/** Pairs of slices between which an arrow is drawn: from a launch to what it started, from forward to backward. */
+/**
+ * Pairs of slices with an arrow: from a launch to its work, from forward to
+ * backward.
+ */
 export function arrowsOf(
   details: ISliceDetails
 ): (readonly [from: ITimelineSlice, to: ITimelineSlice])[] {
@@ -18,14 +21,17 @@ export function arrowsOf(
   ];
 }
 
-/** The same collective on all ranks, in their order; none of anything else. */
+/** The same collective on all ranks, in order; empty for other slices. */
 export function sameOn({
   collective
 }: ISliceDetails): readonly ITimelineSlice[] {
   return (collective?.parts ?? []).map(({ slice }) => slice);
 }
 
-/** Where the way goes on from a slice: to what it launched, to its backward pass, to the same one of the next rank. */
+/**
+ * The next slice of a link: the launched work, the backward pass, or the same
+ * collective on the next rank.
+ */
 export function onward(details: ISliceDetails): ITimelineSlice | null {
   const { slice, launched = [], backward = [] } = details;
   const ranks = sameOn(details);
@@ -33,7 +39,7 @@ export function onward(details: ISliceDetails): ITimelineSlice | null {
   return launched[0] ?? backward[0] ?? ranks[(own + 1) % ranks.length] ?? null;
 }
 
-/** Where the way comes from: the launch, or the forward pass. */
+/** The previous slice of a link: the launch, or the forward pass. */
 export function backward(details: ISliceDetails): ITimelineSlice | null {
   return details.launched_by ?? details.forward ?? null;
 }

@@ -2,31 +2,36 @@ import type { ITimelineLane } from './service';
 
 export const ROW_PX = 17;
 export const COUNTER_PX = 40;
-/** Between lanes, and the line of a group's name. */
+/** Space between lanes, and height of a group's name. */
 const GAP_PX = 6;
 const GROUP_PX = 20;
 
-/** A lane where it is drawn. Pixels from the top of all lanes. */
+/** A drawn lane. Pixels from the top of all lanes. */
 export interface IPlacedLane extends ITimelineLane {
   readonly top: number;
   readonly height: number;
   readonly collapsed: boolean;
-  /** How many of its rows are shown. */
+  /** Number of visible rows. */
   readonly shownRows: number;
-  /** Where its own time begins, in nanoseconds after the first event of all. */
+  /**
+   * Start of its own time, in nanoseconds after the first event of all ranks.
+   */
   readonly offset: number;
 }
 
-/** The line above some lanes: of a process or device, of a rank, or of a rank's host threads. */
+/**
+ * The line above some lanes: of a process, a device, a rank, or a rank's host
+ * threads.
+ */
 export interface IPlacedGroup {
   readonly kind: 'group' | 'rank' | 'host';
   readonly name: string;
   readonly rank: number | null;
   readonly top: number;
-  /** What closes it; empty where it cannot be closed. */
+  /** The key that closes it; empty if it cannot be closed. */
   readonly key: string;
   readonly closed: boolean;
-  /** How many lanes are in it. */
+  /** Number of its lanes. */
   readonly lanes: number;
 }
 
@@ -36,7 +41,7 @@ export interface ILayout {
   readonly height: number;
 }
 
-/** Which lanes show their outermost slices alone, and which groups show none. */
+/** Lanes that show only their outermost slices, and closed groups. */
 export interface IFolded {
   readonly lanes: ReadonlySet<number>;
   readonly groups: ReadonlySet<string>;
@@ -46,13 +51,16 @@ export function isOnDevice({ device, stream }: ITimelineLane): boolean {
   return device !== '' || stream !== '';
 }
 
-/** The keys of the groups that a lane of several ranks lies in. */
+/** The keys of the groups around a lane, with several ranks. */
 export function groupsOf(lane: ITimelineLane): string[] {
   const rank = `rank ${lane.rank}`;
   return isOnDevice(lane) ? [rank] : [rank, `${rank} host`];
 }
 
-/** Lanes below each other, each group below its name; of several ranks each one's devices, then its host. */
+/**
+ * Place lanes below each other, each group below its name; with several ranks,
+ * first the devices of a rank, then its host.
+ */
 export function layout(
   lanes: readonly ITimelineLane[],
   folded: IFolded
@@ -100,7 +108,10 @@ class Stack {
     return !closed;
   }
 
-  /** Lanes below the names of their groups; of a single group the name is told where it is `always`. */
+  /**
+   * Place lanes below the names of their groups; a single group has a name only
+   * if `always`.
+   */
   addGrouped(lanes: readonly ITimelineLane[], always: boolean): void {
     const named = always || new Set(lanes.map(({ group }) => group)).size > 1;
     let group: string | null = null;

@@ -12,16 +12,19 @@ interface IBatch {
   readonly abort: AbortController;
 }
 
-/** Fetches the tiles that are wanted, the first ones first; what is wanted no more is aborted. */
+/**
+ * Fetches the wanted tiles in order, and aborts those that are no longer
+ * wanted.
+ */
 export class TileLoader implements IDisposable {
   constructor(private _options: TileLoader.IOptions) {}
 
-  /** Whether something that is wanted is still missing. */
+  /** Whether a wanted tile is missing. */
   get busy(): boolean {
     return this._batches.size > 0;
   }
 
-  /** Replace what is wanted. */
+  /** Replace the wanted tiles. */
   want(keys: readonly ITileKey[]): void {
     const { cache } = this._options;
     this._wanted = keys.filter(key => !cache.has(key));
@@ -35,7 +38,7 @@ export class TileLoader implements IDisposable {
     this._go();
   }
 
-  /** Ask again for what could not be fetched. */
+  /** Retry tiles that could not be fetched. */
   retry(): void {
     this._failed = false;
     this._go();
@@ -100,7 +103,7 @@ export namespace TileLoader {
     cache: TileCache;
     fetch: (keys: ITileKey[], signal: AbortSignal) => Promise<ITimelineTile[]>;
     onTiles: (tiles: readonly ITile[]) => void;
-    /** Nothing is fetched after it until `retry`. */
+    /** After an error, nothing is fetched until `retry`. */
     onError: (reason: unknown) => void;
   }
 }

@@ -1,23 +1,23 @@
 import type { IAdvice } from '../service';
 
-/** A stretch of time, in microseconds after the trace's first event. */
+/** A period in microseconds after the trace's first event. */
 export type IMoment = NonNullable<IAdvice['moments']>[number];
 
-/** Moments that something beside the timeline tells of, such as what an advice rests on; one of them is looked at. */
+/** Marked moments, such as those of an advice; one of them is current. */
 export interface IMarks {
   readonly title: string;
   readonly moments: readonly IMoment[];
   readonly at: number;
-  /** The rank on whose clock the moments are, where a profile has several. */
+  /** The rank whose clock the moments use, if a profile has several. */
   readonly rank?: number | null;
-  /** They are looked at beside the other ranks. */
+  /** Whether they are shown together with the other ranks. */
   readonly together?: boolean;
 }
 
-/** So much time is shown before and after a moment, in lengths of it. */
+/** Time shown before and after a moment, in lengths of the moment. */
 const AROUND = 1;
 
-/** What is shown of the time around a moment. Nanoseconds. */
+/** The visible time around a moment. Nanoseconds. */
 export function aroundMoment({
   start_us,
   end_us
@@ -26,7 +26,7 @@ export function aroundMoment({
   return [Math.max(0, start_us - room) * 1000, (end_us + room) * 1000];
 }
 
-/** The same moments with another one looked at: after the last comes the first. */
+/** The same moments with another current one; it wraps around. */
 export function turned(marks: IMarks, by: number): IMarks {
   const count = marks.moments.length;
   return { ...marks, at: (marks.at + by + count) % count };

@@ -1,5 +1,5 @@
-/** What was held of a device's memory, on the time axis of the lanes. */
-import type { IHeldMoment } from '../main/memory/service';
+/** A device's memory in use, on the time axis of the lanes. */
+import type { IMemoryMoment } from '../main/memory/service';
 import type { IProfileSummary } from '../service';
 
 import type { IViewport } from './viewport';
@@ -8,17 +8,23 @@ export type IMemory = NonNullable<IProfileSummary['memory']>;
 export type IDeviceMemory = IMemory['devices'][number];
 type IPoint = NonNullable<IDeviceMemory['timeline']>[number];
 
-/** Asks who held a device's memory, by its number in the profile, at a time in microseconds or (null) at its peak. */
+/**
+ * Returns a device's memory by owner, by its number in the profile, at a time
+ * in microseconds or (null) at its peak.
+ */
 export type IMemoryAt = (
   device: number,
   us: number | null,
   signal: AbortSignal
-) => Promise<IHeldMoment>;
+) => Promise<IMemoryMoment>;
 
-/** More devices than these would leave no room for the lanes; all are in the view of memory. */
+/** More devices would leave no space for the lanes; the memory view has all. */
 const MOST_STRIPS = 4;
 
-/** What the devices of a rank held (null: of a profile of one trace); each keeps its place among all of `memory`. */
+/**
+ * The memory of a rank's devices (null: of a profile of one trace); each keeps
+ * its position in `memory`.
+ */
 export function memoryOfRank(
   memory: IMemory | null,
   rank: number | null
@@ -28,7 +34,10 @@ export function memoryOfRank(
     : memory;
 }
 
-/** The devices whose memory is shown below the lanes; the host's where there is no other. */
+/**
+ * The devices whose memory is shown below the lanes; the host's if there is no
+ * other.
+ */
 export function stripsOf(memory: IMemory | null): IDeviceMemory[] {
   const told = (memory?.devices ?? []).filter(
     ({ timeline }) => (timeline ?? []).length > 1
@@ -37,7 +46,7 @@ export function stripsOf(memory: IMemory | null): IDeviceMemory[] {
   return (ofDevices.length > 0 ? ofDevices : told).slice(0, MOST_STRIPS);
 }
 
-/** The place of the last point at or before a time in microseconds; -1 before all. */
+/** The last point at or before a time in microseconds; -1 before all. */
 function placeAt(points: readonly IPoint[], us: number): number {
   let [low, high] = [0, points.length];
   while (low < high) {
@@ -51,12 +60,15 @@ function placeAt(points: readonly IPoint[], us: number): number {
   return low - 1;
 }
 
-/** Bytes that are held at a time; what was held before the recording is not among them. */
-export function heldAt(points: readonly IPoint[], us: number): number {
+/** Bytes in use at a time, without memory from before the recording. */
+export function memoryInUse(points: readonly IPoint[], us: number): number {
   return points[placeAt(points, us)]?.bytes ?? 0;
 }
 
-/** Corners of the outline over what is seen, in pixels: held bytes stay until the next point. */
+/**
+ * Corners of the outline in the visible time, in pixels; bytes are constant
+ * until the next point.
+ */
 export function outlineIn(
   points: readonly IPoint[],
   view: IViewport,
@@ -66,7 +78,7 @@ export function outlineIn(
   const y = (bytes: number) => height - (bytes / Math.max(most, 1)) * height;
   const first = view.start / 1000;
   const last = first + (view.width * view.nsPerPx) / 1000;
-  let level = y(heldAt(points, first));
+  let level = y(memoryInUse(points, first));
   const corners: [number, number][] = [[0, level]];
   for (
     let at = placeAt(points, first) + 1;

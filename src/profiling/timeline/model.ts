@@ -18,7 +18,7 @@ import type { IViewport } from './viewport';
 
 const CACHE_BYTES = 64 * 2 ** 20;
 
-/** The timeline of one profile: what is there, what is seen of it, and what is marked. */
+/** The timeline of one profile: its data, the visible part, and the marks. */
 export class TimelineModel extends Selection implements IDisposable {
   constructor(private _options: TimelineModel.IOptions) {
     super(_options);
@@ -28,28 +28,36 @@ export class TimelineModel extends Selection implements IDisposable {
   cache = new TileCache(CACHE_BYTES);
   kinds = new Int8Array(0);
   marks: IMarks | null = null;
-  /** Those of the profile; none where it has one trace, or before that is known. */
+  /**
+   * Ranks of the profile; empty if it has one trace, or before they are known.
+   */
   ranks: readonly ITimelineRank[] = [];
   error: ApiError | null = null;
 
-  /** The rank whose timeline it is; null where the profile has one trace, or all ranks are looked at. */
+  /**
+   * The rank of the timeline; null if the profile has one trace, or if all
+   * ranks are shown.
+   */
   get rank(): number | null {
     return this.timeline?.rank ?? this._rank;
   }
 
-  /** The numbers of the ranks; before a timeline told them, and where it cannot be made, as the profile has them. */
+  /** The numbers of the ranks: from the profile, until a timeline is loaded. */
   get rankNumbers(): readonly number[] {
     return this.ranks.length > 0
       ? this.ranks.map(({ rank }) => rank)
       : (this._options.ranks ?? []);
   }
 
-  /** Whether the timelines of several ranks are looked at, on one clock. */
+  /** Whether several ranks are shown on one clock. */
   get isTogether(): boolean {
     return this.rank === null && this.rankNumbers.length > 1;
   }
 
-  /** The rank that is meant where one has to be: that of what is selected, or that was clicked at, else the first. */
+  /**
+   * The rank for actions that need one: of the selection, or of the last click,
+   * else the first.
+   */
   get chosenRank(): number | null {
     if (!this.isTogether) {
       return this.rank;
@@ -65,7 +73,7 @@ export class TimelineModel extends Selection implements IDisposable {
     return selected ?? this._pointed ?? this.rankNumbers[0] ?? null;
   }
 
-  /** Mean a rank where several are looked at. */
+  /** Set the rank for such actions, if several are shown. */
   pointAt(rank: number | null): void {
     if (rank !== null && rank !== this._pointed) {
       this._pointed = rank;
@@ -73,7 +81,7 @@ export class TimelineModel extends Selection implements IDisposable {
     }
   }
 
-  /** Where a rank's own time begins, in nanoseconds of what is looked at. */
+  /** The start of a rank's own time, in nanoseconds of the shown time. */
   offsetOf(rank: number | null): number {
     const found = this.isTogether
       ? this.ranks.find(each => each.rank === rank)
@@ -81,7 +89,7 @@ export class TimelineModel extends Selection implements IDisposable {
     return (found?.offset_us ?? 0) * 1000;
   }
 
-  /** Look at another rank, or at all (null), all of the time. */
+  /** Show another rank, or all (null), over the whole time. */
   showRank(rank: number | null): void {
     if (rank === this.rank) {
       return;
@@ -98,7 +106,7 @@ export class TimelineModel extends Selection implements IDisposable {
     }
   }
 
-  /** Whether tiles are still to come. */
+  /** Whether tiles are loading. */
   get busy(): boolean {
     return this._loader.busy;
   }
@@ -150,21 +158,21 @@ export class TimelineModel extends Selection implements IDisposable {
       this._fail(reason);
     }
     this._loading = false;
-    this._told();
+    this._emitChanges();
   }
 
-  /** After a failure: what was asked for is asked for again. */
+  /** Retry after a failure. */
   retry(): void {
     this.error = null;
     if (this.timeline) {
       this._loader.retry();
-      this._told();
+      this._emitChanges();
     } else {
       void this.load();
     }
   }
 
-  /** The tiles that the canvas needs of these lanes now; fetches what is missing. */
+  /** The tiles that the canvas needs of these lanes; fetches missing ones. */
   need(lanes: readonly IPlacedLane[]): ITileKey[] {
     const shown = lanes.map(lane => shownOf(this.view, lane));
     const beside = lanes.flatMap((lane, at) => besideOf(shown[at], lane));
@@ -177,7 +185,10 @@ export class TimelineModel extends Selection implements IDisposable {
     this._bringSelected();
   }
 
-  /** What is selected stays seen when its description takes room; of marks that is what ran on devices. */
+  /**
+   * Keep the selection visible when its description takes space; for marks,
+   * device lanes.
+   */
   private _bringSelected(): void {
     const top = this.details ? this.topOf(this.details.slice) : null;
     const device = this.placed.lanes
@@ -193,14 +204,18 @@ export class TimelineModel extends Selection implements IDisposable {
     }
   }
 
-  /** Whether there is a Perfetto UI to go to. */
+  /** Whether the Perfetto UI is available. */
   get hasPerfetto(): boolean {
-    // Perfetto opens one trace: of several the timeline says which can be meant.
+    // Perfetto opens one trace; with several, the timeline must be loaded to
+    // choose one.
     const known = !this.isTogether || this.timeline !== null;
     return this._options.onPerfetto !== undefined && known;
   }
 
-  /** Look at the selected stretch, or at what is seen, of the rank that is meant in the Perfetto UI; the selected slice is selected there. */
+  /**
+   * Show the selected period, or the visible one, of the chosen rank in the
+   * Perfetto UI, with the selected slice.
+   */
   openPerfetto(): void {
     if (!this.hasPerfetto) {
       return;
@@ -215,7 +230,7 @@ export class TimelineModel extends Selection implements IDisposable {
     const from = Math.max(0, first - begin);
     this._options.onPerfetto?.({
       first_us: from / 1000,
-      // A rank may begin after all that is seen.
+      // A rank may start after the visible time.
       last_us: Math.max(from + 1000, last - begin) / 1000,
       // Perfetto has no slices of counters.
       slice: slice && !this.details?.counter ? slice.slice - before : null,
@@ -223,7 +238,10 @@ export class TimelineModel extends Selection implements IDisposable {
     });
   }
 
-  /** Mark moments, go to the one that is looked at and sum what ran in it; null takes the marks away. */
+  /**
+   * Mark moments, go to the current one and sum what ran in it; null clears the
+   * marks.
+   */
   async mark(marks: IMarks | null): Promise<void> {
     if (marks && (marks.rank ?? null) !== null) {
       this.showRank(marks.together ? null : (marks.rank ?? null));
@@ -236,7 +254,7 @@ export class TimelineModel extends Selection implements IDisposable {
     }
   }
 
-  /** The moments that are marked, in the time of the timeline. */
+  /** The marked moments, in the time of the timeline. */
   get moments(): readonly IMoment[] {
     const { moments = [], rank = null } = this.marks ?? {};
     const by = this.offsetOf(rank) / 1000;
@@ -258,7 +276,7 @@ export class TimelineModel extends Selection implements IDisposable {
     await asked;
   }
 
-  /** Select what a counter has in the middle of what is seen. */
+  /** Select a counter's sample at the middle of the view. */
   async selectCounter(lane: IPlacedLane): Promise<void> {
     const { view, placed, cache } = this;
     const found = pick(view.width / 2, lane.top, view, placed, cache);
@@ -267,7 +285,7 @@ export class TimelineModel extends Selection implements IDisposable {
     }
   }
 
-  /** Select the first slice of what is seen, for those who have no pointer. */
+  /** Select the first visible slice, for users without a pointer. */
   async selectFirst(): Promise<void> {
     const { start, nsPerPx } = this.view;
     for (const lane of this.placed.lanes) {
@@ -312,7 +330,7 @@ export class TimelineModel extends Selection implements IDisposable {
     });
   }
 
-  /** Forget all that is of the rank that was looked at. */
+  /** Clear all data of the previous rank. */
   private _leaveRank(rank: number | null): void {
     this._left.abort();
     this._left = new AbortController();
@@ -333,7 +351,7 @@ export class TimelineModel extends Selection implements IDisposable {
   }
 
   private _loader: TileLoader;
-  /** Of what is asked about the rank that is looked at. */
+  /** Aborts requests about the previous rank. */
   private _left = new AbortController();
   private _pointed: number | null = null;
   private _loading = false;
@@ -343,11 +361,11 @@ export class TimelineModel extends Selection implements IDisposable {
 
 export namespace TimelineModel {
   export interface IOptions extends Selection.IOptions {
-    /** The profile's ranks: one can be chosen where the timeline of all cannot be made. */
+    /** The profile's ranks: one can be chosen if the timeline of all fails. */
     ranks?: readonly number[];
-    /** Told when another rank is looked at. */
+    /** Called when another rank is shown. */
     onRank?: (rank: number | null) => void;
-    /** Shows a stretch in the Perfetto UI. */
+    /** Shows a period in the Perfetto UI. */
     onPerfetto?: (asked: ICutQuery) => void;
   }
 }
@@ -368,7 +386,7 @@ export function shownOf(view: IViewport, lane: IPlacedLane): ITileKey[] {
   }));
 }
 
-/** One more on each side of those that are shown, so that a pan finds it there. */
+/** One more tile on each side, so that a pan finds it loaded. */
 export function besideOf(
   shown: readonly ITileKey[],
   lane: IPlacedLane

@@ -6,10 +6,13 @@ import type { ITimeline, ITimelineLane, ITimelineSlice } from './service';
 import type { IViewport } from './viewport';
 import * as viewport from './viewport';
 
-/** Of so many ranks together the hosts' threads are shown, too. */
+/** Up to this many ranks, host threads are open at first. */
 const FEW_RANKS = 2;
 
-/** The groups that are closed at first: of many ranks the host's threads, where there is a device to look at. */
+/**
+ * The groups that are closed at first: host threads of many ranks, if there is
+ * a device.
+ */
 function closedAtFirst({ lanes }: ITimeline): string[] {
   const onDevice = new Set(lanes.filter(isOnDevice).map(({ rank }) => rank));
   return onDevice.size > FEW_RANKS
@@ -19,22 +22,22 @@ function closedAtFirst({ lanes }: ITimeline): string[] {
     : [];
 }
 
-/** Where in a timeline one is: which time and which lanes are seen. */
+/** The visible time and lanes of a timeline. */
 export abstract class Navigation {
   timeline: ITimeline | null = null;
   view: IViewport = { start: 0, nsPerPx: 1, width: 0 };
   placed: ILayout = { lanes: [], groups: [], height: 0 };
   /** Pixels from the top of all lanes. */
   scroll = 0;
-  /** Pixels that lanes have on the screen. */
+  /** Height of the lanes on the screen, in pixels. */
   height = 0;
 
-  /** Something that is not on the canvas changed. */
+  /** Emitted when something outside the canvas changed. */
   get changed(): Signal<this, void> {
     return this._changed;
   }
 
-  /** The canvas is to be drawn anew. */
+  /** Emitted when the canvas must be drawn again. */
   get drawn(): Signal<this, void> {
     return this._drawn;
   }
@@ -53,7 +56,7 @@ export abstract class Navigation {
     this._showWished();
   }
 
-  /** Show none. */
+  /** Show no timeline. */
   protected leave(): void {
     this.timeline = null;
     this.scroll = 0;
@@ -79,7 +82,7 @@ export abstract class Navigation {
     this._show(viewport.panned(this.view, px, this.span));
   }
 
-  /** As it was at the begin of a drag, moved. */
+  /** Move the view from its position at the start of a drag. */
   panTo(begun: IViewport, px: number): void {
     this._show(viewport.panned(begun, px, this.span));
   }
@@ -88,7 +91,7 @@ export abstract class Navigation {
     this._show(viewport.whole(this.span, this.view.width));
   }
 
-  /** Before anything can be shown this is a wish, which is met when it can. */
+  /** Show a period; before a timeline is loaded, it is remembered. */
   showBetween(first: number, last: number): void {
     this._wished = [first, last];
     this._showWished();
@@ -100,7 +103,10 @@ export abstract class Navigation {
     this._draw();
   }
 
-  /** Scroll as little as brings these pixels, from the top of all lanes, onto the screen. */
+  /**
+   * Scroll as little as possible to show these pixels, from the top of all
+   * lanes.
+   */
   protected bring(top: number, bottom: number): void {
     if (this.height > 0) {
       this.scrollTo(Math.min(top, Math.max(this.scroll, bottom - this.height)));
@@ -126,12 +132,12 @@ export abstract class Navigation {
     this._changed.emit();
   }
 
-  /** Any lane, also one that is not shown. */
+  /** The lane of a slice, also a hidden one. */
   laneOf({ lane }: ITimelineSlice): ITimelineLane | undefined {
     return this.timeline?.lanes.find(each => each.lane === lane);
   }
 
-  /** Bring a slice into view, and near enough to be seen. */
+  /** Scroll to a slice and zoom until it is visible. */
   reveal(slice: ITimelineSlice): void {
     const hidden = this.laneOf(slice);
     if (hidden) {
@@ -164,12 +170,12 @@ export abstract class Navigation {
     }
   }
 
-  /** Show a slice from side to side. */
+  /** Show a slice over the full width. */
   fit({ start_us, dur_us }: ITimelineSlice): void {
     this.showBetween(start_us * 1000, (start_us + dur_us) * 1000);
   }
 
-  /** From the top of all lanes; null for a lane that is not there. */
+  /** Pixels from the top of all lanes; null for a hidden lane. */
   topOf(slice: ITimelineSlice): number | null {
     const lane = this.placed.lanes.find(each => each.lane === slice.lane);
     return lane
@@ -177,8 +183,8 @@ export abstract class Navigation {
       : null;
   }
 
-  /** Both what is on the canvas and what is beside it changed. */
-  protected _told(): void {
+  /** Emit both signals. */
+  protected _emitChanges(): void {
     this._changed.emit();
     this._draw();
   }

@@ -10,15 +10,18 @@ import type { ProfilesService } from '../service';
 
 import { TimelineService } from './service';
 
-/** What shows a profile, when its code is loaded and the profile is known. */
+/** The view of a profile, when its code is loaded and the profile is known. */
 interface IShown {
   readonly model: ProfileViewModel;
   readonly View: typeof ProfileView;
-  /** How many traces lie in its folder. */
+  /** Number of traces in its folder. */
   readonly traces: number;
 }
 
-/** A trace or snapshot out of the file browser: made a profile, then shown like any other. */
+/**
+ * A trace or snapshot from the file browser: made a profile, then shown like
+ * any other.
+ */
 export class OpenedFile extends SeenView {
   constructor(private _options: OpenedFile.IOptions) {
     super();
@@ -62,7 +65,7 @@ export class OpenedFile extends SeenView {
             trans={trans}
             folder={traces > 1 ? { traces, open: onFolder } : undefined}
             hint={trans.__(
-              'If it is something else, open it from the file browser: right click, Open With.'
+              'To open the file as something else, right-click it in the file browser and choose Open With.'
             )}
           />
         )}
@@ -99,11 +102,11 @@ export namespace OpenedFile {
     service: ProfilesService;
     places: IPlaces;
     actions: ProfileView.IActions;
-    /** The path on the server, when the file is known to be there. */
+    /** The path on the server, when the file is known to exist. */
     ready: Promise<string>;
-    /** How many traces lie in the file's folder, itself among them. */
+    /** Number of traces in the file's folder, with the file itself. */
     beside: () => Promise<number>;
-    /** Open all traces of the file's folder as the ranks of one run. */
+    /** Open all traces of the file's folder as ranks of one run. */
     onFolder: () => void;
   }
 }

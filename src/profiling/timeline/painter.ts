@@ -13,12 +13,14 @@ import { formatTick, tickStep } from './viewport';
 export const AXIS_PX = 22;
 const ROW_GAP_PX = 1;
 const FONT_PX = 11;
-/** A name is written where so many pixels are free. */
+/** Least width of a name, in pixels. */
 const NAME_PX = 28;
 const TICK_PX = 110;
 const MARK_PX = 3;
 
-/** Draws a timeline on a canvas: pixels of slices first, then what is written and drawn over them. */
+/**
+ * Draws a timeline on a canvas: pixels of slices first, then names and marks.
+ */
 export class Painter {
   constructor(private _canvas: HTMLCanvasElement) {
     this._context = _canvas.getContext('2d', { alpha: false });
@@ -146,7 +148,7 @@ export class Painter {
           const left = (tile.first + tile.start[at] - own) / nsPerPx;
           const from = Math.max(left, 0);
           const room = Math.min(left + dur[at] / nsPerPx, width) - from - 6;
-          // A slice that reaches over several tiles is in each of them.
+          // A slice over several tiles is in each of them.
           if (room < NAME_PX - 6 || count[at] > 1 || written.has(slice[at])) {
             continue;
           }
@@ -173,7 +175,7 @@ export class Painter {
     }
   }
 
-  /** As much of a name as fits. */
+  /** The part of a name that fits. */
   private _fitting(name: string, room: number, font: string): string {
     if (font !== this._measuredFont) {
       this._measured.clear();
@@ -191,7 +193,7 @@ export class Painter {
     return kept > 0 ? `${name.slice(0, kept)}…` : '';
   }
 
-  /** Moments as bands over all lanes; each is wide enough to be seen. */
+  /** Moments as bands over all lanes, each wide enough to be visible. */
   private _marks(model: TimelineModel, theme: ITheme): void {
     const { view, height } = model;
     const context = this._context!;
@@ -248,7 +250,10 @@ export class Painter {
     }
   }
 
-  /** A line along the begins of one collective on several ranks, and a fainter one along its ends. */
+  /**
+   * A line along the starts of one collective on several ranks, and a fainter
+   * one along its ends.
+   */
   private _ties(model: TimelineModel, slices: readonly ITimelineSlice[]): void {
     const context = this._context!;
     const boxes = slices
@@ -270,7 +275,7 @@ export class Painter {
     context.globalAlpha = 1;
   }
 
-  /** An arrow from a slice to one that belongs to it. */
+  /** An arrow from a slice to a linked one. */
   private _flow(
     model: TimelineModel,
     from: ITimelineSlice,
@@ -332,7 +337,7 @@ export class Painter {
   private _measuredFont = '';
 }
 
-/** Where a slice is drawn, in pixels of the canvas. */
+/** The position of a slice, in pixels of the canvas. */
 function boxOf(
   model: TimelineModel,
   slice: ITimelineSlice

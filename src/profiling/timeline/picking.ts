@@ -4,7 +4,10 @@ import type { ITile, TileCache } from './tiles';
 import { levelOf, tileLength } from './tiles';
 import type { IViewport } from './viewport';
 
-/** An item under the pointer: a slice, or a run of slices where `count` is above 1. Nanoseconds. */
+/**
+ * An item under the pointer: a slice, or a run of slices if `count` is above 1.
+ * Nanoseconds.
+ */
 export interface IPicked {
   readonly lane: IPlacedLane;
   readonly row: number;
@@ -13,7 +16,7 @@ export interface IPicked {
   readonly count: number;
   readonly start: number;
   readonly dur: number;
-  /** Of a counter the least, the most and the last value of `count` samples. */
+  /** For a counter, the least, largest and last value of `count` samples. */
   readonly values: IPickedValues | null;
 }
 
@@ -25,7 +28,7 @@ export interface IPickedValues {
 
 const NEAR_PX = 2;
 
-/** What is drawn at a place; `y` from the top of all lanes. */
+/** The item at a position; `y` from the top of all lanes. */
 export function pick(
   x: number,
   y: number,

@@ -88,10 +88,12 @@ function addCommand(
     trans
   )(CommandIDs.openTimeline, {
     label: trans.__('Open the Timeline of a Profile…'),
-    caption: trans.__('Show what ran when, on each thread and stream'),
+    caption: trans.__('Show which slices ran when, on each thread and stream'),
     icon: profileIcon,
     args: {
-      id: textArg(trans.__('The id of the profile; asked when missing'))
+      id: textArg(
+        trans.__('The id of the profile; a dialog asks when it is missing')
+      )
     },
     execute: async args => {
       const id =
@@ -101,7 +103,7 @@ function addCommand(
             items: (await profiles.list()).filter(
               ({ state }) => state === 'ready'
             ),
-            title: trans.__("Which profile's timeline is to be opened?"),
+            title: trans.__('Choose a profile to open in the timeline'),
             label: profile =>
               `${profile.title} (${formatMoment(profile.created_at)})`,
             none: trans.__('There is no profile to choose.'),

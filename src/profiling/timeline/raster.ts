@@ -1,24 +1,28 @@
 /**
- * Slices as pixels. A canvas's own rectangles cost microseconds each; here an item costs some nanoseconds, so that
- * a screen full of them is drawn within a frame without a GPU.
+ * Draw slices as pixels. A canvas rectangle takes microseconds; here an item
+ * takes some nanoseconds, so that a full screen is drawn within a frame without
+ * a GPU.
  */
 import type { ITheme } from './colors';
 import { SHADES } from './colors';
 import type { ITile } from './tiles';
 
-/** Where a tile is drawn. Device pixels. */
+/** The position of a tile. Device pixels. */
 export interface IStretch {
-  /** Of nanosecond 0. */
+  /** Position of nanosecond 0. */
   readonly origin: number;
   readonly pxPerNs: number;
-  /** Nothing is drawn outside. */
+  /** Nothing is drawn outside `from` to `to`. */
   readonly from: number;
   readonly to: number;
 }
 
-/** One line of pixels a row of a lane; copied down to the rows' height when all tiles are in. */
+/**
+ * One line of pixels per row of a lane, copied down to the rows' height when
+ * all tiles are in.
+ */
 export class LaneRaster {
-  /** Begin a lane of `rows` rows. */
+  /** Start a lane of `rows` rows. */
   begin(rows: number, width: number, background: number): void {
     const size = rows * width;
     if (this._lines.length < size) {
@@ -29,7 +33,10 @@ export class LaneRaster {
     this._width = width;
   }
 
-  /** Draw a tile's items. `matches`: of each name, whether it is searched for; null without a search. */
+  /**
+   * Draw a tile's items. `matches` says for each name whether the search
+   * matches it; null without a search.
+   */
   add(
     tile: ITile,
     stretch: IStretch,
@@ -70,7 +77,10 @@ export class LaneRaster {
     }
   }
 
-  /** Copy the rows into a picture, `rowPx` high each with a line between them, from `top` on. */
+  /**
+   * Copy the rows into a picture, `rowPx` high each with a line between them,
+   * from `top`.
+   */
   copy(
     picture: Uint32Array,
     height: number,
@@ -94,7 +104,7 @@ export class LaneRaster {
   private _width = 0;
 }
 
-/** How much of its pixels an item fills. */
+/** The share of its pixels that an item fills. */
 function fill(covered: number, length: number): number {
   return covered * Math.min(1, length);
 }

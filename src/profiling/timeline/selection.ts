@@ -20,7 +20,7 @@ export interface ISearchState {
   readonly error: string;
 }
 
-/** What is selected of a timeline, and what is searched for. */
+/** The selection and the search of a timeline. */
 export abstract class Selection extends Navigation {
   constructor(protected options: Selection.IOptions) {
     super();
@@ -31,10 +31,10 @@ export abstract class Selection extends Navigation {
   range: IRange | null = null;
   sums: ISums | null = null;
   search: ISearchState = { text: '', regex: false, found: null, error: '' };
-  /** Of each name, whether it is searched for. */
+  /** For each name, whether the search matches it. */
   matches: Uint8Array | null = null;
 
-  /** Select what was picked: a slice, or the stretch that a run lies over. */
+  /** Select a picked item: a slice, or the period of a run. */
   async choose(picked: IPicked | null): Promise<void> {
     if (!picked) {
       this.clear();
@@ -65,7 +65,7 @@ export abstract class Selection extends Navigation {
     const { service, profileId } = this.options;
     this.details = this.sums = null;
     this.range = range;
-    this._told();
+    this._emitChanges();
     await this._ask(async signal => {
       this.sums = await service.sums(
         profileId,
@@ -80,7 +80,7 @@ export abstract class Selection extends Navigation {
     });
   }
 
-  /** Draw a stretch while it is dragged out. */
+  /** Draw a period during a drag. */
   sketchRange(range: IRange): void {
     this.range = range;
     this.details = this.sums = null;
@@ -90,10 +90,10 @@ export abstract class Selection extends Navigation {
   clear(): void {
     this._asking?.abort();
     this.details = this.range = this.sums = null;
-    this._told();
+    this._emitChanges();
   }
 
-  /** Find the next match after what is selected, or the one before. */
+  /** Find the next or the previous match from the selection. */
   async find(text: string, regex: boolean, backwards = false): Promise<void> {
     const { service, profileId, trans } = this.options;
     const same = text === this.search.text && regex === this.search.regex;
@@ -106,7 +106,7 @@ export abstract class Selection extends Navigation {
     if (!text) {
       this._asking?.abort();
       this.matches = null;
-      this._told();
+      this._emitChanges();
       return;
     }
     await this._ask(
@@ -150,7 +150,7 @@ export abstract class Selection extends Navigation {
     );
   }
 
-  /** Nothing is selected or found. */
+  /** Clear selection and search. */
   protected override leave(): void {
     this._asking?.abort();
     this.details = this.range = this.sums = null;
@@ -159,10 +159,10 @@ export abstract class Selection extends Navigation {
     super.leave();
   }
 
-  /** Something could not be had. */
+  /** Report a failed request. */
   protected abstract _fail(reason: unknown): void;
 
-  /** One question at a time: the last one asked counts. */
+  /** Run one request at a time; only the last one counts. */
   protected async _ask(
     work: (signal: AbortSignal) => Promise<void>,
     onError: (reason: unknown) => void = reason => this._fail(reason)
@@ -178,11 +178,11 @@ export abstract class Selection extends Navigation {
       onError(reason);
     }
     if (!signal.aborted) {
-      this._told();
+      this._emitChanges();
     }
   }
 
-  /** The rank that is asked for. */
+  /** The rank of requests. */
   protected _rank: number | null;
   protected _asking: AbortController | null = null;
 }
@@ -192,7 +192,7 @@ export namespace Selection {
     profileId: string;
     service: TimelineService;
     trans: TranslationBundle;
-    /** Whose timeline is looked at first, where a profile has several ranks. */
+    /** The rank whose timeline is shown first, if a profile has several. */
     rank?: number | null;
   }
 }

@@ -18,11 +18,17 @@ export type ICounterLane = Schemas['CounterLane'];
 export type ICounterMoment = Schemas['CounterMoment'];
 export type ITileKey = Schemas['TileKey'];
 
-/** What a timeline asks of the server: of one rank where a profile has several. Each call rejects with an ApiError. */
+/**
+ * Requests of a timeline, for one rank if a profile has several. Each call
+ * rejects with an ApiError.
+ */
 export class TimelineService {
   constructor(private _api: GenOpsApi) {}
 
-  /** A profile of a file that the file browser shows, analysed where there is none yet. */
+  /**
+   * The profile of a file in the file browser; the file is analyzed if there is
+   * none yet.
+   */
   open(path: string): Promise<IProfile> {
     return this._api.data(
       this._api.http.POST('/profiles/open', { body: { path } })

@@ -1,17 +1,17 @@
 import type { ITileKey, ITimelineTile } from './service';
 import type { IViewport } from './viewport';
 
-/** As the server cuts them. */
+/** Cells of a tile on the server. */
 export const TILE_CELLS = 512;
 const LAST_LEVEL = 52;
-/** What may be taken from other resolutions until a tile is there. */
+/** Levels above that stand in until a tile is loaded. */
 const COARSER = 12;
 const FINER = 2;
 
-/** What is drawn of a lane in a stretch of time; see TimelineTile of the API. */
+/** The drawn items of a lane in a period; see TimelineTile of the API. */
 export interface ITile {
   readonly key: ITileKey;
-  /** Nanoseconds, as `start` and `dur`. */
+  /** Nanoseconds, like `start` and `dur`. */
   readonly first: number;
   readonly start: Float32Array;
   readonly dur: Float32Array;
@@ -20,7 +20,7 @@ export interface ITile {
   readonly slice: Int32Array;
   readonly count: Int32Array;
   readonly row: Uint8Array;
-  /** Of a counter's items the least, the most and the last value. */
+  /** The least, largest and last value of a counter's items. */
   readonly values?: {
     readonly low: Float64Array;
     readonly high: Float64Array;
@@ -33,7 +33,9 @@ export function keyOf({ lane, level, index }: ITileKey): string {
   return `${lane}/${level}/${index}`;
 }
 
-/** Bytes out of base64; typed arrays are little-endian wherever browsers run. */
+/**
+ * Bytes of base64; typed arrays are little-endian on all supported browsers.
+ */
 export function bytesOf(text: string): ArrayBuffer {
   const binary = atob(text);
   const bytes = new Uint8Array(binary.length);
@@ -63,12 +65,12 @@ export function tileOf(answer: ITimelineTile): ITile {
           last: new Float64Array(bytesOf(answer.last))
         }
       : undefined,
-    // An empty one is remembered too.
+    // An empty tile is cached too.
     bytes: 400 + start.length * (answer.last ? 49 : 25)
   };
 }
 
-/** Nanoseconds of a tile of a level. */
+/** Length of a tile of a level, in nanoseconds. */
 export function tileLength(level: number): number {
   return TILE_CELLS * 2 ** level;
 }
@@ -78,7 +80,10 @@ export function levelOf({ nsPerPx }: IViewport): number {
   return Math.min(Math.max(Math.floor(Math.log2(nsPerPx)), 0), LAST_LEVEL);
 }
 
-/** First and last tile that the view shows of a lane that lies from `first` to `last`; null where it shows none. */
+/**
+ * First and last visible tile of a lane from `first` to `last`; null if none is
+ * visible.
+ */
 export function shownTiles(
   view: IViewport,
   level: number,
@@ -93,7 +98,7 @@ export function shownTiles(
     : [Math.floor(from / length), Math.floor(to / length)];
 }
 
-/** Tiles that were fetched, those used last; bounded by their bytes. */
+/** Recently used tiles, limited by their bytes. */
 export class TileCache {
   constructor(private _mostBytes: number) {}
 
@@ -105,7 +110,8 @@ export class TileCache {
     const name = keyOf(key);
     const tile = this._tiles.get(name);
     if (tile) {
-      // A Map keeps the order of insertion: the first is the one that was not used for longest.
+      // A Map keeps the order of insertion: its first entry is the least
+      // recently used.
       this._tiles.delete(name);
       this._tiles.set(name, tile);
     }
@@ -130,7 +136,10 @@ export class TileCache {
     }
   }
 
-  /** What there is of a tile's stretch: the tile itself, finer ones that make it up, or a coarser one. */
+  /**
+   * Tiles for a tile's period: the tile itself, finer ones that cover it, or a
+   * coarser one.
+   */
   best(key: ITileKey): ITile[] {
     const own = this.get(key);
     if (own) {

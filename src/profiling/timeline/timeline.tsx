@@ -12,23 +12,26 @@ import { TimelineModel } from './model';
 import { TimelineService } from './service';
 import { TimelineView } from './view/timeline';
 
-/** The timeline of a profile, as a part of another view. It asks for nothing while it is not `visible`. */
+/**
+ * The timeline of a profile, as a part of another view. It requests nothing
+ * while it is not `visible`.
+ */
 export function Timeline(props: {
   profileId: string;
   api: GenOpsApi;
   trans: TranslationBundle;
   visible: boolean;
-  /** Of the profile. */
+  /** Ranks of the profile. */
   ranks?: readonly number[];
-  /** Whose timeline it is, where a profile has several ranks. */
+  /** The rank of the timeline, if a profile has several. */
   rank?: number | null;
   onRank?: (rank: number | null) => void;
   onPerfetto: (asked: ICutQuery) => void;
-  /** What is to be marked and gone to; other marks are another object. */
+  /** Marks to show; other marks are another object. */
   marks?: IMarks | null;
-  /** What the trace says of memory, to be shown below the lanes. */
+  /** The trace's memory, shown below the lanes. */
   memory?: IMemory | null;
-  /** Where its trace lies, if not here. */
+  /** The target that has the trace, if it is not on this machine. */
   traceTarget?: string;
 }): React.ReactElement | null {
   const { profileId, api, trans, visible, rank = null, marks = null } = props;
@@ -55,7 +58,7 @@ export function Timeline(props: {
     }
   }, [model, visible]);
   React.useEffect(() => {
-    // What failed for want of the trace is there for the asking once that has come.
+    // Retry requests that failed without the trace, when the trace has arrived.
     if (model?.error && !props.traceTarget) {
       model.retry();
     }

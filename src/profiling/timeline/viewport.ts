@@ -1,4 +1,4 @@
-/** Which time is shown. Times in nanoseconds after the trace's first event. */
+/** The visible time. Times are in nanoseconds after the trace's first event. */
 export interface IViewport {
   readonly start: number;
   readonly nsPerPx: number;
@@ -6,17 +6,17 @@ export interface IViewport {
   readonly width: number;
 }
 
-/** No closer than this: a nanosecond is what traces tell at best. */
+/** Closest zoom: traces have a resolution of a nanosecond at best. */
 const CLOSEST_NS_PER_PX = 0.02;
-/** Beyond the ends so much of the screen may be empty. */
+/** Part of the screen that may be empty beyond the ends. */
 const MARGIN = 0.5;
 
-/** All of it, with a little room at both ends. */
+/** The whole time, with some space at both ends. */
 export function whole(span: number, width: number): IViewport {
   return between(0, Math.max(span, 1), width, span);
 }
 
-/** A stretch of time with a little room around it. */
+/** A period with some space around it. */
 export function between(
   first: number,
   last: number,
@@ -34,17 +34,20 @@ export function between(
   );
 }
 
-/** A stretch of time on some lanes. Nanoseconds. */
+/** A period on some lanes. Nanoseconds. */
 export interface IRange {
   readonly first: number;
   readonly last: number;
   readonly lanes: readonly number[];
 }
 
-/** Of a trace whose end is not known: a day. Nanoseconds. */
+/** A day, for a trace whose end is not known. Nanoseconds. */
 export const WHOLE = { first: 0, last: 86_400e9 };
 
-/** What one looks at, in time: a stretch that is selected, or what is seen, with the selected slice. Never empty. */
+/**
+ * The period to show elsewhere: the selected or the visible one, with the
+ * selected slice. Never empty.
+ */
 export function stretchOf(
   view: IViewport,
   range: { readonly first: number; readonly last: number } | null,
@@ -61,7 +64,7 @@ export function stretchOf(
   return { first: begin, last: Math.max(end, begin + 1) };
 }
 
-/** Within bounds: neither lost beside the trace nor closer than it tells. */
+/** Limit the view: it stays near the trace and within the resolution. */
 export function kept(view: IViewport, span: number): IViewport {
   const width = Math.max(view.width, 1);
   const farthest = (Math.max(span, 1) * 1.1) / width;
@@ -77,7 +80,7 @@ export function kept(view: IViewport, span: number): IViewport {
   return { start, nsPerPx, width: view.width };
 }
 
-/** `factor` below 1 shows less; the time at pixel `x` stays there. */
+/** Zoom: `factor` below 1 shows less; the time at pixel `x` stays there. */
 export function zoomed(
   view: IViewport,
   factor: number,
@@ -93,7 +96,7 @@ export function panned(view: IViewport, px: number, span: number): IViewport {
   return kept({ ...view, start: view.start + px * view.nsPerPx }, span);
 }
 
-/** The same time at the left in another width. */
+/** Keep the time at the left at another width. */
 export function resized(
   view: IViewport,
   width: number,
@@ -102,7 +105,7 @@ export function resized(
   return kept({ ...view, width }, span);
 }
 
-/** Steps of an axis, so that a label fits between two of them. */
+/** Step of an axis, so that a label fits between two ticks. */
 export function tickStep(view: IViewport, labelPx: number): number {
   const least = view.nsPerPx * labelPx;
   const power = 10 ** Math.floor(Math.log10(least));
@@ -110,7 +113,10 @@ export function tickStep(view: IViewport, labelPx: number): number {
   return factor * power;
 }
 
-/** A time as an axis with this step tells it: as many digits as tell two ticks apart. */
+/**
+ * Format a time on an axis with this step, with enough digits to distinguish
+ * two ticks.
+ */
 export function formatTick(ns: number, step: number): string {
   const [unit, word] = (
     [

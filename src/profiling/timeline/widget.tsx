@@ -8,7 +8,10 @@ import { TimelineModel } from './model';
 import { TimelineService } from './service';
 import { TimelineView } from './view/timeline';
 
-/** The timeline of a profile in the main area. It draws and asks for nothing while it is not seen. */
+/**
+ * The timeline of a profile in the main area. It draws and requests nothing
+ * while it is not visible.
+ */
 export class TimelineWidget extends FollowingView<TimelineModel> {
   constructor(
     private _core: IGenOpsCore,

@@ -7,15 +7,18 @@ import type { ITask } from '../../tasks/service';
 import { TasksService } from '../../tasks/service';
 import { ProfilesService } from '../service';
 
-/** What the server calls these tasks. */
+/** The server's kind of these tasks. */
 const KIND = 'trace';
 
-/** What was tried last of a trace; `task` is null before anything was. */
+/** The last attempt to fetch a trace; `task` is null before the first one. */
 export interface ITraceState {
   readonly task: ITask | null;
 }
 
-/** The trace of a profile on its way from a target, also one that somebody else asked for. */
+/**
+ * The transfer of a profile's trace from a target, also one that another client
+ * started.
+ */
 export class TraceFetch implements IDisposable {
   constructor(
     core: Pick<IGenOpsCore, 'api' | 'events' | 'trans'>,
@@ -36,16 +39,21 @@ export class TraceFetch implements IDisposable {
 
   readonly state: Resource<ITraceState>;
 
-  /** Begin, or go on with what has begun. @returns why that cannot be. */
+  /**
+   * Start or continue the transfer. @returns the error if that is not possible.
+   */
   start(): Promise<ApiError | null> {
-    return this._told(() => this._profiles.fetchTrace(this._profileId));
+    return this._attempt(() => this._profiles.fetchTrace(this._profileId));
   }
 
-  /** End it; what has come is gone. @returns why that cannot be. */
+  /**
+   * Cancel the transfer and delete the received part. @returns the error if
+   * that is not possible.
+   */
   cancel(): Promise<ApiError | null> {
     const { task } = this.state.value ?? {};
     return task
-      ? this._told(() => this._tasks.cancel(task.id))
+      ? this._attempt(() => this._tasks.cancel(task.id))
       : Promise.resolve(null);
   }
 
@@ -57,7 +65,7 @@ export class TraceFetch implements IDisposable {
     this.state.dispose();
   }
 
-  private async _told(work: () => Promise<ITask>): Promise<ApiError | null> {
+  private async _attempt(work: () => Promise<ITask>): Promise<ApiError | null> {
     try {
       await work();
       return null;

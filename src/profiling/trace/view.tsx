@@ -6,7 +6,7 @@ import { ActionButton, Meter, useResource } from '../../core';
 
 import type { TraceFetch } from './model';
 
-/** Where a trace lies that is not here, and how far it is once it was asked for. */
+/** The target that has the trace, and the progress of its transfer. */
 export function FetchTrace(props: FetchTrace.IProps): React.ReactElement {
   const { make, visible, words, trans } = props;
   const [fetch, setFetch] = React.useState<TraceFetch | null>(null);
@@ -30,11 +30,11 @@ export function FetchTrace(props: FetchTrace.IProps): React.ReactElement {
 export namespace FetchTrace {
   export interface IProps {
     profileId: string;
-    /** Called once a profile; the component disposes what it returns. */
+    /** Called once per profile; the component disposes the result. */
     make: () => TraceFetch;
-    /** Whether it is seen; nothing is asked for otherwise. */
+    /** Whether it is visible; nothing is requested otherwise. */
     visible: boolean;
-    /** Where the trace lies. */
+    /** The text on the trace's place. */
     words: string;
     trans: TranslationBundle;
   }
@@ -62,7 +62,7 @@ function Progress(props: {
     return (
       <>
         <Meter
-          label={trans.__('The trace comes')}
+          label={trans.__('Fetching the trace')}
           value={task.progress ?? 0}
           max={1}
           text={task.message}
@@ -70,7 +70,9 @@ function Progress(props: {
         />
         <ActionButton
           label={trans.__('Cancel')}
-          caption={trans.__('Stop fetching; what has come is dropped')}
+          caption={trans.__(
+            'Stop the transfer and delete the part that arrived'
+          )}
           onClick={() => act(() => fetch.cancel())}
         />
       </>
@@ -81,7 +83,7 @@ function Progress(props: {
       <span>{words}</span>
       <ActionButton
         label={trans.__('Fetch the trace')}
-        caption={trans.__('Bring the trace to the Lab')}
+        caption={trans.__('Copy the trace to the Lab')}
         onClick={() => act(() => fetch.start())}
       />
       {refused && (

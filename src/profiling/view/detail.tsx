@@ -23,7 +23,7 @@ import { boundsWords, modelsOf } from '../main/nsight-compute/messages';
 
 import { RankedTimes } from './ranked-times';
 
-/** What an open row shows: where it comes from, and what its trace says. */
+/** The content of an open row: the origin of the profile, and its summary. */
 export function ProfileDetail(props: ProfileDetail.IProps): React.ReactElement {
   const { profile, model, trans, drive } = props;
   const { onOpen, onCompare, onDelete } = props;
@@ -36,7 +36,7 @@ export function ProfileDetail(props: ProfileDetail.IProps): React.ReactElement {
             tone="busy"
             label={
               profile.message ||
-              trans.__('The trace is being analyzed. This takes some seconds.')
+              trans.__('Analyzing the trace. This takes a few seconds.')
             }
           />
         </p>
@@ -44,7 +44,7 @@ export function ProfileDetail(props: ProfileDetail.IProps): React.ReactElement {
       {profile.state === 'failed' && (
         <Callout
           tone="error"
-          title={trans.__('The file could not be analyzed.')}
+          title={trans.__('The trace could not be analyzed.')}
         >
           {profile.message}
         </Callout>
@@ -110,7 +110,7 @@ export function ProfileDetail(props: ProfileDetail.IProps): React.ReactElement {
             />
             <ActionButton
               label={trans.__('Compare with…')}
-              caption={trans.__('Show what differs from another profile')}
+              caption={trans.__('Show the difference from another profile')}
               onClick={onCompare}
             />
           </>
@@ -130,11 +130,11 @@ export namespace ProfileDetail {
     profile: IProfile;
     model: ProfilesModel;
     trans: TranslationBundle;
-    /** Ties what is fetched to what a person can see. */
+    /** Ties requests to visibility. */
     drive: (driven: IDriven) => { dispose(): void };
     /** Show it in the main area. */
     onOpen: () => void;
-    /** Show what differs from another one. */
+    /** Show the difference from another profile. */
     onCompare: () => void;
     onDelete: () => void;
   }
@@ -171,7 +171,7 @@ function Summary(props: {
   );
 }
 
-/** Where the time went. */
+/** Where the time was spent. */
 export function SummaryView(props: {
   summary: IProfileSummary;
   trans: TranslationBundle;
@@ -186,7 +186,10 @@ export function SummaryView(props: {
   return (
     <div className="gol-Summary">
       {summary.damaged && (
-        <Callout tone="warning" title={trans.__('Not everything was read.')}>
+        <Callout
+          tone="warning"
+          title={trans.__('The trace could not be read completely.')}
+        >
           {summary.damaged}
         </Callout>
       )}
@@ -224,7 +227,7 @@ export function SummaryView(props: {
           ))}
           {devices.length === 0 && (
             <p className="gol-Note">
-              {trans.__('The trace has no events of a GPU.')}
+              {trans.__('The trace has no GPU events.')}
             </p>
           )}
         </>
@@ -236,7 +239,7 @@ export function SummaryView(props: {
           count: operator.count,
           us: operator.self_us,
           tip: trans.__(
-            '%1: %2 calls, %3 itself, %4 with what it calls, %5 on the device',
+            '%1: %2 calls, %3 self, %4 total, %5 on the device',
             operator.name,
             operator.count,
             formatMicroseconds(operator.self_us),
@@ -281,7 +284,7 @@ export function SummaryView(props: {
   );
 }
 
-/** Time in parts of one bar; below it each part with its name and share in words. */
+/** Time in parts of one bar, with the name and share of each part below. */
 function TimeBar(props: TimeBar.IProps): React.ReactElement {
   const { label, span, parts } = props;
   const total = parts.reduce((sum, part) => sum + part.us, 0) || span;
@@ -324,7 +327,7 @@ function TimeBar(props: TimeBar.IProps): React.ReactElement {
 
 export namespace TimeBar {
   export interface IProps {
-    /** Whose time it is. */
+    /** The name of the bar, such as a device. */
     label: string;
     /** From the first start to the last end, in microseconds. */
     span: number;

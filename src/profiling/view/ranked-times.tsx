@@ -7,7 +7,7 @@ import { formatMicroseconds, formatShare } from '../figures';
 
 const FIRST_SHOWN = 10;
 
-/** Names by the time they took, longest first, with a bar in each row. */
+/** Names by time, longest first, with a bar in each row. */
 export function RankedTimes(
   props: RankedTimes.IProps
 ): React.ReactElement | null {
@@ -85,7 +85,7 @@ export namespace RankedTimes {
     count: number;
     /** Microseconds. */
     us: number;
-    /** All figures of it, in words. */
+    /** All figures as text. */
     tip: string;
   }
 

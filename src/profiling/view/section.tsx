@@ -31,7 +31,7 @@ export function ProfilesSection(
       empty={
         <EmptyState
           text={trans.__(
-            'No profiles yet. Put %1 at the top of a cell that trains to see where its time goes.',
+            'No profiles yet. Put %1 at the top of a training cell to see where its time is spent.',
             '%%profile'
           )}
           actions={[

@@ -1,4 +1,4 @@
-"""Advice: each rule looks at one rank's trace (or at all ranks) and is silent where its problem is not."""
+"""Run the advice rules: each one checks one rank's trace (or all ranks) for one problem."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .nsight_compute import measured
 from .synchronization import dataloader_bound, sync_item, sync_other
 
 _RULES: tuple[Rule, ...] = (
-    # Of waits.
+    # Waits.
     dataloader_bound,
     h2d_blocking,
     h2d_unpinned,
@@ -29,13 +29,13 @@ _RULES: tuple[Rule, ...] = (
     sync_item,
     sync_other,
     launch_bound,
-    # Of work.
+    # Slow work.
     efficiency,
     fp32_kernels,
     conv_layout,
     unfused_attention,
     memory_bound_chain,
-    # Of the rest.
+    # Other problems.
     exposed_comm,
     small_buckets,
     alloc_retries,
@@ -45,23 +45,24 @@ _RULES: tuple[Rule, ...] = (
 )
 
 
-def advise(case: Context) -> list[Advice]:
-    """What one rank's trace shows, most time first."""
-    if case.columns.measured is not None:
-        # Its clock is made up: nothing that other rules ask of a trace is in it.
-        return by_saving(measured(case))
+def advise(context: Context) -> list[Advice]:
+    """Return the advice for one rank's trace, most time first."""
+    if context.columns.measured is not None:
+        # Nsight Compute has no real clock, so no other rule applies.
+        return by_saving(measured(context))
 
     def ask(rule: Rule) -> list[Advice]:
-        found = list(rule(case))
-        # Each asks for other columns.
-        case.columns.rest()
+        found = list(rule(context))
+        # Each rule needs other columns, so the cached ones are released.
+        context.columns.rest()
         return found
 
     return by_saving(advice for found in threads.each(ask, _RULES) for advice in found)
 
 
 def over_ranks(advice: Iterable[Advice]) -> list[Advice]:
-    """One advice a code: that of the rank with most at stake, which tells the others. Most time first."""
+    """Return one advice per code, that of the rank with the largest saving. It names the other ranks. Most
+    time first."""
     by_code: dict[str, list[Advice]] = {}
     for each in by_saving(advice):
         by_code.setdefault(each.code, []).append(each)
@@ -73,11 +74,11 @@ def _with_others(worst: Advice, *others: Advice) -> Advice:
     if not ranks:
         return worst
     told = f"rank {ranks[0]}" if len(ranks) == 1 else f"ranks {ranks_text(ranks)}"
-    return structs.replace(worst, evidence=f"{worst.evidence} It is so also on {told}.")
+    return structs.replace(worst, evidence=f"{worst.evidence} The same applies to {told}.")
 
 
 def by_saving(advice: Iterable[Advice]) -> list[Advice]:
-    """Most time first."""
+    """Sort advice by saving, largest first."""
     return sorted(advice, key=lambda each: (-each.saving_us, each.code))
 
 

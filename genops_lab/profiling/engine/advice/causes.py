@@ -1,4 +1,4 @@
-"""Why operators are slow, in words."""
+"""Causes of slow operators, with the sentences that explain them."""
 
 from __future__ import annotations
 
@@ -10,45 +10,49 @@ from ..efficiency.accelerators import Speed
 from .groups import Group
 from .shapes import Matrices
 
-#: Matrix units load 16 bytes at once: a dimension that is no multiple of that many numbers needs slower loads.
+#: Matrix units load 16 bytes at once: a dimension that is not a multiple of that many numbers needs slower
+#: loads.
 LOAD_BITS = 128
 TILE = 128
-#: Vectors, not matrices; and so few that reading the other operand takes longer than multiplying.
+#: Rows of a vector-like operand, and rows below which reading the other operand takes longer than
+#: multiplying.
 FEW_ROWS, BOUND_ROWS = 16, 64
 
-# Libraries' kernels on matrix units (tensorop, nvjet) have no fp32 there.
+# Library kernels on matrix units (tensorop, nvjet) have no fp32 path.
 _LESS_THAN_FP32 = re.compile(
     r"tf32|xf32|bf16|_h16|f16f16|s1688|s16816|tensorop|nvjet|_BBS_|_HHS_|_B8_", re.IGNORECASE
 )
 
 
 class Misaligned(NamedTuple):
-    """Contiguous dimensions that are no multiple of what is loaded at once."""
+    """Contiguous dimensions that are not a multiple of the numbers that one load takes."""
 
     lengths: list[int]
     multiple: int
 
 
 def runs_in_fp32(group: Group, speed: Speed) -> bool:
-    """fp32 operands on units without less precision, where the device has faster ones."""
+    """Return whether the operands are fp32, computed on full-precision units, on a device that has faster
+    units."""
     if group.work.bits != 32 or group.work.depthwise or speed.half < 2 * speed.fp32:
         return False
     if any(_LESS_THAN_FP32.search(name) for name in group.kernels):
         return False
-    # Triton's names do not tell, but what is faster than fp32 can be is none. Convolutions may multiply less
-    # (Winograd).
+    # Triton kernel names do not show the type, but a kernel that is faster than the fp32 peak is not fp32.
+    # Convolutions may multiply less (Winograd).
     exact = group.work.family == "matmul" and not speed.assumed
     return not exact or group.work.flops <= group.each_ns * 1e-9 * speed.fp32
 
 
 def tiles(found: Matrices) -> int:
-    """Output tiles, of 128 by 128 at most."""
+    """Return the number of output tiles, of 128 by 128 at most."""
     return found.batch * -(-found.rows // TILE) * -(-found.columns // TILE)
 
 
 def misaligned(group: Group) -> Misaligned:
-    """Dimensions along which memory is contiguous or which the result's rows have. The rows' number matters
-    only where the operand is transposed, which shapes do not tell: it is left out when another is aligned."""
+    """Return the misaligned dimensions: those contiguous in memory, and the columns of the result. The number
+    of rows matters only for a transposed operand. Shapes do not show transposition, so rows are left out when
+    another dimension is aligned."""
     found = group.work.matrices
     multiple = max(1, LOAD_BITS // group.work.bits)
     if found is None:
@@ -58,7 +62,7 @@ def misaligned(group: Group) -> Misaligned:
 
 
 def matmul_cause(group: Group, speed: Speed) -> str:
-    """Of a product that is far from its roofline."""
+    """Return the code of the cause for a product that is far from its roofline."""
     found = group.work.matrices
     if found is None:
         return "low_gemm_efficiency"
@@ -74,7 +78,7 @@ def matmul_cause(group: Group, speed: Speed) -> str:
 
 
 def convolution_cause(group: Group) -> str:
-    """Of a convolution that is far from its roofline."""
+    """Return the code of the cause for a convolution that is far from its roofline."""
     if group.work.depthwise:
         return "depthwise_conv"
     if misaligned(group).lengths:
@@ -95,11 +99,12 @@ def _tiles(group: Group, speed: Speed) -> str:
 def _alignment(group: Group, _speed: Speed) -> str:
     found = misaligned(group)
     lengths = " and ".join(str(each) for each in found.lengths)
-    return f" {lengths} {'is' if len(found.lengths) == 1 else 'are'} no multiple of {found.multiple}."
+    return f" {lengths} {'is' if len(found.lengths) == 1 else 'are'} not a multiple of {found.multiple}."
 
 
 class Cause(NamedTuple):
-    """``title`` may have ``{name}`` of the operator and ``{share}`` of what is possible."""
+    """A cause. ``title`` may have ``{name}`` for the operator and ``{share}`` for its share of the possible
+    speed."""
 
     title: str
     suggestion: str
@@ -110,13 +115,13 @@ class Cause(NamedTuple):
 _FEW_COLUMNS, _ATTENTION_AMD = "skinny_gemm, columns", "attention_low_efficiency, AMD"
 CAUSES = {
     "fp32_math": Cause(
-        "Matrix products run in fp32, where tf32 or bf16 would do",
+        "Matrix products run in fp32, where tf32 or bf16 is enough",
         "Compute in bfloat16 (float16 before Ampere), or allow tf32 for fp32 products.",
         'torch.set_float32_matmul_precision("high")\nwith torch.autocast("cuda", dtype=torch.bfloat16):\n    ...',
     ),
     "misaligned_shapes": Cause(
-        "{name} has shapes off the alignment of matrix units and runs at {share} of the possible speed",
-        "Pad the dimensions to a multiple of 8 (16-bit numbers), better of 64: vocabulary, channels, sequence.",
+        "{name} has shapes that are not aligned to matrix units and runs at {share} of the possible speed",
+        "Pad the dimensions (vocabulary, channels, sequence) to a multiple of 8 for 16-bit numbers, better of 64.",
         "padded = -(-size // 64) * 64",
         _alignment,
     ),
@@ -127,16 +132,16 @@ CAUSES = {
         _tiles,
     ),
     "skinny_gemm": Cause(
-        "{name} multiplies a few rows only and uses {share} of the memory bandwidth",
-        "Batch more rows, or use a kernel made for matrix by vector; quantised weights are read faster.",
+        "{name} multiplies only a few rows and uses {share} of the memory bandwidth",
+        "Batch more rows, or use a matrix-vector kernel. Quantised weights are read faster.",
     ),
     _FEW_COLUMNS: Cause(
-        "{name} makes a few columns only and uses {share} of the memory bandwidth",
-        "Make several such products at once (their weights side by side), or use a kernel made for tall matrices.",
+        "{name} computes only a few columns and uses {share} of the memory bandwidth",
+        "Compute several such products at once (concatenate their weights), or use a kernel for tall matrices.",
     ),
     "small_gemms": Cause(
         "{name} is many small matrix products",
-        "Do them at once: batch (torch.bmm) or group them; give each expert more tokens (larger batch, fewer experts).",
+        "Batch them (torch.bmm) or group them. Give each expert more tokens (larger batch, fewer experts).",
     ),
     "low_gemm_efficiency": Cause(
         "{name} reaches {share} of the possible speed",
@@ -150,22 +155,22 @@ CAUSES = {
     ),
     "low_conv_efficiency": Cause(
         "{name} reaches {share} of the possible speed",
-        "Let the library look for its best algorithm, and use channels_last with 16-bit numbers.",
+        "Let the library search for the fastest algorithm, and use channels_last with 16-bit numbers.",
         "torch.backends.cudnn.benchmark = True",
     ),
     "attention_unfused": Cause(
-        "Attention is computed in separate steps, where a fused kernel exists",
+        "Attention runs as separate operators, although a fused kernel exists",
         "Use scaled_dot_product_attention with the flash or memory-efficient kernel (16-bit, no dense mask).",
         "y = F.scaled_dot_product_attention(q, k, v, is_causal=True)",
     ),
     "attention_low_efficiency": Cause(
         "Attention reaches {share} of the possible speed",
-        "Use a kernel made for this device (newer flash attention, cuDNN); mask instead of padding.",
+        "Use an attention kernel for this device (newer flash attention, cuDNN). Mask instead of padding.",
         "with torch.nn.attention.sdpa_kernel(SDPBackend.CUDNN_ATTENTION):\n    ...",
     ),
     _ATTENTION_AMD: Cause(
         "Attention reaches {share} of the possible speed",
-        "Use a kernel made for this device (flash attention of AITER or Composable Kernel); mask instead of padding.",
+        "Use an attention kernel for this device (AITER, Composable Kernel). Mask instead of padding.",
     ),
     "low_bandwidth": Cause(
         "{name} is bound by memory and uses {share} of the bandwidth",
@@ -176,7 +181,7 @@ CAUSES = {
 
 
 def cause_of(code: str, group: Group, *, amd: bool) -> Cause:
-    """The cause in words that fit the largest group's shape and the device's maker."""
+    """Return the cause with the sentences for the largest group's shape and the device's maker."""
     found = group.work.matrices
     if code == "skinny_gemm" and found is not None and found.columns < found.rows:
         return CAUSES[_FEW_COLUMNS]

@@ -1,4 +1,4 @@
-"""What a rule of advice gets, and how it says what it found."""
+"""The input of an advice rule, and the functions that build an ``Advice``."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from ..sums.idle import REASONS, Gaps, explained_gaps, without_waits
 from ..traces import Trace
 from .groups import LARGE_BYTES, Group, work_groups
 
-#: Lines of code that slices belong to, those with most first.
+#: Maps slices to the lines of code that ran them, most time first.
 PlacesOf = Callable[[Int64], list[Place]]
-#: So much of the traced time must be at stake for a word.
+#: Least saving, as a share of the traced time, for an advice.
 WORTH = 0.01
 _TORCH = re.compile(r"\b(aten|at|c10d?|torch)(::|/|\.)|^ProfilerStep#")
 MOMENTS = 5
 
 
 class Stake(NamedTuple):
-    """What is at stake: nanoseconds that could be saved at most, the slices that show it, and when to look where
-    that is not while they ran."""
+    """The saving in nanoseconds, as an upper bound, and the slices that show the problem. ``times`` replaces
+    their times where those are not the moments to show."""
 
     saving: int
     slices: Int64
@@ -39,7 +39,7 @@ class Stake(NamedTuple):
 
 
 class Context:
-    """One rank's trace, seen as what could be better. Times in nanoseconds."""
+    """One rank's trace, with the figures that rules share. Times are in nanoseconds."""
 
     def __init__(self, trace: Trace, host: Host | None = None, places_of: PlacesOf | None = None) -> None:
         self.trace = trace
@@ -49,7 +49,7 @@ class Context:
 
     @cached_property
     def traced(self) -> int:
-        """The length of which savings are a part: of the device with the longest span, else of the host's work."""
+        """Return the length that savings are a share of: the longest device span, else the host's work."""
         spans = [span(self.trace.intervals(members)) for members in self.trace.devices.values()]
         if spans:
             return max(spans)
@@ -60,41 +60,42 @@ class Context:
 
     @cached_property
     def gaps_of(self) -> dict[str, Gaps]:
-        """The gaps of each device, by its key."""
+        """Return the gaps of each device, by device key."""
         return {
             key: explained_gaps(self.trace, self.host, members) for key, members in self.trace.devices.items()
         }
 
     @cached_property
     def gaps(self) -> list[Gaps]:
-        """The gaps of each device, with Python that waits held up told as waiting."""
+        """Return the gaps of each device. Python that ran inside a wait counts as waiting."""
         return [without_waits(self.trace, self.host, each) for each in self.gaps_of.values()]
 
     @cached_property
     def idle(self) -> int:
-        """Of the device that was idle longest."""
+        """Return the idle time of the device that was idle longest."""
         return max((int(each.lengths.sum()) for each in self.gaps), default=0)
 
     def idle_by(self, reason: str) -> int:
-        """Idle time for a reason, of the device that has most of it."""
+        """Return the idle time for a reason, on the device with the most."""
         part = REASONS.index(reason)
         return max((int(each.parts[:, part].sum()) for each in self.gaps), default=0)
 
     @cached_property
     def speed(self) -> Speed | None:
-        """Of the first device; all of a process are alike. None: it is not known what it can do."""
+        """Return the speed of the first device; the devices of a process are alike. None: the speed is not
+        known."""
         key = next(iter(self.trace.devices), "")
         found = speed_of(self.trace, device_model(self.trace, key))
         return self._at_least_as_seen(found) if found is not None and found.assumed else found
 
     @cached_property
     def uses_torch(self) -> bool:
-        """Whether the trace shows PyTorch: its operators, or the kernels of its own library."""
+        """Return whether the trace shows PyTorch: its operators, or kernels of its own library."""
         return any(_TORCH.search(name) for name in self.columns.names)
 
     @cached_property
     def is_amd(self) -> bool:
-        """Whether the device is AMD's, by its name or the runtime's calls."""
+        """Return whether the device is AMD's, by its name or by the runtime calls."""
         model = self.speed.model if self.speed is not None else ""
         return model.startswith("Instinct") or self._calls_hip
 
@@ -104,24 +105,24 @@ class Context:
 
     @cached_property
     def groups(self) -> list[Group]:
-        """Operators of one name and shapes with the device time they took."""
+        """Return the operators grouped by name and shapes, with their device time."""
         return work_groups(self.trace)
 
     @cached_property
     def steps(self) -> int:
-        """Steps that the trace has, at least 1."""
+        """Return the number of steps in the trace, at least 1."""
         return max(1, len(step_slices(self.columns)))
 
     def worth(self, saving: int, share: float = WORTH) -> bool:
-        """Whether so much is at stake."""
+        """Return whether the saving is large enough for an advice."""
         return saving > 0 and saving >= share * self.traced
 
     def on_one(self, length: int) -> int:
-        """Of time that all devices spend together, what one spends: they run side by side."""
+        """Return the part of a time summed over devices that falls on one device."""
         return length // max(1, len(self.trace.devices))
 
     def share(self, length: int) -> str:
-        """As people read it: part of the traced time."""
+        """Return the share of the traced time as text, such as ``12 %``."""
         return percent(length, self.traced)
 
     def advice(
@@ -133,8 +134,8 @@ class Context:
         suggestion: str,
         code_hint: str = "",
     ) -> Advice:
-        """Severity is by the share of the traced time: 10 % high, 3 % medium. ``code_hint`` is PyTorch's, and left out
-        where the trace shows none."""
+        """Build an advice. Severity is by the share of the traced time: 10 % is high, 3 % is medium.
+        ``code_hint`` is PyTorch code and is left out where the trace does not show PyTorch."""
         saving = min(stake.saving, self.traced)
         part = saving / self.traced if self.traced else 0.0
         return Advice(
@@ -152,7 +153,7 @@ class Context:
 
     def _at_least_as_seen(self, speed: Speed) -> Speed:
         seen = [each for each in self.groups if each.work.family != "experts" and each.device_ns]
-        # Operands of 8 bits are multiplied twice as fast.
+        # 8-bit operands are multiplied twice as fast.
         flops = max(
             (1e9 * each.work.flops / each.each_ns * min(1.0, each.work.bits / 16) for each in seen),
             default=0.0,
@@ -165,7 +166,7 @@ class Context:
 def _moments(times: Intervals) -> list[Moment]:
     shorter = times.start - times.end
     if len(shorter) > MOMENTS:
-        # Few are sorted.
+        # Partition first, so that only a few are sorted.
         few = np.flatnonzero(shorter <= np.partition(shorter, MOMENTS)[MOMENTS])
         longest = few[np.argsort(shorter[few], kind="stable")[:MOMENTS]]
     else:
@@ -177,14 +178,14 @@ def _moments(times: Intervals) -> list[Moment]:
 Rule = Callable[[Context], Iterable[Advice]]
 
 
-def length_of(case: Context, slices: Int64) -> int:
-    """What slices cover together."""
-    return union_length(case.trace.intervals(slices))
+def length_of(context: Context, slices: Int64) -> int:
+    """Return the time that the slices cover together, in nanoseconds."""
+    return union_length(context.trace.intervals(slices))
 
 
-def outermost(case: Context, slices: Int64) -> Int64:
-    """The slices that lie in no other of them, on their thread."""
-    columns = case.columns
+def outermost(context: Context, slices: Int64) -> Int64:
+    """Return the slices that are inside no other of them, per thread."""
+    columns = context.columns
     kept = []
     for lane in present(len(columns.lanes), columns.lane[slices]).tolist():
         members = slices[columns.lane[slices] == lane]
@@ -194,7 +195,7 @@ def outermost(case: Context, slices: Int64) -> Int64:
 
 
 def milliseconds(length: float) -> str:
-    """Nanoseconds as people read them."""
+    """Format nanoseconds, such as ``1.5 ms``."""
     if length >= 1e9:
         return f"{length / 1e9:.2f} s"
     return f"{length / 1e6:.1f} ms" if length >= 1e6 else f"{length / 1e3:.1f} µs"

@@ -1,4 +1,4 @@
-"""Operators of one name and shapes, with the device time that they took."""
+"""Group operators by name and shapes, with their device time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..kinds import Kind
 from ..traces import Trace
 from .shapes import Call, Work, is_known, work_of
 
-#: Tensors below this stay in caches, whose speed is another.
+#: Smaller tensors stay in caches, which have another speed.
 LARGE_BYTES = 32e6
 _TRANSPOSES = re.compile(
     r"nchwTo?Nhwc|nhwcTo?Nchw|nchw2nhwc|nhwc2nchw|batched_transpose|transpose_(NCHW|NHWC)", re.IGNORECASE
@@ -22,7 +22,8 @@ _TRANSPOSES = re.compile(
 
 @dataclass(frozen=True)
 class Group:
-    """``operators`` and what they ran (``slices``, on devices), as positions in the columns."""
+    """Calls of one name and shapes: the ``operators`` and their device ``slices``, as positions in the
+    columns."""
 
     call: Call
     work: Work
@@ -37,24 +38,24 @@ class Group:
 
     @property
     def each_ns(self) -> float:
-        """Device time of one call."""
+        """Return the device time of one call."""
         return self.device_ns / max(1, self.count)
 
     @property
     def shapes(self) -> str:
-        """As people read them: ``[4097, 4097] × [4097, 4097]``."""
+        """Return the shapes as text, such as ``[4097, 4097] × [4097, 4097]``."""
         shown = [str(dims) for dims in self.call.dims if dims]
         return " × ".join(shown[:3])
 
 
 def turn_tensors(columns: Columns, slices: Int64) -> Bools:
-    """Which slices are a library's kernels that change NCHW to NHWC or back."""
+    """Return which slices are library kernels that convert NCHW to NHWC or back."""
     return columns.named(_TRANSPOSES)[columns.name[slices]]
 
 
 def work_groups(trace: Trace) -> list[Group]:
-    """Those with most device time first. Device work belongs to the outermost operator whose work is known; what
-    turns a convolution's tensors is no work of its (``conv_layout`` tells it)."""
+    """Return the groups, most device time first. Device work belongs to the outermost operator with known
+    work. Layout conversions of a convolution do not count (``conv_layout`` reports them)."""
     columns = trace.columns
     known = np.array([is_known(name) for name in columns.names], bool)
     shaped = columns.sparse.get("dims")
@@ -101,7 +102,7 @@ def work_groups(trace: Trace) -> list[Group]:
 
 
 def _numbered(first: Int64, second: Int64) -> Int64:
-    """One number for each pair that there is."""
+    """Return one number for each distinct pair."""
     width = int(second.max()) + 2
     _present, place = np.unique(first * width + second + 1, return_inverse=True)
     return np.asarray(place, np.int64)

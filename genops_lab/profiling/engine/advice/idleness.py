@@ -1,4 +1,4 @@
-"""Idle time that no other rule explains."""
+"""Advice on idle time that no other rule explains."""
 
 from __future__ import annotations
 
@@ -30,37 +30,39 @@ class _Reason(NamedTuple):
 _REASONS = {
     "python": _Reason(
         "Python between operators",
-        "Move work of the host out of the loop (logging, metrics, preprocessing) or to another thread.",
+        "Move host work (logging, metrics, preprocessing) out of the loop or to another thread.",
     ),
     "launch": _Reason(
-        "operators and calls of the host before the next launch",
-        "Move what the host computes out of the loop, to another thread, or to the device.",
+        "host operators and calls before the next launch",
+        "Move host computation out of the loop, to another thread, or to the device.",
     ),
     "communication": _Reason(
         "waits for other ranks",
-        "Look at what the other ranks did meanwhile: read the traces of all ranks together.",
+        "Open the traces of all ranks together, and look at what the other ranks did meanwhile.",
     ),
     "other": _Reason(
-        "launched work does not start, or its launch is not known",
-        "Look at these moments in the timeline: other streams, devices and processes may hold the work up.",
+        "launched work starts late, or its launch is not known",
+        "Look at these moments in the timeline: other streams, devices or processes may delay the work.",
     ),
 }
 _COLUMNS = [REASONS.index(code) for code in _REASONS]
 _LAUNCH = list(_REASONS).index("launch")
 
 
-def gpu_idle(case: Context) -> Iterable[Advice]:
-    """The device was idle while its host ran Python, or for reasons that the trace does not tell.
+def gpu_idle(context: Context) -> Iterable[Advice]:
+    """Find idle time while the host ran Python, or for reasons that the trace does not show.
 
-    Left out is what has its own advice: data loading, copies, synchronisation, launching, warm-up, the allocator.
-    Saving: the rest.
+    Reasons with their own advice do not count: data loading, copies, synchronisation, launching, warm-up, the
+    allocator. Saving: the rest.
     """
-    launching = any(True for _ in launch_bound(case))
-    elsewhere = sum(1000 * each.saving_us for rule in (warmup_counted, alloc_retries) for each in rule(case))
+    launching = any(True for _ in launch_bound(context))
+    elsewhere = sum(
+        1000 * each.saving_us for rule in (warmup_counted, alloc_retries) for each in rule(context)
+    )
     best, most, gaps = np.zeros(len(_REASONS)), np.empty(0, np.int64), None
-    for each in case.gaps:
+    for each in context.gaps:
         parts = each.parts[:, _COLUMNS].astype(np.int64)
-        # One launch after the other has its own advice, or is too little for it.
+        # Launching one by one has its own advice, or is too short for one.
         parts[parts[:, _LAUNCH] <= SLOW_CALL_NS, _LAUNCH] = 0
         if launching:
             parts[:, 0] -= pauses(each)
@@ -69,20 +71,20 @@ def gpu_idle(case: Context) -> Iterable[Advice]:
         if found.sum() > best.sum():
             best, gaps, most = found, each, np.argsort(-parts.sum(axis=1), kind="stable")
     idle = int(best.sum())
-    if gaps is None or not case.worth(idle, SHARE):
+    if gaps is None or not context.worth(idle, SHARE):
         return
     lengths = sorted(zip(best.tolist(), _REASONS, strict=True), key=lambda each: -each[0])
     first = _REASONS[lengths[0][1]]
-    told = {code: each.title for code, each in _REASONS.items()} | {"python": between_calls(case)}
+    told = {code: each.title for code, each in _REASONS.items()} | {"python": between_calls(context)}
     title, suggestion, meanwhile = f": {told[lengths[0][1]]}", first.suggestion, ""
-    if lengths[0][1] == "other" and (stood := _where_the_host_stood(case, gaps)):
-        title, meanwhile = f" while the host stands in {stood.call}", f" Meanwhile {stood.evidence}."
+    if lengths[0][1] == "other" and (stood := _waiting_call(context, gaps)):
+        title, meanwhile = f" while the host waits in {stood.call}", f" Meanwhile {stood.evidence}."
         if stood.copies:
             suggestion = f"Copy back without blocking, and use the result a step later. {suggestion}"
-    yield case.advice(
+    yield context.advice(
         "gpu_idle",
         f"The device is idle{title}",
-        f"Idle for {milliseconds(idle)} ({case.share(idle)} of the trace) besides what other advice explains: "
+        f"Idle for {milliseconds(idle)} ({context.share(idle)} of the trace) for reasons that no other advice covers: "
         + ", ".join(
             f"{told[code]} {milliseconds(length)}" for length, code in lengths if length >= WORTH * idle
         )
@@ -96,23 +98,23 @@ def gpu_idle(case: Context) -> Iterable[Advice]:
     )
 
 
-class _Stood(NamedTuple):
-    """``call``: its name with its operator's. ``copies``: it is a copy."""
+class _WaitingCall(NamedTuple):
+    """A waiting call. ``call`` is its name with its operator; ``copies`` says whether it is a copy."""
 
     call: str
     evidence: str
     copies: bool
 
 
-def _where_the_host_stood(case: Context, gaps: Gaps) -> _Stood | None:
-    """The waiting call, by its name and the operator around it, in which a thread was for most of the time in which
-    launched work did not start."""
-    columns, around = case.columns, case.trace.around
+def _waiting_call(context: Context, gaps: Gaps) -> _WaitingCall | None:
+    """Return the waiting call, by its name and operator, that a thread was in for most of the time before
+    launched work started."""
+    columns, around = context.columns, context.trace.around
     lengths = gaps.parts[:, REASONS.index("other")].astype(np.int64)
     mostly = 2 * lengths > gaps.lengths
     start, end = gaps.times.start[mostly], gaps.times.end[mostly]
-    calls = present(len(columns), case.host.copying, case.host.synchronizing)
-    began, ended = case.trace.intervals(calls)
+    calls = present(len(columns), context.host.copying, context.host.synchronizing)
+    began, ended = context.trace.intervals(calls)
     inside = overlap(Intervals(start, end), began, ended)
     calls, inside = calls[inside > 0], inside[inside > 0]
     above = outermost = around[calls].astype(np.int64)
@@ -132,10 +134,10 @@ def _where_the_host_stood(case: Context, gaps: Gaps) -> _Stood | None:
     annotation = parents(columns, [Kind.ANNOTATION])[longest]
     within = [operator_name, "" if annotation == NOTHING else columns.names[columns.name[annotation]]]
     told = ", ".join(each for each in within if each and not each.startswith("ProfilerStep#"))
-    length = length_of(case, mine)
-    return _Stood(
+    length = length_of(context, mine)
+    return _WaitingCall(
         f"{call} ({operator_name})" if operator_name else call,
-        f"the host stands {counted(len(mine), 'time', 'times')} in {call}{f' ({told})' if told else ''}, together for"
-        f" {milliseconds(length)} ({case.share(length)} of the trace)",
-        bool(np.isin(longest, case.host.copying)),
+        f"the host waits {counted(len(mine), 'time', 'times')} in {call}{f' ({told})' if told else ''}, for"
+        f" {milliseconds(length)} in total ({context.share(length)} of the trace)",
+        bool(np.isin(longest, context.host.copying)),
     )

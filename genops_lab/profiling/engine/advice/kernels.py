@@ -1,4 +1,4 @@
-"""Kernels that could be fewer or faster: in one chain, in another layout, in a smaller type."""
+"""Advice on kernels that could be fused, use another layout or a smaller type."""
 
 from __future__ import annotations
 
@@ -16,60 +16,61 @@ from .context import Context, Stake, milliseconds
 from .groups import turn_tensors
 
 _ELEMENTWISE = re.compile(
-    # Inductor's (triton_poi_) are not among them: they are what torch.compile has fused as far as it could.
+    # Inductor's kernels (triton_poi_) do not count: torch.compile has fused them already.
     r"elementwise_kernel|CUDAFunctor|vectorized_layer_norm|softmax_warp|Elementwise"
 )
-#: Kernels of a chain; a shorter one is hardly worth fusing. Of the traced time at stake.
+#: Least kernels of a chain worth fusing, and least share of the traced time.
 CHAIN, CHAIN_SHARE = 3, 0.05
-#: Shorter kernels are bound by their launch, which is another advice.
+#: Shorter kernels are limited by their launch, which has its own advice.
 LONG_ENOUGH_NS = 5_000
 
 
-def memory_bound_chain(case: Context) -> Iterable[Advice]:
-    """Consecutive element-wise kernels of one stream with the same grid, each of another operator than the last.
+def memory_bound_chain(context: Context) -> Iterable[Advice]:
+    """Find consecutive element-wise kernels of one stream with the same grid, each of another operator than
+    the last.
 
-    Each reads and writes the whole tensor; fused they do so once. Saving: all of a chain's time but that of its
-    longest kernel.
+    Each kernel reads and writes the whole tensor; one fused kernel does so once. Saving: the time of a chain
+    less that of its longest kernel.
     """
-    columns = case.columns
+    columns = context.columns
     fits = columns.named(_ELEMENTWISE)
     if "grid" not in columns.sparse or not fits.any():
         return
     chains: list[Int64] = []
-    for members in case.trace.devices.values():
+    for members in context.trace.devices.values():
         kernels = members[columns.kind[members] <= Kind.COMMUNICATION]
         for lane in present(len(columns.lanes), columns.lane[kernels]).tolist():
-            chains += _chains(case, kernels[columns.lane[kernels] == lane], fits)
+            chains += _chains(context, kernels[columns.lane[kernels] == lane], fits)
     if not chains:
         return
-    saving = case.on_one(sum(int(columns.dur[chain].sum() - columns.dur[chain].max()) for chain in chains))
-    if not case.worth(saving, CHAIN_SHARE):
+    saving = context.on_one(sum(int(columns.dur[chain].sum() - columns.dur[chain].max()) for chain in chains))
+    if not context.worth(saving, CHAIN_SHARE):
         return
     slices = np.sort(np.concatenate(chains))
-    total = case.on_one(int(columns.dur[slices].sum()))
+    total = context.on_one(int(columns.dur[slices].sum()))
     longest = max(chains, key=lambda chain: int(columns.dur[chain].sum()))
-    yield case.advice(
+    yield context.advice(
         "memory_bound_chain",
-        "Element-wise operators in a row could be one kernel",
+        "Consecutive element-wise operators could be one kernel",
         f"{counted(len(chains), 'chain', 'chains')} of {len(slices) / len(chains):.1f} kernels on average"
         f" {'takes' if len(chains) == 1 else 'take'} {milliseconds(total)}"
-        f" ({case.share(total)} of the trace); each kernel reads and writes the whole tensor. The longest:"
-        f" {' → '.join(columns.names[name] for name in _operators(case, longest).tolist())}.",
+        f" ({context.share(total)} of the trace); each kernel reads and writes the whole tensor. The longest:"
+        f" {' → '.join(columns.names[name] for name in _operators(context, longest).tolist())}.",
         Stake(saving, slices),
-        f"Fuse them: {'torch.compile' if case.uses_torch else 'a compiler'}, or an operator that does it all (fused"
-        " activation, norm, optimizer).",
+        f"Fuse them: {'torch.compile' if context.uses_torch else 'a compiler'}, or one fused operator (activation,"
+        " norm, optimizer).",
         "model = torch.compile(model)",
     )
 
 
-def _chains(case: Context, kernels: Int64, fits: Bools) -> list[Int64]:
-    columns, grid = case.columns, case.columns.values("grid", kernels)
+def _chains(context: Context, kernels: Int64, fits: Bools) -> list[Int64]:
+    columns, grid = context.columns, context.columns.values("grid", kernels)
     good = fits[columns.name[kernels]] & (columns.dur[kernels] >= LONG_ENOUGH_NS) & (grid != NOTHING)
     joined = good[1:] & good[:-1] & (grid[1:] == grid[:-1])
     edges = np.flatnonzero(np.diff(np.concatenate([[False], joined, [False]]).astype(np.int8)))
     runs = zip(edges[::2].tolist(), (edges[1::2] + 1).tolist(), strict=True)
-    # One operator that is called again and again works on other tensors, as far as is known.
-    name = _operators(case, kernels)
+    # Repeated calls of one operator are assumed to work on different tensors.
+    name = _operators(context, kernels)
     changes = np.concatenate([[True], name[1:] != name[:-1]])
     parts = []
     for first, last in runs:
@@ -80,27 +81,27 @@ def _chains(case: Context, kernels: Int64, fits: Bools) -> list[Int64]:
     return [part for part in parts if len(part) >= CHAIN]
 
 
-def _operators(case: Context, kernels: Int64) -> Int32:
-    """The names of their operators, else their own."""
-    owner = case.trace.owner[kernels]
-    return np.where(owner != NOTHING, case.columns.name[owner], case.columns.name[kernels])
+def _operators(context: Context, kernels: Int64) -> Int32:
+    """Return the names of the kernels' operators, or the kernel names where there is none."""
+    owner = context.trace.owner[kernels]
+    return np.where(owner != NOTHING, context.columns.name[owner], context.columns.name[kernels])
 
 
 LAYOUT_SHARE = 0.03
 
 
-def conv_layout(case: Context) -> Iterable[Advice]:
-    """Kernels of the library that change NCHW to NHWC and back, around each convolution. Saving: all their time."""
-    columns = case.columns
-    device = case.trace.device
+def conv_layout(context: Context) -> Iterable[Advice]:
+    """Find library kernels that convert NCHW to NHWC and back around convolutions. Saving: all their time."""
+    columns = context.columns
+    device = context.trace.device
     kernels = device[(columns.kind[device] == Kind.COMPUTE) & turn_tensors(columns, device)]
-    saving = case.on_one(int(columns.dur[kernels].sum()))
-    if case.worth(saving, LAYOUT_SHARE):
-        yield case.advice(
+    saving = context.on_one(int(columns.dur[kernels].sum()))
+    if context.worth(saving, LAYOUT_SHARE):
+        yield context.advice(
             "conv_layout",
             "Convolutions transpose their tensors between NCHW and NHWC",
             f"{counted(len(kernels), 'transposing kernel takes', 'transposing kernels take')} "
-            f"{milliseconds(saving)} ({case.share(saving)} of the trace).",
+            f"{milliseconds(saving)} ({context.share(saving)} of the trace).",
             Stake(saving, kernels),
             "Keep model and inputs in channels_last.",
             "model = model.to(memory_format=torch.channels_last)\nx = x.to(memory_format=torch.channels_last)",
@@ -112,28 +113,29 @@ _LESS = re.compile(r"tf32|xf32|_h16|half|bf16|bfloat16|fp16", re.IGNORECASE)
 FP32_SHARE = 0.05
 
 
-def fp32_kernels(case: Context) -> Iterable[Advice]:
-    """Matrix kernels that compute in fp32. Silent where shapes tell: they say more.
+def fp32_kernels(context: Context) -> Iterable[Advice]:
+    """Find matrix kernels that compute in fp32. Does nothing where the trace has shapes, because the shapes
+    show more.
 
-    Saving: their time, less the part that is left when the arithmetic runs at the peak of 16 bits.
+    Saving: their time, less the time that is left at the 16-bit peak.
     """
-    if case.speed is None or any(each.work.matrices for each in case.groups):
+    if context.speed is None or any(each.work.matrices for each in context.groups):
         return
-    columns = case.columns
+    columns = context.columns
     fits = np.array([bool(_FP32.search(name)) and not _LESS.search(name) for name in columns.names], bool)
-    device = case.trace.device
+    device = context.trace.device
     kernels = device[(columns.kind[device] == Kind.COMPUTE) & fits[columns.name[device]]]
-    total = case.on_one(int(columns.dur[kernels].sum()))
-    saving = int(total * max(0.0, 1 - case.speed.fp32 / case.speed.half))
-    if case.worth(saving, FP32_SHARE):
+    total = context.on_one(int(columns.dur[kernels].sum()))
+    saving = int(total * max(0.0, 1 - context.speed.fp32 / context.speed.half))
+    if context.worth(saving, FP32_SHARE):
         cause = CAUSES["fp32_math"]
-        yield case.advice(
+        yield context.advice(
             "fp32_math",
             cause.title,
             f"{counted(len(kernels), 'matrix kernel in fp32 takes', 'matrix kernels in fp32 take')} "
-            f"{milliseconds(total)} ({case.share(total)} of the trace);"
-            f" the device has {case.speed.half / case.speed.fp32:.0f} times the speed in 16 bits. The trace has no"
-            f" shapes{' (record_shapes)' if case.uses_torch else ''}, so what memory allows is not in this.",
+            f"{milliseconds(total)} ({context.share(total)} of the trace);"
+            f" the device has {context.speed.half / context.speed.fp32:.0f} times the speed in 16 bits. The trace has"
+            f" no shapes{' (record_shapes)' if context.uses_torch else ''}, so the memory limit is not considered.",
             Stake(saving, kernels),
             cause.suggestion,
             cause.code_hint,

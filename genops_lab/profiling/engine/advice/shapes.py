@@ -1,9 +1,9 @@
-"""What an operator's shapes say of its work: multiplications, bytes, and the matrices behind it.
+"""Compute an operator's work from its shapes: multiplications, bytes, and the matrices behind it.
 
-Advice compares it with a device's speed, so it is told for more operators than an MFU may count
-(``efficiency/flops.py``: as PyTorch counts, products alone, nothing where an input is not told): also element by
-element, of other libraries' kernels, and half of attention under a causal mask. Of products both say the same, which a
-test compares.
+Advice compares this work with a device's speed, so it covers more operators than an MFU may count.
+``efficiency/flops.py`` counts as PyTorch does: only products, and nothing where an input is not known. This
+module also counts element-wise operators, other libraries' kernels, and half of attention under a causal
+mask. A test checks that both agree on products.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ _ATTENTION = re.compile(
     r"scaled_dot_product|flash_attn|flash_attention|efficient_attention|fmha|cudnn_attention"
 )
 _EXPERTS = re.compile(r"moe|fused_experts|grouped_mm|grouped_gemm", re.IGNORECASE)
-# Inference engines have norms of their own: vllm::rms_norm, _C::rms_norm, aiter::rmsnorm2d_fwd.
+# Inference engines have their own norms: vllm::rms_norm, _C::rms_norm, aiter::rmsnorm2d_fwd.
 _OTHER_NORMS = re.compile(r"(?!aten::)\w+::(rms_?norm|layer_?norm)(2d)?(_fwd)?", re.IGNORECASE)
 _TRITON = re.compile(r"triton_(poi|red|per)_fused")
 _INTS = re.compile(r"-?\d+")
@@ -83,21 +83,21 @@ class Matrices(NamedTuple):
 
 
 class Work(NamedTuple):
-    """One call's work. ``bits`` of an operand's number."""
+    """One call's work. ``bits`` is the size of an operand's number."""
 
     family: Family
     flops: float
     bytes: float
     bits: int
     matrices: Matrices | None = None
-    #: Of a convolution that has a group for each channel.
+    #: A convolution with one group for each channel.
     depthwise: bool = False
-    #: Of experts: rows that each multiplies on average.
+    #: For experts: mean rows that each expert multiplies.
     rows_an_expert: float = 0.0
 
 
 class Call(NamedTuple):
-    """An operator's arguments as the trace has them."""
+    """An operator's arguments, as recorded in the trace."""
 
     name: str
     dims: list[list[int]]
@@ -106,7 +106,7 @@ class Call(NamedTuple):
 
     @staticmethod
     def of(name: str, dims: str, types: str, concrete: str) -> Call:
-        """Texts of JSON; what is no list of what is meant is left out."""
+        """Parse the JSON texts of a trace; malformed entries are left out."""
         return Call(
             name,
             [
@@ -118,18 +118,18 @@ class Call(NamedTuple):
         )
 
     def bits(self, number: int) -> int:
-        """Bits of a number of the argument; 0 when it is no tensor."""
+        """Return the bits of a number of the argument; 0 when the argument is not a tensor."""
         name = self.types[number].split("::")[-1].lower() if number < len(self.types) else ""
         if name.startswith("float8"):
             return 8
         return _BITS.get(name, 0)
 
     def size(self, number: int) -> float:
-        """Bytes of a tensor."""
+        """Return the bytes of a tensor."""
         return math.prod(self.dims[number]) * self.bits(number) / 8 if self.dims[number] else 0.0
 
     def numbers(self, number: int) -> list[int]:
-        """A list argument: ``"[1, 1]"`` or ``"(1,1)"``."""
+        """Return a list argument, recorded as ``"[1, 1]"`` or ``"(1,1)"``."""
         return (
             [int(each) for each in _INTS.findall(self.concrete[number])]
             if number < len(self.concrete)
@@ -138,7 +138,7 @@ class Call(NamedTuple):
 
 
 def is_known(name: str) -> bool:
-    """Whether ``work_of`` may know an operator of this name."""
+    """Return whether ``work_of`` may know an operator of this name."""
     plain = name.removeprefix("aten::")
     return (
         plain in _POINTWISE
@@ -154,12 +154,12 @@ def is_known(name: str) -> bool:
 
 
 def is_experts(name: str) -> bool:
-    """Products of many experts in one operator."""
+    """Return whether the operator computes the products of many experts."""
     return _EXPERTS.search(name) is not None
 
 
 def work_of(call: Call) -> Work | None:
-    """None when the shapes do not tell."""
+    """Return the work of a call, or None when the shapes are not enough."""
     plain = call.name.removeprefix("aten::")
     if is_experts(call.name):
         return _experts(call)
@@ -180,11 +180,11 @@ def work_of(call: Call) -> Work | None:
         family: Family = "pointwise" if "_poi_" in call.name else "reduction"
         return Work(family, elements, sum(sizes), bits)
     if plain in _POINTWISE:
-        # In place writes where it reads; fills read nothing.
+        # In-place operators write to their input; fills read nothing.
         reads = sum(sizes[1:]) if plain in ("copy_",) else 0.0 if plain in ("fill_", "zero_") else sum(sizes)
         return Work("pointwise", elements, reads + max(sizes), bits)
     if plain in _NORMALIZATIONS or _OTHER_NORMS.fullmatch(call.name):
-        # Statistics over a batch are complete only when all was read: it is read again to be normalised.
+        # Batch statistics need the whole input, so the input is read again to be normalised.
         passes = 3 if re.search("batch_norm|group_norm|instance_norm", plain) else 2
         return Work("normalization", 5.0 * elements, passes * sizes[0], bits)
     return Work("reduction", elements, sizes[0] * (2 if plain == "cumsum" else 1), bits)
@@ -249,7 +249,7 @@ def _convolution(plain: str, call: Call) -> Work | None:
 
 
 def _convolution_backward(plain: str, call: Call) -> Work | None:
-    """Two products of the forward's size: for the input and for the weight."""
+    """Count two products of the forward's size: for the input and for the weight."""
     if len(call.dims) < 3 or any(len(dims) < 3 or len(dims) != len(call.dims[0]) for dims in call.dims[:3]):
         return None
     first, second, weight = call.dims[:3]
@@ -266,7 +266,8 @@ def _convolution_backward(plain: str, call: Call) -> Work | None:
 
 
 def _attention(call: Call) -> Work | None:
-    """Forward: two products of queries by keys, 4 FLOPs each pair and channel; backward has five of them."""
+    """Count attention. Forward: two products of queries and keys, 4 FLOPs per pair and channel. Backward:
+    five such products."""
     tensors = [dims for dims in call.dims if len(dims) == 4]
     backward = "backward" in call.name or "bwd" in call.name
     if backward:
@@ -274,7 +275,7 @@ def _attention(call: Call) -> Work | None:
     if len(tensors) < 3:
         return None
     query, key, value = tensors[:3]
-    # The kernels' own entries have [batch, sequence, heads, channels].
+    # The kernels' own entry points have [batch, sequence, heads, channels].
     sequence_first = (
         re.search(r"_flash_attention|_efficient_attention|flash_attn|fmha", call.name) is not None
     )
@@ -287,7 +288,7 @@ def _attention(call: Call) -> Work | None:
     )
     if not bits:
         return None
-    # Before their "is_causal" these have "compute_log_sumexp", which training sets.
+    # These have "compute_log_sumexp", which training sets, before "is_causal".
     after = re.search(r"_scaled_dot_product_(efficient|cudnn)_attention", call.name) is not None
     causal = "True" in call.concrete[6 if after else 4 : 7] and queries > 1
     pairs = query[0] * heads * queries * keys * (0.5 if causal else 1.0)
@@ -297,7 +298,7 @@ def _attention(call: Call) -> Work | None:
 
 
 def _experts(call: Call) -> Work | None:
-    """[tokens, inner] by weights [experts, ., .]; with [tokens, chosen] where each token has several experts."""
+    """Count [tokens, inner] times weights [experts, ., .]; [tokens, chosen] gives the experts per token."""
     weights = [number for number, dims in enumerate(call.dims) if len(dims) == 3]
     tokens = next((dims for dims in call.dims if len(dims) == 2), None)
     if not weights or tokens is None or not call.bits(weights[0]):

@@ -1,1 +1,1 @@
-"""Which cell and line a slice belongs to: by markers, Python frames and autograd's numbers."""
+"""Find the cell and line of a slice: by markers, Python frames and autograd's numbers."""

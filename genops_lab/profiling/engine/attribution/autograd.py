@@ -1,8 +1,9 @@
-"""The backward pass: which operators are of it, and of which forward operator each is the gradient.
+"""Find the operators of the backward pass, and the forward operator of each.
 
-Autograd numbers the nodes of its graph as they are made, a thread at a time. A forward operator carries the number
-that the next node will have, the backward operator that of its own: so they meet in ``Sequence number``. An operator
-that made no node has the number of the next one, so the last operator with a number before the backward pass made it.
+Autograd numbers the nodes of its graph in order, per thread. A forward operator has the number of the next
+node; its backward operator has the number of its own node. So both have the same ``Sequence number``. An
+operator that made no node has the number of the next one, so the last operator with a number before the
+backward pass made the node.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from ..columns import NOTHING, Bools, Columns, Int32, Int64, present
 from ..kinds import Kind
 
 EVALUATES = "autograd::engine::evaluate_function: "
-#: Of the operators with a node's number so many are compared with its name, from the last one on.
+#: Operators with a node's number that are compared with its name, from the last one.
 COMPARED = 12
 
 _NODE = re.compile(r"(?P<name>.+?)Backward\d*")
-#: Derivatives whose nodes are not called like the operator that makes them.
+#: Derivatives whose nodes have another name than their operator.
 _OTHERWISE = {
     "nllloss": "crossentropy",
     "copyslices": "copy",
@@ -29,22 +30,22 @@ _OTHERWISE = {
     "mkldnnconvolution": "convolution",
     "slowconv2d": "conv2d",
 }
-#: A node of C++ (``CppNode<...>``) has a name of its own.
+#: A C++ node (``CppNode<...>``) has its own name.
 _CPP_NODE = re.compile(r"CppNode<")
 
 
 @dataclass(frozen=True)
 class Backward:
-    """Operators of the backward pass (rising) and their forward operators, NOTHING where that is not known."""
+    """Operators of the backward pass (sorted) and their forward operators; NOTHING where it is not known."""
 
     operators: Int64
     forward: Int64
-    #: Lanes of autograd's own threads: between two nodes they sum the gradients of the first.
+    #: Lanes of autograd's own threads; between two nodes they sum the gradients of the first.
     threads: Int32
 
 
 def backward(columns: Columns) -> Backward:
-    """The operators that evaluate nodes of the graph."""
+    """Return the operators that evaluate nodes of the graph."""
     operators = np.flatnonzero(columns.kind == Kind.OPERATOR)
     node_names = np.array([_of_backward(name) for name in columns.names], bool)
     sequences = columns.sparse.get("sequence")
@@ -68,7 +69,8 @@ def backward(columns: Columns) -> Backward:
 
 
 def _forward(columns: Columns, wanted: Int64, asking: Int64, numbers: Int64, makers: Int64) -> Int64:
-    """The makers of the numbers wanted, from the one thread that has most of them: counters are a thread's own."""
+    """Return the forward operators of the wanted numbers, on the one thread with most of them, because each
+    thread has its own counter."""
     best = np.full(len(wanted), NOTHING, np.int64)
     most = 0
     for lane in present(len(columns.lanes), columns.lane[makers]).tolist():
@@ -85,8 +87,8 @@ def _last_named(columns: Columns, wanted: Int64, asking: Int64, numbers: Int64, 
     numbers, makers = numbers[order], makers[order]
     low = np.searchsorted(numbers, wanted)
     last = np.searchsorted(numbers, wanted, side="right") - 1
-    # What came after the backward operator has another node's number (they are reused by threads that are). Makers of
-    # one number rise, so a number's first place and the maker together are in order.
+    # Operators after the backward operator belong to another node, because threads reuse numbers. Operators
+    # of one number are sorted, so the number's first position plus the operator gives a sorted key.
     size = len(columns)
     places = np.searchsorted(numbers, numbers) * size + makers
     last = np.minimum(last, np.searchsorted(places, low * size + asking, side="right") - 1)
@@ -104,7 +106,7 @@ def _last_named(columns: Columns, wanted: Int64, asking: Int64, numbers: Int64, 
 
 
 class _Names:
-    """Whether a forward operator is called like the node."""
+    """Compares names of forward operators and nodes."""
 
     def __init__(self, names: list[str]) -> None:
         self._names = names
@@ -131,7 +133,7 @@ def _of_backward(name: str) -> bool:
 
 
 def _node(name: str) -> str | None:
-    """``Addmm`` of ``autograd::engine::evaluate_function: AddmmBackward0``; None for what is no node."""
+    """Return ``Addmm`` for ``autograd::engine::evaluate_function: AddmmBackward0``; None for other names."""
     found = _NODE.fullmatch(name.removeprefix(EVALUATES))
     return found["name"].rpartition("::")[2] if found and " " not in found["name"] else None
 

@@ -1,4 +1,4 @@
-"""The innermost of some slices around moments of their lanes: call trees without a loop over events."""
+"""Find the innermost slice around moments of a lane: call trees without a loop over events."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from ..nesting import nearest_around
 
 
 class Enclosing:
-    """``members`` (positions in the columns, rising) as a forest; ``up`` tells it where times need not."""
+    """``members`` (sorted positions in the columns) as a forest; ``up`` gives parents that are known without
+    times."""
 
     def __init__(self, columns: Columns, members: Int64, up: Int64 | None = None) -> None:
         lasting = columns.dur[members] > 0
@@ -17,14 +18,14 @@ class Enclosing:
         self._start, self._end = columns.ts[self.members], columns.ends(self.members)
         lanes = columns.lane[self.members]
         self._by_lane = {int(lane): np.flatnonzero(lanes == lane) for lane in np.unique(lanes)}
-        #: For each member the one around it, as a position in ``members``; NOTHING outside all.
+        #: The parent of each member, as a position in ``members``; NOTHING for outermost members.
         self.up: Int64 = np.full(len(self.members), NOTHING, np.int64)
         if up is None:
             for places in self._by_lane.values():
                 inside = nearest_around(self._start[places], self._end[places] - self._start[places])
                 self.up[places] = np.where(inside == NOTHING, NOTHING, places[inside])
         elif len(members):
-            # What lasts no time holds nothing, so no child is lost with it.
+            # A slice of length 0 contains nothing, so it has no children to lose.
             place = np.cumsum(lasting) - 1
             above = up[lasting]
             kept = (above != NOTHING) & lasting[above]
@@ -35,15 +36,17 @@ class Enclosing:
 
     @property
     def lanes(self) -> list[int]:
-        """Where members lie."""
+        """Return the lanes of the members."""
         return list(self._by_lane)
 
     def around(self, lane: Int32, at: Int64) -> Int64:
-        """For each moment the innermost member around it, as a position in ``members``; else NOTHING."""
+        """Return, for each moment, the innermost member around it, as a position in ``members``; else
+        NOTHING."""
         return self._climb(self.before(lane, at), at)
 
     def before(self, lane: Int32, at: Int64) -> Int64:
-        """For each moment the member that began last, ended or not, as a position in ``members``; else NOTHING."""
+        """Return, for each moment, the member that began last, ended or not, as a position in ``members``;
+        else NOTHING."""
         found = np.full(len(at), NOTHING, np.int64)
         for number, places in self._by_lane.items():
             asked = np.flatnonzero(lane == number)
@@ -60,9 +63,10 @@ class Enclosing:
         return candidate
 
     def nearest(self, wanted: Bools) -> Int64:
-        """For each member itself or the innermost around it that is ``wanted`` (booleans); else NOTHING."""
+        """Return, for each member, itself or the innermost member around it that is ``wanted`` (booleans);
+        else NOTHING."""
         everything = np.arange(len(self.members))
-        # Each member points to the next candidate; pointers double their reach until they have arrived.
+        # Each member points to the next candidate; pointers double their reach until all have arrived.
         after = np.where(wanted, everything, self.up)
         while True:
             further = np.where(after == NOTHING, NOTHING, after[after])
@@ -73,7 +77,8 @@ class Enclosing:
         return np.where(arrived, after, NOTHING)
 
     def own_times(self, chosen: Int64) -> Int64:
-        """The time of each of the ``chosen`` members without those of them inside it (positions in members)."""
+        """Return the time of each ``chosen`` member without the chosen members inside it (positions in
+        members)."""
         wanted = np.zeros(len(self.members), bool)
         wanted[chosen] = True
         nearest = self.nearest(wanted)

@@ -1,4 +1,4 @@
-"""Python frames as profilers name them, and whose code they are."""
+"""Parse Python frames in traces, and find whose code they are."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import sys
 from enum import IntEnum
 from typing import NamedTuple
 
-# Kineto cuts the folders of sys.path off, so a package that was installed looks like one of the user's own
-# beside the script. These are known by their names.
+# Kineto removes the folders of sys.path, so an installed package looks like the user's code. These packages
+# are known by name.
 _MACHINERY = frozenset(
     {
         *sys.stdlib_module_names,
@@ -48,24 +48,24 @@ _FRAME = re.compile(r"(?P<file>.+)\((?P<line>\d{1,9})\): (?P<function>.+)", re.D
 _INSTALLED = re.compile(r"(?:^|/)(?:site|dist)-packages/(?P<package>[^/]+)")
 _STANDARD = re.compile(r"/(?:lib|lib64|Lib)/(?:python\d[\d.]*/|[^/]+$)|/python\d[\d.]*\.zip/", re.IGNORECASE)
 _BUILT = re.compile(r"(?:^|/)torch/(?:_\w+|autograd|nn|optim|utils|cuda|distributed|profiler|fx|jit)[./]")
-#: What compilers write: not a person's code.
+#: Code that compilers write, not users.
 _GENERATED = re.compile(r"torchinductor|torch_compile_debug|<eval_with_key>|/\.triton/")
 _CELL = re.compile(r"<ipython-input-|(?:^|/)ipykernel_\d+/")
 _DRIVE = re.compile(r"[A-Za-z]:/")
 
 
 class Owner(IntEnum):
-    """Whose code a frame is. Of two frames the one with the higher value says more to a person."""
+    """The owner of a frame's code. The frame with the higher value is more useful to the user."""
 
-    #: Python's own, the framework's, and tools'.
+    #: Code of Python, the framework and tools.
     MACHINERY = 0
-    #: An installed package that models are made with.
+    #: An installed package for building models.
     LIBRARY = 1
     USER = 2
 
 
 class Frame(NamedTuple):
-    """A Python function as a profiler names it."""
+    """A Python function in a trace."""
 
     file: str
     line: int
@@ -73,7 +73,7 @@ class Frame(NamedTuple):
 
     @property
     def owner(self) -> Owner:
-        """Whose code it is, by the path; ``torch`` and the standard library are MACHINERY."""
+        """Return the owner, by the path; ``torch`` and the standard library are MACHINERY."""
         path = self.file.replace("\\", "/")
         if _CELL.search(path):
             return Owner.USER
@@ -88,18 +88,20 @@ class Frame(NamedTuple):
 
 
 def is_cell(file: str) -> bool:
-    """Whether it is what a notebook's cell was compiled as."""
+    """Return whether the frame is a compiled notebook cell."""
     return _CELL.search(file.replace("\\", "/")) is not None
 
 
 def parse(name: str) -> Frame | None:
-    """``train.py(12): forward``; None for ``nn.Module: Linear_0``, ``<built-in function add>`` and others."""
+    """Parse ``train.py(12): forward``; None for ``nn.Module: Linear_0``, ``<built-in function add>`` and
+    others."""
     found = _FRAME.fullmatch(name)
     return Frame(found["file"], int(found["line"]), found["function"]) if found else None
 
 
 def innermost_of(stack: str) -> Frame | None:
-    """The frame of a ``Call stack`` (innermost first, by semicolons) that says most; None without one."""
+    """Return the most useful frame of a ``Call stack`` (innermost first, separated by semicolons); None
+    without one."""
     best: Frame | None = None
     for part in stack.split(";"):
         frame = parse(part)

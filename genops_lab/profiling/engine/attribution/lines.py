@@ -1,5 +1,5 @@
-"""Which line of a person's code a moment of a thread belongs to, also what the backward pass does for it, and a
-slice."""
+"""Find the line of the user's code for a moment of a thread, for a slice, and for work of the backward
+pass."""
 
 from __future__ import annotations
 
@@ -20,24 +20,25 @@ from .enclosing import Enclosing
 from .frames import Owner
 from .naming import cells_of, place_of
 
-#: Python's frames around a backward pass, by the versions of torch.
+#: Python frames around a backward pass, by version of torch.
 _AUTOGRAD = re.compile(
     r"_engine_run_backward|run_backward of |torch/autograd/__init__\.py\(\d+\): (backward|grad)$"
 )
 
 
 class _PythonTree(NamedTuple):
-    """Python frames: for each the frame whose line it counts to, that line of every frame of a person's code."""
+    """Python frames: for each frame, the frame whose line counts, and the line of every frame of the user's
+    code."""
 
     tree: Enclosing
     user: Int64
     line: Int64
-    #: Which are called ``backward``.
+    #: Frames called ``backward``.
     backward: Bools
 
 
 class Lines:
-    """The lines of one trace. A line is a position in ``places``; NOTHING: none is known."""
+    """The lines of one trace. A line is a position in ``places``; NOTHING: it is not known."""
 
     def __init__(self, columns: Columns) -> None:
         self._columns = columns
@@ -50,22 +51,23 @@ class Lines:
 
     @property
     def by_markers(self) -> bool:
-        """Whether any line comes from a marker."""
+        """Return whether any line comes from a marker."""
         return len(self._marked[0]) > 0
 
     @property
     def by_stacks(self) -> bool:
-        """Whether the trace tells Python frames."""
+        """Return whether the trace has Python frames."""
         return len(self._python.tree) > 0 or len(self._stacked) > 0
 
     @cached_property
     def backward(self) -> tuple[Backward, Enclosing]:
-        """The backward pass, and its operators as a tree."""
+        """Return the backward pass, and its operators as a tree."""
         passes = backward(self._columns)
         return passes, Enclosing(self._columns, passes.operators)
 
     def at(self, lane: Int32, ts: Int64) -> Int64:
-        """The line of each moment of a lane: of a marker, a call stack, a Python frame, or the cell alone."""
+        """Return the line of each moment of a lane: from a marker, a call stack, a Python frame, or only the
+        cell."""
         found = self._of_members(self._marked, lane, ts)
         frames = (self._python.tree, self._python_lines)
         for members in ((self._stacked, self._stack_line), frames, self._cells):
@@ -75,7 +77,8 @@ class Lines:
         return found
 
     def inside(self, lane: Int32, ts: Int64, since: Int64) -> Int64:
-        """The same, where the marker or frame began at ``since`` or later (one called ``backward`` does not count)."""
+        """Return the same, where the marker or frame began at ``since`` or later; a frame called ``backward``
+        does not count."""
         found = self._of_members(self._marked, lane, ts, since)
         python = self._python
         place = python.tree.around(lane, ts)
@@ -88,8 +91,9 @@ class Lines:
         return found
 
     def waiting(self, process_lanes: list[int], own: int, ts: Int64) -> Int64:
-        """The line that another thread was in meanwhile, where one can be told: that which called autograd, else
-        that which a marker tells, else the only one (other threads may stand in code of a person's, too)."""
+        """Return the line of the thread that waited meanwhile, where it is known: the thread that called
+        autograd, else the one with a marker, else the only other one. Other threads may also run the user's
+        code."""
         found = np.full(len(ts), NOTHING, np.int64)
         reason = np.full(len(ts), -1, np.int8)
         several = np.zeros(len(ts), bool)
@@ -106,7 +110,7 @@ class Lines:
         return np.where(several, NOTHING, found)
 
     def _reason(self, lane: Int32, ts: Int64) -> npt.NDArray[np.int8]:
-        """How much speaks for a thread as the one that waits for autograd's: 2, it called it; 1, a marker."""
+        """Return the evidence that a thread waits for autograd: 2, it called autograd; 1, it has a marker."""
         marked = self._of_members(self._marked, lane, ts) != NOTHING
         calls = self._of_members((self._python.tree, self._calls_autograd), lane, ts) != NOTHING
         found: npt.NDArray[np.int8] = np.where(calls, 2, marked).astype(np.int8)
@@ -114,18 +118,19 @@ class Lines:
 
     @cached_property
     def _python_lines(self) -> Int64:
-        """For each Python frame the line that it counts to; NOTHING where there is none."""
+        """Return the line of each Python frame; NOTHING where there is none."""
         nearest = self._python.user
         return np.where(nearest == NOTHING, NOTHING, self._python.line[nearest])
 
     @cached_property
     def _calls_autograd(self) -> Int64:
-        """For each Python frame the call of autograd's engine that it is in; NOTHING where it is in none."""
+        """Return, for each Python frame, the call of autograd's engine around it; NOTHING where there is
+        none."""
         columns, tree = self._columns, self._python.tree
         return tree.nearest(columns.named(_AUTOGRAD)[columns.name[tree.members]])
 
     def host_times(self) -> Int64:
-        """For each line the time on the host without that of lines inside it, in nanoseconds."""
+        """Return the host time of each line without lines that it calls, in nanoseconds."""
         times = np.zeros(len(self.places), np.int64)
         if self.by_markers:
             tree, line = self._marked
@@ -188,7 +193,7 @@ class Lines:
                 )
                 backward[number] = frame.function == "backward"
         user = tree.nearest(owner[names] == Owner.USER)
-        # Where no code of the user's is on the stack, an installed package's says more than nothing.
+        # If the stack has no user code, a line of an installed package is better than none.
         library = tree.nearest(owner[names] == Owner.LIBRARY)
         return _PythonTree(tree, np.where(user == NOTHING, library, user), line[names], backward[names])
 
@@ -209,7 +214,7 @@ class Lines:
 
 
 def _by_ids(columns: Columns, members: Int64) -> Int64:
-    """For each frame the one that called it, by Python's ids, else by times; positions in ``members``."""
+    """Return the caller of each frame, by Python's ids, else by times; positions in ``members``."""
     up = np.full(len(members), NOTHING, np.int64)
     ids, above = (_of_members(columns, column, members) for column in ("python_id", "python_parent"))
     sure = np.zeros(len(members), bool)
@@ -221,7 +226,7 @@ def _by_ids(columns: Columns, members: Int64) -> Int64:
         known = numbers[found] == above.value
         child = np.searchsorted(members, above.index[known])
         parent = np.searchsorted(members, holders[found[known]])
-        # A caller begins before what it calls, on the same thread; ids that say otherwise are worth nothing.
+        # A caller begins before its callee, on the same thread; other ids are invalid.
         sound = (parent < child) & (columns.lane[members[child]] == columns.lane[members[parent]])
         up[child[sound]] = parent[sound]
         sure[np.searchsorted(members, above.index)] = False
@@ -241,12 +246,12 @@ def _of_members(columns: Columns, column: str, members: Int64) -> Sparse:
     return Sparse(given.index[mine], given.value[mine])
 
 
-#: So many moments are looked at together.
+#: Moments per block of work.
 BLOCK = 1 << 17
 
 
 def lines_of_moments(columns: Columns, lines: Lines, lane: Int32, ts: Int64) -> tuple[Int64, Bools]:
-    """The line of each moment of a lane, and whether it lies in the backward pass."""
+    """Return the line of each moment of a lane, and whether the moment is in the backward pass."""
     found, in_backward = np.empty(len(ts), np.int64), np.empty(len(ts), bool)
     for begin in range(0, len(ts), BLOCK):
         block = slice(begin, begin + BLOCK)
@@ -279,7 +284,7 @@ def _backward_lines(
     ts: Int64,
 ) -> Int64:
     operator = tree.members[node]
-    # A checkpoint computes its forward pass again in here, in frames of its own.
+    # A checkpoint runs its forward pass again here, with its own frames.
     found = lines.inside(lane, ts, columns.ts[operator])
     gradient_of = forward[np.searchsorted(operators, operator)]
     rest = np.flatnonzero((found == NOTHING) & (gradient_of != NOTHING))
@@ -298,24 +303,25 @@ def _backward_lines(
     return found
 
 
-TOLD = 3
+MOST_LISTED = 3
 
 
 class PlacesOf:
-    """Asked for slices it says the lines with most of their time."""
+    """Maps slices to the lines with most of their time."""
 
     def __init__(self, trace: Trace, lines: Lines, device_line: Int64) -> None:
-        """``device_line``: the line of each of ``trace.device``."""
+        """``device_line`` is the line of each slice of ``trace.device``."""
         self.lines = lines
         self._trace, self._device_line = trace, device_line
 
     def line_of(self, slices: Int64) -> Int64:
-        """The position in ``lines.places`` of each slice on a device; NOTHING where none is known."""
+        """Return the position in ``lines.places`` of each device slice; NOTHING where it is not known."""
         found: Int64 = self._device_line[np.searchsorted(self._trace.device, slices)]
         return found
 
     def __call__(self, slices: Int64) -> list[Place]:
-        """Of a slice on the host that of the moment when it began; on a device that of what launched it."""
+        """Return the lines. A host slice has the line of its start; a device slice has the line of its
+        launch."""
         columns = self._trace.columns
         line = np.full(len(slices), NOTHING, np.int64)
         ran = columns.kind[slices] >= Kind.COMPUTE
@@ -323,5 +329,5 @@ class PlacesOf:
         line[~ran] = self.lines.at(columns.lane[slices[~ran]], columns.ts[slices[~ran]])
         known = line != NOTHING
         time = summed(line[known], columns.lengths(slices[known]), len(self.lines.places))
-        most = np.argsort(-time, kind="stable")[:TOLD]
+        most = np.argsort(-time, kind="stable")[:MOST_LISTED]
         return [self.lines.places[each] for each in most.tolist() if time[each]]

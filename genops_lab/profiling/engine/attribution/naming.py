@@ -1,4 +1,4 @@
-"""Markers in the words of a person: ``[2] line 5: loss.backward()``."""
+"""Format markers for users: ``[2] line 5: loss.backward()``."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from ...models import Place
 from ..columns import Columns, MarkedCell
 from . import markers
 
-#: What a cell without an id is called when it runs.
+#: Name of a cell without an id while it runs.
 _INPUT = re.compile(r"In\[(\d{1,9})\]", re.ASCII)
 
 
 def place_of(marker: markers.Marker, cells: dict[str, MarkedCell]) -> Place:
-    """The line, or the cell, that a marker names; its cell by the notebook's number where that is known."""
+    """Return the line or the cell of a marker; the cell by its number in the notebook where it is known."""
     name, line = marker
     cell = cells.get(name, MarkedCell(name, None, {}))
     given = _INPUT.fullmatch(name)
@@ -23,12 +23,12 @@ def place_of(marker: markers.Marker, cells: dict[str, MarkedCell]) -> Place:
 
 
 def cells_of(columns: Columns) -> dict[str, MarkedCell]:
-    """What is told of the cells of a trace, by their names."""
+    """Return the cells of a trace by name."""
     return {cell.name: cell for cell in columns.cells}
 
 
 def shown_names(columns: Columns) -> list[str]:
-    """The names of a trace's slices as a person is to see them."""
+    """Return display names of a trace's slices."""
     cells = cells_of(columns)
     return [_shown(name, cells) for name in columns.names]
 

@@ -1,9 +1,10 @@
-"""Device time by line of the user's code.
+"""Sum device time by line of the user's code.
 
-What ran on a device belongs to the line that started it: from the launch, by its correlation, to the marker or Python
-frame around the launching call on its thread. What the backward pass started belongs to the line of the forward
-operator whose gradient it is; where that is not known (gradients' accumulation, reductions over ranks) to the line
-that called ``backward``. Nothing is guessed: what has no line is told by operator or kernel.
+Device work belongs to the line that started it. The correlation id of the launch leads to the launching call,
+and the marker or Python frame around that call gives the line. Work of the backward pass belongs to the line
+of the forward operator whose gradient it computes. Where that is not known (accumulation of gradients,
+reductions over ranks), it belongs to the line that called ``backward``. Nothing is guessed: work without a
+line is listed by operator or kernel.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ from ..kinds import Kind
 from ..traces import Trace
 from .lines import Lines, PlacesOf, lines_of_moments
 
-#: So many operators are told of a line, and so many lines and unattributed names in all.
+#: Most operators of a line; most lines and most unattributed names.
 OPERATORS_OF_A_LINE = 3
-TOLD = 1000
-#: Sums of so many keys have a place each in a table, without sorting.
+MOST_LISTED = 1000
+#: Up to this many keys, sums use a table instead of sorting.
 TABLE = 1 << 20
 
 
 class AttributionTally:
-    """Attribution over all traces that are added, in nanoseconds."""
+    """Attribution over all added traces, in nanoseconds."""
 
     def __init__(self) -> None:
         self._lines: dict[Place, _Line] = {}
@@ -33,7 +34,7 @@ class AttributionTally:
         self._markers = self._stacks = False
 
     def add(self, trace: Trace) -> PlacesOf:
-        """Count what a trace's devices did by line. Returns what tells the lines of single slices."""
+        """Count a trace's device time by line. Return the function that maps slices to lines."""
         columns = trace.columns
         lines = Lines(columns)
         self._markers |= lines.by_markers
@@ -80,7 +81,7 @@ class AttributionTally:
             operators[text] = operators.get(text, 0) + total
 
     def result(self) -> Attribution | None:
-        """None where there is nothing to tell: no device and no line."""
+        """Return the attribution; None without devices and lines."""
         if not self._device and not self._lines:
             return None
         ranking = sorted(
@@ -94,8 +95,10 @@ class AttributionTally:
             attributed_us=sum(line.device for line in self._lines.values()) / 1000,
             forward_us=self._forward / 1000,
             forward_attributed_us=self._forward_attributed / 1000,
-            lines=[line.told(place) for place, line in ranking[:TOLD]],
-            unattributed=[Unattributed(name=name, device_us=total / 1000) for name, total in rest[:TOLD]],
+            lines=[line.as_wire(place) for place, line in ranking[:MOST_LISTED]],
+            unattributed=[
+                Unattributed(name=name, device_us=total / 1000) for name, total in rest[:MOST_LISTED]
+            ],
         )
 
 
@@ -104,7 +107,7 @@ class _Line:
         self.device = self.backward = self.cpu = self.kernels = 0
         self.operators: dict[str, int] = {}
 
-    def told(self, place: Place) -> LineTime:
+    def as_wire(self, place: Place) -> LineTime:
         most = sorted(self.operators.items(), key=lambda item: (-item[1], item[0]))[:OPERATORS_OF_A_LINE]
         return LineTime(
             place=place,
@@ -117,8 +120,8 @@ class _Line:
 
 
 def _lines_of(columns: Columns, lines: Lines, launch: Int32) -> tuple[Int64, Bools]:
-    """The line of each launch, and whether the backward pass made it."""
-    # Many kernels have one launch (CUDA graphs); each launch is asked for once.
+    """Return the line of each launch, and whether the launch is in the backward pass."""
+    # Many kernels share one launch (CUDA graphs); each launch is looked up once.
     started = np.flatnonzero(launch != NOTHING)
     at = present(len(columns), launch[started])
     of_launch = np.searchsorted(at, launch[started])

@@ -1,1 +1,1 @@
-"""Two profiles beside each other."""
+"""Compare two profiles."""

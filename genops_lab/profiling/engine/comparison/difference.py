@@ -1,4 +1,5 @@
-"""Two profiles side by side, device work matched by kernel and by the operators and shapes that launched it."""
+"""Compare two profiles; device work is matched by kernel, and by the operators and shapes that launched
+it."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from ..formatting import percent
 from ..reading.kinds_of_files import LeftOut, Paths, paths_of, require_trace
 from ..traces import Trace
 
-#: An operator's name and its inputs' shapes, as the trace writes them; "" where it does not.
+#: An operator's name and the shapes of its inputs as in the trace; "" where it has none.
 Launcher = tuple[str, str]
 
 
@@ -35,21 +36,22 @@ class Kernel:
 
     count: int = 0
     total_ns: int = 0
-    #: Nanoseconds by who launched them, where that is known.
+    #: Nanoseconds by operator and shapes of the launch, where they are known.
     launchers: dict[Launcher, int] = field(default_factory=dict)
 
 
 class KernelTally:
-    """Device work by name, over all traces that are added."""
+    """Device work by name, over all added traces."""
 
     def __init__(self) -> None:
         self.kernels: dict[str, Kernel] = {}
-        #: The same of what was measured launch by launch: nanoseconds and launches, in the order of the first ones.
+        #: Nanoseconds and launches of work that was measured launch by launch, in the order of the first
+        #: launches.
         self.launched: dict[Launched, tuple[int, int]] = {}
 
     @staticmethod
     def of(found: Iterable[KernelTime]) -> KernelTally:
-        """From a summary, which tells of each kernel one operator and no shapes."""
+        """Build the tally from a summary, which has one operator per kernel and no shapes."""
         tally = KernelTally()
         for each in found:
             total = round(each.total_us * 1000)
@@ -94,20 +96,21 @@ class KernelTally:
 _Key = TypeVar("_Key")
 Unit = Literal["us", "count"]
 _STEP = re.compile(r"^ProfilerStep#\d+$")
-#: Parts of the compute time with known FLOPs that differ by more say little beside each other.
+#: A larger difference between the shares of compute time with known FLOPs makes these figures hard to
+#: compare.
 UNEVEN = 0.05
 
 
 def diff(before: Paths, after: Paths) -> Difference:
-    """What changed from one trace (or the traces of several ranks) to another.
+    """Return the changes from one trace (or the traces of several ranks) to another.
 
-    Raises what ``analyze`` raises, and InvalidRequest for a memory snapshot.
+    Raises the errors of ``analyze``, and InvalidRequest for a memory snapshot.
     """
     return difference(_read(before), _read(after))
 
 
 def difference(before: Side, after: Side) -> Difference:
-    """All of it, largest changes first. Times are sums over all devices of all ranks."""
+    """Return all changes, largest first. Times are sums over all devices of all ranks."""
     a_step = before.steps > 0 and after.steps > 0
     scale = (before.steps, after.steps) if a_step else (1, 1)
     return Difference(
@@ -126,12 +129,13 @@ def difference(before: Side, after: Side) -> Difference:
 
 
 class Side:
-    """One of the two. A summary that was kept has no shapes, so kernels are matched by operator alone."""
+    """One of the two profiles. A stored summary has no shapes, so its kernels are matched by operator
+    only."""
 
     def __init__(self, summary: ProfileSummary, kernels: KernelTally | None = None) -> None:
         self.summary = summary
         self.kernels = kernels if kernels is not None else KernelTally.of(summary.kernels)
-        #: Of the rank that has most.
+        #: The largest peak of any rank.
         self.steps = max(
             (sum(step.rank == rank for step in summary.steps) for rank in summary.ranks), default=0
         )
@@ -152,7 +156,7 @@ def _figures(before: ProfileSummary, after: ProfileSummary, scale: tuple[int, in
     def summed(code: str, unit: Unit, of: Callable[[ProfileSummary], float]) -> Figure:
         return Figure(code=code, before=of(before) / scale[0], after=of(after) / scale[1], unit=unit)
 
-    # What Nsight Compute measured has kernels alone, no time between them and none on the host.
+    # Nsight Compute measures only kernels: the profile has no time between them and no host time.
     clocked = not _measured(before) and not _measured(after)
     for code in ("span", "busy", "idle", "compute", "comm", "exposed_comm", "memory"):
         if not clocked and code in ("span", "idle", "exposed_comm"):
@@ -198,7 +202,7 @@ def _operators(before: ProfileSummary, after: ProfileSummary, scale: tuple[int, 
     def costs(side: ProfileSummary) -> dict[str, tuple[float, float]]:
         found: dict[str, tuple[float, float]] = {}
         for each in side.operators:
-            # Old traces have steps among the operators; the numbers of two programs' steps mean nothing together.
+            # Old traces have steps among the operators; step numbers of two programs do not correspond.
             name = _STEP.sub("ProfilerStep", each.name)
             time, count = found.get(name, (0.0, 0.0))
             found[name] = time + each.self_us + each.device_us, count + each.count
@@ -223,7 +227,7 @@ def _kernels(before: KernelTally, after: KernelTally, scale: tuple[int, int]) ->
 def _launched(
     before: KernelTally, after: KernelTally, scale: tuple[int, int], instead: dict[str, str]
 ) -> list[Change]:
-    """Kernels by their grids and blocks."""
+    """Return kernels by grid and block."""
     found = dict(enumerate(pairs(before.launched, after.launched)))
 
     def costs(of: KernelTally, keys: dict[int, list[Launched]]) -> dict[int, tuple[float, float]]:
@@ -274,7 +278,7 @@ def _changes(
     instead_of: Callable[[_Key], str] = lambda _key: "",
     launched: Callable[[_Key], tuple[list[LaunchedWith], list[LaunchedWith]]] = lambda _key: ([], []),
 ) -> list[Change]:
-    """Costs are a time and a count, of the whole."""
+    """Return the changes of costs, each a total time and count."""
     found = []
     for key in dict.fromkeys([*before, *after]):
         one, other = before.get(key, (0.0, 0.0)), after.get(key, (0.0, 0.0))
@@ -310,35 +314,38 @@ def _warnings(before: Side, after: Side) -> Iterable[str]:
     one, other = before.summary, after.summary
     models = [sorted({each.model for each in side.devices if each.model}) for side in (one, other)]
     if all(models) and models[0] != models[1]:
-        yield f"They ran on different devices: {', '.join(models[0])} and {', '.join(models[1])}."
+        yield f"The profiles ran on different devices: {', '.join(models[0])} and {', '.join(models[1])}."
     if _measured(one) != _measured(other):
         which = "before" if _measured(one) else "after"
-        yield f"The one {which} was measured by Nsight Compute, kernel by kernel: its times are not those of a run."
+        yield f"Nsight Compute measured the profile {which} kernel by kernel: its times are not those of a run."
     if len(one.ranks) != len(other.ranks):
-        yield f"The ranks differ: {len(one.ranks)} before and {len(other.ranks)} after; times are sums over all."
+        yield f"The number of ranks differs: {len(one.ranks)} before, {len(other.ranks)} after. Times are sums."
     elif len(one.devices) != len(other.devices):
-        yield f"The devices differ: {len(one.devices)} before and {len(other.devices)} after; times are sums over all."
+        yield (
+            f"The number of devices differs: {len(one.devices)} before, {len(other.devices)} after."
+            " Times are sums."
+        )
     if (before.steps > 0) != (after.steps > 0):
         which = "before" if before.steps else "after"
-        yield f"Only the one {which} has steps, so whole traces are compared, which may hold more or less work."
+        yield f"Only the profile {which} has steps, so whole traces are compared. They may contain different work."
     elif before.steps != after.steps:
-        yield f"The steps differ: {before.steps} before and {after.steps} after; times are a step."
+        yield f"The number of steps differs: {before.steps} before, {after.steps} after. Times are per step."
     names = [set(side.kernels.kernels) for side in (before, after)]
     if all(names) and not names[0] & names[1]:
-        yield "They have no kernel in common: they may be of different profilers, or of different programs."
+        yield "The profiles share no kernel: they may come from different profilers or programs."
     known = [side.roofline.covered if side.roofline is not None else 0.0 for side in (one, other)]
     if all(known) and max(known) - min(known) > UNEVEN:
         yield (
-            f"FLOPs are known of {percent(known[0], 1)} of the compute time before and of {percent(known[1], 1)} after:"
-            " FLOPs, MFU and problems of operators (gone or new) concern these parts alone."
+            f"FLOPs are known for {percent(known[0], 1)} of the compute time before, {percent(known[1], 1)} after:"
+            " FLOPs, MFU and advice on operators cover only these parts."
         )
     for which, side in (("before", one), ("after", other)):
         if side.damaged:
-            yield f"Not everything of the trace {which} was read: {side.damaged}"
+            yield f"The trace {which} could not be read completely. {side.damaged}"
 
 
 class Pair(NamedTuple):
-    """What one row compares: of one name. One of them may be empty."""
+    """The two sides of one row, of one name. One side may be empty."""
 
     name: str
     before: list[Launched]
@@ -346,7 +353,7 @@ class Pair(NamedTuple):
 
 
 def pairs(before: Iterable[Launched], after: Iterable[Launched]) -> list[Pair]:
-    """Each of both once. They come in the order of their launches."""
+    """Return each kernel of both profiles once, in the order of the launches."""
     earlier, later = dict.fromkeys(before), dict.fromkeys(after)
     found = [Pair(each.name, [each], [each]) for each in later if each in earlier]
     old, new = (
@@ -358,7 +365,7 @@ def pairs(before: Iterable[Launched], after: Iterable[Launched]) -> list[Pair]:
         if len(left) == len(right):
             found += [Pair(name, [one], [other]) for one, other in zip(left, right, strict=True)]
         elif left and right:
-            # Nothing tells which became which.
+            # The pairs are not known.
             found.append(Pair(name, left, right))
         else:
             found += [Pair(name, [each], []) for each in left]
@@ -374,10 +381,10 @@ def _by_name(launched: Iterable[Launched]) -> dict[str, list[Launched]]:
 
 
 def replaced(before: KernelTally, after: KernelTally) -> dict[str, str]:
-    """By the name of a new kernel, the one that is gone and did the same work.
+    """Return, by the name of a new kernel, the removed kernel that did the same work.
 
-    Both were launched by the same operator with the same shapes; where a trace has no shapes, by the operator. Of
-    several that are gone it is the one that spent most there.
+    Both were launched by the same operator with the same shapes, or by the same operator where a trace has no
+    shapes. If several were removed, the one with most time in that operator counts.
     """
     gone = {name: kernel for name, kernel in before.kernels.items() if name not in after.kernels}
     new = {name: kernel for name, kernel in after.kernels.items() if name not in before.kernels}
@@ -391,7 +398,7 @@ def replaced(before: KernelTally, after: KernelTally) -> dict[str, str]:
 
 
 def _shared(old: Kernel, new: Kernel) -> int:
-    """Nanoseconds that the old one spent on work that the new one does."""
+    """Return the nanoseconds of the old kernel on work that the new one does."""
     return sum(spent for launcher, spent in old.launchers.items() if _does(new, launcher))
 
 

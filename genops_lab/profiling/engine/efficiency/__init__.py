@@ -1,1 +1,1 @@
-"""What the work was, beside what the device can do."""
+"""Compare the work of operators with the peak of the device."""

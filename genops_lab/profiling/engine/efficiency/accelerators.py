@@ -1,4 +1,5 @@
-"""What devices can do, by the names that their drivers give them (``accelerators.json``) or their kernels' names."""
+"""The peaks of devices, by the names that drivers give them (``accelerators.json``) or by their kernels'
+names."""
 
 from __future__ import annotations
 
@@ -15,8 +16,8 @@ _DATA = Path(__file__).with_name("accelerators.json")
 
 
 class Accelerator(msgspec.Struct, frozen=True):
-    """One device of a model: dense peaks in TFLOP/s by dtype, bandwidth of its memory in GB/s, number of
-    its SMs or CUs."""
+    """A device of a model: dense peaks in TFLOP/s by dtype, memory bandwidth in GB/s, number of SMs or
+    CUs."""
 
     model: str
     names: list[str]
@@ -32,17 +33,17 @@ class _Data(msgspec.Struct):
 
 @cache
 def accelerators() -> list[Accelerator]:
-    """All that are known."""
+    """Return all known devices."""
     return msgspec.json.decode(_DATA.read_bytes(), type=_Data).devices
 
 
 def by_model(model: str) -> Accelerator:
-    """One that is in the table, by its own name. Raises KeyError."""
+    """Return a device by its name in the table. Raises KeyError."""
     return {each.model: each for each in accelerators()}[model]
 
 
 def find(name: str) -> Accelerator | None:
-    """By a name like ``NVIDIA H100 80GB HBM3``; None for one that is not known."""
+    """Return a device by a name such as ``NVIDIA H100 80GB HBM3``; None for an unknown name."""
     name = name.strip()
     for each in accelerators():
         if any(re.search(pattern, name) for pattern in each.names):
@@ -51,8 +52,8 @@ def find(name: str) -> Accelerator | None:
 
 
 class Speed(NamedTuple):
-    """Dense peaks of the makers' data sheets, in FLOP/s and bytes/s. ``matrix_fp32``: fp32 operands on matrix
-    units with less precision (tf32, xf32); 0 where there is none."""
+    """Dense peaks from the makers' data sheets, in FLOP/s and bytes/s. ``matrix_fp32`` is for fp32 operands
+    on matrix units with less precision (tf32, xf32); 0 where there are none."""
 
     model: str
     half: float
@@ -60,13 +61,13 @@ class Speed(NamedTuple):
     fp32: float
     bandwidth: float
     processors: int
-    #: The trace does not tell its device: a small data-centre device is meant, so that no fault is made up.
+    #: The device is not known. A small data-centre device is assumed, so that no false problem is reported.
     assumed: bool = False
-    #: The names of kernels tell no more than the architecture.
+    #: The kernel names show only the architecture.
     by_kernels: bool = False
 
     def peak(self, bits: int) -> float:
-        """FLOP/s for operands of so many bits."""
+        """Return FLOP/s for operands of this many bits."""
         if bits <= 8:
             return self.half * 2
         if bits <= 16:
@@ -74,7 +75,8 @@ class Speed(NamedTuple):
         return max(self.matrix_fp32, self.fp32)
 
 
-# Names that no device of the table has by itself: the first whose pattern fits, of a family its usual member.
+# Names that are not in the table by themselves. The first matching pattern counts; a family stands for its
+# usual member.
 _FAMILIES = (
     (r"MI308", "Instinct MI300X"),
     (r"GH200", "GH200"),
@@ -82,7 +84,7 @@ _FAMILIES = (
     (r"A100|A800", "A100 40GB"),
     (r"V100", "V100 SXM2"),
 )
-# What kernels' names say of the architecture they were compiled for.
+# Architectures in the names of compiled kernels.
 _KERNELS = (
     (r"\baiter|rocm_aiter", "Instinct MI300X"),
     (r"_ISA950", "Instinct MI355X"),
@@ -99,9 +101,12 @@ _ASSUMED = Speed("", 100e12, 0.0, 14e12, 900e9, 80, assumed=True)
 
 
 def speed_of(trace: Trace, model: str) -> Speed | None:
-    """By ``model`` (as the trace names it), else by names of kernels, else a small data-centre GPU; None for other
-    accelerators, and for a GPU with a name that is not known, unless it has as many processors as that small one:
-    many are slower. Where the trace has the number of processors, that is taken."""
+    """Return the speed by ``model`` (as the trace names it), else by kernel names, else of a small
+    data-centre GPU.
+
+    None for other accelerators. None also for a GPU with an unknown name, because many are slower, unless it
+    has as many processors as that small one. The trace's number of processors is used where it has one.
+    """
     columns = trace.columns
     counts: set[int] = {
         each["numSms"]
@@ -120,7 +125,8 @@ def speed_of(trace: Trace, model: str) -> Speed | None:
 
 
 def raised(speed: Speed, flops: float, bandwidth: float, is_amd: bool) -> Speed:
-    """Instead of an assumed device the smallest that could do what was seen (FLOP/s of 16 bits, bytes/s)."""
+    """Replace an assumed device by the smallest one that can reach the seen rates (16-bit FLOP/s,
+    bytes/s)."""
     larger = (
         ("Instinct MI250, one of two", "Instinct MI300X") if is_amd else ("A100 40GB", "H100 SXM", "B200")
     )

@@ -1,8 +1,9 @@
-"""FLOPs and bytes of one call of an operator, by its shapes.
+"""Count FLOPs and bytes of one operator call from its shapes.
 
-A multiplication with its addition counts as two FLOPs, as in ``torch.utils.flop_counter``, whose formulas are these
-(also: a causal mask does not lessen attention). Only products count FLOPs: matrices, convolutions, attention. Bytes
-are what must move at least: each input read once, each output written once.
+A multiplication with its addition counts as two FLOPs. The formulas are those of
+``torch.utils.flop_counter``; a causal mask does not reduce attention. Only products count FLOPs: matrices,
+convolutions, attention. Bytes are the least that must move: each input is read once, each output is written
+once.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _DTYPES = {"float": "fp32", "double": "fp64", "half": "fp16", "bfloat16": "bf16"
 
 
 class Work(NamedTuple):
-    """What one call does; ``dtype`` as peaks name it, "" where it is of no data sheet."""
+    """The work of one call; ``dtype`` is named as in peaks, "" where no data sheet has it."""
 
     flops: float
     bytes: float
@@ -43,36 +44,38 @@ class Work(NamedTuple):
 
 
 class Inputs(NamedTuple):
-    """An operator's inputs as Kineto tells them."""
+    """An operator's inputs in a Kineto trace."""
 
     dims: list[Any]
     types: list[str]
     values: list[str]
 
     def shape(self, place: int) -> Shape:
-        """A tensor's shape. Raises ValueError for what is none."""
+        """Return a tensor's shape. Raises ValueError for another argument."""
         found = self.dims[place]
         if not isinstance(found, list) or not found or not all(_is_size(each) for each in found):
             raise ValueError
         return found
 
     def size(self, place: int) -> int:
-        """Bytes of an element. Raises KeyError."""
+        """Return the bytes of an element. Raises KeyError."""
         return _SIZES[_plain(self.types[place])]
 
     def bytes(self, *places: int) -> int:
-        """Bytes of tensors."""
+        """Return the bytes of tensors."""
         return sum(prod(self.shape(place)) * self.size(place) for place in places)
 
     def numbers(self, place: int, count: int) -> list[int]:
-        """``[1, 1]`` or ``(1,1)`` as written; one number stands for all. Raises ValueError."""
+        """Return the list ``[1, 1]`` or ``(1,1)``; a single number stands for all entries. Raises
+        ValueError."""
         found = [int(each) for each in self.values[place].strip("[]() ").split(",")]
         if len(found) not in (1, count):
             raise ValueError
         return found * count if len(found) == 1 else found
 
     def tensors(self) -> list[int]:
-        """Positions of all tensors with a known type (a scalar tensor has no shape and no part in this)."""
+        """Return the positions of all tensors with a known type; scalar tensors have no shape and do not
+        count."""
         return [
             place
             for place, shape in enumerate(self.dims)
@@ -84,7 +87,7 @@ class Inputs(NamedTuple):
 
 
 def work(name: str, dims: str, types: str, values: str = "") -> Work | None:
-    """The work of an operator with inputs as JSON; None where its formula or something that it needs is not known."""
+    """Return the work of an operator with inputs as JSON; None where its formula or an input is not known."""
     formula = _FORMULAS.get(name)
     if formula is None:
         return None
@@ -96,7 +99,7 @@ def work(name: str, dims: str, types: str, values: str = "") -> Work | None:
         flops, moved = formula(inputs)
         return Work(float(flops), float(moved), _dtype(inputs.types[tensors[0]]))
     except (ValueError, KeyError, IndexError, TypeError):
-        # Shapes that no such operator has, or inputs that this recording does not tell.
+        # The shapes are invalid for this operator, or inputs are missing in the trace.
         return None
 
 
@@ -122,7 +125,7 @@ Formula = Callable[[Inputs], tuple[float, float]]
 
 
 def _product(left: int, right: int) -> Formula:
-    """Matrices ``[..., m, k]`` and ``[..., k, n]``, as they stand or in batches of one size."""
+    """Count matrices ``[..., m, k]`` and ``[..., k, n]``, single or in batches of one size."""
 
     def formula(inputs: Inputs) -> tuple[float, float]:
         a, b = inputs.shape(left), inputs.shape(right)
@@ -152,7 +155,8 @@ def _matmul(inputs: Inputs) -> tuple[float, float]:
 
 
 def _grouped(inputs: Inputs) -> tuple[float, float]:
-    """``_grouped_mm``: the groups share out one dimension, so their sum does not depend on how."""
+    """Count ``_grouped_mm``: the groups divide one dimension, so their sum does not depend on the
+    division."""
     a, b = inputs.shape(0), inputs.shape(1)
     if len(a) == 3 and len(b) == 3:
         return _product(0, 1)(inputs)
@@ -163,7 +167,7 @@ def _grouped(inputs: Inputs) -> tuple[float, float]:
 
 
 class _Arguments(NamedTuple):
-    """Where a convolution has what; None: it has the default."""
+    """Positions of a convolution's arguments; None: it uses the default."""
 
     stride: int | None
     padding: int
@@ -174,7 +178,8 @@ class _Arguments(NamedTuple):
 
 
 def _convolution(places: _Arguments) -> Formula:
-    """``[N, C, *]`` by ``[out, C / groups, *]``. Its output follows from stride, padding and dilation."""
+    """Count ``[N, C, *]`` by ``[out, C / groups, *]``. The output size follows from stride, padding and
+    dilation."""
 
     def formula(inputs: Inputs) -> tuple[float, float]:
         x, weight = inputs.shape(0), inputs.shape(1)
@@ -202,7 +207,7 @@ def _convolution(places: _Arguments) -> Formula:
             ]
         if min(space) < 1:
             raise ValueError
-        # A transposed one's weight is [in, out / groups, *]; its channels are not told without the groups.
+        # A transposed weight is [in, out / groups, *]; without the groups its channels are not known.
         channels = weight[1] if transposed else weight[0]
         out = x[0] * channels * prod(space)
         flops = _convolved(x[0], x[2:] if transposed else space, weight)
@@ -226,7 +231,7 @@ def _convolution_backward(inputs: Inputs) -> tuple[float, float]:
 
 
 def _input_gradient(inputs: Inputs) -> tuple[float, float]:
-    """``cudnn_convolution_backward_input(sizes, gradient, weight)``: all that the old operator tells."""
+    """Count ``cudnn_convolution_backward_input(sizes, gradient, weight)``, whose arguments have no more."""
     gradient, weight = inputs.shape(1), inputs.shape(2)
     return _convolved(gradient[0], gradient[2:], weight), inputs.bytes(1, 2)
 
@@ -240,9 +245,10 @@ def _true(inputs: Inputs, place: int | None) -> bool:
 
 
 def _attention(first: int, *, heads_first: bool, backward: bool = False) -> Formula:
-    """Queries, keys and values from ``first`` on, ``[batch, heads, length, size]`` or with length before heads.
+    """Count attention. Queries, keys and values begin at ``first``: ``[batch, heads, length, size]``, or with
+    length before heads.
 
-    Backward: the scores again, and four products of their size (what flash attention does).
+    Backward: the scores again, and four products of their size (as in flash attention).
     """
 
     def formula(inputs: Inputs) -> tuple[float, float]:
@@ -270,17 +276,18 @@ def _copy(inputs: Inputs) -> tuple[float, float]:
 
 
 def _like_the_first(inputs: Inputs) -> tuple[float, float]:
-    """Reads its tensors, writes one like the first: in place, or normalised."""
+    """Count an operator that reads its tensors and writes one like the first: in place, or normalised."""
     return 0, inputs.bytes(*inputs.tensors()) + inputs.bytes(0)
 
 
 def _first(inputs: Inputs) -> tuple[float, float]:
-    """Writes or reads one tensor. What a reduction writes is smaller and does not follow from the shapes alone."""
+    """Count an operator that writes or reads one tensor. The smaller output of a reduction does not follow
+    from the shapes."""
     return 0, inputs.bytes(0)
 
 
 def _rows(inputs: Inputs) -> tuple[float, float]:
-    """``embedding(weight [rows, size], indices)``: what is looked up, not the table."""
+    """Count ``embedding(weight [rows, size], indices)``: the rows that it reads, not the table."""
     size, wanted = inputs.shape(0)[1:], inputs.shape(1)
     return 0, inputs.bytes(1) + 2 * prod(wanted) * prod(size) * inputs.size(0)
 

@@ -1,4 +1,4 @@
-"""What a step costs, from the price an hour of what it ran on."""
+"""Compute the cost of a step from the price of the hardware."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import msgspec
 
 from ...models import ProfileSummary, StepPrice
 
-WITHOUT_STEPS = "The trace has no steps (ProfilerStep), so there is no price of one."
+WITHOUT_STEPS = "The trace has no steps (ProfilerStep), so the cost per step is not known."
 _US_AN_HOUR = 3600 * 1e6
 
 
 def priced(summary: ProfileSummary, usd_per_hour: float | None, target: str = "") -> ProfileSummary:
-    """The same summary with the price of a step, in place of any that it had.
+    """Return the summary with the cost of a step, which replaces an earlier one.
 
-    ``usd_per_hour``: what all the traced ranks cost together, in USD; without one nothing changes. A step's length is
-    the mean of all ranks' steps on the host without warm-up. ``target``: whose price that is, empty where a person
-    gave it.
+    ``usd_per_hour`` is the price of all traced ranks together, in USD; None changes nothing. The length of a
+    step is the mean of all ranks' steps on the host, without warm-up. ``target`` has this price; it is empty
+    where the user gave the price.
     """
     if usd_per_hour is None:
         return summary

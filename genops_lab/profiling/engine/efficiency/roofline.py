@@ -1,8 +1,8 @@
-"""What operators did against what their device can do: FLOPs and bytes by shapes, roofline, MFU.
+"""Compare operators with their device's peak: FLOPs and bytes by shapes, roofline, MFU.
 
-The operator that counts is the innermost with a formula around a launch, so that nothing counts twice. MFU is the
-time that the FLOPs would take at the peaks of their dtypes over the time there was (with one dtype: FLOPs over
-time and peak; Chowdhery and others: PaLM, 2022, but of what ran, recomputation included).
+Work counts for the innermost operator with a formula around a launch, so that nothing counts twice. MFU is
+the time of the FLOPs at the peaks of their dtypes, over the measured time. With one dtype, this is FLOPs over
+time and peak (Chowdhery and others: PaLM, 2022), but of the executed work, with recomputation.
 """
 
 from __future__ import annotations
@@ -21,16 +21,17 @@ from ..traces import Trace
 from .accelerators import Accelerator, find
 from .flops import Work, work
 
-#: So many rows are told, those with most time first, and so many names in what is missing.
-TOLD = 200
+#: Most rows, those with most time first, and most names in ``missing``.
+MOST_LISTED = 200
 NAMED = 3
-#: Where less of the compute time has known FLOPs it is said; where products lack them the MFU is not told.
+#: Below this share of compute time with known FLOPs, ``missing`` says so; below it for products, the MFU is
+#: not known.
 MOSTLY = 0.95
 
 _STEP = re.compile(r"ProfilerStep#\d+")
-# An operator on fp32 does not tell whether its kernel used the tensor cores' tf32; the kernel's name does.
+# An fp32 operator does not show whether its kernel used tf32 tensor cores; the kernel's name does.
 _TF32 = re.compile(r"tf32|s1688|tensorop_s1688", re.IGNORECASE)
-#: What multiplies matrices, by the names of operators and kernels.
+#: Matrix products, by the names of operators and kernels.
 _PRODUCT = re.compile(
     r"conv|(?<!fb)gemm|matmul|(?:^|::|_)(?:add|b|baddb)?mm|linear|attention|attn|fmha|moe|Cijk|cutlass|lstm|gru",
     re.I,
@@ -56,18 +57,18 @@ class _Row:
 
 @dataclass
 class _Missing:
-    """What could not be told, as far as it changes the answer."""
+    """Missing data, as far as it changes the result."""
 
     shapes: bool = False
     models: set[str] = field(default_factory=set)
     unnamed: bool = False
     dtypes: set[str] = field(default_factory=set)
-    #: Compute time by operator or kernel without known FLOPs.
+    #: Compute time of operators or kernels without known FLOPs.
     without: dict[str, int] = field(default_factory=dict)
 
 
 class RooflineTally:
-    """Work over all traces that are added. Times in nanoseconds."""
+    """Work over all added traces. Times are in nanoseconds."""
 
     def __init__(self) -> None:
         self._rows: dict[_Key, _Row] = {}
@@ -75,12 +76,12 @@ class RooflineTally:
         self._compute = self._covered = 0
         self._flops = self._ideal = self._available = 0.0
         self._missing = _Missing()
-        #: By operator, for its own table.
+        #: By operator, for the table of operators.
         self.flops: dict[str, float] = {}
         self.bytes: dict[str, float] = {}
 
     def add(self, trace: Trace) -> None:
-        """Count a trace's operators that ran something on a device."""
+        """Count a trace's operators that started device work."""
         columns = trace.columns
         device = np.flatnonzero(columns.kind == Kind.COMPUTE)
         if not len(device):
@@ -164,7 +165,7 @@ class RooflineTally:
             self._missing.without[text] = self._missing.without.get(text, 0) + int(length[name])
 
     def result(self) -> Roofline | None:
-        """None without compute on a device."""
+        """Return the roofline; None without compute on a device."""
         if not self._compute:
             return None
         rows = sorted(self._rows.items(), key=lambda item: (-item[1].device, item[0]))
@@ -177,12 +178,12 @@ class RooflineTally:
             flops=self._flops,
             mfu=mfu,
             covered=self._covered / self._compute,
-            operators=[self._told(key, row) for key, row in rows[:TOLD]],
+            operators=[self._as_wire(key, row) for key, row in rows[:MOST_LISTED]],
             missing=self._sentences(),
         )
 
     def _lacks_products(self) -> bool:
-        """Whether enough time went to products without known FLOPs that the MFU would be wrong."""
+        """Return whether so much time has products without known FLOPs that the MFU would be wrong."""
         products = sum(time for name, time in self._missing.without.items() if _PRODUCT.search(name))
         return products > (1 - MOSTLY) * self._compute
 
@@ -194,7 +195,7 @@ class RooflineTally:
             if (known := self._accelerators.get(model)) is not None and dtype in known.tflops
         ]
 
-    def _told(self, key: _Key, row: _Row) -> OperatorWork:
+    def _as_wire(self, key: _Key, row: _Row) -> OperatorWork:
         known = self._accelerators.get(key.model)
         return worked(
             key.name,
@@ -214,21 +215,21 @@ class RooflineTally:
         missing = self._missing
         if missing.shapes:
             said.append(
-                "The trace has no shapes of operators (record_shapes=True): their FLOPs are not known."
+                "The trace has no operator shapes (record_shapes=True), so their FLOPs are not known."
             )
         if missing.unnamed:
             said.append("The trace does not name its device, so its peaks are not known.")
         if missing.models:
             said.append(f"The peaks of {', '.join(sorted(missing.models))} are not known.")
         if missing.dtypes:
-            said.append(f"No data sheet tells the peak of {', '.join(sorted(missing.dtypes))}.")
+            said.append(f"No data sheet gives the peak for {', '.join(sorted(missing.dtypes))}.")
         if not missing.shapes and self._covered < MOSTLY * self._compute:
             ranking = sorted(missing.without.items(), key=lambda item: (-item[1], item[0]))
             part = 100 * (1 - self._covered / self._compute)
             most = ", ".join(name for name, _ in ranking[:NAMED])
             said.append(f"{part:.0f} % of the compute time has no known FLOPs or bytes (most: {most}).")
         if not missing.shapes and self._lacks_products():
-            said.append("Products of matrices are among it, so the MFU is not told.")
+            said.append("They include matrix products, so the MFU is not known.")
         return " ".join(said)
 
 
@@ -245,8 +246,8 @@ def worked(
     peak: float,
     bandwidth: float,
 ) -> OperatorWork:
-    """Against the roofline. ``seconds`` are ``device_us``; ``peak`` (TFLOP/s of ``dtype``) and ``bandwidth`` (GB/s) are
-    0 where they are not known."""
+    """Return an operator on the roofline. ``peak`` (TFLOP/s of ``dtype``) and ``bandwidth`` (GB/s) are 0
+    where they are not known."""
     tflops = flops / seconds / 1e12 if seconds else 0.0
     gb_per_s = moved / seconds / 1e9 if seconds else 0.0
     intensity = flops / moved if moved else 0.0
@@ -268,7 +269,7 @@ def worked(
         tflops=tflops,
         gb_per_s=gb_per_s,
         intensity=intensity,
-        # What stayed in a cache moves faster than the memory can.
+        # Data in a cache moves faster than memory allows.
         share=min(share, 1.0),
         bound=bound,
     )
@@ -276,12 +277,13 @@ def worked(
 
 @dataclass
 class _Shaped:
-    """Operators whose work is known. ``of_slice``: for each slice a position in ``works``, NOTHING without one."""
+    """Operators with known work. ``of_slice`` is a position in ``works`` for each slice, NOTHING without
+    one."""
 
     of_slice: Int32
     works: list[Work]
     names: list[tuple[str, str, str]]
-    #: Whether the trace has shapes at all.
+    #: Whether the trace has any shapes.
     told: bool = False
 
     @staticmethod
@@ -313,7 +315,7 @@ class _Shaped:
 
 
 def _reached(owner: Int32, around: Int32, of_slice: Int32) -> Int32:
-    """From each owner outwards the first operator whose work is known."""
+    """Return, from each owner outwards, the first operator with known work."""
     at: Int32 = owner.copy()
     while len(on := np.flatnonzero((at != NOTHING) & (of_slice[at] == NOTHING))):
         at[on] = around[at[on]]
@@ -321,7 +323,7 @@ def _reached(owner: Int32, around: Int32, of_slice: Int32) -> Int32:
 
 
 def _once(instances: Int32, around: Int32, shaped: _Shaped) -> Bools:
-    """False for operators with FLOPs around others with FLOPs: theirs are counted there."""
+    """Return False for operators with FLOPs that contain others with FLOPs, which count instead."""
     flops = np.array([did.flops > 0 for did in shaped.works], bool)
     counts = np.zeros(len(instances), bool)
     known = instances != NOTHING
@@ -343,7 +345,7 @@ def _steps(columns: Columns) -> Intervals:
 
 
 def _inside(columns: Columns, instances: Int32, steps: Intervals) -> Bools:
-    """Which begin within a step; all where there are none."""
+    """Return which slices begin within a step; all where there are no steps."""
     if not len(steps.start):
         return np.ones(len(instances), bool)
     at = columns.ts[instances]

@@ -1,1 +1,1 @@
-"""Who held a device's memory: from snapshots and from a trace's own events."""
+"""Find the owners of a device's memory, from snapshots and from memory events of traces."""

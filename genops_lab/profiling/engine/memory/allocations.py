@@ -1,4 +1,4 @@
-"""Memory events of traces (``profile_memory=True``): what was held when, and by which line or operator."""
+"""Read memory events of traces (``profile_memory=True``): memory in use by line or operator, over time."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from ..attribution.lines import Lines, lines_of_moments
 from ..columns import NO_ID, NOTHING, Allocations, Bools, Int32, Int64, present
 from ..kinds import Kind
 from ..traces import Trace
-from .holders import BEFORE, CATEGORIES, TOLD_FRAMES, Tally, Who
+from .holders import BEFORE, CATEGORIES, MOST_FRAMES, Tally, Who
 from .memory_timeline import BEFORE_ALL, MemoryTimeline, kept
 
-#: Device of the host's memory.
+#: Device number of the host's memory.
 HOST = -1
-TOLD_SITES = 50
-#: Of traces that give memory back without saying which.
-_NO_ADDRESSES = Who("(the trace tells no addresses)", None, "", ())
+MOST_SITES = 50
+#: Owner in traces whose frees have no address.
+_NO_ADDRESSES = Who("(the trace has no addresses)", None, "", ())
 
-NO_OPERATOR = "(no operator around it)"
+NO_OPERATOR = "(outside any operator)"
 
 
 class MemoryTally:
-    """The memory of all traces and snapshots that are added."""
+    """The memory of all added traces and snapshots."""
 
     def __init__(self) -> None:
         self._devices: list[DeviceMemory] = []
@@ -32,18 +32,18 @@ class MemoryTally:
         self._damage: list[str] = []
 
     def add(self, trace: Trace, lines: Lines) -> None:
-        """A trace of one rank, and its lines."""
+        """Add a trace of one rank, and its lines."""
         self._devices += memory_of(trace, lines)
 
     def take(self, snapshot: MemorySummary) -> int:
-        """A snapshot; how many events it has."""
+        """Add a snapshot; return its number of events."""
         self._devices += snapshot.devices
         self._failures += snapshot.out_of_memory
         self._damage += [snapshot.damaged] if snapshot.damaged else []
         return sum(device.events for device in snapshot.devices)
 
     def summary(self) -> MemorySummary | None:
-        """None where nothing tells of memory."""
+        """Return the summary; None without memory events."""
         if not self._devices:
             return None
         return MemorySummary(
@@ -52,7 +52,7 @@ class MemoryTally:
 
 
 def memory_of(trace: Trace, lines: Lines) -> list[DeviceMemory]:
-    """The memory of each device that a trace has memory events of, the host's last."""
+    """Return the memory of each device with memory events in a trace, the host's last."""
     found = trace.columns.allocations
     if found is None:
         return []
@@ -60,8 +60,8 @@ def memory_of(trace: Trace, lines: Lines) -> list[DeviceMemory]:
     return [_device(found, key, trace.rank, whose) for key in _keys(found)]
 
 
-def held_of(trace: Trace, lines: Lines) -> list[MemoryTimeline]:
-    """The same at any moment, in the same order."""
+def timelines_of(trace: Trace, lines: Lines) -> list[MemoryTimeline]:
+    """Return the memory over time, in the same order."""
     found = trace.columns.allocations
     if found is None:
         return []
@@ -88,7 +88,7 @@ def _device(found: Allocations, key: int, rank: int, whose: AllocationOwner) -> 
     allocated, reserved = found.allocated[events], found.reserved[events]
     told = bool(len(allocated)) and bool((allocated != NO_ID).all())
     chosen = kept(curve)
-    # Old traces tell no addresses: what was freed is not known then, only how much.
+    # Old traces have no addresses: only the freed size is known, not the freed block.
     live = _live(address[: at + 1], amount[: at + 1]).tolist() if addressed else []
     tally = Tally()
     for place in live:
@@ -109,7 +109,7 @@ def _device(found: Allocations, key: int, rank: int, whose: AllocationOwner) -> 
         peak_event=at,
         live_at_peak=len(live) if addressed else int(np.sign(amount[: at + 1]).sum()),
         before=max(int(allocated[0] - amount[0]), 0) if told else 0,
-        sites=tally.sites(TOLD_SITES),
+        sites=tally.sites(MOST_SITES),
         timeline=[
             MemoryPoint(at=float(found.ts[events[place]]) / 1000, bytes=int(curve[place]))
             for place in chosen.tolist()
@@ -128,13 +128,13 @@ def _held(found: Allocations, key: int, rank: int, whose: AllocationOwner) -> Me
         begin, end, size = _blocks(address, amount)
         known = int(size[begin == BEFORE_ALL].sum())
         if before > known:
-            # All that is older and not freed meanwhile, as one block: how many they are is not told.
+            # All older memory that was not freed, as one block; the number of its blocks is not known.
             begin, end = np.append(begin, BEFORE_ALL), np.append(end, len(events))
             size = np.append(size, before - known)
     else:
         begin = end = size = np.zeros(0, np.int64)
         curve = amount.cumsum() + before
-        # Where memory is given back that nobody tells of, as much at least was held before.
+        # A free of an unknown block shows that at least this much was in use before.
         rest = curve - min(int(curve.min()), 0)
     older = begin == BEFORE_ALL
     line = np.full(len(begin), len(whose.who), np.int64)
@@ -161,10 +161,10 @@ def _held(found: Allocations, key: int, rank: int, whose: AllocationOwner) -> Me
 
 
 def _blocks(address: Int64, amount: Int64) -> tuple[Int64, Int64, Int64]:
-    """Each block's first event, the event that ended it (behind the last: none did) and its size.
+    """Return each block's first event, the event that ended it (after the last event: none) and its size.
 
-    What is freed first of all at its address is older than the recording. What is given again without a free was freed
-    unseen.
+    A block whose address is freed before it is allocated is older than the recording. A block whose address
+    is allocated again without a free was freed outside the recording.
     """
     order, same = _by_address(address)
     ordered = amount[order]
@@ -178,11 +178,11 @@ def _blocks(address: Int64, amount: Int64) -> tuple[Int64, Int64, Int64]:
 
 
 def _steps(address: Int64, amount: Int64) -> Int64:
-    """Changes of what was allocated in the trace: a free of something older is none."""
+    """Return the changes of memory allocated in the trace; a free of an older block changes nothing."""
     order, same = _by_address(address)
     ordered = amount[order]
     steps = np.maximum(ordered, 0)
-    # A free gives back what the event before it at its address took; a free before it took nothing.
+    # A free returns the size of the previous event at its address; a free before it has no size.
     steps[1:] -= np.where(same & (ordered[1:] < 0), steps[:-1], 0)
     found = np.empty_like(steps)
     found[order] = steps
@@ -190,14 +190,15 @@ def _steps(address: Int64, amount: Int64) -> Int64:
 
 
 def _live(address: Int64, amount: Int64) -> Int64:
-    """Places of the allocations that no later event frees, rising."""
+    """Return the positions of allocations without a later free, sorted."""
     order, same = _by_address(address)
     last = np.append(~same, True)[: len(order)]
     return np.sort(order[last & (amount[order] >= 0)])
 
 
 def _by_address(address: Int64) -> tuple[Int64, Bools]:
-    """The events of one address behind each other, in their order, and whether each has that of the one before it."""
+    """Return the events sorted by address and then in order, and whether each has the address of the previous
+    one."""
     order = np.argsort(address, kind="stable")
     ordered = address[order]
     return order, ordered[1:] == ordered[:-1]
@@ -205,7 +206,8 @@ def _by_address(address: Int64) -> tuple[Int64, Bools]:
 
 @dataclass(frozen=True)
 class AllocationOwner:
-    """``of`` has for each memory event a position in ``who``; ``backward``: whether the backward pass made it."""
+    """Owners of memory events. ``of`` has a position in ``who`` for each event; ``backward`` says whether the
+    backward pass made it."""
 
     of: Int64
     who: list[Who]
@@ -213,11 +215,12 @@ class AllocationOwner:
 
     @staticmethod
     def find(trace: Trace, found: Allocations, lines: Lines) -> AllocationOwner:
-        """Of all memory events of a trace."""
+        """Return the owners of all memory events of a trace."""
         columns = trace.columns
         operator = _operators(trace, found)
         line, backward = lines_of_moments(columns, lines, found.lane, found.ts)
-        # A line's number, or behind all lines that of the operator's name, or the one behind all names.
+        # The key is a line's number, else the number of lines plus that of the operator's name, else the last
+        # number.
         name = np.where(operator == NOTHING, len(columns.names), columns.name[np.maximum(operator, 0)]
                         if len(columns) else len(columns.names))  # fmt: skip
         key = np.where(line == NOTHING, len(lines.places) + name, line)
@@ -233,9 +236,10 @@ class AllocationOwner:
 
 
 def _firsts(key: Int64, size: int) -> tuple[Int64, Int64]:
-    """Where each key, all below ``size``, comes first, by key; and the position of each key's among these."""
+    """Return the keys (all below ``size``) by their first position, and the position of each event's key
+    among these."""
     first = np.full(size, len(key), np.int64)
-    # Of many values for one place the last is kept.
+    # NumPy keeps the last of several values for one place.
     first[key[::-1]] = np.arange(len(key) - 1, -1, -1)
     there = np.flatnonzero(first < len(key))
     place = np.zeros(size, np.int64)
@@ -257,16 +261,16 @@ def _line_name(place: Place) -> str:
 
 
 def _calls(trace: Trace, operator: int) -> tuple[str, ...]:
-    """The operators around each other, the innermost first."""
+    """Return the operators around each other, innermost first."""
     names: list[str] = []
-    while operator != NOTHING and len(names) < TOLD_FRAMES:
+    while operator != NOTHING and len(names) < MOST_FRAMES:
         names.append(trace.columns.names[int(trace.columns.name[operator])])
         operator = int(trace.around[operator])
     return tuple(names)
 
 
 def _operators(trace: Trace, found: Allocations) -> Int32:
-    """The innermost operator around each event, on its thread; NOTHING without one."""
+    """Return the innermost operator around each event, on its thread; NOTHING without one."""
     columns, above = trace.columns, trace.around
     around = np.full(len(found.ts), NOTHING, np.int32)
     operators = np.flatnonzero(columns.kind == Kind.OPERATOR).astype(np.int32)
@@ -276,7 +280,8 @@ def _operators(trace: Trace, found: Allocations) -> Int32:
         if not len(members):
             continue
         ts = found.ts[events]
-        # The last operator that began before the event, or the one around it, ...: times nest on a thread.
+        # The last operator that began before the event, or the one around it, and so on, because times nest
+        # on a thread.
         place = np.searchsorted(columns.ts[members], ts, side="right") - 1
         at = np.where(place >= 0, members[np.maximum(place, 0)], NOTHING)
         ended = np.flatnonzero(at != NOTHING)

@@ -1,4 +1,4 @@
-"""What a file says of memory, whichever kind of file it is."""
+"""Read memory from a file of any kind."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from .memory_timeline import MemoryTimeline
 
 
 def memory(path: str | os.PathLike[str]) -> MemorySummary:
-    """Of a memory snapshot, or of a trace with memory events. Raises InvalidRequest for a file without either."""
+    """Return the memory of a snapshot, or of a trace with memory events. Raises InvalidRequest for a file
+    without either."""
     from .. import analyze
 
     file = Path(path)
@@ -24,14 +25,15 @@ def memory(path: str | os.PathLike[str]) -> MemorySummary:
     found = analyze(file).memory
     if found is None:
         raise InvalidRequest(
-            f"{file.name} says nothing of memory.",
-            hint="Record a trace with profile_memory=True, or the allocator's history: `%genops memory record`.",
+            f"{file.name} has no memory events.",
+            hint="Record a trace with profile_memory=True, or record the allocator's history: `%genops memory record`.",
         )
     return found
 
 
-def held_of_snapshots(path: Path) -> list[MemoryTimeline]:
-    """What devices held at any moment, by a snapshot, or by those in a folder. Raises what reading raises."""
+def timelines_of_snapshots(path: Path) -> list[MemoryTimeline]:
+    """Return the memory over time from a snapshot, or from the snapshots in a folder. Raises the errors of
+    reading."""
     found: list[MemoryTimeline] = []
     files, left_out = LeftOut.of(path)
     _, of_memory = left_out.by_kind(files)
@@ -41,10 +43,10 @@ def held_of_snapshots(path: Path) -> list[MemoryTimeline]:
     return found
 
 
-def held_of_columns(columns: Columns, rank: int) -> list[MemoryTimeline]:
-    """What devices held by a trace of one rank."""
+def timelines_of_columns(columns: Columns, rank: int) -> list[MemoryTimeline]:
+    """Return the memory over time from a trace of one rank."""
     from ..attribution.lines import Lines
     from ..traces import Trace
-    from .allocations import held_of
+    from .allocations import timelines_of
 
-    return held_of(Trace(columns, rank), Lines(columns)) if columns.allocations is not None else []
+    return timelines_of(Trace(columns, rank), Lines(columns)) if columns.allocations is not None else []

@@ -1,4 +1,4 @@
-"""Who allocated, by the frames of an allocation: the user's line, and what the memory is."""
+"""Find the owner and the category of an allocation from its frames."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any, get_args
 from ...models import Place, Site
 from ...models.memory import Category
 
-#: Frames of a site that are told.
-TOLD_FRAMES = 12
-#: Frames that have no line of the user's: memory of CUDA's graphs, of the backward pass's threads, ...
-NO_LINE = "(no Python line of yours)"
-#: Blocks whose allocation is older than the recording.
+#: Most frames of an owner in a summary.
+MOST_FRAMES = 12
+#: Owner of frames without a line of the user: memory of CUDA graphs, of the backward pass's threads, ...
+NO_LINE = "(no Python line of your code)"
+#: Owner of blocks that were allocated before the recording.
 UNKNOWN = "(allocated before the recording)"
 
 _LIBRARY = re.compile(r"[/\\](?:site-packages|dist-packages|torch)[/\\]")
@@ -36,8 +36,8 @@ _FILES: tuple[tuple[Category, re.Pattern[str], re.Pattern[str]], ...] = (
 
 @dataclass(frozen=True)
 class Cell:
-    """A notebook's cell, as the kernel that ran it tells it: ``name`` is its number as the notebook shows it, ``[5]``;
-    ``lines`` are texts by number."""
+    """A notebook's cell, as its kernel describes it. ``name`` is its number as the notebook shows it,
+    ``[5]``; ``lines`` are texts by number."""
 
     name: str
     id: str
@@ -45,7 +45,7 @@ class Cell:
 
     @staticmethod
     def of(found: Any) -> Cell | None:
-        """From what the kernel has put into a snapshot; None where it cannot be that."""
+        """Read a cell from the data that the kernel put into a snapshot; None for invalid data."""
         if not isinstance(found, dict) or not isinstance(found.get("count"), int):
             return None
         lines = found.get("lines")
@@ -60,7 +60,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Who:
-    """Whose an allocation is."""
+    """The owner of an allocation."""
 
     name: str
     place: Place | None
@@ -69,13 +69,13 @@ class Who:
 
     @property
     def key(self) -> tuple[str, int, str]:
-        """The same for all allocations of one line."""
+        """Return one key for all allocations of a line."""
         return (self.place.file, self.place.line, self.name) if self.place else ("", 0, self.name)
 
 
 @dataclass
 class Tally:
-    """What is held, by line."""
+    """Memory in use, by line."""
 
     _found: dict[tuple[str, int, str], _Held] = field(default_factory=dict)
 
@@ -86,7 +86,7 @@ class Tally:
         held.blocks += 1
 
     def sites(self, most: int) -> list[Site]:
-        """Those that hold most; of those that hold the same, the oldest first."""
+        """Return the largest owners; among equals, the oldest first."""
         ranked = sorted(self._found.values(), key=lambda held: -held.bytes)[:most]
         return [site_of(held.who, held.bytes, held.blocks, held.who.category) for held in ranked]
 
@@ -99,7 +99,7 @@ class _Held:
 
 
 def site_of(who: Who, size: int, blocks: int, category: Category) -> Site:
-    """What it held, as it is told."""
+    """Return the wire form of an owner's memory."""
     stack = list(who.stack)
     return Site(name=who.name, bytes=size, blocks=blocks, place=who.place, stack=stack, category=category)
 
@@ -107,7 +107,7 @@ def site_of(who: Who, size: int, blocks: int, category: Category) -> Site:
 class Frames:
     """Reads the frames of allocations. A snapshot shares frames, so each is read once.
 
-    ``cells``: by the file name of a frame, the notebook's cell that it stands for.
+    ``cells`` maps the file name of a frame to the notebook's cell.
     """
 
     def __init__(self, cells: Mapping[str, Cell] | None = None) -> None:
@@ -117,10 +117,11 @@ class Frames:
         self._frames: dict[int, _Frame] = {}
 
     def who(self, frames: Any) -> Who:
-        """The user's line is that of the innermost Python file outside of torch and of installed packages."""
+        """Return the owner. The user's line is that of the innermost Python file outside torch and installed
+        packages."""
         if not isinstance(frames, list) or not frames:
             return _NOBODY
-        # The snapshot holds lists and frames while it is read: an id stands for one of them.
+        # The snapshot keeps lists and frames alive while it is read, so an id identifies one of them.
         known = self._whose.get(id(frames))
         if known is None:
             stack = tuple(map(id, frames))
@@ -133,7 +134,7 @@ class Frames:
     def _read(self, frames: list[Any]) -> Who:
         read = [self._frame(frame) for frame in frames]
         user = next((frame for frame in read if frame.is_user), None)
-        stack = tuple(self._text(frame) for frame in read if frame.is_python)[:TOLD_FRAMES]
+        stack = tuple(self._text(frame) for frame in read if frame.is_python)[:MOST_FRAMES]
         if user is None:
             return Who(NO_LINE, None, _category(read), stack)
         cell = self._cells.get(user.file)
@@ -199,10 +200,11 @@ def _hint(file: str, function: str) -> Category:
     return ""
 
 
-#: All that memory may be; the last: nothing is told.
+#: All categories; the last one means not known.
 CATEGORIES: tuple[Category, ...] = get_args(Category)
 
-#: The first of them that a frame tells holds: a forward pass that the backward pass runs again is the latter's.
+#: The first category that matches a frame counts. A forward pass that the backward pass runs again is part of
+#: the backward pass.
 _PRECEDENCE: tuple[Category, ...] = (
     "autocast", "gradients", "optimizer", "backward", "parameters", "activations",
 )  # fmt: skip

@@ -1,7 +1,7 @@
-"""Which block was held from when to when: what is asked of it is asked for any moment, not for the peak alone.
+"""Record when each block was in use, so that memory is known at any moment and not only at the peak.
 
-A moment is the number of an event and means what was held after it. So the answer for a moment is a mask over the
-blocks and a sum by line.
+A moment is the number of an event. It means the memory in use after that event. The memory at a moment is a
+mask over the blocks and a sum by line.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import numpy.typing as npt
 from ..columns import Bools, Float64, Int8, Int32, Int64
 from .holders import BEFORE, CATEGORIES, Who
 
-#: Buckets of a timeline; each gives four points at most.
+#: Buckets of a timeline; each gives at most four points.
 BUCKETS = 500
 
 
 def kept(values: Int64, buckets: int = BUCKETS) -> npt.NDArray[np.intp]:
-    """Which points to keep: of each bucket of neighbours the first, last, lowest and highest (M4: Jugel et al., 2014).
+    """Return the points to keep: the first, last, lowest and highest of each bucket (M4: Jugel et al., 2014).
 
-    The highest of all is the first of its height, so that a peak stays where it was first reached.
+    The first of equal highest points is kept, so that a peak stays where it was first reached.
     """
     count = len(values)
     if count <= 4 * buckets:
@@ -37,21 +37,22 @@ def kept(values: Int64, buckets: int = BUCKETS) -> npt.NDArray[np.intp]:
     return np.unique(np.array(chosen, np.intp))
 
 
-#: Of a block that is older than the recording.
+#: Begin of a block that is older than the recording.
 BEFORE_ALL = -1
 
 
 @dataclass(frozen=True)
 class MemoryTimeline:
-    """What one device's allocator held. Arrays may be read-only and lie in files. Sizes in bytes."""
+    """The memory of one device over time. Arrays may be read-only and mapped from files. Sizes are in
+    bytes."""
 
     #: -1: the host's memory.
     device: int
     #: None in a snapshot.
     rank: int | None
-    #: Moments, at least one: what was held without any event is a moment, too.
+    #: Number of moments, at least one: memory without any event is a moment too.
     moments: int
-    #: Of each block the first moment at which it was held, and the first at which it no longer was.
+    #: For each block, the first moment at which it was in use, and the first at which it no longer was.
     begin: Int32
     end: Int32
     bytes: Int64
@@ -60,30 +61,31 @@ class MemoryTimeline:
     #: Position in ``CATEGORIES``.
     category: Int8
     lines: list[Who]
-    #: Microseconds after the first event; empty where they are not told.
+    #: Microseconds after the first event; empty where they are not known.
     us: Float64
-    #: What the allocator had from the device; empty where it is not told.
+    #: Memory that the allocator had from the device; empty where it is not known.
     reserved: Int64
-    #: What was held at each moment where no blocks are told; else empty.
+    #: Memory in use at each moment, where no blocks are known; else empty.
     rest: Int64
     rest_who: Who
     #: Moments at which an allocation failed.
     failures: list[int] = field(default_factory=list)
-    #: Whether moments are shown at their times, as the trace's slices are.
+    #: Whether moments have times, as the slices of a trace.
     by_time: bool = False
 
     @cached_property
     def total(self) -> Int64:
-        """All that was held, at each moment."""
+        """Return the memory in use at each moment."""
         return self.over(0, self.moments - 1)
 
     @cached_property
     def peak(self) -> int:
-        """The first moment at which most was held."""
+        """Return the first moment of the peak."""
         return int(self.total.argmax())
 
     def over(self, first: int, last: int, chosen: Bools | None = None) -> Int64:
-        """What was held at the moments from ``first`` to ``last``, in all or of the ``chosen`` blocks."""
+        """Return the memory in use at the moments from ``first`` to ``last``, of all or of the ``chosen``
+        blocks."""
         begin, end, size = self.begin, self.end, self.bytes
         if chosen is not None:
             begin, end, size = begin[chosen], end[chosen], size[chosen]
@@ -94,34 +96,35 @@ class MemoryTimeline:
         return held + self.rest[first : last + 1] if chosen is None and len(self.rest) else held
 
     def at(self, moment: int) -> Bools:
-        """Which blocks are held at a moment."""
+        """Return which blocks are in use at a moment."""
         found: Bools = (self.begin <= moment) & (self.end > moment)
         return found
 
     def moment_at(self, us: float) -> int:
-        """The last moment at or before a time; the first where all are later, or times are not told."""
+        """Return the last moment at or before a time; the first one where all are later, or where times are
+        not known."""
         return max(int(np.searchsorted(self.us, us, side="right")) - 1, 0)
 
     @cached_property
     def most_by_line(self) -> Int64:
-        """Of each line the most that it ever held."""
+        """Return the peak of each line."""
         most = np.zeros(len(self.lines), np.int64)
         if not len(self.begin):
             return most
         line = np.concatenate((self.line, self.line))
         moment = np.concatenate((np.maximum(self.begin, 0), self.end))
         steps = np.concatenate((self.bytes, -self.bytes))
-        # What ends at a moment ends before what begins at it.
+        # Blocks that end at a moment end before blocks that begin at it.
         order = np.lexsort((steps, moment, line))
         line, steps = line[order], steps[order].cumsum()
         starts = np.flatnonzero(np.append(True, line[1:] != line[:-1]))
-        # All of a line is given back in the end, if only after the last moment: each line begins at nothing.
+        # The last block of a line ends after the last moment at the latest, so each line starts at 0.
         most[line[starts]] = np.maximum.reduceat(steps, starts)
         return most
 
 
 class Blocks:
-    """Blocks as they are found, one by one, with each line numbered at its first block."""
+    """Collects blocks one by one; a line gets its number at its first block."""
 
     def __init__(self) -> None:
         self._begin: list[int] = []
@@ -133,7 +136,7 @@ class Blocks:
         self._lines: list[Who] = []
 
     def add(self, begin: int, end: int, size: int, who: Who) -> None:
-        """A block that was held from ``begin`` up to ``end``."""
+        """Add a block that was in use from ``begin`` up to ``end``."""
         if size <= 0 or end <= begin:
             return
         number = self._numbers.setdefault(who.key, len(self._lines))
@@ -154,7 +157,7 @@ class Blocks:
         reserved: Int64,
         failures: Iterable[int],
     ) -> MemoryTimeline:
-        """All of them."""
+        """Return all blocks as a timeline."""
         return MemoryTimeline(
             device=device,
             rank=None,

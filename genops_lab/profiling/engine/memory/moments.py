@@ -1,4 +1,4 @@
-"""What is told of memory over time: the largest lines as bands, and who held it at a moment."""
+"""Prepare memory over time for display: the largest lines as bands, and the owners at a moment."""
 
 from __future__ import annotations
 
@@ -10,30 +10,31 @@ import numpy.typing as npt
 
 from ...models import (
     CategoryBytes,
-    HeldLine,
-    HeldMoment,
-    HeldTimeline,
+    DeviceMemoryTimeline,
     MemoryBand,
     MemoryChange,
+    MemoryLine,
+    MemoryMoment,
 )
 from ..columns import Int64, summed
 from .holders import CATEGORIES, site_of
 from .memory_timeline import MemoryTimeline, kept
 
-#: Lines that have a band of their own in the picture; all others are one band.
+#: Most lines with their own band; all others share one band.
 BANDS = 10
-#: Lines told of a moment.
-TOLD_LINES = 50
-#: Points of a timeline. A bucket of the sum keeps four; each of the coarser ones keeps the peak of every band.
+#: Most lines of a moment.
+MOST_LINES = 50
+#: Points of a timeline. A bucket of the sum keeps four; each of the coarser buckets keeps the peak of every
+#: band.
 POINTS, SUM_BUCKETS = 2000, 280
-#: Stands for what is held beside the blocks.
+#: Number of the line for memory outside known blocks.
 NO_BLOCKS = -1
 
 
 def bands_of(held: MemoryTimeline) -> list[int]:
-    """The lines that ever held most, in the order to stack them: what stays lies below what comes and goes.
+    """Return the lines with the largest peaks in stacking order: steady lines are below short-lived ones.
 
-    How often a line's memory was made anew tells that: all that it ever asked for, over the most that it held.
+    The order is by turnover: all memory that a line ever allocated, over its peak.
     """
     most = held.most_by_line
     asked = summed(held.line, held.bytes, len(held.lines))
@@ -43,14 +44,17 @@ def bands_of(held: MemoryTimeline) -> list[int]:
     return sorted(ranked, key=lambda each: (round(float(asked[each] / most[each])), began[each]))
 
 
-def timeline_of(held: MemoryTimeline, number: int, lines: list[int], first: int, last: int) -> HeldTimeline:
-    """Sum and bands of the ``lines`` at the moments from ``first`` to ``last``, thinned so that no peak goes."""
+def timeline_of(
+    held: MemoryTimeline, number: int, lines: list[int], first: int, last: int
+) -> DeviceMemoryTimeline:
+    """Return the sum and the bands of ``lines`` at the moments from ``first`` to ``last``, thinned out so
+    that every peak is kept."""
     total = held.over(first, last)
     told = held.reserved[first : last + 1]
     chosen = _chosen(total, _curves(held, lines, first, last), len(lines)) if len(total) > POINTS else None
     places = np.arange(len(total)) if chosen is None else chosen
     at = places + first
-    return HeldTimeline(
+    return DeviceMemoryTimeline(
         number=number,
         device=held.device,
         rank=held.rank,
@@ -74,8 +78,8 @@ def timeline_of(held: MemoryTimeline, number: int, lines: list[int], first: int,
     )
 
 
-def moment_of(held: MemoryTimeline, moment: int) -> HeldMoment:
-    """Who held the memory at a moment, those with most first."""
+def moment_of(held: MemoryTimeline, moment: int) -> MemoryMoment:
+    """Return the owners of the memory at a moment, largest first."""
     alive = held.at(moment)
     size = held.bytes[alive]
     kinds = len(CATEGORIES)
@@ -86,7 +90,7 @@ def moment_of(held: MemoryTimeline, moment: int) -> HeldMoment:
     by_line, blocks_by_line = sums.sum(axis=1), blocks.sum(axis=1)
     ranked = [each for each in np.argsort(-by_line, kind="stable").tolist() if by_line[each] > 0]
     found = [
-        HeldLine(
+        MemoryLine(
             line=each,
             site=site_of(
                 held.lines[each],
@@ -95,21 +99,21 @@ def moment_of(held: MemoryTimeline, moment: int) -> HeldMoment:
                 CATEGORIES[int(sums[each].argmax())],
             ),
         )
-        for each in ranked[:TOLD_LINES]
+        for each in ranked[:MOST_LINES]
     ]
     rest = int(held.rest[moment]) if len(held.rest) else 0
     if rest > 0:
-        found.append(HeldLine(line=NO_BLOCKS, site=site_of(held.rest_who, rest, 0, "")))
+        found.append(MemoryLine(line=NO_BLOCKS, site=site_of(held.rest_who, rest, 0, "")))
     whole = int(size.sum()) + rest
     by_kind, blocks_by_kind = sums.sum(axis=0), blocks.sum(axis=0)
-    return HeldMoment(
+    return MemoryMoment(
         at=moment,
         us=float(held.us[moment]) if len(held.us) else None,
         held=whole,
         reserved=int(held.reserved[moment]) if len(held.reserved) else None,
         blocks=len(size),
         lines=found,
-        more_lines=max(len(ranked) - TOLD_LINES, 0),
+        more_lines=max(len(ranked) - MOST_LINES, 0),
         more_bytes=whole - sum(each.site.bytes for each in found),
         categories=[
             CategoryBytes(
@@ -134,7 +138,7 @@ def _change(held: MemoryTimeline, moment: int) -> MemoryChange | None:
 
 
 def _curves(held: MemoryTimeline, lines: list[int], first: int, last: int) -> Iterable[Int64]:
-    # One at a time: all of them would take a hundred bytes an event.
+    # One line at a time, because all together would take a hundred bytes per event.
     return (held.over(first, last, held.line == line) for line in lines)
 
 

@@ -1,12 +1,13 @@
-"""Pickles of plain containers, read without Python's pickle: nothing is looked up, called or built.
+"""Read pickles of plain containers without Python's pickle: nothing is looked up, called or built.
 
-Memory snapshots are pickles, and unpickling a stranger's file runs what it says. So this reads the format itself,
-as far as dicts with text keys, lists, tuples, texts, numbers and truth values need it; each other instruction is
-refused by name. What it makes is bounded by the size of the file, whatever the file claims.
+Memory snapshots are pickles, and unpickling runs code that the file names. So this module reads the format
+itself: only dicts with text keys, lists, tuples, texts, numbers and truth values. It refuses every other
+instruction by name. The result is bounded by the size of the file, whatever the file says.
 
-Python's own unpickler in C, told to find no class, runs nothing either, but is no way: five bytes that name a far place
-of its memo make it take gigabytes, keys of tuples in tuples (or of numbers made for it) keep it hashing for ever, it
-makes bytes and sets, and to know beforehand that a file does none of that takes as long as to read it here.
+Python's own unpickler in C with no classes allowed would run no code either, but it is not safe. Five bytes
+that name a far place of the memo make it take gigabytes. Keys of nested tuples, or of crafted numbers, keep
+it hashing for ever. It also makes bytes and sets. Checking a file for all of that takes as long as reading it
+here.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from typing import Any, NoReturn
 
 from genops_lab.core.errors import InvalidRequest
 
-#: One text may be so long.
+#: Largest text.
 LONGEST_TEXT = 1 << 20
-#: Addresses and times take 9 bytes.
+#: Largest number, in bytes; addresses and times take 9 bytes.
 LONGEST_INTEGER = 16
-#: A container that holds something takes so many bytes of a file at least (a frame takes 16).
+#: Least bytes of a file per container with content (a frame takes 16).
 BYTES_A_CONTAINER = 4
 
 _EMPTY_LIST, _EMPTY_DICT, _EMPTY_TUPLE = ord("]"), ord("}"), ord(")")
@@ -34,11 +35,11 @@ _SHORT_TEXT, _TEXT, _NONE, _TRUE, _FALSE = 0x8C, ord("X"), ord("N"), 0x88, 0x89
 _PROTO, _FRAME, _STOP = 0x80, 0x95, ord(".")
 _OLDEST, _NEWEST = 2, 5
 
-#: The frames of an allocation: things that were there before, one behind the other; most instructions of a snapshot.
-#: Allocations of one line have the same, so the bytes of a run stand for what it pushes.
+#: The frames of an allocation: a run of gets of earlier objects, which are most instructions of a snapshot.
+#: Allocations of one line have the same run, so the bytes of a run identify the objects that it pushes.
 _run_of_gets = re.compile(rb"(?:h.|j.{4}){8,2000}", re.DOTALL).match
 _gets = re.compile(rb"h.|j.{4}", re.DOTALL).findall
-#: So many bytes of runs are remembered.
+#: Most bytes of cached runs.
 _REMEMBERED = 32 << 20
 
 _NAMES = {ord(opcode.code): opcode.name for opcode in pickletools.opcodes}
@@ -55,22 +56,22 @@ _uint64, _double = (struct.Struct(form).unpack_from for form in ("<Q", ">d"))
 
 
 def load(data: bytes, name: str) -> Any:
-    """The containers of a pickle (protocols 2 to 5). ``name`` is the file's, for messages.
+    """Return the containers of a pickle (protocols 2 to 5). ``name`` is the file's, for messages.
 
-    Raises InvalidRequest for everything else: objects, damage, more than a file of this size can hold.
+    Raises InvalidRequest for everything else: objects, damage, more data than a file of this size can have.
     """
     try:
         return _load(data, name)
     except (IndexError, struct.error) as error:
         raise InvalidRequest(
-            f"{name} is cut off or damaged.", hint="Copy it again, or dump the snapshot anew."
+            f"{name} is cut off or damaged.", hint="Copy the file again, or write a new snapshot."
         ) from error
     except UnicodeDecodeError as error:
-        raise _damaged(name, "a text is no UTF-8") from error
+        raise _damaged(name, "a text is not UTF-8") from error
 
 
 class _Runs:
-    """What runs of gets push, by their bytes."""
+    """A cache from the bytes of runs of gets to the objects that they push."""
 
     def __init__(self, memo: list[Any]) -> None:
         self._memo = memo
@@ -78,7 +79,7 @@ class _Runs:
         self._room = _REMEMBERED
 
     def pushed(self, run: bytes) -> list[Any]:
-        """A list of its own."""
+        """Return the pushed objects as a new list."""
         known = self._known.get(run)
         if known is None:
             memo = self._memo
@@ -91,7 +92,7 @@ class _Runs:
         return known.copy()
 
     def forget(self) -> None:
-        """After a place of the memo may have got something else."""
+        """Clear the cache, because a place of the memo may have changed."""
         self._known.clear()
         self._room = _REMEMBERED
 
@@ -127,7 +128,7 @@ def _load(data: bytes, name: str) -> Any:
             length = data[at]
             end = at + 1 + length
             if length > LONGEST_INTEGER or end > size:
-                raise _damaged(name, f"it claims a number of {length} bytes at byte {at}")
+                raise _damaged(name, f"the number at byte {at} has {length} bytes")
             stack.append(int.from_bytes(data[at + 1 : end], "little", signed=True))
             at = end
         elif operation == _INT:
@@ -142,7 +143,7 @@ def _load(data: bytes, name: str) -> Any:
         elif operation in (_EMPTY_DICT, _EMPTY_LIST):
             containers -= 1
             if containers < 0:
-                raise _damaged(name, "it makes more containers than a file of its size can fill")
+                raise _damaged(name, "it has more containers than a file of this size can fill")
             stack.append({} if operation == _EMPTY_DICT else [])
         elif operation in (_SETITEMS, _SETITEM):
             if operation == _SETITEMS:
@@ -153,7 +154,7 @@ def _load(data: bytes, name: str) -> Any:
             keys = items[::2]
             target = stack[-1]
             if type(target) is not dict or len(items) % 2 or any(type(key) is not str for key in keys):
-                raise _damaged(name, "a mapping has keys that are no texts")
+                raise _damaged(name, "a mapping has keys that are not texts")
             target.update(zip(keys, items[1::2], strict=True))
         elif operation in (_APPENDS, _APPEND):
             if operation == _APPENDS:
@@ -162,13 +163,13 @@ def _load(data: bytes, name: str) -> Any:
                 items = [stack.pop()]
             target = stack[-1]
             if type(target) is not list:
-                raise _damaged(name, "it appends to what is no list")
+                raise _damaged(name, "it appends to something that is not a list")
             target.extend(items)
         elif operation in (_SHORT_TEXT, _TEXT):
             length, start = (data[at], at + 1) if operation == _SHORT_TEXT else (_uint32(data, at)[0], at + 4)
             at = start + length
             if length > LONGEST_TEXT or at > size:
-                raise _damaged(name, f"it claims a text of {length:,} bytes at byte {start}")
+                raise _damaged(name, f"the text at byte {start} has {length:,} bytes")
             stack.append(data[start:at].decode("utf-8", "replace"))
         elif operation in (_TRUE, _FALSE, _NONE):
             stack.append(None if operation == _NONE else operation == _TRUE)
@@ -192,12 +193,12 @@ def _load(data: bytes, name: str) -> Any:
             place = _uint32(data, at)[0] if wide else data[at]
             at += 4 if wide else 1
             if place > len(memo):
-                raise _damaged(name, f"it claims place {place:,} of a memo that has {len(memo):,}")
+                raise _damaged(name, f"it uses place {place:,} of a memo with {len(memo):,} places")
             memo[place : place + 1] = [stack[-1]]
             runs.forget()
         elif operation == _PROTO:
             if not _OLDEST <= data[at] <= _NEWEST:
-                raise _damaged(name, f"it is of pickle protocol {data[at]}")
+                raise _damaged(name, f"it uses pickle protocol {data[at]}")
             at += 1
         elif operation == _FRAME:
             if _uint64(data, at)[0] > size - at - 8:
@@ -214,18 +215,18 @@ def _load(data: bytes, name: str) -> Any:
 def _refuse(operation: int, at: int, name: str) -> NoReturn:
     instruction = _NAMES.get(operation)
     if instruction is None:
-        raise _damaged(name, f"byte {at} is no instruction")
-    would = _WOULD.get(instruction, "make something else than plain containers")
+        raise _damaged(name, f"byte {at} is not a pickle instruction")
+    would = _WOULD.get(instruction, "create something other than plain containers")
     raise InvalidRequest(
-        f"{name} was not opened: at byte {at} it asks to {would} ({instruction}). A memory snapshot holds "
-        "lists, mappings, texts and numbers alone.",
-        hint="Do not load it with pickle or torch.load either, unless you know who wrote it.",
+        f"{name} was not opened: at byte {at} it asks to {would} ({instruction}). A memory snapshot has "
+        "only lists, mappings, texts and numbers.",
+        hint="Do not load the file with pickle or torch.load either, unless you trust its author.",
         code="unsafe_pickle",
     )
 
 
 def _damaged(name: str, what: str) -> InvalidRequest:
     return InvalidRequest(
-        f"{name} is no memory snapshot, or is damaged: {what}.",
-        hint="Give a file that torch.cuda.memory._dump_snapshot wrote.",
+        f"{name} is not a memory snapshot, or is damaged: {what}.",
+        hint="Give a file from torch.cuda.memory._dump_snapshot.",
     )

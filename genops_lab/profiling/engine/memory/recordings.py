@@ -1,4 +1,4 @@
-"""What one device's allocator did while it was recorded: who held the memory at the peak, and at any moment."""
+"""Replay the recording of one device's allocator: the owners of memory at the peak and at any moment."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from ..columns import Float64, Int64
 from .holders import BEFORE, Frames, Tally, Who
 from .memory_timeline import BEFORE_ALL, Blocks, MemoryTimeline, kept
 
-TOLD_SITES = 50
-TOLD_HOLDERS, TOLD_OLDER = 20, 10
-#: So many failures are told in full: each asks for all that was held then.
-TOLD_FAILURES = 20
-#: Times beyond are no microseconds since 1970.
+MOST_SITES = 50
+MOST_OWNERS, MOST_OLDER = 20, 10
+#: Most failures with owners; each one reads all memory in use at its time.
+MOST_FAILURES = 20
+#: Later times are not microseconds since 1970.
 MOST_US = 1e17
 
 
 @dataclass
 class Standing:
-    """The blocks of one device, as they stand."""
+    """The blocks of one device at the time of the snapshot."""
 
     reserved: int = 0
     allocated: int = 0
@@ -32,18 +32,18 @@ class Standing:
     blocks: int = 0
     unused: int = 0
     largest_free: int = 0
-    #: Address to size and frames, of those that somebody holds.
+    #: Address to size and frames of the blocks in use.
     held: dict[int, tuple[int, Any]] = field(default_factory=dict)
 
 
 def natural(value: Any) -> int:
-    """A size of the file; 0 for what is none."""
+    """Return a size from the file; 0 for an invalid one."""
     return value if isinstance(value, int) and 0 <= value < 2**62 else 0
 
 
 @dataclass(frozen=True)
 class _Change:
-    """An event that changes what is held: a block more, or (``size`` below 0) one less."""
+    """An event that changes the memory in use: an allocated block, or a freed one (negative ``size``)."""
 
     event: int
     address: int
@@ -51,7 +51,7 @@ class _Change:
     frames: Any
 
 
-#: What changes how much is reserved, and whether it is more or less then.
+#: Events that change the reserved memory, with the direction.
 _RESERVES = {"segment_alloc": 1, "segment_map": 1, "segment_free": -1, "segment_unmap": -1}
 
 
@@ -61,7 +61,7 @@ def _until(end: int, opened: tuple[int, int, Who]) -> tuple[int, int, int, Who]:
 
 
 class Recording:
-    """What one device's allocator did while it was recorded."""
+    """The recording of one device's allocator."""
 
     def __init__(self, device: int, entries: list[dict[str, Any]], blocks: Standing, frames: Frames) -> None:
         self.device, self._entries, self._blocks, self._frames = device, entries, blocks, frames
@@ -70,7 +70,7 @@ class Recording:
         self._older = self._held_before()
 
     def _followed(self) -> Iterator[_Change]:
-        """Allocations, and the frees of what was allocated while it was recorded or before."""
+        """Return allocations, and the frees of known blocks."""
         sizes: dict[int, int] = {}
         for number, entry in enumerate(self._entries):
             action, address = entry.get("action"), entry.get("addr")
@@ -87,7 +87,8 @@ class Recording:
                 yield _Change(number, address, -sizes.pop(address, size), None)
 
     def _held_before(self) -> dict[int, tuple[int, Who]]:
-        """What was held when the recording began: freed in it without an allocation in it, or held still."""
+        """Return the blocks in use when the recording began: freed in it without an allocation, or still in
+        use."""
         older: dict[int, tuple[int, Who]] = {}
         seen: set[int] = set()
         for change in self._changes:
@@ -100,7 +101,7 @@ class Recording:
         return older
 
     def summary(self, retries: int) -> DeviceMemory:
-        """The device as a whole, and who held it at the peak."""
+        """Return the summary of the device, with the owners at the peak."""
         blocks = self._blocks
         curve = self._curve()
         at = int(curve.argmax()) if len(curve) and curve.max() > 0 else -1
@@ -130,8 +131,8 @@ class Recording:
             peak_event=self._changes[at].event if at >= 0 else -1,
             live_at_peak=len(live),
             before=sum(size for size, _ in self._older.values()),
-            before_sites=older.sites(TOLD_OLDER),
-            sites=tally.sites(TOLD_SITES),
+            before_sites=older.sites(MOST_OLDER),
+            sites=tally.sites(MOST_SITES),
             categories=[
                 CategoryBytes(category=category, bytes=held, blocks=count)
                 for category, (held, count) in ranked
@@ -144,7 +145,7 @@ class Recording:
         )
 
     def _curve(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Bytes after each change, of what was allocated while it was recorded."""
+        """Return the bytes after each change, of memory allocated during the recording."""
         steps = np.zeros(len(self._changes), np.int64)
         known: set[int] = set()
         for place, change in enumerate(self._changes):
@@ -157,7 +158,8 @@ class Recording:
         return steps.cumsum()
 
     def _live(self, changes: int) -> dict[int, tuple[int, Who]]:
-        """What was allocated in the first ``changes`` changes, and held after them."""
+        """Return the blocks that were allocated in the first ``changes`` changes and are in use after
+        them."""
         live: dict[int, _Change] = {}
         for change in self._changes[:changes]:
             if change.size >= 0:
@@ -167,10 +169,10 @@ class Recording:
         return {address: (change.size, self._frames.who(change.frames)) for address, change in live.items()}
 
     def held(self) -> MemoryTimeline:
-        """What was held at each of its moments."""
+        """Return the memory over time."""
         moments = max(len(self._entries), 1)
         found = Blocks()
-        # An older block is held until its address is given back, or given anew.
+        # An older block is in use until its address is freed or allocated again.
         open_ = {address: (BEFORE_ALL, size, who) for address, (size, who) in self._older.items()}
         for change in self._changes:
             if change.address in open_:
@@ -188,16 +190,16 @@ class Recording:
         )
 
     def _times(self) -> Float64:
-        """Microseconds after the first event; empty where one is not told."""
+        """Return the microseconds after the first event; empty if one is not known."""
         times = [entry.get("time_us") for entry in self._entries]
         told = [time for time in times if isinstance(time, (int, float)) and abs(time) < MOST_US]
         if not told or len(told) < len(times):
             return np.zeros(0)
-        # Whole numbers since 1970 fit a double to a quarter of a microsecond, differences to much less.
+        # A double represents microseconds since 1970 to a quarter of a microsecond, and differences better.
         return np.array([time - told[0] for time in told], np.float64)
 
     def _reserved(self, moments: int) -> Int64:
-        """What was reserved after each event, counted back from the end; empty where there are no segments."""
+        """Return the reserved memory after each event, counted back from the end; empty without segments."""
         if not self._blocks.reserved:
             return np.zeros(0, np.int64)
         steps = np.zeros(moments, np.int64)
@@ -209,13 +211,13 @@ class Recording:
         return np.maximum(self._blocks.reserved - after, 0)
 
     def failures(self) -> list[OutOfMemory]:
-        """Allocations that failed, the last of them, with who held the memory then."""
+        """Return the last failed allocations, with the owners of the memory at that time."""
         found = [
             (number, entry) for number, entry in enumerate(self._entries) if entry.get("action") == "oom"
         ]
         times = [entry.get("time_us") for entry in self._entries[:1]]
         began = times[0] if times and isinstance(times[0], (int, float)) else None
-        return [self._failure(number, entry, began) for number, entry in found[-TOLD_FAILURES:]]
+        return [self._failure(number, entry, began) for number, entry in found[-MOST_FAILURES:]]
 
     def _failure(self, number: int, entry: dict[str, Any], began: float | None) -> OutOfMemory:
         earlier = sum(change.event < number for change in self._changes)
@@ -236,6 +238,6 @@ class Recording:
             at_us=float(time - began) if isinstance(time, (int, float)) and began is not None else None,
             event=number,
             held=held,
-            holders=tally.sites(TOLD_HOLDERS),
+            holders=tally.sites(MOST_OWNERS),
             asked=asked.sites(1)[0],
         )

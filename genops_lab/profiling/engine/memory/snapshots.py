@@ -1,4 +1,5 @@
-"""Snapshots of the CUDA allocator (``torch.cuda.memory._snapshot``): pickles, or the same as JSON."""
+"""Read snapshots of the CUDA allocator (``torch.cuda.memory._snapshot``): pickles, or the same data as
+JSON."""
 
 from __future__ import annotations
 
@@ -25,9 +26,9 @@ ACTIVE = "active_allocated"
 
 
 def read(path: Path, watch: Callable[[list[MemoryTimeline]], None] | None = None) -> MemorySummary:
-    """What a snapshot says. ``watch`` is given what each of its devices held at any moment.
+    """Return the summary of a snapshot. ``watch`` is called with the memory over time of each device.
 
-    Raises InvalidRequest for what is none (nothing in it is executed), OSError.
+    Raises OSError, and InvalidRequest for a file that is not a snapshot (nothing in it is executed).
     """
     name = path.name
     if path.stat().st_size > LARGEST_FILE:
@@ -41,7 +42,8 @@ def read(path: Path, watch: Callable[[list[MemoryTimeline]], None] | None = None
 
 @contextlib.contextmanager
 def _nothing_collected() -> Iterator[None]:
-    """All that is made stays until the end: a third of the time went into looking for what does not."""
+    """Switch the garbage collector off: all objects stay until the end, and a third of the time went into
+    collections."""
     was = gc.isenabled()
     gc.disable()
     try:
@@ -63,7 +65,7 @@ def _read(path: Path, watch: Callable[[list[MemoryTimeline]], None] | None) -> M
     if not isinstance(found, dict) or not isinstance(found.get("segments"), list):
         raise _no_snapshot(name)
     read_ = _Snapshot(found, len(data))
-    # What a file that is refused held is told nobody.
+    # The content of a refused file is not part of the message.
     summary = read_.summary()
     if watch is not None:
         watch(read_.held())
@@ -72,19 +74,19 @@ def _read(path: Path, watch: Callable[[list[MemoryTimeline]], None] | None) -> M
 
 def _no_snapshot(name: str) -> InvalidRequest:
     return InvalidRequest(
-        f"{name} is no memory snapshot: it has no list of segments.",
-        hint="Give a file that torch.cuda.memory._dump_snapshot wrote, or the same as JSON.",
+        f"{name} is not a memory snapshot: it has no list of segments.",
+        hint="Give a file from torch.cuda.memory._dump_snapshot, or the same data as JSON.",
     )
 
 
 class _Snapshot:
     def __init__(self, found: dict[str, Any], size: int) -> None:
         self._found = found
-        #: Everything takes a byte at least: lists that name one list many times would make walks endless.
+        #: Every entry takes at least a byte: lists that name one list many times would make endless loops.
         self._budget = size
         self._unusable = 0
         own = found.get("genops")
-        #: What ``%genops memory`` adds: cells by the names of their files, retries by device.
+        #: Data that ``%genops memory`` adds: cells by file name, retries by device.
         self._own: dict[str, Any] = own if isinstance(own, dict) else {}
         self._frames = Frames(self._cells())
 
@@ -103,11 +105,11 @@ class _Snapshot:
         ]
 
     def held(self) -> list[MemoryTimeline]:
-        """What each device held at any moment."""
+        """Return the memory over time of each device."""
         return [recording.held() for recording in self._recordings]
 
     def summary(self) -> MemorySummary:
-        """What all devices say."""
+        """Return the summary of all devices."""
         failures: list[OutOfMemory] = []
         devices = []
         recordings = self._recordings
@@ -134,9 +136,9 @@ class _Snapshot:
         self._budget -= len(found)
         if self._budget < 0:
             raise InvalidRequest(
-                "The snapshot holds more entries than a file of its size can tell: it names the same ones again "
-                "and again.",
-                hint="Dump the snapshot anew.",
+                "The snapshot has more entries than a file of this size can have: it refers to the same entries many "
+                "times.",
+                hint="Write a new snapshot.",
                 code="unsafe_pickle",
             )
         mappings = [each for each in found if isinstance(each, dict)]
@@ -159,7 +161,7 @@ class _Snapshot:
             at = natural(segment.get("address"))
             for block in blocks:
                 size = natural(block.get("size"))
-                # Older versions of torch gave blocks no address: they lie side by side.
+                # Older versions of torch gave blocks no address: they are adjacent.
                 address = block.get("address", at)
                 address = address if isinstance(address, int) else at
                 at += size
@@ -171,7 +173,7 @@ class _Snapshot:
 
 
 def _of_history(block: dict[str, Any]) -> Any:
-    """Where older versions of torch put the frames of a block."""
+    """Return the frames of a block where older versions of torch put them."""
     history = block.get("history")
     latest = history[0] if isinstance(history, list) and history else None
     return latest.get("frames") if isinstance(latest, dict) else None

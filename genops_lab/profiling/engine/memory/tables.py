@@ -1,6 +1,7 @@
-"""What devices held, kept in a folder and opened memory-mapped: a snapshot is read once.
+"""Store the memory over time in a folder and open it memory-mapped, so that a snapshot is read only once.
 
-One ``.npy`` file an array and a device, and ``memory.json`` with everything else, which is written last.
+The folder has one ``.npy`` file per array and device, and ``memory.json`` with everything else, which is
+written last.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from ..column_files import written_whole
 from .holders import Who
 from .memory_timeline import MemoryTimeline
 
-#: Raised by one whenever what is kept would be read wrongly.
+#: Raised by one whenever stored data would be read wrongly.
 VERSION = 1
 MANIFEST = "memory.json"
 _ARRAYS = ("begin", "end", "bytes", "line", "category", "us", "reserved", "rest")
@@ -38,7 +39,7 @@ class _Manifest(msgspec.Struct):
 
 
 def save(found: list[MemoryTimeline], folder: Path) -> None:
-    """Write it as ``folder``, whole or not at all. Raises OSError."""
+    """Write ``folder`` completely or not at all. Raises OSError."""
     with written_whole(folder) as aside:
         for number, held in enumerate(found):
             for name in _ARRAYS:
@@ -60,7 +61,7 @@ def save(found: list[MemoryTimeline], folder: Path) -> None:
 
 
 def load(folder: Path) -> list[MemoryTimeline] | None:
-    """What ``save`` wrote; None where that is not there, not whole or of another version."""
+    """Return the data that ``save`` wrote; None where it is missing, incomplete or of another version."""
     try:
         manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=_Manifest)
         if manifest.version != VERSION:
@@ -92,5 +93,5 @@ def _mapped(path: Path) -> npt.NDArray[Any]:
     try:
         return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
     except ValueError:
-        # An empty array has nothing that could be mapped.
+        # An empty array has no data to map.
         return np.asarray(np.load(path, allow_pickle=False))

@@ -1,1 +1,1 @@
-"""What Nsight Compute measured of single launches: which figures, and what they say together."""
+"""Read and sum up Nsight Compute's measurements of single launches."""

@@ -1,6 +1,6 @@
-"""Which of a launch's metrics are told, and what is made of them.
+"""Compute the figures of a launch from its metrics.
 
-Names and formulas are those of the sections that come with Nsight Compute (its ``.section`` files).
+Names and formulas are those of Nsight Compute's sections (its ``.section`` files).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 Values = Mapping[str, float]
 _ELAPSED, _ACTIVE = ".avg.pct_of_peak_sustained_elapsed", ".avg.pct_of_peak_sustained_active"
-#: The first that is there holds.
+#: The first metric in the report counts.
 FIGURES: dict[str, tuple[str, ...]] = {
     "compute_pct": (f"sm__throughput{_ELAPSED}",),
     "memory_pct": (f"gpu__compute_memory_throughput{_ELAPSED}",),
@@ -32,7 +32,7 @@ FIGURES: dict[str, tuple[str, ...]] = {
     "limit_barriers": ("launch__occupancy_limit_barriers",),
     "passes": ("profiler__replayer_passes",),
 }
-#: In the order in which one is told where several limit alike.
+#: Order of the limits where several are equal.
 LIMITS = {
     "limit_registers": "registers",
     "limit_shared_memory": "shared memory",
@@ -40,7 +40,7 @@ LIMITS = {
     "limit_warps": "warps",
     "limit_barriers": "barriers",
 }
-#: A week, in nanoseconds: no kernel runs for longer, so what is told is damaged.
+#: A week, in nanoseconds: no kernel runs longer, so a longer time is damaged.
 _LONGEST = 7 * 24 * 3600 * 1e9
 _TIME = "gpu__time_duration.sum"
 _CYCLES, _CYCLES_A_SECOND = "gpc__cycles_elapsed.max", "gpc__cycles_elapsed.avg.per_second"
@@ -49,7 +49,7 @@ _DRAM = ("dram__bytes.sum", "dram__bytes_read.sum", "dram__bytes_write.sum", "dr
 _DRAM_PEAK, _DRAM_CLOCK = "dram__bytes.sum.peak_sustained", "dram__cycles_elapsed.avg.per_second"
 _DEVICE = ("launch__device_id", "device__attribute_device_index")
 _CAPABILITY = "device__attribute_compute_capability_major"
-#: Additions and multiplications count 1, the two in one instruction 2.
+#: Additions and multiplications count 1; a fused instruction counts 2.
 _WEIGHTS = {"add": 1.0, "mul": 1.0, "fma": 2.0}
 _DTYPES = {"h": "fp16", "f": "fp32", "d": "fp64"}
 _FLOPS = {
@@ -58,23 +58,23 @@ _FLOPS = {
     for letter in _DTYPES
     for what in _WEIGHTS
 }
-#: What tensor cores did, by the types of what they multiplied; without the parts of it.
+#: Operations of tensor cores by operand type, without partial counts.
 _TENSOR = re.compile(
     r"(?P<counter>(?P<unit>sm|smsp)__ops_path_tensor_src_(?P<source>(?!\w*_sparsity_)\w+?)(?:_dst_\w+)?\.sum)"
     r"(?:\.per_cycle_elapsed)?"
 )
 _TENSOR_DTYPES = frozenset({"fp64", "tf32", "fp16", "bf16", "fp8", "fp6", "fp4"})
-#: Whether tensor cores did anything, also where it is not told how much.
+#: Whether tensor cores were used, also where the number of operations is not known.
 _TENSOR_PIPE = re.compile(
     r"(?:sm|smsp)__(?:inst_executed_)?pipe_tensor\w*\.(?:sum|avg)"
     r"(?:\.per_cycle_\w+|\.pct_of_peak_sustained_\w+)?"
 )
 _TENSOR_WHOLE_NUMBERS = re.compile(r"pipe_tensor_op_imma(?:_|\.)")
-#: Before Hopper each of these instructions stands for so many operations; of which dtype is not told.
+#: Before Hopper, each of these instructions stands for this many operations; the dtype is not known.
 _TENSOR_INSTRUCTIONS, _TENSOR_OPERATIONS = "inst_executed_pipe_tensor.sum", 512.0
 _VOLTA, _HOPPER = 7, 9
 _ANY_TENSOR = "tensor"
-#: Whose FLOPs are told beside the figures: ``flops_fp32``.
+#: Dtypes whose FLOPs are figures: ``flops_fp32``.
 FLOPS = "flops_"
 _STALL = re.compile(r"smsp__average_warps_issue_stalled_(?P<reason>\w+)_per_issue_active\.ratio")
 _LATENCY = re.compile(r"smsp__average_warp_latency_issue_stalled_(?P<reason>\w+)\.ratio")
@@ -89,12 +89,12 @@ _SINGLES = frozenset(
 
 
 def is_wanted(name: str) -> bool:
-    """Whether a metric is used at all."""
+    """Return whether a metric is used."""
     return name in _SINGLES or any(form.fullmatch(name) for form in (_STALL, _LATENCY, _TENSOR, _TENSOR_PIPE))
 
 
 def nanoseconds(values: Values) -> float | None:
-    """How long the launch took; None where the report does not tell, or tells of weeks."""
+    """Return the time of the launch; None where the report has none, or one of weeks."""
     time = values.get(_TIME)
     if time is None and values.get(_CYCLES_A_SECOND) and _CYCLES in values:
         time = values[_CYCLES] / values[_CYCLES_A_SECOND] * 1e9
@@ -102,14 +102,14 @@ def nanoseconds(values: Values) -> float | None:
 
 
 def device_of(values: Values) -> str:
-    """The number of the device, as CUDA counts it; "0" where it is not told."""
+    """Return the CUDA number of the device; "0" where it is not known."""
     found = next((values[name] for name in _DEVICE if name in values), 0.0)
     return str(int(found)) if 0 <= found < 1 << 16 else "0"
 
 
 def figures_of(values: Values, nanosecond: float) -> dict[str, float]:
-    """Under the names of FIGURES, ``dram_bytes``, ``flops_`` and a dtype, and peaks at the clocks that there were
-    (``peak_`` and a dtype in FLOP/s, ``peak_dram`` in bytes a second)."""
+    """Return the figures: the names of FIGURES, ``dram_bytes``, ``flops_`` and a dtype. Peaks are at the
+    measured clocks: ``peak_`` and a dtype in FLOP/s, ``peak_dram`` in bytes per second."""
     seconds = nanosecond / 1e9
     found: dict[str, float] = {}
     for figure, names in FIGURES.items():
@@ -136,7 +136,7 @@ def figures_of(values: Values, nanosecond: float) -> dict[str, float]:
 
 
 def stalls_of(values: Values) -> dict[str, float]:
-    """Cycles an issued instruction by why the warps waited."""
+    """Return the cycles per issued instruction by stall reason."""
     found: dict[str, float] = {}
     for form in (_STALL, _LATENCY):
         for name, value in values.items():
@@ -162,8 +162,9 @@ def _moved(values: Values, seconds: float) -> float | None:
 
 
 def _flops(values: Values, cycles: float) -> dict[str, float]:
-    """By dtype; a dtype is left out where one of its three kinds of instructions was not counted, and all are where
-    tensor cores did what was not counted: the rest would be a small part of the work."""
+    """Return FLOPs by dtype. A dtype is left out if one of its three kinds of instructions was not
+    counted. All are left out if tensor cores did uncounted work, because the rest would be a small part of
+    the work."""
     found: dict[str, float] = {}
     for letter, dtype in _DTYPES.items():
         for unit in ("smsp", "sm"):
@@ -179,7 +180,7 @@ def _flops(values: Values, cycles: float) -> dict[str, float]:
 
 
 def _tensor(values: Values, cycles: float) -> dict[str, float] | None:
-    """By dtype; None where they did what was not counted, or what is no FLOPs."""
+    """Return the FLOPs of tensor cores by dtype; None if they did uncounted work, or work without FLOPs."""
     found: dict[str, float] = {}
     for unit in ("sm", "smsp"):
         by_source = _by_source(values, unit, cycles)

@@ -10,11 +10,12 @@ from ...models import KernelRule
 
 
 class Launch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """``us`` is its time alone on the device. ``figures`` and ``stalls`` under the names of ``figures.py``.
+    """A measured launch. ``us`` is its time alone on the device. ``figures`` and ``stalls`` have the names of
+    ``figures.py``.
 
-    ``number`` is that of its result in the report, where also results that could not be read have one. A range, a CUDA
-    graph or a command list that was measured as a whole has no grid. ``rules`` are kept of the longest launch of a
-    kernel alone, ``gains`` of each: the part of its time, in percent, that a rule estimates could be saved.
+    ``number`` is that of its result in the report; unreadable results have numbers too. A range, a CUDA graph
+    or a command list that was measured as a whole has no grid. Only the longest launch of a kernel keeps its
+    ``rules``. ``gains`` has, for each rule, the estimated saving in percent of the launch's time.
     """
 
     number: int
@@ -31,7 +32,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """All launches of a report, in their order, and how they were measured, for people."""
+    """All launches of a report, in order, and a note on the measurement for users."""
 
     launches: list[Launch] = []
     note: str = ""

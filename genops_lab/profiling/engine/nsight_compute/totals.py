@@ -1,4 +1,4 @@
-"""What was measured of all launches together."""
+"""Sum up the measured launches."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from ...models import MeasuredKernel, Measurement, OperatorWork, Peak, Place, Ro
 from ..attribution.lines import PlacesOf
 from ..columns import NOTHING
 from ..efficiency.accelerators import find
+from ..efficiency.roofline import MOST_LISTED as MOST_OPERATORS
 from ..efficiency.roofline import MOSTLY, worked
-from ..efficiency.roofline import TOLD as MOST_OPERATORS
 from ..traces import Trace
 from .figures import FLOPS, LIMITS
 from .launch import Launch
 
-#: So many kernels are told, those with most time.
-TOLD = 1000
-#: By the rule of Nsight Compute's own "speed of light".
+#: Most kernels in a summary, those with most time.
+MOST_LISTED = 1000
+#: The thresholds of Nsight Compute's "speed of light" rule.
 LATENCY_PCT, BALANCED_PCT = 60.0, 10.0
 
 
 @dataclass
 class Group:
-    """Launches of one kernel with one grid and block, in one place; ``numbers`` are those of the report."""
+    """Launches of one kernel with one grid and block, from one line; ``numbers`` are those of the report."""
 
     name: str
     device: str
@@ -41,29 +41,29 @@ class Group:
 
     @property
     def us(self) -> float:
-        """The time of all."""
+        """Return the time of all launches."""
         return sum(launch.us for launch in self.launches)
 
     def mean(self, figure: str) -> float | None:
-        """By their time, over the launches that tell it."""
+        """Return the mean weighted by time, over the launches that have the figure."""
         told = [(launch.figures[figure], launch.us) for launch in self.launches if figure in launch.figures]
         time = sum(us for _, us in told)
         return sum(value * us for value, us in told) / time if time else None
 
     def total(self, figure: str) -> float | None:
-        """Over all launches; None where one does not tell it."""
+        """Return the sum over all launches; None if one lacks the figure."""
         told = [launch.figures[figure] for launch in self.launches if figure in launch.figures]
         return sum(told) if len(told) == len(self.launches) else None
 
     def flops(self) -> dict[str, float]:
-        """Of all launches, by dtype."""
+        """Return the FLOPs of all launches, by dtype."""
         names = {name for launch in self.launches for name in launch.figures if name.startswith(FLOPS)}
         found = {name.removeprefix(FLOPS): self.total(name) for name in sorted(names)}
         return {name: flops for name, flops in found.items() if flops is not None}
 
 
 class MeasuredTally:
-    """Launches over all traces that are added."""
+    """Launches over all added traces."""
 
     def __init__(self) -> None:
         self._groups: dict[tuple[object, ...], Group] = {}
@@ -92,20 +92,20 @@ class MeasuredTally:
             self._groups[key].numbers.append(launch.number)
 
     def result(self) -> Measurement | None:
-        """None where nothing was measured."""
+        """Return the measurement; None without launches."""
         groups = self._ranking()
         if not groups:
             return None
         return Measurement(
-            kernels=[_kernel(group) for group in groups[:TOLD]],
+            kernels=[_kernel(group) for group in groups[:MOST_LISTED]],
             launches=sum(len(group.launches) for group in groups),
             total_us=sum(group.us for group in groups),
             note=" ".join(self._notes),
-            more_kernels=max(0, len(groups) - TOLD),
+            more_kernels=max(0, len(groups) - MOST_LISTED),
         )
 
     def roofline(self) -> Roofline | None:
-        """None where nothing was measured."""
+        """Return the roofline; None without launches."""
         return roofline(self._ranking())
 
     def _ranking(self) -> list[Group]:
@@ -115,7 +115,7 @@ class MeasuredTally:
 def bound_of(
     compute: float | None, memory: float | None
 ) -> Literal["compute", "memory", "balanced", "latency", ""]:
-    """What bounds a kernel that reaches so many percent of what the device can do."""
+    """Return the limit of a kernel that reaches these percentages of the device's peaks."""
     if compute is None or memory is None:
         return ""
     if max(compute, memory) < LATENCY_PCT:
@@ -169,7 +169,7 @@ def _kernel(group: Group) -> MeasuredKernel:
 
 
 def _limit(launch: Launch) -> str:
-    """What bounds the theoretical occupancy: empty where nothing does, since it is whole, or it is not told."""
+    """Return the limit of the theoretical occupancy; empty where it is 100 % or not known."""
     told = [(launch.figures[name], words) for name, words in LIMITS.items() if launch.figures.get(name)]
     if not told or launch.figures.get("theoretical_occupancy_pct", 0.0) >= 100:
         return ""
@@ -194,7 +194,7 @@ _DRAM = "dram"
 
 
 def roofline(groups: Sequence[Group]) -> Roofline | None:
-    """None without a group; rows are those whose FLOPs and bytes were counted."""
+    """Return the roofline; None without groups. Rows are kernels with counted FLOPs and bytes."""
     if not groups:
         return None
     peaks = _peaks(groups)
@@ -202,7 +202,7 @@ def roofline(groups: Sequence[Group]) -> Roofline | None:
     whole = sum(group.us for group in groups)
     covered = sum(row.device_us for row in rows) / whole if whole else 0.0
     return Roofline(
-        peaks=_told(groups, peaks, {row.dtype for row in rows if row.flops}),
+        peaks=_listed_peaks(groups, peaks, {row.dtype for row in rows if row.flops}),
         flops=sum(row.flops for row in rows),
         mfu=None,
         covered=covered,
@@ -232,8 +232,8 @@ def _row(group: Group, peaks: _Peaks) -> OperatorWork | None:
 
 
 def _nearest(group: Group, counted: dict[str, float], peaks: _Peaks) -> str:
-    """Each dtype has units of its own: that which reaches most of its peak. That of most FLOPs where its peak is not
-    known, for it might be that one; "" without FLOPs."""
+    """Return the dtype that reaches most of its peak, because each dtype has its own units. Where a peak is
+    not known, return the dtype with most FLOPs, because it may be the one; "" without FLOPs."""
     done = {name: flops for name, flops in counted.items() if flops}
     if not done:
         return ""
@@ -245,7 +245,7 @@ def _nearest(group: Group, counted: dict[str, float], peaks: _Peaks) -> str:
 
 
 def _peaks(groups: Sequence[Group]) -> _Peaks:
-    """In TFLOP/s and GB/s: as measured (the mean by time), else as the data sheet has them."""
+    """Return the peaks in TFLOP/s and GB/s: as measured (the mean by time), else from the data sheet."""
     measured: dict[tuple[int, str, str], list[tuple[float, float]]] = {}
     found: _Peaks = {}
     for group in groups:
@@ -257,7 +257,7 @@ def _peaks(groups: Sequence[Group]) -> _Peaks:
         known = find(group.model)
         if known is not None:
             for dtype, tflops in known.tflops.items():
-                # What tensor cores do is a dtype of its own here; the data sheet's fp16 is theirs.
+                # Tensor core work is a separate dtype here; fp16 in the data sheet is for tensor cores.
                 words = dtype if dtype in ("fp32", "fp64") else f"{dtype} tensor"
                 found[group.rank, group.device, words] = tflops
             found[group.rank, group.device, _DRAM] = known.gb_per_s
@@ -269,8 +269,8 @@ def _peaks(groups: Sequence[Group]) -> _Peaks:
     return found
 
 
-def _told(groups: Sequence[Group], peaks: _Peaks, used: set[str]) -> list[Peak]:
-    """Of each model once."""
+def _listed_peaks(groups: Sequence[Group], peaks: _Peaks, used: set[str]) -> list[Peak]:
+    """Return the peaks, each model once."""
     told: dict[tuple[str, str], Peak] = {}
     for group in groups:
         bandwidth = peaks.get((group.rank, group.device, _DRAM))
@@ -285,10 +285,10 @@ def _told(groups: Sequence[Group], peaks: _Peaks, used: set[str]) -> list[Peak]:
 
 
 def _missing(covered: float) -> str:
-    said = ["Kernels were measured one by one, so the MFU of the program is not known."]
+    said = ["Nsight Compute measured one kernel at a time, so the MFU of the program is not known."]
     if covered < MOSTLY:
         said.append(
-            f"{100 * (1 - covered):.0f} % of the kernels' time has no counted FLOPs and bytes: measure with"
-            " --set full, or with the roofline's sections."
+            f"{100 * (1 - covered):.0f} % of the kernel time has no counted FLOPs and bytes: measure with"
+            " --set full, or with the roofline sections."
         )
     return " ".join(said)

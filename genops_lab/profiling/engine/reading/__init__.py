@@ -1,1 +1,1 @@
-"""Files of profilers, made into columns."""
+"""Read files of profilers into columns."""

@@ -1,7 +1,7 @@
-"""A batch of events as a part of columns.
+"""Read a batch of events into a part of columns.
 
-What is written as profilers write it is taken by ``native`` where it is built; all else, and all without it, is left to
-``slow_path``, which takes events one by one and gives the same columns.
+``native`` reads events in the usual form of profilers, where it is built. ``slow_path`` reads all other
+events, one by one, and gives the same columns.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..columns import NO_ID, Bools, Int32, Int64
-from ..kinds import Kind, told_by_device
+from ..kinds import Kind, may_name_a_device
 from . import native, slow_path
 from .events import ARGUMENTS, CALL, DEVICE, MISSING, SETS, Argument
 from .locations import device_of, stream_of
@@ -25,16 +25,16 @@ from .parts import LaneKey, Numbering, Part
 from .slow_path import LARGEST_PER_MILLE, MEMORY_NUMBERS, memory_device, remembered_kind_of
 from .times import LARGEST, UNUSABLE
 
-#: Slices that have an argument, rising, and its values.
+#: The slices that have an argument, sorted, and its values.
 Given = tuple[Int32, Int64]
 
-#: The number of its set of arguments, by kind.
+#: The number of the slice's set of arguments, by kind.
 _SET = np.array([SETS.index(ARGUMENTS[kind]) for kind in Kind], np.int8)
 _value = msgspec.json.Decoder(str | int | None)
 
 
 class _Row(NamedTuple):
-    """What many slices share. Device and stream as they are written."""
+    """A row that many slices share. Device and stream are as written."""
 
     category: str | None
     name: str
@@ -45,7 +45,7 @@ class _Row(NamedTuple):
 
     def kind(self) -> Kind:
         kind = remembered_kind_of(self.category or "", self.name)
-        return Kind.RUNTIME if self.device in (None, "") and told_by_device(self.category) else kind
+        return Kind.RUNTIME if self.device in (None, "") and may_name_a_device(self.category) else kind
 
     def lane(self, kind: int) -> LaneKey:
         process, thread = str(self.process), str(self.thread)
@@ -61,7 +61,7 @@ class _Batch:
         self._ts, self._dur, self._row = scanned.ts, scanned.dur, scanned.row
         self._arguments = dict(scanned.arguments)
         self._texts, self._lanes = Numbering(), Numbering()
-        #: Of each token the number of its text, once it was asked for.
+        #: Number of the text of each token, after the first lookup.
         self._numbers = np.full(len(scanned.tokens), -1, np.int64)
 
     def part(self, others: Part) -> Part:
@@ -108,7 +108,7 @@ class _Batch:
         return _value.decode(self._scanned.tokens[token]) if token >= 0 else None
 
     def _leave_out_unusable(self, kinds: npt.NDArray[np.int8]) -> int:
-        """Slices without a usable time; how many of them would have counted."""
+        """Leave out slices without a valid time; return how many of them would have counted."""
         usable: Bools = (self._ts != UNUSABLE) & (self._dur >= 0)
         if usable.all():
             return 0
@@ -121,14 +121,14 @@ class _Batch:
         return unusable
 
     def _lanes_of(self, rows: list[_Row], kinds: npt.NDArray[np.int8]) -> Int32:
-        """By row, of those that slices have."""
+        """Return the lanes of slices, by row."""
         lanes = np.full(len(rows), -1, np.int32)
         for number in np.unique(self._row).tolist():
             lanes[number] = self._lanes[rows[number].lane(kinds[number])]
         return lanes
 
     def _ids(self, *names: str) -> Int64:
-        """The first of these arguments that a slice has."""
+        """Return the first of these arguments that a slice has."""
         found = np.full(len(self._ts), MISSING, np.int64)
         for name in reversed(names):
             if name in self._arguments:
@@ -138,7 +138,8 @@ class _Batch:
         return np.where((found > 0) & (found < LARGEST), found, NO_ID)
 
     def _sparse(self, sets: npt.NDArray[np.int8]) -> dict[str, Given]:
-        """Of each argument the slices that have it, and its values. ``sets``: the number of each slice's set."""
+        """Return, for each argument, the slices that have it, and its values. ``sets`` is the number of each
+        slice's set."""
         found: dict[str, list[Given]] = {}
         for number, its_set in enumerate(SETS):
             chosen = sets == number
@@ -164,7 +165,7 @@ class _Batch:
         return index, values
 
     def _per_mille(self, tokens: Int64) -> Int64:
-        """MISSING for what is no percentage."""
+        """Return per mille; MISSING for an invalid percentage."""
         distinct, place = np.unique(tokens, return_inverse=True)
         found = np.array([float(self._scanned.tokens[each]) * 10 for each in distinct.tolist()], np.float64)
         whole = np.where(np.abs(found) < LARGEST_PER_MILLE, np.rint(found), MISSING).astype(np.int64)
@@ -203,7 +204,7 @@ class _Batch:
         return columns, list(devices)
 
     def _of_memory(self, name: str) -> Int64:
-        """An argument of each memory event, MISSING where it has none."""
+        """Return an argument of each memory event; MISSING where it has none."""
         found = np.full(len(self._scanned.memory_ts), MISSING, np.int64)
         if name in self._scanned.memory_arguments:
             index, values = self._scanned.memory_arguments[name]
@@ -236,14 +237,14 @@ def _as_question_marks(error: UnicodeError) -> tuple[str, int]:
     return "?" * (error.end - error.start), error.end
 
 
-# Bytes that are no UTF-8 become as many question marks: positions stay what they were.
+# Each byte that is not UTF-8 becomes a question mark, so that positions stay the same.
 _QUESTION = "genops-question"
 codecs.register_error(_QUESTION, _as_question_marks)
 
 
 def read(text: bytes | bytearray) -> Part:
-    """The part that a JSON array of events makes. Raises msgspec.DecodeError where it is none, RecursionError where
-    it is nested too deep."""
+    """Return the part of a JSON array of events. Raises msgspec.DecodeError for another text, RecursionError
+    for deep nesting."""
     text = _as_utf8(text)
     try:
         return _read(text)
@@ -265,7 +266,7 @@ def _of_scanned(scanned: Scanned) -> Part | None:
         others = slow_path.read(b"[" + b",".join(scanned.others) + b"]")
     except msgspec.DecodeError:
         return None
-    # Memory events that it left to Python belong between those that it took.
+    # Memory events from Python belong between those from ``native``.
     return None if others.memory else _Batch(scanned).part(others)
 
 
@@ -279,8 +280,8 @@ def _as_utf8(text: bytes | bytearray) -> bytes | bytearray:
 
 
 def mended(text: bytes | bytearray) -> bytes | bytearray:
-    """``text`` with an empty text for ``NaN`` and ``Infinity``, question marks for half a pair; the same object where
-    there is neither."""
+    """Return ``text`` with an empty text for ``NaN`` and ``Infinity``, and question marks for half a
+    surrogate pair; the same object where there is neither."""
     if _SUSPECT.search(text) is None:
         return text
     found = _TOKEN.sub(_token, text)

@@ -1,4 +1,5 @@
-"""Samples of counters (``ph: "C"``): power, utilisation, queue lengths. One event may sample several series."""
+"""Read samples of counters (``ph: "C"``): power, utilisation, queue lengths. One event may sample several
+series."""
 
 from __future__ import annotations
 
@@ -13,23 +14,23 @@ import numpy.typing as npt
 from ..columns import Counters, CounterSeries
 from .locations import place
 
-#: Of a part: when, of which series, and how much.
+#: The samples of a part: time, series and value.
 Sampled = dict[str, npt.NDArray[Any]]
-#: Traces are known that name a new series with every event; nobody looks through more lanes.
+#: Some traces name a new series with every event; more lanes are not useful.
 MOST_SERIES = 1000
 
 _arguments = msgspec.json.Decoder(Any)
 
 
 class Samples:
-    """Takes samples as they come."""
+    """Collects samples."""
 
     def __init__(self) -> None:
         self.series: dict[CounterSeries, int] = {}
         self._ts, self._number, self._value = array("q"), array("i"), array("d")
 
     def add(self, ts: int, process: str, name: str, identity: Any, text: msgspec.Raw) -> None:
-        """What an event says at ``ts``, of the series that its arguments have numbers of. Raises msgspec.DecodeError
+        """Add the samples of an event at ``ts``, for each series with a number. Raises msgspec.DecodeError
         for numbers that are too large for any type."""
         arguments = _arguments.decode(text)
         if not isinstance(arguments, dict):
@@ -44,7 +45,7 @@ class Samples:
                 self._value.append(value)
 
     def sampled(self) -> Sampled:
-        """What was taken, as it came; empty without any."""
+        """Return the samples in order; empty without any."""
         if not len(self._ts):
             return {}
         return {
@@ -64,18 +65,18 @@ class Counted:
 
     @property
     def first(self) -> int | None:
-        """The earliest time; None without any."""
+        """Return the earliest time; None without any."""
         return int(np.frombuffer(self._ts, np.int64).min()) if len(self._ts) else None
 
     @property
     def damage(self) -> list[str]:
-        """A sentence where there are more series than are kept."""
+        """Return a sentence if there are more series than the limit."""
         if not self._left_out:
             return []
-        return [f"Of counters the first {MOST_SERIES} series were read; {len(self._left_out)} more were not."]
+        return [f"The first {MOST_SERIES} counter series were read; {len(self._left_out)} more were not."]
 
     def add(self, series: list[CounterSeries], sampled: Sampled) -> None:
-        """A part's."""
+        """Add the samples of a part."""
         if not sampled:
             return
         numbers = np.array([self._numbered(each) for each in series], np.int32)[sampled["series"]]
@@ -85,7 +86,7 @@ class Counted:
         self._value.frombytes(sampled["value"][kept].tobytes())
 
     def columns(self, origin_ns: int) -> Counters | None:
-        """Series by series, each in the order of its times; of one time as in the file."""
+        """Return the samples by series, each sorted by time; samples of one time are in file order."""
         if not len(self._ts):
             return None
         ts, number = np.frombuffer(self._ts, np.int64), np.frombuffer(self._number, np.int32)

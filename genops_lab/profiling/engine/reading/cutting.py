@@ -1,4 +1,4 @@
-"""A stretch of time cut out of a trace file: its events as they are written, as a smaller trace."""
+"""Cut a period out of a trace file: its events as written, as a smaller trace."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from .parts import Part
 from .pieces import TraceFile
 from .times import UNUSABLE, all_nanoseconds
 
-#: Of JSON. A browser takes some seconds for so much.
+#: Most bytes of JSON; a browser needs some seconds for them.
 MOST_BYTES = 100 << 20
-#: Events differ in length from the trace's mean.
+#: Factor for events that are longer than the trace's mean.
 _OVER = 1.5
-#: Traces shrink in gzip to a fifth at least and a sixtieth at most, most to an eighteenth. Its last bytes tell the
-#: size but for multiples of 4 GiB, and nothing of a file that is cut off.
+#: Traces shrink in gzip to between a fifth and a sixtieth, mostly to an eighteenth. The last bytes of the
+#: file have the size modulo 4 GiB; they say nothing about a file that is cut off.
 _PACKED, _LEAST_PACKED, _MOST_PACKED = 18, 5, 60
 _WRAP = 1 << 32
 _LEVEL = 1
-#: Halvings of a stretch that is too long: to a millionth.
+#: Halvings of a period that is too long: to a millionth.
 _HALVINGS = 20
 _NONE: Mapping[str, str] = {}
 
 _ZERO, _NOTHING = msgspec.Raw(b"0"), msgspec.Raw(b"")
 _METADATA, _COUNTER = b'"M"', b'"C"'
-#: No counter's sample is longer.
+#: Longest sample of a counter.
 _MOST_SAMPLE = 1 << 16
-#: An event samples several series, not each time all of them: process, name, id, and which series.
+#: An event samples several series, but not always all of them. The key is process, name, id, and the series.
 _Sampled = tuple[bytes, bytes, bytes, frozenset[str]]
 
 
@@ -53,19 +53,19 @@ class Stretch(NamedTuple):
 
 
 class Written(NamedTuple):
-    """Events, and those beyond the bound."""
+    """The written events, and those over the limit."""
 
     events: int
     left_out: int
 
 
 def json_bytes(trace: Path) -> int:
-    """About so many bytes of JSON; of most files exactly. Raises InvalidRequest for an export of Nsight Systems, and
-    what :func:`kind_of_file` raises."""
+    """Return about the number of bytes of JSON; for most files, exactly. Raises InvalidRequest for an export
+    of Nsight Systems, and the errors of :func:`kind_of_file`."""
     if kind_of_file(trace) is not FileKind.TRACE:
         raise InvalidRequest(
-            f"{trace.name} is no trace in JSON, and the Perfetto UI reads no other here.",
-            hint="Look at it in the timeline, or in the program that wrote it.",
+            f"{trace.name} is not a JSON trace, and the Perfetto UI here reads only JSON.",
+            hint="Open it in the timeline, or in the program that wrote it.",
         )
     size = trace.stat().st_size
     with trace.open("rb") as stream:
@@ -78,7 +78,8 @@ def json_bytes(trace: Path) -> int:
 
 
 def narrowed(columns: Columns, stretch: Stretch, around: int, most: int) -> Stretch:
-    """The stretch, or as much of it on both sides of ``around`` as at most ``most`` slices lie in or reach into."""
+    """Return the period, or a part of it around ``around`` in which at most ``most`` slices are or reach
+    into."""
 
     def of(share: float) -> Stretch:
         return Stretch(
@@ -106,10 +107,11 @@ def cut(
     most_bytes: int = MOST_BYTES,
     renamed: Mapping[str, str] = _NONE,
 ) -> Written:
-    """Write the events that lie in a stretch or reach into it, the names of threads, and what counters held when it
-    began (their last samples before it, at its beginning), as JSON in gzip; some under other names.
+    """Write the events that are in a period or reach into it, as gzipped JSON, with new names for some. The
+    names of threads are included, and so is the last sample of each counter before the period, at its begin.
 
-    Of damaged files what can be read. ``target`` is whole or not there. Raises what reading a trace raises.
+    Damaged files are read as far as possible. ``target`` is complete or absent. Raises the errors of reading
+    a trace.
     """
     names = _Renaming(renamed)
     source = Cutter(trace, stretch.first + origin_ns, stretch.last + origin_ns)
@@ -135,7 +137,7 @@ def cut(
 
 
 class _Renaming:
-    """Events under other names. Those of before need no escapes in JSON."""
+    """Renames events. The old names need no escapes in JSON."""
 
     def __init__(self, names: Mapping[str, str]) -> None:
         self._names = {
@@ -146,7 +148,7 @@ class _Renaming:
         )
 
     def of(self, text: bytes) -> bytes:
-        """The same events."""
+        """Return the same events with new names."""
         if not self._names:
             return text
         return self._any.sub(lambda found: found[1] + self._names[found[2]], text)
@@ -173,30 +175,30 @@ _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 @dataclass
 class _Cut(Part):
-    """A batch of which the texts of some events are kept, and no columns."""
+    """A batch with the texts of some events, and no columns."""
 
     kept: tuple[bytes, ...] = ()
 
 
 class Cutter(TraceFile):
-    """Between two moments, in nanoseconds."""
+    """Yields the events between two moments, in nanoseconds."""
 
     def __init__(self, path: Path, first_ns: int, last_ns: int) -> None:
         super().__init__(path)
         self._first, self._last = first_ns, last_ns
-        #: Some traces name their threads anew with every event.
+        #: Some traces name their threads again with every event.
         self._named: set[bytes] = set()
         self._held: dict[_Sampled, tuple[int, bytes]] = {}
 
     def texts(self) -> Iterator[tuple[bytes, ...]]:
-        """Some events at a time, in the order of the file; at the end what counters held at the beginning.
+        """Yield some events at a time, in file order; at the end, the counters at the begin.
 
-        Raises what ``parts`` raises.
+        Raises the errors of ``parts``.
         """
         for part in self.parts():
             assert isinstance(part, _Cut)
             yield part.kept
-        # What was sampled at the beginning itself has been given out.
+        # A sample at the begin itself was already written.
         held = sorted(
             (each for each in self._held.values() if each[0] < self._first), key=lambda each: each[0]
         )
@@ -221,11 +223,11 @@ class Cutter(TraceFile):
         return _Cut(slices={"ts": ts[:0]}, names=[], lanes=[], events=len(texts), kept=kept)
 
     def _hold(self, ts: int, text: msgspec.Raw) -> None:
-        """A sample up to the beginning; of one moment the later one of the file holds."""
+        """Keep a sample up to the begin; of one time, the later one in the file counts."""
         try:
             told = _sample.decode(text)
         except msgspec.DecodeError:
-            # It samples nothing that could be read.
+            # The event has no valid sample.
             return
         key = (bytes(told.pid), bytes(told.name), bytes(told.id), frozenset(told.args))
         before = self._held.get(key)

@@ -1,6 +1,7 @@
-"""The events of a Chrome trace as they are written, decoded no further than they are asked for.
+"""The events of a Chrome trace as written, decoded only as far as needed.
 
-An event is decoded by its phase. Its arguments stay text until its kind is known, of which each needs some.
+An event is decoded by its phase. Its arguments stay text until its kind is known, because each kind needs
+only some of them.
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ from ..kinds import Kind
 
 Raw = msgspec.Raw
 
-#: Stands where a number is not given; below all numbers that are read.
+#: Value of a missing number; below all numbers that are read.
 MISSING = -(2**62)
-#: Stands where a text is not given. It is told by identity.
+#: Value of a missing text, compared by identity.
 ABSENT = Raw(b"")
 _NULL, _ZERO, _NOTHING = Raw(b"null"), Raw(b"0"), Raw(b"{}")
 
 
 class Slice(msgspec.Struct, gc=False, tag_field="ph", tag="X"):
-    """Any complete event."""
+    """A complete event."""
 
     cat: str | None = None
     name: str = ""
@@ -33,7 +34,7 @@ class Slice(msgspec.Struct, gc=False, tag_field="ph", tag="X"):
 
 
 class Placed(msgspec.Struct, gc=False):
-    """Any other event on a thread; not all have all of this."""
+    """Another event on a thread; some fields may be missing."""
 
     name: str = ""
     pid: Any = None
@@ -43,31 +44,31 @@ class Placed(msgspec.Struct, gc=False):
 
 
 class Metadata(Placed, gc=False, tag_field="ph", tag="M"):
-    """A name of a process or a thread."""
+    """The name of a process or a thread."""
 
 
 class Instant(Placed, gc=False, tag_field="ph", tag="i"):
-    """Memory events are such."""
+    """An instant; memory events are instants."""
 
 
 class Counter(Placed, gc=False, tag_field="ph", tag="C"):
-    """Values of one moment, by the names of their series."""
+    """Values at one moment, by series name."""
 
     id: Any = None
 
 
 class Begin(Placed, gc=False, tag_field="ph", tag="B"):
-    """The start of a slice; ``End`` on the same thread ends the innermost."""
+    """The start of a slice; ``End`` on the same thread ends the innermost one."""
 
     cat: str | None = None
 
 
 class End(Placed, gc=False, tag_field="ph", tag="E"):
-    """The end of what ``Begin`` began."""
+    """The end of a ``Begin``."""
 
 
 class Async(msgspec.Struct, gc=False):
-    """A begin or an end that an id ties to others of its category, on no thread."""
+    """A begin or an end with an id that links it to others of its category; it has no thread."""
 
     cat: str | None = None
     name: str = ""
@@ -79,33 +80,33 @@ class Async(msgspec.Struct, gc=False):
 
 
 class AsyncBegin(Async, gc=False, tag_field="ph", tag="b"):
-    """Of a slice in which others of its id may lie."""
+    """The begin of a slice, which may contain others with its id."""
 
 
 class AsyncEnd(Async, gc=False, tag_field="ph", tag="e"):
-    """The end of what ``AsyncBegin`` began."""
+    """The end of an ``AsyncBegin``."""
 
 
 class AsyncInstant(Async, gc=False, tag_field="ph", tag="n"):
-    """A moment between them."""
+    """A moment inside an async slice."""
 
 
 class OldBegin(Async, gc=False, tag_field="ph", tag="S"):
-    """As it was written before there were nested ones."""
+    """The begin of an async slice in the old format without nesting."""
 
 
 class OldEnd(Async, gc=False, tag_field="ph", tag="F"):
-    """The end of what ``OldBegin`` began."""
+    """The end of an ``OldBegin``."""
 
 
 class Other(msgspec.Struct, gc=False):
-    """An event of which only the phase is looked at: a flow."""
+    """An event whose phase alone is read: a flow."""
 
     ph: str = ""
 
 
 class MemoryArguments(msgspec.Struct, gc=False):
-    """Of a memory event."""
+    """The arguments of a memory event."""
 
     device: Any = msgspec.field(name="Device Id", default=None)
     bytes: Any = msgspec.field(name="Bytes", default=0)
@@ -115,21 +116,21 @@ class MemoryArguments(msgspec.Struct, gc=False):
 
 
 class NameArguments(msgspec.Struct, gc=False):
-    """Of a thread's name."""
+    """The argument of a thread's name."""
 
     name: Any = None
 
 
 class Argument(NamedTuple):
-    """Of an event: its name here, which is that of a column, and in traces; what it is: a number (``int``), one with
-    a fraction (``float``), a text of JSON (``Raw``) or a part of the place (``str``)."""
+    """An argument: its name here (that of a column), its name in traces, and its type. Types are an integer
+    (``int``), a number with a fraction (``float``), JSON text (``Raw``) or a part of the place (``str``)."""
 
     name: str
     key: str
     type: type
 
 
-#: Of a call of a runtime, and of what no one asks more about.
+#: Arguments of a runtime call, and of kinds without others.
 CALL = (
     Argument("external_id", "External id", int),
     Argument("external_id_old", "external id", int),
@@ -146,7 +147,7 @@ _COLLECTIVE = (
     Argument("group_size", "Group size", int),
     Argument("dtype", "dtype", Raw),
 )
-#: Of an operator or an annotation.
+#: Arguments of an operator or an annotation.
 OPERATOR = (
     *CALL,
     Argument("sequence", "Sequence number", int),
@@ -159,7 +160,7 @@ OPERATOR = (
     Argument("module", "Module Hierarchy", Raw),
     *_COLLECTIVE,
 )
-#: Of what ran on a device.
+#: Arguments of device work.
 DEVICE = (
     *CALL,
     Argument("device", "device", str),
@@ -174,7 +175,7 @@ DEVICE = (
     Argument("graph_node", "graph node id", int),
     *_COLLECTIVE,
 )
-#: What is read of the arguments, by kind.
+#: The arguments that are read, by kind.
 ARGUMENTS: dict[Kind, tuple[Argument, ...]] = {
     **dict.fromkeys(Kind, CALL),
     Kind.OPERATOR: OPERATOR,
@@ -190,7 +191,7 @@ _TYPES: dict[type, Any] = {int: Any, float: Any, Raw: Raw, str: Any}
 
 
 def argument_type(arguments: tuple[Argument, ...]) -> type[msgspec.Struct]:
-    """A type that decodes ``arguments``, its fields in their order."""
+    """Return a type that decodes ``arguments``, with the fields in their order."""
     return msgspec.defstruct(
         "Arguments",
         [
@@ -201,9 +202,9 @@ def argument_type(arguments: tuple[Argument, ...]) -> type[msgspec.Struct]:
     )
 
 
-#: All arguments that are read, in the order in which profilers write them: so they are found at once.
+#: All arguments that are read, in the order in which profilers write them, because decoding is fastest then.
 ALL = tuple(dict.fromkeys((*OPERATOR[:1], *OPERATOR[5:9], *DEVICE[3:5], *DEVICE, *OPERATOR, *PYTHON)))
-#: Those of memory events, by the names of their fields.
+#: Those of memory events, by field name.
 MEMORY_KEYS = tuple(
     Argument(each.name, each.encode_name, int) for each in msgspec.structs.fields(MemoryArguments)
 )

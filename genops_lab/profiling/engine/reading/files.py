@@ -1,4 +1,4 @@
-"""Traces read one after the other or beside each other, as their size and the machine ask."""
+"""Read traces one after the other or in parallel, by their size and the machine."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from ..threads import cores
 from ..traces import Trace
 from . import kineto
 from .helpers import MOST, Helpers, helpers, worth
-from .kinds_of_files import FileKind, LeftOut, kind_of_file, told
+from .kinds_of_files import FileKind, LeftOut, file_errors, kind_of_file
 
-#: Traces shrink to about so much in gzip.
+#: Usual ratio of JSON to gzip.
 _PACKED = 12
 
 
 def read(path: Path) -> Columns:
-    """Raises NotFound for a missing file and InvalidRequest for one that is no trace."""
+    """Read a trace. Raises NotFound for a missing file and InvalidRequest for a file that is not a trace."""
     return next(read_all([path], LeftOut([path])))[1]
 
 
 def read_all(paths: Sequence[Path], left_out: LeftOut) -> Iterator[tuple[Path, Columns]]:
-    """The columns of each, in order, but for those that are ``left_out``."""
+    """Yield the columns of each file, in order, without those that are ``left_out``."""
     for path, reading in _readings(paths):
         with left_out.reading(path):
             yield path, reading()
-        # Not kept while the next is waited for.
+        # Not kept while the next one is read.
         del reading
 
 
 def _readings(paths: Sequence[Path]) -> Iterator[tuple[Path, Callable[[], Columns]]]:
-    """Each file with what reads it, or waits until it is read."""
+    """Yield each file with a function that reads it, or waits until it is read."""
     number = min(cores(), MOST)
     if number < 2 or not worth(sum(map(_json_bytes, paths))):
         for path in paths:
@@ -47,15 +47,15 @@ def _readings(paths: Sequence[Path]) -> Iterator[tuple[Path, Callable[[], Column
     elif len(paths) == 1:
         yield paths[0], partial(_read_with_helpers, paths[0], number)
     else:
-        yield from _read_beside(paths, number)
+        yield from _read_in_parallel(paths, number)
 
 
 def _read_with_helpers(path: Path, number: int) -> Columns:
-    """One large file."""
-    with helpers(number) as several, told(path):
+    """Read one large file."""
+    with helpers(number) as several, file_errors(path):
         reading = kineto.Reading(path)
         reading.take(several)
-    # The helpers' memory is given back before the columns take more, and that of the parts before the sums do.
+    # Free the memory of the helpers before the columns need more, and that of the parts before the sums do.
     heap.give_back()
     columns = reading.columns()
     del reading
@@ -63,8 +63,8 @@ def _read_with_helpers(path: Path, number: int) -> Columns:
     return columns
 
 
-def _read_beside(paths: Sequence[Path], number: int) -> Iterator[tuple[Path, Callable[[], Columns]]]:
-    """Several files at the same time."""
+def _read_in_parallel(paths: Sequence[Path], number: int) -> Iterator[tuple[Path, Callable[[], Columns]]]:
+    """Read several files at the same time."""
     with helpers(number) as several, ThreadPoolExecutor(number) as readers:
         left, waiting = iter(paths), deque[tuple[Path, Future[Columns]]]()
         try:
@@ -85,7 +85,7 @@ def _read_beside(paths: Sequence[Path], number: int) -> Iterator[tuple[Path, Cal
 
 
 def _json_bytes(path: Path) -> int:
-    """About so many bytes of JSON; 0 for what is none, and for what is not there."""
+    """Return about the number of bytes of JSON; 0 for other files and missing files."""
     with contextlib.suppress(OSError, GenOpsError), path.open("rb") as stream:
         packed = stream.read(2) == b"\x1f\x8b"
         if kind_of_file(path) is FileKind.TRACE:
@@ -94,7 +94,7 @@ def _json_bytes(path: Path) -> int:
 
 
 def _read(path: Path, several: Helpers | None) -> Columns:
-    with told(path):
+    with file_errors(path):
         kind = kind_of_file(path)
         if kind is FileKind.NSIGHT_COMPUTE:
             from . import ncu
@@ -108,9 +108,11 @@ def _read(path: Path, several: Helpers | None) -> Columns:
 
 
 def ranked(paths: Sequence[Path], left_out: LeftOut) -> Iterator[tuple[Path, Trace]]:
-    """Each file's trace, in order. A trace without a rank, or with one that is taken, gets the next free number.
+    """Return each file's trace, in order. A trace without a rank, or with a rank that is taken, gets the next
+    free number.
 
-    Raises NotFound for a missing file and InvalidRequest for one that is no trace, unless they may be ``left_out``.
+    Raises NotFound for a missing file and InvalidRequest for a file that is not a trace, unless they may be
+    ``left_out``.
     """
     taken: set[int] = set()
     for path, columns in read_all(paths, left_out):
@@ -119,5 +121,5 @@ def ranked(paths: Sequence[Path], left_out: LeftOut) -> Iterator[tuple[Path, Tra
             rank = next(each for each in range(len(taken) + 1) if each not in taken)
         taken.add(rank)
         yield path, Trace(columns, rank)
-        # Not kept while the next is waited for.
+        # Not kept while the next one is read.
         del columns

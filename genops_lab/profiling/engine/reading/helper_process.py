@@ -1,6 +1,6 @@
-"""What a helper does; as a process: batches come on standard input, parts go to standard output.
+"""Run a helper process: read batches from standard input, write parts to standard output.
 
-It imports as little as it can: all of it is waited for before the first batch is read.
+It imports as little as possible, because the first batch waits for all imports.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _LENGTH = struct.Struct("<q")
 
 
 class Range(NamedTuple):
-    """Events and the commas between them, in a file."""
+    """A range of a file with events and the commas between them."""
 
     path: Path
     begin: int
     length: int
 
     def text(self) -> bytearray:
-        """They as an array. Raises OSError."""
+        """Return the events as an array. Raises OSError."""
         text = bytearray(self.length + 2)
         text[0], text[-1] = b"[]"
         with self.path.open("rb", buffering=0) as stream:
@@ -38,7 +38,7 @@ class Range(NamedTuple):
 
 
 def main() -> None:
-    """Until its input ends."""
+    """Read and answer until the input ends."""
     gc.disable()
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     while (request := message(requests)) is not None:
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def part_of(work: bytes | Range) -> Part | None:
-    """Of an array of events; None where it is none."""
+    """Return the part of an array of events; None for another text."""
     try:
         return batches.read(work.text() if isinstance(work, Range) else work).packed()
     except (msgspec.DecodeError, RecursionError, OSError):
@@ -56,14 +56,14 @@ def part_of(work: bytes | Range) -> Part | None:
 
 
 def send(stream: IO[bytes], text: bytes) -> None:
-    """One message. Raises OSError."""
+    """Write one message. Raises OSError."""
     stream.write(_LENGTH.pack(len(text)))
     stream.write(text)
     stream.flush()
 
 
 def message(stream: IO[bytes]) -> bytes | None:
-    """The next one; None at the end."""
+    """Return the next message; None at the end."""
     head = stream.read(_LENGTH.size)
     if len(head) < _LENGTH.size:
         return None

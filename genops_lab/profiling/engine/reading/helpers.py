@@ -1,8 +1,8 @@
-"""Batches of events read beside each other: in threads where ``native`` is built, which holds no lock of Python's, else
-in processes, for msgspec holds it.
+"""Read batches of events in parallel: in threads where ``native`` is built, which releases Python's lock,
+else in processes, because msgspec keeps the lock.
 
-Processes are plain programs that read from a pipe, not ``multiprocessing``, which would run a user's script once more
-in each of them. They send numbers and names back, and end with the pipe.
+Processes are plain programs that read from a pipe, not ``multiprocessing``, which would run the user's script
+again in each of them. They send numbers and names back, and end with the pipe.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from . import native
 from .helper_process import Range, message, part_of, send
 from .parts import Part
 
-#: More than these give little: the process that joins the parts has to keep up.
+#: More helpers gain little, because one process must join the parts.
 MOST = 4
-#: Of JSON. Processes take 0.2 s to start, in which a core reads 30 MB.
+#: Least bytes of JSON for processes. They take 0.2 s to start; a core reads 30 MB in that time.
 WORTH_PROCESSES, WORTH_THREADS = 96 << 20, 4 << 20
 
 Work = TypeVar("Work", bytes, Range)
 
 
 def worth(json_bytes: int) -> bool:
-    """Whether so much is read sooner with helpers."""
+    """Return whether helpers read a file of this size faster."""
     return json_bytes >= (WORTH_THREADS if native.available() else WORTH_PROCESSES)
 
 
 def helpers(number: int) -> Helpers:
-    """Of the kind that is right here, for the time of a ``with``. They may be asked from several threads."""
+    """Yield helpers of the right kind for a ``with`` block. Several threads may use them."""
     return Threads(number) if native.available() else Processes(number)
 
 
 class Threads:
-    """Helpers that share this process."""
+    """Helpers as threads of this process."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -56,12 +56,12 @@ class Threads:
         self._threads.shutdown(cancel_futures=True)
 
     def ask(self, work: bytes | Range) -> Future[Part | None]:
-        """The part that an array of events makes; None where it is to be read with more care."""
+        """Return the part of an array of events; None where the slow path must read it."""
         return self._threads.submit(part_of, work)
 
 
 class Processes:
-    """Helpers that are programs of their own."""
+    """Helpers as separate processes."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -76,7 +76,7 @@ class Processes:
             helper = subprocess.Popen(
                 [sys.executable, "-c", f"from {helping} import main; main()"],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                # NumPy starts no threads for products that it is not asked for.
+                # NumPy starts no threads here.
                 env={**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"},
             )  # fmt: skip
             self._started.append(helper)
@@ -90,11 +90,11 @@ class Processes:
         for helper in self._started:
             if kind is not None:
                 helper.kill()
-            # Also closes its pipes, at which it ends.
+            # This also closes the pipes, which ends the process.
             helper.communicate()
 
     def ask(self, work: bytes | Range) -> Future[Part | None]:
-        """As that of ``Threads``."""
+        """Like that of ``Threads``."""
         return self._threads.submit(self._ask, pickle.dumps(work, pickle.HIGHEST_PROTOCOL))
 
     def _ask(self, request: bytes) -> Part | None:
@@ -104,7 +104,7 @@ class Processes:
         try:
             send(helper.stdin, request)
             answer = message(helper.stdout)
-        except OSError:  # it was ended, by the kernel when memory is short
+        except OSError:  # the process was ended, for example by the kernel when memory is short
             answer = None
         finally:
             self._idle.put(helper)
@@ -115,7 +115,7 @@ Helpers = Threads | Processes
 
 
 class Ahead(Generic[Work]):
-    """Works that are being read, in their order, as many as helpers can hold."""
+    """Work that is being read, in order, as much as the helpers can take."""
 
     def __init__(self, helpers: Helpers, works: Iterator[Work]) -> None:
         self._helpers = helpers
@@ -123,7 +123,7 @@ class Ahead(Generic[Work]):
         self._waiting: deque[tuple[Work, Future[Part | None]]] = deque()
 
     def parts(self) -> Iterator[Part]:
-        """Of each, up to one that is to be read with more care."""
+        """Yield the parts, up to one that the slow path must read."""
         for work in self._works:
             self._waiting.append((work, self._helpers.ask(work)))
             if len(self._waiting) > 2 * self._helpers.number:
@@ -138,7 +138,7 @@ class Ahead(Generic[Work]):
             yield part
 
     def unread(self) -> list[Work]:
-        """What was taken and its part not given out."""
+        """Return work that was taken without a part so far."""
         return [work for work, _ in self._waiting]
 
     def _oldest(self) -> Part | None:

@@ -1,4 +1,4 @@
-"""Kineto and Chrome traces as columns."""
+"""Read Kineto and Chrome traces into columns."""
 
 from __future__ import annotations
 
@@ -21,40 +21,41 @@ _KEYS = {
     "distributed": re.compile(rb'"distributedInfo"\s*:\s*'),
     "cells": re.compile(rb'"genopsCells"\s*:\s*'),
 }
-#: Of a line's text so much is kept.
+#: Characters that are kept of a line's text.
 LINE_CHARACTERS = 500
 
 
-#: Columns of so many events take about 0.9 GB.
+#: Columns of this many events take about 0.9 GB.
 MAX_EVENTS = 20_000_000
 
 
 def read(path: Path, helpers: Helpers | None = None) -> Columns:
-    """Raises InvalidRequest when it is no trace, OSError; damage is told in ``damage``."""
+    """Read a trace. Raises OSError, and InvalidRequest for a file that is not a trace. ``damage`` of the
+    columns has the damage."""
     reading = Reading(path)
     reading.take(helpers)
     return reading.columns()
 
 
 class Reading:
-    """``read`` in two steps: helpers are needed in the first only."""
+    """``read`` in two steps; only the first step needs helpers."""
 
     def __init__(self, path: Path) -> None:
         self._source, self._joined = TraceFile(path), Joined()
         self._doubt = ""
 
     def take(self, helpers: Helpers | None) -> None:
-        """All events. Raises InvalidRequest where there is none among what is listed, and where there are too many."""
+        """Read all events. Raises InvalidRequest where there are none, and where there are too many."""
         for part in self._source.parts(helpers):
             self._joined.add(part)
             if self._joined.events > MAX_EVENTS:
                 raise InvalidRequest(
-                    f"{self._source.path.name} holds more than {MAX_EVENTS:,} events.",
-                    hint="Record fewer steps (`%%profile --steps 3`), or cut the trace into parts.",
+                    f"{self._source.path.name} has more than {MAX_EVENTS:,} events.",
+                    hint="Record fewer steps (`%%profile --steps 3`), or split the trace into parts.",
                     code="too_many_events",
                 )
         if self._joined.strange and self._joined.strange == self._joined.events:
-            raise self._source.no_trace("what it lists are no events")
+            raise self._source.no_trace("its list has no events")
         if self._joined.pairs:
             self._joined.add(slow_path.paired(self._joined.pairs))
         if self._joined.marks:
@@ -62,15 +63,15 @@ class Reading:
             self._joined.add(part)
 
     def columns(self) -> Columns:
-        """To be asked once."""
+        """Return the columns. Call this once."""
         joined = self._joined
-        told = _told(self._source, joined)
-        told["damage"] += [doubt for doubt in (self._doubt, joined.find_devices()) if doubt]
-        return joined.columns(events=joined.events, **told)
+        found = _around_events(self._source, joined)
+        found["damage"] += [doubt for doubt in (self._doubt, joined.find_devices()) if doubt]
+        return joined.columns(events=joined.events, **found)
 
 
-def _told(source: TraceFile, joined: Joined) -> dict[str, Any]:
-    """What the trace says around its events, and what could not be read."""
+def _around_events(source: TraceFile, joined: Joined) -> dict[str, Any]:
+    """Return the data around the events, and sentences on data that could not be read."""
     around = source.head + b" " + source.tail
     info = _value(around, "distributed")
     info = info if isinstance(info, dict) else {}
@@ -97,7 +98,7 @@ def _told(source: TraceFile, joined: Joined) -> dict[str, Any]:
 
 
 def _cells(told: Any) -> list[MarkedCell]:
-    """What can be understood of ``genopsCells``."""
+    """Return the valid cells of ``genopsCells``."""
     return [
         MarkedCell(each["name"], _natural(each.get("number")), _texts(each.get("lines")))
         for each in (told if isinstance(told, list) else [])
@@ -118,13 +119,13 @@ def _natural(value: Any) -> int | None:
 
 
 def _value(text: bytes, key: str) -> Any:
-    """What a key of the document has; None where it is not there or not whole."""
+    """Return the value of a key of the document; None where it is missing or incomplete."""
     found = _KEYS[key].search(text)
     if found is None:
         return None
     try:
         value = json.JSONDecoder().raw_decode(text[found.end() :].decode("utf-8", "replace"))[0]
-        # Half a UTF-16 pair can be escaped in JSON, and written nowhere.
+        # JSON can escape half a UTF-16 pair, which cannot be encoded.
         return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return None

@@ -1,4 +1,4 @@
-"""Where an event ran, as programs write it: 7, 7.0, "7" and [7] are one stream, 0 and "cuda:0" one device."""
+"""Normalise process, device and stream ids: 7, 7.0, "7" and [7] are one stream, 0 and "cuda:0" one device."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _DEVICE = re.compile(
 
 
 def place(value: Any) -> str:
-    """The text of a process, a thread or a stream."""
+    """Return the text of a process, a thread or a stream."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     if isinstance(value, list) and len(value) == 1:
@@ -20,12 +20,12 @@ def place(value: Any) -> str:
 
 
 def device_of(value: Any, process: Any) -> str:
-    """The key of the device ``value``; without one, that of the process."""
+    """Return the key of the device ``value``; without a value, that of the process."""
     text = place(process if value in (None, "", []) else value)
     numbered = _DEVICE.fullmatch(text.strip())
     return numbered[1] if numbered else text
 
 
 def stream_of(value: Any) -> str:
-    """A stream; "" where none is told."""
+    """Return the stream; "" where there is none."""
     return "" if value in (None, "", []) else place(value)

@@ -1,8 +1,8 @@
-"""Reports of Nsight Compute as columns.
+"""Read reports of Nsight Compute into columns.
 
-It runs kernels one by one, each several times, and tells how long each took: when it would have begun it cannot tell.
-So they are laid end to end in the order of their launches, and what was open on the host at a launch lasts as long as
-the kernels that were launched in it. No length on the host, and no gap, is measured.
+Nsight Compute runs kernels one by one, several times each, and records only their length. So they are placed
+end to end in launch order. A host slice that was open at a launch lasts as long as the kernels that were
+launched in it. No host length and no gap is measured.
 """
 
 from __future__ import annotations
@@ -30,23 +30,24 @@ _DEVICE_NAME = "device__attribute_display_name"
 _KEPT_CACHE, _KEPT_CLOCK = (
     re.compile(rf"--{option}[ =]none\b") for option in ("cache-control", "clock-control")
 )
-#: In the words of Kineto's ``deviceProperties``.
+#: Named as in Kineto's ``deviceProperties``.
 _PROPERTIES = {
     "device__attribute_total_memory": "totalGlobalMem",
     "device__attribute_multiprocessor_count": "numSms",
     "device__attribute_compute_capability_major": "computeMajor",
     "device__attribute_compute_capability_minor": "computeMinor",
 }
-#: Longer together, in nanoseconds, than a clock of 64 bits can tell of all that is made of it.
+#: Largest total time in nanoseconds that 64-bit sums can represent.
 MOST_TIME = 1 << 62
-#: A kernel is the same where these are: its rules are kept of the longest launch.
+#: Launches with the same values are one kernel; the longest launch keeps its rules.
 _Key = tuple[str, str, str, str, tuple[str, ...]]
 
 
 def read(path: Path, after: int = 0) -> Columns:
-    """``after``: only what lies in blocks that begin at that byte or later, for what a program has added to a report.
+    """Read a report. ``after`` reads only blocks that begin at that byte or later, which a program has added.
 
-    Raises InvalidRequest when it is no report of Nsight Compute, or one that ends before its first result; OSError.
+    Raises OSError, and InvalidRequest for a file that is not a report, or one that ends before its first
+    result.
     """
     with opened(path) as report:
         reading = _Reading(report)
@@ -58,7 +59,7 @@ def read(path: Path, after: int = 0) -> Columns:
 
 
 class _Open(NamedTuple):
-    """A slice on the host that has not ended; ``key`` tells whether the next launch is still in it."""
+    """A host slice that has not ended; ``key`` identifies it at the next launch."""
 
     key: object
     name: str
@@ -71,7 +72,7 @@ class _Open(NamedTuple):
 
 
 class _Thread:
-    """What is open on a thread, the outermost first, and when its last launch ended."""
+    """The open slices of a thread, outermost first, and the end of its last launch."""
 
     def __init__(self, lane: int) -> None:
         self.lane, self.end = lane, 0
@@ -92,7 +93,7 @@ class _Reading:
         self._wanted = {number: name for number, name in wanted if is_wanted(name) or name == _DEVICE_NAME}
 
     def take(self, result: Result) -> None:
-        """The next launch."""
+        """Add the next launch."""
         try:
             values, device_name = self._values(result)
             rules = list(rules_of(result))
@@ -130,21 +131,18 @@ class _Reading:
         self._clock += length
 
     def finish(self) -> Columns:
-        """The columns of all that was taken."""
+        """Return the columns of all launches."""
         for thread in self._threads.values():
             self._leave(thread, 0)
         damage = [*self.report.outline.damage, *self.report.damage]
         if self._odd:
-            damage.append(f"Results left out, as their metrics cannot be read: {self._odd}.")
+            damage.append(f"Results left out because their metrics cannot be read: {self._odd}.")
         if self._late:
-            damage.append(
-                f"Results left out, as the times of those before them add up to too much: {self._late}."
-            )
+            damage.append(f"Results left out because the total time before them is too long: {self._late}.")
         if self._untimed:
             damage.append(
-                f"{self._untimed} of {len(self._launches)} results do not tell how long they took "
-                "(gpu__time_duration.sum, of the section SpeedOfLight), or tell of more than a week: they count as no "
-                "time."
+                f"{self._untimed} of {len(self._launches)} results have no duration "
+                "(gpu__time_duration.sum, of the section SpeedOfLight), or one of more than a week: they count as 0 s."
             )
         return self._builder.finish(
             events=len(self._launches),
@@ -205,7 +203,7 @@ class _Reading:
         )
 
     def _on_the_host(self, result: Result, length: int) -> None:
-        """Ranges, operators and the line of a launch, round a slice for the launch itself."""
+        """Return ranges, operators and the line around a launch, with a slice for the launch itself."""
         found = _python(result.frames)
         stack = ";".join(f"{each.file}({each.line}): {each.function}".replace(";", ",") for each in found)
         wanted = [_opened(each, self._clock) for each in result.ranges]
@@ -214,11 +212,13 @@ class _Reading:
             wanted.append(_Open(line, line, Kind.ANNOTATION, self._clock))
         number = len(self._launches)
         wanted.append(
-            _Open(number, "launch", Kind.RUNTIME, self._clock, number, stack=stack)  # its key is its own
+            _Open(
+                number, "launch", Kind.RUNTIME, self._clock, number, stack=stack
+            )  # each launch has its own key
         )
         self._enter(self._thread(result.process, str(result.thread)), wanted, length)
         for number, ranges in result.others.items():
-            # What they wait in meanwhile is the line of what autograd's own thread does.
+            # The line of autograd's own thread is inside the line that waits for it.
             opened = [_opened(each, self._clock) for each in ranges]
             self._enter(self._thread(result.process, str(number)), opened, length)
         self._cross(self._thread(result.process, "ranges"), result.crossing, length)
@@ -230,7 +230,7 @@ class _Reading:
         return self._threads[key]
 
     def _cross(self, thread: _Thread, now: list[Range], length: int) -> None:
-        """Ranges that begin and end anywhere: no call tree of a thread has them."""
+        """Add ranges that may begin and end anywhere; they are in no thread's call tree."""
         ended = [number for number, each in enumerate(thread.open) if each.key not in now]
         for number in reversed(ended):
             self._close(thread, thread.open.pop(number))
@@ -249,7 +249,7 @@ class _Reading:
         thread.end = self._clock + length
 
     def _leave(self, thread: _Thread, kept: int) -> None:
-        # The outermost first: of slices with one start and one length the first one is outside.
+        # Outermost first: of slices with one start and one length, the first is outside.
         for each in thread.open[kept:]:
             self._close(thread, each)
         del thread.open[kept:]
@@ -266,7 +266,7 @@ class _Reading:
                 self._builder.mark_text(number, column, text)
 
     def _devices(self) -> list[dict[str, Any]]:
-        """By their numbers: the session's, and the names that launches tell."""
+        """Return devices by number: those of the session, and the names from launches."""
         told = self.report.outline.devices
         numbers = {*(number for number in told if number < 256), *map(int, self._names)}
         found: list[dict[str, Any]] = [{} for _ in range(max(numbers, default=-1) + 1)]
@@ -286,11 +286,11 @@ class _Reading:
         passes = [launch.figures["passes"] for launch in self._launches if "passes" in launch.figures]
         again = f", in up to {max(passes):.0f} passes" if passes else ""
         free = self._locked == {False} or _KEPT_CLOCK.search(command)
-        clocks = "at the clocks that there were" if free else "with the clocks locked to their base"
-        caches = "with the caches as they were" if _KEPT_CACHE.search(command) else "with emptied caches"
+        clocks = "at unlocked clock rates" if free else "at the base clock rate"
+        caches = "with warm caches" if _KEPT_CACHE.search(command) else "with flushed caches"
         return (
-            f"Nsight Compute ran each kernel alone and again{again}, {clocks} and {caches}: times are not those of an"
-            " undisturbed run, and what was between the kernels is not measured."
+            f"Nsight Compute replayed each kernel alone{again}, {clocks} and {caches}. Times are not those of a normal"
+            " run, and the time between kernels is not measured."
         )
 
 
@@ -302,14 +302,15 @@ def _opened(told: Range, now: int) -> _Open:
 
 
 def _python(stack: Iterable[Frame]) -> list[Frame]:
-    """Frames of Python, the innermost first."""
+    """Return Python frames, innermost first."""
     return [each for each in stack if each.line and each.file.endswith((".py", ">"))]
 
 
 def _line_in_cell(ranges: list[Range], stack: list[Frame]) -> str:
-    """The marker of the line where the running cell stood, by its frames; empty where no marker tells the cell alone.
+    """Return the marker of the line at which the running cell was, by its frames; empty where no marker names
+    the cell alone.
 
-    Frames name a cell by a file of the session's; the range tells which cell it is, the outermost frame its file.
+    Frames name a cell by a file of the session. The range gives the cell, the outermost frame its file.
     """
     marked = [marker for each in ranges if (marker := markers.parse(each.name)) is not None]
     if not marked or any(marker.line != markers.WHOLE_CELL for marker in marked):

@@ -1,7 +1,8 @@
-"""A report of Nsight Compute, result by result, without Nsight Compute.
+"""Read a report of Nsight Compute, result by result, without Nsight Compute.
 
-``.ncu-rep`` is read as NVIDIA describes it (``extras/FileFormat`` beside ncu). All headers are read first: the names of
-metrics are numbered over the whole file, and a result may use one that a later block tells.
+``.ncu-rep`` is read as NVIDIA describes it (``extras/FileFormat`` in ncu's folder). All headers are read
+first, because the names of metrics are numbered over the whole file, and a result may use a name from a later
+block.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from .kinds_of_files import FileKind, kind_of_file
 from .ncu_results import Outline, Result, messages, metric_instances, metric_value, metrics_of, result_of
 from .wire import Damaged
 
-#: So many results are read of a file.
+#: Most results of a file.
 MOST_RESULTS = 100_000
 _PIECE = 1 << 20
 _GZIP = b"\x1f\x8b"
-#: A report in gzip is no larger than so many times its own size: most shrink to a fifth.
+#: Largest ratio of an unpacked report to its gzip; most reports shrink to a fifth.
 _MOST_PACKED = 200
 
 _PERCENT = re.compile(r"\.pct(?:_of_peak_\w+)?$|_pct$")
@@ -42,7 +43,7 @@ _BEGINNINGS = (
     ("launch__occupancy_limit_", "block"),
     ("launch__shared_mem_per_block", "byte/block"),
 )
-#: A counter without one of these (bank conflicts, wavefronts) has no unit.
+#: A counter without one of these suffixes (bank conflicts, wavefronts) has no unit.
 _COUNTERS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"__time(?:_|$)"), "nsecond"),
     (re.compile(r"(?:^|_)wavefronts|bank_conflicts"), ""),
@@ -57,18 +58,18 @@ _ROLLED = re.compile(r"\.(?:sum|avg|min|max)(?P<rate>\.\w+)?")
 
 
 class Report:
-    """``outline`` is what its headers say; ``damage`` tells what could not be read of it."""
+    """A report. ``outline`` is the content of its headers; ``damage`` has sentences on unreadable parts."""
 
     def __init__(self, stream: BinaryIO, name: str) -> None:
-        """Raises InvalidRequest when it is no report of Nsight Compute; OSError."""
+        """Raises OSError, and InvalidRequest for a file that is not a report of Nsight Compute."""
         self._stream, self._name = stream, name
         self.outline = Outline(stream, name)
         self.damage: list[str] = []
         self._met = 0
 
     def results(self, after: int = 0, only: int | None = None) -> Iterator[Result]:
-        """Those of the blocks that begin at byte ``after`` or later, in the order of the file and with their numbers
-        there; ``only`` that number."""
+        """Yield the results of blocks that begin at byte ``after`` or later, in file order with their
+        numbers; only number ``only`` if given."""
         number = large = odd = 0
         size = self._stream.seek(0, 2)
         for block in self.outline.blocks:
@@ -84,7 +85,7 @@ class Report:
                         continue
                     if number > MOST_RESULTS and only is None:
                         self.damage.append(
-                            f"The report has more than {MOST_RESULTS:,} results: no more were read."
+                            f"The report has more than {MOST_RESULTS:,} results: only these were read."
                         )
                         return
                     try:
@@ -93,42 +94,44 @@ class Report:
                         odd += 1
             except Damaged as error:
                 if block.end <= size:
-                    self.damage.append(f"The block at byte {block.at:,} was read up to its damage ({error}).")
+                    self.damage.append(
+                        f"The block at byte {block.at:,} is damaged and was read only in part ({error})."
+                    )
         if large:
-            self.damage.append(f"Results left out, as larger than any that Nsight Compute writes: {large}.")
+            self.damage.append(f"Results left out because they are too large: {large}.")
         if odd:
-            self.damage.append(f"Results left out, as damaged: {odd}.")
+            self.damage.append(f"Results left out because they are damaged: {odd}.")
 
     def require_any(self) -> None:
-        """After ``results``: raises InvalidRequest where there was none, also none that was left out."""
+        """Raise InvalidRequest if ``results`` found no result; results that were left out count."""
         if self._met:
             return
         if self.outline.damage or self.damage:
             raise InvalidRequest(
-                f"{self._name} is cut or damaged before its first result: there is nothing in it to show.",
-                hint="Copy it again. If it is so where ncu wrote it, ncu was ended before its first kernel was "
-                "measured: measure again.",
+                f"{self._name} is cut off or damaged before its first result: it has nothing to show.",
+                hint="Copy it again. If the original is damaged too, ncu ended before it measured a kernel: measure "
+                "again.",
             )
         raise InvalidRequest(
-            f"{self._name} has no results: it ends before its first one.",
-            hint="Copy it again when ncu has ended. If it is so then, ncu measured no kernel: see what ncu said, and "
-            "its filters (--kernel-name, --launch-skip, --nvtx-include).",
+            f"{self._name} has no results.",
+            hint="Copy it again when ncu has ended. If it still has none, ncu measured no kernel: check the output of "
+            "ncu and its filters (--kernel-name, --launch-skip, --nvtx-include).",
         )
 
     def name(self, number: int) -> str:
-        """Of a metric; empty for a number that no block tells."""
+        """Return the name of a metric; empty for an unknown number."""
         return self.outline.names[number] if 0 <= number < len(self.outline.names) else ""
 
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Report]:
-    """A report; one in gzip (as traces come from targets) is unpacked into a file without a name first.
+    """Open a report. A gzipped one (from a target) is unpacked into a file without a name first.
 
-    Raises NotFound, and InvalidRequest for what is no report of Nsight Compute.
+    Raises NotFound, and InvalidRequest for a file that is not a report of Nsight Compute.
     """
     if kind_of_file(path) is not FileKind.NSIGHT_COMPUTE:
         raise InvalidRequest(
-            f"{path.name} is no report of Nsight Compute.", hint="Give a file that ncu wrote (.ncu-rep)."
+            f"{path.name} is not a report of Nsight Compute.", hint="Give a file that ncu wrote (.ncu-rep)."
         )
     with path.open("rb") as stream, tempfile.TemporaryFile() as plain:
         if stream.read(len(_GZIP)) != _GZIP:
@@ -140,15 +143,15 @@ def opened(path: Path) -> Iterator[Report]:
         yield report
 
 
-def _told(value: float | str | None) -> float | str:
-    """JSON has no number that is none, and none that is infinite."""
+def _json_value(value: float | str | None) -> float | str:
+    """Replace NaN and infinity, which JSON does not have."""
     if value is None:
         return ""
     return value if isinstance(value, str) or math.isfinite(value) else str(value)
 
 
 def _unpack(stream: BinaryIO, plain: BinaryIO) -> list[str]:
-    """What could not be unpacked, in words."""
+    """Unpack the report; return sentences on data that could not be unpacked."""
     most = _MOST_PACKED * stream.seek(0, 2)
     stream.seek(0)
     inflater = zlib.decompressobj(wbits=31)
@@ -156,22 +159,24 @@ def _unpack(stream: BinaryIO, plain: BinaryIO) -> list[str]:
         while (piece := inflater.unconsumed_tail or stream.read(_PIECE)) and not inflater.eof:
             plain.write(inflater.decompress(piece, _PIECE))
             if plain.tell() > most:
-                return [f"It was unpacked up to {plain.tell():,} bytes, more than a report has."]
+                return [f"The report was unpacked up to {plain.tell():,} bytes; the rest was not read."]
     except zlib.error as error:
-        return [f"It was unpacked up to its damage ({error})."]
-    return [] if inflater.eof else ["It was unpacked up to its damage: it is cut."]
+        return [f"The compressed report is damaged; the part before was read ({error})."]
+    return [] if inflater.eof else ["The compressed report is cut off; the part before was read."]
 
 
 def kernel_metrics(path: Path, number: int) -> KernelMetrics:
-    """All metrics of result ``number`` of a report, counted from 0, by their names.
+    """Return all metrics of result ``number`` of a report, counted from 0, sorted by name.
 
-    Raises NotFound without such a result, and InvalidRequest for what is no report of Nsight Compute.
+    Raises NotFound without such a result, and InvalidRequest for a file that is not a report of Nsight
+    Compute.
     """
     with opened(path) as report:
         result = next(report.results(only=number), None) if number >= 0 else None
     if result is None:
         raise NotFound(
-            f"{path.name} has no result {number}.", hint="They are counted from 0, in the order of the file."
+            f"{path.name} has no result {number}.",
+            hint="Results are numbered from 0, in the order of the file.",
         )
     found = []
     try:
@@ -182,21 +187,21 @@ def kernel_metrics(path: Path, number: int) -> KernelMetrics:
                 found.append(
                     KernelMetric(
                         name=name,
-                        value=_told(value),
+                        value=_json_value(value),
                         unit=unit_of(name) if value is not None and not isinstance(value, str) else "",
                         instances=instances,
                     )
                 )
     except Damaged:
-        # What came before it is told.
-        found.append(KernelMetric(name="(damaged)", value="The metrics after these cannot be read."))
+        # Earlier metrics are kept.
+        found.append(KernelMetric(name="(damaged)", value="Later metrics cannot be read."))
     return KernelMetrics(
         number=number, name=result.name, metrics=sorted(found, key=lambda metric: metric.name)
     )
 
 
 def unit_of(name: str) -> str:
-    """Empty where there is none, or it is not sure."""
+    """Return the unit; empty where there is none, or where it is not certain."""
     if _PERCENT.search(name):
         return "%"
     if name in _SINGLE:
@@ -214,5 +219,5 @@ def unit_of(name: str) -> str:
         return unit
     if rate == ".per_second":
         return f"{unit}/second"
-    # Warps a cycle are warps.
+    # Warps per cycle are warps.
     return unit if unit == "warp" else f"{unit}/cycle" if rate.startswith((".per_cycle", ".peak")) else ""

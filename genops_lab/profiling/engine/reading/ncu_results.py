@@ -1,8 +1,8 @@
-"""The blocks of a report of Nsight Compute, and one of their results: a kernel's, or that of a range, a CUDA graph or a
+"""Read the blocks of a report of Nsight Compute, and a result: that of a kernel, a range, a CUDA graph or a
 command list.
 
-After the magic and the file's header a file is a row of blocks, each a header and a payload of messages, all with their
-lengths before them. Nsight Compute appends blocks while the program runs.
+After the magic and the file's header, a file is a sequence of blocks. Each has a header and a payload of
+messages, all with their lengths before them. Nsight Compute appends blocks while the program runs.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from ...models import KernelRule
 from .kinds_of_files import NCU_REPORT
 from .wire import Damaged, Value, fields, natural, parts, picked, text
 
-#: More is no header (names are some 50 KB), and no single result: it is left out.
+#: Largest header (names take some 50 KB) and largest result; a larger result is left out.
 MOST_HEADER, MOST_MESSAGE = 16 << 20, 128 << 20
-#: So many are read of a file.
+#: Most blocks of a file.
 MOST_BLOCKS, MOST_NAMES, MOST_DEVICES, MOST_ATTRIBUTES = 1 << 18, 1 << 17, 256, 1 << 12
 _LENGTH = struct.Struct("<I")
-#: What a payload holds, in the order in which it lies there, by the fields of the header that count it.
+#: Messages of a payload in their order, by the header field that counts them.
 SOURCE: Literal["source"] = "source"
 Kind = Literal["kernel", "range", "graph", "cmdlist"]
 _KINDS: tuple[Kind | Literal["source"], ...] = (SOURCE, "kernel", "range", "cmdlist", "graph")
@@ -33,7 +33,7 @@ _SESSION, _NAMES, _PAYLOAD, _PROCESS = 3, 4, 5, 6
 
 
 class Block(NamedTuple):
-    """``counts``: how many messages of each kind the bytes from ``begin`` to ``end`` hold."""
+    """A block. ``counts`` has the number of messages of each kind between ``begin`` and ``end``."""
 
     at: int
     begin: int
@@ -43,7 +43,7 @@ class Block(NamedTuple):
 
 
 class Device(NamedTuple):
-    """As the session tells it."""
+    """A device of the session."""
 
     number: int
     name: str
@@ -51,10 +51,11 @@ class Device(NamedTuple):
 
 
 class Outline:
-    """What all headers of a file say. ``damage`` tells where they end too early."""
+    """The content of all headers of a file. ``damage`` has sentences on headers that end too early."""
 
     def __init__(self, stream: BinaryIO, name: str) -> None:
-        """``name``: of the file. Raises InvalidRequest when it is no report of Nsight Compute; OSError."""
+        """``name`` is the file's name. Raises OSError, and InvalidRequest for a file that is not a report of
+        Nsight Compute."""
         self.names: list[str] = []
         self.blocks: list[Block] = []
         self.devices: dict[int, Device] = {}
@@ -64,13 +65,13 @@ class Outline:
         stream.seek(0)
         if stream.read(len(NCU_REPORT)) != NCU_REPORT:
             raise InvalidRequest(
-                f"{name} is no report of Nsight Compute.", hint="Give a file that ncu wrote (.ncu-rep)."
+                f"{name} is not a report of Nsight Compute.", hint="Give a file that ncu wrote (.ncu-rep)."
             )
         try:
             _message(stream, size, MOST_HEADER)
         except Damaged as error:
             raise InvalidRequest(
-                f"{name} is no whole report of Nsight Compute: {error}.", hint="Copy it again."
+                f"{name} is an incomplete report of Nsight Compute: {error}.", hint="Copy it again."
             ) from error
         self._walk(stream, size)
 
@@ -88,7 +89,7 @@ class Outline:
                 self.blocks.append(block)
             if block.end > size:
                 self.damage.append(
-                    f"The report is cut: {block.end - size:,} bytes of its last block, at byte {at:,}, are missing."
+                    f"The report is cut off: {block.end - size:,} bytes of its last block, at byte {at:,}, are missing."
                 )
                 return
             stream.seek(block.end)
@@ -113,13 +114,13 @@ class Outline:
                     process = next((natural(each) for key, each in fields(value) if key == 1), 0)
         if payload >= 1 << 32 or sum(counts) > payload:
             # Each message has its length before it.
-            raise Damaged("a block that says more than it has")
+            raise Damaged("a block with too many messages for its size")
         return Block(at, begin, begin + payload, process, tuple(counts))
 
     def _names(self, table: memoryview) -> None:
         for name in parts(table, 1):
             if len(self.names) >= MOST_NAMES:
-                raise Damaged("more names than a report has")
+                raise Damaged("too many names")
             self.names.append(text(name, 1 << 10))
 
     def _session(self, session: memoryview) -> None:
@@ -135,10 +136,10 @@ class Outline:
 def messages(
     stream: BinaryIO, block: Block, size: int, only: int | None = None
 ) -> Iterator[tuple[Kind, memoryview | None]]:
-    """The kind and the bytes of each result of a block; None for one that is larger than any, and for all others where
-    one ``only`` is asked for. They are not read then.
+    """Yield the kind and the bytes of each result of a block. None stands for a result that is too large, and
+    for all others if only ``only`` is wanted; these are not read.
 
-    Raises Damaged where the payload is not what its lengths say.
+    Raises Damaged where the payload does not match its lengths.
     """
     stream.seek(block.begin)
     number = 0
@@ -157,7 +158,7 @@ def messages(
 
 
 def value_of(message: memoryview) -> float | str | None:
-    """A metric's value: a text or a number, whichever of the five fields has it."""
+    """Return a metric's value: a text or a number from one of the five fields."""
     for number, value in fields(message):
         if number == 1 and isinstance(value, memoryview):
             return text(value)
@@ -173,7 +174,7 @@ def _device(message: memoryview) -> Device:
         inside = picked(attribute, 1, 2)
         found = value_of(_inner(inside, 2)) if 2 in inside else None
         if len(attributes) == MOST_ATTRIBUTES:
-            raise Damaged("a device with more attributes than there are")
+            raise Damaged("a device with too many attributes")
         if found is not None:
             attributes[text(inside.get(1, 0), 256)] = found
     return Device(natural(told.get(1, 0)), text(told.get(2, 0), 256), attributes)
@@ -187,19 +188,19 @@ def _message(stream: BinaryIO, end: int, most: int) -> memoryview:
 
 
 def _length(stream: BinaryIO, end: int) -> int:
-    """That of the next message, which ends before ``end``."""
+    """Return the length of the next message, which must end before ``end``."""
     head = stream.read(_LENGTH.size)
     if len(head) < _LENGTH.size:
         raise Damaged("it ends in the middle of a length")
     length: int = _LENGTH.unpack(head)[0]
     if stream.tell() + length > end:
-        raise Damaged("a length that leads past the end")
+        raise Damaged("a length beyond the end")
     return length
 
 
-#: Deeper, or more, is told by no program that runs.
+#: Limits of frames, ranges and depth; no real program has more.
 MOST_RANGES, MOST_THREADS, MOST_FRAMES, MOST_RULES = 256, 64, 1024, 256
-#: A result with more is damaged: the set "full" has 840 metrics, and some 50 messages in all rules together.
+#: A result with more is damaged: the set "full" has 840 metrics, and its rules have some 50 messages.
 MOST_METRICS, MOST_MESSAGES = 1 << 16, 256
 _LONGEST_NAME, _LONGEST_TEXT = 1 << 13, 1 << 14
 _SHOWN: dict[Kind, str] = {"range": "(range)", "graph": "(CUDA graph)", "cmdlist": "(command list)"}
@@ -211,12 +212,12 @@ _RULE_KINDS: tuple[Literal["info", "warning", "error", "optimization"], ...] = (
     "optimization",
 )
 _SPEEDUPS: tuple[Literal["", "part", "kernel"], ...] = ("", "part", "kernel")
-#: ``@section:Occupancy:Occupancy@``, ``@url:Guide:https://…@``
+#: Matches ``@section:Occupancy:Occupancy@``, ``@url:Guide:https://…@``
 _MARKED = re.compile(r"@(section|url):([^:@]*):([^@]*)@")
 
 
 class _Numbers(NamedTuple):
-    """Where each kind of result has its fields; 0: nowhere."""
+    """Field numbers of each kind of result; 0: it has no such field."""
 
     metrics: int
     nvtx: int
@@ -239,7 +240,7 @@ _NUMBERS: dict[Kind, _Numbers] = {
 
 
 class Frame(NamedTuple):
-    """Of the CPU's call stack."""
+    """A frame of the CPU's call stack."""
 
     file: str
     line: int
@@ -247,16 +248,16 @@ class Frame(NamedTuple):
 
 
 class Range(NamedTuple):
-    """An NVTX range that was open; two with one ``instance`` are the same."""
+    """An NVTX range that was open; ranges with the same ``instance`` are the same."""
 
     name: str
     instance: int
 
 
 class Result(NamedTuple):
-    """``metrics`` are messages still; ``ranges`` are those of its thread, the outermost first, ``others`` of others;
-    ``crossing`` begin and end anywhere in the process. ``frames`` begin with the innermost. ``number`` counts from 0,
-    also those that were left out."""
+    """A result. ``metrics`` are still messages. ``ranges`` are those of its thread, outermost first,
+    ``others`` those of other threads; ``crossing`` may begin and end anywhere in the process. ``frames``
+    begin with the innermost. ``number`` counts from 0, with results that were left out."""
 
     number: int
     kind: Kind
@@ -276,7 +277,7 @@ class Result(NamedTuple):
 
 
 def result_of(kind: Kind, message: memoryview, process: int, number: int) -> Result:
-    """Raises Damaged where the message is no such result."""
+    """Read a result. Raises Damaged for an invalid message."""
     numbers = _NUMBERS[kind]
     metrics: list[memoryview] = []
     rules: list[memoryview] = []
@@ -286,7 +287,7 @@ def result_of(kind: Kind, message: memoryview, process: int, number: int) -> Res
     for key, value in fields(message):
         if key == numbers.metrics and isinstance(value, memoryview):
             if len(metrics) == MOST_METRICS:
-                raise Damaged("a result has more metrics than there are")
+                raise Damaged("a result has too many metrics")
             metrics.append(value)
         elif key == 1:
             thread = natural(value)
@@ -303,7 +304,7 @@ def result_of(kind: Kind, message: memoryview, process: int, number: int) -> Res
         name = name or text(found.get(6, empty), _LONGEST_NAME) or "(unnamed kernel)"
     threads, crossing = _nvtx(found.get(numbers.nvtx, empty))
     if thread not in threads and len(threads) == 1:
-        # The one that waits for it (autograd's threads have no ranges of the program).
+        # The thread that waits for it; autograd's threads have no ranges of the program.
         threads = {thread: threads.popitem()[1]}
     return Result(
         number=number,
@@ -325,7 +326,7 @@ def result_of(kind: Kind, message: memoryview, process: int, number: int) -> Res
 
 
 def metrics_of(result: Result) -> Iterator[tuple[int, memoryview]]:
-    """The number of each metric's name, and its message."""
+    """Yield the number of each metric's name, and its message."""
     for metric in result.metrics:
         for number, value in fields(metric):
             if number == 1:
@@ -334,7 +335,7 @@ def metrics_of(result: Result) -> Iterator[tuple[int, memoryview]]:
 
 
 def metric_value(metric: memoryview) -> float | str | None:
-    """None where the metric has instances alone."""
+    """Return the value; None for a metric that has only instances."""
     for number, value in fields(metric):
         if number == 2 and isinstance(value, memoryview):
             return value_of(value)
@@ -344,14 +345,15 @@ def metric_value(metric: memoryview) -> float | str | None:
 
 
 def metric_instances(metric: memoryview) -> int:
-    """How many values lie behind it."""
+    """Return the number of per-instance values."""
     return sum(1 for _ in parts(metric, 3))
 
 
 def rules_of(result: Result) -> Iterator[KernelRule]:
-    """One for each message of each rule; rules that have nothing to say are left out.
+    """Yield one rule result for each message of each rule; rules without messages are left out.
 
-    Raises Damaged where they have more to say than any."""
+    Raises Damaged for too many messages.
+    """
     said = 0
     for rule in result.rules:
         told = picked(rule, 1, 2, 3, 4)
@@ -361,12 +363,12 @@ def rules_of(result: Result) -> Iterator[KernelRule]:
             if isinstance(inside.get(1), memoryview):
                 said += 1
                 if said > MOST_MESSAGES:
-                    raise Damaged("the rules of a result have more messages than there are")
+                    raise Damaged("the rules of a result have too many messages")
                 yield _rule(identifier, title, section, _inner(inside, 1), _inner(inside, 10))
 
 
 def _inner(told: dict[int, Value], number: int) -> memoryview:
-    """The message in a field; an empty one without it."""
+    """Return the message in a field; an empty one without it."""
     value = told.get(number)
     return value if isinstance(value, memoryview) else memoryview(b"")
 
@@ -395,7 +397,8 @@ def _unmarked(found: re.Match[str]) -> str:
 
 
 def _nvtx(state: memoryview) -> tuple[dict[int, list[Range]], list[Range]]:
-    """The ranges of each thread, and those that begin and end anywhere. Of several domains the later one is inside."""
+    """Return the ranges of each thread, and those that begin and end anywhere. Ranges of a later domain are
+    inside those of an earlier one."""
     threads: dict[int, list[Range]] = {}
     crossing: list[Range] = []
     for number, value in fields(state):
@@ -431,7 +434,7 @@ def _frames(stack: memoryview) -> list[Frame]:
 
 
 def _three(message: memoryview) -> str:
-    """As JSON, like other traces have it; empty where it is not told."""
+    """Return three numbers as JSON, as in other traces; empty where they are missing."""
     if not len(message):
         return ""
     told = picked(message, 1, 2, 3)

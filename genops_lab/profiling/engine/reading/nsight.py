@@ -1,7 +1,7 @@
-"""Exports of Nsight Systems (``nsys export --type sqlite``) as columns.
+"""Read exports of Nsight Systems (``nsys export --type sqlite``) into columns.
 
-Nothing is written and nothing of the file is run: it is opened read-only, and plain tables alone are read (a view or
-a computed column would run the file's own expressions).
+Nothing is written, and nothing of the file is run. The file is opened read-only, and only plain tables are
+read, because a view or a computed column would run the file's own expressions.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ _WAITS = {1: "Event Sync", 2: "Stream Wait Event", 3: "Stream Sync", 4: "Context
 _DEVICE = ("start", "end", "deviceId", "streamId", "correlationId", "globalPid")
 
 _KNOWN = ("CUPTI_ACTIVITY_KIND_", "NVTX_EVENTS")
-#: What every export has, whatever was recorded.
+#: Tables of every export.
 _ALWAYS = ("META_DATA_", "TARGET_INFO_", "ENUM_NSYS_")
-#: What reading a damaged database raises; SQLite's own message may quote what is no text.
+#: Errors of reading a damaged database; SQLite's own message may contain bytes that are not text.
 UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 _TABLES = "SELECT name, sql FROM sqlite_master WHERE type = 'table'"
 
 
 def read(path: Path) -> Columns:
-    """Raises InvalidRequest when it is no export of Nsight Systems, or of a schema that is not known; OSError."""
-    path.stat()  # SQLite's own error does not say that there is no file
+    """Read an export. Raises OSError, and InvalidRequest for another database or an unknown schema."""
+    path.stat()  # SQLite's own error does not say that the file is missing
     address = f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1"
     with contextlib.closing(sqlite3.connect(address, uri=True)) as connection:
         connection.text_factory = lambda text: text.decode("utf-8", "replace")
@@ -69,7 +69,7 @@ class _Reading:
         self._texts: dict[int, str] = {}
 
     def finish(self) -> Columns:
-        """Everything that the tables have; a damaged one is read up to the damage."""
+        """Return the columns of all tables; a damaged database is read up to the damage."""
         self._reading(self._strings)
         for part in (self._kernels, self._graphs, self._copies, self._fills, self._waits, self._calls):
             self._reading(part)
@@ -80,7 +80,7 @@ class _Reading:
         self._reading(lambda: properties.extend(self._devices()))
         if self._unusable:
             self._damage.append(
-                f"{counted(self._unusable, 'event has', 'events have')} no usable time or place."
+                f"{counted(self._unusable, 'event has', 'events have')} no valid time or lane."
             )
         return self._builder.finish(
             labels,
@@ -95,7 +95,7 @@ class _Reading:
             part()
         except UNREADABLE as error:
             self._incomplete = True
-            self._damage.append(f"The database is damaged and was read up to there ({error}).")
+            self._damage.append(f"The database is damaged; the part before was read ({error}).")
 
     def _rows(self, table: Table | None, *columns: str) -> Iterator[tuple[Any, ...]]:
         for row in table.rows(*columns) if table is not None else ():
@@ -103,7 +103,7 @@ class _Reading:
             yield row
 
     def _device_rows(self, activity: str, *columns: str) -> Iterator[tuple[Any, ...]]:
-        """Of what ran on devices, or was waited for: what all have, then ``columns``."""
+        """Yield rows of device work, or of waits for it: the common columns, then ``columns``."""
         table = self._tables.get(f"CUPTI_ACTIVITY_KIND_{activity}", *_DEVICE[:4])
         return self._rows(table, *_DEVICE, *columns)
 
@@ -121,7 +121,7 @@ class _Reading:
         for row in self._device_rows("KERNEL", *more, *last):
             whole = self._text(row[7], "")
             name = self._text(row[6], "") or whole or "(unnamed kernel)"
-            # The short name lacks the namespace, which tells some communication.
+            # The short name lacks the namespace, which identifies some communication.
             kinds = {kind_of("kernel", name), kind_of("kernel", re.split(r"[<(]", whole, maxsplit=1)[0])}
             kind = Kind.COMMUNICATION if Kind.COMMUNICATION in kinds else Kind.COMPUTE
             shared = [value for value in row[15:17] if _is_natural(value)]
@@ -134,7 +134,7 @@ class _Reading:
                     self._builder.mark_text(number, column, json.dumps(given))
 
     def _graphs(self) -> None:
-        """CUDA graphs that were traced as one, without their kernels."""
+        """Add CUDA graphs that were traced as a whole, without their kernels."""
         for row in self._device_rows("GRAPH_TRACE", "graphId"):
             self._on_device(row, "(CUDA graph)", Kind.COMPUTE, graph=row[6])
 
@@ -164,7 +164,8 @@ class _Reading:
             self._add(start, end, called, lane, Kind.RUNTIME, self._correlation(thread, correlation))
 
     def _ranges(self) -> None:
-        """NVTX: ranges that torch made of its operators are operators, all others annotations."""
+        """Add NVTX ranges: those that torch made of its operators become operators, all others
+        annotations."""
         table = self._tables.get("NVTX_EVENTS", "start", "end")
         columns = ("start", "end", "eventType", "text", "textId", "globalTid")
         for start, end, event, text, text_id, thread in self._rows(table, *columns):
@@ -172,7 +173,8 @@ class _Reading:
                 continue
             said = text if isinstance(text, str) else self._text(text_id, "(unnamed range)")
             if event in _CROSSING:
-                # They begin and end anywhere, also on other threads: no call tree of a thread has them.
+                # These ranges begin and end anywhere, also on other threads, so they are in no thread's call
+                # tree.
                 self._add(start, end, said, self._thread(thread, " ranges"), Kind.ANNOTATION)
                 continue
             operator = operator_of(said)
@@ -193,7 +195,7 @@ class _Reading:
         return labels
 
     def _devices(self) -> list[dict[str, Any]]:
-        """In the words of Kineto's ``deviceProperties``."""
+        """Return devices, named as in Kineto's ``deviceProperties``."""
         table = self._tables.get("TARGET_INFO_GPU", "name")
         if table is None:
             return []
@@ -205,7 +207,7 @@ class _Reading:
         ]
 
     def _on_device(self, row: tuple[Any, ...], name: str, kind: Kind, **told: Any) -> int | None:
-        """``told``: values of sparse columns."""
+        """Add device work. ``told`` has values of sparse columns."""
         start, end, device, stream, correlation, process = row[:6]
         if not _is_natural(device):
             self._unusable += 1
@@ -237,7 +239,8 @@ class _Reading:
         return self._builder.lane(process, f"{thread & 0xFFFFFF}{part}" if known else f"?{part}")
 
     def _correlation(self, process: Any, correlation: Any) -> int:
-        """Each process counts its own calls: two of them in one file use the same numbers."""
+        """Return the correlation id; each process counts its own calls, so two of them in one file use the
+        same numbers."""
         if not _is_natural(correlation) or not 0 < correlation < 2**40:
             return NO_ID
         key = process >> 24 if _is_natural(process) else -1
@@ -246,7 +249,8 @@ class _Reading:
 
 
 def _process(thread: int) -> str:
-    """The process id in a global thread id: hardware, machine, process and thread take 8, 8, 24 and 24 bits."""
+    """Return the process id in a global thread id: hardware, machine, process and thread take 8, 8, 24 and 24
+    bits."""
     return str(thread >> 24 & 0xFFFFFF)
 
 
@@ -256,41 +260,42 @@ def _is_natural(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class Table:
-    """One table. Its name and columns come from this module and its callers, never from the file."""
+    """A table. Its name and columns come from this module and its callers, never from the file."""
 
     connection: sqlite3.Connection
     name: str
     columns: frozenset[str]
 
     def rows(self, *columns: str) -> Iterator[tuple[Any, ...]]:
-        """All rows; None stands for the columns that this version does not have."""
+        """Yield all rows; None stands for columns that this version does not have."""
         wanted = ", ".join(f'"{each}"' if each in self.columns else "NULL" for each in columns)
         yield from self.connection.execute(f'SELECT {wanted} FROM "{self.name}"')  # noqa: S608
 
 
 class Tables:
-    """Raises InvalidRequest when they are none of Nsight Systems; sqlite3.Error when SQLite cannot read them."""
+    """The tables of an export. Raises InvalidRequest for another database; sqlite3.Error when SQLite cannot
+    read it."""
 
     def __init__(self, connection: sqlite3.Connection, file: str) -> None:
         self._connection, self._file = connection, file
         self._plain = {
             name
             for name, definition in connection.execute(_TABLES)
-            # CREATE VIRTUAL TABLE would run a module of SQLite's on what the file says.
+            # CREATE VIRTUAL TABLE would run a SQLite module on the file's content.
             if isinstance(definition, str) and definition[:13].upper() == "CREATE TABLE "
         }
         if not any(name.startswith(_KNOWN) for name in self._plain):
             if any(name.startswith(_ALWAYS) for name in self._plain):
                 raise InvalidRequest(
-                    f"{file} is an export of Nsight Systems without GPU activity: it has no kernels, copies, CUDA calls"
+                    f"{file} has no GPU activity: the export of Nsight Systems has no kernels, copies, CUDA calls"
                     " or NVTX ranges (tables CUPTI_ACTIVITY_KIND_* and NVTX_EVENTS).",
-                    hint="Record the program where it uses a GPU: nsys profile --trace=cuda,nvtx PROGRAM",
+                    hint="Record the program on a machine with a GPU: nsys profile --trace=cuda,nvtx PROGRAM",
                 )
             has = ", ".join(sorted(self._plain)[:5])
             raise no_export(file, f"its tables are {has}" if has else "it has no tables")
 
     def get(self, name: str, *needed: str) -> Table | None:
-        """A table, None where there is none. Raises InvalidRequest where it lacks a column that is needed."""
+        """Return a table, or None without it. Raises InvalidRequest where it lacks a needed column."""
         if name not in self._plain:
             return None
         found = list(self._connection.execute("SELECT name, hidden FROM pragma_table_xinfo(?)", (name,)))
@@ -298,16 +303,16 @@ class Tables:
         missing = [column for column in needed if column not in columns]
         if missing:
             raise InvalidRequest(
-                f"{self._file} is an export of Nsight Systems that is not known here: {name} has no column "
+                f"{self._file} is an unknown version of a Nsight Systems export: table {name} has no column "
                 f"{', '.join(missing)}.",
-                hint="Export the report anew with a current Nsight Systems: nsys export --type sqlite FILE.nsys-rep",
+                hint="Export the report again with a current Nsight Systems: nsys export --type sqlite FILE.nsys-rep",
             )
         return Table(self._connection, name, columns)
 
 
 def no_export(file: str, why: str) -> InvalidRequest:
-    """The error of a database that is something else, or damaged."""
+    """Return the error for another database, or a damaged one."""
     return InvalidRequest(
-        f"{file} is no export of Nsight Systems: {why}.",
+        f"{file} is not an export of Nsight Systems: {why}.",
         hint="Make one: nsys export --type sqlite FILE.nsys-rep",
     )

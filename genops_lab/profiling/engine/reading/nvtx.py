@@ -1,11 +1,11 @@
-"""The names of NVTX ranges: those that PyTorch made of its operators, and others."""
+"""Parse the names of NVTX ranges: those that PyTorch made of its operators, and others."""
 
 from __future__ import annotations
 
 import re
 from typing import NamedTuple
 
-#: What ``torch.autograd.profiler.emit_nvtx`` calls its ranges.
+#: Format of the ranges of ``torch.autograd.profiler.emit_nvtx``.
 _OPERATOR = re.compile(
     r"(?P<name>.*?)(?:, (?:stashed )?seq = (?P<sequence>\d+))?(?:, op_id = (?P<id>\d+))?"
     r"(?:, sizes = (?P<dims>\[.*?\]))?(?:, input_op_ids = .*)?",
@@ -14,7 +14,8 @@ _OPERATOR = re.compile(
 
 
 class Operator(NamedTuple):
-    """``sequence``: autograd's number, None without one; ``dims``: JSON, "" where they are not told."""
+    """An operator. ``sequence`` is autograd's number, None without one; ``dims`` is JSON, "" where it is
+    missing."""
 
     name: str
     sequence: int | None
@@ -22,7 +23,7 @@ class Operator(NamedTuple):
 
 
 def operator_of(range_name: str) -> Operator | None:
-    """The operator whose range it is; None for any other range."""
+    """Return the operator of a range; None for any other range."""
     found = _OPERATOR.fullmatch(range_name)
     if found is None or not (found["id"] or found["sequence"]):
         return None

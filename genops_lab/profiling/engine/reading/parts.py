@@ -1,5 +1,5 @@
-"""A part of a trace as columns, made of events one at a time (``Builder``), with numberings of their own, and many
-parts as one ``Columns``."""
+"""Build a part of a trace from single events (``Builder``), with its own numbering, and join many parts to
+``Columns``."""
 
 from __future__ import annotations
 
@@ -22,63 +22,64 @@ from ..kinds import Kind, kind_of_work
 from .counters import Counted, Sampled
 from .locations import device_of
 
-#: In the place of a thread.
+#: Value in place of a thread.
 ALL_THREADS = "\0"
-#: What lies on no thread, with its category behind it.
+#: Prefix of lanes without a thread; their category follows.
 ASYNC = "\0async "
 #: Process, thread, device, stream.
 LaneKey = tuple[str, str, str, str]
-#: The narrowest that columns of slices come to.
+#: The narrowest types of the columns of slices.
 _DTYPES: dict[str, type[np.signedinteger[Any]]] = {
     "ts": np.int64,
     **dict.fromkeys(("dur", "name", "lane", "correlation", "external"), np.int32),
     "kind": np.int8,
 }
-#: Columns so large are kept in files.
+#: Larger columns are kept in files.
 MAPPED_BYTES = 1 << 20
-#: So many slices are added up at once.
+#: Slices per block of a sum.
 _CHUNK = 1 << 20
 _UNEVEN = re.compile(r"[,:](?! \S)|[\[{]\s|\s[\]}]")
-#: Narrow types with what they hold.
+#: Narrow types with their ranges.
 _NARROW = [(each, int(np.iinfo(each).min), int(np.iinfo(each).max)) for each in (np.int8, np.int16, np.int32)]
 MEMORY = ("ts", "lane", "device", "bytes", "address", "allocated", "reserved")
 
 _XLA, _XLA_STREAM = re.compile(r"/device:GPU:(\d+)(?: .*)?"), re.compile(r"Stream #(\d+)\b.*")
-#: TensorFlow 1 writes each kernel once for all streams and once for its own; "/job:..." is what the host scheduled.
+#: TensorFlow 1 writes each kernel twice: for all streams, and for its own stream. "/job:..." is work that the
+#: host scheduled.
 _TENSORFLOW = re.compile(r"/(?:device:)?gpu:(\d+)/(stream:all|memcpy) Compute", re.IGNORECASE)
 _BEFORE_KINETO = "CUDA functions"
-#: As converters of Nsight's exports name them.
+#: Names in converted exports of Nsight.
 _NSIGHT, _NSIGHT_STREAM = re.compile(r"Device (\d+)"), re.compile(r"Stream (\d+)")
 _ALIKE = re.compile(r"Ascend Hardware|/device:(?!CPU|CUSTOM)\w+:\d+.*|(?:\d+ )?GPU ?\d+")
 
 
 @dataclass
 class Part:
-    """Slices in the order of the file. Times count from an origin that all parts of a trace share."""
+    """Slices in file order. Times count from an origin that all parts of a trace share."""
 
     slices: dict[str, npt.NDArray[Any]]
     names: list[str]
     lanes: list[LaneKey]
-    #: Slices of this part, rising, and their values (texts: positions in ``texts``).
+    #: Slices of this part, sorted, and their values (texts are positions in ``texts``).
     sparse: dict[str, tuple[Int32, Int64]] = field(default_factory=dict)
     texts: list[str] = field(default_factory=list)
     #: Columns of memory events, by ``MEMORY``.
     memory: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
     memory_devices: list[str] = field(default_factory=list)
-    #: Samples of counters, of which ``counters`` are the series.
+    #: Samples of counters; ``counters`` are their series.
     sampled: Sampled = field(default_factory=dict)
     counters: list[CounterSeries] = field(default_factory=list)
-    #: Names by process and thread; those of processes stand at ``ALL_THREADS``.
+    #: Names by process and thread; those of processes are at ``ALL_THREADS``.
     labels: dict[tuple[str, str], str] = field(default_factory=dict)
     events: int = 0
     #: Events that could not be decoded, and those without a time.
     skipped: int = 0
     unusable: int = 0
-    #: Of ``events``, those that are none: without a phase.
+    #: Entries of ``events`` that are not events: they have no phase.
     strange: int = 0
-    #: Begins and ends of slices, which may lie in several parts.
+    #: Begins and ends of slices, which may be in several parts.
     pairs: list[Any] = field(default_factory=list)
-    #: Of async slices, the same.
+    #: Begins and ends of async slices.
     marks: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -88,7 +89,7 @@ class Part:
         return self._length
 
     def packed(self) -> Part:
-        """The same with the narrowest columns that hold it; they are widened when parts are joined."""
+        """Return the part with the narrowest possible columns; they are widened when parts are joined."""
         for columns in (self.slices, self.memory):
             for name, column in columns.items():
                 columns[name] = _narrow(column)
@@ -106,7 +107,7 @@ def _narrow(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 class Numbering(dict[Any, int]):
-    """Numbers things as they come: ``numbering[thing]``."""
+    """Numbers things in the order of their first use: ``numbering[thing]``."""
 
     def __missing__(self, thing: Any) -> int:
         number = self[thing] = len(self)
@@ -114,7 +115,7 @@ class Numbering(dict[Any, int]):
 
 
 class _Column:
-    """Grows, as narrow as what it holds."""
+    """A growing column that is as narrow as its values allow."""
 
     def __init__(self, values: npt.NDArray[Any] | None = None) -> None:
         self._bytes = bytearray()
@@ -137,9 +138,10 @@ class _Column:
 
 
 class Joined:
-    """Many parts, added in the order of the file, as one ``Columns``.
+    """Joins many parts, added in file order, to one ``Columns``.
 
-    Memory is that of the narrow columns, then of one wide column after the other while the narrow ones go.
+    It takes the memory of the narrow columns, and then of one wide column after the other, while the narrow
+    ones are freed.
     """
 
     def __init__(self) -> None:
@@ -178,8 +180,9 @@ class Joined:
         self._length += len(part)
 
     def find_devices(self) -> str:
-        """Let slices be a device's where names of processes and threads tell so, in a trace without any that its
-        category makes one. A sentence where they may be, and nothing tells for sure."""
+        """Mark slices as device work where names of processes and threads show it, in a trace without
+        categories of device work. Return a sentence where slices look like device work but nothing proves
+        it."""
         kinds, lanes = self._slices["kind"].taken(), self._slices["lane"].taken()
         if (kinds >= Kind.COMPUTE).any():
             return ""
@@ -209,13 +212,13 @@ class Joined:
             return ""
         told = ", ".join(sorted({alike[lane] for lane in np.unique(lanes[doubtful]).tolist()})[:3])
         return (
-            f"{int(doubtful.sum())} slices of {told} look like work of a device, but are of no kind that is known: "
+            f"{int(doubtful.sum())} slices of {told} look like device work, but their kind is not known: "
             "they are not counted."
         )
 
     @property
     def end(self) -> int:
-        """When the last slice ends; 0 without any."""
+        """Return the end of the last slice; 0 without any."""
         ts, dur = self._slices["ts"].taken(), self._slices["dur"].taken()
         ends = (
             int((ts[at : at + _CHUNK].astype(np.int64) + dur[at : at + _CHUNK]).max())
@@ -225,11 +228,11 @@ class Joined:
 
     @property
     def damage(self) -> list[str]:
-        """Sentences on what was not kept."""
+        """Return sentences on data that was left out."""
         return self._counted.damage
 
     def columns(self, **others: Any) -> Columns:
-        """To be asked once. ``others`` go to Columns."""
+        """Return the columns. Call this once. ``others`` are passed to Columns."""
         found: dict[str, Any] = {}
         found["ts"], order = self._ordered()
         origin = int(found["ts"][0]) if self._length else self._counted.first or 0
@@ -255,7 +258,7 @@ class Joined:
         )
 
     def _in(self, order: Int32) -> dict[str, npt.NDArray[Any]]:
-        """All other columns of slices."""
+        """Return all other columns of slices."""
 
         def ordered(name: str) -> npt.NDArray[Any]:
             column = self._slices.pop(name).taken()
@@ -265,13 +268,14 @@ class Joined:
         return dict(zip(names, threads.each(ordered, names), strict=True))
 
     def _placed(self, place: Int32) -> dict[str, Sparse]:
-        """The sparse columns, of slices at their places."""
+        """Return the sparse columns, with slices at their final positions."""
         names = list(self._sparse)
         sparse = threads.each(lambda name: _sparse(*self._sparse.pop(name), place), names)
         return dict(zip(names, sparse, strict=True))
 
     def _ordered(self) -> tuple[Int64, Int32]:
-        """Starts in order, and that order: of one start, the longer first; of one length, as in the file."""
+        """Return sorted starts and the order. With equal starts, the longer slice comes first; with equal lengths,
+        the order of the file counts."""
         ts = self._slices.pop("ts").taken()
         order = np.argsort(ts, kind="stable").astype(np.int32)
         ordered = ts[order].astype(np.int64)
@@ -305,12 +309,13 @@ class Joined:
 
 
 def _numbers(numbering: Numbering, things: Sequence[Any]) -> npt.NDArray[Any]:
-    """As narrow as they are, and so what is looked up in them."""
+    """Return numbers in their narrow type, so that lookups in them stay narrow."""
     return _narrow(np.array([numbering[thing] for thing in things], np.int32))
 
 
 def _evenly_spaced(text: str) -> str:
-    """Lists as Kineto writes them, ``[[64, 3], []]``, however the file has them: they are compared as texts."""
+    """Return lists in Kineto's format, ``[[64, 3], []]``, however the file writes them, because they are
+    compared as texts."""
     return _remembered(text) if len(text) < _LONG else _spaced(text)
 
 
@@ -323,7 +328,7 @@ def _spaced(text: str) -> str:
         return text
 
 
-#: A trace has some hundred such texts, each in many parts; longer ones are not kept.
+#: A trace has some hundred such texts, each in many parts; longer texts are not cached.
 _remembered = lru_cache(1 << 12)(_spaced)
 _LONG = 1 << 9
 
@@ -335,7 +340,8 @@ def _sparse(indices: _Column, values: _Column, place: Int32) -> Sparse:
 
 
 def _mapped(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """A large column in a file without a name, of which memory holds what is asked for; as it is on a full disk."""
+    """Move a large column to a file without a name, so that memory has only the used pages; on a full disk it
+    stays in memory."""
     if column.nbytes < MAPPED_BYTES:
         return column
     try:
@@ -354,7 +360,7 @@ class Place(NamedTuple):
 
 
 def place_of(process: str, process_name: str, thread: str, thread_name: str) -> Place | None:
-    """Where what a thread "ran" was run; None where this is not sure."""
+    """Return the device of a thread's slices; None where it is not certain."""
     if process == _BEFORE_KINETO:
         return Place(device_of(thread, thread), "")
     if (device := _XLA.fullmatch(process_name)) and (stream := _XLA_STREAM.fullmatch(thread_name)):
@@ -367,12 +373,12 @@ def place_of(process: str, process_name: str, thread: str, thread_name: str) -> 
 
 
 def looks_like_a_device(process_name: str) -> bool:
-    """Whether slices of a process may be work of a device."""
+    """Return whether slices of a process may be device work."""
     return _ALIKE.fullmatch(process_name) is not None
 
 
 class Builder:
-    """Takes slices as they come. Times in whole nanoseconds, of any origin."""
+    """Collects slices one by one. Times are in whole nanoseconds, from any origin."""
 
     def __init__(self) -> None:
         self._ts, self._dur = array("q"), array("q")
@@ -394,7 +400,7 @@ class Builder:
         correlation: int = NO_ID,
         external: int = NO_ID,
     ) -> int:
-        """Returns the slice's number, for ``mark``."""
+        """Add a slice; return its number, for ``mark``."""
         self._ts.append(ts)
         self._dur.append(dur)
         self._name.append(self._names[name])
@@ -405,21 +411,21 @@ class Builder:
         return len(self._ts) - 1
 
     def mark(self, slice_number: int, column: str, value: int) -> None:
-        """Give the newest slice a value of a sparse column."""
+        """Set a value of a sparse column for the newest slice."""
         index, values = self._sparse.setdefault(column, (array("i"), array("q")))
         index.append(slice_number)
         values.append(value)
 
     def mark_text(self, slice_number: int, column: str, text: str) -> None:
-        """Give the newest slice a text."""
+        """Set a text for the newest slice."""
         self.mark(slice_number, column, self.text(text))
 
     def text(self, text: str) -> int:
-        """The number that stands for a text in a sparse column."""
+        """Return the number of a text in a sparse column."""
         return self._texts[text]
 
     def lane(self, process: str, thread: str, device: str = "", stream: str = "") -> int:
-        """The number of a thread or stream."""
+        """Return the number of a thread or stream."""
         return self._lanes[process, thread, device, stream]
 
     def add_memory(
@@ -432,13 +438,14 @@ class Builder:
         allocated: int = NO_ID,
         reserved: int = NO_ID,
     ) -> None:
-        """``size`` bytes were taken on ``device``, or given back (below 0); what the allocator has afterwards."""
+        """Add a memory event: ``size`` bytes were allocated on ``device``, or freed (negative), with the
+        allocator's totals after it."""
         values = (ts, lane, self._devices[device], size, address, allocated, reserved)
         for column, value in zip(self._memory, values, strict=True):
             column.append(value)
 
     def part(self) -> Part:
-        """What was taken, as it came."""
+        """Return the slices in the order of their addition."""
         return Part(
             slices={
                 "ts": _taken(self._ts, np.int64),
@@ -470,8 +477,8 @@ class Builder:
         allocations: Callable[[int], Allocations | None] | None = None,
         **others: Any,
     ) -> Columns:
-        """The columns, in order. ``labels`` are those of lanes, by process and thread; ``allocations`` is given
-        the origin of all times; ``others`` go to Columns."""
+        """Return the sorted columns. ``labels`` are those of lanes, by process and thread. ``allocations`` is
+        called with the origin of all times. ``others`` are passed to Columns."""
         part = self.part()
         part.labels = dict(labels or {})
         joined = Joined()

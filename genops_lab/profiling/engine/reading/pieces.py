@@ -1,8 +1,8 @@
-"""A trace file as a stream of decoded batches of events, up to where it is damaged.
+"""Read a trace file as a stream of decoded batches of events, up to any damage.
 
-A trace is one JSON document of any size with its events in one array. The array is cut between events
-(``}, {``) into batches of some megabytes: a batch that decodes is balanced, so a cut inside a string or a
-nested list cannot pass for one between events. Memory is bounded by a batch, not by the file.
+A trace is one JSON document of any size with its events in one array. The array is cut between events (``},
+{``) into batches of some megabytes. A batch that decodes is balanced, so a cut inside a string or a nested
+list cannot pass for one between events. Memory is bounded by a batch, not by the file.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ from .helpers import Ahead, Helpers
 from .kinds_of_files import no_trace
 from .parts import Part
 
-#: Its text and what is decoded of it should fit into a core's cache.
+#: The text of a batch and the decoded events should fit into a core's cache.
 BATCH_BYTES = 1 << 20
-#: The last cut of a batch is looked for in so much of its end, then in all of it.
+#: The last cut of a batch is searched in this much of its end first, then in all of it.
 WINDOW_BYTES = 1 << 15
-#: One event, or what comes before the events, may be so large.
+#: Largest event, and largest text before the events.
 LIMIT_BYTES = 128 << 20
 MAX_SKIPPED = 1000
-#: After damage so much text is looked at, then twice as much with each batch that can be read: damage that comes often
-#: costs a look at its surroundings, not at all text at hand.
+#: After damage, this much text is decoded, then twice as much with each readable batch. So frequent damage
+#: costs a look at its surroundings only, not at all text.
 CAREFUL_BYTES = 1 << 13
-#: Each costs a look at all text at hand.
+#: Each damage costs a look at the text of a batch.
 MAX_GAPS = 100
-#: So many cuts are tried one by one (an event may hold lists of objects, which look alike) before halving.
+#: Cuts that are tried one by one before halving (an event may have lists of objects, which look alike).
 CUTS = 16
-#: Brackets inside brackets; nothing sensible has so many.
+#: Most nested brackets.
 DEPTH = 200
 
 _ARRAY = re.compile(rb'"traceEvents"\s*:\s*\[')
 _BOUNDARY = re.compile(rb"\}\s*,\s*\{")
-#: The same before what looks like an event, not like an object inside one.
+#: The same before a likely event, not before an object inside one.
 _EVENT = re.compile(rb'\}\s*,\s*(?=\{\s*"(?:ph|cat|name|pid|tid|ts|dur|id|args|s|bp)"\s*:)')
 _GAP = re.compile(rb"[\s,]*(?=\{)")
 _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{}\]]', re.DOTALL)
@@ -57,7 +57,7 @@ _GZIP = b"\x1f\x8b"
 
 
 class TraceFile:
-    """One trace file. After ``parts`` is exhausted, the other attributes say what was met."""
+    """A trace file. After ``parts`` is exhausted, the other attributes describe problems."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -69,13 +69,13 @@ class TraceFile:
         self._pieces = iter(self._stream)
         self._buffer = b""
         self._ended = False
-        #: Places between two events where there is not one comma.
+        #: Places between two events without exactly one comma.
         self._gaps = 0
-        #: A batch is looked for in so much of the text at hand.
+        #: Largest part of the text that is searched for a batch.
         self._reach = LIMIT_BYTES
 
     def parts(self, helpers: Helpers | None = None) -> Iterator[Part]:
-        """The events in the order of the file. Raises InvalidRequest where there is no array of events."""
+        """Yield the events in file order. Raises InvalidRequest where there is no array of events."""
         self._find_array()
         for part in self._all(helpers):
             if part.events:
@@ -84,15 +84,15 @@ class TraceFile:
 
     @property
     def more(self) -> str:
-        """A sentence where more events may follow after the list that was read."""
+        """Return a sentence where more events may follow after the list that was read."""
         if _ARRAY.search(self.tail) is not None:
             return "The file has a second list of events, which was not read."
         if not self.head:
-            return "What follows the list of events was not read." if self.tail.strip(_PADDING) else ""
+            return "Data after the list of events was not read." if self.tail.strip(_PADDING) else ""
         return "" if self.damage else _after_the_document(self.tail)
 
     def no_trace(self, reason: str) -> InvalidRequest:
-        """What to raise because of ``reason``."""
+        """Return the error for ``reason``."""
         return no_trace(self.path, reason)
 
     def _all(self, helpers: Helpers | None) -> Iterator[Part]:
@@ -108,7 +108,7 @@ class TraceFile:
                 want = max(len(self._buffer), BATCH_BYTES) * 2
                 if want > LIMIT_BYTES:
                     self.damage = (
-                        f"An event is larger than {LIMIT_BYTES >> 20} MiB; what follows was not read."
+                        f"An event is larger than {LIMIT_BYTES >> 20} MiB; it and later events were not read."
                     )
                     return
                 continue
@@ -121,8 +121,8 @@ class TraceFile:
                 return
 
     def _ahead(self, helpers: Helpers) -> Iterator[Part]:
-        """Cut where events seem to end and have the batches read by ``helpers``, up to one that cannot be read: there
-        the cut was none, or the array ends, or the text is odd. What is left is read with care."""
+        """Cut where events seem to end and let ``helpers`` read the batches, up to an unreadable one. There,
+        the cut was wrong, or the array ends, or the text is unusual. The rest is read carefully."""
         if self._stream.packed:
             texts = Ahead(helpers, self._texts())
             yield from texts.parts()
@@ -135,7 +135,7 @@ class TraceFile:
                 self._go_back(unread[0].begin)
 
     def _texts(self) -> Iterator[bytes]:
-        """Arrays of events."""
+        """Yield arrays of events."""
         while True:
             self._fill(BATCH_BYTES)
             cut = None if self._ended else _last_boundary(self._buffer, len(self._buffer))
@@ -145,7 +145,7 @@ class TraceFile:
             self._buffer = self._buffer[cut + 1 :]
 
     def _ranges(self) -> Iterator[Range]:
-        """The same where they lie in the file, of which only the surroundings of each cut are read here."""
+        """Yield ranges of the file instead; this process reads only the surroundings of each cut."""
         begin = self._stream.position - len(self._buffer)
         with self.path.open("rb") as stream:
             size = stream.seek(0, os.SEEK_END)
@@ -158,7 +158,7 @@ class TraceFile:
         self._go_back(begin)
 
     def _go_back(self, begin: int) -> None:
-        """Go on from there in a file that is not compressed."""
+        """Continue at an earlier position of an uncompressed file."""
         self._stream = Stream(self.path, begin)
         self._pieces, self._buffer, self._ended = iter(self._stream), b"", False
 
@@ -186,15 +186,15 @@ class TraceFile:
             if self._ended or (text and not text.startswith(b"{")) or len(text) > LIMIT_BYTES:
                 if _is_lines(text):
                     raise InvalidRequest(
-                        f"{self.path.name} is not a trace: each of its lines is an event (JSON Lines).",
-                        hint="Make one list of them: jq -s . FILE > events.json",
+                        f"{self.path.name} is not a trace: it has one event per line (JSON Lines).",
+                        hint="Put the events into one list: jq -s . FILE > events.json",
                     )
                 cut = text.startswith(b"{") and not text.rstrip().endswith(b"}")
-                damage = self._stream.damage or ("The file is cut off before it." if cut else "")
-                raise self.no_trace(f"it holds no list of events. {damage}".rstrip(". "))
+                damage = self._stream.damage or ("The file is cut off." if cut else "")
+                raise self.no_trace(f"it has no list of events. {damage}".rstrip(". "))
 
     def _take(self) -> tuple[Part | None, bool] | None:
-        """Decode a batch: its events, and whether they were the last. None: more text is needed."""
+        """Decode a batch; return its events, and whether they were the last. None: more text is needed."""
         while True:
             taken = self._take_within(min(len(self._buffer), self._reach))
             if taken is not None:
@@ -204,7 +204,7 @@ class TraceFile:
             self._reach *= 2
 
     def _take_within(self, limit: int) -> tuple[Part | None, bool] | None:
-        """Decode a batch of ``limit`` bytes at most. None: no event ends there."""
+        """Decode a batch of at most ``limit`` bytes. None: no event ends there."""
         tries = 0
         bad: int | None = None
         while (cut := _last_boundary(self._buffer, limit)) is not None:
@@ -222,14 +222,15 @@ class TraceFile:
             tries += 1
             limit = cut
             if offset is not None and offset - 1 < cut:
-                # Not the bracket that was put there: the text itself is damaged.
+                # The error is not at the added bracket: the text itself is damaged.
                 limit = bad = offset - 1
             if tries % CUTS == 0:
                 limit //= 2
         return None if bad is None else self._take_first(bad)
 
     def _take_first(self, bad: int) -> tuple[Part | None, bool]:
-        """The text is damaged at ``bad``: take the first event if it lies before, or go on after the damage."""
+        """The text is damaged at ``bad``: take the first event if it is before, or continue after the
+        damage."""
         for boundary in islice(_BOUNDARY.finditer(self._buffer, 0, bad), CUTS):
             batch, _error = self._decode(b"[" + self._buffer[: boundary.start() + 1] + b"]")
             if batch is not None:
@@ -240,12 +241,12 @@ class TraceFile:
             batch, _error = self._decode(b"[" + self._buffer[:bad].rstrip(b" \t\r\n,") + b"]")
             if batch is not None:
                 self._gaps += 1
-                self.damage = "The file is damaged: its events are not separated by one comma each."
+                self.damage = "The file is damaged: commas between its events are missing or doubled."
                 self._buffer = self._buffer[gap.end() :]
                 return batch, False
         following = _EVENT.search(self._buffer, bad)
         if following is None or self.skipped >= MAX_SKIPPED:
-            self.damage = "The file is damaged; what follows was not read."
+            self.damage = "The file is damaged; later events were not read."
             self._buffer = b""
             return None, True
         self.skipped += 1
@@ -254,7 +255,7 @@ class TraceFile:
         return None, False
 
     def _finish(self) -> tuple[Part | None, bool]:
-        """The last event, and the end of the array."""
+        """Read the last event and the end of the array."""
         text = b"[" + self._buffer
         batch, error = self._decode(text)
         offset = len(text) if batch is not None else _offset(error)
@@ -264,16 +265,16 @@ class TraceFile:
             return end
         if offset is not None and offset < len(text.rstrip()):
             return self._take_first(offset - 1)
-        # Chrome allows a list without its closing bracket; everything else was cut off.
+        # Chrome allows a list without its closing bracket; any other text was cut off.
         rest = self._buffer.rstrip(b" \t\r\n,")
         batch, error = self._decode(b"[" + rest + b"]")
         if batch is None or self.head:
-            self.damage = self.damage or "The file is cut off; it was read up to its last whole event."
+            self.damage = self.damage or "The file is cut off; it was read up to its last complete event."
         self._buffer = b""
         return batch, True
 
     def _close(self, text: bytes, offset: int) -> tuple[Part | None, bool]:
-        """``text`` is a whole array up to about ``offset``."""
+        """Return whether ``text`` is a complete array up to about ``offset``."""
         end = text.rfind(b"]", 0, offset) + 1
         batch, _error = self._decode(text[:end])
         self._buffer = self._buffer[end - 1 :]
@@ -282,11 +283,12 @@ class TraceFile:
     def _comma_at_the_end(
         self, text: bytes, error: str, offset: int | None
     ) -> tuple[Part | None, bool] | None:
-        """What ``_take`` returns where ``text`` is a whole array but for a comma before its closing bracket."""
+        """Return the result of ``_take`` where ``text`` is a complete array except for a comma before its
+        closing bracket."""
         if "trailing comma in array" not in error or offset is None:
             return None
         end = text.find(b"]", offset - 1)
-        # A list inside an event is none that ends here.
+        # A list inside an event does not end here.
         batch, _error = self._decode(text[: text.rfind(b",", 0, end)] + b"]")
         if batch is None:
             return None
@@ -311,8 +313,8 @@ class TraceFile:
 
 
 def _after_the_document(tail: bytes) -> str:
-    """A sentence where a document does not end behind its events, or something follows it. ``tail``: its text behind
-    the events' closing bracket, as far as it was kept."""
+    """Return a sentence where a document does not end after its events, or where data follows it. ``tail`` is
+    the kept text after the events' closing bracket."""
     if len(tail) == READ_BYTES:
         return ""
     text = '{"":0' + tail.decode("utf-8", "replace")
@@ -320,23 +322,23 @@ def _after_the_document(tail: bytes) -> str:
         end = json.JSONDecoder().raw_decode(text)[1]
     except (ValueError, RecursionError):
         cut = not tail.rstrip(_PADDING).endswith(b"}")
-        return "The file is cut off behind its events." if cut else ""
-    return "What follows the trace in its file was not read." if text[end:].strip(_PADDING.decode()) else ""
+        return "The file is cut off after its events." if cut else ""
+    return "Data after the trace in the file was not read." if text[end:].strip(_PADDING.decode()) else ""
 
 
 def _array_of(text: bytes, end: int) -> bytes:
-    """The events up to ``end`` as an array, copied once."""
+    """Return the events up to ``end`` as an array, copied once."""
     return b"".join((b"[", memoryview(text)[:end], b"]"))
 
 
 def _is_lines(text: bytes) -> bool:
-    """Whether the first line is an event and the next one begins with another."""
+    """Return whether the first line is an event and the next one begins with another."""
     line, _, rest = text[:READ_BYTES].partition(b"\n")
     return b'"ph"' in line and line.rstrip().endswith(b"}") and rest.lstrip().startswith(b"{")
 
 
 def _too_deep(text: bytes) -> int:
-    """Where more than ``DEPTH`` brackets are open."""
+    """Return the position where more than ``DEPTH`` brackets are open."""
     depth = 0
     for token in _TOKENS.finditer(text):
         first = text[token.start()]
@@ -347,7 +349,7 @@ def _too_deep(text: bytes) -> int:
 
 
 def _cut(stream: BinaryIO, begin: int, window: int) -> int | None:
-    """Where the last comma between two objects lies in the end, of ``window`` bytes, of the batch from ``begin``."""
+    """Return the last comma between two objects in the last ``window`` bytes of the batch from ``begin``."""
     first = begin + BATCH_BYTES - window
     stream.seek(first)
     found = _last_boundary(stream.read(window), window)
@@ -355,7 +357,7 @@ def _cut(stream: BinaryIO, begin: int, window: int) -> int | None:
 
 
 def _last_boundary(text: bytes, limit: int) -> int | None:
-    """The position of the last comma between two objects before ``limit``."""
+    """Return the last comma between two objects before ``limit``."""
     end = limit
     while True:
         comma = text.rfind(b",", 0, end)
@@ -377,16 +379,16 @@ def _is_trailing(message: str) -> bool:
 
 
 class Stream:
-    """Iterated once, it gives the bytes in pieces; ``damage`` says afterwards what was met.
+    """Yields the bytes in pieces, once; ``damage`` describes problems afterwards.
 
-    ``begin``: where to begin in a file that is not compressed.
+    ``begin`` is the start position in an uncompressed file.
     """
 
     def __init__(self, path: Path, begin: int = 0) -> None:
         self.path = path
         self.damage = ""
         self.packed = False
-        #: How far a file that is not compressed has been read.
+        #: Position up to which an uncompressed file has been read.
         self.position = begin
 
     def __iter__(self) -> Iterator[bytes]:
@@ -407,27 +409,27 @@ class Stream:
                 try:
                     piece = inflater.decompress(pending, READ_BYTES)
                 except library.error:
-                    self.damage = "The compressed file is corrupt; it was read up to there."
+                    self.damage = "The compressed file is corrupt; the part before was read."
                     return
                 if piece:
                     yield piece
                 pending = inflater.unconsumed_tail
                 if inflater.eof:
-                    # gzip files may be concatenated
+                    # gzip files may be concatenated.
                     pending = inflater.unused_data or stream.read(READ_BYTES)
                     if not _GZIP.startswith(pending[:2]):
                         if pending.strip(b"\0"):
-                            self.damage = "What follows the compressed trace in its file was not read."
+                            self.damage = "Data after the compressed trace was not read."
                         return
                     inflater = library.decompressobj(wbits=31)
                 elif not pending:
                     pending = stream.read(READ_BYTES)
                     if not pending:
-                        self.damage = "The compressed file is cut off; it was read up to there."
+                        self.damage = "The compressed file is cut off; the part before was read."
 
 
 def _inflating() -> Any:
-    """ISA-L, where it is installed, inflates some times faster than zlib."""
+    """Return a decompressor. ISA-L, where it is installed, is several times faster than zlib."""
     try:
         from isal import isal_zlib
     except ImportError:

@@ -1,4 +1,5 @@
-"""Events one by one: all that ``native`` does not read, and slices that are written as a begin and an end."""
+"""Read events one by one: all that ``native`` does not read, and slices that are written as a begin and an
+end."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from typing import Any
 import msgspec
 
 from ..columns import NO_ID
-from ..kinds import Kind, kind_of, told_by_device
+from ..kinds import Kind, kind_of, may_name_a_device
 from . import spans
 from .counters import Samples
 from .events import (
@@ -40,12 +41,12 @@ from .locations import device_of, place, stream_of
 from .parts import ALL_THREADS, Builder, Part
 from .times import LARGEST, UNUSABLE, all_nanoseconds, nanoseconds
 
-#: Numbers of a memory event, and what stands for those that are not told.
+#: Numbers of a memory event, and the value of missing ones.
 MEMORY_NUMBERS = {"bytes": 0, "address": 0, "allocated": NO_ID, "reserved": NO_ID}
-#: An occupancy that is larger is none.
+#: A larger occupancy is invalid.
 LARGEST_PER_MILLE = 1_000_000
 
-#: Names come again in every batch.
+#: Names repeat in every batch.
 remembered_kind_of = lru_cache(1 << 14)(kind_of)
 
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
@@ -63,9 +64,9 @@ class _Set:
     def __init__(self, arguments: tuple[Argument, ...]) -> None:
         self.decoder = msgspec.json.Decoder(argument_type(arguments))
         self.is_of_device = arguments is DEVICE
-        #: Besides ``CALL``, whose arguments each slice has a place for.
+        #: Besides ``CALL``, whose arguments have a column for each slice.
         self.own = arguments[len(CALL) :]
-        #: All at once are read faster than one by one.
+        #: Reading all at once is faster than one by one.
         self.values = attrgetter(*(each.name for each in self.own)) if self.own else None
 
 
@@ -74,7 +75,7 @@ _set_of = [_sets[ARGUMENTS[kind]] for kind in Kind]
 
 
 def read(text: bytes | bytearray) -> Part:
-    """The part that a JSON array of events makes. Raises as ``batches.read`` does."""
+    """Return the part of a JSON array of events. Raises the errors of ``batches.read``."""
     reading = _Reading()
     events: Iterable[Any]
     try:
@@ -86,7 +87,7 @@ def read(text: bytes | bytearray) -> Part:
 
 
 def paired(events: Iterable[Any]) -> Part:
-    """Slices of begins and ends, given in the order of the file."""
+    """Return slices of begins and ends, which are in file order."""
     reading = _Reading()
     for begin, end in _pairs(events):
         start = _at(begin)
@@ -98,7 +99,7 @@ def paired(events: Iterable[Any]) -> Part:
 
 
 def labels(events: Iterable[Metadata]) -> dict[tuple[str, str], str]:
-    """The names of threads that metadata events tell, and those of processes, which have no thread."""
+    """Return the names of threads from metadata events, and those of processes."""
     found = {}
     for event in events:
         if event.name not in ("thread_name", "process_name"):
@@ -112,18 +113,18 @@ def labels(events: Iterable[Metadata]) -> dict[tuple[str, str], str]:
 
 
 def memory_device(number: Any) -> str:
-    """The key of the device of a memory event."""
+    """Return the key of the device of a memory event."""
     known = _number(number, -1)
     return str(known) if known >= 0 else "cpu"
 
 
 def _arguments_of(text: msgspec.Raw, decoder: Any) -> Any:
-    """None of them where they are null, a list or a text: the event counts all the same."""
+    """Return the arguments; null, a list or a text count as no arguments, and the event still counts."""
     return decoder.decode(text if bytes(text)[:1] == b"{" else b"{}")
 
 
 def _decoded(raw: msgspec.Raw) -> Any:
-    """Raises msgspec.ValidationError for what is no event."""
+    """Decode an event. Raises msgspec.ValidationError for invalid ones."""
     try:
         return _phase.decode(raw)
     except msgspec.ValidationError:
@@ -136,7 +137,7 @@ def _decoded(raw: msgspec.Raw) -> Any:
 
 
 def _of_keys_twice_the_last(raw: msgspec.Raw) -> bytes:
-    """Elsewhere the decoder does so by itself, but for the key that tells the phase."""
+    """Keep the last of two equal keys. The decoder does this itself, except for the key of the phase."""
     return msgspec.json.encode(_values.decode(raw))
 
 
@@ -148,9 +149,9 @@ def _phase_of(raw: msgspec.Raw) -> str:
 
 
 def _pairs(events: Iterable[Any]) -> Iterable[tuple[Begin, End | None]]:
-    """Each begin with its end, or without one. They follow each other by the clock, as the file has them at one time.
+    """Yield each begin with its end, or without one, sorted by time and then in file order.
 
-    An end belongs to the innermost begin, with a name to the innermost of that name.
+    An end belongs to the innermost begin; an end with a name belongs to the innermost begin of that name.
     """
     begun: dict[tuple[str, str], list[Begin]] = {}
     for event in sorted(events, key=_at):
@@ -182,7 +183,7 @@ class _Reading:
         self.tied: list[Async] = []
 
     def decoded(self, raws: Iterable[msgspec.Raw]) -> Iterable[Any]:
-        """The events among them."""
+        """Return the events among the entries."""
         for raw in raws:
             try:
                 yield _decoded(raw)
@@ -215,7 +216,7 @@ class _Reading:
             self.slice(event, start, length)
 
     def slice(self, event: Slice | Begin, start: int, length: int) -> None:
-        """Nanoseconds, UNUSABLE where they are not known."""
+        """Add a slice; times are nanoseconds, UNUSABLE where they are not known."""
         kind = remembered_kind_of(event.cat or "", event.name)
         if start == UNUSABLE or length < 0:
             self.unusable += kind != Kind.OTHER
@@ -226,7 +227,7 @@ class _Reading:
         except msgspec.ValidationError:
             self._skip()
             return
-        if its_set.is_of_device and arguments.device in (None, "") and told_by_device(event.cat):
+        if its_set.is_of_device and arguments.device in (None, "") and may_name_a_device(event.cat):
             kind = Kind.RUNTIME
             its_set = _set_of[kind]
         device = stream = ""
@@ -267,7 +268,7 @@ class _Reading:
                     self.builder.mark_text(number, name, text.decode("utf-8", "replace"))
 
     def _skip(self) -> None:
-        """The arguments of an event can be held by no type."""
+        """Skip an event whose arguments fit no type."""
         self.events, self.skipped = self.events - 1, self.skipped + 1
 
     def _memory(self, event: Instant) -> None:
@@ -290,7 +291,7 @@ class _Reading:
         if ts is None:
             self.unusable += 1
             return
-        # Numbers that no type can hold are none.
+        # Numbers that fit no type are missing.
         with contextlib.suppress(msgspec.DecodeError):
             self.samples.add(ts, place(event.pid), event.name, event.id, event.args)
 
@@ -307,13 +308,13 @@ class _Reading:
 
 
 def _identity(value: Any) -> int:
-    """A correlation or external id; 0 and what is no number mean none."""
+    """Return a correlation or external id; 0 and other values mean none."""
     number = _number(value, NO_ID)
     return number if number > 0 else NO_ID
 
 
 def _number(value: Any, otherwise: int) -> int:
-    if type(value) is int:  # most often
+    if type(value) is int:  # the usual case
         return value if -LARGEST < value < LARGEST else otherwise
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         value = int(value)

@@ -1,6 +1,7 @@
-"""Async slices: begins and ends that an id ties, on no thread (``ph: "b"`` and ``"e"``, long ago ``"S"`` and ``"F"``).
+"""Read async slices: begins and ends that an id links, without a thread (``ph: "b"`` and ``"e"``, formerly
+``"S"`` and ``"F"``).
 
-They are shown in lanes of their own, one a process and category, and are never work of a device or of a thread.
+They get separate lanes, one per process and category. They never count as work of a device or of a thread.
 """
 
 from __future__ import annotations
@@ -15,24 +16,24 @@ from .locations import place
 from .parts import ASYNC, Builder, Part
 from .times import nanoseconds
 
-#: More slices without an end than these, and than this part of all, are told.
+#: More slices without an end, and a larger share of all, are reported.
 _FEW, _PART = 10, 0.1
 
 
 class Mark(NamedTuple):
-    """An async event. ``phase``: what it is, b, e or n."""
+    """An async event. ``phase`` is b, e or n."""
 
     ts: int
     phase: str
     process: str
     category: str
     name: str
-    #: Ties it to others of its category.
+    #: Links it to others of its category.
     key: str
 
 
 def marks(events: Iterable[Async]) -> tuple[list[Mark], int]:
-    """What they say, and how many have no usable time."""
+    """Return the events, and the number without a valid time."""
     found, late = [], 0
     for event in events:
         ts = nanoseconds(bytes(event.ts))
@@ -47,7 +48,8 @@ def marks(events: Iterable[Async]) -> tuple[list[Mark], int]:
 
 
 def spanning(found: list[Mark], end_ns: int) -> tuple[Part, str]:
-    """Their slices, and a sentence where many have no end: those last until ``end_ns``, the end of the trace."""
+    """Return the slices, and a sentence where many have no end: these last until ``end_ns``, the end of the
+    trace."""
     builder = Builder()
     labels: dict[tuple[str, str], str] = {}
     end_ns = max(end_ns, max(mark.ts for mark in found))
@@ -64,14 +66,15 @@ def spanning(found: list[Mark], end_ns: int) -> tuple[Part, str]:
     part.labels = labels
     many = unclosed > max(_FEW, _PART * slices)
     return part, (
-        f"{unclosed} of {slices} async slices have no end; they are shown until the end of the trace."
+        f"{unclosed} of {slices} async slices have no end; they extend to the end of the trace."
         if many
         else ""
     )
 
 
 def _pairs(found: list[Mark]) -> Iterator[tuple[Mark, int | None]]:
-    """Each begin with the time of its end; None without one. An end belongs to the innermost begin of its name."""
+    """Yield each begin with the time of its end; None without one. An end belongs to the innermost begin of
+    its name."""
     begun: dict[tuple[str, str], list[Mark]] = {}
     for mark in sorted(found, key=lambda each: each.ts):
         if mark.phase == "n":
@@ -88,7 +91,8 @@ def _pairs(found: list[Mark]) -> Iterator[tuple[Mark, int | None]]:
 
 
 def _begin_of(end: Mark, waiting: list[Mark]) -> int | None:
-    """Ids may be counted anew in each process, but what one begins another may end."""
+    """Return the begin of an id. Each process may count its ids, but another process may end what one
+    began."""
     fitting = [at for at, mark in enumerate(waiting) if end.name in ("", mark.name)]
     own = [at for at in fitting if waiting[at].process == end.process]
     return max(own or fitting, default=None)

@@ -1,4 +1,4 @@
-"""Times as written, exactly, in whole nanoseconds: many at once where that is sure, one by one elsewhere."""
+"""Convert written times to whole nanoseconds exactly: many at once where that is safe, else one by one."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ from ..columns import Int64
 
 #: All times and ids are smaller.
 LARGEST = 2**62
-#: Stands where a text is no time.
+#: Value of a text that is not a time.
 UNUSABLE = -LARGEST
 
 _whole = msgspec.json.Decoder(list[int])
 _real = msgspec.json.Decoder(list[float])
 _PLAIN = b"0123456789.,-"
-#: Below it, a double of microseconds with three decimals is nearer than half a nanosecond (see ``_of_doubles``).
+#: Below it, a double of microseconds with three decimals is accurate to half a nanosecond (see
+#: ``_of_doubles``).
 _EXACT_BELOW = 2.0**42
 
 
 def nanoseconds(text: bytes) -> int | None:
-    """Microseconds as written (``1717.25``, ``"12"``, ``1e3``) in whole nanoseconds; None: no finite number."""
+    """Convert written microseconds (``1717.25``, ``"12"``, ``1e3``) to whole nanoseconds; None for no finite
+    number."""
     whole, _, rest = text.partition(b".")
     if whole.isdigit() and len(whole) < 20 and len(rest) <= 3 and (rest.isdigit() or not rest):
         value = int(whole) * 1000 + int(rest.ljust(3, b"0"))
@@ -38,7 +40,7 @@ def nanoseconds(text: bytes) -> int | None:
 
 
 def all_nanoseconds(texts: Sequence[msgspec.Raw]) -> Int64:
-    """``nanoseconds`` of each; UNUSABLE stands for None."""
+    """Return ``nanoseconds`` of each; UNUSABLE stands for None."""
     found = _together(b",".join(texts))
     if found is not None and len(found) == len(texts):
         return found
@@ -47,7 +49,7 @@ def all_nanoseconds(texts: Sequence[msgspec.Raw]) -> Int64:
 
 
 def _together(text: bytes) -> Int64 | None:
-    """Numbers between commas; None where that takes more care."""
+    """Parse numbers between commas; None where that needs more care."""
     if text.translate(None, _PLAIN):
         return None
     try:
@@ -65,7 +67,7 @@ def _together(text: bytes) -> Int64 | None:
 
 
 def _decimals(text: bytes) -> npt.NDArray[np.int64]:
-    """Digits behind the point of each number between commas."""
+    """Return the digits after the point of each number between commas."""
     letters = np.frombuffer(text, np.uint8)
     ends = np.append(np.flatnonzero(letters == ord(",")), len(letters))
     points = np.flatnonzero(letters == ord("."))
@@ -76,11 +78,12 @@ def _decimals(text: bytes) -> npt.NDArray[np.int64]:
 
 
 def _of_doubles(micros: npt.NDArray[np.float64], decimals: npt.NDArray[np.int64]) -> Int64 | None:
-    """None where the doubles do not tell for sure.
+    """Convert doubles; None where they are not accurate enough.
 
-    A double is off by at most half the spacing of doubles there, its product by half a spacing more. With three
-    decimals or fewer the true product is whole, so the nearest whole number is it while that error is below 1/2: to
-    2**42 microseconds, 0.244 + 0.25. With more decimals the nearest is sure away from halves by more than the error.
+    A double is off by at most half the spacing of doubles there, its product by half a spacing more. With
+    three decimals or fewer the true product is whole, so the nearest whole number is correct while that error
+    is below 1/2: up to 2**42 microseconds, 0.244 + 0.25. With more decimals, the nearest number is certain if
+    the product is farther from a half than the error.
     """
     if len(micros) != len(decimals):
         return None

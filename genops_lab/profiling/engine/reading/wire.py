@@ -1,7 +1,8 @@
-"""Messages of Protocol Buffers, field by field, as far as a reader asks.
+"""Read Protocol Buffers messages field by field, only as far as needed.
 
-Not the library: the engine also runs on hosts that have none, and it makes objects of all of a message, many times its
-size, where a reader asks for a few fields of it (https://protobuf.dev/programming-guides/encoding/).
+The protobuf library is not used. The engine also runs on hosts without it, and it makes objects of a whole
+message, many times its size, where a reader needs a few fields
+(https://protobuf.dev/programming-guides/encoding/).
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ _LONGEST = 63
 
 
 class Damaged(ValueError):
-    """What is no message."""
+    """An invalid message."""
 
 
 def fields(message: memoryview) -> Iterator[tuple[int, Value]]:
-    """The number and the value of each field: whole numbers as they are, eight bytes as a double, four as a float, all
-    others as their bytes. Raises Damaged where the message is none."""
+    """Yield the number and the value of each field: integers as they are, eight bytes as a double, four as a
+    float, all others as bytes. Raises Damaged for an invalid message."""
     at, end = 0, len(message)
     while at < end:
         # Most numbers take one byte.
@@ -31,7 +32,7 @@ def fields(message: memoryview) -> Iterator[tuple[int, Value]]:
         if wire == 2:
             length, at = _varint(message, at, end)
             if length > end - at:
-                raise Damaged("a field is longer than what it is in")
+                raise Damaged("a field is longer than its message")
             yield number, message[at : at + length]
             at += length
         elif wire == 0:
@@ -44,28 +45,28 @@ def fields(message: memoryview) -> Iterator[tuple[int, Value]]:
             yield number, _FLOAT.unpack_from(message, at)[0]
             at += 4
         else:
-            raise Damaged("a field is of no known form")
+            raise Damaged("a field has an unknown form")
 
 
 def parts(message: memoryview, number: int) -> Iterator[memoryview]:
-    """The messages in the field ``number``."""
+    """Yield the messages in the field ``number``."""
     for found, value in fields(message):
         if found == number and isinstance(value, memoryview):
             yield value
 
 
 def picked(message: memoryview, *numbers: int) -> dict[int, Value]:
-    """The last of each of these fields: a message may hold millions of others."""
+    """Return the last value of each of these fields; a message may have millions of others."""
     return {number: value for number, value in fields(message) if number in numbers}
 
 
 def natural(value: Value) -> int:
-    """A whole number; 0 for what is none."""
+    """Return an integer; 0 for another value."""
     return value if isinstance(value, int) else 0
 
 
 def text(value: Value, most: int = 1 << 16) -> str:
-    """At most so many bytes of a text; empty for what is none."""
+    """Return a text of at most so many bytes; empty for another value."""
     return bytes(value[:most]).decode("utf-8", "replace") if isinstance(value, memoryview) else ""
 
 

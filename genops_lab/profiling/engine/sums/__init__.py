@@ -1,1 +1,1 @@
-"""What a trace adds up to: by device, stream, step, kernel, operator and reason of idleness."""
+"""Sum a trace by device, stream, step, kernel, operator and reason of idle time."""

@@ -1,4 +1,4 @@
-"""What devices did, by device, stream, kernel, launch and step of the program: exact unions of intervals."""
+"""Sum device work by device, stream, kernel, launch and step: exact unions of intervals."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TOP_KERNELS = 10
 
 
 class Shares(NamedTuple):
-    """Of some device slices, nanoseconds of the unions by what they are."""
+    """Lengths of the unions of some device slices by kind, in nanoseconds."""
 
     span: int
     busy: int
@@ -31,7 +31,7 @@ class Shares(NamedTuple):
 
 
 def shares(trace: Trace, members: Int64) -> Shares:
-    """The lengths of the unions of ``members``; copies and fills count as memory and as no kernels."""
+    """Return the lengths of the unions of ``members``. Copies and fills count as memory, not as kernels."""
     kinds = trace.columns.kind[members]
     everything = trace.intervals(members)
     compute = trace.intervals(members[kinds == Kind.COMPUTE])
@@ -48,7 +48,7 @@ def shares(trace: Trace, members: Int64) -> Shares:
 
 
 def device_times(trace: Trace, kernels: Mapping[str, list[KernelTime]]) -> Iterator[DeviceTime]:
-    """The devices of a rank. ``kernels``: those of each, without copies and fills."""
+    """Return the devices of a rank. ``kernels`` are the kernels of each device, without copies and fills."""
     for key, members in trace.devices.items():
         found = shares(trace, members)
         span = found.span if trace.columns.has_clock else found.busy
@@ -69,10 +69,10 @@ def device_times(trace: Trace, kernels: Mapping[str, list[KernelTime]]) -> Itera
 
 
 def device_model(trace: Trace, key: str) -> str:
-    """As the trace names it; "" where it does not.
+    """Return the device's model as the trace names it; "" where it does not.
 
-    A device whose number has no properties has those of the first when all devices are alike (a process that
-    sees one device of several numbers it 0 in the properties).
+    A device without properties gets those of the first device when all devices are alike. A process that sees
+    one of several devices numbers it 0 in the properties.
     """
     models = {
         str(each.get("id")): str(each["name"])
@@ -86,7 +86,7 @@ def device_model(trace: Trace, key: str) -> str:
 
 
 def stream_times(trace: Trace) -> Iterator[StreamTime]:
-    """The streams of a rank's devices, in the order of their names."""
+    """Return the streams of a rank's devices, sorted by name."""
     for key, members in trace.devices.items():
         streams = trace.streams(members)
         for name in sorted(streams, key=lambda each: (not each.isdigit(), each.zfill(20))):
@@ -103,14 +103,15 @@ def stream_times(trace: Trace) -> Iterator[StreamTime]:
             )
 
 
-#: Before all times, and far enough from the smallest number to subtract a time from it.
+#: Earlier than all times, with room to subtract a time without overflow.
 _LONG_AGO = -(2**62)
 
 
 def launch_times(trace: Trace) -> Iterator[LaunchTime]:
-    """Of the kernels whose launch the trace has; a device without any is left out.
+    """Return launch times of the kernels whose launch is in the trace. A device without any is left out.
 
-    Percentiles are interpolated linearly. Delays may be below 0: the clocks of host and device differ.
+    Percentiles are interpolated linearly. Delays may be negative, because the clocks of host and device
+    differ.
     """
     columns = trace.columns
     for key, members in trace.devices.items():
@@ -138,9 +139,9 @@ def launch_times(trace: Trace) -> Iterator[LaunchTime]:
 
 
 def earlier_ends(trace: Trace, members: Int64) -> Int64:
-    """For each member (in order) when its stream was done with all earlier work: the latest end before it.
+    """Return, for each member in order, the end of all earlier work of its stream.
 
-    A stream runs in order: a kernel that was called before then has waited for it.
+    A stream runs in order, so a kernel that was launched earlier waited for this end.
     """
     columns = trace.columns
     found = np.full(len(members), _LONG_AGO)
@@ -157,14 +158,14 @@ _KINDS: dict[int, str] = {
     Kind.FILL: "fill",
 }
 
-#: A table of so many pairs is small in any case.
+#: A table of this many pairs is always small enough.
 LEAST_PAIRS = 1 << 16
 #: Kernels by the key of their device.
 Tables = dict[str, list[KernelTime]]
 
 
 def kernels_and_others(trace: Trace) -> tuple[Tables, Tables]:
-    """The kernels of each device; its copies and fills, which count as kernels of their own kind."""
+    """Return the kernels of each device, and its copies and fills, which count as a separate kind."""
     kind = trace.columns.kind
     tables: tuple[Tables, Tables] = {}, {}
     for key, members in trace.devices.items():
@@ -175,7 +176,7 @@ def kernels_and_others(trace: Trace) -> tuple[Tables, Tables]:
 
 
 def kernel_times(trace: Trace, members: Int64) -> list[KernelTime]:
-    """By total time, then name."""
+    """Return kernels sorted by total time, then by name."""
     columns = trace.columns
     name, durations, size = columns.name[members], columns.lengths(members), len(columns.names)
     count = np.bincount(name, minlength=size)
@@ -203,7 +204,7 @@ def kernel_times(trace: Trace, members: Int64) -> list[KernelTime]:
 
 
 def merged(tables: Iterable[list[KernelTime]]) -> Iterator[KernelTime]:
-    """Kernels of several devices and ranks, by name, in the order of their total time."""
+    """Return the kernels of several devices and ranks by name, most total time first."""
     rows: dict[str, list[KernelTime]] = {}
     for table in tables:
         for kernel in table:
@@ -224,11 +225,11 @@ def merged(tables: Iterable[list[KernelTime]]) -> Iterator[KernelTime]:
 
 
 def _main_launchers(columns: Columns, name: Int32, owner: Int32) -> dict[int, str]:
-    """For each kernel's name the operator that launched most of its slices."""
+    """Return, for each kernel name, the operator that launched most of its slices."""
     known, size = owner != NOTHING, len(columns.names)
     name, operator = name[known], columns.name[owner[known]]
     kernels, operators = present(size, name), present(size, operator)
-    # A table of all pairs has mostly not more places than there are slices.
+    # A table of all pairs seldom has more places than there are slices.
     if len(kernels) * len(operators) <= len(name) + LEAST_PAIRS:
         numbers = np.zeros((2, size), np.int64)
         numbers[0, kernels], numbers[1, operators] = np.arange(len(kernels)), np.arange(len(operators))
@@ -239,23 +240,23 @@ def _main_launchers(columns: Columns, name: Int32, owner: Int32) -> dict[int, st
     else:
         pairs, count = np.unique(name.astype(np.int64) * size + operator, return_counts=True)
     order = np.argsort(count, kind="stable")
-    # The last of a name is the most frequent.
+    # The last entry of a name is the most frequent.
     return {pair // size: columns.names[pair % size] for pair in pairs[order].tolist()}
 
 
 _STEP = re.compile(r"ProfilerStep#\d+")
-#: Calls that a program makes while it settles, and not afterwards.
+#: Calls of a program's start-up phase.
 _ONCE = re.compile(
     r"(cuda|hip)(Malloc|Free|HostAlloc|HostRegister)|(cu|hip)Module(Load|GetFunction)|(cuda|hip)LibraryLoad"
     r"|cuLibraryLoad|TorchDynamo|inductor|CompiledFxGraph|autotun|cudnnFind|triton.*compile",
     re.IGNORECASE,
 )
-#: A first step that is so much longer than the others has something in it that they have not.
+#: A first step that is this many times longer than the others includes one-time work.
 _LONGER, _LONGER_WITHOUT_A_CAUSE = 1.5, 2.5
 
 
 def step_slices(columns: Columns) -> Int64:
-    """The steps' own slices on the host, in order. Old traces have them as operators."""
+    """Return the steps' slices on the host, in order. Old traces record them as operators."""
     named = np.array([_STEP.fullmatch(name) is not None for name in columns.names], bool)
     if not named.any():
         return np.empty(0, np.int64)
@@ -264,10 +265,11 @@ def step_slices(columns: Columns) -> Int64:
 
 
 def step_of(trace: Trace, steps: Int64) -> Int64:
-    """For each of ``trace.device`` the position in ``steps`` of the step that launched it; NOTHING without one.
+    """Return, for each slice of ``trace.device``, the position in ``steps`` of the step that launched it;
+    NOTHING without one.
 
-    A slice belongs to the step in which its call began, on whichever thread. Where the trace ties no slice to a
-    call at all, the clock decides.
+    A slice belongs to the step during which its call began, on any thread. If the trace links no slice to a
+    call, the slice's own time decides.
     """
     columns = trace.columns
     call = trace.call[trace.device]
@@ -281,7 +283,8 @@ def step_of(trace: Trace, steps: Int64) -> Int64:
 
 
 def step_times(trace: Trace) -> Iterator[StepTime]:
-    """``span_us`` is the step's length on the host; ``idle_us`` what of it its own device work did not fill."""
+    """Return the times of steps. ``span_us`` is the step's length on the host; ``idle_us`` is the part that
+    its own device work did not fill."""
     columns = trace.columns
     steps = step_slices(columns)
     if not len(steps):
@@ -311,8 +314,8 @@ def step_times(trace: Trace) -> Iterator[StepTime]:
 
 
 def warm_up(columns: Columns, steps: Int64) -> int:
-    """How many steps at the start are warm-up: longer than the typical later one, with calls that happen once,
-    or so much longer that something must have happened. Needs at least two steps to compare with."""
+    """Return the number of warm-up steps at the start. They are longer than the typical later step, and have
+    one-time calls or are much longer. Needs at least two later steps."""
     lengths = columns.dur[steps].tolist()
     count = 0
     while count < len(lengths) - 2:
@@ -329,7 +332,7 @@ def warm_up(columns: Columns, steps: Int64) -> int:
 
 
 def _once(columns: Columns, begin: int, end: int) -> bool:
-    """Whether the host did in this time what happens once."""
+    """Return whether the host did one-time work in this period."""
     first, last = np.searchsorted(columns.ts, [begin, end])
     on_host = columns.kind[first:last] < Kind.COMPUTE
     names = np.unique(columns.name[first:last][on_host]).tolist()

@@ -1,4 +1,4 @@
-"""What a host thread was doing: data loading, waiting, copying, launching, or plain Python."""
+"""Classify the work of host threads: data loading, waiting, copying, launching, or plain Python."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ from ..kinds import Kind, among
 from ..traces import Trace
 
 _DATALOADER = re.compile(r"enumerate\(DataLoader\)|utils/data/dataloader\.py\(\d+\): __next__")
-#: Calls that return when the device is done. cudaMemcpy without Async is one; so is its HIP form.
+#: Calls that return when the device is done, such as cudaMemcpy without Async and its HIP form.
 _SYNCHRONIZE = re.compile(r"(cuda|hip|cu|mtia|synapse|ze|ur)\w*Synchronize", re.IGNORECASE)
 _COPY = re.compile(r"(cuda|hip|cu)Memcpy|urEnqueueUSMMemcpy|runFunction - copy", re.IGNORECASE)
-#: Operators whose result depends on values on the device, so that the host has to wait for them.
+#: Operators whose result depends on values on the device, so that the host waits for them.
 _READS_VALUES = re.compile(
     r"aten::(item|_local_scalar_dense|nonzero|is_nonzero|masked_select|unique\w*|_unique2|equal)"
 )
 _COPIES_TENSORS = re.compile(r"aten::(copy_|to|_to_copy|_copy_from|_copy_from_and_resize)")
-#: Collectives that hold the host until they are done.
+#: Collectives that block the host until they are done.
 _WAITS_FOR_RANKS = re.compile(r"gloo:|c10d::(barrier|monitored_barrier)|\bwait_tensor\b|Work::wait|mpi:")
 
 
-#: So many slices are looked at together.
+#: Slices per block of work.
 BLOCK = 1 << 18
 
 
 class Activity(NamedTuple):
-    """When a thread did something of one kind."""
+    """The times of one activity of a thread."""
 
     code: str
     times: Intervals
 
 
 class Host:
-    """The host side of a trace by what it is."""
+    """The host side of a trace, by activity."""
 
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
         self._activities: dict[int, list[Activity]] = {}
 
     def named(self, pattern: re.Pattern[str], *kinds: Kind) -> Int64:
-        """The slices of ``kinds`` whose name has the pattern."""
+        """Return the slices of ``kinds`` whose name matches the pattern."""
         columns = self.trace.columns
         fits = columns.named(pattern)
         if not fits.any():
@@ -55,17 +55,17 @@ class Host:
 
     @cached_property
     def dataloading(self) -> Int64:
-        """Waits for the next batch."""
+        """Return waits for the next batch."""
         return self.named(_DATALOADER, Kind.ANNOTATION, Kind.OPERATOR, Kind.PYTHON)
 
     @cached_property
     def synchronizing(self) -> Int64:
-        """Calls that wait for the device, also those inside copies."""
+        """Return calls that wait for the device, also those inside copies."""
         return self.named(_SYNCHRONIZE, Kind.RUNTIME)
 
     @cached_property
     def copying(self) -> Int64:
-        """Calls that copy, and the waits that copies of tensors make."""
+        """Return copying calls, and the waits inside copies of tensors."""
         copies = self.named(_COPY, Kind.RUNTIME)
         waits = self.synchronizing[self._inside(self.synchronizing, _COPIES_TENSORS)]
         copies = copies[~self._inside(copies, _READS_VALUES)]
@@ -73,18 +73,18 @@ class Host:
 
     @cached_property
     def waiting(self) -> Int64:
-        """Waits for the device that no copy makes: explicit ones, and operators that read values."""
+        """Return waits for the device outside copies: explicit ones, and operators that read values."""
         reads = self.named(_READS_VALUES, Kind.OPERATOR)
         size = len(self.trace.columns)
         return present(size, without(size, self.synchronizing, self.copying), reads)
 
     @cached_property
     def communicating(self) -> Int64:
-        """Waits for other ranks."""
+        """Return waits for other ranks."""
         return self.named(_WAITS_FOR_RANKS, Kind.OPERATOR, Kind.ANNOTATION)
 
     def activities(self, lane: int) -> list[Activity]:
-        """What the thread did; where two overlap, the earlier in the list is meant."""
+        """Return the activities of a thread; where two overlap, the earlier in the list counts."""
         if lane not in self._activities:
             columns = self.trace.columns
             found = []
@@ -100,9 +100,9 @@ class Host:
         return self._activities[lane]
 
     def _launching(self, lane: int) -> Intervals:
-        """When the thread ran operators and calls: the work of making the device work.
+        """Return the times when the thread ran operators and calls, which launch device work.
 
-        These are most of a trace, so their union is made block by block.
+        These are most of a trace, so their union is computed block by block.
         """
         columns = self.trace.columns
         found = []
@@ -116,7 +116,7 @@ class Host:
         return union(Intervals(np.concatenate(starts), np.concatenate(ends)))
 
     def _inside(self, members: Int64, pattern: re.Pattern[str]) -> Bools:
-        """Which members lie in an operator of such a name, directly or further out."""
+        """Return which members are inside an operator of such a name, directly or further out."""
         columns, around = self.trace.columns, self.trace.around
         fits = np.array([pattern.fullmatch(name) is not None for name in columns.names], bool)
         found = np.zeros(len(members), bool)
@@ -128,13 +128,14 @@ class Host:
 
     @cached_property
     def _steps(self) -> Bools:
-        """By name. Old traces have annotations as operators; they span a thread's Python, too."""
+        """Return the steps, by name. Old traces record annotations as operators, which also contain the
+        thread's Python."""
         outer = re.compile(r"ProfilerStep#|Optimizer\.(step|zero_grad)#|enumerate\(DataLoader\)")
         return np.array([outer.match(name) is not None for name in self.trace.columns.names], bool)
 
 
 def covered(times: Intervals, at: Int64) -> Int64:
-    """How much of ``times`` (a union) lies before each of ``at``."""
+    """Return how much of ``times`` (a union) is before each of ``at``."""
     if not len(times.start):
         return np.zeros(len(at), np.int64)
     before = np.concatenate([[0], np.cumsum(times.end - times.start)])
@@ -145,5 +146,5 @@ def covered(times: Intervals, at: Int64) -> Int64:
 
 
 def overlap(times: Intervals, begin: Int64, end: Int64) -> Int64:
-    """How much of ``times`` (a union) lies in each stretch from ``begin`` to ``end``."""
+    """Return how much of ``times`` (a union) is in each period from ``begin`` to ``end``."""
     return covered(times, end) - covered(times, begin)

@@ -1,4 +1,4 @@
-"""Why a device was idle: what the thread that launched the next work did during each gap."""
+"""Explain idle time of a device by the work of the thread that launched the next work."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ from ..kinds import Kind
 from ..traces import Trace
 from .host import BLOCK, Activity, Host, overlap
 
-#: In the order in which the parts of a gap are kept.
+#: Reasons, in the order of the parts of a gap.
 REASONS = ("dataloader", "communication", "copy", "synchronization", "launch", "python", "other")
 _PART = {code: number for number, code in enumerate(REASONS)}
-#: A device's own pause between two kernels that were both waiting is shorter than this (nanoseconds).
+#: A device's own pause between two queued kernels is shorter than this (nanoseconds).
 BACK_TO_BACK = 10_000
-#: A launch that has returned starts its work within this (real ones within 20 µs), unless the device waits.
+#: After a launch has returned, its work starts within this time (real launches: within 20 µs), unless the
+#: device waits.
 LAUNCH_DELAY = 100_000
 LONG = 1_000_000
-#: A wait for the device may end so much before the device's work does: their clocks differ.
+#: A wait for the device may end this much before the device's work, because their clocks differ.
 CLOCKS_DIFFER = 2_000
 _LATE = {"copy": 0, "synchronization": CLOCKS_DIFFER}
 
 
 class Gaps(NamedTuple):
-    """The gaps of a device. ``parts[n]`` are the nanoseconds of gap n by reason, in the order of REASONS; those of one
-    reason lie together in memory."""
+    """The gaps of a device. ``parts[n]`` are the nanoseconds of gap n by reason, in the order of REASONS. The
+    parts of one reason are contiguous in memory."""
 
     times: Intervals
     #: The first slice after each gap.
@@ -43,13 +44,16 @@ class Gaps(NamedTuple):
 
 
 def explained_gaps(trace: Trace, host: Host, members: Int64) -> Gaps:
-    """The gaps between ``members`` (one device's slices), each divided among its reasons without a remainder.
+    """Return the gaps between ``members`` (one device's slices), each divided among its reasons without a
+    remainder.
 
-    Until the call of the next work returned, the gap is what the calling thread did: its waits for data, for
-    other ranks, for copies and for the device, else its operators and calls (launch), else Python. The rest,
-    from the return to the start, is launch when short and else a wait on the device (communication beside a
-    collective, or other). Launching that follows a wait inside which the gap began counts as that wait: without it
-    the work would have been called ahead.
+    Until the call of the next work returned, the reason is the activity of the calling thread. It is a wait
+    for data, for other ranks, for copies or for the device, else operators and calls (launch), else Python.
+    The time from the return to the start is launch when short. Otherwise it is a wait on the device:
+    communication during a collective, or other.
+
+    Launching after a wait counts as that wait if the gap began inside it, because without the wait the work
+    would have been launched earlier.
     """
     columns = trace.columns
     times, following = _gaps(trace, members)
@@ -72,7 +76,7 @@ def explained_gaps(trace: Trace, host: Host, members: Int64) -> Gaps:
 
 
 def idle_times(rank: int, gaps: Mapping[str, Gaps]) -> Iterator[IdleTime]:
-    """The gaps of a rank's devices. Reasons are exact parts; their counts are gaps of which they are most."""
+    """Return the gaps of a rank's devices. Times by reason are exact; a gap counts for its largest reason."""
     for key, found in gaps.items():
         lengths = found.lengths
         most = _largest(found.parts)
@@ -107,7 +111,7 @@ def _no_parts(times: Intervals) -> Whole:
 
 
 def _largest(parts: Whole) -> npt.NDArray[np.int8]:
-    """Of each gap the first of its largest parts."""
+    """Return the first of the largest parts of each gap."""
     found = np.zeros(len(parts), np.int8)
     most = parts[:, 0]
     for part in range(1, len(REASONS)):
@@ -117,7 +121,8 @@ def _largest(parts: Whole) -> npt.NDArray[np.int8]:
 
 
 def _gaps(trace: Trace, members: Int64) -> tuple[Intervals, Int64]:
-    """The gaps, and the slice after each. A slice of no length (a clock of microseconds) parts two gaps."""
+    """Return the gaps and the slice after each. A slice of length 0 (a microsecond clock) splits a gap in
+    two."""
     start, end = trace.intervals(members)
     reach = np.maximum.accumulate(end)
     after = np.flatnonzero(start[1:] > reach[:-1]) + 1
@@ -125,7 +130,8 @@ def _gaps(trace: Trace, members: Int64) -> tuple[Intervals, Int64]:
 
 
 def _together(host: Host, thread: int) -> list[Activity]:
-    """What a thread did, each with all that is meant before it where two overlap."""
+    """Return the activities of a thread; each one includes all earlier ones, because these count where two
+    overlap."""
     found: list[Activity] = []
     together = Intervals(np.empty(0, np.int64), np.empty(0, np.int64))
     for activity in host.activities(thread):
@@ -155,7 +161,7 @@ def _after_waits(host: Host, times: Intervals, lane: Int64, parts: Whole) -> Non
 
 
 def _began_in_waits(host: Host, times: Intervals, lane: Int64) -> Iterator[tuple[Activity, Int64]]:
-    """The gaps that began while the thread of their next call waited, by its waits."""
+    """Return, for each kind of wait, the gaps that began while the thread of their next call waited."""
     for thread in present(len(host.trace.columns.lanes), lane[lane != NOTHING]).tolist():
         here = np.flatnonzero(lane == thread)
         began = times.start[here]
@@ -166,9 +172,9 @@ def _began_in_waits(host: Host, times: Intervals, lane: Int64) -> Iterator[tuple
 
 
 def without_waits(trace: Trace, host: Host, gaps: Gaps) -> Gaps:
-    """The same gaps with Python that follows a wait told as the wait, as far as the waits were long.
+    """Return the gaps with Python that follows a wait counted as the wait, up to the length of the waits.
 
-    That is no longer what the host did, but what it could have done earlier.
+    This is what the host could have done earlier, not what it did.
     """
     call = trace.call[gaps.following]
     lane = np.where(call == NOTHING, NOTHING, trace.columns.lane[call])
@@ -181,9 +187,10 @@ def without_waits(trace: Trace, host: Host, gaps: Gaps) -> Gaps:
 
 
 def _ahead(waits: Intervals, at: Int64, python: Whole) -> Int64:
-    """How much of the Python after each of ``at`` would have run beside the device's work without the waits.
+    """Return how much of the Python after each of ``at`` would have overlapped with device work without the
+    waits.
 
-    A host that does not wait is ahead by as much as it would have waited, until its Python has used that up.
+    Without waits, the host is ahead by the length of the waits, until its Python has used up this lead.
     """
     place = np.maximum(np.searchsorted(waits.start, at, side="right") - 1, 0)
     waited = np.maximum(at - waits.start[place], 0) if len(waits.start) else np.zeros(len(at), np.int64)
@@ -197,7 +204,8 @@ def _ahead(waits: Intervals, at: Int64, python: Whole) -> Int64:
 def _device_parts(
     trace: Trace, members: Int64, times: Intervals, following: Int64, call: Int32, parts: Whole
 ) -> None:
-    """Of gaps that no host explains: the work was called before, or its call is not known."""
+    """Divide gaps without an explanation on the host: the work was launched before, or its call is not
+    known."""
     columns = trace.columns
     rest = times.end - times.start - parts.sum(axis=1)
     queued = call != NOTHING

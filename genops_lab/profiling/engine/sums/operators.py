@@ -1,4 +1,4 @@
-"""CPU operators: their own time, and what they started on a device."""
+"""Sum CPU operators: their own time, and the device time that they started."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from ..kinds import Kind
 if TYPE_CHECKING:
     from ..traces import Trace
 
-#: so many operators are told, those with most time first
-TOLD = 1000
-#: So many slices are looked at together: what is made of them on the way stays small.
+#: Most operators in a summary, those with most time first.
+MOST_LISTED = 1000
+#: Slices per block of work, so that intermediate results stay small.
 BLOCK = 1 << 18
 
-#: Ids count up, so a table with a place for each is mostly not so many times longer than what is looked for in it.
+#: Ids are consecutive, so a table by id is seldom much longer than the searched column.
 DENSE = 8
 
 
 class OperatorTally:
-    """Times of operators by name, in nanoseconds, over all traces that are added."""
+    """Times of operators by name, in nanoseconds, over all added traces."""
 
     def __init__(self) -> None:
         self.count, self.own, self.total, self.device, self.kernels = (Counter[str]() for _ in range(5))
 
     def add(self, trace: Trace) -> None:
-        """Count a trace's operators and the device time that they launched. Without a clock they have no time of their
-        own."""
+        """Count a trace's operators and the device time that they launched. Without a clock they have no own
+        time."""
         columns, size = trace.columns, len(trace.columns.names)
         count, own, total, on_device, kernels = (np.zeros(size, np.int64) for _ in range(5))
         for operators in _blocks(np.flatnonzero(columns.kind == Kind.OPERATOR)):
@@ -56,12 +56,12 @@ class OperatorTally:
         _count(self.kernels, columns, kernels)
 
     def ranking(self) -> list[str]:
-        """Names, those with most time of their own (on the CPU and on devices) first."""
+        """Return names, most own time (CPU and devices) first."""
         weight = {name: self.own[name] + self.device[name] for name in self.count}
-        return sorted(weight, key=lambda name: (-weight[name], name))[:TOLD]
+        return sorted(weight, key=lambda name: (-weight[name], name))[:MOST_LISTED]
 
     def times(self, flops: Mapping[str, float], moved: Mapping[str, float]) -> list[OperatorTime]:
-        """The wire form, in that order, with the FLOPs and bytes moved of each name."""
+        """Return the wire form in this order, with the FLOPs and bytes of each name."""
         return [
             OperatorTime(
                 name=name,
@@ -78,7 +78,7 @@ class OperatorTally:
 
 
 def own_times(columns: Columns, members: Int64, around: Int32) -> Int64:
-    """The time of each member without its children among the members."""
+    """Return the time of each member without its children among the members."""
     place = np.empty(len(columns), np.int32)
     place[members] = np.arange(len(members), dtype=np.int32)
     own = columns.lengths(members)
@@ -89,9 +89,9 @@ def own_times(columns: Columns, members: Int64, around: Int32) -> Int64:
 
 
 def _taken(columns: Columns, members: Int64, around: Int32) -> tuple[Int32, Int64]:
-    """Of the members that lie in one: the one around, and the time that they take of it.
+    """Return, for members inside another member, the parent and the time that they take of it.
 
-    A child that outlasts its parent (clocks, asynchronous ends) takes no more than the parent has.
+    A child that lasts longer than its parent (clocks, asynchronous ends) takes only the parent's time.
     """
     ts, dur = columns.ts, columns.dur
     inside = members[around[members] != NOTHING]
@@ -100,10 +100,10 @@ def _taken(columns: Columns, members: Int64, around: Int32) -> tuple[Int32, Int6
 
 
 def launchers(columns: Columns, device: Int64) -> Int32:
-    """For each slice on a device what started it on the host: the runtime's call, or else the operator.
+    """Return, for each device slice, the runtime call or else the operator that started it on the host.
 
-    NOTHING where that is not known. The call's own place is sure; ids of operators were numbered differently over
-    the years.
+    NOTHING where it is not known. The call's operator is certain; the ids of operators changed over the
+    versions.
     """
     call = launching_calls(columns, device)
     unknown = call == NOTHING
@@ -112,26 +112,26 @@ def launchers(columns: Columns, device: Int64) -> Int32:
 
 
 def owners(columns: Columns, around: Int32, device: Int64, launcher: Int32) -> Int32:
-    """For each slice on a device the operator that started it; NOTHING where that is not known.
+    """Return, for each device slice, the operator that started it; NOTHING where it is not known.
 
-    ``around``: the operator around each slice on the host. ``launcher``: what ``launchers`` found.
+    ``around`` is the operator around each host slice. ``launcher`` is the result of ``launchers``.
     """
     itself = (launcher == NOTHING) | (columns.kind[launcher] == Kind.OPERATOR)
     owner = np.where(itself, launcher, around[launcher])
-    # A call outside all operators may still carry the id of one (a launch that was handed to another thread).
+    # A call outside all operators may still have the id of one (a launch from another thread).
     rest = np.flatnonzero((owner == NOTHING) & (launcher != NOTHING))
     owner[rest] = _named(columns, device[rest])
     return owner
 
 
 def _named(columns: Columns, device: Int64) -> Int64:
-    """The operators whose ids slices on a device carry."""
+    """Return the operators whose ids device slices have."""
     operators = np.flatnonzero(columns.kind == Kind.OPERATOR)
     return first(columns.external, operators, columns.external[device])
 
 
 def _outermost(columns: Columns, operators: Int64, around: Int32) -> Bools:
-    """Which operators lie in none of their own name."""
+    """Return which operators are not inside an operator of the same name."""
     outermost = np.ones(len(operators), bool)
     names = columns.name[operators]
     above, place = around[operators], np.arange(len(operators))
@@ -153,7 +153,7 @@ def _count(into: Counter[str], columns: Columns, sums: Int64) -> None:
 
 
 def first(column: Whole, among: Int64, wanted: Whole) -> Int64:
-    """For each id that is wanted the first slice ``among`` some that has it; NOTHING where there is none."""
+    """Return, for each wanted id, the first slice ``among`` some that has it; NOTHING where there is none."""
     found = np.full(len(wanted), NOTHING, np.int64)
     given = wanted != NO_ID
     if not given.any():
@@ -178,9 +178,9 @@ def first(column: Whole, among: Int64, wanted: Whole) -> Int64:
 
 
 def launching_calls(columns: Columns, device: Int64) -> Int64:
-    """For each of the slices ``device`` the runtime's call that started it; NOTHING where that is not known.
+    """Return, for each slice of ``device``, the runtime call that started it; NOTHING where it is not known.
 
-    By correlation; traces without one tie both ends by the external id.
+    The link is the correlation id; traces without one link both ends by the external id.
     """
     runtime = np.flatnonzero(columns.kind == Kind.RUNTIME)
     correlation, external = columns.correlation[device], columns.external[device]
@@ -200,14 +200,15 @@ def launching_calls(columns: Columns, device: Int64) -> Int64:
 
 
 def _processes(columns: Columns) -> Int64:
-    """For each lane a number of its process."""
+    """Return a process number for each lane."""
     numbers: dict[str, int] = {}
     return np.array([numbers.setdefault(lane.process, len(numbers)) for lane in columns.lanes], np.int64)
 
 
 def _of_one_process(columns: Columns, device: Int64, calls: dict[int, Int64], work: int) -> Int64:
-    """The calls of the one process that started these slices, of several that number their calls alike (ranks in one
-    file): the slices' own process, or else the one that has most of their calls, before them."""
+    """Return the calls of the process that started these slices, if several processes use the same call
+    ids (ranks in one file). It is the slices' own process, or else the one with most of their calls before
+    them."""
     correlation = columns.correlation[device]
     if work in calls:
         return first(columns.correlation, calls[work], correlation)

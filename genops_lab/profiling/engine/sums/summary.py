@@ -1,4 +1,4 @@
-"""What traces say together."""
+"""Sum up all traces of a profile."""
 
 from __future__ import annotations
 
@@ -30,18 +30,19 @@ from ..nsight_compute.totals import MeasuredTally
 from ..traces import Trace
 from .devices import device_times, kernels_and_others, launch_times, merged, step_times, stream_times
 from .idle import idle_times
-from .operators import TOLD, OperatorTally
+from .operators import MOST_LISTED, OperatorTally
 
 
 class Sums:
-    """One trace a rank is added after the other."""
+    """The sums; each rank's trace is added in turn."""
 
     def __init__(self) -> None:
         self._events = 0
         self._damage: list[str] = []
         self._incomplete = False
         self._tally, self._memory = OperatorTally(), MemoryTally()
-        #: Of CPUs, in nanoseconds, summed over traces: the clocks of several hosts have no common zero.
+        #: CPU time in nanoseconds, summed over traces, because the clocks of several hosts have no common
+        #: zero.
         self._span = self._busy = 0
         self._attribution, self._roofline = AttributionTally(), RooflineTally()
         self._measured = MeasuredTally()
@@ -56,14 +57,14 @@ class Sums:
         self._collectives: list[Collectives] = []
 
     def add(self, trace: Trace, file: str) -> None:
-        """``file`` names the trace in what is said about its damage; "" for the only one."""
+        """Add a trace. ``file`` names it in messages on damage; "" for the only trace."""
         self._ranks.append(trace.rank)
         self._events += trace.columns.events
         told, taken = trace.columns.damage, trace.columns.rank not in (None, trace.rank)
         if taken:
             told = [
                 *told,
-                f"Rank {trace.columns.rank} is another file's, too: this one is shown as {trace.rank}.",
+                f"Another file also has rank {trace.columns.rank}: this one is shown as rank {trace.rank}.",
             ]
         self._damage += [f"{file}: {what}" if file else what for what in told]
         self._incomplete |= trace.columns.incomplete
@@ -75,7 +76,7 @@ class Sums:
             self._idle += idle_times(trace.rank, case.gaps_of)
             trace.columns.rest()
             if not taken:
-                # Another recording of a rank waits for nobody in this one.
+                # A second recording of a rank does not wait for ranks of this one.
                 self._collectives.append(collectives_of(case))
         self._advice += advise(case)
 
@@ -91,7 +92,7 @@ class Sums:
         of_clocks = (self._add_cpu, self._roofline.add, self._add_steps) if trace.columns.has_clock else ()
         for add in (self._tally.add, self._add_devices, *of_clocks):
             add(trace)
-            # Each asks for other columns.
+            # Each sum reads other columns.
             trace.columns.rest()
 
     def _add_cpu(self, trace: Trace) -> None:
@@ -110,15 +111,15 @@ class Sums:
         self._launches += launch_times(trace)
 
     def add_snapshot(self, snapshot: MemorySummary) -> None:
-        """What an allocator's snapshot says."""
+        """Add an allocator's snapshot."""
         self._events += self._memory.take(snapshot)
 
     def leave_out(self, told: list[str]) -> None:
-        """What is said of files that are no part of the sums."""
+        """Add messages on files that are left out."""
         self._damage += told
 
     def summary(self) -> ProfileSummary:
-        """All of it, by rank."""
+        """Return the summary, sorted by rank."""
         for table in (self._devices, self._streams, self._steps, self._launches, self._idle):
             table.sort(key=lambda row: row.rank)
         return ProfileSummary(
@@ -131,7 +132,7 @@ class Sums:
                 idle_us=(self._span - self._busy) / 1000,
             ),
             operators=self._tally.times(self._roofline.flops, self._roofline.bytes),
-            kernels=list(islice(merged(self._kernels), TOLD)),
+            kernels=list(islice(merged(self._kernels), MOST_LISTED)),
             streams=self._streams,
             steps=self._steps,
             launches=self._launches,

@@ -1,1 +1,1 @@
-"""Columns as they are looked at: tiles, slices, flame graphs."""
+"""Prepare columns for display: tiles, slices, flame graphs."""

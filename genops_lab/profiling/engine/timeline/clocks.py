@@ -1,9 +1,9 @@
-"""Which slices of several ranks are one and the same collective, and their clocks set by that: one ends at about the
-same time on all ranks that take part.
+"""Match collectives of several ranks and align the ranks' clocks by them, because a collective ends at about
+the same time on all its ranks.
 
-Where two ranks have collectives of one name and size, the differences between their ends gather where their clocks
-differ; which belong to which need not be known before, so that one more or less on a rank does no harm. How far the
-single differences lie from their median is how far the common clock can be trusted.
+If two ranks have collectives of one name and size, the differences between their ends cluster at the
+difference of the clocks. The matching need not be known before, so an extra collective on one rank does no
+harm. The spread of the differences around their median is the accuracy of the common clock.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ import numpy as np
 from ..columns import Columns, Int64
 from ..kinds import Kind
 
-#: Ends of one collective are no farther apart than this part of its length, or than clocks and hops of a ring differ.
+#: Ends of one collective differ by at most this part of its length, or by the usual differences of clocks and
+#: ring hops.
 _PART, _JITTER_NS, _SPREADS = 4, 20_000, 4
 
 
 class Collective(NamedTuple):
-    """A rank's slices of one name and size in the order of their ends."""
+    """A rank's slices of one name and size, sorted by end."""
 
     slices: Int64
     ends: Int64
 
 
 def collectives_of(columns: Columns) -> dict[str, Collective]:
-    """A rank's, by name and size."""
+    """Return a rank's collectives by name and size."""
     found = np.flatnonzero(columns.kind == Kind.COMMUNICATION)
     end = columns.ts[found] + columns.dur[found]
     size = columns.values("group_size", found, 0)
@@ -52,10 +53,11 @@ def same(
     others: Columns,
     spread_ns: int,
 ) -> int | None:
-    """Which of the ``other`` rank's is the one at ``place``: the one that ends nearest, if none of this rank's ends
-    nearer to it. None where the ends lie too far apart for what it took, and for what is known of the clocks.
+    """Return the collective of the ``other`` rank that matches the one at ``place``: the nearest end, if no
+    end of this rank is nearer to it. None where the ends differ by more than the collective's length and the
+    accuracy of the clocks allow.
 
-    The other's times are to be moved by ``ahead_ns``; ``length_ns`` is how long it took on this rank.
+    ``ahead_ns`` is added to the other rank's times; ``length_ns`` is the length on this rank.
     """
     ends = other.ends + ahead_ns
     end = int(own.ends[place])
@@ -68,7 +70,7 @@ def same(
 
 
 def nearest(rising: Int64, wanted: int) -> int | None:
-    """The place of the nearest, of two as near the first; None of none."""
+    """Return the place of the nearest value; the first of two at the same distance; None without values."""
     return int(_nearest(np.array([wanted]), rising)[0]) if len(rising) else None
 
 
@@ -77,18 +79,19 @@ def _ordered(found: Int64, end: Int64, members: Int64) -> Collective:
     return Collective(found[order], end[order])
 
 
-#: Fewer collectives in common prove nothing.
+#: Fewer shared collectives prove nothing.
 FEWEST = 3
-#: Of the collectives while both ranks were recorded so many must end together, and of all that both have.
+#: Least share of matched collectives while both ranks were recorded, and of all shared ones.
 AGREEING, OF_ALL = 0.6, 0.5
-#: Times after this are counted from 1970, so that ranks' clocks are about the same already; others count from a start.
+#: Later times count from 1970, so the ranks' clocks agree roughly; earlier times count from an arbitrary
+#: start.
 WALL_NS = 10**18
-#: Of a rank's collectives so many of a name are looked at, and so many altogether; and as far apart by number.
+#: Most collectives per name, most in total, and the largest difference of their numbers.
 _MOST_OF_A_NAME, _MOST, _FARTHEST = 256, 1024, 48
-#: With so many other ranks is a rank compared before it counts as alone.
+#: Other ranks that a rank is compared with before it counts as not aligned.
 _MOST_OTHERS = 8
-#: Ends that are farther apart than this part of a typical collective do not agree: steps of nearly one length would
-#: pass for the same ones. Clocks and the ends of a ring's hops differ by some microseconds anyway.
+#: Ends that differ by more than this part of a typical collective do not match, because steps of nearly one
+#: length would match wrongly. Clocks and ring hops always differ by some microseconds.
 _PART, _JITTER_NS, _LEAST_NS = 4, 20_000, 1000
 
 PlacedBy = Literal["reference", "collectives", "wall_clock", "start"]
@@ -96,22 +99,24 @@ PlacedBy = Literal["reference", "collectives", "wall_clock", "start"]
 
 @dataclass(frozen=True)
 class Beats:
-    """A rank's collectives. ``ends``: by name and size, in the order of time, in nanoseconds after ``origin_ns``."""
+    """A rank's collectives. ``ends`` by name and size, sorted, in nanoseconds after ``origin_ns``."""
 
     rank: int
     origin_ns: int
     span_ns: int
     ends: dict[str, Int64]
-    #: Of all of them, the median.
+    #: Median length of all collectives.
     length_ns: int
 
 
 class RankClock(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a rank's first event lies on the common clock, in nanoseconds after the first one of all.
+    """The position of a rank's first event on the common clock, in nanoseconds after the first event of all
+    ranks.
 
-    ``placed_by``: the reference is what the others are set by; without enough ``matched`` of the ``common``
-    collectives the clock of the host says it (``wall_clock``), or nothing does, and the rank begins with the
-    reference (``start``). Nine of ten matched ends lie within ``spread_ns`` of where they should.
+    ``placed_by`` is "reference" for the rank that others are aligned to, and "collectives" for an aligned
+    rank. With too few ``matched`` of the ``common`` collectives, it is "wall_clock" where the host's clock
+    gives the position. Otherwise it is "start": the rank begins with the reference. 90 % of the matched ends
+    are within ``spread_ns`` of their expected time.
     """
 
     rank: int
@@ -123,7 +128,7 @@ class RankClock(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def beats_of(columns: Columns, rank: int) -> Beats:
-    """What is kept of a rank to set its clock."""
+    """Return the data of a rank that aligns its clock."""
     found = collectives_of(columns)
     lengths = [columns.dur[each.slices] for each in found.values()]
     return Beats(
@@ -136,13 +141,13 @@ def beats_of(columns: Columns, rank: int) -> Beats:
 
 
 def aligned(ranks: list[Beats]) -> list[RankClock]:
-    """The clocks of all ranks, in the order given; the first event of all is at 0."""
+    """Return the clocks of all ranks, in the given order; the first event of all ranks is at 0."""
     if not ranks:
         return []
     typical = int(np.median([each.length_ns for each in ranks if each.ends] or [0]))
     groups: list[dict[int, _Set]] = []
     left = list(range(len(ranks)))
-    # Three, so that a first rank that is none of the job's does not leave the others alone.
+    # Three tries, so that a first rank of another job does not leave the others unaligned.
     while left and len(groups) < 3:
         groups.append(_group(ranks, left, typical))
         left = [each for each in left if each not in groups[-1]]
@@ -159,7 +164,7 @@ def aligned(ranks: list[Beats]) -> list[RankClock]:
 
 
 class _Set(NamedTuple):
-    """How a rank was set: by how much it is ahead of the reference's clock, and by what that is known."""
+    """The alignment of a rank: its offset to the reference's clock, and the evidence."""
 
     offset: int
     matched: int
@@ -168,7 +173,8 @@ class _Set(NamedTuple):
 
 
 def _group(ranks: list[Beats], left: list[int], typical: int) -> dict[int, _Set]:
-    """The first of those that are left, with all that can be set by it, or by those that were."""
+    """Return the first remaining rank with all ranks that can be aligned to it, directly or through
+    others."""
     found = {left[0]: _Set(0, 0, 0, 0)}
     tried: dict[int, int] = dict.fromkeys(left[1:], 0)
     queue = [left[0]]
@@ -196,7 +202,7 @@ def _clock(beats: Beats, by: _Set, is_reference: bool) -> RankClock:
 
 
 def _alone(beats: Beats, reference: Beats, ranks: list[Beats]) -> RankClock:
-    """A rank that no other one sets: by the clocks of the hosts, where they tell of the same time."""
+    """Return the clock of a rank that no other rank aligns: by the hosts' clocks where they agree roughly."""
     apart = beats.origin_ns - reference.origin_ns
     told = _guess(reference, beats) is not None and abs(apart) <= 2 * max(each.span_ns for each in ranks)
     return RankClock(
@@ -208,7 +214,7 @@ def _alone(beats: Beats, reference: Beats, ranks: list[Beats]) -> RankClock:
 
 
 def _guess(one: Beats, other: Beats) -> int | None:
-    """What is to be added to the other's times to have the one's, by their hosts' clocks; None where they tell none."""
+    """Return the offset between two ranks by their hosts' clocks; None where they have none."""
     if min(one.origin_ns, other.origin_ns) < WALL_NS:
         return None
     return other.origin_ns - one.origin_ns
@@ -219,7 +225,7 @@ def _common(one: Beats, other: Beats) -> int:
 
 
 def _pairs(one: Beats, other: Beats) -> Iterator[tuple[Int64, Int64]]:
-    """Ends of the names that both have, the rarest names first: they tell most."""
+    """Yield the ends of shared names, the rarest names first, because they are the most specific."""
     shared = sorted((len(ends), key) for key, ends in one.ends.items() if key in other.ends)
     left = _MOST
     for number, key in shared:
@@ -229,14 +235,14 @@ def _pairs(one: Beats, other: Beats) -> Iterator[tuple[Int64, Int64]]:
 
 
 def _matched(one: Beats, other: Beats, typical: int) -> _Set | None:
-    """By how much the other's times are to be moved, so that collectives end together; None where they do not."""
+    """Return the offset of the other rank with which collectives end together; None without one."""
     pairs = list(_pairs(one, other))
     common = sum(min(len(a), len(b)) for a, b in pairs)
     if common < FEWEST:
         return None
     differences = np.sort(np.concatenate([each for a, b in pairs for each in _differences(a, b)]))
     guess = _guess(one, other)
-    # As narrow as the ends allow: collectives that follow each other closely are not taken for one another.
+    # Start with a narrow window, so that consecutive collectives are not confused.
     width, widest = max(_LEAST_NS, typical // 64), max(_JITTER_NS, typical // _PART)
     while True:
         offset = _densest(differences, width, guess)
@@ -261,8 +267,8 @@ def _differences(a: Int64, b: Int64) -> Iterator[Int64]:
 
 
 def _densest(differences: Int64, width: int, guess: int | None) -> int:
-    """The middle of the window that holds most differences; of windows with nearly as many the one that is nearest to
-    the guess: a job that repeats itself has one at each of its steps."""
+    """Return the middle of the window with most differences. Among nearly equal windows, the one nearest
+    to the guess wins, because a periodic job has one at each step."""
     count = np.searchsorted(differences, differences + width, side="right") - np.arange(len(differences))
     best = int(count.argmax())
     if guess is not None:
@@ -273,7 +279,7 @@ def _densest(differences: Int64, width: int, guess: int | None) -> int:
 
 
 def _close(a: Int64, b: Int64, width: int) -> Int64:
-    """Differences of those that are each other's nearest, no more than ``width`` apart."""
+    """Return the differences of mutually nearest ends, at most ``width``."""
     to_b, to_a = _nearest(a, b), _nearest(b, a)
     mutual = to_a[to_b] == np.arange(len(a))
     found: Int64 = (a - b[to_b])[mutual]
@@ -281,7 +287,7 @@ def _close(a: Int64, b: Int64, width: int) -> Int64:
 
 
 def _nearest(a: Int64, b: Int64) -> Int64:
-    """For each of ``a`` the place of the nearest of ``b``."""
+    """Return, for each of ``a``, the place of the nearest of ``b``."""
     after = np.clip(np.searchsorted(b, a), 1, max(len(b) - 1, 1))
     after = np.minimum(after, len(b) - 1)
     before = np.maximum(after - 1, 0)
@@ -290,7 +296,7 @@ def _nearest(a: Int64, b: Int64) -> Int64:
 
 
 def _overlapping(pairs: list[tuple[Int64, Int64]], offset: int) -> int:
-    """Collectives while both ranks were recorded, on the one that has more."""
+    """Return the number of collectives while both ranks were recorded, on the rank that has more."""
     one, other = [a for a, _ in pairs], [b + offset for _, b in pairs]
     first = max(min(int(each[0]) for each in one), min(int(each[0]) for each in other))
     last = min(max(int(each[-1]) for each in one), max(int(each[-1]) for each in other))

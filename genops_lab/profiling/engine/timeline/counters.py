@@ -1,6 +1,8 @@
-"""Counters on a timeline: below the lanes of slices one lane a series, whose samples are numbered on behind the slices.
+"""Show counters on a timeline: one lane per series below the lanes of slices. Their samples are numbered
+after the slices.
 
-A sample holds until the next one. In a tile those of one cell are one run, with the least and the most of them.
+A sample is valid until the next one. In a tile, the samples of one cell are one run with their minimum and
+maximum.
 """
 
 from __future__ import annotations
@@ -15,18 +17,18 @@ from ...models import CounterLane, CounterMoment, SliceDetails, TimelineLane, Ti
 from ..columns import Columns, Counters, Float64, Int64
 from .pyramid import Items
 
-#: Stands in the place of the name of a slice.
+#: Number in place of the name of a slice.
 NO_NAME = -1
 _UNITS_OF = r"%|°?C|rpm|(?:[kKMGTmuµn]i?)?(?:W|J|V|A|Hz|B|b|s|bits|bytes|FLOPS?|ops)(?:/s)?"
-#: "Power (W)", "memory [MiB]", "throughput in GB/s"
+#: Matches "Power (W)", "memory [MiB]", "throughput in GB/s".
 _UNIT = re.compile(rf"[(\[]\s*({_UNITS_OF})\s*[)\]]\s*$|\s+in\s+({_UNITS_OF})$")
-#: Keys of arguments that name no series of their own.
+#: Keys of arguments that name no separate series.
 _PLAIN = {"value", "counter", "count", ""}
 _UNITS = {"bytes": "bytes", "percent": "%", "watts": "W", "%": "%"}
 
 
 class Values(NamedTuple):
-    """Of each item of a tile the least, the most and the last."""
+    """The least, largest and last value of each item of a tile."""
 
     low: Float64
     high: Float64
@@ -35,7 +37,7 @@ class Values(NamedTuple):
 
 @dataclass(frozen=True)
 class _One:
-    """A series: where its samples lie, and how it is called."""
+    """A series: the range of its samples, and its name."""
 
     number: int
     begin: int
@@ -43,7 +45,7 @@ class _One:
 
 
 class CounterLanes:
-    """The counters of a trace as lanes from ``first_lane`` on, their samples as slices from ``first_slice`` on."""
+    """The counters of a trace as lanes from ``first_lane``, with samples as slices from ``first_slice``."""
 
     def __init__(self, columns: Columns) -> None:
         self._counters = columns.counters
@@ -51,16 +53,17 @@ class CounterLanes:
         self.lanes = len(self._counters.series) if self._counters is not None else 0
         self.samples = len(self._counters) if self._counters is not None else 0
         last = int(columns.end.max()) if len(columns) else 0
-        #: When the trace ends: until then the last samples hold.
+        #: The end of the trace, until which the last samples are valid.
         self._end_ns = max(last, int(self._counters.ts.max()) if self._counters is not None else 0)
 
     def described(self) -> list[TimelineLane]:
-        """By process and name. What lies before the first slice is seen from there on."""
+        """Return the lanes, sorted by process and name. A sample from before the first slice is shown from
+        the first slice on."""
         found = [self._described(number) for number in range(self.lanes)]
         return sorted(found, key=lambda lane: (_natural(lane.group), lane.label))
 
     def tile(self, lane: int, first_ns: int, last_ns: int, cell_ns: int) -> tuple[Items, Values]:
-        """The samples of a stretch, those of one cell as one; before them the one that holds at its begin."""
+        """Return the samples of a period, merged by cell, after the sample that is valid at its begin."""
         counters, one = self._all, self._one(lane - self.first_lane)
         ts = counters.ts[one.begin : one.end]
         low, high = np.searchsorted(ts, [first_ns, last_ns]).tolist()
@@ -85,7 +88,7 @@ class CounterLanes:
         return _items(start, stop, count, self.first_slice + one.begin + heads), values
 
     def slice(self, number: int) -> TimelineSlice:
-        """A sample, until the next one."""
+        """Return a sample as a slice that lasts until the next one."""
         sample = number - self.first_slice
         one = self._one_with(sample)
         start = int(self._all.ts[sample])
@@ -101,7 +104,7 @@ class CounterLanes:
         )
 
     def details(self, number: int) -> SliceDetails:
-        """A sample with what its series has over the trace."""
+        """Return a sample with the range and mean of its series over the trace."""
         sample = number - self.first_slice
         one, values = self._one_with(sample), self._all.value
         mine = values[one.begin : one.end]
@@ -139,7 +142,7 @@ class CounterLanes:
         )
 
     def _mean(self, one: _One) -> float:
-        """Over time."""
+        """Return the mean over time."""
         ts, value = self._all.ts[one.begin : one.end], self._all.value[one.begin : one.end]
         held = np.diff(ts, append=max(self._end_ns, int(ts[-1])))
         return float(np.average(value, weights=held)) if held.sum() else float(value.mean())

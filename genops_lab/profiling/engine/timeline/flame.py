@@ -1,4 +1,5 @@
-"""The merged call tree of a trace: for each path of names the host's time and the device time it started."""
+"""Build the merged call tree of a trace: for each path of names, the host time and the device time that it
+started."""
 
 from __future__ import annotations
 
@@ -14,9 +15,9 @@ from ..kinds import ON_DEVICE, Kind, among
 from ..nesting import parents
 from ..sums.operators import launchers, own_times, owners
 
-#: What is less than this share of the host's and of the devices' time is drawn with its like.
+#: Nodes below this share of the host time and of the device time are merged.
 SMALLEST = 1 / 2000
-#: So many nodes are told; then what is smaller is drawn with its like, too.
+#: Most nodes; above it, more small nodes are merged.
 MOST_NODES = 4000
 
 _FRAMES = (Kind.ANNOTATION, Kind.OPERATOR, Kind.PYTHON, Kind.RUNTIME)
@@ -31,10 +32,10 @@ _WORDS = {
 
 
 def flame(columns: Columns) -> Flame:
-    """Threads, in them what they called, and below it the kernels that it started.
+    """Build the tree: threads, the calls of each thread, and the kernels that these calls started.
 
-    A frame's host time is its length, but no longer than that of the frame around it. Kernels whose launch is
-    not in the trace stand below their stream.
+    A frame's host time is its length, but at most that of the frame around it. Kernels without a launch in
+    the trace are below their stream.
     """
     tree = _Tree()
     around = parents(columns, _FRAMES)
@@ -70,11 +71,12 @@ def flame(columns: Columns) -> Flame:
         columns.lengths(device),
         columns,
     )
-    return tree.told()
+    return tree.as_wire()
 
 
 def _names(columns: Columns) -> tuple[list[str], Int64]:
-    """Names with steps taken together, and for each name of the trace its place among them."""
+    """Return the names with all steps merged into one, and for each name of the trace its place among
+    them."""
     place: dict[str, int] = {}
     numbers = [place.setdefault(_NUMBERED.sub(r"\1", name), len(place)) for name in shown_names(columns)]
     return list(place), np.array(numbers, np.int64)
@@ -91,7 +93,7 @@ class _Node:
 
 
 class _Tree:
-    """Nodes in the order in which they are found: callers before what they call. Times in nanoseconds."""
+    """Nodes in the order of their discovery, callers before callees. Times are in nanoseconds."""
 
     def __init__(self) -> None:
         self._nodes: list[_Node] = []
@@ -100,7 +102,7 @@ class _Tree:
     def add(
         self, parent: Int64, name: Int64, kind: Int64, names: list[str], own: Int64, columns: Columns
     ) -> Int64:
-        """Slices with their own times; the node of each. A parent below NOTHING stands for a lane."""
+        """Add slices with their own times; return their nodes. A parent below NOTHING stands for a lane."""
         if not len(parent):
             return np.empty(0, np.int64)
         keys, where = np.unique(np.stack([parent, name, kind], axis=1), axis=0, return_inverse=True)
@@ -134,8 +136,8 @@ class _Tree:
             self._nodes.append(_Node(name, kind, parent))
         return place
 
-    def told(self) -> Flame:
-        """The nodes that can be seen; the others stand together below what is around them."""
+    def as_wire(self) -> Flame:
+        """Return the visible nodes; the others are merged below their parent."""
         nodes = self._nodes
         for node in reversed(nodes):
             if node.parent != NOTHING:

@@ -1,8 +1,8 @@
-"""Slices at every resolution: what is shorter than a cell of time is merged into runs that count it.
+"""Store slices at several resolutions: slices shorter than a cell are merged into runs that count them.
 
-An item is a slice (``count`` 1) or a run of slices of one row that begin in the same cell. Cells are whole powers
-of two of nanoseconds and begin at multiples of their length, so that the cells of a coarse level are made of
-those of a finer one, and a run never begins in another tile than the slices it counts.
+An item is a slice (``count`` 1) or a run of slices of one row that begin in the same cell. Cells are powers
+of two of nanoseconds and begin at multiples of their length. So cells of a coarse level consist of cells of a
+finer one, and a run always begins in the tile of its slices.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import numpy as np
 
 from ..columns import Int32, Int64
 
-#: Levels are stored so far apart, from the first cell on, where merging to them pays.
+#: Distance of the stored levels, from the first cell at which merging pays.
 FIRST_CELL_NS, STEP = 256, 4
 WORTH = 0.6
 
 
 @dataclass(frozen=True)
 class Items:
-    """In the order of their rows, then of their starts. Times in nanoseconds.
+    """Items sorted by row, then by start. Times are in nanoseconds.
 
-    ``covered``: the lengths of the slices, summed. ``name``: the one that covers most, as far as the levels below
-    tell, namely ``leading``. ``slice``: the first one's number.
+    ``covered`` is the sum of the lengths of the slices. ``name`` covers most time, as far as the finer levels
+    know, namely ``leading``. ``slice`` is the number of the first one.
     """
 
     row: Int32
@@ -39,23 +39,23 @@ class Items:
         return len(self.start)
 
     def renumbered(self, name: Int32, first_slice: int) -> Items:
-        """With other names, and the slices counted from ``first_slice`` on."""
+        """Return the items with other names and slices numbered from ``first_slice``."""
         return replace(self, name=name, slice=self.slice + np.int32(first_slice))
 
     def take(self, where: Int64) -> Items:
-        """Some of them."""
+        """Return some of the items."""
         return Items(**{each.name: getattr(self, each.name)[where] for each in fields(self)})
 
 
 def joined(parts: list[Items]) -> Items:
-    """All of them, in the order given."""
+    """Return all items, in the given order."""
     return Items(
         **{each.name: np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(Items)}
     )
 
 
 def merged(items: Items, cell_ns: int) -> Items:
-    """The items with those shorter than ``cell_ns`` merged by row and cell."""
+    """Return the items; those shorter than ``cell_ns`` are merged by row and cell."""
     heads = _heads(items, cell_ns)
     if len(heads) == len(items):
         return items
@@ -63,7 +63,8 @@ def merged(items: Items, cell_ns: int) -> Items:
 
 
 def levels_of(items: Items) -> list[tuple[int, Items]]:
-    """Cell and items of each level that is worth storing, the finest first; ``items`` are the slices themselves."""
+    """Return cell and items of each level that is worth storing, finest first; ``items`` are the slices
+    themselves."""
     levels: list[tuple[int, Items]] = []
     if not len(items):
         return levels
@@ -78,7 +79,7 @@ def levels_of(items: Items) -> list[tuple[int, Items]]:
 
 
 def _heads(items: Items, cell_ns: int) -> Int64:
-    """The first item of each group."""
+    """Return the first item of each group."""
     short = items.end - items.start < cell_ns
     cell = items.start // cell_ns
     first = np.ones(len(items), bool)
@@ -110,7 +111,7 @@ def _merged(items: Items, heads: Int64) -> Items:
 
 
 def _leading(group: Int64, name: Int32, time: Int64) -> tuple[Int32, Int64]:
-    """Of each group (they rise) the name with most time, and that time."""
+    """Return, for each group (sorted), the name with most time, and that time."""
     names = int(name.max()) + 1
     key = group * names + name
     order = np.argsort(key, kind="stable")

@@ -1,4 +1,4 @@
-"""What is known of one slice of a timeline, and sums over stretches of it."""
+"""Return the details of a slice of a timeline, and sums over periods."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from ..intervals import Intervals, union_length
 from ..kinds import Kind
 from .tiles import Timeline
 
-#: So many of what a slice launched are told, and so many names of a sum.
+#: Most launches of a slice, and most names of a sum.
 LAUNCHED, NAMES = 100, 200
-#: What CUPTI has in the place of a stream where a wait is for all of them.
+#: CUPTI's stream number of a wait for all streams.
 _ALL_STREAMS = ("-1", str(2**32 - 1))
-#: A NumPy sum over the whole of a large trace would hold twice its columns.
+#: Slices per block of a sum: a NumPy sum over a whole large trace would need twice its columns.
 _CHUNK = 1 << 18
 
 _NOTHING = np.empty(0, np.int64)
 
 
 def lanes_of(timeline: Timeline) -> list[TimelineLane]:
-    """Host threads by process, the busiest first, then what lies on no thread of a host, then devices' streams, and
-    below them counters."""
+    """Return the lanes: host threads by process, busiest first, then slices without a host thread, then
+    device streams, then counters."""
     columns = timeline.columns
     shown = [
         TimelineLane(
@@ -57,7 +57,7 @@ def lanes_of(timeline: Timeline) -> list[TimelineLane]:
 
 
 def slice_of(timeline: Timeline, number: int) -> TimelineSlice:
-    """A slice by its number, or a sample of a counter."""
+    """Return a slice by its number, or a sample of a counter."""
     columns = timeline.columns
     if number >= len(columns):
         return timeline.counters.slice(number)
@@ -73,12 +73,12 @@ def slice_of(timeline: Timeline, number: int) -> TimelineSlice:
 
 
 def kind_word(kind: int) -> str:
-    """A kind as the wire has it."""
+    """Return the name of a kind on the wire."""
     return Kind(kind).name.lower()
 
 
 def details(timeline: Timeline, number: int) -> SliceDetails:
-    """All that is known of a slice, or of a sample of a counter."""
+    """Return the details of a slice, or of a sample of a counter."""
     columns = timeline.columns
     if number >= len(columns):
         return timeline.counters.details(number)
@@ -89,7 +89,7 @@ def details(timeline: Timeline, number: int) -> SliceDetails:
     previous, following = timeline.beside(int(columns.lane[number]), row, number)
     inside = _first_inside(timeline, number)
 
-    def told(which: int | None) -> TimelineSlice | None:
+    def known(which: int | None) -> TimelineSlice | None:
         return None if which is None else slice_of(timeline, which)
 
     return SliceDetails(
@@ -98,21 +98,21 @@ def details(timeline: Timeline, number: int) -> SliceDetails:
         around=[slice_of(timeline, each) for each in around],
         launches=len(launched),
         launched=[slice_of(timeline, each) for each in launched[:LAUNCHED].tolist()],
-        launched_by=told(launch),
+        launched_by=known(launch),
         launch_stack=(
             [slice_of(timeline, each) for each in _around(timeline, launch)] if launch is not None else []
         ),
         backwards=len(backward),
         backward=[slice_of(timeline, each) for each in backward[:LAUNCHED].tolist()],
-        forward=told(forward),
-        previous=told(previous),
-        next=told(following),
-        inside=told(inside),
+        forward=known(forward),
+        previous=known(previous),
+        next=known(following),
+        inside=known(inside),
     )
 
 
 class Tally(NamedTuple):
-    """Nanoseconds and slices by name; ``busy``: of each lane the time with any slice, summed."""
+    """Nanoseconds and slices by name. ``busy`` is the time with any slice, summed over lanes."""
 
     total: npt.NDArray[np.float64]
     slices: Int64
@@ -120,7 +120,7 @@ class Tally(NamedTuple):
 
 
 def tally(timeline: Timeline, first: int, last: int, lanes: Iterable[int]) -> Tally:
-    """Counts and times by name of what lies in a stretch, each slice as far as it does. Nanoseconds."""
+    """Return counts and times by name in a period, with slices clipped to it. Times are in nanoseconds."""
     columns = timeline.columns
     total, count = np.zeros(len(columns.names)), np.zeros(len(columns.names), np.int64)
     busy = 0
@@ -136,8 +136,8 @@ def tally(timeline: Timeline, first: int, last: int, lanes: Iterable[int]) -> Ta
     return Tally(total, count, busy)
 
 
-def told(found: Tally, names: list[str], kinds: Int8) -> Sums:
-    """A tally as it is told, the names with most time first."""
+def sums_of(found: Tally, names: list[str], kinds: Int8) -> Sums:
+    """Return the wire form of a tally, most time first."""
     total, count, busy = found
     present = np.flatnonzero(count)
     present = present[np.lexsort((present, -count[present], -total[present]))]
@@ -159,19 +159,20 @@ def told(found: Tally, names: list[str], kinds: Int8) -> Sums:
 
 @dataclass(frozen=True)
 class Matches:
-    """The slices of some names, in the order of their starts."""
+    """The slices of some names, sorted by start."""
 
     slices: Int64
 
     @staticmethod
     def of(columns: Columns, names: Bools) -> Matches:
-        """``names``: which of the columns' names, shape (names,)."""
+        """Return the slices of ``names``, a mask over the columns' names with shape (names,)."""
         if not names.any():
             return Matches(np.empty(0, np.int64))
         return Matches(np.flatnonzero(names[columns.name]))
 
     def next(self, after: int, *, backwards: bool) -> int:
-        """The place of the match after (or before) a slice, behind the last the first; -1 without any."""
+        """Return the place of the match after (or before) a slice; the search wraps around. -1 without
+        matches."""
         if not len(self.slices):
             return -1
         if backwards:
@@ -192,7 +193,7 @@ def _around(timeline: Timeline, number: int) -> list[int]:
     found = []
     for row in range(int(timeline.rows[number])):
         outer = timeline.at(lane, row, start)
-        # A slice without a length may begin where the one before it on that row ends.
+        # A slice of length 0 may begin where the previous one on its row ends.
         if outer is not None and int(columns.ts[outer]) + int(columns.dur[outer]) > start:
             found.append(outer)
     return found
@@ -226,7 +227,7 @@ def _arguments(columns: Columns, number: int) -> list[SliceArgument]:
 
 
 def _plain(text: str) -> str:
-    """A JSON string without its quotes, anything else as the trace has it."""
+    """Return a JSON string without quotes; anything else as it is in the trace."""
     try:
         value = json.loads(text)
     except ValueError:
@@ -236,7 +237,7 @@ def _plain(text: str) -> str:
 
 def _group(lane: Lane) -> str:
     if lane.device or lane.stream:
-        # Waits and annotations on a device's streams lie on no device, but in a process of that name.
+        # Waits and annotations on a device's streams have no device, but a process of that name.
         return f"Device {lane.device or lane.process.removeprefix('device ')}"
     return f"Process {lane.process}"
 
@@ -253,14 +254,15 @@ def _natural(key: str) -> tuple[int, str]:
 
 
 class Gradients(NamedTuple):
-    """Operators of the backward pass that belong to an operator, or the one that it belongs to itself."""
+    """Operators of the backward pass that belong to an operator, or the operator that one of them belongs
+    to."""
 
     backward: Int64
     forward: int | None
 
 
 def launches(columns: Columns, number: int) -> tuple[Int64, int | None]:
-    """What a slice launched, and what launched it."""
+    """Return the slices that a slice launched, and the slice that launched it."""
     correlation = int(columns.correlation[number])
     if correlation == NO_ID:
         return _NOTHING, None
@@ -275,7 +277,8 @@ def launches(columns: Columns, number: int) -> tuple[Int64, int | None]:
 
 
 def gradients(timeline: Timeline, number: int, around: list[int]) -> Gradients:
-    """``around``: what the slice lies in, the outermost first. An operator has the backward pass of what lies in it."""
+    """Return the gradients. ``around`` are the slices around the slice, outermost first. An operator includes
+    the backward pass of operators inside it."""
     columns = timeline.columns
     if columns.kind[number] != Kind.OPERATOR:
         return Gradients(_NOTHING, None)
@@ -298,7 +301,7 @@ def gradients(timeline: Timeline, number: int, around: list[int]) -> Gradients:
 
 
 def _outermost(columns: Columns, rising: Int64) -> Int64:
-    """Those that lie in no other: a node of the graph is evaluated by an operator around it."""
+    """Return the slices that are inside no other: an operator around a graph node evaluates it."""
     found, until = [], dict[int, int]()
     for number in rising.tolist():
         lane, end = int(columns.lane[number]), int(columns.ts[number]) + int(columns.dur[number])

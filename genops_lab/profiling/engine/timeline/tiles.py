@@ -1,6 +1,6 @@
-"""The timeline of a trace in tiles: one lane, one stretch of time, at one resolution.
+"""The timeline of a trace in tiles: one lane, one period, at one resolution.
 
-Tiles are cut from the stored levels (see ``pyramid``); what a level stores too finely is merged on the way.
+Tiles are cut from the stored levels (see ``pyramid``); a level that is too fine is merged further.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from .clocks import Collective, collectives_of
 from .counters import CounterLanes, Values
 from .pyramid import Items, joined, levels_of, merged
 
-#: Raised with that of columns too: levels number their lanes, names and slices.
+#: Raised also when that of columns is raised: levels number lanes, names and slices.
 VERSION = 3
 TILE_CELLS = 512
-#: A tile has at most so many items besides those that reach into it, one a row.
+#: Most items of a tile, besides those that reach into it, one per row.
 MOST_ITEMS = 2000
 _META = "timeline.json"
 _MERGED = ("end", "name", "count", "covered", "leading")
 
-#: What is nested deeper shares the last row.
+#: Slices that are nested deeper share the last row.
 MOST_ROWS = 256
 
 
 class StoredLane(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a lane's items lie. ``cells[0]`` is 1: the slices themselves."""
+    """The place of a lane's items. ``cells[0]`` is 1: the slices themselves."""
 
     lane: int
     rows: int
@@ -44,7 +44,7 @@ class StoredLane(msgspec.Struct, frozen=True, kw_only=True):
     first_ns: int
     last_ns: int
     cells: list[int]
-    #: Position in ``offsets`` of the first level's rows + 1 offsets, the other levels' follow.
+    #: Position in ``offsets`` of the first level's rows + 1 offsets; those of the other levels follow.
     offsets: int
 
 
@@ -55,23 +55,23 @@ class _Meta(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Tile:
-    """What is drawn of a lane from ``first_ns`` on. ``cell_ns``: what was shorter is merged."""
+    """The drawn items of a lane from ``first_ns``; items shorter than ``cell_ns`` are merged."""
 
     first_ns: int
     cell_ns: int
     items: Items
-    #: Of a counter.
+    #: For a counter.
     values: Values | None = None
 
 
 def save(columns: Columns, folder: Path) -> None:
-    """Write the levels of all lanes as ``folder``, whole or not at all."""
+    """Write the levels of all lanes to ``folder``, completely or not at all."""
     with written_whole(folder) as aside:
         _write(columns, aside)
 
 
 def is_stored(folder: Path) -> bool:
-    """Whether ``load`` can read the folder."""
+    """Return whether ``load`` can read the folder."""
     try:
         return msgspec.json.decode((folder / _META).read_bytes(), type=_Meta).version == VERSION
     except (OSError, msgspec.DecodeError):
@@ -125,7 +125,7 @@ def _write(columns: Columns, folder: Path) -> None:
             offsets.append(stored + np.searchsorted(items.row, np.arange(rows + 1)))
             position += rows + 1
             stored += len(items)
-            # What else the slices have, the trace's columns tell.
+            # All other data of slices is in the trace's columns.
             for name in parts if number else ("start", "slice"):
                 parts[name].append(getattr(items, name))
     for name, values in parts.items():
@@ -136,17 +136,17 @@ def _write(columns: Columns, folder: Path) -> None:
 
 
 class Timeline:
-    """The stored levels of a trace, memory-mapped, beside its columns. Raises FileNotFoundError."""
+    """The stored levels of a trace, memory-mapped, with its columns. Raises FileNotFoundError."""
 
     def __init__(self, columns: Columns, folder: Path) -> None:
         self.columns = columns
-        #: Of slices, as a person is to see them.
+        #: Display names of slices.
         self.names = shown_names(columns)
         meta = msgspec.json.decode((folder / _META).read_bytes(), type=_Meta)
         self.lanes = {lane.lane: lane for lane in meta.lanes}
         self.counters = CounterLanes(columns)
         self.kinds: Int8 = _mapped(folder / "kinds.npy")
-        #: Of each slice, on its lane.
+        #: The row of each slice on its lane.
         self.rows: npt.NDArray[np.int16] = _mapped(folder / "rows.npy")
         self._offsets: Int64 = _mapped(folder / "offsets.npy")
         self._start: Int64 = _mapped(folder / "start.npy")
@@ -157,18 +157,19 @@ class Timeline:
 
     @cached_property
     def backward(self) -> Backward:
-        """The backward pass, found when it is first asked for."""
+        """Return the backward pass, computed on first use."""
         return backward(self.columns)
 
     @cached_property
     def collectives(self) -> dict[str, Collective]:
-        """By name and size, found when they are first asked for."""
+        """Return the collectives by name and size, computed on first use."""
         return collectives_of(self.columns)
 
     def tile(self, lane_number: int, level: int, index: int) -> Tile:
-        """The ``index``-th stretch of ``TILE_CELLS`` cells of 2 ** ``level`` nanoseconds. An unknown lane is empty.
+        """Return the ``index``-th range of ``TILE_CELLS`` cells of 2 ** ``level`` nanoseconds. An unknown
+        lane is empty.
 
-        An item belongs to the tile that it begins in; what began before and reaches in comes first.
+        An item belongs to the tile in which it begins; earlier items that reach into the tile come first.
         """
         cell = 1 << level
         first, last = index * cell * TILE_CELLS, (index + 1) * cell * TILE_CELLS
@@ -195,30 +196,30 @@ class Timeline:
         return Tile(first, cell, joined([before.take(np.flatnonzero(reach_in)), items]))
 
     def at(self, lane_number: int, row: int, time_ns: int) -> int | None:
-        """The slice that is open on a row at a time, or the last that began before; None without one."""
+        """Return the slice that is open on a row at a time, or the last one before; None without one."""
         lane = self.lanes[lane_number]
         begin, end = self._row_bounds(lane, 0)[row]
         place = begin + int(np.searchsorted(self._start[begin:end], time_ns, side="right")) - 1
         return int(self._slice[place]) if place >= begin else None
 
     def beside(self, lane_number: int, row: int, number: int) -> tuple[int | None, int | None]:
-        """The slices before and after one on its row."""
+        """Return the previous and the next slice on its row."""
         begin, end = self._row_bounds(self.lanes[lane_number], 0)[row]
         place = begin + int(np.searchsorted(self._start[begin:end], self.columns.ts[number]))
-        while self._slice[place] != number:  # others may begin at the same time, without a length
+        while self._slice[place] != number:  # others may begin at the same time, with length 0
             place += 1
         before = int(self._slice[place - 1]) if place > begin else None
         return before, int(self._slice[place + 1]) if place + 1 < end else None
 
     def first_from(self, lane_number: int, row: int, first_ns: int, last_ns: int) -> int | None:
-        """The first slice of a row that begins in a stretch of time, or at its start."""
+        """Return the first slice of a row that begins in a period, or at its start."""
         begin, end = self._row_bounds(self.lanes[lane_number], 0)[row]
         place = begin + int(np.searchsorted(self._start[begin:end], first_ns))
         inside = place < end and self._start[place] < max(last_ns, first_ns + 1)
         return int(self._slice[place]) if inside else None
 
     def slices(self, lane_number: int, first_ns: int, last_ns: int) -> Int32:
-        """The slices of a lane that lie in ``first_ns`` to ``last_ns``, or reach into it."""
+        """Return the slices of a lane between ``first_ns`` and ``last_ns``, also those that reach into it."""
         lane = self.lanes.get(lane_number)
         found = [np.empty(0, np.int32)]
         for begin, end in self._row_bounds(lane, 0) if lane is not None else []:
@@ -269,10 +270,11 @@ def _mapped(path: Path) -> Any:
 
 
 def rows_of(ts: Int64, dur: Int64) -> Int32:
-    """The row of each slice of one lane (0: outermost). ``ts`` rises; of slices with one start the longer is first.
+    """Return the row of each slice of one lane (0: outermost). ``ts`` is sorted; of slices with one start the
+    longer is first.
 
-    How many slices are open at a start is its depth, where they are nested. Where they only overlap (clocks,
-    asynchronous ends), the slices around get the first row that is free.
+    In nested slices, the row is the number of slices open at the start. If slices only overlap (clocks,
+    asynchronous ends), they get the first free row.
     """
     end = ts + dur
     lasting = dur > 0
@@ -287,7 +289,7 @@ def rows_of(ts: Int64, dur: Int64) -> Int32:
 
 
 def _islands(ts: Int64, end: Int64) -> Int64:
-    """A number for each stretch of time in which always something is open; it rises."""
+    """Return a rising number for each period in which a slice is always open."""
     starts = np.ones(len(ts), bool)
     starts[1:] = ts[1:] >= np.maximum.accumulate(end)[:-1]
     island: Int64 = np.cumsum(starts)
@@ -295,7 +297,7 @@ def _islands(ts: Int64, end: Int64) -> Int64:
 
 
 def _colliding(row: Int32, ts: Int64, end: Int64) -> Int64:
-    """Slices that begin before the one on their row has ended."""
+    """Return the slices that begin before the previous one on their row has ended."""
     order = np.argsort(row, kind="stable")
     lies_over = (row[order][1:] == row[order][:-1]) & (ts[order][1:] < end[order][:-1])
     colliding: Int64 = order[1:][lies_over]
@@ -308,7 +310,8 @@ def _first_fit(ts: Int64, end: Int64) -> list[int]:
     for start, stop in zip(ts.tolist(), end.tolist(), strict=True):
         row = next((row for row, busy in enumerate(until) if busy <= start), len(until))
         if row == len(until):
-            # Deeper ones share the last row anyway; without a bound each would look at all before it.
+            # Deeper slices share the last row anyway; without a limit, each would compare with all earlier
+            # ones.
             if row < MOST_ROWS:
                 until.append(stop)
         else:

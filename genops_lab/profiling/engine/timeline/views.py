@@ -1,4 +1,4 @@
-"""What a timeline shows: one trace, or those of several ranks on one clock. Both are asked the same."""
+"""The timeline of one trace, or of several ranks on one clock, with one interface."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from ...models import (
 from ..columns import Bools, Int32
 from ..kinds import Kind
 from .clocks import Collective, same
-from .slices import Matches, Tally, details, lanes_of, slice_of, tally, told
+from .slices import Matches, Tally, details, lanes_of, slice_of, sums_of, tally
 from .tiles import Tile, Timeline
 
 
 class Side(NamedTuple):
-    """A rank, where its first event lies on the common clock, and how its timeline is opened."""
+    """A rank, the position of its first event on the common clock, and its timeline."""
 
     rank: int
     offset_ns: int
     open: Callable[[], Timeline]
-    #: Whether its clock is set by those of others, or they by it, and how far that can be trusted.
+    #: Whether its clock is aligned with others, and the accuracy.
     aligned: bool = True
     spread_ns: int = 0
 
@@ -43,11 +43,11 @@ class _Part:
     lanes: list[TimelineLane]
     first_lane: int
     first_slice: int
-    #: Of each of its names, the place among all.
+    #: For each of its names, the place among all names.
     name: Int32
 
     def moved(self, slice: TimelineSlice) -> TimelineSlice:
-        """A slice of it as one of all."""
+        """Return a slice of the rank as a slice of all ranks."""
         return structs.replace(
             slice,
             slice=slice.slice + self.first_slice,
@@ -57,11 +57,11 @@ class _Part:
 
 
 class View:
-    """The timeline of one trace, or those of several ranks on one clock, asked as one: lanes, slices and names are
-    numbered through, times count from the first event of all. They are opened when they are asked, so that few are
-    held.
+    """The timeline of one trace, or of several ranks on one clock. Lanes, slices and names are numbered
+    across ranks. Times count from the first event of all ranks. Ranks are opened on use, so that few are in
+    memory.
 
-    ``slices``: how many there are, samples of counters among them; ``kinds``: of each of ``names``.
+    ``slices`` is their number, samples of counters included. ``kinds`` has the kind of each of ``names``.
     """
 
     def __init__(self, sides: list[Side]) -> None:
@@ -87,20 +87,20 @@ class View:
 
     @staticmethod
     def of(timeline: Timeline) -> View:
-        """That of one trace."""
+        """Return the view of one trace."""
         return View([Side(0, 0, lambda: timeline)])
 
     @property
     def first(self) -> Timeline:
-        """The timeline of the first rank, or of the only trace."""
+        """Return the timeline of the first rank, or of the only trace."""
         return self._parts[0].side.open()
 
     def lanes(self) -> list[TimelineLane]:
-        """Those of one rank after those of another; each on the clock of its rank."""
+        """Return the lanes of all ranks in order, each on the clock of its rank."""
         return [lane for part in self._parts for lane in part.lanes]
 
     def tile(self, lane: int, level: int, index: int) -> Tile:
-        """On the clock of its lane's rank, with the names and slices of all."""
+        """Return a tile on the clock of its lane's rank, with the names and slices of all ranks."""
         part = self._parts[bisect_right(self._first_lanes, lane) - 1]
         found = part.side.open().tile(lane - part.first_lane, level, index)
         items = found.items
@@ -109,12 +109,12 @@ class View:
         return replace(found, items=items.renumbered(name, part.first_slice))
 
     def slice(self, number: int) -> TimelineSlice:
-        """A slice by its number."""
+        """Return a slice by its number."""
         part = self._of_slice(number)
         return part.moved(slice_of(part.side.open(), number - part.first_slice))
 
     def details(self, number: int) -> SliceDetails:
-        """All that is known of a slice, in the trace of its rank."""
+        """Return the details of a slice in the trace of its rank."""
         part = self._of_slice(number)
         found = details(part.side.open(), number - part.first_slice)
 
@@ -137,7 +137,7 @@ class View:
         )
 
     def sums(self, asked: SumsQuery) -> Sums:
-        """What lies in a stretch of time, on lanes of any ranks."""
+        """Return the sums of a period, on lanes of any ranks."""
         total, count = np.zeros(len(self.names)), np.zeros(len(self.names), np.int64)
         busy = 0
         for part, lanes in self._by_part(asked.lanes):
@@ -148,10 +148,10 @@ class View:
             np.add.at(total, part.name, found.total)
             np.add.at(count, part.name, found.slices)
             busy += found.busy
-        return told(Tally(total, count, busy), self.names, self.kinds)
+        return sums_of(Tally(total, count, busy), self.names, self.kinds)
 
     def matches(self, names: Bools) -> Matches:
-        """The slices of some names, those of one rank after those of another."""
+        """Return the slices of some names, rank after rank."""
         return Matches(
             np.concatenate(
                 [
@@ -162,7 +162,8 @@ class View:
         )
 
     def _collective(self, part: _Part, number: int) -> CollectiveMoment | None:
-        """The same collective on all ranks; None where it is none, or the rank's clock is not set."""
+        """Return the same collective on all ranks; None for another slice, or if the rank's clock is not
+        aligned."""
         found = _placed(part, number) if len(self._parts) > 1 else None
         if found is None or not part.side.aligned:
             return None
@@ -207,7 +208,7 @@ class View:
 
 
 def _placed(part: _Part, number: int) -> tuple[str, Collective, int] | None:
-    """Which of its rank's collectives of a name and size a slice is."""
+    """Return the place of a slice among its rank's collectives of one name and size."""
     timeline = part.side.open()
     if number >= len(timeline.columns) or timeline.columns.kind[number] != Kind.COMMUNICATION:
         return None

@@ -76,7 +76,7 @@ describe('the difference of two profiles', () => {
   it('tells the figures with their change, and what they are of', async () => {
     await show();
     expect(
-      screen.getByText('All times are a step: 8 steps before, 10 after.')
+      screen.getByText('All times are per step: 8 steps before, 10 after.')
     ).toBeTruthy();
     const row = screen.getByRole('row', { name: /^Busy/ });
     expect(
@@ -149,7 +149,7 @@ describe('the difference of two profiles', () => {
     expect(after).toContain('(9 % of the compute time)');
     fireEvent.click(screen.getByRole('tab', { name: 'Operators' }));
     expect(
-      screen.getByText(/own CPU time and the device time of its kernels/)
+      screen.getByText(/own CPU time plus the device time of its kernels/)
     ).toBeTruthy();
   });
 
@@ -157,7 +157,7 @@ describe('the difference of two profiles', () => {
     await show();
     fireEvent.click(screen.getByRole('tab', { name: 'Lines' }));
     expect(
-      screen.getByText('Neither trace tells which line started what.')
+      screen.getByText('Neither trace records source lines.')
     ).toBeTruthy();
   });
 

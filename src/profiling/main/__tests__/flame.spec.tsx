@@ -18,7 +18,7 @@ import type { IShownFlame } from '../model';
 
 import { trans } from './support';
 
-const WORDS = { all: 'All', other: 'too small to be seen' };
+const WORDS = { all: 'All', other: 'too short to draw' };
 
 function node(
   name: string,
@@ -110,7 +110,7 @@ describe('a flame graph', () => {
       bmm: [80, 100],
       mm: [0, 60],
       add: [60, 80],
-      'too small to be seen': [0, 15]
+      'too short to draw': [0, 15]
     });
     expect(host.querySelector('svg')!.getAttribute('height')).toBe('100');
   });
@@ -140,7 +140,7 @@ describe('a flame graph', () => {
       ...path,
       step: [0, 100],
       mm: [0, 100],
-      'too small to be seen': [0, 25]
+      'too short to draw': [0, 25]
     });
     graph.focus = 4;
     expect(drawn(host)).toEqual({ ...path, bmm: [0, 100] });
@@ -170,7 +170,7 @@ describe('a flame graph', () => {
       );
     expect(graph.search(' MM')).toEqual({ frames: 2, us: 80 });
     expect(faint().sort()).toEqual(
-      ['All', 'add', 'step', 'thread', 'too small to be seen'].sort()
+      ['All', 'add', 'step', 'thread', 'too short to draw'].sort()
     );
     graph.focus = 2;
     expect(graph.search('t')).toEqual({ frames: 5, us: 100 });
@@ -244,17 +244,17 @@ describe('the view of a flame graph', () => {
     const graph = screen.getByRole('application');
     const press = (...keys: string[]) =>
       keys.forEach(key => fireEvent.keyDown(graph, { key }));
-    expect(said.textContent).toBe('All: 100 µs, 100 % of all');
+    expect(said.textContent).toBe('All: 100 µs, 100 % of the total');
     press('ArrowDown', 'ArrowDown', 'ArrowDown', 'Enter');
     expect(said.textContent).toBe(
-      'mm: 60 µs, 60 % of all, 1 call. Operator. Widened'
+      'mm: 60 µs, 60 % of the total, 1 call. Operator. Zoomed in'
     );
     const all = screen.getByRole<HTMLButtonElement>('button', {
-      name: 'Show all'
+      name: 'Reset zoom'
     });
     expect(all.disabled).toBe(false);
     fireEvent.click(screen.getByRole('button', { name: 'Host time' }));
-    expect(said.textContent).toBe('All: 2 µs, 100 % of all');
+    expect(said.textContent).toBe('All: 2 µs, 100 % of the total');
     expect(all.disabled).toBe(true);
   });
 
@@ -277,7 +277,7 @@ describe('the view of a flame graph', () => {
     );
     const before = said.textContent;
     expect(before).toContain('mm');
-    fireEvent.click(screen.getByRole('button', { name: 'Show all' }));
+    fireEvent.click(screen.getByRole('button', { name: 'Reset zoom' }));
     expect(said.textContent).toBe(before);
   });
 });

@@ -39,17 +39,17 @@ describe('what a report of Nsight Compute lacks', () => {
     );
   }
 
-  it('says how lines are measured, not how they are traced', () => {
+  it('explains how to measure lines, not how to trace them', () => {
     showLines(true);
     expect(
       screen.getByText(
-        /Measure with %%profile in a kernel with Nsight Compute, or with ncu --call-stack/
+        /Use %%profile in a kernel that runs under Nsight Compute, or ncu --call-stack/
       )
     ).toBeTruthy();
     expect(screen.queryByText(/torch.profiler/)).toBeNull();
     cleanup();
     showLines(false);
-    expect(screen.getByText(/torch.profiler and with_stack/)).toBeTruthy();
+    expect(screen.getByText(/torch.profiler with with_stack/)).toBeTruthy();
     expect(screen.queryByText(/Nsight|ncu/)).toBeNull();
   });
 

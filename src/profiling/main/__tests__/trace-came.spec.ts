@@ -14,7 +14,7 @@ describe('a flame graph that failed for want of its trace', () => {
         flame: async () => {
           asked += 1;
           if (target) {
-            throw new Error(`The trace lies on ${target}.`);
+            throw new Error(`The trace is on ${target}.`);
           }
           return { nodes: [] } as unknown as IFlame;
         },

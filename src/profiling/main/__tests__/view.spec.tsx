@@ -87,17 +87,17 @@ describe('a profile in the main area', () => {
     expect(screen.getByText('$ 0.000112')).toBeTruthy();
     expect(
       screen.getByText(
-        'Cost of a step: At $ 2.5 an hour, the price of target gpu1.'
+        'Cost per step: At $ 2.5 an hour, the price of target gpu1.'
       )
     ).toBeTruthy();
   });
 
-  it('fetches a trace that lies on a target', async () => {
+  it('fetches a trace that is on a target', async () => {
     const profile = makeProfile(makeSummary(), { trace_target: 'gpu1' });
     bench.answers['GET /tasks'] = [];
     bench.answers['POST /profiles/p1/trace'] = {};
     await show(profile);
-    expect(screen.getByText('The trace lies on gpu1.')).toBeTruthy();
+    expect(screen.getByText('The trace is on gpu1.')).toBeTruthy();
     expect(screen.queryByText('Download the trace')).toBeNull();
     fireEvent.click(screen.getByRole('button', { name: /Fetch the trace/ }));
     await act(() => settle());
@@ -105,39 +105,37 @@ describe('a profile in the main area', () => {
     bench.answers['GET /profiles/p1'] = { ...profile, trace_target: '' };
     bench.change('profile', 'p1');
     await act(() => settle());
-    expect(screen.queryByText('The trace lies on gpu1.')).toBeNull();
+    expect(screen.queryByText('The trace is on gpu1.')).toBeNull();
     const link = screen.getByRole('link', { name: 'Download the trace' });
     expect(link.getAttribute('href')).toBe(
       'http://lab.example/genops/profiles/p1/perfetto/0'
     );
   });
 
-  it('says that a price without steps is none of a step', async () => {
+  it('shows no cost per step for a trace without steps', async () => {
     const price = { usd_per_hour: 2.5, target: '', usd_a_step: null };
     await show(makeProfile(makeSummary({ price })));
     expect(
       screen.getByText(
-        'Cost of a step: At $ 2.5 an hour, as was given. No steps are known of this trace.'
+        'Cost per step: At $ 2.5 an hour, the given price. The trace marks no steps.'
       )
     ).toBeTruthy();
   });
 
-  it('says of each part that is absent that it is', async () => {
+  it('names each part that is missing', async () => {
     await show(makeProfile(makeSummary()));
-    expect(screen.getByText('The trace has no events of a GPU.')).toBeTruthy();
-    expect(screen.getByText('No steps are known of this trace.')).toBeTruthy();
+    expect(screen.getByText('The trace has no GPU events.')).toBeTruthy();
+    expect(screen.getByText('The trace marks no steps.')).toBeTruthy();
     expect(
-      screen.getByText('No problem was found that the trace proves.')
+      screen.getByText('The trace shows no problem that GenOps Lab knows.')
     ).toBeTruthy();
     tab('Cells and lines');
-    expect(
-      screen.getByText(/does not tell which line started what/)
-    ).toBeTruthy();
+    expect(screen.getByText(/does not record source lines/)).toBeTruthy();
     tab('Operators and kernels');
-    expect(screen.getByText('The trace holds no operators.')).toBeTruthy();
+    expect(screen.getByText('The trace has no operators.')).toBeTruthy();
     fireEvent.click(screen.getByRole('button', { name: 'Kernels' }));
     expect(
-      screen.getByText('The trace holds no kernels of a device.')
+      screen.getByText('The trace has no kernels of a device.')
     ).toBeTruthy();
     fireEvent.click(screen.getByRole('button', { name: 'By shapes' }));
     expect(screen.getByText(/FLOPs and bytes are not known/)).toBeTruthy();
@@ -166,7 +164,9 @@ describe('a profile in the main area', () => {
       )
     );
     expect(
-      screen.getByText(/not whole: this is of the part that could be read/)
+      screen.getByText(
+        /incomplete: the advice covers only the part that could be read/
+      )
     ).toBeTruthy();
     const articles = screen.getAllByRole('article');
     expect(articles.map(each => each.getAttribute('aria-label'))).toEqual([
@@ -311,7 +311,7 @@ describe('a profile in the main area', () => {
     expect(model.rank).toBe(0);
     tab('Overview');
     fireEvent.click(
-      screen.getByRole('button', { name: 'All ranks on one timeline' })
+      screen.getByRole('button', { name: 'Show all ranks on one timeline' })
     );
     expect(model.rank).toBeNull();
   });
@@ -329,9 +329,9 @@ describe('a profile in the main area', () => {
     await act(() => settle());
   });
 
-  it('tells an analysis that goes on, and one that failed', async () => {
+  it('shows a running analysis and a failed one', async () => {
     await show(makeProfile(null, { state: 'analyzing' }));
-    expect(screen.getByText(/is being analyzed/)).toBeTruthy();
+    expect(screen.getByText(/Analyzing the trace/)).toBeTruthy();
     bench.answers['GET /profiles/p1'] = makeProfile(null, {
       state: 'failed',
       message: 'Not JSON.'

@@ -24,14 +24,14 @@ import { Figures } from './figures';
 import { measuredChangeColumns, measuredChanges } from './nsight-compute';
 import { basis, launchWords, signed, stateWord } from './messages';
 
-/** Two profiles and what differs between them. */
+/** Two profiles and their difference. */
 export interface ICompared {
   readonly before: IProfile;
   readonly after: IProfile;
   readonly difference: IDifference;
 }
 
-/** What differs between two profiles, by figure, operator, kernel and line. */
+/** The difference of two profiles, by figure, operator, kernel and line. */
 export function ProfileDifference(
   props: ProfileDifference.IProps
 ): React.ReactElement {
@@ -54,7 +54,7 @@ export namespace ProfileDifference {
     resource: Resource<ICompared>;
     onOpen: (profileId: string) => void;
     onOpenRun: (runId: string) => void;
-    /** Take the one for the other. */
+    /** Swap the two profiles. */
     onSwap: () => void;
     trans: TranslationBundle;
   }
@@ -79,21 +79,21 @@ function Compared(
       trans.__('Operators'),
       trans.__('Operator'),
       difference.operators,
-      trans.__('Neither trace holds operators.')
+      trans.__('Neither trace has operators.')
     ],
     [
       'kernels',
       trans.__('Kernels'),
       trans.__('Kernel'),
       difference.kernels,
-      trans.__('Neither trace holds kernels of a device.')
+      trans.__('Neither trace has kernels of a device.')
     ],
     [
       'lines',
       trans.__('Lines'),
       trans.__('Line'),
       difference.lines,
-      trans.__('Neither trace tells which line started what.')
+      trans.__('Neither trace records source lines.')
     ]
   ];
   return (
@@ -103,7 +103,7 @@ function Compared(
         <span className="gol-Profile-space" />
         <ActionButton
           label={trans.__('Swap')}
-          caption={trans.__('Take the later one for the earlier one')}
+          caption={trans.__('Swap the two profiles')}
           onClick={props.onSwap}
         />
       </header>
@@ -118,13 +118,13 @@ function Compared(
         <Callout
           key={warning}
           tone="warning"
-          title={trans.__('They may not be comparable.')}
+          title={trans.__('The profiles may not be comparable.')}
         >
           {warning}
         </Callout>
       ))}
       <Tabs
-        label={trans.__('What is compared')}
+        label={trans.__('Compare by')}
         selected={tab}
         onSelect={setTab}
         tabs={[
@@ -145,7 +145,7 @@ function Compared(
                 note={
                   id === 'operators'
                     ? trans.__(
-                        'Times are an operator’s own CPU time and the device time of its kernels together.'
+                        'Times of an operator: its own CPU time plus the device time of its kernels.'
                       )
                     : ''
                 }
@@ -160,7 +160,7 @@ function Compared(
   );
 }
 
-/** Where Nsight Compute measured both, that is what is compared first. */
+/** The first tab, if Nsight Compute measured both profiles. */
 function measuredTab(
   { before, after, difference }: ICompared,
   trans: TranslationBundle
@@ -177,9 +177,9 @@ function measuredTab(
             columns={measuredChangeColumns(trans)}
             first="mean_us_after"
             note={trans.__(
-              'Times are of one launch, as means. Launches of a kernel with the same grid and block are compared first, then what is left of it in the order of the launches.'
+              'Mean time of one launch. Launches with the same grid and block are matched first; the others are matched in launch order.'
             )}
-            none={trans.__('Neither report holds a kernel.')}
+            none={trans.__('Neither report has kernels.')}
             trans={trans}
           />
         )
@@ -225,7 +225,7 @@ function Changes(props: {
 }): React.ReactElement {
   const { name, one, rows, note, none, trans } = props;
   const [filter, setFilter] = React.useState('');
-  // What got slower stands first, what got faster last.
+  // Slower rows come first, faster rows last.
   const [sort, setSort] = React.useState<ISort>({
     column: 'change_us',
     descending: true
@@ -283,7 +283,7 @@ function Changes(props: {
   );
 }
 
-/** `launched`: of kernels that were measured, with their grids and blocks. */
+/** `launched`: add the grid and block of measured kernels. */
 function changeColumns(
   title: string,
   trans: TranslationBundle,
@@ -302,7 +302,7 @@ function changeColumns(
           {
             id: 'launched',
             title: trans.__('Grid × block'),
-            tip: trans.__('Before and after, where they are not the same'),
+            tip: trans.__('Grid and block before and after, where they differ'),
             width: 220,
             value: (change: IChange) => launchWords(change, trans) || null
           }
@@ -311,7 +311,7 @@ function changeColumns(
     {
       id: 'change_us',
       title: trans.__('Change'),
-      tip: trans.__('After less before: below zero is faster'),
+      tip: trans.__('Time after minus time before: negative is faster'),
       width: 110,
       value: ({ before_us, after_us }) => after_us - before_us,
       words: value => signed(value)
@@ -352,9 +352,9 @@ function changeColumns(
     },
     {
       id: 'instead_of',
-      title: trans.__('Instead of'),
+      title: trans.__('Replaces'),
       tip: trans.__(
-        'The kernel that stood here before, by operator and shapes'
+        'The kernel that this operator launched before, with the same shapes'
       ),
       width: 260,
       value: ({ instead_of }) => instead_of || null

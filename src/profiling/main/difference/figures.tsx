@@ -16,26 +16,29 @@ interface IFigureColumn {
   readonly id: string;
   readonly title: string;
   readonly words: (figure: IFigure) => string;
-  /** What it is sorted by; null is not known and comes last. */
+  /** The value for sorting; null is not known and comes last. */
   readonly value: (figure: IFigure) => number | string | null;
-  /** Values of one unit stand together, since those of several have no order. */
+  /**
+   * Values with the same unit stay together, because different units have no
+   * order.
+   */
   readonly byUnit: boolean;
 }
 
-/** Whole figures of two profiles, and which problems came and went. */
+/** Total figures of two profiles, and the problems of each. */
 export function Figures(props: {
   difference: IDifference;
   trans: TranslationBundle;
 }): React.ReactElement {
   const { difference, trans } = props;
-  // Until a head is pressed they stand as the engine tells them: what matters most first.
+  // The engine's order until a head is clicked: most important first.
   const [sort, setSort] = React.useState<ISort | null>(null);
   const columns = React.useMemo(() => figureColumns(trans), [trans]);
   const figures = sorted(difference.figures, columns, sort);
   const advice: [string, string[]][] = [
-    [trans.__('Problems that are gone'), difference.advice_gone],
+    [trans.__('Problems solved'), difference.advice_gone],
     [trans.__('New problems'), difference.advice_new],
-    [trans.__('Problems in both'), difference.advice_kept]
+    [trans.__('Problems that remain'), difference.advice_kept]
   ];
   return (
     <>
@@ -111,7 +114,7 @@ function Head(props: {
         onClick={() =>
           onSort({
             column: column.id,
-            // Numbers begin with the largest, words with the first.
+            // Numbers start with the largest, words with the first.
             descending:
               descending === null ? column.id !== 'figure' : !descending
           })

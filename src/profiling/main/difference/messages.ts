@@ -5,13 +5,13 @@ import { formatMicroseconds, formatShare } from '../../figures';
 import type { IChange, IDifference, IFigure } from '../../service';
 import { siNumber } from '../tables/columns';
 
-/** Codes of figures as the engine tells them; one that is not known here is shown as it is. */
+/** Names of the engine's figure codes; an unknown code is shown as it is. */
 export function figureWord(code: string, trans: TranslationBundle): string {
   const words: Record<string, string> = {
     span: trans.__('Span'),
     busy: trans.__('Busy'),
     idle: trans.__('Idle'),
-    idle_share: trans.__('Idle, of the span'),
+    idle_share: trans.__('Idle share of the span'),
     compute: trans.__('Compute'),
     comm: trans.__('Communication'),
     exposed_comm: trans.__('Exposed communication'),
@@ -20,7 +20,7 @@ export function figureWord(code: string, trans: TranslationBundle): string {
     cpu_busy: trans.__('Operators on the CPU'),
     flops: trans.__('FLOPs'),
     mfu: trans.__('MFU'),
-    peak_memory: trans.__('Peak of memory')
+    peak_memory: trans.__('Peak memory')
   };
   return words[code] ?? code.replace(/_/g, ' ');
 }
@@ -40,7 +40,10 @@ export function figureText(value: number, unit: IFigure['unit']): string {
   }
 }
 
-/** A figure of FLOPs with the part of the compute time that it is known of, where that is not all. */
+/**
+ * A figure of FLOPs, with the part of the compute time that has known FLOPs if
+ * it is not all.
+ */
 export function knownText(
   value: number,
   unit: IFigure['unit'],
@@ -53,7 +56,7 @@ export function knownText(
     : trans.__('%1 (%2 of the compute time)', text, formatShare(covered, 1));
 }
 
-/** How far two figures lie apart; of shares, in points of a hundred. */
+/** The difference of two figures; for shares, in percentage points. */
 export function differenceText(
   size: number,
   unit: IFigure['unit'],
@@ -64,7 +67,7 @@ export function differenceText(
     : figureText(size, unit);
 }
 
-/** `−12.3 ms`; a change that is none is a plain zero. */
+/** `−12.3 ms`; no change is a plain zero. */
 export function signed(
   value: number,
   words: (size: number) => string = formatMicroseconds
@@ -73,7 +76,7 @@ export function signed(
   return value === 0 ? size : `${value > 0 ? '+' : '−'}${size}`;
 }
 
-/** `−25 %`; a dash where there was nothing before. */
+/** `−25 %`; a dash if there was nothing before. */
 export function relative(before: number, after: number): string {
   if (before <= 0) {
     return '–';
@@ -93,11 +96,11 @@ export function stateWord(
   return {
     both: trans.__('in both'),
     added: trans.__('new'),
-    removed: trans.__('gone')
+    removed: trans.__('removed')
   }[state];
 }
 
-/** With which grid and block a measured kernel was launched, before and after where they are not the same. */
+/** Grid and block of a measured kernel, before and after if they differ. */
 export function launchWords(
   { before_with, after_with }: Pick<IChange, 'before_with' | 'after_with'>,
   trans: TranslationBundle
@@ -112,12 +115,12 @@ export function launchWords(
   return [...new Set(told)].filter(Boolean).join(' → ');
 }
 
-/** Without the ones at the end, as CUDA takes them. */
+/** Without trailing ones, as in CUDA. */
 function sides(of: string): string {
   return of.replace(/(, 1)+\]$/, ']');
 }
 
-/** What the times are of; `measured`: Nsight Compute measured both. */
+/** The basis of the times; `measured`: Nsight Compute measured both. */
 export function basis(
   difference: IDifference,
   measured: boolean,
@@ -125,16 +128,16 @@ export function basis(
 ): string {
   if (measured) {
     return trans.__(
-      'Nsight Compute measured both, kernel by kernel: they tell no idle time, no launches and nothing of the host.'
+      'Nsight Compute measured both profiles one kernel at a time: they have no idle time, launch times or host times.'
     );
   }
   return difference.a_step
     ? trans.__(
-        'All times are a step: %1 steps before, %2 after.',
+        'All times are per step: %1 steps before, %2 after.',
         difference.before_steps,
         difference.after_steps
       )
     : trans.__(
-        'All times are of the whole traces, since not both mark steps: they compare only where both did the same work.'
+        'All times are totals of the traces, because a trace has no step marks. Compare them only if both runs did the same work.'
       );
 }

@@ -1,4 +1,4 @@
-/** Kernels that Nsight Compute measured in two profiles, side by side. */
+/** Compare kernels that Nsight Compute measured in two profiles. */
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { formatMicroseconds } from '../../figures';
@@ -11,27 +11,27 @@ import { launchWords, signed } from './messages';
 type ILaunchedWith = IChange['before_with'][number];
 type Figure = 'compute_pct' | 'memory_pct' | 'occupancy_pct';
 
-/** Launches of one kernel, whatever their line. */
+/** Launches of one kernel from any line. */
 export interface ISide {
-  /** Of one launch. */
+  /** Mean time of one launch. */
   readonly mean_us: number;
   readonly count: number;
-  /** Null also of kernels that are not told, as there are too many. */
+  /** Null also for kernels that are left out of the list. */
   readonly figures: Readonly<Record<Figure, number | null>>;
-  /** Of the launches that take most of the time. */
+  /** The limit of the launches with most time. */
   readonly bound: IMeasuredKernel['bound'];
 }
 
 /** A kernel in both profiles, or in one. */
 export interface IMeasuredChange {
   readonly name: string;
-  /** Which of its launches are compared. */
+  /** The compared launches. */
   readonly change: IChange;
   readonly before: ISide | null;
   readonly after: ISide | null;
 }
 
-/** What the engine found to be compared with what, with what was measured of it. */
+/** Rows for the engine's matched kernels, with their measurements. */
 export function measuredChanges(
   changes: readonly IChange[],
   before: IMeasurement,
@@ -81,14 +81,14 @@ export function measuredChangeColumns(
     {
       id: 'launched',
       title: trans.__('Grid × block'),
-      tip: trans.__('Before and after, where they are not the same'),
+      tip: trans.__('Grid and block before and after, where they differ'),
       width: 220,
       value: ({ change }) => launchWords(change, trans) || null
     },
     {
       id: 'change_us',
       title: trans.__('Change'),
-      tip: trans.__('Of the time of a launch: below zero is faster'),
+      tip: trans.__('Change of the time of one launch: negative is faster'),
       width: 100,
       value: ({ before, after }) =>
         before && after ? after.mean_us - before.mean_us : null,
@@ -180,7 +180,7 @@ function byLaunch({
   return found;
 }
 
-/** Means by time, as those of each kernel are. */
+/** Means weighted by time, as for each kernel. */
 function sideOf(
   kernels: readonly IMeasuredKernel[],
   us: number,

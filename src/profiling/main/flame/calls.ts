@@ -1,29 +1,29 @@
-/** A call tree as the flame graph wants it, and what a person calls its frames. */
+/** The call tree for the flame graph, and the names of its frames. */
 import type { IFlame, IFlameNode } from '../../service';
 
 export type Measure = 'host_us' | 'device_us';
 
-/** The place of all together, in whose stead no node stands. */
+/** Place of the root, which has no node. */
 export const WHOLE = -1;
 
-/** A node with what it called. */
+/** A node with its callees. */
 export interface ICall extends Pick<IFlameNode, Measure> {
-  /** Its place among the nodes. */
+  /** Its position among the nodes. */
   readonly place: number;
   readonly name: string;
   readonly kind: string;
   readonly children: ICall[];
-  /** Written by d3-flame-graph: whether it lies beside what is focused. */
+  /** Written by d3-flame-graph: whether it is hidden by the zoom. */
   hide?: boolean;
 }
 
-/** How frames without a name of their own are named. */
+/** Names of frames without their own name. */
 export interface IFlameWords {
   readonly all: string;
   readonly other: string;
 }
 
-/** All together, with the calls in it. */
+/** The root with all calls. */
 export function callTree(flame: IFlame): ICall {
   const { host_us, device_us } = flame;
   const whole: ICall = {
@@ -39,13 +39,13 @@ export function callTree(flame: IFlame): ICall {
     const { name, kind, host_us, device_us } = node;
     const call = { place, name, kind, host_us, device_us, children: [] };
     calls.push(call);
-    // Callers stand before what they call.
+    // Callers come before their callees.
     (calls[node.parent] ?? whole).children.push(call);
   });
   return whole;
 }
 
-/** One without a name holds what is too small to be seen. */
+/** A node without a name stands for frames that are too short to draw. */
 export function nameOf(
   flame: Pick<IFlame, 'nodes'>,
   place: number,

@@ -1,18 +1,21 @@
-/** What is used here of a library that brings no types (its README names the rest). */
+/**
+ * The part that is used here of a library without types (its README lists the
+ * rest).
+ */
 declare module 'd3-flame-graph' {
   import type { Selection } from 'd3-selection';
 
-  /** A node of d3-hierarchy, drawn. */
+  /** A drawn node of d3-hierarchy. */
   export interface IDrawn<T> {
     readonly data: T;
     readonly depth: number;
     readonly parent: IDrawn<T> | null;
-    /** As they are sorted. */
+    /** In sorted order. */
     readonly children?: readonly IDrawn<T>[];
     /** From 0 to 1 of the whole width. */
     readonly x0: number;
     readonly x1: number;
-    /** Whether it is among what was searched for. */
+    /** Whether it matches the search. */
     readonly highlight?: boolean;
     each(visit: (node: IDrawn<T>) => void): void;
   }
@@ -24,17 +27,17 @@ declare module 'd3-flame-graph' {
     minFrameSize(pixels: number): this;
     transitionDuration(): number;
     transitionDuration(milliseconds: number): this;
-    /** The outermost above. */
+    /** Draw the outermost frames at the top. */
     inverted(yes: boolean): this;
     resetHeightOnZoom(yes: boolean): this;
     sort(order: (one: IDrawn<T>, other: IDrawn<T>) => number): this;
     tooltip(tooltip: ITooltip<T>): this;
     getName(name: (node: IDrawn<T>) => string): this;
-    /** Of a node when it searches, of its data when it lays out. */
+    /** Called with a node for search, with its data for layout. */
     getValue(value: (of: IDrawn<T> | T) => number): this;
     setColorMapper(color: (node: IDrawn<T>) => string): this;
     setSearchMatch(matches: (node: IDrawn<T>, text: string) => boolean): this;
-    /** `sum` is the value of what was found, none within another counted. */
+    /** `sum` is the value of the matches; nested matches count once. */
     setSearchHandler(found: (nodes: IDrawn<T>[], sum: number) => void): this;
     onClick(clicked: (node: IDrawn<T>) => void): this;
     search(text: string): void;

@@ -12,10 +12,10 @@ import type { IFlameWords, Measure } from './calls';
 import { WHOLE, callTree, nameOf } from './calls';
 import type { FlameGraph, IMatches } from './graph';
 
-/** A picture of thousands of frames is made anew when typing or a border that is dragged rests. */
+/** Pause in typing or dragging before thousands of frames are drawn again. */
 const PAUSE_MS = 120;
 
-/** What called what. It is asked for when it is first seen. */
+/** The flame graph, loaded when it is first seen. */
 export function Flame(props: Flame.IProps): React.ReactElement {
   const { model, ranks, seen, trans } = props;
   const rank = ranks.length > 1 ? (model.rank ?? ranks[0]) : null;
@@ -41,7 +41,7 @@ export function Flame(props: Flame.IProps): React.ReactElement {
         </div>
       )}
       <ResourceView
-        // What is selected and searched for is in one rank's.
+        // Selection and search belong to one rank.
         key={rank}
         resource={resource}
         trans={trans}
@@ -53,7 +53,7 @@ export function Flame(props: Flame.IProps): React.ReactElement {
             <Drawn flame={flame} Graph={Graph} trans={trans} />
           ) : (
             <EmptyState
-              text={trans.__('The trace holds no calls and no kernels.')}
+              text={trans.__('The trace has no calls and no kernels.')}
             />
           )
         }
@@ -65,7 +65,7 @@ export function Flame(props: Flame.IProps): React.ReactElement {
 export namespace Flame {
   export interface IProps {
     model: Pick<ProfileViewModel, 'flame' | 'rank'>;
-    /** Of the profile; of one there is nothing to choose. */
+    /** Ranks of the profile; with one rank there is no choice. */
     ranks: readonly number[];
     seen: boolean;
     trans: TranslationBundle;
@@ -83,7 +83,7 @@ const KINDS = [
 
 type Kind = (typeof KINDS)[number];
 
-/** All together are of no kind. */
+/** The root has no kind. */
 const WITHOUT = { kind: '', name: '' };
 
 function Drawn(
@@ -104,14 +104,14 @@ function Drawn(
 
   const words: IFlameWords = {
     all: trans.__('All'),
-    other: trans.__('too small to be seen')
+    other: trans.__('too short to draw')
   };
   const timeOf = (node: number, of: Measure) =>
     (node === WHOLE ? flame : flame.nodes[node])[of];
   const sentence = (node: number) => {
     const us = timeOf(node, measure);
     const share = trans.__(
-      '%1, %2 of all',
+      '%1, %2 of the total',
       formatMicroseconds(us),
       formatShare(us, flame[measure])
     );
@@ -121,7 +121,7 @@ function Drawn(
       ? `${said}, ${trans._n('%1 call', '%1 calls', count)}`
       : said;
   };
-  /** What its colour, its paleness and its width say. */
+  /** The text for a frame's colour, shade and width. */
   const seenOf = (node: number) => {
     const { kind, name } = node === WHOLE ? WITHOUT : flame.nodes[node];
     const kinds: readonly string[] = KINDS;
@@ -129,8 +129,8 @@ function Drawn(
       wanted.trim() && name.toLowerCase().includes(wanted.trim().toLowerCase());
     return [
       kinds.includes(kind) && kindWord(kind as Kind, trans),
-      found && trans.__('Found'),
-      node === focus && node !== WHOLE && trans.__('Widened')
+      found && trans.__('Match'),
+      node === focus && node !== WHOLE && trans.__('Zoomed in')
     ]
       .filter(Boolean)
       .map(word => `. ${word}`)
@@ -185,7 +185,7 @@ function Drawn(
 
   const onMeasure = (chosen: Measure) => {
     setMeasure(chosen);
-    // Nothing is seen of a frame without time, nor below it.
+    // A frame without time and its callees are not visible.
     if (timeOf(focus, chosen) === 0) {
       setFocus(WHOLE);
     }
@@ -215,7 +215,7 @@ function Drawn(
         <div
           className="gol-Profile-choice"
           role="group"
-          aria-label={trans.__('Width of a frame')}
+          aria-label={trans.__('Frame width')}
         >
           {(
             [
@@ -251,13 +251,13 @@ function Drawn(
             )}
         </span>
         <ActionButton
-          label={trans.__('Show all')}
+          label={trans.__('Reset zoom')}
           disabled={focus === WHOLE}
           onClick={() => setFocus(WHOLE)}
         />
         <ActionButton
           label={trans.__('PNG')}
-          caption={trans.__('Save the flame graph as a PNG')}
+          caption={trans.__('Save the flame graph as a PNG image')}
           onClick={() => {
             const look = readLook(host.current!);
             void savePng(
@@ -278,7 +278,7 @@ function Drawn(
         role="application"
         tabIndex={0}
         aria-label={trans.__(
-          'Flame graph. Arrows go to the caller, into what is called and to its neighbours; Enter widens a frame, Escape shows all.'
+          'Flame graph. Arrow keys move to the caller, to a callee or to a sibling. Enter zooms into a frame, Escape resets the zoom.'
         )}
         onKeyDown={onKeyDown}
       >
@@ -301,8 +301,8 @@ function kindWord(kind: Kind, trans: TranslationBundle): string {
     annotation: trans.__('Step or annotation'),
     python: trans.__('Python'),
     operator: trans.__('Operator'),
-    runtime: trans.__('Call of the runtime'),
+    runtime: trans.__('Runtime call'),
     kernel: trans.__('Kernel or copy'),
-    other: trans.__('Too small to be seen')
+    other: trans.__('Too short to draw')
   }[kind];
 }

@@ -1,9 +1,11 @@
-/** The flame graph on the screen: d3-flame-graph, told by the places of nodes. */
+/**
+ * Draw the flame graph with d3-flame-graph, addressed by positions of nodes.
+ */
 import flamegraph from 'd3-flame-graph';
 import type { IDrawn, IFlameGraph, ITooltip } from 'd3-flame-graph';
 import type { Selection } from 'd3-selection';
 import { select } from 'd3-selection';
-// Gives selections their transitions.
+// Adds transitions to selections.
 import 'd3-transition';
 
 import type { ILook, IScene } from '../../../core/charts/scene';
@@ -15,18 +17,18 @@ import { flameScene } from './picture';
 const ROW_PX = 20;
 /** Narrower frames are left out. */
 const NARROWEST_PX = 1;
-/** The library writes no names into narrower ones. */
+/** The library writes no names into narrower frames. */
 const NAMED_PX = 35;
 const ZOOM_MS = 250;
-/** More would stutter on their way. */
+/** More frames would make the animation stutter. */
 const MOST_MOVED = 2500;
 
 type Frame = IDrawn<ICall>;
 
-/** What was searched for. */
+/** The matches of a search. */
 export interface IMatches {
   readonly frames: number;
-  /** Of all of them, none within another counted. */
+  /** Time of all matches; nested matches count once. */
   readonly us: number;
 }
 
@@ -54,7 +56,7 @@ export class FlameGraph {
       })
       .tooltip(titles(host, sentence))
       .onClick(({ data }) => {
-        // The library tells of its own zooms, too.
+        // The library also reports its own zooms.
         if (!this._zooming) {
           this._focus = data.place;
           this._finish();
@@ -67,7 +69,7 @@ export class FlameGraph {
       .each(frame => this._frames.set(frame.data.place, frame));
   }
 
-  /** What the width of a frame says. */
+  /** The measure that sets the width of frames. */
   set measure(measure: Measure) {
     if (measure !== this._measure) {
       this._measure = measure;
@@ -75,7 +77,7 @@ export class FlameGraph {
     }
   }
 
-  /** In pixels. Where there is none, what was drawn last stays. */
+  /** Width in pixels. With width 0, the last picture stays. */
   set width(width: number) {
     if (width > 0 && width !== this._width) {
       this._width = width;
@@ -84,12 +86,13 @@ export class FlameGraph {
     }
   }
 
-  /** The node that is as wide as the picture. */
+  /** The node with the full width of the picture. */
   set focus(place: number) {
     if (place !== this._focus) {
       this._focus = place;
       const frame = this._frame(place);
-      // The library hides what is beside a focus, and shows again only what is below the next one.
+      // The library hides the siblings of a zoomed frame, and shows again only
+      // frames below the next one.
       for (let at = frame.parent; at; at = at.parent) {
         at.data.hide = false;
       }
@@ -97,12 +100,12 @@ export class FlameGraph {
       this._chart.zoomTo(frame);
       this._zooming = false;
       this._finish();
-      // What was too narrow to be drawn when it was selected may be seen now.
+      // A selected frame that was too narrow may be visible now.
       this._select()?.scrollIntoView?.({ block: 'nearest' });
     }
   }
 
-  /** The node that keys go from. */
+  /** The selected node, from which keys move. */
   set selected(place: number) {
     if (place !== this._selected) {
       this._selected = place;
@@ -113,7 +116,7 @@ export class FlameGraph {
     }
   }
 
-  /** Show where a text is in names, whatever its case; null without a text. */
+  /** Mark names that contain a text (case is ignored); null without a text. */
   search(text: string): IMatches | null {
     const wanted = text.trim().toLowerCase();
     if (wanted !== this._wanted) {
@@ -123,7 +126,10 @@ export class FlameGraph {
     return this._matches;
   }
 
-  /** Where a key leads from a node: its caller, its costliest callee, or the sibling beside it. */
+  /**
+   * The node that a key moves to: the caller, the costliest callee, or a
+   * sibling.
+   */
   neighbour(place: number, key: string): number | null {
     const frame = this._frame(place);
     const siblings = frame.parent?.children ?? [];
@@ -137,7 +143,7 @@ export class FlameGraph {
     return to && this._us(to) > 0 ? to.data.place : null;
   }
 
-  /** What is seen. */
+  /** The visible frames as a picture. */
   picture(look: ILook): IScene {
     return flameScene(
       this._drawn.nodes().map(node => {
@@ -171,11 +177,12 @@ export class FlameGraph {
     this._finish();
   }
 
-  /** What the library leaves to do when it has drawn, with no class but its own. */
+  /** Complete the drawing: the library sets no other classes. */
   private _finish(): void {
     const drawn = this._drawn;
     if (this._chart.transitionDuration() === 0) {
-      // Its transitions of no length still cost a turn, and new ones grow all the same.
+      // Transitions of length 0 still take a frame, and new nodes are animated
+      // anyway.
       drawn
         .interrupt()
         .attr(
@@ -195,7 +202,7 @@ export class FlameGraph {
         .classed('gol-mod-faint', true);
     }
     this._select();
-    // It keeps two rows for a title.
+    // The library reserves two rows for a title.
     const depth = Math.max(0, ...drawn.data().map(frame => frame.depth));
     select(this._host)
       .select('svg')
@@ -206,13 +213,13 @@ export class FlameGraph {
     this._chart.transitionDuration(still ? 0 : ZOOM_MS);
   }
 
-  /** Mark what is selected, where it is drawn; the others are not marked. */
+  /** Mark the selected frame, if it is drawn, and no other. */
   private _select(): SVGGElement | null {
     return (
       this._drawn
         .filter(({ data }) => data.place === this._selected)
         .classed('gol-mod-selected', true)
-        // Its outline lies over the frames beside it.
+        // Its outline covers the frames next to it.
         .raise()
         .node()
     );
@@ -246,7 +253,10 @@ export class FlameGraph {
   private _matches: IMatches | null = null;
 }
 
-/** The browser's own tooltips: one of the picture, made when a frame is pointed at. */
+/**
+ * Tooltips of the browser: one for the picture, made when the pointer is over a
+ * frame.
+ */
 function titles(
   host: HTMLElement,
   sentence: (place: number) => string
@@ -267,9 +277,9 @@ export namespace FlameGraph {
     calls: ICall;
     measure: Measure;
     nameOf: (place: number) => string;
-    /** All that is known of a node, for who points at it. */
+    /** The tooltip of a node. */
     sentence: (place: number) => string;
-    /** A frame was clicked. */
+    /** Called when a frame was clicked. */
     onZoom: (place: number) => void;
   }
 }

@@ -1,9 +1,11 @@
-/** A flame graph that leaves the page: the screen's frames, in the screen's colours, as marks. */
+/**
+ * The flame graph as a PNG: the frames of the screen in its colours, as marks.
+ */
 import type { ILook, IScene, Mark } from '../../../core/charts/scene';
 import { fitted } from '../../../core/charts/scene';
 
 export interface IShownFrame {
-  /** What the library made of it. */
+  /** The library's element. */
   readonly node: SVGGElement;
   readonly x: number;
   readonly y: number;
@@ -12,7 +14,10 @@ export interface IShownFrame {
   readonly selected: boolean;
 }
 
-/** The library's own picture has its names as HTML, which a canvas does not take from an SVG everywhere. */
+/**
+ * The library's own picture has names as HTML, which not every canvas takes
+ * from an SVG.
+ */
 export function flameScene(
   frames: readonly IShownFrame[],
   width: number,

@@ -1,35 +1,38 @@
-/** Lines with their times, by the cell or file in which they stand. */
+/** Group lines with their times by cell or file. */
 import type { IAttribution, ILineTime, IPlace } from '../../service';
 
-/** A line of code; `time` where it took some. */
+/** A line of code; `time` if it took some. */
 export interface ICodeLine {
   readonly number: number;
   readonly text: string;
   readonly time: ILineTime | null;
-  /** Its text is another than when the profile was taken. */
+  /** Whether its text changed after the profile was recorded. */
   readonly changed: boolean;
 }
 
 export interface ICodeGroup {
   readonly key: string;
-  /** The cell's or the file's name. */
+  /** The name of the cell or file. */
   readonly file: string;
   readonly cell: string;
-  /** What its lines took together. */
+  /** Time of its lines. */
   readonly us: number;
   readonly lines: readonly ICodeLine[];
-  /** Whether all lines are there, or those alone that took time. */
+  /** Whether all lines are there, or only those with time. */
   readonly whole: boolean;
 }
 
-/** The time that lines are compared by: without a device, the host's. */
+/** The time that compares lines: without a device, host time. */
 export type Basis = 'device_us' | 'cpu_us';
 
 export function basisOf(lines: readonly ILineTime[]): Basis {
   return lines.some(({ device_us }) => device_us > 0) ? 'device_us' : 'cpu_us';
 }
 
-/** Cells and files, the costliest first; `source` gives a cell's text where it is known. */
+/**
+ * Cells and files, costliest first; `source` returns a cell's text if it is
+ * known.
+ */
 export function codeGroups(
   attribution: Pick<IAttribution, 'lines'>,
   source: (cell: string) => string | null
@@ -90,7 +93,7 @@ function sourceLines(text: string, times: readonly ILineTime[]): ICodeLine[] {
       changed: time !== null && !isSameLine(time.place.text, line)
     };
   });
-  // Lines that the cell no longer has.
+  // Lines that are no longer in the cell.
   const gone = [...found.values()].map(time => ({
     number: time.place.line,
     text: time.place.text,
@@ -100,7 +103,10 @@ function sourceLines(text: string, times: readonly ILineTime[]): ICodeLine[] {
   return [...lines, ...gone];
 }
 
-/** Whether a line is the one that was profiled; where its text was not kept whole, what was kept decides. */
+/**
+ * Whether a line is the profiled one; if its text was shortened, the stored
+ * part is compared.
+ */
 export function isSameLine(profiled: string, now: string): boolean {
   const [kept, text] = [profiled.trim(), now.trim()];
   if (kept === '' || kept === text) {
@@ -114,7 +120,7 @@ export function isSameLine(profiled: string, now: string): boolean {
   );
 }
 
-/** Device time of the forward pass alone. */
+/** Device time of the forward pass. */
 export function forwardOf({ device_us, backward_us }: ILineTime): number {
   return Math.max(0, device_us - backward_us);
 }

@@ -16,7 +16,7 @@ import type { Basis } from './groups';
 import { basisOf, forwardOf } from './groups';
 import type { Gutters } from './gutter';
 
-/** The command that shows or hides line times in a notebook. */
+/** Add the command that shows or hides line times in a notebook. */
 export function addGutterCommand(options: {
   app: JupyterFrontEnd;
   core: IGenOpsCore;
@@ -43,13 +43,13 @@ export function addGutterCommand(options: {
   )(CommandIDs.toggleLineTimes, {
     label: trans.__('Show Line Times in the Notebook'),
     caption: trans.__(
-      'Show or hide the device time of each line, by the notebook’s newest profile'
+      'Show or hide the device time of each line, from the newest profile of the notebook'
     ),
     icon: profileIcon,
     args: {
       id: textArg(
         trans.__(
-          'The id of the profile; by default the newest of the notebook in front'
+          'The id of the profile; the default is the newest profile of the active notebook'
         )
       )
     },
@@ -63,9 +63,7 @@ export function addGutterCommand(options: {
       const lines = cellLines(profile);
       if (!profile || lines.length === 0) {
         Notification.info(
-          trans.__(
-            'There is no profile that knows what the lines of this notebook cost.'
-          )
+          trans.__('No profile of this notebook has times by line.')
         );
         return;
       }
@@ -122,7 +120,10 @@ function cellLines(profile: IProfile | undefined): ILineTime[] {
   );
 }
 
-/** Times beside a notebook's code, also of cells whose editors are made later. */
+/**
+ * Times next to a notebook's code, also in cells whose editors are created
+ * later.
+ */
 class ShownTimes {
   constructor(
     private _panel: NotebookPanel,

@@ -1,4 +1,4 @@
-/** A gutter of an editor with what each line cost. */
+/** An editor gutter with the time of each line. */
 import type { Extension } from '@codemirror/state';
 import { Compartment, StateEffect } from '@codemirror/state';
 import type { EditorView } from '@codemirror/view';
@@ -34,7 +34,10 @@ class TimeMarker extends GutterMarker {
   }
 }
 
-/** The times of one cell's lines, beside those that are still as they were profiled. */
+/**
+ * The times of a cell's lines, for lines that have not changed since the
+ * profile.
+ */
 function timesGutter(
   times: readonly ILineTime[],
   basis: Basis,
@@ -60,9 +63,9 @@ function timesGutter(
   });
 }
 
-/** The gutters that are shown; each can be taken away again. */
+/** The visible gutters; each can be removed. */
 export class Gutters {
-  /** Show times beside an editor's lines; where they are shown, others are taken away. */
+  /** Show times in an editor; they replace earlier ones. */
   show(
     view: EditorView,
     times: readonly ILineTime[],
@@ -87,7 +90,7 @@ export class Gutters {
     return this._places.has(view);
   }
 
-  /** Take all away. */
+  /** Remove all gutters. */
   clear(): void {
     for (const [view, place] of this._places) {
       view.dispatch({ effects: place.reconfigure([]) });

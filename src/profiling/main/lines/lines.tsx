@@ -12,7 +12,7 @@ import { cellWords } from '../places';
 import type { Basis, ICodeGroup, ICodeLine } from './groups';
 import { basisOf, codeGroups, forwardOf } from './groups';
 
-/** The code with what each line cost. */
+/** The code with the time of each line. */
 export function Lines(props: Lines.IProps): React.ReactElement {
   const { attribution, trans } = props;
   if (!attribution || attribution.by === 'none') {
@@ -21,23 +21,23 @@ export function Lines(props: Lines.IProps): React.ReactElement {
   if (attribution.lines.length === 0) {
     return (
       <EmptyState
-        text={trans.__('No line of the code started work on a device.')}
+        text={trans.__('No line of code started work on a device.')}
       />
     );
   }
   return <KnownLines {...props} attribution={attribution} />;
 }
 
-/** Why no line is known, and how to record it so that they are. */
+/** The reason why no lines are known, and how to record them. */
 function unknownWords({ measured, trans }: Lines.IProps): string {
   return measured
     ? trans.__(
-        'The report does not tell which line launched what: it has neither markers of %1 nor Python stacks. Measure with %1 in a kernel with Nsight Compute, or with %2 (of a version that records Python).',
+        'The report does not record source lines: it has neither %1 markers nor Python stacks. Use %1 in a kernel that runs under Nsight Compute, or %2 with a version that records Python.',
         '%%profile',
         'ncu --call-stack'
       )
     : trans.__(
-        'The trace does not tell which line started what: it has neither markers of %1 nor Python stacks. Record with %1 in a notebook, or with torch.profiler and with_stack=True.',
+        'The trace does not record source lines: it has neither %1 markers nor Python stacks. Use %1 in a notebook, or torch.profiler with with_stack=True.',
         '%%profile'
       );
 }
@@ -45,12 +45,12 @@ function unknownWords({ measured, trans }: Lines.IProps): string {
 export namespace Lines {
   export interface IProps {
     attribution: IAttribution | null;
-    /** Whether Nsight Compute measured it. */
+    /** Whether Nsight Compute measured the profile. */
     measured: boolean;
     places: IPlaces;
-    /** The profile's notebook; empty where it has none. */
+    /** The profile's notebook; empty without one. */
     notebook: string;
-    /** Show or hide the times in the notebook itself. */
+    /** Show or hide the times in the notebook. */
     onGutter: () => void;
     trans: TranslationBundle;
   }
@@ -80,7 +80,7 @@ function KnownLines(
           <ActionButton
             label={trans.__('Open the notebook')}
             caption={trans.__(
-              'Open %1, to see all lines of its cells',
+              'Open %1 to see all lines of its cells',
               notebook
             )}
             onClick={() => void places.openNotebook(notebook)}
@@ -90,7 +90,7 @@ function KnownLines(
           <ActionButton
             label={trans.__('Times in the notebook')}
             caption={trans.__(
-              'Show or hide the time of each line beside the code in %1',
+              'Show or hide the time of each line next to the code in %1',
               notebook
             )}
             onClick={props.onGutter}
@@ -205,7 +205,7 @@ function CodeTable(
         <p className="gol-Profile-quiet">
           {group.cell
             ? trans.__(
-                'Only lines that took time are shown, as they were. All of the cell is shown while its notebook is open.'
+                'Only lines that took time are shown, as they were when profiled. Open the notebook to see the whole cell.'
               )
             : trans.__('Only lines that took time are shown.')}
         </p>
@@ -292,7 +292,7 @@ function CodeRow(
         {changed && (
           <span
             className="gol-Lines-changed"
-            title={trans.__('Profiled was: %1', time?.place.text ?? '')}
+            title={trans.__('Profiled code: %1', time?.place.text ?? '')}
           >
             {trans.__('changed since')}
           </span>
@@ -302,30 +302,30 @@ function CodeRow(
   );
 }
 
-/** What a line without a text of its own stands for. */
+/** The text for a line without its own text. */
 function wholeOf(place: IPlace, trans: TranslationBundle): string {
   if (place.line === 0) {
-    return trans.__('(no line is known)');
+    return trans.__('(unknown line)');
   }
   return place.whole_function
-    ? trans.__('(all of %1)', place.function || '<module>')
+    ? trans.__('(whole cell)', place.function || '<module>')
     : '';
 }
 
-/** How much of the time has a line, and how the lines were found. */
+/** The share of time with a line, and the source of the lines. */
 function coverage(attribution: IAttribution, trans: TranslationBundle): string {
   const by =
     attribution.by === 'markers'
-      ? trans.__('markers of %1', '%%profile')
+      ? trans.__('%1 markers', '%%profile')
       : trans.__('Python stacks');
   if (attribution.device_us === 0) {
     return trans.__(
-      'Nothing ran on a device: times are those of operators on the CPU. Lines were found by %1.',
+      'Nothing ran on a device: times are CPU times of operators. Lines come from %1.',
       by
     );
   }
   return trans.__(
-    '%1 of %2 device time has a line (%3; of the forward pass %4), found by %5.',
+    '%1 of %2 device time has a source line (%3; forward pass: %4). Lines come from %5.',
     formatMicroseconds(attribution.attributed_us),
     formatMicroseconds(attribution.device_us),
     formatShare(attribution.attributed_us, attribution.device_us),

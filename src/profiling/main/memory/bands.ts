@@ -1,9 +1,12 @@
-/** Memory over time as columns: the sum, what is reserved, and the largest lines one above the other. */
+/**
+ * Memory over time as columns: the sum, reserved memory, and the largest lines
+ * as stacked bands.
+ */
 import { bytesOf } from '../../timeline/tiles';
 
-import type { IHeldTimeline, ISite } from './service';
+import type { IMemoryTimeline, ISite } from './service';
 
-/** One line's band. */
+/** The band of a line. */
 export interface IBand {
   readonly line: number;
   readonly site: ISite;
@@ -11,26 +14,29 @@ export interface IBand {
   readonly high: Float64Array;
 }
 
-/** A stretch of a device's memory, at points that rise. */
-export interface IHeld {
+/** A period of a device's memory, at sorted points. */
+export interface IMemoryCurve {
   readonly number: number;
   readonly moments: number;
   readonly byTime: boolean;
   readonly peak: number;
   readonly peakAt: number;
   readonly failures: readonly number[];
-  /** The points' moments, and their places on the axis: times in microseconds, or the moments. */
+  /**
+   * The moments of the points, and their positions on the axis: microseconds,
+   * or moments.
+   */
   readonly at: Int32Array;
   readonly x: ArrayLike<number>;
-  /** Where the axis ends: the last point lasts, too. */
+  /** End of the axis; the last point lasts until then. */
   readonly end: number;
   readonly held: Float64Array;
-  /** Empty where it is not told. */
+  /** Empty if it is not known. */
   readonly reserved: Float64Array;
   readonly bands: readonly IBand[];
 }
 
-export function heldOf(answer: IHeldTimeline): IHeld {
+export function heldOf(answer: IMemoryTimeline): IMemoryCurve {
   const at = new Int32Array(bytesOf(answer.at));
   const held = new Float64Array(bytesOf(answer.held));
   const us = new Float64Array(bytesOf(answer.us));
@@ -59,7 +65,10 @@ export function heldOf(answer: IHeldTimeline): IHeld {
   };
 }
 
-/** The place of the last point at or before `x` of the axis; the first before all. */
+/**
+ * The last point at or before `x` on the axis; the first one if `x` is before
+ * all.
+ */
 export function pointAt(points: ArrayLike<number>, x: number): number {
   let [low, high] = [0, points.length];
   while (low < high) {
@@ -73,8 +82,8 @@ export function pointAt(points: ArrayLike<number>, x: number): number {
   return Math.max(low - 1, 0);
 }
 
-/** Where a moment lies on the axis; between points it is told by its neighbours. */
-export function placeOf(held: IHeld, moment: number): number {
+/** The position of a moment on the axis, interpolated between points. */
+export function placeOf(held: IMemoryCurve, moment: number): number {
   const { at, x } = held;
   const point = pointAt(at, moment);
   const next = Math.min(point + 1, at.length - 1);
@@ -82,9 +91,9 @@ export function placeOf(held: IHeld, moment: number): number {
   return x[point] + Math.min(Math.max(part, 0), 1) * (x[next] - x[point]);
 }
 
-/** The moment that a key leads to from another one; null for a key that leads nowhere. */
+/** The moment that a key moves to; null for other keys. */
 export function momentOfKey(
-  held: IHeld,
+  held: IMemoryCurve,
   moment: number,
   key: string
 ): number | null {
@@ -111,9 +120,12 @@ export function momentOfKey(
   }
 }
 
-/** The moments that are seen after a zoom: `factor` below 1 shows less, around a moment that keeps its place. */
+/**
+ * The visible moments after a zoom: `factor` below 1 shows fewer, around a
+ * moment that keeps its place.
+ */
 export function zoomed(
-  held: IHeld,
+  held: IMemoryCurve,
   factor: number,
   around: number
 ): [first: number, last: number] {
@@ -123,7 +135,7 @@ export function zoomed(
   const first = Math.round(middle - (middle - from) * factor);
   const last = Math.round(middle + (to - middle) * factor);
   const end = held.moments - 1;
-  // So few show no more by being fewer.
+  // Fewer moments would not show more.
   const least = Math.min(8, end);
   const start = Math.max(0, Math.min(first, end - least));
   return [start, Math.min(end, Math.max(last, start + least))];

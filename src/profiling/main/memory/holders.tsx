@@ -7,8 +7,8 @@ import { DownloadButton } from '../download';
 import { PlaceLink } from '../place-link';
 import type { IPlaces } from '../places';
 
-import type { HeldModel } from './model';
-import type { IHeldLine, IHeldMoment } from './service';
+import type { MemoryModel } from './model';
+import type { IMemoryLine, IMemoryMoment } from './service';
 import { bandColor } from './timeline';
 import {
   categoryWords,
@@ -18,7 +18,7 @@ import {
   siteWords
 } from './messages';
 
-/** Who held the memory at the moment that is looked at, beside the timeline. */
+/** Memory by owner at the chosen moment, next to the timeline. */
 export function Holders(props: Holders.IProps): React.ReactElement {
   const { model, name, trans } = props;
   useRevision(model.changed);
@@ -38,7 +38,7 @@ export function Holders(props: Holders.IProps): React.ReactElement {
               momentWords(moment.at, moment.us, trans),
               formatBytes(moment.held)
             )
-          : trans.__('Who held it')}
+          : trans.__('Memory by owner')}
       </h4>
       {moment && (
         <>
@@ -66,18 +66,18 @@ export function Holders(props: Holders.IProps): React.ReactElement {
 
 export namespace Holders {
   export interface IProps {
-    model: HeldModel;
-    /** Of the device. */
+    model: MemoryModel;
+    /** Name of the device. */
     name: string;
     places: IPlaces;
-    /** The profile's notebook; empty where it has none. */
+    /** The profile's notebook; empty without one. */
     notebook: string;
     trans: TranslationBundle;
   }
 }
 
 function Table(
-  props: Holders.IProps & { moment: IHeldMoment; label: string }
+  props: Holders.IProps & { moment: IMemoryMoment; label: string }
 ): React.ReactElement {
   const { moment, label, trans } = props;
   const most = Math.max(...moment.lines.map(({ site }) => site.bytes), 1);
@@ -85,7 +85,7 @@ function Table(
     <div
       className="gol-Memory-scroll"
       role="region"
-      aria-label={trans.__('Who held it, %1', label)}
+      aria-label={trans.__('Memory by owner, %1', label)}
       tabIndex={0}
       onPointerLeave={() => props.model.point(null)}
     >
@@ -96,7 +96,7 @@ function Table(
             <th scope="col">{trans.__('Bytes')}</th>
             <th scope="col">{trans.__('Share')}</th>
             <th scope="col">{trans.__('Blocks')}</th>
-            <th scope="col">{trans.__('What')}</th>
+            <th scope="col">{trans.__('Category')}</th>
           </tr>
         </thead>
         <tbody>
@@ -122,8 +122,8 @@ function Table(
 
 function Row(
   props: Holders.IProps & {
-    moment: IHeldMoment;
-    found: IHeldLine;
+    moment: IMemoryMoment;
+    found: IMemoryLine;
     most: number;
   }
 ): React.ReactElement {
@@ -194,7 +194,9 @@ function Row(
             {site.stack.length > 0 ? (
               <ol
                 className="gol-Memory-stack"
-                aria-label={trans.__('How it was asked for, innermost first')}
+                aria-label={trans.__(
+                  'Call stack of the allocation, innermost frame first'
+                )}
               >
                 {site.stack.map((frame, depth) => (
                   <li key={depth}>
@@ -204,7 +206,9 @@ function Row(
               </ol>
             ) : (
               <span className="gol-Profile-quiet">
-                {trans.__('The recording does not tell more of it.')}
+                {trans.__(
+                  'The recording has no call stack for this allocation.'
+                )}
               </span>
             )}
           </td>
@@ -214,8 +218,8 @@ function Row(
   );
 }
 
-/** What else is known of a moment, in one sentence. */
-function sums(moment: IHeldMoment, trans: TranslationBundle): string {
+/** Other figures of a moment, as one line. */
+function sums(moment: IMemoryMoment, trans: TranslationBundle): string {
   const told = [
     changeWords(moment, trans),
     moment.reserved === null

@@ -10,8 +10,8 @@ import { DownloadButton } from '../download';
 import type { IPlaces } from '../places';
 
 import { Holders } from './holders';
-import { HeldModel } from './model';
-import type { IHeldTimeline } from './service';
+import { MemoryModel } from './model';
+import type { IMemoryTimeline } from './service';
 import { MemoryService } from './service';
 import { categoryWords, siteWords } from './messages';
 import { MemoryTimeline } from './timeline';
@@ -20,14 +20,16 @@ type IMemory = NonNullable<IProfileSummary['memory']>;
 type IDeviceMemory = IMemory['devices'][number];
 type ISite = IDeviceMemory['sites'][number];
 
-/** What held a device's memory: over time, at the peak by line, and when it was out. */
+/**
+ * A device's memory: over time, by line at the peak, and at failed allocations.
+ */
 export function MemoryView(props: MemoryView.IProps): React.ReactElement {
   const { memory, profileId, api, seen, trans } = props;
   const service = React.useMemo(() => new MemoryService(api), [api]);
-  // What a profile says does not change: asked once, when it is first seen.
+  // A profile does not change: loaded once, when it is first seen.
   const timelines = React.useMemo(
     () =>
-      new Resource<IHeldTimeline[]>({
+      new Resource<IMemoryTimeline[]>({
         fetch: signal => service.timelines(profileId, signal),
         trans
       }),
@@ -41,7 +43,10 @@ export function MemoryView(props: MemoryView.IProps): React.ReactElement {
   return (
     <div className="gol-Memory">
       {memory.damaged && (
-        <Callout tone="warning" title={trans.__('The snapshot is damaged.')}>
+        <Callout
+          tone="warning"
+          title={trans.__('The memory snapshot is damaged.')}
+        >
           {memory.damaged}
         </Callout>
       )}
@@ -50,7 +55,7 @@ export function MemoryView(props: MemoryView.IProps): React.ReactElement {
           key={place}
           tone="error"
           title={trans.__(
-            'Out of memory on device %1: %2 were asked for, %3 were free.',
+            'Out of memory on device %1: %2 requested, %3 free.',
             failed.device,
             formatBytes(failed.wanted),
             formatBytes(failed.free)
@@ -58,17 +63,14 @@ export function MemoryView(props: MemoryView.IProps): React.ReactElement {
         >
           <>
             {failed.asked && (
-              <p>{trans.__('Asked by %1.', siteWords(failed.asked, trans))}</p>
+              <p>
+                {trans.__('Requested by %1.', siteWords(failed.asked, trans))}
+              </p>
             )}
-            <p>
-              {trans.__(
-                '%1 were held, most of it by:',
-                formatBytes(failed.held)
-              )}
-            </p>
+            <p>{trans.__('%1 in use, mostly by:', formatBytes(failed.held))}</p>
             <Sites
               sites={failed.holders}
-              label={trans.__('Who held the memory when it was out')}
+              label={trans.__('Memory by owner when the allocation failed')}
               trans={trans}
             />
           </>
@@ -76,7 +78,7 @@ export function MemoryView(props: MemoryView.IProps): React.ReactElement {
       ))}
       {state === 'down' && error && (
         <DownState
-          what={trans.__('The memory over time cannot be read.')}
+          what={trans.__('Memory over time cannot be read.')}
           error={error}
           busy={busy}
           trans={trans}
@@ -94,7 +96,7 @@ export function MemoryView(props: MemoryView.IProps): React.ReactElement {
             trans={trans}
           >
             {timeline ? (
-              <HeldDevice
+              <DeviceMemoryView
                 profileId={profileId}
                 timeline={timeline}
                 service={service}
@@ -105,7 +107,7 @@ export function MemoryView(props: MemoryView.IProps): React.ReactElement {
               />
             ) : state === 'loading' ? (
               <p className="gol-Note" role="status">
-                {trans.__('The memory over time is being read…')}
+                {trans.__('Reading memory over time…')}
               </p>
             ) : (
               <AtThePeak device={device} name={name} trans={trans} />
@@ -122,10 +124,10 @@ export namespace MemoryView {
     memory: IMemory;
     profileId: string;
     api: GenOpsApi;
-    /** Nothing is asked for while it is not. */
+    /** Nothing is loaded while it is not visible. */
     seen: boolean;
     places: IPlaces;
-    /** The profile's notebook; empty where it has none. */
+    /** The profile's notebook; empty without one. */
     notebook: string;
     trans: TranslationBundle;
   }
@@ -140,26 +142,25 @@ function Device(props: {
   const { device, name, trans } = props;
   const id = React.useId();
   const figures: [string, string][] = [
-    [trans.__('Peak while recorded'), formatBytes(device.peak)],
+    [trans.__('Peak during the recording'), formatBytes(device.peak)],
     ...(device.reserved > 0
       ? ([
-          [trans.__('Held before'), formatBytes(device.before)],
-          [trans.__('Allocated at the end'), formatBytes(device.allocated)],
+          [trans.__('In use before the recording'), formatBytes(device.before)],
+          [trans.__('In use at the end'), formatBytes(device.allocated)],
           [trans.__('Reserved at the end'), formatBytes(device.reserved)]
         ] as [string, string][])
       : []),
-    // A trace tells no segments.
+    // A trace has no segments.
     ...(device.segments > 0
       ? ([
           [trans.__('Fragmentation'), formatShare(device.fragmentation, 1)],
-          [trans.__('Largest free part'), formatBytes(device.largest_free)]
+          [trans.__('Largest free block'), formatBytes(device.largest_free)]
         ] as [string, string][])
       : []),
     ...(device.retries > 0
-      ? ([[trans.__('Retries'), device.retries.toLocaleString()]] as [
-          string,
-          string
-        ][])
+      ? ([
+          [trans.__('Allocation retries'), device.retries.toLocaleString()]
+        ] as [string, string][])
       : [])
   ];
   return (
@@ -178,7 +179,9 @@ function Device(props: {
   );
 }
 
-/** What the summary alone tells: the sum over time, and who held it at the peak. */
+/**
+ * Memory from the summary: the sum over time, and memory by owner at the peak.
+ */
 function AtThePeak(props: {
   device: IDeviceMemory;
   name: string;
@@ -188,12 +191,12 @@ function AtThePeak(props: {
   return (
     <>
       <Outline device={device} name={name} trans={trans} />
-      <h4>{trans.__('What was held at the peak')}</h4>
+      <h4>{trans.__('Memory by owner at the peak')}</h4>
       {device.sites.length > 0 ? (
         <>
           <Sites
             sites={device.sites}
-            label={trans.__('What was held at the peak, %1', name)}
+            label={trans.__('Memory by owner at the peak, %1', name)}
             trans={trans}
           />
           <DownloadButton
@@ -213,14 +216,16 @@ function AtThePeak(props: {
         </>
       ) : (
         <p className="gol-Profile-quiet">
-          {trans.__('The recording does not tell who held it.')}
+          {trans.__(
+            'The recording does not record which lines allocated the memory.'
+          )}
         </p>
       )}
     </>
   );
 }
 
-/** What was held, over the recording. */
+/** Memory in use over the recording. */
 function Outline(props: {
   device: IDeviceMemory;
   name: string;
@@ -232,7 +237,7 @@ function Outline(props: {
   }
   const points = device.timeline;
   const [first, last] = [points[0].at, points[points.length - 1].at];
-  // A snapshot's events have numbers, a trace's have times.
+  // Events of a snapshot have numbers, those of a trace have times.
   const when = (at: number) =>
     device.reserved > 0 && device.rank === null
       ? trans.__('event %1', at.toLocaleString())
@@ -245,7 +250,7 @@ function Outline(props: {
         preserveAspectRatio="none"
         role="img"
         aria-label={trans.__(
-          'What was held over the recording, %1: up to %2',
+          'Memory in use during the recording (%1), peak %2',
           name,
           formatBytes(device.peak)
         )}
@@ -280,8 +285,8 @@ function Sites(props: {
           <tr>
             <th scope="col">{trans.__('Bytes')}</th>
             <th scope="col">{trans.__('Blocks')}</th>
-            <th scope="col">{trans.__('What')}</th>
-            <th scope="col">{trans.__('Where')}</th>
+            <th scope="col">{trans.__('Category')}</th>
+            <th scope="col">{trans.__('Line')}</th>
           </tr>
         </thead>
         <tbody>
@@ -331,7 +336,7 @@ function deviceWords(
   trans: TranslationBundle
 ): string {
   const name =
-    device < 0 ? trans.__('Memory of the host') : trans.__('Device %1', device);
+    device < 0 ? trans.__('Host memory') : trans.__('Device %1', device);
   return rank === null ? name : trans.__('Rank %1, %2', rank, name);
 }
 
@@ -339,7 +344,10 @@ type IPoint = NonNullable<
   IProfileSummary['memory']
 >['devices'][number]['timeline'][number];
 
-/** The outline of what was held, as the path of an area: it stays as it is until the next event. */
+/**
+ * The outline of memory in use as the path of an area, constant until the next
+ * event.
+ */
 export function outlineOf(
   points: readonly IPoint[],
   width: number,
@@ -354,10 +362,12 @@ export function outlineOf(
   return `M0 ${height}V${y(points[0].bytes)}${steps}H${width}V${height}Z`;
 }
 
-/** One device's memory over time, and beside it who held it at the moment that is looked at. */
-function HeldDevice(props: {
+/**
+ * One device's memory over time, next to memory by owner at the chosen moment.
+ */
+function DeviceMemoryView(props: {
   profileId: string;
-  timeline: IHeldTimeline;
+  timeline: IMemoryTimeline;
   service: MemoryService;
   name: string;
   places: IPlaces;
@@ -365,9 +375,9 @@ function HeldDevice(props: {
   trans: TranslationBundle;
 }): React.ReactElement | null {
   const { profileId, timeline, service, trans } = props;
-  const [model, setModel] = React.useState<HeldModel | null>(null);
+  const [model, setModel] = React.useState<MemoryModel | null>(null);
   React.useEffect(() => {
-    const made = new HeldModel({ profileId, timeline, service, trans });
+    const made = new MemoryModel({ profileId, timeline, service, trans });
     made.look(made.at);
     setModel(made);
     return () => made.dispose();

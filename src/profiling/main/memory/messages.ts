@@ -1,17 +1,17 @@
-/** Memory in words. */
+/** Text for memory. */
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { formatBytes } from '../../../core';
 import { formatMicroseconds } from '../../figures';
 import { placeWords } from '../places';
 
-import type { IHeldMoment, ISite } from './service';
+import type { IMemoryMoment, ISite } from './service';
 
 export function siteWords(site: ISite, trans: TranslationBundle): string {
   return site.place ? placeWords(site.place, trans) : site.name;
 }
 
-/** The same without the folders of its file, for where there is little room. */
+/** The same without the folders of its file, for narrow places. */
 export function shortWords(site: ISite, trans: TranslationBundle): string {
   const { place } = site;
   return place && !place.cell
@@ -29,13 +29,13 @@ export function categoryWords(
     gradients: trans.__('Gradients'),
     optimizer: trans.__('Optimizer'),
     backward: trans.__('Backward pass'),
-    autocast: trans.__('Copies of another dtype'),
+    autocast: trans.__('Dtype conversions'),
     '': ''
   };
   return words[category];
 }
 
-/** When a moment is: its event, and its time where that is told. */
+/** A moment: its event, and its time if it is known. */
 export function momentWords(
   at: number,
   us: number | null,
@@ -45,15 +45,15 @@ export function momentWords(
   return us === null ? event : `${event}, ${formatMicroseconds(us)}`;
 }
 
-/** What the event of a moment did. */
+/** The change by the event of a moment. */
 export function changeWords(
-  { change }: Pick<IHeldMoment, 'change'>,
+  { change }: Pick<IMemoryMoment, 'change'>,
   trans: TranslationBundle
 ): string {
   if (!change) {
     return '';
   }
   return change.bytes < 0
-    ? trans.__('gives back %1 of %2', formatBytes(-change.bytes), change.name)
-    : trans.__('%1 more of %2', formatBytes(change.bytes), change.name);
+    ? trans.__('frees %1, %2', formatBytes(-change.bytes), change.name)
+    : trans.__('allocates %1, %2', formatBytes(change.bytes), change.name);
 }

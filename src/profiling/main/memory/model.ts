@@ -4,35 +4,38 @@ import { Signal } from '@lumino/signaling';
 
 import { ApiError } from '../../../core';
 
-import type { IHeld } from './bands';
+import type { IMemoryCurve } from './bands';
 import { heldOf, momentOfKey, placeOf, pointAt, zoomed } from './bands';
 import type {
-  IHeldAt,
-  IHeldMoment,
-  IHeldTimeline,
+  IMemoryMomentQuery,
+  IMemoryMoment,
+  IMemoryTimeline,
   MemoryService
 } from './service';
 
-/** One device's memory: the stretch that is seen, the moment that is looked at, and the line that stands out. */
-export class HeldModel implements IDisposable {
-  constructor(private _options: HeldModel.IOptions) {
+/**
+ * One device's memory: the visible period, the chosen moment and the
+ * highlighted line.
+ */
+export class MemoryModel implements IDisposable {
+  constructor(private _options: MemoryModel.IOptions) {
     this._held = heldOf(_options.timeline);
     this._at = this._held.peakAt;
   }
 
-  /** Emitted when anything of it is another. */
+  /** Emitted when the model changed. */
   readonly changed = new Signal<this, void>(this);
 
-  get held(): IHeld {
+  get held(): IMemoryCurve {
     return this._held;
   }
 
-  /** The moment that is looked at; its holders may still be on their way. */
+  /** The chosen moment; its owners may still be loading. */
   get at(): number {
     return this._at;
   }
 
-  get moment(): IHeldMoment | null {
+  get moment(): IMemoryMoment | null {
     return this._moment;
   }
 
@@ -40,12 +43,12 @@ export class HeldModel implements IDisposable {
     return this._error;
   }
 
-  /** The line that was chosen to stand out. */
+  /** The line that was selected. */
   get chosen(): number | null {
     return this._chosen;
   }
 
-  /** The line that stands out: the one that is pointed at, else the one that was chosen. */
+  /** The highlighted line: the one under the pointer, else the selected one. */
   get lit(): number | null {
     return this._pointed ?? this._chosen;
   }
@@ -55,7 +58,7 @@ export class HeldModel implements IDisposable {
     return at[0] === 0 && at[at.length - 1] === moments - 1;
   }
 
-  /** Look at a moment; the stretch that is seen moves there. */
+  /** Choose a moment; the visible period moves there. */
   look(at: number): void {
     const { at: points, moments } = this._held;
     const [first, last] = this._shown ?? [points[0], points[points.length - 1]];
@@ -70,18 +73,21 @@ export class HeldModel implements IDisposable {
     this._ask(at, { at });
   }
 
-  /** Look at a place of the axis: at the last moment there. */
+  /** Choose the last moment at a position of the axis. */
   lookAtPlace(place: number): void {
     const { held } = this;
     if (held.byTime) {
-      // Between the points only the server knows the moments.
+      // Only the server knows the moments between the points.
       this._ask(held.at[pointAt(held.x, place)], { us: Math.max(place, 0) });
     } else {
       this.look(Math.floor(Math.min(place, held.at[held.at.length - 1])));
     }
   }
 
-  /** Look at what a key leads to. @returns whether the key means anything here. */
+  /**
+   * Choose the moment that a key moves to. @returns whether the key has a
+   * function here.
+   */
   press(key: string): boolean {
     const to = momentOfKey(this._held, this._at, key);
     if (to !== null) {
@@ -98,7 +104,7 @@ export class HeldModel implements IDisposable {
     return true;
   }
 
-  /** Let a line stand out while it is pointed at; null: none is. */
+  /** Highlight the line under the pointer; null: none. */
   point(line: number | null): void {
     if (line !== this._pointed) {
       this._pointed = line;
@@ -106,7 +112,7 @@ export class HeldModel implements IDisposable {
     }
   }
 
-  /** Let a line stand out, or no longer. */
+  /** Select a line, or clear the selection. */
   choose(line: number): void {
     this._chosen = line === this._chosen ? null : line;
     const { bands, at } = this._held;
@@ -117,9 +123,13 @@ export class HeldModel implements IDisposable {
     this.changed.emit();
   }
 
-  /** Show less (a factor below 1) or more around the moment that is looked at, or around another. */
+  /**
+   * Show less (a factor below 1) or more around the chosen moment, or around
+   * another one.
+   */
   zoom(factor: number, around = this._at): void {
-    // Of what is on its way already: a key that is held down asks again before it has come.
+    // Base it on the period that is loading: a key that repeats asks again
+    // before the answer.
     const held = this._shown
       ? { ...this._held, at: Int32Array.from(this._shown) }
       : this._held;
@@ -130,7 +140,10 @@ export class HeldModel implements IDisposable {
     this._show(0, this._held.moments - 1);
   }
 
-  /** What was held, at the place of the moment that is looked at; until the answer comes, as the picture has it. */
+  /**
+   * Memory in use at the chosen moment; until the answer comes, from the
+   * picture.
+   */
   get shownBytes(): number {
     const { held, _moment: moment } = this;
     return moment?.at === this._at
@@ -138,7 +151,7 @@ export class HeldModel implements IDisposable {
       : held.held[pointAt(held.at, this._at)];
   }
 
-  /** The time of the moment that is looked at, where it is told. */
+  /** The time of the chosen moment, if it is known. */
   get place(): number {
     return placeOf(this._held, this._at);
   }
@@ -153,7 +166,7 @@ export class HeldModel implements IDisposable {
     Signal.clearData(this);
   }
 
-  private _ask(at: number, query: IHeldAt): void {
+  private _ask(at: number, query: IMemoryMomentQuery): void {
     this._at = at;
     this._wanted = query;
     this.changed.emit();
@@ -165,7 +178,10 @@ export class HeldModel implements IDisposable {
     }
   }
 
-  /** One question at a time, and then the last that was asked meanwhile: a drag asks for more than can be seen. */
+  /**
+   * One request at a time, then the last one that was made meanwhile: a drag
+   * makes more than can be shown.
+   */
   private async _answer(): Promise<void> {
     const { service, profileId, trans } = this._options;
     while (this._wanted && !this.isDisposed) {
@@ -221,24 +237,24 @@ export class HeldModel implements IDisposable {
     }
   }
 
-  private _held: IHeld;
+  private _held: IMemoryCurve;
   private _at: number;
-  private _moment: IHeldMoment | null = null;
+  private _moment: IMemoryMoment | null = null;
   private _error: ApiError | null = null;
   private _chosen: number | null = null;
   private _pointed: number | null = null;
-  private _wanted: IHeldAt | null = null;
+  private _wanted: IMemoryMomentQuery | null = null;
   private _isAsking = false;
   private _showing: AbortController | null = null;
-  /** The stretch that was asked for and has not come. */
+  /** The period that is loading. */
   private _shown: [number, number] | null = null;
   private _ended = new AbortController();
 }
 
-export namespace HeldModel {
+export namespace MemoryModel {
   export interface IOptions {
     profileId: string;
-    timeline: IHeldTimeline;
+    timeline: IMemoryTimeline;
     service: Pick<MemoryService, 'moment' | 'stretch'>;
     trans: TranslationBundle;
   }

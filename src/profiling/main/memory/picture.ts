@@ -1,33 +1,35 @@
-/** Bands of memory as marks at places: the screen and the PNG draw the same. */
+/** Bands of memory as marks: the screen and the PNG draw the same ones. */
 import type { ILook, IScene, Mark } from '../../../core/charts/scene';
 import { formatBytes } from '../../../core';
 
-import type { IBand, IHeld } from './bands';
+import type { IBand, IMemoryCurve } from './bands';
 import { placeOf, pointAt } from './bands';
 
 const LEFT_PX = 66;
 const TOP_PX = 14;
 const FOOT_PX = 22;
 const FAINT = 0.22;
-/** Gridlines, about. */
+/** Approximate number of grid lines. */
 const LINES = 4;
 const LEGEND_PX = 16;
 
 export interface IPictureOptions {
-  held: IHeld;
+  held: IMemoryCurve;
   width: number;
   height: number;
   look: ILook;
-  /** Of the band at a place among all; of what has no band (-1). */
+  /** The colour of a band by its position; -1 is without a band. */
   colorOf: (place: number) => string;
-  /** Of what went wrong. */
+  /** The colour of failures. */
   alarm: string;
-  /** The line that stands out; null: none. */
+  /** The highlighted line; null: none. */
   lit: number | null;
-  /** A place of the axis in words. */
+  /** Format a position of the axis. */
   when: (x: number) => string;
   words: { others: string };
-  /** With what the colours mean, for a picture that leaves the page; gives a line its words. */
+  /**
+   * Adds a legend for a picture outside the page; returns the name of a line.
+   */
   legend?: (band: IBand) => string;
 }
 
@@ -170,9 +172,9 @@ export function memoryPicture(options: IPictureOptions): IScene {
   return { width, height, frame, marks };
 }
 
-/** The place on the axis of a pixel of the picture. */
+/** The position on the axis of a pixel of the picture. */
 export function placeAt(
-  held: IHeld,
+  held: IMemoryCurve,
   frameWidth: number,
   pixel: number
 ): number {
@@ -182,7 +184,7 @@ export function placeAt(
 
 /** The pixel of a moment, from the left of the picture. */
 export function pixelOf(
-  held: IHeld,
+  held: IMemoryCurve,
   frameWidth: number,
   moment: number
 ): number {
@@ -190,14 +192,17 @@ export function pixelOf(
   return LEFT_PX + (frameWidth * (middle - held.x[0])) / (held.end - held.x[0]);
 }
 
-/** The width of what lies between the axes in a picture of a width. */
+/** The width between the axes of a picture. */
 export function innerWidth(width: number): number {
   return Math.max(width - LEFT_PX - 8, 10);
 }
 
-/** The line whose band lies at a place of the axis and at a height in bytes; null for none. */
+/**
+ * The line whose band is at a position of the axis and a height in bytes; null
+ * for none.
+ */
 export function lineAt(
-  held: IHeld,
+  held: IMemoryCurve,
   place: number,
   bytes: number
 ): number | null {
@@ -210,12 +215,19 @@ export function lineAt(
 }
 
 /** The bytes at a height of the picture. */
-export function bytesAt(held: IHeld, height: number, pixel: number): number {
+export function bytesAt(
+  held: IMemoryCurve,
+  height: number,
+  pixel: number
+): number {
   const most = Math.max(...held.held, ...held.reserved, 1) * 1.02;
   return most * (1 - (pixel - TOP_PX) / (height - TOP_PX - FOOT_PX));
 }
 
-/** What is held stays until the next point: each place is there twice, as the end of one and the start of the next. */
+/**
+ * Values stay until the next point: each position appears twice, as the end of
+ * one step and the start of the next.
+ */
 function stepped(places: ArrayLike<number>, end: number): number[] {
   const all: number[] = [];
   for (let at = 0; at < places.length; at++) {
@@ -232,7 +244,7 @@ function twice(values: Float64Array): number[] {
   return all;
 }
 
-/** Round sizes up to the most, in steps of powers of two. */
+/** Round sizes up to the largest, in powers of two. */
 function ticks(most: number): number[] {
   const step = 2 ** Math.max(Math.ceil(Math.log2(most / LINES)), 0);
   return Array.from(

@@ -2,30 +2,36 @@ import type { components } from '../../../api/generated';
 import type { GenOpsApi } from '../../../core';
 
 type Schemas = components['schemas'];
-export type IHeldTimeline = Schemas['HeldTimeline'];
-export type IHeldMoment = Schemas['HeldMoment'];
-export type IHeldLine = Schemas['HeldLine'];
+export type IMemoryTimeline = Schemas['DeviceMemoryTimeline'];
+export type IMemoryMoment = Schemas['MemoryMoment'];
+export type IMemoryLine = Schemas['MemoryLine'];
 export type ISite = Schemas['Site'];
 
-/** A moment by its number, or by its time; the peak without either. */
-export interface IHeldAt {
+/** A moment by its number or its time; the peak without either. */
+export interface IMemoryMomentQuery {
   at?: number;
   us?: number;
 }
 
-/** Moments, the last one included; `line`: one that is to have a band, too. */
-export interface IHeldStretch {
+/** A range of moments; the last one is included. `line` gets a band too. */
+export interface IMemoryRange {
   first?: number;
   last?: number;
   line?: number;
 }
 
-/** What is asked of a profile's memory over time. Each call rejects with an ApiError. */
+/**
+ * Requests about a profile's memory over time. Each call rejects with an
+ * ApiError.
+ */
 export class MemoryService {
   constructor(private _api: GenOpsApi) {}
 
-  /** All devices, over the whole recording. */
-  async timelines(id: string, signal?: AbortSignal): Promise<IHeldTimeline[]> {
+  /** All devices over the whole recording. */
+  async timelines(
+    id: string,
+    signal?: AbortSignal
+  ): Promise<IMemoryTimeline[]> {
     const answer = await this._api.data(
       this._api.http.GET('/profiles/{profile_id}/memory', {
         params: { path: { profile_id: id } },
@@ -39,9 +45,9 @@ export class MemoryService {
   stretch(
     id: string,
     device: number,
-    query: IHeldStretch,
+    query: IMemoryRange,
     signal?: AbortSignal
-  ): Promise<IHeldTimeline> {
+  ): Promise<IMemoryTimeline> {
     return this._api.data(
       this._api.http.GET('/profiles/{profile_id}/memory/{device}', {
         params: { path: { profile_id: id, device: String(device) }, query },
@@ -50,13 +56,13 @@ export class MemoryService {
     );
   }
 
-  /** Who held a device's memory at a moment, or at the peak. */
+  /** A device's memory by owner at a moment, or at the peak. */
   moment(
     id: string,
     device: number,
-    query: IHeldAt,
+    query: IMemoryMomentQuery,
     signal?: AbortSignal
-  ): Promise<IHeldMoment> {
+  ): Promise<IMemoryMoment> {
     return this._api.data(
       this._api.http.GET('/profiles/{profile_id}/memory/{device}/moment', {
         params: { path: { profile_id: id, device: String(device) }, query },

@@ -13,7 +13,7 @@ import {
 import { formatMicroseconds } from '../../figures';
 
 import type { IBand } from './bands';
-import type { HeldModel } from './model';
+import type { MemoryModel } from './model';
 import {
   bytesAt,
   innerWidth,
@@ -27,14 +27,17 @@ import { momentWords, shortWords, siteWords } from './messages';
 const HEIGHT_PX = 300;
 const PNG_WIDTH = 1200;
 
-/** The colour of a band by its place among them; of what has none. */
+/** The colour of a band by its position, or of memory without a band. */
 export function bandColor(place: number): string {
   return `--gol-memory-${place < 0 ? 'others' : place}`;
 }
 
-/** What was held over the recording, line upon line; a moment is chosen by click, drag and keys. */
+/**
+ * Memory in use over the recording as stacked lines; a click, a drag or a key
+ * chooses a moment.
+ */
 export function MemoryTimeline(props: {
-  model: HeldModel;
+  model: MemoryModel;
   name: string;
   trans: TranslationBundle;
 }): React.ReactElement {
@@ -88,7 +91,7 @@ export function MemoryTimeline(props: {
   const look = (event: React.PointerEvent) =>
     model.lookAtPlace(placeAt(held, inner, place(event)[0]));
   const now = trans.__(
-    '%1: %2 held',
+    '%1: %2 in use',
     momentWords(
       model.at,
       model.moment?.at === model.at
@@ -156,10 +159,7 @@ export function MemoryTimeline(props: {
       <div className="gol-Memory-bar">
         <ActionButton
           label={trans.__('Peak')}
-          caption={trans.__(
-            'Look at the moment at which most was held: %1',
-            formatBytes(held.peak)
-          )}
+          caption={trans.__('Go to the peak: %1', formatBytes(held.peak))}
           onClick={() => model.look(held.peakAt)}
         />
         {held.failures.slice(-MOST_FAILURES).map((moment, place) => (
@@ -171,7 +171,7 @@ export function MemoryTimeline(props: {
                 : trans.__('Out of memory')
             }
             caption={trans.__(
-              'Look at the moment at which an allocation failed (%1)',
+              'Go to the failed allocation (%1)',
               momentWords(moment, null, trans)
             )}
             onClick={() => model.look(moment)}
@@ -180,24 +180,24 @@ export function MemoryTimeline(props: {
         <span className="gol-Profile-space" />
         <ActionButton
           label={trans.__('Zoom in')}
-          caption={trans.__('Show less around the moment (+)')}
+          caption={trans.__('Show a shorter period around the moment (+)')}
           onClick={() => model.zoom(0.5)}
         />
         <ActionButton
           label={trans.__('Zoom out')}
-          caption={trans.__('Show more around the moment (-)')}
+          caption={trans.__('Show a longer period around the moment (-)')}
           disabled={model.isWhole}
           onClick={() => model.zoom(2)}
         />
         <ActionButton
           label={trans.__('Whole recording')}
-          caption={trans.__('Show all of it (0)')}
+          caption={trans.__('Show the whole recording (0)')}
           disabled={model.isWhole}
           onClick={() => model.showAll()}
         />
         <ActionButton
           label={trans.__('PNG')}
-          caption={trans.__('Save the picture as a PNG')}
+          caption={trans.__('Save the chart as a PNG image')}
           onClick={() => {
             const theme = readLook(canvas.current!);
             void savePng(
@@ -211,15 +211,18 @@ export function MemoryTimeline(props: {
       <p className="gol-Profile-quiet gol-Memory-help">
         {held.reserved.length > 0
           ? trans.__(
-              'Colours: the lines that ever held most; grey: all others. Dashed: reserved. Click or drag for a moment; arrows go from point to point, + and - zoom, 0 shows all.'
+              'Colours: the lines with the highest peaks; grey: all others. Dashed: reserved memory. Click or drag to choose a moment; arrow keys move between points, + and - zoom, 0 shows all.'
             )
           : trans.__(
-              'Colours: the lines that ever held most; grey: all others. Click or drag for a moment; arrows go from point to point, + and - zoom, 0 shows all.'
+              'Colours: the lines with the highest peaks; grey: all others. Click or drag to choose a moment; arrow keys move between points, + and - zoom, 0 shows all.'
             )}
       </p>
     </div>
   );
 }
 
-/** More buttons than these would say nothing; all failures are told above, and marked in the picture. */
+/**
+ * More buttons are not useful; all failures are listed above, and marked in the
+ * picture.
+ */
 const MOST_FAILURES = 4;

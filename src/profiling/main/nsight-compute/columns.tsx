@@ -64,7 +64,7 @@ export function measuredColumns(options: IColumnOptions): Column[] {
       ...time<IMeasuredKernel>(
         'total_us',
         trans.__('Time'),
-        trans.__('Of all its launches'),
+        trans.__('Total time of all launches'),
         true
       ),
       width: 90
@@ -72,7 +72,7 @@ export function measuredColumns(options: IColumnOptions): Column[] {
     {
       id: 'share',
       title: trans.__('Share'),
-      tip: trans.__('Of the time of all kernels that were measured'),
+      tip: trans.__('Share of the time of all measured kernels'),
       width: 70,
       value: each => (total_us > 0 ? each.total_us / total_us : null),
       words: value => formatShare(value, 1)
@@ -87,18 +87,22 @@ export function measuredColumns(options: IColumnOptions): Column[] {
     part(
       'compute_pct',
       trans.__('Compute'),
-      trans.__('Of what the arithmetic units can do')
+      trans.__('Use of the arithmetic units, in percent of the peak')
     ),
     part(
       'memory_pct',
       trans.__('Memory'),
-      trans.__('Of what memory and caches can do, at their busiest part')
+      trans.__(
+        'Use of the busiest part of memory and caches, in percent of the peak'
+      )
     ),
     {
       ...part(
         'occupancy_pct',
         trans.__('Occupancy'),
-        trans.__('Warps at once, reached of what its limits allow')
+        trans.__(
+          'Achieved and theoretical occupancy: active warps, in percent of the maximum'
+        )
       ),
       width: 104,
       words: (value, { theoretical_occupancy_pct: most }) =>
@@ -108,9 +112,9 @@ export function measuredColumns(options: IColumnOptions): Column[] {
     },
     {
       id: 'gain',
-      title: trans.__('Gain'),
+      title: trans.__('Est. speedup'),
       tip: trans.__(
-        'What the best change saves of the kernel’s time, as Nsight Compute estimates it'
+        'Part of the kernel’s time that the best change saves, as Nsight Compute estimates it'
       ),
       width: 70,
       value: kernel => bestOf(kernel)?.speedup_pct ?? null,
@@ -118,7 +122,7 @@ export function measuredColumns(options: IColumnOptions): Column[] {
     },
     {
       id: 'rule',
-      title: trans.__('First thing to change'),
+      title: trans.__('First change'),
       width: 240,
       value: kernel => changesOf(kernel)[0]?.title || null
     },
@@ -126,13 +130,13 @@ export function measuredColumns(options: IColumnOptions): Column[] {
     figure(
       'waves',
       trans.__('Waves'),
-      trans.__('Rounds in which all its blocks find room'),
+      trans.__('Waves of blocks per launch'),
       70
     ),
     figure(
       'registers',
       trans.__('Registers'),
-      trans.__('Registers a thread'),
+      trans.__('Registers per thread'),
       102
     ),
     {
@@ -159,7 +163,7 @@ export function measuredColumns(options: IColumnOptions): Column[] {
   return columns.filter(column => column !== null);
 }
 
-/** What bounds a kernel: a shape and a word. */
+/** The limit of a kernel: a shape and a word. */
 export function BoundMark(props: {
   bound: Bound;
   trans: TranslationBundle;
@@ -179,7 +183,7 @@ type Figure = {
     : never;
 }[keyof IMeasuredKernel];
 
-/** A part in percent, with a bar of a hundred. */
+/** A column in percent, with a bar up to 100. */
 function part(id: Figure, title: string, tip: string): Column {
   return {
     id,

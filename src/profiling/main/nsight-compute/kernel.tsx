@@ -15,10 +15,10 @@ import { Rules } from './rules';
 import { stallReason } from './stalls';
 import { boundSentence, occupancySentences, percent } from './messages';
 
-/** So many reasons of waiting are explained at once; the others are folded. */
+/** Most stall reasons that are explained at once; the others are folded. */
 const MOST_STALLS = 4;
 
-/** All that the rules and the main metrics say of one kernel. */
+/** The rule results and main metrics of one kernel. */
 export function Kernel(props: Kernel.IProps): React.ReactElement {
   const { kernel, trans } = props;
   const id = React.useId();
@@ -36,7 +36,7 @@ export function Kernel(props: Kernel.IProps): React.ReactElement {
           )}
           <p>{boundSentence(kernel, trans)}</p>
           <Gauges
-            label={trans.__('Of what the device can do')}
+            label={trans.__('Percent of the device’s peak')}
             gauges={speeds(kernel, trans)}
           />
           <Rates kernel={kernel} trans={trans} />
@@ -50,10 +50,10 @@ export function Kernel(props: Kernel.IProps): React.ReactElement {
             <p key={sentence}>{sentence}</p>
           ))}
         </Part>
-        <Part title={trans.__('What its warps wait for')}>
+        <Part title={trans.__('Warp stalls')}>
           <Stalls kernel={kernel} trans={trans} />
         </Part>
-        <Part title={trans.__('What to change')} wide>
+        <Part title={trans.__('Suggested changes')} wide>
           <Rules key={kernel.longest} kernel={kernel} trans={trans} />
         </Part>
       </div>
@@ -70,12 +70,12 @@ export function Kernel(props: Kernel.IProps): React.ReactElement {
 export namespace Kernel {
   export interface IProps extends Pick<AllMetrics.IProps, 'ask' | 'seen'> {
     kernel: IMeasuredKernel;
-    /** Of all kernels that were measured. */
+    /** Total time of all measured kernels. */
     total_us: number;
     ranks: readonly number[];
     devices: readonly IDeviceTime[];
     places: IPlaces;
-    /** The profile's notebook; empty where it has none. */
+    /** The profile's notebook; empty without one. */
     notebook: string;
     trans: TranslationBundle;
   }
@@ -107,22 +107,25 @@ function Where(props: Kernel.IProps): React.ReactElement {
   );
   const told = [
     trans._n(
-      '%2, %3 of all, in %1 launch',
-      '%2, %3 of all, in %1 launches',
+      '%2, %3 of all kernels, in %1 launch',
+      '%2, %3 of all kernels, in %1 launches',
       count,
       formatMicroseconds(kernel.total_us),
       formatShare(kernel.total_us, total_us)
     ),
     count > 1
-      ? trans.__('the longest %1', formatMicroseconds(kernel.longest_us))
+      ? trans.__('longest launch %1', formatMicroseconds(kernel.longest_us))
       : '',
     kernel.grid ? trans.__('grid %1, block %2', kernel.grid, kernel.block) : '',
     registers === null
       ? ''
-      : trans.__('%1 registers a thread', formatNumber(registers)),
+      : trans.__('%1 registers per thread', formatNumber(registers)),
     shared_memory_bytes === null
       ? ''
-      : trans.__('%1 shared memory a block', formatBytes(shared_memory_bytes)),
+      : trans.__(
+          '%1 shared memory per block',
+          formatBytes(shared_memory_bytes)
+        ),
     waves === null ? '' : trans.__('%1 waves', formatNumber(waves)),
     [deviceName(kernel, props.ranks, trans), own?.model]
       .filter(Boolean)
@@ -148,7 +151,7 @@ function Where(props: Kernel.IProps): React.ReactElement {
 
 function speeds(kernel: IMeasuredKernel, trans: TranslationBundle): IGauge[] {
   const hits = (pct: number | null) =>
-    pct === null ? undefined : trans.__('%1 hits', percent(pct));
+    pct === null ? undefined : trans.__('hit rate %1', percent(pct));
   const told: (Omit<IGauge, 'pct'> & { pct: number | null })[] = [
     { id: 'compute', label: trans.__('Compute'), pct: kernel.compute_pct },
     {
@@ -191,21 +194,21 @@ function occupancies(
   if (reached === null) {
     return most === null
       ? []
-      : [{ id: 'most', label: trans.__('At most'), pct: most }];
+      : [{ id: 'most', label: trans.__('Theoretical'), pct: most }];
   }
   return [
     {
       id: 'reached',
-      label: trans.__('Reached'),
+      label: trans.__('Achieved'),
       pct: reached,
       ...(most === null
         ? {}
-        : { most, note: trans.__('of %1 at most', percent(most)) })
+        : { most, note: trans.__('of %1 theoretical', percent(most)) })
     }
   ];
 }
 
-/** FLOP/s and bandwidth, where they are known. */
+/** FLOP/s and bandwidth, if they are known. */
 function Rates(props: {
   kernel: IMeasuredKernel;
   trans: TranslationBundle;
@@ -218,7 +221,7 @@ function Rates(props: {
       ? ''
       : trans.__('%1 GB/s of device memory', formatNumber(gb_per_s)),
     flops && dram_bytes
-      ? trans.__('%1 FLOPs a byte', formatNumber(flops / dram_bytes))
+      ? trans.__('%1 FLOPs per byte', formatNumber(flops / dram_bytes))
       : ''
   ].filter(Boolean);
   return told.length > 0 ? <p>{told.join('; ')}</p> : null;
@@ -246,19 +249,23 @@ function Stalls(props: {
     return (
       <p className="gol-Profile-quiet">
         {trans.__(
-          'The report lacks the section “Warp State Statistics” (WarpStateStats), so this is not known.'
+          'The report has no section “Warp State Statistics” (WarpStateStats), so warp stalls are not known.'
         )}
       </p>
     );
   }
   const rest = gauges.slice(MOST_STALLS);
-  const label = trans.__('Of the time between two instructions of a warp');
+  const label = trans.__('Cycles between two instructions of a warp');
   return (
     <>
       <Gauges label={label} gauges={gauges.slice(0, MOST_STALLS)} />
       {rest.length > 0 && (
         <Disclosure
-          title={trans._n('%1 more reason', '%1 more reasons', rest.length)}
+          title={trans._n(
+            '%1 more stall reason',
+            '%1 more stall reasons',
+            rest.length
+          )}
           meta={percent(rest.reduce((sum, { pct }) => sum + pct, 0))}
         >
           <Gauges label={label} gauges={rest} />
@@ -268,24 +275,24 @@ function Stalls(props: {
   );
 }
 
-/** Something in percent of a whole. */
+/** A part in percent. */
 interface IGauge {
   readonly id: string;
   readonly label: string;
   readonly pct: number;
-  /** How it is drawn: in memory's colour, or smaller, as a part of it. */
+  /** Drawn in memory's colour, or smaller as a part of it. */
   readonly look?: 'memory' | 'level';
-  /** What else is said of it, at the end of its row. */
+  /** A note at the end of the row. */
   readonly note?: string;
-  /** In place of the part in percent. */
+  /** Text in place of the percentage. */
   readonly text?: string;
-  /** A mark on the bar, in percent: what can be reached at most. */
+  /** A mark on the bar, in percent: the limit. */
   readonly most?: number;
-  /** Below the row. */
+  /** An explanation below the row. */
   readonly means?: string;
 }
 
-/** Bars in percent with their words, which say the same without the bars. */
+/** Bars in percent with text that says the same without the bars. */
 function Gauges(props: {
   label: string;
   gauges: readonly IGauge[];

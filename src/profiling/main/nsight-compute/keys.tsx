@@ -8,7 +8,7 @@ import { BoundMark } from './columns';
 import { bestGain, kernelCount, timeByBound } from './sums';
 import { modelsOf, percent } from './messages';
 
-/** The few figures that a measurement is known by: kernels, time, what bounds them, the device, the best change. */
+/** Key figures of a measurement: kernels, time, limits, device, best change. */
 export function MeasuredKeys(props: MeasuredKeys.IProps): React.ReactElement {
   const { measured, devices, trans } = props;
   const best = bestGain(measured);
@@ -16,7 +16,11 @@ export function MeasuredKeys(props: MeasuredKeys.IProps): React.ReactElement {
   const models = modelsOf(devices);
   return (
     <dl className="gol-Profile-keys">
-      <div title={trans.__('Each with one grid and block, from one line')}>
+      <div
+        title={trans.__(
+          'Launches with the same grid, block and source line count as one kernel'
+        )}
+      >
         <dt>{trans.__('Kernels measured')}</dt>
         <dd>
           {kernelCount(measured).toLocaleString()}{' '}
@@ -26,12 +30,12 @@ export function MeasuredKeys(props: MeasuredKeys.IProps): React.ReactElement {
         </dd>
       </div>
       <div
-        title={trans.__('Of all launches, at the clocks of the measurement')}
+        title={trans.__('All launches, at the clock rates of the measurement')}
       >
-        <dt>{trans.__('Their time')}</dt>
+        <dt>{trans.__('Total kernel time')}</dt>
         <dd>{formatMicroseconds(measured.total_us)}</dd>
       </div>
-      <div title={trans.__('Shares of their time')}>
+      <div title={trans.__('Kernel time by limit')}>
         <dt>{trans.__('Bound by')}</dt>
         <dd className="gol-Measured-bounds">
           {bounds.map(({ bound, us }) => (
@@ -45,7 +49,7 @@ export function MeasuredKeys(props: MeasuredKeys.IProps): React.ReactElement {
         </dd>
       </div>
       {models.length > 0 && (
-        <div title={trans.__('What the kernels ran on')}>
+        <div title={trans.__('GPU that ran the kernels')}>
           <dt>{trans.__('GPU')}</dt>
           <dd>{models.join(', ')}</dd>
         </div>
@@ -53,12 +57,12 @@ export function MeasuredKeys(props: MeasuredKeys.IProps): React.ReactElement {
       <div
         className="gol-Measured-best"
         title={trans.__(
-          'The one change that saves most of all kernels’ time, as Nsight Compute estimates it'
+          'The change that saves most of all kernels’ time, as Nsight Compute estimates it'
         )}
       >
-        <dt>{trans.__('Best gain')}</dt>
+        <dt>{trans.__('Largest est. speedup')}</dt>
         <dd className={best ? undefined : 'gol-Profile-quiet'}>
-          {best ? formatMicroseconds(best.us) : trans.__('none estimated')}
+          {best ? formatMicroseconds(best.us) : trans.__('no estimate')}
           {best && (
             <small>
               {' '}

@@ -1,4 +1,7 @@
-/** What bounds a kernel, and what holds its warps up, in words for people who write PyTorch and Triton. */
+/**
+ * Explain the limit and the stalls of a kernel to users who write PyTorch and
+ * Triton.
+ */
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { formatBytes } from '../../../core';
@@ -10,12 +13,12 @@ import { siNumber } from '../tables/columns';
 import type { Bound } from './sums';
 import { timeByBound } from './sums';
 
-/** A part in percent: `85 %`, with a digit more below ten. */
+/** Format percent: `85 %`, with one more digit below ten. */
 export function percent(value: number): string {
   return formatShare(value, 100);
 }
 
-/** The devices' models, each once; none where the report does not tell them. */
+/** The models of the devices, each once; empty if the report has none. */
 export function modelsOf(
   devices: readonly Pick<IDeviceTime, 'model'>[]
 ): string[] {
@@ -33,7 +36,7 @@ export function boundWord(bound: Bound, trans: TranslationBundle): string {
   return words[bound];
 }
 
-/** `76 % memory, 17 % compute`, of the kernels' time. */
+/** `76 % memory, 17 % compute`, in shares of the kernel time. */
 export function boundsWords(
   measured: IMeasurement,
   trans: TranslationBundle
@@ -46,7 +49,7 @@ export function boundsWords(
     .join(', ');
 }
 
-/** A shape for each, so that colour is not all that tells them apart. */
+/** A shape for each limit, so that colour is not the only difference. */
 export function boundMark(bound: Bound): string {
   const marks: Record<Bound, string> = {
     compute: '▲',
@@ -58,7 +61,7 @@ export function boundMark(bound: Bound): string {
   return marks[bound];
 }
 
-/** What bounds it, and what that means for whoever wants it faster. */
+/** The limit, and its meaning for a user who wants a faster kernel. */
 export function boundSentence(
   kernel: IMeasuredKernel,
   trans: TranslationBundle
@@ -69,34 +72,34 @@ export function boundSentence(
   switch (bound) {
     case 'compute':
       return trans.__(
-        'The arithmetic units are what it waits for (%1 of what they can do). Fewer or cheaper operations make it faster: a narrower type, tensor cores, less recomputation. Saving bytes does not.',
+        'Arithmetic limits this kernel (%1 of the peak). Use fewer or cheaper operations: a narrower type, tensor cores, less recomputation. Moving fewer bytes does not help.',
         compute
       );
     case 'memory':
       return `${trans.__(
-        'Memory is what it waits for (%1 of what it can do). Fewer bytes make it faster: fuse it with what stands before or after, use a narrower type, read each value once.',
+        'Memory limits this kernel (%1 of the peak). Move fewer bytes: fuse the kernel with its neighbours, use a narrower type, read each value once.',
         memory
       )} ${busiestSentence(kernel, trans)}`.trim();
     case 'balanced':
       return trans.__(
-        'Arithmetic and memory are about equally busy (%1 and %2), so it gets faster where both have less to do.',
+        'Arithmetic and memory are about equally busy (%1 and %2): reduce both.',
         compute,
         memory
       );
     case 'latency':
       return trans.__(
-        'Neither arithmetic (%1) nor memory (%2) is busy: its warps wait. More work at once, or shorter waits, make it faster; what they wait for is below.',
+        'Neither arithmetic (%1) nor memory (%2) is busy: the warps stall. Give the kernel more parallel work, or shorten the stalls listed below.',
         compute,
         memory
       );
     default:
       return trans.__(
-        'The report lacks the section “Speed of light”, so what bounds it is not known.'
+        'The report has no section “Speed of light”, so the limit of this kernel is not known.'
       );
   }
 }
 
-/** Where within memory the time goes, if one level is clearly busier than the next. */
+/** The busiest level of memory, if one is clearly busier than the next. */
 function busiestSentence(
   { dram_pct, l1_pct, l2_pct }: IMeasuredKernel,
   trans: TranslationBundle
@@ -104,17 +107,17 @@ function busiestSentence(
   const levels: [string, number | null][] = [
     [
       trans.__(
-        'The L1 cache and shared memory are busiest, not the device’s memory: look at bank conflicts and at how neighbouring threads address.'
+        'The L1 cache and shared memory are busiest, not device memory. Check for bank conflicts and uncoalesced access.'
       ),
       l1_pct
     ],
     [
       trans.__(
-        'The L2 cache is busiest: larger tiles would read the same data less often.'
+        'The L2 cache is busiest. Larger tiles read the same data less often.'
       ),
       l2_pct
     ],
-    [trans.__('The device’s memory itself is busiest.'), dram_pct]
+    [trans.__('Device memory is busiest.'), dram_pct]
   ];
   const known = levels
     .filter((each): each is [string, number] => each[1] !== null)
@@ -122,7 +125,7 @@ function busiestSentence(
   return known.length > 1 && known[0][1] > known[1][1] + 10 ? known[0][0] : '';
 }
 
-/** What the occupancy is, what limits it, and what to change. */
+/** The occupancy, its limit, and what to change. */
 export function occupancySentences(
   kernel: IMeasuredKernel,
   trans: TranslationBundle
@@ -131,14 +134,14 @@ export function occupancySentences(
   if (theoretical_occupancy_pct === null) {
     return [
       trans.__(
-        'The report lacks the section “Occupancy”, so what limits it is not known.'
+        'The report has no section “Occupancy”, so the occupancy limit is not known.'
       )
     ];
   }
   const told = [
     theoretical_occupancy_pct >= 99.5
       ? trans.__(
-          'Nothing limits it: as many warps fit as a multiprocessor holds.'
+          'Nothing limits the occupancy: each multiprocessor has as many warps as it can take.'
         )
       : limitSentence(kernel, occupancy_limit, trans)
   ];
@@ -153,7 +156,7 @@ export function occupancySentences(
     Math.max(kernel.compute_pct ?? 0, kernel.memory_pct ?? 0) >= 80
   ) {
     told.push(
-      trans.__('As a unit is busy already, more warps would gain little here.')
+      trans.__('A unit is busy already, so more warps would gain little.')
     );
   }
   return told;
@@ -168,32 +171,32 @@ function limitSentence(
   switch (limit) {
     case 'registers':
       return trans.__(
-        'Registers limit it (%1 a thread). Smaller tiles or more warps a block (num_warps in Triton), or __launch_bounds__ in CUDA, leave room for more warps.',
+        'Registers limit the occupancy (%1 per thread). Use smaller tiles, more warps per block (num_warps in Triton) or __launch_bounds__ in CUDA.',
         registers ?? '–'
       );
     case 'shared memory':
       return trans.__(
-        'Shared memory limits it (%1 a block). Smaller tiles or fewer stages (num_stages in Triton) leave room for more blocks.',
+        'Shared memory limits the occupancy (%1 per block). Use smaller tiles or fewer stages (num_stages in Triton).',
         shared_memory_bytes === null ? '–' : formatBytes(shared_memory_bytes)
       );
     case 'blocks':
       return trans.__(
-        'The number of blocks that a multiprocessor takes limits it: blocks of %1 threads are small. More threads a block (num_warps in Triton) fill it.',
+        'The maximum number of blocks per multiprocessor limits the occupancy: blocks of %1 threads are small. Use more threads per block (num_warps in Triton).',
         threadsOf(block)
       );
     case 'warps':
       return trans.__(
-        'The number of warps limits it: blocks of %1 threads leave a rest that no further block fits into. Smaller blocks fill it.',
+        'The maximum number of warps limits the occupancy: blocks of %1 threads leave warps unused. Use smaller blocks.',
         threadsOf(block)
       );
     default:
       return limit
-        ? trans.__('It is limited by: %1.', limit)
-        : trans.__('What limits it is not known.');
+        ? trans.__('Limit of the occupancy: %1.', limit)
+        : trans.__('The occupancy limit is not known.');
   }
 }
 
-/** Of a block such as `[32, 8, 1]`. */
+/** The threads of a block such as `[32, 8, 1]`. */
 function threadsOf(block: string): string {
   const sides = block.match(/\d+/g) ?? [];
   return sides.length > 0
@@ -207,24 +210,24 @@ function shortfallSentence(
 ): string {
   if (waves !== null && waves < 1) {
     return trans.__(
-      'What was reached lies below: the grid fills only %1 of the device. More blocks (smaller tiles, split the sum) would fill it.',
+      'Achieved occupancy is lower because the grid fills only %1 of the device. Use more blocks: smaller tiles, or a split reduction.',
       percent(waves * 100)
     );
   }
   const rest = waves === null ? 0 : waves % 1;
   if (waves !== null && waves < 6 && rest > 0.01 && rest < 0.7) {
     return trans.__(
-      'What was reached lies below: of %1 rounds of blocks the last is filled to %2 and lasts as long as a full one. Another number of blocks avoids that.',
+      'Achieved occupancy is lower because the last of %1 waves is only %2 full. Use another number of blocks.',
       Math.ceil(waves),
       percent(rest * 100)
     );
   }
   return trans.__(
-    'What was reached lies below: blocks end at different times, or last too briefly.'
+    'Achieved occupancy is lower because blocks end at different times or run too briefly.'
   );
 }
 
-/** A value in a unit of Nsight Compute for people: `628 µs`, `6.74 GB/s`. */
+/** Format a value with a unit of Nsight Compute: `628 µs`, `6.74 GB/s`. */
 export function metricText(value: number | string, unit: string): string {
   if (typeof value === 'string') {
     return value;
@@ -255,7 +258,7 @@ function scaled(value: number, unit: string): string {
   return / [A-Za-z]$/.test(figure) ? figure + unit : `${figure} ${unit}`;
 }
 
-/** Units of time, as both the report and people write them. */
+/** Units of time in reports and in text. */
 const MICROSECONDS: Record<string, number> = {
   nsecond: 1e-3,
   ns: 1e-3,

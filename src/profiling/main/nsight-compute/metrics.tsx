@@ -13,10 +13,11 @@ import type { IColumn } from '../tables/rows';
 import { keyOf } from './sums';
 import { metricText } from './messages';
 
-/** All metrics of a kernel's longest launch, asked for when they are first wanted. */
+/** All metrics of a kernel's longest launch, loaded on first use. */
 export function AllMetrics(props: AllMetrics.IProps): React.ReactElement {
   const { kernel, trans } = props;
-  // Both are kept while another kernel is selected, so that a metric can be followed over them.
+  // Both stay when another kernel is selected, so that a metric can be
+  // compared.
   const [open, setOpen] = React.useState(false);
   const filter = React.useRef('');
   return (
@@ -37,12 +38,12 @@ export function AllMetrics(props: AllMetrics.IProps): React.ReactElement {
 export namespace AllMetrics {
   export interface IProps {
     kernel: IMeasuredKernel;
-    /** Ask for them. Rejects with an ApiError. */
+    /** Load the metrics. Rejects with an ApiError. */
     ask: (
       kernel: IMeasuredKernel,
       signal: AbortSignal
     ) => Promise<IKernelMetrics>;
-    /** Whether a person can see them: nothing is asked for before. */
+    /** Whether they are visible; nothing is loaded before. */
     seen: boolean;
     trans: TranslationBundle;
   }
@@ -82,8 +83,8 @@ function Fetched(
               filter.current = text;
             }}
             groupOf={familyOf}
-            groupWords={trans.__('By unit of the device')}
-            none={trans.__('The report holds no metrics of this launch.')}
+            groupWords={trans.__('By hardware unit')}
+            none={trans.__('The report has no metrics of this launch.')}
             trans={trans}
           />
         </div>
@@ -92,7 +93,7 @@ function Fetched(
   );
 }
 
-/** What of the device it was counted in: `l1tex` of `l1tex__throughput.avg`. */
+/** The hardware unit of a metric: `l1tex` of `l1tex__throughput.avg`. */
 export function familyOf({ name }: Pick<IKernelMetric, 'name'>): string {
   const [family, rest] = name.split('__');
   return rest === undefined ? '' : (family.split('.').pop() ?? family);
@@ -118,7 +119,7 @@ export function metricColumns(
     {
       id: 'unit',
       title: trans.__('Base unit'),
-      tip: trans.__('Of the value in the CSV'),
+      tip: trans.__('Unit of the value in the CSV file'),
       width: 120,
       value: ({ unit }) => unit || null
     },
@@ -126,7 +127,7 @@ export function metricColumns(
       id: 'instances',
       title: trans.__('Instances'),
       tip: trans.__(
-        'Values that lie behind it, such as one a line of machine code; ncu-ui shows them'
+        'Number of per-instance values, such as one per machine instruction; ncu-ui shows them'
       ),
       width: 100,
       value: ({ instances }) => instances || null,

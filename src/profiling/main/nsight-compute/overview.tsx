@@ -10,7 +10,10 @@ import { MeasuredKeys } from './keys';
 import { timeByBound } from './sums';
 import { boundWord } from './messages';
 
-/** What a measurement says first. Kernels were run one by one, so nothing is said of idle time or of the host. */
+/**
+ * Key figures of a measurement. Kernels ran one by one, so there is no idle
+ * time and no host time.
+ */
 export function MeasuredFigures(
   props: MeasuredKeys.IProps
 ): React.ReactElement {
@@ -23,7 +26,7 @@ export function MeasuredFigures(
   );
 }
 
-/** The kernels' time by what bounds them, of each device. */
+/** Kernel time by limit, for each device. */
 export function MeasuredTime(props: {
   measured: IMeasurement;
   ranks: readonly number[];
@@ -36,7 +39,7 @@ export function MeasuredTime(props: {
   );
   return (
     <Bars
-      title={trans.__('Time of the kernels by what bounds them')}
+      title={trans.__('Kernel time by limit')}
       first={trans.__('Device')}
       bars={bars}
       trans={trans}
@@ -44,7 +47,10 @@ export function MeasuredTime(props: {
   );
 }
 
-/** One bar a device; kernels that are not told have no device and are left out. */
+/**
+ * One bar per device; kernels that are left out of the list have no device and
+ * no bar.
+ */
 export function boundBars(
   { kernels }: Pick<IMeasurement, 'kernels'>,
   ranks: readonly number[],

@@ -11,7 +11,7 @@ import type { IKernelRule, IMeasuredKernel } from '../../service';
 import { changesOf, isSmall, remarksOf, savingOf } from './sums';
 import { percent } from './messages';
 
-/** What Nsight Compute's rules say of a kernel: changes by what they gain, then remarks, folded. */
+/** Rule results of Nsight Compute: changes by saving, then notes, folded. */
 export function Rules(props: Rules.IProps): React.ReactElement {
   const { kernel, trans } = props;
   const changes = changesOf(kernel);
@@ -25,17 +25,17 @@ export function Rules(props: Rules.IProps): React.ReactElement {
       {changes.length === 0 && (
         <p className="gol-Profile-quiet">
           {kernel.rules.length > 0
-            ? trans.__('No rule of Nsight Compute found something to change.')
+            ? trans.__('The rules of Nsight Compute found nothing to change.')
             : trans.__(
-                'The report holds no results of rules: it was made without sections that have some, or with --apply-rules no.'
+                'The report has no rule results. Measure with sections that have rules, and without --apply-rules no.'
               )}
         </p>
       )}
       {small.length > 0 && (
         <Disclosure
           title={trans._n(
-            '%1 change of less than 1 % of its time',
-            '%1 changes of less than 1 % of its time each',
+            '%1 change that saves less than 1 % of the kernel’s time',
+            '%1 changes that each save less than 1 % of the kernel’s time',
             small.length
           )}
         >
@@ -43,7 +43,7 @@ export function Rules(props: Rules.IProps): React.ReactElement {
         </Disclosure>
       )}
       {remarks.length > 0 && (
-        <Disclosure title={trans._n('%1 remark', '%1 remarks', remarks.length)}>
+        <Disclosure title={trans._n('%1 note', '%1 notes', remarks.length)}>
           <Listed {...props} rules={remarks} />
         </Disclosure>
       )}
@@ -98,7 +98,7 @@ function OneRule(
   );
 }
 
-/** What a rule estimates, in words; empty without an estimate. */
+/** The estimate of a rule as text; empty without an estimate. */
 export function gainWords(
   rule: IKernelRule,
   kernel: Pick<IMeasuredKernel, 'total_us'>,
@@ -109,15 +109,17 @@ export function gainWords(
   }
   const saved = savingOf(rule, kernel);
   return saved === null
-    ? trans.__('up to %1 of what this part could do', percent(rule.speedup_pct))
+    ? trans.__('up to %1 of the peak of this part', percent(rule.speedup_pct))
     : trans.__(
-        'up to %1 of its time (%2)',
+        'up to %1 of the kernel’s time (%2)',
         percent(rule.speedup_pct),
         formatMicroseconds(saved)
       );
 }
 
-/** The colour of the edge, as of advice: by the share of the kernel's own time. */
+/**
+ * The colour of the edge, as for advice: by the share of the kernel's own time.
+ */
 function severityOf(
   rule: IKernelRule,
   kernel: IMeasuredKernel
@@ -140,7 +142,7 @@ function badgeOf(
     case 'warning':
       return ['warning', notTrustedIcon, trans.__('Warning')];
     case 'info':
-      return ['idle', infoIcon, trans.__('Remark')];
+      return ['idle', infoIcon, trans.__('Note')];
     default:
       return null;
   }
@@ -148,15 +150,18 @@ function badgeOf(
 
 const ADDRESS = /https?:\/\/[^\s()<>"]+/g;
 
-/** No other host begins like this: the name ends with the slash. */
+/** The host name ends with the slash, so no other host matches. */
 const DOCUMENTATION = /^https:\/\/docs\.nvidia\.com(\/|$)/;
 
-/** Text out of a report. Nothing in it is markup; an address of NVIDIA's documentation is a link, any other is text. */
+/**
+ * Text from a report. It is never markup; an address of NVIDIA's documentation
+ * is a link, any other address is text.
+ */
 export function LinkedText({ text }: { text: string }): React.ReactElement {
   const parts: React.ReactNode[] = [];
   let done = 0;
   for (const found of text.matchAll(ADDRESS)) {
-    // A sentence's end is no part of the address.
+    // Punctuation at the end of a sentence is not part of the address.
     const address = found[0].replace(/[.,;:!?\]'’”]+$/, '');
     if (DOCUMENTATION.test(address)) {
       parts.push(

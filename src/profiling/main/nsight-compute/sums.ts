@@ -1,30 +1,33 @@
-/** What is computed of measured kernels: shares by what bounds them, gains, means of two profiles. */
+/** Sums of measured kernels: time by limit, savings, means of two profiles. */
 import type { IKernelRule, IMeasuredKernel, IMeasurement } from '../../service';
 
 export type Bound = IMeasuredKernel['bound'];
 
-/** Kernels' time by what bounds them. */
+/** Kernel time by limit. */
 export interface IBoundTime {
   readonly bound: Bound;
   readonly us: number;
 }
 
-/** A rule with what it would save of the time of all launches; null where its estimate is of something else. */
+/**
+ * A rule with its saving over all launches; null if its estimate is not of
+ * time.
+ */
 export interface IGain {
   readonly kernel: IMeasuredKernel;
   readonly rule: IKernelRule;
   readonly us: number;
 }
 
-/** Changes that save less of a kernel's time are shown apart. */
+/** Changes with a smaller saving are shown separately. */
 const SMALL_PCT = 1;
 
-/** A kernel is one launch's number on its rank. */
+/** A kernel is identified by its rank and the number of its longest launch. */
 export function keyOf({ rank, longest }: IMeasuredKernel): string {
   return `${rank}:${longest}`;
 }
 
-/** How many kernels were measured, with those that are not told. */
+/** Number of measured kernels, with those that are left out of the list. */
 export function kernelCount({
   kernels,
   more_kernels
@@ -32,7 +35,7 @@ export function kernelCount({
   return kernels.length + more_kernels;
 }
 
-/** The largest first; kernels that the measurement does not tell are unknown. */
+/** Largest first; kernels that are left out of the list have no known limit. */
 export function timeByBound({
   kernels,
   total_us
@@ -51,7 +54,10 @@ export function timeByBound({
     .sort((one, other) => other.us - one.us);
 }
 
-/** What a rule would save of the time of all launches of its kernel; null where it estimates no time. */
+/**
+ * The saving of a rule over all launches of its kernel; null if it estimates no
+ * time.
+ */
 export function savingOf(
   rule: IKernelRule,
   kernel: Pick<IMeasuredKernel, 'total_us'>
@@ -61,7 +67,10 @@ export function savingOf(
     : null;
 }
 
-/** Changes by what they gain: of the kernel, of a part of it, without an estimate; remarks are no changes. */
+/**
+ * Changes by saving: of the kernel, of a part of it, without an estimate. Notes
+ * are not changes.
+ */
 export function changesOf({ rules }: IMeasuredKernel): IKernelRule[] {
   return rules
     .filter(({ kind }) => kind !== 'info')
@@ -72,7 +81,7 @@ export function changesOf({ rules }: IMeasuredKernel): IKernelRule[] {
     );
 }
 
-/** Whether a change is estimated to be hardly worth it. */
+/** Whether the estimated saving of a change is negligible. */
 export function isSmall({ of, speedup_pct }: IKernelRule): boolean {
   return of === 'kernel' && speedup_pct !== null && speedup_pct < SMALL_PCT;
 }
@@ -81,14 +90,17 @@ export function remarksOf({ rules }: IMeasuredKernel): IKernelRule[] {
   return rules.filter(({ kind }) => kind === 'info');
 }
 
-/** The change that gains most of the kernel's time; null where none is estimated. */
+/**
+ * The change with the largest saving of the kernel's time; null without
+ * estimates.
+ */
 export function bestOf(kernel: IMeasuredKernel): IKernelRule | null {
   return (
     changesOf(kernel).find(rule => savingOf(rule, kernel) !== null) ?? null
   );
 }
 
-/** The one change that gains most of all kernels' time. */
+/** The change with the largest saving of all kernels' time. */
 export function bestGain({ kernels }: IMeasurement): IGain | null {
   return kernels.reduce<IGain | null>((best, kernel) => {
     const rule = bestOf(kernel);

@@ -18,7 +18,9 @@ import { Kernel } from './kernel';
 import { MeasuredKeys } from './keys';
 import { keyOf } from './sums';
 
-/** What Nsight Compute measured: all kernels, and below them the one that is selected. */
+/**
+ * Nsight Compute's measurement: all kernels, and below them the selected one.
+ */
 export function MeasuredView(props: MeasuredView.IProps): React.ReactElement {
   const { summary, measured, places, notebook, trans } = props;
   const { kernels } = measured;
@@ -44,7 +46,7 @@ export function MeasuredView(props: MeasuredView.IProps): React.ReactElement {
     [columns, kernels, filter, sort]
   );
   const rows = shown.flatMap(each => (each.kind === 'row' ? [each.row] : []));
-  // What was selected may be filtered away: then the first of what is left is shown.
+  // If the filter hides the selected kernel, the first visible one is shown.
   const kernel =
     rows.find(each => keyOf(each) === selected) ??
     (rows[0] as IMeasuredKernel | undefined);
@@ -56,7 +58,7 @@ export function MeasuredView(props: MeasuredView.IProps): React.ReactElement {
     return (
       <EmptyState
         text={trans.__(
-          'The report holds no kernel: none matched what ncu was asked for, or none ran.'
+          'The report has no kernels. Check the kernel filter of ncu, and that the program launched a kernel.'
         )}
       />
     );
@@ -127,14 +129,14 @@ export function MeasuredView(props: MeasuredView.IProps): React.ReactElement {
   );
 }
 
-/** That there are kernels which took less time than all that are here. */
+/** The note on kernels that took less time than all listed ones. */
 function moreWords(
   { more_kernels, kernels }: IMeasurement,
   trans: TranslationBundle
 ): string {
   return trans._n(
-    '%2 with most time are kept, %1 more is not',
-    '%2 with most time are kept, %1 more are not',
+    '%2 with most time are shown, %1 more is not',
+    '%2 with most time are shown, %1 more are not',
     more_kernels,
     kernels.length
   );
@@ -145,7 +147,7 @@ export namespace MeasuredView {
     summary: Pick<IProfileSummary, 'devices' | 'ranks'>;
     measured: IMeasurement;
     places: IPlaces;
-    /** The profile's notebook; empty where it has none. */
+    /** The profile's notebook; empty without one. */
     notebook: string;
     trans: TranslationBundle;
   }

@@ -10,7 +10,7 @@ import type { IAdvice, IProfileSummary } from '../../service';
 import { PlaceLink } from '../place-link';
 import type { IPlaces } from '../places';
 
-/** Problems by what they cost, each with its evidence and what to change. */
+/** Problems by cost, each with its evidence and a change. */
 export function AdviceList(props: AdviceList.IProps): React.ReactElement {
   const { summary, trans } = props;
   const advice = [...summary.advice].sort(
@@ -19,7 +19,7 @@ export function AdviceList(props: AdviceList.IProps): React.ReactElement {
   if (advice.length === 0) {
     return (
       <p className="gol-Profile-quiet">
-        {trans.__('No problem was found that the trace proves.')}
+        {trans.__('The trace shows no problem that GenOps Lab knows.')}
       </p>
     );
   }
@@ -28,7 +28,7 @@ export function AdviceList(props: AdviceList.IProps): React.ReactElement {
       {summary.incomplete && (
         <p className="gol-Profile-quiet">
           {trans.__(
-            'The trace is not whole: this is of the part that could be read.'
+            'The trace is incomplete: the advice covers only the part that could be read.'
           )}
         </p>
       )}
@@ -52,15 +52,15 @@ export namespace AdviceList {
     summary: IProfileSummary;
     places: IPlaces;
     notebook: string;
-    /** Show in the timeline what an advice rests on; null where there is none. */
+    /** Show the moments of an advice in the timeline; null if there is none. */
     onMoments: ((advice: IAdvice) => void) | null;
     trans: TranslationBundle;
   }
 }
 
 /**
- * Of what a saving is a part: the longest device of its rank, as its evidence
- * has it, or of all ranks where it compares them; without devices the host.
+ * The time that a saving is a share of: the longest device of its rank, or of
+ * all ranks if it compares them; without devices, the host.
  */
 function wholeOf(summary: IProfileSummary, advice: IAdvice): number {
   const everywhere = advice.rank === null || advice.code === 'straggler';
@@ -87,8 +87,8 @@ function OneAdvice(
             className="gol-Advice-saving"
             title={
               props.summary.measured
-                ? trans.__('What would be saved of the kernels’ time at most')
-                : trans.__('What would be saved of the traced time at most')
+                ? trans.__('Upper bound of the kernel time that this saves')
+                : trans.__('Upper bound of the traced time that this saves')
             }
           >
             {trans.__(
@@ -108,16 +108,13 @@ function OneAdvice(
         <p>
           <ActionButton
             label={trans.__('Show in the timeline')}
-            caption={trans.__(
-              'Show where “%1” is seen in the timeline',
-              advice.title
-            )}
+            caption={trans.__('Show “%1” in the timeline', advice.title)}
             onClick={() => onMoments(advice)}
           />
         </p>
       )}
       {advice.places.length > 0 && (
-        <ul className="gol-Advice-places" aria-label={trans.__('Where')}>
+        <ul className="gol-Advice-places" aria-label={trans.__('Line')}>
           {advice.places.map((place, index) => (
             <li key={index}>
               <PlaceLink

@@ -7,7 +7,7 @@ import { median } from '../parts';
 
 type Figure = readonly [name: string, value: string, why: string];
 
-/** The few figures that a profile is known by; each that is not known says why. */
+/** Key figures of a profile; an unknown figure has a reason. */
 export function KeyFigures(props: KeyFigures.IProps): React.ReactElement {
   const { summary, trans } = props;
   const { devices, price, roofline, steps } = summary;
@@ -19,22 +19,24 @@ export function KeyFigures(props: KeyFigures.IProps): React.ReactElement {
   const host: Figure = [
     trans.__('Host busy'),
     formatShare(summary.cpu.busy_us, summary.cpu.span_us),
-    trans.__('Of the time from the first to the last operator on the CPU')
+    trans.__('Share of the time from the first to the last operator on the CPU')
   ];
   const ofDevices: Figure[] = [
     [
       trans.__('Device busy'),
       span > 0 ? formatShare(of('busy_us'), span) : unknown,
-      trans.__('Of the time from the first start to the last end on a device')
+      trans.__(
+        'Share of the time from the first start to the last end on a device'
+      )
     ],
     [
       trans.__('Exposed communication'),
       span > 0 ? formatShare(of('exposed_comm_us'), span) : unknown,
-      trans.__('Communication while nothing computes')
+      trans.__('Communication while no kernel computes')
     ]
   ];
   const step: Figure = [
-    trans.__('A step'),
+    trans.__('Step time'),
     measured.length > 0
       ? formatMicroseconds(median(measured.map(({ span_us }) => span_us)))
       : unknown,
@@ -44,10 +46,10 @@ export function KeyFigures(props: KeyFigures.IProps): React.ReactElement {
           'Median of %1 steps, without warm-up',
           measured.length
         )
-      : trans.__('No steps are known of this trace.')
+      : trans.__('The trace marks no steps.')
   ];
   const cost: Figure = [
-    trans.__('Cost of a step'),
+    trans.__('Cost per step'),
     typeof price?.usd_a_step === 'number'
       ? `$ ${inUsd(price.usd_a_step)}`
       : unknown,
@@ -61,7 +63,7 @@ export function KeyFigures(props: KeyFigures.IProps): React.ReactElement {
         : unknown,
       roofline?.missing ||
         trans.__(
-          'Model FLOPs utilization: FLOPs of the model over time and peak'
+          'Model FLOPs utilization: the model’s FLOPs per second, in percent of the peak'
         )
     ],
     cost
@@ -90,7 +92,8 @@ export function KeyFigures(props: KeyFigures.IProps): React.ReactElement {
       {summary.devices.length > 0 && typeof roofline?.mfu !== 'number' && (
         <p className="gol-Profile-quiet">
           {trans.__('MFU is not known.')}{' '}
-          {roofline?.missing || trans.__('The FLOPs of its operators are not.')}
+          {roofline?.missing ||
+            trans.__('The FLOPs of its operators are not known.')}
         </p>
       )}
     </>
@@ -106,15 +109,17 @@ function sourceOfPrice(
   trans: TranslationBundle
 ): string {
   if (!price) {
-    return trans.__('The target that it ran on has no price.');
+    return trans.__(
+      'The target has no price. Set one in the settings of the target.'
+    );
   }
   const rate = inUsd(price.usd_per_hour);
   const source = price.target
     ? trans.__('At $ %1 an hour, the price of target %2.', rate, price.target)
-    : trans.__('At $ %1 an hour, as was given.', rate);
+    : trans.__('At $ %1 an hour, the given price.', rate);
   return typeof price.usd_a_step === 'number'
     ? source
-    : `${source} ${trans.__('No steps are known of this trace.')}`;
+    : `${source} ${trans.__('The trace marks no steps.')}`;
 }
 
 export namespace KeyFigures {

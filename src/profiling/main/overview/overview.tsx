@@ -16,10 +16,10 @@ import { Ranks } from './ranks';
 import { RooflineChart } from './roofline';
 import { placedWorks } from './roofline-picture';
 
-/** So many steps are drawn; the others are in the figures of the trace. */
+/** Most steps that are drawn; the table of steps has all. */
 const MOST_STEPS = 40;
 
-/** Where the time went, and what to change. */
+/** Where the time was spent, and what to change. */
 export function Overview(props: Overview.IProps): React.ReactElement {
   const { summary, trans } = props;
   const { measured } = summary;
@@ -42,7 +42,10 @@ export function Overview(props: Overview.IProps): React.ReactElement {
   return (
     <div className="gol-Overview">
       {summary.damaged && (
-        <Callout tone="warning" title={trans.__('Not everything was read.')}>
+        <Callout
+          tone="warning"
+          title={trans.__('The trace could not be read completely.')}
+        >
           {summary.damaged}
         </Callout>
       )}
@@ -56,7 +59,7 @@ export function Overview(props: Overview.IProps): React.ReactElement {
         <KeyFigures summary={summary} trans={trans} />
       )}
       <div className="gol-Overview-columns">
-        <Part title={trans.__('Where the time went')}>
+        <Part title={trans.__('Where the time was spent')}>
           {measured ? (
             <MeasuredTime
               measured={measured}
@@ -72,7 +75,7 @@ export function Overview(props: Overview.IProps): React.ReactElement {
         </Part>
         <div className="gol-Overview-rest">
           {!measured && summary.ranks.length > 1 && devices.length > 0 && (
-            <Part title={trans.__('Ranks side by side')}>
+            <Part title={trans.__('Comparison of ranks')}>
               <Ranks summary={summary} onRank={props.onRank} trans={trans} />
             </Part>
           )}
@@ -102,11 +105,11 @@ export namespace Overview {
   export interface IProps {
     summary: IProfileSummary;
     places: IPlaces;
-    /** The profile's notebook; empty where it has none. */
+    /** The profile's notebook; empty without one. */
     notebook: string;
-    /** Show in the timeline what an advice rests on; null where there is none. */
+    /** Show the moments of an advice in the timeline; null if there is none. */
     onMoments: ((advice: IAdvice) => void) | null;
-    /** Show a rank's timeline; null: that of all together. */
+    /** Show a rank's timeline; null: that of all ranks. */
     onRank: (rank: number | null) => void;
     trans: TranslationBundle;
   }
@@ -143,7 +146,7 @@ function TracedTime(props: {
         />
       ) : (
         <p className="gol-Profile-quiet">
-          {trans.__('The trace has no events of a GPU.')}
+          {trans.__('The trace has no GPU events.')}
         </p>
       )}
       <Bars
@@ -180,7 +183,7 @@ function Steps(
           {steps.some(({ faint }) => faint) && (
             <p className="gol-Profile-quiet">
               {trans.__(
-                'Faint steps are warm-up: what happens once is in them, so they are counted apart.'
+                'Faint steps are warm-up and do not count in the step time.'
               )}
             </p>
           )}
@@ -196,7 +199,7 @@ function Steps(
         </>
       ) : (
         <p className="gol-Profile-quiet">
-          {trans.__('No steps are known of this trace.')}
+          {trans.__('The trace marks no steps.')}
         </p>
       )}
     </Part>

@@ -9,7 +9,10 @@ import { deviceName, median, straggler } from '../parts';
 type Field =
   'busy_us' | 'compute_us' | 'comm_us' | 'exposed_comm_us' | 'idle_us';
 
-/** One small bar a rank and figure, each figure on a scale of its own; who holds up the others. */
+/**
+ * One small bar per rank and figure, each figure on its own scale, and the
+ * slowest rank.
+ */
 export function Ranks(props: Ranks.IProps): React.ReactElement {
   const { summary, onRank, trans } = props;
   const { devices } = summary;
@@ -20,7 +23,7 @@ export function Ranks(props: Ranks.IProps): React.ReactElement {
     ['busy_us', trans.__('Busy')],
     ['compute_us', trans.__('Compute')],
     ['comm_us', trans.__('Communication')],
-    ['exposed_comm_us', trans.__('Of it exposed')],
+    ['exposed_comm_us', trans.__('Exposed communication')],
     ['idle_us', trans.__('Idle')]
   ];
   const most = new Map(
@@ -41,18 +44,18 @@ export function Ranks(props: Ranks.IProps): React.ReactElement {
               formatShare(slow.over, 1)
             )
           : trans.__(
-              'No rank computes clearly longer than the others (over 5 % more than the median).'
+              'No rank computes more than 5 % longer than the median of the ranks.'
             )}{' '}
         <button
           type="button"
           className="gol-LinkButton"
           onClick={() => onRank(null)}
         >
-          {trans.__('All ranks on one timeline')}
+          {trans.__('Show all ranks on one timeline')}
         </button>
       </p>
       <DataTable
-        caption={trans.__('Ranks side by side')}
+        caption={trans.__('Comparison of ranks')}
         region="gol-Profile-scroll"
         className="gol-Profile-table gol-Ranks"
         rows={devices}
@@ -100,8 +103,10 @@ export function Ranks(props: Ranks.IProps): React.ReactElement {
           })),
           {
             id: 'median',
-            title: trans.__('Against the median'),
-            titleTip: trans.__('Compute against the median of the ranks'),
+            title: trans.__('Compared with the median'),
+            titleTip: trans.__(
+              'Compute time compared with the median of the ranks'
+            ),
             cell: ({ compute_us }) =>
               middle > 0 ? signedShare(compute_us / middle - 1) : '–'
           }
@@ -114,7 +119,7 @@ export function Ranks(props: Ranks.IProps): React.ReactElement {
 export namespace Ranks {
   export interface IProps {
     summary: IProfileSummary;
-    /** Show a rank's timeline; null: that of all together. */
+    /** Show a rank's timeline; null: that of all ranks. */
     onRank: (rank: number | null) => void;
     trans: TranslationBundle;
   }

@@ -1,4 +1,6 @@
-/** Operators against what their device can do, as marks on axes of two logarithms. */
+/**
+ * Operators on the roofline of their device, as marks on two logarithmic axes.
+ */
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { axes, frameIn, numberScale } from '../../../core/charts/axes';
@@ -8,10 +10,10 @@ import type { IOperatorWork, IRoofline } from '../../service';
 
 const LEAST_RADIUS_PX = 3;
 const MOST_RADIUS_PX = 12;
-/** So many operators with most time have their names written. */
+/** Operators with most time whose names are drawn. */
 const NAMED = 3;
 
-/** An operator where it is drawn. */
+/** A drawn operator. */
 export interface IDrawnWork {
   readonly work: IOperatorWork;
   readonly x: number;
@@ -19,7 +21,7 @@ export interface IDrawnWork {
   readonly radius: number;
 }
 
-/** The operators that have a place against a roof, those with most time first. */
+/** The operators with a place on the roofline, most time first. */
 export function placedWorks({ operators, peaks }: IRoofline): IOperatorWork[] {
   const dtypes = new Set(peaks.map(({ dtype }) => dtype));
   return operators
@@ -30,7 +32,10 @@ export function placedWorks({ operators, peaks }: IRoofline): IOperatorWork[] {
     .sort((one, other) => other.device_us - one.device_us);
 }
 
-/** TFLOP/s that a device attains at an intensity: bandwidth bounds it first, then arithmetic. */
+/**
+ * The attainable TFLOP/s at an intensity: first limited by bandwidth, then by
+ * arithmetic.
+ */
 export function attainable(
   peak: IRoofline['peaks'][number],
   intensity: number
@@ -64,7 +69,7 @@ export function rooflinePicture(options: {
     [frame.top + frame.height, frame.top]
   );
   const names = {
-    x: trans.__('FLOPs a byte'),
+    x: trans.__('FLOPs per byte'),
     y: trans.__('TFLOP/s')
   };
   const marks: Mark[] = axes(frame, x, y, names, look);
@@ -114,7 +119,10 @@ export function rooflinePicture(options: {
   return { scene: { width, height, frame, marks }, works };
 }
 
-/** The operator at a place of the picture: the smaller one where two lie over each other. */
+/**
+ * The operator at a position of the picture; of two overlapping ones, the
+ * smaller.
+ */
 export function workAt(
   works: readonly IDrawnWork[],
   x: number,
@@ -125,7 +133,7 @@ export function workAt(
     .pop()?.work;
 }
 
-/** Names of the largest, where none stands in another. */
+/** Names of the largest operators, without overlaps. */
 function namesOf(
   works: readonly IDrawnWork[],
   right: number,
@@ -151,7 +159,7 @@ function namesOf(
   });
 }
 
-/** From half of the least to twice the largest. */
+/** From half of the smallest to twice the largest. */
 function domainOf(values: readonly number[]): [number, number] {
   return [Math.min(...values) / 2, Math.max(...values) * 2];
 }

@@ -17,7 +17,10 @@ const HEIGHT_PX = 260;
 const PNG_WIDTH_PX = 900;
 const PNG_HEIGHT_PX = 480;
 
-/** How near operators come to what their device can do. Their figures are in the table of operators by shapes. */
+/**
+ * Operators compared with the peak of their device. The table of operators by
+ * shapes has the figures.
+ */
 export function RooflineChart(props: {
   roofline: IRoofline;
   trans: TranslationBundle;
@@ -80,11 +83,11 @@ export function RooflineChart(props: {
             <span style={{ background: 'var(--gol-part-memory)' }} />
             {trans.__('Bound by memory')}
           </li>
-          <li>{trans.__('The larger, the more device time')}</li>
+          <li>{trans.__('Larger points have more device time')}</li>
         </ul>
         <ActionButton
           label={trans.__('PNG')}
-          caption={trans.__('Save “%1” as a PNG', title)}
+          caption={trans.__('Save “%1” as a PNG image', title)}
           onClick={() => {
             const look = readLook(canvas.current!);
             const { scene } = made(PNG_WIDTH_PX, PNG_HEIGHT_PX, look);
@@ -103,7 +106,7 @@ function partOf(bound: IOperatorWork['bound']): string {
 
 function workWords(work: IOperatorWork, trans: TranslationBundle): string {
   return trans.__(
-    '%1\n%2 of device time\n%3 TFLOP/s at %4 FLOPs a byte: %5 of what is attainable',
+    '%1\n%2 of device time\n%3 TFLOP/s at %4 FLOPs per byte: %5 of the attainable rate',
     `${work.name} ${work.shapes}`,
     formatMicroseconds(work.device_us),
     formatNumber(work.tflops),

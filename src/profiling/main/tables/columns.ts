@@ -1,4 +1,4 @@
-/** The columns of operators, kernels and of work against the roofline. */
+/** The columns of operators, of kernels and of work on the roofline. */
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { formatBytes } from '../../../core';
@@ -13,15 +13,18 @@ import type {
 
 import type { IColumn } from './rows';
 
-/** An operator with what the roofline says of all its shapes. */
+/** An operator with the roofline of all its shapes. */
 export interface IOperatorRow extends IOperatorTime {
-  /** Reached of the attainable, by device time over its shapes; null where it is not known. */
+  /**
+   * Share of the attainable speed, weighted by device time of its shapes; null
+   * if it is not known.
+   */
   readonly share: number | null;
-  /** What bounds the shapes that take most device time. */
+  /** The limit of the shapes with most device time. */
   readonly bound: IOperatorWork['bound'];
 }
 
-/** A kernel with the device it ran on, where only the devices' top kernels are known. */
+/** A kernel with its device, if only the top kernels of devices are known. */
 export interface IKernelRow extends IKernelTime {
   readonly where: string;
 }
@@ -52,7 +55,7 @@ export function operatorRows(
   });
 }
 
-/** All kernels, or the devices' top ones where the summary has no more. */
+/** All kernels, or the devices' top kernels if the summary has no more. */
 export function kernelRows(
   summary: Pick<IProfileSummary, 'kernels' | 'devices'>
 ): IKernelRow[] {
@@ -63,7 +66,7 @@ export function kernelRows(
       );
 }
 
-/** FLOPs a microsecond are a millionth of TFLOP/s. */
+/** A FLOP per microsecond is a millionth of a TFLOP/s. */
 export function speedOf({
   flops,
   device_us
@@ -84,31 +87,33 @@ export function operatorColumns(
     time(
       'device_us',
       trans.__('Device'),
-      trans.__('Of the kernels and copies that it started itself'),
+      trans.__(
+        'Time of the kernels and copies that the operator itself started'
+      ),
       true
     ),
     time(
       'self_us',
-      trans.__('CPU itself'),
-      trans.__('On the host, without what it calls'),
+      trans.__('CPU self'),
+      trans.__('CPU time without the operators that it calls'),
       true
     ),
     time(
       'total_us',
       trans.__('CPU total'),
-      trans.__('On the host, with what it calls')
+      trans.__('CPU time with the operators that it calls')
     ),
     count('count', trans.__('Calls')),
     {
       ...count<IOperatorRow>('kernels', trans.__('Kernels')),
-      // Summaries from before they were counted have none.
+      // Older summaries have no counts.
       value: ({ kernels, device_us }) =>
         kernels > 0 || device_us === 0 ? kernels : null
     },
     {
       id: 'flops',
       title: trans.__('FLOPs'),
-      tip: trans.__('By the shapes of its inputs'),
+      tip: trans.__('Computed from the shapes of the inputs'),
       width: 90,
       value: ({ flops }) => (flops > 0 ? flops : null),
       words: siNumber,
@@ -169,14 +174,14 @@ export function kernelColumns(trans: TranslationBundle): IColumn<IKernelRow>[] {
     {
       id: 'operator',
       title: trans.__('Operator'),
-      tip: trans.__('Which launched most of it'),
+      tip: trans.__('The operator that launched most of this kernel’s time'),
       width: 220,
       value: ({ operator }) => operator || null
     }
   ];
 }
 
-/** A summary from before lengths were kept has none. */
+/** Older summaries have no lengths. */
 function known(row: IKernelRow, us: number): number | null {
   return row.max_us > 0 ? us : null;
 }
@@ -234,7 +239,7 @@ export function workColumns(
     },
     {
       id: 'intensity',
-      title: trans.__('FLOPs a byte'),
+      title: trans.__('FLOPs per byte'),
       width: 115,
       value: ({ intensity }) => (intensity > 0 ? intensity : null),
       words: formatNumber
@@ -276,9 +281,9 @@ export function count<R>(id: keyof R & string, title: string): IColumn<R> {
 function share<R>(id: keyof R & string, trans: TranslationBundle): IColumn<R> {
   return {
     id,
-    title: trans.__('Of attainable'),
+    title: trans.__('Share of attainable'),
     tip: trans.__(
-      'Speed against the lesser of the peak and of bandwidth times intensity'
+      'Speed in percent of the roofline: the smaller of the peak, and bandwidth times FLOPs per byte'
     ),
     width: 120,
     value: row => row[id] as number | null,

@@ -15,7 +15,10 @@ import { groupValue } from './rows';
 const ROW_PX = 26;
 const HEAD_PX = 32;
 
-/** A grid of rows or groups of rows. Arrows go from cell to cell, Tab on. */
+/**
+ * A grid of rows or groups of rows. Arrows move between cells, Tab leaves the
+ * grid.
+ */
 export function SumsGrid<R>(props: SumsGrid.IProps<R>): React.ReactElement {
   const { label, columns, shown, sort, grouped, trans } = props;
   const most = React.useMemo(() => largest(columns, shown), [columns, shown]);
@@ -76,13 +79,13 @@ export function SumsGrid<R>(props: SumsGrid.IProps<R>): React.ReactElement {
         headerRowHeight={HEAD_PX}
         grouped={grouped}
         sort={[sort]}
-        // The grid's third state is no order at all; here the first comes again.
+        // The grid's third state is unsorted; here it returns to the first.
         onSort={([first]) =>
           props.onSort(first ?? { ...sort, descending: !sort.descending })
         }
         onCellKeyDown={(args, event) => onKey(props, args, event)}
         onSelectedCellChange={({ row }) => {
-          // The head of the table is no row.
+          // The head of the table is not a row.
           if ((row as Shown<R> | undefined)?.kind === 'row') {
             props.onSelect?.((row as Shown<R> & { kind: 'row' }).row);
           }
@@ -91,7 +94,7 @@ export function SumsGrid<R>(props: SumsGrid.IProps<R>): React.ReactElement {
         renderers={{
           noRowsFallback: (
             <p className="gol-Profile-quiet gol-Grid-none">
-              {trans.__('Nothing matches.')}
+              {trans.__('No rows match.')}
             </p>
           )
         }}
@@ -102,7 +105,7 @@ export function SumsGrid<R>(props: SumsGrid.IProps<R>): React.ReactElement {
 
 export namespace SumsGrid {
   export interface IProps<R> {
-    /** What the table holds; read aloud. */
+    /** The name of the table, for screen readers. */
     label: string;
     columns: readonly IColumn<R>[];
     shown: readonly Shown<R>[];
@@ -111,9 +114,9 @@ export namespace SumsGrid {
     onSort: (sort: ISort) => void;
     /** Open or close a group. */
     onToggle: (group: string) => void;
-    /** The row that more is shown of; it stands out. */
+    /** The row whose details are shown; it is highlighted. */
     selected?: R;
-    /** A click or a key went to a row. */
+    /** Called when a click or a key moved to a row. */
     onSelect?: (row: R) => void;
     trans: TranslationBundle;
   }
@@ -129,7 +132,10 @@ function rowClass<R>(
   return shown.row === selected ? 'gol-mod-selected' : undefined;
 }
 
-/** Tab leaves for what stands after the table; the grid's own walks every cell of every row. */
+/**
+ * Tab moves to the element after the table; the grid's own Tab visits every
+ * cell.
+ */
 function leaveByTab(event: React.KeyboardEvent): void {
   if (event.key === 'Tab') {
     event.stopPropagation();

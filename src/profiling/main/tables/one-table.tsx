@@ -9,7 +9,7 @@ import { SumsGrid } from './grid';
 import type { IColumn } from './rows';
 import { arranged } from './rows';
 
-/** A table with a filter, groups and what saves it. */
+/** A table with a filter, groups and buttons that save it. */
 export function OneTable<R>(props: OneTable.IProps<R>): React.ReactElement {
   const { name, rows, columns, groupOf, field, onInsert, trans } = props;
   const [filter, setFilter] = React.useState(props.filter ?? '');
@@ -93,9 +93,9 @@ export function OneTable<R>(props: OneTable.IProps<R>): React.ReactElement {
             />
             {field && onInsert && (
               <ActionButton
-                label={trans.__('As a cell')}
+                label={trans.__('Insert as a cell')}
                 caption={trans.__(
-                  'Insert a notebook cell that makes this table of the trace'
+                  'Insert a notebook cell that computes this table from the trace'
                 )}
                 onClick={() => onInsert(field)}
               />
@@ -127,20 +127,20 @@ export namespace OneTable {
     name: string;
     rows: readonly R[];
     columns: readonly IColumn<R>[];
-    /** The column that the table is sorted by at first, from the largest. */
+    /** The column that the table is first sorted by, largest first. */
     first: string;
-    /** From the smallest at first. */
+    /** Sort from the smallest at first. */
     ascending?: boolean;
     groupOf?: (row: R) => string;
     groupWords?: string;
     note?: string;
     none: string;
-    /** What it is filtered by at first. */
+    /** The initial filter. */
     filter?: string;
     onFilter?: (filter: string) => void;
-    /** What stands before the filter. */
+    /** The control before the filter. */
     chooser?: React.ReactNode;
-    /** In the summary; with it a cell can make the table. */
+    /** The field of the summary; with it, a cell can make the table. */
     field?: string;
     onInsert?: ((field: string) => void) | null;
     trans: TranslationBundle;

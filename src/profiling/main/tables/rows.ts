@@ -1,4 +1,4 @@
-/** Rows of a table as a person wants them: filtered, sorted, below the heads of their groups. */
+/** Filter, sort and group the rows of a table. */
 import type { ReactNode } from 'react';
 
 import type { ISort } from '../../../core/ui/grid';
@@ -8,18 +8,24 @@ export type Value = string | number | null;
 export interface IColumn<R> {
   readonly id: string;
   readonly title: string;
-  /** What the head's tip says. */
+  /** Tooltip of the head. */
   readonly tip?: string;
   readonly width: number;
   readonly value: (row: R) => Value;
-  /** The value for people; by default itself. Null is not known and shown as a dash. */
+  /**
+   * Format the value; by default the value itself. Null is not known and shown
+   * as a dash.
+   */
   readonly words?: (value: number, row: R) => string;
-  /** A group's value of it: the sum, or nothing. */
+  /** Whether a group shows the sum. */
   readonly summed?: boolean;
-  /** Drawn with a bar behind, against the largest value, or against `whole`. */
+  /** Draw a bar, relative to the largest value or to `whole`. */
   readonly bar?: boolean;
   readonly whole?: number;
-  /** What is seen in place of the value's text, never of the first column. A link takes `tabIndex`: it has the focus where its cell is selected. */
+  /**
+   * Draws other content than the value's text; not for the first column. A link
+   * takes `tabIndex`: it has the focus when its cell is selected.
+   */
   readonly draw?: (row: R, tabIndex: number) => ReactNode;
 }
 
@@ -36,11 +42,11 @@ export type Shown<R> =
 export interface IArranged<R> {
   readonly columns: readonly IColumn<R>[];
   readonly rows: readonly R[];
-  /** Words that must all be in a row's text, whatever their case. */
+  /** Words that must all be in a row's text; case is ignored. */
   readonly filter: string;
   readonly sort: ISort;
   readonly groupOf?: (row: R) => string;
-  /** Groups whose rows are shown. */
+  /** Groups with visible rows. */
   readonly open?: ReadonlySet<string>;
 }
 
@@ -87,7 +93,7 @@ export function arranged<R>(options: IArranged<R>): Shown<R>[] {
   ]);
 }
 
-/** The sum of what is known; null where nothing is, or where sums mean nothing. */
+/** The sum of the known values; null without any, or if sums make no sense. */
 export function groupValue<R>(
   column: IColumn<R>,
   rows: readonly R[]
@@ -116,7 +122,7 @@ function filtered<R>({ columns, rows, filter }: IArranged<R>): R[] {
   });
 }
 
-/** What is not known comes last in either direction. */
+/** Unknown values come last in either direction. */
 function compare(one: Value, other: Value, descending: boolean): number {
   if (one === null || other === null) {
     return one === other ? 0 : one === null ? 1 : -1;

@@ -19,7 +19,7 @@ import type { IColumn } from './rows';
 
 type Which = 'operators' | 'kernels' | 'shapes' | 'steps';
 
-/** Operators, kernels, operators by their shapes against the roofline, and steps. */
+/** Operators, kernels, operators by shapes on the roofline, and steps. */
 export function Tables(props: Tables.IProps): React.ReactElement {
   const { summary, trans } = props;
   // A report of Nsight Compute has kernels and no operators.
@@ -38,7 +38,7 @@ export function Tables(props: Tables.IProps): React.ReactElement {
     <div
       className="gol-Profile-choice"
       role="group"
-      aria-label={trans.__('What is shown')}
+      aria-label={trans.__('Table')}
     >
       {choices.map(([id, label]) => (
         <button
@@ -68,7 +68,10 @@ export function Tables(props: Tables.IProps): React.ReactElement {
 export namespace Tables {
   export interface IProps {
     summary: IProfileSummary;
-    /** Put a notebook cell that makes a table of the summary's field; null where none can. */
+    /**
+     * Insert a notebook cell that makes a table of the summary's field; null if
+     * that is not possible.
+     */
     onInsert: ((field: string) => void) | null;
     trans: TranslationBundle;
   }
@@ -91,7 +94,7 @@ function Operators({ summary, ...shared }: IShared): React.ReactElement {
       rows={rows}
       columns={columns}
       first={onDevice ? 'device_us' : 'self_us'}
-      none={trans.__('The trace holds no operators.')}
+      none={trans.__('The trace has no operators.')}
     />
   );
 }
@@ -117,11 +120,11 @@ function Kernels({ summary, ...shared }: IShared): React.ReactElement {
       note={
         summary.kernels.length === 0 && rows.length > 0
           ? trans.__(
-              'Only the kernels of each device with most time are known.'
+              'Only the kernels with most time on each device are listed.'
             )
           : ''
       }
-      none={trans.__('The trace holds no kernels of a device.')}
+      none={trans.__('The trace has no kernels of a device.')}
     />
   );
 }
@@ -146,7 +149,7 @@ function Shapes({ summary, ...shared }: IShared): React.ReactElement {
       none={
         roofline?.missing ||
         trans.__(
-          'The trace tells no shapes, so FLOPs and bytes are not known. Profile with %1.',
+          'The trace has no shapes, so FLOPs and bytes are not known. Profile with %1.',
           '--shapes'
         )
       }
@@ -168,12 +171,12 @@ function Steps({ summary, ...shared }: IShared): React.ReactElement {
       rows={summary.steps}
       columns={columns}
       first="span_us"
-      none={trans.__('No steps are known of this trace.')}
+      none={trans.__('The trace marks no steps.')}
     />
   );
 }
 
-/** The columns of steps; ranks only where there are several. */
+/** The columns of steps; ranks only if there are several. */
 function stepColumns(
   { ranks }: Pick<IProfileSummary, 'ranks'>,
   trans: TranslationBundle
@@ -203,14 +206,14 @@ function stepColumns(
     time(
       'busy_us',
       trans.__('Busy'),
-      trans.__('What the step launched, wherever on the clock it ran')
+      trans.__('Device time of the work that the step launched')
     ),
     time('compute_us', trans.__('Compute')),
     time('comm_us', trans.__('Communication')),
     time(
       'exposed_comm_us',
-      trans.__('Of it exposed'),
-      trans.__('Communication while nothing computes')
+      trans.__('Exposed communication'),
+      trans.__('Communication while no kernel computes')
     ),
     time('memory_us', trans.__('Copies')),
     time('idle_us', trans.__('Idle')),

@@ -36,11 +36,11 @@ describe('the clocks of ranks', () => {
     const first = place(0, { placed_by: 'reference', spread_us: 0 });
     expect(words([first, place(1), place(2, { spread_us: 12.4 })])).toEqual({
       aligned:
-        'Clocks aligned by 8 collectives that the ranks have in common: nine of ten end within ±12.4 µs of each other.',
+        'Clocks are aligned by 8 shared collectives: 90 % of them end within ±12.4 µs of each other.',
       apart: []
     });
     expect(words([first, place(1, { matched: 6 }), place(2)]).aligned).toMatch(
-      /^Clocks aligned by 6 to 8 collectives/
+      /^Clocks are aligned by 6 to 8 shared collectives/
     );
   });
 
@@ -57,8 +57,8 @@ describe('the clocks of ranks', () => {
     ).toEqual({
       aligned: '',
       apart: [
-        'Ranks 1, 2 are not aligned: they have fewer than 3 collectives in common with the others. The place in time means nothing.',
-        "Rank 3 is not aligned: its collectives do not end together with those of the others. The place in time is what the host's clock says, which may be far off."
+        'Ranks 1, 2 are not aligned: they share fewer than 3 collectives with the others. The position in time has no meaning.',
+        "Rank 3 is not aligned: its collectives do not end at the same time as those of the others. The position in time comes from the host's clock, which may be far off."
       ]
     });
   });
@@ -69,14 +69,14 @@ describe('the clocks of ranks', () => {
       place(rank, start)
     );
     expect(words(ranks).apart).toEqual([
-      'Ranks 0 to 3, 5, 7, 8, 10 to 12 are not aligned: they have fewer than 3 collectives in common with the others. The place in time means nothing.'
+      'Ranks 0 to 3, 5, 7, 8, 10 to 12 are not aligned: they share fewer than 3 collectives with the others. The position in time has no meaning.'
     ]);
   });
 
   it('say when there are more ranks than are shown', () => {
     const ranks = Array.from({ length: 70 }, (_, rank) => place(rank));
     expect(words(ranks, 64).apart).toEqual([
-      'The first 64 of 70 ranks are shown; choose one of the others to see it.'
+      'The timeline shows the first 64 of 70 ranks. Choose another rank to see it.'
     ]);
   });
 });

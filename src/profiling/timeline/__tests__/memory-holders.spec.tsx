@@ -31,7 +31,7 @@ function makeModel(start_us?: number): TimelineModel {
   } as unknown as TimelineModel;
 }
 
-describe('who held the memory below the lanes', () => {
+describe('memory by owner, below the lanes', () => {
   let asked: [number, number | null][];
   let memoryAt: IMemoryAt;
 
@@ -67,7 +67,7 @@ describe('who held the memory below the lanes', () => {
     await act(() => settle());
     expect(asked).toEqual([[2, 1200]]);
     const told = screen.getByRole('region', {
-      name: 'Who held it: Memory, device 1'
+      name: 'Memory by owner: Memory, device 1'
     });
     expect(within(told).getByRole('status').textContent).toBe('1.2 ms: 90 B');
     const items = within(told).getAllByRole('listitem');
@@ -106,7 +106,7 @@ describe('who held the memory below the lanes', () => {
     fireEvent(screen.getByRole('img'), click);
     await act(() => settle());
     const told = screen.getByRole('region', {
-      name: 'Who held it: Memory, device 1, rank 3'
+      name: 'Memory by owner: Memory, device 1, rank 3'
     });
     expect(within(told).getByRole('status').textContent).toBe('1.7 ms: 90 B');
     fireEvent.click(

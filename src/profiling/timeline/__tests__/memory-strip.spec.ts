@@ -1,4 +1,9 @@
-import { heldAt, memoryOfRank, outlineIn, stripsOf } from '../memory-strip';
+import {
+  memoryInUse,
+  memoryOfRank,
+  outlineIn,
+  stripsOf
+} from '../memory-strip';
 import type { IDeviceMemory, IMemory } from '../memory-strip';
 
 const POINTS = [
@@ -19,10 +24,10 @@ function memoryOf(devices: [number, typeof POINTS][]): IMemory {
 
 describe('memory below the lanes', () => {
   it('is held until the next point', () => {
-    expect([5, 10, 19, 20, 40].map(us => heldAt(POINTS, us))).toEqual([
+    expect([5, 10, 19, 20, 40].map(us => memoryInUse(POINTS, us))).toEqual([
       0, 100, 100, 400, 0
     ]);
-    expect(heldAt([], 5)).toBe(0);
+    expect(memoryInUse([], 5)).toBe(0);
   });
 
   it('has its corners where the time is, from what is held at the left', () => {

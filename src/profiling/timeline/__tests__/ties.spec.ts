@@ -87,10 +87,10 @@ describe('what a slice is tied to', () => {
 
   it('says who came last, where the clocks are known that well', () => {
     expect(lateWords(collective, trans)).toBe(
-      'Rank 3 began last, 640 µs after rank 2'
+      'Rank 3 started last, 640 µs after rank 2'
     );
     expect(lateWords({ ...collective, trust_us: 640 }, trans)).toBe(
-      'all ranks began within 640 µs, which is as far as their clocks are known'
+      'all ranks started within 640 µs, the accuracy of their clocks'
     );
   });
 });

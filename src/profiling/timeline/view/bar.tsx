@@ -10,10 +10,13 @@ import { groupWords } from './messages';
 import { RankPicker } from './rank-picker';
 import { TimelineSearch } from './search';
 
-/** What stands above a timeline. The choice of a rank stays while that rank's timeline is made, and keeps the focus. */
+/**
+ * The bar above a timeline. The rank picker stays, with the focus, while the
+ * timeline of a rank loads.
+ */
 export function TimelineBar(props: {
   model: TimelineModel;
-  /** Of what is saved as a picture. */
+  /** The element that is saved as a picture. */
   node: React.RefObject<HTMLElement>;
   trans: TranslationBundle;
 }): React.ReactElement | null {
@@ -43,7 +46,7 @@ export function TimelineBar(props: {
                   : trans.__('Perfetto')
               }
               caption={trans.__(
-                'Look at what is seen here, and at the selected slice, in the Perfetto UI (P)'
+                'Show the visible part and the selected slice in the Perfetto UI (P)'
               )}
               onClick={() => model.openPerfetto()}
             />
@@ -54,7 +57,9 @@ export function TimelineBar(props: {
           />
           <ActionButton
             label={trans.__('PNG')}
-            caption={trans.__('Save what is seen of the timeline as a PNG')}
+            caption={trans.__(
+              'Save the visible part of the timeline as a PNG image'
+            )}
             onClick={() => {
               if (node.current) {
                 const title = trans.__('Timeline');
@@ -71,7 +76,9 @@ export function TimelineBar(props: {
 const HEADS_PX = 200;
 const LINE_PX = 17;
 
-/** Save what is seen of a timeline, with the lanes' names and the memory below, as a PNG. */
+/**
+ * Save the visible timeline, with the names of lanes and the memory, as a PNG.
+ */
 async function savePicture(
   node: HTMLElement,
   model: TimelineModel,

@@ -15,12 +15,15 @@ import { pick } from '../picking';
 
 import { pressed } from './keys';
 
-/** A drag shorter than this is a click. */
+/** A shorter drag is a click. */
 const DRAG_PX = 4;
-/** A turn of a wheel of 100 px zooms by a fifth. */
+/** A wheel turn of 100 px zooms by a fifth. */
 const WHEEL = 0.0018;
 
-/** The canvas with what hands do on it. It draws when something changed, once a frame. */
+/**
+ * The canvas with its pointer actions. It draws after a change, at most once
+ * per frame.
+ */
 export const TimelineCanvas = React.forwardRef<
   HTMLDivElement,
   {
@@ -79,7 +82,7 @@ export const TimelineCanvas = React.forwardRef<
         model.zoom(Math.exp(event.deltaY * WHEEL), event.clientX - box.left);
       }
     };
-    // React's own listener is passive: it could not keep the page from scrolling.
+    // React's own listener is passive and cannot stop the page from scrolling.
     node.addEventListener('wheel', wheel, { passive: false });
     return () => {
       cancelAnimationFrame(frame);
@@ -210,7 +213,10 @@ function counterTip(
       );
 }
 
-/** Follow a pointer until it is let go: a pan, with Shift a stretch that is selected, without a way a click. */
+/**
+ * Follow a pointer until it is released: a pan, with Shift a selection, without
+ * movement a click.
+ */
 function drag(
   down: React.PointerEvent,
   placeOf: (event: React.PointerEvent) => [number, number],

@@ -3,14 +3,14 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { formatMicroseconds, ranksText } from '../../figures';
 import type { ITimeline, ITimelineRank } from '../service';
 
-/** As the engine has it: fewer collectives in common prove nothing. */
+/** As in the engine: fewer shared collectives prove nothing. */
 const FEWEST = 3;
 
-/** What is to be said of the clocks of several ranks on one timeline. */
+/** Text on the clocks of several ranks on one timeline. */
 export interface IClockWords {
-  /** Of the ranks whose clocks are set by each other; empty without any. */
+  /** On the aligned ranks; empty without any. */
   readonly aligned: string;
-  /** Of those that are not, and what else is not shown. */
+  /** On the other ranks, and on hidden ones. */
   readonly apart: readonly string[];
 }
 
@@ -28,8 +28,8 @@ export function clockWords(
       alone.filter(({ common }) => common < FEWEST),
       some =>
         trans._n(
-          'Rank %2 is not aligned: it has fewer than %3 collectives in common with the others.',
-          'Ranks %2 are not aligned: they have fewer than %3 collectives in common with the others.',
+          'Rank %2 is not aligned: it shares fewer than %3 collectives with the others.',
+          'Ranks %2 are not aligned: they share fewer than %3 collectives with the others.',
           some.length,
           listed(some, trans),
           FEWEST
@@ -40,8 +40,8 @@ export function clockWords(
       alone.filter(({ common }) => common >= FEWEST),
       some =>
         trans._n(
-          'Rank %2 is not aligned: its collectives do not end together with those of the others.',
-          'Ranks %2 are not aligned: their collectives do not end together with those of the others.',
+          'Rank %2 is not aligned: its collectives do not end at the same time as those of the others.',
+          'Ranks %2 are not aligned: their collectives do not end at the same time as those of the others.',
           some.length,
           listed(some, trans)
         ),
@@ -51,7 +51,7 @@ export function clockWords(
   if (together < ranks.length) {
     apart.push(
       trans.__(
-        'The first %1 of %2 ranks are shown; choose one of the others to see it.',
+        'The timeline shows the first %1 of %2 ranks. Choose another rank to see it.',
         together,
         ranks.length
       )
@@ -71,19 +71,19 @@ function alignedWords(
   );
   return least === most
     ? trans.__(
-        'Clocks aligned by %1 collectives that the ranks have in common: nine of ten end within ±%2 of each other.',
+        'Clocks are aligned by %1 shared collectives: 90 % of them end within ±%2 of each other.',
         least.toLocaleString(),
         spread
       )
     : trans.__(
-        'Clocks aligned by %1 to %2 collectives that the ranks have in common: nine of ten end within ±%3 of each other.',
+        'Clocks are aligned by %1 to %2 shared collectives: 90 % of them end within ±%3 of each other.',
         least.toLocaleString(),
         most.toLocaleString(),
         spread
       );
 }
 
-/** A sentence on why, with one on where they stand instead. */
+/** A sentence with the reason, and one with the source of the position. */
 function sentences(
   alone: readonly ITimelineRank[],
   why: (some: readonly ITimelineRank[]) => string,
@@ -93,10 +93,10 @@ function sentences(
     [
       'wall_clock',
       trans.__(
-        "The place in time is what the host's clock says, which may be far off."
+        "The position in time comes from the host's clock, which may be far off."
       )
     ],
-    ['start', trans.__('The place in time means nothing.')]
+    ['start', trans.__('The position in time has no meaning.')]
   ] as const;
   return places.flatMap(([placed, where]) => {
     const some = alone.filter(({ placed_by }) => placed_by === placed);

@@ -7,10 +7,12 @@ import type { ICollectiveMoment, ITimelineSlice } from '../service';
 
 import { lateWords } from './messages';
 
-/** A collective on all ranks: who came last, and how late each was. */
+/**
+ * A collective on all ranks: which rank was last, and how late each one was.
+ */
 export function Collective(props: {
   collective: ICollectiveMoment;
-  /** The slice that is selected. */
+  /** The selected slice. */
   own: number;
   onGo: (slice: ITimelineSlice) => void;
   trans: TranslationBundle;
@@ -43,7 +45,7 @@ export function Collective(props: {
           },
           {
             id: 'late',
-            title: trans.__('Began after the first'),
+            title: trans.__('Start after the first'),
             cell: ({ late_us }) => formatMicroseconds(late_us)
           },
           {
@@ -55,13 +57,13 @@ export function Collective(props: {
       />
       <p className="gol-Note">
         {trans.__(
-          'The clocks of these ranks are known to ±%1.',
+          'The clocks of these ranks are aligned to ±%1.',
           formatMicroseconds(trust_us)
         )}{' '}
         {missing.length > 0 &&
           trans._n(
-            'Rank %2 has none that ends with it.',
-            'Ranks %2 have none that ends with it.',
+            'Rank %2 has no collective that ends with this one.',
+            'Ranks %2 have no collective that ends with this one.',
             missing.length,
             ranksText(missing, trans)
           )}

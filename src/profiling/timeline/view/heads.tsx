@@ -45,7 +45,10 @@ function GroupHead(props: {
   );
 }
 
-/** A counter's name and what it has over the trace; it leads to the value in the middle of what is seen. */
+/**
+ * A counter's name and range; a click selects the value at the middle of the
+ * view.
+ */
 function CounterHead(props: {
   lane: IPlacedLane;
   counter: ICounterLane;
@@ -65,7 +68,7 @@ function CounterHead(props: {
       className="gol-Timeline-lane gol-mod-counter"
       style={{ top: lane.top, height: lane.height }}
       title={trans.__(
-        '%1: %2, %3. A click tells its value in the middle of what is seen.',
+        '%1: %2, %3. Click to read the value at the middle of the view.',
         laneWords(lane, trans),
         reach,
         trans._n('%1 sample', '%1 samples', lane.slices)
@@ -78,12 +81,12 @@ function CounterHead(props: {
   );
 }
 
-/** The lanes' names beside the canvas, moved along with it. */
+/** The names of lanes next to the canvas, scrolled with it. */
 export const LaneHeads = React.forwardRef<
   HTMLDivElement,
   {
     model: TimelineModel;
-    /** Bring the focus to the slices, whose keys go on from what was selected. */
+    /** Move the focus to the slices, where keys continue from the selection. */
     onSelected: () => void;
     trans: TranslationBundle;
   }

@@ -12,7 +12,10 @@ function follow(model: TimelineModel, way: typeof onward): void {
   }
 }
 
-/** What a key does; false where it does nothing. Letters as in other timelines: W and S zoom, A and D pan. */
+/**
+ * Run the action of a key; false if it has none. Letters as in other timelines:
+ * W and S zoom, A and D pan.
+ */
 export function pressed(model: TimelineModel, event: KeyboardEvent): boolean {
   if (event.ctrlKey || event.metaKey || event.altKey) {
     return false;

@@ -10,7 +10,7 @@ import { IconButton } from '../../../core';
 import { turned } from '../marks';
 import type { TimelineModel } from '../model';
 
-/** Which moments are marked, and the way from one to the next; nothing without any. */
+/** The marked moments and buttons to move between them; empty without any. */
 export function Marks(props: {
   model: TimelineModel;
   trans: TranslationBundle;
@@ -21,7 +21,7 @@ export function Marks(props: {
     return null;
   }
   const alone = marks.moments.length < 2;
-  // On the timeline that is looked at: of the rank alone, or of all.
+  // On the shown timeline: of the rank, or of all ranks.
   const turn = (by: 1 | -1) =>
     void model.mark({ ...turned(marks, by), together: model.isTogether });
   return (
@@ -52,7 +52,7 @@ export function Marks(props: {
       />
       <IconButton
         icon={closeIcon}
-        label={trans.__('Take the marks away')}
+        label={trans.__('Clear the marks')}
         onClick={() => void model.mark(null)}
       />
     </div>

@@ -5,25 +5,28 @@ import * as React from 'react';
 import { ApiError, IconButton, formatBytes } from '../../../core';
 import { onThemeChange } from '../../../core/charts/look';
 import { formatMicroseconds, formatShare } from '../../figures';
-import type { IHeldMoment } from '../../main/memory/service';
+import type { IMemoryMoment } from '../../main/memory/service';
 import { shortWords, siteWords } from '../../main/memory/messages';
 import type { IDeviceMemory, IMemoryAt } from '../memory-strip';
-import { heldAt, outlineIn } from '../memory-strip';
+import { memoryInUse, outlineIn } from '../memory-strip';
 import type { TimelineModel } from '../model';
 import type { IViewport } from '../viewport';
 
 const HEIGHT_PX = 44;
-/** Lines that are told of a moment; all are in the view of memory. */
+/** Lines shown for a moment; the memory view has all. */
 const TOLD_LINES = 6;
 
-/** Memory of a device below the lanes; it pans and zooms with them. A click tells who held it. */
+/**
+ * Memory of a device below the lanes, which pans and zooms with them. A click
+ * shows memory by owner.
+ */
 export function MemoryStrip(props: {
   device: IDeviceMemory;
-  /** Of the device, in the profile. */
+  /** Number of the device in the profile. */
   number: number;
-  /** Of the device, where several ranks are looked at. */
+  /** Rank of the device, if several ranks are shown. */
   rank?: number | null;
-  /** Where the time of the device begins, in nanoseconds of the lanes'. */
+  /** Start of the device's time, in nanoseconds of the lanes' time. */
   offset?: number;
   memoryAt?: IMemoryAt;
   model: TimelineModel;
@@ -33,7 +36,7 @@ export function MemoryStrip(props: {
   const { rank = null, offset = 0 } = props;
   const canvas = React.useRef<HTMLCanvasElement>(null);
   const [tip, setTip] = React.useState('');
-  const [moment, setMoment] = React.useState<IHeldMoment | null>(null);
+  const [moment, setMoment] = React.useState<IMemoryMoment | null>(null);
   const [error, setError] = React.useState('');
   const asking = React.useRef<AbortController | null>(null);
   React.useEffect(() => () => asking.current?.abort(), []);
@@ -76,10 +79,10 @@ export function MemoryStrip(props: {
   }, [device, model, chosen, offset]);
   const own =
     device.device < 0
-      ? trans.__('Memory of the host')
+      ? trans.__('Host memory')
       : trans.__('Memory, device %1', device.device);
   const name = rank === null ? own : trans.__('%1, rank %2', own, rank);
-  const peak = trans.__('up to %1', formatBytes(device.peak));
+  const peak = trans.__('peak %1', formatBytes(device.peak));
   const timeAt = (offsetX: number) =>
     Math.max(
       0,
@@ -91,7 +94,7 @@ export function MemoryStrip(props: {
         <div
           className="gol-Timeline-memory-head"
           title={trans.__(
-            'What was allocated while it was recorded and is still held'
+            'Memory allocated during the recording and still in use'
           )}
         >
           {memoryAt ? (
@@ -99,7 +102,7 @@ export function MemoryStrip(props: {
               type="button"
               className="gol-LinkButton"
               title={trans.__(
-                'Who held it where the selected slice begins, or at the peak; a click beside tells it of any moment'
+                'Memory by owner at the start of the selected slice, or at the peak. Click the chart for another moment.'
               )}
               onClick={() => {
                 const { details } = model;
@@ -132,7 +135,7 @@ export function MemoryStrip(props: {
             setTip(
               trans.__(
                 '%1 at %2',
-                formatBytes(heldAt(device.timeline ?? [], us)),
+                formatBytes(memoryInUse(device.timeline ?? [], us)),
                 formatMicroseconds(us + offset / 1000)
               )
             );
@@ -140,7 +143,7 @@ export function MemoryStrip(props: {
         />
       </div>
       {(moment || error) && (
-        <HoldersAt
+        <OwnersAt
           moment={moment}
           error={error}
           name={name}
@@ -157,9 +160,9 @@ export function MemoryStrip(props: {
   );
 }
 
-/** Who held a device's memory at a moment, beside its strip. */
-function HoldersAt(props: {
-  moment: IHeldMoment | null;
+/** A device's memory by owner at a moment, next to its strip. */
+function OwnersAt(props: {
+  moment: IMemoryMoment | null;
   error: string;
   name: string;
   offset: number;
@@ -174,7 +177,7 @@ function HoldersAt(props: {
   return (
     <section
       className="gol-Timeline-holders"
-      aria-label={trans.__('Who held it: %1', name)}
+      aria-label={trans.__('Memory by owner: %1', name)}
     >
       <div role="status">
         {error || (
@@ -217,7 +220,7 @@ function HoldersAt(props: {
   );
 }
 
-/** What is seen, in the time of a device. */
+/** The visible time, in the time of a device. */
 function ownView(view: IViewport, offset: number): IViewport {
   return { ...view, start: view.start - offset };
 }
@@ -240,7 +243,7 @@ function draw(
   const most = points.reduce((sum, { bytes }) => Math.max(sum, bytes), 1);
   context.beginPath();
   context.moveTo(0, HEIGHT_PX);
-  // A line's width of room, so that the peak is seen.
+  // Space for the line's width, so that the peak is visible.
   for (const [x, y] of outlineIn(points, view, HEIGHT_PX - 2, most)) {
     context.lineTo(x, y + 2);
   }

@@ -11,9 +11,9 @@ export function kindWord(kind: string, trans: TranslationBundle): string {
     operator: trans.__('operator'),
     python: trans.__('Python function'),
     annotation: trans.__('annotation'),
-    device_annotation: trans.__('annotation on the device'),
+    device_annotation: trans.__('device annotation'),
     runtime: trans.__('runtime call'),
-    overhead: trans.__("profiler's overhead"),
+    overhead: trans.__('profiler overhead'),
     wait: trans.__('wait'),
     compute: trans.__('kernel'),
     communication: trans.__('communication'),
@@ -32,7 +32,7 @@ export function groupWords(
   return {
     group: name,
     rank: trans.__('Rank %1', rank),
-    host: trans._n('%1 lane of the host', '%1 lanes of the host', lanes)
+    host: trans._n('%1 host lane', '%1 host lanes', lanes)
   }[kind];
 }
 
@@ -44,7 +44,7 @@ export function laneWords(
   return (rank ?? null) === null ? label : trans.__('rank %1, %2', rank, label);
 }
 
-/** Which rank began a collective last, and how late it was. */
+/** The rank that started a collective last, and its delay. */
 export function lateWords(
   { parts, trust_us }: ICollectiveMoment,
   trans: TranslationBundle
@@ -55,19 +55,22 @@ export function lateWords(
   const last = others[others.length - 1];
   return last.late_us > trust_us
     ? trans.__(
-        'Rank %1 began last, %2 after rank %3',
+        'Rank %1 started last, %2 after rank %3',
         last.rank,
         formatMicroseconds(last.late_us),
         first.rank
       )
     : trans.__(
-        'all ranks began within %1, which is as far as their clocks are known',
+        'all ranks started within %1, the accuracy of their clocks',
         formatMicroseconds(trust_us)
       );
 }
 
-/** What is selected, in words for those who do not see the canvas. */
-export function told(model: TimelineModel, trans: TranslationBundle): string {
+/** The selection as text, for users who do not see the canvas. */
+export function selectionText(
+  model: TimelineModel,
+  trans: TranslationBundle
+): string {
   const { details, range, sums } = model;
   if (details) {
     const { slice, launched_by: launch, launches } = details;
@@ -76,7 +79,7 @@ export function told(model: TimelineModel, trans: TranslationBundle): string {
     const { counter } = details;
     if (counter) {
       return trans.__(
-        '%1: %2 from %3 on, for %4',
+        '%1: %2 from %3, for %4',
         lane ? laneWords(lane, trans) : slice.name,
         formatValue(counter.value, counter.unit),
         formatMicroseconds(slice.start_us),
@@ -85,7 +88,7 @@ export function told(model: TimelineModel, trans: TranslationBundle): string {
     }
     return [
       trans.__(
-        '%1, %2, %3 long, begins at %4, in %5',
+        '%1, %2, %3 long, starts at %4, in %5',
         slice.name,
         kindWord(slice.kind, trans),
         formatMicroseconds(slice.dur_us),

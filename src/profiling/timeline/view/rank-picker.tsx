@@ -1,12 +1,12 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-/** Which rank of a profile is looked at; nothing where there is no choice. */
+/** The choice of a rank; empty if there is no choice. */
 export function RankPicker(props: {
   ranks: readonly number[];
-  /** Null: all of them, where they can be looked at together. */
+  /** Null: all ranks, if they can be shown together. */
   rank: number | null;
-  /** The name of all together; empty where they cannot be looked at so. */
+  /** The name for all ranks; empty if they cannot be shown together. */
   all?: string;
   onRank: (rank: number | null) => void;
   trans: TranslationBundle;

@@ -17,7 +17,10 @@ import type {
 import { Collective } from './collective';
 import { kindWord } from './messages';
 
-/** What is known of the selected slice, or the sums of the selected stretch; nothing without one. */
+/**
+ * Details of the selected slice, or sums of the selected period; empty without
+ * one.
+ */
 export function Selected(props: {
   model: TimelineModel;
   trans: TranslationBundle;
@@ -69,7 +72,7 @@ function Slice(props: {
           <Fact name={trans.__('Duration')}>
             {formatMicroseconds(slice.dur_us)}
           </Fact>
-          <Fact name={trans.__('Begins at')}>
+          <Fact name={trans.__('Start')}>
             {formatMicroseconds(slice.start_us)}
           </Fact>
           <Fact name={trans.__('Lane')}>
@@ -130,7 +133,7 @@ function Slice(props: {
         )}
         {details.around.length > 0 && (
           <Slices
-            title={trans.__('Lies in')}
+            title={trans.__('Inside')}
             slices={[...details.around].reverse()}
             onGo={go}
           />
@@ -150,9 +153,9 @@ function Counter(props: {
   const told: [string, number | null][] = [
     [trans.__('Value'), value],
     [trans.__('Before'), before],
-    [trans.__('Least'), least],
+    [trans.__('Minimum'), least],
     [trans.__('Mean over time'), mean],
-    [trans.__('Most'), most]
+    [trans.__('Maximum'), most]
   ];
   return (
     <>
@@ -219,14 +222,14 @@ function RangeSums(props: {
     <>
       <h3>
         {trans.__(
-          '%1 from %2 on',
+          '%1, starting at %2',
           formatMicroseconds((range.last - range.first) / 1000),
           formatMicroseconds(range.first / 1000)
         )}
       </h3>
       <p className="gol-Note">
         {trans.__(
-          '%1 slices; busy for %2, summed over lanes. Slices that reach out count as far as they lie inside; times hold what lies within a slice too.',
+          '%1 slices, busy for %2 summed over lanes. Slices that cross the edges count only inside; times include nested slices.',
           sums.slices.toLocaleString(),
           formatMicroseconds(sums.busy_us)
         )}

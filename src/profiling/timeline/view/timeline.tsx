@@ -16,14 +16,17 @@ import { LaneHeads } from './heads';
 import { Marks } from './marks';
 import { MemoryStrip } from './memory-strip';
 import { Selected } from './selected';
-import { told } from './messages';
+import { selectionText } from './messages';
 
-/** The timeline of a model; who makes the model says when it is seen, and disposes it. */
+/**
+ * The timeline of a model; the owner of the model sets its visibility and
+ * disposes it.
+ */
 export function TimelineView(props: {
   model: TimelineModel;
-  /** Of the same trace, where it tells any. */
+  /** Memory of the same trace, if it has any. */
   memory?: IMemory | null;
-  /** Who held it; without it the sum alone is shown. */
+  /** Returns memory by owner; without it only the sum is shown. */
   memoryAt?: IMemoryAt;
   trans: TranslationBundle;
 }): React.ReactElement {
@@ -33,9 +36,9 @@ export function TimelineView(props: {
   const heads = React.useRef<HTMLDivElement>(null);
   const canvas = React.useRef<HTMLDivElement>(null);
   const [, redraw] = useRevision(model.changed);
-  React.useEffect(redraw, [model]); // something may have come before
+  React.useEffect(redraw, [model]); // events may have come before
   const { timeline, error } = model;
-  // Devices are numbered through all ranks; those of the rank that is meant are shown.
+  // Devices are numbered across ranks; those of the chosen rank are shown.
   const rank = model.ranks.length > 1 ? model.chosenRank : null;
   const own = memoryOfRank(memory, rank);
   const failure = error && (
@@ -48,7 +51,7 @@ export function TimelineView(props: {
         {bar}
         {failure || (
           <p className="gol-Note" role="status">
-            {trans.__('The timeline is being made…')}
+            {trans.__('Preparing the timeline…')}
           </p>
         )}
       </div>
@@ -60,7 +63,7 @@ export function TimelineView(props: {
         {bar}
         <EmptyState
           text={trans.__(
-            'This profile has no slices of time, so there is no timeline.'
+            'This profile has no timed slices, so it has no timeline.'
           )}
           actions={[]}
         />
@@ -106,19 +109,19 @@ export function TimelineView(props: {
       ))}
       <p id={help} className="gol-Timeline-help">
         {trans.__(
-          'W and S zoom, A and D pan, arrows pan and scroll, 0 shows all, F the selected slice; Shift with arrows goes from slice to slice, G and Shift+G along its ties. The wheel zooms; drag with Shift for sums.'
+          'W and S zoom, A and D pan. Arrows pan and scroll, 0 shows all, F shows the selected slice. Shift with an arrow selects the next slice, G and Shift+G follow its links. The wheel zooms; Shift and drag sums a period.'
         )}{' '}
         {model.hasPerfetto && trans.__('P opens Perfetto.')}
       </p>
       <Selected model={model} trans={trans} />
       <div className="gol-VisuallyHidden" role="status" aria-live="polite">
-        {told(model, trans)}
+        {selectionText(model, trans)}
       </div>
     </div>
   );
 }
 
-/** How far the common clock of several ranks can be trusted; nothing for one rank. */
+/** The accuracy of the common clock of several ranks; empty for one rank. */
 function Clocks(props: {
   timeline: ITimeline;
   trans: TranslationBundle;
@@ -142,31 +145,32 @@ function Clocks(props: {
   );
 }
 
-/** What happened to the timeline, and what can be done: again, or the trace itself in Perfetto. */
+/**
+ * The failure of the timeline, with actions: retry, or open the trace in
+ * Perfetto.
+ */
 function TimelineFailure(props: {
   model: TimelineModel;
   error: ApiError;
   trans: TranslationBundle;
 }): React.ReactElement {
   const { model, error, trans } = props;
-  // With a timeline its own bar leads to Perfetto.
+  // With a timeline, its own bar has the Perfetto button.
   const toPerfetto = model.hasPerfetto && !model.timeline;
   return (
     <Callout
       tone="error"
       title={
         model.timeline
-          ? trans.__('A part of the timeline could not be fetched.')
-          : trans.__('The timeline could not be made.')
+          ? trans.__('A part of the timeline could not be loaded.')
+          : trans.__('The timeline could not be prepared.')
       }
     >
       <>
         <p>{`${error.message} ${error.hint}`.trim()}</p>
         {toPerfetto && (
           <p>
-            {trans.__(
-              'Perfetto reads the trace itself, so it may show it all the same.'
-            )}
+            {trans.__('Perfetto reads the trace itself and may still show it.')}
           </p>
         )}
         <div className="gol-Timeline-actions">

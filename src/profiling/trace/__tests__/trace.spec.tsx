@@ -54,7 +54,7 @@ describe('a trace on a target', () => {
         profileId="p1"
         make={() => new TraceFetch(bench.core, 'p1')}
         visible={visible}
-        words="The trace lies on gpu1."
+        words="The trace is on gpu1."
         trans={trans}
       />
     );
@@ -80,9 +80,9 @@ describe('a trace on a target', () => {
     };
     await press('Fetch the trace');
     await told(makeTask({ id: 't2', subject: 'profile:p2' }), makeTask());
-    expect(screen.queryByText('The trace lies on gpu1.')).toBeNull();
+    expect(screen.queryByText('The trace is on gpu1.')).toBeNull();
     expect(screen.getByText('12.0 MiB of 48.0 MiB')).toBeTruthy();
-    const meter = screen.getByRole('meter', { name: 'The trace comes' });
+    const meter = screen.getByRole('meter', { name: 'Fetching the trace' });
     expect(meter.getAttribute('aria-valuenow')).toBe('25');
     bench.answers['POST /tasks/t1/cancel'] = () => {
       bench.answers['GET /tasks'] = [makeTask({ state: 'cancelled' })];
@@ -90,7 +90,7 @@ describe('a trace on a target', () => {
     };
     await press('Cancel');
     expect(bench.count('POST /tasks/t1/cancel')).toBe(1);
-    expect(screen.getByText('The trace lies on gpu1.')).toBeTruthy();
+    expect(screen.getByText('The trace is on gpu1.')).toBeTruthy();
     expect(screen.queryByRole('alert')).toBeNull();
   });
 
@@ -125,7 +125,7 @@ describe('a trace on a target', () => {
     bench.answers[cut] = new Refusal(
       409,
       'trace_elsewhere',
-      'This needs the whole trace, which lies on gpu1.'
+      'This needs the whole trace, which is on gpu1.'
     );
     bench.answers['GET /profiles/perfetto'] = { path: 'ui/', version: 'v1' };
     const { api, events } = bench.core;

@@ -1,6 +1,7 @@
-"""``scan.c``, where it was built when this package was installed: events as columns, in one pass over their text.
+"""Read events into columns in one pass over their text, with ``scan.c`` where it was built at installation.
 
-Without it everything is read all the same, in Python. It holds no lock of Python's, so threads scan beside each other.
+Without it, Python reads everything, with the same result. It releases Python's lock, so threads scan in
+parallel.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ import numpy.typing as npt
 from ...columns import Int32, Int64
 from ..events import ALL, MEMORY_KEYS, MISSING, Argument, Raw
 
-#: Of distinct texts and rows in a batch; where there are more, it is left to Python.
+#: Most distinct texts and rows in a batch; a batch with more is left to Python.
 _MOST_TOKENS = _MOST_ROWS = 1 << 15
-#: Room for batches as they are; and what is none, but an event of its own size, is left to Python.
+#: Room for usual batches; larger ones (an event of this size) are left to Python.
 _LEAST_BYTES, _MOST_BYTES = 2 << 20, 16 << 20
-#: An event with a time and a name is no shorter, so a batch has no more of them.
+#: Least bytes of an event with a time and a name, which limits the events of a batch.
 _SHORTEST = 24
 #: Category, name, process, thread, device, stream.
 ROW = 6
@@ -34,8 +35,9 @@ _KEYS = (*ALL, *MEMORY_KEYS)
 
 
 class Scanned(NamedTuple):
-    """Of an array of events. Tokens are bytes of JSON, rows numbers of tokens or -1; times are nanoseconds; values of
-    arguments stand beside the slices that have them; those that are no whole numbers, as tokens."""
+    """The content of an array of events. Tokens are bytes of JSON; rows are numbers of tokens or -1; times
+    are nanoseconds. Argument values have the slices that they belong to; values that are not integers are
+    tokens."""
 
     ts: Int64
     dur: Int64
@@ -43,11 +45,11 @@ class Scanned(NamedTuple):
     rows: Int32
     tokens: list[bytes]
     arguments: dict[str, tuple[Int32, Int64]]
-    #: Of memory events, by their own numbers; ``memory_threads``: tokens of process and thread.
+    #: For memory events, by their own numbers; ``memory_threads`` are tokens of process and thread.
     memory_ts: Int64
     memory_threads: Int32
     memory_arguments: dict[str, tuple[Int32, Int64]]
-    #: Events that are none of these and no flows, as they are written.
+    #: Other events except flows, as written.
     others: list[bytes]
     events: int
 
@@ -109,12 +111,12 @@ class _Scan(ctypes.Structure):
 
 
 def available() -> bool:
-    """Whether it was built here. GENOPS_NATIVE=0 does without."""
+    """Return whether it was built here. GENOPS_NATIVE=0 switches it off."""
     return os.environ.get("GENOPS_NATIVE") != "0" and _library() is not None
 
 
 def scan(text: bytes | bytearray) -> Scanned | None:
-    """What an array of events holds, in valid UTF-8; None where that is left to Python."""
+    """Return the content of an array of events in valid UTF-8; None where Python must read it."""
     if not available():
         return None
     scanner: _Scanner | None = getattr(_of_thread, "scanner", None)
@@ -134,17 +136,17 @@ def _library() -> Any:
     try:
         if path.parent.is_dir():
             return loaded(path)
-        # On hosts the engine lies in a zip file. What is loaded stays when its file is gone.
+        # On hosts the engine is in a zip file. A loaded library stays after its file is deleted.
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / path.name
             copy.write_bytes(pkgutil.get_data(__name__, path.name) or b"")
             return loaded(copy)
-    except OSError:  # it was not built, or for another machine
+    except OSError:  # it was not built, or was built for another machine
         return None
 
 
 def loaded(path: Path) -> Any:
-    """``scan.c`` built to ``path``. Raises OSError, also where it was built of another version."""
+    """Load ``scan.c``, built to ``path``. Raises OSError, also for another version."""
     library = ctypes.CDLL(str(path))
     size = getattr(library, "genops_scan_size", None)
     if size is None or size() != ctypes.sizeof(_Scan):
@@ -155,7 +157,7 @@ def loaded(path: Path) -> Any:
 
 
 class _Scanner:
-    """Room for what is found in texts of up to ``room`` bytes. Pages of it that are not written take no memory."""
+    """Room for the results of texts of up to ``room`` bytes. Pages that are not written take no memory."""
 
     def __init__(self, room: int) -> None:
         self.room = room

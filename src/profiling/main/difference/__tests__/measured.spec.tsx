@@ -195,7 +195,9 @@ describe('two measurements', () => {
       'Figures'
     );
     expect(screen.queryByText('Measured kernels')).toBeNull();
-    expect(screen.getByText(/^All times are of the whole traces/)).toBeTruthy();
+    expect(
+      screen.getByText(/^All times are totals of the traces/)
+    ).toBeTruthy();
   });
 
   it('have no idle time and no host in the panel', () => {

@@ -106,13 +106,13 @@ describe('the view of memory', () => {
     await act(() => settle());
   }
 
-  it('tells who held it at the peak, and leads to the line', async () => {
+  it('shows memory by owner at the peak, and opens the line', async () => {
     await show();
     expect(
       screen.getByRole('heading', { name: 'event 2, 83 ms: 40 B' })
     ).toBeTruthy();
     expect(
-      screen.getByText(/gives back 10 B of aten::mm; 60 B reserved; 2 blocks/)
+      screen.getByText(/frees 10 B, aten::mm; 60 B reserved; 2 blocks/)
     ).toBeTruthy();
     const rows = screen.getAllByRole('row').slice(1);
     expect(rows.map(row => row.textContent)).toEqual([
@@ -121,7 +121,7 @@ describe('the view of memory', () => {
     ]);
     const slider = screen.getByRole('slider', { name: 'Moment, Device 0' });
     expect(slider.getAttribute('aria-valuetext')).toBe(
-      'event 2, 83 ms: 40 B held'
+      'event 2, 83 ms: 40 B in use'
     );
     fireEvent.click(within(rows[0]).getByRole('button'));
     expect(screen.getByText('losses.append(loss)')).toBeTruthy();
@@ -144,7 +144,7 @@ describe('the view of memory', () => {
     expect(screen.getByText('The trace is gone.')).toBeTruthy();
     expect(screen.getByText('of the summary')).toBeTruthy();
     expect(
-      screen.getByRole('img', { name: /^What was held over the recording/ })
+      screen.getByRole('img', { name: /^Memory in use during the recording/ })
     ).toBeTruthy();
   });
 });

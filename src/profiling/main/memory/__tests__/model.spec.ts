@@ -2,25 +2,32 @@ import { PromiseDelegate } from '@lumino/coreutils';
 
 import { settle } from '../../../../tasks/__tests__/support';
 import { trans } from '../../__tests__/support';
-import { HeldModel } from '../model';
-import type { IHeldAt, IHeldMoment, IHeldStretch } from '../service';
+import { MemoryModel } from '../model';
+import type {
+  IMemoryMomentQuery,
+  IMemoryMoment,
+  IMemoryRange
+} from '../service';
 
 import { makeMoment, makeSite, makeTimeline } from './support';
 
 describe('memory at a moment', () => {
-  let asked: { query: IHeldAt; answer: PromiseDelegate<IHeldMoment> }[];
-  let stretches: IHeldStretch[];
-  let model: HeldModel;
+  let asked: {
+    query: IMemoryMomentQuery;
+    answer: PromiseDelegate<IMemoryMoment>;
+  }[];
+  let stretches: IMemoryRange[];
+  let model: MemoryModel;
 
   beforeEach(() => {
     asked = [];
     stretches = [];
-    model = new HeldModel({
+    model = new MemoryModel({
       profileId: 'p1',
       timeline: makeTimeline(),
       service: {
         moment: (_, __, query) => {
-          const answer = new PromiseDelegate<IHeldMoment>();
+          const answer = new PromiseDelegate<IMemoryMoment>();
           asked.push({ query, answer });
           return answer.promise;
         },
@@ -72,12 +79,12 @@ describe('memory at a moment', () => {
 
   it('asks by time where the axis has times, and takes the moment from the answer', async () => {
     model.dispose();
-    model = new HeldModel({
+    model = new MemoryModel({
       profileId: 'p1',
       timeline: makeTimeline({ us: [5, 6, 9, 20], by_time: true }),
       service: {
         moment: (_, __, query) => {
-          const delegate = new PromiseDelegate<IHeldMoment>();
+          const delegate = new PromiseDelegate<IMemoryMoment>();
           asked.push({ query, answer: delegate });
           return delegate.promise;
         },
@@ -131,7 +138,7 @@ describe('memory at a moment', () => {
 
   it('zooms on from what is on its way', () => {
     model.dispose();
-    model = new HeldModel({
+    model = new MemoryModel({
       profileId: 'p1',
       timeline: makeTimeline({ moments: 1000, at: [0, 333, 666, 999] }),
       service: {

@@ -1,4 +1,9 @@
-import type { IHeldLine, IHeldMoment, IHeldTimeline, ISite } from '../service';
+import type {
+  IMemoryLine,
+  IMemoryMoment,
+  IMemoryTimeline,
+  ISite
+} from '../service';
 
 export function makeSite(part: Partial<ISite> = {}): ISite {
   return {
@@ -27,9 +32,9 @@ export function makeTimeline(
     reserved?: number[];
     bands?: Record<number, number[]>;
   } & Partial<
-    Omit<IHeldTimeline, 'at' | 'us' | 'held' | 'reserved' | 'bands'>
+    Omit<IMemoryTimeline, 'at' | 'us' | 'held' | 'reserved' | 'bands'>
   > = {}
-): IHeldTimeline {
+): IMemoryTimeline {
   const {
     at = [0, 1, 2, 3],
     us = [],
@@ -62,9 +67,9 @@ export function makeTimeline(
 
 export function makeMoment(
   at: number,
-  lines: IHeldLine[],
-  part: Partial<IHeldMoment> = {}
-): IHeldMoment {
+  lines: IMemoryLine[],
+  part: Partial<IMemoryMoment> = {}
+): IMemoryMoment {
   return {
     at,
     us: null,

@@ -101,10 +101,10 @@ describe('the sums of a measurement', () => {
     expect(savingOf(long.rules[0], long)).toBeNull();
     expect(bestGain(makeMeasurement([makeBareKernel()]))).toBeNull();
     expect(gainWords(long.rules[1], long, trans)).toBe(
-      'up to 20 % of its time (20 µs)'
+      'up to 20 % of the kernel’s time (20 µs)'
     );
     expect(gainWords(long.rules[0], long, trans)).toBe(
-      'up to 96 % of what this part could do'
+      'up to 96 % of the peak of this part'
     );
   });
 });
@@ -119,7 +119,7 @@ describe('a kernel in words', () => {
       dram_pct: 61.92
     });
     expect(boundSentence(memory, trans)).toMatch(
-      /^Memory is what it waits for \(90 % .*L1 cache and shared memory are busiest/
+      /^Memory limits this kernel \(90 % .*L1 cache and shared memory are busiest/
     );
     // Where two are about as busy none is named.
     expect(boundSentence({ ...memory, l2_pct: 85 }, trans)).not.toMatch(
@@ -129,16 +129,24 @@ describe('a kernel in words', () => {
   });
 
   it.each([
-    ['registers', { registers: 96 }, /^Registers limit it \(96 a thread\)/],
+    [
+      'registers',
+      { registers: 96 },
+      /^Registers limit the occupancy \(96 per thread\)/
+    ],
     [
       'shared memory',
       { shared_memory_bytes: 49152 },
-      /^Shared memory limits it \(48.0 KiB a block\)/
+      /^Shared memory limits the occupancy \(48.0 KiB per block\)/
     ],
     ['blocks', { block: '[32, 1, 1]' }, /blocks of 32 threads are small/],
-    ['warps', { block: '[768, 1, 1]' }, /blocks of 768 threads leave a rest/],
-    ['barriers', {}, /^It is limited by: barriers/],
-    ['', {}, /^What limits it is not known/]
+    [
+      'warps',
+      { block: '[768, 1, 1]' },
+      /blocks of 768 threads leave warps unused/
+    ],
+    ['barriers', {}, /^Limit of the occupancy: barriers/],
+    ['', {}, /^The occupancy limit is not known/]
   ])('says what to change where %s limit it', (limit, part, words) => {
     const [sentence] = occupancySentences(
       makeMeasuredKernel({
@@ -159,7 +167,7 @@ describe('a kernel in words', () => {
       /fills only 36 % of the device/
     );
     expect(told({ occupancy_pct: 60, waves: 2.2 })[0]).toMatch(
-      /of 3 rounds of blocks the last is filled to 20 %/
+      /the last of 3 waves is only 20 % full/
     );
     expect(told({ occupancy_pct: 60, waves: 190.5 })[0]).toMatch(
       /end at different times/
@@ -170,16 +178,16 @@ describe('a kernel in words', () => {
         theoretical_occupancy_pct: 50,
         compute_pct: 85
       })
-    ).toEqual([
-      'As a unit is busy already, more warps would gain little here.'
-    ]);
+    ).toEqual(['A unit is busy already, so more warps would gain little.']);
   });
 
   it('names the reasons of waiting, and shows a new one as it is', () => {
     expect(stallReason('long_scoreboard', trans).name).toBe(
       'Global or local memory'
     );
-    expect(stallReason('no_instructions', trans).name).toBe('Instructions');
+    expect(stallReason('no_instructions', trans).name).toBe(
+      'Instruction fetch'
+    );
     expect(stallReason('quantum_foam', trans)).toEqual({
       name: 'quantum foam',
       means: ''

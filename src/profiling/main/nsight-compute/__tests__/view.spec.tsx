@@ -91,7 +91,7 @@ describe('measured kernels', () => {
     );
     expect(places.opened).toEqual(['c1:4']);
     expect(kernel.textContent).toContain(
-      '63.7 µs, 86 % of all, in 2 launches; the longest 31.9 µs; grid [64, 64, 1], block [16, 16, 1]'
+      '63.7 µs, 86 % of all kernels, in 2 launches; longest launch 31.9 µs; grid [64, 64, 1], block [16, 16, 1]'
     );
   });
 
@@ -119,16 +119,14 @@ describe('measured kernels', () => {
     expect(speeds.map(({ textContent }) => textContent)).toEqual([
       'Compute78 %',
       'Memory46 %',
-      'L1 and shared memory50 % 81 % hits',
-      'L2 cache21 % 56 % hits',
+      'L1 and shared memory50 % hit rate 81 %',
+      'L2 cache21 % hit rate 56 %',
       'Device memory22 %'
     ]);
-    const waits = within(part('What its warps wait for')).getAllByRole(
-      'listitem'
-    );
+    const waits = within(part('Warp stalls')).getAllByRole('listitem');
     expect(waits).toHaveLength(2);
     expect(waits[0].textContent).toMatch(
-      /^Another warp’s turn28 % 3.36 cyclesReady, but/
+      /^Another warp was chosen28 % 3.36 cyclesThe warp was ready, but/
     );
   });
 
@@ -177,13 +175,11 @@ describe('measured kernels', () => {
 
   it('says of each part that the report lacks it', () => {
     showKernels(makeBareKernel());
-    expect(part('Speed of light').textContent).toMatch(/lacks the section/);
-    expect(part('Occupancy').textContent).toMatch(/lacks the section/);
-    expect(part('What its warps wait for').textContent).toMatch(
-      /lacks the section/
-    );
-    expect(part('What to change').textContent).toMatch(/no results of rules/);
-    expect(screen.getByText('none estimated')).toBeTruthy();
+    expect(part('Speed of light').textContent).toMatch(/has no section/);
+    expect(part('Occupancy').textContent).toMatch(/has no section/);
+    expect(part('Warp stalls').textContent).toMatch(/has no section/);
+    expect(part('Suggested changes').textContent).toMatch(/no rule results/);
+    expect(screen.getByText('no estimate')).toBeTruthy();
   });
 
   it('shows rules as text, with links to NVIDIA’s documentation alone', () => {
@@ -192,7 +188,7 @@ describe('measured kernels', () => {
       'http://docs.nvidia.com/plain https://docs.nvidia.com.example.org/ ' +
       'https://docs.nvidia.com@example.org/ (https://docs.nvidia.com/b) javascript:alert(1)';
     showKernels(makeMeasuredKernel({ rules: [makeRule({ text })] }));
-    const rules = part('What to change');
+    const rules = part('Suggested changes');
     expect(within(rules).getByRole('article').textContent).toContain(text);
     expect(rules.querySelector('img')).toBeNull();
     const links = within(rules).getAllByRole('link');
@@ -203,7 +199,7 @@ describe('measured kernels', () => {
     expect(links[0].getAttribute('rel')).toBe('noopener noreferrer');
   });
 
-  it('folds remarks, and what gains next to nothing', () => {
+  it('folds notes, and rules with almost no gain', () => {
     const remark = makeRule({
       kind: 'info',
       title: 'By the way',
@@ -212,21 +208,23 @@ describe('measured kernels', () => {
     });
     const small = makeRule({ title: 'Hardly', speedup_pct: 0.02 });
     showKernels(makeMeasuredKernel({ rules: [remark, small, makeRule()] }));
-    const rules = part('What to change');
+    const rules = part('Suggested changes');
     expect(within(rules).getAllByRole('article')).toHaveLength(1);
-    fireEvent.click(within(rules).getByRole('button', { name: '1 remark' }));
+    fireEvent.click(within(rules).getByRole('button', { name: '1 note' }));
     expect(
       within(rules).getByRole('article', { name: 'By the way' })
     ).toBeTruthy();
     fireEvent.click(
-      within(rules).getByRole('button', { name: /^1 change of less than 1 %/ })
+      within(rules).getByRole('button', {
+        name: /^1 change that saves less than 1 %/
+      })
     );
     expect(
       within(rules).getByRole('article', { name: 'Hardly' }).textContent
-    ).toContain('up to <0.1 % of its time (0.0127 µs)');
+    ).toContain('up to <0.1 % of the kernel’s time (0.0127 µs)');
   });
 
-  it('counts the kernels that are not told too', () => {
+  it('counts the kernels that are not listed too', () => {
     show(
       { ...makeMeasurement([makeMeasuredKernel()]), more_kernels: 1200 },
       makeSummary()
@@ -235,7 +233,7 @@ describe('measured kernels', () => {
       '1,201 2 launches'
     );
     expect(screen.getByRole('status').textContent).toBe(
-      '1 kernel; 1 with most time are kept, 1200 more are not'
+      '1 kernel; 1 with most time are shown, 1200 more are not'
     );
   });
 
@@ -267,7 +265,7 @@ describe('measured kernels', () => {
 
   it('says where nothing was measured', () => {
     showKernels();
-    expect(screen.getByText(/The report holds no kernel/)).toBeTruthy();
+    expect(screen.getByText(/The report has no kernels/)).toBeTruthy();
   });
 
   it('leads its overview, which claims no time between kernels', async () => {
@@ -305,7 +303,7 @@ describe('measured kernels', () => {
     expect(screen.getByText('Kernels measured')).toBeTruthy();
     expect(
       screen.getByRole('img', {
-        name: 'Time of the kernels by what bounds them: Device 0: compute 100 %'
+        name: 'Kernel time by limit: Device 0: compute 100 %'
       })
     ).toBeTruthy();
     expect(screen.getByText('up to 31.9 µs (50 %)')).toBeTruthy();
