@@ -1,7 +1,7 @@
 """The interface of a kind of target: its configuration, the life of its hosts, and a byte stream to a host.
 
-A provider is one object, listed in ``providers/__init__.py``; no other code knows kinds. docs/developers/add-provider.md
-has an example.
+A provider is one object, listed in ``providers/__init__.py``; no other code knows kinds.
+docs/developers/add-provider.md has an example.
 """
 
 from __future__ import annotations
