@@ -28,6 +28,22 @@ export const experimentIcon = new LabIcon({
 </svg>`
 });
 
+/** Sweeps: a grid of trials. */
+export const sweepIcon = new LabIcon({
+  name: 'genops:sweep',
+  svgstr: `<svg xmlns="http://www.w3.org/2000/svg" width="16" viewBox="0 0 24 24">
+  <path class="jp-icon3" fill="#616161" d="M3 3h5v5H3zm7 0h5v5h-5zm7 0h4v5h-4zM3 10h5v5H3zm7 0h5v5h-5zm7 0h4v5h-4zM3 17h5v4H3zm7 0h5v4h-5zm7 0h4v4h-4z"/>
+</svg>`
+});
+
+/** Activity: a pulse. */
+export const activityIcon = new LabIcon({
+  name: 'genops:activity',
+  svgstr: `<svg xmlns="http://www.w3.org/2000/svg" width="16" viewBox="0 0 24 24">
+  <path class="jp-icon3" fill="#616161" d="M2 13v-2h5.300L10 4h1.700l3.300 12.200L16.600 11H22v2h-4l-2.200 7h-1.700L10.700 7.900 8.700 13z"/>
+</svg>`
+});
+
 /** Profiles: bars of a trace. */
 export const profileIcon = new LabIcon({
   name: 'genops:profile',

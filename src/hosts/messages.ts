@@ -182,6 +182,14 @@ export function formatPrice(
   return trans.__('%1/h', amount);
 }
 
+/** What `seconds` at a price in USD an hour cost, `$0.42`. */
+export function costSoFar(perHour: number, seconds: number): string {
+  return ((perHour * seconds) / 3600).toLocaleString(undefined, {
+    style: 'currency',
+    currency: 'USD'
+  });
+}
+
 /** What a target is called: this machine has no name of its own. */
 export function targetTitle(
   target: Pick<ITarget, 'name' | 'is_this_machine'>,

@@ -33,6 +33,11 @@ export class QuestionsModel implements IDisposable {
     return this._waiting[0];
   }
 
+  /** All that wait, the oldest first. */
+  get waiting(): readonly IQuestion[] {
+    return this._waiting;
+  }
+
   /** How many wait behind it. */
   get behind(): number {
     return Math.max(0, this._waiting.length - 1);

@@ -39,6 +39,16 @@ export class TasksModel implements IDisposable {
     this._look();
   }
 
+  /** The latest tasks, also those that other pages and programs asked for; the caller makes the list visible. */
+  list(): Resource<ITask[]> {
+    return new Resource<ITask[]>({
+      fetch: signal => this.service.list(signal),
+      events: this._core.events,
+      kinds: ['task'],
+      trans: this._core.trans
+    });
+  }
+
   /** A task with its log; the caller makes it visible and disposes it. */
   log(id: string): Resource<ITaskLog> {
     const { service } = this;
@@ -126,6 +136,11 @@ export class TasksModel implements IDisposable {
   private _looking = false;
   private _again = false;
   private _isDisposed = false;
+}
+
+/** Whether a task goes on. */
+export function isRunning({ state }: ITask): boolean {
+  return state === 'running';
 }
 
 /** A task's state by tone and word. */

@@ -8,6 +8,7 @@ import type { IMachineReading } from '../service';
 import { GpuCards } from './gpu-cards';
 import { KernelList } from './kernel-list';
 import { MachineCard } from './machine-card';
+import { MachineLine } from './machine-line';
 
 /** This machine, its GPUs and the kernels that run on it. */
 export function ComputeView(props: ComputeView.IProps): React.ReactElement {
@@ -27,12 +28,14 @@ export function ComputeView(props: ComputeView.IProps): React.ReactElement {
         const { machine, kernels } = latest ?? fetched;
         return (
           <div className="gol-Compute">
-            <MachineCard
-              machine={machine}
-              history={model.history}
-              trans={trans}
-            />
-            <GpuCards machine={machine} trans={trans} />
+            <MachineLine machine={machine} trans={trans}>
+              <MachineCard
+                machine={machine}
+                history={model.history}
+                trans={trans}
+              />
+              <GpuCards machine={machine} trans={trans} />
+            </MachineLine>
             <KernelList
               kernels={kernels}
               trans={trans}
