@@ -36,11 +36,19 @@ export const sweepIcon = new LabIcon({
 </svg>`
 });
 
-/** Activity: a pulse. */
+/** Activity: a clock. */
 export const activityIcon = new LabIcon({
   name: 'genops:activity',
   svgstr: `<svg xmlns="http://www.w3.org/2000/svg" width="16" viewBox="0 0 24 24">
-  <path class="jp-icon3" fill="#616161" d="M2 13v-2h5.300L10 4h1.700l3.300 12.200L16.600 11H22v2h-4l-2.200 7h-1.700L10.700 7.900 8.700 13z"/>
+  <path class="jp-icon3" fill="#616161" d="M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18zm0 2a7 7 0 1 1 0 14 7 7 0 0 1 0-14zm-1 2v5.600l4.300 2.600 1-1.700-3.300-2V7z"/>
+</svg>`
+});
+
+/** This notebook: a book with a mark. */
+export const thisNotebookIcon = new LabIcon({
+  name: 'genops:this-notebook',
+  svgstr: `<svg xmlns="http://www.w3.org/2000/svg" width="16" viewBox="0 0 24 24">
+  <path class="jp-icon3" fill="#616161" d="M6 3h12a2 2 0 0 1 2 2v14a2 2 0 0 1-2 2H6a2 2 0 0 1-2-2V5a2 2 0 0 1 2-2zm0 2v14h12V5h-2v7l-2.500-2L11 12V5z"/>
 </svg>`
 });
 

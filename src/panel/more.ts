@@ -1,6 +1,6 @@
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { Menu } from '@lumino/widgets';
+import { MenuSvg } from '@jupyterlab/ui-components';
 
 import type { GenOpsPanel } from './panel';
 
@@ -36,7 +36,7 @@ export class MoreMenu {
   /** Open the menu above a button, which has the focus again when the menu closes. */
   open(anchor: HTMLElement): void {
     const { commands } = this._app;
-    const menu = new Menu({ commands });
+    const menu = new MenuSvg({ commands });
     menu.title.label = this._trans.__('More');
     menu.addClass('gol-MoreMenu');
     for (const { options } of this._panel.sections) {
@@ -123,7 +123,7 @@ export class MoreMenu {
     });
 
     commands.addCommand(SectionCommands.reset, {
-      label: trans.__('Reset the Sections'),
+      label: trans.__('Reset the Sections of the Panel'),
       caption: trans.__(
         'Show, hide, open and close the sections of the panel as at first'
       ),

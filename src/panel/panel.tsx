@@ -83,7 +83,7 @@ export class GenOpsPanel extends Panel {
     );
     this._place(section);
     section.expandedChanged.connect((_, expanded) => {
-      this._states.expand(options.id, expanded);
+      this._states.expand(options, expanded);
     }, this);
     return section;
   }
@@ -125,7 +125,7 @@ export class GenOpsPanel extends Panel {
   setSectionHidden(id: string, hidden: boolean): void {
     const section = this.section(id);
     if (section && section.isHidden !== hidden) {
-      this._states.hide(id, hidden);
+      this._states.hide(section.options, hidden);
       this._place(section);
       this._sectionsChanged.emit();
       if (hidden) {

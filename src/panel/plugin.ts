@@ -10,7 +10,7 @@ import type { IDisposable } from '@lumino/disposable';
 
 import { IGenOpsCore, genopsIcon } from '../core';
 
-import { MoreMenu } from './more';
+import { MoreMenu, SectionCommands } from './more';
 import { GenOpsPanel } from './panel';
 import { IGenOpsPanel } from './tokens';
 
@@ -88,10 +88,9 @@ export const panelPlugin: JupyterFrontEndPlugin<IGenOpsPanel> = {
       execute: args =>
         open(typeof args.section === 'string' ? args.section : undefined)
     });
-    palette?.addItem({
-      command: CommandIDs.openPanel,
-      category: trans.__('GenOps Lab')
-    });
+    for (const command of [CommandIDs.openPanel, SectionCommands.reset]) {
+      palette?.addItem({ command, category: trans.__('GenOps Lab') });
+    }
 
     // A panel that is seen keeps the server looking for changes made elsewhere.
     let changes: IDisposable | null = null;

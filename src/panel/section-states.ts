@@ -57,17 +57,17 @@ export class SectionStates {
     return this._hidden[id] ?? atFirst === 'hidden';
   }
 
-  expand(id: string, expanded: boolean): void {
-    if (this._loaded && this._expanded[id] !== expanded) {
+  expand(section: Section, expanded: boolean): void {
+    if (this._loaded && this.isExpanded(section) !== expanded) {
       // Sections of features that are not loaded keep theirs.
-      this._expanded = { ...this._expanded, [id]: expanded };
+      this._expanded = { ...this._expanded, [section.id]: expanded };
       this._save();
     }
   }
 
-  hide(id: string, hidden: boolean): void {
-    if (this._loaded && this._hidden[id] !== hidden) {
-      this._hidden = { ...this._hidden, [id]: hidden };
+  hide(section: Section, hidden: boolean): void {
+    if (this._loaded && this.isHidden(section) !== hidden) {
+      this._hidden = { ...this._hidden, [section.id]: hidden };
       this._save();
     }
   }

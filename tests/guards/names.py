@@ -116,7 +116,8 @@ genops:register-model genops:release-host genops:remove-model-alias genops:remov
 genops:renew-deployment genops:reset-panel
 genops:restart-with-nsight genops:restart-with-nsight-compute genops:restart-without-nsight genops:restore-notebook
 genops:set-model-alias genops:show-remote-kernel-log genops:show-task-log genops:stop-deployment
-genops:stop-remote-kernel genops:sweep genops:test-target genops:toggle-line-times genops:toggle-section
+genops:stop-remote-kernel genops:sweep genops:test-target genops:this-notebook genops:toggle-line-times
+genops:toggle-section
 """,
 )
 

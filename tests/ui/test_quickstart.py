@@ -23,7 +23,7 @@ def test_the_quickstart_runs_and_the_panel_follows(lab: LabPage, server: LabServ
     card.click()
     lab.page.get_by_role("tab", name="quickstart.ipynb").wait_for()
     lab.kernel_idle()
-    experiments = lab.section("Experiments")
+    experiments = lab.section("Runs")
     models = lab.section("Models")
     profiles = lab.section("Profiles")
     deployments = lab.section("Deployments")

@@ -127,7 +127,15 @@ function Found(props: {
       </button>
       <StatusBadge
         tone={tone}
-        label={label}
+        caption={label}
+        label={
+          // The norm needs no word beside its tick.
+          run.status === 'FINISHED' ? (
+            <span className="gol-VisuallyHidden">{label}</span>
+          ) : (
+            label
+          )
+        }
         icon={running ? circleIcon : undefined}
       />
       {running && typeof run.started_at === 'number' && (

@@ -1,4 +1,5 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
+import { circleIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import {
@@ -83,6 +84,18 @@ function Host(
       : trans.__('No kernel');
   const state = waits ? (
     <StatusBadge tone={waits.tone} label={waits.label} caption={waits.detail} />
+  ) : isUp && target.rtt_s !== null ? (
+    <StatusBadge
+      tone="ok"
+      icon={circleIcon}
+      label={
+        <>
+          <span className="gol-VisuallyHidden">{trans.__('connected')}</span>{' '}
+          {formatRoundTrip(target.rtt_s)}
+        </>
+      }
+      caption={trans.__('Connected; the round trip to the host')}
+    />
   ) : target ? (
     <LinkBadge target={target} trans={trans} />
   ) : isRemote && notebook.model.targets ? (
@@ -97,14 +110,6 @@ function Host(
             <span key="host" className="gol-ThisNotebook-value" title={name}>
               <span className="gol-ThisNotebook-cut">{name}</span>
               {state}
-              {isUp && target.rtt_s !== null && (
-                <span
-                  className="gol-Note"
-                  title={trans.__('Round trip to the host')}
-                >
-                  {formatRoundTrip(target.rtt_s)}
-                </span>
-              )}
             </span>
           ],
           kernelId && !waits
@@ -178,18 +183,21 @@ function Cost(
     <Facts
       facts={[
         [
-          trans.__('Cost so far'),
+          trans.__('Cost'),
           <span
             key="cost"
             title={trans.__(
-              '%1 since the kernel started, at %2 (the price of the target %3)',
+              'Cost so far: %1 since the kernel started, at %2 (the price of the target %3)',
               formatDuration(seconds),
               formatPrice(price, trans),
               target.name
             )}
           >
-            {costSoFar(price, seconds)}{' '}
-            <span className="gol-Note">{formatPrice(price, trans)}</span>
+            {trans.__(
+              '%1 at %2',
+              costSoFar(price, seconds),
+              formatPrice(price, trans)
+            )}
           </span>
         ]
       ]}

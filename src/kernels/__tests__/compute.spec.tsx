@@ -164,7 +164,7 @@ describe('the compute room', () => {
     await show();
     const line = screen.getByRole('button', { name: /^This machine:/ });
     expect(line.textContent).toBe(
-      'This machine:CPU 37 %Mem 25 %Disk 95 %2 GPUs 40 %'
+      'This machine:Disk 95 %CPU 37 %Mem 25 %2 GPUs 40 %'
     );
     expect(line.title).toContain('Mem: 4.0 / 16.0 GiB');
     expect(line.getAttribute('aria-expanded')).toBe('false');

@@ -62,46 +62,47 @@ function machineFigures(
     tone: 'normal'
   });
   const { disk_total_bytes: disk } = machine;
-  const utilised = machine.gpus
-    .map(each => each.utilization_percent)
-    .filter(each => each !== null);
-  return [
+  const figures = [
     busy(trans.__('CPU'), machine.cpu_percent),
     share(
       trans.__('Mem'),
       machine.memory_used_bytes,
       machine.memory_total_bytes
     ),
+    ...gpuFigure(machine, trans),
     ...(disk > 0
       ? [share(trans.__('Disk'), disk - machine.disk_free_bytes, disk)]
-      : []),
-    ...(machine.gpu_state === 'error'
-      ? [
-          {
-            name: trans.__('GPU'),
-            short: trans.__('no answer'),
-            whole: machine.gpu_message,
-            tone: 'full' as const
-          }
-        ]
-      : utilised.length > 0
-        ? [
-            busy(
-              machine.gpus.length > 1
-                ? trans.__('%1 GPUs', machine.gpus.length)
-                : trans.__('GPU'),
-              utilised.reduce((sum, each) => sum + each, 0) / utilised.length
-            )
-          ]
-        : machine.gpus.length > 0
-          ? [
-              {
-                name: trans.__('GPU'),
-                short: String(machine.gpus.length),
-                whole: machine.gpus.map(({ name }) => name).join(', '),
-                tone: 'normal' as const
-              }
-            ]
-          : [])
+      : [])
+  ];
+  // A narrow line cuts its end: what is short comes first.
+  return [
+    ...figures.filter(({ tone }) => tone === 'full'),
+    ...figures.filter(({ tone }) => tone !== 'full')
+  ];
+}
+
+/** All GPUs in one figure; none on a machine without one. */
+function gpuFigure(machine: IMachine, trans: TranslationBundle): IFigure[] {
+  const { gpus, gpu_state: state } = machine;
+  const name =
+    gpus.length > 1 ? trans.__('%1 GPUs', gpus.length) : trans.__('GPU');
+  if (state === 'error') {
+    const whole = machine.gpu_message;
+    return [{ name, short: trans.__('no answer'), whole, tone: 'full' }];
+  }
+  const busy = gpus
+    .map(each => each.utilization_percent)
+    .filter(each => each !== null);
+  if (busy.length === 0) {
+    return [];
+  }
+  const mean = busy.reduce((sum, each) => sum + each, 0) / busy.length;
+  return [
+    {
+      name,
+      short: formatPercent(mean),
+      whole: gpus.map(each => each.name).join(', '),
+      tone: 'normal'
+    }
   ];
 }

@@ -29,7 +29,7 @@ function options(
 }
 
 async function settle(): Promise<void> {
-  await new Promise(resolve => setTimeout(resolve, 60));
+  await act(() => new Promise<void>(resolve => setTimeout(resolve, 60)));
 }
 
 async function attached(state?: IStateDB): Promise<GenOpsPanel> {
@@ -243,15 +243,13 @@ describe('GenOpsPanel', () => {
     expect(hidden()).toBe(true);
     const execute = jest.fn();
     const action = { label: 'Answer', caption: '', execute };
-    await act(async () => {
-      const item = { id: '1', tone: 'warning', action } as const;
-      panel.attention.put('a', [
-        { ...item, text: 'older', since: 1 },
-        { ...item, id: '2', text: 'newest', since: 3 }
-      ]);
-      panel.attention.put('b', [{ ...item, text: 'newer', since: 2 }]);
-      await settle();
-    });
+    const item = { id: '1', tone: 'warning', action } as const;
+    panel.attention.put('a', [
+      { ...item, text: 'older', since: 1 },
+      { ...item, id: '2', text: 'newest', since: 3 }
+    ]);
+    panel.attention.put('b', [{ ...item, text: 'newer', since: 2 }]);
+    await settle();
     expect(hidden()).toBe(false);
     expect(texts()).toEqual(['newest']);
     const more = strip.querySelector<HTMLButtonElement>('.gol-Strip-more')!;

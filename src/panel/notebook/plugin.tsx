@@ -3,10 +3,10 @@ import type {
   JupyterFrontEndPlugin
 } from '@jupyterlab/application';
 import { INotebookTracker } from '@jupyterlab/notebook';
-import { notebookIcon } from '@jupyterlab/ui-components';
 import { Signal } from '@lumino/signaling';
 import * as React from 'react';
 
+import { thisNotebookIcon } from '../../core/icons';
 import { IGenOpsCore } from '../../core/tokens';
 import { IGenOpsPanel, SectionRank } from '../tokens';
 
@@ -39,7 +39,7 @@ export const notebookSectionPlugin: JupyterFrontEndPlugin<INotebookSection> = {
       id: 'notebook',
       title: trans.__('This notebook'),
       rank: SectionRank.notebook,
-      icon: notebookIcon,
+      icon: thisNotebookIcon,
       atFirst: 'open',
       render: section => (
         <NotebookView

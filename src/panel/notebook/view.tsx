@@ -1,6 +1,5 @@
 import { PathExt } from '@jupyterlab/coreutils';
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { notebookIcon } from '@jupyterlab/ui-components';
 import type { ISignal } from '@lumino/signaling';
 import * as React from 'react';
 
@@ -24,8 +23,7 @@ export function NotebookView(props: NotebookView.IProps): React.ReactElement {
     <div className="gol-ThisNotebook">
       {path ? (
         <p className="gol-ThisNotebook-name" title={path}>
-          <notebookIcon.react tag="span" className="gol-Icon" />
-          <span>{PathExt.basename(path)}</span>
+          {PathExt.basename(path)}
         </p>
       ) : (
         <EmptyState
