@@ -31,9 +31,7 @@ export class NotebookRun implements IDisposable {
         }
         const query = { experiment: '', filter };
         const page = await service.runs(query, '', signal);
-        return (
-          page.items.find(({ source }) => isSource(source, path)) ?? null
-        );
+        return page.items.find(({ source }) => isSource(source, path)) ?? null;
       },
       isEmpty: run => run === null
     });

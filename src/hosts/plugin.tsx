@@ -64,7 +64,13 @@ export const targetsPlugin: JupyterFrontEndPlugin<void> = {
     refreshKernelspecs(core.events, app.serviceManager.kernelspecs);
     const notices = new KernelNotices(core, model.service);
     void app.restored.then(() => notices.start());
-    attendHosts({ panel, questions, notices, trans, onAnswer: () => dialogs.show() });
+    attendHosts({
+      panel,
+      questions,
+      notices,
+      trans,
+      onAnswer: () => dialogs.show()
+    });
     addCommands({
       app,
       core,

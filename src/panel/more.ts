@@ -82,7 +82,9 @@ export class MoreMenu {
     commands.addCommand(SectionCommands.toggle, {
       label: ({ section }) =>
         sectionOf(section)?.options.title ?? trans.__('Show or Hide a Section'),
-      caption: trans.__('Show this section in the GenOps Lab panel, or hide it'),
+      caption: trans.__(
+        'Show this section in the GenOps Lab panel, or hide it'
+      ),
       describedBy: { args },
       isToggleable: true,
       isToggled: ({ section }) => sectionOf(section)?.isHidden === false,

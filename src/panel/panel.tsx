@@ -74,9 +74,7 @@ export class GenOpsPanel extends Panel {
       throw new Error(`The section ${options.id} is there already.`);
     }
     const section = new SectionWidget(options);
-    const after = sections.findIndex(
-      each => each.options.rank > options.rank
-    );
+    const after = sections.findIndex(each => each.options.rank > options.rank);
     this._sections.insertWidget(
       after === -1 ? sections.length : after,
       section

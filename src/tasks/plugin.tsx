@@ -17,7 +17,8 @@ import { ActivityView } from './view/activity';
 /** Long work of the server: in the section Activity, and as notifications with a log one click away. */
 export const tasksPlugin: JupyterFrontEndPlugin<ITaskNotifier> = {
   id: 'genops-lab:tasks',
-  description: 'Shows long work of GenOps Lab in the panel and as notifications.',
+  description:
+    'Shows long work of GenOps Lab in the panel and as notifications.',
   autoStart: true,
   provides: ITaskNotifier,
   requires: [IGenOpsCore, IGenOpsPanel],

@@ -66,8 +66,7 @@ function Latest(
             <Found key="run" run={value} trans={trans} onOpen={onOpen} />
           ],
           ...chooseMetrics([value]).map(
-            key =>
-              [groupOf(key), metricText(value.metrics[key])] as const
+            key => [groupOf(key), metricText(value.metrics[key])] as const
           )
         ]}
       />

@@ -132,7 +132,9 @@ function Host(
         <div className="gol-Actions">
           <ActionButton
             label={trans.__('Connect a GPU host…')}
-            caption={trans.__('Choose another host for this notebook, or add one')}
+            caption={trans.__(
+              'Choose another host for this notebook, or add one'
+            )}
             onClick={props.onConnect}
           />
         </div>

@@ -21,7 +21,10 @@ export function MachineLine(props: {
             {trans.__('This machine:')}
           </span>
           {figures.map(({ name, short, tone }) => (
-            <span key={name} className={`gol-MachineLine-figure gol-mod-${tone}`}>
+            <span
+              key={name}
+              className={`gol-MachineLine-figure gol-mod-${tone}`}
+            >
               {name} <b>{short}</b>
             </span>
           ))}

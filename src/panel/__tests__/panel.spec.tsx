@@ -2,14 +2,19 @@ import type { IStateDB } from '@jupyterlab/statedb';
 import { StateDB } from '@jupyterlab/statedb';
 import { nullTranslator } from '@jupyterlab/translation';
 import { addIcon } from '@jupyterlab/ui-components';
+import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
+import { Signal } from '@lumino/signaling';
 import { Widget } from '@lumino/widgets';
-import { act } from '@testing-library/react';
+import { act, fireEvent, render, screen } from '@testing-library/react';
 import * as React from 'react';
 
 import { Resource } from '../../core/resource';
+import { CurrentNotebook } from '../notebook/current';
+import type { INotebookPart } from '../notebook/tokens';
+import { NotebookView } from '../notebook/view';
 import { GenOpsPanel } from '../panel';
 import { STATE_KEY } from '../section-states';
-import type { ISectionOptions } from '../tokens';
+import type { ISection, ISectionOptions } from '../tokens';
 
 const trans = nullTranslator.load('genops_lab');
 
@@ -39,7 +44,7 @@ async function attached(state?: IStateDB): Promise<GenOpsPanel> {
     onRefresh: () => undefined,
     onMore: () => undefined
   });
-  Widget.attach(panel, document.body);
+  act(() => Widget.attach(panel, document.body));
   await settle();
   return panel;
 }
@@ -200,12 +205,19 @@ describe('GenOpsPanel', () => {
 
   it('keeps the sections of a person whose state is of an earlier version', async () => {
     const state = new StateDB();
-    await state.save(STATE_KEY, { expanded: { profiles: false, models: true } });
+    await state.save(STATE_KEY, {
+      expanded: { profiles: false, models: true }
+    });
     panel = await attached(state);
     addAll();
     await settle();
     // All were open then, but for what was closed.
-    expect(shown()).toEqual(['notebook+', 'experiments+', 'sweeps+', 'models+']);
+    expect(shown()).toEqual([
+      'notebook+',
+      'experiments+',
+      'sweeps+',
+      'models+'
+    ]);
     expect(panel.section('profiles')?.isHidden).toBe(true);
     panel.reveal('profiles');
     expect(shown()).toContain('profiles+');
@@ -264,5 +276,75 @@ describe('GenOpsPanel', () => {
       panel.attention.put('b', []);
     });
     expect(hidden()).toBe(true);
+  });
+});
+
+describe('the section This notebook', () => {
+  it('follows the notebook in front, and leaves out parts that are switched off', async () => {
+    const notebook = (path: string) =>
+      ({
+        context: { path, pathChanged: new Signal({}) },
+        sessionContext: {
+          kernelChanged: new Signal({}),
+          statusChanged: new Signal({})
+        }
+      }) as unknown as NotebookPanel;
+    const tracker = {
+      currentWidget: null as NotebookPanel | null,
+      currentChanged: new Signal<INotebookTracker, NotebookPanel | null>(
+        {} as INotebookTracker
+      )
+    };
+    const current = new CurrentNotebook(tracker, {
+      localPath: path => path.replace('RTC:', '')
+    });
+    const own = new GenOpsPanel({
+      trans,
+      onRefresh: () => undefined,
+      onMore: () => undefined
+    });
+    const part = (text: string, more: Partial<INotebookPart>) => ({
+      rank: 1,
+      render: async () => <p>{text}</p>,
+      ...more
+    });
+    const parts = [
+      part('run', { room: 'experiments' }),
+      part('start', { rank: 2, always: true })
+    ];
+    const onNew = jest.fn();
+    const added = new Signal<object, void>({});
+    render(
+      <NotebookView
+        {...{ current, added, trans, onNew }}
+        parts={() => parts}
+        panel={own as never}
+        section={{} as ISection}
+      />
+    );
+    await settle();
+    expect(screen.getByText(/^No notebook is open/)).toBeTruthy();
+    expect(screen.getByText('start')).toBeTruthy();
+    expect(screen.queryByText('run')).toBeNull();
+    fireEvent.click(screen.getByRole('button', { name: 'New notebook' }));
+    expect(onNew).toHaveBeenCalled();
+
+    const first = notebook('RTC:work/first.ipynb');
+    tracker.currentChanged.emit(first);
+    await settle();
+    expect(screen.getByText('first.ipynb').title).toBe('work/first.ipynb');
+    expect(screen.getByText('run')).toBeTruthy();
+    own.allow([], ['experiments']);
+    await settle();
+    expect(screen.queryByText('run')).toBeNull();
+
+    tracker.currentChanged.emit(notebook('second.ipynb'));
+    await settle();
+    expect(screen.getByText('second.ipynb')).toBeTruthy();
+    const told = jest.fn();
+    current.changed.connect(told);
+    (first.context.pathChanged as Signal<unknown, unknown>).emit('');
+    expect(told).not.toHaveBeenCalled();
+    own.dispose();
   });
 });

@@ -8,7 +8,10 @@ import type { ICurrentNotebook } from './tokens';
 /** Follows the notebook in front, its name and its kernel. */
 export class CurrentNotebook implements ICurrentNotebook {
   constructor(
-    notebooks: Pick<INotebookTracker, 'currentWidget' | 'currentChanged'> | null,
+    notebooks: Pick<
+      INotebookTracker,
+      'currentWidget' | 'currentChanged'
+    > | null,
     private _contents: Pick<Contents.IManager, 'localPath'>
   ) {
     notebooks?.currentChanged.connect(this._onNotebook, this);

@@ -29,10 +29,7 @@ export const notebookSectionPlugin: JupyterFrontEndPlugin<INotebookSection> = {
     panel: IGenOpsPanel,
     notebooks: INotebookTracker | null
   ): INotebookSection => {
-    const current = new CurrentNotebook(
-      notebooks,
-      app.serviceManager.contents
-    );
+    const current = new CurrentNotebook(notebooks, app.serviceManager.contents);
     const parts: INotebookPart[] = [];
     const added = new Signal<object, void>(parts);
     panel.addSection({

@@ -24,9 +24,7 @@ export interface INotebookPart {
   /** Whether it is shown while no notebook is open, too. */
   always?: boolean;
   /** Called once, when the section is first opened. */
-  render: (
-    section: ISection
-  ) => ReactElement | Promise<ReactElement>;
+  render: (section: ISection) => ReactElement | Promise<ReactElement>;
 }
 
 /** The section "This notebook", to which features add parts. */
