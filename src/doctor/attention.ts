@@ -25,7 +25,7 @@ export function attendServer(options: {
             id: 'away',
             tone: 'error',
             text: trans.__(
-              'The Jupyter server does not answer. What the panel shows may be old.'
+              'The Jupyter server does not answer. The panel may show old figures.'
             ),
             since: awaySince,
             action: {

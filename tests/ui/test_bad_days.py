@@ -140,6 +140,8 @@ def test_a_new_lab_and_a_jupyter_server_that_goes_and_comes_back(browser: Browse
             lab.execute("genops:open-panel")
             lab.panel().get_by_role("button", name="Refresh what is shown").dispatch_event("click")
             expect(down(lab, "Deployments")).to_be_visible()
+            away = lab.panel().get_by_text("The Jupyter server does not answer.")
+            expect(away).to_be_visible()
             lab.shot("server-down", height=1000)
             lost = lab.page.get_by_role("dialog").filter(has_text="Server Connection Error")
             expect(lost).to_be_visible(timeout=BACK_MS)  # JupyterLab's own
@@ -147,6 +149,7 @@ def test_a_new_lab_and_a_jupyter_server_that_goes_and_comes_back(browser: Browse
             try:
                 expect(lost).to_have_count(0, timeout=BACK_MS)
                 expect(lab.panel().locator(".gol-DownState")).to_have_count(0, timeout=BACK_MS)
+                expect(away).to_have_count(0, timeout=BACK_MS)
                 run_script(second, 'import genops\ngenops.log({"loss": 0.125})')
                 row = lab.section("Runs").get_by_role("button", name=re.compile("loss 0.125"))
                 expect(row).to_be_visible(timeout=BACK_MS)

@@ -25,10 +25,11 @@ export const notebookSectionPlugin: JupyterFrontEndPlugin<INotebookSection> = {
   optional: [INotebookTracker],
   activate: (
     app: JupyterFrontEnd,
-    { trans }: IGenOpsCore,
+    core: IGenOpsCore,
     panel: IGenOpsPanel,
     notebooks: INotebookTracker | null
   ): INotebookSection => {
+    const { trans } = core;
     const current = new CurrentNotebook(notebooks, app.serviceManager.contents);
     const parts: INotebookPart[] = [];
     const added = new Signal<object, void>(parts);
