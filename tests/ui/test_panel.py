@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Route, TimeoutError, expect
+from playwright.sync_api import Locator, Route, TimeoutError, expect
 from sqlalchemy import delete, func, insert, select
 
 from genops_lab.core.store import LocalStore
@@ -78,6 +79,15 @@ def test_the_keyboard_reaches_and_opens_sections(lab: LabPage) -> None:
     expect(lab.toggle("Deployments")).to_be_focused()
 
 
+def rows_of(parts: Locator) -> int:
+    """On how many lines these elements stand."""
+    middles = parts.evaluate_all(
+        "all => all.map(each => each.getBoundingClientRect()).map(({ top, bottom }) => (top + bottom) / 2)"
+    )
+    assert middles
+    return 1 + sum(b - a > 4 for a, b in itertools.pairwise(sorted(middles)))
+
+
 def headings(lab: LabPage) -> list[str]:
     """The titles of the sections that are shown, in order; each heading and More lie wholly in view, unscrolled."""
     found = lab.panel().evaluate(
@@ -105,13 +115,21 @@ ALWAYS = ["This notebook", "Runs", "Models", "Deployments", "Compute", "Activity
 
 def test_all_headings_are_in_view_and_sections_are_hidden_and_shown(lab: LabPage) -> None:
     lab.execute("genops:reset-panel")
-    expect(lab.panel().get_by_role("region", name="This notebook").get_by_text("No notebook is open")).to_be_visible()
+    expect(
+        lab.panel().get_by_role("region", name="This notebook").get_by_text("No notebook is open")
+    ).to_be_visible()
     assert headings(lab) == ALWAYS
     for name in ("Runs", "Compute"):
         lab.section(name)
         lab.still()
         assert headings(lab) == ALWAYS
     lab.looks("panel", "#genops-lab-panel")
+    machine = lab.section("Compute").get_by_role("button", name=re.compile("^This machine: CPU"))
+    assert rows_of(machine.locator(".gol-MachineLine-figure")) == 1
+    machine.click()
+    memory = lab.section("Compute").locator(".gol-Meter").filter(has_text="Memory").first
+    assert rows_of(memory.locator("> :not(.gol-Meter-bar)")) == 1
+    machine.click()
 
     more = lab.panel().get_by_role("button", name="More", exact=True)
     menu = lab.page.get_by_role("menu")
@@ -119,7 +137,9 @@ def test_all_headings_are_in_view_and_sections_are_hidden_and_shown(lab: LabPage
     def choose(name: str, *, shown: bool) -> None:
         more.press("Enter")
         entry = menu.locator(".lm-Menu-item").filter(has=lab.page.get_by_text(name, exact=True))
-        expect(menu.locator(".lm-mod-toggled").filter(has=lab.page.get_by_text(name, exact=True))).to_have_count(int(shown))
+        expect(
+            menu.locator(".lm-mod-toggled").filter(has=lab.page.get_by_text(name, exact=True))
+        ).to_have_count(int(shown))
         entry.click()
         expect(menu).to_have_count(0)
 
@@ -155,6 +175,9 @@ def test_a_long_list_is_shown_page_by_page(lab: LabPage, server: LabServer) -> N
         expect(items).to_have_count(known)  # with those of other tests of this Lab
         expect(items.last).to_contain_text("profile 0")
         expect(more).to_have_count(0)
+        items.first.get_by_role("button", name=re.compile("^profile 149")).click()
+        expect(items.first.get_by_role("button", name="Delete the profile “profile 149”")).to_be_visible()
+        assert rows_of(items.first.locator(".gol-Actions > *")) == 1, "the buttons are in one line"
     finally:
         with store.transaction() as connection:
             connection.execute(delete(profiles).where(profiles.c.id.in_([each["id"] for each in rows])))
