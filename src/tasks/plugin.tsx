@@ -63,7 +63,7 @@ export const tasksPlugin: JupyterFrontEndPlugin<ITaskNotifier> = {
       const waiting = panel.attention.items.length;
       section.setCount(
         running + waiting,
-        trans.__('%1 running, %2 need attention', running, waiting)
+        trans.__('%1 running, %2 waiting for you', running, waiting)
       );
     };
     list.changed.connect(count);

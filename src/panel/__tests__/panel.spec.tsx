@@ -312,6 +312,8 @@ describe('the section This notebook', () => {
       part('run', { room: 'experiments' }),
       part('start', { rank: 2, always: true })
     ];
+    const seenChanged = new Signal<ISection, boolean>({} as ISection);
+    const section = { isSeen: false, seenChanged } as unknown as ISection;
     const onNew = jest.fn();
     const added = new Signal<object, void>({});
     render(
@@ -319,11 +321,14 @@ describe('the section This notebook', () => {
         {...{ current, added, trans, onNew }}
         parts={() => parts}
         panel={own as never}
-        section={{} as ISection}
+        section={section}
       />
     );
     await settle();
     expect(screen.getByText(/^No notebook is open/)).toBeTruthy();
+    expect(screen.queryByText('start')).toBeNull();
+    seenChanged.emit(true);
+    await settle();
     expect(screen.getByText('start')).toBeTruthy();
     expect(screen.queryByText('run')).toBeNull();
     fireEvent.click(screen.getByRole('button', { name: 'New notebook' }));

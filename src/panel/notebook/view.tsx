@@ -15,10 +15,11 @@ export function NotebookView(props: NotebookView.IProps): React.ReactElement {
   useRevision(current.changed);
   useRevision(panel.sectionsChanged);
   useRevision(props.added);
+  const seen = useSeenOnce(section);
   const { path } = current;
-  const parts = props
-    .parts()
-    .filter(({ room, always }) => panel.offers(room ?? '') && (always || path));
+  const parts = (seen ? props.parts() : []).filter(
+    ({ room, always }) => panel.offers(room ?? '') && (always || path)
+  );
   return (
     <div className="gol-ThisNotebook">
       {path ? (
@@ -58,6 +59,19 @@ export namespace NotebookView {
     trans: TranslationBundle;
     onNew: () => void;
   }
+}
+
+/** Whether a person has seen the section: until then nothing is loaded for it. */
+function useSeenOnce(section: ISection): boolean {
+  const [seen, setSeen] = React.useState(section.isSeen);
+  React.useEffect(() => {
+    const slot = (_: unknown, now: boolean) => now && setSeen(true);
+    section.seenChanged.connect(slot, slot);
+    return () => {
+      section.seenChanged.disconnect(slot, slot);
+    };
+  }, [section]);
+  return seen;
 }
 
 /** A part, once it is loaded. */
