@@ -140,7 +140,11 @@ def test_a_new_lab_and_a_jupyter_server_that_goes_and_comes_back(browser: Browse
             lab.execute("genops:open-panel")
             lab.panel().get_by_role("button", name="Refresh what is shown").dispatch_event("click")
             expect(down(lab, "Deployments")).to_be_visible()
-            away = lab.panel().get_by_text("The Jupyter server does not answer.")
+            away = (
+                lab.panel()
+                .get_by_role("region", name="Needs attention")
+                .get_by_text("The Jupyter server does not answer.")
+            )
             expect(away).to_be_visible()
             lab.shot("server-down", height=1000)
             lost = lab.page.get_by_role("dialog").filter(has_text="Server Connection Error")
