@@ -100,7 +100,7 @@ def _shown_after_s(lab: LabPage, server: LabServer) -> list[float]:
     )  # fmt: skip
     assert logger.stdin is not None and logger.stdout is not None
     logger.stdout.readline()
-    experiments = lab.section("Experiments")
+    experiments = lab.section("Runs")
     experiments.get_by_text("bench-latency").first.wait_for()
     delays = []
     for number in range(1, METRICS + 1):

@@ -41,7 +41,7 @@ def quickstart(browser: Browser) -> None:
         with running_lab(home) as server, lab_page(browser, server, width=WIDTH, height=HEIGHT) as lab:
             lab.open()
             lab.open_notebook("quickstart.ipynb")
-            for name in ("Compute", "Experiments", "Profiles", "Models", "Deployments"):
+            for name in ("Compute", "Runs", "Profiles", "Models", "Deployments"):
                 lab.section(name)
             _look(lab)
             lab.run_all()

@@ -10,6 +10,7 @@ import { doctorPlugin } from './doctor/plugin';
 import { experimentsPlugin } from './experiments/plugin';
 import { runTablePlugin } from './experiments/table/plugin';
 import { modelsPlugin } from './registry/plugin';
+import { notebookSectionPlugin } from './panel/notebook/plugin';
 import { nsightPlugin } from './kernels/nsight/plugin';
 import { outputsPlugin } from './kernels/outputs/plugin';
 import { panelPlugin } from './panel/plugin';
@@ -23,12 +24,14 @@ import { tasksPlugin } from './tasks/plugin';
 
 export { IComputeSection } from './kernels/tokens';
 export { IGenOpsCore } from './core/tokens';
+export { INotebookSection } from './panel/notebook/tokens';
 export { IGenOpsPanel } from './panel/tokens';
 
 const plugins: JupyterFrontEndPlugin<unknown>[] = [
   corePlugin,
   tasksPlugin,
   panelPlugin,
+  notebookSectionPlugin,
   computePlugin,
   nsightPlugin,
   targetsPlugin,

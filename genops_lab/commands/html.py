@@ -19,6 +19,8 @@ _CELL = (
     "overflow:hidden;text-overflow:ellipsis"
 )
 _HEAD = "font-weight:600;border-bottom:1px solid var(--jp-border-color2, #e0e0e0)"
+#: JupyterLab draws stripes behind rows, and has a colour of its own behind heads.
+_NAME = "font-weight:600;background:none"
 _TABLE = "border-collapse:collapse;margin:4px 0;color:inherit"
 
 
@@ -68,7 +70,7 @@ def _block(block: Block) -> Iterator[str]:
             for name, value in block.pairs:
                 if value not in ("", Cell("")):
                     yield (
-                        f'<tr><th scope="row" style="{_CELL.format(align="left")};font-weight:600">'
+                        f'<tr style="background:none"><th scope="row" style="{_CELL.format(align="left")};{_NAME}">'
                         f'{escape(clean(name))}</th><td style="padding:2px 0;text-align:left;'
                         f'overflow-wrap:anywhere">{_text(value)}</td></tr>'
                     )
@@ -80,4 +82,6 @@ def _block(block: Block) -> Iterator[str]:
                 f'font-size:var(--jp-code-font-size, 12px)" tabindex="0">{lines}</pre>'
             )
         case Note():
-            yield f'<div style="margin:4px 0">{_text(Cell(block.text, block.tone))}</div>'
+            # A grey dot would look like the state of something that has stopped.
+            tone: Tone = "" if block.tone == "dim" else block.tone
+            yield f'<div style="margin:4px 0">{_text(Cell(block.text, tone))}</div>'

@@ -28,6 +28,30 @@ export const experimentIcon = new LabIcon({
 </svg>`
 });
 
+/** Sweeps: a grid of trials. */
+export const sweepIcon = new LabIcon({
+  name: 'genops:sweep',
+  svgstr: `<svg xmlns="http://www.w3.org/2000/svg" width="16" viewBox="0 0 24 24">
+  <path class="jp-icon3" fill="#616161" d="M3 3h5v5H3zm7 0h5v5h-5zm7 0h4v5h-4zM3 10h5v5H3zm7 0h5v5h-5zm7 0h4v5h-4zM3 17h5v4H3zm7 0h5v4h-5zm7 0h4v4h-4z"/>
+</svg>`
+});
+
+/** Activity: a clock. */
+export const activityIcon = new LabIcon({
+  name: 'genops:activity',
+  svgstr: `<svg xmlns="http://www.w3.org/2000/svg" width="16" viewBox="0 0 24 24">
+  <path class="jp-icon3" fill="#616161" d="M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18zm0 2a7 7 0 1 1 0 14 7 7 0 0 1 0-14zm-1 2v5.600l4.300 2.600 1-1.700-3.300-2V7z"/>
+</svg>`
+});
+
+/** This notebook: a book with a mark. */
+export const thisNotebookIcon = new LabIcon({
+  name: 'genops:this-notebook',
+  svgstr: `<svg xmlns="http://www.w3.org/2000/svg" width="16" viewBox="0 0 24 24">
+  <path class="jp-icon3" fill="#616161" d="M6 3h12a2 2 0 0 1 2 2v14a2 2 0 0 1-2 2H6a2 2 0 0 1-2-2V5a2 2 0 0 1 2-2zm0 2v14h12V5h-2v7l-2.500-2L11 12V5z"/>
+</svg>`
+});
+
 /** Profiles: bars of a trace. */
 export const profileIcon = new LabIcon({
   name: 'genops:profile',

@@ -7,7 +7,7 @@ import { addIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { IGenOpsCore, deploymentIcon, executor } from '../core';
-import { IGenOpsPanel } from '../panel';
+import { IGenOpsPanel, SectionRank } from '../panel';
 
 import { CommandIDs, addCommands } from './commands';
 import { DeploymentsModel } from './model';
@@ -33,7 +33,7 @@ export const deploymentsPlugin: JupyterFrontEndPlugin<void> = {
     const section = panel.addSection({
       id: 'deployments',
       title: trans.__('Deployments'),
-      rank: 50,
+      rank: SectionRank.deployments,
       icon: deploymentIcon,
       actions: [
         {

@@ -9,10 +9,11 @@ import { IStateDB } from '@jupyterlab/statedb';
 import { IGenOpsCore } from '../core';
 import { IGenOpsPanel } from '../panel';
 
+import { attendServer } from './attention';
 import { CommandIDs, addCommands } from './commands';
 import { doctorIcon } from './icon';
 import { DoctorModel } from './model';
-import { NoticesBanner } from './view/notices';
+import { LockedNote } from './view/locked-note';
 
 /** Diagnose GenOps Lab; show notices and locked settings. */
 export const doctorPlugin: JupyterFrontEndPlugin<void> = {
@@ -44,7 +45,8 @@ export const doctorPlugin: JupyterFrontEndPlugin<void> = {
       icon: doctorIcon,
       execute: diagnose
     });
-    panel.addBanner(new NoticesBanner({ model, trans, onDetails: diagnose }));
+    panel.addNote(new LockedNote({ model, trans, onDetails: diagnose }));
+    attendServer({ panel, model, trans });
     model.status.visible = panel.isSeen;
     panel.seenChanged.connect((_, seen) => {
       model.status.visible = seen;

@@ -68,8 +68,8 @@ export function addCommands(options: {
   };
 
   commands.addCommand(CommandIDs.openExperiments, {
-    label: trans.__('Show Experiments'),
-    caption: trans.__('Show experiments and their runs'),
+    label: trans.__('Show Runs'),
+    caption: trans.__('Show experiments and their runs in the panel'),
     icon: experimentIcon,
     describedBy: { args: { type: 'object', properties: {} } },
     execute: () => panel.open('experiments')

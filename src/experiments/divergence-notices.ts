@@ -3,6 +3,7 @@ import type { IDisposable } from '@lumino/disposable';
 import { Signal } from '@lumino/signaling';
 
 import type { IGenOpsCore } from '../core';
+import type { IAttention } from '../panel/tokens';
 
 import { DIVERGED, divergences } from './diverged';
 import type { ExperimentsService, IRun } from './service';
@@ -49,6 +50,7 @@ export class DivergenceNotices implements IDisposable {
     if (this._isDisposed || !message || run.tags[SWEEP]) {
       return;
     }
+    this._attend(run.run_id, message);
     const shown = this._shown.get(run.run_id);
     if (shown) {
       // A notification that the user closed stays closed.
@@ -73,6 +75,33 @@ export class DivergenceNotices implements IDisposable {
       .forEach(each => Notification.dismiss(each));
   }
 
+  /** Say it in the panel, too, until a person looks at the run or dismisses it. */
+  private _attend(runId: string, text: string): void {
+    const { core, open, attend } = this._options;
+    const { trans } = core;
+    const tell = () => attend([...this._attended.values()]);
+    const dismiss = () => {
+      this._attended.delete(runId);
+      tell();
+    };
+    this._attended.set(runId, {
+      id: runId,
+      tone: 'error',
+      text,
+      since: this._attended.get(runId)?.since ?? Date.now() / 1000,
+      action: {
+        label: trans.__('Open'),
+        caption: trans.__('Show the run and its curves'),
+        execute: () => {
+          dismiss();
+          open(runId);
+        }
+      },
+      dismiss
+    });
+    tell();
+  }
+
   private _message(run: IRun): string {
     const { trans } = this._options.core;
     const [first, ...others] = divergences(run.tags[DIVERGED]);
@@ -95,6 +124,8 @@ export class DivergenceNotices implements IDisposable {
         );
   }
 
+  /** What the panel says, by ids of runs. */
+  private _attended = new Map<string, IAttention>();
   /** Ids of notifications by ids of runs. */
   private _shown = new Map<string, string>();
   private _isDisposed = false;
@@ -106,5 +137,7 @@ export namespace DivergenceNotices {
     service: Pick<ExperimentsService, 'run'>;
     /** Show a run. */
     open: (runId: string) => void;
+    /** Say in the panel which runs diverged. */
+    attend: (items: readonly IAttention[]) => void;
   }
 }

@@ -9,7 +9,8 @@ import * as React from 'react';
 
 import { IGenOpsCore, experimentIcon } from '../core';
 import { MediaService } from './media/service';
-import { IGenOpsPanel } from '../panel';
+import { IGenOpsPanel, SectionRank } from '../panel';
+import { INotebookSection } from '../panel/notebook/tokens';
 
 import { addCommands, CommandIDs } from './commands';
 import { DivergenceNotices } from './divergence-notices';
@@ -26,14 +27,15 @@ export const experimentsPlugin: JupyterFrontEndPlugin<void> = {
   description: 'Shows experiments and runs, with live curves.',
   autoStart: true,
   requires: [IGenOpsCore, IGenOpsPanel],
-  optional: [ICommandPalette, INotebookTracker, IRouter],
+  optional: [ICommandPalette, INotebookTracker, IRouter, INotebookSection],
   activate: (
     app: JupyterFrontEnd,
     core: IGenOpsCore,
     panel: IGenOpsPanel,
     palette: ICommandPalette | null,
     notebooks: INotebookTracker | null,
-    router: IRouter | null
+    router: IRouter | null,
+    thisNotebook: INotebookSection | null
   ): void => {
     const { commands } = app;
     const { api, events, live, trans } = core;
@@ -58,6 +60,7 @@ export const experimentsPlugin: JupyterFrontEndPlugin<void> = {
     new DivergenceNotices({
       core,
       service,
+      attend: items => panel.attend('divergence', items),
       open: run_id => void commands.execute(CommandIDs.openRuns, { run_id })
     });
     addLinkCommands({ app, router, palette, model, service, trans });
@@ -68,8 +71,8 @@ export const experimentsPlugin: JupyterFrontEndPlugin<void> = {
     });
     panel.addSection({
       id: 'experiments',
-      title: trans.__('Experiments'),
-      rank: 20,
+      title: trans.__('Runs'),
+      rank: SectionRank.experiments,
       icon: experimentIcon,
       render: section => {
         section.drive(model);
@@ -85,6 +88,26 @@ export const experimentsPlugin: JupyterFrontEndPlugin<void> = {
             model={model}
             trans={trans}
             actions={runActions(commands)}
+          />
+        );
+      }
+    });
+    thisNotebook?.addPart({
+      rank: 20,
+      room: 'experiments',
+      render: async section => {
+        const { LatestRun } = await import('./view/this-notebook');
+        const options = { service, events, trans };
+        return (
+          <LatestRun
+            current={thisNotebook.current}
+            section={section}
+            options={options}
+            trans={trans}
+            onOpen={run_id =>
+              void commands.execute(CommandIDs.openRuns, { run_id })
+            }
+            onTrack={() => void commands.execute(CommandIDs.insertTrack)}
           />
         );
       }

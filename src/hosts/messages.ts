@@ -199,6 +199,14 @@ export function formatPrice(
   return trans.__('%1/h', amount);
 }
 
+/** The cost of `seconds` at a price in USD an hour, such as `$0.42`. */
+export function costSoFar(perHour: number, seconds: number): string {
+  return ((perHour * seconds) / 3600).toLocaleString(undefined, {
+    style: 'currency',
+    currency: 'USD'
+  });
+}
+
 /** The title of a target: this machine has no name of its own. */
 export function targetTitle(
   target: Pick<ITarget, 'name' | 'is_this_machine'>,

@@ -1,6 +1,8 @@
 import { Notification } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { IDisposable } from '@lumino/disposable';
+import type { ISignal } from '@lumino/signaling';
+import { Signal } from '@lumino/signaling';
 
 import type { IGenOpsCore } from '../core';
 import { ApiError } from '../core';
@@ -23,6 +25,16 @@ export class KernelNotices implements IDisposable {
     Notification.manager.changed.connect(this._onChanged, this);
   }
 
+  /** Emitted when {@link all} changes. */
+  get changed(): ISignal<this, void> {
+    return this._changed;
+  }
+
+  /** The current notices. */
+  get all(): readonly IKernelNotice[] {
+    return this._all;
+  }
+
   /** Show the notices that exist when the page loads. */
   start(): void {
     this._look();
@@ -38,6 +50,7 @@ export class KernelNotices implements IDisposable {
       this._core.events.changed('kernel_notice').disconnect(this._look, this);
       this._core.events.resync.disconnect(this._look, this);
       Notification.manager.changed.disconnect(this._onChanged, this);
+      Signal.clearData(this);
     }
   }
 
@@ -55,6 +68,8 @@ export class KernelNotices implements IDisposable {
   }
 
   private _show(notices: readonly IKernelNotice[]): void {
+    this._all = notices;
+    this._changed.emit();
     const keys = new Set(notices.map(keyOf));
     for (const [key, { id }] of [...this._shown]) {
       if (!keys.has(key)) {
@@ -83,13 +98,14 @@ export class KernelNotices implements IDisposable {
           label: trans.__('Keep it running'),
           caption: trans.__('Restart the kernel’s idle time'),
           displayType: 'accent',
-          callback: () => void this._keep(notice)
+          callback: () => void this.keep(notice)
         }
       ]
     });
   }
 
-  private async _keep({ target, kernel_id }: IKernelNotice): Promise<void> {
+  /** Give a kernel its whole time again. */
+  async keep({ target, kernel_id }: IKernelNotice): Promise<void> {
     const { trans } = this._core;
     try {
       await this._service.keepKernel(target, kernel_id);
@@ -97,6 +113,11 @@ export class KernelNotices implements IDisposable {
       const error = ApiError.from(reason, trans);
       Notification.error(`${error.message} ${error.hint}`.trim());
     }
+  }
+
+  /** Remove the notice of a stop: the user has read it. */
+  drop({ kernel_id }: IKernelNotice): void {
+    this._service.dropNotice(kernel_id).catch(() => undefined);
   }
 
   /** The user has read the notice of a stop by closing it. */
@@ -109,11 +130,13 @@ export class KernelNotices implements IDisposable {
     }
     for (const { id, notice } of this._shown.values()) {
       if (id === notification.id && notice.kind === 'ended') {
-        this._service.dropNotice(notice.kernel_id).catch(() => undefined);
+        this.drop(notice);
       }
     }
   }
 
+  private _all: readonly IKernelNotice[] = [];
+  private _changed = new Signal<this, void>(this);
   private _shown = new Map<string, { id: string; notice: IKernelNotice }>();
   private _asked = 0;
   private _isDisposed = false;

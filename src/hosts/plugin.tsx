@@ -14,8 +14,10 @@ import * as React from 'react';
 import { IComputeSection } from '../kernels/tokens';
 import { ApiError, IGenOpsCore, executor } from '../core';
 import { IGenOpsPanel } from '../panel';
+import { INotebookSection } from '../panel/notebook/tokens';
 import { ITaskNotifier } from '../tasks/tokens';
 
+import { attendHosts } from './attention';
 import { CommandIDs, addCommands } from './commands';
 import { EndedKernels } from './ended-kernels';
 import { KernelCommandIDs } from './kernel-commands';
@@ -35,7 +37,12 @@ export const targetsPlugin: JupyterFrontEndPlugin<void> = {
   description: 'Runs kernels on other machines, over SSH.',
   autoStart: true,
   requires: [IGenOpsCore, IGenOpsPanel, IComputeSection, ITaskNotifier],
-  optional: [ICommandPalette, INotebookTracker, IToolbarWidgetRegistry],
+  optional: [
+    ICommandPalette,
+    INotebookTracker,
+    IToolbarWidgetRegistry,
+    INotebookSection
+  ],
   activate: (
     app: JupyterFrontEnd,
     core: IGenOpsCore,
@@ -44,18 +51,26 @@ export const targetsPlugin: JupyterFrontEndPlugin<void> = {
     tasks: ITaskNotifier,
     palette: ICommandPalette | null,
     notebooks: INotebookTracker | null,
-    toolbars: IToolbarWidgetRegistry | null
+    toolbars: IToolbarWidgetRegistry | null,
+    thisNotebook: INotebookSection | null
   ): void => {
     const { trans } = core;
     const { machine } = compute;
     const model = new TargetsModel(core);
     const questions = new QuestionsModel(core, model.service);
-    new QuestionDialogs(questions, trans);
+    const dialogs = new QuestionDialogs(questions, trans);
     // A question may exist when the page loads.
     void app.restored.then(() => questions.start());
     refreshKernelspecs(core.events, app.serviceManager.kernelspecs);
     const notices = new KernelNotices(core, model.service);
     void app.restored.then(() => notices.start());
+    attendHosts({
+      panel,
+      questions,
+      notices,
+      trans,
+      onAnswer: () => dialogs.show()
+    });
     addCommands({
       app,
       core,
@@ -128,6 +143,32 @@ export const targetsPlugin: JupyterFrontEndPlugin<void> = {
           }
         />
       );
+    });
+
+    thisNotebook?.addPart({
+      rank: 10,
+      room: 'compute',
+      render: async section => {
+        const { NotebookHost } = await import('./view/this-notebook');
+        return (
+          <NotebookHost
+            current={thisNotebook.current}
+            model={model}
+            section={section}
+            trans={trans}
+            onConnect={() => {
+              void model.list
+                .refresh()
+                .then(() =>
+                  execute(
+                    model.targets?.length ? CommandIDs.choose : CommandIDs.add
+                  )
+                );
+            }}
+            onReconnect={name => execute(CommandIDs.connect, { name })}
+          />
+        );
+      }
     });
 
     // schema/targets.json sets the position.

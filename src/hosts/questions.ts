@@ -36,6 +36,11 @@ export class QuestionsModel implements IDisposable {
     return this._waiting[0];
   }
 
+  /** All waiting questions, the oldest first. */
+  get waiting(): readonly IQuestion[] {
+    return this._waiting;
+  }
+
   /** How many questions wait behind it. */
   get behind(): number {
     return Math.max(0, this._waiting.length - 1);

@@ -10,7 +10,7 @@ import { ReactWidget } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { IGenOpsCore, computeIcon } from '../core';
-import { IGenOpsPanel } from '../panel';
+import { IGenOpsPanel, SectionRank } from '../panel';
 
 import { CommandIDs, addCommands } from './commands';
 import { CurrentKernel } from './current-kernel';
@@ -52,7 +52,7 @@ export const computePlugin: JupyterFrontEndPlugin<IComputeSection> = {
     panel.addSection({
       id: 'compute',
       title: trans.__('Compute'),
-      rank: 10,
+      rank: SectionRank.compute,
       icon: computeIcon,
       render: section => {
         machine.watchWhile(section);

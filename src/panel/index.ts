@@ -1,4 +1,5 @@
 export * from './panel';
 export * from './plugin';
 export * from './section';
+export * from './section-states';
 export * from './tokens';

@@ -2,6 +2,7 @@ import type { IStateDB } from '@jupyterlab/statedb';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import {
   ReactWidget,
+  ellipsesIcon,
   refreshIcon,
   settingsIcon
 } from '@jupyterlab/ui-components';
@@ -15,18 +16,21 @@ import * as React from 'react';
 import { genopsIcon } from '../core/icons';
 import { IconButton } from '../core/ui/icon-button';
 
+import { AttentionModel } from './attention';
 import { SectionWidget } from './section';
+import { SectionStates } from './section-states';
+import { AttentionStrip } from './strip';
 import type { ISection, ISectionAction, ISectionOptions } from './tokens';
 
-/** Where the state database keeps which sections are open. */
-export const STATE_KEY = 'genops-lab:panel';
+/** The headings that a person can see. */
+const TOGGLES = '.gol-Section:not(.lm-mod-hidden) .gol-Section-toggle';
 
-/** The panel in the left area: an accordion of what the rooms offer. */
+/** The panel in the left area: what needs a person, an accordion of the features' sections, and More. */
 export class GenOpsPanel extends Panel {
   constructor(options: GenOpsPanel.IOptions) {
     super();
     const { trans } = options;
-    this._state = options.state ?? null;
+    this._states = new SectionStates(options.state ?? null);
     this.id = 'genops-lab-panel';
     this.addClass('gol-Panel');
     this.title.icon = genopsIcon;
@@ -37,10 +41,18 @@ export class GenOpsPanel extends Panel {
     this._header = new PanelHeader(options);
     this._sections = new Panel();
     this._sections.addClass('gol-Panel-sections');
+    this._footer = new Panel();
+    this._footer.addClass('gol-Panel-footer');
+    this._footer.addWidget(new MoreButton(trans, options.onMore));
     this.addWidget(this._header);
+    this.addWidget(new AttentionStrip(this.attention, trans));
     this.addWidget(this._sections);
+    this.addWidget(this._footer);
     void this._restore();
   }
+
+  /** What needs a person, in the strip on top. */
+  readonly attention = new AttentionModel();
 
   /** Whether a person can see the panel. */
   get isSeen(): boolean {
@@ -51,21 +63,26 @@ export class GenOpsPanel extends Panel {
     return this._seenChanged;
   }
 
+  /** Emitted when a section is shown or hidden. */
+  get sectionsChanged(): ISignal<this, void> {
+    return this._sectionsChanged;
+  }
+
   addSection(options: ISectionOptions): ISection {
-    const { widgets } = this._sections;
+    const { sections } = this;
     if (this.section(options.id)) {
       throw new Error(`The section ${options.id} is there already.`);
     }
     const section = new SectionWidget(options);
-    const after = widgets.findIndex(
-      widget => (widget as SectionWidget).options.rank > options.rank
+    const after = sections.findIndex(each => each.options.rank > options.rank);
+    this._sections.insertWidget(
+      after === -1 ? sections.length : after,
+      section
     );
-    section.setHidden(this._withheld.has(options.id));
-    this._sections.insertWidget(after === -1 ? widgets.length : after, section);
-    if (this._expanded) {
-      section.expanded = this._expanded[options.id] ?? true;
-    }
-    section.expandedChanged.connect(this._save, this);
+    this._place(section);
+    section.expandedChanged.connect((_, expanded) => {
+      this._states.expand(options, expanded);
+    }, this);
     return section;
   }
 
@@ -74,27 +91,53 @@ export class GenOpsPanel extends Panel {
     this._header.addAction(action);
   }
 
-  /** Show a widget between the header and the sections. */
-  addBanner(banner: Widget): void {
-    this.insertWidget(this.widgets.length - 1, banner);
+  /** Show a small widget in the row at the bottom, beside More. */
+  addNote(note: Widget): void {
+    this._footer.addWidget(note);
+  }
+
+  /** All sections, as they follow each other, with those that are hidden. */
+  get sections(): readonly SectionWidget[] {
+    return this._sections.widgets as SectionWidget[];
   }
 
   section(id: string): SectionWidget | undefined {
-    return (this._sections.widgets as SectionWidget[]).find(
-      section => section.options.id === id
-    );
+    return this.sections.find(section => section.options.id === id);
   }
 
-  /** Open a section and bring it into view. */
+  /** Open a section, also one that a person has hidden, and bring it into view. */
   reveal(id: string): void {
     const section = this.section(id);
-    if (section && !section.isHidden) {
-      section.expanded = true;
-      section.node.scrollIntoView?.({ block: 'nearest' });
-      section.node
-        .querySelector<HTMLButtonElement>('.gol-Section-toggle')
-        ?.focus({ preventScroll: true });
+    if (!section || this._withheld.has(id)) {
+      return;
     }
+    this.setSectionHidden(id, false);
+    section.expanded = true;
+    section.node.scrollIntoView?.({ block: 'nearest' });
+    section.node
+      .querySelector<HTMLButtonElement>('.gol-Section-toggle')
+      ?.focus({ preventScroll: true });
+  }
+
+  /** Hide or show a section, as a person wishes. */
+  setSectionHidden(id: string, hidden: boolean): void {
+    const section = this.section(id);
+    if (section && section.isHidden !== hidden) {
+      this._states.hide(section.options, hidden);
+      this._place(section);
+      this._sectionsChanged.emit();
+      if (hidden) {
+        this.focusHeading();
+      }
+    }
+  }
+
+  /** Show, hide, open and close all sections as a person finds them who has changed nothing. */
+  reset(): void {
+    this._states.reset();
+    this.sections.forEach(section => this._place(section));
+    this._sectionsChanged.emit();
+    this.focusHeading();
   }
 
   /** Whether the administrator left a room on, as far as the server was asked. */
@@ -105,9 +148,8 @@ export class GenOpsPanel extends Panel {
   /** Show only these rooms: the others were switched off by the administrator. */
   allow(rooms: readonly string[], known: readonly string[]): void {
     this._withheld = new Set(known.filter(id => !rooms.includes(id)));
-    for (const section of this._sections.widgets as SectionWidget[]) {
-      section.setHidden(this._withheld.has(section.options.id));
-    }
+    this.sections.forEach(section => this._place(section));
+    this._sectionsChanged.emit();
   }
 
   override dispose(): void {
@@ -115,11 +157,16 @@ export class GenOpsPanel extends Panel {
     super.dispose();
   }
 
+  /** Give the keyboard the first heading. */
+  focusHeading(): void {
+    this.node
+      .querySelector<HTMLButtonElement>(TOGGLES)
+      ?.focus({ preventScroll: true });
+  }
+
   protected override onActivateRequest(msg: Message): void {
     super.onActivateRequest(msg);
-    this.node
-      .querySelector<HTMLButtonElement>('.gol-Section-toggle')
-      ?.focus({ preventScroll: true });
+    this.focusHeading();
   }
 
   protected override onAfterAttach(msg: Message): void {
@@ -153,50 +200,65 @@ export class GenOpsPanel extends Panel {
   };
 
   private async _restore(): Promise<void> {
-    let saved: unknown;
-    try {
-      saved = await this._state?.fetch(STATE_KEY);
-    } catch (reason) {
-      console.warn('GenOps Lab: the state of the panel is lost', reason);
-    }
-    if (this.isDisposed) {
-      return;
-    }
-    const expanded = (saved as { expanded?: unknown } | undefined)?.expanded;
-    this._expanded =
-      typeof expanded === 'object' && expanded !== null
-        ? (expanded as Record<string, boolean>)
-        : {};
-    for (const section of this._sections.widgets as SectionWidget[]) {
-      section.expanded = this._expanded[section.options.id] ?? true;
+    await this._states.load();
+    if (!this.isDisposed) {
+      this.sections.forEach(section => this._place(section));
     }
   }
 
-  private _save(section: SectionWidget, expanded: boolean): void {
-    if (!this._expanded) {
-      return;
+  /** Show and open a section, or not, as it was kept. */
+  private _place(section: SectionWidget): void {
+    const { options } = section;
+    section.setHidden(
+      this._withheld.has(options.id) || this._states.isHidden(options)
+    );
+    if (this._states.isLoaded) {
+      section.expanded = this._states.isExpanded(options);
     }
-    // Rooms that are not here keep theirs.
-    this._expanded = { ...this._expanded, [section.options.id]: expanded };
-    this._state
-      ?.save(STATE_KEY, { expanded: this._expanded })
-      .catch(reason =>
-        console.warn('GenOps Lab: the state of the panel is not kept', reason)
-      );
   }
 
-  private _state: IStateDB | null;
+  private _states: SectionStates;
   private _header: PanelHeader;
   private _sections: Panel;
-  private _expanded: Record<string, boolean> | null = null;
+  private _footer: Panel;
   private _withheld = new Set<string>();
   private _isSeen = false;
   private _seenChanged = new Signal<this, boolean>(this);
+  private _sectionsChanged = new Signal<this, void>(this);
 }
 
 export namespace GenOpsPanel {
   export interface IOptions extends PanelHeader.IOptions {
     state?: IStateDB | null;
+    /** Open the menu More above this button. */
+    onMore: (anchor: HTMLElement) => void;
+  }
+}
+
+/** The button at the bottom: sections that can be shown, and pages. */
+class MoreButton extends ReactWidget {
+  constructor(
+    private _trans: TranslationBundle,
+    private _onMore: (anchor: HTMLElement) => void
+  ) {
+    super();
+    this.addClass('gol-Panel-moreHost');
+  }
+
+  protected override render(): React.ReactElement {
+    const trans = this._trans;
+    return (
+      <button
+        type="button"
+        className="gol-Panel-more"
+        aria-haspopup="menu"
+        title={trans.__('Show or hide sections, and open other pages')}
+        onClick={event => this._onMore(event.currentTarget)}
+      >
+        <ellipsesIcon.react tag="span" className="gol-Icon" />
+        {trans.__('More')}
+      </button>
+    );
   }
 }
 

@@ -10,6 +10,7 @@ import type { IDisposable } from '@lumino/disposable';
 
 import { IGenOpsCore, genopsIcon } from '../core';
 
+import { MoreMenu, SectionCommands } from './more';
 import { GenOpsPanel } from './panel';
 import { IGenOpsPanel } from './tokens';
 
@@ -50,11 +51,13 @@ export const panelPlugin: JupyterFrontEndPlugin<IGenOpsPanel> = {
     const panel = new GenOpsPanel({
       trans,
       state,
+      onMore: anchor => more.open(anchor),
       onRefresh: () => events.refresh(),
       onSettings: () => {
         void commands.execute('settingeditor:open', { query: 'GenOps Lab' });
       }
     });
+    const more = new MoreMenu(app, panel, trans);
     shell.add(panel, 'left', { rank: 550, type: 'GenOps Lab' });
     restorer?.add(panel, panel.id);
 
@@ -68,7 +71,7 @@ export const panelPlugin: JupyterFrontEndPlugin<IGenOpsPanel> = {
     commands.addCommand(CommandIDs.openPanel, {
       label: trans.__('Open the GenOps Lab Panel'),
       caption: trans.__(
-        'Show compute, experiments, profiles, models and deployments'
+        'Show this notebook, runs, models, deployments, compute and activity'
       ),
       icon: genopsIcon,
       describedBy: {
@@ -85,10 +88,9 @@ export const panelPlugin: JupyterFrontEndPlugin<IGenOpsPanel> = {
       execute: args =>
         open(typeof args.section === 'string' ? args.section : undefined)
     });
-    palette?.addItem({
-      command: CommandIDs.openPanel,
-      category: trans.__('GenOps Lab')
-    });
+    for (const command of [CommandIDs.openPanel, SectionCommands.reset]) {
+      palette?.addItem({ command, category: trans.__('GenOps Lab') });
+    }
 
     // A panel that is seen keeps the server looking for changes made elsewhere.
     let changes: IDisposable | null = null;
@@ -103,7 +105,7 @@ export const panelPlugin: JupyterFrontEndPlugin<IGenOpsPanel> = {
         api
           .data(api.http.GET('/status'))
           .then(status => panel.allow(status.rooms, ROOMS))
-          // The sections say it themselves when the server is away.
+          // The strip on top says that the server is away.
           .catch(() => {
             asked = false;
           });
@@ -132,12 +134,15 @@ export const panelPlugin: JupyterFrontEndPlugin<IGenOpsPanel> = {
     return {
       addSection: options => panel.addSection(options),
       addAction: action => panel.addAction(action),
-      addBanner: banner => panel.addBanner(banner),
+      addNote: note => panel.addNote(note),
+      attend: (source, items) => panel.attention.put(source, items),
+      attention: panel.attention,
       offers: room => panel.offers(room),
       get isSeen() {
         return panel.isSeen;
       },
       seenChanged: panel.seenChanged,
+      sectionsChanged: panel.sectionsChanged,
       open
     };
   }

@@ -18,6 +18,7 @@ export class SectionWidget extends Panel implements ISection {
     this.options = options;
     this.id = `genops-lab-section-${options.id}`;
     this.addClass('gol-Section');
+    this.node.dataset.section = options.id;
 
     this._heading = new HeadingWidget();
     this._body = new SectionBody();

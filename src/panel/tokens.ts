@@ -18,12 +18,48 @@ export interface ISectionOptions {
   /** Also the room's name, by which an administrator switches it off. */
   id: string;
   title: string;
-  /** Lower is higher up: Compute 10, Experiments 20, Profiles 30, Models 40, Deployments 50. */
+  /** Lower is higher up: {@link SectionRank} has those of this extension. */
   rank: number;
+  /** How a person finds the section who has not changed the panel yet; `closed` by default, `hidden` is in More alone. */
+  atFirst?: 'open' | 'closed' | 'hidden';
   icon: LabIcon;
   /** Called once, when the section is first opened. */
   render: (section: ISection) => ReactElement | Widget;
   actions?: readonly ISectionAction[];
+}
+
+/** The order of this extension's sections. */
+export const SectionRank = {
+  notebook: 0,
+  experiments: 10,
+  sweeps: 15,
+  profiles: 18,
+  models: 20,
+  deployments: 30,
+  compute: 40,
+  activity: 50
+} as const;
+
+/** Something that waits for a person: a question, a warning. */
+export interface IAttention {
+  /** Unique within its source. */
+  id: string;
+  tone: 'info' | 'warning' | 'error';
+  /** A sentence. */
+  text: string;
+  /** Seconds since 1970; the newest is shown first. */
+  since: number;
+  /** The button that deals with it. */
+  action?: { label: string; caption: string; execute: () => void };
+  /** Has a button that takes the item away, where it may be ignored. */
+  dismiss?: () => void;
+}
+
+/** What waits for a person, from all features. */
+export interface IAttentionList {
+  /** The newest first. */
+  readonly items: readonly IAttention[];
+  readonly changed: ISignal<object, void>;
 }
 
 /** What works only while it is seen: a Resource, or a model that subscribes. */
@@ -51,10 +87,16 @@ export interface IGenOpsPanel {
   open(sectionId?: string): void;
   /** Add a button that stands for the whole panel. */
   addAction(action: ISectionAction): void;
-  /** Show a widget between the header and the sections; hide or dispose it when it is done. */
-  addBanner(banner: Widget): void;
+  /** Show a small widget in the row at the bottom, beside More. */
+  addNote(note: Widget): void;
+  /** Say in the strip on top what needs a person. `items` replaces what `source` said before. */
+  attend(source: string, items: readonly IAttention[]): void;
+  /** All that the strip shows. */
+  readonly attention: IAttentionList;
   /** Whether the administrator left a room on, as far as the server was asked. */
   offers(room: string): boolean;
+  /** Emitted when a section is shown or hidden, by a person or an administrator. */
+  readonly sectionsChanged: ISignal<object, void>;
   /** Whether a person can see the panel. */
   readonly isSeen: boolean;
   readonly seenChanged: ISignal<unknown, boolean>;

@@ -8,7 +8,7 @@ import { addIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { IGenOpsCore, executor, profileIcon } from '../core';
-import { IGenOpsPanel } from '../panel';
+import { IGenOpsPanel, SectionRank } from '../panel';
 
 import { CommandIDs, addCommands } from './commands';
 import { CommandIDs as ViewCommands } from './main/command-ids';
@@ -36,7 +36,8 @@ export const profilesPlugin: JupyterFrontEndPlugin<void> = {
     const section = panel.addSection({
       id: 'profiles',
       title: trans.__('Profiles'),
-      rank: 30,
+      rank: SectionRank.profiles,
+      atFirst: 'hidden',
       icon: profileIcon,
       actions: [
         {

@@ -7,14 +7,16 @@ import { IDefaultFileBrowser } from '@jupyterlab/filebrowser';
 import { ILauncher } from '@jupyterlab/launcher';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { IStateDB } from '@jupyterlab/statedb';
+import * as React from 'react';
 
 import { IGenOpsCore, genopsIcon } from '../core';
 import { definer, textArg } from '../core/commands';
 import { LOAD_EXTENSION, insertCells } from '../core/notebook';
 import { IGenOpsPanel } from '../panel';
+import { INotebookSection } from '../panel/notebook/tokens';
 
 import { watchMissingMagics } from './missing-magic';
-import { StartHereBanner, StartModel } from './start-here';
+import { StartModel } from './model';
 
 export namespace CommandIDs {
   export const openQuickstart = 'genops:open-quickstart';
@@ -31,7 +33,8 @@ export const quickstartPlugin: JupyterFrontEndPlugin<void> = {
     IDefaultFileBrowser,
     INotebookTracker,
     ICommandPalette,
-    IStateDB
+    IStateDB,
+    INotebookSection
   ],
   activate: (
     app: JupyterFrontEnd,
@@ -41,7 +44,8 @@ export const quickstartPlugin: JupyterFrontEndPlugin<void> = {
     browser: IDefaultFileBrowser | null,
     notebooks: INotebookTracker | null,
     palette: ICommandPalette | null,
-    state: IStateDB | null
+    state: IStateDB | null,
+    thisNotebook: INotebookSection | null
   ): void => {
     const { commands, serviceManager } = app;
     const { api, trans } = core;
@@ -84,15 +88,20 @@ export const quickstartPlugin: JupyterFrontEndPlugin<void> = {
     );
 
     const model = new StartModel(core, state);
-    panel.addBanner(
-      new StartHereBanner({
-        model,
-        trans,
-        onQuickstart: () => void commands.execute(CommandIDs.openQuickstart),
-        onLoad: () =>
-          void insertCells([LOAD_EXTENSION], { notebooks, commands })
-      })
-    );
+    thisNotebook?.addPart({
+      rank: 90,
+      always: true,
+      render: async () => {
+        const { StartHere } = await import('./start-here');
+        return React.createElement(StartHere, {
+          model,
+          trans,
+          onQuickstart: () => void commands.execute(CommandIDs.openQuickstart),
+          onLoad: () =>
+            void insertCells([LOAD_EXTENSION], { notebooks, commands })
+        });
+      }
+    });
     model.seen = panel.isSeen;
     panel.seenChanged.connect((_, seen) => {
       model.seen = seen;

@@ -7,7 +7,7 @@ import { addIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { IGenOpsCore, executor, modelIcon } from '../core';
-import { IGenOpsPanel } from '../panel';
+import { IGenOpsPanel, SectionRank } from '../panel';
 
 import { CommandIDs, addCommands } from './commands';
 import { ModelsModel } from './model';
@@ -33,7 +33,7 @@ export const modelsPlugin: JupyterFrontEndPlugin<void> = {
     const section = panel.addSection({
       id: 'models',
       title: trans.__('Models'),
-      rank: 40,
+      rank: SectionRank.models,
       icon: modelIcon,
       actions: [
         {

@@ -5,8 +5,8 @@ import type {
 import { Notification } from '@jupyterlab/apputils';
 import * as React from 'react';
 
-import { ApiError, IGenOpsCore, PagedResource, experimentIcon } from '../core';
-import { IGenOpsPanel } from '../panel';
+import { ApiError, IGenOpsCore, PagedResource, sweepIcon } from '../core';
+import { IGenOpsPanel, SectionRank } from '../panel';
 
 import type { ISweep } from './service';
 import { SweepsService } from './service';
@@ -47,8 +47,9 @@ export const sweepsPlugin: JupyterFrontEndPlugin<void> = {
     const section = panel.addSection({
       id: 'sweeps',
       title: trans.__('Sweeps'),
-      rank: 25,
-      icon: experimentIcon,
+      rank: SectionRank.sweeps,
+      atFirst: 'hidden',
+      icon: sweepIcon,
       render: () => (
         <SweepsSection
           list={list}

@@ -38,6 +38,16 @@ export class TasksModel implements IDisposable {
     this._look();
   }
 
+  /** The latest tasks, also of other pages and programs. The caller sets `visible` and disposes the list. */
+  list(): Resource<ITask[]> {
+    return new Resource<ITask[]>({
+      fetch: signal => this.service.list(signal),
+      events: this._core.events,
+      kinds: ['task'],
+      trans: this._core.trans
+    });
+  }
+
   /** A task with its log. The caller sets `visible` and disposes the resource. */
   log(id: string): Resource<ITaskLog> {
     const { service } = this;
@@ -125,6 +135,11 @@ export class TasksModel implements IDisposable {
   private _looking = false;
   private _again = false;
   private _isDisposed = false;
+}
+
+/** Whether a task runs. */
+export function isRunning({ state }: ITask): boolean {
+  return state === 'running';
 }
 
 /** The tone and label of a task's state. */

@@ -136,8 +136,15 @@ def test_html_is_escaped_and_inline() -> None:
 
 @pytest.mark.parametrize("tone", ["good", "busy", "bad", "dim"])
 def test_colours_come_from_the_theme(tone: str) -> None:
-    page = html.render(Document([Note("x", tone)]))  # type: ignore[arg-type]
+    page = html.render(Document([Table([Column("state")], [[Cell("x", tone)]])]))  # type: ignore[arg-type]
     assert re.search(r"background:var\(--jp-[\w-]+, #[0-9a-f]{6}\)", page)
+
+
+def test_a_hint_has_no_dot_and_facts_no_stripes() -> None:
+    """A dot would look like a state, and JupyterLab's stripes reached the values alone."""
+    page = html.render(Document([Facts([("run", "a")]), Note("See the log.", "dim")]))
+    assert "border-radius" not in page
+    assert re.findall(r"<tr[^>]*>", page) == ['<tr style="background:none">']
 
 
 def test_units() -> None:

@@ -47,7 +47,8 @@ PLUGINS_AND_STATES = _words(
     "A plugin that was disabled is on again; what the state database has is forgotten.",
     """
 genops-lab:cards genops-lab:charts genops-lab:client genops-lab:comparison genops-lab:compute genops-lab:core
-genops-lab:deployments genops-lab:doctor genops-lab:experiments genops-lab:kernel genops-lab:models genops-lab:notices
+genops-lab:deployments genops-lab:doctor genops-lab:experiments genops-lab:kernel genops-lab:models
+genops-lab:notebook genops-lab:notices
 genops-lab:nsight genops-lab:outputs genops-lab:panel genops-lab:profile-timeline genops-lab:profile-views
 genops-lab:profiles genops-lab:quickstart genops-lab:runs genops-lab:runs-state genops-lab:started genops-lab:sweeps
 genops-lab:targets genops-lab:tasks
@@ -83,7 +84,7 @@ genops-lab:targets toolbar Notebook genopsTarget
 SECTIONS = _words(
     "Sections that were closed are open again.",
     """
-compute deployments experiments models profiles sweeps
+activity compute deployments experiments models notebook profiles sweeps
 """,
 )
 
@@ -103,19 +104,20 @@ genops-profile-file genops-profiles- genops-runs genops-task- genops-timeline ge
 COMMAND_IDS = _words(
     "A shortcut or a toolbar's button that somebody made does nothing.",
     """
-genops:add-target genops:alias genops:attach-remote-kernel genops:cancel-task genops:change-target
+genops:activity genops:add-target genops:alias genops:attach-remote-kernel genops:cancel-task genops:change-target
 genops:choose-target genops:clean-target genops:compare-profiles genops:compare-runs genops:compute
 genops:connect-target genops:copy-run-id genops:copy-run-link genops:delete-deployment genops:delete-profile
 genops:deploy-model genops:deployment genops:diagnose genops:disconnect-target genops:doctor genops:experiment
-genops:insert-profile-cell genops:insert-run-code genops:insert-track genops:logo genops:model
+genops:hide-section genops:insert-profile-cell genops:insert-run-code genops:insert-track genops:logo genops:model
 genops:new-notebook-on-target genops:open-charts genops:open-compute genops:open-experiments genops:open-full-output
 genops:open-linked-run genops:open-mlflow genops:open-panel genops:open-profile genops:open-quickstart
 genops:open-runs genops:profile genops:profile-perfetto genops:profile-timeline genops:pull-folder
 genops:register-model genops:release-host genops:remove-model-alias genops:remove-target
-genops:renew-deployment
+genops:renew-deployment genops:reset-panel
 genops:restart-with-nsight genops:restart-with-nsight-compute genops:restart-without-nsight genops:restore-notebook
 genops:set-model-alias genops:show-remote-kernel-log genops:show-task-log genops:stop-deployment
-genops:stop-remote-kernel genops:test-target genops:toggle-line-times
+genops:stop-remote-kernel genops:sweep genops:test-target genops:this-notebook genops:toggle-line-times
+genops:toggle-section
 """,
 )
 

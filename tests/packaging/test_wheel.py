@@ -18,7 +18,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.support import exhaustive
-from tests.support.browser import CHROMIUM, WHY_NOT, chromium, lab_page
+from tests.support.browser import CHROMIUM, SECTIONS, WHY_NOT, chromium, lab_page
 from tests.support.environments import (
     NEWEST,
     OLDEST,
@@ -188,7 +188,7 @@ def test_installed_wheel_shows_the_panel(installed: Installed) -> None:
     with lab_page(installed.browser, server) as lab:
         lab.open()
         lab.panel()
-        for name in ("Compute", "Experiments", "Profiles", "Models", "Deployments"):
+        for name in SECTIONS:
             lab.section(name)
         assert lab.problems == []
 

@@ -58,7 +58,10 @@ SHOTS = Path(
 )
 #: Pictures are for people and prove nothing: they are taken by ``make test-all``, and where a folder is named.
 PICTURES_ASKED = "GENOPS_SCREENSHOTS" in os.environ
-SECTIONS = ("Compute", "Experiments", "Profiles", "Models", "Deployments")
+#: The sections of the panel, with one that is in More at first.
+SECTIONS = ("This notebook", "Runs", "Models", "Deployments", "Compute", "Activity", "Profiles")
+#: The ids of those whose id is not their title.
+SECTION_IDS = {"This notebook": "notebook", "Runs": "experiments"}
 
 Theme = Literal["light", "dark"]
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
@@ -91,7 +94,7 @@ FORGET = """async () => {
   const panel = document.getElementById('genops-lab-panel');
   const click = selector => panel?.querySelectorAll(selector).forEach(each => each.click());
   click('[aria-expanded="true"]:not(.gol-Section-toggle)');
-  click('.gol-Section-toggle[aria-expanded="false"]');
+  await window.jupyterapp.commands.execute('genops:reset-panel');
   const services = window.jupyterapp.pluginRegistry._services;
   const state = [...services.keys()].find(each => each.name === '@jupyterlab/coreutils:IStateDB');
   await (await window.jupyterapp.resolveRequiredService(state)).clear();
@@ -296,8 +299,10 @@ class LabPage:
         return heading.get_by_role("button")
 
     def section(self, name: str) -> Locator:
-        """A section of the panel, expanded."""
+        """A section of the panel, expanded, also one that is in More."""
         button = self.toggle(name)
+        if not button.is_visible():
+            self.execute("genops:open-panel", {"section": SECTION_IDS.get(name, name.lower())})
         for _ in range(4):  # the panel may be restored between the look and the click
             if button.get_attribute("aria-expanded") == "false":
                 button.click()

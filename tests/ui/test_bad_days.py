@@ -44,7 +44,7 @@ def log_run(uri: str, name: str) -> None:
 
 def said_to_be_away(lab: LabPage) -> None:
     """In the panel and in the run table, in both themes."""
-    places = [down(lab, "Experiments"), down(lab, "Models"), table(lab).locator(".gol-DownState")]
+    places = [down(lab, "Runs"), down(lab, "Models"), table(lab).locator(".gol-DownState")]
     for place in places:
         expect(place).to_contain_text(re.compile("cannot be read", re.I))
         expect(place.locator(".gol-DownState-hint")).not_to_be_empty()
@@ -79,7 +79,7 @@ def test_an_mlflow_that_is_away_comes_back_and_is_another_one(
                 # Also where the run had no metric yet when its row came.
                 expect(head(lab, "loss metric")).to_be_visible(timeout=BACK_MS)
                 expect(table(lab).get_by_text("read through MLflow's API")).to_be_visible()
-                shown = lab.section("Experiments").get_by_role("button", name=re.compile("loss 0.5"))
+                shown = lab.section("Runs").get_by_role("button", name=re.compile("loss 0.5"))
                 expect(shown).to_be_visible(timeout=BACK_MS)
                 expect(lab.panel().locator(".gol-DownState")).to_have_count(0, timeout=BACK_MS)
                 register = lab.section("Models").get_by_role("button", name="Register a run's model…")
@@ -90,7 +90,7 @@ def test_an_mlflow_that_is_away_comes_back_and_is_another_one(
             # At once: after some seconds it is old enough to say so by itself.
             assert "up to date" not in table(lab).locator(".gol-RunTable-freshness").inner_text()
             expect(rows(lab)).to_have_count(2)
-            expect(down(lab, "Experiments").first).to_be_visible(timeout=BACK_MS)
+            expect(down(lab, "Runs").first).to_be_visible(timeout=BACK_MS)
         expect(table(lab).locator(".gol-RunTable-freshness")).to_contain_text("as of", timeout=BACK_MS)
         lab.looks("run-table-nothing-new", ".gol-RunTable", (1280, 800), daily=False)
         assert lab.problems == []
@@ -99,7 +99,7 @@ def test_an_mlflow_that_is_away_comes_back_and_is_another_one(
 #: What a section without anything offers.
 EMPTY = {
     "Compute": "New notebook",
-    "Experiments": "Insert a %%track cell",
+    "Runs": "Insert a %%track cell",
     "Profiles": "Insert a %%profile cell",
     "Models": "Register a run's model…",
     "Deployments": "Deploy a model…",
@@ -140,6 +140,12 @@ def test_a_new_lab_and_a_jupyter_server_that_goes_and_comes_back(browser: Browse
             lab.execute("genops:open-panel")
             lab.panel().get_by_role("button", name="Refresh what is shown").dispatch_event("click")
             expect(down(lab, "Deployments")).to_be_visible()
+            away = (
+                lab.panel()
+                .get_by_role("region", name="Needs attention")
+                .get_by_text("The Jupyter server does not answer.")
+            )
+            expect(away).to_be_visible()
             lab.shot("server-down", height=1000)
             lost = lab.page.get_by_role("dialog").filter(has_text="Server Connection Error")
             expect(lost).to_be_visible(timeout=BACK_MS)  # JupyterLab's own
@@ -147,8 +153,9 @@ def test_a_new_lab_and_a_jupyter_server_that_goes_and_comes_back(browser: Browse
             try:
                 expect(lost).to_have_count(0, timeout=BACK_MS)
                 expect(lab.panel().locator(".gol-DownState")).to_have_count(0, timeout=BACK_MS)
+                expect(away).to_have_count(0, timeout=BACK_MS)
                 run_script(second, 'import genops\ngenops.log({"loss": 0.125})')
-                row = lab.section("Experiments").get_by_role("button", name=re.compile("loss 0.125"))
+                row = lab.section("Runs").get_by_role("button", name=re.compile("loss 0.125"))
                 expect(row).to_be_visible(timeout=BACK_MS)
                 assert lab.page.evaluate("() => window.sameDocument"), "it was not reloaded"
             finally:

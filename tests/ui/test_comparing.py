@@ -129,7 +129,7 @@ def opened(lab: LabPage, run_ids: list[str]) -> Any:
 
 
 def test_runs_are_compared_from_the_panel(lab: LabPage, runs: dict[str, list[str]]) -> None:
-    experiments = lab.section("Experiments")
+    experiments = lab.section("Runs")
     experiments.get_by_role("button", name="adam-narrow").first.click()
     button = experiments.get_by_role("button", name="Compare with…")
     button.focus()

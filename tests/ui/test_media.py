@@ -72,7 +72,7 @@ def test_media_are_seen_while_the_run_goes_on_and_side_by_side(lab: LabPage, ser
     page = lab.page
     lab.open_notebook("media.ipynb")
     lab.run_all()
-    experiments = lab.section("Experiments")
+    experiments = lab.section("Runs")
     experiments.get_by_role("button", name="pictures").first.click()
     detail = experiments.get_by_role("region", name="Run pictures")
     slider = detail.get_by_role("slider", name="Step")

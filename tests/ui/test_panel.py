@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Route, TimeoutError, expect
+from playwright.sync_api import Locator, Route, TimeoutError, expect
 from sqlalchemy import delete, func, insert, select
 
 from genops_lab.core.store import LocalStore
@@ -62,8 +63,8 @@ def test_the_keyboard_reaches_and_opens_sections(lab: LabPage) -> None:
     # The launcher takes the focus once it is there, which on a busy machine is after the splash screen.
     lab.page.wait_for_function("() => document.activeElement?.closest('.jp-Launcher, #filebrowser')")
     lab.panel()
-    expect(lab.toggle("Compute")).to_be_focused()
-    for name in ("Experiments", "Models"):
+    expect(lab.toggle("This notebook")).to_be_focused()
+    for name in ("Runs", "Models"):
         button = lab.toggle(name)
         for _ in range(60):
             if button.evaluate("node => node === document.activeElement"):
@@ -76,6 +77,83 @@ def test_the_keyboard_reaches_and_opens_sections(lab: LabPage) -> None:
             expect(button).to_have_attribute("aria-expanded", "false" if before == "true" else "true")
     lab.page.keyboard.press("ArrowDown")
     expect(lab.toggle("Deployments")).to_be_focused()
+
+
+def rows_of(parts: Locator) -> int:
+    """On how many lines these elements stand."""
+    middles = parts.evaluate_all(
+        "all => all.map(each => each.getBoundingClientRect()).map(({ top, bottom }) => (top + bottom) / 2)"
+    )
+    assert middles
+    return 1 + sum(b - a > 4 for a, b in itertools.pairwise(sorted(middles)))
+
+
+def headings(lab: LabPage) -> list[str]:
+    """The titles of the sections that are shown, in order; each heading and More lie wholly in view, unscrolled."""
+    found = lab.panel().evaluate(
+        """panel => {
+          const list = panel.querySelector('.gol-Panel-sections');
+          const frame = panel.getBoundingClientRect();
+          const lies = node => {
+            const { top, bottom, height } = node.getBoundingClientRect();
+            return height >= 24 && top >= frame.top && bottom <= Math.min(frame.bottom, window.innerHeight);
+          };
+          const shown = [...list.querySelectorAll('.gol-Section:not(.lm-mod-hidden) .gol-Section-heading')];
+          return {
+            titles: shown.map(each => each.querySelector('.gol-Section-label').textContent),
+            outside: [...shown, panel.querySelector('.gol-Panel-more')].filter(each => !lies(each)).length,
+            scrolls: list.scrollHeight - list.clientHeight,
+          };
+        }"""
+    )
+    assert (found["outside"], found["scrolls"]) == (0, 0), found
+    return list(found["titles"])
+
+
+ALWAYS = ["This notebook", "Runs", "Models", "Deployments", "Compute", "Activity"]
+
+
+def test_all_headings_are_in_view_and_sections_are_hidden_and_shown(lab: LabPage) -> None:
+    lab.execute("genops:reset-panel")
+    expect(
+        lab.panel().get_by_role("region", name="This notebook").get_by_text("No notebook is open")
+    ).to_be_visible()
+    assert headings(lab) == ALWAYS
+    for name in ("Runs", "Compute"):
+        lab.section(name)
+        lab.still()
+        assert headings(lab) == ALWAYS
+    lab.looks("panel", "#genops-lab-panel")
+    machine = lab.section("Compute").get_by_role("button", name=re.compile("^This machine: CPU"))
+    assert rows_of(machine.locator(".gol-MachineLine-figure")) == 1
+    machine.click()
+    memory = lab.section("Compute").locator(".gol-Meter").filter(has_text="Memory").first
+    assert rows_of(memory.locator("> :not(.gol-Meter-bar)")) == 1
+    machine.click()
+
+    more = lab.panel().get_by_role("button", name="More", exact=True)
+    menu = lab.page.get_by_role("menu")
+
+    def choose(name: str, *, shown: bool) -> None:
+        more.press("Enter")
+        entry = menu.locator(".lm-Menu-item").filter(has=lab.page.get_by_text(name, exact=True))
+        expect(
+            menu.locator(".lm-mod-toggled").filter(has=lab.page.get_by_text(name, exact=True))
+        ).to_have_count(int(shown))
+        entry.click()
+        expect(menu).to_have_count(0)
+
+    choose("Sweeps", shown=False)
+    expect(lab.toggle("Sweeps")).to_be_focused()
+    expect(lab.toggle("Sweeps")).to_have_attribute("aria-expanded", "true")
+    choose("Models", shown=True)
+    lab.toggle("Deployments").click(button="right")
+    lab.page.get_by_role("menuitem", name="Hide “Deployments”").click()
+    assert headings(lab) == ["This notebook", "Runs", "Sweeps", "Compute", "Activity"]
+    more.press("Enter")
+    menu.get_by_role("menuitem", name="Reset the Sections of the Panel").click()
+    assert headings(lab) == ALWAYS
+    lab.section("Profiles")  # the rest of the tests finds all that it opens
 
 
 def test_a_long_list_is_shown_page_by_page(lab: LabPage, server: LabServer) -> None:
@@ -97,6 +175,9 @@ def test_a_long_list_is_shown_page_by_page(lab: LabPage, server: LabServer) -> N
         expect(items).to_have_count(known)  # with those of other tests of this Lab
         expect(items.last).to_contain_text("profile 0")
         expect(more).to_have_count(0)
+        items.first.get_by_role("button", name=re.compile("^profile 149")).click()
+        expect(items.first.get_by_role("button", name="Delete the profile “profile 149”")).to_be_visible()
+        assert rows_of(items.first.locator(".gol-Actions > *")) == 1, "the buttons are in one line"
     finally:
         with store.transaction() as connection:
             connection.execute(delete(profiles).where(profiles.c.id.in_([each["id"] for each in rows])))
@@ -134,7 +215,7 @@ def test_an_open_panel_is_no_activity(lab: LabPage, server: LabServer) -> None:
 
 
 def test_a_run_of_a_script_is_seen_while_it_goes_on(lab: LabPage, server: LabServer) -> None:
-    experiments = lab.section("Experiments")
+    experiments = lab.section("Runs")
     (server.home.work / "enough").unlink(missing_ok=True)
     with script(server, COUNT) as process:
         row = experiments.get_by_role("button", name=re.compile("counter"))
@@ -154,7 +235,7 @@ def test_a_run_of_a_script_is_seen_while_it_goes_on(lab: LabPage, server: LabSer
 
 
 def test_what_a_plain_mlflow_client_writes_is_seen(lab: LabPage, server: LabServer) -> None:
-    experiments = lab.section("Experiments")
+    experiments = lab.section("Runs")
     run_script(server, PLAIN, **own_mlflow(server))
     expect(
         experiments.get_by_role("button", name=re.compile("plain-client.*score 0.75", re.S))

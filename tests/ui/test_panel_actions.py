@@ -125,10 +125,10 @@ def test_requests_and_the_log_are_seen_as_they_happen(lab: LabPage, server: LabS
 def test_a_full_panel_has_no_serious_findings(lab: LabPage) -> None:
     for name in SECTIONS:
         lab.section(name)
-    run = lab.section("Experiments").get_by_role("button", name=re.compile("slope"))
+    run = lab.section("Runs").get_by_role("button", name=re.compile("slope"))
     if run.get_attribute("aria-expanded") == "false":
         run.click()
-    expect(lab.section("Experiments").get_by_role("button", name="Insert code", exact=True)).to_be_visible()
+    expect(lab.section("Runs").get_by_role("button", name="Insert code", exact=True)).to_be_visible()
     lab.looks("full", "#genops-lab-panel", (1280, 2000))
 
 

@@ -23,12 +23,14 @@ def test_the_quickstart_runs_and_the_panel_follows(lab: LabPage, server: LabServ
     card.click()
     lab.page.get_by_role("tab", name="quickstart.ipynb").wait_for()
     lab.kernel_idle()
-    experiments = lab.section("Experiments")
+    experiments = lab.section("Runs")
     models = lab.section("Models")
     profiles = lab.section("Profiles")
     deployments = lab.section("Deployments")
     lab.run_all_but_the_last()  # it stops the deployment, whose state was gone before a busy machine looked at it
 
+    here = lab.section("This notebook")
+    expect(here.get_by_role("button", name="digits-mlp")).to_be_visible(timeout=PATIENT_MS)
     expect(experiments.get_by_text("digits-mlp").first).to_be_visible(timeout=PATIENT_MS)
     expect(profiles.get_by_text("ten training steps").first).to_be_visible(timeout=PATIENT_MS)
     expect(models.get_by_text("digits", exact=True).first).to_be_visible(timeout=PATIENT_MS)

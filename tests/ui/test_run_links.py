@@ -28,7 +28,7 @@ genops.end()"""
 def copied(lab: LabPage, name: str) -> str:
     """The link that a person gets of a run in the panel."""
     lab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    experiments = lab.section("Experiments")
+    experiments = lab.section("Runs")
     experiments.get_by_role("button", name=name).first.click()
     experiments.get_by_role("button", name="Copy link").press("Enter")
     expect(lab.page.get_by_text("Link copied.")).to_be_visible()

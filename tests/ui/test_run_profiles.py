@@ -68,7 +68,7 @@ def runs(server: LabServer) -> dict[str, str]:
 
 
 def test_a_run_leads_to_its_profile_and_back(lab: LabPage, runs: dict[str, str]) -> None:
-    experiments = lab.section("Experiments")
+    experiments = lab.section("Runs")
     experiments.get_by_role("button", name="slow").first.click()
     experiments.get_by_role("button", name="Artifacts").click()
     button = experiments.get_by_role("button", name="Open profile")

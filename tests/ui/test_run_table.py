@@ -58,7 +58,7 @@ def top_of(thing: Locator) -> float:
 
 
 def test_it_opens_from_the_panel_with_columns_that_suit_the_runs(lab: LabPage) -> None:
-    lab.section("Experiments").get_by_role("button", name="Open the run table").click()
+    lab.section("Runs").get_by_role("button", name="Open the run table").click()
     lab.execute("application:toggle-left-area")
     expect(totals(lab)).to_have_text(ALL_RUNS)
     expect(grid(lab)).to_have_attribute("aria-rowcount", str(RUNS + 1))

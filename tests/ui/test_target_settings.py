@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 
@@ -130,6 +131,11 @@ def test_a_cell_that_runs_is_busy_whatever_is_answered_and_after_a_reload(
 def test_an_end_for_want_of_work_is_told_and_a_restart_goes_on(lab: LabPage, server: LabServer) -> None:
     open_notebook(lab, "ended.ipynb")
     run(lab, "held = 1; print('held', held)", "held 1")
+    here = lab.section("This notebook")
+    expect(here).to_contain_text("ended.ipynb")
+    expect(here).to_contain_text(
+        re.compile(r"Hostgpu1.* ms.*Kernelidle.*Cost\$\d+\.\d\d at \$2\.49/h"), timeout=PATIENT_MS
+    )
     lab.execute("docmanager:save")
     eventually((server.home.work / "ended.ipynb").read_text, lambda text: "held = 1" in text, 60)
     policy = {"warm_kernels": 1, "idle_minutes": 1}
@@ -140,6 +146,10 @@ def test_an_end_for_want_of_work_is_told_and_a_restart_goes_on(lab: LabPage, ser
     )
     expect(told.first).to_be_visible(timeout=3 * PATIENT_MS)
     looked_at(lab, "ended", ".Toastify", daily=False)
+    expect(lab.panel().get_by_role("region", name="Needs attention")).to_contain_text(
+        "ended.ipynb (kernel on gpu1)"
+    )
+    expect(here).to_contain_text("kernel has ended")
     expect(item(lab)).to_contain_text("kernel has ended")
     is_shown_as(lab, "Unknown")
     assert server.request("PUT", "genops/targets/gpu1", {})[0] == 200

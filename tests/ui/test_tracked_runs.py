@@ -40,7 +40,7 @@ def _runs(server: LabServer) -> None:
 
 @pytest.mark.usefixtures("_runs")
 def test_the_runs_above_and_below_and_what_was_printed(lab: LabPage) -> None:
-    section = lab.section("Experiments")
+    section = lab.section("Runs")
     section.get_by_role("button", name=re.compile("^parent")).click()
     below = section.get_by_role("button", name="Child runs")
     expect(below).to_have_attribute("aria-expanded", "true")
@@ -66,7 +66,7 @@ AT_THE_EDGE = """canvas => {
 
 @pytest.mark.usefixtures("_runs")
 def test_the_last_step_of_a_curve_is_written_whole(lab: LabPage) -> None:
-    section = lab.section("Experiments")
+    section = lab.section("Runs")
     section.get_by_role("button", name=re.compile("^long")).first.click()
     curve = section.get_by_role("img", name=re.compile("^accuracy by step"))
     curve.scroll_into_view_if_needed()
@@ -176,7 +176,7 @@ def test_a_card_goes_on_after_a_reload_and_its_run_ends_while_no_page_is_there_a
     expect(card(lab).get_by_role("img", name=re.compile("^Chart of loss: loss"))).to_be_visible()
 
     # The notebook again, from the run, by keyboard.
-    experiments = lab.section("Experiments")
+    experiments = lab.section("Runs")
     experiments.get_by_role("button", name="away").first.click()
     experiments.get_by_role("button", name="Restore notebook").press("Enter")
     name = f"away-{found[0]['run_id'][:8]}.ipynb"
@@ -218,7 +218,7 @@ CREATE = """() => fetch('ajax-api/2.0/mlflow/experiments/create', {
 
 @pytest.mark.usefixtures("_runs")
 def test_mlflows_own_page_of_a_run_opens_in_a_tab_and_changes_nothing(lab: LabPage) -> None:
-    section = lab.section("Experiments")
+    section = lab.section("Runs")
     section.get_by_role("button", name=re.compile("^long")).first.click()
     with lab.page.expect_popup() as popup:
         section.get_by_role("button", name="Open in MLflow").click()

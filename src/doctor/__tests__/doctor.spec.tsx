@@ -1,13 +1,14 @@
 import { StateDB } from '@jupyterlab/statedb';
-import { Widget } from '@lumino/widgets';
 import { act, cleanup, render, screen } from '@testing-library/react';
 import * as React from 'react';
 
+import type { IAttention } from '../../panel/tokens';
 import { Bench, settle, trans } from '../../tasks/__tests__/support';
+import { attendServer } from '../attention';
 import { DoctorModel, byUrgency } from '../model';
 import type { ICheck, IStatus } from '../service';
 import { Diagnosis } from '../view/diagnosis';
-import { NoticesBanner } from '../view/notices';
+import { LockedNote } from '../view/locked-note';
 
 const check = (id: string, state: ICheck['state'], hint = ''): ICheck => ({
   id,
@@ -32,6 +33,14 @@ describe('the doctor', () => {
   let bench: Bench;
   let model: DoctorModel;
   let state: StateDB;
+
+  const attended = () => {
+    const attend = jest.fn<void, [string, readonly IAttention[]]>();
+    attendServer({ panel: { attend }, model, trans });
+    return attend;
+  };
+  const texts = (attend: ReturnType<typeof attended>) =>
+    (attend.mock.lastCall?.[1] ?? []).map(({ text }) => text);
 
   const make = () =>
     new DoctorModel(bench.core, { page: 'JupyterLab 4', state });
@@ -90,14 +99,11 @@ describe('the doctor', () => {
       notices: ['On NFS.', 'Set aside.']
     });
     await model.status.refresh();
-    const banner = new NoticesBanner({ model, trans, onDetails: jest.fn() });
-    Widget.attach(banner, document.body);
+    const attend = attended();
     await act(() => settle());
-    expect(banner.node.textContent).toBe('On NFS.Set aside.');
-    banner.node.querySelector('button')!.click();
-    await act(() => settle());
-    expect(banner.node.textContent).toBe('Set aside.');
-    banner.dispose();
+    expect(texts(attend)).toEqual(['On NFS.', 'Set aside.']);
+    attend.mock.lastCall![1][0].dismiss!();
+    expect(texts(attend)).toEqual(['Set aside.']);
 
     const reloaded = make();
     await reloaded.status.refresh();
@@ -108,15 +114,31 @@ describe('the doctor', () => {
     reloaded.dispose();
   });
 
-  it('takes no room when there is nothing to say', async () => {
+  it('says that the Jupyter server is away, until it answers', async () => {
     await model.status.refresh();
-    const banner = new NoticesBanner({ model, trans, onDetails: jest.fn() });
-    expect(banner.isHidden).toBe(true);
+    const attend = attended();
+    expect(texts(attend)).toEqual([]);
+    bench.answers['GET /status'] = () => {
+      throw new TypeError('Failed to fetch');
+    };
+    await model.status.refresh();
+    const [item] = attend.mock.lastCall![1];
+    expect(item.text).toContain('The Jupyter server does not answer.');
+    bench.answers['GET /status'] = status();
+    item.action!.execute();
+    await settle();
+    expect(texts(attend)).toEqual([]);
+  });
+
+  it('takes no space when no setting is locked', async () => {
+    await model.status.refresh();
+    const note = new LockedNote({ model, trans, onDetails: jest.fn() });
+    expect(note.isHidden).toBe(true);
     bench.answers['GET /status'] = status({
       locked: [{ name: 'mlflow_uri', value: 'x' }]
     });
     await model.status.refresh();
-    expect(banner.isHidden).toBe(false);
-    banner.dispose();
+    expect(note.isHidden).toBe(false);
+    note.dispose();
   });
 });

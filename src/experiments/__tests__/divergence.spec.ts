@@ -1,12 +1,14 @@
 import { Notification } from '@jupyterlab/apputils';
 
 import { GenOpsEvents } from '../../core';
+import type { IAttention } from '../../panel/tokens';
 import { DivergenceNotices } from '../divergence-notices';
 
 import { FakeServer, makeRun, trans } from './support';
 
 describe('notices of runs that diverge', () => {
   const open = jest.fn();
+  const attend = jest.fn<void, [readonly IAttention[]]>();
   let server: FakeServer;
   let notices: DivergenceNotices;
 
@@ -14,7 +16,8 @@ describe('notices of runs that diverge', () => {
     server = new FakeServer();
     const events = new GenOpsEvents({ stream: server.stream });
     const { service } = server;
-    notices = new DivergenceNotices({ core: { events, trans }, service, open });
+    const core = { events, trans };
+    notices = new DivergenceNotices({ core, service, open, attend });
   });
 
   afterEach(() => {
@@ -52,6 +55,21 @@ describe('notices of runs that diverge', () => {
     Notification.dismiss();
     await diverges(1, tag('loss is NaN since step 12'));
     expect(shown()).toEqual([]);
+  });
+
+  it('are said in the panel until the run is looked at', async () => {
+    await diverges(1, tag('loss is NaN since step 12'));
+    await diverges(3, tag('loss is NaN since step 2'));
+    const [items] = attend.mock.lastCall!;
+    expect(items.map(({ text }) => text)).toEqual([
+      'loss of fox-1 is NaN since step 12.',
+      'loss of fox-3 is NaN since step 2.'
+    ]);
+    items[0].action!.execute();
+    expect(open).toHaveBeenLastCalledWith('run0001');
+    expect(attend.mock.lastCall![0]).toHaveLength(1);
+    items[1].dismiss!();
+    expect(attend.mock.lastCall![0]).toEqual([]);
   });
 
   it('are two at most, and none of the trials of a sweep', async () => {

@@ -5,11 +5,15 @@ import {
   render,
   screen
 } from '@testing-library/react';
+import { Signal } from '@lumino/signaling';
 import * as React from 'react';
 
-import { ApiError } from '../../core';
+import { ApiError, GenOpsEvents } from '../../core';
+import type { ICurrentNotebook } from '../../panel/notebook/tokens';
+import type { IDriven, ISection } from '../../panel/tokens';
 import type { ExperimentsModel } from '../model';
 import { ExperimentsView } from '../view/section';
+import { LatestRun } from '../view/this-notebook';
 
 import { FakeServer, makeRun, makeSeries, trans } from './support';
 
@@ -283,5 +287,87 @@ describe('the experiments section', () => {
     server.failure = null;
     await pass(2500);
     expect(head('fox-3')).toBeTruthy();
+  });
+});
+
+describe('the latest run of the notebook in front', () => {
+  let server: FakeServer;
+  const onOpen = jest.fn();
+  const onTrack = jest.fn();
+  const section = {
+    drive: (driven: IDriven) => {
+      driven.visible = true;
+      return { dispose: () => (driven.visible = false), isDisposed: false };
+    }
+  } as unknown as ISection;
+
+  beforeEach(() => {
+    jest.useFakeTimers();
+    server = new FakeServer();
+  });
+
+  afterEach(() => {
+    cleanup();
+    jest.useRealTimers();
+  });
+
+  const pass = (ms = 0) => act(() => jest.advanceTimersByTimeAsync(ms));
+
+  async function show(path: string) {
+    const current = {
+      path,
+      panel: null,
+      changed: new Signal<object, void>({})
+    };
+    const options = {
+      service: server.service,
+      events: new GenOpsEvents({ stream: server.stream }),
+      trans
+    };
+    render(
+      <LatestRun {...{ current, section, options, trans, onOpen, onTrack }} />
+    );
+    await pass();
+    return current as {
+      path: string;
+      changed: Signal<object, void>;
+    } & ICurrentNotebook;
+  }
+
+  it('is found by the end of its source, and leads to the run', async () => {
+    server.runs = [
+      makeRun(5, { source: '/home/ada/other-train.ipynb' }),
+      makeRun(4, { source: '/home/ada/train.ipynb', status: 'FAILED' }),
+      makeRun(3, { source: '/home/ada/train.ipynb' })
+    ];
+    await show('train.ipynb');
+    expect(server.takeCalls()).toEqual([
+      "runs |tags.`mlflow.source.name` LIKE '%train.ipynb'|"
+    ]);
+    const run = screen.getByRole('button');
+    expect(run.textContent).toBe('fox-4');
+    expect(screen.getByText('failed')).toBeTruthy();
+    expect(screen.getByText('accuracy')).toBeTruthy();
+    fireEvent.click(run);
+    expect(onOpen).toHaveBeenCalledWith('run0004');
+  });
+
+  it('is asked at most every two seconds while a run logs, and follows the notebook', async () => {
+    server.runs = [makeRun(1, { source: "/a/it's.ipynb" })];
+    const current = await show("it's.ipynb");
+    expect(server.takeCalls()).toEqual([
+      'runs |tags.`mlflow.source.name` LIKE "%it\'s.ipynb"|'
+    ]);
+    for (let times = 0; times < 20; times++) {
+      server.tell('run', 'run0001');
+      await pass(100);
+    }
+    expect(server.takeCalls().length).toBeLessThanOrEqual(2);
+    current.path = 'next.ipynb';
+    await act(async () => current.changed.emit());
+    await pass();
+    expect(screen.getByText('No run yet')).toBeTruthy();
+    fireEvent.click(screen.getByRole('button', { name: 'Track a cell' }));
+    expect(onTrack).toHaveBeenCalled();
   });
 });

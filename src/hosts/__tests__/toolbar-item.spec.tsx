@@ -6,14 +6,19 @@ import {
   act,
   cleanup,
   fireEvent,
+  render,
   screen,
   within
 } from '@testing-library/react';
+import * as React from 'react';
 
 import { FakeSocket } from '../../core/__tests__/fake-socket';
+import type { ICurrentNotebook } from '../../panel/notebook/tokens';
+import type { IDriven, ISection } from '../../panel/tokens';
 import { Bench, settle, trans } from '../../tasks/__tests__/support';
 import { TargetsModel } from '../model';
 import { NotebookTarget } from '../notebook-target';
+import { NotebookHost } from '../view/this-notebook';
 import { TargetToolbarItem } from '../view/toolbar-item';
 
 import { reading, target } from './support';
@@ -247,5 +252,98 @@ describe("the item in a notebook's toolbar", () => {
     bench.answers['GET /targets'] = [];
     const button = await show('genops-gpu-box');
     expect(button.textContent).toContain('no longer a target');
+  });
+});
+
+describe('the host of the notebook in front', () => {
+  const onConnect = jest.fn();
+  const onReconnect = jest.fn();
+
+  /** What stands in the section, by the names of its rows. */
+  async function show(
+    kernelName: string | null
+  ): Promise<Record<string, string>> {
+    const shown = new Set<IDriven>();
+    const section = {
+      drive: (driven: IDriven) => {
+        driven.visible = true;
+        shown.add(driven);
+        return { dispose: () => (driven.visible = false), isDisposed: false };
+      }
+    } as unknown as ISection;
+    const current = {
+      path: 'train.ipynb',
+      changed: new Signal<object, void>({}),
+      panel: { sessionContext: session(kernelName ?? '', 'idle') }
+    } as unknown as ICurrentNotebook;
+    render(
+      <NotebookHost
+        {...{ current, model, section, trans, onConnect, onReconnect }}
+      />
+    );
+    await act(() => settle());
+    return rows();
+  }
+
+  const rows = () =>
+    Object.fromEntries(
+      [...document.querySelectorAll('.gol-Facts-row')].map(row => [
+        row.querySelector('dt')!.textContent,
+        row.querySelector('dd')!.textContent!.trim()
+      ])
+    ) as Record<string, string>;
+
+  it('is this machine, and another host is one button away', async () => {
+    expect(await show('python3')).toEqual({
+      Host: 'This machine',
+      Kernel: 'idle'
+    });
+    expect(bench.calls).toEqual([]);
+    fireEvent.click(screen.getByRole('button'));
+    expect(onConnect).toHaveBeenCalled();
+  });
+
+  it('has the round trip of a target, and no cost where that has no price', async () => {
+    bench.answers['GET /targets'] = [target({ price_per_hour: null })];
+    expect(await show('genops-gpu-box')).toEqual({
+      Host: 'gpu-boxconnected 23 ms',
+      Kernel: 'idle'
+    });
+    expect(bench.count('GET /targets/gpu-box/kernels')).toBe(0);
+    expect(screen.queryByRole('button')).toBeNull();
+  });
+
+  it('has the cost of the time since the kernel started where the target has a price', async () => {
+    bench.answers['GET /targets'] = [target({ price_per_hour: 2.5 })];
+    bench.answers['GET /targets/gpu-box/kernels'] = {
+      target: 'gpu-box',
+      connected: true,
+      message: '',
+      kernels: [
+        { kernel_id: 'other', started_at: 1 },
+        { kernel_id: 'k1', started_at: Date.now() / 1000 - 7200 }
+      ]
+    };
+    await show('genops-gpu-box');
+    await act(() => settle()); // once the target is known its kernels are asked for
+    expect(rows().Cost).toBe('$5.00 at $2.50/h');
+    expect(screen.getByText('$5.00 at $2.50/h').title).toBe(
+      'Cost so far: 2 h since the kernel started, at $2.50/h (the price of the target gpu-box)'
+    );
+  });
+
+  it('says what the kernel waits for, and offers to connect again', async () => {
+    bench.answers['GET /targets'] = [
+      target({
+        pending: [{ kernel_id: 'k1', reason: 'No node is free.', since: 1 }]
+      })
+    ];
+    expect((await show('genops-gpu-box')).Host).toContain('waits for a host');
+    cleanup();
+    bench.answers['GET /targets'] = [target({ state: 'failed', pending: [] })];
+    await model.list.refresh();
+    expect((await show('genops-gpu-box')).Host).toBe('gpu-boxfailed');
+    fireEvent.click(screen.getByRole('button', { name: 'Reconnect' }));
+    expect(onReconnect).toHaveBeenCalledWith('gpu-box');
   });
 });

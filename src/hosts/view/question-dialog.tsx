@@ -20,6 +20,11 @@ export class QuestionDialogs implements IDisposable {
     _model.changed.connect(this._sync, this);
   }
 
+  /** Give the dialog of the current question the keyboard. */
+  show(): void {
+    this._dialog?.activate();
+  }
+
   get isDisposed(): boolean {
     return this._isDisposed;
   }

@@ -146,8 +146,36 @@ describe('the compute room', () => {
     expect(model.reading?.machine.cpu_percent).toBe(HISTORY + 5);
   });
 
+  const open = () =>
+    fireEvent.click(screen.getByRole('button', { name: /^This machine:/ }));
+
+  it('shows the machine in one line until it is opened', async () => {
+    first = {
+      machine: machine({
+        gpu_state: 'ok',
+        disk_free_bytes: 5 * GIB,
+        gpus: [
+          { ...BARE_GPU, utilization_percent: 20 },
+          { ...BARE_GPU, index: 1, utilization_percent: 60 }
+        ]
+      }),
+      kernels: []
+    };
+    await show();
+    const line = screen.getByRole('button', { name: /^This machine:/ });
+    expect(line.textContent).toBe(
+      'This machine:Disk 95 %CPU 37 %Mem 25 %2 GPUs 40 %'
+    );
+    expect(line.title).toContain('Mem: 4.0 / 16.0 GiB');
+    expect(line.getAttribute('aria-expanded')).toBe('false');
+    expect(screen.queryByRole('meter')).toBeNull();
+    fireEvent.click(line);
+    expect(screen.getAllByRole('meter').length).toBeGreaterThan(2);
+  });
+
   it('shows the machine with meters, and no GPU as a plain line', async () => {
     await show();
+    open();
     expect(screen.getByText('workstation')).toBeTruthy();
     const cpu = screen.getByRole('meter', { name: 'CPU' });
     expect(cpu.getAttribute('aria-valuenow')).toBe('37');
@@ -166,8 +194,10 @@ describe('the compute room', () => {
       kernels: []
     };
     await show();
+    open();
     expect(screen.getByRole('meter', { name: 'Memory' })).toBeTruthy();
     expect(screen.queryByRole('meter', { name: 'Disk' })).toBeNull();
+    expect(screen.queryByText(/Disk/)).toBeNull();
   });
 
   it('leaves out what a GPU does not report', async () => {
@@ -182,6 +212,7 @@ describe('the compute room', () => {
       kernels: []
     };
     await show();
+    open();
     const [bare, second] = Array.from(document.querySelectorAll('.gol-Gpu'));
     expect(bare.textContent).toBe('GPU 0 · NVIDIA H100');
     expect(second.textContent).toContain('310 W');
@@ -196,6 +227,7 @@ describe('the compute room', () => {
       kernels: []
     };
     await show();
+    open();
     expect(screen.getByText('The GPU driver does not answer')).toBeTruthy();
     expect(screen.getByText('Driver mismatch.')).toBeTruthy();
   });
@@ -211,7 +243,8 @@ describe('the compute room', () => {
     expect(row.textContent).toContain('1.0 GiB');
     fireEvent.click(row);
     expect(onOpenNotebook).toHaveBeenCalledWith('work/train.ipynb');
-    expect(screen.getAllByRole('button')).toHaveLength(1);
+    // With the one that opens the machine.
+    expect(screen.getAllByRole('button')).toHaveLength(2);
   });
 
   it('offers a notebook where no kernel runs', async () => {
@@ -229,6 +262,7 @@ describe('the compute room', () => {
     expect(screen.getByText('This machine cannot be read.')).toBeTruthy();
     expect(screen.getByText('No answer.')).toBeTruthy();
     await pass(2500);
+    open();
     expect(screen.getByText('workstation')).toBeTruthy();
     expect(screen.queryByText('No answer.')).toBeNull();
   });

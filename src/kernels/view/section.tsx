@@ -8,6 +8,7 @@ import type { IMachineReading } from '../service';
 import { GpuCards } from './gpu-cards';
 import { KernelList } from './kernel-list';
 import { MachineCard } from './machine-card';
+import { MachineLine } from './machine-line';
 
 /** This machine, its GPUs and its kernels. */
 export function ComputeView(props: ComputeView.IProps): React.ReactElement {
@@ -25,12 +26,14 @@ export function ComputeView(props: ComputeView.IProps): React.ReactElement {
         const { machine, kernels } = latest ?? fetched;
         return (
           <div className="gol-Compute">
-            <MachineCard
-              machine={machine}
-              history={model.history}
-              trans={trans}
-            />
-            <GpuCards machine={machine} trans={trans} />
+            <MachineLine machine={machine} trans={trans}>
+              <MachineCard
+                machine={machine}
+                history={model.history}
+                trans={trans}
+              />
+              <GpuCards machine={machine} trans={trans} />
+            </MachineLine>
             <KernelList
               kernels={kernels}
               trans={trans}

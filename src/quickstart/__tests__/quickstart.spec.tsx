@@ -1,12 +1,13 @@
 import { Notification } from '@jupyterlab/apputils';
 import { NotebookActions } from '@jupyterlab/notebook';
-import { act } from '@testing-library/react';
 import type { Signal } from '@lumino/signaling';
-import { Widget } from '@lumino/widgets';
+import { act, fireEvent, render, screen } from '@testing-library/react';
+import * as React from 'react';
 
 import { Bench, settle, trans } from '../../tasks/__tests__/support';
 import { missingMagic, watchMissingMagics } from '../missing-magic';
-import { StartHereBanner, StartModel } from '../start-here';
+import { StartModel } from '../model';
+import { StartHere } from '../start-here';
 
 describe('how to start', () => {
   it('is said until there is a run, and never again', async () => {
@@ -19,23 +20,19 @@ describe('how to start', () => {
     const model = new StartModel(bench.core, state);
     const onQuickstart = jest.fn();
     const onLoad = jest.fn();
-    const banner = new StartHereBanner({ model, trans, onQuickstart, onLoad });
-    Widget.attach(banner, document.body);
+    render(<StartHere {...{ model, trans, onQuickstart, onLoad }} />);
     model.seen = true;
     await act(() => settle());
-    expect(banner.isHidden).toBe(false);
-    const buttons = [...banner.node.querySelectorAll('button')];
-    buttons[1].click();
-    buttons[2].click();
+    expect(screen.getByText('%load_ext genops_lab')).toBeTruthy();
+    fireEvent.click(screen.getByText('Open the quickstart'));
+    fireEvent.click(screen.getByText('Insert it'));
     expect(onQuickstart).toHaveBeenCalledTimes(1);
     expect(onLoad).toHaveBeenCalledTimes(1);
-    expect(banner.node.textContent).toContain('%load_ext genops_lab');
 
     bench.answers['GET /runs'] = { items: [{}], next: '' };
     bench.change('run', 'r1');
     await act(() => settle(700));
-    expect(banner.isHidden).toBe(true);
-    banner.dispose();
+    expect(screen.queryByText('Start here')).toBeNull();
 
     const again = new StartModel(bench.core, state);
     await again.ready;

@@ -1,8 +1,12 @@
 import { Notification } from '@jupyterlab/apputils';
+import { act, cleanup, render, screen } from '@testing-library/react';
+import * as React from 'react';
 
+import { AttentionModel } from '../../panel/attention';
 import { TasksModel } from '../model';
 import { TaskNotifications, describeTask } from '../notifications';
 import type { ITask } from '../service';
+import { ActivityView } from '../view/activity';
 
 import { Bench, Refusal, settle, trans } from './support';
 
@@ -293,6 +297,62 @@ describe('the log of a task', () => {
     await settle();
     expect(log.value?.lines).toEqual(['one', 'two']);
     log.dispose();
+    model.dispose();
+    bench.dispose();
+  });
+});
+
+describe('the section Activity', () => {
+  it('has what needs a person, work in progress, then what has ended, also of other pages', async () => {
+    const bench = new Bench({
+      'GET /tasks': [
+        task('c', { state: 'failed', message: 'No port is free.' }),
+        task('b', { progress: 0.5, client: 'another page' }),
+        task('a', { state: 'done', finished_at: 2 })
+      ]
+    });
+    const model = new TasksModel(bench.core);
+    const attention = new AttentionModel();
+    const tasks = model.list();
+    const [onLog, onCancel] = [jest.fn(), jest.fn()];
+    render(
+      React.createElement(ActivityView, {
+        ...{ tasks, attention, trans, onLog, onCancel }
+      })
+    );
+    tasks.visible = true;
+    await act(() => settle());
+    const titles = () =>
+      screen
+        .getAllByRole('listitem')
+        .map(
+          item => item.textContent?.match(/^.*?(Running|Failed|Done|\?)/)?.[0]
+        );
+    expect(titles()).toEqual([
+      'Deploy bRunning',
+      'Deploy cFailed',
+      'Deploy aDone'
+    ]);
+    expect(screen.getByText('No port is free.')).toBeTruthy();
+    expect(
+      screen.getByRole('progressbar', { name: 'Progress of Deploy b' })
+    ).toBeTruthy();
+    screen.getByRole('button', { name: 'Cancel Deploy b' }).click();
+    expect(onCancel).toHaveBeenCalledWith('b');
+    expect(
+      screen.queryByRole('button', { name: 'Cancel Deploy a' })
+    ).toBeNull();
+    screen.getByRole('button', { name: 'Show the log of Deploy a' }).click();
+    expect(onLog).toHaveBeenCalledWith('a');
+
+    act(() =>
+      attention.put('x', [
+        { id: '1', tone: 'warning', text: 'Trust the key?', since: 1 }
+      ])
+    );
+    expect(titles()[0]).toBe('Trust the key?');
+    cleanup();
+    tasks.dispose();
     model.dispose();
     bench.dispose();
   });
