@@ -5,14 +5,13 @@ import type {
 import { ILayoutRestorer } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
 import { IStateDB } from '@jupyterlab/statedb';
+import { Panel } from '@lumino/widgets';
 
-import { IGenOpsCore } from '../core';
-import { IGenOpsPanel } from '../panel';
+import { IGenOpsCore, addDrawn, once } from '../core';
+import { IGenOpsPanel, whenSeen } from '../panel';
 
 import { CommandIDs, addCommands } from './commands';
 import { doctorIcon } from './icon';
-import { DoctorModel } from './model';
-import { NoticesBanner } from './view/notices';
 
 /** What is wrong, and what to do. */
 export const doctorPlugin: JupyterFrontEndPlugin<void> = {
@@ -30,9 +29,12 @@ export const doctorPlugin: JupyterFrontEndPlugin<void> = {
     state: IStateDB | null
   ): void => {
     const { trans } = core;
-    const model = new DoctorModel(core, {
-      page: `${app.name} ${app.version}, ${navigator.userAgent}`,
-      state
+    const model = once(async () => {
+      const { DoctorModel } = await import('./model');
+      return new DoctorModel(core, {
+        page: `${app.name} ${app.version}, ${navigator.userAgent}`,
+        state
+      });
     });
     addCommands({ app, model, trans, palette, restorer });
     const diagnose = () => {
@@ -44,10 +46,20 @@ export const doctorPlugin: JupyterFrontEndPlugin<void> = {
       icon: doctorIcon,
       execute: diagnose
     });
-    panel.addBanner(new NoticesBanner({ model, trans, onDetails: diagnose }));
-    model.status.visible = panel.isSeen;
-    panel.seenChanged.connect((_, seen) => {
-      model.status.visible = seen;
-    }, model);
+    const banner = new Panel();
+    banner.addClass('gol-Banner');
+    panel.addBanner(banner);
+    const draw = async () => {
+      const [{ NoticesBanner }, made] = await Promise.all([
+        import('./view/notices'),
+        model()
+      ]);
+      made.status.visible = panel.isSeen;
+      panel.seenChanged.connect((_, seen) => {
+        made.status.visible = seen;
+      }, made);
+      return new NoticesBanner({ model: made, trans, onDetails: diagnose });
+    };
+    whenSeen(panel, () => addDrawn(banner, draw, trans));
   }
 };

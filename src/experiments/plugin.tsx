@@ -8,17 +8,15 @@ import { INotebookTracker } from '@jupyterlab/notebook';
 import * as React from 'react';
 
 import { IGenOpsCore, experimentIcon } from '../core';
-import { MediaService } from './media/service';
 import { IGenOpsPanel } from '../panel';
 
 import { addCommands, CommandIDs } from './commands';
 import { DivergenceNotices } from './divergence-notices';
 import { addLinkCommands } from './link-commands';
 import { addMlflowCommand } from './mlflow-ui';
-import { ExperimentsModel, isRunning } from './model';
+import type { ExperimentsModel } from './model';
 import { runActions } from './run-actions';
 import { ExperimentsService } from './service';
-import { ExperimentsView } from './view/section';
 
 /** Experiments and runs, with live curves. */
 export const experimentsPlugin: JupyterFrontEndPlugin<void> = {
@@ -38,19 +36,18 @@ export const experimentsPlugin: JupyterFrontEndPlugin<void> = {
     const { commands } = app;
     const { api, events, live, trans } = core;
     const service = new ExperimentsService(api);
-    const model = new ExperimentsModel({
-      service,
-      media: new MediaService(api),
-      events,
-      live,
-      trans
-    });
+    let model: ExperimentsModel | undefined;
+    const shown = {
+      get opened() {
+        return model?.opened ?? null;
+      }
+    };
     addCommands({
       commands,
       palette,
       notebooks,
       panel,
-      model,
+      model: shown,
       service,
       contents: app.serviceManager.contents,
       trans
@@ -60,7 +57,7 @@ export const experimentsPlugin: JupyterFrontEndPlugin<void> = {
       service,
       open: run_id => void commands.execute(CommandIDs.openRuns, { run_id })
     });
-    addLinkCommands({ app, router, palette, model, service, trans });
+    addLinkCommands({ app, router, palette, model: shown, service, trans });
     addMlflowCommand({ commands, service, trans });
     palette?.addItem({
       command: CommandIDs.openMlflow,
@@ -71,9 +68,23 @@ export const experimentsPlugin: JupyterFrontEndPlugin<void> = {
       title: trans.__('Experiments'),
       rank: 20,
       icon: experimentIcon,
-      render: section => {
-        section.drive(model);
-        model.list.changed.connect((_, { runs }) => {
+      render: async section => {
+        const [{ ExperimentsView }, { ExperimentsModel, isRunning }, media] =
+          await Promise.all([
+            import('./view/section'),
+            import('./model'),
+            import('./media/service')
+          ]);
+        const made = new ExperimentsModel({
+          service,
+          media: new media.MediaService(api),
+          events,
+          live,
+          trans
+        });
+        model = made;
+        section.drive(made);
+        made.list.changed.connect((_, { runs }) => {
           const running = runs.filter(isRunning).length;
           section.setCount(
             running,
@@ -82,7 +93,7 @@ export const experimentsPlugin: JupyterFrontEndPlugin<void> = {
         }, section);
         return (
           <ExperimentsView
-            model={model}
+            model={made}
             trans={trans}
             actions={runActions(commands)}
           />

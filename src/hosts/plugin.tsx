@@ -12,7 +12,7 @@ import { INotebookTracker } from '@jupyterlab/notebook';
 import * as React from 'react';
 
 import { IComputeSection } from '../kernels/tokens';
-import { ApiError, IGenOpsCore, executor } from '../core';
+import { ApiError, IGenOpsCore, executor, tellFailure } from '../core';
 import { IGenOpsPanel } from '../panel';
 import { ITaskNotifier } from '../tasks/tokens';
 
@@ -25,8 +25,6 @@ import { NotebookTarget } from './notebook-target';
 import { afterBuild } from './offers';
 import { KernelNotices } from './notices';
 import { QuestionsModel } from './questions';
-import { QuestionDialogs } from './view/question-dialog';
-import { TargetsView } from './view/section';
 import { TargetToolbarItem } from './view/toolbar-item';
 
 /** Other machines that run kernels. */
@@ -50,7 +48,20 @@ export const targetsPlugin: JupyterFrontEndPlugin<void> = {
     const { machine } = compute;
     const model = new TargetsModel(core);
     const questions = new QuestionsModel(core, model.service);
-    new QuestionDialogs(questions, trans);
+    const showQuestions = () => {
+      if (!questions.current || questions.isHosted) {
+        return;
+      }
+      questions.changed.disconnect(showQuestions);
+      import('./view/question-dialog').then(
+        ({ QuestionDialogs }) => new QuestionDialogs(questions, trans),
+        (reason: unknown) => {
+          questions.changed.connect(showQuestions);
+          tellFailure(reason, trans);
+        }
+      );
+    };
+    questions.changed.connect(showQuestions);
     // A question may have been waiting when the page was loaded.
     void app.restored.then(() => questions.start());
     refreshKernelspecs(core.events, app.serviceManager.kernelspecs);
@@ -78,7 +89,8 @@ export const targetsPlugin: JupyterFrontEndPlugin<void> = {
     }
     tasks.offer(task => afterBuild(task, trans, execute));
 
-    compute.addPart(section => {
+    compute.addPart(async section => {
+      const { TargetsView } = await import('./view/section');
       section.drive(model);
       return (
         <TargetsView

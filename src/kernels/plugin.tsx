@@ -6,7 +6,6 @@ import { ICommandPalette } from '@jupyterlab/apputils';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { IStatusBar } from '@jupyterlab/statusbar';
-import { ReactWidget } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { IGenOpsCore, computeIcon } from '../core';
@@ -19,7 +18,6 @@ import { ComputeParts } from './parts';
 import { ComputeService } from './service';
 import { StatusItemSwitch } from './status-switch';
 import { IComputeSection } from './tokens';
-import { ComputeView } from './view/section';
 import { KernelStatusItem } from './view/status-item';
 
 /** This machine, its GPUs and the kernels that run on it. */
@@ -48,7 +46,22 @@ export const computePlugin: JupyterFrontEndPlugin<IComputeSection> = {
       trans,
       fetch: signal => service.reading(signal)
     });
-    const parts = new ComputeParts();
+    const parts = new ComputeParts(trans);
+    parts.add(async () => {
+      const { ComputeView } = await import('./view/section');
+      return (
+        <ComputeView
+          model={machine}
+          trans={trans}
+          onOpenNotebook={path => {
+            void commands.execute('docmanager:open', { path });
+          }}
+          onNewNotebook={() => {
+            void commands.execute('notebook:create-new');
+          }}
+        />
+      );
+    });
     panel.addSection({
       id: 'compute',
       title: trans.__('Compute'),
@@ -56,19 +69,7 @@ export const computePlugin: JupyterFrontEndPlugin<IComputeSection> = {
       icon: computeIcon,
       render: section => {
         machine.watchWhile(section);
-        const own = ReactWidget.create(
-          <ComputeView
-            model={machine}
-            trans={trans}
-            onOpenNotebook={path => {
-              void commands.execute('docmanager:open', { path });
-            }}
-            onNewNotebook={() => {
-              void commands.execute('notebook:create-new');
-            }}
-          />
-        );
-        return parts.open(section, own);
+        return parts.open(section);
       }
     });
     addCommands({ commands, palette, panel, trans });

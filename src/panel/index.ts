@@ -2,3 +2,4 @@ export * from './panel';
 export * from './plugin';
 export * from './section';
 export * from './tokens';
+export * from './when-seen';

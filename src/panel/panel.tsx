@@ -26,6 +26,7 @@ export class GenOpsPanel extends Panel {
   constructor(options: GenOpsPanel.IOptions) {
     super();
     const { trans } = options;
+    this._trans = trans;
     this._state = options.state ?? null;
     this.id = 'genops-lab-panel';
     this.addClass('gol-Panel');
@@ -56,7 +57,7 @@ export class GenOpsPanel extends Panel {
     if (this.section(options.id)) {
       throw new Error(`The section ${options.id} is there already.`);
     }
-    const section = new SectionWidget(options);
+    const section = new SectionWidget(options, this._trans);
     const after = widgets.findIndex(
       widget => (widget as SectionWidget).options.rank > options.rank
     );
@@ -185,6 +186,7 @@ export class GenOpsPanel extends Panel {
       );
   }
 
+  private _trans: TranslationBundle;
   private _state: IStateDB | null;
   private _header: PanelHeader;
   private _sections: Panel;

@@ -3,7 +3,8 @@ import { Token } from '@lumino/coreutils';
 import type { IDisposable } from '@lumino/disposable';
 import type { ISignal } from '@lumino/signaling';
 import type { Widget } from '@lumino/widgets';
-import type { ReactElement } from 'react';
+
+import type { Drawn } from '../core/ui/late';
 
 /** A button in a section's heading. */
 export interface ISectionAction {
@@ -21,8 +22,8 @@ export interface ISectionOptions {
   /** Lower is higher up: Compute 10, Experiments 20, Profiles 30, Models 40, Deployments 50. */
   rank: number;
   icon: LabIcon;
-  /** Called once, when the section is first opened. */
-  render: (section: ISection) => ReactElement | Widget;
+  /** Called when the section is first opened, and again where its code could not be loaded. */
+  render: (section: ISection) => Drawn | Promise<Drawn>;
   actions?: readonly ISectionAction[];
 }
 

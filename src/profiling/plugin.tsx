@@ -13,7 +13,6 @@ import { IGenOpsPanel } from '../panel';
 import { CommandIDs, addCommands } from './commands';
 import { CommandIDs as ViewCommands } from './main/command-ids';
 import { ProfilesModel } from './model';
-import { ProfilesSection } from './view/section';
 
 /** Where the time of a training goes. */
 export const profilesPlugin: JupyterFrontEndPlugin<void> = {
@@ -46,17 +45,22 @@ export const profilesPlugin: JupyterFrontEndPlugin<void> = {
           execute: () => execute(CommandIDs.insert)
         }
       ],
-      render: self => (
-        <ProfilesSection
-          model={model}
-          trans={trans}
-          drive={driven => self.drive(driven)}
-          onInsert={() => execute(CommandIDs.insert)}
-          onOpen={id => execute(ViewCommands.openProfile, { id })}
-          onCompare={id => execute(ViewCommands.compareProfiles, { after: id })}
-          onDelete={id => execute(CommandIDs.remove, { id })}
-        />
-      )
+      render: async self => {
+        const { ProfilesSection } = await import('./view/section');
+        return (
+          <ProfilesSection
+            model={model}
+            trans={trans}
+            drive={driven => self.drive(driven)}
+            onInsert={() => execute(CommandIDs.insert)}
+            onOpen={id => execute(ViewCommands.openProfile, { id })}
+            onCompare={id =>
+              execute(ViewCommands.compareProfiles, { after: id })
+            }
+            onDelete={id => execute(CommandIDs.remove, { id })}
+          />
+        );
+      }
     });
     section.drive(model.list);
     model.list.changed.connect((_, { value }) => {

@@ -7,14 +7,14 @@ import { IDefaultFileBrowser } from '@jupyterlab/filebrowser';
 import { ILauncher } from '@jupyterlab/launcher';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { IStateDB } from '@jupyterlab/statedb';
+import { Panel } from '@lumino/widgets';
 
-import { IGenOpsCore, genopsIcon } from '../core';
+import { IGenOpsCore, addDrawn, genopsIcon } from '../core';
 import { definer, textArg } from '../core/commands';
 import { LOAD_EXTENSION, insertCells } from '../core/notebook';
-import { IGenOpsPanel } from '../panel';
+import { IGenOpsPanel, whenSeen } from '../panel';
 
 import { watchMissingMagics } from './missing-magic';
-import { StartHereBanner, StartModel } from './start-here';
 
 export namespace CommandIDs {
   export const openQuickstart = 'genops:open-quickstart';
@@ -83,20 +83,25 @@ export const quickstartPlugin: JupyterFrontEndPlugin<void> = {
       })
     );
 
-    const model = new StartModel(core, state);
-    panel.addBanner(
-      new StartHereBanner({
+    const banner = new Panel();
+    banner.addClass('gol-Banner');
+    panel.addBanner(banner);
+    const draw = async () => {
+      const { StartHereBanner, StartModel } = await import('./start-here');
+      const model = new StartModel(core, state);
+      model.seen = panel.isSeen;
+      panel.seenChanged.connect((_, seen) => {
+        model.seen = seen;
+      }, model);
+      return new StartHereBanner({
         model,
         trans,
         onQuickstart: () => void commands.execute(CommandIDs.openQuickstart),
         onLoad: () =>
           void insertCells([LOAD_EXTENSION], { notebooks, commands })
-      })
-    );
-    model.seen = panel.isSeen;
-    panel.seenChanged.connect((_, seen) => {
-      model.seen = seen;
-    }, model);
+      });
+    };
+    whenSeen(panel, () => addDrawn(banner, draw, trans));
     watchMissingMagics(trans);
   }
 };

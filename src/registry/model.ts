@@ -2,9 +2,9 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { IDisposable } from '@lumino/disposable';
 
 import type { IGenOpsCore } from '../core';
-import { FormModel, PagedResource } from '../core';
+import { PagedResource } from '../core';
 
-import type { IModelVersion, IRegisteredModel } from './service';
+import type { IRegisteredModel } from './service';
 import { ModelsService } from './service';
 
 /** The registered models. */
@@ -32,48 +32,9 @@ export class ModelsModel implements IDisposable {
   }
 }
 
-/** An alias, as MLflow takes it: letters, digits, `_` and `-`; not `latest` and nothing like `v3`. */
-export function aliasProblem(alias: string, trans: TranslationBundle): string {
-  if (!/^[\p{L}\p{N}_-]*$/u.test(alias)) {
-    return trans.__('Use letters, digits, underscores and hyphens.');
-  }
-  if (/^(latest|v\d+)$/i.test(alias)) {
-    return trans.__('“%1” has a meaning of its own in MLflow.', alias);
-  }
-  return '';
-}
-
 /** What is wrong with the name of a model; empty when nothing is. */
 export function nameProblem(name: string, trans: TranslationBundle): string {
   return /[/:]/.test(name)
     ? trans.__('MLflow refuses “/” and “:” in names of models.')
     : '';
-}
-
-export interface IAliasFields {
-  alias: string;
-}
-
-/** Points an alias at one version. */
-export class AliasForm extends FormModel<IAliasFields, IRegisteredModel> {
-  constructor(
-    private _service: ModelsService,
-    readonly version: Pick<IModelVersion, 'name' | 'version'>,
-    trans: TranslationBundle
-  ) {
-    super({ alias: '' }, trans);
-  }
-
-  get problem(): string {
-    return aliasProblem(this.fields.alias, this.trans);
-  }
-
-  get valid(): boolean {
-    return this.fields.alias !== '' && this.problem === '';
-  }
-
-  protected send({ alias }: IAliasFields): Promise<IRegisteredModel> {
-    const { name, version } = this.version;
-    return this._service.setAlias(name, alias, version);
-  }
 }

@@ -10,7 +10,6 @@ import { IGenOpsPanel } from '../panel';
 
 import type { ISweep } from './service';
 import { SweepsService } from './service';
-import { SweepsSection } from './view/section';
 
 /** The run table's. */
 const OPEN_RUNS = 'genops:open-runs';
@@ -48,20 +47,23 @@ export const sweepsPlugin: JupyterFrontEndPlugin<void> = {
       title: trans.__('Sweeps'),
       rank: 25,
       icon: experimentIcon,
-      render: () => (
-        <SweepsSection
-          list={list}
-          trans={trans}
-          actions={{
-            openRuns: ({ id }) =>
-              void app.commands.execute(OPEN_RUNS, {
-                query: `tags.\`genops.sweep\` = '${id}'`
-              }),
-            stop: ({ id }) => void tried(service.stop(id)),
-            resume: ({ id }) => void tried(service.resume(id))
-          }}
-        />
-      )
+      render: async () => {
+        const { SweepsSection } = await import('./view/section');
+        return (
+          <SweepsSection
+            list={list}
+            trans={trans}
+            actions={{
+              openRuns: ({ id }) =>
+                void app.commands.execute(OPEN_RUNS, {
+                  query: `tags.\`genops.sweep\` = '${id}'`
+                }),
+              stop: ({ id }) => void tried(service.stop(id)),
+              resume: ({ id }) => void tried(service.resume(id))
+            }}
+          />
+        );
+      }
     });
     section.drive(list);
     list.changed.connect((_, { value }) => {

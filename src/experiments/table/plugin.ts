@@ -15,7 +15,6 @@ import { IGenOpsCore, experimentIcon } from '../../core';
 import { CommandIDs } from '../commands';
 import { runActions } from '../run-actions';
 
-import { ViewStore } from './saved-views';
 import type { RunTableWidget } from './widget';
 
 const PLUGIN_ID = 'genops-lab:runs';
@@ -46,8 +45,9 @@ export const runTablePlugin: JupyterFrontEndPlugin<void> = {
       // The process that holds the runs starts while the table's code loads. What fails
       // here fails again, and is told, when the table asks.
       void core.api.http.GET('/run-table/state').catch(() => undefined);
-      const [{ RunTableWidget }, views] = await Promise.all([
+      const [{ RunTableWidget }, { ViewStore }, views] = await Promise.all([
         import('./widget'),
+        import('./saved-views'),
         // Without its settings the table works; views can then not be saved.
         settings?.load(PLUGIN_ID).catch(() => null) ?? null
       ]);

@@ -15,6 +15,7 @@ export class QuestionDialogs implements IDisposable {
     private _trans: TranslationBundle
   ) {
     _model.changed.connect(this._sync, this);
+    this._sync();
   }
 
   get isDisposed(): boolean {

@@ -8,11 +8,10 @@ import type { NotebookPanel } from '@jupyterlab/notebook';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 
-import { IGenOpsCore } from '../../core';
+import { IGenOpsCore, tellFailure } from '../../core';
 
 import { excerptOfCell, excerptRenderer } from './excerpt';
 import { CommandIDs, addCommands } from './full/commands';
-import { NotebookRecovery } from './recovery';
 import { OutputsService } from './service';
 
 /** Outputs that a page did not see come into its notebook. */
@@ -50,8 +49,16 @@ export const outputsPlugin: JupyterFrontEndPlugin<void> = {
       })
     );
     const recover = (_: unknown, panel: NotebookPanel): void => {
-      const recovery = new NotebookRecovery({ panel, service, events, trans });
-      panel.disposed.connect(() => recovery.dispose());
+      import('./recovery').then(
+        ({ NotebookRecovery }) => {
+          if (!panel.isDisposed) {
+            const options = { panel, service, events, trans };
+            const recovery = new NotebookRecovery(options);
+            panel.disposed.connect(() => recovery.dispose());
+          }
+        },
+        (reason: unknown) => tellFailure(reason, trans)
+      );
     };
     notebooks.widgetAdded.connect(recover);
     notebooks.forEach(panel => recover(notebooks, panel));

@@ -3,17 +3,16 @@ import * as React from 'react';
 import type { IGenOpsCore } from '../../core';
 import { Resource, ResourceView } from '../../core';
 import { SeenView } from '../../core/ui/main-area';
+import type { IAround } from '../main/around';
 import type { ProfileViewModel } from '../main/model';
-import type { IPlaces } from '../main/places';
 import type { ProfileView } from '../main/profile-view';
-import type { ProfilesService } from '../service';
-
-import { TimelineService } from './service';
+import type { IProfile, ProfilesService } from '../service';
 
 /** What shows a profile, when its code is loaded and the profile is known. */
 interface IShown {
   readonly model: ProfileViewModel;
   readonly View: typeof ProfileView;
+  readonly around: IAround;
   /** How many traces lie in its folder. */
   readonly traces: number;
 }
@@ -44,7 +43,7 @@ export class OpenedFile extends SeenView {
   }
 
   protected override render(): React.ReactElement {
-    const { core, places, actions, onFolder } = this._options;
+    const { core, onFolder } = this._options;
     const { api, trans } = core;
     return (
       <ResourceView
@@ -53,7 +52,7 @@ export class OpenedFile extends SeenView {
         down={trans.__('The file cannot be opened as a profile.')}
         empty={null}
       >
-        {({ model, View, traces }) => (
+        {({ model, View, around: { places, actions }, traces }) => (
           <View
             model={model}
             places={places}
@@ -71,22 +70,30 @@ export class OpenedFile extends SeenView {
   }
 
   private async _open(): Promise<IShown> {
-    const { core, service, ready, beside } = this._options;
+    const { core, service, ready, beside, around } = this._options;
     const [
       profile,
       traces,
       { ProfileView: View },
-      { ProfileViewModel: Model }
+      { ProfileViewModel: Model },
+      shared
     ] = await Promise.all([
-      ready.then(path => new TimelineService(core.api).open(path)),
+      this._profile(),
       ready.then(beside),
       import('../main/profile-view'),
-      import('../main/model')
+      import('../main/model'),
+      around()
     ]);
     const { events, trans } = core;
     const model = new Model({ id: profile.id, service, events, trans });
     model.visible = this._seen;
-    return { model, View, traces };
+    return { model, View, around: shared, traces };
+  }
+
+  private async _profile(): Promise<IProfile> {
+    const { core, ready } = this._options;
+    const { TimelineService } = await import('./service');
+    return new TimelineService(core.api).open(await ready);
   }
 
   private _shown: Resource<IShown>;
@@ -97,8 +104,7 @@ export namespace OpenedFile {
   export interface IOptions {
     core: IGenOpsCore;
     service: ProfilesService;
-    places: IPlaces;
-    actions: ProfileView.IActions;
+    around: () => Promise<IAround>;
     /** The path on the server, when the file is known to be there. */
     ready: Promise<string>;
     /** How many traces lie in the file's folder, itself among them. */

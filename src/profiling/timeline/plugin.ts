@@ -21,7 +21,7 @@ import {
 import { addPerfetto, perfettoOpener } from '../perfetto/command';
 import { ProfilesService } from '../service';
 
-import { TimelineWidget } from './widget';
+import type { TimelineWidget } from './widget';
 
 export namespace CommandIDs {
   export const openTimeline = 'genops:profile-timeline';
@@ -65,6 +65,7 @@ function addCommand(
 
   const open = async (id: string) => {
     const widgetId = `genops-timeline-${id}`;
+    const { TimelineWidget } = await import('./widget');
     let widget = tracker.find(each => each.id === widgetId);
     if (!widget) {
       widget = new MainAreaWidget({
