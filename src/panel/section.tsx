@@ -56,10 +56,6 @@ export class SectionWidget extends Panel implements ISection {
       return;
     }
     this._expanded = value;
-    if (value && !this._rendered) {
-      this._rendered = true;
-      addDrawn(this._body, () => this.options.render(this), this._trans);
-    }
     this._body.setHidden(!value);
     this.toggleClass('gol-mod-expanded', value);
     this._drawHeading();
@@ -102,6 +98,10 @@ export class SectionWidget extends Panel implements ISection {
   }
 
   private _onVisible(_: unknown, visible: boolean): void {
+    if (visible && !this._rendered) {
+      this._rendered = true;
+      addDrawn(this._body, () => this.options.render(this), this._trans);
+    }
     this._seenChanged.emit(visible);
   }
 

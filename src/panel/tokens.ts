@@ -22,7 +22,7 @@ export interface ISectionOptions {
   /** Lower is higher up: Compute 10, Experiments 20, Profiles 30, Models 40, Deployments 50. */
   rank: number;
   icon: LabIcon;
-  /** Called when the section is first opened, and again where its code could not be loaded. */
+  /** Called when the section is first seen open, and again where its code could not be loaded. */
   render: (section: ISection) => Drawn | Promise<Drawn>;
   actions?: readonly ISectionAction[];
 }

@@ -7,6 +7,8 @@ import { Callout, IconButton, Locked } from '../../core';
 
 import type { DoctorModel } from '../model';
 
+import '../../../style/doctor/doctor.css';
+
 /** Between the header of the panel and its sections: what the server wants to be known. */
 export class NoticesBanner extends ReactWidget {
   constructor(private _options: NoticesBanner.IOptions) {

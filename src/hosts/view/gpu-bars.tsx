@@ -5,6 +5,8 @@ import { formatBytes, formatPercent } from '../../core';
 
 import type { IHostGpu, IHostReading } from '../service';
 
+import '../../../style/hosts/targets.css';
+
 /** One line a GPU: what of its memory is used, and how busy it is. Driver trouble is said, no GPU is normal. */
 export function GpuBars(props: {
   reading: IHostReading;

@@ -10,6 +10,8 @@ import { minutesWords } from '../messages';
 
 import { FolderFields } from './folder-fields';
 
+import '../../../style/hosts/dialogs.css';
+
 /** Change a target. @returns it as it then is, or undefined when the person left. */
 export async function openSettingsDialog(
   form: SettingsForm,

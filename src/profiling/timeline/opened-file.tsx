@@ -21,7 +21,6 @@ interface IShown {
 export class OpenedFile extends SeenView {
   constructor(private _options: OpenedFile.IOptions) {
     super();
-    this.addClass('gol-Profile');
     this._shown = new Resource<IShown>({
       fetch: () => this._open(),
       trans: _options.core.trans
@@ -74,7 +73,7 @@ export class OpenedFile extends SeenView {
     const [
       profile,
       traces,
-      { ProfileView: View },
+      { ProfileView: View, PROFILE_CLASS },
       { ProfileViewModel: Model },
       shared
     ] = await Promise.all([
@@ -87,6 +86,7 @@ export class OpenedFile extends SeenView {
     const { events, trans } = core;
     const model = new Model({ id: profile.id, service, events, trans });
     model.visible = this._seen;
+    this.addClass(PROFILE_CLASS);
     return { model, View, around: shared, traces };
   }
 

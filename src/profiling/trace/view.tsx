@@ -6,6 +6,8 @@ import { ActionButton, Meter, useResource } from '../../core';
 
 import type { TraceFetch } from './model';
 
+import '../../../style/profiling/trace.css';
+
 /** Where a trace lies that is not here, and how far it is once it was asked for. */
 export function FetchTrace(props: FetchTrace.IProps): React.ReactElement {
   const { make, visible, words, trans } = props;

@@ -20,6 +20,8 @@ import { MetricSection } from './metrics';
 import { RowSection } from './rows';
 import { factName } from './messages';
 
+import '../../../../style/experiments/comparison.css';
+
 /** What the metrics of a run's profiles are called. */
 const PROFILE_METRICS = 'profile/';
 

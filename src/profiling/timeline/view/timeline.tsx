@@ -18,6 +18,8 @@ import { MemoryStrip } from './memory-strip';
 import { Selected } from './selected';
 import { told } from './messages';
 
+import '../../../../style/profiling/timeline.css';
+
 /** The timeline of a model; who makes the model says when it is seen, and disposes it. */
 export function TimelineView(props: {
   model: TimelineModel;
