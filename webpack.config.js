@@ -13,6 +13,13 @@ module.exports = {
           minChunks: 2,
           minSize: 0
         },
+        styling: {
+          name: 'styling',
+          chunks: 'async',
+          test: /[\\/](style|css)-loader[\\/]dist[\\/]runtime[\\/]/,
+          minChunks: 2,
+          minSize: 0
+        },
         hosts: {
           name: 'hosts',
           chunks: 'async',

@@ -11,11 +11,12 @@ import { IGenOpsCore, experimentIcon } from '../core';
 import { IGenOpsPanel } from '../panel';
 
 import { addCommands, CommandIDs } from './commands';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- it hears of runs from the start
 import { DivergenceNotices } from './divergence-notices';
 import { addLinkCommands } from './link-commands';
 import { addMlflowCommand } from './mlflow-ui';
 import type { ExperimentsModel } from './model';
-import { runActions } from './run-actions';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- commands and notices ask by it
 import { ExperimentsService } from './service';
 
 /** Experiments and runs, with live curves. */
@@ -69,22 +70,26 @@ export const experimentsPlugin: JupyterFrontEndPlugin<void> = {
       rank: 20,
       icon: experimentIcon,
       render: async section => {
-        const [{ ExperimentsView }, { ExperimentsModel, isRunning }, media] =
-          await Promise.all([
-            import('./view/section'),
-            import('./model'),
-            import('./media/service')
-          ]);
-        const made = new ExperimentsModel({
+        const [
+          { ExperimentsView },
+          { ExperimentsModel, isRunning },
+          { runActions },
+          media
+        ] = await Promise.all([
+          import('./view/section'),
+          import('./model'),
+          import('./run-actions'),
+          import('./media/service')
+        ]);
+        model = new ExperimentsModel({
           service,
           media: new media.MediaService(api),
           events,
           live,
           trans
         });
-        model = made;
-        section.drive(made);
-        made.list.changed.connect((_, { runs }) => {
+        section.drive(model);
+        model.list.changed.connect((_, { runs }) => {
           const running = runs.filter(isRunning).length;
           section.setCount(
             running,
@@ -93,7 +98,7 @@ export const experimentsPlugin: JupyterFrontEndPlugin<void> = {
         }, section);
         return (
           <ExperimentsView
-            model={made}
+            model={model}
             trans={trans}
             actions={runActions(commands)}
           />

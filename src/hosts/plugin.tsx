@@ -17,14 +17,21 @@ import { IGenOpsPanel } from '../panel';
 import { ITaskNotifier } from '../tasks/tokens';
 
 import { CommandIDs, addCommands } from './commands';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- it hears of each cell that runs
 import { EndedKernels } from './ended-kernels';
 import { KernelCommandIDs } from './kernel-commands';
 import { refreshKernelspecs } from './kernelspecs';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- toolbars of notebooks show it
 import { TargetsModel } from './model';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- a toolbar takes no item that comes later
 import { NotebookTarget } from './notebook-target';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- what a notification offers is there with it
 import { afterBuild } from './offers';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- a notice may wait when the page is loaded
 import { KernelNotices } from './notices';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- a question may wait when the page is loaded
 import { QuestionsModel } from './questions';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- a toolbar takes no item that comes later
 import { TargetToolbarItem } from './view/toolbar-item';
 
 /** Other machines that run kernels. */

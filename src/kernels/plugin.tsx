@@ -13,11 +13,14 @@ import { IGenOpsPanel } from '../panel';
 
 import { CommandIDs, addCommands } from './commands';
 import { CurrentKernel } from './current-kernel';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- the status bar shows it
 import { MachineModel } from './model';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- other plugins add to it at start
 import { ComputeParts } from './parts';
 import { ComputeService } from './service';
 import { StatusItemSwitch } from './status-switch';
 import { IComputeSection } from './tokens';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- the status bar takes no item that comes later
 import { KernelStatusItem } from './view/status-item';
 
 /** This machine, its GPUs and the kernels that run on it. */

@@ -12,6 +12,7 @@ import { IGenOpsPanel } from '../panel';
 
 import { CommandIDs, addCommands } from './commands';
 import { CommandIDs as ViewCommands } from './main/command-ids';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- the section's heading counts what it lists
 import { ProfilesModel } from './model';
 
 /** Where the time of a training goes. */

@@ -10,6 +10,7 @@ import { IGenOpsCore, executor, modelIcon } from '../core';
 import { IGenOpsPanel } from '../panel';
 
 import { CommandIDs, addCommands } from './commands';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- the section's heading counts what it lists
 import { ModelsModel } from './model';
 
 /** Registered models, their versions and aliases. */

@@ -7,6 +7,7 @@ import { ICommandPalette } from '@jupyterlab/apputils';
 import { IGenOpsCore } from '../core';
 
 import { CommandIDs, addCommands } from './commands';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- work may be under way when the page is loaded
 import { TasksModel } from './model';
 import { TaskNotifications } from './notifications';
 import { ITaskNotifier } from './tokens';

@@ -13,7 +13,6 @@ import { IStateDB } from '@jupyterlab/statedb';
 
 import { IGenOpsCore, experimentIcon } from '../../core';
 import { CommandIDs } from '../commands';
-import { runActions } from '../run-actions';
 
 import type { RunTableWidget } from './widget';
 
@@ -45,12 +44,14 @@ export const runTablePlugin: JupyterFrontEndPlugin<void> = {
       // The process that holds the runs starts while the table's code loads. What fails
       // here fails again, and is told, when the table asks.
       void core.api.http.GET('/run-table/state').catch(() => undefined);
-      const [{ RunTableWidget }, { ViewStore }, views] = await Promise.all([
-        import('./widget'),
-        import('./saved-views'),
-        // Without its settings the table works; views can then not be saved.
-        settings?.load(PLUGIN_ID).catch(() => null) ?? null
-      ]);
+      const [{ RunTableWidget }, { ViewStore }, { runActions }, views] =
+        await Promise.all([
+          import('./widget'),
+          import('./saved-views'),
+          import('../run-actions'),
+          // Without its settings the table works; views can then not be saved.
+          settings?.load(PLUGIN_ID).catch(() => null) ?? null
+        ]);
       const store = new ViewStore(views, state);
       const content = new RunTableWidget({
         core,

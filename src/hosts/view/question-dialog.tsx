@@ -5,7 +5,7 @@ import * as React from 'react';
 
 import type { QuestionsModel } from '../questions';
 
-import { ModelDialog } from './model-dialog';
+import { ModelDialog } from '../../core/ui/model-dialog';
 import { QuestionForm, isDecision, questionWords } from './question-form';
 
 /** Opens a dialog for each question that no open dialog shows, and closes it when the question is gone. */

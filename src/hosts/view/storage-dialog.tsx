@@ -16,7 +16,11 @@ import type { TargetStorage } from '../storage';
 import { isRemovable, keyOf } from '../storage';
 import { onOneLine } from '../messages';
 
-import { DialogButton, DialogButtons, ModelDialog } from './model-dialog';
+import {
+  DialogButton,
+  DialogButtons,
+  ModelDialog
+} from '../../core/ui/model-dialog';
 import { QuestionForm } from './question-form';
 
 /** Show what lies on a target's host, and remove what the person ticks. Resolves when the dialog is closed. */

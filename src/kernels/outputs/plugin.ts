@@ -10,6 +10,7 @@ import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 
 import { IGenOpsCore, tellFailure } from '../../core';
 
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- a renderer is made at once
 import { excerptOfCell, excerptRenderer } from './excerpt';
 import { CommandIDs, addCommands } from './full/commands';
 import { OutputsService } from './service';

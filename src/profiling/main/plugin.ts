@@ -7,10 +7,13 @@ import { ICommandPalette } from '@jupyterlab/apputils';
 import { INotebookTracker } from '@jupyterlab/notebook';
 
 import { IGenOpsCore, once } from '../../core';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- each command asks by it
 import { ProfilesService } from '../service';
 
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- it registers file types
 import { addFiles } from './files';
 import { addGutterCommand } from './lines/gutter-command';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- it registers commands
 import { addOpening } from './opening';
 import { followSummaryLinks } from './summary-links';
 

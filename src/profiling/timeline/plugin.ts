@@ -19,6 +19,7 @@ import {
   textOf
 } from '../../core';
 import { addPerfetto, perfettoOpener } from '../perfetto/command';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- the command asks by it
 import { ProfilesService } from '../service';
 
 import type { TimelineWidget } from './widget';
