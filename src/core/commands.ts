@@ -19,6 +19,9 @@ export type ICommand = Pick<
 /** How long a failure is shown. */
 const TOLD_MS = 10_000;
 
+/** The longest time between the two clicks of a double click. */
+const DOUBLE_CLICK_MS = 1000;
+
 /** Executes commands and waits for none: each tells its own failure. */
 export function executor(
   commands: CommandRegistry
@@ -37,23 +40,36 @@ export function tellFailure(reason: unknown, trans: TranslationBundle): void {
   });
 }
 
-/** Adds commands that are in the palette and whose failures are told. */
+/** Adds commands that are in the palette, whose failures are told, and which a double click runs once. */
 export function definer(
   { commands }: JupyterFrontEnd,
   palette: ICommandPalette | null,
   trans: TranslationBundle
 ): (id: string, command: ICommand) => void {
   return (id, { args: properties, execute, ...look }) => {
+    const attempt = async (args: ReadonlyPartialJSONObject) => {
+      try {
+        return await execute(args);
+      } catch (reason) {
+        tellFailure(reason, trans);
+        return undefined;
+      }
+    };
+    let last = { key: '', at: 0, done: Promise.resolve<unknown>(undefined) };
     commands.addCommand(id, {
       ...look,
       describedBy: { args: { type: 'object', properties } },
-      execute: async args => {
-        try {
-          return await execute(args);
-        } catch (reason) {
-          tellFailure(reason, trans);
-          return undefined;
+      execute: args => {
+        // The second click of a double click comes while the dialog of the first still loads.
+        const [key, at] = [JSON.stringify(args), Date.now()];
+        if (key !== last.key || at - last.at > DOUBLE_CLICK_MS) {
+          const begun = { key, at, done: attempt(args) };
+          last = begun;
+          void begun.done.finally(() => {
+            begun.key = '';
+          });
         }
+        return last.done;
       }
     });
     palette?.addItem({ command: id, category: trans.__('GenOps Lab') });
