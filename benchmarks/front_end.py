@@ -95,7 +95,7 @@ def _file(name: str) -> bytes:
 
 
 def _at_start(browser: Browser, server: LabServer, *, panel: bool = False) -> Weight:
-    """What a fresh page fetches of ours, with the panel closed or, where it is asked for, open as it is at first."""
+    """Return the weight of our files in a fresh page; with ``panel`` the panel is open as it is the first time."""
     with lab_page(browser, server) as lab:
         lab.open()
         if panel:

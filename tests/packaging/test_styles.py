@@ -77,7 +77,7 @@ def loaded_together(entry: Path) -> tuple[set[Path], set[Path]]:
 
 
 def chunks() -> dict[Path, tuple[set[Path], set[Path]]]:
-    """What loads at start, and with each module that is imported later: the modules, and all styles that are there."""
+    """Return the modules that load at start and with each later import, with all styles that are loaded by then."""
     start = SOURCE / "index.ts"
     found = {start: loaded_together(start)}
     left = [start]

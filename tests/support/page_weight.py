@@ -1,4 +1,4 @@
-"""What a page has fetched of the front end, and how much that weighs compressed."""
+"""The files of the front end that a page has fetched, and their compressed size."""
 
 from __future__ import annotations
 
