@@ -35,10 +35,11 @@ OPENED = """async () => {
     const body = section.querySelector('.gol-Section-body');
     const start = performance.now();
     section.querySelector('.gol-Section-toggle').click();
-    const part = body.querySelector('.jp-ReactWidget') ?? body.firstElementChild;
-    while (part === null || part.isConnected) {
+    let part = body;  // what says that the first part loads
+    while (part.firstElementChild?.classList.contains('lm-Widget')) part = part.firstElementChild;
+    while (part.isConnected) {
       await frame();
-      if (performance.now() - start > 10000) break;
+      if (performance.now() - start > 10000) throw new Error(`${section.id} is not drawn`);
     }
     found.push(performance.now() - start);
     await new Promise(done => setTimeout(done, 500));
