@@ -59,8 +59,52 @@ export default defineConfig([
       eqeqeq: 'error',
       'prefer-arrow-callback': 'error',
       'genops/whole-sentences': 'error',
-      // All of it is some 20 kB: one file is quicker than many. What is heavy (views, react-data-grid) is loaded on use.
-      'jupyter/prefer-lazy-imports': 'off'
+      'jupyter/prefer-lazy-imports': [
+        'error',
+        {
+          // Commands are in the palette from the start; these files load what they do when they are executed.
+          ignoreImports: [
+            '*/commands',
+            '*/command',
+            '*-commands',
+            '*-command',
+            './mlflow-ui'
+          ]
+        }
+      ]
+    }
+  },
+  {
+    // One table, one dialog, one flame graph: a new version of what draws them is a change of one file.
+    files: ['src/**/*.ts', 'src/**/*.tsx'],
+    ignores: [
+      'src/core/ui/**',
+      'src/profiling/main/flame/graph.ts',
+      '**/__tests__/**'
+    ],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        {
+          paths: [
+            {
+              name: 'react-data-grid',
+              message: 'Use Grid of core/ui/grid.'
+            },
+            {
+              name: 'd3-flame-graph',
+              message: 'Use profiling/main/flame/graph.'
+            }
+          ]
+        }
+      ],
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector: "ClassDeclaration[superClass.name='Dialog']",
+          message: 'Use openForm or ModelDialog of core/ui.'
+        }
+      ]
     }
   },
   {

@@ -1,5 +1,33 @@
 // What jupyter-builder adds to its own settings for the front end.
 module.exports = {
-  // Its list of other people's licences leaves out most packages whose modules are put together.
-  optimization: { concatenateModules: false }
+  optimization: {
+    // Its list of other people's licences leaves out most packages whose modules are put together.
+    concatenateModules: false,
+    splitChunks: {
+      cacheGroups: {
+        // What several views draw with: once, and not in each of them.
+        shared: {
+          name: 'shared',
+          chunks: 'async',
+          test: /[\\/]lib[\\/]core[\\/]/,
+          minChunks: 2,
+          minSize: 0
+        },
+        styling: {
+          name: 'styling',
+          chunks: 'async',
+          test: /[\\/](style|css)-loader[\\/]dist[\\/]runtime[\\/]/,
+          minChunks: 2,
+          minSize: 0
+        },
+        hosts: {
+          name: 'hosts',
+          chunks: 'async',
+          test: /[\\/](lib|style)[\\/]hosts[\\/]/,
+          minChunks: 2,
+          minSize: 0
+        }
+      }
+    }
+  }
 };

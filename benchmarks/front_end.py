@@ -1,9 +1,7 @@
-"""The front end: what it adds to activation, how large its first bundle is, how soon a metric shows."""
+"""The front end: what it adds to activation, what a page fetches of it, how soon a section and a metric show."""
 
 from __future__ import annotations
 
-import gzip
-import re
 import subprocess
 import sys
 import time
@@ -15,9 +13,39 @@ from playwright.sync_api import Browser, Page
 from tests.support.browser import LabPage, chromium, lab_page
 from tests.support.homes import temporary_home
 from tests.support.lab_server import LabServer, running_lab
+from tests.support.page_weight import Weight, fetched, weight
 
 from .figure import Figure
 
+STATIC = Path(__file__).resolve().parents[1] / "genops_lab" / "labextension" / "static"
+#: Have the workspace keep that each section is closed.
+CLOSED = """async () => {
+  const ids = [...document.querySelectorAll('.gol-Section')].map(each => each.id.split('-').pop());
+  const services = window.jupyterapp.pluginRegistry._services;
+  const state = [...services.keys()].find(each => each.name === '@jupyterlab/coreutils:IStateDB');
+  const expanded = Object.fromEntries(ids.map(id => [id, false]));
+  await (await window.jupyterapp.resolveRequiredService(state)).save('genops-lab:panel', { expanded });
+  await new Promise(done => setTimeout(done, 1000));
+}"""
+#: Click on each heading; the milliseconds until the view is in the page, in place of the sign that it loads.
+OPENED = """async () => {
+  const frame = () => new Promise(done => requestAnimationFrame(done));
+  const found = [];
+  for (const section of document.querySelectorAll('.gol-Section')) {
+    const body = section.querySelector('.gol-Section-body');
+    const start = performance.now();
+    section.querySelector('.gol-Section-toggle').click();
+    let part = body;  // what says that the first part loads
+    while (part.firstElementChild?.classList.contains('lm-Widget')) part = part.firstElementChild;
+    while (part.isConnected) {
+      await frame();
+      if (performance.now() - start > 10000) throw new Error(`${section.id} is not drawn`);
+    }
+    found.push(performance.now() - start);
+    await new Promise(done => setTimeout(done, 500));
+  }
+  return found;
+}"""
 ROUNDS = 7
 SAMPLE_US = 100
 METRICS = 12
@@ -63,34 +91,44 @@ def _script_ms(browser: Browser, server: LabServer) -> tuple[float, float]:
     )
 
 
-def _first_bundle_kb(browser: Browser, server: LabServer) -> float:
-    """The scripts of ours that a fresh page loads, gzipped."""
-    root = Path(__file__).resolve().parents[1] / "genops_lab" / "labextension" / "static"
-    names: set[str] = set()
+def _file(name: str) -> bytes:
+    return (STATIC / name).read_bytes()
+
+
+def _at_start(browser: Browser, server: LabServer, *, panel: bool = False) -> Weight:
+    """Return the weight of our files in a fresh page; with ``panel`` the panel is open as it is the first time."""
     with lab_page(browser, server) as lab:
-        lab.page.on(
-            "response",
-            lambda answer: names.update(re.findall(r"extensions/genops-lab/static/([^?]+\.js)", answer.url)),
-        )
         lab.open()
+        if panel:
+            lab.panel()
         lab.page.wait_for_timeout(1000)
-    return sum(len(gzip.compress((root / name).read_bytes(), 9)) for name in names) / 1024
+        return weight(fetched(lab.page), _file)
 
 
 def _run_table_kb(browser: Browser, server: LabServer) -> float:
     """The scripts of ours that the run table adds to a page when it is first opened, gzipped."""
-    root = Path(__file__).resolve().parents[1] / "genops_lab" / "labextension" / "static"
-    names: set[str] = set()
     with lab_page(browser, server) as lab:
         lab.open()
         lab.page.wait_for_timeout(1000)
-        lab.page.on(
-            "response",
-            lambda answer: names.update(re.findall(r"extensions/genops-lab/static/([^?]+\.js)", answer.url)),
-        )
+        before = fetched(lab.page)
         lab.execute("genops:open-runs")
         lab.page.locator(".gol-RunTable").wait_for()
-    return sum(len(gzip.compress((root / name).read_bytes(), 9)) for name in names) / 1024
+        return weight(fetched(lab.page) - before, _file).script / 1000
+
+
+def _sections_ms(browser: Browser, server: LabServer) -> list[float]:
+    """From the click on a section's heading to its view, of each section, none of whose code is in the page or in the
+    browser's cache."""
+    with lab_page(browser, server) as lab:
+        session = lab.page.context.new_cdp_session(lab.page)
+        session.send("Network.enable")
+        session.send("Network.setCacheDisabled", {"cacheDisabled": True})
+        lab.open()
+        lab.page.evaluate(CLOSED)
+        lab.open(reset=False)
+        lab.panel()
+        lab.page.wait_for_timeout(1000)
+        return [float(each) for each in lab.page.evaluate(OPENED)]
 
 
 def _shown_after_s(lab: LabPage, server: LabServer) -> list[float]:
@@ -141,11 +179,18 @@ def figures() -> Iterator[Figure]:
             baseline="all script time of the same load, ours included",
             baseline_values=[everything for _ours, everything in pairs],
         )
+        closed, opened = _at_start(browser, server), _at_start(browser, server, panel=True)
+        for name, value, target in (
+            ("front_end_script_at_start", closed.script, 60),
+            ("front_end_style_at_start", closed.style, 15),
+            ("front_end_script_with_the_panel", opened.script, None),
+        ):
+            yield Figure(name=name, unit="kB gzip", values=[value / 1000], target=target)
         yield Figure(
-            name="front_end_first_bundle",
-            unit="kB gzip",
-            values=[_first_bundle_kb(browser, server)],
-            target=200,
+            name="section_shown_after_click",
+            unit="ms",
+            values=[each for _ in range(3) for each in _sections_ms(browser, server)],
+            target=150,
         )
         yield Figure(
             name="run_table_bundle",

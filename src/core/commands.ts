@@ -19,6 +19,9 @@ export type ICommand = Pick<
 /** Time for which a failure is shown. */
 const TOLD_MS = 10_000;
 
+/** The longest time between the two clicks of a double click. */
+const DOUBLE_CLICK_MS = 1000;
+
 /** Return a function that executes commands without waiting: each command shows its own failure. */
 export function executor(
   commands: CommandRegistry
@@ -44,16 +47,29 @@ export function definer(
   trans: TranslationBundle
 ): (id: string, command: ICommand) => void {
   return (id, { args: properties, execute, ...look }) => {
+    const attempt = async (args: ReadonlyPartialJSONObject) => {
+      try {
+        return await execute(args);
+      } catch (reason) {
+        tellFailure(reason, trans);
+        return undefined;
+      }
+    };
+    let last = { key: '', at: 0, done: Promise.resolve<unknown>(undefined) };
     commands.addCommand(id, {
       ...look,
       describedBy: { args: { type: 'object', properties } },
-      execute: async args => {
-        try {
-          return await execute(args);
-        } catch (reason) {
-          tellFailure(reason, trans);
-          return undefined;
+      execute: args => {
+        // The second click of a double click comes while the dialog of the first still loads.
+        const [key, at] = [JSON.stringify(args), Date.now()];
+        if (key !== last.key || at - last.at > DOUBLE_CLICK_MS) {
+          const begun = { key, at, done: attempt(args) };
+          last = begun;
+          void begun.done.finally(() => {
+            begun.key = '';
+          });
         }
+        return last.done;
       }
     });
     palette?.addItem({ command: id, category: trans.__('GenOps Lab') });

@@ -41,6 +41,17 @@ export namespace ApiError {
     if (reason instanceof ApiError) {
       return reason;
     }
+    if (reason instanceof Error && reason.name === 'ChunkLoadError') {
+      return new ApiError({
+        status: 0,
+        code: 'code_missing',
+        message: trans.__('The server did not send the code of this view.'),
+        hint: trans.__(
+          'If GenOps Lab was upgraded after this page was opened, reload the page. Otherwise check that the Jupyter server is running, then try again.'
+        ),
+        details: { cause: reason.message }
+      });
+    }
     return new ApiError({
       status: 0,
       code: 'unexpected',

@@ -4,6 +4,7 @@ export * from './events';
 export * from './form';
 export * from './format';
 export * from './icons';
+export * from './lazy';
 export * from './live';
 export * from './paging';
 export * from './request';

@@ -7,6 +7,7 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { closeWhenBack } from './connection-dialog';
 import { GenOpsEvents } from './events';
 import { LiveChannel } from './live';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- all that asks the server uses the client
 import { GenOpsApi } from './request';
 import { DOMAIN, IGenOpsCore } from './tokens';
 

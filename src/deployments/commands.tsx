@@ -10,17 +10,14 @@ import {
   confirm,
   definer,
   deploymentIcon,
-  openForm,
   textArg,
   textOf
 } from '../core';
 import type { IGenOpsPanel } from '../panel';
 
-import { DeployForm } from './deploy';
 import type { DeploymentsModel } from './model';
 import { isActive } from './model';
 import type { IDeployment } from './service';
-import { DeployFields } from './view/deploy-form';
 
 export namespace CommandIDs {
   export const deploy = 'genops:deploy-model';
@@ -58,6 +55,12 @@ export function addCommands(options: ICommandsOptions): void {
       name: textArg(trans.__('Deployment name that the form proposes'))
     },
     execute: async args => {
+      const [{ DeployForm }, { DeployFields }, { openForm }] =
+        await Promise.all([
+          import('./deploy'),
+          import('./view/deploy-form'),
+          import('../core/ui/form-dialog')
+        ]);
       const form = new DeployForm(
         service,
         {

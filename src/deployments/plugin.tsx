@@ -10,8 +10,8 @@ import { IGenOpsCore, deploymentIcon, executor } from '../core';
 import { IGenOpsPanel, SectionRank } from '../panel';
 
 import { CommandIDs, addCommands } from './commands';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- the section's heading counts what it lists
 import { DeploymentsModel } from './model';
-import { DeploymentsSection } from './view/section';
 
 /** Deploy models and list the deployments. */
 export const deploymentsPlugin: JupyterFrontEndPlugin<void> = {
@@ -43,20 +43,23 @@ export const deploymentsPlugin: JupyterFrontEndPlugin<void> = {
           execute: () => execute(CommandIDs.deploy)
         }
       ],
-      render: self => (
-        <DeploymentsSection
-          model={model}
-          trans={trans}
-          drive={driven => self.drive(driven)}
-          onDeploy={() => execute(CommandIDs.deploy)}
-          onStop={({ name }) => execute(CommandIDs.stop, { name })}
-          onRenew={({ name }) => execute(CommandIDs.renew, { name })}
-          onDelete={({ name }) => execute(CommandIDs.remove, { name })}
-          onDeployAgain={({ name, model: registered, version }) =>
-            execute(CommandIDs.deploy, { name, model: registered, version })
-          }
-        />
-      )
+      render: async self => {
+        const { DeploymentsSection } = await import('./view/section');
+        return (
+          <DeploymentsSection
+            model={model}
+            trans={trans}
+            drive={driven => self.drive(driven)}
+            onDeploy={() => execute(CommandIDs.deploy)}
+            onStop={({ name }) => execute(CommandIDs.stop, { name })}
+            onRenew={({ name }) => execute(CommandIDs.renew, { name })}
+            onDelete={({ name }) => execute(CommandIDs.remove, { name })}
+            onDeployAgain={({ name, model: registered, version }) =>
+              execute(CommandIDs.deploy, { name, model: registered, version })
+            }
+          />
+        );
+      }
     });
     section.drive(model.list);
     model.list.changed.connect((_, { value }) => {

@@ -6,7 +6,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { doctorIcon } from './icon';
 import type { DoctorModel } from './model';
-import { DiagnosisView } from './view/diagnosis';
+import type { DiagnosisView } from './view/diagnosis';
 
 export namespace CommandIDs {
   export const diagnose = 'genops:diagnose';
@@ -14,7 +14,7 @@ export namespace CommandIDs {
 
 export interface ICommandsOptions {
   app: JupyterFrontEnd;
-  model: DoctorModel;
+  model: () => Promise<DoctorModel>;
   trans: TranslationBundle;
   palette: ICommandPalette | null;
   restorer: ILayoutRestorer | null;
@@ -37,11 +37,15 @@ export function addCommands(options: ICommandsOptions): void {
     caption: trans.__('Check versions, storage, MLflow, GPUs and the network'),
     icon: doctorIcon,
     describedBy: { args: { type: 'object', properties: {} } },
-    execute: () => {
+    execute: async () => {
+      const [{ DiagnosisView }, made] = await Promise.all([
+        import('./view/diagnosis'),
+        model()
+      ]);
       let widget = tracker.currentWidget;
       if (!widget) {
         widget = new MainAreaWidget({
-          content: new DiagnosisView(model, trans)
+          content: new DiagnosisView(made, trans)
         });
         widget.id = 'genops-diagnosis';
         widget.title.label = trans.__('Diagnosis');
@@ -51,7 +55,7 @@ export function addCommands(options: ICommandsOptions): void {
         void tracker.add(widget);
         shell.add(widget, 'main');
       } else {
-        void model.diagnosis.refresh();
+        void made.diagnosis.refresh();
       }
       shell.activateById(widget.id);
       return widget;

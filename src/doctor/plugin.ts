@@ -6,14 +6,11 @@ import { ILayoutRestorer } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
 import { IStateDB } from '@jupyterlab/statedb';
 
-import { IGenOpsCore } from '../core';
-import { IGenOpsPanel } from '../panel';
+import { IGenOpsCore, once, tellFailure } from '../core';
+import { IGenOpsPanel, whenSeen } from '../panel';
 
-import { attendServer } from './attention';
 import { CommandIDs, addCommands } from './commands';
 import { doctorIcon } from './icon';
-import { DoctorModel } from './model';
-import { LockedNote } from './view/locked-note';
 
 /** Diagnose GenOps Lab; show notices and locked settings. */
 export const doctorPlugin: JupyterFrontEndPlugin<void> = {
@@ -31,9 +28,12 @@ export const doctorPlugin: JupyterFrontEndPlugin<void> = {
     state: IStateDB | null
   ): void => {
     const { trans } = core;
-    const model = new DoctorModel(core, {
-      page: `${app.name} ${app.version}, ${navigator.userAgent}`,
-      state
+    const model = once(async () => {
+      const { DoctorModel } = await import('./model');
+      return new DoctorModel(core, {
+        page: `${app.name} ${app.version}, ${navigator.userAgent}`,
+        state
+      });
     });
     addCommands({ app, model, trans, palette, restorer });
     const diagnose = () => {
@@ -45,11 +45,23 @@ export const doctorPlugin: JupyterFrontEndPlugin<void> = {
       icon: doctorIcon,
       execute: diagnose
     });
-    panel.addNote(new LockedNote({ model, trans, onDetails: diagnose }));
-    attendServer({ panel, model, trans });
-    model.status.visible = panel.isSeen;
-    panel.seenChanged.connect((_, seen) => {
-      model.status.visible = seen;
-    }, model);
+    const attend = async () => {
+      const [{ LockedNote }, { attendServer }, made] = await Promise.all([
+        import('./view/locked-note'),
+        import('./attention'),
+        model()
+      ]);
+      panel.addNote(
+        new LockedNote({ model: made, trans, onDetails: diagnose })
+      );
+      attendServer({ panel, model: made, trans });
+      made.status.visible = panel.isSeen;
+      panel.seenChanged.connect((_, seen) => {
+        made.status.visible = seen;
+      }, made);
+    };
+    whenSeen(panel, () => {
+      attend().catch((reason: unknown) => tellFailure(reason, trans));
+    });
   }
 };

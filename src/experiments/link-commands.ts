@@ -1,20 +1,12 @@
 import type { IRouter, JupyterFrontEnd } from '@jupyterlab/application';
 import type { ICommandPalette } from '@jupyterlab/apputils';
-import {
-  Clipboard,
-  Dialog,
-  Notification,
-  showDialog
-} from '@jupyterlab/apputils';
-import { PageConfig } from '@jupyterlab/coreutils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { linkIcon } from '@jupyterlab/ui-components';
 
-import { ApiError } from '../core';
+import { tellFailure } from '../core';
 
 import { CommandIDs } from './commands';
-import type { IShownLink } from './links';
-import { LINKED_RUN, linkedRun, shownLinks, withoutRun } from './links';
+import { LINKED_RUN, linkedRun, withoutRun } from './links';
 import type { ExperimentsModel } from './model';
 import type { ExperimentsService } from './service';
 
@@ -25,7 +17,7 @@ export function addLinkCommands(options: {
   app: JupyterFrontEnd;
   router: IRouter | null;
   palette: ICommandPalette | null;
-  model: ExperimentsModel;
+  model: Pick<ExperimentsModel, 'opened'>;
   service: Pick<ExperimentsService, 'links'>;
   trans: TranslationBundle;
 }): void {
@@ -53,40 +45,10 @@ export function addLinkCommands(options: {
     execute: async args => {
       try {
         const links = await service.links(runId(args) ?? '');
-        const { baseUrl } = app.serviceManager.serverSettings;
-        const [best, ...others] = shownLinks(links, {
-          baseUrl,
-          shareUrl: shareUrl()
-        });
-        Clipboard.copyToSystem(best.url);
-        const actions = others.map(other => ({
-          label: copyLabel(other, trans),
-          callback: () => Clipboard.copyToSystem(other.url)
-        }));
-        if (links.shared) {
-          Notification.success(
-            `${trans.__('Link copied.')} ${reach(best, trans)}`,
-            { autoClose: 8000, actions }
-          );
-        } else {
-          // A notification has room for a short text only.
-          const why = {
-            label: trans.__('Why?'),
-            callback: () =>
-              void showDialog({
-                title: trans.__('Only you can open this link'),
-                body: `${links.why} ${links.hint}`.trim(),
-                buttons: [Dialog.okButton()]
-              })
-          };
-          Notification.warning(trans.__('Link copied. Only you can open it.'), {
-            autoClose: false,
-            actions: [why, ...actions]
-          });
-        }
+        const { copyLink } = await import('./copy-link');
+        copyLink(links, app.serviceManager.serverSettings.baseUrl, trans);
       } catch (reason) {
-        const error = ApiError.from(reason, trans);
-        Notification.error(`${error.message} ${error.hint}`.trim());
+        tellFailure(reason, trans);
       }
     }
   });
@@ -131,38 +93,4 @@ export function addLinkCommands(options: {
     command: CommandIDs.openLinkedRun,
     pattern: LINKED_RUN
   });
-}
-
-/**
- * Return the address with which JupyterHub sends each user to their own server;
- * empty without a hub.
- */
-function shareUrl(): string {
-  const path = PageConfig.getOption('shareUrl');
-  const host = PageConfig.getOption('hubHost') || window.location.origin;
-  return path && new URL(path, host).href;
-}
-
-function reach({ kind }: IShownLink, trans: TranslationBundle): string {
-  switch (kind) {
-    case 'hub':
-      return trans.__(
-        'It opens in the JupyterLab of the person who follows it.'
-      );
-    case 'mlflow':
-      return trans.__('It opens the run’s page in MLflow.');
-    case 'lab':
-      return trans.__('It opens in this JupyterLab.');
-  }
-}
-
-function copyLabel({ kind }: IShownLink, trans: TranslationBundle): string {
-  switch (kind) {
-    case 'hub':
-      return trans.__('Copy for JupyterHub');
-    case 'mlflow':
-      return trans.__('Copy MLflow’s Address');
-    case 'lab':
-      return trans.__('Copy for This Lab');
-  }
 }

@@ -8,18 +8,17 @@ import { INotebookTracker } from '@jupyterlab/notebook';
 import * as React from 'react';
 
 import { IGenOpsCore, experimentIcon } from '../core';
-import { MediaService } from './media/service';
 import { IGenOpsPanel, SectionRank } from '../panel';
 import { INotebookSection } from '../panel/notebook/tokens';
 
 import { addCommands, CommandIDs } from './commands';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- it hears of runs from the start
 import { DivergenceNotices } from './divergence-notices';
 import { addLinkCommands } from './link-commands';
 import { addMlflowCommand } from './mlflow-ui';
-import { ExperimentsModel, isRunning } from './model';
-import { runActions } from './run-actions';
+import type { ExperimentsModel } from './model';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- commands and notices ask by it
 import { ExperimentsService } from './service';
-import { ExperimentsView } from './view/section';
 
 /** Shows experiments and runs, with live curves. */
 export const experimentsPlugin: JupyterFrontEndPlugin<void> = {
@@ -40,19 +39,18 @@ export const experimentsPlugin: JupyterFrontEndPlugin<void> = {
     const { commands } = app;
     const { api, events, live, trans } = core;
     const service = new ExperimentsService(api);
-    const model = new ExperimentsModel({
-      service,
-      media: new MediaService(api),
-      events,
-      live,
-      trans
-    });
+    let model: ExperimentsModel | undefined;
+    const shown = {
+      get opened() {
+        return model?.opened ?? null;
+      }
+    };
     addCommands({
       commands,
       palette,
       notebooks,
       panel,
-      model,
+      model: shown,
       service,
       contents: app.serviceManager.contents,
       trans
@@ -63,7 +61,7 @@ export const experimentsPlugin: JupyterFrontEndPlugin<void> = {
       attend: items => panel.attend('divergence', items),
       open: run_id => void commands.execute(CommandIDs.openRuns, { run_id })
     });
-    addLinkCommands({ app, router, palette, model, service, trans });
+    addLinkCommands({ app, router, palette, model: shown, service, trans });
     addMlflowCommand({ commands, service, trans });
     palette?.addItem({
       command: CommandIDs.openMlflow,
@@ -74,7 +72,25 @@ export const experimentsPlugin: JupyterFrontEndPlugin<void> = {
       title: trans.__('Runs'),
       rank: SectionRank.experiments,
       icon: experimentIcon,
-      render: section => {
+      render: async section => {
+        const [
+          { ExperimentsView },
+          { ExperimentsModel, isRunning },
+          { runActions },
+          media
+        ] = await Promise.all([
+          import('./view/section'),
+          import('./model'),
+          import('./run-actions'),
+          import('./media/service')
+        ]);
+        model = new ExperimentsModel({
+          service,
+          media: new media.MediaService(api),
+          events,
+          live,
+          trans
+        });
         section.drive(model);
         model.list.changed.connect((_, { runs }) => {
           const running = runs.filter(isRunning).length;

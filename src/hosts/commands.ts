@@ -18,21 +18,11 @@ import { computeIcon, definer, textArg, textOf } from '../core';
 import type { IGenOpsPanel } from '../panel';
 import type { ITaskNotifier } from '../tasks/tokens';
 
-import { AddTarget } from './add';
-import { chooseLeftOver, chooseTarget, removeTarget } from './dialogs';
-import { FolderPull } from './folder';
 import { addKernelCommands } from './kernel-commands';
 import type { TargetsModel } from './model';
 import { KERNEL_PREFIX } from './notebook-target';
-import { Places } from './places';
 import type { QuestionsModel } from './questions';
 import type { ITarget } from './service';
-import { SettingsForm } from './settings';
-import { TargetStorage } from './storage';
-import { openAddDialog } from './view/add-dialog';
-import { openPullDialog } from './view/pull-dialog';
-import { openSettingsDialog } from './view/settings-dialog';
-import { openStorageDialog } from './view/storage-dialog';
 
 export namespace CommandIDs {
   export const add = 'genops:add-target';
@@ -60,6 +50,13 @@ export interface ICommandsOptions {
   notebooks: INotebookTracker | null;
 }
 
+const dialogs = () => import('./dialogs');
+
+const adding = async () => ({
+  ...(await import('./add')),
+  ...(await import('./view/add-dialog'))
+});
+
 /** Add the commands of targets. */
 export function addCommands(options: ICommandsOptions): void {
   const { app, core, model, panel, palette } = options;
@@ -69,7 +66,10 @@ export function addCommands(options: ICommandsOptions): void {
   const named = {
     name: textArg(trans.__('The name of the target; asked when missing'))
   };
-  const places = new Places(options);
+  const places = async () => {
+    const { Places } = await import('./places');
+    return new Places(options);
+  };
   /** The notebook whose project describes the environment. */
   const project = () =>
     app.serviceManager.contents.localPath(
@@ -89,7 +89,7 @@ export function addCommands(options: ICommandsOptions): void {
     execute: async () => {
       const notebook = options.notebooks?.currentWidget;
       if (notebook) {
-        await places.choose(notebook);
+        await (await places()).choose(notebook);
       }
     }
   });
@@ -112,6 +112,10 @@ export function addCommands(options: ICommandsOptions): void {
       await model.list.refresh();
       const target = model.ofKernel(kernel);
       if (notebook && target) {
+        const [{ FolderPull }, { openPullDialog }] = await Promise.all([
+          import('./folder'),
+          import('./view/pull-dialog')
+        ]);
         const pull = new FolderPull(service, trans, {
           // Only the front end uses a drive's prefix.
           notebook: app.serviceManager.contents.localPath(
@@ -131,6 +135,7 @@ export function addCommands(options: ICommandsOptions): void {
     args: { host: textArg(trans.__('A host or an alias; asked when missing')) },
     execute: async args => {
       const host = textOf(args.host);
+      const { AddTarget, openAddDialog } = await adding();
       const add = new AddTarget(core, service, { host, project: project() });
       if (host) {
         void add.add();
@@ -150,9 +155,10 @@ export function addCommands(options: ICommandsOptions): void {
     icon: notebookIcon,
     args: named,
     execute: async args => {
+      const { chooseTarget } = await dialogs();
       const target = await chooseTarget(model, args.name, () => true, trans);
       if (target) {
-        await places.reach(target);
+        await (await places()).reach(target);
         await commands.execute('notebook:create-new', {
           kernelName: target.kernel_name
         });
@@ -167,6 +173,7 @@ export function addCommands(options: ICommandsOptions): void {
     args: named,
     execute: async args => {
       const away = ({ state }: ITarget) => state !== 'up';
+      const { chooseTarget } = await dialogs();
       const target = await chooseTarget(model, args.name, away, trans);
       if (target) {
         await service.connect(target.name);
@@ -185,6 +192,7 @@ export function addCommands(options: ICommandsOptions): void {
     execute: async args => {
       const there = ({ state }: ITarget) =>
         state !== 'idle' && state !== 'failed';
+      const { chooseTarget } = await dialogs();
       const target = await chooseTarget(model, args.name, there, trans);
       if (target) {
         await service.disconnect(target.name);
@@ -204,6 +212,7 @@ export function addCommands(options: ICommandsOptions): void {
     execute: async args => {
       const has = ({ hosts }: ITarget) =>
         hosts.some(({ left_over }) => left_over);
+      const { chooseLeftOver, chooseTarget } = await dialogs();
       const target = await chooseTarget(model, args.name, has, trans);
       const host =
         textOf(args.host) ||
@@ -221,8 +230,10 @@ export function addCommands(options: ICommandsOptions): void {
     icon: codeCheckIcon,
     args: named,
     execute: async args => {
+      const { chooseTarget } = await dialogs();
       const target = await chooseTarget(model, args.name, () => true, trans);
       if (target) {
+        const { AddTarget, openAddDialog } = await adding();
         const test = new AddTarget(core, service, {
           existing: target.name,
           project: project()
@@ -242,8 +253,13 @@ export function addCommands(options: ICommandsOptions): void {
     args: named,
     execute: async args => {
       const own = ({ locked }: ITarget) => !locked;
+      const { chooseTarget } = await dialogs();
       const target = await chooseTarget(model, args.name, own, trans);
       if (target) {
+        const [{ SettingsForm }, { openSettingsDialog }] = await Promise.all([
+          import('./settings'),
+          import('./view/settings-dialog')
+        ]);
         const form = new SettingsForm(service, target, trans);
         await openSettingsDialog(form, trans);
         await model.list.refresh();
@@ -260,8 +276,13 @@ export function addCommands(options: ICommandsOptions): void {
     args: named,
     execute: async args => {
       const there = ({ state }: ITarget) => state === 'up';
+      const { chooseTarget } = await dialogs();
       const target = await chooseTarget(model, args.name, there, trans);
       if (target) {
+        const [{ TargetStorage }, { openStorageDialog }] = await Promise.all([
+          import('./storage'),
+          import('./view/storage-dialog')
+        ]);
         const storage = new TargetStorage(model, trans, target.name);
         await openStorageDialog({ ...options, storage, trans });
       }
@@ -277,6 +298,7 @@ export function addCommands(options: ICommandsOptions): void {
     args: named,
     execute: async args => {
       const own = ({ locked }: ITarget) => !locked;
+      const { chooseTarget, removeTarget } = await dialogs();
       const target = await chooseTarget(model, args.name, own, trans);
       if (target && (await removeTarget(model, target, trans))) {
         await model.list.refresh();

@@ -5,15 +5,15 @@ import type { ICommand } from '../core';
 import { Resource, confirm, openBelow, textArg } from '../core';
 
 import type { ICommandsOptions } from './commands';
-import { chooseKernel, kernelTitle, mayAttach } from './dialogs';
 import type { IRemoteKernel, ITarget } from './service';
-import { KernelLogView } from './view/kernel-log';
 
 export namespace KernelCommandIDs {
   export const attachKernel = 'genops:attach-remote-kernel';
   export const stopKernel = 'genops:stop-remote-kernel';
   export const kernelLog = 'genops:show-remote-kernel-log';
 }
+
+const dialogs = () => import('./dialogs');
 
 /** Add the commands about kernels on targets. */
 export function addKernelCommands(
@@ -43,6 +43,7 @@ export function addKernelCommands(
     execute: async args => {
       const strange = ({ state, ours }: IRemoteKernel) =>
         state === 'running' && !ours;
+      const { chooseKernel, mayAttach } = await dialogs();
       const found = await chooseKernel(model, args, strange, trans);
       if (
         found &&
@@ -83,6 +84,7 @@ export function addKernelCommands(
     args: kernelArgs,
     execute: async args => {
       const running = ({ state }: IRemoteKernel) => state === 'running';
+      const { chooseKernel, kernelTitle } = await dialogs();
       const found = await chooseKernel(model, args, running, trans);
       if (
         found &&
@@ -111,21 +113,24 @@ export function addKernelCommands(
     icon: listIcon,
     args: kernelArgs,
     execute: async args => {
+      const { chooseKernel } = await dialogs();
       const found = await chooseKernel(model, args, () => true, trans);
       if (found) {
-        showLog(options, found.target, found.kernel);
+        await showLog(options, found.target, found.kernel);
       }
     }
   });
 }
 
 /** Show the log of a kernel in the main area, once. */
-function showLog(
+async function showLog(
   { app, core, model }: ICommandsOptions,
   target: ITarget,
   kernel: IRemoteKernel
-): void {
+): Promise<void> {
   const { trans } = core;
+  const { kernelTitle } = await dialogs();
+  const { KernelLogView } = await import('./view/kernel-log');
   const title = trans.__('Log: %1', kernelTitle(kernel));
   openBelow(app, {
     id: `genops-kernel-log-${kernel.kernel_id}`,

@@ -12,23 +12,29 @@ import { INotebookTracker } from '@jupyterlab/notebook';
 import * as React from 'react';
 
 import { IComputeSection } from '../kernels/tokens';
-import { ApiError, IGenOpsCore, executor } from '../core';
+import { ApiError, IGenOpsCore, executor, once, tellFailure } from '../core';
 import { IGenOpsPanel } from '../panel';
 import { INotebookSection } from '../panel/notebook/tokens';
 import { ITaskNotifier } from '../tasks/tokens';
 
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- the strip of the panel asks for it at start
 import { attendHosts } from './attention';
 import { CommandIDs, addCommands } from './commands';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- it hears of each cell that runs
 import { EndedKernels } from './ended-kernels';
 import { KernelCommandIDs } from './kernel-commands';
 import { refreshKernelspecs } from './kernelspecs';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- toolbars of notebooks show it
 import { TargetsModel } from './model';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- a toolbar takes no item that comes later
 import { NotebookTarget } from './notebook-target';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- what a notification offers is there with it
 import { afterBuild } from './offers';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- a notice may wait when the page is loaded
 import { KernelNotices } from './notices';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- a question may wait when the page is loaded
 import { QuestionsModel } from './questions';
-import { QuestionDialogs } from './view/question-dialog';
-import { TargetsView } from './view/section';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- a toolbar takes no item that comes later
 import { TargetToolbarItem } from './view/toolbar-item';
 
 /** Targets: other machines that run kernels. */
@@ -58,7 +64,21 @@ export const targetsPlugin: JupyterFrontEndPlugin<void> = {
     const { machine } = compute;
     const model = new TargetsModel(core);
     const questions = new QuestionsModel(core, model.service);
-    const dialogs = new QuestionDialogs(questions, trans);
+    const dialogs = once(async () => {
+      const { QuestionDialogs } = await import('./view/question-dialog');
+      return new QuestionDialogs(questions, trans);
+    });
+    const showQuestions = () => {
+      if (!questions.current || questions.isHosted) {
+        return;
+      }
+      questions.changed.disconnect(showQuestions);
+      dialogs().catch((reason: unknown) => {
+        questions.changed.connect(showQuestions);
+        tellFailure(reason, trans);
+      });
+    };
+    questions.changed.connect(showQuestions);
     // A question may exist when the page loads.
     void app.restored.then(() => questions.start());
     refreshKernelspecs(core.events, app.serviceManager.kernelspecs);
@@ -69,7 +89,11 @@ export const targetsPlugin: JupyterFrontEndPlugin<void> = {
       questions,
       notices,
       trans,
-      onAnswer: () => dialogs.show()
+      onAnswer: () =>
+        void dialogs().then(
+          each => each.show(),
+          (reason: unknown) => tellFailure(reason, trans)
+        )
     });
     addCommands({
       app,
@@ -93,7 +117,8 @@ export const targetsPlugin: JupyterFrontEndPlugin<void> = {
     }
     tasks.offer(task => afterBuild(task, trans, execute));
 
-    compute.addPart(section => {
+    compute.addPart(async section => {
+      const { TargetsView } = await import('./view/section');
       section.drive(model);
       return (
         <TargetsView

@@ -6,7 +6,6 @@ import { ICommandPalette } from '@jupyterlab/apputils';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { IStatusBar } from '@jupyterlab/statusbar';
-import { ReactWidget } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { IGenOpsCore, computeIcon } from '../core';
@@ -14,12 +13,14 @@ import { IGenOpsPanel, SectionRank } from '../panel';
 
 import { CommandIDs, addCommands } from './commands';
 import { CurrentKernel } from './current-kernel';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- the status bar shows it
 import { MachineModel } from './model';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- other plugins add to it at start
 import { ComputeParts } from './parts';
 import { ComputeService } from './service';
 import { StatusItemSwitch } from './status-switch';
 import { IComputeSection } from './tokens';
-import { ComputeView } from './view/section';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- the status bar takes no item that comes later
 import { KernelStatusItem } from './view/status-item';
 
 /** This machine, its GPUs and its kernels. */
@@ -48,7 +49,22 @@ export const computePlugin: JupyterFrontEndPlugin<IComputeSection> = {
       trans,
       fetch: signal => service.reading(signal)
     });
-    const parts = new ComputeParts();
+    const parts = new ComputeParts(trans);
+    parts.add(async () => {
+      const { ComputeView } = await import('./view/section');
+      return (
+        <ComputeView
+          model={machine}
+          trans={trans}
+          onOpenNotebook={path => {
+            void commands.execute('docmanager:open', { path });
+          }}
+          onNewNotebook={() => {
+            void commands.execute('notebook:create-new');
+          }}
+        />
+      );
+    });
     panel.addSection({
       id: 'compute',
       title: trans.__('Compute'),
@@ -56,19 +72,7 @@ export const computePlugin: JupyterFrontEndPlugin<IComputeSection> = {
       icon: computeIcon,
       render: section => {
         machine.watchWhile(section);
-        const own = ReactWidget.create(
-          <ComputeView
-            model={machine}
-            trans={trans}
-            onOpenNotebook={path => {
-              void commands.execute('docmanager:open', { path });
-            }}
-            onNewNotebook={() => {
-              void commands.execute('notebook:create-new');
-            }}
-          />
-        );
-        return parts.open(section, own);
+        return parts.open(section);
       }
     });
     addCommands({ commands, palette, panel, trans });

@@ -1,9 +1,7 @@
 import { Token } from '@lumino/coreutils';
-import type { ReactElement } from 'react';
-
-import type { ISection } from '../panel';
 
 import type { MachineModel } from './model';
+import type { DrawPart } from './parts';
 
 /** The section "Compute", to which other features add parts. */
 export interface IComputeSection {
@@ -12,7 +10,7 @@ export interface IComputeSection {
   /**
    * Add a part below this machine; it is drawn when the section first opens.
    */
-  addPart(draw: (section: ISection) => ReactElement): void;
+  addPart(draw: DrawPart): void;
 }
 
 export const IComputeSection = new Token<IComputeSection>(

@@ -3,3 +3,4 @@ export * from './plugin';
 export * from './section';
 export * from './section-states';
 export * from './tokens';
+export * from './when-seen';

@@ -30,6 +30,7 @@ export class GenOpsPanel extends Panel {
   constructor(options: GenOpsPanel.IOptions) {
     super();
     const { trans } = options;
+    this._trans = trans;
     this._states = new SectionStates(options.state ?? null);
     this.id = 'genops-lab-panel';
     this.addClass('gol-Panel');
@@ -73,7 +74,7 @@ export class GenOpsPanel extends Panel {
     if (this.section(options.id)) {
       throw new Error(`The section ${options.id} is there already.`);
     }
-    const section = new SectionWidget(options);
+    const section = new SectionWidget(options, this._trans);
     const after = sections.findIndex(each => each.options.rank > options.rank);
     this._sections.insertWidget(
       after === -1 ? sections.length : after,
@@ -217,6 +218,7 @@ export class GenOpsPanel extends Panel {
     }
   }
 
+  private _trans: TranslationBundle;
   private _states: SectionStates;
   private _header: PanelHeader;
   private _sections: Panel;

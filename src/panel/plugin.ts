@@ -11,6 +11,7 @@ import type { IDisposable } from '@lumino/disposable';
 import { IGenOpsCore, genopsIcon } from '../core';
 
 import { MoreMenu, SectionCommands } from './more';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- plugins add their sections to it at start
 import { GenOpsPanel } from './panel';
 import { IGenOpsPanel } from './tokens';
 

@@ -1,21 +1,25 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
 import { ReactWidget, caretRightIcon } from '@jupyterlab/ui-components';
 import { DisposableDelegate } from '@lumino/disposable';
 import type { IDisposable } from '@lumino/disposable';
 import type { Message } from '@lumino/messaging';
 import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
-import { Panel, Widget } from '@lumino/widgets';
+import { Panel } from '@lumino/widgets';
 import * as React from 'react';
 
 import { IconButton } from '../core/ui/icon-button';
+import { addDrawn } from '../core/ui/late';
 
 import type { IDriven, ISection, ISectionOptions } from './tokens';
 
 /** A heading that opens and closes what is below it. */
 export class SectionWidget extends Panel implements ISection {
-  constructor(options: ISectionOptions) {
+  constructor(
+    readonly options: ISectionOptions,
+    private _trans: TranslationBundle
+  ) {
     super();
-    this.options = options;
     this.id = `genops-lab-section-${options.id}`;
     this.addClass('gol-Section');
     this.node.dataset.section = options.id;
@@ -31,8 +35,6 @@ export class SectionWidget extends Panel implements ISection {
     this.addWidget(this._body);
     this._drawHeading();
   }
-
-  readonly options: ISectionOptions;
 
   /** Emitted when the person opens or closes it. */
   get expandedChanged(): ISignal<this, boolean> {
@@ -55,13 +57,6 @@ export class SectionWidget extends Panel implements ISection {
       return;
     }
     this._expanded = value;
-    if (value && !this._rendered) {
-      this._rendered = true;
-      const content = this.options.render(this);
-      this._body.addWidget(
-        content instanceof Widget ? content : ReactWidget.create(content)
-      );
-    }
     this._body.setHidden(!value);
     this.toggleClass('gol-mod-expanded', value);
     this._drawHeading();
@@ -104,6 +99,10 @@ export class SectionWidget extends Panel implements ISection {
   }
 
   private _onVisible(_: unknown, visible: boolean): void {
+    if (visible && !this._rendered) {
+      this._rendered = true;
+      addDrawn(this._body, () => this.options.render(this), this._trans);
+    }
     this._seenChanged.emit(visible);
   }
 

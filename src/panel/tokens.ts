@@ -3,7 +3,8 @@ import { Token } from '@lumino/coreutils';
 import type { IDisposable } from '@lumino/disposable';
 import type { ISignal } from '@lumino/signaling';
 import type { Widget } from '@lumino/widgets';
-import type { ReactElement } from 'react';
+
+import type { Drawn } from '../core/ui/late';
 
 /** A button in a section's heading. */
 export interface ISectionAction {
@@ -23,8 +24,8 @@ export interface ISectionOptions {
   /** How a person finds the section who has not changed the panel yet; `closed` by default, `hidden` is in More alone. */
   atFirst?: 'open' | 'closed' | 'hidden';
   icon: LabIcon;
-  /** Called once, when the section is first opened. */
-  render: (section: ISection) => ReactElement | Widget;
+  /** Called when the section is first seen open, and again where its code could not be loaded. */
+  render: (section: ISection) => Drawn | Promise<Drawn>;
   actions?: readonly ISectionAction[];
 }
 

@@ -12,8 +12,8 @@ import { IGenOpsPanel, SectionRank } from '../panel';
 
 import { CommandIDs, addCommands } from './commands';
 import { CommandIDs as ViewCommands } from './main/command-ids';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- the section's heading counts what it lists
 import { ProfilesModel } from './model';
-import { ProfilesSection } from './view/section';
 
 /** The section "Profiles" and its commands. */
 export const profilesPlugin: JupyterFrontEndPlugin<void> = {
@@ -47,17 +47,22 @@ export const profilesPlugin: JupyterFrontEndPlugin<void> = {
           execute: () => execute(CommandIDs.insert)
         }
       ],
-      render: self => (
-        <ProfilesSection
-          model={model}
-          trans={trans}
-          drive={driven => self.drive(driven)}
-          onInsert={() => execute(CommandIDs.insert)}
-          onOpen={id => execute(ViewCommands.openProfile, { id })}
-          onCompare={id => execute(ViewCommands.compareProfiles, { after: id })}
-          onDelete={id => execute(CommandIDs.remove, { id })}
-        />
-      )
+      render: async self => {
+        const { ProfilesSection } = await import('./view/section');
+        return (
+          <ProfilesSection
+            model={model}
+            trans={trans}
+            drive={driven => self.drive(driven)}
+            onInsert={() => execute(CommandIDs.insert)}
+            onOpen={id => execute(ViewCommands.openProfile, { id })}
+            onCompare={id =>
+              execute(ViewCommands.compareProfiles, { after: id })
+            }
+            onDelete={id => execute(CommandIDs.remove, { id })}
+          />
+        );
+      }
     });
     section.drive(model.list);
     model.list.changed.connect((_, { value }) => {

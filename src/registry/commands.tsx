@@ -6,14 +6,11 @@ import { addIcon, closeIcon } from '@jupyterlab/ui-components';
 import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 import * as React from 'react';
 
-import { Field, choose, definer, openForm, textArg, textOf } from '../core';
+import { choose, definer, textArg, textOf } from '../core';
 
 import { aliasIcon } from './icon';
 import type { ModelsModel } from './model';
-import { AliasForm } from './model';
-import { RegisterForm } from './register';
 import type { IModelVersion, IRegisteredModel } from './service';
-import { RegisterFields } from './view/register-form';
 
 export namespace CommandIDs {
   export const register = 'genops:register-model';
@@ -46,6 +43,12 @@ export function addCommands(options: ICommandsOptions): void {
     execute: async args => {
       const known = (model.list.value ?? []).map(({ name }) => name);
       const { hasMore } = model.list;
+      const [{ RegisterForm }, { RegisterFields }, { openForm }] =
+        await Promise.all([
+          import('./register'),
+          import('./view/register-form'),
+          import('../core/ui/form-dialog')
+        ]);
       const form = new RegisterForm(
         service,
         {
@@ -111,6 +114,13 @@ export function addCommands(options: ICommandsOptions): void {
       if (alias) {
         await service.setAlias(version.name, alias, version.version);
       } else {
+        const [{ AliasForm }, { AliasField }, { openForm }] = await Promise.all(
+          [
+            import('./alias'),
+            import('./view/alias-form'),
+            import('../core/ui/form-dialog')
+          ]
+        );
         const form = new AliasForm(service, version, trans);
         await openForm({
           title: trans.__(
@@ -146,33 +156,6 @@ export function addCommands(options: ICommandsOptions): void {
       }
     }
   });
-}
-
-function AliasField(props: {
-  form: AliasForm;
-  trans: TranslationBundle;
-}): React.ReactElement {
-  const { form, trans } = props;
-  return (
-    <Field
-      label={trans.__('Alias')}
-      help={trans.__(
-        'If another version has this alias, it moves to this version.'
-      )}
-      error={form.problem}
-    >
-      {control => (
-        <input
-          {...control}
-          type="text"
-          value={form.fields.alias}
-          autoComplete="off"
-          spellCheck={false}
-          onChange={event => form.set({ alias: event.target.value })}
-        />
-      )}
-    </Field>
-  );
 }
 
 async function chooseVersion(

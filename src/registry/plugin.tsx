@@ -10,8 +10,8 @@ import { IGenOpsCore, executor, modelIcon } from '../core';
 import { IGenOpsPanel, SectionRank } from '../panel';
 
 import { CommandIDs, addCommands } from './commands';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- the section's heading counts what it lists
 import { ModelsModel } from './model';
-import { ModelsSection } from './view/section';
 
 /** Registered models, their versions and aliases. */
 export const modelsPlugin: JupyterFrontEndPlugin<void> = {
@@ -43,22 +43,25 @@ export const modelsPlugin: JupyterFrontEndPlugin<void> = {
           execute: () => execute(CommandIDs.register)
         }
       ],
-      render: () => (
-        <ModelsSection
-          model={model}
-          trans={trans}
-          onRegister={() => execute(CommandIDs.register)}
-          onDeploy={({ name, version }) =>
-            execute('genops:deploy-model', { model: name, version })
-          }
-          onSetAlias={({ name, version }) =>
-            execute(CommandIDs.setAlias, { model: name, version })
-          }
-          onRemoveAlias={({ name }, alias) =>
-            execute(CommandIDs.removeAlias, { model: name, alias })
-          }
-        />
-      )
+      render: async () => {
+        const { ModelsSection } = await import('./view/section');
+        return (
+          <ModelsSection
+            model={model}
+            trans={trans}
+            onRegister={() => execute(CommandIDs.register)}
+            onDeploy={({ name, version }) =>
+              execute('genops:deploy-model', { model: name, version })
+            }
+            onSetAlias={({ name, version }) =>
+              execute(CommandIDs.setAlias, { model: name, version })
+            }
+            onRemoveAlias={({ name }, alias) =>
+              execute(CommandIDs.removeAlias, { model: name, alias })
+            }
+          />
+        );
+      }
     });
     section.drive(model.list);
     model.list.changed.connect((_, { value }) => {

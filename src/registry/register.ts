@@ -2,7 +2,8 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { ApiError, FormModel } from '../core';
 
-import { aliasProblem, nameProblem } from './model';
+import { aliasProblem } from './alias';
+import { nameProblem } from './model';
 import type {
   ILoggedModel,
   IModelVersion,

@@ -10,7 +10,6 @@ import { IGenOpsPanel, SectionRank } from '../panel';
 
 import type { ISweep } from './service';
 import { SweepsService } from './service';
-import { SweepsSection } from './view/section';
 
 /** A command of the run table. */
 const OPEN_RUNS = 'genops:open-runs';
@@ -50,20 +49,23 @@ export const sweepsPlugin: JupyterFrontEndPlugin<void> = {
       rank: SectionRank.sweeps,
       atFirst: 'hidden',
       icon: sweepIcon,
-      render: () => (
-        <SweepsSection
-          list={list}
-          trans={trans}
-          actions={{
-            openRuns: ({ id }) =>
-              void app.commands.execute(OPEN_RUNS, {
-                query: `tags.\`genops.sweep\` = '${id}'`
-              }),
-            stop: ({ id }) => void tried(service.stop(id)),
-            resume: ({ id }) => void tried(service.resume(id))
-          }}
-        />
-      )
+      render: async () => {
+        const { SweepsSection } = await import('./view/section');
+        return (
+          <SweepsSection
+            list={list}
+            trans={trans}
+            actions={{
+              openRuns: ({ id }) =>
+                void app.commands.execute(OPEN_RUNS, {
+                  query: `tags.\`genops.sweep\` = '${id}'`
+                }),
+              stop: ({ id }) => void tried(service.stop(id)),
+              resume: ({ id }) => void tried(service.resume(id))
+            }}
+          />
+        );
+      }
     });
     section.drive(list);
     list.changed.connect((_, { value }) => {

@@ -9,7 +9,6 @@ import { choose, definer, openBelow, textArg, textOf } from '../core';
 import type { TasksModel } from './model';
 import { describeState } from './model';
 import type { ITask } from './service';
-import { TaskLogView } from './view/log';
 
 export namespace CommandIDs {
   export const showLog = 'genops:show-task-log';
@@ -39,6 +38,7 @@ export function addCommands(options: ICommandsOptions): void {
     execute: async args => {
       const task = await chooseTask(model, args, () => true, trans);
       if (task) {
+        const { TaskLogView } = await import('./view/log');
         openBelow(app, {
           id: `genops-task-${task.id}`,
           title: trans.__('Log: %1', task.title),

@@ -29,6 +29,7 @@ from tests.support.environments import (
 )
 from tests.support.homes import temporary_home
 from tests.support.lab_server import LabServer, running_lab
+from tests.support.page_weight import fetched, weight
 from tests.support.scripts import build_native
 
 #: Of the newest one tests/hub shows JupyterLab daily.
@@ -36,6 +37,8 @@ PAIRS = [
     pytest.param((10, OLDEST), id="oldest"),
     pytest.param((13, NEWEST), id="newest", marks=pytest.mark.exhaustive),
 ]
+#: Bytes, compressed, that JupyterLab fetches of ours before anything is opened.
+MOST_SCRIPT, MOST_STYLE = 60_000, 15_000
 #: A notebook whose second cell is tracked until a file is there.
 CELLS = [
     "%load_ext genops_lab",
@@ -185,8 +188,19 @@ def test_installed_wheel_shows_the_panel(installed: Installed) -> None:
         )
         assert "genops-lab" in listed.stderr and "enabled" in listed.stderr, listed.stderr
     assert server.get("genops/status")["mlflow_kind"] == "embedded"
+    wheel = zipfile.ZipFile(built_wheel())
+    static = {
+        Path(name).name: name for name in wheel.namelist() if "/labextensions/genops-lab/static/" in name
+    }
     with lab_page(installed.browser, server) as lab:
         lab.open()
+        lab.page.wait_for_load_state("networkidle")
+        # Before anything is opened: the panel is closed, no notebook is there.
+        names = fetched(lab.page)
+        assert len(names) >= 3
+        at_start = weight(names, lambda name: wheel.read(static[name]))
+        assert 0 < at_start.script < MOST_SCRIPT
+        assert 0 < at_start.style < MOST_STYLE
         lab.panel()
         for name in SECTIONS:
             lab.section(name)

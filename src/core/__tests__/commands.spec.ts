@@ -51,6 +51,28 @@ describe('commands of the rooms', () => {
     expect(await commands.execute('test:greet', { name: 7 })).toBeUndefined();
     expect(told()).toEqual(['Nobody is there. Give a name.']);
   });
+
+  it('run once for a double click, as their dialogs load first', async () => {
+    const commands = new CommandRegistry();
+    const define = definer(
+      { commands } as unknown as JupyterFrontEnd,
+      null,
+      trans
+    );
+    const opened: unknown[] = [];
+    define('test:open', {
+      label: 'Open',
+      args: {},
+      execute: async args => {
+        await Promise.resolve();
+        return opened.push(args.name);
+      }
+    });
+    const click = (name: string) => commands.execute('test:open', { name });
+    expect(await Promise.all([click('a'), click('a')])).toEqual([1, 1]);
+    await Promise.all([click('a'), click('b')]);
+    expect(opened).toEqual(['a', 'a', 'b']);
+  });
 });
 
 describe('what a person chooses from', () => {

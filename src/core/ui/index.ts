@@ -6,6 +6,7 @@ export * from './disclosure';
 export * from './form-dialog';
 export * from './hooks';
 export * from './icon-button';
+export * from './late';
 export * from './locked';
 export * from './log-tail';
 export * from './main-area';

@@ -6,7 +6,7 @@ import type { Resource } from '../resource';
 
 import { useResource } from './hooks';
 import { ActionButton } from './icon-button';
-import { DownState } from './states';
+import { DownState, Loading } from './states';
 
 /**
  * Render a resource in each state: loading, down (with "Retry now"), empty, ready.
@@ -39,12 +39,7 @@ export function ResourceView<T>(
     return down;
   }
   if (value === undefined || state === 'loading') {
-    return (
-      <div className="gol-Loading" role="status">
-        <span className="gol-Loading-bar" aria-hidden="true" />
-        <span className="gol-VisuallyHidden">{trans.__('Loading…')}</span>
-      </div>
-    );
+    return <Loading trans={trans} />;
   }
   if (state === 'empty') {
     return <>{props.empty}</>;

@@ -30,9 +30,21 @@ export namespace EmptyState {
   }
 }
 
+/** Shown late, so that a fast answer does not flicker. */
+export function Loading(props: {
+  trans: TranslationBundle;
+}): React.ReactElement {
+  return (
+    <div className="gol-Loading" role="status">
+      <span className="gol-Loading-bar" aria-hidden="true" />
+      <span className="gol-VisuallyHidden">{props.trans.__('Loading…')}</span>
+    </div>
+  );
+}
+
 /** A view whose backend is down: title, reason and "Retry now". */
 export function DownState(props: DownState.IProps): React.ReactElement {
-  const { what, error, onRetry, trans, busy } = props;
+  const { what, error, action, onRetry, trans, busy } = props;
   return (
     <div className="gol-DownState" role="status">
       <p className="gol-DownState-what">{what}</p>
@@ -40,7 +52,7 @@ export function DownState(props: DownState.IProps): React.ReactElement {
       {error.hint && <p className="gol-DownState-hint">{error.hint}</p>}
       <div className="gol-EmptyState-actions">
         <ActionButton
-          label={busy ? trans.__('Trying…') : trans.__('Retry now')}
+          label={busy ? trans.__('Trying…') : (action ?? trans.__('Retry now'))}
           disabled={busy}
           onClick={onRetry}
         />
@@ -54,6 +66,8 @@ export namespace DownState {
     /** Title, as a sentence: "Experiments cannot be read." */
     what: string;
     error: ApiError;
+    /** The label of the button; "Retry now" by default. */
+    action?: string;
     onRetry: () => void;
     trans: TranslationBundle;
     busy?: boolean;

@@ -7,6 +7,8 @@ import { Callout, Field, formatBytes } from '../../core';
 import type { DeployForm } from '../deploy';
 import type { IDeployCheck } from '../service';
 
+import '../../../style/deployments/deployments.css';
+
 /** The fields of "Deploy a model", with the check of the version. */
 export function DeployFields(props: {
   form: DeployForm;

@@ -12,6 +12,8 @@ import { describeState } from '../model';
 
 import { DeploymentDetail } from './detail';
 
+import '../../../style/deployments/deployments.css';
+
 /** The section "Deployments". */
 export function DeploymentsSection(
   props: DeploymentsSection.IProps

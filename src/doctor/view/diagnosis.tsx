@@ -18,6 +18,8 @@ import type { DoctorModel } from '../model';
 import { byUrgency } from '../model';
 import type { ICheck, IDiagnosis, ILocked } from '../service';
 
+import '../../../style/doctor/doctor.css';
+
 /** "Diagnose GenOps Lab" in the main area. */
 export class DiagnosisView extends ReactWidget {
   constructor(

@@ -6,7 +6,8 @@ import { CommandRegistry } from '@lumino/commands';
 
 import { ApiError } from '../../core';
 import type { IGenOpsPanel } from '../../panel';
-import { CommandIDs, addCommands, writeRestored } from '../commands';
+import { CommandIDs, addCommands } from '../commands';
+import { writeRestored } from '../restoring';
 import type { ExperimentsModel } from '../model';
 import type { IRestoredNotebook } from '../service';
 

@@ -11,6 +11,8 @@ import { ChartsModel } from './model';
 import { ChartsService } from './service';
 import { Charts } from './view/charts';
 
+import '../../../style/experiments/charts.css';
+
 /** Charts in the main area. They request nothing while they are not visible. */
 export class ChartsWidget extends FollowingView<ChartsModel> {
   constructor(private _options: ChartsWidget.IOptions) {

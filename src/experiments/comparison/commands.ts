@@ -13,10 +13,9 @@ import type { GenOpsEvents } from '../../core';
 import { ApiError, experimentIcon } from '../../core';
 import type { MediaService } from '../media/service';
 
-import { ComparisonModel } from './model';
 import type { ComparisonService, IRun } from './service';
 import { CommandIDs as ProfileCommands } from '../../profiling/main/command-ids';
-import { ComparisonView } from './view/comparison';
+import type { ComparisonView } from './view/comparison';
 
 export namespace CommandIDs {
   export const compareRuns = 'genops:compare-runs';
@@ -61,7 +60,11 @@ export function addCommands(options: IOptions): void {
     }
   };
 
-  const open = (runIds: string[], baseline: string) => {
+  const open = async (runIds: string[], baseline: string) => {
+    const [{ ComparisonModel }, { ComparisonView }] = await Promise.all([
+      import('./model'),
+      import('./view/comparison')
+    ]);
     const id = `genops-comparison-${[...runIds].sort().join('-')}`;
     let widget = tracker.find(each => each.id === id);
     if (!widget) {
@@ -130,7 +133,7 @@ export function addCommands(options: IOptions): void {
           new Set(given).size < 2
             ? await asked(service, given, trans)
             : [...new Set(given)];
-        return runIds && open(runIds, baseline);
+        return runIds && (await open(runIds, baseline));
       } catch (reason) {
         const error = ApiError.from(reason, trans);
         Notification.error(`${error.message} ${error.hint}`.trim());

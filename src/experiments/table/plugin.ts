@@ -13,9 +13,7 @@ import { IStateDB } from '@jupyterlab/statedb';
 
 import { IGenOpsCore, experimentIcon } from '../../core';
 import { CommandIDs } from '../commands';
-import { runActions } from '../run-actions';
 
-import { ViewStore } from './saved-views';
 import type { RunTableWidget } from './widget';
 
 const PLUGIN_ID = 'genops-lab:runs';
@@ -49,11 +47,14 @@ export const runTablePlugin: JupyterFrontEndPlugin<void> = {
       // Starts the process that reads the runs, while the table's code loads.
       // If this fails, the table's own request fails too, and shows the error.
       void core.api.http.GET('/run-table/state').catch(() => undefined);
-      const [{ RunTableWidget }, views] = await Promise.all([
-        import('./widget'),
-        // Without its settings the table works, but views cannot be saved.
-        settings?.load(PLUGIN_ID).catch(() => null) ?? null
-      ]);
+      const [{ RunTableWidget }, { ViewStore }, { runActions }, views] =
+        await Promise.all([
+          import('./widget'),
+          import('./saved-views'),
+          import('../run-actions'),
+          // Without its settings the table works, but views cannot be saved.
+          settings?.load(PLUGIN_ID).catch(() => null) ?? null
+        ]);
       const store = new ViewStore(views, state);
       const content = new RunTableWidget({
         core,

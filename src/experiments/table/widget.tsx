@@ -15,6 +15,8 @@ import type { ViewStore } from './saved-views';
 import { RunTableService } from './service';
 import { RunTable } from './view/run-table';
 
+import '../../../style/experiments/table.css';
+
 /**
  * The run table in the main area. It requests nothing while it is not visible.
  */

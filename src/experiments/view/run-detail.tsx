@@ -25,6 +25,8 @@ import { ArtifactList, LoggedModels } from './products';
 import { RelatedRuns } from './related';
 import { metricText } from './messages';
 
+import '../../../style/experiments/experiments.css';
+
 /** Longer lists start closed. */
 const FEW = 12;
 

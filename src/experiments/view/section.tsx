@@ -15,6 +15,8 @@ import { FirstRun } from './first-run';
 import { RunRows } from './run-rows';
 import { Toolbar } from './toolbar';
 
+import '../../../style/experiments/experiments.css';
+
 /** Experiments and runs; running ones come first, with their curves. */
 export function ExperimentsView(
   props: ExperimentsView.IProps

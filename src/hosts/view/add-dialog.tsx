@@ -14,7 +14,11 @@ import type { IFormField } from '../service';
 
 import { BuildView } from './build-view';
 import { FolderFields } from './folder-fields';
-import { DialogButton, DialogButtons, ModelDialog } from './model-dialog';
+import {
+  DialogButton,
+  DialogButtons,
+  ModelDialog
+} from '../../core/ui/model-dialog';
 import { QuestionForm } from './question-form';
 import { TestSteps, outcomeWords } from './test-steps';
 

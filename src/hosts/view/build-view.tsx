@@ -6,7 +6,7 @@ import { Callout, Elapsed, Field, FormError, LogTail } from '../../core';
 import type { BuildModel } from '../build';
 import type { IEnvironmentSource } from '../service';
 
-import { DialogButton, DialogButtons } from './model-dialog';
+import { DialogButton, DialogButtons } from '../../core/ui/model-dialog';
 
 interface IProps {
   model: BuildModel;

@@ -6,6 +6,8 @@ import { Field, NumberInput } from '../../core';
 import type { IFolderFields } from '../folder-policy';
 import { folderProblems } from '../folder-policy';
 
+import '../../../style/hosts/dialogs.css';
+
 /**
  * Whether notebooks' folders are sent to a target, and the size above which a
  * start asks.

@@ -5,6 +5,8 @@ import { formatBytes, formatPercent } from '../../core';
 
 import type { IHostGpu, IHostReading } from '../service';
 
+import '../../../style/hosts/targets.css';
+
 /**
  * One line per GPU: its memory in use and its utilization. A driver's failure
  * is shown; a host without GPUs shows nothing.

@@ -23,7 +23,11 @@ import {
 
 import { GpuBars, HostBars } from './gpu-bars';
 import { LinkBadge, LinkDetail } from './link-badge';
-import { DialogButton, DialogButtons, ModelDialog } from './model-dialog';
+import {
+  DialogButton,
+  DialogButtons,
+  ModelDialog
+} from '../../core/ui/model-dialog';
 import { QuestionForm } from './question-form';
 
 /**

@@ -9,7 +9,11 @@ import type { QuestionsModel } from '../questions';
 import type { IFolderFile, IFolderResult } from '../service';
 import { onOneLine } from '../messages';
 
-import { DialogButton, DialogButtons, ModelDialog } from './model-dialog';
+import {
+  DialogButton,
+  DialogButtons,
+  ModelDialog
+} from '../../core/ui/model-dialog';
 import { QuestionForm } from './question-form';
 
 /**

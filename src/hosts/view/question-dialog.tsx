@@ -5,7 +5,7 @@ import * as React from 'react';
 
 import type { QuestionsModel } from '../questions';
 
-import { ModelDialog } from './model-dialog';
+import { ModelDialog } from '../../core/ui/model-dialog';
 import { QuestionForm, isDecision, questionWords } from './question-form';
 
 /**
@@ -18,6 +18,7 @@ export class QuestionDialogs implements IDisposable {
     private _trans: TranslationBundle
   ) {
     _model.changed.connect(this._sync, this);
+    this._sync();
   }
 
   /** Give the dialog of the current question the keyboard. */

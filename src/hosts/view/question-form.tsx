@@ -6,7 +6,7 @@ import { Callout, Field } from '../../core';
 import type { QuestionsModel } from '../questions';
 import type { IQuestion } from '../service';
 
-import { DialogButton, DialogButtons } from './model-dialog';
+import { DialogButton, DialogButtons } from '../../core/ui/model-dialog';
 
 /**
  * A question with its answer, which is sent once and then removed from the

@@ -15,6 +15,8 @@ import type { TargetsModel } from '../model';
 
 import { TargetCard } from './target-card';
 
+import '../../../style/hosts/targets.css';
+
 /** The targets, below this machine. */
 export function TargetsView(props: TargetsView.IProps): React.ReactElement {
   const { model, trans, onAdd } = props;

@@ -10,6 +10,8 @@ import { minutesWords } from '../messages';
 
 import { FolderFields } from './folder-fields';
 
+import '../../../style/hosts/dialogs.css';
+
 /**
  * Change a target. @returns the changed target, or undefined when the user
  * left.

@@ -16,7 +16,11 @@ import type { TargetStorage } from '../storage';
 import { isRemovable, keyOf } from '../storage';
 import { onOneLine } from '../messages';
 
-import { DialogButton, DialogButtons, ModelDialog } from './model-dialog';
+import {
+  DialogButton,
+  DialogButtons,
+  ModelDialog
+} from '../../core/ui/model-dialog';
 import { QuestionForm } from './question-form';
 
 /**

@@ -1,7 +1,13 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { SeenView, Sparkline, computeIcon, formatPercent } from '../../core';
+import {
+  SeenView,
+  Sparkline,
+  computeIcon,
+  formatPercent,
+  tellFailure
+} from '../../core';
 
 import type { IGpuHistory } from '../model';
 import { HISTORY, gpuShares } from '../model';
@@ -15,8 +21,7 @@ import {
   goneWords
 } from '../messages';
 
-import type { INotebookActions } from './notebook-popup';
-import { NotebookPopup } from './notebook-popup';
+import type { INotebookActions, NotebookPopup } from './notebook-popup';
 
 /**
  * A notebook's toolbar item with its kernel's place. For this machine it shows
@@ -72,6 +77,16 @@ export class TargetToolbarItem extends SeenView {
   private _toggle(): void {
     if (this._popup) {
       this._popup.dispose();
+    } else {
+      this._open().catch((reason: unknown) =>
+        tellFailure(reason, this._options.trans)
+      );
+    }
+  }
+
+  private async _open(): Promise<void> {
+    const { NotebookPopup } = await import('./notebook-popup');
+    if (this._popup || this.isDisposed) {
       return;
     }
     this._popup = new NotebookPopup({

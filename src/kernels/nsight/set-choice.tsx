@@ -4,6 +4,8 @@ import * as React from 'react';
 
 import type { components } from '../../api/generated';
 
+import '../../../style/hosts/dialogs.css';
+
 export type SectionSet =
   components['schemas']['NewNsightKernel']['section_set'];
 

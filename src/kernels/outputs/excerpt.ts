@@ -6,8 +6,6 @@ import { Widget } from '@lumino/widgets';
 
 import { formatBytes } from '../../core';
 
-import { AnsiReader } from './full/ansi';
-
 /**
  * The display in place of the part that a cell does not show; the server's
  * `outputs/output_limits.py` makes it.
@@ -85,15 +83,19 @@ class ExcerptWidget extends Widget implements IRenderMime.IRenderer {
     this.node.append(bar, this._tail);
   }
 
-  renderModel(model: IRenderMime.IMimeModel): Promise<void> {
+  async renderModel(model: IRenderMime.IMimeModel): Promise<void> {
     const excerpt = excerptOf(model.data);
     this._excerpt = excerpt;
     if (!excerpt) {
-      return Promise.resolve();
+      return;
     }
     this._words.textContent = words(excerpt, this._trans);
     this.toggleClass('gol-mod-running', excerpt.running);
     this._tail.hidden = !excerpt.tail;
+    const { AnsiReader } = await import('./full/ansi');
+    if (this._excerpt !== excerpt) {
+      return;
+    }
     const ansi = new AnsiReader();
     const pre = document.createElement('pre');
     for (const line of excerpt.tail.split('\n')) {
@@ -107,7 +109,6 @@ class ExcerptWidget extends Widget implements IRenderMime.IRenderer {
       pre.append('\n');
     }
     this._tail.replaceChildren(pre);
-    return Promise.resolve();
   }
 
   private _excerpt: IExcerpt | null = null;

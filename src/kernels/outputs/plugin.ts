@@ -8,11 +8,11 @@ import type { NotebookPanel } from '@jupyterlab/notebook';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 
-import { IGenOpsCore } from '../../core';
+import { IGenOpsCore, tellFailure } from '../../core';
 
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- a renderer is made at once
 import { excerptOfCell, excerptRenderer } from './excerpt';
 import { CommandIDs, addCommands } from './full/commands';
-import { NotebookRecovery } from './recovery';
 import { OutputsService } from './service';
 
 /** Adds outputs that a page did not see to its notebook. */
@@ -50,8 +50,16 @@ export const outputsPlugin: JupyterFrontEndPlugin<void> = {
       })
     );
     const recover = (_: unknown, panel: NotebookPanel): void => {
-      const recovery = new NotebookRecovery({ panel, service, events, trans });
-      panel.disposed.connect(() => recovery.dispose());
+      import('./recovery').then(
+        ({ NotebookRecovery }) => {
+          if (!panel.isDisposed) {
+            const options = { panel, service, events, trans };
+            const recovery = new NotebookRecovery(options);
+            panel.disposed.connect(() => recovery.dispose());
+          }
+        },
+        (reason: unknown) => tellFailure(reason, trans)
+      );
     };
     notebooks.widgetAdded.connect(recover);
     notebooks.forEach(panel => recover(notebooks, panel));

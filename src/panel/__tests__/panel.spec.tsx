@@ -4,6 +4,7 @@ import { nullTranslator } from '@jupyterlab/translation';
 import { addIcon } from '@jupyterlab/ui-components';
 import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
 import { Signal } from '@lumino/signaling';
+import { PromiseDelegate } from '@lumino/coreutils';
 import { Widget } from '@lumino/widgets';
 import { act, fireEvent, render, screen } from '@testing-library/react';
 import * as React from 'react';
@@ -100,6 +101,50 @@ describe('GenOpsPanel', () => {
     await settle();
     expect(toggles(panel)[0].getAttribute('aria-expanded')).toBe('false');
     expect(again.render).not.toHaveBeenCalled();
+  });
+
+  it('loads what is in a section when it is first seen open', async () => {
+    panel = await attached();
+    panel.hide();
+    const models = options('models', 40);
+    panel.addSection(models);
+    await settle();
+    expect(models.render).not.toHaveBeenCalled();
+    panel.show();
+    await settle();
+    expect(models.render).toHaveBeenCalledTimes(1);
+    panel.hide();
+    panel.show();
+    expect(models.render).toHaveBeenCalledTimes(1);
+  });
+
+  it('shows that a section loads, why it cannot, and tries again', async () => {
+    const error = jest.spyOn(console, 'error').mockImplementation();
+    const code = new PromiseDelegate<React.ReactElement>();
+    const gone = Object.assign(new Error('Loading chunk 7 failed.'), {
+      name: 'ChunkLoadError'
+    });
+    const render = jest
+      .fn<Promise<React.ReactElement>, []>()
+      .mockRejectedValueOnce(gone)
+      .mockReturnValue(code.promise);
+    panel = await attached();
+    panel.addSection({ ...options('models', 40), render });
+    await settle();
+    const body = panel.node.querySelector<HTMLElement>('.gol-Section-body')!;
+    expect(body.textContent).toContain('This view cannot be loaded.');
+    expect(body.textContent).toContain('reload the page');
+    expect(error).toHaveBeenCalled();
+
+    body.querySelector('button')!.click();
+    await settle();
+    expect(body.querySelector('[role=status]')!.textContent).toBe('Loading…');
+    code.resolve(<p>models</p>);
+    await settle();
+    expect(body.textContent).toBe('models');
+    expect(body.children).toHaveLength(1);
+    expect(render).toHaveBeenCalledTimes(2);
+    error.mockRestore();
   });
 
   it('drives resources by what a person can see', async () => {

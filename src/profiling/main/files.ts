@@ -9,9 +9,8 @@ import type { ProfilesService } from '../service';
 import { FACTORY, openFiles } from '../timeline/files';
 import { OpenedFile } from '../timeline/opened-file';
 
+import type { IAround } from './around';
 import { CommandIDs } from './command-ids';
-import type { IPlaces } from './places';
-import type { ProfileView } from './profile-view';
 
 /** Files that the server reads as traces of a folder. */
 const TRACE = /\.(json|json\.gz|sqlite)$/;
@@ -25,8 +24,7 @@ export function addFiles(options: {
   core: IGenOpsCore;
   service: ProfilesService;
   restorer: ILayoutRestorer | null;
-  places: IPlaces;
-  actions: ProfileView.IActions;
+  around: () => Promise<IAround>;
 }): void {
   const { app, core, restorer, ...shared } = options;
   const tracker = new WidgetTracker<IDocumentWidget>({

@@ -1,7 +1,6 @@
 import type { ILayoutRestorer, JupyterFrontEnd } from '@jupyterlab/application';
 import type { ICommandPalette } from '@jupyterlab/apputils';
 import { MainAreaWidget, WidgetTracker } from '@jupyterlab/apputils';
-import type { INotebookTracker } from '@jupyterlab/notebook';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Widget } from '@lumino/widgets';
 
@@ -14,17 +13,11 @@ import {
   textArg,
   textOf
 } from '../../core';
-import { insertCells } from '../../core/notebook';
 import { CommandIDs as RunCommands } from '../../experiments/commands';
-import { perfettoOpener } from '../perfetto/command';
 import type { IProfile, ProfilesService } from '../service';
-import { TimelineService } from '../timeline/service';
-import { TraceFetch } from '../trace/model';
 
 import { CommandIDs } from './command-ids';
-import { tableCode } from './notebook-code';
-import type { IPlaces } from './places';
-import type { ProfileView } from './profile-view';
+import type { IAround } from './around';
 import type { DifferenceWidget, ProfileWidget } from './widget';
 
 interface IOptions {
@@ -33,9 +26,7 @@ interface IOptions {
   service: ProfilesService;
   palette: ICommandPalette | null;
   restorer: ILayoutRestorer | null;
-  notebooks: INotebookTracker | null;
-  places: IPlaces;
-  actions: ProfileView.IActions;
+  around: () => Promise<IAround>;
 }
 
 /**
@@ -48,7 +39,7 @@ export function addOpening(options: IOptions): void {
 }
 
 function addProfiles(options: IOptions): void {
-  const { app, core, service, palette, restorer, places, actions } = options;
+  const { app, core, service, palette, restorer, around } = options;
   const { trans } = core;
   const tracker = new WidgetTracker<MainAreaWidget<ProfileWidget>>({
     namespace: 'genops-profile'
@@ -61,10 +52,8 @@ function addProfiles(options: IOptions): void {
 
   const open = async (id: string, tab: string) => {
     const widgetId = `genops-profile-${id}`;
-    const [{ ProfileWidget }, { ProfileViewModel }] = await Promise.all([
-      import('./widget'),
-      import('./model')
-    ]);
+    const [{ ProfileWidget }, { ProfileViewModel }, { places, actions }] =
+      await Promise.all([import('./widget'), import('./model'), around()]);
     let widget = tracker.find(each => each.id === widgetId);
     if (!widget) {
       const model = new ProfileViewModel({
@@ -122,9 +111,11 @@ function addProfiles(options: IOptions): void {
     },
     execute: async args => {
       const path = textOf(args.path);
-      let id: string | undefined =
-        textOf(args.id) ||
-        (path && (await new TimelineService(core.api).open(path)).id);
+      let id: string | undefined = textOf(args.id);
+      if (!id && path) {
+        const { TimelineService } = await import('../timeline/service');
+        ({ id } = await new TimelineService(core.api).open(path));
+      }
       if (!id) {
         const runId = textOf(args.run_id);
         const found = ofRun(await service.list(), runId);
@@ -237,33 +228,8 @@ function addDifferences(options: IOptions): void {
   });
 }
 
-/** Actions of a profile's view elsewhere in the Lab. */
-export function profileActions(
-  options: Pick<IOptions, 'app' | 'core' | 'notebooks'>
-): ProfileView.IActions {
-  const { app, core, notebooks } = options;
-  const { commands } = app;
-  return {
-    openRun: runId => openRun(app, runId),
-    openPerfetto: ({ id }, asked) => perfettoOpener(app, id)(asked),
-    compareWith: ({ id }) =>
-      void commands.execute(CommandIDs.compareProfiles, { after: id }),
-    traceFetch: ({ id }) => new TraceFetch(core, id),
-    toggleGutter: ({ id }) =>
-      void commands.execute(CommandIDs.toggleLineTimes, { id }),
-    canInsertTable: profile => tableCode(profile, 'operators') !== null,
-    insertTable: (profile, field) => {
-      const code = tableCode(profile, field);
-      if (code !== null) {
-        void insertCells([code], { notebooks, commands }).then(panel =>
-          app.shell.activateById(panel.id)
-        );
-      }
-    }
-  };
-}
-
-function openRun({ commands }: JupyterFrontEnd, runId: string): void {
+/** Show a run in the run table. */
+export function openRun({ commands }: JupyterFrontEnd, runId: string): void {
   void commands.execute(RunCommands.openRuns, { run_id: runId });
 }
 

@@ -6,14 +6,16 @@ import { ILayoutRestorer } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
 import { INotebookTracker } from '@jupyterlab/notebook';
 
-import { IGenOpsCore } from '../../core';
+import { IGenOpsCore, once } from '../../core';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- each command asks by it
 import { ProfilesService } from '../service';
 
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- it registers file types
 import { addFiles } from './files';
 import { addGutterCommand } from './lines/gutter-command';
-import { addOpening, profileActions } from './opening';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- it registers commands
+import { addOpening } from './opening';
 import { followSummaryLinks } from './summary-links';
-import { Places } from './places';
 
 /** Profiles in the main area; their code loads when the first is opened. */
 export const profileViewsPlugin: JupyterFrontEndPlugin<void> = {
@@ -31,11 +33,13 @@ export const profileViewsPlugin: JupyterFrontEndPlugin<void> = {
     notebooks: INotebookTracker | null
   ): void => {
     const service = new ProfilesService(core.api);
-    const places = new Places(app, notebooks, core.trans);
     const shared = { app, core, service, palette, notebooks };
-    const actions = profileActions(shared);
-    addOpening({ ...shared, restorer, places, actions });
-    addFiles({ app, core, service, restorer, places, actions });
+    const around = once(async () => {
+      const { aroundProfiles } = await import('./around');
+      return aroundProfiles(shared);
+    });
+    addOpening({ ...shared, restorer, around });
+    addFiles({ app, core, service, restorer, around });
     addGutterCommand(shared);
     followSummaryLinks(app.commands);
   }

@@ -31,6 +31,16 @@ import { Overview } from './overview/overview';
 import type { IPlaces } from './places';
 import { Tables } from './tables/tables';
 
+import '../../../style/profiling/views.css';
+import '../../../style/profiling/overview.css';
+import '../../../style/profiling/advice.css';
+import '../../../style/profiling/memory.css';
+import '../../../style/profiling/nsight-compute.css';
+import '../../../style/profiling/parts.css';
+
+/** The class of what a profile is shown in. */
+export const PROFILE_CLASS = 'gol-Profile';
+
 /** A profile in any state. */
 export function ProfileView(props: ProfileView.IProps): React.ReactElement {
   const { model, trans } = props;

@@ -8,7 +8,7 @@ import type { ProfilesService } from '../service';
 import type { ICompared } from './difference/difference';
 import { ProfileDifference } from './difference/difference';
 import type { ProfileViewModel } from './model';
-import { ProfileView } from './profile-view';
+import { PROFILE_CLASS, ProfileView } from './profile-view';
 
 /** A view of profiles in the main area; it takes the focus when it opens. */
 abstract class MainView<
@@ -16,7 +16,7 @@ abstract class MainView<
 > extends FollowingView<M> {
   constructor(model: M) {
     super(model);
-    this.addClass('gol-Profile');
+    this.addClass(PROFILE_CLASS);
     this.node.tabIndex = -1;
   }
 

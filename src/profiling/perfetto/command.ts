@@ -4,8 +4,6 @@ import { MainAreaWidget, WidgetTracker } from '@jupyterlab/apputils';
 import type { IGenOpsCore } from '../../core';
 import { definer, profileIcon, textArg, textOf } from '../../core';
 
-import { TraceFetch } from '../trace/model';
-
 import type { ICutQuery } from './service';
 import type { PerfettoWidget } from './widget';
 
@@ -98,12 +96,17 @@ export function addPerfetto(
         widget.content.model.show(asked);
         void tracker.save(widget);
       } else {
-        const [{ PerfettoWidget }, { PerfettoModel }, { PerfettoService }] =
-          await Promise.all([
-            import('./widget'),
-            import('./model'),
-            import('./service')
-          ]);
+        const [
+          { PerfettoWidget },
+          { PerfettoModel },
+          { PerfettoService },
+          { TraceFetch }
+        ] = await Promise.all([
+          import('./widget'),
+          import('./model'),
+          import('./service'),
+          import('../trace/model')
+        ]);
         const service = new PerfettoService(core.api, trans);
         const model = new PerfettoModel({
           profileId: id,

@@ -12,6 +12,8 @@ import { FetchTrace } from '../trace/view';
 import type { PerfettoModel } from './model';
 import type { ITraceCut } from './service';
 
+import '../../../style/profiling/perfetto.css';
+
 /** The Perfetto UI in the main area. */
 export class PerfettoWidget extends ReactWidget {
   constructor(private _options: PerfettoWidget.IOptions) {

@@ -3,17 +3,16 @@ import * as React from 'react';
 import type { IGenOpsCore } from '../../core';
 import { Resource, ResourceView } from '../../core';
 import { SeenView } from '../../core/ui/main-area';
+import type { IAround } from '../main/around';
 import type { ProfileViewModel } from '../main/model';
-import type { IPlaces } from '../main/places';
 import type { ProfileView } from '../main/profile-view';
-import type { ProfilesService } from '../service';
-
-import { TimelineService } from './service';
+import type { IProfile, ProfilesService } from '../service';
 
 /** The view of a profile, when its code is loaded and the profile is known. */
 interface IShown {
   readonly model: ProfileViewModel;
   readonly View: typeof ProfileView;
+  readonly around: IAround;
   /** Number of traces in its folder. */
   readonly traces: number;
 }
@@ -25,7 +24,6 @@ interface IShown {
 export class OpenedFile extends SeenView {
   constructor(private _options: OpenedFile.IOptions) {
     super();
-    this.addClass('gol-Profile');
     this._shown = new Resource<IShown>({
       fetch: () => this._open(),
       trans: _options.core.trans
@@ -47,7 +45,7 @@ export class OpenedFile extends SeenView {
   }
 
   protected override render(): React.ReactElement {
-    const { core, places, actions, onFolder } = this._options;
+    const { core, onFolder } = this._options;
     const { api, trans } = core;
     return (
       <ResourceView
@@ -56,7 +54,7 @@ export class OpenedFile extends SeenView {
         down={trans.__('The file cannot be opened as a profile.')}
         empty={null}
       >
-        {({ model, View, traces }) => (
+        {({ model, View, around: { places, actions }, traces }) => (
           <View
             model={model}
             places={places}
@@ -74,22 +72,31 @@ export class OpenedFile extends SeenView {
   }
 
   private async _open(): Promise<IShown> {
-    const { core, service, ready, beside } = this._options;
+    const { core, service, ready, beside, around } = this._options;
     const [
       profile,
       traces,
-      { ProfileView: View },
-      { ProfileViewModel: Model }
+      { ProfileView: View, PROFILE_CLASS },
+      { ProfileViewModel: Model },
+      shared
     ] = await Promise.all([
-      ready.then(path => new TimelineService(core.api).open(path)),
+      this._profile(),
       ready.then(beside),
       import('../main/profile-view'),
-      import('../main/model')
+      import('../main/model'),
+      around()
     ]);
     const { events, trans } = core;
     const model = new Model({ id: profile.id, service, events, trans });
     model.visible = this._seen;
-    return { model, View, traces };
+    this.addClass(PROFILE_CLASS);
+    return { model, View, around: shared, traces };
+  }
+
+  private async _profile(): Promise<IProfile> {
+    const { core, ready } = this._options;
+    const { TimelineService } = await import('./service');
+    return new TimelineService(core.api).open(await ready);
   }
 
   private _shown: Resource<IShown>;
@@ -100,8 +107,7 @@ export namespace OpenedFile {
   export interface IOptions {
     core: IGenOpsCore;
     service: ProfilesService;
-    places: IPlaces;
-    actions: ProfileView.IActions;
+    around: () => Promise<IAround>;
     /** The path on the server, when the file is known to exist. */
     ready: Promise<string>;
     /** Number of traces in the file's folder, with the file itself. */

@@ -19,9 +19,10 @@ import {
   textOf
 } from '../../core';
 import { addPerfetto, perfettoOpener } from '../perfetto/command';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- the command asks by it
 import { ProfilesService } from '../service';
 
-import { TimelineWidget } from './widget';
+import type { TimelineWidget } from './widget';
 
 export namespace CommandIDs {
   export const openTimeline = 'genops:profile-timeline';
@@ -65,6 +66,7 @@ function addCommand(
 
   const open = async (id: string) => {
     const widgetId = `genops-timeline-${id}`;
+    const { TimelineWidget } = await import('./widget');
     let widget = tracker.find(each => each.id === widgetId);
     if (!widget) {
       widget = new MainAreaWidget({

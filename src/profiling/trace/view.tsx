@@ -6,6 +6,8 @@ import { ActionButton, Meter, useResource } from '../../core';
 
 import type { TraceFetch } from './model';
 
+import '../../../style/profiling/trace.css';
+
 /** The target that has the trace, and the progress of its transfer. */
 export function FetchTrace(props: FetchTrace.IProps): React.ReactElement {
   const { make, visible, words, trans } = props;

@@ -17,6 +17,8 @@ import type { IProfile } from '../service';
 
 import { ProfileDetail } from './detail';
 
+import '../../../style/profiling/section.css';
+
 /** The section "Profiles". */
 export function ProfilesSection(
   props: ProfilesSection.IProps

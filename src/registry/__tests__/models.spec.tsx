@@ -15,7 +15,8 @@ import {
   settle,
   trans
 } from '../../tasks/__tests__/support';
-import { AliasForm, ModelsModel, aliasProblem, nameProblem } from '../model';
+import { AliasForm, aliasProblem } from '../alias';
+import { ModelsModel, nameProblem } from '../model';
 import { RegisterForm } from '../register';
 import type { IModelVersion } from '../service';
 import { RegisterFields } from '../view/register-form';

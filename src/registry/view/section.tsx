@@ -16,6 +16,8 @@ import type { IModelVersion, IRegisteredModel } from '../service';
 
 import { VersionRow } from './version-row';
 
+import '../../../style/registry/registry.css';
+
 const FIRST_SHOWN = 5;
 
 /** The actions on a version. */

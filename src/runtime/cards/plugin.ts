@@ -6,13 +6,12 @@ import type { NotebookPanel } from '@jupyterlab/notebook';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 
-import { IGenOpsCore } from '../../core';
+import { IGenOpsCore, tellFailure } from '../../core';
 import { OutputsService } from '../../kernels/outputs/service';
 import { SweepsService } from '../../sweeps/service';
 
 import { KeptCards } from './saved-states';
 import { LiveCards } from './model';
-import { NotebookCards } from './notebook';
 import { cardRenderer } from './renderer';
 
 /**
@@ -31,6 +30,7 @@ export const cardsPlugin: JupyterFrontEndPlugin<void> = {
     notebooks: INotebookTracker,
     rendermime: IRenderMimeRegistry
   ): void => {
+    const { trans } = core;
     const sweeps = new SweepsService(core.api);
     const cards = new LiveCards(({ state }) =>
       sweeps.stop(String(state.id)).then(() => undefined)
@@ -39,7 +39,12 @@ export const cardsPlugin: JupyterFrontEndPlugin<void> = {
     const service = new OutputsService(core.api);
     rendermime.addFactory(cardRenderer(cards, core));
     const follow = (_: unknown, panel: NotebookPanel): void => {
-      new NotebookCards({ panel, cards, kept, service, trans: core.trans });
+      import('./notebook').then(
+        ({ NotebookCards }) =>
+          panel.isDisposed ||
+          new NotebookCards({ panel, cards, kept, service, trans }),
+        (reason: unknown) => tellFailure(reason, trans)
+      );
     };
     notebooks.widgetAdded.connect(follow);
     notebooks.forEach(panel => follow(notebooks, panel));

@@ -7,8 +7,7 @@ import type { IGenOpsCore } from '../../core';
 import type { ICard } from './card';
 import { cardOf, MIME } from './card';
 import type { CardModel, LiveCards } from './model';
-import type { ISource } from './sources';
-import { sourceOf } from './sources';
+import type { ISource, sourceOf } from './sources';
 
 /**
  * Before `application/vnd.jupyter.widget-view+json`, whose rank is -10: its
@@ -54,10 +53,14 @@ class CardWidget extends Widget implements IRenderMime.IRenderer {
     this._end();
     this._card = card;
     this._model = this._cards.model(card);
-    const { VIEWS } = await import('./views');
+    const [{ VIEWS }, { sourceOf }] = await Promise.all([
+      import('./views'),
+      import('./sources')
+    ]);
     if (this.isDisposed || this._card !== card) {
       return;
     }
+    this._sourceOf = sourceOf;
     this.node.replaceChildren();
     try {
       this._view = new VIEWS[card.view](this._model, this.node);
@@ -98,8 +101,8 @@ class CardWidget extends Widget implements IRenderMime.IRenderer {
     if (this._model?.kernel) {
       this._source?.dispose();
       this._source = null;
-    } else if (this._card && this._model) {
-      this._source ??= sourceOf(this._card.view, this._model, this._core);
+    } else if (this._card && this._model && this._sourceOf) {
+      this._source ??= this._sourceOf(this._card.view, this._model, this._core);
       this._look();
     }
   }
@@ -121,4 +124,5 @@ class CardWidget extends Widget implements IRenderMime.IRenderer {
   private _model: CardModel | null = null;
   private _view: { dispose(): void } | null = null;
   private _source: ISource | null = null;
+  private _sourceOf: typeof sourceOf | null = null;
 }

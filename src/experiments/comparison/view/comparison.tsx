@@ -20,6 +20,8 @@ import { MetricSection } from './metrics';
 import { RowSection } from './rows';
 import { factName } from './messages';
 
+import '../../../../style/experiments/comparison.css';
+
 /** Prefix of the metrics of a run's profiles. */
 const PROFILE_METRICS = 'profile/';
 

@@ -12,6 +12,8 @@ import {
 } from '../previews';
 import type { ComparisonService } from '../service';
 
+import '../../../../style/experiments/preview.css';
+
 type Loaded =
   | { readonly state: 'loading' | 'large' }
   | { readonly state: 'failed'; readonly why: string }

@@ -13,6 +13,8 @@ import { useSteps } from './hooks';
 import { Pictures } from './pictures';
 import { MediaTable } from './table';
 
+import '../../../../style/experiments/media.css';
+
 /** Names that are shown before the user asks for more. */
 const FIRST = 20;
 

@@ -7,8 +7,7 @@ import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
 import type { OutputsService } from '../service';
 
-import { FullOutputModel } from './model';
-import { FullOutputView } from './view';
+import type { FullOutputView } from './view';
 
 export namespace CommandIDs {
   export const openFullOutput = 'genops:open-full-output';
@@ -70,7 +69,11 @@ export function addCommands(options: IOptions): void {
       }
     },
     isEnabled: given => Boolean(given.msg_id) || active() !== null,
-    execute: asked => {
+    execute: async asked => {
+      const [{ FullOutputModel }, { FullOutputView }] = await Promise.all([
+        import('./model'),
+        import('./view')
+      ]);
       const given = asked.msg_id ? asked : { ...active() };
       const kernelId = String(given.kernel_id ?? '');
       const msgId = String(given.msg_id ?? '');

@@ -24,6 +24,10 @@ import { Figures } from './figures';
 import { measuredChangeColumns, measuredChanges } from './nsight-compute';
 import { basis, launchWords, signed, stateWord } from './messages';
 
+import '../../../../style/profiling/views.css';
+import '../../../../style/profiling/overview.css';
+import '../../../../style/profiling/parts.css';
+
 /** Two profiles and their difference. */
 export interface ICompared {
   readonly before: IProfile;

@@ -10,6 +10,8 @@ import type { ILineTime } from '../../service';
 import type { Basis } from './groups';
 import { isSameLine } from './groups';
 
+import '../../../../style/profiling/parts.css';
+
 class TimeMarker extends GutterMarker {
   constructor(
     private _time: ILineTime,

@@ -18,6 +18,8 @@ import { MemoryStrip } from './memory-strip';
 import { Selected } from './selected';
 import { selectionText } from './messages';
 
+import '../../../../style/profiling/timeline.css';
+
 /**
  * The timeline of a model; the owner of the model sets its visibility and
  * disposes it.

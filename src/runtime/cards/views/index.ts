@@ -6,6 +6,12 @@ import { ProfileView } from './profile';
 import { RunView } from './run';
 import { SweepView } from './sweep';
 
+import '../../../../style/runtime/card-base.css';
+import '../../../../style/runtime/card-run.css';
+import '../../../../style/runtime/card-sweep.css';
+import '../../../../style/runtime/card-profile.css';
+import '../../../../style/runtime/card-deployment.css';
+
 interface IView {
   dispose(): void;
 }

@@ -5,6 +5,8 @@ import type { ISignal } from '@lumino/signaling';
 import { Widget } from '@lumino/widgets';
 import * as React from 'react';
 
+import '../../../style/hosts/dialogs.css';
+
 /**
  * A dialog that is drawn from a model. Its buttons change with the model's
  * state, so the dialog draws them itself. It closes when {@link finish} is
