@@ -4,7 +4,7 @@ import tseslint from 'typescript-eslint';
 import prettierRecommended from 'eslint-plugin-prettier/recommended';
 import globals from 'globals';
 import jupyterPlugin from '@jupyter/eslint-plugin';
-import translations from './scripts/eslint-translations.cjs';
+import translations from './scripts/eslint-translations.js';
 
 export default defineConfig([
   {

@@ -264,9 +264,7 @@ def test_what_is_added_or_deleted_between_pages_skips_and_doubles_nothing(
     assert told == [f"{at:02}-{number}" for at in range(24, -1, -1) for number in range(9, -1, -1)]
     everything = [getattr(each, id) for each in every_page(page, attrgetter(id))]
     assert everything == ["newer", *(name for name in told if name not in gone)]
-    with pytest.raises(
-        InvalidRequest, match="after='next please' is not a cursor of this list"
-    ) as bad:
+    with pytest.raises(InvalidRequest, match="after='next please' is not a cursor of this list") as bad:
         page(PageQuery(after="next please"))
     assert bad.value.code == "bad_cursor"
     store.close()

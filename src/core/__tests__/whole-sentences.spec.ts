@@ -4,7 +4,7 @@ import { Linter } from 'eslint';
 globalThis.structuredClone ??= <T>(value: T): T =>
   JSON.parse(JSON.stringify(value)) as T;
 
-const rule = jest.requireActual('../../../scripts/eslint-translations.cjs');
+const rule = jest.requireActual('../../../scripts/eslint-translations.js');
 
 describe('the lint rule of translated sentences', () => {
   const faults = (code: string): number =>
