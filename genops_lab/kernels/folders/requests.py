@@ -175,7 +175,7 @@ class FolderRequests:
 
 
 def _question(target: str, root: str, offered: dict[str, Seen], pull: Pull, replace: bool) -> str:
-    from .messages import risky_files, coming, files_of
+    from .messages import coming, files_of, risky_files
 
     replaced = {path: "replaces yours" for path in offered if pull.bring.get(path) is not None}
     if replace:
