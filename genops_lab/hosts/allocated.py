@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .loop_connections import LoopConnections
     from .records import TargetRecord
 
-#: Seconds from the request, and from the first look that found the host unused, until the host is released.
+#: Seconds from the first look that finds a requested host left over until the host is released.
 GRACE_S = 600.0
 _LOOK_EVERY_S = 60.0
 #: A process that only checks a lock holds the lock for microseconds.

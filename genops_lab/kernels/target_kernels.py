@@ -95,7 +95,7 @@ class KernelsOnTargets(TargetKernels, Service):
         return {each.kernel_id for each in await self.own(record)}
 
     def _link_changed(self, name: str) -> None:
-        self.warm_pool.links_told(name, [link.route for link in self._connections.up_of(name)])
+        self.warm_pool.connections_changed(name, [link.route for link in self._connections.up_of(name)])
 
     def _kernel_changed(self, kernel: RemoteKernelClient) -> None:
         """Follow a kernel, in the connections' thread: a start may have taken a ready kernel."""

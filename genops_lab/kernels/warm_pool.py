@@ -61,7 +61,7 @@ class WarmPool:
         """Return the known state of a target's ready kernels."""
         return self._warm.get(name)
 
-    def links_told(self, name: str, up: Sequence[Route]) -> None:
+    def connections_changed(self, name: str, up: Sequence[Route]) -> None:
         """Handle a change of a target's connections; ``up`` has its connected hosts."""
         hosts = {each.ref for each in up}
         before = self._up.get(name, set())

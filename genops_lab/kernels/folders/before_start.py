@@ -23,7 +23,7 @@ from .channel import Listed
 from .download import Progress, Report
 from .last_sync import LastSyncs, copies_on
 from .local_folder import Contents, NotSendable, Place, place_of
-from .messages import coming, files_of, largest, told_in_notebook
+from .messages import coming, files_of, largest, push_notices
 from .transfer import Folder
 
 log = logging.getLogger("genops_lab")
@@ -115,7 +115,7 @@ class Folders:
                 f"to send them. `genops push --target {target}` in a terminal of JupyterLab (in that folder) sends "
                 "them; a file .genopsignore leaves some out."
             ]
-        return [PROGRAM + text for text in told_in_notebook(report, target)]
+        return [PROGRAM + text for text in push_notices(report, target)]
 
     async def _watched(self, title: str, subject: str, progress: Progress, work: Coroutine[Any, Any, T]) -> T:
         running = self.links.run(work)

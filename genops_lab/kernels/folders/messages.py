@@ -63,7 +63,7 @@ def coming(files: Mapping[str, Seen], replaced: Mapping[str, str]) -> str:
     code; none of these is left out. Then come the others, the largest first.
     """
     words = {path: replaced.get(path) or _new(each) for path, each in files.items()}
-    first = sorted(careful(files, replaced), key=lambda path: (path not in replaced, path))
+    first = sorted(risky_files(files, replaced), key=lambda path: (path not in replaced, path))
     rest = sorted(files.keys() - set(first), key=lambda path: (-files[path].size, path))
     lines = [
         f"{size_of(files[path].size):>12}  {shown(path)}  ({words[path]})"
@@ -78,7 +78,7 @@ def coming(files: Mapping[str, Seen], replaced: Mapping[str, str]) -> str:
     return "\n".join(lines)
 
 
-def careful(files: Mapping[str, Seen], replaced: Mapping[str, str]) -> list[str]:
+def risky_files(files: Mapping[str, Seen], replaced: Mapping[str, str]) -> list[str]:
     """Return the files that a user must see before they are written."""
     return [path for path, each in files.items() if path in replaced or _new(each) != "new"]
 
@@ -118,7 +118,7 @@ def reasons(why: Mapping[str, str]) -> list[FolderFile]:
     return [FolderFile(path=path, why=why[path]) for path in sorted(why)[:MAX_NAMED]]
 
 
-def told_in_notebook(report: Report, target: str) -> list[str]:
+def push_notices(report: Report, target: str) -> list[str]:
     """Return the sentences about a push for the notebook; empty after a complete push."""
     said = []
     if report.conflicts:

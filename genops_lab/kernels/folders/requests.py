@@ -175,12 +175,12 @@ class FolderRequests:
 
 
 def _question(target: str, root: str, offered: dict[str, Seen], pull: Pull, replace: bool) -> str:
-    from .messages import careful, coming, files_of
+    from .messages import coming, files_of, risky_files
 
     replaced = {path: "replaces yours" for path in offered if pull.bring.get(path) is not None}
     if replace:
         replaced |= dict.fromkeys(pull.conflicts, "replaces yours, of which a copy is kept")
-    if len(careful(offered, replaced)) > _MAX_ASKED:
+    if len(risky_files(offered, replaced)) > _MAX_ASKED:
         raise Conflict(
             f"More than {_MAX_ASKED:,} of {len(offered):,} files replace yours, are hidden, executable "
             "or code. A question cannot show this many.",

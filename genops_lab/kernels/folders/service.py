@@ -74,7 +74,7 @@ class FoldersService(Service):
         send = [here[path] for path in found.push.send if wanted(path)]
         bring = [there[path] for path in found.pull.bring if wanted(path)]
         replaced = {path: "" for path, mine in found.pull.bring.items() if mine is not None}
-        first = set(messages.careful({each.path: each for each in bring}, replaced))
+        first = set(messages.risky_files({each.path: each for each in bring}, replaced))
         conflicts = {**found.push.conflicts, **found.pull.conflicts}
         return FolderState(
             target=route.target,

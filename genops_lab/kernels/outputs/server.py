@@ -37,7 +37,7 @@ _LOOK_EVERY_S = 5.0
 _HERE_ANSWERS_S = 5.0
 
 
-class _BridgeTap:
+class _RecorderListener:
     """Passes a kernel client's messages to the recorder, with their incarnation."""
 
     def __init__(self, bridge: RemoteKernelClient, recorder: Recorder) -> None:
@@ -130,18 +130,18 @@ class ServerOutputs:
     # In the connections' thread
 
     def _tap(self, bridge: RemoteKernelClient) -> None:
-        bridge.exchange.add_tap(_BridgeTap(bridge, self._outputs.recorder), acks=True)
+        bridge.exchange.add_tap(_RecorderListener(bridge, self._outputs.recorder), acks=True)
 
     def _bridge_changed(self, bridge: RemoteKernelClient) -> None:
         state, info = bridge.state, dict(bridge.info)
         if state.state == "ended":
             self._outputs.recorder.ended(bridge.kernel_id, state.reason, state.since)
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._bridge_told, bridge.kernel_id, state.state, info)
+            self._loop.call_soon_threadsafe(self._kernel_changed, bridge.kernel_id, state.state, info)
 
     # In the server's loop
 
-    def _bridge_told(self, kernel_id: str, state: str, info: dict[str, Any]) -> None:
+    def _kernel_changed(self, kernel_id: str, state: str, info: dict[str, Any]) -> None:
         if (
             state == "ended"
             and info.get("ended_by")

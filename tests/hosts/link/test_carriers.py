@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from genops_lab.hosts.link.carrier import HostStream
-from genops_lab.hosts.providers.ssh.paramiko_carrier import _Eagerness
+from genops_lab.hosts.providers.ssh.paramiko_carrier import _EagerLogins
 from tests.hosts.link.stand_in import PAYLOAD, connect, echo, run, try_once
 from tests.support.exhaustive import times
 from tests.support.faults import FaultProxy
@@ -117,15 +117,15 @@ def test_many_connections_at_once(host: Sshd, tmp_path: Path, carrier: str) -> N
 
 def test_servers_that_take_no_more_than_the_login_at_once_are_asked_so_ever_less_often() -> None:
     """Real resets, in number: ``test_after_a_reset_in_the_login_all_is_asked_in_one_go_again``."""
-    eagerness = _Eagerness()
+    logins = _EagerLogins()
 
     def goes(*, worked: bool) -> bool:
-        asked = eagerness.wanted("host")
-        eagerness.went("host", asked=asked, worked=worked and asked)
+        asked = logins.wanted("host")
+        logins.went("host", asked=asked, worked=worked and asked)
         return asked
 
     assert [goes(worked=False), goes(worked=True)] == [True, True], "one failure is the network's"
     assert [goes(worked=False) for _ in range(8)] == [True, True, *[False] * 4, True, False]
     for _ in range(64):
         goes(worked=False)
-    assert eagerness.wanted("another")
+    assert logins.wanted("another")

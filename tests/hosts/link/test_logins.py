@@ -42,10 +42,10 @@ def test_the_process_that_forks_may_be_killed(host: Sshd, tmp_path: Path) -> Non
     """Its connections go on, and the next one starts another."""
 
     async def look(carriage: HostStream) -> bytes:
-        nursery = psutil.Process(carriage.pid).parent()
-        assert nursery is not None and nursery.ppid() == os.getpid()
-        nursery.kill()
-        await asyncio.to_thread(nursery.wait, 60)
+        fork_server = psutil.Process(carriage.pid).parent()
+        assert fork_server is not None and fork_server.ppid() == os.getpid()
+        fork_server.kill()
+        await asyncio.to_thread(fork_server.wait, 60)
         return await echo(carriage, b"goes on")
 
     route = host.route(carrier="paramiko")

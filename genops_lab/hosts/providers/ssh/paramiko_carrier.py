@@ -42,7 +42,7 @@ _last_keys: dict[str, str] = {}
 """The fingerprint of the key that a host accepted the last time: offered first, it costs no failed tries."""
 
 
-class _Eagerness:
+class _EagerLogins:
     """Decides whether to send login, channel and command to a server at once.
 
     A server that does not accept this looks like a network that resets, so the next connection tries it
@@ -70,10 +70,10 @@ class _Eagerness:
             self._pause[label] = max(0, self._pause.get(label, 0) - 1)
 
 
-_eagerness = _Eagerness()
+_eager_logins = _EagerLogins()
 
 
-class _Nursery:
+class _ForkServer:
     """The process that imports paramiko once and forks for each connection; started when first needed."""
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ class _Nursery:
         self._owner = 0
 
     def hand_over(self, stream: socket.socket, control: socket.socket) -> None:
-        """Start a connection's process with these sockets. Blocks at most until the nursery has started;
+        """Start a connection's process with these sockets. Blocks at most until the fork server has started;
         raises OSError."""
         with self._lock:
             for last in (False, True):
@@ -126,12 +126,12 @@ class _Nursery:
         self._owner = os.getpid()
 
 
-_nursery = _Nursery()
+_fork_server = _ForkServer()
 
 
 async def prepare() -> None:
     """Start what connections need before the first one."""
-    await asyncio.to_thread(_nursery.start)
+    await asyncio.to_thread(_fork_server.start)
 
 
 class ParamikoCarriage(HostStream):
@@ -160,7 +160,7 @@ class ParamikoCarriage(HostStream):
         pairs = socket.socketpair(), socket.socketpair()
         (near, far), (near_control, far_control) = pairs
         try:
-            await asyncio.to_thread(_nursery.hand_over, far, far_control)
+            await asyncio.to_thread(_fork_server.hand_over, far, far_control)
         except OSError as error:
             near.close()
             near_control.close()
@@ -175,7 +175,7 @@ class ParamikoCarriage(HostStream):
         self._lines, self._control = await asyncio.open_connection(sock=near_control, limit=1 << 20)
         self._task = asyncio.ensure_future(self._listen())
         label = plan.hops[-1].label
-        eager = _eagerness.wanted(label)
+        eager = _eager_logins.wanted(label)
         self._tell(
             hops=msgspec.to_builtins(plan.hops),
             folder=str(folder),
@@ -189,7 +189,7 @@ class ParamikoCarriage(HostStream):
             await self.close()
             raise
         _last_keys.update(self.server["taken"])
-        _eagerness.went(label, asked=eager, worked=self.server["eager"])
+        _eager_logins.went(label, asked=eager, worked=self.server["eager"])
         return self
 
     def _tell(self, **fields: Any) -> None:
