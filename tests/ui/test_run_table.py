@@ -165,7 +165,7 @@ def test_colours_show_how_large_a_value_is(lab: LabPage) -> None:
     lab.page.get_by_role("menuitemcheckbox", name="Colour by Value").or_(
         lab.page.get_by_role("menuitem", name="Colour by Value")
     ).click()
-    expect(grid(lab).get_by_role("img", name=re.compile("^Colour: pale for 0.9"))).to_be_visible()
+    expect(grid(lab).get_by_role("img", name=re.compile("^Colour: pale is 0.9"))).to_be_visible()
     expect(rows(lab).first.locator(".gol-RunTable-heat")).to_have_count(1)
 
 
