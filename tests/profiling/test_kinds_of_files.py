@@ -80,7 +80,7 @@ def test_what_it_is_instead(name: str, content: bytes, what: str, tmp_path: Path
 @pytest.mark.parametrize(
     ("name", "what", "hint"),
     [
-        ("a.ncu-rep", "a.ncu-rep is not a report of Nsight Compute", "Wait until ncu has ended"),
+        ("a.ncu-rep", "a.ncu-rep is not a report of Nsight Compute", "Give a file that ncu wrote"),
         ("a.sqlite", "a.sqlite is not an export of Nsight Systems", "nsys export --type sqlite"),
         ("a.pickle", "a.pickle is not a memory snapshot", "torch.cuda.memory._dump_snapshot"),
         ("a.json.gz", "a.json.gz is not a trace", "Give a Kineto or Chrome trace"),

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from genops_lab.profiling.engine import column_files, read
 from genops_lab.profiling.engine.memory import snapshots, tables
-from genops_lab.profiling.engine.memory.holders import NO_LINE, UNKNOWN
 from genops_lab.profiling.engine.memory.memory_timeline import BEFORE_ALL, MemoryTimeline
 from genops_lab.profiling.engine.memory.moments import BANDS, POINTS, bands_of, moment_of, timeline_of
+from genops_lab.profiling.engine.memory.owners import NO_LINE, UNKNOWN
 from genops_lab.profiling.engine.profile_folder import kept_memory
 from genops_lab.profiling.models import DeviceMemoryTimeline, MemoryMoment
 from tests.support.exhaustive import examples

@@ -208,7 +208,7 @@ def test_its_library_is_loaded_with_the_first_one(lab: LabPage, profile_id: str)
 def test_what_is_pointed_at_is_told(panel: Locator) -> None:
     picture = panel.locator(".gol-Flame-host > div")
     frame(panel, "linear").hover()
-    expect(picture).to_have_attribute("title", "linear: 3 ms, 75 % of all, 1 call")
+    expect(picture).to_have_attribute("title", "linear: 3 ms, 75 % of the total, 1 call")
     panel.locator(".gol-Flame-selected").hover()
     expect(picture).to_have_attribute("title", "")
 

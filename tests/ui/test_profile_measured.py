@@ -114,9 +114,7 @@ def test_the_table_is_saved(lab: LabPage) -> None:
 def test_the_overview_claims_no_time_between_kernels(lab: LabPage) -> None:
     panel = opened(lab)
     panel.get_by_role("tab", name="Overview").click()
-    expect(
-        panel.get_by_role("img", name=re.compile("^Kernel time by limit"))
-    ).to_be_visible()
+    expect(panel.get_by_role("img", name=re.compile("^Kernel time by limit"))).to_be_visible()
     expect(panel.get_by_role("img", name=re.compile("^Roofline"))).to_be_visible()
     expect(panel.get_by_text(re.compile("[Ii]dle|busy"))).to_have_count(0)
     looked_at(lab, "overview")

@@ -66,7 +66,7 @@ def test_a_double_click_leads_to_its_kernels_and_their_metrics(lab: LabPage) -> 
     expect(first).to_contain_text("gemm_nt")
     expect(first).to_contain_text("memory")
     expect(panel.get_by_role("region", name="Suggested changes")).to_contain_text(
-        "up to 32 % of its time (94.5 µs)"
+        "up to 32 % of the kernel’s time (94.5 µs)"
     )
     first.get_by_role("gridcell").first.click()
     lab.page.keyboard.press("ArrowDown")

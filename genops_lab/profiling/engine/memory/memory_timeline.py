@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..columns import Bools, Float64, Int8, Int32, Int64
-from .holders import BEFORE, CATEGORIES, Who
+from .owners import BEFORE, CATEGORIES, Owner
 
 #: Buckets of a timeline; each gives at most four points.
 BUCKETS = 500
@@ -60,14 +60,14 @@ class MemoryTimeline:
     line: Int32
     #: Position in ``CATEGORIES``.
     category: Int8
-    lines: list[Who]
+    lines: list[Owner]
     #: Microseconds after the first event; empty where they are not known.
     us: Float64
     #: Memory that the allocator had from the device; empty where it is not known.
     reserved: Int64
     #: Memory in use at each moment, where no blocks are known; else empty.
     rest: Int64
-    rest_who: Who
+    rest_who: Owner
     #: Moments at which an allocation failed.
     failures: list[int] = field(default_factory=list)
     #: Whether moments have times, as the slices of a trace.
@@ -133,9 +133,9 @@ class Blocks:
         self._line: list[int] = []
         self._category: list[int] = []
         self._numbers: dict[Hashable, int] = {}
-        self._lines: list[Who] = []
+        self._lines: list[Owner] = []
 
-    def add(self, begin: int, end: int, size: int, who: Who) -> None:
+    def add(self, begin: int, end: int, size: int, who: Owner) -> None:
         """Add a block that was in use from ``begin`` up to ``end``."""
         if size <= 0 or end <= begin:
             return
@@ -148,7 +148,7 @@ class Blocks:
         self._line.append(number)
         self._category.append(CATEGORIES.index(who.category))
 
-    def held(
+    def timeline(
         self,
         device: int,
         moments: int,

@@ -17,8 +17,8 @@ from ...models import (
     MemoryMoment,
 )
 from ..columns import Int64, summed
-from .holders import CATEGORIES, site_of
 from .memory_timeline import MemoryTimeline, kept
+from .owners import CATEGORIES, site_of
 
 #: Most lines with their own band; all others share one band.
 BANDS = 10

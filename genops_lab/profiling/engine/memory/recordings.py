@@ -10,8 +10,8 @@ import numpy as np
 
 from ...models import CategoryBytes, DeviceMemory, MemoryPoint, OutOfMemory
 from ..columns import Float64, Int64
-from .holders import BEFORE, Frames, Tally, Who
 from .memory_timeline import BEFORE_ALL, Blocks, MemoryTimeline, kept
+from .owners import BEFORE, Frames, Owner, Tally
 
 MOST_SITES = 50
 MOST_OWNERS, MOST_OLDER = 20, 10
@@ -55,7 +55,7 @@ class _Change:
 _RESERVES = {"segment_alloc": 1, "segment_map": 1, "segment_free": -1, "segment_unmap": -1}
 
 
-def _until(end: int, opened: tuple[int, int, Who]) -> tuple[int, int, int, Who]:
+def _until(end: int, opened: tuple[int, int, Owner]) -> tuple[int, int, int, Owner]:
     begin, size, who = opened
     return begin, end, size, who
 
@@ -86,10 +86,10 @@ class Recording:
             else:
                 yield _Change(number, address, -sizes.pop(address, size), None)
 
-    def _held_before(self) -> dict[int, tuple[int, Who]]:
+    def _held_before(self) -> dict[int, tuple[int, Owner]]:
         """Return the blocks in use when the recording began: freed in it without an allocation, or still in
         use."""
-        older: dict[int, tuple[int, Who]] = {}
+        older: dict[int, tuple[int, Owner]] = {}
         seen: set[int] = set()
         for change in self._changes:
             if change.address not in seen and change.size < 0:
@@ -97,7 +97,7 @@ class Recording:
             seen.add(change.address)
         for address, (size, frames) in self._blocks.held.items():
             if address not in seen:
-                older[address] = (size, self._frames.who(frames) if frames else BEFORE)
+                older[address] = (size, self._frames.owner_of(frames) if frames else BEFORE)
         return older
 
     def summary(self, retries: int) -> DeviceMemory:
@@ -157,7 +157,7 @@ class Recording:
                 steps[place] = change.size
         return steps.cumsum()
 
-    def _live(self, changes: int) -> dict[int, tuple[int, Who]]:
+    def _live(self, changes: int) -> dict[int, tuple[int, Owner]]:
         """Return the blocks that were allocated in the first ``changes`` changes and are in use after
         them."""
         live: dict[int, _Change] = {}
@@ -166,9 +166,11 @@ class Recording:
                 live[change.address] = change
             else:
                 live.pop(change.address, None)
-        return {address: (change.size, self._frames.who(change.frames)) for address, change in live.items()}
+        return {
+            address: (change.size, self._frames.owner_of(change.frames)) for address, change in live.items()
+        }
 
-    def held(self) -> MemoryTimeline:
+    def timeline(self) -> MemoryTimeline:
         """Return the memory over time."""
         moments = max(len(self._entries), 1)
         found = Blocks()
@@ -178,10 +180,10 @@ class Recording:
             if change.address in open_:
                 found.add(*_until(change.event, open_.pop(change.address)))
             if change.size > 0:
-                open_[change.address] = (change.event, change.size, self._frames.who(change.frames))
+                open_[change.address] = (change.event, change.size, self._frames.owner_of(change.frames))
         for still in open_.values():
             found.add(*_until(moments, still))
-        return found.held(
+        return found.timeline(
             self.device,
             moments,
             us=self._times(),
@@ -229,7 +231,7 @@ class Recording:
             held += size
         asked = Tally()
         wanted = natural(entry.get("size"))
-        asked.add(self._frames.who(entry.get("frames")), wanted)
+        asked.add(self._frames.owner_of(entry.get("frames")), wanted)
         time = entry.get("time_us")
         return OutOfMemory(
             device=self.device,

@@ -17,8 +17,8 @@ from genops_lab.core.errors import InvalidRequest
 from ...models import MemorySummary, OutOfMemory
 from ..reading.kinds_of_files import unpacked
 from . import plain_pickle
-from .holders import Cell, Frames
 from .memory_timeline import MemoryTimeline
+from .owners import Cell, Frames
 from .recordings import Recording, Standing, natural
 
 LARGEST_FILE = 2 << 30
@@ -68,7 +68,7 @@ def _read(path: Path, watch: Callable[[list[MemoryTimeline]], None] | None) -> M
     # The content of a refused file is not part of the message.
     summary = read_.summary()
     if watch is not None:
-        watch(read_.held())
+        watch(read_.timelines())
     return summary
 
 
@@ -104,9 +104,9 @@ class _Snapshot:
             for number in used
         ]
 
-    def held(self) -> list[MemoryTimeline]:
+    def timelines(self) -> list[MemoryTimeline]:
         """Return the memory over time of each device."""
-        return [recording.held() for recording in self._recordings]
+        return [recording.timeline() for recording in self._recordings]
 
     def summary(self) -> MemorySummary:
         """Return the summary of all devices."""

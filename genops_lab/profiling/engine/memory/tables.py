@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..column_files import written_whole
-from .holders import Who
 from .memory_timeline import MemoryTimeline
+from .owners import Owner
 
 #: Raised by one whenever stored data would be read wrongly.
 VERSION = 1
@@ -27,8 +27,8 @@ class _Device(msgspec.Struct):
     device: int
     rank: int | None
     moments: int
-    lines: list[Who]
-    rest: Who
+    lines: list[Owner]
+    rest: Owner
     failures: list[int]
     by_time: bool
 

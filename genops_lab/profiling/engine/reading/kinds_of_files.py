@@ -55,7 +55,7 @@ _OTHERS: tuple[tuple[bytes, str, str], ...] = (
 _NAMED = {
     ".ncu-rep": (
         "a report of Nsight Compute",
-        "Wait until ncu has ended, then give the unchanged file that it wrote (ncu -o NAME ...).",
+        "Give a file that ncu wrote (ncu -o NAME ...). Copy it after ncu has ended, without changes.",
     ),
     ".sqlite": ("an export of Nsight Systems", "Make one: nsys export --type sqlite FILE.nsys-rep"),
     ".pickle": (

@@ -86,7 +86,7 @@ def details(timeline: Timeline, number: int) -> SliceDetails:
     around = _around(timeline, number)
     backward, forward = gradients(timeline, number, around)
     row = int(timeline.rows[number])
-    previous, following = timeline.beside(int(columns.lane[number]), row, number)
+    previous, following = timeline.neighbours(int(columns.lane[number]), row, number)
     inside = _first_inside(timeline, number)
 
     def known(which: int | None) -> TimelineSlice | None:

@@ -202,7 +202,7 @@ class Timeline:
         place = begin + int(np.searchsorted(self._start[begin:end], time_ns, side="right")) - 1
         return int(self._slice[place]) if place >= begin else None
 
-    def beside(self, lane_number: int, row: int, number: int) -> tuple[int | None, int | None]:
+    def neighbours(self, lane_number: int, row: int, number: int) -> tuple[int | None, int | None]:
         """Return the previous and the next slice on its row."""
         begin, end = self._row_bounds(self.lanes[lane_number], 0)[row]
         place = begin + int(np.searchsorted(self._start[begin:end], self.columns.ts[number]))

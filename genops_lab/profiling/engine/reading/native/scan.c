@@ -1,26 +1,26 @@
 /* Events of a Chrome trace as columns: the common case of what `batches.py` reads, in one pass over the text.
 
-   It knows only what profilers write every day. Whatever else is met (an exponent in a time, a half of a UTF-16 pair, a
-   key twice, a comma too many, an odd type) it declines the whole text, which Python then reads with care: what is
-   accepted here means the same there. It allocates nothing, reads only what lies in the text, and writes only into what
-   it is given, up to the capacity that it is told. */
+   It reads only the usual output of profilers. For anything else (an exponent in a time, half a UTF-16 pair, a repeated
+   key, an extra comma, an unexpected type) it declines the whole text, which Python then reads carefully. A text that it
+   accepts gives the same result in Python. It allocates nothing, reads only inside the text, and writes only into the
+   given arrays, up to their capacity. */
 
 #include <stdint.h>
 #include <string.h>
 
 #define API __attribute__((visibility("default")))
 #define DEEPEST 64
-/* Longer numbers are left out, so that nothing overflows. */
+/* Longer numbers are declined, so that nothing overflows. */
 #define TIME_DIGITS 16
 #define NUMBER_DIGITS 18
-/* Microseconds, and a few less than what is too large as nanoseconds (LARGEST in times.py). */
+/* Microseconds, slightly below the limit of nanoseconds (LARGEST in times.py). */
 #define LATEST (((int64_t)1 << 62) / 1000 - 1)
 #define MOST_KEYS 64
 #define BUCKETS 128
 
 typedef const uint8_t *Text;
 
-/* What a value of an argument is; the same numbers as in __init__.py. Reals and raw values are given as tokens. */
+/* Types of argument values, numbered as in __init__.py. Reals and raw values are tokens. */
 enum { WHOLE, REAL, RAW, DEVICE, STREAM };
 
 typedef struct {
@@ -29,20 +29,20 @@ typedef struct {
     int32_t type;
 } Key;
 
-/* Distinct tokens, as places in the text; `slots` is a hash table of their numbers, 0 where there is none. */
+/* Distinct tokens, as positions in the text; `slots` is a hash table of their numbers, 0 for an empty slot. */
 typedef struct {
     int32_t *begin;
     int32_t *length;
     uint64_t *hash;
     int32_t *slots;
-    int32_t capacity; /* slots: a power of two, twice as many at least */
+    int32_t capacity; /* `slots` has a power of two of entries, at least twice as many */
     int32_t mask;
     int32_t count;
     int32_t unused;
 } Tokens;
 
-/* What many slices share: category, name, process, thread, device, stream, as numbers of tokens, -1 where there is none.
-   Distinct such rows. */
+/* Distinct rows that many slices share: category, name, process, thread, device, stream, as numbers of tokens, -1 for a
+   missing one. */
 #define ROW 6
 typedef struct {
     int32_t *tokens;
@@ -53,7 +53,7 @@ typedef struct {
     int32_t unused;
 } Rows;
 
-/* Values of an argument, and of which slices. */
+/* Values of an argument, and their slices. */
 typedef struct {
     int32_t *slice;
     int64_t *value;
@@ -63,7 +63,7 @@ typedef struct {
 
 typedef struct {
     const Key *keys; /* those of slices, then those of memory events */
-    Sparse *arguments; /* one a key */
+    Sparse *arguments; /* one per key */
     int32_t keys_count;
     int32_t memory_keys; /* the first of them */
     int32_t capacity; /* of slices and of memory events, and of each argument */
@@ -75,13 +75,13 @@ typedef struct {
     int32_t *memory_thread; /* two tokens each: process and thread */
     Tokens tokens;
     Rows rows;
-    int32_t *other_begin; /* events that are no slices and no flows */
+    int32_t *other_begin; /* events that are neither slices nor flows */
     int32_t *other_length;
     int32_t others_capacity;
     int32_t others;
     int32_t slices;
     int32_t events;
-    int64_t missing; /* stands for a time that is not given */
+    int64_t missing; /* value of a missing time */
 } Scan;
 
 typedef struct {
@@ -89,17 +89,17 @@ typedef struct {
     Text at;
     Text end;
     Scan *scan;
-    int8_t bucket[BUCKETS]; /* the first key of a hash; then the following, by `next` */
+    int8_t bucket[BUCKETS]; /* the first key of a hash; others follow by `next` */
     int8_t next[MOST_KEYS];
 } State;
 
-/* An argument of the event that is being read. */
+/* An argument of the current event. */
 typedef struct {
     int64_t value;
     int32_t key;
 } Given;
 
-/* The event that is being read. */
+/* The current event. */
 typedef struct {
     int64_t ts;
     int64_t dur;
@@ -127,7 +127,7 @@ static int hexadecimal(uint8_t letter) {
     return letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : -1;
 }
 
-/* Behind a backslash. Halves of UTF-16 pairs are left to Python, whole pairs with them. */
+/* Skip an escape after its backslash. UTF-16 surrogates are left to Python, also whole pairs. */
 static int escape(State *s) {
     if (s->at >= s->end) return 0;
     uint8_t letter = *s->at++;
@@ -145,7 +145,7 @@ static int escape(State *s) {
 #define EACH(byte) (0x0101010101010101ULL * (byte))
 #define ZEROS(word) (((word)-EACH(1)) & ~(word) & EACH(0x80))
 
-/* Past a text, of which `at` is behind the quotation mark. 0: it is none, or has control characters. */
+/* Skip a text; `at` is after its quotation mark. 0: it is not a text, or has control characters. */
 static int string(State *s, int *escaped) {
     *escaped = 0;
     for (;;) {
@@ -172,7 +172,7 @@ static int string(State *s, int *escaped) {
     }
 }
 
-/* Past a number of JSON. */
+/* Skip a JSON number. */
 static int number(State *s) {
     if (s->at < s->end && *s->at == '-') s->at++;
     if (s->at >= s->end || !is_digit(*s->at)) return 0;
@@ -199,7 +199,7 @@ static int word(State *s, const char *wanted) {
     return 1;
 }
 
-/* Past any value. */
+/* Skip any value. */
 static int value(State *s, int depth) {
     int escaped;
     space(s);
@@ -251,7 +251,7 @@ static uint64_t hash_of(Text text, int32_t length) {
     return mixed(hash, word);
 }
 
-/* The number of a token; -1 where there are too many. */
+/* Return the number of a token; -1 for too many tokens. */
 static int32_t numbered(State *s, Text begin, Text end) {
     Tokens *tokens = &s->scan->tokens;
     int32_t length = (int32_t)(end - begin);
@@ -272,7 +272,7 @@ static int32_t numbered(State *s, Text begin, Text end) {
     return each;
 }
 
-/* The number of a row; -1 where there are too many. */
+/* Return the number of a row; -1 for too many rows. */
 static int32_t row_of(Scan *scan, const int32_t row[ROW]) {
     Rows *rows = &scan->rows;
     uint64_t hash = 0;
@@ -286,7 +286,7 @@ static int32_t row_of(Scan *scan, const int32_t row[ROW]) {
     return rows->count - 1;
 }
 
-/* A whole number without an exponent. */
+/* Read an integer without an exponent. */
 static int whole(State *s, int64_t *found) {
     Text begin = s->at;
     int negative = s->at < s->end && *s->at == '-';
@@ -302,7 +302,7 @@ static int whole(State *s, int64_t *found) {
     return 1;
 }
 
-/* Microseconds as written, in nanoseconds: of halves the even. */
+/* Convert written microseconds to nanoseconds; halves are rounded to even. */
 static int nanoseconds(State *s, int64_t *found) {
     Text begin = s->at;
     int negative = s->at < s->end && *s->at == '-';
@@ -334,7 +334,7 @@ static int nanoseconds(State *s, int64_t *found) {
     return 1;
 }
 
-/* A whole number or a text, by the number of its token; -1 for null. */
+/* Read an integer or a text; return the number of its token, -1 for null. */
 static int place(State *s, int32_t *found) {
     Text begin = s->at;
     int64_t ignored;
@@ -354,7 +354,7 @@ static int place(State *s, int32_t *found) {
     return *found >= 0;
 }
 
-/* A text, by the number of its token, its quotation marks with it. */
+/* Read a text; return the number of its token, with its quotation marks. */
 static int text(State *s, int32_t *found) {
     Text begin = s->at;
     int escaped;
@@ -376,7 +376,7 @@ static int key_of(const State *s, Text key, int32_t length) {
     return -1;
 }
 
-/* The arguments of a slice or a memory event, from the opening bracket on. */
+/* Read the arguments of a slice or a memory event, from the opening bracket. */
 static int arguments(State *s, Event *e) {
     uint64_t met = 0;
     int escaped;
@@ -449,7 +449,7 @@ static int field_of(Text key, int32_t length) {
     }
 }
 
-/* The arguments at `begin`, which stood before the phase. */
+/* Read the arguments at `begin`, which came before the phase. */
 static int again(State *s, Text begin, Event *e) {
     Text behind = s->at;
     s->at = begin;
@@ -500,7 +500,7 @@ static int keep_other(Scan *scan, Text base, Text begin, Text end) {
     return 1;
 }
 
-/* The value of a field of a slice or a memory event. */
+/* Read the value of a field of a slice or a memory event. */
 static int field_value(State *s, int field, Event *e) {
     switch (field) {
     case CAT:
@@ -520,7 +520,7 @@ static int field_value(State *s, int field, Event *e) {
     }
 }
 
-/* An event, from its opening bracket on. */
+/* Read an event, from its opening bracket. */
 static int event(State *s) {
     Scan *scan = s->scan;
     Event e = {.ts = scan->missing, .row = {-1, -1, -1, -1, -1, -1}};
@@ -562,17 +562,17 @@ static int event(State *s) {
     if (phase == 'X') return (late == NULL || again(s, late, &e)) && keep_slice(scan, &e);
     if (phase == 'i' && is_memory(s, &e) && !odd && (late == NULL || again(s, late, &e)))
         return keep_memory(scan, &e);
-    /* Before the words: a letter of 0 ends them. */
+    /* Checked before the words, because a letter of 0 ends them. */
     if (phase == 0) return 0;
     return strchr("sftTpIPNODVvRc(),", phase) != NULL ||
            (strchr("MiCBEbenSF", phase) != NULL && keep_other(scan, s->base, begin, s->at));
 }
 
-/* For whoever hands a Scan over: whether it is laid out as here. */
+/* Lets the caller check that its Scan has this layout. */
 API int64_t genops_scan_size(void) { return sizeof(Scan); }
 
-/* 1 where `text`, an array of `length` bytes below 2 GiB in valid UTF-8, was read; 0 where it is left to Python. The
-   hash tables come empty, and all counts as 0. */
+/* Read `text`, an array of `length` bytes below 2 GiB in valid UTF-8. Return 1, or 0 where it is left to Python. The
+   caller passes empty hash tables, and all counts as 0. */
 API int genops_scan(Text text_, int64_t length, Scan *scan) {
     State s = {text_, text_, text_ + length, scan, {0}, {0}};
     if (length > INT32_MAX || scan->keys_count > MOST_KEYS) return 0;

@@ -59,7 +59,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Who:
+class Owner:
     """The owner of an allocation."""
 
     name: str
@@ -79,7 +79,7 @@ class Tally:
 
     _found: dict[tuple[str, int, str], _Held] = field(default_factory=dict)
 
-    def add(self, who: Who, size: int) -> None:
+    def add(self, who: Owner, size: int) -> None:
         """Count a block."""
         held = self._found.setdefault(who.key, _Held(who))
         held.bytes += size
@@ -93,12 +93,12 @@ class Tally:
 
 @dataclass
 class _Held:
-    who: Who
+    who: Owner
     bytes: int = 0
     blocks: int = 0
 
 
-def site_of(who: Who, size: int, blocks: int, category: Category) -> Site:
+def site_of(who: Owner, size: int, blocks: int, category: Category) -> Site:
     """Return the wire form of an owner's memory."""
     stack = list(who.stack)
     return Site(name=who.name, bytes=size, blocks=blocks, place=who.place, stack=stack, category=category)
@@ -112,15 +112,15 @@ class Frames:
 
     def __init__(self, cells: Mapping[str, Cell] | None = None) -> None:
         self._cells = cells or {}
-        self._whose: dict[int, Who] = {}
-        self._stacks: dict[tuple[int, ...], Who] = {}
+        self._whose: dict[int, Owner] = {}
+        self._stacks: dict[tuple[int, ...], Owner] = {}
         self._frames: dict[int, _Frame] = {}
 
-    def who(self, frames: Any) -> Who:
+    def owner_of(self, frames: Any) -> Owner:
         """Return the owner. The user's line is that of the innermost Python file outside torch and installed
         packages."""
         if not isinstance(frames, list) or not frames:
-            return _NOBODY
+            return _NO_OWNER
         # The snapshot keeps lists and frames alive while it is read, so an id identifies one of them.
         known = self._whose.get(id(frames))
         if known is None:
@@ -131,19 +131,19 @@ class Frames:
             self._whose[id(frames)] = known
         return known
 
-    def _read(self, frames: list[Any]) -> Who:
+    def _read(self, frames: list[Any]) -> Owner:
         read = [self._frame(frame) for frame in frames]
         user = next((frame for frame in read if frame.is_user), None)
         stack = tuple(self._text(frame) for frame in read if frame.is_python)[:MOST_FRAMES]
         if user is None:
-            return Who(NO_LINE, None, _category(read), stack)
+            return Owner(NO_LINE, None, _category(read), stack)
         cell = self._cells.get(user.file)
         if cell is None:
             place = Place(file=user.file, line=user.line, function=user.function)
-            return Who(user.text, place, _category(read), stack)
+            return Owner(user.text, place, _category(read), stack)
         text = cell.lines.get(str(user.line), "")
         place = Place(file=cell.name, line=user.line, function=user.function, cell=cell.id, text=text)
-        return Who(self._text(user), place, _category(read), stack)
+        return Owner(self._text(user), place, _category(read), stack)
 
     def _text(self, frame: _Frame) -> str:
         cell = self._cells.get(frame.file)
@@ -215,5 +215,5 @@ def _category(frames: list[_Frame]) -> Category:
     return next((category for category in _PRECEDENCE if category in hints), "")
 
 
-_NOBODY = Who(NO_LINE, None, "", ())
-BEFORE = Who(UNKNOWN, None, "", ())
+_NO_OWNER = Owner(NO_LINE, None, "", ())
+BEFORE = Owner(UNKNOWN, None, "", ())
