@@ -86,7 +86,7 @@ def _advice(found: Mapping[str, Any]) -> str:
     left = found.get("more_advice") or 0
     more = f'<div style="{MUTED}">{left} more: Open shows all</div>' if left else ""
     return (
-        f'{_PART}What to change</div><ol style="margin:2px 0 0;padding-left:22px">{"".join(rows)}</ol>{more}'
+        f'{_PART}Suggested changes</div><ol style="margin:2px 0 0;padding-left:22px">{"".join(rows)}</ol>{more}'
         if rows
         else ""
     )

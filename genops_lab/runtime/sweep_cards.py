@@ -31,7 +31,9 @@ def sweep_card(state: Mapping[str, Any]) -> str:
         f'<span style="{MUTED}">{escape(state["id"])}</span></div>'
     )
     later = (
-        "" if state["state"] in OVER else f"To see its present state, run `%genops sweeps show {state['id']}`."
+        ""
+        if state["state"] in OVER
+        else f"To see its present state, run `%genops sweeps show {state['id']}`."
     )
     notes = "".join(f"<p>{escape(state[name])}</p>" for name in ("message", "hint") if state.get(name))
     notes += f'<p style="{MUTED}">{escape(later)}</p>' if later else ""

@@ -166,7 +166,8 @@ class SweepsService(Service):
         works = await self._running(record.id)
         if works and not await self._work.take_up(works[0]):
             raise Conflict(
-                f"The sweep {record.id} is already running.", hint=f"Show it: `genops sweeps show {record.id}`"
+                f"The sweep {record.id} is already running.",
+                hint=f"Show it: `genops sweeps show {record.id}`",
             )
         if not works:
             await asyncio.to_thread(self._ledger.code, record.id)  # raises if the code was removed

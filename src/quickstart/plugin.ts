@@ -16,6 +16,7 @@ import { IGenOpsPanel } from '../panel';
 import { INotebookSection } from '../panel/notebook/tokens';
 
 import { watchMissingMagics } from './missing-magic';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- it decides whether This notebook shows how to start
 import { StartModel } from './model';
 
 export namespace CommandIDs {

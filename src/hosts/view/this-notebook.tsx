@@ -99,7 +99,7 @@ function Host(
   ) : target ? (
     <LinkBadge target={target} trans={trans} />
   ) : isRemote && notebook.model.targets ? (
-    <StatusBadge tone="warning" label={trans.__('not a target any more')} />
+    <StatusBadge tone="warning" label={trans.__('no longer a target')} />
   ) : null;
   return (
     <>

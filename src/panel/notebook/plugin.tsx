@@ -13,7 +13,6 @@ import { IGenOpsPanel, SectionRank } from '../tokens';
 import { CurrentNotebook } from './current';
 import type { INotebookPart } from './tokens';
 import { INotebookSection } from './tokens';
-import { NotebookView } from './view';
 
 /** The section on top of the panel: the notebook in front. */
 export const notebookSectionPlugin: JupyterFrontEndPlugin<INotebookSection> = {
@@ -39,17 +38,20 @@ export const notebookSectionPlugin: JupyterFrontEndPlugin<INotebookSection> = {
       rank: SectionRank.notebook,
       icon: thisNotebookIcon,
       atFirst: 'open',
-      render: section => (
-        <NotebookView
-          current={current}
-          parts={() => parts}
-          added={added}
-          panel={panel}
-          section={section}
-          trans={trans}
-          onNew={() => void app.commands.execute('notebook:create-new')}
-        />
-      )
+      render: async section => {
+        const { NotebookView } = await import('./view');
+        return (
+          <NotebookView
+            current={current}
+            parts={() => parts}
+            added={added}
+            panel={panel}
+            section={section}
+            trans={trans}
+            onNew={() => void app.commands.execute('notebook:create-new')}
+          />
+        );
+      }
     });
     return {
       current,

@@ -263,7 +263,7 @@ def _covered(found: Attribution, measured: bool) -> str:
         )
     if found.by == "none":
         return "The trace has no lines. Record with %%profile, or with with_stack=True."
-    said = f"{share(found.attributed_us, found.device_us)} of the device time has a line"
+    said = f"{share(found.attributed_us, found.device_us)} of the device time has a source line"
     if found.unattributed:
         most = ", ".join(each.name for each in found.unattributed[:SHOWN_UNATTRIBUTED])
         said += f"; without one: {most}"

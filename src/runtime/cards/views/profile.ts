@@ -219,7 +219,7 @@ export class ProfileView {
     );
     const left = findings?.more_advice ?? 0;
     this._advice.replaceChildren(
-      make('div', 'gol-profile-label', 'What to change'),
+      make('div', 'gol-profile-label', 'Suggested changes'),
       list,
       make(
         'div',
