@@ -7,7 +7,7 @@ import type { KernelNotices } from './notices';
 import type { QuestionsModel } from './questions';
 import { questionWords } from './view/question-form';
 
-/** Say in the strip of the panel which questions wait, and which kernels end soon or have ended. */
+/** Show waiting questions, and kernels that stop soon or have stopped, in the strip of the panel. */
 export function attendHosts(options: {
   panel: Pick<IGenOpsPanel, 'attend'>;
   questions: QuestionsModel;
@@ -24,9 +24,9 @@ export function attendHosts(options: {
   };
   const keep = {
     label: trans.__('Keep it running'),
-    caption: trans.__('Give the kernel its whole time again')
+    caption: trans.__('Restart the kernel’s idle time')
   };
-  questions.changed.connect(() => {
+  const showQuestions = () => {
     panel.attend(
       'questions',
       questions.waiting.map(question => ({
@@ -41,8 +41,8 @@ export function attendHosts(options: {
         action: answer
       }))
     );
-  });
-  notices.changed.connect(() => {
+  };
+  const showNotices = () => {
     const now = Date.now() / 1000;
     panel.attend(
       'kernels',
@@ -56,5 +56,9 @@ export function attendHosts(options: {
           : { action: { ...keep, execute: () => void notices.keep(notice) } })
       }))
     );
-  });
+  };
+  questions.changed.connect(showQuestions);
+  notices.changed.connect(showNotices);
+  showQuestions();
+  showNotices();
 }

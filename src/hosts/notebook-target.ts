@@ -13,7 +13,7 @@ import type {
   ITakenKernel,
   ITarget
 } from './service';
-import type { Gone } from './messages';
+import type { Gone } from './link-messages';
 
 /**
  * The prefix of the names of targets' kernelspecs; the rest is the target's

@@ -13,12 +13,10 @@ import * as React from 'react';
 
 import { IComputeSection } from '../kernels/tokens';
 import { ApiError, IGenOpsCore, executor, once, tellFailure } from '../core';
-import { IGenOpsPanel } from '../panel';
+import { IGenOpsPanel, whenSeen } from '../panel';
 import { INotebookSection } from '../panel/notebook/tokens';
 import { ITaskNotifier } from '../tasks/tokens';
 
-// eslint-disable-next-line jupyter/prefer-lazy-imports -- the strip of the panel asks for it at start
-import { attendHosts } from './attention';
 import { CommandIDs, addCommands } from './commands';
 // eslint-disable-next-line jupyter/prefer-lazy-imports -- it hears of each cell that runs
 import { EndedKernels } from './ended-kernels';
@@ -84,16 +82,19 @@ export const targetsPlugin: JupyterFrontEndPlugin<void> = {
     refreshKernelspecs(core.events, app.serviceManager.kernelspecs);
     const notices = new KernelNotices(core, model.service);
     void app.restored.then(() => notices.start());
-    attendHosts({
-      panel,
-      questions,
-      notices,
-      trans,
-      onAnswer: () =>
-        void dialogs().then(
-          each => each.show(),
-          (reason: unknown) => tellFailure(reason, trans)
-        )
+    const fail = (reason: unknown) => tellFailure(reason, trans);
+    whenSeen(panel, () => {
+      import('./attention').then(
+        ({ attendHosts }) =>
+          attendHosts({
+            panel,
+            questions,
+            notices,
+            trans,
+            onAnswer: () => void dialogs().then(each => each.show(), fail)
+          }),
+        fail
+      );
     });
     addCommands({
       app,

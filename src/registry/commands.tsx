@@ -3,14 +3,12 @@ import type { ICommandPalette } from '@jupyterlab/apputils';
 import { Notification } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { addIcon, closeIcon } from '@jupyterlab/ui-components';
-import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 import * as React from 'react';
 
-import { choose, definer, textArg, textOf } from '../core';
+import { definer, textArg, textOf } from '../core';
 
 import { aliasIcon } from './icon';
 import type { ModelsModel } from './model';
-import type { IModelVersion, IRegisteredModel } from './service';
 
 export namespace CommandIDs {
   export const register = 'genops:register-model';
@@ -24,6 +22,8 @@ export interface ICommandsOptions {
   trans: TranslationBundle;
   palette: ICommandPalette | null;
 }
+
+const choosing = () => import('./choosing');
 
 /** Add the commands of registered models. */
 export function addCommands(options: ICommandsOptions): void {
@@ -106,7 +106,9 @@ export function addCommands(options: ICommandsOptions): void {
       alias: textArg(trans.__('The alias; a dialog asks if it is missing'))
     },
     execute: async args => {
-      const version = await chooseVersion(model, args, trans);
+      const version = await (
+        await choosing()
+      ).chooseVersion(model, args, trans);
       if (!version) {
         return;
       }
@@ -149,59 +151,11 @@ export function addCommands(options: ICommandsOptions): void {
       alias: textArg(trans.__('The alias; a dialog asks if it is missing'))
     },
     execute: async args => {
-      const chosen = await chooseAlias(model, args, trans);
+      const chosen = await (await choosing()).chooseAlias(model, args, trans);
       if (chosen) {
         await service.deleteAlias(chosen.name, chosen.alias);
         await model.list.refresh();
       }
     }
   });
-}
-
-async function chooseVersion(
-  model: ModelsModel,
-  args: ReadonlyPartialJSONObject,
-  trans: TranslationBundle
-): Promise<Pick<IModelVersion, 'name' | 'version'> | undefined> {
-  const [name, version] = [textOf(args.model), textOf(args.version)];
-  if (name && version) {
-    return { name, version };
-  }
-  const all = (await model.service.list())
-    .filter(registered => !name || registered.name === name)
-    .flatMap(({ versions }) => versions);
-  return choose({
-    items: all,
-    label: item => trans.__('%1 version %2', item.name, item.version),
-    title: trans.__('Which version?'),
-    none: trans.__('There are no registered models yet.'),
-    trans
-  });
-}
-
-async function chooseAlias(
-  model: ModelsModel,
-  args: ReadonlyPartialJSONObject,
-  trans: TranslationBundle
-): Promise<{ name: string; alias: string } | undefined> {
-  const [name, alias] = [textOf(args.model), textOf(args.alias)];
-  if (name && alias) {
-    return { name, alias };
-  }
-  const all = (await model.service.list())
-    .filter(registered => !name || registered.name === name)
-    .flatMap(aliasesOf);
-  return choose({
-    items: all,
-    label: item => trans.__('%1 of %2', item.alias, item.name),
-    title: trans.__('Which alias do you want to remove?'),
-    none: trans.__('No model version has an alias.'),
-    trans
-  });
-}
-
-function aliasesOf(model: IRegisteredModel): { name: string; alias: string }[] {
-  return model.versions.flatMap(version =>
-    version.aliases.map(alias => ({ name: model.name, alias }))
-  );
 }

@@ -9,10 +9,10 @@ import { IGenOpsCore, activityIcon } from '../core';
 import { IGenOpsPanel, SectionRank } from '../panel';
 
 import { CommandIDs, addCommands } from './commands';
+// eslint-disable-next-line jupyter/prefer-lazy-imports -- tasks may run when the page loads
 import { TasksModel, isRunning } from './model';
 import { TaskNotifications } from './notifications';
 import { ITaskNotifier } from './tokens';
-import { ActivityView } from './view/activity';
 
 /** Show the server's tasks: in the section Activity, and as notifications with a button for the log. */
 export const tasksPlugin: JupyterFrontEndPlugin<ITaskNotifier> = {
@@ -47,15 +47,18 @@ export const tasksPlugin: JupyterFrontEndPlugin<ITaskNotifier> = {
       title: trans.__('Activity'),
       rank: SectionRank.activity,
       icon: activityIcon,
-      render: () => (
-        <ActivityView
-          tasks={list}
-          attention={panel.attention}
-          trans={trans}
-          onLog={id => execute(CommandIDs.showLog, id)}
-          onCancel={id => execute(CommandIDs.cancel, id)}
-        />
-      )
+      render: async () => {
+        const { ActivityView } = await import('./view/activity');
+        return (
+          <ActivityView
+            tasks={list}
+            attention={panel.attention}
+            trans={trans}
+            onLog={id => execute(CommandIDs.showLog, id)}
+            onCancel={id => execute(CommandIDs.cancel, id)}
+          />
+        );
+      }
     });
     // The count is of work that goes on and of what needs a person, also while the section is closed.
     const count = () => {

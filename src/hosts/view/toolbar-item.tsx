@@ -13,13 +13,13 @@ import type { IGpuHistory } from '../model';
 import { HISTORY, gpuShares } from '../model';
 import type { NotebookTarget } from '../notebook-target';
 import type { IPendingKernel, ITarget } from '../service';
-import type { Gone } from '../messages';
+import type { Gone } from '../link-messages';
 import {
   describeLink,
   describePending,
   formatRoundTrip,
   goneWords
-} from '../messages';
+} from '../link-messages';
 
 import type { INotebookActions, NotebookPopup } from './notebook-popup';
 

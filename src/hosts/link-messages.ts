@@ -1,0 +1,136 @@
+/** Format the state of a connection to a target, for the toolbar, the panel and the picker. */
+import type { TranslationBundle } from '@jupyterlab/translation';
+
+import type { Tone } from '../core';
+import { formatDuration } from '../core';
+
+import type { IPendingKernel, ITarget } from './service';
+
+/** The state of a connection: to a target, or to one of its hosts. */
+export type ILink = Pick<
+  ITarget,
+  'state' | 'since' | 'message' | 'hint' | 'retry_at'
+>;
+
+/**
+ * A state in one word with its tone, and a sentence where there is more to say.
+ */
+export interface IStateWords {
+  readonly tone: Tone;
+  readonly label: string;
+  /** A sentence; empty where the word is enough. */
+  readonly detail: string;
+}
+
+/**
+ * The state of a connection for users. A connection that was lost is
+ * "disconnected": its kernels keep running. `now` in seconds since 1970.
+ */
+export function describeLink(
+  target: ILink,
+  now: number,
+  trans: TranslationBundle
+): IStateWords {
+  switch (target.state) {
+    case 'up':
+      return { tone: 'ok', label: trans.__('connected'), detail: '' };
+    case 'connecting':
+      return { tone: 'busy', label: trans.__('connecting'), detail: '' };
+    case 'pending':
+      return {
+        tone: 'busy',
+        label: trans.__('waiting for a host'),
+        detail: trans.__(
+          '%1 It has waited for %2.',
+          target.message,
+          formatDuration(Math.max(now - (target.since ?? now), 0))
+        )
+      };
+    case 'asking':
+      return {
+        tone: 'warning',
+        label: trans.__('needs an answer'),
+        detail: trans.__('The login asks a question that only you can answer.')
+      };
+    case 'down':
+      return {
+        tone: 'warning',
+        label: trans.__('disconnected'),
+        detail: retryWords(target, now, trans)
+      };
+    case 'failed':
+      return {
+        tone: 'error',
+        label: trans.__('failed'),
+        detail: [target.message, target.hint].filter(Boolean).join(' ')
+      };
+    default:
+      return { tone: 'stopped', label: trans.__('not connected'), detail: '' };
+  }
+}
+
+/**
+ * What a pending kernel waits for, and for how long. `now` in seconds since
+ * 1970.
+ */
+export function describePending(
+  { reason, since }: IPendingKernel,
+  now: number,
+  trans: TranslationBundle
+): IStateWords {
+  const minutes = Math.floor((now - since) / 60);
+  const waited = minutes > 0 ? formatDuration(60 * minutes) : '';
+  return {
+    tone: 'busy',
+    label: waited
+      ? trans.__('waiting for a host, %1', waited)
+      : trans.__('waiting for a host'),
+    detail: reason
+  };
+}
+
+/**
+ * Why a notebook's kernel is not available here, though its target may be
+ * connected.
+ */
+export type Gone = 'taken' | 'ended' | 'away';
+
+/** The state that a notebook shows when its kernel is not available. */
+export function goneWords(gone: Gone, trans: TranslationBundle): IStateWords {
+  if (gone === 'away') {
+    return { tone: 'stopped', label: trans.__('server away'), detail: '' };
+  }
+  return {
+    tone: 'warning',
+    label:
+      gone === 'taken' ? trans.__('taken over') : trans.__('kernel has ended'),
+    detail: ''
+  };
+}
+
+function retryWords(
+  target: ILink,
+  now: number,
+  trans: TranslationBundle
+): string {
+  const left = target.retry_at === null ? 0 : Math.ceil(target.retry_at - now);
+  const next =
+    left > 0
+      ? trans.__('Reconnecting in %1 s.', left)
+      : trans.__('Reconnecting now.');
+  return trans.__('Its kernels keep running. %1', next);
+}
+
+/** Whether a target is connected or connecting. */
+export function isConnected({ state }: Pick<ITarget, 'state'>): boolean {
+  return state === 'up';
+}
+
+/** A round-trip time, `23 ms`; empty where it is not known. */
+export function formatRoundTrip(seconds: number | null): string {
+  if (seconds === null) {
+    return '';
+  }
+  const ms = seconds * 1000;
+  return ms < 10 ? `${ms.toFixed(1)} ms` : `${Math.round(ms)} ms`;
+}
