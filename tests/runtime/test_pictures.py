@@ -122,7 +122,9 @@ def test_advice_and_the_costliest_lines_stand_first(monkeypatch: pytest.MonkeyPa
     ]
     state = {"title": "t", "state": "ready", "summary": summary, "findings": shown, "note": "recorded"}
     html, text = profile_card(state), profile_text(state)
-    assert html.index("Suggested changes") < html.index("by line, on the CPU") < html.index("Time by operator")
+    assert (
+        html.index("Suggested changes") < html.index("by line, on the CPU") < html.index("Time by operator")
+    )
     assert "[7] line 2  y = a &lt; b" in html and "300.0 µs (75 %)" in html and "1 call<" in html
     assert "b up to 4.00 ms: E. S." in text and text.endswith("recorded")
     # Device time counts where there is some.

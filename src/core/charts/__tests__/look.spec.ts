@@ -1,15 +1,19 @@
+import type { Color } from 'culori';
 import {
   differenceCiede2000,
   filterDeficiencyDeuter,
   filterDeficiencyProt,
   filterDeficiencyTrit,
+  parse,
   wcagContrast
 } from 'culori';
 
 import { SERIES } from '../look';
 
+const parsed = (color: string): Color => parse(color)!;
+
 const VISIONS = {
-  usual: (color: string) => color,
+  usual: (color: Color) => color,
   protanopia: filterDeficiencyProt(1),
   deuteranopia: filterDeficiencyDeuter(1),
   tritanopia: filterDeficiencyTrit(1)
@@ -20,7 +24,7 @@ describe('the colours of series', () => {
     'differ for people with %s',
     vision => {
       const difference = differenceCiede2000();
-      const seen = SERIES.map(color => VISIONS[vision](color)!);
+      const seen = SERIES.map(color => VISIONS[vision](parsed(color)));
       for (const [place, one] of seen.entries()) {
         for (const [before, other] of seen.slice(0, place).entries()) {
           expect([before, place, difference(one, other) >= 11]).toEqual([
