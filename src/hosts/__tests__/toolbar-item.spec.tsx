@@ -338,7 +338,7 @@ describe('the host of the notebook in front', () => {
         pending: [{ kernel_id: 'k1', reason: 'No node is free.', since: 1 }]
       })
     ];
-    expect((await show('genops-gpu-box')).Host).toContain('waits for a host');
+    expect((await show('genops-gpu-box')).Host).toContain('waiting for a host');
     cleanup();
     bench.answers['GET /targets'] = [target({ state: 'failed', pending: [] })];
     await model.list.refresh();

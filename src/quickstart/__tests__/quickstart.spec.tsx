@@ -25,7 +25,7 @@ describe('how to start', () => {
     await act(() => settle());
     expect(screen.getByText('%load_ext genops_lab')).toBeTruthy();
     fireEvent.click(screen.getByText('Open the quickstart'));
-    fireEvent.click(screen.getByText('Insert it'));
+    fireEvent.click(screen.getByText('Insert this line'));
     expect(onQuickstart).toHaveBeenCalledTimes(1);
     expect(onLoad).toHaveBeenCalledTimes(1);
 
