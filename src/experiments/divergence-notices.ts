@@ -62,7 +62,7 @@ export class DivergenceNotices implements IDisposable {
       autoClose: false,
       actions: [
         {
-          label: core.trans.__('Open'),
+          label: core.trans.__('Open run'),
           caption: core.trans.__('Show the run and its curves'),
           callback: () => open(run.run_id)
         }
@@ -90,7 +90,7 @@ export class DivergenceNotices implements IDisposable {
       text,
       since: this._attended.get(runId)?.since ?? Date.now() / 1000,
       action: {
-        label: trans.__('Open'),
+        label: trans.__('Open run'),
         caption: trans.__('Show the run and its curves'),
         execute: () => {
           dismiss();

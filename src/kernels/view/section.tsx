@@ -26,6 +26,7 @@ export function ComputeView(props: ComputeView.IProps): React.ReactElement {
         const { machine, kernels } = latest ?? fetched;
         return (
           <div className="gol-Compute">
+            <h4 className="gol-Subhead">{trans.__('This machine')}</h4>
             <MachineLine machine={machine} trans={trans}>
               <MachineCard
                 machine={machine}
