@@ -49,7 +49,7 @@ PICTURE_BYTES, SCREENCAST_BYTES = 120_000, 1_500_000
 HOME = Path("/home/ada")
 #: The user's name, and one thread for PyTorch: two that wait for each other take minutes on a busy machine.
 USER = {"USER": "ada", "LOGNAME": "ada", "OMP_NUM_THREADS": "1"}
-#: Set in the process that has namespaces of its own: this machine's names, which no picture may show.
+#: Set in the process that has namespaces of its own: a folder for homes, with the names that no picture may show.
 INSIDE = "PICTURES_INSIDE"
 
 #: The ids of the panel's sections. Ids outlive titles.
@@ -63,13 +63,15 @@ LABELS = {
     "host is ready": re.compile(r"^Done$"),
     "pull": re.compile(r"^(Pull|Bring)"),
     "pulled": re.compile(r"^Close$"),
+    "parameters": re.compile(r"^Parameters$"),
+    "query": re.compile(r"^Query$"),
     "charts": re.compile(r"^Charts$"),
     "running": re.compile(r"^Running$"),
 }
 #: The places of things on the page.
 PLACES = {
-    "accept": ".jp-Dialog .jp-mod-accept",
     "dialog": ".jp-Dialog-content",
+    "overwrite": ".jp-Dialog .jp-mod-warn",
     "popup": ".gol-Popup",
     "target of the notebook": ".jp-NotebookPanel:visible .gol-TargetItem-button",
     "run card": ".jp-NotebookPanel:visible [role=group][aria-label^='Run ']",
@@ -175,6 +177,8 @@ for epoch in range(12):
     genops.log({"loss": loss, "accuracy": accuracy}, step=epoch)""",
 ]
 
+HUB_CELLS = ["%load_ext genops_lab", "%genops doctor"]
+
 
 # the stage
 
@@ -238,11 +242,15 @@ class Stage:
         )
 
     def save_notebook(self) -> None:
-        """Save the notebook in front."""
-        with self.page.expect_response(
-            lambda answer: answer.request.method == "PUT" and "/api/contents/" in answer.url
-        ):
-            self.lab.execute("docmanager:save")
+        """Save the notebook in front, over a file that the server has written meanwhile."""
+        self.page.evaluate(
+            "() => { window.isSaved = false; void window.jupyterapp.shell.currentWidget.context.save()"
+            ".then(() => { window.isSaved = true; }); }"
+        )
+        while not self.page.evaluate("() => window.isSaved"):
+            if (overwrite := self.place("overwrite")).is_visible():
+                overwrite.click()
+            self.page.wait_for_timeout(100)
 
     def run_cells(self, first: int, last: int) -> None:
         """Run these cells of the notebook in front, and leave the last one selected."""
@@ -302,7 +310,7 @@ def picture_of(page: Page, secret: str, part: Locator | None = None, margin: int
         "() => [document.body.innerText, ...[...document.querySelectorAll('input, textarea')]"
         ".filter(each => each.type !== 'hidden').map(each => each.value)].join('\\n')"
     )
-    for name in [*json.loads(os.environ[INSIDE]), secret]:
+    for name in [*json.loads((Path(os.environ[INSIDE]) / "names").read_text()), secret]:
         found = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text)
         assert found is None, (
             f"{name!r} is on the page: {text[max(0, found.start() - 80) : found.end() + 80]!r}"
@@ -391,6 +399,7 @@ def track(stage: Stage) -> None:
     stage.save("track")
     stage.finished(2)
     expect(card).to_contain_text("Finished", timeout=PATIENT_MS)
+    stage.save_notebook()
     stage.frame("The run keeps parameters, metrics, code and packages")
 
 
@@ -457,7 +466,8 @@ def deploy(stage: Stage) -> None:
 @picture(after=deploy)
 def panel(stage: Stage) -> None:
     """The panel beside a notebook."""
-    stage.panel(NOTEBOOK, RUNS, MODELS, DEPLOYMENTS)
+    stage.page.get_by_role("tab", name="train.ipynb").click()
+    stage.panel(NOTEBOOK, RUNS, MODELS)
     stage.save("panel")
 
 
@@ -498,7 +508,8 @@ def sweep(stage: Stage) -> None:
     expect(view).to_contain_text("6 of 6", timeout=PATIENT_MS)
     view.locator("img").first.wait_for(timeout=PATIENT_MS)
     stage.lab.alone()
-    stage.save("sweep", stage.page.locator(".jp-NotebookPanel:visible .jp-Notebook"))
+    stage.show(stage.cell(2))
+    stage.save("sweep", stage.cell(2))
 
 
 def trials(stage: Stage) -> list[str]:
@@ -508,12 +519,27 @@ def trials(stage: Stage) -> list[str]:
 
 
 @picture(after=sweep)
+def compare(stage: Stage) -> None:
+    """Three trials beside each other."""
+    stage.lab.execute("genops:compare-runs", {"run_ids": trials(stage)[:3]})
+    view = stage.place("comparison")
+    expect(view.locator("table").first).to_be_visible(timeout=PATIENT_MS)
+    stage.lab.alone()
+    last = view.get_by_role("region", name=LABELS["parameters"]).bounding_box()
+    assert last is not None
+    below = SIZE["height"] - view.evaluate("node => node.getBoundingClientRect().bottom")
+    stage.page.set_viewport_size({**SIZE, "height": round(last["y"] + last["height"] + below)})
+    stage.save("compare", view)
+    stage.page.set_viewport_size(SIZE)
+
+
+@picture(after=sweep)
 def runs(stage: Stage) -> None:
     """The run table with the trials of the sweep."""
     stage.lab.alone()
     stage.lab.execute("genops:open-runs")
     table = stage.place("run table")
-    query = table.get_by_role("combobox").first
+    query = table.get_by_role("combobox", name=LABELS["query"])
     query.fill("metrics.accuracy > 0.5")
     query.press("Enter")
     rows = table.locator(".rdg-row")
@@ -521,9 +547,14 @@ def runs(stage: Stage) -> None:
     column = table.get_by_role("columnheader", name=re.compile("^accuracy"))
     column.click()
     column.click()
-    for number in (0, 2):
-        rows.nth(number).get_by_role("checkbox").click()
+    chosen = [rows.nth(number).get_by_role("checkbox") for number in (0, 2)]
+    for box in chosen:
+        box.click()
+    stage.page.set_viewport_size({**SIZE, "height": 460})
     stage.save("runs", table)
+    stage.page.set_viewport_size(SIZE)
+    for box in chosen:
+        box.click()
 
 
 @picture(after=runs)
@@ -534,27 +565,17 @@ def charts(stage: Stage) -> None:
     stage.save("charts")
 
 
-@picture(after=sweep)
-def compare(stage: Stage) -> None:
-    """Three trials beside each other."""
-    stage.lab.execute("genops:compare-runs", {"run_ids": trials(stage)[:3]})
-    view = stage.place("comparison")
-    expect(view.locator("table").first).to_be_visible(timeout=PATIENT_MS)
-    stage.lab.alone()
-    stage.save("compare", view)
-
-
 @picture()
 def hub(stage: Stage) -> None:
     """A JupyterLab of a JupyterHub."""
     if "hub" not in stage.wanted:
         return
     with hub_stage(stage) as there:
-        there.open_notebook("quickstart.ipynb")
-        there.panel(NOTEBOOK, RUNS)
+        there.open_notebook("digits/hub.ipynb")
+        there.panel(NOTEBOOK)
         there.widen_panel(400)
-        there.page.locator("#jp-MainMenu").get_by_text("File", exact=True).click()
-        there.page.get_by_role("menuitem", name="Hub Control Panel").hover()
+        there.run_cells(0, 1)
+        there.finished(1)
         there.save("hub")
 
 
@@ -569,6 +590,7 @@ def lay_out(home: Path) -> None:
     for name, cells, kernel, title in (
         ("train", TRAIN, "genops-gpu-box", "Python 3 (gpu-box)"),
         ("deploy", DEPLOY, "python3", "Python 3 (ipykernel)"),
+        ("hub", HUB_CELLS, "python3", "Python 3 (ipykernel)"),
         ("sweep", SWEEP, "python3", "Python 3 (ipykernel)"),
     ):
         code = [
@@ -581,24 +603,22 @@ def lay_out(home: Path) -> None:
         (folder / f"{name}.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
 
 
-@contextmanager
-def machine(name: str) -> Iterator[None]:
+def become(name: str) -> None:
     """Give what this process starts from now on the host name ``name`` and an own, empty ``/home/ada``.
 
-    Its ``venv`` is the environment that runs this script.
+    The folder ``venv`` there is the environment that runs this script.
     """
     new_mounts, new_names = 0x00020000, 0x04000000
     if ctypes.CDLL(None, use_errno=True).unshare(new_mounts | new_names) != 0:
         raise OSError(ctypes.get_errno(), "no namespaces of its own")
-    with tempfile.TemporaryDirectory(prefix="gol-pictures-") as folder:
-        subprocess.run(["mount", "--make-rprivate", "/"], check=True)
-        subprocess.run(["mount", "--bind", folder, "/home"], check=True)
-        socket.sethostname(name)
-        HOME.mkdir()
-        (HOME / "venv").symlink_to(sys.prefix)
-        without_debugger(HOME / ".ipython")
-        yield
-        subprocess.run(["umount", "--lazy", "/home"], check=True)
+    folder = Path(os.environ[INSIDE]) / name
+    folder.mkdir()
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+    subprocess.run(["mount", "--bind", folder, "/home"], check=True)
+    socket.sethostname(name)
+    HOME.mkdir()
+    (HOME / "venv").symlink_to(sys.prefix)
+    without_debugger(HOME / ".ipython")
 
 
 @contextmanager
@@ -606,11 +626,11 @@ def stage_of(wanted: set[str], browser: Browser) -> Iterator[Stage]:
     """A JupyterLab of the user ada, whose ssh_config names gpu-box."""
     path = f"{HOME}/venv/bin:/usr/bin:/bin"
     with ExitStack() as stack:
-        stack.enter_context(machine("gpu-box"))
+        become("gpu-box")
         host = Sshd(alias="gpu-box", environment={"PATH": path, "HOME": str(HOME), **USER})
         stack.enter_context(host)
         host.known_hosts.write_text("")
-        stack.enter_context(machine("laptop"))
+        become("laptop")
         (HOME / ".ssh").mkdir(mode=0o700)
         (HOME / ".ssh" / "config").write_text(host.write_config(IdentityAgent=None).read_text())
         lay_out(HOME)
@@ -628,6 +648,7 @@ c.DummyAuthenticator.password = "{password}"
 c.Authenticator.allow_all = True
 c.JupyterHub.spawner_class = "simple"
 c.SimpleLocalProcessSpawner.home_dir_template = "/home/{{username}}"
+c.Spawner.cmd = ["{python}", "-m", "jupyterhub.singleuser"]
 c.Spawner.notebook_dir = "~/work"
 c.Spawner.default_url = "/lab"
 c.Spawner.args = ["--allow-root", "--LabApp.expose_app_in_browser=True", "--LabApp.news_url=None"]
@@ -642,11 +663,10 @@ def hub_stage(stage: Stage) -> Iterator[Stage]:
     """The JupyterLab of the same user in a JupyterHub."""
     folder = HOME / "hub"
     folder.mkdir()
-    shutil.copy(ROOT / "examples" / "quickstart.ipynb", HOME / "work")
     port, password = free_port(), secrets.token_hex(16)
     settings = HUB.format(
         port=port, port_of_hub=free_port(), port_of_proxy=free_port(), password=password,
-        proxy=ROOT / "node_modules" / ".bin" / "configurable-http-proxy",
+        python=f"{HOME}/venv/bin/python", proxy=ROOT / "node_modules" / ".bin" / "configurable-http-proxy",
     )  # fmt: skip
     (folder / "jupyterhub_config.py").write_text(settings)
     log = folder / "hub.log"
@@ -686,7 +706,11 @@ def make(name: str, stage: Stage, done: set[str]) -> None:
     if before := MADE[name].after:
         make(before.__name__, stage, done)
     started = time.monotonic()
-    MADE[name].make(stage)
+    try:
+        MADE[name].make(stage)
+    except Exception:
+        print(f"{name} failed: {stage.lab.shot_of_failure(f'failed-picture-{name}')}", flush=True)
+        raise
     done.add(name)
     print(f"{name}: {time.monotonic() - started:.0f} s", flush=True)
 
@@ -707,8 +731,10 @@ def main() -> None:
         if shutil.which("unshare") is None or os.geteuid() != 0:
             sys.exit("Linux and root are needed: pictures show a home and a host name of their own.")
         inside = ["unshare", "--fork", "--pid", "--kill-child", "--mount-proc", "--uts"]
-        os.environ[INSIDE] = json.dumps(of_this_machine())
-        os.execvp(inside[0], [*inside, sys.executable, *sys.argv])
+        with tempfile.TemporaryDirectory(prefix="gol-pictures-") as folder:
+            (Path(folder) / "names").write_text(json.dumps(of_this_machine()))
+            ended = subprocess.run([*inside, sys.executable, *sys.argv], env={**os.environ, INSIDE: folder})
+        sys.exit(ended.returncode)
     PICTURES.mkdir(parents=True, exist_ok=True)
     with chromium() as browser, stage_of(set(wanted), browser) as stage:
         done: set[str] = set()
