@@ -4,8 +4,8 @@ A picture is a function with ``@picture``: it acts in a real JupyterLab and save
 the picture whose state a picture needs. The host ``gpu-box`` is a real sshd on this machine, without a GPU. The names
 that the front end gives to its parts are in the tables below, and nowhere else.
 
-Linux and root are needed: the script runs in namespaces of its own, so that pictures show ``/home/ada`` and ``laptop``
-in place of the folders and the name of this machine, and every process ends with the script.
+The script needs Linux and root. It runs in namespaces of its own: pictures show ``/home/ada`` and ``laptop`` in place
+of folders and the name of this machine, and every process ends with the script.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ INSIDE = "PICTURES_INSIDE"
 NOTEBOOK, RUNS, MODELS, DEPLOYMENTS, COMPUTE = (
     "notebook", "experiments", "models", "deployments", "compute",
 )  # fmt: skip
-#: The names of buttons and fields.
+#: The names of buttons and fields, and the states that are waited for.
 LABELS = {
     "host": re.compile(r"^Host$"),
     "trust the key": re.compile(r"^Trust this key$"),
@@ -66,6 +66,8 @@ LABELS = {
     "parameters": re.compile(r"^Parameters$"),
     "query": re.compile(r"^Query$"),
     "charts": re.compile(r"^Charts$"),
+    "finished": re.compile(r"Finished"),
+    "all trials": re.compile(r"6 of 6 trials"),
     "running": re.compile(r"^Running$"),
 }
 #: The places of things on the page.
@@ -305,7 +307,7 @@ class Stage:
 
 
 def picture_of(page: Page, secret: str, part: Locator | None = None, margin: int = 0) -> Image.Image:
-    """What a page shows. Fails where the page names something of this machine."""
+    """Return a picture of a page. Fail if the page names something of this machine."""
     text = page.evaluate(
         "() => [document.body.innerText, ...[...document.querySelectorAll('input, textarea')]"
         ".filter(each => each.type !== 'hidden').map(each => each.value)].join('\\n')"
@@ -398,7 +400,7 @@ def track(stage: Stage) -> None:
     stage.frame("Reload the page: the cell keeps running, no output is lost")
     stage.save("track")
     stage.finished(2)
-    expect(card).to_contain_text("Finished", timeout=PATIENT_MS)
+    expect(card).to_contain_text(LABELS["finished"], timeout=PATIENT_MS)
     stage.save_notebook()
     stage.frame("The run keeps parameters, metrics, code and packages")
 
@@ -473,7 +475,7 @@ def panel(stage: Stage) -> None:
 
 @picture(after=deploy)
 def screencast(stage: Stage) -> None:
-    """What the pictures before show, as a loop."""
+    """Write the frames of the pictures before as a loop."""
     path = PICTURES / "screencast.webp"
     count = len(stage.frames)
     frames = [
@@ -505,7 +507,7 @@ def sweep(stage: Stage) -> None:
     stage.open_notebook("digits/sweep.ipynb")
     stage.run_cells(0, 2)
     view = stage.place("sweep card")
-    expect(view).to_contain_text("6 of 6", timeout=PATIENT_MS)
+    expect(view).to_contain_text(LABELS["all trials"], timeout=PATIENT_MS)
     view.locator("img").first.wait_for(timeout=PATIENT_MS)
     stage.lab.alone()
     stage.show(stage.cell(2))
@@ -716,7 +718,7 @@ def make(name: str, stage: Stage, done: set[str]) -> None:
 
 
 def of_this_machine() -> list[str]:
-    """What names this machine, its user and its folders."""
+    """Return the names of this machine, its user and its folders."""
     names = {socket.gethostname(), platform.release(), Path.home().name, str(ROOT), sys.prefix, "/tmp/gol"}
     return sorted(each for each in names if each)
 
