@@ -73,7 +73,7 @@ LABELS = {
 #: The places of things on the page.
 PLACES = {
     "dialog": ".jp-Dialog-content",
-    "overwrite": ".jp-Dialog .jp-mod-warn",
+    "overwrite": ".jp-Dialog[aria-label^='File Changed'] .jp-mod-warn",
     "popup": ".gol-Popup",
     "target of the notebook": ".jp-NotebookPanel:visible .gol-TargetItem-button",
     "run card": ".jp-NotebookPanel:visible [role=group][aria-label^='Run ']",
@@ -131,7 +131,7 @@ import genops
 
 learning_rate = 0.002
 optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
-for epoch in range(25):
+for epoch in range(40):
     loss, accuracy = train_one_epoch(model, optimizer)
     genops.log({"loss": loss, "accuracy": accuracy}, step=epoch)
     time.sleep(0.3)  # slow enough to watch
@@ -292,8 +292,14 @@ class Stage:
 
     def seen(self, part: Locator | None = None, margin: int = 0) -> Image.Image:
         """The page or a part of it, which names nothing of this machine."""
-        self.settle()
-        return picture_of(self.page, self.server.token, part, margin)
+        while True:
+            self.settle()
+            image = picture_of(self.page, self.server.token, part, margin)
+            # After a reload JupyterLab asks about a file that the server has written meanwhile.
+            if not (overwrite := self.place("overwrite")).is_visible():
+                return image
+            overwrite.click()
+            overwrite.wait_for(state="detached")
 
     def save(self, name: str, part: Locator | None = None, margin: int = 0) -> None:
         """Keep the page, or a part of it, as a picture of the docs, if that one is wanted."""
