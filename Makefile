@@ -2,7 +2,7 @@
 PYTHON ?= python3
 DEV = $(PYTHON) scripts/dev.py
 
-.PHONY: lab check test test-all test-python test-js bench lint docs schema screenshots wheel constraints release clean
+.PHONY: lab check test test-all test-python test-js bench lint docs schema pictures wheel constraints release clean
 
 lab:            ## set up once, then open JupyterLab with the quickstart notebook; ARGS="--port 9999" is for JupyterLab
 	@$(DEV) lab $(ARGS)
@@ -34,8 +34,8 @@ docs:           ## build the documentation site into docs/_build; a link that le
 schema:         ## openapi.json from Python, TypeScript types from openapi.json
 	@$(DEV) schema
 
-screenshots:    ## make the README's pictures from the real thing
-	@$(DEV) screenshots
+pictures:       ## make the pictures of the docs from the product (Linux, root); ARGS="track sweep" makes some
+	@$(DEV) pictures $(ARGS)
 
 wheel:          ## build the wheel and the source distribution into dist/
 	@$(DEV) wheel $(ARGS)

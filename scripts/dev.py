@@ -467,9 +467,9 @@ def schema(arguments: Sequence[str]) -> None:
     run("jlpm", "generate:api")
 
 
-def screenshots(arguments: Sequence[str]) -> None:
+def pictures(arguments: Sequence[str]) -> None:
     set_up_python("test", *TEST_STEPS)
-    run(PYTHON, "scripts/screenshots.py", *arguments)
+    run(PYTHON, "docs/pictures.py", *arguments)
 
 
 def wheel(arguments: Sequence[str]) -> None:
@@ -497,7 +497,7 @@ COMMANDS = {
     "lint": lint,
     "docs": docs,
     "schema": schema,
-    "screenshots": screenshots,
+    "pictures": pictures,
     "wheel": wheel,
     "constraints": write_constraints,
 }

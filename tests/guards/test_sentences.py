@@ -89,3 +89,17 @@ def test_a_link_of_a_page_outside_of_the_docs_leads_somewhere(name: str) -> None
             assert anchor in [re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings], (
                 anchor
             )
+
+
+def test_pages_name_each_picture_and_say_what_it_shows() -> None:
+    root = Path(__file__).parents[2]
+    pages = [
+        root / "README.md",
+        *(page for page in (root / "docs").rglob("*.md") if not {"_build", "reference"} & set(page.parts)),
+    ]
+    named = set()
+    for page in pages:
+        for alt, target in re.findall(r"!\[([^\]]*)\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+            named.add((page.parent / target).resolve())
+            assert re.fullmatch(r"[A-Z].{20,}\.", alt), f"{page.name}: {alt!r} is no sentence"
+    assert named == set((root / "docs" / "images").iterdir())
