@@ -1,4 +1,5 @@
 /** Colours of runs and values, the same on all cards. */
+import { SERIES } from '../../core/charts/look';
 import { runColors } from '../table/run-color';
 
 const DASHES: readonly (readonly number[])[] = [
@@ -37,6 +38,5 @@ export function scaleColor(share: number): string {
 
 /** Return the colour of a numbered word of a list. */
 export function wordColor(number: number): string {
-  const hues = [255, 50, 145, 350, 85, 195, 310, 25];
-  return `oklch(65% 0.15 ${hues[number % hues.length]})`;
+  return SERIES[number % SERIES.length];
 }

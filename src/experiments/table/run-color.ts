@@ -1,11 +1,7 @@
 import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
 
-/**
- * Hues that can be told apart side by side; lightness and chroma are the same
- * for all.
- */
-const HUES = [255, 25, 145, 310, 75, 195, 350, 110, 285, 50, 225, 165];
+import { SERIES } from '../../core/charts/look';
 
 /** The colour of each run, the same in every view. */
 export class RunColors {
@@ -15,27 +11,27 @@ export class RunColors {
   }
 
   of(runId: string): string {
-    return `oklch(65% 0.15 ${HUES[this._shown.get(runId) ?? preferred(runId)]})`;
+    return SERIES[this._shown.get(runId) ?? preferred(runId)];
   }
 
   /**
-   * Show these runs together. Up to the number of hues each run has its own;
-   * above it the hues are used equally often. Runs that were already shown keep
-   * their hue if possible.
+   * Show these runs together. Up to the number of colours each run has its own;
+   * above it the colours are used equally often. Runs that were already shown keep
+   * their colour if possible.
    */
   show(ids: readonly string[]): void {
     const runIds = [...new Set(ids)];
-    const mayRepeat = runIds.length > HUES.length;
-    const counts = HUES.map(() => 0);
+    const mayRepeat = runIds.length > SERIES.length;
+    const counts = SERIES.map(() => 0);
     const now = new Map<string, number>();
-    const give = (id: string, hue: number) => {
-      now.set(id, hue);
-      counts[hue] += 1;
+    const give = (id: string, place: number) => {
+      now.set(id, place);
+      counts[place] += 1;
     };
     for (const id of runIds) {
-      const hue = this._shown.get(id);
-      if (hue !== undefined && (mayRepeat || counts[hue] === 0)) {
-        give(id, hue);
+      const place = this._shown.get(id);
+      if (place !== undefined && (mayRepeat || counts[place] === 0)) {
+        give(id, place);
       }
     }
     for (const id of runIds) {
@@ -45,10 +41,10 @@ export class RunColors {
     }
     const before = this._shown;
     this._shown = now;
-    const hueIn = (shown: ReadonlyMap<string, number>, id: string) =>
+    const placeIn = (shown: ReadonlyMap<string, number>, id: string) =>
       shown.get(id) ?? preferred(id);
     const all = [...before.keys(), ...now.keys()];
-    if (all.some(id => hueIn(before, id) !== hueIn(now, id))) {
+    if (all.some(id => placeIn(before, id) !== placeIn(now, id))) {
       this._changed.emit();
     }
   }
@@ -60,21 +56,21 @@ export class RunColors {
 /** The colours of this page. */
 export const runColors = new RunColors();
 
-/** Return the hue of a run that is shown alone, from its id. */
+/** Return the place of the colour of a run that is shown alone, from its id. */
 function preferred(runId: string): number {
   let hash = 0;
   for (let place = 0; place < runId.length; place++) {
     hash = (hash * 31 + runId.charCodeAt(place)) >>> 0;
   }
-  return hash % HUES.length;
+  return hash % SERIES.length;
 }
 
-/** Return the first of the rarest hues, starting at one. */
+/** Return the first of the rarest colours, starting at one. */
 function rarest(counts: readonly number[], from: number): number {
   const least = Math.min(...counts);
-  let hue = from;
-  while (counts[hue] !== least) {
-    hue = (hue + 1) % counts.length;
+  let place = from;
+  while (counts[place] !== least) {
+    place = (place + 1) % counts.length;
   }
-  return hue;
+  return place;
 }
