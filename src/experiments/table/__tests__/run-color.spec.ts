@@ -33,9 +33,10 @@ describe('RunColors', () => {
       counts.set(colors.of(id), (counts.get(colors.of(id)) ?? 0) + 1)
     );
     expect([...counts.values()].every(count => count <= 13)).toBe(true);
-    const alike = MANY.filter(
-      id => colors.of(id) === colors.of(MANY[0])
-    ).slice(0, 8);
+    const alike = MANY.filter(id => colors.of(id) === colors.of(MANY[0])).slice(
+      0,
+      8
+    );
     colors.show(alike);
     expect(colorsOf(colors, alike).size).toBe(alike.length);
   });
