@@ -149,7 +149,7 @@ def test_a_trace_on_a_target_is_analysed_there(lab: RunningLab, host: Sshd, targ
     both = lab.call("profiles", "diff", profile["id"], fetched["trace_path"], "--json").json
     assert both["before_steps"] == both["after_steps"] == 3
     assert lab.call("profiles", "report", profile["id"], "-o", "of-a-profile.html").code == 0
-    assert "says nothing of memory" in lab.call("profiles", "memory", profile["id"]).err
+    assert "has no memory events" in lab.call("profiles", "memory", profile["id"]).err
     nothing = lab.call("profiles", "analyze", "0" * 12)
     assert nothing.code == 3 and "genops profiles list" in nothing.err
 

@@ -165,7 +165,7 @@ def test_with_the_lab_away_the_trace_is_kept(kernel: RunningKernel, lab: LabStan
     lab.close()
     cell = kernel.ok(f"%%profile\n{WORK}")
     (folder,) = (home.data / "profiles").iterdir()
-    assert f"kept in {folder}/trace.json;" in cell.stream("stderr")
+    assert f"kept in {folder}/trace.json." in cell.stream("stderr")
     assert "aten::mm" in operators(str(folder / "trace.json"))
     assert "No GenOps Lab is running" in cell.of("update_display_data")[-1]["data"]["text/plain"]
 

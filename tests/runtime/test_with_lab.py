@@ -121,7 +121,7 @@ def test_a_run_in_a_run_stands_below_it(server: LabServer, module_home: Home) ->
     assert_nested(found)
     outer, one = found["outer"].info.run_id, found["one"].info.run_id
     shown = command(module_home, "runs", "show", outer)
-    assert "RUNS BELOW IT" in shown.upper() and one[:8] in shown and "two" in shown and "apart" not in shown
+    assert "CHILD RUNS" in shown.upper() and one[:8] in shown and "two" in shown and "apart" not in shown
     assert f"outer ({outer[:8]})" in command(module_home, "runs", "show", one)
     listed = json.loads(
         command(module_home, "runs", "list", "--filter", f"tags.`{PARENT}` = '{outer}'", "--json")

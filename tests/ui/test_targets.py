@@ -109,7 +109,7 @@ def test_a_host_of_the_ssh_config_is_added_with_one_click(lab: LabPage, host: Ss
     expect(question.locator("code")).to_have_text(host.fingerprint(), timeout=PATIENT_MS)
     expect(question.get_by_role("button", name="Do not connect")).to_be_focused()
     strip = lab.panel().get_by_role("region", name="Needs attention")
-    expect(strip).to_contain_text(f"{host.alias}: Is this really {host.alias}?")
+    expect(strip).to_contain_text(f"{host.alias}: Do you trust the host {host.alias}?")
     looked_at(lab, "host-key", ".jp-Dialog")
     question.get_by_role("button", name="Trust this key").click()
     expect(strip).to_have_count(0)
