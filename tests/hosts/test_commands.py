@@ -388,7 +388,7 @@ def test_what_cannot_be_started_says_why_and_is_not_listed(place: Place, tmp_pat
         (
             CommandOrder(argv=["no-such-program", "1"]),
             "no_such_program",
-            "no-such-program could not be started: No such file",
+            "no-such-program cannot be started: No such file",
             "full path",
         ),
         (CommandOrder(argv=[str(not_executable)]), "no_such_program", "Permission denied", "chmod"),

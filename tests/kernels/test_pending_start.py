@@ -214,6 +214,8 @@ def test_a_kernel_that_is_shut_down_while_it_waits_gives_its_place_back(place: P
     with a_kernel(place) as kernel:
         wait(lambda: len(asked(place)) == 1)
         waiting = kernel.client.execute("1")
+        kernel_id = str(kernel.manager.kernel_id)
+        wait(lambda: waiting.encode() in waiting_file(place, kernel_id).read_bytes())
         if by == "its manager":
             kernel.manager.shutdown_kernel()
         elif by == "a client":
