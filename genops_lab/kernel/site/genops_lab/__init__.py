@@ -1,7 +1,7 @@
 """Stands in for the package in kernels of environments that do not have it.
 
 The Lab puts this file's parent folder on the path of such kernels. Where a whole ``genops_lab`` comes later
-on the path, this one gives way to it; otherwise it offers the kernel side alone, from the Lab's own copy,
+on the path, this one gives way to it. Otherwise it offers the kernel side alone, from the Lab's own copy,
 and nothing else of the Lab's environment becomes importable.
 """
 
