@@ -175,9 +175,10 @@ def test_a_long_list_is_shown_page_by_page(lab: LabPage, server: LabServer) -> N
         expect(items).to_have_count(known)  # with those of other tests of this Lab
         expect(items.last).to_contain_text("profile 0")
         expect(more).to_have_count(0)
-        items.first.get_by_role("button", name=re.compile("^profile 149")).click()
-        expect(items.first.get_by_role("button", name="Delete the profile “profile 149”")).to_be_visible()
-        assert rows_of(items.first.locator(".gol-Actions > *")) == 1, "the buttons are in one line"
+        newest = items.filter(has=lab.page.get_by_role("button", name=re.compile("^profile 149")))
+        newest.get_by_role("button", name=re.compile("^profile 149")).click()
+        expect(newest.get_by_role("button", name="Delete the profile “profile 149”")).to_be_visible()
+        assert rows_of(newest.locator(".gol-Actions > *")) == 1, "the buttons are in one line"
     finally:
         with store.transaction() as connection:
             connection.execute(delete(profiles).where(profiles.c.id.in_([each["id"] for each in rows])))
