@@ -31,7 +31,7 @@ CLOSED = """async () => {
 OPENED = """async () => {
   const frame = () => new Promise(done => requestAnimationFrame(done));
   const found = [];
-  for (const section of document.querySelectorAll('.gol-Section')) {
+  for (const section of document.querySelectorAll('.gol-Section:not(.lm-mod-hidden)')) {
     const body = section.querySelector('.gol-Section-body');
     const start = performance.now();
     section.querySelector('.gol-Section-toggle').click();
