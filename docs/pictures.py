@@ -187,7 +187,7 @@ HUB_CELLS = ["%load_ext genops_lab", "%genops doctor"]
 
 @dataclass
 class Stage:
-    """A host, a JupyterLab and its page, and what was seen there."""
+    """A host, a JupyterLab, its page, and the pictures taken of it."""
 
     wanted: set[str]
     browser: Browser

@@ -57,7 +57,7 @@ class CannotStart(Exception):
 
 
 def main(arguments: List[str]) -> int:
-    """Run ``keep [--foreground] FOLDER``: become a daemon unless told otherwise, then keep the unit."""
+    """Run ``keep [--foreground] FOLDER``: become a daemon unless --foreground is given, then keep the unit."""
     foreground = "--foreground" in arguments
     folder = arguments[-1]
     order = json.loads(sys.stdin.buffer.read())
