@@ -143,7 +143,7 @@ def _lab(server: LabServer) -> list[psutil.Process]:
 
 def _hosts(host: Sshd) -> list[psutil.Process]:
     """The sessions of sshd, with the agents in them."""
-    found = {}
+    found: dict[int, psutil.Process] = {}
     for session in host.sessions():
         with suppress(psutil.NoSuchProcess):
             found |= {each.pid: each for each in (session, *session.children(recursive=True))}

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Error, expect
 
@@ -133,7 +134,7 @@ def _kept(case: Case, python: Path, what: str, act: Callable[[LabServer, LabPage
 
 
 def _prepare(server: LabServer, path: Path, *, on_target: bool) -> None:
-    cell = {
+    cell: dict[str, Any] = {
         "cell_type": "code", "id": "cell-0", "metadata": {}, "source": WORK, "outputs": [], "execution_count": None,
     }  # fmt: skip
     name = "genops-here" if on_target else "python3"

@@ -50,9 +50,9 @@ def _begin(name: str) -> float:
 def _keep_ready(target: str, count: int) -> None:
     """Have the host keep so many, and wait until they are ready."""
     from genops_lab.kernels.kernelspecs import ARGV
-    from genops_lab.kernels.process import remote
+    from genops_lab.kernels.process import PROCESS
 
-    own = remote()
+    own = PROCESS.remote
     link = own.links.link(own.find(target).route)
     deadline = time.monotonic() + _PATIENCE_S
     while True:

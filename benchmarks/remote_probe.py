@@ -286,9 +286,9 @@ async def _loops_of(name: str) -> dict[str, Heart]:
         hearts = {"server": Heart(), "links": Heart(), "idle": Heart()}
         watched = [asyncio.create_task(hearts["server"].beat())]
         if name != LOCAL:
-            from genops_lab.kernels.process import remote
+            from genops_lab.kernels.process import PROCESS
 
-            watched.append(asyncio.create_task(remote().links.run(hearts["links"].beat())))
+            watched.append(asyncio.create_task(PROCESS.remote.links.run(hearts["links"].beat())))
         idle = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "benchmarks.remote_probe", "_idle",
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,

@@ -18,7 +18,7 @@ def make(uri: str, runs: int, artifacts: str, *, experiment: str = "many", each:
     of the store at the database ``uri``. Returns the experiment's id."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    store: Any = SqlAlchemyStore(uri, artifacts)
+    store: Any = SqlAlchemyStore(uri, artifacts)  # type: ignore[no-untyped-call]
     number = int(store.create_experiment(experiment, f"{artifacts}/{experiment}"))
     store.engine.dispose()
     engine = create_engine(uri)
@@ -100,13 +100,13 @@ def make_wide(uri: str, runs: int, columns: int, artifacts: str, *, each: int = 
     """``runs`` runs that have ``each`` values among ``columns`` metrics and parameters, half of either."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    store: Any = SqlAlchemyStore(uri, artifacts)
+    store: Any = SqlAlchemyStore(uri, artifacts)  # type: ignore[no-untyped-call]
     number = int(store.create_experiment("wide", f"{artifacts}/wide"))
     store.engine.dispose()
     engine = create_engine(uri)
     for begin in range(0, runs, 1000):
         ids = [f"{run:032x}" for run in range(begin, min(runs, begin + 1000))]
-        values = [
+        values: list[dict[str, Any]] = [
             {"id": run, "key": f"column_{(int(run, 16) * each + at) % columns:05d}", "at": at}
             for run in ids
             for at in range(each)
