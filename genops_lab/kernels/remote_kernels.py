@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import getpass
 import logging
-import socket
 import time
-import uuid
 import weakref
 from collections.abc import Callable, Coroutine
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -20,8 +15,6 @@ import zmq
 from genops_lab.agent.launch_spec import packed
 
 from ..core.errors import Conflict, Failed, GenOpsError, NotFound, Unavailable
-from ..core.locks import FileLock
-from ..core.paths import private_dir
 from ..hosts.allocated import HostClaims, ask_for, give_back
 from ..hosts.link.connection import HostConnection
 from ..hosts.link.connections import HostConnections
@@ -36,6 +29,7 @@ from .client.exchange import KernelBusy
 from .client.outbox import WaitingRequests
 from .folders.before_start import Cap, Folders, Watch
 from .folders.last_sync import copies_on
+from .live_labs import LiveLabs
 
 if TYPE_CHECKING:
     from ..hosts.models import TargetPolicy
@@ -49,8 +43,6 @@ _RELEASE_S = 10.0
 
 #: Seconds. A start follows its choice at once; an unused choice is forgotten.
 _CHOICE_KEPT_S = 600.0
-
-_LABELS_KEPT_S = 30 * 86400.0
 
 
 class RemoteKernels:
@@ -577,54 +569,3 @@ class GpuChoices:
                 self._made.pop(key, None)
                 return environment if time.monotonic() - made_at <= _CHOICE_KEPT_S else None
         return None
-
-
-class LiveLabs:
-    """This process's name among the clients of hosts. ``folder`` is GenOps' data directory."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = private_dir(private_dir(folder / "remote") / "clients")
-        self.process = uuid.uuid4().hex
-        self._lock = FileLock(self._folder / self.process)
-        self._lock.try_acquire()
-        self._count = 0
-        self.label = _label()
-        self._tidy()
-
-    def new(self) -> str:
-        """Return a name for a kernel client."""
-        self._count += 1
-        return f"{self.process}.{self._count}"
-
-    def is_dead(self, client: str) -> bool:
-        """Return whether this names a kernel client of a process of this machine that has ended."""
-        process = client.partition(".")[0]
-        if process == self.process or not process.isalnum() or not (self._folder / process).exists():
-            return False
-        lock = FileLock(self._folder / process)
-        free = lock.try_acquire()
-        lock.release()
-        return free
-
-    def is_own(self, client: str) -> bool:
-        """Return whether this names a kernel client of this process."""
-        return client.partition(".")[0] == self.process
-
-    def _tidy(self) -> None:
-        old = time.time() - _LABELS_KEPT_S
-        for path in self._folder.iterdir():
-            with contextlib.suppress(OSError):
-                if path.stat().st_mtime < old and self.is_dead(path.name):
-                    path.unlink()
-
-    def close(self) -> None:
-        """Give up this process's name; its file stays, for hosts that have not noticed."""
-        self._lock.release()
-
-
-def _label() -> str:
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = "user"
-    return f"{user}@{socket.gethostname()}"

@@ -15,7 +15,7 @@ from genops_lab.hosts.link.questions import Kind, Nobody, Question
 from genops_lab.kernels import terminal_questions
 from genops_lab.kernels.client.exchange import last_words
 from genops_lab.kernels.client.messages import Running, Speaker, told_of
-from genops_lab.kernels.remote_kernels import LiveLabs
+from genops_lab.kernels.live_labs import LiveLabs
 from genops_lab.kernels.terminal_questions import TerminalAsker, asker_of_this_process
 
 
@@ -139,7 +139,7 @@ def test_without_a_terminal_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_the_clients_of_processes_that_ended_are_known(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from genops_lab.kernels.remote_kernels import LiveLabs\n"
+        "import sys; from pathlib import Path; from genops_lab.kernels.live_labs import LiveLabs\n"
         "clients = LiveLabs(Path(sys.argv[1])); print(clients.new(), flush=True); sys.stdin.read()"
     )
     own = LiveLabs(tmp_path)
