@@ -134,23 +134,26 @@ class SweepLedger:
                 hint="Start a new sweep from its cell. The runs of this sweep stay in MLflow.",
             ) from error
 
-    def forget_code(self, sweep_id: str) -> None:
-        """Remove the cells."""
-        self._code_path(sweep_id).unlink(missing_ok=True)
-
     def forget_old_code(self) -> None:
-        """Remove the cells of sweeps that ended long ago, and of sweeps that are not in the store."""
+        """Remove the cells of sweeps that are done or ended long ago, and of sweeps that are not in the store."""
         if not self._folder.is_dir():
             return
         with self._store.reading() as connection:
-            known = dict(connection.execute(select(sweeps.c.id, sweeps.c.ended_at)).tuples().all())
+            rows = connection.execute(select(sweeps.c.id, sweeps.c.state, sweeps.c.ended_at)).all()
+        known = {row.id: row for row in rows}
         for path in self._folder.glob("*.json"):
-            ended = known[path.stem] if path.stem in known else path.stat().st_mtime
-            if ended is not None and time.time() - ended > CODE_KEPT_S:
+            row = known.get(path.stem)
+            ended = row.ended_at if row is not None else path.stat().st_mtime
+            # A Lab that was killed after it wrote "done" leaves the cells of a sweep that is done.
+            is_done = row is not None and row.state == "done"
+            if is_done or (ended is not None and time.time() - ended > CODE_KEPT_S):
                 path.unlink(missing_ok=True)
 
     def change(self, record: Record, holds: Fence | None = None) -> None:
-        """Write the state of a sweep. ``holds`` raises if another Lab runs it by now."""
+        """Write the state of a sweep, and remove the cells of one that is done.
+
+        ``holds`` raises if another Lab runs it by now.
+        """
         with self._store.transaction() as connection:
             if holds is not None:
                 holds(connection)
@@ -165,6 +168,8 @@ class SweepLedger:
                     ended_at=record.ended_at,
                 )
             )
+        if record.state == "done":
+            self._code_path(record.id).unlink(missing_ok=True)
 
     def put(self, sweep_id: str, trial: Trial, holds: Fence) -> None:
         """Insert or update a trial."""

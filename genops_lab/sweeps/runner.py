@@ -155,7 +155,6 @@ class SweepRunner:
         await self._set(
             "done", message, f'Log the metric: genops.log({{"{plan.metric}": ...}})' if without else ""
         )
-        await asyncio.to_thread(self._ledger.forget_code, self.record.id)
 
     # The client of the scheduler
 
@@ -306,10 +305,9 @@ class SweepRunner:
 
     async def _set(self, state: SweepState, message: str, hint: str = "") -> None:
         ended = time.time() if state in ENDED else None
-        self.record = msgspec.structs.replace(
-            self.record, state=state, message=message, hint=hint, ended_at=ended
-        )
-        await self._write(self._ledger.change, self.record)
+        record = msgspec.structs.replace(self.record, state=state, message=message, hint=hint, ended_at=ended)
+        await self._write(self._ledger.change, record)
+        self.record = record  # only now: who reads the end acts on it, and the store must have it
         self._announce()
 
     async def _write(self, write: Callable[..., None], *what: Any) -> None:

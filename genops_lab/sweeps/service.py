@@ -39,6 +39,8 @@ MAX_WAIT_S = 30.0
 #: Interval and number of looks for a runner of this server.
 _LOOK_S, _LOOKS = 0.1, 20
 MAX_REPEATS = 1000
+#: Time for the work of a sweep to end after the sweep: one write in the store.
+_WORK_ENDS_WITHIN_S = 15.0
 #: Time for the kernels of a killed server to end; they notice it within 2 s.
 _GONE_WITHIN_S = 30.0
 
@@ -139,17 +141,20 @@ class SweepsService(Service):
         record = await asyncio.to_thread(self._ledger.find, sweep_id)
         runner = self._runners.get(record.id)
         if runner is not None:
-            runner.stop(_BY_HAND)
-            return runner.shown()
+            record = runner.record
         if record.state in ENDED:
             raise Conflict(f"The sweep {record.id} has already ended ({record.state}).")
+        if runner is not None:
+            runner.stop(_BY_HAND)
+            return runner.shown()
         held = False
         for work in await self._running(record.id):
             await asyncio.to_thread(self._works.cancel, work.id)
             held = held or await self._work.is_held(work)
             if not held and self._kernels is not None:
                 held = await self._work.take_up(work)
-        if not held:
+        record = await asyncio.to_thread(self._ledger.find, record.id)  # it may have ended meanwhile
+        if not held and record.state not in ENDED:
             stopped = msgspec.structs.replace(record, state="stopped", message=_BY_HAND, ended_at=time.time())
             await asyncio.to_thread(self._ledger.change, stopped)
             self._events.emit("sweep", record.id)
@@ -157,18 +162,21 @@ class SweepsService(Service):
 
     async def resume_sweep(self, sweep_id: str) -> Sweep:
         """Continue a sweep that was stopped or failed, or whose server has ended."""
-        from .ledger import shown
+        from .ledger import ENDED, shown
 
         record = await asyncio.to_thread(self._ledger.find, sweep_id)
         self._fresh_kernels()
         if record.state == "done":
             raise Conflict(f"The sweep {record.id} is done.", hint="Start a new sweep from its cell.")
-        works = await self._running(record.id)
-        if works and not await self._work.take_up(works[0]):
-            raise Conflict(
-                f"The sweep {record.id} is already running.",
-                hint=f"Show it: `genops sweeps show {record.id}`",
-            )
+        # The sweep tells its end before its work does.
+        until = time.monotonic() + (_WORK_ENDS_WITHIN_S if record.state in ENDED else 0)
+        while (works := await self._running(record.id)) and not await self._work.take_up(works[0]):
+            if time.monotonic() >= until:
+                raise Conflict(
+                    f"The sweep {record.id} is already running.",
+                    hint=f"Show it: `genops sweeps show {record.id}`",
+                )
+            await asyncio.sleep(_LOOK_S)
         if not works:
             await asyncio.to_thread(self._ledger.code, record.id)  # raises if the code was removed
             await asyncio.to_thread(self._ledger.change, _again(record))
@@ -237,6 +245,9 @@ class SweepsService(Service):
     # The work
 
     async def _run(self, handle: TaskHandle, plan: dict[str, Any], _data: dict[str, Any]) -> dict[str, Any]:
+        record = await asyncio.to_thread(self._ledger.find, plan["sweep"])
+        if record.state == "done":  # its server was killed before it wrote the end of the work
+            return {"message": record.message}
         runner = await self._taken_up(handle, plan)
         hours = runner.record.plan.hours
         deadline = plan["began"] + hours * 3600 if hours else None

@@ -68,7 +68,7 @@ async def test_another_versions_kernel_works_through_the_keyed_server(
     for wrong in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": address.token}):
         assert await ask(address, **wrong) == 401
     assert await ask(address, Authorization=right) == 200
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(timeout=120, trust_env=False) as client:
         for path in ("/", "/health", "/static-files/x", "/ajax-api/2.0/mlflow/runs/get"):
             assert (await client.get(address.tracking_uri + path)).status_code == 401, path
     first = room.mlflow.server.pid

@@ -15,13 +15,39 @@ import psutil
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+WAIT_S = 400  # 20 s on a machine that does nothing else
+pytestmark = pytest.mark.timeout(WAIT_S + 20)
 
 CONFTEST = """
-import subprocess, sys
+import pathlib, subprocess, sys, time
 import pytest
 from tests.minutes import shared_process
 
 pytest_plugins = ["tests.minutes.plugin"]
+LOOKS = pathlib.Path(__file__).with_name("looks")
+
+def pytest_configure():
+    from tests.minutes import accounts, plugin
+
+    update = accounts.Accounts.update
+
+    def noted(self):
+        update(self)
+        with LOOKS.open("a") as file:
+            file.write(".")
+
+    plugin.LOOK_S = 1  # tests wait for a look
+    accounts.Accounts.update = noted
+
+@pytest.fixture
+def looked_at():
+    def wait():
+        "Until the run has looked at all processes: not the look that may be under way, but the next one."
+        enough = LOOKS.stat().st_size + 2
+        while LOOKS.stat().st_size < enough:
+            time.sleep(0.1)
+    return wait
+
 BURN = "import time\\nwhile time.process_time() < {}: pass\\nprint(flush=True)\\ntime.sleep({})"
 
 def burning(seconds, then=0, **options):
@@ -53,7 +79,7 @@ def test_here():
 
 #: A parent that starts a process in a session of its own and ends at once, and prints the orphan's pid.
 ORPHAN = """
-import subprocess, sys
+import os, subprocess, sys, time
 
 STARTS = (
     "import subprocess, sys; nothing = subprocess.DEVNULL;"
@@ -63,6 +89,14 @@ STARTS = (
 def orphan(code, **options):
     command = [sys.executable, "-c", STARTS, sys.executable, "-c", code]
     return int(subprocess.run(command, stdout=subprocess.PIPE, check=True, **options).stdout)
+
+def wait_for_the_end_of(pid):
+    try:
+        while True:
+            os.kill(pid, 0)
+            time.sleep(0.1)
+    except ProcessLookupError:
+        pass
 """
 
 FORKING = """
@@ -71,8 +105,8 @@ input()
 pid = os.fork()
 if not pid:
     while time.process_time() < 1: pass
+    print(os.getpid(), flush=True)
     time.sleep(600)
-print(pid, flush=True)
 os.wait()
 """
 
@@ -82,29 +116,30 @@ FILES = {
 import os, signal, subprocess, sys, time
 from tests.minutes import forked_process, shared_process
 
-def test_asks():
+def test_asks(looked_at):
     options = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     with subprocess.Popen([sys.executable, "-c", {FORKING!r}], **options) as server:
         shared_process("what forks", server.pid)
         print(file=server.stdin, flush=True)
         pid = int(server.stdout.readline())
         forked_process(pid)
-        time.sleep(5)  # it was looked at meanwhile
+        looked_at()
         os.kill(pid, signal.SIGKILL)
 """,
     "orphans.py": ORPHAN,
     "test_child.py": "def test_burns(burn):\n    burn(1).wait()\n",
     "test_orphan.py": """
 import time, pathlib
-from orphans import orphan
-def test_burns(tmp_path):
+from orphans import orphan, wait_for_the_end_of
+def test_burns(tmp_path, looked_at):
     done, stop = tmp_path / "done", tmp_path / "stop"
-    orphan("import time, pathlib\\nwhile time.process_time() < 1: pass\\n"
+    pid = orphan("import time, pathlib\\nwhile time.process_time() < 1: pass\\n"
            f"pathlib.Path({str(done)!r}).touch()\\nwhile not pathlib.Path({str(stop)!r}).exists(): time.sleep(0.1)")
     while not done.exists():
         time.sleep(0.1)
-    time.sleep(3)  # the run looks at all processes every 2 s
+    looked_at()
     stop.touch()
+    wait_for_the_end_of(pid)
 """,
     # In a folder of their own: what a fixture of several files starts serves the next file too.
     "several/__init__.py": "",
@@ -137,7 +172,7 @@ def service():
         "    first = service.child\n"  # None on another worker
         "    assert helper.poll() is None and (first or service.started()).poll() is None, 'it was ended'\n"
     ),
-    "test_shared.py": "import time\ndef test_uses_it(server):\n    time.sleep(3)  # as above\n",
+    "test_shared.py": "def test_uses_it(server, looked_at):\n    looked_at()\n",
     "test_leaves.py": """
 from orphans import orphan
 def test_marked():
@@ -189,7 +224,7 @@ def pytest_in(folder: Path, *arguments: str) -> Ended:
     env |= {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(folder / "xdg"), "COLUMNS": "120"}
     env["TEST_RUN_GRACE_S"] = "2"
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
-    ended = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=150)
+    ended = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=WAIT_S)
     kept = sorted((folder / ".cache" / "minutes").glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
     assert kept, ended.stdout + ended.stderr
     return Ended(ended.returncode, ended.stdout, json.loads(kept[-1].read_text()))

@@ -71,6 +71,11 @@ class KeptRun:
     tags: dict[str, str] = field(default_factory=dict)
     points: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The last value of each metric."""
+        return {key: points[-1][1] for key, points in self.points.items()}
+
     def steps(self, key: str) -> list[int]:
         """The steps of a metric, each as often as it was written."""
         return [step for step, _value in self.points.get(key, [])]

@@ -15,6 +15,7 @@ import pytest
 from tests.runtime.kernels import Cell, RunningKernel, running_kernel
 from tests.support.homes import Home, temporary_home
 from tests.support.lab_server import LabServer, start_lab
+from tests.support.mlflow_file import KeptRun, runs_in
 from tests.support.warm import forked_kernels
 
 WAIT_S = 120.0
@@ -67,14 +68,11 @@ class Sweeper:
         """The sweep at its end."""
         return self.until(sweep, lambda found: found["ended_at"] is not None)
 
-    def runs(self, sweep: dict[str, Any]) -> list[Any]:
+    def runs(self, sweep: dict[str, Any]) -> list[KeptRun]:
         """MLflow's runs of a sweep, by their trials."""
-        from mlflow import MlflowClient
-
-        client = MlflowClient(f"sqlite:///{self.home.data / 'mlflow' / 'mlflow.db'}")
-        ids = [found.experiment_id for found in client.search_experiments()]
-        runs = client.search_runs(ids, f"tags.`genops.sweep` = '{sweep['id']}'")
-        return sorted(runs, key=lambda run: int(run.data.tags["genops.trial"]))
+        runs = runs_in(self.home.data / "mlflow" / "mlflow.db")
+        found = [run for run in runs if run.tags.get("genops.sweep") == sweep["id"]]
+        return sorted(found, key=lambda run: int(run.tags["genops.trial"]))
 
     def kernels(self) -> list[Any]:
         """The kernels that run."""

@@ -45,12 +45,12 @@ def test_a_grid_runs_each_point_once_in_a_fresh_kernel(sweeper: Sweeper) -> None
     assert done["best"] == 0
     assert len({trial["kernel_id"] for trial in done["trials"]}) == 4
     runs = sweeper.runs(done)
-    assert [run.info.run_id for run in runs] == [trial["run_id"] for trial in done["trials"]]
-    assert {run.info.status for run in runs} == {"FINISHED"}
-    assert [(run.data.params["lr"], run.data.params["layers"]) for run in runs] == [
+    assert [run.run_id for run in runs] == [trial["run_id"] for trial in done["trials"]]
+    assert {run.status for run in runs} == {"FINISHED"}
+    assert [(run.params["lr"], run.params["layers"]) for run in runs] == [
         (str(lr), str(layers)) for lr, layers in points
     ]
-    assert all("not of a trial" not in run.data.metrics for run in runs)
+    assert all("not of a trial" not in run.metrics for run in runs)
     assert sweeper.kernels() == []
 
 
@@ -102,7 +102,7 @@ def test_trials_that_fail_are_told_and_three_in_a_row_end_the_sweep(sweeper: Swe
     assert failed["trials"][0]["message"] == "ValueError: no 0"
     assert failed["state"] == "failed"
     assert "3 trials in a row failed" in failed["message"] and "no 4" in failed["message"]
-    assert [run.info.status for run in sweeper.runs(failed)] == [
+    assert [run.status for run in sweeper.runs(failed)] == [
         "FAILED",
         "FINISHED",
         "FAILED",
@@ -117,7 +117,7 @@ def test_a_kernel_that_dies_costs_its_trial_alone(sweeper: Sweeper) -> None:
     assert done["state"] == "done"
     assert [trial["state"] for trial in done["trials"]] == ["failed", "finished"]
     assert "died" in done["trials"][0]["message"]
-    assert [run.info.status for run in sweeper.runs(done)] == ["FAILED", "FINISHED"]
+    assert [run.status for run in sweeper.runs(done)] == ["FAILED", "FINISHED"]
     assert sweeper.kernels() == []
 
 
@@ -141,7 +141,7 @@ def test_a_stop_interrupts_and_a_resume_goes_on(sweeper: Sweeper) -> None:
     stopped = sweeper.ended(begun)
     assert [trial["state"] for trial in stopped["trials"]] == ["finished", "stopped"]
     assert (stopped["state"], stopped["message"]) == ("stopped", "Stopped by the user.")
-    assert [run.info.status for run in sweeper.runs(begun)] == ["FINISHED", "KILLED"]
+    assert [run.status for run in sweeper.runs(begun)] == ["FINISHED", "KILLED"]
     mark.touch()
     assert sweeper.lab.request("POST", f"genops/sweeps/{begun['id']}/resume")[0] == 200
     done = sweeper.ended(begun)
@@ -151,7 +151,7 @@ def test_a_stop_interrupts_and_a_resume_goes_on(sweeper: Sweeper) -> None:
         ("finished", 3),
         ("finished", 1),
     ]
-    assert [run.info.status for run in sweeper.runs(begun)] == ["FINISHED"] * 3
+    assert [run.status for run in sweeper.runs(begun)] == ["FINISHED"] * 3
 
 
 def test_a_server_that_lost_a_sweep_writes_none_of_its_trials(tmp_path: Path) -> None:

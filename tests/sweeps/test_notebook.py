@@ -26,7 +26,7 @@ def test_a_cell_is_swept_with_the_cells_before_it(kernel: RunningKernel, sweeper
     done = sweeper.get(sweep)
     assert done["state"] == "done" and done["method"] == "grid"
     assert done["best"] == 5 and done["trials"][5]["value"] == pytest.approx(10.6)
-    assert [run.data.metrics.keys() for run in sweeper.runs(sweep)] == [{"score"}] * 6
+    assert [run.metrics.keys() for run in sweeper.runs(sweep)] == [{"score"}] * 6
     html = shown(kernel, cell, lambda html: "6 of 6 trials" in html)
     assert "<script" not in html and "10.6" in html and "best" in html
     states = [

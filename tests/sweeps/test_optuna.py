@@ -100,8 +100,8 @@ def test_a_pruned_trial_is_interrupted_and_its_run_says_so(sweeper: Sweeper) -> 
     assert done["trials"][3]["message"].startswith("Pruned at step")
     assert done["best"] == 4
     runs = sweeper.runs(done)
-    assert [run.info.status for run in runs] == ["FINISHED"] * 3 + ["KILLED", "FINISHED"]
-    assert [run.data.tags.get("genops.pruned") for run in runs] == [None, None, None, "true", None]
+    assert [run.status for run in runs] == ["FINISHED"] * 3 + ["KILLED", "FINISHED"]
+    assert [run.tags.get("genops.pruned") for run in runs] == [None, None, None, "true", None]
 
 
 @pytest.mark.exhaustive  # the search itself is proven above; eight kernels ask it here

@@ -28,13 +28,13 @@ def test_repeats_have_seeds_and_an_interval(kernel: RunningKernel, sweeper: Swee
     cell = kernel.ok(top + CELL)
     sweep = id_of(cell)
     runs = sweeper.runs(sweep)
-    assert [run.data.params["seed"] for run in runs] == ["4", "5", "6"]
-    assert [run.data.metrics["seed is"] for run in runs] == [4, 5, 6]
-    assert {run.data.tags["genops.repeat"] for run in runs} == {sweep["id"]}
-    assert {(run.data.tags["team"], run.data.params["width"]) for run in runs} == {("a", "7")}
-    texts = [sweeper.lab.get(f"genops/runs/{run.info.run_id}/output")["texts"] for run in runs]
+    assert [run.params["seed"] for run in runs] == ["4", "5", "6"]
+    assert [run.metrics["seed is"] for run in runs] == [4, 5, 6]
+    assert {run.tags["genops.repeat"] for run in runs} == {sweep["id"]}
+    assert {(run.tags["team"], run.params["width"]) for run in runs} == {("a", "7")}
+    texts = [sweeper.lab.get(f"genops/runs/{run.run_id}/output")["texts"] for run in runs]
     assert [[text["text"] for text in kept] for kept in texts] == [[f"drawn with {n}\n"] for n in (4, 5, 6)]
-    own = [run.data.metrics["own"] for run in runs]
+    own = [run.metrics["own"] for run in runs]
     assert len(set(own)) == 3
     (summary,) = [one for one in sweeper.get(sweep)["summary"] if one["metric"] == "own"]
     # 4.303: t(0.975) of 2 degrees of freedom, as tables have it.
@@ -43,11 +43,11 @@ def test_repeats_have_seeds_and_an_interval(kernel: RunningKernel, sweeper: Swee
     assert summary["high"] - summary["mean"] == pytest.approx(half, rel=1e-4)
     assert "95 % interval" in shown(kernel, cell, lambda html: "95 % interval" in html)
     again = sweeper.runs(id_of(kernel.ok(top.replace("--wait", "--no-output --wait") + CELL)))
-    assert sweeper.lab.get(f"genops/runs/{again[0].info.run_id}/output")["texts"] == []
+    assert sweeper.lab.get(f"genops/runs/{again[0].run_id}/output")["texts"] == []
     for name in ("own", "numpy", "hash"):
-        assert [run.data.metrics[name] for run in again] == [run.data.metrics[name] for run in runs], name
+        assert [run.metrics[name] for run in again] == [run.metrics[name] for run in runs], name
     status, compared = sweeper.lab.request(
-        "POST", "genops/run-comparison", {"run_ids": [run.info.run_id for run in [*runs, *again]]}
+        "POST", "genops/run-comparison", {"run_ids": [run.run_id for run in [*runs, *again]]}
     )
     assert status == 200
     assert [len(column["run_ids"]) for column in compared["columns"]] == [3, 3]

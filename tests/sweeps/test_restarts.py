@@ -86,8 +86,8 @@ def test_each_trial_counts_once_when_the_server_is_killed_and_on_a_host_goes_on_
         ("finished", 1, 3),
     ]
     runs = sweeper.runs(here)
-    assert [run.info.status for run in runs] == ["FINISHED"] * 3
-    assert [run.info.run_id for run in runs] == [trial["run_id"] for trial in done["trials"]]
+    assert [run.status for run in runs] == ["FINISHED"] * 3
+    assert [run.run_id for run in runs] == [trial["run_id"] for trial in done["trials"]]
 
     done = sweeper.ended(there)
     works = WorkTable(LocalStore(sweeper.home.data / "store.db")).latest("sweep")
@@ -99,8 +99,8 @@ def test_each_trial_counts_once_when_the_server_is_killed_and_on_a_host_goes_on_
     kernels = [trial["kernel_id"] for trial in running["trials"]]
     assert [trial["kernel_id"] for trial in done["trials"][:3]] == kernels
     runs = sweeper.runs(there)
-    assert [run.info.status for run in runs] == [state.upper() for state in states]
-    assert {run.data.tags["genops.target"] for run in runs} == {"gpu-a"}
+    assert [run.status for run in runs] == [state.upper() for state in states]
+    assert {run.tags["genops.target"] for run in runs} == {"gpu-a"}
     assert sweeper.kernels() == []
 
 
@@ -115,5 +115,5 @@ def test_a_server_that_stops_leaves_its_sweep_to_the_next(restarted: Sweeper) ->
     # A kernel that sees the mark before it is ended has finished its trial: then that counts.
     assert [(t["state"], t["value"]) for t in done["trials"]] == [("finished", 2), ("finished", 3)]
     runs = sweeper.runs(begun)
-    assert [run.info.run_id for run in runs] == [trial["run_id"] for trial in done["trials"]]
-    assert [run.info.status for run in runs] == ["FINISHED"] * 2
+    assert [run.run_id for run in runs] == [trial["run_id"] for trial in done["trials"]]
+    assert [run.status for run in runs] == ["FINISHED"] * 2

@@ -77,7 +77,7 @@ def went_on(home: Home, server: LabServer, made: dict[str, Any]) -> None:
         ("finished", 2),
         ("finished", 3),
     ], done
-    assert [each.info.status for each in sweeper.runs(done)] == ["FINISHED"] * 3
+    assert [each.status for each in sweeper.runs(done)] == ["FINISHED"] * 3
 
 
 def counted(home: Home) -> None:
