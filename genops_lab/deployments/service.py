@@ -303,7 +303,7 @@ class DeploymentsService(Service):
         found = await self.get_deployment(name)
         if found.state not in ("starting", "running"):
             raise Conflict(
-                f"{name!r} is {found.state}: it has no lease to renew.", hint="Deploy the version again."
+                f"{name!r} is {found.state}: its time cannot be extended.", hint="Deploy the version again."
             )
         record = await asyncio.to_thread(self._records.get, name)
         record = await asyncio.to_thread(self._records.change, record, asks=True)
