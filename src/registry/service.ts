@@ -65,6 +65,20 @@ export class ModelsService {
     );
   }
 
+  /** Delete a version of a model; without a version, the model. */
+  async delete(name: string, version: string): Promise<void> {
+    const { http } = this._api;
+    await (version
+      ? this._api.data(
+          http.DELETE('/models/{name}/versions/{version}', {
+            params: { path: { name, version } }
+          })
+        )
+      : this._api.data(
+          http.DELETE('/models/{name}', { params: { path: { name } } })
+        ));
+  }
+
   /** The latest runs, newest first. */
   async runs(): Promise<IRun[]> {
     const page = await this._api.data(

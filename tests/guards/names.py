@@ -106,7 +106,8 @@ COMMAND_IDS = _words(
     """
 genops:activity genops:add-target genops:alias genops:attach-remote-kernel genops:cancel-task genops:change-target
 genops:choose-target genops:clean-target genops:compare-profiles genops:compare-runs genops:compute
-genops:connect-target genops:copy-run-id genops:copy-run-link genops:delete-deployment genops:delete-profile
+genops:connect-target genops:copy-run-id genops:copy-run-link genops:delete-deployment genops:delete-model
+genops:delete-profile
 genops:deploy-model genops:deployment genops:diagnose genops:disconnect-target genops:doctor genops:experiment
 genops:hide-section genops:insert-profile-cell genops:insert-run-code genops:insert-track genops:logo genops:model
 genops:new-notebook-on-target genops:open-charts genops:open-compute genops:open-experiments genops:open-full-output
@@ -568,8 +569,11 @@ genops deployments show: --json --with-key name
 genops deployments stop: --json name
 genops deployments:
 genops doctor: --json
-genops experiments list: --json
+genops experiments add: --json name
+genops experiments delete: --json experiment
+genops experiments list: --deleted --json
 genops experiments show: --json experiment
+genops experiments undelete: --json experiment
 genops experiments:
 genops folders pull: --json --target --theirs --yes -y paths
 genops folders push: --json --ours --target --yes -y paths
@@ -587,6 +591,7 @@ genops kernels stop: --grace --json --target kernel
 genops kernels:
 genops models add: --alias --json --model --run name
 genops models alias: --json alias name version
+genops models delete: --force --json --version --yes -y name
 genops models list: --json
 genops models register: --alias --json --model --run name
 genops models show: --json name
@@ -632,6 +637,7 @@ genops sweep run: --detach --experiment --hours --json --maximize --method --met
 genops sweep show: --json sweep
 genops sweep stop: --json sweep
 genops sweep:
+genops sweeps delete: --json --yes -y sweep
 genops sweeps list: --json
 genops sweeps resume: --json sweep
 genops sweeps run: --detach --experiment --hours --json --maximize --method --metric --name --objective --on

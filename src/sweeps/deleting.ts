@@ -1,0 +1,26 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+
+import { tellFailure } from '../core/commands';
+import { confirm } from '../core/ui/confirm';
+
+import type { ISweep, SweepsService } from './service';
+
+/** Delete a sweep after a question; a failure becomes a notification. */
+export async function deleteSweep(
+  service: SweepsService,
+  { id, name }: ISweep,
+  trans: TranslationBundle
+): Promise<void> {
+  const agreed = await confirm({
+    title: trans.__('Delete the sweep “%1”?', name),
+    body: trans.__('This cannot be undone. The runs of its trials stay.'),
+    action: trans.__('Delete'),
+    danger: true,
+    trans
+  });
+  if (agreed) {
+    await service
+      .delete(id)
+      .catch((reason: unknown) => tellFailure(reason, trans));
+  }
+}
