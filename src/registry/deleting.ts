@@ -38,7 +38,16 @@ export async function deleteModel(
       trans
     }))
   ) {
-    await model.service.delete(name, version);
+    const { api } = model.service;
+    await (version
+      ? api.data(
+          api.http.DELETE('/models/{name}/versions/{version}', {
+            params: { path: { name, version } }
+          })
+        )
+      : api.data(
+          api.http.DELETE('/models/{name}', { params: { path: { name } } })
+        ));
     await model.list.refresh();
   }
 }

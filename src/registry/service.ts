@@ -13,14 +13,14 @@ const OFFERED_RUNS = 50;
 
 /** The operations of registered models. Each call rejects with an ApiError. */
 export class ModelsService {
-  constructor(private _api: GenOpsApi) {}
+  constructor(readonly api: GenOpsApi) {}
 
   page(
     query: IPageQuery,
     signal?: AbortSignal
   ): Promise<IPage<IRegisteredModel>> {
     const params = { query };
-    return this._api.data(this._api.http.GET('/models', { params, signal }));
+    return this.api.data(this.api.http.GET('/models', { params, signal }));
   }
 
   /** All registered models, each with its newest versions. */
@@ -34,13 +34,13 @@ export class ModelsService {
   /** The next page of a model's versions, newest first. */
   versions(name: string, after: string): Promise<IPage<IModelVersion>> {
     const params = { path: { name }, query: { after } };
-    return this._api.data(
-      this._api.http.GET('/models/{name}/versions', { params })
+    return this.api.data(
+      this.api.http.GET('/models/{name}/versions', { params })
     );
   }
 
   register(body: IRegisterModel): Promise<IModelVersion> {
-    return this._api.data(this._api.http.POST('/models', { body }));
+    return this.api.data(this.api.http.POST('/models', { body }));
   }
 
   /** Point an alias at a version. */
@@ -49,8 +49,8 @@ export class ModelsService {
     alias: string,
     version: string
   ): Promise<IRegisteredModel> {
-    return this._api.data(
-      this._api.http.PUT('/models/{name}/aliases/{alias}', {
+    return this.api.data(
+      this.api.http.PUT('/models/{name}/aliases/{alias}', {
         params: { path: { name, alias } },
         body: { version }
       })
@@ -58,31 +58,17 @@ export class ModelsService {
   }
 
   deleteAlias(name: string, alias: string): Promise<IRegisteredModel> {
-    return this._api.data(
-      this._api.http.DELETE('/models/{name}/aliases/{alias}', {
+    return this.api.data(
+      this.api.http.DELETE('/models/{name}/aliases/{alias}', {
         params: { path: { name, alias } }
       })
     );
   }
 
-  /** Delete a version of a model; without a version, the model. */
-  async delete(name: string, version: string): Promise<void> {
-    const { http } = this._api;
-    await (version
-      ? this._api.data(
-          http.DELETE('/models/{name}/versions/{version}', {
-            params: { path: { name, version } }
-          })
-        )
-      : this._api.data(
-          http.DELETE('/models/{name}', { params: { path: { name } } })
-        ));
-  }
-
   /** The latest runs, newest first. */
   async runs(): Promise<IRun[]> {
-    const page = await this._api.data(
-      this._api.http.GET('/runs', {
+    const page = await this.api.data(
+      this.api.http.GET('/runs', {
         params: { query: { limit: OFFERED_RUNS } }
       })
     );
@@ -91,8 +77,8 @@ export class ModelsService {
 
   /** The models that a run logged. */
   async loggedModels(runId: string): Promise<ILoggedModel[]> {
-    const detail = await this._api.data(
-      this._api.http.GET('/runs/{run_id}', {
+    const detail = await this.api.data(
+      this.api.http.GET('/runs/{run_id}', {
         params: { path: { run_id: runId } }
       })
     );

@@ -1,13 +1,14 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
+import type { GenOpsApi } from '../core';
 import { tellFailure } from '../core/commands';
 import { confirm } from '../core/ui/confirm';
 
-import type { ISweep, SweepsService } from './service';
+import type { ISweep } from './service';
 
 /** Delete a sweep after a question; a failure becomes a notification. */
 export async function deleteSweep(
-  service: SweepsService,
+  api: GenOpsApi,
   { id, name }: ISweep,
   trans: TranslationBundle
 ): Promise<void> {
@@ -19,8 +20,9 @@ export async function deleteSweep(
     trans
   });
   if (agreed) {
-    await service
-      .delete(id)
+    const params = { path: { sweep_id: id } };
+    await api
+      .data(api.http.DELETE('/sweeps/{sweep_id}', { params }))
       .catch((reason: unknown) => tellFailure(reason, trans));
   }
 }

@@ -65,7 +65,7 @@ export const sweepsPlugin: JupyterFrontEndPlugin<void> = {
                 }),
               stop: ({ id }) => void tried(service.stop(id)),
               resume: ({ id }) => void tried(service.resume(id)),
-              remove: sweep => void deleteSweep(service, sweep, trans)
+              remove: sweep => void deleteSweep(api, sweep, trans)
             }}
           />
         );

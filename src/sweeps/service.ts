@@ -20,13 +20,6 @@ export class SweepsService {
     );
   }
 
-  async delete(sweep_id: string): Promise<void> {
-    const params = { path: { sweep_id } };
-    await this._api.data(
-      this._api.http.DELETE('/sweeps/{sweep_id}', { params })
-    );
-  }
-
   resume(sweep_id: string): Promise<ISweep> {
     const params = { path: { sweep_id } };
     return this._api.data(
