@@ -13,14 +13,19 @@ const OFFERED_RUNS = 50;
 
 /** The operations of registered models. Each call rejects with an ApiError. */
 export class ModelsService {
-  constructor(readonly api: GenOpsApi) {}
+  constructor(private _api: GenOpsApi) {}
+
+  /** The client of the server, for calls that load on use. */
+  get api(): GenOpsApi {
+    return this._api;
+  }
 
   page(
     query: IPageQuery,
     signal?: AbortSignal
   ): Promise<IPage<IRegisteredModel>> {
     const params = { query };
-    return this.api.data(this.api.http.GET('/models', { params, signal }));
+    return this._api.data(this._api.http.GET('/models', { params, signal }));
   }
 
   /** All registered models, each with its newest versions. */
@@ -34,13 +39,13 @@ export class ModelsService {
   /** The next page of a model's versions, newest first. */
   versions(name: string, after: string): Promise<IPage<IModelVersion>> {
     const params = { path: { name }, query: { after } };
-    return this.api.data(
-      this.api.http.GET('/models/{name}/versions', { params })
+    return this._api.data(
+      this._api.http.GET('/models/{name}/versions', { params })
     );
   }
 
   register(body: IRegisterModel): Promise<IModelVersion> {
-    return this.api.data(this.api.http.POST('/models', { body }));
+    return this._api.data(this._api.http.POST('/models', { body }));
   }
 
   /** Point an alias at a version. */
@@ -49,8 +54,8 @@ export class ModelsService {
     alias: string,
     version: string
   ): Promise<IRegisteredModel> {
-    return this.api.data(
-      this.api.http.PUT('/models/{name}/aliases/{alias}', {
+    return this._api.data(
+      this._api.http.PUT('/models/{name}/aliases/{alias}', {
         params: { path: { name, alias } },
         body: { version }
       })
@@ -58,8 +63,8 @@ export class ModelsService {
   }
 
   deleteAlias(name: string, alias: string): Promise<IRegisteredModel> {
-    return this.api.data(
-      this.api.http.DELETE('/models/{name}/aliases/{alias}', {
+    return this._api.data(
+      this._api.http.DELETE('/models/{name}/aliases/{alias}', {
         params: { path: { name, alias } }
       })
     );
@@ -67,8 +72,8 @@ export class ModelsService {
 
   /** The latest runs, newest first. */
   async runs(): Promise<IRun[]> {
-    const page = await this.api.data(
-      this.api.http.GET('/runs', {
+    const page = await this._api.data(
+      this._api.http.GET('/runs', {
         params: { query: { limit: OFFERED_RUNS } }
       })
     );
@@ -77,8 +82,8 @@ export class ModelsService {
 
   /** The models that a run logged. */
   async loggedModels(runId: string): Promise<ILoggedModel[]> {
-    const detail = await this.api.data(
-      this.api.http.GET('/runs/{run_id}', {
+    const detail = await this._api.data(
+      this._api.http.GET('/runs/{run_id}', {
         params: { path: { run_id: runId } }
       })
     );
