@@ -168,7 +168,7 @@ def show_deployment(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Show a deployment."""
+    """Show a deployment: its state, address, version and end."""
     with command(json) as session:
         found = session.call(DeploymentsService.get_deployment, name=name)
         key = ""
@@ -187,9 +187,9 @@ def stop_deployment(name: Name, json: Json = False) -> None:
         session.show(found, views.deployment(found), view="deployment")
 
 
-@deployments.command("renew")
-def renew_deployment(name: Name, json: Json = False) -> None:
-    """Renew the lease of a deployment."""
+@deployments.command("extend")
+def extend_deployment(name: Name, json: Json = False) -> None:
+    """Extend the time until a deployment ends. Its lease begins again."""
     with command(json) as session:
         found = session.call(DeploymentsService.renew_deployment, name=name)
         session.show(found, views.deployment(found), view="deployment")

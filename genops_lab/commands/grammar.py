@@ -25,24 +25,24 @@ class Word(NamedTuple):
 SECTIONS: dict[str, dict[str, Word]] = {
     "Experiments": {
         "runs": Word("runs", "List, compare, restore, tag and export runs of MLflow."),
-        "experiments": Word("runs", "List experiments of MLflow."),
+        "experiments": Word("experiments", "List, add and delete experiments of MLflow."),
         "sweeps": Word("sweeps", "Run a cell or a script as many trials, in fresh kernels."),
         "profiles": Word("profiles", "Show where time and memory went, from profiles or trace files."),
     },
     "Models": {
-        "models": Word("models", "Register models, and point aliases at their versions."),
+        "models": Word("models", "Register and delete models, and point aliases at their versions."),
         "deployments": Word("deployments", "Serve models on this machine."),
     },
-    "Hosts": {
-        "targets": Word("targets", "Add, test and connect the hosts that run kernels."),
+    "Compute": {
+        "targets": Word("targets", "Add, test and connect machines and clusters that run kernels."),
         "kernels": Word("kernels", "List, attach and stop kernels on targets."),
-        "folders": Word("folders", "Pull and push a notebook's folder on a target."),
+        "folders": Word("folders", "Copy a notebook's folder to a target (push) and back (pull)."),
     },
     "GenOps Lab": {
         "quickstart": Word("lab", "Copy the quickstart notebook into a folder."),
         "status": Word("lab", "Show which GenOps Lab and which MLflow are used."),
-        "doctor": Word("lab", "Find what is wrong, and say what to do."),
-        "audit": Word("lab", "List who changed or started what."),
+        "doctor": Word("lab", "Check GenOps Lab, MLflow and targets, and say what to do."),
+        "audit": Word("lab", "Show the audit log: who changed or started what."),
         "help": Word("helping", "Show the help of a command, such as: genops help runs list"),
     },
 }
@@ -52,10 +52,10 @@ WORDS: dict[str, Word] = {word: each for section in SECTIONS.values() for word, 
 VERBS = (
     *("list", "show", "add", "delete"),
     *("run", "register", "set", "alias", "unalias", "tag", "undelete", "compare", "restore", "export"),
-    *("analyze", "report", "diff", "memory", "kernel", "fetch"),
-    *("test", "connect", "disconnect", "attach", "keep", "stop", "resume", "renew", "logs"),
-    *("status", "pull", "push", "candidates", "kinds", "tools", "nsight"),
-    *("hosts", "release", "build", "install", "clean"),
+    *("analyze", "report", "diff", "memory", "metrics", "fetch", "tools"),
+    *("test", "connect", "disconnect", "attach", "extend", "stop", "resume", "logs"),
+    *("status", "pull", "push", "discover", "kinds", "add-nsight"),
+    *("hosts", "stop-host", "build", "install", "prune", "optimize-db"),
 )
 
 #: Shorter words for a command, which stay.
@@ -71,9 +71,19 @@ FORMER = {
     "profile": "profiles",
     "compute": "targets",
     "compute show": "targets show",
-    "compute nsight": "targets tools",
-    "compute nsight-kernel": "kernels nsight",
+    "compute nsight": "profiles tools",
+    "compute nsight-kernel": "kernels add-nsight",
     "targets remove": "targets delete",
+    "targets candidates": "targets discover",
+    "targets release": "targets stop-host",
+    "targets clean": "targets prune",
+    "targets tools": "profiles tools",
+    "kernels keep": "kernels extend",
+    "kernels nsight": "kernels add-nsight",
+    "deployments renew": "deployments extend",
+    "runs analyze": "runs optimize-db",
+    "profile kernel": "profiles metrics",
+    "profiles kernel": "profiles metrics",
 }
 FORMER_UNTIL = "0.3"
 

@@ -97,9 +97,9 @@ def stop_kernel(
         session.show(stopped, views.kernel(stopped))
 
 
-@kernels.command("keep")
-def keep_kernel(kernel: Kernel, target: Target = "", json: Json = False) -> None:
-    """Keep an idle kernel longer: its idle time starts again at 0."""
+@kernels.command("extend")
+def extend_kernel(kernel: Kernel, target: Target = "", json: Json = False) -> None:
+    """Extend the time until an idle kernel is stopped. The time begins again."""
     with command(json) as session:
         found = _found(session, kernel, target)
         kept = session.call(
@@ -133,7 +133,7 @@ def show_log(
 _SETS: tuple[SectionSet, ...] = ("basic", "detailed", "full")
 
 
-@kernels.command("nsight")
+@kernels.command("add-nsight")
 def add_nsight_kernel(
     kernel: Annotated[
         str, typer.Argument(metavar="KERNEL", help="A kernelspec of this machine.")
@@ -151,7 +151,7 @@ def add_nsight_kernel(
     ] = "",
     json: Json = False,
 ) -> None:
-    """Add a kernelspec that starts a kernel under Nsight.
+    """Add a kernelspec whose kernels run under NVIDIA Nsight.
 
     %%profile in such a kernel records with Nsight Systems, or with --compute by Nsight Compute. The kernel picker,
     papermill and jupyter console offer the kernelspec.

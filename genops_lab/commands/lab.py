@@ -61,7 +61,7 @@ def audit(
     ] = "",
     json: Json = False,
 ) -> None:
-    """List who changed or started what, the newest first.
+    """Show the audit log: who changed or started what, the newest first.
 
     A store that several users share (GenOpsLab.store_url) has the entries of all of them.
     """

@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
-from genops_lab.registry.models import RegisterModel, SetAlias
+from genops_lab.registry.deleting import ModelDeletion
+from genops_lab.registry.models import DeleteQuery, RegisterModel, SetAlias
 from genops_lab.registry.service import RegistryService
 
 from .completion import model_names, run_ids
 from .grammar import noun
-from .session import Json, command
+from .session import Json, Yes, command
+from .views import lab as lab_views
 from .views import models as views
 
 models = noun()
@@ -81,6 +83,33 @@ def register(
         )
         version = session.call(RegistryService.register_model, body=body)
         session.show(version, views.model_version(version))
+
+
+@models.command("delete")
+def delete_model(
+    name: Name,
+    version: Annotated[
+        str, typer.Option("--version", metavar="NUMBER", help="Only this version. Default: the whole model.")
+    ] = "",
+    force: Annotated[
+        bool, typer.Option("--force", help="Delete aliases too. A deployed version always stays.")
+    ] = False,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Delete a model, or a version of a model. The runs and their files stay."""
+    with command(json) as session:
+        query = DeleteQuery(force=force)
+        if version:
+            session.agree(f"Version {version} of the model {name} will be deleted.", yes)
+            left = session.call(ModelDeletion.delete_version, name=name, version=version, query=query)
+            session.show(left, views.model(left))
+            return
+        found = session.call(RegistryService.get_model, name=name)
+        several = f"more than {len(found.versions)}" if found.older else str(len(found.versions))
+        session.agree(f"The model {name} will be deleted with its versions: {several}.", yes)
+        session.call(ModelDeletion.delete_model, name=name, query=query)
+        session.show({"name": name, "deleted": True}, lab_views.done(f"Model {name} is deleted."))
 
 
 @models.command("alias")

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from genops_lab import profiling
 from genops_lab.core.errors import Conflict, Failed, InvalidRequest, NotFound
+from genops_lab.kernels.nsight.service import NsightService
 from genops_lab.profiling.engine.efficiency.pricing import priced
 from genops_lab.profiling.models import Difference, Profile, ProfileSummary, TraceOnTarget
 from genops_lab.profiling.remote_analysis.service import RemoteAnalysisService
@@ -88,11 +89,19 @@ def delete_profile(profile_id: Id, json: Json = False) -> None:
 
 @profiles.command("fetch")
 def fetch_trace(profile_id: Id, json: Json = False) -> None:
-    """Fetch the trace of a profile from its target. An interrupted fetch leaves nothing behind."""
+    """Fetch the trace of a profile from its target to this machine. An interrupted fetch leaves nothing behind."""
     with command(json) as session:
         followed(session, session.call(RemoteAnalysisService.fetch_trace, profile_id=profile_id))
         found = session.call(ProfilesService.get_profile, profile_id=profile_id)
         session.show(found, lab_views.done(f"The trace is in {found.trace_path}."))
+
+
+@profiles.command("tools")
+def list_tools(json: Json = False) -> None:
+    """List the Nsight profilers of this machine. Where one cannot be used, the list says why."""
+    with command(json) as session:
+        found = session.call(NsightService.list_nsight_tools)
+        session.show(found, lab_views.nsight_tools(found))
 
 
 @profiles.command("analyze", rich_help_panel=EITHER)
@@ -146,7 +155,7 @@ def memory(
     ],
     json: Json = False,
 ) -> None:
-    """Show which lines held memory, at the peak and when it ran out.
+    """Show which lines used memory, at the peak and when it ran out.
 
     torch.cuda.memory._dump_snapshot writes a snapshot, and so does `%genops memory stop` in a notebook. Reading a
     snapshot runs no code of it.
@@ -156,8 +165,8 @@ def memory(
         session.show(found, views.memory(found))
 
 
-@profiles.command("kernel", rich_help_panel=EITHER)
-def kernel(
+@profiles.command("metrics", rich_help_panel=EITHER)
+def metrics(
     report: Annotated[
         Path,
         typer.Argument(
@@ -172,7 +181,7 @@ def kernel(
     ] = "",
     json: Json = False,
 ) -> None:
-    """List all metrics of a launch that Nsight Compute measured."""
+    """List what Nsight Compute measured of one kernel launch."""
     with command(json) as session:
         found = profiling.kernel_metrics(_file(session, report), number)
         wanted = [each for each in found.metrics if text.lower() in each.name.lower()]
@@ -197,7 +206,7 @@ def diff(
     ],
     json: Json = False,
 ) -> None:
-    """Show what changed between two recordings.
+    """Compare two profiles: what became faster or slower.
 
     Times are of one step if both traces have steps.
     """

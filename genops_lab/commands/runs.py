@@ -1,4 +1,4 @@
-"""``genops runs`` and ``genops experiments``."""
+"""``genops runs``."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from typing import Annotated
 import msgspec
 import typer
 
-from genops_lab.core.errors import InvalidRequest, NotFound
+from genops_lab.core.errors import InvalidRequest
 from genops_lab.experiments.columns.models import RunIds, RunSearch, RunSort, RunTags
 from genops_lab.experiments.columns.service import RunTableService
 from genops_lab.experiments.comparison.models import ComparisonQuery
 from genops_lab.experiments.models import Run
-from genops_lab.experiments.query.errors import nearest
 from genops_lab.experiments.restoring.models import RestoredNotebook
 from genops_lab.experiments.restoring.service import RestoringService
 from genops_lab.experiments.service import ExperimentsService
@@ -45,7 +44,6 @@ from .views.comparison import comparison
 from .writing import free_path, is_there, write_new
 
 runs = noun()
-experiments = noun()
 
 RUNS = "An id, a unique prefix of it, a name that only one run has, or 'latest'."
 
@@ -202,7 +200,7 @@ def export_runs(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Write runs as CSV, with all parameters, latest metrics and tags. A file that exists is never overwritten."""
+    """Export runs as CSV, with parameters, latest metrics and tags. A file that exists is never overwritten."""
     with command(json) as session:
         if file is None and (json or session.notebook):
             raise InvalidRequest(
@@ -252,7 +250,7 @@ def show_run(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Show a run with its parameters, metrics, models and artifacts."""
+    """Show a run: parameters, metrics, models and artifacts."""
     with command(json) as session:
         if link:
             links = session.call(ExperimentsService.get_run_links, run_id=run)
@@ -298,7 +296,7 @@ def compare_runs(
     single: Annotated[bool, typer.Option("--single", help="Treat no run as a repeat of another.")] = False,
     json: Json = False,
 ) -> None:
-    """Show how runs differ: parameters, metrics, code, packages, files."""
+    """Compare runs: parameters, metrics, code, packages and files."""
     with command(json) as session:
         if single and repeats:
             raise InvalidRequest("--repeats and --single exclude each other.", hint="Give one of them.")
@@ -332,7 +330,7 @@ def restore_run(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Write the cells of a run as a notebook. A file that exists is never overwritten."""
+    """Write the code of a run into a notebook, to run it again. A file that exists is never overwritten."""
     with command(json) as session:
         if diff is not None:
             if output is not None:
@@ -414,7 +412,7 @@ def delete_runs(
     ],
     json: Json = False,
 ) -> None:
-    """Mark runs as deleted. `genops runs undelete` restores them."""
+    """Delete runs; `genops runs undelete` restores them."""
     with command(json) as session:
         deleted_runs = session.call(RunTableService.delete_runs, body=RunIds(run_ids=run))
         session.show(deleted_runs.run_ids, views.changed(deleted_runs.run_ids, "deleted"))
@@ -433,49 +431,15 @@ def undelete_runs(
     ],
     json: Json = False,
 ) -> None:
-    """Restore deleted runs, which `genops runs list --deleted` lists."""
+    """Restore deleted runs. `genops runs list --deleted` lists them."""
     with command(json) as session:
         back = session.call(RunTableService.undelete_runs, body=RunIds(run_ids=run))
         session.show(back.run_ids, views.changed(back.run_ids, "restored"))
 
 
-@runs.command("analyze")
-def analyze_runs(json: Json = False) -> None:
-    """Make searches in MLflow faster, by SQLite's ANALYZE of its file."""
+@runs.command("optimize-db")
+def optimize_database(json: Json = False) -> None:
+    """Speed up run searches: run ANALYZE on MLflow's SQLite file."""
     with command(json) as session:
         state = session.call(RunTableService.analyze_runs)
         session.show(state, views.state(state))
-
-
-@experiments.command("list")
-def list_experiments(json: Json = False) -> None:
-    """List experiments, the last updated first."""
-    with command(json) as session:
-        found = session.every(ExperimentsService.list_experiments, key="id")
-        session.show(found, views.experiments(found))
-
-
-@experiments.command("show")
-def show_experiment(
-    experiment: Annotated[
-        str,
-        typer.Argument(
-            metavar="EXPERIMENT", help="A name or an id of an experiment.", autocompletion=experiment_names
-        ),
-    ],
-    json: Json = False,
-) -> None:
-    """Show an experiment: its id, dates and number of runs."""
-    with command(json) as session:
-        known = session.every(ExperimentsService.list_experiments, key="id")
-        found = next((each for each in known if experiment in (each.name, each.id)), None)
-        if found is None:
-            near = " or ".join(nearest(experiment, [each.name for each in known]))
-            raise NotFound(
-                f"There is no experiment {experiment!r}.",
-                hint=f"Did you mean {near}?" if near else "List the experiments: genops experiments list",
-            )
-        asked = RunSearch(experiments=[found.id], limit=1, wait_s=_WAIT_S)
-        count = session.call(RunTableService.search_runs, body=asked).matched
-        data = {**msgspec.to_builtins(found), "runs": count}
-        session.show(data, views.experiment(found, count))

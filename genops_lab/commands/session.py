@@ -57,6 +57,7 @@ _EXIT_CODES: dict[type[GenOpsError], int] = {InvalidRequest: 2, NotFound: 3, Con
 
 OUTPUT_VARIABLE = "GENOPS_OUTPUT"
 
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before the deletion.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")]
 View = Literal["", "deployment"]
 
@@ -136,6 +137,23 @@ class Session:
         # Typer's own prompt writes to standard output.
         print(f"{question} [y/N]: ", end="", file=sys.stderr, flush=True)
         return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+    def agree(self, statement: str, yes: bool) -> None:
+        """Ask before a deletion that cannot be undone. ``statement`` says what is deleted.
+
+        Raises Conflict for a no, and without a terminal unless ``yes``.
+        """
+        if yes:
+            return
+        if not self.can_ask:
+            raise Conflict(
+                f"{statement} This cannot be undone.",
+                code="confirmation_needed",
+                hint="Add --yes to confirm the deletion.",
+            )
+        self.say(f"{statement} This cannot be undone.")
+        if not self.confirm("Delete?"):
+            raise Conflict("Nothing was deleted.", code="confirmation_needed")
 
     def report(self, error: GenOpsError) -> None:
         """Print an error, and its JSON with ``--json``."""

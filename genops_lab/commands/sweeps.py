@@ -17,7 +17,8 @@ from genops_lab.sweeps.models import NewSweep, SetupCell, Sweep, SweepQuery
 from genops_lab.sweeps.service import SweepsService
 
 from .grammar import noun
-from .session import EXIT_FAILED, Json, Session, command
+from .session import EXIT_FAILED, Json, Session, Yes, command
+from .views import lab as lab_views
 from .views import sweeps as views
 
 sweeps = noun()
@@ -163,6 +164,16 @@ def show_sweep(sweep: Id = "latest", json: Json = False) -> None:
     with command(json) as session:
         found = session.call(SweepsService.get_sweep, sweep_id=sweep, query=SweepQuery())
         session.show(found, views.sweep(found))
+
+
+@sweeps.command("delete")
+def delete_sweep(sweep: Id, yes: Yes = False, json: Json = False) -> None:
+    """Delete a sweep that has ended. Its runs stay in MLflow."""
+    with command(json) as session:
+        found = session.call(SweepsService.get_sweep, sweep_id=sweep, query=SweepQuery())
+        session.agree(f"The sweep {found.id} ({found.name}) will be deleted. Its runs stay in MLflow.", yes)
+        session.call(SweepsService.delete_sweep, sweep_id=found.id)
+        session.show({"id": found.id, "deleted": True}, lab_views.done(f"Sweep {found.id} is deleted."))
 
 
 @sweeps.command("stop")

@@ -30,7 +30,6 @@ from genops_lab.hosts.models import (
 )
 from genops_lab.hosts.service import TargetsService
 from genops_lab.hosts.test_reports import what_to_do
-from genops_lab.kernels.nsight.service import NsightService
 from genops_lab.kernels.service import ComputeService
 from genops_lab.kernels.storage import StorageService
 
@@ -80,9 +79,9 @@ def list_targets(json: Json = False) -> None:
         session.show(found, views.targets(found))
 
 
-@targets.command("candidates", rich_help_panel=CHOICES)
-def list_candidates(json: Json = False) -> None:
-    """List the hosts of your ~/.ssh/config that are not targets yet."""
+@targets.command("discover", rich_help_panel=CHOICES)
+def discover_targets(json: Json = False) -> None:
+    """List hosts of your ~/.ssh/config that you can add as targets."""
     with command(json) as session:
         found = session.call(TargetsService.list_candidates)
         session.show(found, views.candidates(found))
@@ -95,19 +94,11 @@ def list_kinds(
     ] = "",
     json: Json = False,
 ) -> None:
-    """List the kinds of targets, with their fields and limits."""
+    """List the kinds of targets that you can add. Each has its fields and limits."""
     with command(json) as session:
         found = session.call(TargetsService.list_target_kinds)
         found = [each for each in found if kind in ("", each.kind)]
         session.show(found, views.kinds(found))
-
-
-@targets.command("tools")
-def list_tools(json: Json = False) -> None:
-    """List the Nsight tools of this machine. Where one cannot be used, the list says why."""
-    with command(json) as session:
-        found = session.call(NsightService.list_nsight_tools)
-        session.show(found, lab_views.nsight_tools(found))
 
 
 @targets.command("show")
@@ -139,25 +130,25 @@ def show_target(
 
 @targets.command("hosts", rich_help_panel=HOSTS)
 def list_hosts(name: Name, json: Json = False) -> None:
-    """List the pods or jobs of a target that gets one a kernel."""
+    """List the pods or jobs that a target started for its kernels."""
     with command(json) as session:
         found = session.call(TargetsService.list_target_hosts, name=name)
         shown = session.call(TargetsService.get_target, name=name)
         session.show(found, views.hosts(shown, found))
 
 
-@targets.command("release", rich_help_panel=HOSTS)
-def release_host(
+@targets.command("stop-host", rich_help_panel=HOSTS)
+def stop_host(
     name: Name,
     host: Annotated[
         str, typer.Argument(metavar="HOST", help="A pod or job, as `genops targets hosts` names it.")
     ],
     json: Json = False,
 ) -> None:
-    """Release a pod or job that no kernel needs."""
+    """Stop a pod or job that no kernel uses; its GPUs become free."""
     with command(json) as session:
         session.call(TargetsService.release_host, name=name, host_id=host)
-        session.show({"target": name, "released": host}, views.released(name, host))
+        session.show({"target": name, "released": host}, views.stopped(name, host))
 
 
 @targets.command("add")
@@ -529,8 +520,8 @@ def _show(session: Session, name: str) -> None:
     check_report(name, report)
 
 
-@targets.command("clean", rich_help_panel=ENVIRONMENTS)
-def clean_target(
+@targets.command("prune", rich_help_panel=ENVIRONMENTS)
+def prune_target(
     name: Name,
     older_than: Annotated[
         float,
@@ -545,7 +536,7 @@ def clean_target(
     timeout: Timeout = 300.0,
     json: Json = False,
 ) -> None:
-    """Remove unused environments and folders from a target.
+    """Remove unused environments and notebook folders from a target.
 
     They are environments that GenOps Lab built on the host, and copies of notebooks' folders. Environments and folders
     in use stay, and so do the Pythons of your targets. A target that is not connected is connected first.

@@ -20,6 +20,7 @@ def _provide(services: Services) -> None:
     from genops_lab.core.store.work import WorkTable
     from genops_lab.core.work import WorkService
     from genops_lab.experiments.columns.service import DeploymentsOfRuns
+    from genops_lab.registry.deleting import DeploymentsOfModel
     from genops_lab.registry.service import RegistryService
 
     from .environments import Environments
@@ -39,6 +40,7 @@ def _provide(services: Services) -> None:
         ),
     )  # fmt: skip
     services.provide(DeploymentsOfRuns, lambda get: DeploymentsOfRuns(get(DeploymentsService).serving))
+    services.provide(DeploymentsOfModel, lambda get: DeploymentsOfModel(get(DeploymentsService).of_model))
 
 
 FEATURE = Feature(

@@ -396,7 +396,9 @@ def main(spec_path: str) -> int:
         return 1
     if report.state == "ended":
         report.end(
-            "ended", "The lease ended: no request used it and nobody renewed it.", "Deploy the version again."
+            "ended",
+            "It was not used: no request came, and nobody extended its time.",
+            "Deploy the version again.",
         )
     else:
         report.end("stopped", "Stopped.")

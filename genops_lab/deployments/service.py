@@ -111,6 +111,14 @@ class DeploymentsService(Service):
                     found.append(each.name)
         return found
 
+    async def of_model(self, model: str) -> dict[str, list[str]]:
+        """Return the names of active deployments of a model, by version."""
+        found: dict[str, list[str]] = {}
+        for each in await self._look():
+            if each.state in ACTIVE and each.model == model:
+                found.setdefault(each.version, []).append(each.name)
+        return found
+
     async def get_deployment(self, name: str) -> Deployment:
         """Return a deployment."""
         # Read the work first: the record then has everything that the work did before.
@@ -303,7 +311,7 @@ class DeploymentsService(Service):
         found = await self.get_deployment(name)
         if found.state not in ("starting", "running"):
             raise Conflict(
-                f"{name!r} is {found.state}: it has no lease to renew.", hint="Deploy the version again."
+                f"{name!r} is {found.state}: its time cannot be extended.", hint="Deploy the version again."
             )
         record = await asyncio.to_thread(self._records.get, name)
         record = await asyncio.to_thread(self._records.change, record, asks=True)

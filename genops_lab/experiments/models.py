@@ -22,6 +22,18 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: float | None = None
 
 
+class NewExperiment(msgspec.Struct, frozen=True, kw_only=True):
+    """An experiment to add."""
+
+    name: str
+
+
+class ExperimentRef(msgspec.Struct, frozen=True, kw_only=True):
+    """An experiment, by its name or id."""
+
+    experiment: str
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """An MLflow run with its latest metrics (None: NaN or infinite); ``tags`` are the user's own (no
     ``mlflow.*``).

@@ -18,6 +18,10 @@ else:
 
 OPERATIONS = [
     paged("/experiments", Service.list_experiments),
+    Operation("POST", "/experiments", Service.add_experiment, named=("id", "name")),
+    Operation("GET", "/experiments/deleted", Service.list_deleted_experiments),
+    Operation("POST", "/experiments/delete", Service.delete_experiment, named=("id", "name")),
+    Operation("POST", "/experiments/undelete", Service.undelete_experiment, named=("id", "name")),
     Operation(
         "GET", "/runs", Service.list_runs, former=Operation("GET", "/runs", Service.list_runs_by_token)
     ),

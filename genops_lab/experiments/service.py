@@ -19,6 +19,7 @@ from genops_lab.core.paging import FIRST, MOST, Page, PageQuery
 
 from .backends.artifacts import ArtifactFile, MlflowArtifacts
 from .backends.comparing import MlflowComparison
+from .backends.experiments import ExperimentChanges
 from .backends.media import MlflowMedia
 from .backends.runs import MlflowRuns
 from .changes import OutsideChanges
@@ -30,11 +31,13 @@ from .media.models import HistogramQuery, HistogramSeries, RunMedia
 from .mlflow import MlflowConnection, without_credentials
 from .models import (
     Experiment,
+    ExperimentRef,
     FormerRunPage,
     FormerRunQuery,
     LatestMetrics,
     MetricsQuery,
     MlflowUi,
+    NewExperiment,
     Run,
     RunDetail,
     RunMetrics,
@@ -54,12 +57,40 @@ class ExperimentsService:
 
     def __init__(self, mlflow: MlflowConnection, events: EventBus, live: LiveHub) -> None:
         self._mlflow = mlflow
+        self._events = events
         self.changes = OutsideChanges(mlflow, events)
         live.produce(CHANGES, lambda _topic, active: self.changes.set_active(active))
 
     async def list_experiments(self, query: PageQuery = FIRST) -> Page[Experiment]:
         """Return the active experiments, latest first."""
         return await self._mlflow.call(MlflowRuns.list_experiments, query)
+
+    async def list_deleted_experiments(self, query: PageQuery) -> Page[Experiment]:
+        """Return the deleted experiments, latest first."""
+        return await self._mlflow.call(ExperimentChanges.list_deleted, query)
+
+    async def add_experiment(self, body: NewExperiment) -> Experiment:
+        """Add an experiment. Raises Conflict if the name is taken, also by a deleted one."""
+        found = await self._mlflow.call(ExperimentChanges.add, body.name)
+        self._events.emit("experiment", found.id)
+        return found
+
+    async def delete_experiment(self, body: ExperimentRef) -> Experiment:
+        """Mark an experiment and its runs as deleted; they can be restored. Raises NotFound."""
+        return await self._changed(*await self._mlflow.call(ExperimentChanges.delete, body.experiment))
+
+    async def undelete_experiment(self, body: ExperimentRef) -> Experiment:
+        """Restore a deleted experiment with all its runs, also those that were deleted before it. Raises
+        NotFound.
+        """
+        return await self._changed(*await self._mlflow.call(ExperimentChanges.undelete, body.experiment))
+
+    async def _changed(self, experiment: Experiment, run_ids: list[str]) -> Experiment:
+        if run_ids and self._mlflow.columns.pid is not None:
+            await self._mlflow.columns.call(RunMirror.touch, run_ids)
+        self._events.emit("experiment", experiment.id)
+        self._events.emit("run")
+        return experiment
 
     async def list_runs(self, query: RunQuery) -> Page[Run]:
         """Return runs of one experiment, or of all, newest first."""

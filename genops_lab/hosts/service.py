@@ -219,7 +219,7 @@ class TargetsService(Service):
         if left_over and not query.force:
             raise Conflict(
                 f"{name} has a {provider_of(record.route.kind).host_noun} left over: {', '.join(left_over)}.",
-                hint=f"First: genops targets release {name} {left_over[0]}. With force (--force) it "
+                hint=f"First: genops targets stop-host {name} {left_over[0]}. With force (--force) it "
                 "keeps running.",
                 code="hosts_left",
             )

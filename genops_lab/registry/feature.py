@@ -18,6 +18,7 @@ def _provide(services: Services) -> None:
     from genops_lab.experiments.mlflow import MlflowConnection
     from genops_lab.experiments.service import ExperimentsService
 
+    from .deleting import DeploymentsOfModel, ModelDeletion
     from .service import RegistryService
 
     services.provide(
@@ -25,6 +26,10 @@ def _provide(services: Services) -> None:
         lambda get: RegistryService(
             get(MlflowConnection), get(ExperimentsService), get(LocalStore), get(EventBus)
         ),
+    )
+    services.provide(
+        ModelDeletion,
+        lambda get: ModelDeletion(get(MlflowConnection), get(EventBus), get(DeploymentsOfModel)),
     )
 
 

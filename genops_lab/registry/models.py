@@ -31,6 +31,12 @@ class RegisteredModel(msgspec.Struct, frozen=True, kw_only=True):
     older: str = ""
 
 
+class DeleteQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """``force``: delete aliases too, which refuse the deletion otherwise."""
+
+    force: bool = False
+
+
 class RegisterModel(msgspec.Struct, frozen=True, kw_only=True):
     """Register a model that a run logged. ``run`` is a run id, a unique prefix of one, or ``latest``.
 

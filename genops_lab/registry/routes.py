@@ -6,15 +6,19 @@ from genops_lab.core.operations import LazyService, Operation
 from genops_lab.core.paging import paged
 
 if TYPE_CHECKING:
+    from .deleting import ModelDeletion
     from .service import RegistryService as Service
 else:
+    ModelDeletion = LazyService(__package__, "deleting", "ModelDeletion")
     Service = LazyService(__package__, "service", "RegistryService")
 
 OPERATIONS = [
     paged("/models", Service.list_models),
     Operation("POST", "/models", Service.register_model, named=("name", "version")),
     Operation("GET", "/models/{name}", Service.get_model),
+    Operation("DELETE", "/models/{name}", ModelDeletion.delete_model),
     Operation("GET", "/models/{name}/versions", Service.list_versions),
+    Operation("DELETE", "/models/{name}/versions/{version}", ModelDeletion.delete_version),
     Operation("PUT", "/models/{name}/aliases/{alias}", Service.set_alias),
     Operation("DELETE", "/models/{name}/aliases/{alias}", Service.delete_alias),
 ]

@@ -246,23 +246,23 @@ def unregister(shell: Any) -> None:
 COMMANDS = {
     "audit": "",
     "deploy": "",
-    "deployments": "list show add delete stop renew logs",
+    "deployments": "list show add delete stop extend logs",
     "doctor": "",
-    "experiments": "list show",
+    "experiments": "list show add delete undelete",
     "folders": "status pull push",
     "help": "",
-    "kernels": "list attach keep stop logs nsight",
+    "kernels": "list attach extend stop logs add-nsight",
     "memory": "record show stop",
-    "models": "list show register alias unalias",
-    "profiles": "list show delete analyze report diff memory kernel fetch",
+    "models": "list show delete register alias unalias",
+    "profiles": "list show delete analyze report diff memory metrics fetch tools",
     "pull": "",
     "push": "",
     "quickstart": "",
-    "runs": "list show delete tag undelete compare restore export analyze",
+    "runs": "list show delete tag undelete compare restore export optimize-db",
     "status": "",
-    "sweeps": "list show run stop resume",
+    "sweeps": "list show delete run stop resume",
     "targets": (
-        "list show add delete set test connect disconnect candidates kinds tools hosts release build install clean"
+        "list show add delete set test connect disconnect discover kinds hosts stop-host build install prune"
     ),
 }
 

@@ -149,6 +149,16 @@ class SweepLedger:
             if is_done or (ended is not None and time.time() - ended > CODE_KEPT_S):
                 path.unlink(missing_ok=True)
 
+    def delete_ended(self, sweep_id: str) -> bool:
+        """Delete a sweep that has ended, its trials and its cells. Return whether it had ended."""
+        with self._store.transaction() as connection:
+            ended = (sweeps.c.id == sweep_id) & sweeps.c.state.in_(ENDED)
+            if connection.execute(sweeps.delete().where(ended)).rowcount == 0:
+                return False
+            connection.execute(sweep_trials.delete().where(sweep_trials.c.sweep_id == sweep_id))
+        self.forget_code(sweep_id)
+        return True
+
     def change(self, record: Record, holds: Fence | None = None) -> None:
         """Write the state of a sweep, and remove the cells of one that is done.
 

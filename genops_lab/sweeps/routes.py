@@ -15,6 +15,7 @@ OPERATIONS = [
     Operation("POST", "/sweeps", SweepsService.start_sweep, action="execute", named=("id",)),
     Operation("POST", "/sweeps/summary", SweepsService.summarize_repeats, action="read"),
     Operation("GET", "/sweeps/{sweep_id}", SweepsService.get_sweep),
+    Operation("DELETE", "/sweeps/{sweep_id}", SweepsService.delete_sweep, named=("id",)),
     Operation("POST", "/sweeps/{sweep_id}/stop", SweepsService.stop_sweep),
     Operation("POST", "/sweeps/{sweep_id}/resume", SweepsService.resume_sweep, action="execute"),
 ]

@@ -184,6 +184,22 @@ class SweepsService(Service):
         trials = await asyncio.to_thread(self._ledger.trials, record.id)
         return shown(_again(record), trials, attended=True)
 
+    async def delete_sweep(self, sweep_id: str) -> Sweep:
+        """Delete a sweep that has ended, for good. Its runs stay in MLflow. Returns what it was.
+
+        Raises NotFound, and Conflict while the sweep runs.
+        """
+        record = await asyncio.to_thread(self._ledger.find, sweep_id)
+        found = await self._shown(record)
+        if not await asyncio.to_thread(self._ledger.delete_ended, record.id):
+            raise Conflict(
+                f"The sweep {record.id} is {record.state}.",
+                hint=f"Stop it first: genops sweeps stop {record.id}",
+            )
+        self._listed_before.pop(record.id, None)
+        self._events.emit("sweep", record.id)
+        return found
+
     async def summarize_repeats(self, body: RepeatedRuns) -> list[MetricSummary]:
         """Return mean and 95 % interval of each metric over runs that repeat each other."""
         from .backends.outcomes import MlflowTrials

@@ -102,8 +102,10 @@ export function addCommands(options: ICommandsOptions): void {
   });
 
   define(CommandIDs.renew, {
-    label: trans.__('Renew the Lease of a Deployment…'),
-    caption: trans.__('Keep the deployment running for another lease'),
+    label: trans.__('Extend the Time of a Deployment…'),
+    caption: trans.__(
+      'Begin the time again after which an unused deployment ends'
+    ),
     icon: refreshIcon,
     args: named,
     execute: async args => {

@@ -77,11 +77,13 @@ export const experimentsPlugin: JupyterFrontEndPlugin<void> = {
           { ExperimentsView },
           { ExperimentsModel, isRunning },
           { runActions },
+          { ExperimentActions },
           media
         ] = await Promise.all([
           import('./view/section'),
           import('./model'),
           import('./run-actions'),
+          import('./experiment-actions'),
           import('./media/service')
         ]);
         model = new ExperimentsModel({
@@ -104,6 +106,7 @@ export const experimentsPlugin: JupyterFrontEndPlugin<void> = {
             model={model}
             trans={trans}
             actions={runActions(commands)}
+            manage={new ExperimentActions(api, model.list, trans)}
           />
         );
       }

@@ -129,8 +129,8 @@ export function addCommands(options: ICommandsOptions): void {
   });
 
   define(CommandIDs.add, {
-    label: trans.__('Add a Host to Run Notebooks On…'),
-    caption: trans.__('Add a host over SSH as a target, and test it'),
+    label: trans.__('Add a Target to Run Notebooks On…'),
+    caption: trans.__('Add a machine over SSH as a target, and test it'),
     icon: addIcon,
     args: { host: textArg(trans.__('A host or an alias; asked when missing')) },
     execute: async args => {
@@ -202,8 +202,10 @@ export function addCommands(options: ICommandsOptions): void {
   });
 
   define(CommandIDs.release, {
-    label: trans.__('Release an Unused Host…'),
-    caption: trans.__('Release a pod or job that no kernel needs'),
+    label: trans.__('Stop an Unused Pod or Job…'),
+    caption: trans.__(
+      'Stop a pod or job that no kernel uses; its GPUs become free'
+    ),
     icon: clearIcon,
     args: {
       ...named,

@@ -109,7 +109,7 @@ export function leftOverWords(
         'No kernel of this machine needs it. Another machine of yours may have requested it.'
       )
     : trans.__(
-        'No kernel needs it. It is released in %1.',
+        'No kernel needs it. It stops in %1.',
         formatDuration(Math.max(host.release_at - now, 0))
       );
 }

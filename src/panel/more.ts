@@ -37,7 +37,7 @@ export class MoreMenu {
   open(anchor: HTMLElement): void {
     const { commands } = this._app;
     const menu = new MenuSvg({ commands });
-    menu.title.label = this._trans.__('More');
+    menu.title.label = this._trans.__('More sections');
     menu.addClass('gol-MoreMenu');
     for (const { options } of this._panel.sections) {
       if (this._panel.offers(options.id)) {
@@ -112,7 +112,7 @@ export class MoreMenu {
           ? trans.__('Hide “%1”', title)
           : trans.__('Hide the Section');
       },
-      caption: trans.__('Hide this section; More shows it again'),
+      caption: trans.__('Hide this section; More sections shows it again'),
       describedBy: { args },
       isVisible: ({ section }) =>
         (sectionOf(section) ?? clicked()) !== undefined,

@@ -258,7 +258,7 @@ class MoreButton extends ReactWidget {
         onClick={event => this._onMore(event.currentTarget)}
       >
         <ellipsesIcon.react tag="span" className="gol-Icon" />
-        {trans.__('More')}
+        {trans.__('More sections')}
       </button>
     );
   }

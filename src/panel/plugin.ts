@@ -72,7 +72,7 @@ export const panelPlugin: JupyterFrontEndPlugin<IGenOpsPanel> = {
     commands.addCommand(CommandIDs.openPanel, {
       label: trans.__('Open the GenOps Lab Panel'),
       caption: trans.__(
-        'Show this notebook, runs, models, deployments, compute and activity'
+        'Show this notebook, runs, models, deployments, compute, and tasks and alerts'
       ),
       icon: genopsIcon,
       describedBy: {

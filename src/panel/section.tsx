@@ -107,7 +107,7 @@ export class SectionWidget extends Panel implements ISection {
   }
 
   private _drawHeading(): void {
-    const { title, icon: Icon, actions } = this.options;
+    const { title, caption, icon: Icon, actions } = this.options;
     const heading = (
       <>
         <h3 className="gol-Section-title">
@@ -117,6 +117,7 @@ export class SectionWidget extends Panel implements ISection {
             id={`${this.id}-title`}
             aria-expanded={this._expanded}
             aria-controls={this._body.id}
+            title={caption}
             onClick={() => {
               this.expanded = !this._expanded;
             }}

@@ -19,6 +19,8 @@ export interface ISectionOptions {
   /** Also the room's name, by which an administrator switches it off. */
   id: string;
   title: string;
+  /** What the section shows, where the title does not tell; a tooltip, which a screen reader reads too. */
+  caption?: string;
   /** Lower is higher up: {@link SectionRank} has those of this extension. */
   rank: number;
   /** How a person finds the section who has not changed the panel yet; `closed` by default, `hidden` is in More alone. */

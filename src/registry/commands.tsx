@@ -2,7 +2,7 @@ import type { JupyterFrontEnd } from '@jupyterlab/application';
 import type { ICommandPalette } from '@jupyterlab/apputils';
 import { Notification } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { addIcon, closeIcon } from '@jupyterlab/ui-components';
+import { addIcon, closeIcon, deleteIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { definer, textArg, textOf } from '../core';
@@ -14,6 +14,7 @@ export namespace CommandIDs {
   export const register = 'genops:register-model';
   export const setAlias = 'genops:set-model-alias';
   export const removeAlias = 'genops:remove-model-alias';
+  export const remove = 'genops:delete-model';
 }
 
 export interface ICommandsOptions {
@@ -157,5 +158,19 @@ export function addCommands(options: ICommandsOptions): void {
         await model.list.refresh();
       }
     }
+  });
+
+  define(CommandIDs.remove, {
+    label: trans.__('Delete a Model…'),
+    caption: trans.__('Delete a model with its versions, or one version'),
+    icon: deleteIcon,
+    args: {
+      model: textArg(
+        trans.__('Name of the model; a dialog asks if it is missing')
+      ),
+      version: textArg(trans.__('Version to delete; empty for all'))
+    },
+    execute: async args =>
+      (await import('./deleting')).deleteModel(model, args, trans)
   });
 }

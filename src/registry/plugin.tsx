@@ -59,6 +59,9 @@ export const modelsPlugin: JupyterFrontEndPlugin<void> = {
             onRemoveAlias={({ name }, alias) =>
               execute(CommandIDs.removeAlias, { model: name, alias })
             }
+            onDelete={(name, version) =>
+              execute(CommandIDs.remove, { model: name, version })
+            }
           />
         );
       }

@@ -15,6 +15,11 @@ const OFFERED_RUNS = 50;
 export class ModelsService {
   constructor(private _api: GenOpsApi) {}
 
+  /** The client of the server, for calls that load on use. */
+  get api(): GenOpsApi {
+    return this._api;
+  }
+
   page(
     query: IPageQuery,
     signal?: AbortSignal

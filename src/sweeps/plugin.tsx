@@ -50,7 +50,10 @@ export const sweepsPlugin: JupyterFrontEndPlugin<void> = {
       atFirst: 'hidden',
       icon: sweepIcon,
       render: async () => {
-        const { SweepsSection } = await import('./view/section');
+        const [{ SweepsSection }, { deleteSweep }] = await Promise.all([
+          import('./view/section'),
+          import('./deleting')
+        ]);
         return (
           <SweepsSection
             list={list}
@@ -61,7 +64,8 @@ export const sweepsPlugin: JupyterFrontEndPlugin<void> = {
                   query: `tags.\`genops.sweep\` = '${id}'`
                 }),
               stop: ({ id }) => void tried(service.stop(id)),
-              resume: ({ id }) => void tried(service.resume(id))
+              resume: ({ id }) => void tried(service.resume(id)),
+              remove: sweep => void deleteSweep(api, sweep, trans)
             }}
           />
         );

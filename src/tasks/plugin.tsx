@@ -14,7 +14,7 @@ import { TasksModel, isRunning } from './model';
 import { TaskNotifications } from './notifications';
 import { ITaskNotifier } from './tokens';
 
-/** Show the server's tasks: in the section Activity, and as notifications with a button for the log. */
+/** Show the server's tasks: in their section, and as notifications with a button for the log. */
 export const tasksPlugin: JupyterFrontEndPlugin<ITaskNotifier> = {
   id: 'genops-lab:tasks',
   description:
@@ -44,7 +44,10 @@ export const tasksPlugin: JupyterFrontEndPlugin<ITaskNotifier> = {
     const list = model.list();
     const section = panel.addSection({
       id: 'activity',
-      title: trans.__('Activity'),
+      title: trans.__('Tasks and alerts'),
+      caption: trans.__(
+        'Work in progress, how the latest work ended, and what waits for you'
+      ),
       rank: SectionRank.activity,
       icon: activityIcon,
       render: async () => {

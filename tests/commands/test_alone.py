@@ -47,7 +47,7 @@ def test_advice_for_a_faster_mlflow_is_given_once_a_day(home: Home) -> None:
         )
 
     def said(*more: str) -> bool:
-        return "genops runs analyze" in genops(home, "runs", "list", *more).err
+        return "genops runs optimize-db" in genops(home, "runs", "list", *more).err
 
     assert said()
     assert not said() and not said("--group", "user")
@@ -78,25 +78,25 @@ def test_nsight_and_a_kernelspec_under_it(home: Home) -> None:
     """Stand-ins, which are as old as a test wants them."""
     path = f"{home.path / 'tools'}{os.pathsep}{os.environ['PATH']}"
     made = nsys_stand_in(home.path / "tools")
-    [systems, _compute] = genops(home, "targets", "tools", "--json", PATH=path).json
+    [systems, _compute] = genops(home, "profiles", "tools", "--json", PATH=path).json
     assert (systems["product"], systems["version"], systems["trouble"]) == ("systems", "2024.6.2.225", "")
-    assert str(made.program) in genops(home, "targets", "tools", PATH=path).out
-    kernel = genops(home, "kernels", "nsight", "--json", PATH=path)
+    assert str(made.program) in genops(home, "profiles", "tools", PATH=path).out
+    kernel = genops(home, "kernels", "add-nsight", "--json", PATH=path)
     assert (kernel.code, kernel.json["name"]) == (0, "python3-nsight")
     assert (home.path / "data" / "kernels" / "python3-nsight" / "kernel.json").is_file()
     ncu_stand_in(home.path / "tools")
-    measured = genops(home, "kernels", "nsight", "--compute", "--set", "full", "--json", PATH=path)
+    measured = genops(home, "kernels", "add-nsight", "--compute", "--set", "full", "--json", PATH=path)
     assert (measured.code, measured.json["name"]) == (0, "python3-nsight-compute-full"), measured.err
     for words, said in (
         (["--set", "full"], "Add --compute"),
         (["--compute", "--set", "all"], "no set 'all'"),
     ):
-        wrong = genops(home, "kernels", "nsight", *words, PATH=path)
+        wrong = genops(home, "kernels", "add-nsight", *words, PATH=path)
         assert wrong.code != 0 and said in wrong.err
-    unknown = genops(home, "kernels", "nsight", "nope", PATH=path)
+    unknown = genops(home, "kernels", "add-nsight", "nope", PATH=path)
     assert unknown.code == 3 and "no kernel 'nope'" in unknown.err
     nsys_stand_in(home.path / "tools", "NVIDIA Nsight Systems version 2020.1.1.65")
-    old = genops(home, "kernels", "nsight", PATH=path)
+    old = genops(home, "kernels", "add-nsight", PATH=path)
     assert old.code == 5 and "too old: 2022.1 or newer" in old.err
 
 

@@ -305,7 +305,7 @@ def test_the_page_of_the_command_line_has_every_command_and_former_name() -> Non
         else:
             assert f"`{words[0]}`" in page
     for noun in {words[0] for words, _ in commands() if len(words) == 2}:
-        verbs = set(re.findall(r"`(\w+)`", rows[noun])) - {
+        verbs = set(re.findall(r"`([\w-]+)`", rows[noun])) - {
             short.split()[-1] for short in grammar.SHORTCUTS if " " in short
         }
         known = {words[1] for words, _ in commands() if words[0] == noun and len(words) == 2}

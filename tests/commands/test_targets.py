@@ -162,9 +162,9 @@ def test_a_trace_on_a_target_is_analysed_there(lab: RunningLab, host: Sshd, targ
 def test_from_the_ssh_config_to_a_kernel_that_is_stopped(lab: RunningLab, host: Sshd) -> None:
     assert lab.call("targets", "list", "--json").json == []
     assert "genops targets add" in lab.call("targets", "list").out
-    [candidate] = lab.call("targets", "candidates", "--json").json
+    [candidate] = lab.call("targets", "discover", "--json").json
     assert (candidate["alias"], candidate["hostname"]) == (host.alias, "127.0.0.1")
-    assert f"genops targets add gol-host --ssh {host.alias}" in lab.call("targets", "candidates").out
+    assert f"genops targets add gol-host --ssh {host.alias}" in lab.call("targets", "discover").out
 
     add = ("targets", "add", "gpu1", "--ssh", host.alias, "--python", sys.executable)
     added = lab.call(*add, "--price-per-hour", "2.5", "--secret", "HF_TOKEN", "--json")
@@ -172,7 +172,7 @@ def test_from_the_ssh_config_to_a_kernel_that_is_stopped(lab: RunningLab, host: 
     assert added.json["secrets"] == ["HF_TOKEN"]
     assert lab.call(*add, "--json").json == added.json, "adding it twice changes nothing"
     assert lab.call("targets", "add", "gpu1", "--ssh", "elsewhere").code == 4
-    assert lab.call("targets", "candidates", "--json").json == []
+    assert lab.call("targets", "discover", "--json").json == []
 
     tested = lab.call("targets", "test", "gpu1", "--json")
     assert tested.code == 0, tested.err
@@ -414,8 +414,8 @@ def test_hosts_without_kernels_are_listed_and_released(lab: RunningLab, tmp_path
             assert connected.code == 0, connected.err
             removed = lab.call("targets", "delete", "queue")
             assert removed.code and "left over: lost" in removed.err
-            assert lab.call("targets", "release", "queue", "nowhere").code
-            released = lab.call("targets", "release", "queue", "lost")
+            assert lab.call("targets", "stop-host", "queue", "nowhere").code
+            released = lab.call("targets", "stop-host", "queue", "lost")
             assert released.code == 0 and not list(tmp_path.glob("*/asked.json")), released.err
             none = lab.call("targets", "connect", "queue")
             assert none.code and "queue has no running toy: each kernel gets one when it starts." in none.err

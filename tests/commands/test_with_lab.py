@@ -109,7 +109,11 @@ def test_from_a_run_to_an_answer(
         "a notebook keeps what it shows"
     )
     assert lab.call("deployments", "logs", "d1", "-n", "5", "--json").json["name"] == "d1"
-    assert lab.call("deployments", "renew", "d1", "--json").json["lease_until"] >= found["lease_until"]
+    assert lab.call("deployments", "extend", "d1", "--json").json["lease_until"] >= found["lease_until"]
+    for words in (("--version", "1"), ()):
+        kept = lab.call("models", "delete", "digits", *words, "--yes", "--force")
+        assert kept.code == 4 and "Version 1 of 'digits' is deployed as d1." in kept.err
+        assert "genops deployments stop d1" in kept.err
     deleted = lab.call("runs", "delete", digits.run_id[:10])
     assert "Deployment d1 serves a model of this run and keeps running." in deleted.err, deleted.err
     assert lab.call("runs", "undelete", digits.run_id[:10]).code == 0

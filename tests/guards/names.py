@@ -106,7 +106,8 @@ COMMAND_IDS = _words(
     """
 genops:activity genops:add-target genops:alias genops:attach-remote-kernel genops:cancel-task genops:change-target
 genops:choose-target genops:clean-target genops:compare-profiles genops:compare-runs genops:compute
-genops:connect-target genops:copy-run-id genops:copy-run-link genops:delete-deployment genops:delete-profile
+genops:connect-target genops:copy-run-id genops:copy-run-link genops:delete-deployment genops:delete-model
+genops:delete-profile
 genops:deploy-model genops:deployment genops:diagnose genops:disconnect-target genops:doctor genops:experiment
 genops:hide-section genops:insert-profile-cell genops:insert-run-code genops:insert-track genops:logo genops:model
 genops:new-notebook-on-target genops:open-charts genops:open-compute genops:open-experiments genops:open-full-output
@@ -553,13 +554,14 @@ COMMANDS = _lines(
     "A script or CI job that worked stops.",
     """
 genops audit: --after --json --limit
-genops compute nsight-kernel: --compute --json --set kernel
 genops compute nsight: --json
+genops compute nsight-kernel: --compute --json --set kernel
 genops compute show: --json name
 genops compute:
 genops deploy: --json --name --timeout --trust --version --wait model
 genops deployments add: --json --name --timeout --trust --version --wait model
 genops deployments delete: --json name
+genops deployments extend: --json name
 genops deployments list: --json
 genops deployments logs: --follow --json --lines -f -n name
 genops deployments renew: --json name
@@ -567,15 +569,20 @@ genops deployments show: --json --with-key name
 genops deployments stop: --json name
 genops deployments:
 genops doctor: --json
-genops experiments list: --json
+genops experiments add: --json name
+genops experiments delete: --json experiment
+genops experiments list: --deleted --json
 genops experiments show: --json experiment
+genops experiments undelete: --json experiment
 genops experiments:
 genops folders pull: --json --target --theirs --yes -y paths
 genops folders push: --json --ours --target --yes -y paths
 genops folders status: --json --target paths
 genops folders:
 genops help: --json words
+genops kernels add-nsight: --compute --json --set kernel
 genops kernels attach: --json --take-over --target kernel
+genops kernels extend: --json --target kernel
 genops kernels keep: --json --target kernel
 genops kernels list: --json --target
 genops kernels logs: --bytes --json --target kernel
@@ -584,6 +591,7 @@ genops kernels stop: --grace --json --target kernel
 genops kernels:
 genops models add: --alias --json --model --run name
 genops models alias: --json alias name version
+genops models delete: --force --json --version --yes -y name
 genops models list: --json
 genops models register: --alias --json --model --run name
 genops models show: --json name
@@ -602,8 +610,10 @@ genops profiles fetch: --json profile_id
 genops profiles kernel: --filter --json number report
 genops profiles list: --json
 genops profiles memory: --json file
+genops profiles metrics: --filter --json number report
 genops profiles report: --json --output --title -o traces
 genops profiles show: --json --usd-per-hour profile_id
+genops profiles tools: --json
 genops profiles:
 genops pull: --json --target --theirs --yes -y paths
 genops push: --json --ours --target --yes -y paths
@@ -613,6 +623,7 @@ genops runs compare: --baseline --json --repeats --single run
 genops runs delete: --json run
 genops runs export: --csv --deleted --experiment --filter --json --limit --sort --spreadsheet -e file
 genops runs list: --deleted --experiment --filter --group --json --limit --sort -e
+genops runs optimize-db: --json
 genops runs restore: --diff --json --output -o run
 genops runs show: --json --link --output run
 genops runs tag: --json --remove words
@@ -626,6 +637,7 @@ genops sweep run: --detach --experiment --hours --json --maximize --method --met
 genops sweep show: --json sweep
 genops sweep stop: --json sweep
 genops sweep:
+genops sweeps delete: --json --yes -y sweep
 genops sweeps list: --json
 genops sweeps resume: --json sweep
 genops sweeps run: --detach --experiment --hours --json --maximize --method --metric --name --objective --on
@@ -641,15 +653,18 @@ genops targets clean: --dry-run --force --json --older-than --timeout name
 genops targets connect: --json --timeout name
 genops targets delete: --force --json name
 genops targets disconnect: --json name
+genops targets discover: --json
 genops targets hosts: --json name
 genops targets install: --json name packages
 genops targets kinds: --json kind
 genops targets list: --json
+genops targets prune: --dry-run --force --json --older-than --timeout name
 genops targets release: --json host name
 genops targets remove: --force --json name
 genops targets set: --folder --folder-files --folder-size --idle --idle-gpu --json --no-folder --no-secret
     --price-per-hour --secret --warm name
 genops targets show: --json name
+genops targets stop-host: --json host name
 genops targets test: --json name
 genops targets tools: --json
 genops targets:

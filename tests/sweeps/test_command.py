@@ -31,6 +31,14 @@ def test_a_script_is_swept_and_its_sweep_is_shown(sweeper: Sweeper) -> None:
         sweeper.home, "runs", "list", "--filter", f'tags."genops.sweep" = "{ran.json["id"]}"', "--json"
     )
     assert len(runs.json) == 2
+    asked = genops(sweeper.home, "sweeps", "delete", ran.json["id"][:6])
+    assert asked.code == 4 and "Add --yes" in asked.err
+    deleted = genops(sweeper.home, "sweeps", "delete", ran.json["id"][:6], "--yes", "--json")
+    assert deleted.json == {"id": ran.json["id"], "deleted": True}
+    assert genops(sweeper.home, "sweeps", "show", ran.json["id"]).code == 3
+    listed = genops(sweeper.home, "sweeps", "list", "--json")
+    assert ran.json["id"] not in [each["id"] for each in listed.json]
+    assert genops(sweeper.home, "runs", "show", runs.json[0]["run_id"]).code == 0, "runs stay"
 
 
 def test_a_notebook_is_swept_by_its_one_cell(sweeper: Sweeper) -> None:

@@ -110,7 +110,7 @@ def headings(lab: LabPage) -> list[str]:
     return list(found["titles"])
 
 
-ALWAYS = ["This notebook", "Runs", "Models", "Deployments", "Compute", "Activity"]
+ALWAYS = ["This notebook", "Runs", "Models", "Deployments", "Compute", "Tasks and alerts"]
 
 
 def test_all_headings_are_in_view_and_sections_are_hidden_and_shown(lab: LabPage) -> None:
@@ -131,7 +131,7 @@ def test_all_headings_are_in_view_and_sections_are_hidden_and_shown(lab: LabPage
     assert rows_of(memory.locator("> :not(.gol-Meter-bar)")) == 1
     machine.click()
 
-    more = lab.panel().get_by_role("button", name="More", exact=True)
+    more = lab.panel().get_by_role("button", name="More sections", exact=True)
     menu = lab.page.get_by_role("menu")
 
     def choose(name: str, *, shown: bool) -> None:
@@ -149,7 +149,7 @@ def test_all_headings_are_in_view_and_sections_are_hidden_and_shown(lab: LabPage
     choose("Models", shown=True)
     lab.toggle("Deployments").click(button="right")
     lab.page.get_by_role("menuitem", name="Hide “Deployments”").click()
-    assert headings(lab) == ["This notebook", "Runs", "Sweeps", "Compute", "Activity"]
+    assert headings(lab) == ["This notebook", "Runs", "Sweeps", "Compute", "Tasks and alerts"]
     more.press("Enter")
     menu.get_by_role("menuitem", name="Reset the Sections of the Panel").click()
     assert headings(lab) == ALWAYS

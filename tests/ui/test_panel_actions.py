@@ -152,3 +152,49 @@ def test_it_is_stopped_by_a_double_click(lab: LabPage, server: LabServer, browse
     lab.shot("stopped", height=1200)
     assert server.get("genops/deployments/line")["state"] == "stopped"
     assert lab.problems == []
+
+
+def test_a_model_is_deleted_after_a_question(lab: LabPage, server: LabServer) -> None:
+    models = lab.section("Models")
+    open_line(models)
+    delete = models.get_by_role("button", name="Delete the model line…")
+    dialog = lab.page.get_by_role("dialog")
+    toast = lab.page.locator(".Toastify__toast--error").last
+    delete.press("Enter")
+    expect(dialog).to_contain_text("Delete the model “line” with all its versions?")
+    lab.looks("delete-model", ".jp-Dialog", (1280, 800))
+    dialog.get_by_role("button", name="Delete", exact=True).click()
+    expect(toast).to_contain_text("has the alias champion")
+    models.get_by_role("button", name="Remove the alias champion from line version 1").click()
+    expect(models.get_by_text("champion")).to_have_count(0)
+    delete.press("Enter")
+    lab.page.keyboard.press("Enter")  # which cancels
+    expect(dialog).to_have_count(0)
+    assert server.get("genops/models/line")["name"] == "line"
+    delete.press("Enter")
+    dialog.get_by_role("button", name="Delete", exact=True).click()
+    expect(models.get_by_role("button", name=re.compile("^line"))).to_have_count(0)
+
+
+def test_an_experiment_is_added_deleted_and_restored(lab: LabPage) -> None:
+    runs = lab.section("Runs")
+    runs.get_by_role("button", name="Add an experiment…").press("Enter")
+    dialog = lab.page.get_by_role("dialog")
+    dialog.get_by_label("Name", exact=True).fill("of the panel")
+    dialog.get_by_role("button", name="Add", exact=True).click()
+    chosen = runs.get_by_label("Experiment", exact=True).locator("option:checked")
+    expect(chosen).to_have_text("of the panel")
+    lab.looks("experiment", "#genops-lab-panel", (1280, 800))
+    delete = runs.get_by_role("button", name="Delete the experiment of the panel")
+    delete.press("Enter")
+    notice = lab.page.locator(
+        ".Toastify__toast", has_text="Experiment “of the panel” deleted, with its runs."
+    )
+    expect(chosen).to_have_text("All experiments")
+    notice.get_by_role("button", name="Undo").click()
+    expect(chosen).to_have_text("of the panel")
+    delete.click()
+    expect(chosen).to_have_text("All experiments")
+    expect(runs.get_by_role("option", name="of the panel")).to_have_count(0)
+    # A model was refused above; nothing else failed.
+    assert [each for each in lab.problems if "409" not in each] == []

@@ -132,7 +132,7 @@ def test_a_host_of_the_ssh_config_is_added_with_one_click(lab: LabPage, host: Ss
 def test_what_fails_says_what_to_do_and_leaves_nothing_behind(
     lab: LabPage, server: LabServer, host: Sshd
 ) -> None:
-    lab.section("Compute").get_by_role("button", name="Add a host…").click()
+    lab.section("Compute").get_by_role("button", name="Add a target…").click()
     form = dialog(lab)
     form.get_by_label("Host", exact=True).fill(host.alias)
     form.get_by_label("Name", exact=True).fill("second")

@@ -57,7 +57,7 @@ def deployment(shown: Deployment, key: str = "") -> Document:
                 ("target", shown.target),
                 ("requests", f"{shown.requests} ({shown.errors} errors)" if shown.requests else "0"),
                 ("latency", _latency(shown)),
-                ("leased until", moment(shown.lease_until) if alive else ""),
+                ("ends if unused", moment(shown.lease_until) if alive else ""),
                 ("message", shown.message),
                 ("what to do", shown.hint),
             ]

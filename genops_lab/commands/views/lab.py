@@ -51,7 +51,7 @@ def machine(shown: Machine) -> Document:
 
 
 def nsight_tools(found: list[NsightTool]) -> Document:
-    """``targets tools``."""
+    """``profiles tools``."""
     rows: list[Row] = [
         [f"Nsight {tool.product.capitalize()}", tool.version, tool.trouble or tool.path] for tool in found
     ]

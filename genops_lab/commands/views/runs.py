@@ -104,7 +104,7 @@ def exported(path: str, runs: int, columns: int) -> Document:
 
 
 def state(found: RunsState) -> Document:
-    """``runs analyze``."""
+    """``runs optimize-db``."""
     facts = Facts([("runs", f"{found.read:,}"), ("source", found.source)])
     return Document([facts, Note("MLflow's SQLite file has statistics now.", "good")])
 

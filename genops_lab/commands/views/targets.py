@@ -110,7 +110,7 @@ def hosts(of: Target, found: list[TargetHost]) -> Document:
     ]
     empty = f"{of.name} has no {of.host_noun} now. Each kernel gets one when it starts."
     notes = [
-        Note(f"Release one now: genops targets release {of.name} {each.host_id}", "busy")
+        Note(f"Stop one now: genops targets stop-host {of.name} {each.host_id}", "busy")
         for each in found
         if each.left_over
     ]
@@ -120,7 +120,7 @@ def hosts(of: Target, found: list[TargetHost]) -> Document:
 def _left(host: TargetHost) -> str:
     if host.release_at is None:
         return "No kernel of this machine needs it. Kernels of another machine may."
-    return f"No kernel needs it. It is released in {duration(max(host.release_at - time.time(), 0.0))}."
+    return f"No kernel needs it. It stops in {duration(max(host.release_at - time.time(), 0.0))}."
 
 
 def _shown(value: Any) -> str:
@@ -258,7 +258,7 @@ def added(shown: Target) -> Document:
 
 
 def candidates(found: list[Candidate]) -> Document:
-    """``targets candidates``."""
+    """``targets discover``."""
     rows: list[Row] = [
         [
             each.alias,
@@ -311,9 +311,9 @@ def built(shown: Target, tested: TargetReport) -> Document:
     return Document([*report(tested).blocks, note])
 
 
-def released(name: str, host: str) -> Document:
-    """``targets release``."""
-    return Document([Note(f"{host} of {name} is released.")])
+def stopped(name: str, host: str) -> Document:
+    """``targets stop-host``."""
+    return Document([Note(f"{host} of {name} is stopped.")])
 
 
 def removed(shown: RemovedTarget) -> Document:
@@ -324,7 +324,7 @@ def removed(shown: RemovedTarget) -> Document:
 def cleaned(
     go: list[StoredItem], stay: list[StoredItem], failures: dict[str, str], dry_run: bool
 ) -> Document:
-    """``targets clean``."""
+    """``targets prune``."""
     word = "would be removed" if dry_run else "removed"
     rows = [
         *(

@@ -32,6 +32,7 @@ from genops_lab.experiments.models import (
 from genops_lab.runtime.artifacts import OUTPUT, STREAMS
 
 from .client import MlflowBackend, all_pages, one_page, quoted, search_models, told
+from .experiments import shown
 from .logged import logged_models
 
 RUN_KEY_TAG = "genops.run_key"
@@ -67,16 +68,7 @@ class MlflowRuns(MlflowBackend):
             found, token = one_page(
                 self._client.search_experiments, query, order_by=["last_update_time DESC"]
             )
-        items = [
-            Experiment(
-                id=experiment.experiment_id,
-                name=experiment.name,
-                created_at=_seconds(experiment.creation_time),
-                updated_at=_seconds(experiment.last_update_time),
-            )
-            for experiment in found
-        ]
-        return Page(items=items, next=token)
+        return Page(items=[shown(experiment) for experiment in found], next=token)
 
     def list_runs(self, query: RunQuery) -> Page[Run]:
         """Return runs of one experiment, or of all active ones, newest first."""

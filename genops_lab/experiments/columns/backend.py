@@ -37,7 +37,7 @@ _NO_STATISTICS = Advice(
     code="no_statistics",
     message="MLflow's SQLite file has no statistics, so MLflow's own searches by a metric or a parameter take up to "
     "100 times longer.",
-    hint="Run ANALYZE once (`genops runs analyze`); it changes no data.",
+    hint="Run ANALYZE once (`genops runs optimize-db`); it changes no data.",
 )
 
 

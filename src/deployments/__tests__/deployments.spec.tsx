@@ -153,7 +153,7 @@ describe('the deployments section', () => {
     expect(screen.getByText('3 ms (median)')).toBeTruthy();
     fireEvent.click(row('Stop'));
     expect(actions.onStop).toHaveBeenCalledTimes(1);
-    fireEvent.click(row('Renew the lease of digits'));
+    fireEvent.click(row('Extend the time of digits'));
     expect(actions.onRenew).toHaveBeenCalledTimes(1);
   });
 

@@ -99,7 +99,9 @@ export function DeploymentDetail(
                 trans.__('%1 ms (median)', formatNumber(latency_ms))
               ]
             : null,
-          active ? [trans.__('Lease'), <Lease key="lease" {...props} />] : null,
+          active
+            ? [trans.__('Time left'), <Lease key="lease" {...props} />]
+            : null,
           active && !deployment.outlives_server
             ? [
                 trans.__('Lifetime'),
@@ -204,7 +206,7 @@ function Lease(props: DeploymentDetail.IProps): React.ReactElement {
         <IconButton
           icon={refreshIcon}
           className="gol-CopyButton"
-          label={trans.__('Renew the lease of %1', deployment.name)}
+          label={trans.__('Extend the time of %1', deployment.name)}
           onClick={() => onRenew(deployment)}
         />
       )}

@@ -37,6 +37,7 @@ describe('the experiments section', () => {
     canOpenCharts: jest.fn(() => true),
     canRegister: jest.fn(() => true)
   };
+  const manage = { add: jest.fn(), delete: jest.fn() };
 
   beforeEach(() => {
     jest.useFakeTimers();
@@ -56,12 +57,34 @@ describe('the experiments section', () => {
 
   async function show(): Promise<void> {
     model.visible = true;
-    render(<ExperimentsView {...{ model, actions, trans }} />);
+    render(<ExperimentsView {...{ model, actions, manage, trans }} />);
     await pass();
   }
 
   const head = (name: string) =>
     screen.getByRole('button', { name: new RegExp(name) });
+
+  it('deletes the chosen experiment, but not the one that MLflow needs', async () => {
+    const digits = server.experiments[0];
+    server.experiments.push({ ...digits, id: '0', name: 'Default' });
+    await show();
+    const deletion = () =>
+      screen.queryByRole('button', { name: /^Delete the/ });
+    fireEvent.click(screen.getByRole('button', { name: 'Add an experiment…' }));
+    expect(manage.add).toHaveBeenCalledTimes(1);
+    expect(deletion()).toBeNull();
+    const choose = async (value: string) => {
+      fireEvent.change(screen.getByLabelText('Experiment'), {
+        target: { value }
+      });
+      await pass();
+    };
+    await choose('0');
+    expect(deletion()).toBeNull();
+    await choose('1');
+    fireEvent.click(deletion()!);
+    expect(manage.delete).toHaveBeenCalledWith(digits);
+  });
 
   it('shows a run its own metrics where it has none of the others, and which diverged', async () => {
     server.runs.unshift(

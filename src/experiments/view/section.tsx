@@ -10,6 +10,7 @@ import {
 import { useResource } from '../../core/ui/hooks';
 import type { ExperimentsModel } from '../model';
 
+import type { ExperimentActions } from '../experiment-actions';
 import type { IRunActions } from './actions';
 import { FirstRun } from './first-run';
 import { RunRows } from './run-rows';
@@ -21,7 +22,7 @@ import '../../../style/experiments/experiments.css';
 export function ExperimentsView(
   props: ExperimentsView.IProps
 ): React.ReactElement {
-  const { model, actions, trans } = props;
+  const { model, actions, manage, trans } = props;
   const { list } = model;
   const snapshot = useSignalled(list.changed, () => list.snapshot);
   const { error } = useResource(list.head);
@@ -33,7 +34,13 @@ export function ExperimentsView(
   );
   return (
     <div className="gol-Experiments">
-      <Toolbar model={model} query={query} error={filterError} trans={trans} />
+      <Toolbar
+        model={model}
+        manage={manage}
+        query={query}
+        error={filterError}
+        trans={trans}
+      />
       <div className="gol-Experiments-table">
         {actions.canOpenTable() && (
           <ActionButton
@@ -69,6 +76,7 @@ export namespace ExperimentsView {
   export interface IProps {
     model: ExperimentsModel;
     actions: IRunActions;
+    manage: Pick<ExperimentActions, 'add' | 'delete'>;
     trans: TranslationBundle;
   }
 }

@@ -1,16 +1,18 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { closeIcon } from '@jupyterlab/ui-components';
+import { addIcon, closeIcon, deleteIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { IconButton } from '../../core';
 import type { ApiError } from '../../core';
 import { useResource } from '../../core/ui/hooks';
+import type { ExperimentActions } from '../experiment-actions';
+import { DEFAULT_EXPERIMENT } from '../experiment-actions';
 import type { ExperimentsModel } from '../model';
 import type { IRunQuery } from '../service';
 
 /** The experiment, and the filter of its runs. */
 export function Toolbar(props: Toolbar.IProps): React.ReactElement {
-  const { model, query, error, trans } = props;
+  const { model, manage, query, error, trans } = props;
   const { value: experiments = [] } = useResource(model.experiments);
   const [draft, setDraft] = React.useState(query.filter);
   const errorId = React.useId();
@@ -18,28 +20,42 @@ export function Toolbar(props: Toolbar.IProps): React.ReactElement {
   const apply = (filter: string) => {
     void model.list.setQuery({ ...query, filter: filter.trim() });
   };
-  const isListed = experiments.some(({ id }) => id === query.experiment);
+  const chosen = experiments.find(({ id }) => id === query.experiment);
   return (
     <div className="gol-Experiments-toolbar">
-      <select
-        className="gol-Experiments-picker"
-        aria-label={trans.__('Experiment')}
-        value={query.experiment}
-        onChange={event => {
-          const experiment = event.target.value;
-          void model.list.setQuery({ ...query, experiment });
-        }}
-      >
-        <option value="">{trans.__('All experiments')}</option>
-        {query.experiment && !isListed && (
-          <option value={query.experiment}>{query.experiment}</option>
+      <div className="gol-Experiments-chosen">
+        <select
+          className="gol-Experiments-picker"
+          aria-label={trans.__('Experiment')}
+          value={query.experiment}
+          onChange={event => {
+            const experiment = event.target.value;
+            void model.list.setQuery({ ...query, experiment });
+          }}
+        >
+          <option value="">{trans.__('All experiments')}</option>
+          {query.experiment && !chosen && (
+            <option value={query.experiment}>{query.experiment}</option>
+          )}
+          {experiments.map(({ id, name }) => (
+            <option key={id} value={id}>
+              {name}
+            </option>
+          ))}
+        </select>
+        {chosen && chosen.id !== DEFAULT_EXPERIMENT && (
+          <IconButton
+            icon={deleteIcon}
+            label={trans.__('Delete the experiment %1', chosen.name)}
+            onClick={() => void manage.delete(chosen)}
+          />
         )}
-        {experiments.map(({ id, name }) => (
-          <option key={id} value={id}>
-            {name}
-          </option>
-        ))}
-      </select>
+        <IconButton
+          icon={addIcon}
+          label={trans.__('Add an experiment…')}
+          onClick={() => void manage.add()}
+        />
+      </div>
       <div className="gol-Experiments-filter">
         <input
           type="text"
@@ -88,6 +104,7 @@ export function Toolbar(props: Toolbar.IProps): React.ReactElement {
 export namespace Toolbar {
   export interface IProps {
     model: ExperimentsModel;
+    manage: Pick<ExperimentActions, 'add' | 'delete'>;
     query: IRunQuery;
     /** The filter's error. */
     error: ApiError | undefined;

@@ -72,7 +72,9 @@ describe('the targets in the panel', () => {
       { alias: 'gpu1', name: 'gpu1', hostname: 'gpu1.org', user: '', port: 0 }
     ];
     await show();
-    fireEvent.click(screen.getAllByRole('button', { name: 'Add a host…' })[1]);
+    fireEvent.click(
+      screen.getAllByRole('button', { name: 'Add a target…' })[1]
+    );
     expect(actions.onAdd).toHaveBeenLastCalledWith();
     fireEvent.click(button('Import from ~/.ssh/config'));
     await act(() => settle());
@@ -194,9 +196,9 @@ describe('the targets in the panel', () => {
     expect(second.textContent).toContain('waiting for a host');
     expect(second.textContent).toContain('Insufficient nvidia.com/gpu.');
     expect(third.textContent).toContain('left over');
-    expect(third.textContent).toContain('It is released in 9 min');
+    expect(third.textContent).toContain('It stops in 9 min');
     expect(third.textContent).toContain('It costs $2.10/h');
-    fireEvent.click(button('Release now'));
+    fireEvent.click(button('Stop now'));
     expect(actions.onRelease.mock.lastCall[1].host_id).toBe('lost');
   });
 

@@ -295,7 +295,7 @@ describe('the host of the notebook in front', () => {
 
   it('is this machine, and another host is one button away', async () => {
     expect(await show('python3')).toEqual({
-      Host: 'This machine',
+      'Runs on': 'This machine',
       Kernel: 'idle'
     });
     expect(bench.calls).toEqual([]);
@@ -306,7 +306,7 @@ describe('the host of the notebook in front', () => {
   it('has the round trip of a target, and no cost where that has no price', async () => {
     bench.answers['GET /targets'] = [target({ price_per_hour: null })];
     expect(await show('genops-gpu-box')).toEqual({
-      Host: 'gpu-boxconnected 23 ms',
+      'Runs on': 'gpu-boxconnected 23 ms',
       Kernel: 'idle'
     });
     expect(bench.count('GET /targets/gpu-box/kernels')).toBe(0);
@@ -338,11 +338,13 @@ describe('the host of the notebook in front', () => {
         pending: [{ kernel_id: 'k1', reason: 'No node is free.', since: 1 }]
       })
     ];
-    expect((await show('genops-gpu-box')).Host).toContain('waiting for a host');
+    expect((await show('genops-gpu-box'))['Runs on']).toContain(
+      'waiting for a host'
+    );
     cleanup();
     bench.answers['GET /targets'] = [target({ state: 'failed', pending: [] })];
     await model.list.refresh();
-    expect((await show('genops-gpu-box')).Host).toBe('gpu-boxfailed');
+    expect((await show('genops-gpu-box'))['Runs on']).toBe('gpu-boxfailed');
     fireEvent.click(screen.getByRole('button', { name: 'Reconnect' }));
     expect(onReconnect).toHaveBeenCalledWith('gpu-box');
   });

@@ -77,7 +77,7 @@ export async function openAddDialog(
   const dialog = new ModelDialog({
     title: model.existing
       ? trans.__('Test “%1”', model.name)
-      : trans.__('Add a host'),
+      : trans.__('Add a target'),
     changed,
     render: () => (
       <AddView {...actions} model={model} questions={questions} trans={trans} />

@@ -139,7 +139,7 @@ export function PickerView(
       {targets?.length === 0 && (
         <p className="gol-Note">
           {trans.__(
-            'To run notebooks on another host, add it in the Compute section.'
+            'To run notebooks on another machine, add it as a target in the section Compute.'
           )}
         </p>
       )}

@@ -24,13 +24,18 @@ export function TargetsView(props: TargetsView.IProps): React.ReactElement {
   return (
     <section className="gol-Targets" aria-label={trans.__('Targets')}>
       <div className="gol-Subhead-row">
-        <h4 className="gol-Subhead">
+        <h4
+          className="gol-Subhead"
+          title={trans.__(
+            'A target is a machine or cluster that runs kernels of your notebooks. Its host is that machine, or a pod or job of the cluster.'
+          )}
+        >
           {trans.__('Targets')}
           {latest && latest.length > 0 && <span>{latest.length}</span>}
         </h4>
         <IconButton
           icon={addIcon}
-          label={trans.__('Add a host…')}
+          label={trans.__('Add a target…')}
           onClick={() => onAdd()}
         />
       </div>
@@ -57,7 +62,7 @@ export function TargetsView(props: TargetsView.IProps): React.ReactElement {
 
 export namespace TargetsView {
   export interface IProps extends Omit<TargetCard.IProps, 'target'> {
-    /** Add a host; without a candidate the dialog asks for it. */
+    /** Add a target; without a candidate the dialog asks for it. */
     onAdd: (candidate?: ICandidate) => void;
   }
 }
@@ -86,7 +91,7 @@ function NoTargets(props: TargetsView.IProps): React.ReactElement {
   return (
     <EmptyState
       text={trans.__(
-        'Run a notebook on another machine over SSH. Its kernel keeps running, and its outputs are kept, while the connection is down, your laptop is closed or this Lab restarts.'
+        'A target is a machine or cluster that runs kernels of your notebooks, such as a GPU machine over SSH. Kernels there keep running while the connection is down, your laptop is closed or this Lab restarts. Their outputs are kept.'
       )}
       actions={[
         // Once the hosts are shown, the import has nothing more to do.
@@ -100,7 +105,7 @@ function NoTargets(props: TargetsView.IProps): React.ReactElement {
                 onClick: read
               }
             ]),
-        { label: trans.__('Add a host…'), onClick: () => onAdd() }
+        { label: trans.__('Add a target…'), onClick: () => onAdd() }
       ]}
     >
       <div role="status">

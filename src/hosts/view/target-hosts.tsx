@@ -102,11 +102,8 @@ function LeftOver(props: IProps): React.ReactElement {
       </p>
       <div className="gol-Actions">
         <ActionButton
-          label={trans.__('Release now')}
-          caption={trans.__(
-            'Release %1; all processes on it end',
-            host.host_id
-          )}
+          label={trans.__('Stop now')}
+          caption={trans.__('Stop %1; all processes on it end', host.host_id)}
           onClick={() => props.onRelease(target, host)}
         />
       </div>

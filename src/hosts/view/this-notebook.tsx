@@ -60,7 +60,7 @@ export namespace NotebookHost {
     model: TargetsModel;
     section: ISection;
     trans: TranslationBundle;
-    /** Choose another host for the notebook, or add the first one. */
+    /** Choose another target for the notebook, or add the first one. */
     onConnect: () => void;
     onReconnect: (target: string) => void;
   }
@@ -106,7 +106,7 @@ function Host(
       <Facts
         facts={[
           [
-            trans.__('Host'),
+            trans.__('Runs on'),
             <span key="host" className="gol-ThisNotebook-value" title={name}>
               <span className="gol-ThisNotebook-cut">{name}</span>
               {state}
@@ -131,9 +131,9 @@ function Host(
       {!isRemote && (
         <div className="gol-Actions">
           <ActionButton
-            label={trans.__('Connect a GPU host…')}
+            label={trans.__('Run on another target…')}
             caption={trans.__(
-              'Choose another host for this notebook, or add one'
+              'Choose the target, a machine or cluster, that runs this notebook, or add one'
             )}
             onClick={props.onConnect}
           />

@@ -29,7 +29,7 @@ export function NotebookView(props: NotebookView.IProps): React.ReactElement {
       ) : (
         <EmptyState
           text={trans.__(
-            'No notebook is open. Its host, its latest run and its cost appear here.'
+            'No notebook is open. The target that it runs on, its latest run and its cost appear here.'
           )}
           actions={[
             {

@@ -16,6 +16,7 @@ import {
   trans
 } from '../../tasks/__tests__/support';
 import { AliasForm, aliasProblem } from '../alias';
+import { deleteModel } from '../deleting';
 import { ModelsModel, nameProblem } from '../model';
 import { RegisterForm } from '../register';
 import type { IModelVersion } from '../service';
@@ -66,7 +67,8 @@ describe('the models section', () => {
     onRegister: jest.fn(),
     onDeploy: jest.fn(),
     onSetAlias: jest.fn(),
-    onRemoveAlias: jest.fn()
+    onRemoveAlias: jest.fn(),
+    onDelete: jest.fn()
   };
 
   beforeEach(() => {
@@ -93,6 +95,47 @@ describe('the models section', () => {
       screen.getByRole('button', { name: "Register a run's model…" })
     );
     expect(actions.onRegister).toHaveBeenCalledTimes(1);
+  });
+
+  it('asks before it deletes, and deletes what it named', async () => {
+    bench.answers['GET /models'] = page([
+      {
+        name: 'digits',
+        description: '',
+        updated_at: null,
+        versions: [version()]
+      }
+    ]);
+    bench.answers['DELETE /models/digits'] = null;
+    bench.answers['DELETE /models/digits/versions/2'] = {};
+    await show();
+    fireEvent.click(
+      screen.getByRole('button', { name: 'Delete digits version 2…' })
+    );
+    expect(actions.onDelete).toHaveBeenLastCalledWith('digits', '2');
+    fireEvent.click(
+      screen.getByRole('button', { name: 'Delete the model digits…' })
+    );
+    expect(actions.onDelete).toHaveBeenLastCalledWith('digits');
+    const answered = async (button: string, args: Record<string, string>) => {
+      const done = deleteModel(model, args, trans);
+      await settle();
+      const text = document.querySelector('.jp-Dialog')!.textContent;
+      fireEvent.click(document.querySelector(`.jp-Dialog .${button}`)!);
+      await done;
+      return text;
+    };
+    expect(await answered('jp-mod-reject', { model: 'digits' })).toContain(
+      'This cannot be undone.'
+    );
+    expect(bench.calls.filter(call => call.startsWith('DELETE'))).toEqual([]);
+    const version2 = { model: 'digits', version: '2' };
+    await answered('jp-mod-accept', version2);
+    await answered('jp-mod-accept', { model: 'digits' });
+    expect(bench.calls.filter(call => call.startsWith('DELETE'))).toEqual([
+      'DELETE /models/digits/versions/2',
+      'DELETE /models/digits'
+    ]);
   });
 
   it('shows versions with aliases, flavors and actions', async () => {

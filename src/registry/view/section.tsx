@@ -25,6 +25,8 @@ export interface IVersionActions {
   onDeploy: (version: IModelVersion) => void;
   onSetAlias: (version: IModelVersion) => void;
   onRemoveAlias: (version: IModelVersion, alias: string) => void;
+  /** Delete a version after a question; without one, the model. */
+  onDelete: (model: string, version?: string) => void;
 }
 
 /** The section "Models". */
@@ -165,6 +167,14 @@ function Versions(
           {trans.__('Show older versions')}
         </button>
       )}
+      <button
+        type="button"
+        className="gol-LinkButton"
+        aria-label={trans.__('Delete the model %1…', name)}
+        onClick={() => props.onDelete(name)}
+      >
+        {trans.__('Delete model…')}
+      </button>
     </>
   );
 }

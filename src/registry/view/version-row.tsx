@@ -1,5 +1,5 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { closeIcon } from '@jupyterlab/ui-components';
+import { closeIcon, deleteIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import {
@@ -58,6 +58,11 @@ export function VersionRow(props: VersionRow.IProps): React.ReactElement {
             icon={deploymentIcon}
             label={trans.__('Deploy %1…', full)}
             onClick={() => onDeploy(version)}
+          />
+          <IconButton
+            icon={deleteIcon}
+            label={trans.__('Delete %1…', full)}
+            onClick={() => props.onDelete(version.name, version.version)}
           />
         </span>
       </div>

@@ -45,7 +45,12 @@ function sweep(part: Partial<ISweep> = {}): ISweep {
 }
 
 describe('the section of sweeps', () => {
-  const actions = { openRuns: jest.fn(), stop: jest.fn(), resume: jest.fn() };
+  const actions = {
+    openRuns: jest.fn(),
+    stop: jest.fn(),
+    resume: jest.fn(),
+    remove: jest.fn()
+  };
   let list: PagedResource<ISweep>;
 
   async function show(...sweeps: ISweep[]): Promise<void> {
@@ -70,6 +75,16 @@ describe('the section of sweeps', () => {
   it('says how to begin', async () => {
     await show();
     expect(screen.getByText(/No sweeps yet.*%%sweep/)).toBeTruthy();
+  });
+
+  it('offers to delete one that has ended', async () => {
+    const ended = sweep({ id: 'e', name: 'old', state: 'done', ended_at: 9 });
+    await show(sweep(), ended);
+    fireEvent.click(screen.getByRole('button', { name: /lesson/ }));
+    expect(screen.queryByRole('button', { name: 'Delete…' })).toBeNull();
+    fireEvent.click(screen.getByRole('button', { name: /old/ }));
+    fireEvent.click(screen.getByRole('button', { name: 'Delete…' }));
+    expect(actions.remove).toHaveBeenCalledWith(ended);
   });
 
   it('tells how far one is, and stops it', async () => {

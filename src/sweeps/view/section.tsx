@@ -23,6 +23,8 @@ export interface ISweepActions {
   openRuns: (sweep: ISweep) => void;
   stop: (sweep: ISweep) => void;
   resume: (sweep: ISweep) => void;
+  /** Delete an ended sweep, after a question. */
+  remove: (sweep: ISweep) => void;
 }
 
 /** The section "Sweeps": newest first, each with its progress. */
@@ -149,6 +151,13 @@ function SweepDetail(props: {
             label={trans.__('Resume')}
             caption={trans.__('Run the remaining trials')}
             onClick={() => actions.resume(sweep)}
+          />
+        )}
+        {sweep.ended_at !== null && (
+          <ActionButton
+            label={trans.__('Delete…')}
+            caption={trans.__('Delete this sweep; its runs stay')}
+            onClick={() => actions.remove(sweep)}
           />
         )}
       </div>

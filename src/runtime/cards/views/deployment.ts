@@ -65,7 +65,7 @@ export class DeploymentView {
     this._fact('URL', this._address);
     this._fact('Requests', this._requests);
     this._fact('Median latency', this._latency);
-    this._fact('Lease until', this._lease);
+    this._fact('Runs until', this._lease);
     this._end = follow(_model, FIELDS, () => this._draw());
   }
 
