@@ -156,7 +156,7 @@ class SweepLedger:
             if connection.execute(sweeps.delete().where(ended)).rowcount == 0:
                 return False
             connection.execute(sweep_trials.delete().where(sweep_trials.c.sweep_id == sweep_id))
-        self.forget_code(sweep_id)
+        self._code_path(sweep_id).unlink(missing_ok=True)
         return True
 
     def change(self, record: Record, holds: Fence | None = None) -> None:
