@@ -17,4 +17,6 @@ OPERATIONS = [
     Operation("GET", "/models/{name}/versions", Service.list_versions),
     Operation("PUT", "/models/{name}/aliases/{alias}", Service.set_alias),
     Operation("DELETE", "/models/{name}/aliases/{alias}", Service.delete_alias),
+    Operation("POST", "/models/{name}/aliases/{alias}/revert", Service.revert_alias),
+    Operation("GET", "/models/{name}/moves", Service.list_moves),
 ]

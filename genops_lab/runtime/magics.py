@@ -253,7 +253,7 @@ COMMANDS = {
     "help": "",
     "kernels": "list attach keep stop logs nsight",
     "memory": "record show stop",
-    "models": "list show register alias unalias",
+    "models": "list show register alias unalias revert history",
     "profiles": "list show delete analyze report diff memory kernel fetch",
     "pull": "",
     "push": "",

@@ -362,6 +362,33 @@ deployments.version
 former_stores.digest
 former_stores.state
 genops_alembic_version.version_num
+genops_alias_moves.alias
+genops_alias_moves.at
+genops_alias_moves.evidence
+genops_alias_moves.from_version
+genops_alias_moves.holder
+genops_alias_moves.id
+genops_alias_moves.kind
+genops_alias_moves.made
+genops_alias_moves.model
+genops_alias_moves.owner
+genops_alias_moves.reason
+genops_alias_moves.registry
+genops_alias_moves.since
+genops_alias_moves.state
+genops_alias_moves.tagged
+genops_alias_moves.team
+genops_alias_moves.to_version
+genops_alias_moves.who
+genops_aliases.alias
+genops_aliases.last
+genops_aliases.made
+genops_aliases.moving
+genops_aliases.owner
+genops_aliases.registry
+genops_aliases.seen_at
+genops_aliases.team
+genops_aliases.version
 genops_audit.action
 genops_audit.at
 genops_audit.detail
@@ -583,11 +610,13 @@ genops kernels nsight: --compute --json --set kernel
 genops kernels stop: --grace --json --target kernel
 genops kernels:
 genops models add: --alias --json --model --run name
-genops models alias: --json alias name version
+genops models alias: --expected --json --reason alias name version
+genops models history: --alias --json name
 genops models list: --json
 genops models register: --alias --json --model --run name
+genops models revert: --expected --json --reason alias name
 genops models show: --json name
-genops models unalias: --json alias name
+genops models unalias: --expected --json --reason alias name
 genops models:
 genops profile analyze: --json --usd-per-hour traces
 genops profile diff: --json after before
