@@ -203,7 +203,7 @@ def _step(
         to_version=version,
         kind="found" if found else "outside",
         at=after(newest, at),
-        since=reading.made / 1000 if known.seen_at is None else known.seen_at,
+        since=reading.made / 1000 if known.seen_at is None else round(known.seen_at, 3),
     )
     add = Kept(move, WITHOUT if found else UNWRITTEN)
     return Step(before, Head(alias, version, move.id), add=add, drop=drop)

@@ -43,7 +43,7 @@ MAX_REASON, MAX_EVIDENCE, MAX_WHO = 1000, 2000, 200
 #: Time in seconds after which a move of a process that cannot be asked counts as ended.
 CLAIM_S = 60.0
 #: Events of a model that keep their tags in MLflow, which sends all tags with each model. The store keeps all events.
-TAGS_KEPT = 500
+TAGS_KEPT = 100
 #: Shortest time between two notes that a model was seen, in seconds.
 _SEEN_EVERY_S = 10.0
 
@@ -192,7 +192,7 @@ class AliasMoves(Service):
         is logged: the next call tries again.
         """
         known = await asyncio.to_thread(self._ledger.known, name)
-        asked = time.time()
+        asked = round(time.time(), 3)
         reading = await self._mlflow.call(MlflowAliases.read, name)
         found = known.get(reading.made, Known())
         changes = await asyncio.to_thread(compare, found, reading, time.time(), self._has_ended)
@@ -315,7 +315,7 @@ class AliasMoves(Service):
 
     async def _reconcile_all(self) -> None:
         """Reconcile the models that have a history and whose aliases differ from it."""
-        asked = time.time()
+        asked = round(time.time(), 3)
         readings = await self._mlflow.call(MlflowAliases.read_all)
         models = {(each.name, each.made): each for each in readings}
         seen = await asyncio.to_thread(self._ledger.seen, models)

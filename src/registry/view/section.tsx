@@ -75,6 +75,8 @@ export namespace ModelsSection {
     model: ModelsModel;
     trans: TranslationBundle;
     onRegister: () => void;
+    /** Open the history of a model's aliases. */
+    onHistory: (name: string) => void;
   }
 }
 
@@ -165,6 +167,13 @@ function Versions(
           {trans.__('Show older versions')}
         </button>
       )}
+      <button
+        type="button"
+        className="gol-LinkButton gol-Versions-history"
+        onClick={() => props.onHistory(name)}
+      >
+        {trans.__('Alias history')}
+      </button>
     </>
   );
 }
