@@ -19,6 +19,8 @@ from .models import AliasMove, MoveKind
 CLOCKS_S = 10.0
 #: Most characters of a tag's key in MLflow, and of the alias in it.
 _KEY, _ALIAS = 250, 170
+#: Most by which an event may be ahead of this clock, in seconds: later ones would be ordered after it.
+_AHEAD_S = 3600.0
 #: Shortest time between two events of an alias, in seconds.
 _APART_S = 0.001
 
@@ -124,19 +126,25 @@ def value_of(move: AliasMove) -> str:
     return msgspec.json.encode(told).decode()
 
 
-def told_by(reading: AliasReading) -> list[AliasMove]:
-    """Return the events of a model's tags. Tags that are no events are left out: anybody may write tags."""
+def told_by(reading: AliasReading, at: float) -> list[AliasMove]:
+    """Return the events of a model's tags at the time ``at``. Anybody may write tags: other tags are left out."""
     found = []
     for key, value in reading.tags.items():
         try:
             told = msgspec.json.decode(value, type=_Told)
         except msgspec.DecodeError:
             continue
+        since = told.at if told.since is None else told.since
+        texts = (told.alias, told.from_version or "", told.to_version, told.who, told.reason)
         id = key.rpartition(".")[2]
-        if 0 < len(id) <= 64 and key.startswith(TAG):
-            since = None if told.since is None else told.since / 1000
-            values = msgspec.structs.asdict(told) | {"at": told.at / 1000, "since": since}
-            found.append(AliasMove(id=id, model=reading.name, **values))
+        if (
+            0 < since <= told.at <= (at + _AHEAD_S) * 1000
+            and told.kind != "found"
+            and 0 < len(id) <= 64
+            and not any("\0" in text for text in texts)  # which PostgreSQL does not take
+        ):
+            times = {"at": told.at / 1000, "since": None if told.since is None else since / 1000}
+            found.append(AliasMove(id=id, model=reading.name, **(msgspec.structs.asdict(told) | times)))
     return found
 
 
@@ -145,7 +153,7 @@ def compare(known: Known, reading: AliasReading, at: float, has_ended: Callable[
 
     ``known`` was read before ``reading``. ``has_ended`` says whether the process of a move under way is gone.
     """
-    learnt = [move for move in told_by(reading) if move.id not in known.events]
+    learnt = [move for move in told_by(reading, at) if move.id not in known.events]
     changes = Changes(learnt=[Kept(move, WRITTEN) for move in learnt])
     explained = _explained(known.events.values(), learnt)
     changes.replaced = [known.events[id] for id in explained]

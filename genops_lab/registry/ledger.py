@@ -121,12 +121,14 @@ class AliasLedger:
                             versions[row.alias] = row.version
         return found
 
-    def saw(self, models: Iterable[tuple[str, int]], seen_at: float) -> None:
+    def saw(self, names: Iterable[str], seen_at: float) -> None:
         """Write that a Lab saw these models unchanged."""
+        keys = sorted(map(self._registry, names))
 
         def work(connection: Connection) -> None:
-            for name, made in models:
-                self._seen(connection, name, made, seen_at)
+            for at in range(0, len(keys), _AT_ONCE):
+                chosen = (heads.c.alias == "") & heads.c.registry.in_(keys[at : at + _AT_ONCE])
+                connection.execute(heads.update().where(chosen).values(seen_at=seen_at))
 
         self._store.run(work)
 

@@ -91,10 +91,15 @@ class AliasMoves(Service):
         if self._shared.path is not None and not self._shared.path.exists():
             return
         try:
-            for name in await asyncio.to_thread(self._ledger.under_way, self._place):
-                await self.reconcile(name)
+            names = await asyncio.to_thread(self._ledger.under_way, self._place)
         except GenOpsError as error:  # a move or a look at the history settles them later
-            log.warning("Cannot settle moves of aliases: %s", error.message)
+            log.warning("Cannot look for unfinished moves of aliases: %s", error.message)
+            return
+        for name in names:
+            try:
+                await self.reconcile(name)
+            except GenOpsError as error:
+                log.warning("Cannot settle the moves of the aliases of %r: %s", name, error.message)
 
     async def close(self) -> None:
         """End the look at the aliases."""
@@ -319,9 +324,9 @@ class AliasMoves(Service):
         readings = await self._mlflow.call(MlflowAliases.read_all)
         models = {(each.name, each.made): each for each in readings}
         seen = await asyncio.to_thread(self._ledger.seen, models)
-        same = [model for model, versions in seen.items() if models[model].aliases == versions]
-        await asyncio.to_thread(self._ledger.saw, same, asked)
-        for name, _made in seen.keys() - set(same):
+        same = {model for model, versions in seen.items() if models[model].aliases == versions}
+        await asyncio.to_thread(self._ledger.saw, [name for name, _made in same], asked)
+        for name, _made in seen.keys() - same:
             await self.reconcile(name)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import multiprocessing
 import os
 import signal
@@ -485,13 +486,25 @@ def test_what_a_move_says_is_bounded(ada: Lab, registry: Registry) -> None:
         ada.move(name, "1", evidence={"x": "y" * 2001})
     ada.move(name, "1", reason=" a\x00b\ttab ")
     assert ada.history(name)[0].reason == "a b tab"
+    registry.client.rename_registered_model(name, "renamed")
+    assert [(each.model, each.reason) for each in ada.history("renamed")] == [("renamed", "a b tab")]
 
 
 def test_tags_of_others_are_no_events(ada: Lab, registry: Registry) -> None:
     name = registry.model("foreign tags")
-    for key, value in (("x", "no JSON"), (f"y.{'i' * 65}", "{}"), ("z.1", '{"alias": 1}')):
+    good = {"alias": "a", "from_version": "", "to_version": "1", "kind": "lab", "at": 1_700_000_000_000}
+    for key, value in {
+        "x.1": "no JSON",
+        "x.2": '{"alias": 1}',
+        f"x.{'i' * 65}": json.dumps(good),
+        "x.3": json.dumps(good | {"reason": "\0"}),
+        "x.4": json.dumps(good | {"at": 4_000_000_000_000}),
+        "x.5": json.dumps(good | {"at": 10**400}),
+        "x.6": json.dumps(good | {"since": 1_700_000_000_001}),
+        "x.7": json.dumps(good | {"reason": "a true one"}),
+    }.items():
         registry.client.set_registered_model_tag(name, f"{TAG}{key}", value)
-    assert ada.history(name) == []
+    assert [each.reason for each in ada.history(name)] == ["a true one"]
 
 
 def test_mlflow_keeps_the_newest_tags(ada: Lab, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
