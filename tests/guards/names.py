@@ -96,6 +96,7 @@ WIDGETS = _words(
 genops-charts genops-comparison genops-comparison- genops-diagnosis genops-full-output genops-full-output-
 genops-kernel-log- genops-lab-panel genops-lab-section- genops-memory-snapshot genops-ncu-report genops-nsys-export
 genops-packed-json genops-perfetto genops-perfetto- genops-profile genops-profile- genops-profile-difference
+genops-alias-history-
 genops-profile-file genops-profiles- genops-runs genops-task- genops-timeline genops-timeline- genops-trace
 """,
 )
@@ -109,7 +110,8 @@ genops:choose-target genops:clean-target genops:compare-profiles genops:compare-
 genops:connect-target genops:copy-run-id genops:copy-run-link genops:delete-deployment genops:delete-profile
 genops:deploy-model genops:deployment genops:diagnose genops:disconnect-target genops:doctor genops:experiment
 genops:hide-section genops:insert-profile-cell genops:insert-run-code genops:insert-track genops:logo genops:model
-genops:new-notebook-on-target genops:open-charts genops:open-compute genops:open-experiments genops:open-full-output
+genops:new-notebook-on-target genops:open-alias-history
+genops:open-charts genops:open-compute genops:open-experiments genops:open-full-output
 genops:open-linked-run genops:open-mlflow genops:open-panel genops:open-profile genops:open-quickstart
 genops:open-runs genops:profile genops:profile-perfetto genops:profile-timeline genops:pull-folder
 genops:register-model genops:release-host genops:remove-model-alias genops:remove-target

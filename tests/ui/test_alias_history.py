@@ -64,6 +64,7 @@ def test_an_alias_is_moved_with_a_reason_and_back_with_a_click(lab: LabPage, ser
     lab.page.keyboard.press("Enter")
     expect(moves).to_have_count(4)
     expect(moves.first).to_contain_text("Back to version 2")
+    expect(history.get_by_role("button", name="Back to v3")).to_be_focused()
     lab.shot("alias-history-back")
     [shown] = [each for each in server.get("genops/models") if each["name"] == "scored"]
     assert [each["aliases"] for each in shown["versions"]] == [[], ["champion"], []]

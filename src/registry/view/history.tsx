@@ -1,6 +1,6 @@
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { historyIcon } from '@jupyterlab/ui-components';
+import { historyIcon, launchIcon } from '@jupyterlab/ui-components';
 import type { Message } from '@lumino/messaging';
 import * as React from 'react';
 
@@ -147,14 +147,18 @@ function MoveRow(props: {
   const { model, move, isCurrent, trans } = props;
   const [busy, setBusy] = React.useState(false);
   const { alias, from_version: from, to_version: to } = move;
+  const row = React.useRef<HTMLDivElement>(null);
   const revert = async () => {
+    const list = row.current?.closest('ol');
     setBusy(true);
     await model.revert(move);
     setBusy(false);
+    // The button is gone, and with it the focus: the newest move has the next one.
+    requestAnimationFrame(() => list?.querySelector('button')?.focus());
   };
   return (
     <>
-      <div className="gol-Move-line">
+      <div className="gol-Move-line" ref={row}>
         <span className="gol-Chip" title={alias}>
           <span className="gol-Chip-text">{alias}</span>
         </span>
@@ -169,6 +173,7 @@ function MoveRow(props: {
         {move.kind === 'outside' && (
           <StatusBadge
             tone="warning"
+            icon={launchIcon}
             label={trans.__('Outside GenOps Lab')}
             caption={trans.__(
               'Another program moved the alias in MLflow, such as a script or a CI job'
