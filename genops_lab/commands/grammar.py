@@ -51,7 +51,8 @@ WORDS: dict[str, Word] = {word: each for section in SECTIONS.values() for word, 
 #: Every verb, in the order of the help: those of all nouns, then those of single ones.
 VERBS = (
     *("list", "show", "add", "delete"),
-    *("run", "register", "set", "alias", "unalias", "tag", "undelete", "compare", "restore", "export"),
+    *("run", "register", "set", "alias", "unalias", "revert", "history"),
+    *("tag", "undelete", "compare", "restore", "export"),
     *("analyze", "report", "diff", "memory", "metrics", "fetch", "tools"),
     *("test", "connect", "disconnect", "attach", "extend", "stop", "resume", "logs"),
     *("status", "pull", "push", "discover", "kinds", "add-nsight"),

@@ -8,7 +8,14 @@ from typing import Annotated
 import typer
 
 from genops_lab.registry.deleting import ModelDeletion
-from genops_lab.registry.models import DeleteQuery, RegisterModel, SetAlias
+from genops_lab.registry.models import (
+    DeleteQuery,
+    MovesQuery,
+    RegisterModel,
+    RemoveAlias,
+    RevertAlias,
+    SetAlias,
+)
 from genops_lab.registry.service import RegistryService
 
 from .completion import model_names, run_ids
@@ -21,6 +28,21 @@ models = noun()
 
 Name = Annotated[str, typer.Argument(metavar="MODEL", help="A registered model.", autocompletion=model_names)]
 Alias = Annotated[str, typer.Argument(metavar="ALIAS", help="An alias, such as production.")]
+
+Reason = Annotated[
+    str,
+    typer.Option(
+        "--reason", metavar="TEXT", help="Why, for the history of the model; at most 1,000 characters."
+    ),
+]
+Expected = Annotated[
+    str | None,
+    typer.Option(
+        "--expected",
+        metavar="VERSION",
+        help="Move nothing unless the alias names this version now; '' for none. Default: any.",
+    ),
+]
 
 
 @models.command("list")
@@ -117,19 +139,58 @@ def set_alias(
     name: Name,
     alias: Alias,
     version: Annotated[str, typer.Argument(metavar="VERSION", help="The number of a version.")],
+    reason: Reason = "",
+    expected: Expected = None,
     json: Json = False,
 ) -> None:
     """Point an alias at a version of a model."""
     with command(json) as session:
-        found = session.call(
-            RegistryService.set_alias, name=name, alias=alias, body=SetAlias(version=version)
-        )
+        body = SetAlias(version=version, reason=reason, expected=expected)
+        found = session.call(RegistryService.set_alias, name=name, alias=alias, body=body)
         session.show(found, views.model(found))
 
 
 @models.command("unalias")
-def delete_alias(name: Name, alias: Alias, json: Json = False) -> None:
+def delete_alias(
+    name: Name, alias: Alias, reason: Reason = "", expected: Expected = None, json: Json = False
+) -> None:
     """Remove an alias of a model."""
     with command(json) as session:
-        found = session.call(RegistryService.delete_alias, name=name, alias=alias)
+        query = RemoveAlias(reason=reason, expected=expected)
+        found = session.call(RegistryService.delete_alias, name=name, alias=alias, query=query)
         session.show(found, views.model(found))
+
+
+@models.command("revert")
+def revert_alias(
+    name: Name, alias: Alias, reason: Reason = "", expected: Expected = None, json: Json = False
+) -> None:
+    """Move an alias back to the version before its last move."""
+    with command(json) as session:
+        body = RevertAlias(reason=reason, expected=expected)
+        found = session.call(RegistryService.revert_alias, name=name, alias=alias, body=body)
+        session.show(found, views.model(found))
+
+
+@models.command("history")
+def history(
+    name: Name,
+    alias: Annotated[
+        str, typer.Option("--alias", metavar="ALIAS", help="Show this alias alone. Default: all.")
+    ] = "",
+    json: Json = False,
+) -> None:
+    """Show who moved which alias, when and why, newest first."""
+    from genops_lab.core.paging import every_page
+
+    with command(json) as session:
+        pages = every_page(
+            lambda query: session.call(
+                RegistryService.list_moves,
+                name=name,
+                query=MovesQuery(limit=query.limit, after=query.after, alias=alias),
+            ),
+            lambda move: move.id,
+        )
+        found = list(pages)
+        session.show(found, views.history(found))

@@ -105,7 +105,7 @@ class WorkService(Service):
             subject=subject,
             client=CLIENT.get(),
             plan=plan,
-            holder=await asyncio.to_thread(self._holder),
+            holder=await asyncio.to_thread(self.holder),
             created_at=time.time(),
         )
         added = await asyncio.to_thread(self._table.add, work, also)
@@ -156,7 +156,7 @@ class WorkService(Service):
         """Return whether a process runs the work, as far as this machine can tell."""
         if work.id in self._runs:
             return True
-        return bool(work.holder) and not await asyncio.to_thread(self._is_gone, work.holder)
+        return bool(work.holder) and not await asyncio.to_thread(self.is_gone, work.holder)
 
     async def supervise(self) -> None:
         """Take over work that no process runs, until cancelled."""
@@ -195,10 +195,10 @@ class WorkService(Service):
         if (
             self._tasks.closing
             or work.id in self._runs
-            or not (over or await asyncio.to_thread(self._is_gone, work.holder))
+            or not (over or await asyncio.to_thread(self.is_gone, work.holder))
         ):
             return False
-        taken = await asyncio.to_thread(self._table.take, work, await asyncio.to_thread(self._holder))
+        taken = await asyncio.to_thread(self._table.take, work, await asyncio.to_thread(self.holder))
         if taken is not None:
             log.info("This process continues the work %s (%s).", taken.id, taken.title)
             self._carry_on(taken)
@@ -279,13 +279,14 @@ class WorkService(Service):
         if written.renewals > run.work.renewals:  # two writes may return out of order
             run.work = written
 
-    def _holder(self) -> str:
+    def holder(self) -> str:
+        """Return the name of this process and hold its lock, so that other processes notice its end. Blocks."""
         if not self._lock.held:
             private_dir(self._folder)
             self._lock.try_acquire()
         return f"{socket.gethostname()}/{self._name}"
 
-    def _is_gone(self, holder: str) -> bool:
+    def is_gone(self, holder: str) -> bool:
         """Return whether a process has ended. False for processes of other machines, whose locks may be invisible."""
         machine, _, name = holder.rpartition("/")
         if machine != socket.gethostname() or name == self._name:

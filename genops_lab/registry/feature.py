@@ -14,17 +14,26 @@ if TYPE_CHECKING:
 
 def _provide(services: Services) -> None:
     from genops_lab.core.events import EventBus
-    from genops_lab.core.store import LocalStore
+    from genops_lab.core.settings import Settings
+    from genops_lab.core.store import LocalStore, SharedStore
+    from genops_lab.core.work import WorkService
     from genops_lab.experiments.mlflow import MlflowConnection
     from genops_lab.experiments.service import ExperimentsService
 
     from .deleting import DeploymentsOfModel, ModelDeletion
+    from .moves import AliasMoves
     from .service import RegistryService
 
     services.provide(
+        AliasMoves,
+        lambda get: AliasMoves(
+            get(Settings), get(MlflowConnection), get(SharedStore), get(WorkService), get(EventBus)
+        ),
+    )
+    services.provide(
         RegistryService,
         lambda get: RegistryService(
-            get(MlflowConnection), get(ExperimentsService), get(LocalStore), get(EventBus)
+            get(MlflowConnection), get(ExperimentsService), get(LocalStore), get(EventBus), get(AliasMoves)
         ),
     )
     services.provide(

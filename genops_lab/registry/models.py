@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 import msgspec
+
+from genops_lab.core.paging import PageQuery
 
 
 class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +55,58 @@ class RegisterModel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SetAlias(msgspec.Struct, frozen=True, kw_only=True):
-    """Point an alias at a version."""
+    """Point an alias at a version.
+
+    ``expected`` is the version that the alias named when the user decided, empty for none; if the alias names another
+    version, nothing moves. ``reason``: at most 1,000 characters. ``evidence``: ids and references that the move rests
+    on, at most 2,000 characters of JSON.
+    """
 
     version: str
+    reason: str = ""
+    expected: str | None = None
+    evidence: dict[str, Any] = {}
+
+
+class RemoveAlias(msgspec.Struct, frozen=True, kw_only=True):
+    """Remove an alias. ``reason`` and ``expected`` as in :class:`SetAlias`."""
+
+    reason: str = ""
+    expected: str | None = None
+
+
+class RevertAlias(msgspec.Struct, frozen=True, kw_only=True):
+    """Move an alias back to the version before its last move. ``reason`` and ``expected`` as in :class:`SetAlias`."""
+
+    reason: str = ""
+    expected: str | None = None
+
+
+#: lab: by GenOps Lab; outside: by another program; found: the alias existed when GenOps Lab first looked.
+MoveKind = Literal["lab", "outside", "found"]
+
+
+class AliasMove(msgspec.Struct, frozen=True, kw_only=True):
+    """One event in the history of an alias.
+
+    An empty version means none. ``from_version`` is None if it is unknown. A move outside happened between ``since``
+    and ``at``, and has neither ``who`` nor ``reason``.
+    """
+
+    id: str
+    model: str
+    alias: str
+    from_version: str | None
+    to_version: str
+    kind: MoveKind
+    at: float
+    since: float | None = None
+    who: str = ""
+    reason: str = ""
+    evidence: dict[str, Any] = {}
+
+
+class MovesQuery(PageQuery, frozen=True, kw_only=True):
+    """A page of the history of a model's aliases, or of one alias."""
+
+    alias: str = ""

@@ -21,4 +21,6 @@ OPERATIONS = [
     Operation("DELETE", "/models/{name}/versions/{version}", ModelDeletion.delete_version),
     Operation("PUT", "/models/{name}/aliases/{alias}", Service.set_alias),
     Operation("DELETE", "/models/{name}/aliases/{alias}", Service.delete_alias),
+    Operation("POST", "/models/{name}/aliases/{alias}/revert", Service.revert_alias),
+    Operation("GET", "/models/{name}/moves", Service.list_moves),
 ]

@@ -10,23 +10,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
-from genops_lab.core.errors import Conflict, InvalidRequest
+from genops_lab.core.errors import Conflict, GenOpsError, InvalidRequest
 from genops_lab.core.events import EventBus
 from genops_lab.core.paging import FIRST, Page, PageQuery
 
 from .backends.mlflow_models import MlflowModels
-from .models import ModelVersion, RegisteredModel, RegisterModel, SetAlias
+from .models import (
+    AliasMove,
+    ModelVersion,
+    MovesQuery,
+    RegisteredModel,
+    RegisterModel,
+    RemoveAlias,
+    RevertAlias,
+    SetAlias,
+)
 
 if TYPE_CHECKING:
     from genops_lab.core.store import LocalStore
     from genops_lab.experiments.mlflow import MlflowConnection
     from genops_lab.experiments.service import ExperimentsService
 
+    from .moves import AliasMoves
+
 _PATIENCE_S = 20.0
 
 MAX_NAME = 256
 MAX_ALIAS = 255
 _ALIAS = re.compile(r"[\w-]+")
+_UNASKED = RemoveAlias()
 _RESERVED_ALIAS = re.compile(r"v\d+|latest", re.IGNORECASE)
 
 
@@ -34,12 +46,18 @@ class RegistryService:
     """The operations of MLflow's model registry."""
 
     def __init__(
-        self, mlflow: MlflowConnection, experiments: ExperimentsService, store: LocalStore, events: EventBus
+        self,
+        mlflow: MlflowConnection,
+        experiments: ExperimentsService,
+        store: LocalStore,
+        events: EventBus,
+        moves: AliasMoves,
     ) -> None:
         self._mlflow = mlflow
         self._experiments = experiments
         self._store = store
         self._events = events
+        self._moves = moves
         self._keys: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def list_models(self, query: PageQuery = FIRST) -> Page[RegisteredModel]:
@@ -57,10 +75,21 @@ class RegistryService:
         return await self._mlflow.call(MlflowModels.list_versions, name, query)
 
     async def register_model(self, body: RegisterModel) -> ModelVersion:
-        """Register the model that a run logged as a new version."""
+        """Register the model that a run logged as a new version, and point the alias at it."""
         check_name(body.name)
         if body.alias:
             check_alias(body.alias)
+        version = await self._register_version(body)
+        if not body.alias or body.alias in version.aliases:
+            return version
+        try:
+            await self._moves.move(body.name, body.alias, version.version, evidence={"run": version.run_id})
+        except GenOpsError as error:
+            error.message = f"Version {version.version} is registered, without its alias. {error.message}"
+            raise
+        return await self.resolve(body.name, version.version)
+
+    async def _register_version(self, body: RegisterModel) -> ModelVersion:
         if not body.idempotency_key:
             return await self._register(body, "")
         key = hashlib.sha256(body.idempotency_key.encode()).hexdigest()
@@ -95,27 +124,41 @@ class RegistryService:
 
     async def _register(self, body: RegisterModel, key: str) -> ModelVersion:
         run = await self._experiments.resolve_run(body.run)
-        version = await self._mlflow.call(
-            MlflowModels.register, run.run_id, body.name, body.model, body.alias, key
-        )
+        version = await self._mlflow.call(MlflowModels.register, run.run_id, body.name, body.model, key)
         self._events.emit("model", body.name)
         return version
 
     async def set_alias(self, name: str, alias: str, body: SetAlias) -> RegisteredModel:
-        """Point an alias at a version."""
+        """Point an alias at a version, and write the move into the history."""
         check_name(name)
         check_alias(alias)
-        model = await self._mlflow.call(MlflowModels.set_alias, name, alias, body.version)
-        self._events.emit("model", name)
-        return model
+        target = await self.resolve(name, body.version)
+        await self._moves.move(
+            name, alias, target.version,
+            reason=body.reason, evidence=body.evidence, expected=body.expected,
+        )  # fmt: skip
+        return await self.get_model(name)
 
-    async def delete_alias(self, name: str, alias: str) -> RegisteredModel:
-        """Delete an alias."""
+    async def delete_alias(self, name: str, alias: str, query: RemoveAlias = _UNASKED) -> RegisteredModel:
+        """Delete an alias, and write the move into the history; do nothing if the model does not have it."""
         check_name(name)
         check_alias(alias)
-        model = await self._mlflow.call(MlflowModels.delete_alias, name, alias)
-        self._events.emit("model", name)
-        return model
+        await self._moves.move(name, alias, "", reason=query.reason, expected=query.expected)
+        return await self.get_model(name)
+
+    async def revert_alias(self, name: str, alias: str, body: RevertAlias) -> RegisteredModel:
+        """Move an alias back to the version that it named before its last move."""
+        check_name(name)
+        check_alias(alias)
+        earlier, now = await self._moves.previous(name, alias, body.expected)
+        reason = body.reason or (f"Back to version {earlier}" if earlier else "Back to no version")
+        await self._moves.move(name, alias, earlier, reason=reason, expected=now)
+        return await self.get_model(name)
+
+    async def list_moves(self, name: str, query: MovesQuery) -> Page[AliasMove]:
+        """List who moved which alias of a model from which version to which, newest first."""
+        check_name(name)
+        return await self._moves.page(name, query)
 
     async def resolve(self, model: str, version: str) -> ModelVersion:
         """Return the version with this number or alias, the newest if ``version`` is empty. Raises NotFound."""

@@ -1824,7 +1824,7 @@ export interface paths {
         /** List registered models with their newest versions, last changed first. */
         get: operations["registry.list_models"];
         put?: never;
-        /** Register the model that a run logged as a new version. */
+        /** Register the model that a run logged as a new version, and point the alias at it. */
         post: operations["registry.register_model"];
         delete?: never;
         options?: never;
@@ -1892,11 +1892,45 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** Point an alias at a version. */
+        /** Point an alias at a version, and write the move into the history. */
         put: operations["registry.set_alias"];
         post?: never;
-        /** Delete an alias. */
+        /** Delete an alias, and write the move into the history; do nothing if the model does not have it. */
         delete: operations["registry.delete_alias"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/models/{name}/aliases/{alias}/revert": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Move an alias back to the version that it named before its last move. */
+        post: operations["registry.revert_alias"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/models/{name}/moves": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List who moved which alias of a model from which version to which, newest first. */
+        get: operations["registry.list_moves"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -5890,9 +5924,63 @@ export interface components {
         /**
          * SetAlias
          * @description Point an alias at a version.
+         *
+         *     ``expected`` is the version that the alias named when the user decided, empty for none; if the alias names another
+         *     version, nothing moves. ``reason``: at most 1,000 characters. ``evidence``: ids and references that the move rests
+         *     on, at most 2,000 characters of JSON.
          */
         SetAlias: {
             version: string;
+            /** @default  */
+            reason: string;
+            /** @default null */
+            expected: string | null;
+            /** @default {} */
+            evidence: Record<string, never>;
+        };
+        /**
+         * RevertAlias
+         * @description Move an alias back to the version before its last move. ``reason`` and ``expected`` as in :class:`SetAlias`.
+         */
+        RevertAlias: {
+            /** @default  */
+            reason: string;
+            /** @default null */
+            expected: string | null;
+        };
+        /**
+         * Page[AliasMove]
+         * @description A page of a list. ``next`` is the cursor of the next page, empty on the last page.
+         */
+        Page_AliasMove_: {
+            items: components["schemas"]["AliasMove"][];
+            /** @default  */
+            next: string;
+        };
+        /**
+         * AliasMove
+         * @description One event in the history of an alias.
+         *
+         *     An empty version means none. ``from_version`` is None if it is unknown. A move outside happened between ``since``
+         *     and ``at``, and has neither ``who`` nor ``reason``.
+         */
+        AliasMove: {
+            id: string;
+            model: string;
+            alias: string;
+            from_version: string | null;
+            to_version: string;
+            /** @enum {unknown} */
+            kind: "found" | "lab" | "outside";
+            at: number;
+            /** @default null */
+            since: number | null;
+            /** @default  */
+            who: string;
+            /** @default  */
+            reason: string;
+            /** @default {} */
+            evidence: Record<string, never>;
         };
         /**
          * Page[Deployment]
@@ -9929,7 +10017,10 @@ export interface operations {
     };
     "registry.delete_alias": {
         parameters: {
-            query?: never;
+            query?: {
+                reason?: string;
+                expected?: string | null;
+            };
             header?: never;
             path: {
                 name: string;
@@ -9946,6 +10037,77 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RegisteredModel"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "registry.revert_alias": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                alias: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RevertAlias"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RegisteredModel"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "registry.list_moves": {
+        parameters: {
+            query?: {
+                limit?: number;
+                after?: string;
+                alias?: string;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_AliasMove_"];
                 };
             };
             /** @description The error. */

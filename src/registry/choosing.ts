@@ -50,6 +50,25 @@ export async function chooseAlias(
   });
 }
 
+/** Return the name of the model that the arguments name, or ask for one. */
+export async function chooseModel(
+  model: ModelsModel,
+  args: ReadonlyPartialJSONObject,
+  trans: TranslationBundle
+): Promise<string | undefined> {
+  const name = textOf(args.model);
+  if (name) {
+    return name;
+  }
+  return choose({
+    items: (await model.service.list()).map(each => each.name),
+    label: each => each,
+    title: trans.__('Which model?'),
+    none: trans.__('There are no registered models yet.'),
+    trans
+  });
+}
+
 function aliasesOf(model: IRegisteredModel): { name: string; alias: string }[] {
   return model.versions.flatMap(version =>
     version.aliases.map(alias => ({ name: model.name, alias }))

@@ -1,10 +1,15 @@
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import type { ICommandPalette } from '@jupyterlab/apputils';
 import { Notification } from '@jupyterlab/apputils';
-import type { TranslationBundle } from '@jupyterlab/translation';
-import { addIcon, closeIcon, deleteIcon } from '@jupyterlab/ui-components';
+import {
+  addIcon,
+  closeIcon,
+  deleteIcon,
+  historyIcon
+} from '@jupyterlab/ui-components';
 import * as React from 'react';
 
+import type { IGenOpsCore } from '../core';
 import { definer, textArg, textOf } from '../core';
 
 import { aliasIcon } from './icon';
@@ -15,12 +20,13 @@ export namespace CommandIDs {
   export const setAlias = 'genops:set-model-alias';
   export const removeAlias = 'genops:remove-model-alias';
   export const remove = 'genops:delete-model';
+  export const openHistory = 'genops:open-alias-history';
 }
 
 export interface ICommandsOptions {
   app: JupyterFrontEnd;
+  core: IGenOpsCore;
   model: ModelsModel;
-  trans: TranslationBundle;
   palette: ICommandPalette | null;
 }
 
@@ -28,7 +34,8 @@ const choosing = () => import('./choosing');
 
 /** Add the commands of registered models. */
 export function addCommands(options: ICommandsOptions): void {
-  const { app, model, trans, palette } = options;
+  const { app, core, model, palette } = options;
+  const { trans } = core;
   const { commands } = app;
   const { service } = model;
   const define = definer(app, palette, trans);
@@ -104,7 +111,8 @@ export function addCommands(options: ICommandsOptions): void {
       version: textArg(
         trans.__('Version of the model; a dialog asks if it is missing')
       ),
-      alias: textArg(trans.__('The alias; a dialog asks if it is missing'))
+      alias: textArg(trans.__('The alias; a dialog asks if it is missing')),
+      reason: textArg(trans.__('Reason for the history; default: none'))
     },
     execute: async args => {
       const version = await (
@@ -115,16 +123,24 @@ export function addCommands(options: ICommandsOptions): void {
       }
       const alias = textOf(args.alias);
       if (alias) {
-        await service.setAlias(version.name, alias, version.version);
+        await service.setAlias(version.name, alias, {
+          version: version.version,
+          reason: textOf(args.reason),
+          expected: null
+        });
       } else {
-        const [{ AliasForm }, { AliasField }, { openForm }] = await Promise.all(
-          [
+        const [{ AliasForm }, { AliasFields }, { openForm }] =
+          await Promise.all([
             import('./alias'),
             import('./view/alias-form'),
             import('../core/ui/form-dialog')
-          ]
+          ]);
+        const form = new AliasForm(
+          service,
+          version,
+          model.list.value?.find(({ name }) => name === version.name),
+          trans
         );
-        const form = new AliasForm(service, version, trans);
         await openForm({
           title: trans.__(
             'Alias of %1 version %2',
@@ -132,7 +148,7 @@ export function addCommands(options: ICommandsOptions): void {
             version.version
           ),
           form,
-          render: () => <AliasField form={form} trans={trans} />,
+          render: () => <AliasFields form={form} trans={trans} />,
           action: trans.__('Set alias'),
           trans
         });
@@ -149,12 +165,19 @@ export function addCommands(options: ICommandsOptions): void {
       model: textArg(
         trans.__('Name of the model; a dialog asks if it is missing')
       ),
-      alias: textArg(trans.__('The alias; a dialog asks if it is missing'))
+      alias: textArg(trans.__('The alias; a dialog asks if it is missing')),
+      version: textArg(
+        trans.__('Version that must have the alias; default: any')
+      )
     },
     execute: async args => {
       const chosen = await (await choosing()).chooseAlias(model, args, trans);
       if (chosen) {
-        await service.deleteAlias(chosen.name, chosen.alias);
+        await service.deleteAlias(
+          chosen.name,
+          chosen.alias,
+          textOf(args.version) || undefined
+        );
         await model.list.refresh();
       }
     }
@@ -172,5 +195,23 @@ export function addCommands(options: ICommandsOptions): void {
     },
     execute: async args =>
       (await import('./deleting')).deleteModel(model, args, trans)
+  });
+
+  define(CommandIDs.openHistory, {
+    label: trans.__('Show the Alias History of a Model…'),
+    caption: trans.__('Show who moved which alias of a model, when and why'),
+    icon: historyIcon,
+    args: {
+      model: textArg(
+        trans.__('Name of the model; a dialog asks if it is missing')
+      )
+    },
+    execute: async args => {
+      const name = await (await choosing()).chooseModel(model, args, trans);
+      if (name) {
+        const { openHistory } = await import('./view/history');
+        openHistory(app, core, name);
+      }
+    }
   });
 }

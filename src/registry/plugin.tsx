@@ -28,7 +28,7 @@ export const modelsPlugin: JupyterFrontEndPlugin<void> = {
   ): void => {
     const { trans } = core;
     const model = new ModelsModel(core);
-    addCommands({ app, model, trans, palette });
+    addCommands({ app, core, model, palette });
     const execute = executor(app.commands);
     const section = panel.addSection({
       id: 'models',
@@ -56,12 +56,13 @@ export const modelsPlugin: JupyterFrontEndPlugin<void> = {
             onSetAlias={({ name, version }) =>
               execute(CommandIDs.setAlias, { model: name, version })
             }
-            onRemoveAlias={({ name }, alias) =>
-              execute(CommandIDs.removeAlias, { model: name, alias })
+            onRemoveAlias={({ name, version }, alias) =>
+              execute(CommandIDs.removeAlias, { model: name, alias, version })
             }
             onDelete={(name, version) =>
               execute(CommandIDs.remove, { model: name, version })
             }
+            onHistory={name => execute(CommandIDs.openHistory, { model: name })}
           />
         );
       }

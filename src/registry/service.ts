@@ -4,6 +4,7 @@ import { everyPage } from '../core';
 
 export type IRegisteredModel = components['schemas']['RegisteredModel'];
 export type IModelVersion = components['schemas']['ModelVersion'];
+export type ISetAlias = components['schemas']['SetAlias'];
 export type IRegisterModel = components['schemas']['RegisterModel'];
 export type ILoggedModel = components['schemas']['LoggedModel'];
 export type IRun = components['schemas']['Run'];
@@ -48,24 +49,29 @@ export class ModelsService {
     return this._api.data(this._api.http.POST('/models', { body }));
   }
 
-  /** Point an alias at a version. */
+  /** Point an alias at a version; with `expected` only if the alias names that version now (empty: none). */
   setAlias(
     name: string,
     alias: string,
-    version: string
+    move: Pick<ISetAlias, 'version' | 'reason' | 'expected'>
   ): Promise<IRegisteredModel> {
     return this._api.data(
       this._api.http.PUT('/models/{name}/aliases/{alias}', {
         params: { path: { name, alias } },
-        body: { version }
+        body: { ...move, evidence: {} }
       })
     );
   }
 
-  deleteAlias(name: string, alias: string): Promise<IRegisteredModel> {
+  /** Remove an alias; with `expected` only from this version. */
+  deleteAlias(
+    name: string,
+    alias: string,
+    expected?: string
+  ): Promise<IRegisteredModel> {
     return this._api.data(
       this._api.http.DELETE('/models/{name}/aliases/{alias}', {
-        params: { path: { name, alias } }
+        params: { path: { name, alias }, query: { expected } }
       })
     );
   }

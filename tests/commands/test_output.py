@@ -342,7 +342,7 @@ def lists() -> dict[str, tuple[Document, str]]:
     from genops_lab.experiments.models import Experiment, Run
     from genops_lab.hosts.models import Candidate, RemoteKernel, Target, TargetKernels
     from genops_lab.profiling.models import Profile
-    from genops_lab.registry.models import ModelVersion, RegisteredModel
+    from genops_lab.registry.models import AliasMove, ModelVersion, RegisteredModel
     from genops_lab.sweeps.models import Sweep
 
     run = Run(
@@ -392,6 +392,23 @@ def lists() -> dict[str, tuple[Document, str]]:
         "models": (
             models.models([RegisteredModel(name="digits-classifier", versions=[version])]),
             "digits-classifier",
+        ),
+        "history": (
+            models.history(
+                [
+                    AliasMove(
+                        id="1",
+                        model="digits",
+                        alias="champion",
+                        from_version="1",
+                        to_version="2",
+                        kind="outside",
+                        at=1.7e9,
+                        since=1.6e9,
+                    )
+                ]
+            ),
+            "1 → 2",
         ),
         "deployments": (deployments.deployments([deployment]), "http://127.0.0.1:43210"),
         "targets": (targets.targets([target]), "connected"),

@@ -61,11 +61,22 @@ def test_from_a_run_to_an_answer(
     assert (registered.json["name"], registered.json["version"]) == ("digits", "1")
     [model] = lab.call("models", "list", "--json").json
     assert (model["name"], model["versions"][0]["aliases"]) == ("digits", ["best"])
-    moved = lab.call("models", "alias", "digits", "live", "1", "--json").json
+    moved = lab.call("models", "alias", "digits", "live", "1", "--reason", "it is good", "--json").json
     assert sorted(moved["versions"][0]["aliases"]) == ["best", "live"]
+    stale = lab.call("models", "unalias", "digits", "live", "--expected", "2")
+    assert stale.code == 4 and "names version 1, not version 2" in stale.err
     assert lab.call("models", "unalias", "digits", "live", "--json").json["versions"][0]["aliases"] == [
         "best"
     ]
+    back = lab.call("models", "revert", "digits", "live", "--json").json
+    assert sorted(back["versions"][0]["aliases"]) == ["best", "live"]
+    history = lab.call("models", "history", "digits", "--alias", "live", "--json").json
+    assert [(each["to_version"], each["reason"]) for each in history] == [
+        ("1", "Back to version 1"),
+        ("", ""),
+        ("1", "it is good"),
+    ]
+    assert "none → 1" in lab.call("models", "history", "digits").out
 
     deployed = lab.call(
         "deployments", "add", "digits", "--version", "best", "--name", "d1", "--wait", "--json"

@@ -16,6 +16,7 @@ import pytest
 from genops_lab.core.paging import FIRST
 from genops_lab.experiments.comparison.models import ComparisonQuery
 from genops_lab.experiments.restoring.service import RestoringService
+from genops_lab.registry.backends.mlflow_aliases import TAG, MlflowAliases
 from genops_lab.registry.backends.mlflow_models import MlflowModels
 from genops_lab.runtime.artifacts import CELLS
 from tests.support.homes import Home
@@ -119,10 +120,14 @@ async def test_runs_are_read_compared_restored_and_registered(
         assert restored.cells == 1
         compared = await room.experiments.compare_runs(ComparisonQuery(run_ids=ids))
         assert [run.run_id for run in compared.runs] == ids
-        version = await room.mlflow.worker.call(MlflowModels.register, ids[1], "net", "", "", "key")
+        version = await room.mlflow.worker.call(MlflowModels.register, ids[1], "net", "", "key")
         assert (version.run_id, version.flavors) == (ids[1], ["python_function"])
         assert (await room.mlflow.worker.call(MlflowModels.list_models, FIRST)).items[0].versions[
             0
         ].version == version.version
+        await room.mlflow.worker.call(MlflowAliases.point, "net", "champion", version.version)
+        await room.mlflow.worker.call(MlflowAliases.tag, "net", f"{TAG}größe.1", "é" * 5000)
+        read = await room.mlflow.worker.call(MlflowAliases.read, "net")
+        assert (read.aliases, read.tags) == ({"champion": "1"}, {f"{TAG}größe.1": "é" * 5000})
     finally:
         await room.close()

@@ -96,6 +96,7 @@ WIDGETS = _words(
 genops-charts genops-comparison genops-comparison- genops-diagnosis genops-full-output genops-full-output-
 genops-kernel-log- genops-lab-panel genops-lab-section- genops-memory-snapshot genops-ncu-report genops-nsys-export
 genops-packed-json genops-perfetto genops-perfetto- genops-profile genops-profile- genops-profile-difference
+genops-alias-history-
 genops-profile-file genops-profiles- genops-runs genops-task- genops-timeline genops-timeline- genops-trace
 """,
 )
@@ -110,7 +111,8 @@ genops:connect-target genops:copy-run-id genops:copy-run-link genops:delete-depl
 genops:delete-profile
 genops:deploy-model genops:deployment genops:diagnose genops:disconnect-target genops:doctor genops:experiment
 genops:hide-section genops:insert-profile-cell genops:insert-run-code genops:insert-track genops:logo genops:model
-genops:new-notebook-on-target genops:open-charts genops:open-compute genops:open-experiments genops:open-full-output
+genops:new-notebook-on-target genops:open-alias-history
+genops:open-charts genops:open-compute genops:open-experiments genops:open-full-output
 genops:open-linked-run genops:open-mlflow genops:open-panel genops:open-profile genops:open-quickstart
 genops:open-runs genops:profile genops:profile-perfetto genops:profile-timeline genops:pull-folder
 genops:register-model genops:release-host genops:remove-model-alias genops:remove-target
@@ -363,6 +365,33 @@ deployments.version
 former_stores.digest
 former_stores.state
 genops_alembic_version.version_num
+genops_alias_moves.alias
+genops_alias_moves.at
+genops_alias_moves.evidence
+genops_alias_moves.from_version
+genops_alias_moves.holder
+genops_alias_moves.id
+genops_alias_moves.kind
+genops_alias_moves.made
+genops_alias_moves.model
+genops_alias_moves.owner
+genops_alias_moves.reason
+genops_alias_moves.registry
+genops_alias_moves.since
+genops_alias_moves.state
+genops_alias_moves.tagged
+genops_alias_moves.team
+genops_alias_moves.to_version
+genops_alias_moves.who
+genops_aliases.alias
+genops_aliases.last
+genops_aliases.made
+genops_aliases.moving
+genops_aliases.owner
+genops_aliases.registry
+genops_aliases.seen_at
+genops_aliases.team
+genops_aliases.version
 genops_audit.action
 genops_audit.at
 genops_audit.detail
@@ -590,12 +619,14 @@ genops kernels nsight: --compute --json --set kernel
 genops kernels stop: --grace --json --target kernel
 genops kernels:
 genops models add: --alias --json --model --run name
-genops models alias: --json alias name version
+genops models alias: --expected --json --reason alias name version
 genops models delete: --force --json --version --yes -y name
+genops models history: --alias --json name
 genops models list: --json
 genops models register: --alias --json --model --run name
+genops models revert: --expected --json --reason alias name
 genops models show: --json name
-genops models unalias: --json alias name
+genops models unalias: --expected --json --reason alias name
 genops models:
 genops profile analyze: --json --usd-per-hour traces
 genops profile diff: --json after before

@@ -18,7 +18,7 @@ import numpy as np
 from genops_lab.core.events import EventBus
 from genops_lab.core.live import LiveHub
 from genops_lab.core.settings import Settings
-from genops_lab.core.store import LocalStore
+from genops_lab.core.store import LocalStore, SharedStore
 from genops_lab.core.store.tables import model_hashes
 from genops_lab.core.store.work import WorkTable
 from genops_lab.core.tasks import TasksService
@@ -32,6 +32,7 @@ from genops_lab.experiments.hashes import model_digest
 from genops_lab.experiments.mlflow import MlflowConnection
 from genops_lab.experiments.service import ExperimentsService
 from genops_lab.experiments.tracking import TrackingService
+from genops_lab.registry.moves import AliasMoves
 from genops_lab.registry.service import RegistryService
 
 from .warm import SCORING, program
@@ -64,14 +65,16 @@ class Rooms:
         self.mlflow = MlflowConnection(self.settings)
         self.experiments = ExperimentsService(self.mlflow, self.events, self.live)
         self.tracking = TrackingService(self.mlflow, self.store, self.events, self.live)
-        self.registry = RegistryService(self.mlflow, self.experiments, self.store, self.events)
+        self.shared = SharedStore.at(self.settings.store_url, self.settings.data_dir)
+        self.moves = AliasMoves(self.settings, self.mlflow, self.shared, self.work, self.events)
+        self.registry = RegistryService(self.mlflow, self.experiments, self.store, self.events, self.moves)
         self.deployments = DeploymentsService(
             self.settings, self.registry, self.store, self.events, self.live, self.work, works,
             LocalTarget(
                 self.settings.data_dir / "deployments", Environments(self.settings.data_dir / "environments"), self.life
             ),
         )  # fmt: skip
-        services = (self.work, self.deployments)
+        services = (self.work, self.moves, self.deployments)
         self._supervising = [asyncio.create_task(each.supervise()) for each in services]
 
     def run(self, work: Coroutine[Any, Any, T], timeout_s: float = 120) -> T:
@@ -98,10 +101,12 @@ class Rooms:
             each.cancel()
         await asyncio.wait(self._supervising)
         await self.tasks.close()
+        await self.moves.close()
         await self.work.close()
         await self.events.close()
         await self.mlflow.close()
         self.store.close()
+        self.shared.close()
 
     def trust(self, folder: Path, run_id: str) -> None:
         """Remember a model's files as a tracked run does."""

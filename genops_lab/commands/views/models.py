@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from genops_lab.registry.models import ModelVersion, RegisteredModel
+from genops_lab.registry.models import AliasMove, ModelVersion, RegisteredModel
 
-from ..document import SHORT_ID, Column, Document, Facts, Note, Row, Table, moment, state_cell
+from ..document import SHORT_ID, Cell, Column, Document, Facts, Note, Row, Table, moment, state_cell
 
 
 def models(found: list[RegisteredModel]) -> Document:
@@ -56,6 +56,34 @@ def model(shown: RegisteredModel) -> Document:
             Table(columns, rows, empty="This model has no versions."),
         ]
     )
+
+
+def history(found: list[AliasMove]) -> Document:
+    """``models history``."""
+    rows: list[Row] = [[moment(each.at), each.alias, _change(each), *_who_and_why(each)] for each in found]
+    columns = [
+        Column("when"),
+        Column("alias", shrinks=True),
+        Column("change"),
+        Column("who", shrinks=True),
+        Column("why", folds=True, shrinks=True, narrowest=20),
+    ]
+    empty = "No alias of this model was moved. Set one: genops models alias MODEL ALIAS VERSION --reason TEXT"
+    return Document([Table(columns, rows, empty=empty)])
+
+
+def _change(move: AliasMove) -> str:
+    earlier = "?" if move.from_version is None else move.from_version or "none"
+    return f"{earlier} → {move.to_version or 'none'}"
+
+
+def _who_and_why(move: AliasMove) -> tuple[str | Cell, str | Cell]:
+    if move.kind == "lab":
+        evidence = [f"{name}={value}" for name, value in move.evidence.items()]
+        return move.who, " ".join([*move.reason.split(), *evidence])
+    if move.kind == "outside":
+        return Cell("outside", "busy"), Cell(f"between {moment(move.since)} and {moment(move.at)}", "dim")
+    return Cell("unknown", "dim"), Cell("the alias existed when GenOps Lab first looked", "dim")
 
 
 def model_version(shown: ModelVersion) -> Document:

@@ -43,6 +43,8 @@ PAGE = 1000
 _RUNS_KNOWN = 1000
 #: MLflow's code for an endpoint that the server lacks, such as logged models before MLflow 3.
 NO_SUCH_ENDPOINT = "ENDPOINT_NOT_FOUND"
+#: Our code for an MLflow server that did not answer in time: it may still carry the request out.
+SLOW = "slow"
 
 
 @functools.cache
@@ -196,8 +198,8 @@ def told(what: str) -> Iterator[None]:
 
 def _ours(what: str, detail: str, code: str) -> GenOpsError:
     first = (detail.strip().splitlines() or ["no reason given"])[0]
+    slow = "read timed out" in first.lower()
     if address := _ADDRESS.search(first):
-        slow = "read timed out" in first.lower()
         verb = "answers too slowly" if slow else "does not answer"
         first = f"the MLflow server at {address['host']}:{address['port']} {verb}."
     message = f"{what}: {_CREDENTIALS.sub('//', first)[:500]}"
@@ -226,6 +228,7 @@ def _ours(what: str, detail: str, code: str) -> GenOpsError:
     return Unavailable(
         message,
         hint="Check that MLflow runs and that its address is right. GenOps Lab tries again by itself.",
+        code=SLOW if slow else None,
     )
 
 

@@ -113,7 +113,7 @@ class MlflowModels(MlflowBackend):
 
         return _known(lambda: self._client.get_registered_model(name), missing)
 
-    def register(self, run_id: str, name: str, model: str, alias: str, key: str) -> ModelVersion:
+    def register(self, run_id: str, name: str, model: str, key: str) -> ModelVersion:
         """Register a model of the run as a new version of ``name``; ``model`` selects one of several."""
         source, model_id = self._choose(run_id, model)
         with told(f"Cannot register the model of the run as {name!r}"):
@@ -121,8 +121,6 @@ class MlflowModels(MlflowBackend):
             made = self._client.create_model_version(
                 name, source, run_id=run_id, model_id=model_id, tags={KEY_TAG: key} if key else None
             )
-            if alias:
-                self._client.set_registered_model_alias(name, alias, made.version)
         return self._version(made, self.get_model(name))
 
     def registered_with(self, name: str, key: str) -> ModelVersion | None:
@@ -133,20 +131,6 @@ class MlflowModels(MlflowBackend):
                 if version.tags.get(KEY_TAG) == key:
                     return self._version(version, self.get_model(name))
         return None
-
-    def set_alias(self, name: str, alias: str, version: str) -> RegisteredModel:
-        """Point an alias at a version."""
-        target = self.resolve(name, version)
-        with told(f"Cannot set the alias {alias!r} of {name!r}"):
-            self._client.set_registered_model_alias(name, alias, target.version)
-        return self.get_model(name)
-
-    def delete_alias(self, name: str, alias: str) -> RegisteredModel:
-        """Delete an alias; do nothing if the model does not have it."""
-        with told(f"Cannot delete the alias {alias!r} of {name!r}"):
-            if alias in self._registered(name).aliases:
-                self._client.delete_registered_model_alias(name, alias)
-        return self.get_model(name)
 
     def download(self, name: str, version: str, folder: str) -> str:
         """Copy a version's files into the new folder ``folder``, byte for byte. Raises Failed."""

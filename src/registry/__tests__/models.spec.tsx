@@ -20,6 +20,7 @@ import { deleteModel } from '../deleting';
 import { ModelsModel, nameProblem } from '../model';
 import { RegisterForm } from '../register';
 import type { IModelVersion } from '../service';
+import { AliasFields } from '../view/alias-form';
 import { RegisterFields } from '../view/register-form';
 import { ModelsSection } from '../view/section';
 
@@ -68,7 +69,8 @@ describe('the models section', () => {
     onDeploy: jest.fn(),
     onSetAlias: jest.fn(),
     onRemoveAlias: jest.fn(),
-    onDelete: jest.fn()
+    onDelete: jest.fn(),
+    onHistory: jest.fn()
   };
 
   beforeEach(() => {
@@ -333,14 +335,43 @@ describe('registering', () => {
       updated_at: null,
       versions: []
     };
-    const form = new AliasForm(
-      model.service,
-      { name: 'a b', version: '3' },
-      trans
-    );
+    const shown = {
+      name: 'a b',
+      description: '',
+      updated_at: null,
+      versions: [
+        version({ name: 'a b', version: '3', aliases: ['best'] }),
+        version({ name: 'a b', version: '2', aliases: ['prod'] })
+      ],
+      older: ''
+    };
+    const of = (registered: typeof shown | undefined) =>
+      new AliasForm(
+        model.service,
+        { name: 'a b', version: '3' },
+        registered,
+        trans
+      );
+    const form = of(shown);
     expect(form.valid).toBe(false);
-    form.set({ alias: 'prod' });
+    form.set({ alias: 'best' });
+    expect(form.problem).toBe('This version has the alias “best” already.');
+    form.set({ alias: 'prod', reason: ' better ' });
+    expect([form.from, form.known]).toEqual(['2', ['best', 'prod']]);
+    render(<AliasFields form={form} trans={trans} />);
+    expect(screen.getByText('from version 2 to version 3')).toBeTruthy();
     expect(await form.submit()).toBe(true);
-    expect(bench.bodies[bench.bodies.length - 1]).toEqual({ version: '3' });
+    const sent = { version: '3', reason: 'better', evidence: {} };
+    expect(bench.bodies[bench.bodies.length - 1]).toEqual({
+      ...sent,
+      expected: '2'
+    });
+    form.set({ alias: 'new' });
+    expect(form.from).toBe('');
+    for (const registered of [undefined, { ...shown, older: 'more' }]) {
+      const unknown = of(registered);
+      unknown.set({ alias: 'new' });
+      expect(unknown.from).toBeUndefined();
+    }
   });
 });

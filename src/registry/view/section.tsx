@@ -77,6 +77,8 @@ export namespace ModelsSection {
     model: ModelsModel;
     trans: TranslationBundle;
     onRegister: () => void;
+    /** Open the history of a model's aliases. */
+    onHistory: (name: string) => void;
   }
 }
 
@@ -174,6 +176,13 @@ function Versions(
         onClick={() => props.onDelete(name)}
       >
         {trans.__('Delete model…')}
+      </button>
+      <button
+        type="button"
+        className="gol-LinkButton gol-Versions-history"
+        onClick={() => props.onHistory(name)}
+      >
+        {trans.__('Alias history')}
       </button>
     </>
   );
