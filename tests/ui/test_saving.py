@@ -117,27 +117,29 @@ def test_saves_of_the_page_and_of_the_person_at_once(lab: LabPage, bench: Bench)
     lab.page.reload()
     lab.ready()
     expect(lab.page.locator(".jp-CodeCell .jp-InputPrompt").first).to_have_text("[*]:", timeout=LONG_MS)
-    put: list[Route] = []
+    written, begun = [False], [False]
     held: list[tuple[Route, APIResponse]] = []
 
     def hold(route: Route) -> None:
         """The page has written the file, and does not know yet what it is like."""
-        if route.request.method == "PUT":
-            put.append(route)
-        if route.request.method == "GET" and len(put) == 1 and not held:
-            held.append((route, route.fetch()))
-        else:
-            route.continue_()
+        holds = route.request.method == "GET" and written[0] and not begun[0]
+        response = route.fetch()
+        if holds:
+            held.append((route, response))
+            return
+        written[0] |= route.request.method == "PUT"
+        route.fulfill(response=response)
 
     lab.page.route(f"**/api/contents/{cell.name}?**", hold)
     lab.page.route(f"**/api/contents/{cell.name}", hold)
     cell.end()
     ends_on_page(lab)
-    eventually(lambda: lab.page.evaluate("() => 1") and len(held), lambda found: found == 1)
+    eventually(lambda: lab.page.evaluate("() => 1") and len(held), lambda found: found > 0)
+    begun[0] = True
     lab.page.evaluate(f"() => {{ window.isSaved = ({SAVE})(); }}")
     lab.page.evaluate("name => fetch(`/api/contents/${name}?content=0`).then(() => 1)", cell.name)
-    route, response = held[0]
-    route.fulfill(response=response)
+    for route, response in held:
+        route.fulfill(response=response)
     assert lab.page.evaluate("() => window.isSaved") == "saved"
     lab.page.unroute_all()
     edited_and_saved(lab, cell)
