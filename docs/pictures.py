@@ -73,7 +73,6 @@ LABELS = {
 #: The places of things on the page.
 PLACES = {
     "dialog": ".jp-Dialog-content",
-    "overwrite": ".jp-Dialog[aria-label^='File Changed'] .jp-mod-warn",
     "popup": ".gol-Popup",
     "target of the notebook": ".jp-NotebookPanel:visible .gol-TargetItem-button",
     "run card": ".jp-NotebookPanel:visible [role=group][aria-label^='Run ']",
@@ -244,15 +243,12 @@ class Stage:
         )
 
     def save_notebook(self) -> None:
-        """Save the notebook in front, over a file that the server has written meanwhile."""
+        """Save the notebook in front."""
         self.page.evaluate(
             "() => { window.isSaved = false; void window.jupyterapp.shell.currentWidget.context.save()"
             ".then(() => { window.isSaved = true; }); }"
         )
-        while not self.page.evaluate("() => window.isSaved"):
-            if (overwrite := self.place("overwrite")).is_visible():
-                overwrite.click()
-            self.page.wait_for_timeout(100)
+        self.page.wait_for_function("() => window.isSaved", timeout=PATIENT_MS)
 
     def run_cells(self, first: int, last: int) -> None:
         """Run these cells of the notebook in front, and leave the last one selected."""
@@ -292,14 +288,8 @@ class Stage:
 
     def seen(self, part: Locator | None = None, margin: int = 0) -> Image.Image:
         """The page or a part of it, which names nothing of this machine."""
-        while True:
-            self.settle()
-            image = picture_of(self.page, self.server.token, part, margin)
-            # After a reload JupyterLab asks about a file that the server has written meanwhile.
-            if not (overwrite := self.place("overwrite")).is_visible():
-                return image
-            overwrite.click()
-            overwrite.wait_for(state="detached")
+        self.settle()
+        return picture_of(self.page, self.server.token, part, margin)
 
     def save(self, name: str, part: Locator | None = None, margin: int = 0) -> None:
         """Keep the page, or a part of it, as a picture of the docs, if that one is wanted."""

@@ -53,7 +53,8 @@ export const outputsPlugin: JupyterFrontEndPlugin<void> = {
       import('./recovery').then(
         ({ NotebookRecovery }) => {
           if (!panel.isDisposed) {
-            const options = { panel, service, events, trans };
+            const { contents } = app.serviceManager;
+            const options = { panel, contents, service, events, trans };
             const recovery = new NotebookRecovery(options);
             panel.disposed.connect(() => recovery.dispose());
           }

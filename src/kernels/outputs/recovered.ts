@@ -26,7 +26,7 @@ export function appendRecovered(
   executions: readonly IRecovered[],
   trans: TranslationBundle
 ): boolean {
-  const ids = notebook.cells.map(cell => recoveredId(cell));
+  const ids = notebook.cells.map(cell => recoveredIn(cell.getMetadata()));
   for (let index = ids.length - 1; index >= 0; index--) {
     if (ids[index] && ids.indexOf(ids[index]) < index) {
       notebook.deleteCell(index);
@@ -64,8 +64,10 @@ export function appendRecovered(
   return true;
 }
 
-function recoveredId(cell: ISharedNotebook['cells'][number]): string {
-  const own = cell.getMetadata()[METADATA_KEY] as
-    { recovered?: string } | undefined;
+/** Return the execution that a cell's metadata names; empty without one. */
+export function recoveredIn(metadata: object): string {
+  const own = (metadata as { [METADATA_KEY]?: { recovered?: string } })[
+    METADATA_KEY
+  ];
   return own?.recovered ?? '';
 }

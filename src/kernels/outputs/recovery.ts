@@ -4,15 +4,15 @@ import type * as nbformat from '@jupyterlab/nbformat';
 import type { INotebookModel, NotebookPanel } from '@jupyterlab/notebook';
 import type { Kernel, KernelMessage } from '@jupyterlab/services';
 import type { TranslationBundle } from '@jupyterlab/translation';
-import type { ReadonlyJSONValue } from '@lumino/coreutils';
-import { JSONExt } from '@lumino/coreutils';
 import type { IDisposable } from '@lumino/disposable';
 import { Signal } from '@lumino/signaling';
 
 import type { GenOpsEvents, IChanged } from '../../core';
 
 import { OutputsWriter, updateExcerpt } from './apply';
+import { NotebookFile, codeCell } from './file';
 import { appendRecovered } from './recovered';
+import { sameOutputs } from './same-outputs';
 import type { IExecution, IExecutions, OutputsService } from './service';
 
 /** Milliseconds; pages of one document look again at different times. */
@@ -30,7 +30,18 @@ const RIGHT_LOOKS = 5;
  */
 export class NotebookRecovery implements IDisposable {
   constructor(private _options: NotebookRecovery.IOptions) {
-    const { sessionContext, context } = _options.panel;
+    const { panel, contents, trans } = _options;
+    const { sessionContext, context } = panel;
+    this._file = new NotebookFile({
+      panel,
+      contents,
+      trans,
+      isRunning: ({ id }) => this._isRunning(id),
+      taken: cell => {
+        this._liveFuture(cell.id)?.dispose();
+        cell.executionState = 'idle';
+      }
+    });
     sessionContext.kernelChanged.connect(this._onKernel, this);
     context.saveState.connect(this._onSave, this);
     _options.events.changed('output').connect(this._onOutput, this);
@@ -64,12 +75,15 @@ export class NotebookRecovery implements IDisposable {
       this._watched?.iopubMessage.connect(this._onMessage, this);
       this._followed.clear();
       this._doubtful.clear();
+      this._running.clear();
+      this._isBehind = true;
       this._look();
     }
   }
 
   private _onStatus(_: unknown, status: Kernel.ConnectionStatus): void {
     if (status === 'connected') {
+      this._isBehind = true;
       this._look();
     } else {
       this._doubt();
@@ -155,7 +169,9 @@ export class NotebookRecovery implements IDisposable {
       .then(account => {
         if (kernel === this._watched && !this._isDisposed) {
           this._take(account);
+          return this._catchUp();
         }
+        return undefined;
       })
       .catch(() => {
         // The server is away: its return, the next event or the reconnected
@@ -170,6 +186,17 @@ export class NotebookRecovery implements IDisposable {
           this._look();
         }
       });
+  }
+
+  /**
+   * Take from the file what the server wrote while this page was away. The
+   * account, which was read first, has the rest.
+   */
+  private async _catchUp(): Promise<void> {
+    if (this._isBehind) {
+      await this._file.look();
+      this._isBehind = false;
+    }
   }
 
   private _onMessage(_: unknown, message: KernelMessage.IIOPubMessage): void {
@@ -206,11 +233,16 @@ export class NotebookRecovery implements IDisposable {
     const latest = new Map(account.executions.map(e => [e.cell_id, e.msg_id]));
     const homeless: IExecution[] = [];
     this._unfinished = account.recovering;
+    this._running = new Set(
+      account.executions
+        .filter(({ state }) => state === 'running')
+        .map(({ cell_id }) => cell_id)
+    );
     for (const execution of account.executions) {
       for (const id of execution.message_ids) {
         this._seen.add(id);
       }
-      const cell = this._cell(model, execution.cell_id);
+      const cell = codeCell(model, execution.cell_id);
       if (latest.get(execution.cell_id) !== execution.msg_id) {
         this._confirm(execution);
       } else if (cell && source(cell) === execution.code) {
@@ -312,7 +344,7 @@ export class NotebookRecovery implements IDisposable {
       if (accounted.has(msg_id)) {
         continue;
       }
-      const cell = this._cell(model, cell_id);
+      const cell = codeCell(model, cell_id);
       const there = cell?.outputs.toJSON() ?? [];
       const same = sameOutputs(there, outputs);
       const count = cell?.executionCount ?? null;
@@ -371,7 +403,7 @@ export class NotebookRecovery implements IDisposable {
         continue;
       }
       this._stood.delete(msgId);
-      const cell = this._cell(model, cell_id);
+      const cell = codeCell(model, cell_id);
       if (cell && !latest.has(cell_id)) {
         cell.executionState = 'idle';
       }
@@ -423,15 +455,6 @@ export class NotebookRecovery implements IDisposable {
     }
   }
 
-  private _cell(model: INotebookModel, id: string): ICodeCellModel | null {
-    for (const cell of model.cells) {
-      if (cell.id === id && cell.type === 'code') {
-        return cell as ICodeCellModel;
-      }
-    }
-    return null;
-  }
-
   /** The runs of this page. */
   private _futures(): [CodeCell, Kernel.IShellFuture][] {
     return this._options.panel.content.widgets
@@ -445,6 +468,20 @@ export class NotebookRecovery implements IDisposable {
     return found ? found[1] : null;
   }
 
+  /** Whether more outputs of a cell come, which the file does not have. */
+  private _isRunning(cellId: string): boolean {
+    const future = this._liveFuture(cellId);
+    return (
+      this._running.has(cellId) ||
+      (!!future && !this._doubtful.has(future.msg.header.msg_id))
+    );
+  }
+
+  private readonly _file: NotebookFile;
+  /** The cells that run by the last account. */
+  private _running = new Set<string>();
+  /** Whether the file may have outputs of which this page has not heard. */
+  private _isBehind = false;
   private _watched: Kernel.IKernelConnection | null = null;
   private _looking: Promise<void> | null = null;
   private _again = false;
@@ -482,6 +519,7 @@ export class NotebookRecovery implements IDisposable {
 export namespace NotebookRecovery {
   export interface IOptions {
     panel: NotebookPanel;
+    contents: NotebookFile.IOptions['contents'];
     service: Pick<OutputsService, 'executions' | 'done'>;
     events: GenOpsEvents;
     trans: TranslationBundle;
@@ -495,20 +533,6 @@ function futureOf(cell: CodeCell): Kernel.IShellFuture | null {
 
 function source(cell: ICodeCellModel): string {
   return cell.sharedModel.getSource();
-}
-
-/**
- * Whether two lists of outputs show the same; empty metadata and unsaved fields
- * do not count.
- */
-export function sameOutputs(
-  one: readonly object[],
-  other: readonly object[]
-): boolean {
-  return (
-    one.length === other.length &&
-    one.every((output, i) => JSONExt.deepEqual(plain(output), plain(other[i])))
-  );
 }
 
 /**
@@ -526,17 +550,4 @@ function holdsMore(
     (sameOutputs(there.slice(0, length), outputs) ||
       sameOutputs(there.slice(-length), outputs))
   );
-}
-
-function plain(output: object): ReadonlyJSONValue {
-  const saved: Record<string, unknown> = { ...output };
-  delete saved.transient;
-  const metadata = saved.metadata as object | undefined;
-  if (metadata && Object.keys(metadata).length === 0) {
-    delete saved.metadata;
-  }
-  if (Array.isArray(saved.text)) {
-    saved.text = saved.text.join('');
-  }
-  return saved as ReadonlyJSONValue;
 }

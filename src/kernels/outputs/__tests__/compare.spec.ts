@@ -1,4 +1,4 @@
-import { sameOutputs } from '../recovery';
+import { sameOutputs } from '../same-outputs';
 
 describe('sameOutputs', () => {
   it('does not mind what the document leaves out', () => {

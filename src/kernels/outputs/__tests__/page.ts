@@ -65,6 +65,8 @@ export class Page {
     ready: Promise.resolve(),
     model: this.model,
     saveState: new Signal<object, string>({}),
+    fileChanged: new Signal<object, unknown>({}),
+    contentsModel: { hash: 'hash-1' },
     save: (): Promise<void> => {
       this.saves += 1;
       this.context.saveState.emit('started');

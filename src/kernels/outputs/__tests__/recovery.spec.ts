@@ -25,6 +25,7 @@ describe('NotebookRecovery', () => {
     answers = given;
     recovery = new NotebookRecovery({
       panel: page.panel,
+      contents: { get: () => Promise.resolve({ hash: 'hash-1' } as never) },
       events: bench.core.events,
       trans,
       service: {
