@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from pathlib import Path
@@ -40,6 +41,10 @@ def openapi(operations: list[Operation], version: str) -> dict[str, Any]:
         types += [kind for kind in (operation.body, operation.answer) if kind is not None]
     extra = [kind for kind in _event_types() if kind not in types]
     schemas, components = msgspec.json.schema_components(types + extra, ref_template=_REF)
+    for component in components.values():
+        if "description" in component:
+            # msgspec removes the indentation of docstrings from version 0.23 on.
+            component["description"] = inspect.cleandoc(component["description"])
     components["Changed"]["properties"]["kind"] = {
         "enum": [kind for each in FEATURES for kind in each.events]
     }

@@ -12,6 +12,7 @@ from genops_lab.core.events import EventBus
 
 from .backends.deleting import MlflowModelDeletion
 from .models import DeleteQuery, RegisteredModel
+from .moves import AliasMoves
 from .service import check_name
 
 if TYPE_CHECKING:
@@ -28,8 +29,11 @@ class DeploymentsOfModel:
 class ModelDeletion:
     """Deletes models and versions that no deployment serves and no alias points at."""
 
-    def __init__(self, mlflow: MlflowConnection, events: EventBus, deployments: DeploymentsOfModel) -> None:
+    def __init__(
+        self, mlflow: MlflowConnection, events: EventBus, deployments: DeploymentsOfModel, moves: AliasMoves
+    ) -> None:
         self._mlflow = mlflow
+        self._moves = moves
         self._events = events
         self._deployments = deployments
 
@@ -55,6 +59,10 @@ class ModelDeletion:
         deployed = await self._deployments.of(name)
         _refuse_deployed(name, {found.version: deployed.get(found.version, [])})
         _refuse_aliases(name, {} if query.force else dict.fromkeys(found.aliases, found.version))
+        for alias in found.aliases:
+            # MLflow would remove it silently: the history says who did, and why.
+            reason = f"Version {found.version} is deleted."
+            await self._moves.move(name, alias, "", reason=reason, expected=found.version)
         model = await self._mlflow.call(MlflowModelDeletion.delete_version, name, found.version)
         self._events.emit("model", name)
         return model

@@ -38,7 +38,9 @@ def _provide(services: Services) -> None:
     )
     services.provide(
         ModelDeletion,
-        lambda get: ModelDeletion(get(MlflowConnection), get(EventBus), get(DeploymentsOfModel)),
+        lambda get: ModelDeletion(
+            get(MlflowConnection), get(EventBus), get(DeploymentsOfModel), get(AliasMoves)
+        ),
     )
 
 

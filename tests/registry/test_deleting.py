@@ -9,7 +9,7 @@ import pytest
 from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
 from genops_lab.core.settings import Settings
 from genops_lab.registry.deleting import DeploymentsOfModel, ModelDeletion
-from genops_lab.registry.models import DeleteQuery, RegisterModel, SetAlias
+from genops_lab.registry.models import DeleteQuery, MovesQuery, RegisterModel, SetAlias
 from tests.support.homes import Home
 from tests.support.mlflow_file import place_store
 from tests.support.rooms import Logged, Rooms, Training, eventually, open_rooms
@@ -32,7 +32,8 @@ def one(rooms: Rooms) -> Logged:
 
 @pytest.fixture
 def deletion(rooms: Rooms) -> ModelDeletion:
-    return ModelDeletion(rooms.mlflow, rooms.events, DeploymentsOfModel(rooms.deployments.of_model))
+    deployments = DeploymentsOfModel(rooms.deployments.of_model)
+    return ModelDeletion(rooms.mlflow, rooms.events, deployments, rooms.moves)
 
 
 def register(rooms: Rooms, name: str, run: str, versions: int = 1) -> None:
@@ -72,6 +73,8 @@ def test_an_alias_refuses_the_deletion_and_force_deletes_it_too(
     assert [(each.version, each.aliases) for each in left.versions] == [("2", [])]
     with pytest.raises(NotFound, match="has no alias 'champion'"):
         rooms.run(rooms.registry.resolve("my model", "champion"))
+    last = rooms.run(rooms.registry.list_moves("my model", MovesQuery())).items[0]
+    assert (last.from_version, last.to_version, last.reason) == ("1", "", "Version 1 is deleted.")
     rooms.run(deletion.delete_model("my model", FORCED))
     with pytest.raises(NotFound, match="No model is registered as 'my model'"):
         rooms.run(rooms.registry.get_model("my model"))
