@@ -107,6 +107,11 @@ class GroupCounts:
         for name, each in (("truth", actual), ("predicted", guess)):
             if each.ndim != 1:
                 raise ValueError(f"{name} must have the shape (n,), not {each.shape}.")
+            text = each.dtype.kind in "US" or (len(each) > 0 and isinstance(each.flat[0], str))
+            if text != isinstance(positive, str) and len(each):
+                raise ValueError(
+                    f"{name} has labels such as {each[0]!r}, and positive is {positive!r}. Name the positive label."
+                )
             if each.dtype.kind == "f" and np.isnan(each).any():
                 raise ValueError(f"{name} has NaN. Leave these rows out of all three arrays.")
         names, codes = group_codes(labels)
@@ -138,7 +143,8 @@ class GroupCounts:
         """Return the largest gap between groups, such as Fairlearn's `demographic_parity_difference`.
 
         Equalized odds: the larger one of the gaps of true and false positive rates. Groups below ``min_size``
-        and groups without the rate are left out; None if fewer than two groups are left. Source: M. Hardt, E.
+        and groups without the rate are left out; None if fewer than two groups are left. (Fairlearn counts a group
+        without positives with the rate 0.) Source: M. Hardt, E.
         Price and N. Srebro, "Equality of opportunity in supervised learning", NIPS 2016; Fairlearn 0.15.
         """
         gaps = [np.ptp(rates) for rates in self._kept_rates(fairness, min_size) if len(rates) > 1]

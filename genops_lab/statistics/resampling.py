@@ -22,6 +22,8 @@ from .results import (
 RESAMPLES = 9_999
 #: Values of a chunk: 32 MB.
 _CHUNK = 4_000_000
+#: Rows whose sums are in a table at once: 2 * 32 * 8 bytes a row, 8 MB.
+_ROWS_OF_SUMS = 16_384
 #: Up to so many different values, their counts are drawn in place of rows.
 _FEW_VALUES = 64
 
@@ -59,29 +61,33 @@ def subset_means(values: Floats, resamples: int, rng: np.random.Generator) -> Fl
     All 2^n - 1 sets with a value, each once, where they are at most ``resamples``.
     """
     n = len(values)
-    padded = np.zeros(-(-n // 8) * 8)
-    padded[:n] = values
     if n < 31 and (1 << n) - 1 <= resamples:
         numbers = np.arange(1, 1 << n)
         bits = (numbers[:, None] >> np.arange(n)) & 1
         exact: Floats = bits @ values / bits.sum(axis=1)
         return exact
+    total, size = np.zeros(resamples), np.zeros(resamples)
+    for start in range(0, n, _ROWS_OF_SUMS):
+        _add_random_sets(values[start : start + _ROWS_OF_SUMS], total, size, rng)
+    return np.divide(total, size, out=np.full(resamples, np.nan), where=size > 0)
+
+
+def _add_random_sets(values: Floats, total: Floats, size: Floats, rng: np.random.Generator) -> None:
+    """Add the sums and sizes of random sets of values to ``total`` and ``size``, one set for each of them."""
     # Eight rows a byte: a table of the 256 sums of each group of eight takes the place of their bits.
     of_byte = ((np.arange(256)[:, None] >> np.arange(8)) & 1).astype(np.float64)
-    sums = padded.reshape(-1, 8) @ of_byte.T
-    there = np.zeros_like(padded)
-    there[:n] = 1.0
-    sizes = (there.reshape(-1, 8) @ of_byte.T).astype(np.float64)
+    padded = np.zeros((2, -(-len(values) // 8) * 8))
+    padded[0, : len(values)] = values
+    padded[1, : len(values)] = 1.0
+    sums, sizes = (each.reshape(-1, 8) @ of_byte.T for each in padded)
     groups = len(sums)
     offsets = np.arange(groups) * 256
     at_once = max(1, 262_144 // groups)
-    found = []
-    for start in range(0, resamples, at_once):
-        picked = rng.integers(0, 256, (min(at_once, resamples - start), groups), np.uint8) + offsets
-        size = sizes.take(picked).sum(axis=1)
-        total = sums.take(picked).sum(axis=1)
-        found.append(np.divide(total, size, out=np.full(len(size), np.nan), where=size > 0))
-    return np.concatenate(found)
+    for start in range(0, len(total), at_once):
+        part = slice(start, min(start + at_once, len(total)))
+        picked = rng.integers(0, 256, (part.stop - start, groups), np.uint8) + offsets
+        total[part] += sums.take(picked).sum(axis=1)
+        size[part] += sizes.take(picked).sum(axis=1)
 
 
 def bootstrap_result(
@@ -106,17 +112,17 @@ def bootstrap_result(
     from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
     alpha = check_confidence(confidence)
-    close = 1e-12 * float(np.nanmax(np.abs(draws))) if len(draws) else 0.0
+    if not np.isfinite(draws).all():
+        return unknown(
+            method, "not finite", estimate=estimate if estimate is None or math.isfinite(estimate) else None, n=n,
+            null=null, alternative=alternative, confidence=confidence, left_out=left_out,
+        )  # fmt: skip
+    close = 1e-12 * float(np.abs(draws).max()) if len(draws) else 0.0
     if estimate is None or units < 2 or np.ptp(draws) <= close:
         reason: Reason = "no values" if estimate is None else few if units < 2 else "no spread"
         return unknown(
             method, reason, estimate=estimate, n=n, null=null, alternative=alternative,
             confidence=confidence, left_out=left_out,
-        )  # fmt: skip
-    if not np.isfinite(draws).all():
-        return unknown(
-            method, "not finite", estimate=estimate if math.isfinite(estimate) else None, n=n, null=null,
-            alternative=alternative, confidence=confidence, left_out=left_out,
         )  # fmt: skip
     widening = math.sqrt(units / (units - 1))
     tail = float(ndtr(widening * stdtrit(units - 1, alpha / 2)))

@@ -144,6 +144,8 @@ def test_empty_missing_and_wrong_input() -> None:
         GroupCounts.of([1, 0], [1], ["a", "b"])
     with pytest.raises(ValueError, match="predicted has NaN"):
         GroupCounts.of([1, 0], [1, math.nan], ["a", "b"])
+    with pytest.raises(ValueError, match="Name the positive label"):
+        GroupCounts.of(["yes", "no"], ["yes", "yes"], ["a", "b"])
     with pytest.raises(ValueError, match="shape"):
         GroupCounts.of([[1]], [[1]], [["a"]])
 

@@ -211,6 +211,25 @@ def test_sequential_answers_of_constant_values() -> None:
     assert impossible.p == 0.0
 
 
+def test_a_metric_that_draws_cannot_have_gives_no_interval() -> None:
+    found = paired.paired_bootstrap(
+        np.arange(9.0),
+        np.zeros(9),
+        rng=rng(),
+        resamples=99,
+        statistic=lambda rows: np.full(len(rows), math.nan),
+    )
+    assert_no_nan(found)
+    assert (found.estimate, found.low, found.p, found.reason) == (None, None, 1.0, "not finite")
+
+
+def test_many_rows_are_flipped_in_parts() -> None:
+    one = rng().normal(0.02, 1, 40_000)
+    found = paired.permutation(one, np.zeros(40_000), rng=rng(), resamples=499)
+    theirs = paired.paired_t(one, np.zeros(40_000))
+    assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high), abs=0.003)
+
+
 def test_seeds_and_examples_without_a_repeat_cannot_tell() -> None:
     values = rng().random((1, 20))
     found = repeats.hierarchical(values, values)
