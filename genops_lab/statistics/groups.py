@@ -174,13 +174,16 @@ class GroupCounts:
         """Return the largest difference of a rate between groups with its interval, from counts alone.
 
         The interval is simultaneous over all pairs of groups, and studentised. The draws are a multinomial
-        bootstrap of each group's counts, with 1/2 added to each, so that a rate of 0 has an error. Groups of fewer than
+        bootstrap of each group's counts. Each count gets 1/2 more, so that a rate of 0 has an error (A. Agresti
+        and B. Caffo, The American Statistician 54, 2000). Groups of fewer than
         ``min_size`` rows are left out, and so are groups with no row that the rate counts.
 
         Source: J. P. Romano and M. Wolf, "Exact and approximate stepdown methods for multiple hypothesis
         testing", JASA 100 (2005), the largest studentised difference; the bias: B. Efron and R. J. Tibshirani,
         "An Introduction to the Bootstrap" (1993), section 10.3.
         """
+        from scipy.special import ndtr, stdtrit
+
         alpha = check_confidence(confidence)
         method = "Multinomial bootstrap of counts"
         rates = self.rate(rate)
@@ -199,8 +202,11 @@ class GroupCounts:
             ],
             axis=1,
         )  # (draws, groups, 4)
-        drawn = _rates(draws + 0.5, rate)
-        spread = drawn.var(axis=0)
+        drawn = _rates(draws, rate)
+        drawn = np.where(np.isnan(drawn), smooth_rates, drawn)
+        rows = counts[:, list(_DENOMINATOR[rate])].sum(axis=1)
+        freedom = np.maximum(rows - 1, 1)
+        spread = drawn.var(axis=0) * rows / freedom
         first, second = np.triu_indices(len(names), 1)
         errors = np.sqrt(spread[first] + spread[second])
         pairs = smooth_rates[first] - smooth_rates[second]
@@ -211,14 +217,17 @@ class GroupCounts:
                 for part in np.split(drawn, range(at_once, resamples, at_once))
             ]
         )
-        critical = float(np.quantile(largest, 1 - alpha))
+        critical = float(np.quantile(largest, min(1.0, (1 - alpha) * (1 + 1 / resamples)), method="higher"))
+        # Small groups: the same level by Student's t, with Welch's degrees of freedom of each pair.
+        degrees = errors**4 / (spread[first] ** 2 / freedom[first] + spread[second] ** 2 / freedom[second])
+        half = stdtrit(degrees, ndtr(critical)) * errors
         observed = np.abs(rates[first] - rates[second])
         by_chance = float(np.ptp(drawn, axis=1).mean()) - float(np.ptp(smooth_rates))
         estimate = float(observed.max())
         return Gap(
             method, estimate, max(0.0, estimate - max(0.0, by_chance)),
-            max(0.0, float((observed - critical * errors).max())),
-            min(1.0, float((observed + critical * errors).max())),
+            min(estimate, max(0.0, float((np.abs(pairs) - half).max()))),
+            max(estimate, min(1.0, float((np.abs(pairs) + half).max()))),
             confidence, names[int(rates.argmin())], names[int(rates.argmax())], left_out,
         )  # fmt: skip
 

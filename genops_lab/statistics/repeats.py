@@ -10,6 +10,9 @@ import numpy.typing as npt
 
 from .results import CONFIDENCE, Alternative, Reason, Result, check_confidence, checked, t_result, unknown
 
+#: Seeds of each model that `hierarchical` needs.
+LEAST_SEEDS = 3
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -127,8 +130,8 @@ def hierarchical(
     candidate: shape (seeds, examples); champion: shape (its seeds, examples). The interval covers both a new
     seed and new examples: its variance is that of the means by seed of each model, and that of the
     differences by example. Noise of single answers is counted twice, which makes it wider, never narrower.
-    Examples with a NaN are left out. ``n`` is the number of examples; ``needed`` is unknown, because more
-    seeds may be the cheaper way.
+    Each model needs three seeds: with two, the test errs at 6 % in place of 5 %. Examples with a NaN are left
+    out. ``n`` is the number of examples; ``needed`` is unknown, because more seeds may be cheaper.
 
     Source: A. B. Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 1 (2007), the variance of
     crossed factors; F. E. Satterthwaite, "An approximate distribution of estimates of variance components",
@@ -150,12 +153,12 @@ def hierarchical(
     seeds = min(len(one), len(other))
     estimate = float(one.mean() - other.mean()) if n and seeds else None
     parts = []
-    if n > 1 and seeds > 1:
+    if n > 1 and seeds >= LEAST_SEEDS:
         for values in (one.mean(axis=1), other.mean(axis=1), one.mean(axis=0) - other.mean(axis=0)):
             parts.append((float(values.var(ddof=1)) / len(values), len(values) - 1))
     variance = sum(part for part, _ in parts)
     if estimate is None or variance == 0:
-        reason: Reason = "no values" if estimate is None else "no spread" if parts else "one value"
+        reason: Reason = "no values" if estimate is None else "no spread" if parts else "few seeds"
         return unknown(
             method, reason, estimate=estimate, n=n, null=null, alternative=alternative,
             confidence=confidence, left_out=left_out,

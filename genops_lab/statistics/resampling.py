@@ -69,7 +69,8 @@ def subset_means(values: Floats, resamples: int, rng: np.random.Generator) -> Fl
     total, size = np.zeros(resamples), np.zeros(resamples)
     for start in range(0, n, _ROWS_OF_SUMS):
         _add_random_sets(values[start : start + _ROWS_OF_SUMS], total, size, rng)
-    return np.divide(total, size, out=np.full(resamples, np.nan), where=size > 0)
+    means: Floats = np.divide(total, size, out=np.full(resamples, np.nan), where=size > 0)
+    return means
 
 
 def _add_random_sets(values: Floats, total: Floats, size: Floats, rng: np.random.Generator) -> None:

@@ -109,7 +109,7 @@ def cases() -> list[Any]:
 def test_false_positives_and_coverage_are_as_stated(name: str, n: int) -> None:
     test, data = CASES[name]
     rng = np.random.default_rng([1, n])
-    dear = "bootstrap" in name or "sequence" in name
+    dear = any(word in name for word in ("bootstrap", "permutation", "sequence"))
     number = trials(500, 400) if dear else trials(2_000, 1_000)
     false = {"greater": 0, "less": 0, "two-sided": 0}
     outside = 0
@@ -166,7 +166,7 @@ def test_few_clusters_of_unequal_size_keep_the_level(groups: int) -> None:
         assert_error(naive, number, 0.05)
 
 
-@pytest.mark.parametrize("seeds", [(3, 3), (5, 2)])
+@pytest.mark.parametrize("seeds", [(3, 3), (5, 3)])
 def test_the_hierarchical_interval_covers_new_seeds_and_new_examples(seeds: tuple[int, int]) -> None:
     rng = np.random.default_rng(4)
     number, outside, naive = trials(4_000, 1_000), 0, 0

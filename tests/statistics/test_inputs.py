@@ -233,12 +233,12 @@ def test_many_rows_are_flipped_in_parts() -> None:
 def test_seeds_and_examples_without_a_repeat_cannot_tell() -> None:
     values = rng().random((1, 20))
     found = repeats.hierarchical(values, values)
-    assert (found.reason, found.p) == ("one value", 1.0)
+    assert (found.reason, found.p) == ("few seeds", 1.0)
     same = np.ones((3, 20))
     assert repeats.hierarchical(same, same).reason == "no spread"
     rows = rng().random((3, 20))
     rows[0, 4] = math.nan
-    assert (found := repeats.hierarchical(rows, rng().random((2, 20)))).left_out == 1
+    assert (found := repeats.hierarchical(rows, rng().random((3, 20)))).left_out == 1
     assert found.n == 19
 
 

@@ -114,7 +114,7 @@ def test_the_hierarchical_variance_is_that_of_its_parts() -> None:
     seeds = np.repeat([[1.0], [1.3], [0.8]], 50, axis=1), np.repeat([[0.9], [1.1], [0.7], [1.2]], 50, axis=1)
     ours, theirs = repeats.hierarchical(*seeds), repeats.welch(seeds[0][:, 0], seeds[1][:, 0])
     assert (ours.low, ours.high, ours.p) == pytest.approx((theirs.low, theirs.high, theirs.p))
-    examples = np.tile(A, (3, 1)), np.tile(B, (2, 1))
+    examples = np.tile(A, (3, 1)), np.tile(B, (4, 1))
     ours, theirs = repeats.hierarchical(*examples), paired.paired_t(A, B)
     assert (ours.low, ours.high, ours.p) == pytest.approx((theirs.low, theirs.high, theirs.p))
 
