@@ -26,6 +26,7 @@ from . import (
     serving,
     setup,
     startup,
+    statistics,
 )
 from .figure import Figure
 
@@ -47,6 +48,7 @@ SUITES: dict[str, Callable[[], Iterator[Figure]]] = {
     "profile_timeline": profile_timeline.figures,
     "profiles": profiles.figures,
     "setup": setup.figures,
+    "statistics": statistics.figures,
 }
 #: They install much: run when they are named.
 ASKED_FOR = ("neighbours", "profiles", "setup")

@@ -101,6 +101,15 @@ The stores have MLflow's own schema.""",
         ),
     ),
     Sheet(
+        "statistics",
+        "Statistics",
+        """Fairness by group beside Fairlearn, on the same arrays, and tests of 5,000 paired examples.
+
+- `fairness`: rows counted by group, then the differences of demographic parity and equalized odds.
+- `off by`: the largest difference from Fairlearn's values.""",
+        ("statistics ",),
+    ),
+    Sheet(
         "server",
         "Server and front end",
         "The cost of the extension for the start of JupyterLab's server and for a page.",

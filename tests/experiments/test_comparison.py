@@ -11,7 +11,6 @@ import pytest
 
 from genops_lab.core.errors import InvalidRequest, NotFound
 from genops_lab.experiments.comparison.models import ComparisonQuery, LineChange, RunComparison
-from genops_lab.experiments.comparison.statistics import Sample, difference, margin
 from genops_lab.experiments.comparison.texts import Room as TextRoom
 from genops_lab.experiments.comparison.texts import by_file, cell_changes, line_changes
 from genops_lab.experiments.restoring.run_source import KeptCell
@@ -20,39 +19,6 @@ from .conftest import Room
 
 A = [0.91, 0.88, 0.93, 0.90]
 B = [0.95, 0.97, 0.94]
-
-
-def test_a_mean_and_its_interval_are_scipys() -> None:
-    from scipy import stats
-
-    for values in (A, B, [1e-300, 3e-300, 2e-300], [1e307, 1.5e307, -1e307], [-5.0, 5.0]):
-        sample = Sample.of(values)
-        half = margin(sample)
-        assert half is not None and sample.mean is not None
-        scale = max(map(abs, values))
-        scaled = [value / scale for value in values]
-        low, high = stats.t.interval(0.95, len(values) - 1, loc=0.0, scale=stats.sem(scaled))
-        assert half / scale == pytest.approx((high - low) / 2)
-        assert sample.mean / scale == pytest.approx(sum(scaled) / len(scaled), abs=1e-12)
-
-
-def test_a_difference_is_scipys_welch() -> None:
-    from scipy import stats
-
-    found = difference(Sample.of(B), Sample.of(A))
-    theirs = stats.ttest_ind(B, A, equal_var=False).confidence_interval(0.95)
-    assert found.low == pytest.approx(theirs.low)
-    assert found.high == pytest.approx(theirs.high)
-    assert found.difference == pytest.approx(sum(B) / 3 - sum(A) / 4)
-
-
-def test_without_spread_there_is_no_interval() -> None:
-    for values in ([], [0.5], [0.5, 0.5, 0.5], [0.0, 0.0]):
-        assert margin(Sample.of(values)) is None
-        assert difference(Sample.of(values), Sample.of(A)).low is None
-    assert Sample.of([]).mean is None
-    huge = difference(Sample.of([1.7e308]), Sample.of([-1.7e308]))
-    assert (huge.difference, huge.low) == (None, None)
 
 
 def cell(source: str, cell_id: str = "", count: int | None = None) -> KeptCell:

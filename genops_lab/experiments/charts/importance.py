@@ -10,6 +10,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from genops_lab.statistics.multiple import holm
+
 from .models import Importance, ParameterImportance
 
 _BINS = 10
@@ -66,7 +68,8 @@ def importance(metric: str, values: Floats, parameters: Sequence[Parameter]) -> 
             unique.append(parameter.name)
         else:
             found.append(told)
-    found = _holm(found)
+    corrected = holm([each.p for each in found])
+    found = [msgspec.structs.replace(each, p=float(p)) for each, p in zip(found, corrected, strict=True)]
     found.sort(key=lambda each: (-each.importance, each.p, each.parameter))
     return Importance(
         metric=metric, runs=int(usable.sum()), parameters=found, constant=constant, unique=unique
@@ -142,15 +145,3 @@ def spearman(a: Floats, b: Floats) -> float | None:
     x, y = x - x.mean(), y - y.mean()
     norm = float(np.sqrt((x * x).sum() * (y * y).sum()))
     return float((x * y).sum()) / norm if norm else None
-
-
-def _holm(found: list[ParameterImportance]) -> list[ParameterImportance]:
-    """Correct p so that one false find among all is as unlikely as p says.
-
-    Source: Holm: A simple sequentially rejective multiple test procedure (1979).
-    """
-    least, corrected = 0.0, []
-    for place, each in enumerate(sorted(found, key=lambda each: each.p)):
-        least = max(least, min(1.0, each.p * (len(found) - place)))
-        corrected.append(msgspec.structs.replace(each, p=least))
-    return corrected

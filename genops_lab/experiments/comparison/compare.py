@@ -12,6 +12,7 @@ from genops_lab.experiments.media.layout import is_media
 from genops_lab.experiments.models import Run
 from genops_lab.experiments.restoring.environment import packages_of
 from genops_lab.experiments.restoring.run_source import FOLDER, Kept
+from genops_lab.statistics.repeats import Sample, mean_t, welch
 
 from .models import (
     ArtifactEntry,
@@ -28,7 +29,6 @@ from .models import (
     Sameness,
     Verdict,
 )
-from .statistics import Sample, difference, margin
 from .texts import Room, cell_changes, patch_changes
 
 #: Usual names of seeds, whatever stands before a dot or slash (``trainer.seed``).
@@ -175,7 +175,7 @@ def _metrics(columns: Columns, baseline: int, all_repeats: bool) -> list[MetricR
 
 
 def _cell(values: Sequence[float | None], sample: Sample, base: Sample, is_base: bool) -> MetricCell:
-    found = difference(sample, base)
+    found = welch(sample, base)
     verdict: Verdict = ""
     if found.low is not None and found.high is not None and not is_base:
         verdict = "higher" if found.low > 0 else "lower" if found.high < 0 else "unclear"
@@ -187,7 +187,7 @@ def _cell(values: Sequence[float | None], sample: Sample, base: Sample, is_base:
             value is not None and not math.isnan(value) and finite(value) is None for value in values
         ),
         missing=sum(value is None for value in values),
-        difference=None if is_base else found.difference,
+        difference=None if is_base else found.estimate,
         low=None if is_base else found.low,
         high=None if is_base else found.high,
         verdict=verdict,
@@ -195,7 +195,7 @@ def _cell(values: Sequence[float | None], sample: Sample, base: Sample, is_base:
 
 
 def _estimate(sample: Sample) -> Estimate:
-    return Estimate(n=sample.n, mean=sample.mean, margin=margin(sample))
+    return Estimate(n=sample.n, mean=sample.mean, margin=mean_t(sample).half_width)
 
 
 def _finite_values(values: Sequence[float | None]) -> list[float]:

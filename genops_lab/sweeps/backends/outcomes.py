@@ -9,7 +9,7 @@ import msgspec
 
 from genops_lab.core.errors import GenOpsError
 from genops_lab.experiments.backends.client import MlflowBackend, all_pages, quoted, told
-from genops_lab.experiments.comparison.statistics import Sample, margin
+from genops_lab.statistics.repeats import mean_t
 from genops_lab.sweeps.models import Direction, MetricSummary, Objective
 
 SWEEP_TAG = "genops.sweep"
@@ -85,14 +85,10 @@ class MlflowTrials(MlflowBackend):
         found: list[MetricSummary] = []
         for name in names:
             values = [run.data.metrics[name] for run in runs if name in run.data.metrics]
-            sample = Sample.of([value for value in values if math.isfinite(value)])
-            half = margin(sample)
-            low, high = (
-                (None, None)
-                if half is None or sample.mean is None
-                else (sample.mean - half, sample.mean + half)
+            mean = mean_t([value for value in values if math.isfinite(value)])
+            found.append(
+                MetricSummary(metric=name, n=mean.n, mean=mean.estimate, low=mean.low, high=mean.high)
             )
-            found.append(MetricSummary(metric=name, n=sample.n, mean=sample.mean, low=low, high=high))
         return found
 
     def _outcome(self, run: Any, metric: str) -> Outcome:
