@@ -15,6 +15,7 @@ OPERATIONS = [
     Operation("POST", "/models", Service.register_model, named=("name", "version")),
     Operation("GET", "/models/{name}", Service.get_model),
     Operation("GET", "/models/{name}/versions", Service.list_versions),
+    Operation("GET", "/models/{name}/versions/{version}/facts", Service.get_version_facts),
     Operation("PUT", "/models/{name}/aliases/{alias}", Service.set_alias),
     Operation("DELETE", "/models/{name}/aliases/{alias}", Service.delete_alias),
 ]
