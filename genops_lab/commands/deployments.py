@@ -114,7 +114,7 @@ def _confirm(session: Session, check: DeployCheck) -> None:
     raise Conflict(
         f"{check.model} version {check.version} needs your confirmation. {check.title} {check.reason}",
         code="confirmation_needed",
-        hint=f"{check.advice} To deploy it, add: --trust {check.digest}",
+        hint=f"{check.advice} To deploy it, add --trust {check.digest}",
         details={"check": msgspec.to_builtins(check)},
     )
 

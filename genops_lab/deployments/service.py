@@ -446,7 +446,7 @@ def _unconfirmed(check: DeployCheck, *, changed: bool) -> Conflict:
         f"The files of {named} differ from those that you confirmed. {check.title} {check.reason}"
         if changed
         else f"{named} needs your confirmation. {check.title} {check.reason}",
-        hint=f"{check.advice} To deploy it: --trust {check.digest}",
+        hint=f"{check.advice} To deploy it, add --trust {check.digest}",
         code="confirmation_needed",
         details={"check": msgspec.to_builtins(check)},
     )

@@ -1813,6 +1813,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/models/{name}/versions/{version}/facts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Say what the files of a version are, and whether loading them can run code. Nothing is loaded. */
+        get: operations["registry.get_version_facts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/models/{name}/aliases/{alias}": {
         parameters: {
             query?: never;
@@ -2039,9 +2056,9 @@ export interface components {
          * Task
          * @description Long work. Times in seconds since 1970.
          *
-         *         ``subject`` is the object of the work, such as ``deployment:digits``. ``kind`` is the kind of the work, such as
-         *         ``environment``, for views that offer the next action. ``client`` is the id of the page of JupyterLab that asked for
-         *         the work, ``socket`` for the user's other programs, or empty if unknown.
+         *     ``subject`` is the object of the work, such as ``deployment:digits``. ``kind`` is the kind of the work, such as
+         *     ``environment``, for views that offer the next action. ``client`` is the id of the page of JupyterLab that asked for
+         *     the work, ``socket`` for the user's other programs, or empty if unknown.
          */
         Task: {
             id: string;
@@ -2177,7 +2194,7 @@ export interface components {
         /**
          * NextStart
          * @description The next kernel of a notebook on a target: which GPUs it sees, in the words of a best fit. Where each
-         *         kernel gets its own host, also the resources of that host.
+         *     kernel gets its own host, also the resources of that host.
          */
         NextStart: {
             notebook: string;
@@ -2228,9 +2245,9 @@ export interface components {
          * RemoteKernel
          * @description A kernel that an agent owns on a target, on its host ``host_id`` where the target has several.
          *
-         *         ``ours``: this user's Lab started the kernel here or attached to it. ``ended_by`` is ``idle`` where the
-         *         target's policy stopped it. ``last_seq`` is the number of its last message, ``acked_seq`` the last that a
-         *         Lab has saved.
+         *     ``ours``: this user's Lab started the kernel here or attached to it. ``ended_by`` is ``idle`` where the
+         *     target's policy stopped it. ``last_seq`` is the number of its last message, ``acked_seq`` the last that a
+         *     Lab has saved.
          */
         RemoteKernel: {
             target: string;
@@ -2304,7 +2321,7 @@ export interface components {
         /**
          * AttachKernel
          * @description ``take_over``: also take it from another Lab that is attached; the other Lab sees this and may take it
-         *         back.
+         *     back.
          */
         AttachKernel: {
             /** @default false */
@@ -2350,10 +2367,10 @@ export interface components {
          * StoredItem
          * @description An environment built on the host, or the copy of a notebook's folder.
          *
-         *         ``here`` is the folder on the Lab's machine, empty where this Lab does not know it. ``size_bytes`` is what
-         *         a removal frees, ``unused_s`` how long it was unused; None where its files were not counted. ``host_id``
-         *         names the host, for a target whose hosts have their own files. ``stays`` says why it is not removed, empty
-         *         where it may be; with ``forcible`` it may be removed with ``force``.
+         *     ``here`` is the folder on the Lab's machine, empty where this Lab does not know it. ``size_bytes`` is what
+         *     a removal frees, ``unused_s`` how long it was unused; None where its files were not counted. ``host_id``
+         *     names the host, for a target whose hosts have their own files. ``stays`` says why it is not removed, empty
+         *     where it may be; with ``forcible`` it may be removed with ``force``.
          */
         StoredItem: {
             /** @enum {unknown} */
@@ -2389,7 +2406,7 @@ export interface components {
         /**
          * RemovedStored
          * @description The removed item. ``left``: its files are still being deleted, see the sweep. ``trouble``: what cannot
-         *         be deleted.
+         *     be deleted.
          */
         RemovedStored: {
             target: string;
@@ -2412,9 +2429,9 @@ export interface components {
         /**
          * KernelNotice
          * @description A notice for the owner of a notebook: its kernel on a target will be stopped because it is idle, or
-         *         was.
+         *     was.
          *
-         *         ``path`` is its notebook, or empty; ``ends_at`` is by this machine's clock.
+         *     ``path`` is its notebook, or empty; ``ends_at`` is by this machine's clock.
          */
         KernelNotice: {
             target: string;
@@ -2430,10 +2447,10 @@ export interface components {
         /**
          * FolderQuery
          * @description A folder: that of ``notebook`` (a path of the file browser), or the one around the absolute path
-         *         ``folder``.
+         *     ``folder``.
          *
-         *         ``target`` may be left out where the folder is on only one. ``paths`` limits it to these files, folders or
-         *         patterns, relative to ``notebook``'s folder or to ``folder``.
+         *     ``target`` may be left out where the folder is on only one. ``paths`` limits it to these files, folders or
+         *     patterns, relative to ``notebook``'s folder or to ``folder``.
          */
         FolderQuery: {
             /** @default  */
@@ -2477,7 +2494,7 @@ export interface components {
         /**
          * FolderFile
          * @description One file that will be transferred, was transferred, or failed with the reason ``why``. ``kept`` names
-         *         the copy of the replaced file, in the same folder.
+         *     the copy of the replaced file, in the same folder.
          */
         FolderFile: {
             path: string;
@@ -2498,7 +2515,7 @@ export interface components {
         /**
          * FolderTransfer
          * @description ``replace``: also transfer files that were changed on both sides; a copy of the replaced file is kept.
-         *         ``confirmed``: also transfer more than the limit without a question.
+         *     ``confirmed``: also transfer more than the limit without a question.
          */
         FolderTransfer: {
             /** @default  */
@@ -2517,7 +2534,7 @@ export interface components {
         /**
          * FolderJob
          * @description A transfer of files. ``result`` is set once it is ``done``; the answer's error reports a failure.
-         *         ``task_id``: the task that shows and cancels it, where it takes over a second.
+         *     ``task_id``: the task that shows and cancels it, where it takes over a second.
          */
         FolderJob: {
             id: string;
@@ -2531,7 +2548,7 @@ export interface components {
         /**
          * FolderResult
          * @description The result of a push or pull. ``done`` were transferred, ``conflicts`` were changed on both sides and
-         *         left alone, ``failed`` could not be written or read.
+         *     left alone, ``failed`` could not be written or read.
          */
         FolderResult: {
             target: string;
@@ -2555,8 +2572,8 @@ export interface components {
          * Executions
          * @description The runs of a kernel's cells that the saved document does not have, in the order of their start.
          *
-         *         ``recovering``: more runs are about to arrive (the kernel's host is away, or sends its journal), so ask
-         *         again at the next event. ``ended``: the kernel has ended, for ``reason``.
+         *     ``recovering``: more runs are about to arrive (the kernel's host is away, or sends its journal), so ask
+         *     again at the next event. ``ended``: the kernel has ended, for ``reason``.
          */
         Executions: {
             kernel_id: string;
@@ -2573,11 +2590,11 @@ export interface components {
          * Execution
          * @description The outputs of one run of a cell so far, as the cell's ``outputs`` in the notebook (nbformat 4.5).
          *
-         *         ``message_ids`` are those of the kernel's last messages in ``outputs``, in order, at most 1,000 while it runs.
-         *         A page that also got them over its websocket leaves them out. ``status`` is empty until the reply.
+         *     ``message_ids`` are those of the kernel's last messages in ``outputs``, in order, at most 1,000 while it runs.
+         *     A page that also got them over its websocket leaves them out. ``status`` is empty until the reply.
          *
-         *         ``truncated``: a part is not shown. A display of ours among the outputs (:mod:`.output_limits`) says how
-         *         much, and ``full_output`` names the file with the whole text.
+         *     ``truncated``: a part is not shown. A display of ours among the outputs (:mod:`.output_limits`) says how
+         *     much, and ``full_output`` names the file with the whole text.
          */
         Execution: {
             msg_id: string;
@@ -2610,7 +2627,7 @@ export interface components {
         /**
          * TextPart
          * @description Lines of a run's full output, from line ``first`` on. ``running``: more may come. ``complete``: the end
-         *         is not cut off (a file has at most 2 GiB).
+         *     is not cut off (a file has at most 2 GiB).
          */
         TextPart: {
             first: number;
@@ -2674,20 +2691,20 @@ export interface components {
          * Target
          * @description A target that runs kernels, and the state of its connection.
          *
-         *         ``config`` has the fields of its ``kind``; those of SSH targets are also fields of this object. ``where``
-         *         is the place as text.
+         *     ``config`` has the fields of its ``kind``; those of SSH targets are also fields of this object. ``where``
+         *     is the place as text.
          *
-         *         ``state``: ``idle`` was not connected in this Lab, ``asking`` waits for an answer (see the questions),
-         *         ``pending`` waits for its host, ``down`` reconnects at ``retry_at``, ``failed`` waits until somebody
-         *         connects. ``carrier_used`` is empty while not connected. ``locked``: the administrator's target, cannot be
-         *         removed.
+         *     ``state``: ``idle`` was not connected in this Lab, ``asking`` waits for an answer (see the questions),
+         *     ``pending`` waits for its host, ``down`` reconnects at ``retry_at``, ``failed`` waits until somebody
+         *     connects. ``carrier_used`` is empty while not connected. ``locked``: the administrator's target, cannot be
+         *     removed.
          *
-         *         ``warm_ready``: how many kernels the host keeps ready, None while unknown. ``warm_message``: why there are
-         *         fewer than requested. ``reading_age_s`` is the time since the reading arrived.
+         *     ``warm_ready``: how many kernels the host keeps ready, None while unknown. ``warm_message``: why there are
+         *     fewer than requested. ``reading_age_s`` is the time since the reading arrived.
          *
-         *         ``is_this_machine``: kernels see this machine's files. ``allocates``: each kernel gets its own host, shown
-         *         as ``host_noun``. ``hosts`` has the requested hosts, each with its own connection and reading; the price
-         *         applies to each. ``state`` is that of the host which is nearest to being up.
+         *     ``is_this_machine``: kernels see this machine's files. ``allocates``: each kernel gets its own host, shown
+         *     as ``host_noun``. ``hosts`` has the requested hosts, each with its own connection and reading; the price
+         *     applies to each. ``state`` is that of the host which is nearest to being up.
          */
         Target: {
             name: string;
@@ -2772,11 +2789,11 @@ export interface components {
          * TargetHost
          * @description A host of a target that gets one for each kernel.
          *
-         *         ``state``, ``message`` and ``hint`` describe its connection. ``path`` is the notebook of its kernel, or
-         *         empty.
+         *     ``state``, ``message`` and ``hint`` describe its connection. ``path`` is the notebook of its kernel, or
+         *     empty.
          *
-         *         ``left_over``: no kernel of this user needs the host. It is released at ``release_at``. Without
-         *         ``release_at`` another machine of the user's may have requested it, and the user decides.
+         *     ``left_over``: no kernel of this user needs the host. It is released at ``release_at``. Without
+         *     ``release_at`` another machine of the user's may have requested it, and the user decides.
          */
         TargetHost: {
             host_id: string;
@@ -2894,10 +2911,10 @@ export interface components {
          * TargetPolicy
          * @description The policy for the kernels of a target.
          *
-         *         ``folder``: whether the notebook's folder is sent to the host before a start; above ``folder_max_files``
-         *         or ``folder_max_bytes`` the user is asked first. ``warm_kernels`` is how many kernels the host keeps ready
-         *         while a Lab is connected. A kernel is stopped after ``idle_minutes`` without work (None: never). A GPU
-         *         used up to ``idle_gpu_percent`` counts as idle.
+         *     ``folder``: whether the notebook's folder is sent to the host before a start; above ``folder_max_files``
+         *     or ``folder_max_bytes`` the user is asked first. ``warm_kernels`` is how many kernels the host keeps ready
+         *     while a Lab is connected. A kernel is stopped after ``idle_minutes`` without work (None: never). A GPU
+         *     used up to ``idle_gpu_percent`` counts as idle.
          */
         TargetPolicy: {
             /**
@@ -2937,7 +2954,7 @@ export interface components {
         /**
          * PendingKernel
          * @description A kernel of this Lab whose host is requested. ``reason``: what it waits for, and its place in the queue
-         *         where there is one.
+         *     where there is one.
          */
         PendingKernel: {
             kernel_id: string;
@@ -2948,9 +2965,9 @@ export interface components {
          * NewTarget
          * @description A target to add.
          *
-         *         ``config`` has the fields of the form of its ``kind`` (see the kinds of targets). The fields of SSH
-         *         targets may also be fields of this object; ``config`` takes precedence. ``secrets`` names variables of the
-         *         Lab's environment that the target's kernels get.
+         *     ``config`` has the fields of the form of its ``kind`` (see the kinds of targets). The fields of SSH
+         *     targets may also be fields of this object; ``config`` takes precedence. ``secrets`` names variables of the
+         *     Lab's environment that the target's kernels get.
          */
         NewTarget: {
             name: string;
@@ -2992,7 +3009,7 @@ export interface components {
         /**
          * TargetKind
          * @description A kind of target: the fields of its form with the administrator's defaults, limits and locks, and the
-         *         first steps of its test.
+         *     first steps of its test.
          */
         TargetKind: {
             kind: string;
@@ -3004,8 +3021,8 @@ export interface components {
          * FormField
          * @description A field of a target's form.
          *
-         *         ``pattern`` must match the whole text. The form hides ``advanced`` fields at first. A ``locked`` field has
-         *         the administrator's value. ``administered`` names the other limits that the administrator set.
+         *     ``pattern`` must match the whole text. The form hides ``advanced`` fields at first. A ``locked`` field has
+         *     the administrator's value. ``administered`` names the other limits that the administrator set.
          */
         FormField: {
             name: string;
@@ -3055,7 +3072,7 @@ export interface components {
         /**
          * Candidate
          * @description A host of the user's ssh_config that is no target yet, with the file's own values. ``name`` is a
-         *         possible name of the target.
+         *     possible name of the target.
          */
         Candidate: {
             alias: string;
@@ -3080,7 +3097,7 @@ export interface components {
          * BestFit
          * @description The target and GPUs to start on, with the reason. ``target`` is empty when nothing fits.
          *
-         *         ``environment`` is for the kernel: it limits the kernel to those GPUs, or to that MIG slice.
+         *     ``environment`` is for the kernel: it limits the kernel to those GPUs, or to that MIG slice.
          */
         BestFit: {
             /** @default  */
@@ -3149,8 +3166,8 @@ export interface components {
          * ReportStep
          * @description One step of a test: the result and, unless it is good, what to do.
          *
-         *         Each of ``commands`` solves the problem at a terminal. ``fixes`` can be started from the Lab. The steps up
-         *         to ``agent`` belong to the target's kind.
+         *     Each of ``commands`` solves the problem at a terminal. ``fixes`` can be started from the Lab. The steps up
+         *     to ``agent`` belong to the target's kind.
          */
         ReportStep: {
             step: string;
@@ -3170,8 +3187,8 @@ export interface components {
          * NewEnvironment
          * @description An environment to build on a target, with ipykernel and ``packages``.
          *
-         *         ``source`` is the path of an EnvironmentSource, empty for none. ``python`` is a version or a path on the
-         *         host, ``folder`` a name or a folder on the host. The host chooses what is empty.
+         *     ``source`` is the path of an EnvironmentSource, empty for none. ``python`` is a version or a path on the
+         *     host, ``folder`` a name or a folder on the host. The host chooses what is empty.
          */
         NewEnvironment: {
             /** @default  */
@@ -3207,10 +3224,10 @@ export interface components {
         /**
          * OpenQuestion
          * @description A question that only a person can answer: during a connection, or before a folder's files are sent or
-         *         pulled.
+         *     pulled.
          *
-         *         For ``host_key``, ``folder_size`` and ``folder_pull`` the answer ``yes`` accepts. The answer may be
-         *         visible while typed only with ``echo``.
+         *     For ``host_key``, ``folder_size`` and ``folder_pull`` the answer ``yes`` accepts. The answer may be
+         *     visible while typed only with ``echo``.
          */
         OpenQuestion: {
             id: string;
@@ -3268,7 +3285,7 @@ export interface components {
         /**
          * Run
          * @description An MLflow run with its latest metrics (None: NaN or infinite); ``tags`` are the user's own (no
-         *         ``mlflow.*``).
+         *     ``mlflow.*``).
          */
         Run: {
             run_id: string;
@@ -3306,7 +3323,7 @@ export interface components {
          * RunDetail
          * @description A run with its products, its parent, and at most 100 of its children, the oldest first.
          *
-         *         ``more_children``: there are more. ``output``: printed output is kept. ``note``: Markdown.
+         *     ``more_children``: there are more. ``output``: printed output is kept. ``note``: Markdown.
          */
         RunDetail: {
             run: components["schemas"]["Run"];
@@ -3388,9 +3405,9 @@ export interface components {
          * RunLinks
          * @description Addresses that open a run, without credentials.
          *
-         *         ``mlflow`` is MLflow's own page, empty if MLflow has none. ``lab`` is relative to a Lab's base URL.
-         *         ``hub`` opens each user's own server (a path if the hub's address is unknown), empty without a hub. If no
-         *         colleague can see the run, ``shared`` is false, and ``why`` and ``hint`` say what to do.
+         *     ``mlflow`` is MLflow's own page, empty if MLflow has none. ``lab`` is relative to a Lab's base URL.
+         *     ``hub`` opens each user's own server (a path if the hub's address is unknown), empty without a hub. If no
+         *     colleague can see the run, ``shared`` is false, and ``why`` and ``hint`` say what to do.
          */
         RunLinks: {
             run_id: string;
@@ -3417,7 +3434,7 @@ export interface components {
         /**
          * MediaSeries
          * @description All media of one kind and name, by step and time. Histograms have no entries here: they are requested
-         *         by name.
+         *     by name.
          */
         MediaSeries: {
             /** @enum {unknown} */
@@ -3443,7 +3460,7 @@ export interface components {
          * HistogramSeries
          * @description Histograms of one name by step, on common bins from ``low`` to ``high``.
          *
-         *         At most 120 of the ``logged`` ones, evenly chosen, with the first and the last.
+         *     At most 120 of the ``logged`` ones, evenly chosen, with the first and the last.
          */
         HistogramSeries: {
             run_id: string;
@@ -3457,7 +3474,7 @@ export interface components {
          * HistogramRow
          * @description The distribution of values at a step; ``low`` and ``high`` are the smallest and largest finite value.
          *
-         *         ``counts`` are apportioned to the common bins, as if values were spread evenly in each logged bin.
+         *     ``counts`` are apportioned to the common bins, as if values were spread evenly in each logged bin.
          */
         HistogramRow: {
             step: number;
@@ -3473,7 +3490,7 @@ export interface components {
          * LatestMetrics
          * @description The latest values of a run's metrics, by name.
          *
-         *         ``stalled_s``: seconds for which the running run has logged no metric of its own, if that is long.
+         *     ``stalled_s``: seconds for which the running run has logged no metric of its own, if that is long.
          */
         LatestMetrics: {
             metrics: components["schemas"]["LatestMetric"][];
@@ -3492,7 +3509,7 @@ export interface components {
          * OutputText
          * @description The beginning and the end of a run's output on one stream (``stdout``, ``stderr``).
          *
-         *         ``session`` names a later session of a continued run; it is empty for the first one.
+         *     ``session`` names a later session of a continued run; it is empty for the first one.
          */
         OutputText: {
             path: string;
@@ -3504,8 +3521,8 @@ export interface components {
          * RestoredNotebook
          * @description A notebook (nbformat 4.5) with the cells of a run, which the caller writes.
          *
-         *         ``name`` is a file name for it; ``redacted`` counts marks by kind; ``altered`` counts cells whose text
-         *         does not match the hash that the run wrote.
+         *     ``name`` is a file name for it; ``redacted`` counts marks by kind; ``altered`` counts cells whose text
+         *     does not match the hash that the run wrote.
          */
         RestoredNotebook: {
             run_id: string;
@@ -3588,10 +3605,10 @@ export interface components {
         /**
          * ComparisonQuery
          * @description A comparison of 2 to 40 runs: ids, unique prefixes, names, ``latest``; ``baseline`` is one of them, by
-         *         default the first.
+         *     default the first.
          *
-         *         ``repeats`` names the parameters or tags that differ between repeats; None: the usual names of seeds. With
-         *         an empty list no run is a repeat. Otherwise runs with the same tag ``genops.repeat`` are repeats too.
+         *     ``repeats`` names the parameters or tags that differ between repeats; None: the usual names of seeds. With
+         *     an empty list no run is a repeat. Otherwise runs with the same tag ``genops.repeat`` are repeats too.
          */
         ComparisonQuery: {
             run_ids: string[];
@@ -3604,7 +3621,7 @@ export interface components {
          * RunComparison
          * @description Runs side by side. ``baseline`` is a column. ``repeats``: all runs are repeats, so each has a column.
          *
-         *         ``more``: rows of a section that are left out, by its name; differing rows come first.
+         *     ``more``: rows of a section that are left out, by its name; differing rows come first.
          */
         RunComparison: {
             runs: components["schemas"]["ComparedRun"][];
@@ -3649,7 +3666,7 @@ export interface components {
          * ComparedColumn
          * @description One run, or repeats. Code, packages and artifacts are those of the first.
          *
-         *         ``mixed``: another run of the column ran different code.
+         *     ``mixed``: another run of the column ran different code.
          */
         ComparedColumn: {
             name: string;
@@ -3660,7 +3677,7 @@ export interface components {
         /**
          * ComparedRow
          * @description A row of texts: for each column its distinct values in the order of the runs, None for a run without
-         *         one.
+         *     one.
          */
         ComparedRow: {
             name: string;
@@ -3682,9 +3699,9 @@ export interface components {
          * MetricCell
          * @description A metric's latest values in one column, one for each run, with their mean.
          *
-         *         ``difference`` is this mean less the baseline's, ``low`` and ``high`` its 95 % confidence interval by
-         *         Welch's method (None if one of the two has no spread). ``verdict`` is empty without an interval and
-         *         ``unclear`` if the interval includes 0.
+         *     ``difference`` is this mean less the baseline's, ``low`` and ``high`` its 95 % confidence interval by
+         *     Welch's method (None if one of the two has no spread). ``verdict`` is empty without an interval and
+         *     ``unclear`` if the interval includes 0.
          */
         MetricCell: {
             values: (number | string | null)[];
@@ -3711,7 +3728,7 @@ export interface components {
          * Estimate
          * @description A mean of ``n`` finite values with its 95 % confidence interval: mean ± ``margin``.
          *
-         *         There is no margin for n below 2, or if all values are equal.
+         *     There is no margin for n below 2, or if all values are equal.
          */
         Estimate: {
             n: number;
@@ -3723,7 +3740,7 @@ export interface components {
         /**
          * ColumnChanges
          * @description The differences of one column's run from the baseline's; ``why`` says why the two could not be
-         *         compared.
+         *     compared.
          */
         ColumnChanges: {
             /** @default [] */
@@ -3736,10 +3753,10 @@ export interface components {
         /**
          * TextChange
          * @description A cell, or a file's part of a patch, beside the baseline's: ``before`` or ``after`` is None if it is
-         *         missing.
+         *     missing.
          *
-         *         Equal ones come without their text. ``left_out``: too much differs for one answer, so the texts are
-         *         missing.
+         *     Equal ones come without their text. ``left_out``: too much differs for one answer, so the texts are
+         *     missing.
          */
         TextChange: {
             title: string;
@@ -3757,9 +3774,9 @@ export interface components {
         /**
          * LineChange
          * @description A change: the baseline's lines ``before_start`` to ``before_end`` (from 0, the end excluded) became
-         *         these lines.
+         *     these lines.
          *
-         *         Lines between the changes are equal.
+         *     Lines between the changes are equal.
          */
         LineChange: [
             number,
@@ -3771,7 +3788,7 @@ export interface components {
          * ArtifactRow
          * @description A file's path, and the file in each column.
          *
-         *         ``same``: the digests of the content are equal; ``same_size``: only the sizes are known to be equal.
+         *     ``same``: the digests of the content are equal; ``same_size``: only the sizes are known to be equal.
          */
         ArtifactRow: {
             path: string;
@@ -3797,9 +3814,9 @@ export interface components {
          * RunTableQuery
          * @description A query for a part of the runs. ``experiments`` are names or ids, none for all.
          *
-         *         Without ``sort``, and for equal runs, the newest come first. ``limit`` is 0 to 1,000. ``wait_s``: seconds
-         *         (at most 60) to wait until all present runs are read. With ``groups``, ``offset`` and ``limit`` count the
-         *         groups' heads too.
+         *     Without ``sort``, and for equal runs, the newest come first. ``limit`` is 0 to 1,000. ``wait_s``: seconds
+         *     (at most 60) to wait until all present runs are read. With ``groups``, ``offset`` and ``limit`` count the
+         *     groups' heads too.
          */
         RunTableQuery: {
             /** @default [] */
@@ -3837,13 +3854,13 @@ export interface components {
          * RunGrouping
          * @description Groups by 1 to 4 columns of text, the outermost first.
          *
-         *         A group is named by its values from the outermost level on; null is the group of runs without a value. The
-         *         groups of the first ``open_levels`` levels are open and all others closed, except the ``turned`` ones.
-         *         With ``within`` a table has only the runs of these groups, and no heads.
+         *     A group is named by its values from the outermost level on; null is the group of runs without a value. The
+         *     groups of the first ``open_levels`` levels are open and all others closed, except the ``turned`` ones.
+         *     With ``within`` a table has only the runs of these groups, and no heads.
          *
-         *         ``aggregates`` chooses how a column's numbers are aggregated; default: the mean, of start and end the
-         *         latest. NaN and infinite values are left out. Groups are sorted by value, unless the query's ``sort``
-         *         names one of their columns, a column of numbers (by its aggregate), or ``runs``, their number.
+         *     ``aggregates`` chooses how a column's numbers are aggregated; default: the mean, of start and end the
+         *     latest. NaN and infinite values are left out. Groups are sorted by value, unless the query's ``sort``
+         *     names one of their columns, a column of numbers (by its aggregate), or ``runs``, their number.
          */
         RunGrouping: {
             by: string[];
@@ -3862,8 +3879,8 @@ export interface components {
          * RunTable
          * @description A window of the matching runs: of ``total`` runs in the experiments, ``matched`` match the query.
          *
-         *         ``doubts``: warnings about the query. ``places``: the number of rows; with groups these are the heads and
-         *         the runs of open groups. A head's ``run_ids`` is empty.
+         *     ``doubts``: warnings about the query. ``places``: the number of rows; with groups these are the heads and
+         *     the runs of open groups. A head's ``run_ids`` is empty.
          */
         RunTable: {
             total: number;
@@ -3882,8 +3899,8 @@ export interface components {
          * RunColumn
          * @description The window's values of one column, None for a run without one.
          *
-         *         Numbers that JSON lacks are texts: "NaN", "Infinity", "-Infinity". A group's head has the aggregate, or
-         *         the text that all its runs have.
+         *     Numbers that JSON lacks are texts: "NaN", "Infinity", "-Infinity". A group's head has the aggregate, or
+         *     the text that all its runs have.
          */
         RunColumn: {
             column: string;
@@ -3895,13 +3912,13 @@ export interface components {
          * RunsState
          * @description How many of the runs are read, and how old they are.
          *
-         *         ``version`` grows with each change of the shown runs; 0: only the runs that a question needed were read.
-         *         ``read`` of ``total`` (None: unknown) runs are read; ``complete``: all. ``as_of``: all changes before that
-         *         time are included (None: not all was read yet).
+         *     ``version`` grows with each change of the shown runs; 0: only the runs that a question needed were read.
+         *     ``read`` of ``total`` (None: unknown) runs are read; ``complete``: all. ``as_of``: all changes before that
+         *     time are included (None: not all was read yet).
          *
-         *         ``refreshing``: the runs were saved by an earlier process, and MLflow is being asked for changes since.
-         *         ``source``: the SQLite file, PostgreSQL, or MLflow's API. ``problem``: why there are no updates, empty
-         *         without a problem.
+         *     ``refreshing``: the runs were saved by an earlier process, and MLflow is being asked for changes since.
+         *     ``source``: the SQLite file, PostgreSQL, or MLflow's API. ``problem``: why there are no updates, empty
+         *     without a problem.
          */
         RunsState: {
             version: number;
@@ -3937,7 +3954,7 @@ export interface components {
          * Doubt
          * @description A warning: the query can be answered, but may not mean what its author wants.
          *
-         *         ``position``, ``length``: the piece of the text, in characters (code points).
+         *     ``position``, ``length``: the piece of the text, in characters (code points).
          */
         Doubt: {
             message: string;
@@ -3950,8 +3967,8 @@ export interface components {
          * RunGroup
          * @description A group whose head is ``at`` a place of the window (from 0 on).
          *
-         *         ``path``: its values from the outermost level on. It is the ``position``-th (from 1 on) of ``siblings``
-         *         groups. ``spreads``: by column of numbers.
+         *     ``path``: its values from the outermost level on. It is the ``position``-th (from 1 on) of ``siblings``
+         *     groups. ``spreads``: by column of numbers.
          */
         RunGroup: {
             at: number;
@@ -4020,7 +4037,7 @@ export interface components {
          * Completion
          * @description ``text`` can replace the characters from ``start`` to before ``end`` (code points).
          *
-         *         ``kind`` of a name is its column's. ``detail``: a few words for the user, in English.
+         *     ``kind`` of a name is its column's. ``detail``: a few words for the user, in English.
          */
         Completion: {
             text: string;
@@ -4079,8 +4096,8 @@ export interface components {
          * HistoriesQuery
          * @description Histories of one metric of 1 to 200 runs, from ``first`` to ``last`` on the axis (None: all).
          *
-         *         The chart is ``buckets`` pixels wide (16 to 4,000). ``relative`` is seconds since the run's start.
-         *         ``marks``, by run, come from an earlier answer to the same question; then only new points are sent.
+         *     The chart is ``buckets`` pixels wide (16 to 4,000). ``relative`` is seconds since the run's start.
+         *     ``marks``, by run, come from an earlier answer to the same question; then only new points are sent.
          */
         HistoriesQuery: {
             run_ids: string[];
@@ -4111,9 +4128,9 @@ export interface components {
         /**
          * Smoothing
          * @description Smoothing: ``ema`` is an exponential moving average, ``mean`` the mean of ``amount`` points around
-         *         each.
+         *     each.
          *
-         *         For ``ema``, ``amount`` is the weight of the earlier points (0 to below 1).
+         *     For ``ema``, ``amount`` is the weight of the earlier points (0 to below 1).
          */
         Smoothing: {
             /**
@@ -4136,13 +4153,13 @@ export interface components {
          * RunHistory
          * @description One run's history in order of x, at most 7 points a bucket.
          *
-         *         ``x`` and ``y`` are arrays of float64, little-endian, in base64; y may be NaN and infinite. ``smooth_x``
-         *         and ``smooth_y`` are the smoothed line, from all points. Points before ``from_x`` are unchanged (None:
-         *         this is all).
+         *     ``x`` and ``y`` are arrays of float64, little-endian, in base64; y may be NaN and infinite. ``smooth_x``
+         *     and ``smooth_y`` are the smoothed line, from all points. Points before ``from_x`` are unchanged (None:
+         *     this is all).
          *
-         *         ``points`` counts all points, of which ``gaps`` are NaN and ``infinite`` infinite. ``repeated`` have the
-         *         step of another point, and ``backwards`` an earlier time than the previous point. ``first`` to ``last`` is
-         *         their range on the axis (None: no points).
+         *     ``points`` counts all points, of which ``gaps`` are NaN and ``infinite`` infinite. ``repeated`` have the
+         *     step of another point, and ``backwards`` an earlier time than the previous point. ``first`` to ``last`` is
+         *     their range on the axis (None: no points).
          */
         RunHistory: {
             run_id: string;
@@ -4192,8 +4209,8 @@ export interface components {
          * Importance
          * @description Parameters, the most important first. ``runs`` have a finite value of the metric.
          *
-         *         ``constant`` parameters have one value, and ``unique`` ones a different value in each run (a path, a
-         *         name): neither has an importance.
+         *     ``constant`` parameters have one value, and ``unique`` ones a different value in each run (a path, a
+         *     name): neither has an importance.
          */
         Importance: {
             metric: string;
@@ -4206,9 +4223,9 @@ export interface components {
          * ParameterImportance
          * @description How much of a metric a parameter explains alone.
          *
-         *         ``importance``: epsilon squared, 0 to 1. ``p``: how often chance alone would give as much, corrected for
-         *         the number of parameters (Holm). ``direction``: Spearman's rank correlation, None if the parameter is not
-         *         a number. ``runs``: those with both values. ``values``: the number of different ones.
+         *     ``importance``: epsilon squared, 0 to 1. ``p``: how often chance alone would give as much, corrected for
+         *     the number of parameters (Holm). ``direction``: Spearman's rank correlation, None if the parameter is not
+         *     a number. ``runs``: those with both values. ``values``: the number of different ones.
          */
         ParameterImportance: {
             parameter: string;
@@ -4223,7 +4240,7 @@ export interface components {
         /**
          * MlflowUi
          * @description The address of MLflow's own pages; ``this_machine``: it has a key and works only in a browser on the
-         *         Lab's machine.
+         *     Lab's machine.
          */
         MlflowUi: {
             url: string;
@@ -4242,7 +4259,7 @@ export interface components {
          * TrackedProcess
          * @description The sender: if this process ends before its run does, the run failed. ``created`` is its start time.
          *
-         *         ``place`` is the target on whose host it runs (and whose pids count), empty for this machine.
+         *     ``place`` is the target on whose host it runs (and whose pids count), empty for this machine.
          */
         TrackedProcess: {
             pid: number;
@@ -4259,17 +4276,17 @@ export interface components {
          * TrackingEvent
          * @description One step of a run, in the order of ``seq`` (1, 2, ...; the first is ``start``).
          *
-         *         ``kind`` and its ``data``:
+         *     ``kind`` and its ``data``:
          *
-         *         - ``start`` {name, experiment, tags, params, parent?, resume?}; ``parent`` is the key of the parent run, and
-         *           ``resume`` {run_id, run_key} of the run to continue
-         *         - ``params`` {key: value}; ``tags`` {key: value}
-         *         - ``metrics`` {values: {key: number}, step, timestamp}
-         *         - ``text`` {path, content}; ``file`` {path, source}
-         *         - ``dataset`` {name, digest, source_type, source, schema, profile, context}
-         *         - ``media`` {type, name, step, series, index, ...} (:mod:`.backends.media`)
-         *         - ``model`` {name, digest, run_id} of a model that this process logged
-         *         - ``end`` {status}
+         *     - ``start`` {name, experiment, tags, params, parent?, resume?}; ``parent`` is the key of the parent run, and
+         *       ``resume`` {run_id, run_key} of the run to continue
+         *     - ``params`` {key: value}; ``tags`` {key: value}
+         *     - ``metrics`` {values: {key: number}, step, timestamp}
+         *     - ``text`` {path, content}; ``file`` {path, source}
+         *     - ``dataset`` {name, digest, source_type, source, schema, profile, context}
+         *     - ``media`` {type, name, step, series, index, ...} (:mod:`.backends.media`)
+         *     - ``model`` {name, digest, run_id} of a model that this process logged
+         *     - ``end`` {status}
          */
         TrackingEvent: {
             seq: number;
@@ -4300,7 +4317,7 @@ export interface components {
         /**
          * ResumableRun
          * @description A run that can be continued, and its next steps: of logged metrics, of the machine's load, and of
-         *         optimizers.
+         *     optimizers.
          */
         ResumableRun: {
             run_id: string;
@@ -4324,8 +4341,8 @@ export interface components {
          * KernelTracking
          * @description How a kernel's own ``mlflow.*`` calls reach the same store; only the supervised server has a token.
          *
-         *         ``artifact_root`` is for a kernel that opens the embedded file itself. It is the value of
-         *         ``_MLFLOW_SERVER_ARTIFACT_ROOT``, without which mlflow makes ``mlruns`` in the working folder.
+         *     ``artifact_root`` is for a kernel that opens the embedded file itself. It is the value of
+         *     ``_MLFLOW_SERVER_ARTIFACT_ROOT``, without which mlflow makes ``mlruns`` in the working folder.
          */
         KernelTracking: {
             tracking_uri: string;
@@ -4347,8 +4364,8 @@ export interface components {
          * Sweep
          * @description A sweep and its trials; lists of sweeps leave out the trials. ``counts`` is the number of trials by state.
          *
-         *         ``best`` is a trial's number, ``best_value`` its objective. ``attended`` is whether a server runs the sweep.
-         *         ``version`` grows with each change in this server.
+         *     ``best`` is a trial's number, ``best_value`` its objective. ``attended`` is whether a server runs the sweep.
+         *     ``version`` grows with each change in this server.
          */
         Sweep: {
             id: string;
@@ -4447,10 +4464,10 @@ export interface components {
          * NewSweep
          * @description A sweep to start.
          *
-         *         ``space`` has texts such as ``lr=loguniform(1e-4, 1e-1)``. ``on`` has kernelspecs or targets, each of which runs
-         *         ``parallel`` trials at once; if it is empty, ``kernel_name`` is used. ``trials`` of 0 means the whole grid, or 20.
-         *         ``timeout_s`` bounds a trial and ``hours`` the sweep; 0 means no limit. ``cwd`` is the folder of trials on this
-         *         machine.
+         *     ``space`` has texts such as ``lr=loguniform(1e-4, 1e-1)``. ``on`` has kernelspecs or targets, each of which runs
+         *     ``parallel`` trials at once; if it is empty, ``kernel_name`` is used. ``trials`` of 0 means the whole grid, or 20.
+         *     ``timeout_s`` bounds a trial and ``hours`` the sweep; 0 means no limit. ``cwd`` is the folder of trials on this
+         *     machine.
          */
         NewSweep: {
             code: string;
@@ -4564,9 +4581,9 @@ export interface components {
         /**
          * Profile
          * @description A recorded profile. ``artifact`` is its path in the artifacts of its run, ``trace_path`` the path of
-         *         the trace.
+         *     the trace.
          *
-         *         ``trace_target`` is the target that has the trace; it is empty for this machine.
+         *     ``trace_target`` is the target that has the trace; it is empty for this machine.
          */
         Profile: {
             id: string;
@@ -4679,7 +4696,7 @@ export interface components {
         /**
          * OperatorTime
          * @description One operator: ``self_us`` on the CPU without its children, ``device_us`` of the kernels that it
-         *         launched.
+         *     launched.
          */
         OperatorTime: {
             name: string;
@@ -4712,8 +4729,8 @@ export interface components {
          * StepTime
          * @description One step of the program (``ProfilerStep#n``) on a rank's devices.
          *
-         *         ``start_us`` counts from the trace's first event. The device time of a step is the time of the work that
-         *         the step launched, also where it ran later.
+         *     ``start_us`` counts from the trace's first event. The device time of a step is the time of the work that
+         *     the step launched, also where it ran later.
          */
         StepTime: {
             rank: number;
@@ -4734,8 +4751,8 @@ export interface components {
          * LaunchTime
          * @description Launches of a device's kernels.
          *
-         *         ``delay`` is the time from the start of the launching call to the start of the kernel. ``queue`` is the
-         *         part of it during which the stream was busy.
+         *     ``delay`` is the time from the start of the launching call to the start of the kernel. ``queue`` is the
+         *     part of it during which the stream was busy.
          */
         LaunchTime: {
             device: string;
@@ -4776,7 +4793,7 @@ export interface components {
          * Attribution
          * @description Device time with and without a line. Sums of lengths, in microseconds.
          *
-         *         ``forward_us`` is the part that the backward pass did not start; it includes the optimizer.
+         *     ``forward_us`` is the part that the backward pass did not start; it includes the optimizer.
          */
         Attribution: {
             /** @enum {unknown} */
@@ -4793,8 +4810,8 @@ export interface components {
          * LineTime
          * @description The times of a line. ``device_us`` is the sum of the lengths of the kernels and copies that it started.
          *
-         *         ``backward_us`` is the part of it in the backward pass. ``cpu_us`` is the time on the host in the line,
-         *         without lines that it calls.
+         *     ``backward_us`` is the part of it in the backward pass. ``cpu_us`` is the time on the host in the line,
+         *     without lines that it calls.
          */
         LineTime: {
             place: components["schemas"]["Place"];
@@ -4808,9 +4825,9 @@ export interface components {
         /**
          * Place
          * @description A line of code. For a notebook cell, ``cell`` is its id, and ``file`` is its number as the notebook
-         *         shows it (``[2]``), or the notebook's name, or the id.
+         *     shows it (``[2]``), or the notebook's name, or the id.
          *
-         *         ``line`` is 0 where only the cell is known.
+         *     ``line`` is 0 where only the cell is known.
          */
         Place: {
             file: string;
@@ -4835,9 +4852,9 @@ export interface components {
         /**
          * Roofline
          * @description The roofline. ``mfu`` is the FLOPs of the steps over their time and the peak, 0 to 1; without steps, of
-         *         the whole trace. None: it is not known.
+         *     the whole trace. None: it is not known.
          *
-         *         Each FLOP counts against the peak of its dtype; ``flops`` are those of the same time.
+         *     Each FLOP counts against the peak of its dtype; ``flops`` are those of the same time.
          */
         Roofline: {
             peaks: components["schemas"]["Peak"][];
@@ -4864,10 +4881,10 @@ export interface components {
          * OperatorWork
          * @description An operator of one set of shapes on the roofline.
          *
-         *         ``share`` is the part of the attainable speed that it reached, 0 to 1. Attainable is the smaller of the
-         *         peak, and bandwidth times intensity (Williams, Waterman, Patterson: Roofline, 2009). ``tflops``,
-         *         ``intensity`` and ``share`` are for ``dtype``, the counted dtype that reaches most of its peak; ``flops``
-         *         counts all dtypes.
+         *     ``share`` is the part of the attainable speed that it reached, 0 to 1. Attainable is the smaller of the
+         *     peak, and bandwidth times intensity (Williams, Waterman, Patterson: Roofline, 2009). ``tflops``,
+         *     ``intensity`` and ``share`` are for ``dtype``, the counted dtype that reaches most of its peak; ``flops``
+         *     counts all dtypes.
          */
         OperatorWork: {
             name: string;
@@ -4887,7 +4904,7 @@ export interface components {
         /**
          * Advice
          * @description One problem with its evidence. ``saving_us`` is an upper bound of the traced time that the change
-         *         saves.
+         *     saves.
          */
         "genops_lab.profiling.models.advice.Advice": {
             code: string;
@@ -4929,9 +4946,9 @@ export interface components {
         /**
          * DeviceMemory
          * @description The memory of one device. The peak counts allocations during the recording; older blocks count in
-         *         ``before``.
+         *     ``before``.
          *
-         *         Events have the requested bytes. Blocks have the allocated bytes, which are slightly more.
+         *     Events have the requested bytes. Blocks have the allocated bytes, which are slightly more.
          */
         DeviceMemory: {
             device: number;
@@ -4990,7 +5007,7 @@ export interface components {
         /**
          * MemoryPoint
          * @description The memory in use after an event. ``at`` is the event's number, or its microseconds after the trace's
-         *         first event.
+         *     first event.
          */
         MemoryPoint: {
             at: number;
@@ -5019,7 +5036,7 @@ export interface components {
          * Measurement
          * @description Measured kernels, most time first. ``launches`` and ``total_us`` also count kernels that are left out.
          *
-         *         ``note`` describes the measurement for users: clocks locked or not, caches flushed or not, replayed.
+         *     ``note`` describes the measurement for users: clocks locked or not, caches flushed or not, replayed.
          */
         Measurement: {
             kernels: components["schemas"]["MeasuredKernel"][];
@@ -5034,13 +5051,13 @@ export interface components {
          * MeasuredKernel
          * @description All launches of a kernel with one grid and block, from the same place of the code.
          *
-         *         Figures are means over the launches, weighted by time. ``rules`` are those of the longest launch, number
-         *         ``longest`` of the report. A figure is None where the report has no metrics for it.
+         *     Figures are means over the launches, weighted by time. ``rules`` are those of the longest launch, number
+         *     ``longest`` of the report. A figure is None where the report has no metrics for it.
          *
-         *         ``compute_pct`` and ``memory_pct`` are Nsight Compute's "speed of light": percent of the peak at the
-         *         clocks of the measurement. ``flops`` and ``dram_bytes`` are means of one launch. ``grid`` and ``block``
-         *         are JSON (``[64, 1, 1]``), or empty for a range, a CUDA graph or a command list that was measured as a
-         *         whole.
+         *     ``compute_pct`` and ``memory_pct`` are Nsight Compute's "speed of light": percent of the peak at the
+         *     clocks of the measurement. ``flops`` and ``dram_bytes`` are means of one launch. ``grid`` and ``block``
+         *     are JSON (``[64, 1, 1]``), or empty for a range, a CUDA graph or a command list that was measured as a
+         *     whole.
          */
         MeasuredKernel: {
             name: string;
@@ -5101,7 +5118,7 @@ export interface components {
         /**
          * Stall
          * @description A reason of warp stalls: ``cycles`` per issued instruction, ``pct`` of all cycles between two
-         *         instructions of a warp.
+         *     instructions of a warp.
          */
         Stall: {
             reason: string;
@@ -5112,8 +5129,8 @@ export interface components {
          * KernelRule
          * @description The result of one Nsight Compute rule for a kernel.
          *
-         *         ``speedup_pct`` is the rule's estimate. It is a part of the kernel's time where ``of`` is "kernel", and of
-         *         the efficiency of the measured part where ``of`` is "part". None: the rule gives no estimate.
+         *     ``speedup_pct`` is the rule's estimate. It is a part of the kernel's time where ``of`` is "kernel", and of
+         *     the efficiency of the measured part where ``of`` is "part". None: the rule gives no estimate.
          */
         KernelRule: {
             identifier: string;
@@ -5135,8 +5152,8 @@ export interface components {
          * StepPrice
          * @description The cost of a step. Prices are in USD; ``usd_per_hour`` is the price of all traced ranks together.
          *
-         *         ``target`` is the target with this price; it is empty where the user gave the price. ``usd_a_step`` is
-         *         None where the trace has no steps.
+         *     ``target`` is the target with this price; it is empty where the user gave the price. ``usd_a_step`` is
+         *     None where the trace has no steps.
          */
         StepPrice: {
             usd_per_hour: number;
@@ -5149,7 +5166,7 @@ export interface components {
          * NewProfile
          * @description A trace that a kernel of this user wrote into the profiles folder.
          *
-         *         ``target`` is the target of that kernel, whose price applies; ``usd_per_hour`` replaces this price.
+         *     ``target`` is the target of that kernel, whose price applies; ``usd_per_hour`` replaces this price.
          */
         NewProfile: {
             trace_path: string;
@@ -5166,7 +5183,7 @@ export interface components {
         /**
          * OpenedFile
          * @description A trace, a snapshot or a folder with the traces of several ranks. The path is relative to the server's
-         *         folder.
+         *     folder.
          */
         OpenedFile: {
             path: string;
@@ -5175,7 +5192,7 @@ export interface components {
          * TraceOnTarget
          * @description A trace on a target; a relative ``path`` begins at the home folder on the target.
          *
-         *         ``usd_per_hour`` replaces the target's price.
+         *     ``usd_per_hour`` replaces the target's price.
          */
         TraceOnTarget: {
             target: string;
@@ -5186,9 +5203,9 @@ export interface components {
         /**
          * Difference
          * @description The difference of two profiles. Times are per step if both have steps (``a_step``), else totals of the
-         *         trace. Where Nsight Compute measured both (``measured``), they are totals of the kernels.
+         *     trace. Where Nsight Compute measured both (``measured``), they are totals of the kernels.
          *
-         *         Times are sums over all devices of all ranks. Changes are sorted by size.
+         *     Times are sums over all devices of all ranks. Changes are sorted by size.
          */
         Difference: {
             a_step: boolean;
@@ -5214,7 +5231,7 @@ export interface components {
         /**
          * Figure
          * @description One figure of both profiles. ``covered_before`` and ``covered_after``: for FLOPs and figures from them,
-         *         the part of the compute time with known FLOPs, 0 to 1.
+         *     the part of the compute time with known FLOPs, 0 to 1.
          */
         Figure: {
             code: string;
@@ -5231,8 +5248,8 @@ export interface components {
          * Change
          * @description One operator, kernel or line in both profiles. Device time is in microseconds per step.
          *
-         *         The time of an operator is its own CPU time plus the time of the kernels that it launched. Copies and
-         *         fills count as kernels.
+         *     The time of an operator is its own CPU time plus the time of the kernels that it launched. Copies and
+         *     fills count as kernels.
          */
         Change: {
             name: string;
@@ -5271,7 +5288,7 @@ export interface components {
          * CutQuery
          * @description A period and the selected slice, if any. Times count from the trace's first event.
          *
-         *         ``rank``: the rank whose trace is cut, where a profile has several.
+         *     ``rank``: the rank whose trace is cut, where a profile has several.
          */
         CutQuery: {
             first_us: number;
@@ -5284,11 +5301,11 @@ export interface components {
         /**
          * TraceCut
          * @description A cut trace. ``path`` is the path of its data below the server's base URL. ``first_s`` and ``last_s``
-         *         are the requested period, in seconds of the trace's own clock.
+         *     are the requested period, in seconds of the trace's own clock.
          *
-         *         ``whole``: the cut has the whole trace. Otherwise it has the events between ``kept_first_us`` and
-         *         ``kept_last_us``, counted as in the query; ``left_out`` events were over the limit. ``narrowed``: the
-         *         requested period was too large.
+         *     ``whole``: the cut has the whole trace. Otherwise it has the events between ``kept_first_us`` and
+         *     ``kept_last_us``, counted as in the query; ``left_out`` events were over the limit. ``narrowed``: the
+         *     requested period was too large.
          */
         TraceCut: {
             path: string;
@@ -5305,7 +5322,7 @@ export interface components {
         /**
          * CutSlice
          * @description A slice as recorded in the trace. Times are nanoseconds as text, because a double cannot represent
-         *         nanoseconds since 1970.
+         *     nanoseconds since 1970.
          */
         CutSlice: {
             name: string;
@@ -5315,7 +5332,7 @@ export interface components {
         /**
          * Flame
          * @description A merged call tree; callers come before their callees. ``host_us`` and ``device_us`` are sums of the
-         *         outermost nodes.
+         *     outermost nodes.
          */
         Flame: {
             host_us: number;
@@ -5326,8 +5343,8 @@ export interface components {
          * FlameNode
          * @description All calls of one name with the same callers. Times are in microseconds and include nested calls.
          *
-         *         ``parent`` is the position of the caller's node, -1 for the outermost. A node without a name stands for
-         *         all nodes that are too small to draw.
+         *     ``parent`` is the position of the caller's node, -1 for the outermost. A node without a name stands for
+         *     all nodes that are too small to draw.
          */
         FlameNode: {
             name: string;
@@ -5361,7 +5378,7 @@ export interface components {
         /**
          * DeletedProfile
          * @description A deleted profile. ``left`` says which part of its trace was not deleted, and why; it is empty
-         *         otherwise.
+         *     otherwise.
          */
         DeletedProfile: {
             id: string;
@@ -5378,11 +5395,11 @@ export interface components {
         /**
          * DeviceMemoryTimeline
          * @description The memory of one device over time; ``number`` is its place among the devices of the profile. The
-         *         points are chosen so that every peak is kept.
+         *     points are chosen so that every peak is kept.
          *
-         *         ``at`` (int32) has the moments of the points. ``held`` (float64) has the memory in use, ``reserved``
-         *         (float64) the memory that the allocator had from the device, and ``us`` (float64) the time after the first
-         *         event. Unknown arrays are empty. ``held`` minus the bands is the memory of all other lines.
+         *     ``at`` (int32) has the moments of the points. ``held`` (float64) has the memory in use, ``reserved``
+         *     (float64) the memory that the allocator had from the device, and ``us`` (float64) the time after the first
+         *     event. Unknown arrays are empty. ``held`` minus the bands is the memory of all other lines.
          */
         DeviceMemoryTimeline: {
             number: number;
@@ -5402,7 +5419,7 @@ export interface components {
         /**
          * MemoryBand
          * @description A line over time. ``site.bytes`` is its largest use. ``curve`` is float64, with a value at each
-         *         point.
+         *     point.
          */
         MemoryBand: {
             line: number;
@@ -5412,7 +5429,7 @@ export interface components {
         /**
          * MemoryMoment
          * @description The memory by owner after the event ``at``. ``lines`` is sorted, largest first; all other lines are
-         *         summed in ``more_...``.
+         *     summed in ``more_...``.
          */
         MemoryMoment: {
             at: number;
@@ -5445,10 +5462,10 @@ export interface components {
         /**
          * Timeline
          * @description The lanes in display order. ``names`` may be shortened; ``kinds`` has an int8 for each name, see
-         *         TimelineSlice.
+         *     TimelineSlice.
          *
-         *         ``ranks`` are the ranks of the profile; empty where it has one trace. ``rank`` is the shown rank; None
-         *         means the first ``together`` ranks, or the only trace.
+         *     ``ranks`` are the ranks of the profile; empty where it has one trace. ``rank`` is the shown rank; None
+         *     means the first ``together`` ranks, or the only trace.
          */
         Timeline: {
             span_us: number;
@@ -5465,13 +5482,13 @@ export interface components {
         /**
          * TimelineLane
          * @description A thread, a stream or a ``counter``. The slices of a counter are its samples; each lasts until the next
-         *         one.
+         *     one.
          *
-         *         ``rows`` is the depth of nested slices, at most 256.
+         *     ``rows`` is the depth of nested slices, at most 256.
          *
-         *         With several ranks, times of the lane and its tiles count from the first event of its ``rank``, which is
-         *         at ``offset_us``. Times of slices, sums and moments count from the first event of all ranks. The slices of
-         *         the rank are numbered from ``first_slice``.
+         *     With several ranks, times of the lane and its tiles count from the first event of its ``rank``, which is
+         *     at ``offset_us``. Times of slices, sums and moments count from the first event of all ranks. The slices of
+         *     the rank are numbered from ``first_slice``.
          */
         TimelineLane: {
             lane: number;
@@ -5506,10 +5523,10 @@ export interface components {
          * TimelineRank
          * @description The position of a rank on the shared timeline, and its source.
          *
-         *         ``placed_by`` is "collectives" where ``matched`` of ``common`` collectives end together with those of the
-         *         ``reference`` rank, or of ranks that were aligned to it; 90 % end within ``spread_us``. It is "wall_clock"
-         *         where the position comes from the host's clock, and "start" where nothing is known and the rank begins
-         *         with the reference.
+         *     ``placed_by`` is "collectives" where ``matched`` of ``common`` collectives end together with those of the
+         *     ``reference`` rank, or of ranks that were aligned to it; 90 % end within ``spread_us``. It is "wall_clock"
+         *     where the position comes from the host's clock, and "start" where nothing is known and the rank begins
+         *     with the reference.
          */
         TimelineRank: {
             rank: number;
@@ -5547,17 +5564,17 @@ export interface components {
          * TimelineTile
          * @description The items of a tile by row and start: slices, and runs of slices that are shorter than ``cell_ns``.
          *
-         *         All arrays have one length. ``start`` (nanoseconds after the tile's start), ``dur`` (nanoseconds) and
-         *         ``covered`` are float32. ``covered`` is the share of ``dur`` that the slices of a run cover, 1 for a
-         *         slice.
+         *     All arrays have one length. ``start`` (nanoseconds after the tile's start), ``dur`` (nanoseconds) and
+         *     ``covered`` are float32. ``covered`` is the share of ``dur`` that the slices of a run cover, 1 for a
+         *     slice.
          *
-         *         ``name``, ``slice`` and ``count`` are int32. For a run, ``name`` is the position of the name with most
-         *         time, ``slice`` the first slice and ``count`` the number of slices; for a slice, ``count`` is 1. ``row``
-         *         is uint8.
+         *     ``name``, ``slice`` and ``count`` are int32. For a run, ``name`` is the position of the name with most
+         *     time, ``slice`` the first slice and ``count`` the number of slices; for a slice, ``count`` is 1. ``row``
+         *     is uint8.
          *
-         *         Each slice that begins in the tile is an item or part of a run. Slices that reach into the tile are items
-         *         too. For a counter, ``low``, ``high`` and ``last`` (float64) are the least, largest and last value of each
-         *         item, and ``name`` is -1.
+         *     Each slice that begins in the tile is an item or part of a run. Slices that reach into the tile are items
+         *     too. For a counter, ``low``, ``high`` and ``last`` (float64) are the least, largest and last value of each
+         *     item, and ``name`` is -1.
          */
         TimelineTile: {
             lane: number;
@@ -5581,8 +5598,8 @@ export interface components {
         /**
          * SliceSearch
          * @description A search for slices by name: ``text`` is a part of a name (case is ignored), or a regular expression
-         *         (RE2). The answer is the next slice after ``after`` (-1: the first), or the previous one; the search wraps
-         *         around.
+         *     (RE2). The answer is the next slice after ``after`` (-1: the first), or the previous one; the search wraps
+         *     around.
          */
         SliceSearch: {
             text: string;
@@ -5596,7 +5613,7 @@ export interface components {
         /**
          * FoundSlices
          * @description The number of matching slices, and the ``place``-th (from 1) of them. ``names`` (int32) are the
-         *         matching names.
+         *     matching names.
          */
         FoundSlices: {
             count: number;
@@ -5629,7 +5646,7 @@ export interface components {
         /**
          * Sums
          * @description Sums by name, at most 200 names, most time first. ``busy_us`` is the time with any slice, summed over
-         *         lanes.
+         *     lanes.
          */
         Sums: {
             slices: number;
@@ -5652,12 +5669,12 @@ export interface components {
          * SliceDetails
          * @description The details of a slice.
          *
-         *         ``around`` are the slices around it, outermost first. ``launched_by`` and ``launched`` (at most 100 of
-         *         ``launches``) come from the trace's correlation ids; ``launch_stack`` are the slices around the launch.
+         *     ``around`` are the slices around it, outermost first. ``launched_by`` and ``launched`` (at most 100 of
+         *     ``launches``) come from the trace's correlation ids; ``launch_stack`` are the slices around the launch.
          *
-         *         ``backward`` (at most 100 of ``backwards``) are the operators of the backward pass that belong to the
-         *         slice or to slices inside it. ``forward`` is the operator that a backward operator belongs to. Both come
-         *         from autograd's sequence numbers. ``collective``: with several ranks, the same collective on each rank.
+         *     ``backward`` (at most 100 of ``backwards``) are the operators of the backward pass that belong to the
+         *     slice or to slices inside it. ``forward`` is the operator that a backward operator belongs to. Both come
+         *     from autograd's sequence numbers. ``collective``: with several ranks, the same collective on each rank.
          */
         SliceDetails: {
             slice: components["schemas"]["TimelineSlice"];
@@ -5713,8 +5730,8 @@ export interface components {
         /**
          * CollectiveMoment
          * @description A collective on the ranks that have it, in order. 90 % of the collectives of these ranks end within
-         *         ``trust_us`` of each other, so smaller differences have no order. ``missing``: ranks without the
-         *         collective.
+         *     ``trust_us`` of each other, so smaller differences have no order. ``missing``: ranks without the
+         *     collective.
          */
         CollectiveMoment: {
             parts: components["schemas"]["CollectivePart"][];
@@ -5744,7 +5761,7 @@ export interface components {
          * RegisteredModel
          * @description A registered model with its newest versions (at most 100), newest first.
          *
-         *         ``older`` is the cursor of the next page of versions, empty if there are no more.
+         *     ``older`` is the cursor of the next page of versions, empty if there are no more.
          */
         RegisteredModel: {
             name: string;
@@ -5781,7 +5798,7 @@ export interface components {
          * RegisterModel
          * @description Register a model that a run logged. ``run`` is a run id, a unique prefix of one, or ``latest``.
          *
-         *         ``model`` selects the logged model if the run has several. Requests with the same ``idempotency_key`` register once.
+         *     ``model`` selects the logged model if the run has several. Requests with the same ``idempotency_key`` register once.
          */
         RegisterModel: {
             name: string;
@@ -5803,6 +5820,91 @@ export interface components {
             next: string;
         };
         /**
+         * ModelFacts
+         * @description What the files of a version say, read without loading them. What is not known is empty or null.
+         *
+         *     ``verdict`` is the worst of all files, ``headline`` says it in words, and ``advice`` says what to do. ``files``
+         *     has the worst first, at most 500 of ``file_count``. ``parameters`` counts the values of all weights, ``dtypes`` by
+         *     type. ``problems`` are sentences about damaged files. ``complete`` is false if files were not read.
+         */
+        ModelFacts: {
+            /** @enum {unknown} */
+            verdict: "code" | "data" | "refused" | "unknown";
+            headline: string;
+            /** @default  */
+            advice: string;
+            /** @default [] */
+            formats: string[];
+            /** @default 0 */
+            size_bytes: number;
+            /** @default 0 */
+            file_count: number;
+            /** @default [] */
+            files: components["schemas"]["FileFacts"][];
+            /** @default null */
+            parameters: number | null;
+            /** @default {} */
+            dtypes: {
+                [key: string]: number;
+            };
+            /** @default  */
+            quantization: string;
+            /** @default  */
+            architecture: string;
+            /** @default null */
+            context_length: number | null;
+            /** @default [] */
+            flavors: string[];
+            /** @default null */
+            signature: components["schemas"]["ModelSignature"] | null;
+            /** @default  */
+            input_example: string;
+            /** @default [] */
+            requirements: string[];
+            /** @default  */
+            licence: string;
+            /** @default  */
+            base_model: string;
+            /** @default [] */
+            problems: string[];
+            /** @default true */
+            complete: boolean;
+        };
+        /**
+         * FileFacts
+         * @description A file with its size in bytes, its format by content, its verdict, and the reason for the verdict.
+         */
+        FileFacts: {
+            path: string;
+            size_bytes: number;
+            format: string;
+            /** @enum {unknown} */
+            verdict: "code" | "data" | "refused" | "unknown";
+            /** @default  */
+            reason: string;
+        };
+        /**
+         * ModelSignature
+         * @description What a model takes and gives.
+         */
+        ModelSignature: {
+            /** @default [] */
+            inputs: components["schemas"]["ModelField"][];
+            /** @default [] */
+            outputs: components["schemas"]["ModelField"][];
+            /** @default [] */
+            params: components["schemas"]["ModelField"][];
+        };
+        /**
+         * ModelField
+         * @description An input, an output or a parameter, such as ``x`` of type ``float32[?, 64]``. The name may be empty.
+         */
+        ModelField: {
+            /** @default  */
+            name: string;
+            type: string;
+        };
+        /**
          * SetAlias
          * @description Point an alias at a version.
          */
@@ -5822,7 +5924,7 @@ export interface components {
          * Deployment
          * @description A deployed model version. Requests: ``POST url/invocations`` with ``Authorization: Bearer KEY``.
          *
-         *         ``ended`` means that the deployment ended without a stop: with its Jupyter server or its lease.
+         *     ``ended`` means that the deployment ended without a stop: with its Jupyter server or its lease.
          */
         Deployment: {
             name: string;
@@ -5855,8 +5957,8 @@ export interface components {
          * NewDeployment
          * @description Deploy a version under a name (empty: the model's name).
          *
-         *         ``trust`` confirms an unknown origin: it is the ``digest`` of the check that the user saw. Other files need a new
-         *         confirmation.
+         *     ``trust`` confirms an unknown origin: it is the ``digest`` of the check that the user saw. Other files need a new
+         *     confirmation.
          */
         NewDeployment: {
             model: string;
@@ -5882,10 +5984,11 @@ export interface components {
          * DeployCheck
          * @description The check of a model version before it is loaded. Loading a model may run code.
          *
-         *         ``trusted`` is true only if a run of this user recorded the hashes of these files. Otherwise the user sees
-         *         ``flavors``, ``loader`` and ``files``, and must confirm. ``digest`` (``sha256:...``) identifies exactly these files.
-         *         ``package_sources``, if an environment is built, are the requirement lines that set where packages come from:
-         *         indexes, links, constraints, addresses, ``${VARIABLES}``.
+         *     ``trusted`` is true only if a run of this user recorded the hashes of these files. Otherwise the user sees
+         *     ``title``, ``findings``, ``reason`` (the origin) and ``advice``, and must confirm. Files with the verdict
+         *     ``refused`` cannot be confirmed. ``digest`` (``sha256:...``) identifies exactly these files.
+         *     ``package_sources``, if an environment is built, are the requirement lines that set where packages come from:
+         *     indexes, links, constraints, addresses, ``${VARIABLES}``.
          */
         DeployCheck: {
             model: string;
@@ -5895,6 +5998,17 @@ export interface components {
             flavors: string[];
             loader: string;
             holds_pickle: boolean;
+            /**
+             * @default unknown
+             * @enum {unknown}
+             */
+            verdict: "code" | "data" | "refused" | "unknown";
+            /** @default  */
+            title: string;
+            /** @default [] */
+            findings: string[];
+            /** @default  */
+            advice: string;
             files: components["schemas"]["ModelFile"][];
             digest: string;
             /** @enum {unknown} */
@@ -9566,6 +9680,38 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_ModelVersion_"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "registry.get_version_facts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelFacts"];
                 };
             };
             /** @description The error. */

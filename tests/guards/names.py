@@ -586,7 +586,7 @@ genops models add: --alias --json --model --run name
 genops models alias: --json alias name version
 genops models list: --json
 genops models register: --alias --json --model --run name
-genops models show: --json name
+genops models show: --json --version name
 genops models unalias: --json alias name
 genops models:
 genops profile analyze: --json --usd-per-hour traces

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from genops_lab.registry.files import source as bounds
 from genops_lab.registry.files.folder import MAX_FILES
 from genops_lab.registry.files.judging import judge
-from genops_lab.registry.files.models import Field, FileFacts, ModelFacts
+from genops_lab.registry.files.models import FileFacts, ModelFacts, ModelField
 from genops_lab.registry.files.reader import facts, inspect, inspect_listing, read_model, stamp
 from genops_lab.registry.files.source import Budget, Memory
 
@@ -98,8 +98,8 @@ def test_onnx_tells_its_signature_and_external_weights(tmp_path: Path) -> None:
     found = put(tmp_path, "external.onnx", "external.data")
     assert (found.parameters, found.dtypes, found.verdict) == (12, {"fp32": 12}, "data")
     assert found.signature is not None
-    assert found.signature.inputs == [Field(name="x", type="float32[batch, 4]")]
-    assert found.signature.outputs == [Field(name="y", type="float32[batch, 3]")]
+    assert found.signature.inputs == [ModelField(name="x", type="float32[batch, 4]")]
+    assert found.signature.outputs == [ModelField(name="y", type="float32[batch, 3]")]
     (tmp_path / "external.data").write_bytes(b"\0" * 47)
     assert "ends too early" in verdict_on(read_model(tmp_path), "external.onnx").reason
     (tmp_path / "external.data").write_bytes(pickled(4) + b"\0" * 48)
@@ -157,11 +157,11 @@ def test_an_mlmodel_tells_flavors_signature_example_and_requirements(tmp_path: P
     assert found.flavors == ["sklearn", "python_function"]
     assert found.signature is not None
     assert found.signature.inputs == [
-        Field(name="x", type="float64[?, 2]"),
-        Field(name="why", type="string, optional"),
+        ModelField(name="x", type="float64[?, 2]"),
+        ModelField(name="why", type="string, optional"),
     ]
-    assert found.signature.outputs == [Field(type="list of long")]
-    assert found.signature.params == [Field(name="t", type="double")]
+    assert found.signature.outputs == [ModelField(type="list of long")]
+    assert found.signature.params == [ModelField(name="t", type="double")]
     assert (found.input_example, found.requirements) == ("[[1, 2]]", ["scikit-learn==1.9.1"])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .models import VERDICTS, Field, Verdict
+from .models import VERDICTS, ModelField, Verdict
 
 PICKLE = "pickle"
 TORCH = "PyTorch pickle"
@@ -14,7 +14,7 @@ PICKLES = frozenset({PICKLE, TORCH, "joblib pickle", "NumPy objects"})
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """What a header says about the model."""
+    """The facts about the model in one header."""
 
     dtypes: dict[str, int] = field(default_factory=dict)
     quantization: str = ""
@@ -22,8 +22,8 @@ class Header:
     context_length: int | None = None
     licence: str = ""
     base_model: str = ""
-    inputs: tuple[Field, ...] = ()
-    outputs: tuple[Field, ...] = ()
+    inputs: tuple[ModelField, ...] = ()
+    outputs: tuple[ModelField, ...] = ()
     #: Paths of the files, relative to this one, that hold its weights.
     externals: tuple[tuple[str, int], ...] = ()
 

@@ -1,4 +1,4 @@
-"""What an MLmodel file says: flavors, signature, example, and whether its loader runs code that the model brings."""
+"""Read an MLmodel file: flavors, signature, example, and whether its loader runs code that the model brings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from genops_lab.experiments.model_yaml import UnreadableModel, parse_description, parse_yaml
 
 from .judged import Judged, code, data, refused, unknown
-from .models import Field, Signature
+from .models import ModelField, ModelSignature
 from .source import Damaged
 from .texts import parse_json
 
@@ -40,10 +40,10 @@ _NONE = ("", "null", "~", "None")
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """What an MLmodel file says."""
+    """The facts in an MLmodel file."""
 
     flavors: list[str] = field(default_factory=list)
-    signature: Signature | None = None
+    signature: ModelSignature | None = None
     example_path: str = ""
     base_model: str = ""
 
@@ -91,22 +91,22 @@ def _text(found: Any, key: str) -> str:
     return value[:MAX_TEXT] if isinstance(value, str) and value not in _NONE and value.isprintable() else ""
 
 
-def _signature(found: Any) -> Signature | None:
+def _signature(found: Any) -> ModelSignature | None:
     """Return the signature, which MLflow writes as JSON inside of YAML. Raises Damaged."""
     if not isinstance(found, dict):
         return None
     inputs, outputs, params = (_fields(found.get(key)) for key in ("inputs", "outputs", "params"))
-    return Signature(inputs=inputs, outputs=outputs, params=params)
+    return ModelSignature(inputs=inputs, outputs=outputs, params=params)
 
 
-def _fields(found: Any) -> list[Field]:
+def _fields(found: Any) -> list[ModelField]:
     if not isinstance(found, str) or found in _NONE:
         return []
     fields = parse_json(found.encode())
     if not isinstance(fields, list):
         raise Damaged("its signature is no list.")
     return [
-        Field(name=_text(each, "name"), type=_type(each))
+        ModelField(name=_text(each, "name"), type=_type(each))
         for each in fields[:MAX_FIELDS]
         if isinstance(each, dict)
     ]

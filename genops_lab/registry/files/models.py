@@ -1,4 +1,4 @@
-"""Wire types: what a version's files say about the model."""
+"""Wire types of the facts in a version's files."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ class FileFacts(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
-class Field(msgspec.Struct, frozen=True, kw_only=True):
+class ModelField(msgspec.Struct, frozen=True, kw_only=True):
     """An input, an output or a parameter, such as ``x`` of type ``float32[?, 64]``. The name may be empty."""
 
     name: str = ""
     type: str
 
 
-class Signature(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model takes and gives."""
+class ModelSignature(msgspec.Struct, frozen=True, kw_only=True):
+    """The inputs, outputs and parameters of a model."""
 
-    inputs: list[Field] = []
-    outputs: list[Field] = []
-    params: list[Field] = []
+    inputs: list[ModelField] = []
+    outputs: list[ModelField] = []
+    params: list[ModelField] = []
 
 
 class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the files of a version say, read without loading them. What is not known is empty or null.
+    """The facts in a version's files, read without loading them. A fact that is not known is empty or null.
 
     ``verdict`` is the worst of all files, ``headline`` says it in words, and ``advice`` says what to do. ``files``
     has the worst first, at most 500 of ``file_count``. ``parameters`` counts the values of all weights, ``dtypes`` by
@@ -60,7 +60,7 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     architecture: str = ""
     context_length: int | None = None
     flavors: list[str] = []
-    signature: Signature | None = None
+    signature: ModelSignature | None = None
     input_example: str = ""
     requirements: list[str] = []
     licence: str = ""

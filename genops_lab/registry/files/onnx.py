@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from .judged import Header, Judged, code, data
-from .models import Field
+from .models import ModelField
 from .protobuf import Entry, entries, numbers, text
 from .source import Damaged, Source
 
@@ -48,8 +48,8 @@ _LONG = {"fp32": "float32", "fp16": "float16", "fp64": "float64", "bf16": "bfloa
 
 @dataclass
 class _Graph:
-    inputs: list[Field] = field(default_factory=list)
-    outputs: list[Field] = field(default_factory=list)
+    inputs: list[ModelField] = field(default_factory=list)
+    outputs: list[ModelField] = field(default_factory=list)
     weights: set[str] = field(default_factory=set)
     dtypes: dict[str, int] = field(default_factory=dict)
     domains: set[str] = field(default_factory=set)
@@ -199,14 +199,14 @@ def _place(number: str) -> int:
     return int(number)
 
 
-def _value(source: Source, entry: Entry) -> Field:
+def _value(source: Source, entry: Entry) -> ModelField:
     name, kind = "", "?"
     for inner in _inner(source, entry):
         if inner.number == 1:
             name = text(source, inner, MAX_NAME)
         elif inner.number == 2:
             kind = _type(source, inner)
-    return Field(name=name[:200], type=kind)
+    return ModelField(name=name[:200], type=kind)
 
 
 def _type(source: Source, entry: Entry) -> str:

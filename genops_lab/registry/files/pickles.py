@@ -33,7 +33,7 @@ _USUAL = re.compile(
 
 @dataclass
 class Scan:
-    """What the opcodes are. ``names`` are the globals that they find, as far as they are plain."""
+    """The opcodes at the start of a source. ``names`` are the globals that they find, as far as they are plain."""
 
     framed: bool = False
     ended: bool = False

@@ -13,7 +13,7 @@ from . import mlmodel, snapshots, words
 from .folder import Entry, entries
 from .judged import Header, Judged, code, data, refused, unknown, worse
 from .judging import judge
-from .models import VERDICTS, Field, FileFacts, ModelFacts, Signature, Verdict
+from .models import VERDICTS, FileFacts, ModelFacts, ModelField, ModelSignature, Verdict
 from .source import Budget, Damaged, File, Memory, Source, TooLarge
 
 MAX_SHOWN_FILES = 500
@@ -296,15 +296,15 @@ def _formats(inspected: Inspected, flavors: list[str]) -> list[str]:
     return sorted(sizes, key=lambda each: -sizes[each])[:8] or flavors[:1]
 
 
-def _graph_signature(inspected: Inspected) -> Signature | None:
+def _graph_signature(inspected: Inspected) -> ModelSignature | None:
     graphs = [each.header for each in inspected.judged.values() if each.header and each.header.inputs]
     if len(graphs) != 1:
         return None
     shown = [
-        [Field(name=_shown(each.name), type=_shown(each.type)) for each in fields]
+        [ModelField(name=_shown(each.name), type=_shown(each.type)) for each in fields]
         for fields in (graphs[0].inputs, graphs[0].outputs)
     ]
-    return Signature(inputs=shown[0], outputs=shown[1])
+    return ModelSignature(inputs=shown[0], outputs=shown[1])
 
 
 def _example(inspected: Inspected, path: str) -> str:

@@ -1,4 +1,4 @@
-"""What the configuration of a transformers snapshot, a PEFT adapter and a model card say."""
+"""Read the configuration of a transformers snapshot, of a PEFT adapter, and a model card."""
 
 from __future__ import annotations
 

@@ -56,6 +56,7 @@ def write_gguf() -> None:
 
 
 def write_onnx() -> None:
+    (HERE / "external.data").unlink(missing_ok=True)  # onnx appends to it
     import numpy as np
     import onnx
     from onnx import TensorProto, helper, numpy_helper
