@@ -5821,11 +5821,12 @@ export interface components {
         };
         /**
          * ModelFacts
-         * @description What the files of a version say, read without loading them. What is not known is empty or null.
+         * @description The facts in a version's files, read without loading them. A fact that is not known is empty or null.
          *
          *     ``verdict`` is the worst of all files, ``headline`` says it in words, and ``advice`` says what to do. ``files``
          *     has the worst first, at most 500 of ``file_count``. ``parameters`` counts the values of all weights, ``dtypes`` by
-         *     type. ``problems`` are sentences about damaged files. ``complete`` is false if files were not read.
+         *     type. ``problems`` are sentences about descriptions that cannot be read. ``complete`` is false if files were not
+         *     read.
          */
         ModelFacts: {
             /** @enum {unknown} */
@@ -5885,7 +5886,7 @@ export interface components {
         };
         /**
          * ModelSignature
-         * @description What a model takes and gives.
+         * @description The inputs, outputs and parameters of a model.
          */
         ModelSignature: {
             /** @default [] */

@@ -63,6 +63,10 @@ def test_from_a_run_to_an_answer(
     assert (model["name"], model["versions"][0]["aliases"]) == ("digits", ["best"])
     moved = lab.call("models", "alias", "digits", "live", "1", "--json").json
     assert sorted(moved["versions"][0]["aliases"]) == ["best", "live"]
+    files = lab.call("models", "show", "digits", "--version", "best", "--json").json
+    assert (files["headline"], files["formats"]) == ("Files hold data only", ["skops"])
+    told = lab.call("models", "show", "digits", "--version", "1").out
+    assert "Files hold data only" in told and "model.skops" in told and "data only" in told
     assert lab.call("models", "unalias", "digits", "live", "--json").json["versions"][0]["aliases"] == [
         "best"
     ]

@@ -86,6 +86,11 @@ def test_safetensors_tell_parameters_by_type(tmp_path: Path) -> None:
     assert (found.formats, found.size_bytes, found.file_count) == (["safetensors"], 576, 1)
 
 
+def test_the_quantisation_is_that_of_the_weights_that_count(tmp_path: Path) -> None:
+    found = put(tmp_path, "linear.safetensors", "tiny.gguf")
+    assert (found.parameters, found.quantization) == (137, "")
+
+
 def test_gguf_tells_architecture_quantisation_licence_and_base(tmp_path: Path) -> None:
     found = put(tmp_path, "tiny.gguf")
     assert (found.parameters, found.dtypes) == (384, {"Q8_0": 256, "fp32": 128})

@@ -44,7 +44,8 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     ``verdict`` is the worst of all files, ``headline`` says it in words, and ``advice`` says what to do. ``files``
     has the worst first, at most 500 of ``file_count``. ``parameters`` counts the values of all weights, ``dtypes`` by
-    type. ``problems`` are sentences about damaged files. ``complete`` is false if files were not read.
+    type. ``problems`` are sentences about descriptions that cannot be read. ``complete`` is false if files were not
+    read.
     """
 
     verdict: Verdict

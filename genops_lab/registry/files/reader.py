@@ -17,7 +17,6 @@ from .models import VERDICTS, FileFacts, ModelFacts, ModelField, ModelSignature,
 from .source import Budget, Damaged, File, Memory, Source, TooLarge
 
 MAX_SHOWN_FILES = 500
-MAX_PROBLEMS = 20
 MAX_REQUIREMENTS = 500
 MAX_EXAMPLE = 2_000
 MAX_SMALL = 2_000_000
@@ -170,7 +169,8 @@ def facts(inspected: Inspected) -> ModelFacts:
     )
     verdict: Verdict = files[0].verdict if files else "unknown"
     described = _description(inspected)
-    headers, packed, problems = _headers(inspected)
+    stated, packed, problems = _stated(inspected)
+    headers = [*stated, *(each.header for each in inspected.judged.values() if each.header)]
     dtypes, quantization = _weights(inspected)
     return ModelFacts(
         verdict=verdict,
@@ -182,7 +182,7 @@ def facts(inspected: Inspected) -> ModelFacts:
         files=files[:MAX_SHOWN_FILES],
         parameters=sum(dtypes.values()) or None if not packed else None,
         dtypes=dtypes,
-        quantization=_shown(quantization or _first(each.quantization for each in headers)),
+        quantization=_shown(quantization or _first(each.quantization for each in stated)),
         architecture=_shown(_first(each.architecture for each in headers)),
         context_length=next((each.context_length for each in headers if each.context_length), None),
         flavors=[_shown(each) for each in described.flavors],
@@ -191,10 +191,7 @@ def facts(inspected: Inspected) -> ModelFacts:
         requirements=_requirements(inspected),
         licence=_shown(_first(each.licence for each in headers)),
         base_model=_shown(_first([*(each.base_model for each in headers), described.base_model])),
-        problems=[
-            *(f"{each.path}: {each.reason}" for each in files if each.verdict == "refused"),
-            *map(_shown, problems),
-        ][:MAX_PROBLEMS],
+        problems=[_shown(each) for each in problems],
         complete=inspected.complete,
     )
 
@@ -219,8 +216,8 @@ def _description(inspected: Inspected) -> mlmodel.Description:
     return mlmodel.Description() if content is None else mlmodel.describe(content)[1]
 
 
-def _headers(inspected: Inspected) -> tuple[list[Header], bool, list[str]]:
-    """Return what configurations, cards and headers say, whether weights are packed, and problems."""
+def _stated(inspected: Inspected) -> tuple[list[Header], bool, list[str]]:
+    """Return what configurations and cards say, whether weights are packed, and problems."""
     found: list[Header] = []
     problems: list[str] = []
     packed = False
@@ -236,7 +233,7 @@ def _headers(inspected: Inspected) -> tuple[list[Header], bool, list[str]]:
             found.append(header)
         except Damaged as error:
             problems.append(f"{name}: {error}")
-    return [*found, *(each.header for each in inspected.judged.values() if each.header)], packed, problems
+    return found, packed, problems
 
 
 def _weights(inspected: Inspected) -> tuple[dict[str, int], str]:

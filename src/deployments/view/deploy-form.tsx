@@ -131,11 +131,15 @@ function CheckView(props: {
           tone={check.verdict === 'refused' ? 'error' : 'warning'}
           title={check.title}
         >
-          <ul className="gol-Findings">
-            {check.findings.map(finding => (
-              <li key={finding}>{finding}</li>
-            ))}
-          </ul>
+          {check.findings.length === 1 ? (
+            <p>{check.findings[0]}</p>
+          ) : (
+            <ul className="gol-Findings">
+              {check.findings.map(finding => (
+                <li key={finding}>{finding}</li>
+              ))}
+            </ul>
+          )}
           <p>{check.reason}</p>
           <p>{check.advice}</p>
           <Contents check={check} trans={trans} />

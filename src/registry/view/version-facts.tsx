@@ -1,4 +1,6 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
+import type { LabIcon } from '@jupyterlab/ui-components';
+import { notTrustedIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import type { Tone } from '../../core';
@@ -27,6 +29,11 @@ const TONES: Record<IModelFacts['verdict'], Tone> = {
   code: 'warning',
   refused: 'error'
 };
+
+/** The icon of a warning about trust; undefined for the icon of the tone. */
+function iconOf(verdict: IModelFacts['verdict']): LabIcon | undefined {
+  return TONES[verdict] === 'warning' ? notTrustedIcon : undefined;
+}
 
 /** What the files of a version say, read when this is first shown. */
 export function VersionFacts(props: {
@@ -72,6 +79,7 @@ export function FactsView(props: {
       <p className="gol-VersionFacts-verdict">
         <StatusBadge
           tone={TONES[facts.verdict]}
+          icon={iconOf(facts.verdict)}
           label={facts.headline}
           caption={trans.__(
             'Judged by the content of the files. Nothing is loaded to look at them.'
@@ -105,7 +113,7 @@ export function FactsView(props: {
         ]}
       />
       {facts.problems.length > 0 && (
-        <ul className="gol-VersionFacts-problems" role="alert">
+        <ul className="gol-VersionFacts-problems">
           {facts.problems.map(problem => (
             <li key={problem}>{problem}</li>
           ))}
@@ -153,6 +161,7 @@ function Files(props: {
             <span className="gol-VersionFacts-reason">
               <StatusBadge
                 tone={TONES[file.verdict]}
+                icon={iconOf(file.verdict)}
                 label={verdictLabel(file, trans)}
               />
               {file.reason && <span>{file.reason}</span>}
