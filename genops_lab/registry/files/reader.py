@@ -285,7 +285,19 @@ def _sum(headers: Iterable[Header]) -> dict[str, int]:
 
 def _formats(inspected: Inspected, flavors: list[str]) -> list[str]:
     """Return the formats of the model itself, without those of texts and pictures beside it."""
-    beside = {"text", "JSON", "YAML", "empty", "PNG", "JPEG", "GIF", "MLmodel", "ONNX weights", "not read"}
+    beside = {
+        "text",
+        "JSON",
+        "YAML",
+        "empty",
+        "PNG",
+        "JPEG",
+        "GIF",
+        "MLmodel",
+        "ONNX weights",
+        "not read",
+        "binary",
+    }
     sizes: dict[str, int] = {}
     for path, each in inspected.judged.items():
         if each.format not in beside:

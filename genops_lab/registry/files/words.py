@@ -63,4 +63,4 @@ def described(file: FileFacts) -> str:
     'a.pkl: a pickle.'
     """
     reason = file.reason.removeprefix("It is ")
-    return f"{file.path}: {reason}" if reason else file.path
+    return f"{file.path}: {reason[0].lower()}{reason[1:]}" if reason else file.path
