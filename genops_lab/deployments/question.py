@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from genops_lab.registry.files.words import described, named
+from genops_lab.registry.files.words import UNREAD, described, named
 
 if TYPE_CHECKING:
     from genops_lab.registry.files.models import FileFacts, ModelFacts
@@ -21,7 +21,7 @@ def title(facts: ModelFacts) -> str:
     if facts.verdict == "code":
         return f"Loading this model runs code that came with it: {named(worst)}."
     if facts.verdict == "unknown":
-        return f"Loading this model may run code: {named(worst) or 'it has no files'}."
+        return f"Loading this model may run code: {named(worst) or UNREAD}."
     return "This model comes from an unknown origin."
 
 
@@ -29,7 +29,11 @@ def findings(facts: ModelFacts) -> list[str]:
     """Return what each file does that can run code, one sentence a file, the worst first."""
     telling: list[FileFacts] = [each for each in facts.files if each.verdict != "data"]
     if not telling:
-        return [_DATA]
+        return [
+            _DATA
+            if facts.verdict == "data"
+            else f"{UNREAD.capitalize()}: the model has too many, or too deep folders."
+        ]
     said = [described(each) for each in telling[:_SHOWN]]
     others = len(telling) - _SHOWN
     return [*said, f"{others} more files like these."] if others > 0 else said

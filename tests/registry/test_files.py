@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from genops_lab.deployments import question
 from genops_lab.registry.files import source as bounds
 from genops_lab.registry.files.folder import MAX_FILES
 from genops_lab.registry.files.judging import judge
@@ -215,7 +216,11 @@ def test_many_files_and_deep_folders_are_not_all_read(tmp_path: Path) -> None:
     assert (found.complete, found.verdict, found.files) == (False, "unknown", [])
     for at in range(50):
         (tmp_path / f"{at}.txt").write_text("x")
-    assert read_model(tmp_path).file_count == 50
+    found = read_model(tmp_path)
+    assert (found.file_count, found.verdict) == (50, "unknown")
+    assert found.headline == "Not known to be data only: some files were not read"
+    assert question.title(found) == "Loading this model may run code: some files were not read."
+    assert question.findings(found)[0].startswith("Some files were not read")
     assert MAX_FILES == 5_000
 
 

@@ -168,14 +168,16 @@ def facts(inspected: Inspected) -> ModelFacts:
         key=lambda each: (-VERDICTS.index(each.verdict), each.path),
     )
     verdict: Verdict = files[0].verdict if files else "unknown"
+    if not inspected.complete:
+        verdict = worse(verdict, "unknown")
     described = _description(inspected)
     stated, packed, problems = _stated(inspected)
     headers = [*stated, *(each.header for each in inspected.judged.values() if each.header)]
     dtypes, quantization = _weights(inspected)
     return ModelFacts(
         verdict=verdict,
-        headline=words.headline(files),
-        advice=words.advice(files, described.flavors),
+        headline=words.headline(files, complete=inspected.complete),
+        advice=words.advice(files, verdict, described.flavors),
         formats=_formats(inspected, described.flavors),
         size_bytes=sum(inspected.sizes.values()),
         file_count=len(files),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .models import FileFacts
+from .models import FileFacts, Verdict
 
 _SHOWN = 3
 
@@ -25,9 +25,12 @@ def named(paths: Sequence[str]) -> str:
     return shown if len(paths) <= _SHOWN else f"{shown} and {len(paths) - _SHOWN} more"
 
 
-def headline(files: Sequence[FileFacts]) -> str:
-    """Return the verdict on all files in one line."""
-    if not files:
+UNREAD = "some files were not read"
+
+
+def headline(files: Sequence[FileFacts], *, complete: bool) -> str:
+    """Return the verdict on all files in one line. ``complete``: all files were read."""
+    if not files and complete:
         return "The version has no files"
     by_verdict = {
         verdict: [each.path for each in files if each.verdict == verdict]
@@ -39,14 +42,13 @@ def headline(files: Sequence[FileFacts]) -> str:
         return f"Runs code when loaded: {named(by_verdict['code'])}"
     if by_verdict["unknown"]:
         return f"Not known to be data only: {named(by_verdict['unknown'])}"
-    return "Files hold data only"
+    return "Files hold data only" if complete else f"Not known to be data only: {UNREAD}"
 
 
-def advice(files: Sequence[FileFacts], flavors: Sequence[str]) -> str:
+def advice(files: Sequence[FileFacts], worst: Verdict, flavors: Sequence[str]) -> str:
     """Return what a person can do about the verdict; empty where nothing is to be done."""
-    if not files:
+    if not files and worst == "unknown":
         return "Log and register the model again."
-    worst = files[0].verdict
     if worst == "data":
         return ""
     if worst == "refused":
