@@ -102,19 +102,19 @@ def add_deployment(
 
 def _confirm(session: Session, check: DeployCheck) -> None:
     """Ask whether the model's files may be loaded. Raises Conflict for a no, and without a terminal."""
+    from genops_lab.deployments.check import refuse_misleading
+
+    refuse_misleading(check)
     if session.can_ask:
         session.say(render(views.origin(check)))
         if session.confirm("Load this model?"):
             return
         raise Conflict(f"{check.model} version {check.version} was not deployed.", code="confirmation_needed")
 
-    loader = f", loader {check.loader}" if check.loader else ""
-    pickle = ", holds pickle" if check.holds_pickle else ""
     raise Conflict(
-        f"{check.model} version {check.version} has an unknown origin: {check.reason} "
-        f"(flavors {', '.join(check.flavors) or 'none'}{loader}{pickle}, {len(check.files)} files)",
+        f"{check.model} version {check.version} needs your confirmation. {check.title} {check.reason}",
         code="confirmation_needed",
-        hint=f"Loading a model may run its code. If you trust the model, add: --trust {check.digest}",
+        hint=f"{check.advice} To deploy it, add --trust {check.digest}",
         details={"check": msgspec.to_builtins(check)},
     )
 

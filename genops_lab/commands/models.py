@@ -23,6 +23,7 @@ from .grammar import noun
 from .session import Json, Yes, command
 from .views import lab as lab_views
 from .views import models as views
+from .views.model_facts import version_facts
 
 models = noun()
 
@@ -54,9 +55,24 @@ def list_models(json: Json = False) -> None:
 
 
 @models.command("show")
-def show_model(name: Name, json: Json = False) -> None:
-    """Show the versions and aliases of a model."""
+def show_model(
+    name: Name,
+    version: Annotated[
+        str,
+        typer.Option(
+            "--version",
+            metavar="VERSION",
+            help="Show the files of this version, a number or an alias: format, parameters, signature, trust.",
+        ),
+    ] = "",
+    json: Json = False,
+) -> None:
+    """Show the versions and aliases of a model, or the files of one version."""
     with command(json) as session:
+        if version:
+            facts = session.call(RegistryService.get_version_facts, name=name, version=version)
+            session.show(facts, version_facts(name, version, facts))
+            return
         found = session.call(RegistryService.get_model, name=name)
         if found.older:
             from msgspec.structs import replace

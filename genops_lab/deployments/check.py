@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import re
 import secrets
 import shutil
 import time
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
-from genops_lab.core.errors import Failed
+import msgspec
+
+from genops_lab.core.errors import Conflict, Failed
 from genops_lab.core.paths import private_dir
 from genops_lab.registry.models import ModelVersion
 
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from .targets.base import Capabilities
 
 KEPT_S = 3600.0
-_PICKLE_NAME = re.compile(r"\.(pkl|pickle|p|joblib|cloudpickle|dill|pth)$", re.IGNORECASE)
-_PICKLE_START = re.compile(rb"\x80[\x02-\x05]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,23 +114,26 @@ class ModelChecker:
         stamp = _stamp(folder)
         description = _description(folder, version)
         files = [_file(folder, path) for path in sorted(folder.rglob("*")) if path.is_file()]
-        holds_pickle = _says_pickle(description) or any(_is_pickle(folder / file.path) for file in files)
+        from genops_lab.registry.files.reader import facts, inspect
+
+        from . import question
         from .records import run_that_recorded
 
+        inspected = inspect(folder)
+        found = facts(inspected)
+        holds_pickle = _says_pickle(description) or inspected.holds_pickle
         digest = _digest(folder)
         recorded = run_that_recorded(self._store, digest.removeprefix("sha256:"))
         missing = missing_requirements(folder)
-        if recorded is None:
-            reason = (
-                "Your runs did not record these files: another process logged them, or they changed since."
-            )
-        else:
-            reason = f"Your run {recorded} recorded exactly these files."
         check = DeployCheck(
             model=version.name,
             version=version.version,
             trusted=recorded is not None,
-            reason=reason,
+            reason=question.origin(recorded, version.run_id),
+            verdict=found.verdict,
+            title=question.title(found),
+            findings=question.findings(found),
+            advice=found.advice or "Deploy it only if you trust who made it.",
             flavors=description.names,
             loader=description.loader,
             holds_pickle=holds_pickle,
@@ -148,6 +149,17 @@ class ModelChecker:
         # Here the user's own run recorded the files, or the user confirmed them.
         skops = check.loader == "mlflow.sklearn" and _format_of(description.flavors.get("sklearn")) == "skops"
         return Checked(check=check, stamp=stamp, allow_pickle=holds_pickle or skops)
+
+
+def refuse_misleading(check: DeployCheck) -> None:
+    """Raise Conflict for files that are damaged or built to mislead, unless a run of this user recorded them."""
+    if check.verdict == "refused" and not check.trusted:
+        raise Conflict(
+            f"{check.model} version {check.version}: {check.title} {' '.join(check.findings)}",
+            hint=check.advice,
+            code="model_refused",
+            details={"check": msgspec.to_builtins(check)},
+        )
 
 
 def _digest(folder: Path) -> str:
@@ -192,17 +204,3 @@ def _format_of(flavor: dict[str, Any] | None) -> Any:
 
 def _says_pickle(description: ModelDescription) -> bool:
     return any(_format_of(flavor) in ("pickle", "cloudpickle") for flavor in description.flavors.values())
-
-
-def _is_pickle(path: Path) -> bool:
-    if _PICKLE_NAME.search(path.name):
-        return True
-    with path.open("rb") as stream:
-        start = stream.read(4)
-    if start == b"PK\x03\x04":
-        try:
-            with zipfile.ZipFile(path) as archive:
-                return any(_PICKLE_NAME.search(name) for name in archive.namelist())
-        except zipfile.BadZipFile:
-            return False
-    return bool(_PICKLE_START.match(start))

@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from genops_lab.registry.files.models import Verdict
+
 DeploymentState = Literal["preparing", "starting", "running", "stopping", "stopped", "failed", "ended"]
 
 
@@ -57,7 +59,8 @@ class DeployCheck(msgspec.Struct, frozen=True, kw_only=True):
     """The check of a model version before it is loaded. Loading a model may run code.
 
     ``trusted`` is true only if a run of this user recorded the hashes of these files. Otherwise the user sees
-    ``flavors``, ``loader`` and ``files``, and must confirm. ``digest`` (``sha256:...``) identifies exactly these files.
+    ``title``, ``findings``, ``reason`` (the origin) and ``advice``, and must confirm. Files with the verdict
+    ``refused`` cannot be confirmed. ``digest`` (``sha256:...``) identifies exactly these files.
     ``package_sources``, if an environment is built, are the requirement lines that set where packages come from:
     indexes, links, constraints, addresses, ``${VARIABLES}``.
     """
@@ -69,6 +72,10 @@ class DeployCheck(msgspec.Struct, frozen=True, kw_only=True):
     flavors: list[str]
     loader: str
     holds_pickle: bool
+    verdict: Verdict = "unknown"
+    title: str = ""
+    findings: list[str] = []
+    advice: str = ""
     files: list[ModelFile]
     digest: str
     environment: Literal["present", "build"]

@@ -23,7 +23,7 @@ from genops_lab.core.settings import Settings
 from genops_lab.core.tasks import TaskHandle
 from genops_lab.registry.models import ModelVersion
 
-from .check import ModelChecker
+from .check import ModelChecker, refuse_misleading
 from .logs import MAX_LOG_LINES
 from .models import (
     CheckDeploy,
@@ -155,6 +155,7 @@ class DeploymentsService(Service):
         await self._refuse_active(name)
         version = await self._registry.resolve(body.model, body.version)
         checked = await self._checker.check(version)
+        refuse_misleading(checked.check)
         if not checked.check.trusted and body.trust != checked.check.digest:
             raise _unconfirmed(checked.check, changed=bool(body.trust))
         now = time.time()
@@ -450,10 +451,10 @@ def _subject(name: str) -> str:
 def _unconfirmed(check: DeployCheck, *, changed: bool) -> Conflict:
     named = f"{check.model} version {check.version}"
     return Conflict(
-        f"The files of {named} differ from those that you confirmed. {check.reason}"
+        f"The files of {named} differ from those that you confirmed. {check.title} {check.reason}"
         if changed
-        else f"{named} needs your confirmation. {check.reason}",
-        hint=f"Review its files. If you trust their origin, deploy the version with --trust {check.digest}",
+        else f"{named} needs your confirmation. {check.title} {check.reason}",
+        hint=f"{check.advice} To deploy it, add --trust {check.digest}",
         code="confirmation_needed",
         details={"check": msgspec.to_builtins(check)},
     )

@@ -19,6 +19,7 @@ OPERATIONS = [
     Operation("DELETE", "/models/{name}", ModelDeletion.delete_model),
     Operation("GET", "/models/{name}/versions", Service.list_versions),
     Operation("DELETE", "/models/{name}/versions/{version}", ModelDeletion.delete_version),
+    Operation("GET", "/models/{name}/versions/{version}/facts", Service.get_version_facts),
     Operation("PUT", "/models/{name}/aliases/{alias}", Service.set_alias),
     Operation("DELETE", "/models/{name}/aliases/{alias}", Service.delete_alias),
     Operation("POST", "/models/{name}/aliases/{alias}/revert", Service.revert_alias),

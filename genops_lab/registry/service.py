@@ -15,6 +15,7 @@ from genops_lab.core.events import EventBus
 from genops_lab.core.paging import FIRST, Page, PageQuery
 
 from .backends.mlflow_models import MlflowModels
+from .files.models import ModelFacts
 from .models import (
     AliasMove,
     ModelVersion,
@@ -73,6 +74,11 @@ class RegistryService:
         """List the versions of a registered model, newest first."""
         check_name(name)
         return await self._mlflow.call(MlflowModels.list_versions, name, query)
+
+    async def get_version_facts(self, name: str, version: str) -> ModelFacts:
+        """Say what the files of a version are, and whether loading them can run code. Nothing is loaded."""
+        check_name(name)
+        return await self._mlflow.call(MlflowModels.facts, name, version)
 
     async def register_model(self, body: RegisterModel) -> ModelVersion:
         """Register the model that a run logged as a new version, and point the alias at it."""

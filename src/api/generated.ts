@@ -1884,6 +1884,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/models/{name}/versions/{version}/facts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Say what the files of a version are, and whether loading them can run code. Nothing is loaded. */
+        get: operations["registry.get_version_facts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/models/{name}/aliases/{alias}": {
         parameters: {
             query?: never;
@@ -5922,6 +5939,92 @@ export interface components {
             next: string;
         };
         /**
+         * ModelFacts
+         * @description The facts in a version's files, read without loading them. A fact that is not known is empty or null.
+         *
+         *     ``verdict`` is the worst of all files, ``headline`` says it in words, and ``advice`` says what to do. ``files``
+         *     has the worst first, at most 500 of ``file_count``. ``parameters`` counts the values of all weights, ``dtypes`` by
+         *     type. ``problems`` are sentences about descriptions that cannot be read. ``complete`` is false if files were not
+         *     read.
+         */
+        ModelFacts: {
+            /** @enum {unknown} */
+            verdict: "code" | "data" | "refused" | "unknown";
+            headline: string;
+            /** @default  */
+            advice: string;
+            /** @default [] */
+            formats: string[];
+            /** @default 0 */
+            size_bytes: number;
+            /** @default 0 */
+            file_count: number;
+            /** @default [] */
+            files: components["schemas"]["FileFacts"][];
+            /** @default null */
+            parameters: number | null;
+            /** @default {} */
+            dtypes: {
+                [key: string]: number;
+            };
+            /** @default  */
+            quantization: string;
+            /** @default  */
+            architecture: string;
+            /** @default null */
+            context_length: number | null;
+            /** @default [] */
+            flavors: string[];
+            /** @default null */
+            signature: components["schemas"]["ModelSignature"] | null;
+            /** @default  */
+            input_example: string;
+            /** @default [] */
+            requirements: string[];
+            /** @default  */
+            licence: string;
+            /** @default  */
+            base_model: string;
+            /** @default [] */
+            problems: string[];
+            /** @default true */
+            complete: boolean;
+        };
+        /**
+         * FileFacts
+         * @description A file with its size in bytes, its format by content, its verdict, and the reason for the verdict.
+         */
+        FileFacts: {
+            path: string;
+            size_bytes: number;
+            format: string;
+            /** @enum {unknown} */
+            verdict: "code" | "data" | "refused" | "unknown";
+            /** @default  */
+            reason: string;
+        };
+        /**
+         * ModelSignature
+         * @description The inputs, outputs and parameters of a model.
+         */
+        ModelSignature: {
+            /** @default [] */
+            inputs: components["schemas"]["ModelField"][];
+            /** @default [] */
+            outputs: components["schemas"]["ModelField"][];
+            /** @default [] */
+            params: components["schemas"]["ModelField"][];
+        };
+        /**
+         * ModelField
+         * @description An input, an output or a parameter, such as ``x`` of type ``float32[?, 64]``. The name may be empty.
+         */
+        ModelField: {
+            /** @default  */
+            name: string;
+            type: string;
+        };
+        /**
          * SetAlias
          * @description Point an alias at a version.
          *
@@ -6056,7 +6159,8 @@ export interface components {
          * @description The check of a model version before it is loaded. Loading a model may run code.
          *
          *     ``trusted`` is true only if a run of this user recorded the hashes of these files. Otherwise the user sees
-         *     ``flavors``, ``loader`` and ``files``, and must confirm. ``digest`` (``sha256:...``) identifies exactly these files.
+         *     ``title``, ``findings``, ``reason`` (the origin) and ``advice``, and must confirm. Files with the verdict
+         *     ``refused`` cannot be confirmed. ``digest`` (``sha256:...``) identifies exactly these files.
          *     ``package_sources``, if an environment is built, are the requirement lines that set where packages come from:
          *     indexes, links, constraints, addresses, ``${VARIABLES}``.
          */
@@ -6068,6 +6172,17 @@ export interface components {
             flavors: string[];
             loader: string;
             holds_pickle: boolean;
+            /**
+             * @default unknown
+             * @enum {unknown}
+             */
+            verdict: "code" | "data" | "refused" | "unknown";
+            /** @default  */
+            title: string;
+            /** @default [] */
+            findings: string[];
+            /** @default  */
+            advice: string;
             files: components["schemas"]["ModelFile"][];
             digest: string;
             /** @enum {unknown} */
@@ -9966,6 +10081,38 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RegisteredModel"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "registry.get_version_facts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelFacts"];
                 };
             };
             /** @description The error. */

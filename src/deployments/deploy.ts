@@ -53,7 +53,11 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
 
   get valid(): boolean {
     const { check, name, trust } = this.fields;
-    return check !== undefined && isName(name) && (check.trusted || trust);
+    return (
+      check !== undefined &&
+      isName(name) &&
+      (check.trusted || (trust && check.verdict !== 'refused'))
+    );
   }
 
   /** Load the models, then check the selected version. */

@@ -5,6 +5,9 @@ import { everyPage } from '../core';
 export type IRegisteredModel = components['schemas']['RegisteredModel'];
 export type IModelVersion = components['schemas']['ModelVersion'];
 export type ISetAlias = components['schemas']['SetAlias'];
+export type IModelFacts = components['schemas']['ModelFacts'];
+export type IFileFacts = components['schemas']['FileFacts'];
+export type IModelField = components['schemas']['ModelField'];
 export type IRegisterModel = components['schemas']['RegisterModel'];
 export type ILoggedModel = components['schemas']['LoggedModel'];
 export type IRun = components['schemas']['Run'];
@@ -42,6 +45,21 @@ export class ModelsService {
     const params = { path: { name }, query: { after } };
     return this._api.data(
       this._api.http.GET('/models/{name}/versions', { params })
+    );
+  }
+
+  /** What the files of a version say, read without loading them. */
+  facts(
+    name: string,
+    version: string,
+    signal?: AbortSignal
+  ): Promise<IModelFacts> {
+    const params = { path: { name, version } };
+    return this._api.data(
+      this._api.http.GET('/models/{name}/versions/{version}/facts', {
+        params,
+        signal
+      })
     );
   }
 

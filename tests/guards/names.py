@@ -625,7 +625,7 @@ genops models history: --alias --json name
 genops models list: --json
 genops models register: --alias --json --model --run name
 genops models revert: --expected --json --reason alias name
-genops models show: --json name
+genops models show: --json --version name
 genops models unalias: --expected --json --reason alias name
 genops models:
 genops profile analyze: --json --usd-per-hour traces

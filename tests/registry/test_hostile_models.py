@@ -16,6 +16,8 @@ from tests.support.homes import Home
 from tests.support.rooms import Rooms, open_rooms
 from tests.support.warm import warm_workers
 
+from .hostile_bytes import pickled
+
 
 @pytest.fixture(scope="module")
 def rooms(module_home: Home) -> Iterator[Rooms]:
@@ -128,3 +130,37 @@ def test_a_folder_that_holds_an_entry_of_its_own_name(rooms: Rooms, tmp_path: Pa
     registered(rooms, tmp_path, "nested", "flavors: {python_function: {loader_module: x}}\n")
     check = rooms.run(rooms.deployments.check_deploy(CheckDeploy(model="nested")))
     assert [file.path for file in check.files] == ["MLmodel", "model/weights"]
+
+
+def test_files_that_mislead_cannot_be_confirmed(rooms: Rooms, tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(pickled(4))
+    registered(rooms, tmp_path, "disguised", "flavors: {python_function: {loader_module: mlflow.sklearn}}\n")
+    check = rooms.run(rooms.deployments.check_deploy(CheckDeploy(model="disguised")))
+    assert (check.trusted, check.verdict, check.holds_pickle) == (False, "refused", True)
+    assert check.title == "This model cannot be deployed: model.safetensors is damaged or misleading."
+    assert "is no such file. It is a pickle" in check.findings[0]
+    assert "It names " in check.findings[0]
+    with pytest.raises(Conflict, match="cannot be deployed") as caught:
+        rooms.run(rooms.deployments.deploy(NewDeployment(model="disguised", trust=check.digest)))
+    assert caught.value.code == "model_refused"
+    assert caught.value.hint.startswith("Do not load this version.")
+
+
+def test_the_question_says_what_the_files_do_who_made_them_and_what_to_do(
+    rooms: Rooms, tmp_path: Path
+) -> None:
+    (tmp_path / "model.pkl").write_bytes(pickled(4))
+    place = registered(
+        rooms, tmp_path, "asked", "flavors: {python_function: {loader_module: mlflow.sklearn}, sklearn: {}}\n"
+    )
+    check = rooms.run(rooms.deployments.check_deploy(CheckDeploy(model="asked")))
+    assert check.title == "Loading this model runs code that came with it: model.pkl."
+    [finding] = check.findings
+    assert finding.startswith("model.pkl: a pickle: loading it can run any code. It names ")
+    assert check.reason.startswith("Your runs did not record these files")
+    assert f"The registry says that the run {place.parents[1].name} made them." in check.reason
+    assert check.advice.startswith("Load it only if you trust who made it. Safer: ")
+    with pytest.raises(Conflict) as caught:
+        rooms.run(rooms.deployments.deploy(NewDeployment(model="asked")))
+    assert check.title in caught.value.message and check.reason in caught.value.message
+    assert check.advice in caught.value.hint and f"--trust {check.digest}" in caught.value.hint

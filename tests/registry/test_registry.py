@@ -11,6 +11,7 @@ from genops_lab.core.errors import InvalidRequest, NotFound
 from genops_lab.core.paging import Page, PageQuery
 from genops_lab.core.settings import Settings
 from genops_lab.experiments.hashes import model_digest
+from genops_lab.registry.files.models import ModelFacts
 from genops_lab.registry.models import RegisteredModel, RegisterModel, SetAlias
 from tests.support.homes import Home
 from tests.support.mlflow_file import copy_row, place_store
@@ -209,3 +210,50 @@ def test_files_come_byte_for_byte(rooms: Rooms, one: Logged, tmp_path: Path) -> 
     version = register(rooms, "files", one.run_id)
     rooms.run(rooms.registry.download(version, tmp_path / "files"))
     assert model_digest(tmp_path / "files") == model_digest(one.folder)
+
+
+def test_the_files_of_a_version_are_read_once_and_again_where_they_changed(rooms: Rooms, one: Logged) -> None:
+    register(rooms, "told", one.run_id, alias="champion")
+    found = rooms.run(rooms.registry.get_version_facts("told", "champion"))
+    assert (found.headline, found.formats) == ("Files hold data only", ["skops"])
+    assert found.flavors == ["sklearn", "python_function"]
+    assert found.requirements == ["mlflow", "scikit-learn", "skops"]
+    assert found.complete and found.problems == []
+    (one.folder / "extra.py").write_text("import os\n")
+    try:
+        found = rooms.run(rooms.registry.get_version_facts("told", "1"))
+        assert found.headline == "Runs code when loaded: extra.py"
+    finally:
+        (one.folder / "extra.py").unlink()
+    assert rooms.run(rooms.registry.get_version_facts("told", "1")).verdict == "data"
+    with pytest.raises(NotFound, match="has no version 9"):
+        rooms.run(rooms.registry.get_version_facts("told", "9"))
+
+
+def test_facts_are_kept_by_place_and_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from genops_lab.registry.backends import version_facts
+
+    reads: list[Path] = []
+
+    def read(folder: Path) -> ModelFacts:
+        reads.append(folder)
+        return ModelFacts(verdict="data", headline="read")
+
+    class Client:
+        """MLflow's client as far as it is asked: where the files of a version are."""
+
+        def get_model_version_download_uri(self, name: str, version: str) -> str:
+            return str(tmp_path / version)
+
+    monkeypatch.setattr(version_facts, "read_model", read)
+    monkeypatch.setattr(version_facts, "MAX_KEPT", 1)
+    facts = version_facts.VersionFacts(Client())  # type: ignore[arg-type]
+    for version in ("1", "2"):
+        (tmp_path / version).mkdir()
+    facts.read("m", "1"), facts.read("m", "1")
+    assert len(reads) == 1
+    (tmp_path / "1" / "new").write_text("x")
+    facts.read("m", "1"), facts.read("m", "2"), facts.read("m", "1")
+    assert len(reads) == 4  # one is kept
+    with pytest.raises(NotFound, match="do not exist"):
+        facts.read("m", "3")

@@ -85,6 +85,20 @@ def test_a_double_click_registers_one_version(lab: LabPage, server: LabServer) -
     expect(dialog).to_have_count(0)
 
 
+def test_the_files_of_a_version_are_read_when_it_opens(lab: LabPage) -> None:
+    models = lab.section("Models")
+    toggle = models.get_by_role("button", name="Files of line version 1")
+    toggle.focus()
+    lab.page.keyboard.press("Enter")
+    expect(toggle).to_have_attribute("aria-expanded", "true")
+    facts = models.locator(".gol-VersionFacts")
+    expect(facts.get_by_text(re.compile("^(Files hold data only|Runs code when loaded)"))).to_be_visible()
+    expect(fact(facts, "Size")).to_contain_text("B")
+    lab.looks("version-files", ".gol-VersionFacts", (1280, 800))
+    toggle.click()
+    expect(facts).to_have_count(0)
+
+
 def test_a_double_click_makes_one_deployment(lab: LabPage, server: LabServer) -> None:
     deploy = lab.section("Models").get_by_role("button", name="Deploy line version 1…")
     deploy.dblclick()

@@ -85,12 +85,12 @@ def origin(check: DeployCheck) -> Document:
         files.append([f"and {len(check.files) - SHOWN_FILES} more", "", ""])
     return Document(
         [
-            Note(f"Loading {check.model} version {check.version} may run code: {check.reason}", "busy"),
+            Note(f"{check.model} version {check.version}: {check.title}", "busy"),
+            *(Note(each) for each in (*check.findings, check.reason, check.advice)),
             Facts(
                 [
                     ("flavors", ", ".join(check.flavors)),
                     ("loader", check.loader),
-                    ("pickle", "yes: unpickling runs code" if check.holds_pickle else "no"),
                     ("missing packages", ", ".join(check.missing_requirements)),
                     ("note", check.warning),
                 ]

@@ -24,7 +24,10 @@ from genops_lab.experiments.backends.client import (
 from genops_lab.experiments.backends.logged import flavors_at, logged_models
 from genops_lab.experiments.hashes import check_plain
 from genops_lab.experiments.query.errors import did_you_mean
+from genops_lab.registry.files.models import ModelFacts
 from genops_lab.registry.models import ModelVersion, RegisteredModel
+
+from .version_facts import VersionFacts
 
 KEY_TAG = "genops.idempotency_key"
 VERSIONS_SENT = 100
@@ -58,6 +61,7 @@ class MlflowModels(MlflowBackend):
     def __init__(self, tracking_uri: str, **_others: Any) -> None:
         super().__init__(tracking_uri)
         self._flavors: dict[str, list[str]] = {}
+        self._facts = VersionFacts(self._client)
 
     def list_models(self, query: PageQuery) -> Page[RegisteredModel]:
         """List registered models, last changed first, each with its newest versions."""
@@ -102,6 +106,12 @@ class MlflowModels(MlflowBackend):
             )
             found = _known(lambda: self._client.get_model_version(name, str(number)), lambda: missing)
             return self._version(found, model)
+
+    def facts(self, name: str, version: str) -> ModelFacts:
+        """Return what the files of a version say. Raises NotFound."""
+        found = self.resolve(name, version)
+        with told(f"Cannot read the files of {name!r} version {found.version}"):
+            return self._facts.read(name, found.version)
 
     def _registered(self, name: str) -> Any:
         def missing() -> NotFound:

@@ -54,6 +54,10 @@ function check(part: Partial<IDeployCheck> = {}): IDeployCheck {
     flavors: ['sklearn'],
     loader: 'mlflow.sklearn',
     holds_pickle: false,
+    verdict: 'data',
+    title: 'This model comes from an unknown origin.',
+    findings: ['The files hold data only.'],
+    advice: 'Deploy it only if you trust who made it.',
     files: [{ path: 'model.skops', size_bytes: 2048, sha256: 'ab' }],
     digest: 'sha256:ab',
     environment: 'present',
@@ -288,7 +292,10 @@ describe('the deploy dialog', () => {
     bench.answers['POST /deployment-checks'] = check({
       trusted: false,
       reason: 'No run of yours recorded these files.',
-      holds_pickle: true,
+      verdict: 'code',
+      title: 'Loading this model runs code that came with it: model.pkl.',
+      findings: ['model.pkl: a pickle: loading it can run any code.'],
+      advice: 'Load it only if you trust who made it. Safer: skops.',
       environment: 'build',
       missing_requirements: ['timm==1.0'],
       package_sources: ['--index-url https://elsewhere'],
@@ -300,7 +307,10 @@ describe('the deploy dialog', () => {
     expect(form.valid).toBe(false);
     render(<DeployFields form={form} trans={trans} />);
     for (const text of [
-      /Its author can run any code/,
+      'Loading this model runs code that came with it: model.pkl.',
+      'model.pkl: a pickle: loading it can run any code.',
+      'No run of yours recorded these files.',
+      /only if you trust who made it/,
       /timm==1.0/,
       '--index-url https://elsewhere',
       'mlflow.sklearn',
@@ -317,6 +327,19 @@ describe('the deploy dialog', () => {
     await form.choose('digits', '1');
     expect(form.fields.trust).toBe(false);
     expect(form.valid).toBe(false);
+  });
+
+  it('does not offer to trust files that are damaged or misleading', async () => {
+    bench.answers['POST /deployment-checks'] = check({
+      trusted: false,
+      verdict: 'refused'
+    });
+    const form = new DeployForm(model.service, { model: 'digits' }, trans);
+    await form.load();
+    form.set({ trust: true });
+    expect(form.valid).toBe(false);
+    render(<DeployFields form={form} trans={trans} />);
+    expect(screen.queryByRole('checkbox')).toBeNull();
   });
 
   it('sends trust for the files that were shown, and asks anew for others', async () => {

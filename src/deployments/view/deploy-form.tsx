@@ -94,7 +94,7 @@ export function DeployFields(props: {
           )
         )}
       </div>
-      {check && !check.trusted && (
+      {check && !check.trusted && check.verdict !== 'refused' && (
         <label className="gol-Check">
           <input
             type="checkbox"
@@ -128,10 +128,20 @@ function CheckView(props: {
         </Callout>
       ) : (
         <Callout
-          tone="warning"
-          title={trans.__('Loading this model may run code.')}
+          tone={check.verdict === 'refused' ? 'error' : 'warning'}
+          title={check.title}
         >
+          {check.findings.length === 1 ? (
+            <p>{check.findings[0]}</p>
+          ) : (
+            <ul className="gol-Findings">
+              {check.findings.map(finding => (
+                <li key={finding}>{finding}</li>
+              ))}
+            </ul>
+          )}
           <p>{check.reason}</p>
+          <p>{check.advice}</p>
           <Contents check={check} trans={trans} />
         </Callout>
       )}
@@ -188,15 +198,6 @@ function Contents(props: {
   const total = check.files.reduce((sum, file) => sum + file.size_bytes, 0);
   return (
     <>
-      {check.holds_pickle && (
-        <p>
-          <strong>
-            {trans.__(
-              'The model contains a pickle file. Its author can run any code on this machine.'
-            )}
-          </strong>
-        </p>
-      )}
       <dl className="gol-Facts gol-Contents">
         <div className="gol-Facts-row">
           <dt>{trans.__('Flavors')}</dt>

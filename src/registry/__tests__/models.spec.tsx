@@ -17,9 +17,10 @@ import {
 } from '../../tasks/__tests__/support';
 import { AliasForm, aliasProblem } from '../alias';
 import { deleteModel } from '../deleting';
+import { describeParameters } from '../facts';
 import { ModelsModel, nameProblem } from '../model';
 import { RegisterForm } from '../register';
-import type { IModelVersion } from '../service';
+import type { IModelFacts, IModelVersion } from '../service';
 import { AliasFields } from '../view/alias-form';
 import { RegisterFields } from '../view/register-form';
 import { ModelsSection } from '../view/section';
@@ -59,6 +60,73 @@ const detail = (id: string, ...models: string[]) => ({
   run: run(id),
   models: models.map(name => ({ name, uri: `models:/${name}`, flavors: [] })),
   artifacts: []
+});
+
+const facts: IModelFacts = {
+  verdict: 'code',
+  headline: 'Runs code when loaded: python_model.pkl',
+  advice: 'Load it only if you trust who made it.',
+  formats: ['safetensors', 'pickle'],
+  size_bytes: 14_500_000_000,
+  file_count: 2,
+  files: [
+    {
+      path: 'python_model.pkl',
+      size_bytes: 100,
+      format: 'pickle',
+      verdict: 'code',
+      reason: 'It is a pickle.'
+    },
+    {
+      path: 'model.safetensors',
+      size_bytes: 14_000_000_000,
+      format: 'safetensors',
+      verdict: 'data',
+      reason: ''
+    }
+  ],
+  parameters: 7_241_732_096,
+  dtypes: { bf16: 7_241_732_096 },
+  quantization: '',
+  architecture: '',
+  context_length: null,
+  flavors: [],
+  signature: {
+    inputs: [{ name: 'x', type: 'float32[?, 64]' }],
+    outputs: [],
+    params: []
+  },
+  input_example: '',
+  requirements: ['torch'],
+  licence: 'apache-2.0',
+  base_model: 'someone/base',
+  problems: [],
+  complete: true
+};
+
+describe('parameters', () => {
+  it.each([
+    [{ parameters: 137, dtypes: { fp32: 137 } }, '137, fp32'],
+    [
+      { parameters: 1000, dtypes: { fp32: 20, bf16: 978, int64: 2 } },
+      '1.0 k: 98 % bf16, 2 % fp32, <1 % int64'
+    ],
+    [
+      {
+        parameters: 8_030_261_248,
+        dtypes: { Q4_K: 1 },
+        quantization: 'Q4_K_M'
+      },
+      '8.0 B, Q4_K_M'
+    ],
+    [
+      { parameters: null, dtypes: {}, quantization: 'gptq 4-bit' },
+      'gptq 4-bit'
+    ],
+    [{ parameters: null, dtypes: {} }, '']
+  ])('of %j', (part, text) => {
+    expect(describeParameters({ quantization: '', ...part }, trans)).toBe(text);
+  });
 });
 
 describe('the models section', () => {
@@ -165,6 +233,75 @@ describe('the models section', () => {
       screen.getByRole('button', { name: 'Deploy digits version 1…' })
     );
     expect(actions.onDeploy.mock.calls[0][0].version).toBe('1');
+  });
+
+  it('reads the files of a version when its details open', async () => {
+    bench.answers['GET /models'] = page([
+      {
+        name: 'digits',
+        description: '',
+        updated_at: null,
+        versions: [version()]
+      }
+    ]);
+    const path = 'GET /models/digits/versions/2/facts';
+    bench.answers[path] = facts;
+    await show();
+    expect(bench.calls).not.toContain(path);
+    const toggle = screen.getByRole('button', {
+      name: 'Files of digits version 2'
+    });
+    expect(toggle.getAttribute('aria-expanded')).toBe('false');
+    await act(async () => {
+      fireEvent.click(toggle);
+      await settle();
+    });
+    expect(toggle.getAttribute('aria-expanded')).toBe('true');
+    for (const text of [
+      'Runs code when loaded: python_model.pkl',
+      'Load it only if you trust who made it.',
+      '7.2 B, bf16',
+      '13.5 GiB',
+      'someone/base',
+      'x: float32[?, 64]',
+      '2 files',
+      'pickle, runs code when loaded',
+      'It is a pickle.',
+      'safetensors, data only',
+      '1 requirement'
+    ]) {
+      expect(screen.getByText(text)).toBeTruthy();
+    }
+    fireEvent.click(toggle);
+    expect(screen.queryByText('13.5 GiB')).toBeNull();
+  });
+
+  it('says why the files of a version cannot be read', async () => {
+    bench.answers['GET /models'] = page([
+      {
+        name: 'digits',
+        description: '',
+        updated_at: null,
+        versions: [version()]
+      }
+    ]);
+    bench.answers['GET /models/digits/versions/2/facts'] = new Refusal(
+      404,
+      'not_found',
+      'The files of digits version 2 do not exist.',
+      'Register the model again.'
+    );
+    await show();
+    await act(async () => {
+      fireEvent.click(
+        screen.getByRole('button', { name: 'Files of digits version 2' })
+      );
+      await settle();
+    });
+    expect(
+      screen.getByText('The files of this version cannot be read.')
+    ).toBeTruthy();
+    expect(screen.getByText(/do not exist/)).toBeTruthy();
   });
 
   it('fetches the versions that did not come with the model', async () => {

@@ -137,7 +137,7 @@ function Versions(
       >
         {shown.map(version => (
           <li key={version.version}>
-            <VersionRow {...props} version={version} />
+            <VersionRow {...props} version={version} service={service} />
           </li>
         ))}
       </ul>

@@ -1,5 +1,9 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { closeIcon, deleteIcon } from '@jupyterlab/ui-components';
+import {
+  caretRightIcon,
+  closeIcon,
+  deleteIcon
+} from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import {
@@ -11,13 +15,16 @@ import {
 } from '../../core';
 
 import { aliasIcon } from '../icon';
-import type { IModelVersion } from '../service';
+import type { IModelVersion, ModelsService } from '../service';
 
 import type { IVersionActions } from './section';
+import { VersionFacts } from './version-facts';
 
-/** One version: number, aliases, age, flavors, run and actions. */
+/** One version: number, aliases, age, flavors, run and actions; below, what its files say. */
 export function VersionRow(props: VersionRow.IProps): React.ReactElement {
   const { version, trans, onDeploy, onSetAlias, onRemoveAlias } = props;
+  const [open, setOpen] = React.useState(false);
+  const id = React.useId();
   // Every model has the flavor python_function: show it only where it is the only one.
   const flavors =
     version.flavors.length > 1
@@ -27,7 +34,21 @@ export function VersionRow(props: VersionRow.IProps): React.ReactElement {
   return (
     <div className="gol-Version">
       <div className="gol-Version-line">
-        <span className="gol-Version-number">{`v${version.version}`}</span>
+        <button
+          type="button"
+          className={`gol-Version-number ${open ? 'gol-mod-open' : ''}`}
+          aria-expanded={open}
+          aria-controls={open ? id : undefined}
+          aria-label={trans.__('Files of %1', full)}
+          title={trans.__('Format, size, signature and files of this version')}
+          onClick={() => setOpen(!open)}
+        >
+          <caretRightIcon.react
+            tag="span"
+            className="gol-Icon gol-Version-caret"
+          />
+          <span>{`v${version.version}`}</span>
+        </button>
         <span className="gol-Chips">
           {version.aliases.map(alias => (
             <span key={alias} className="gol-Chip" title={alias}>
@@ -100,6 +121,15 @@ export function VersionRow(props: VersionRow.IProps): React.ReactElement {
           </span>
         )}
       </div>
+      {open && (
+        <div id={id}>
+          <VersionFacts
+            version={version}
+            service={props.service}
+            trans={trans}
+          />
+        </div>
+      )}
     </div>
   );
 }
@@ -107,6 +137,7 @@ export function VersionRow(props: VersionRow.IProps): React.ReactElement {
 export namespace VersionRow {
   export interface IProps extends IVersionActions {
     version: IModelVersion;
+    service: ModelsService;
     trans: TranslationBundle;
   }
 }
