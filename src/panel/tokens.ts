@@ -21,8 +21,8 @@ export interface ISectionOptions {
   title: string;
   /** Lower is higher up: {@link SectionRank} has those of this extension. */
   rank: number;
-  /** How a person finds the section who has not changed the panel yet; `closed` by default, `hidden` is in More alone. */
-  atFirst?: 'open' | 'closed' | 'hidden';
+  /** How a person finds the section who has not changed the panel yet; `closed` by default. */
+  atFirst?: 'open' | 'closed';
   icon: LabIcon;
   /** Called when the section is first seen open, and again where its code could not be loaded. */
   render: (section: ISection) => Drawn | Promise<Drawn>;
@@ -33,8 +33,6 @@ export interface ISectionOptions {
 export const SectionRank = {
   notebook: 0,
   experiments: 10,
-  sweeps: 15,
-  profiles: 18,
   models: 20,
   deployments: 30,
   compute: 40,

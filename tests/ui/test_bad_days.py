@@ -100,10 +100,12 @@ def test_an_mlflow_that_is_away_comes_back_and_is_another_one(
 EMPTY = {
     "Compute": "New notebook",
     "Runs": "Insert a %%track cell",
-    "Profiles": "Insert a %%profile cell",
     "Models": "Register a run's model…",
     "Deployments": "Deploy a model…",
 }
+
+#: The pages without anything, and the magic of the cell that they offer.
+PAGES = {"sweeps": "%%sweep", "profiles": "%%profile"}
 
 
 def each_section_says_what_to_do_next(lab: LabPage) -> None:
@@ -111,6 +113,11 @@ def each_section_says_what_to_do_next(lab: LabPage) -> None:
         # MLflow's file is made first.
         expect(lab.section(name).get_by_role("button", name=button)).to_be_visible(timeout=BACK_MS)
     lab.shot("panel-empty", height=1000)
+    for name, text in PAGES.items():
+        page = lab.main_page(f"genops:open-{name}", f"genops-{name}")
+        expect(page.get_by_text(f"No {name} yet.")).to_be_visible()
+        expect(page.get_by_role("button", name=f"Insert a {text} cell")).to_be_visible()
+        lab.looks(f"{name}-empty", f"#genops-{name}")
 
     lab.section("Models").get_by_role("button", name=EMPTY["Models"]).click()
     dialog = lab.page.get_by_role("dialog")

@@ -56,10 +56,12 @@ export namespace Disclosure {
 
 /** A list of names and values, one pair on each row. */
 export function Facts(props: {
+  /** Classes beside `gol-Facts`. */
+  className?: string;
   facts: readonly (readonly [name: string, value: React.ReactNode] | null)[];
 }): React.ReactElement {
   return (
-    <dl className="gol-Facts">
+    <dl className={`gol-Facts ${props.className ?? ''}`}>
       {props.facts.map(
         fact =>
           fact && (

@@ -1,10 +1,13 @@
 import * as React from 'react';
 
+import type { ISort } from './grid';
+
 /**
  * A small table for tens of rows, with real table semantics.
  *
  * Tab reaches clickable rows once, then arrow keys, Home and End move between them;
- * Enter and Space open a row. For thousands of rows use `grid.tsx`.
+ * Enter and Space open a row. Tab goes on to the buttons of the row that has the focus.
+ * For thousands of rows use `grid.tsx`; for a page with a filter `list-table.tsx`.
  */
 export function DataTable<T>(props: DataTable.IProps<T>): React.ReactElement {
   const { caption, columns, rows, rowKey, rowLabel, onOpen, selected, region } =
@@ -48,14 +51,12 @@ export function DataTable<T>(props: DataTable.IProps<T>): React.ReactElement {
       <thead className={props.hideHead ? 'gol-VisuallyHidden' : undefined}>
         <tr>
           {columns.map(column => (
-            <th
+            <HeadCell
               key={column.id}
-              scope="col"
-              className={column.numeric ? 'gol-mod-numeric' : undefined}
-              title={column.titleTip}
-            >
-              {column.title}
-            </th>
+              column={column}
+              sort={props.sort}
+              onSort={props.onSort}
+            />
           ))}
         </tr>
       </thead>
@@ -73,13 +74,18 @@ export function DataTable<T>(props: DataTable.IProps<T>): React.ReactElement {
               aria-label={rowLabel?.(row)}
               tabIndex={onOpen ? (tabStop === key ? 0 : -1) : undefined}
               onFocus={onOpen ? () => setFocused(key) : undefined}
-              onClick={onOpen ? () => onOpen(row) : undefined}
+              onClick={
+                onOpen
+                  ? ({ target }) =>
+                      (target as Element).closest('button, a') ?? onOpen(row)
+                  : undefined
+              }
               onKeyDown={onOpen ? event => onKeyDown(event, index) : undefined}
             >
               {columns.map(column =>
                 column.isHead ? (
                   <th key={column.id} scope="row" title={column.tip?.(row)}>
-                    {column.cell(row)}
+                    {column.cell(row, tabStop === key ? 0 : -1)}
                   </th>
                 ) : (
                   <td
@@ -87,7 +93,7 @@ export function DataTable<T>(props: DataTable.IProps<T>): React.ReactElement {
                     className={column.numeric ? 'gol-mod-numeric' : undefined}
                     title={column.tip?.(row)}
                   >
-                    {column.cell(row)}
+                    {column.cell(row, tabStop === key ? 0 : -1)}
                   </td>
                 )
               )}
@@ -106,12 +112,59 @@ export function DataTable<T>(props: DataTable.IProps<T>): React.ReactElement {
   );
 }
 
+/** The title of a column; a button where the column sorts the table. */
+function HeadCell<T>(props: {
+  column: DataTable.IColumn<T>;
+  sort: ISort | undefined;
+  onSort: DataTable.IProps<T>['onSort'];
+}): React.ReactElement {
+  const { column, sort, onSort } = props;
+  const { id, title, numeric, titleTip } = column;
+  const isSorted = sort?.column === id;
+  const descending = isSorted && sort.descending;
+  const sorts = onSort && column.value;
+  return (
+    <th
+      scope="col"
+      className={numeric ? 'gol-mod-numeric' : undefined}
+      title={titleTip}
+      aria-sort={
+        isSorted ? (descending ? 'descending' : 'ascending') : undefined
+      }
+    >
+      {sorts ? (
+        <button
+          type="button"
+          className="gol-Table-sort"
+          // Of numbers and times the largest are asked for first.
+          onClick={() =>
+            onSort({
+              column: id,
+              descending: isSorted ? !descending : numeric === true
+            })
+          }
+        >
+          {title}
+          {isSorted && (
+            <span aria-hidden="true">{descending ? ' ▾' : ' ▴'}</span>
+          )}
+        </button>
+      ) : (
+        title
+      )}
+    </th>
+  );
+}
+
 export namespace DataTable {
   export interface IColumn<T> {
     id: string;
-    title: string;
+    title: React.ReactNode;
     titleTip?: string;
-    cell: (row: T) => React.ReactNode;
+    /** Draws a cell; its buttons and links take `tabIndex`. */
+    cell: (row: T, tabIndex: 0 | -1) => React.ReactNode;
+    /** What the rows are sorted by and filtered for; null is unknown. */
+    value?: (row: T) => string | number | null;
     /** Tooltip of cells that may be cut. */
     tip?: (row: T) => string;
     numeric?: boolean;
@@ -133,6 +186,9 @@ export namespace DataTable {
     onOpen?: (row: T) => void;
     /** Key of the open row. */
     selected?: string;
+    /** The order of the rows, which the caller has sorted; the titles of columns with a `value` change it. */
+    sort?: ISort;
+    onSort?: (sort: ISort) => void;
     hideHead?: boolean;
     /** Class in place of `gol-Table`. */
     className?: string;
