@@ -50,6 +50,8 @@ export interface IAttention {
   since: number;
   /** The button that deals with it. */
   action?: { label: string; caption: string; execute: () => void };
+  /** All sections show old values because of it: they are dimmed and do not say it again. */
+  dims?: boolean;
   /** Has a button that takes the item away, where it may be ignored. */
   dismiss?: () => void;
 }

@@ -112,7 +112,8 @@ genops:deploy-model genops:deployment genops:diagnose genops:disconnect-target g
 genops:hide-section genops:insert-profile-cell genops:insert-run-code genops:insert-track genops:logo genops:model
 genops:new-notebook-on-target genops:open-charts genops:open-compute genops:open-experiments genops:open-full-output
 genops:open-linked-run genops:open-mlflow genops:open-panel genops:open-profile genops:open-profiles
-genops:open-quickstart genops:open-runs genops:open-sweep genops:open-sweeps genops:profile genops:profile-perfetto genops:profile-timeline genops:pull-folder
+genops:open-quickstart genops:open-runs genops:open-sweep genops:open-sweeps
+genops:profile genops:profile-perfetto genops:profile-timeline genops:pull-folder
 genops:register-model genops:release-host genops:remove-model-alias genops:remove-target
 genops:renew-deployment genops:reset-panel
 genops:restart-with-nsight genops:restart-with-nsight-compute genops:restart-without-nsight genops:restore-notebook

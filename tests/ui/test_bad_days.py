@@ -142,17 +142,20 @@ def test_a_new_lab_and_a_jupyter_server_that_goes_and_comes_back(browser: Browse
             expect(lab.panel().locator(".gol-DownState")).to_have_count(0)
             lab.page.evaluate("() => { window.sameDocument = true; }")
             first.stop()
-            # Unasked: figures of before are said to be of before.
-            expect(down(lab, "Compute").first).to_be_visible(timeout=3_000)
-            lab.execute("genops:open-panel")
-            lab.panel().get_by_role("button", name="Refresh what is shown").dispatch_event("click")
-            expect(down(lab, "Deployments")).to_be_visible()
+            # Unasked: figures of before are said to be of before, once for all sections.
             away = (
                 lab.panel()
                 .get_by_role("region", name="Needs attention")
                 .get_by_text("The Jupyter server does not answer.")
             )
+            expect(away).to_be_visible(timeout=3_000)
+            lab.execute("genops:open-panel")
+            lab.panel().get_by_role("button", name="Refresh what is shown").dispatch_event("click")
+            expect(down(lab, "Deployments")).to_have_text(re.compile("^Deployments cannot be read"))
             expect(away).to_be_visible()
+            said = lab.panel().get_by_text("does not answer").filter(visible=True)
+            expect(said).to_have_count(1)
+            expect(lab.section("Compute")).to_have_css("opacity", "0.75")
             lab.shot("server-down", height=1000)
             lost = lab.page.get_by_role("dialog").filter(has_text="Server Connection Error")
             expect(lost).to_be_visible(timeout=BACK_MS)  # JupyterLab's own

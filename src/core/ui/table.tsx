@@ -38,7 +38,9 @@ export function DataTable<T>(props: DataTable.IProps<T>): React.ReactElement {
     if (target !== undefined) {
       event.preventDefault();
       setFocused(keys[target]);
-      (body.current?.rows[target] as HTMLElement | undefined)?.focus();
+      body.current
+        ?.querySelectorAll<HTMLElement>('tr[tabindex]')
+        [target]?.focus();
     } else if (event.key === 'Enter' || event.key === ' ') {
       event.preventDefault();
       onOpen?.(rows[index]);
@@ -63,41 +65,49 @@ export function DataTable<T>(props: DataTable.IProps<T>): React.ReactElement {
       <tbody ref={body}>
         {rows.map((row, index) => {
           const key = keys[index];
+          const below = props.below?.(row);
           return (
-            <tr
-              key={key}
-              className={
-                selected === key ? 'gol-mod-selected' : props.rowClass?.(row)
-              }
-              aria-selected={onOpen ? selected === key : undefined}
-              aria-current={props.isCurrent?.(row) || undefined}
-              aria-label={rowLabel?.(row)}
-              tabIndex={onOpen ? (tabStop === key ? 0 : -1) : undefined}
-              onFocus={onOpen ? () => setFocused(key) : undefined}
-              onClick={
-                onOpen
-                  ? ({ target }) =>
-                      (target as Element).closest('button, a') ?? onOpen(row)
-                  : undefined
-              }
-              onKeyDown={onOpen ? event => onKeyDown(event, index) : undefined}
-            >
-              {columns.map(column =>
-                column.isHead ? (
-                  <th key={column.id} scope="row" title={column.tip?.(row)}>
-                    {column.cell(row, tabStop === key ? 0 : -1)}
-                  </th>
-                ) : (
-                  <td
-                    key={column.id}
-                    className={column.numeric ? 'gol-mod-numeric' : undefined}
-                    title={column.tip?.(row)}
-                  >
-                    {column.cell(row, tabStop === key ? 0 : -1)}
-                  </td>
-                )
+            <React.Fragment key={key}>
+              <tr
+                className={
+                  selected === key ? 'gol-mod-selected' : props.rowClass?.(row)
+                }
+                aria-selected={onOpen ? selected === key : undefined}
+                aria-current={props.isCurrent?.(row) || undefined}
+                aria-label={rowLabel?.(row)}
+                tabIndex={onOpen ? (tabStop === key ? 0 : -1) : undefined}
+                onFocus={onOpen ? () => setFocused(key) : undefined}
+                onClick={
+                  onOpen
+                    ? ({ target }) =>
+                        (target as Element).closest('button, a') ?? onOpen(row)
+                    : undefined
+                }
+                onKeyDown={
+                  onOpen ? event => onKeyDown(event, index) : undefined
+                }
+                {...props.rowProps?.(row)}
+              >
+                {columns.map(column => {
+                  const Cell = column.isHead ? 'th' : 'td';
+                  return (
+                    <Cell
+                      key={column.id}
+                      scope={column.isHead ? 'row' : undefined}
+                      className={classOf(column, column.cellClass?.(row))}
+                      title={column.tip?.(row)}
+                    >
+                      {column.cell(row, tabStop === key ? 0 : -1)}
+                    </Cell>
+                  );
+                })}
+              </tr>
+              {below && (
+                <tr className={props.belowClass}>
+                  <td colSpan={columns.length}>{below}</td>
+                </tr>
               )}
-            </tr>
+            </React.Fragment>
           );
         })}
       </tbody>
@@ -110,6 +120,18 @@ export function DataTable<T>(props: DataTable.IProps<T>): React.ReactElement {
   ) : (
     table
   );
+}
+
+function classOf<T>(
+  column: DataTable.IColumn<T>,
+  own: string | undefined
+): string | undefined {
+  const all = [
+    column.numeric && 'gol-mod-numeric',
+    column.wide && 'gol-mod-wide',
+    own
+  ];
+  return all.filter(Boolean).join(' ') || undefined;
 }
 
 /** The title of a column; a button where the column sorts the table. */
@@ -126,7 +148,7 @@ function HeadCell<T>(props: {
   return (
     <th
       scope="col"
-      className={numeric ? 'gol-mod-numeric' : undefined}
+      className={classOf(column, column.headClass)}
       title={titleTip}
       aria-sort={
         isSorted ? (descending ? 'descending' : 'ascending') : undefined
@@ -168,6 +190,12 @@ export namespace DataTable {
     /** Tooltip of cells that may be cut. */
     tip?: (row: T) => string;
     numeric?: boolean;
+    /** Left out where the table of a page is narrow. */
+    wide?: boolean;
+    /** A class of the title. */
+    headClass?: string;
+    /** A class of a cell. */
+    cellClass?: (row: T) => string | undefined;
     /** Whether the cells of this column are row headers. */
     isHead?: boolean;
   }
@@ -179,6 +207,11 @@ export namespace DataTable {
     rows: readonly T[];
     rowKey: (row: T, place: number) => string;
     rowClass?: (row: T) => string | undefined;
+    /** Tooltip and pointer of a row. */
+    rowProps?: (row: T) => React.HTMLAttributes<HTMLTableRowElement>;
+    /** What stands below a row over the whole width, such as its details. */
+    below?: (row: T) => React.ReactNode;
+    belowClass?: string;
     /** Key of the current row. */
     isCurrent?: (row: T) => boolean;
     rowLabel?: (row: T) => string;

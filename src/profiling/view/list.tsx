@@ -136,6 +136,7 @@ function columnsOf(
       id: 'trace',
       title: trans.__('Trace on'),
       titleTip: trans.__('The target that has the trace'),
+      wide: true,
       cell: ({ trace_target }) => trace_target || trans.__('this machine'),
       value: ({ trace_target }) => trace_target || trans.__('this machine')
     },

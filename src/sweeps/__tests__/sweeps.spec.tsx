@@ -79,7 +79,6 @@ const actions = {
   open: jest.fn(),
   openRuns: jest.fn(),
   openRun: jest.fn(),
-  openNotebook: jest.fn(),
   stop: jest.fn(),
   resume: jest.fn(),
   insert: jest.fn()
@@ -205,8 +204,6 @@ describe('the page of one sweep', () => {
     expect(actions.openRun).toHaveBeenLastCalledWith('run2');
     fireEvent.click(screen.getByText('Waiting'));
     expect(actions.openRun).toHaveBeenCalledTimes(1);
-    fireEvent.click(screen.getByRole('button', { name: 'lesson.ipynb' }));
-    expect(actions.openNotebook).toHaveBeenCalledWith('lesson.ipynb');
     expect(
       screen.getByRole('img', { name: /^accuracy by trial: accuracy 0.91/ })
     ).toBeTruthy();

@@ -12,7 +12,6 @@ export interface ISweepActions {
   open: (id: string) => void;
   openRuns: (id: string) => void;
   openRun: (runId: string) => void;
-  openNotebook: (path: string) => void;
   stop: (id: string) => void;
   resume: (id: string) => void;
   /** Insert a cell that starts a sweep. */

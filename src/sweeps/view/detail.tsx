@@ -1,3 +1,4 @@
+import { PathExt } from '@jupyterlab/coreutils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
@@ -15,6 +16,7 @@ import {
   ShortId,
   StatusBadge
 } from '../../core';
+import type { ILine } from '../../core/charts/line-chart';
 import { formatNumber } from '../../core/format';
 import { ListTable } from '../../core/ui/list-table';
 import { PageHead } from '../../core/ui/page';
@@ -69,7 +71,7 @@ function Detail({ sweep, actions, trans }: IProps): React.ReactElement {
           {hint}
         </Callout>
       )}
-      <SweepFacts {...{ sweep, actions, trans }} />
+      <SweepFacts sweep={sweep} trans={trans} />
       {summary.length > 0 && <Repeats sweep={sweep} trans={trans} />}
       {metric && <Objective sweep={sweep} trans={trans} />}
       <h3>{trans.__('Trials')}</h3>
@@ -94,7 +96,10 @@ function Detail({ sweep, actions, trans }: IProps): React.ReactElement {
   );
 }
 
-function SweepFacts({ sweep, actions, trans }: IProps): React.ReactElement {
+function SweepFacts({
+  sweep,
+  trans
+}: Omit<IProps, 'actions'>): React.ReactElement {
   const { failed = 0, pruned = 0, stopped = 0 } = sweep.counts ?? {};
   const others = [
     failed > 0 && trans._n('%1 failed', '%1 failed', failed),
@@ -104,7 +109,7 @@ function SweepFacts({ sweep, actions, trans }: IProps): React.ReactElement {
   const { metric, notebook = '', ended_at, created_at = 0 } = sweep;
   return (
     <Facts
-      className="gol-Page-facts"
+      className="gol-Facts gol-Page-facts"
       facts={[
         [trans.__('Best'), bestOf(sweep, trans) || '–'],
         metric
@@ -126,12 +131,9 @@ function SweepFacts({ sweep, actions, trans }: IProps): React.ReactElement {
         notebook
           ? [
               trans.__('Notebook'),
-              <ActionButton
-                key="notebook"
-                label={notebook}
-                caption={trans.__('Open the notebook %1', notebook)}
-                onClick={() => actions.openNotebook(notebook)}
-              />
+              <span key="notebook" title={notebook}>
+                {PathExt.basename(notebook)}
+              </span>
             ]
           : null,
         [
@@ -156,7 +158,6 @@ function SweepFacts({ sweep, actions, trans }: IProps): React.ReactElement {
   );
 }
 
-/** The objective of each trial that has one, and the best until then. */
 function Objective(props: {
   sweep: ISweep;
   trans: TranslationBundle;
@@ -172,19 +173,20 @@ function Objective(props: {
       <Chart
         label={trans.__('%1 by trial', sweep.metric)}
         height={180}
+        x="count"
         lines={lines}
       />
     </>
   );
 }
 
-/** The objective by trial, and the best value so far. */
+/** The objective of the finished trials, and the best value so far. */
 export function objectiveLines(
   sweep: Pick<ISweep, 'trials' | 'direction' | 'metric'>,
   trans: TranslationBundle
-): { label: string; x: number[]; y: number[] }[] {
-  const known = sweep.trials.flatMap(({ number, value }) =>
-    typeof value === 'number' ? [{ number, value }] : []
+): ILine[] {
+  const known = sweep.trials.flatMap(({ number, state, value }) =>
+    state === 'finished' && typeof value === 'number' ? [{ number, value }] : []
   );
   const better = sweep.direction === 'maximize' ? Math.max : Math.min;
   const best: number[] = [];
@@ -193,7 +195,7 @@ export function objectiveLines(
   }
   const x = known.map(({ number }) => number);
   return [
-    { label: sweep.metric, x, y: known.map(({ value }) => value) },
+    { label: sweep.metric, x, y: known.map(({ value }) => value), dots: true },
     { label: trans.__('Best so far'), x, y: best }
   ];
 }

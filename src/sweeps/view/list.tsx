@@ -1,4 +1,5 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
+import { PathExt } from '@jupyterlab/coreutils';
 import * as React from 'react';
 
 import type { DataTable, Resource } from '../../core';
@@ -105,12 +106,14 @@ function columnsOf(
     {
       id: 'method',
       title: trans.__('Method'),
+      wide: true,
       cell: ({ method }) => method,
       value: ({ method }) => method
     },
     {
       id: 'kernels',
       title: trans.__('Kernels'),
+      wide: true,
       cell: ({ on }) => on.join(', '),
       value: ({ on }) => on.join(', '),
       tip: ({ on }) => on.join(', ')
@@ -118,7 +121,7 @@ function columnsOf(
     {
       id: 'notebook',
       title: trans.__('Notebook'),
-      cell: ({ notebook }) => notebook || '–',
+      cell: ({ notebook = '' }) => PathExt.basename(notebook) || '–',
       value: ({ notebook }) => notebook || null,
       tip: ({ notebook }) => notebook
     },

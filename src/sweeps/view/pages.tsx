@@ -55,7 +55,6 @@ export function sweepPages(options: {
         query: `tags.\`genops.sweep\` = '${id}'`
       }),
     openRun: run_id => execute(RunCommands.openRuns, { run_id }),
-    openNotebook: path => execute('docmanager:open', { path }),
     stop: id => attempt(service.stop(id)),
     resume: id => attempt(service.resume(id)),
     insert: () =>
