@@ -69,7 +69,13 @@ export class AddTarget implements IDisposable {
       ...folderFields(DEFAULT_POLICY),
       candidates: undefined,
       kinds: [
-        { kind: 'ssh', label: '', fields: [hostField(this._trans)], steps: [] }
+        {
+          kind: 'ssh',
+          label: '',
+          fields: [hostField(this._trans)],
+          steps: [],
+          name_pattern: ''
+        }
       ]
     };
     this.report = new Resource<ITargetReport>({

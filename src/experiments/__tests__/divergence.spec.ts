@@ -84,7 +84,7 @@ describe('notices of runs that diverge', () => {
     await diverges(4, tag('d is NaN since step 1'));
     expect(
       shown()
-        .map(message => message[0])
+        .map(message => /metric “(.)”/.exec(message)?.[1])
         .sort()
     ).toEqual(['c', 'd']);
   });

@@ -225,7 +225,7 @@ describe('adding a target', () => {
     type('Partition', ' gpu ');
     expect(button('Add and test').disabled).toBe(false);
     type('Hours', '48');
-    expect(screen.getByText('At most a day.')).toBeTruthy();
+    expect(await screen.findByText('At most a day.')).toBeTruthy();
     expect(button('Add and test').disabled).toBe(true);
     type('Hours', '12');
     const tier = screen.getByLabelText<HTMLSelectElement>('Tier');
