@@ -103,6 +103,12 @@ export default defineConfig([
         {
           selector: "ClassDeclaration[superClass.name='Dialog']",
           message: 'Use openForm or ModelDialog of core/ui.'
+        },
+        {
+          // Cards (src/runtime) make theirs with `make`: they are drawn without JupyterLab and React.
+          selector: 'JSXOpeningElement[name.name=/^(table|dl|form|dialog)$/]',
+          message:
+            'Use DataTable, ListTable, Facts, openForm or ModelDialog of core/ui.'
         }
       ]
     }

@@ -9,9 +9,9 @@ from genops_lab.core.errors import InvalidRequest
 
 KERNEL_PREFIX = "genops-"
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,56}")
-#: Has a path of its own next to the targets' (``/targets/candidates``).
-_RESERVED = frozenset({"candidates", "best-fit"})
+#: Must match the whole name; pages check names by it too. The words in front have paths of their own next to the
+#: targets' (``/targets/candidates``).
+NAME_PATTERN = r"(?!(?:candidates|best-fit)$)[a-z0-9][a-z0-9._-]{0,56}"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 #: Variables that would let a host act as this user elsewhere, or that describe this machine.
 _NEVER_SENT = ("JUPYTERHUB_", "JPY_", "SSH_AUTH_SOCK", "SSH_AGENT_PID", "GENOPS_")
@@ -19,7 +19,7 @@ _NEVER_SENT = ("JUPYTERHUB_", "JPY_", "SSH_AUTH_SOCK", "SSH_AGENT_PID", "GENOPS_
 
 def is_name(name: str) -> bool:
     """Return whether a target can have this name."""
-    return _NAME.fullmatch(name) is not None and name not in _RESERVED
+    return re.fullmatch(NAME_PATTERN, name) is not None
 
 
 def check_name(name: str) -> str:

@@ -36,7 +36,7 @@ from .models import (
     TargetKind,
     TargetReport,
 )
-from .names import check_secrets, kernel_name
+from .names import NAME_PATTERN, check_secrets, kernel_name
 from .providers import PROVIDERS, provider_of
 from .providers.base import Gone, Pending, Resources, Running
 from .records import TargetRecord, check_policy, check_price, record_of
@@ -166,6 +166,7 @@ class TargetsService(Service):
                 label=each.label,
                 fields=limited(each.form(), limits.get(each.kind, {})),
                 steps=[KindStep(step.name, step.label) for step in each.test_steps],
+                name_pattern=NAME_PATTERN,
             )
             for each in PROVIDERS.values()
         ]

@@ -3114,13 +3114,15 @@ export interface components {
         /**
          * TargetKind
          * @description A kind of target: the fields of its form with the administrator's defaults, limits and locks, and the
-         *     first steps of its test.
+         *     first steps of its test. ``name_pattern`` must match the whole name of a target.
          */
         TargetKind: {
             kind: string;
             label: string;
             fields: components["schemas"]["FormField"][];
             steps: components["schemas"]["KindStep"][];
+            /** @default  */
+            name_pattern: string;
         };
         /**
          * FormField

@@ -1,6 +1,8 @@
 import { ServerConnection } from '@jupyterlab/services';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { UUID } from '@lumino/coreutils';
+import type { ISignal } from '@lumino/signaling';
+import { Signal } from '@lumino/signaling';
 import type { Client } from 'openapi-fetch';
 import createClient from 'openapi-fetch';
 
@@ -31,6 +33,11 @@ export class GenOpsApi {
       Request: SentRequest,
       fetch: request => this._fetch(request as SentRequest)
     });
+  }
+
+  /** Emitted when a request got no answer: the server is away. */
+  get unanswered(): ISignal<this, void> {
+    return this._unanswered;
   }
 
   /**
@@ -66,6 +73,7 @@ export class GenOpsApi {
       if (signal.aborted) {
         throw new DOMException('Aborted', 'AbortError');
       }
+      this._unanswered.emit();
       throw ApiError.network(this._trans, reason);
     }
     if (!response.ok) {
@@ -80,6 +88,7 @@ export class GenOpsApi {
   }
 
   private _trans: TranslationBundle;
+  private _unanswered = new Signal<this, void>(this);
 }
 
 export namespace GenOpsApi {

@@ -1,16 +1,16 @@
-import type { TranslationBundle } from '@jupyterlab/translation';
-
+import type { IGenOpsCore } from '../core';
 import type { IAttention, IGenOpsPanel } from '../panel/tokens';
 
 import type { DoctorModel } from './model';
 
 /** Say in the strip of the panel that the Jupyter server is away, and what it wants to be known. */
 export function attendServer(options: {
+  core: Pick<IGenOpsCore, 'api' | 'live' | 'trans'>;
   panel: Pick<IGenOpsPanel, 'attend'>;
   model: DoctorModel;
-  trans: TranslationBundle;
 }): void {
-  const { panel, model, trans } = options;
+  const { core, panel, model } = options;
+  const { api, live, trans } = core;
   let awaySince = 0;
   const since = new Map<string, number>();
 
@@ -24,6 +24,7 @@ export function attendServer(options: {
           {
             id: 'away',
             tone: 'error',
+            dims: true,
             text: trans.__(
               'The Jupyter server does not answer. The panel may show old figures.'
             ),
@@ -48,6 +49,14 @@ export function attendServer(options: {
     });
     panel.attend('server', [...away, ...notices]);
   };
+  // What another view notices first is asked here at once, so that the strip says it for all.
+  const ask = () => {
+    if (model.status.visible && model.status.state !== 'down') {
+      void model.status.refresh();
+    }
+  };
+  api.unanswered.connect(ask);
+  live.lost.connect(ask);
   model.status.changed.connect(tell);
   model.noticesChanged.connect(tell);
   tell();

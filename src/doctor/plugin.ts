@@ -54,7 +54,7 @@ export const doctorPlugin: JupyterFrontEndPlugin<void> = {
       panel.addNote(
         new LockedNote({ model: made, trans, onDetails: diagnose })
       );
-      attendServer({ panel, model: made, trans });
+      attendServer({ core, panel, model: made });
       made.status.visible = panel.isSeen;
       panel.seenChanged.connect((_, seen) => {
         made.status.visible = seen;

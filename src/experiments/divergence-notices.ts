@@ -112,13 +112,19 @@ export class DivergenceNotices implements IDisposable {
     const at = step.toLocaleString();
     const name = runName(run);
     return others.length === 0
-      ? trans.__('%1 of %2 is %3 since step %4.', metric, name, value, at)
-      : trans._n(
-          '%2 of %3 is %4 since step %5, and %1 more metric is not finite.',
-          '%2 of %3 is %4 since step %5, and %1 more metrics are not finite.',
-          others.length,
-          metric,
+      ? trans.__(
+          'Run “%1”: the metric “%2” is %3 since step %4.',
           name,
+          metric,
+          value,
+          at
+        )
+      : trans._n(
+          'Run “%2”: the metric “%3” is %4 since step %5. %1 more metric is not finite.',
+          'Run “%2”: the metric “%3” is %4 since step %5. %1 more metrics are not finite.',
+          others.length,
+          name,
+          metric,
           value,
           at
         );

@@ -69,7 +69,13 @@ export class AddTarget implements IDisposable {
       ...folderFields(DEFAULT_POLICY),
       candidates: undefined,
       kinds: [
-        { kind: 'ssh', label: '', fields: [hostField(this._trans)], steps: [] }
+        {
+          kind: 'ssh',
+          label: '',
+          fields: [hostField(this._trans)],
+          steps: [],
+          name_pattern: ''
+        }
       ]
     };
     this.report = new Resource<ITargetReport>({
@@ -133,7 +139,7 @@ export class AddTarget implements IDisposable {
 
   get nameProblem(): string {
     const { name } = this._fields;
-    return name === '' || isName(name)
+    return name === '' || isWhole(this.kind.name_pattern, name)
       ? ''
       : this._trans.__(
           'Use up to 57 lowercase letters, digits, “.”, “_” and “-”. Begin with a letter or a digit.'
@@ -150,7 +156,8 @@ export class AddTarget implements IDisposable {
     const { name } = this._fields;
     const folder = folderProblems(this._fields, this._trans);
     return (
-      isName(name) &&
+      name !== '' &&
+      this.nameProblem === '' &&
       this.kind.fields.every(
         field => this.problem(field) === '' && !this._lacks(field)
       ) &&
@@ -177,11 +184,16 @@ export class AddTarget implements IDisposable {
     return typeof given === 'boolean' ? given : String(given ?? '');
   }
 
-  /** Why a field's value is invalid; empty for an empty field. */
+  /** Why a field's value is invalid, by the server's own limits and pattern; empty for an empty field. */
   problem(field: IFormField): string {
     const text = String(this.value(field)).trim();
-    if (field.widget !== 'number' || text === '') {
+    if (text === '') {
       return '';
+    }
+    if (field.widget !== 'number') {
+      return this._isText(field, text)
+        ? ''
+        : field.hint || this._trans.__('This value is not allowed.');
     }
     const { minimum, maximum } = field;
     const value = Number(text);
@@ -317,6 +329,19 @@ export class AddTarget implements IDisposable {
     return Number.isFinite(price) && price >= 0 ? price : undefined;
   }
 
+  /** Whether a text matches its field's pattern; of `user@host` each part its own. */
+  private _isText(field: IFormField, text: string): boolean {
+    if (field.name !== 'host' || this.kind.kind !== 'ssh') {
+      return isWhole(field.pattern, text);
+    }
+    const { user, host } = address(text);
+    const ofUser = this.kind.fields.find(({ name }) => name === 'user');
+    return (
+      isWhole(field.pattern, host) &&
+      (user === '' || isWhole(ofUser?.pattern, user))
+    );
+  }
+
   private _lacks(field: IFormField): boolean {
     return field.required && String(this.value(field)).trim() === '';
   }
@@ -438,8 +463,9 @@ function hostField(trans: TranslationBundle): IFormField {
   };
 }
 
-function isName(name: string): boolean {
-  return /^[a-z0-9][a-z0-9._-]{0,56}$/.test(name) && name !== 'candidates';
+/** Whether a pattern of the server matches the whole text; without a pattern each text does. */
+function isWhole(pattern: string | undefined, text: string): boolean {
+  return !pattern || new RegExp(`^(?:${pattern})$`).test(text);
 }
 
 /** The parts of `user@host:port`; an IPv6 address keeps its colons. */

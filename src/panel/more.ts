@@ -11,11 +11,13 @@ export namespace SectionCommands {
 }
 
 /** Pages that features open in the main area or in a tab of the browser. */
-const PAGES = [
-  'genops:open-runs',
-  'genops:open-mlflow',
-  'genops:diagnose',
-  'genops:open-quickstart'
+const PAGES: readonly { command: string; room?: string }[] = [
+  { command: 'genops:open-runs' },
+  { command: 'genops:open-sweeps' },
+  { command: 'genops:open-profiles', room: 'profiles' },
+  { command: 'genops:open-mlflow' },
+  { command: 'genops:diagnose' },
+  { command: 'genops:open-quickstart' }
 ];
 
 /** Adds the commands that show and hide sections, and opens the menu More, which has them and links to pages. */
@@ -47,8 +49,10 @@ export class MoreMenu {
     }
     const separator = { type: 'separator' } as const;
     menu.addItem(separator);
-    for (const command of PAGES.filter(id => commands.hasCommand(id))) {
-      menu.addItem({ command });
+    for (const { command, room } of PAGES) {
+      if (commands.hasCommand(command) && (!room || this._panel.offers(room))) {
+        menu.addItem({ command });
+      }
     }
     menu.addItem(separator);
     menu.addItem({ command: SectionCommands.reset });

@@ -47,6 +47,12 @@ export class GenOpsPanel extends Panel {
     this._footer.addWidget(new MoreButton(trans, options.onMore));
     this.addWidget(this._header);
     this.addWidget(new AttentionStrip(this.attention, trans));
+    this.attention.changed.connect(({ items }) => {
+      this.toggleClass(
+        'gol-mod-dimmed',
+        items.some(({ dims }) => dims)
+      );
+    });
     this.addWidget(this._sections);
     this.addWidget(this._footer);
     void this._restore();

@@ -6,16 +6,7 @@ import type { ISectionOptions } from './tokens';
 export const STATE_KEY = 'genops-lab:panel';
 
 /** The sections of versions that kept no `hidden`: each was open until a person closed it. */
-const OPEN_BEFORE = [
-  'compute',
-  'experiments',
-  'sweeps',
-  'profiles',
-  'models',
-  'deployments'
-];
-/** Those of them that are in More now, for a person who had closed them. */
-const IN_MORE = ['sweeps', 'profiles'];
+const OPEN_BEFORE = ['compute', 'experiments', 'models', 'deployments'];
 
 type Flags = Readonly<Record<string, boolean>>;
 type ISaved = Partial<Record<'expanded' | 'hidden', unknown>>;
@@ -38,9 +29,6 @@ export class SectionStates {
     if (saved?.expanded && !saved.hidden) {
       const before = Object.fromEntries(OPEN_BEFORE.map(id => [id, true]));
       this._expanded = { ...before, ...this._expanded };
-      this._hidden = Object.fromEntries(
-        IN_MORE.map(id => [id, !this._expanded[id]])
-      );
     }
     this._loaded = true;
   }
@@ -53,8 +41,8 @@ export class SectionStates {
     return this._expanded[id] ?? atFirst === 'open';
   }
 
-  isHidden({ id, atFirst }: Section): boolean {
-    return this._hidden[id] ?? atFirst === 'hidden';
+  isHidden({ id }: Section): boolean {
+    return this._hidden[id] ?? false;
   }
 
   expand(section: Section, expanded: boolean): void {

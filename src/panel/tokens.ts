@@ -23,8 +23,8 @@ export interface ISectionOptions {
   caption?: string;
   /** Lower is higher up: {@link SectionRank} has those of this extension. */
   rank: number;
-  /** How a person finds the section who has not changed the panel yet; `closed` by default, `hidden` is in More alone. */
-  atFirst?: 'open' | 'closed' | 'hidden';
+  /** How a person finds the section who has not changed the panel yet; `closed` by default. */
+  atFirst?: 'open' | 'closed';
   icon: LabIcon;
   /** Called when the section is first seen open, and again where its code could not be loaded. */
   render: (section: ISection) => Drawn | Promise<Drawn>;
@@ -35,8 +35,6 @@ export interface ISectionOptions {
 export const SectionRank = {
   notebook: 0,
   experiments: 10,
-  sweeps: 15,
-  profiles: 18,
   models: 20,
   deployments: 30,
   compute: 40,
@@ -54,6 +52,8 @@ export interface IAttention {
   since: number;
   /** The button that deals with it. */
   action?: { label: string; caption: string; execute: () => void };
+  /** All sections show old values because of it: they are dimmed and do not say it again. */
+  dims?: boolean;
   /** Has a button that takes the item away, where it may be ignored. */
   dismiss?: () => void;
 }

@@ -1,132 +1,111 @@
-import type { JupyterFrontEnd } from '@jupyterlab/application';
+import type { ILayoutRestorer, JupyterFrontEnd } from '@jupyterlab/application';
 import type { ICommandPalette } from '@jupyterlab/apputils';
-import { InputDialog, Notification } from '@jupyterlab/apputils';
+import { Notification } from '@jupyterlab/apputils';
 import type { INotebookTracker } from '@jupyterlab/notebook';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { addIcon, deleteIcon } from '@jupyterlab/ui-components';
-import type { IDisposable } from '@lumino/disposable';
-import { DisposableSet } from '@lumino/disposable';
 
-import { ApiError, confirm, formatMoment } from '../core';
-import { insertCells } from '../core/notebook';
+import type { IGenOpsCore } from '../core';
+import {
+  choose,
+  confirm,
+  definer,
+  formatMoment,
+  profileIcon,
+  textArg,
+  textOf
+} from '../core';
+import { LOAD_EXTENSION, insertCells } from '../core/notebook';
+import { Pages } from '../core/pages';
 
-import type { ProfilesModel } from './model';
-import type { IProfile } from './service';
+import type { IProfile, ProfilesService } from './service';
 
 export namespace CommandIDs {
+  export const openProfiles = 'genops:open-profiles';
   export const insert = 'genops:insert-profile-cell';
   export const remove = 'genops:delete-profile';
 }
 
 export interface ICommandsOptions {
   app: JupyterFrontEnd;
-  model: ProfilesModel;
-  trans: TranslationBundle;
+  core: IGenOpsCore;
+  service: ProfilesService;
   notebooks: INotebookTracker | null;
   palette: ICommandPalette | null;
+  restorer: ILayoutRestorer | null;
 }
 
-/** Add the commands of profiles. @returns a disposable that removes them. */
-export function addCommands(options: ICommandsOptions): IDisposable {
-  const { app, model, trans, notebooks, palette } = options;
+/** Add the commands of profiles. */
+export function addCommands(options: ICommandsOptions): void {
+  const { app, core, service, notebooks, palette, restorer } = options;
   const { commands } = app;
-  const added = new DisposableSet();
+  const { trans } = core;
+  const define = definer(app, palette, trans);
 
-  added.add(
-    commands.addCommand(CommandIDs.insert, {
-      label: trans.__('Insert a Cell That Profiles'),
-      caption: trans.__(
-        'Insert a cell with %1 below the active cell, to profile a training loop',
-        '%%profile'
-      ),
-      icon: addIcon,
-      describedBy: { args: { type: 'object', properties: {} } },
-      execute: async () => {
-        const starter = [
-          '%%profile',
-          trans.__('# Run a few training steps here: 5 to 20 are enough.')
-        ].join('\n');
-        await insertCells(['%load_ext genops_lab', starter], {
-          commands,
-          notebooks
-        });
-      }
-    })
-  );
-
-  added.add(
-    commands.addCommand(CommandIDs.remove, {
-      label: trans.__('Delete a Profile…'),
-      caption: trans.__('Delete a profile and its trace'),
-      icon: deleteIcon,
-      describedBy: {
-        args: {
-          type: 'object',
-          properties: {
-            id: {
-              type: 'string',
-              description: trans.__(
-                'The id of the profile; a dialog asks when it is missing'
-              )
-            }
-          }
-        }
-      },
-      execute: async args => {
-        try {
-          const profile = await choose(model, args.id, trans);
-          if (profile && (await confirmDelete(profile, trans))) {
-            const { left } = await model.service.delete(profile.id);
-            if (left) {
-              Notification.info(left, { autoClose: false });
-            }
-            await model.list.refresh();
-          }
-        } catch (reason) {
-          const error = ApiError.from(reason, trans);
-          Notification.error(`${error.message} ${error.hint}`.trim());
-        }
-      }
-    })
-  );
-
-  for (const command of [CommandIDs.insert, CommandIDs.remove]) {
-    const item = palette?.addItem({
-      command,
-      category: trans.__('GenOps Lab')
-    });
-    if (item) {
-      added.add(item);
-    }
-  }
-  return added;
-}
-
-async function choose(
-  model: ProfilesModel,
-  id: unknown,
-  trans: TranslationBundle
-): Promise<IProfile | undefined> {
-  const profiles = await model.service.list();
-  if (typeof id === 'string' && id) {
-    return profiles.find(profile => profile.id === id);
-  }
-  if (profiles.length === 0) {
-    Notification.info(trans.__('There are no profiles to delete.'));
-    return undefined;
-  }
-  const labels = profiles.map(
-    (profile, index) =>
-      `${index + 1}. ${profile.title} (${formatMoment(profile.created_at)})`
-  );
-  const { button, value } = await InputDialog.getItem({
-    title: trans.__('Choose a profile to delete'),
-    items: labels,
-    okLabel: trans.__('Choose')
+  const pages = new Pages(app, {
+    namespace: 'genops-profiles',
+    command: CommandIDs.openProfiles,
+    restorer
   });
-  return button.accept && value !== null
-    ? profiles[labels.indexOf(value)]
-    : undefined;
+  define(CommandIDs.openProfiles, {
+    label: trans.__('Open Profiles'),
+    caption: trans.__('Show all profiles; open, compare and delete them'),
+    icon: profileIcon,
+    args: {},
+    execute: () =>
+      pages.open('genops-profiles', async () => {
+        const { profilesPage } = await import('./view/page');
+        return profilesPage({ commands, core, service });
+      })
+  });
+
+  define(CommandIDs.insert, {
+    label: trans.__('Insert a Cell That Profiles'),
+    caption: trans.__(
+      'Insert a cell with %1 below the active cell, to profile a training loop',
+      '%%profile'
+    ),
+    icon: addIcon,
+    args: {},
+    execute: async () => {
+      const starter = [
+        '%%profile',
+        trans.__('# Run a few training steps here: 5 to 20 are enough.')
+      ].join('\n');
+      await insertCells([LOAD_EXTENSION, starter], { commands, notebooks });
+    }
+  });
+
+  define(CommandIDs.remove, {
+    label: trans.__('Delete a Profile…'),
+    caption: trans.__('Delete a profile and its trace'),
+    icon: deleteIcon,
+    args: {
+      id: textArg(
+        trans.__('The id of the profile; a dialog asks when it is missing')
+      )
+    },
+    execute: async args => {
+      const id = textOf(args.id);
+      const profiles = await service.list();
+      const profile = id
+        ? profiles.find(each => each.id === id)
+        : await choose({
+            items: profiles,
+            title: trans.__('Choose a profile to delete'),
+            label: ({ title, created_at }) =>
+              `${title} (${formatMoment(created_at)})`,
+            none: trans.__('There are no profiles to delete.'),
+            trans
+          });
+      if (profile && (await confirmDelete(profile, trans))) {
+        const { left } = await service.delete(profile.id);
+        if (left) {
+          Notification.info(left, { autoClose: false });
+        }
+      }
+    }
+  });
 }
 
 function confirmDelete(

@@ -1,47 +1,6 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
-import type { IDisposable } from '@lumino/disposable';
-
-import type { IGenOpsCore } from '../core';
-import { PagedResource, Resource } from '../core';
 
 import type { IProfile } from './service';
-import { ProfilesService } from './service';
-
-/** The profiles, and the details of the open ones. */
-export class ProfilesModel implements IDisposable {
-  constructor(private _core: Pick<IGenOpsCore, 'api' | 'events' | 'trans'>) {
-    this.service = new ProfilesService(_core.api);
-    this.list = new PagedResource({
-      fetch: (query, signal) => this.service.page(query, signal),
-      key: ({ id }) => id,
-      events: _core.events,
-      kinds: ['profile'],
-      trans: _core.trans
-    });
-  }
-
-  readonly service: ProfilesService;
-  readonly list: PagedResource<IProfile>;
-
-  /** The details of one profile; the caller makes it visible and disposes it. */
-  detail(id: string): Resource<IProfile> {
-    return new Resource({
-      fetch: signal => this.service.get(id, signal),
-      events: this._core.events,
-      kinds: ['profile'],
-      accepts: change => change.id === '' || change.id === id,
-      trans: this._core.trans
-    });
-  }
-
-  get isDisposed(): boolean {
-    return this.list.isDisposed;
-  }
-
-  dispose(): void {
-    this.list.dispose();
-  }
-}
 
 /** The name and the style of a part of time. */
 export interface ITimePart {

@@ -1,5 +1,5 @@
 import type { components } from '../api/generated';
-import type { GenOpsApi, IPage, IPageQuery } from '../core';
+import type { GenOpsApi } from '../core';
 import { everyPage } from '../core';
 
 type Schemas = components['schemas'];
@@ -31,16 +31,15 @@ export type IAdvice = IProfileSummary['advice'][number];
 export class ProfilesService {
   constructor(private _api: GenOpsApi) {}
 
-  page(query: IPageQuery, signal?: AbortSignal): Promise<IPage<IProfile>> {
-    const params = { query };
-    return this._api.data(this._api.http.GET('/profiles', { params, signal }));
-  }
-
-  /** All profiles, newest first. */
-  list(): Promise<IProfile[]> {
+  /** All profiles, newest first, without their summaries. */
+  list(signal?: AbortSignal): Promise<IProfile[]> {
     return everyPage(
-      query => this.page(query),
-      ({ id }) => id
+      query =>
+        this._api.data(
+          this._api.http.GET('/profiles', { params: { query }, signal })
+        ),
+      ({ id }) => id,
+      signal
     );
   }
 

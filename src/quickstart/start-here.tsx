@@ -29,20 +29,22 @@ export function StartHere(props: StartHere.IProps): React.ReactElement | null {
           'The quickstart tracks, profiles and deploys a small model. It takes a few minutes.'
         )}
       </p>
-      <ActionButton
-        label={trans.__('Open the quickstart')}
-        primary
-        onClick={onQuickstart}
-      />
       <p>
         {trans.__('In your own notebook, run this first:')}{' '}
         <code>{LOAD_EXTENSION}</code>
       </p>
-      <ActionButton
-        label={trans.__('Insert this line')}
-        caption={trans.__('Insert %1 into the notebook', LOAD_EXTENSION)}
-        onClick={onLoad}
-      />
+      <div className="gol-Actions">
+        <ActionButton
+          label={trans.__('Open the quickstart')}
+          primary
+          onClick={onQuickstart}
+        />
+        <ActionButton
+          label={trans.__('Insert this line')}
+          caption={trans.__('Insert %1 into the notebook', LOAD_EXTENSION)}
+          onClick={onLoad}
+        />
+      </div>
     </section>
   );
 }

@@ -84,7 +84,7 @@ genops-lab:targets toolbar Notebook genopsTarget
 SECTIONS = _words(
     "Sections that were closed are open again.",
     """
-activity compute deployments experiments models notebook profiles sweeps
+activity compute deployments experiments models notebook
 """,
 )
 
@@ -97,7 +97,8 @@ genops-charts genops-comparison genops-comparison- genops-diagnosis genops-full-
 genops-kernel-log- genops-lab-panel genops-lab-section- genops-memory-snapshot genops-ncu-report genops-nsys-export
 genops-packed-json genops-perfetto genops-perfetto- genops-profile genops-profile- genops-profile-difference
 genops-alias-history-
-genops-profile-file genops-profiles- genops-runs genops-task- genops-timeline genops-timeline- genops-trace
+genops-profile-file genops-profiles genops-profiles- genops-runs genops-sweep genops-sweep- genops-sweeps
+genops-task- genops-timeline genops-timeline- genops-trace
 """,
 )
 
@@ -113,8 +114,9 @@ genops:deploy-model genops:deployment genops:diagnose genops:disconnect-target g
 genops:hide-section genops:insert-profile-cell genops:insert-run-code genops:insert-track genops:logo genops:model
 genops:new-notebook-on-target genops:open-alias-history
 genops:open-charts genops:open-compute genops:open-experiments genops:open-full-output
-genops:open-linked-run genops:open-mlflow genops:open-panel genops:open-profile genops:open-quickstart
-genops:open-runs genops:profile genops:profile-perfetto genops:profile-timeline genops:pull-folder
+genops:open-linked-run genops:open-mlflow genops:open-panel genops:open-profile genops:open-profiles
+genops:open-quickstart genops:open-runs genops:open-sweep genops:open-sweeps
+genops:profile genops:profile-perfetto genops:profile-timeline genops:pull-folder
 genops:register-model genops:release-host genops:remove-model-alias genops:remove-target
 genops:renew-deployment genops:reset-panel
 genops:restart-with-nsight genops:restart-with-nsight-compute genops:restart-without-nsight genops:restore-notebook

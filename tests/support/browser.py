@@ -58,8 +58,8 @@ SHOTS = Path(
 )
 #: Pictures are for people and prove nothing: they are taken by ``make test-all``, and where a folder is named.
 PICTURES_ASKED = "GENOPS_SCREENSHOTS" in os.environ
-#: The sections of the panel, with one that is in More at first.
-SECTIONS = ("This notebook", "Runs", "Models", "Deployments", "Compute", "Tasks and alerts", "Profiles")
+#: The sections of the panel.
+SECTIONS = ("This notebook", "Runs", "Models", "Deployments", "Compute", "Tasks and alerts")
 #: The ids of those whose id is not their title.
 SECTION_IDS = {"This notebook": "notebook", "Runs": "experiments"}
 
@@ -205,6 +205,17 @@ class LabPage:
             [command, arguments or {}],
         )
 
+    def kept_open(self, *names: str) -> None:
+        """Wait until the server has the tabs of these names for the next load of the page."""
+        workspaces = f"{self.server.url}lab/api/workspaces/default"
+        for _ in range(100):
+            kept = self.page.request.get(workspaces).text()
+            # Each once as a tab and once in the layout.
+            if all(kept.count(f'"{name}"') > 1 for name in names):
+                return
+            self.page.wait_for_timeout(100)
+        raise AssertionError(f"the workspace does not keep {names}: {kept}")
+
     def start(self, *, width: int = NARROW[0], height: int = NARROW[1]) -> None:
         """Open the Lab, or bring it back to what a freshly opened one shows, which costs a tenth of that."""
         page = self.page
@@ -297,6 +308,11 @@ class LabPage:
         """The button that opens and closes a section; its name may end with a count."""
         heading = self.panel().get_by_role("heading", level=3, name=re.compile(rf"^{name}\b"))
         return heading.get_by_role("button")
+
+    def main_page(self, command: str, page_id: str, **arguments: str) -> Locator:
+        """A page of the main area, opened by its command."""
+        self.execute(command, arguments)
+        return self.page.locator(f"#{page_id}")
 
     def section(self, name: str) -> Locator:
         """A section of the panel, expanded, also one that is in More."""

@@ -100,10 +100,12 @@ def test_an_mlflow_that_is_away_comes_back_and_is_another_one(
 EMPTY = {
     "Compute": "New notebook",
     "Runs": "Insert a %%track cell",
-    "Profiles": "Insert a %%profile cell",
     "Models": "Register a run's model…",
     "Deployments": "Deploy a model…",
 }
+
+#: The pages without anything, and the magic of the cell that they offer.
+PAGES = {"sweeps": "%%sweep", "profiles": "%%profile"}
 
 
 def each_section_says_what_to_do_next(lab: LabPage) -> None:
@@ -111,6 +113,11 @@ def each_section_says_what_to_do_next(lab: LabPage) -> None:
         # MLflow's file is made first.
         expect(lab.section(name).get_by_role("button", name=button)).to_be_visible(timeout=BACK_MS)
     lab.shot("panel-empty", height=1000)
+    for name, text in PAGES.items():
+        page = lab.main_page(f"genops:open-{name}", f"genops-{name}")
+        expect(page.get_by_text(f"No {name} yet.")).to_be_visible()
+        expect(page.get_by_role("button", name=f"Insert a {text} cell")).to_be_visible()
+        lab.looks(f"{name}-empty", f"#genops-{name}")
 
     lab.section("Models").get_by_role("button", name=EMPTY["Models"]).click()
     dialog = lab.page.get_by_role("dialog")
@@ -135,17 +142,20 @@ def test_a_new_lab_and_a_jupyter_server_that_goes_and_comes_back(browser: Browse
             expect(lab.panel().locator(".gol-DownState")).to_have_count(0)
             lab.page.evaluate("() => { window.sameDocument = true; }")
             first.stop()
-            # Unasked: figures of before are said to be of before.
-            expect(down(lab, "Compute").first).to_be_visible(timeout=3_000)
-            lab.execute("genops:open-panel")
-            lab.panel().get_by_role("button", name="Refresh what is shown").dispatch_event("click")
-            expect(down(lab, "Deployments")).to_be_visible()
+            # Unasked: figures of before are said to be of before, once for all sections.
             away = (
                 lab.panel()
                 .get_by_role("region", name="Needs attention")
                 .get_by_text("The Jupyter server does not answer.")
             )
+            expect(away).to_be_visible(timeout=3_000)
+            lab.execute("genops:open-panel")
+            lab.panel().get_by_role("button", name="Refresh what is shown").dispatch_event("click")
+            expect(down(lab, "Deployments")).to_have_text(re.compile("^Deployments cannot be read"))
             expect(away).to_be_visible()
+            said = lab.panel().get_by_text("does not answer").filter(visible=True)
+            expect(said).to_have_count(1)
+            expect(lab.section("Compute")).to_have_css("opacity", "0.75")
             lab.shot("server-down", height=1000)
             lost = lab.page.get_by_role("dialog").filter(has_text="Server Connection Error")
             expect(lost).to_be_visible(timeout=BACK_MS)  # JupyterLab's own

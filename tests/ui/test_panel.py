@@ -9,10 +9,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Route, TimeoutError, expect
-from sqlalchemy import delete, func, insert, select
 
-from genops_lab.core.store import LocalStore
-from genops_lab.core.store.tables import profiles
 from tests.support.browser import SECTIONS, LabPage
 from tests.support.lab_server import LabServer
 from tests.support.rooms import eventually
@@ -143,47 +140,20 @@ def test_all_headings_are_in_view_and_sections_are_hidden_and_shown(lab: LabPage
         entry.click()
         expect(menu).to_have_count(0)
 
-    choose("Sweeps", shown=False)
-    expect(lab.toggle("Sweeps")).to_be_focused()
-    expect(lab.toggle("Sweeps")).to_have_attribute("aria-expanded", "true")
     choose("Models", shown=True)
     lab.toggle("Deployments").click(button="right")
     lab.page.get_by_role("menuitem", name="Hide “Deployments”").click()
-    assert headings(lab) == ["This notebook", "Runs", "Sweeps", "Compute", "Tasks and alerts"]
+    assert headings(lab) == ["This notebook", "Runs", "Compute", "Tasks and alerts"]
+    choose("Models", shown=False)
+    expect(lab.toggle("Models")).to_be_focused()
+    expect(lab.toggle("Models")).to_have_attribute("aria-expanded", "true")
     more.press("Enter")
     menu.get_by_role("menuitem", name="Reset the Sections of the Panel").click()
     assert headings(lab) == ALWAYS
-    lab.section("Profiles")  # the rest of the tests finds all that it opens
-
-
-def test_a_long_list_is_shown_page_by_page(lab: LabPage, server: LabServer) -> None:
-    row = {"trace_path": "", "size_bytes": 7, "state": "ready", "message": "", "artifact": ""}
-    rows = [{**row, "id": f"p{at}", "title": f"profile {at}", "created_at": 1.0 + at} for at in range(150)]
-    section = lab.section("Profiles")
-    store = LocalStore(server.home.data / "store.db")
-    try:
-        with store.transaction() as connection:
-            connection.execute(insert(profiles), rows)
-            known = connection.execute(select(func.count()).select_from(profiles)).scalar_one()
-        lab.panel().get_by_role("button", name="Refresh what is shown").click()
-        items = section.get_by_role("list", name="Profiles").locator("> li")
-        expect(items).to_have_count(100)
-        more = section.get_by_role("button", name="Show more")
-        more.scroll_into_view_if_needed()
-        lab.shot("more")
+    for name in ("Sweeps", "Profiles"):
         more.press("Enter")
-        expect(items).to_have_count(known)  # with those of other tests of this Lab
-        expect(items.last).to_contain_text("profile 0")
-        expect(more).to_have_count(0)
-        newest = items.filter(has=lab.page.get_by_role("button", name=re.compile("^profile 149")))
-        newest.get_by_role("button", name=re.compile("^profile 149")).click()
-        expect(newest.get_by_role("button", name="Delete the profile “profile 149”")).to_be_visible()
-        assert rows_of(newest.locator(".gol-Actions > *")) == 1, "the buttons are in one line"
-    finally:
-        with store.transaction() as connection:
-            connection.execute(delete(profiles).where(profiles.c.id.in_([each["id"] for each in rows])))
-        store.touch("profile")
-        store.close()
+        menu.get_by_role("menuitem", name=f"Open {name}").click()
+        expect(lab.page.locator(f"#genops-{name.lower()}")).to_be_visible()
 
 
 def test_an_open_panel_is_no_activity(lab: LabPage, server: LabServer) -> None:

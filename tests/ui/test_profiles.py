@@ -12,8 +12,10 @@ from pathlib import Path
 import msgspec
 import pytest
 from playwright.sync_api import Locator, expect
+from sqlalchemy import delete, insert
 
 from genops_lab.core.store import LocalStore
+from genops_lab.core.store.tables import profiles
 from genops_lab.profiling.ledger import KeptProfiles
 from genops_lab.profiling.models import NewProfile
 from tests.support.browser import LabPage
@@ -28,20 +30,6 @@ pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(300)]
 WORKERS = [real_trace(f"resnet50_num_workers_{number}.json.gz") for number in (0, 4)]
 needs_trace = pytest.mark.skipif(not SOURCE.is_file(), reason=f"the real trace {SOURCE.name} is not here")
 WHOLE = "0123456789ab"
-#: Of a name to the bar below it, by WCAG 2.
-CONTRAST = """table => {
-  const luminance = color => {
-    const context = document.createElement('canvas').getContext('2d');
-    context.fillStyle = color;
-    context.fillRect(0, 0, 1, 1);
-    const [r, g, b] = [...context.getImageData(0, 0, 1, 1).data].map(part => part / 255)
-      .map(part => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const style = name => getComputedStyle(table.querySelector(`.gol-RankedTimes-${name}`));
-  const both = [luminance(style('text').color), luminance(style('bar').backgroundColor)];
-  return (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05);
-}"""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -276,16 +264,58 @@ def test_kernels_below_their_operators(lab: LabPage) -> None:
     looked_at(lab, "shapes", daily=False)
 
 
-def test_the_panel_opens_it(lab: LabPage) -> None:
-    row = lab.section("Profiles").get_by_role("button", name=re.compile("^two ranks"))
-    row.click()
-    ranked = lab.section("Profiles").locator(".gol-RankedTimes").first
-    for theme in ("dark", "light"):
-        lab.theme(theme)  # type: ignore[arg-type]
-        assert ranked.evaluate(CONTRAST) >= 4.5, theme
-    name = ranked.locator(".gol-RankedTimes-text").first
-    expect(name).to_have_css("text-overflow", "ellipsis")
-    assert name.evaluate("node => node.clientWidth") >= 100
-    lab.section("Profiles").get_by_role("button", name="Open", exact=True).click()
+def test_the_page_of_profiles_is_sorted_filtered_and_kept_over_a_reload(
+    lab: LabPage, server: LabServer
+) -> None:
+    row = {"trace_path": "", "state": "ready", "message": "", "artifact": "", "notebook": "long.ipynb"}
+    rows = [
+        {**row, "id": f"p{at}", "title": f"profile {at}", "created_at": 1.0 + at, "size_bytes": 7 + at}
+        for at in range(1100)  # more than a page of the server has
+    ]
+    store = LocalStore(server.home.data / "store.db")
+    try:
+        with store.transaction() as connection:
+            connection.execute(insert(profiles), rows)
+        page = lab.main_page("genops:open-profiles", "genops-profiles")
+        filter_box = page.get_by_role("searchbox", name="Filter")
+        filter_box.fill("long.ipynb")
+        expect(page.get_by_role("status")).to_have_text(re.compile("^1100( of .*)? profiles$"))
+        names = page.get_by_role("rowheader")
+        expect(names).to_have_count(100)
+        expect(names.first).to_have_text("profile 1099")
+        page.get_by_role("button", name="Recorded").click()
+        expect(names.first).to_have_text("profile 0")
+        more = page.get_by_role("button", name="Show more")
+        more.press("Enter")
+        expect(names).to_have_count(200)
+        filter_box.fill("profile 1042 long")
+        expect(names).to_have_text(["profile 1042"])
+        filter_box.fill("two ranks")
+        expect(names).to_have_text(["two ranks"])
+        filter_box.fill("profile 10 long")
+        looked = names.filter(has_text=re.compile("^profile 10$"))
+        # By keys alone: from the filter over the titles of the columns to the rows, and into the row's buttons.
+        filter_box.focus()
+        for _ in range(page.locator("thead button").count() + 1):
+            lab.page.keyboard.press("Tab")
+        expect(looked.locator("..")).to_be_focused()
+        lab.page.keyboard.press("ArrowDown")
+        expect(page.get_by_role("row").nth(2)).to_be_focused()
+        lab.page.keyboard.press("Tab")
+        expect(page.get_by_role("row").nth(2).get_by_role("button", name="Compare…")).to_be_focused()
+        lab.looks("profiles", "#genops-profiles")
+    finally:
+        with store.transaction() as connection:
+            connection.execute(delete(profiles).where(profiles.c.id.in_([each["id"] for each in rows])))
+        store.touch("profile")
+        store.close()
+    filter_box.fill("two ranks")
+    expect(names).to_have_text(["two ranks"])
+    names.first.locator("..").press("Enter")
     expect(view(lab).get_by_role("heading", name="two ranks")).to_be_visible()
-    row.click()
+    lab.kept_open("genops-profiles:genops-profiles", f"genops-profile:genops-profile-{WHOLE}")
+    lab.page.reload()
+    lab.ready()
+    lab.page.get_by_role("tab", name="Profiles", exact=True).click()
+    expect(page.get_by_role("rowheader", name="two ranks")).to_be_visible()
+    assert lab.page.locator("#genops-profiles").count() == 1

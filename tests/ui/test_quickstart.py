@@ -25,20 +25,21 @@ def test_the_quickstart_runs_and_the_panel_follows(lab: LabPage, server: LabServ
     lab.kernel_idle()
     experiments = lab.section("Runs")
     models = lab.section("Models")
-    profiles = lab.section("Profiles")
     deployments = lab.section("Deployments")
     lab.run_all_but_the_last()  # it stops the deployment, whose state was gone before a busy machine looked at it
 
     here = lab.section("This notebook")
     expect(here.get_by_role("button", name="digits-mlp")).to_be_visible(timeout=PATIENT_MS)
     expect(experiments.get_by_text("digits-mlp").first).to_be_visible(timeout=PATIENT_MS)
-    expect(profiles.get_by_text("ten training steps").first).to_be_visible(timeout=PATIENT_MS)
     expect(models.get_by_text("digits", exact=True).first).to_be_visible(timeout=PATIENT_MS)
     expect(deployments.get_by_text(re.compile("running", re.I)).first).to_be_visible(timeout=PATIENT_MS)
     key = server.get("genops/deployments/digits/key")["key"]
     lab.execute("notebook:run-cell")
     lab.wait_for_last_cell(PATIENT_MS)
 
+    profiles = lab.main_page("genops:open-profiles", "genops-profiles")
+    expect(profiles.get_by_role("row", name=re.compile("ten training steps.*Ready"))).to_be_visible()
+    lab.page.locator("#jp-main-dock-panel").get_by_role("tab", name="quickstart.ipynb").click()
     text = "\n".join(lab.outputs())
     assert "Traceback" not in text, text
     assert re.search(r"served: \[[\d ]+\]\s+own: \[[\d ]+\]", text), text

@@ -142,12 +142,13 @@ class KindStep(msgspec.Struct, frozen=True):
 
 class TargetKind(msgspec.Struct, frozen=True, kw_only=True):
     """A kind of target: the fields of its form with the administrator's defaults, limits and locks, and the
-    first steps of its test."""
+    first steps of its test. ``name_pattern`` must match the whole name of a target."""
 
     kind: str
     label: str
     fields: list[FormField]
     steps: list[KindStep]
+    name_pattern: str = ""
 
 
 class NewTarget(msgspec.Struct, frozen=True, kw_only=True):

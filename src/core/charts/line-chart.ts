@@ -25,6 +25,8 @@ export interface ILine {
   readonly x: readonly number[];
   /** One value for each x. The line skips values that are not finite. */
   readonly y: readonly (number | null)[];
+  /** Draw points in place of a line. */
+  readonly dots?: boolean;
 }
 
 /** A labelled position on the x axis, such as the first NaN. */
@@ -35,8 +37,8 @@ export interface IMark {
 
 export interface ILineChart {
   readonly lines: readonly ILine[];
-  /** Unit of x: numbers, seconds, or seconds since 1970. */
-  readonly x?: 'linear' | 'duration' | 'time';
+  /** Unit of x: numbers, whole numbers, seconds, or seconds since 1970. */
+  readonly x?: 'linear' | 'count' | 'duration' | 'time';
   readonly marks?: readonly IMark[];
   /** Draw a sparkline without axes. */
   readonly bare?: boolean;
@@ -103,18 +105,26 @@ export function lineScene(
     height: high
   };
   const [first, last] = extent(lines.map(line => line.x)) ?? [0, 1];
-  const x = numberScale(
+  const scale = numberScale(
     chart.x === 'duration' ? 'duration' : 'linear',
     // Draw a single point in the middle.
     first === last ? [first - 1, last + 1] : [first, last],
     [frame.left, frame.left + frame.width]
   );
+  const x: IScale =
+    chart.x === 'count'
+      ? {
+          ...scale,
+          ticks: count =>
+            scale.ticks(count).filter(({ value }) => Number.isInteger(value))
+        }
+      : scale;
   const marks = bare ? [] : axes(frame, x, y, null, look);
   lines.forEach((line, place) => {
     const color = look.series[place % look.series.length];
     const at = thinned(projected(line, x, y));
     marks.push(
-      at.x.length === 1
+      chart.lines[place].dots || at.x.length === 1
         ? { kind: 'points', ...at, radius: 2.5, color }
         : { kind: 'line', ...at, width: 1.5, color, clipped: true }
     );
@@ -233,9 +243,8 @@ function reading(
     return [];
   }
   const at = x.at(here);
-  const told = [
-    { text: valueText(chart.x ?? 'linear', here), color: look.faint }
-  ];
+  const unit = chart.x === 'count' ? 'linear' : (chart.x ?? 'linear');
+  const told = [{ text: valueText(unit, here), color: look.faint }];
   const marks: Mark[] = [
     {
       kind: 'line',

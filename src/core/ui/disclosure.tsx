@@ -56,16 +56,31 @@ export namespace Disclosure {
 
 /** A list of names and values, one pair on each row. */
 export function Facts(props: {
-  facts: readonly (readonly [name: string, value: React.ReactNode] | null)[];
+  /** A fact may have a tooltip, and a class for its value. */
+  facts: readonly (
+    | readonly [
+        name: string,
+        value: React.ReactNode,
+        look?: { caption?: string; className?: string }
+      ]
+    | null
+  )[];
+  /** Class in place of `gol-Facts`; a row has the first one with `-row` behind. */
+  className?: string;
 }): React.ReactElement {
+  const { facts, className = 'gol-Facts' } = props;
   return (
-    <dl className="gol-Facts">
-      {props.facts.map(
-        fact =>
+    <dl className={className}>
+      {facts.map(
+        (fact, at) =>
           fact && (
-            <div key={fact[0]} className="gol-Facts-row">
+            <div
+              key={`${at} ${fact[0]}`}
+              className={`${className.split(' ')[0]}-row`}
+              title={fact[2]?.caption}
+            >
               <dt>{fact[0]}</dt>
-              <dd>{fact[1]}</dd>
+              <dd className={fact[2]?.className}>{fact[1]}</dd>
             </div>
           )
       )}

@@ -12,6 +12,7 @@ export function IconButton(props: IconButton.IProps): React.ReactElement {
       aria-label={label}
       aria-pressed={pressed}
       disabled={disabled}
+      tabIndex={props.tabIndex}
       onClick={onClick}
     >
       <Icon.react tag="span" className="gol-Icon" />
@@ -28,6 +29,8 @@ export namespace IconButton {
     /** Set for a toggle button. */
     pressed?: boolean;
     className?: string;
+    /** Set in a cell of a table. */
+    tabIndex?: number;
   }
 }
 
@@ -40,6 +43,7 @@ export function ActionButton(props: ActionButton.IProps): React.ReactElement {
       className={`gol-Button jp-mod-styled jp-mod-minimal ${primary ? 'gol-mod-primary' : ''}`}
       title={caption}
       disabled={disabled}
+      tabIndex={props.tabIndex}
       onClick={onClick}
     >
       {label}
@@ -54,5 +58,7 @@ export namespace ActionButton {
     caption?: string;
     primary?: boolean;
     disabled?: boolean;
+    /** Set in a cell of a table. */
+    tabIndex?: number;
   }
 }

@@ -3,6 +3,7 @@ export * from './chart';
 export * from './confirm';
 export * from './copy';
 export * from './disclosure';
+export * from './form';
 export * from './form-dialog';
 export * from './hooks';
 export * from './icon-button';

@@ -25,7 +25,9 @@ export function ResourceView<T>(
       onRetry={() => void resource.refresh()}
     />
   );
-  if (props.keepMounted && value !== undefined && (down || state === 'ready')) {
+  // Nothing to keep of a list that was empty.
+  const kept = value !== undefined && !(Array.isArray(value) && !value.length);
+  if (props.keepMounted && kept && (down || state === 'ready')) {
     return (
       <>
         {down}

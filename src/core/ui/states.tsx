@@ -46,7 +46,10 @@ export function Loading(props: {
 export function DownState(props: DownState.IProps): React.ReactElement {
   const { what, error, action, onRetry, trans, busy } = props;
   return (
-    <div className="gol-DownState" role="status">
+    <div
+      className={`gol-DownState ${error.code === 'network' ? 'gol-mod-away' : ''}`}
+      role="status"
+    >
       <p className="gol-DownState-what">{what}</p>
       <p className="gol-DownState-why">{error.message}</p>
       {error.hint && <p className="gol-DownState-hint">{error.hint}</p>}

@@ -1,10 +1,13 @@
 import * as React from 'react';
 
+import type { ISort } from './grid';
+
 /**
  * A small table for tens of rows, with real table semantics.
  *
  * Tab reaches clickable rows once, then arrow keys, Home and End move between them;
- * Enter and Space open a row. For thousands of rows use `grid.tsx`.
+ * Enter and Space open a row. Tab goes on to the buttons of the row that has the focus.
+ * For thousands of rows use `grid.tsx`; for a page with a filter `list-table.tsx`.
  */
 export function DataTable<T>(props: DataTable.IProps<T>): React.ReactElement {
   const { caption, columns, rows, rowKey, rowLabel, onOpen, selected, region } =
@@ -35,7 +38,9 @@ export function DataTable<T>(props: DataTable.IProps<T>): React.ReactElement {
     if (target !== undefined) {
       event.preventDefault();
       setFocused(keys[target]);
-      (body.current?.rows[target] as HTMLElement | undefined)?.focus();
+      body.current
+        ?.querySelectorAll<HTMLElement>('tr[tabindex]')
+        [target]?.focus();
     } else if (event.key === 'Enter' || event.key === ' ') {
       event.preventDefault();
       onOpen?.(rows[index]);
@@ -48,50 +53,61 @@ export function DataTable<T>(props: DataTable.IProps<T>): React.ReactElement {
       <thead className={props.hideHead ? 'gol-VisuallyHidden' : undefined}>
         <tr>
           {columns.map(column => (
-            <th
+            <HeadCell
               key={column.id}
-              scope="col"
-              className={column.numeric ? 'gol-mod-numeric' : undefined}
-              title={column.titleTip}
-            >
-              {column.title}
-            </th>
+              column={column}
+              sort={props.sort}
+              onSort={props.onSort}
+            />
           ))}
         </tr>
       </thead>
       <tbody ref={body}>
         {rows.map((row, index) => {
           const key = keys[index];
+          const below = props.below?.(row);
           return (
-            <tr
-              key={key}
-              className={
-                selected === key ? 'gol-mod-selected' : props.rowClass?.(row)
-              }
-              aria-selected={onOpen ? selected === key : undefined}
-              aria-current={props.isCurrent?.(row) || undefined}
-              aria-label={rowLabel?.(row)}
-              tabIndex={onOpen ? (tabStop === key ? 0 : -1) : undefined}
-              onFocus={onOpen ? () => setFocused(key) : undefined}
-              onClick={onOpen ? () => onOpen(row) : undefined}
-              onKeyDown={onOpen ? event => onKeyDown(event, index) : undefined}
-            >
-              {columns.map(column =>
-                column.isHead ? (
-                  <th key={column.id} scope="row" title={column.tip?.(row)}>
-                    {column.cell(row)}
-                  </th>
-                ) : (
-                  <td
-                    key={column.id}
-                    className={column.numeric ? 'gol-mod-numeric' : undefined}
-                    title={column.tip?.(row)}
-                  >
-                    {column.cell(row)}
-                  </td>
-                )
+            <React.Fragment key={key}>
+              <tr
+                className={
+                  selected === key ? 'gol-mod-selected' : props.rowClass?.(row)
+                }
+                aria-selected={onOpen ? selected === key : undefined}
+                aria-current={props.isCurrent?.(row) || undefined}
+                aria-label={rowLabel?.(row)}
+                tabIndex={onOpen ? (tabStop === key ? 0 : -1) : undefined}
+                onFocus={onOpen ? () => setFocused(key) : undefined}
+                onClick={
+                  onOpen
+                    ? ({ target }) =>
+                        (target as Element).closest('button, a') ?? onOpen(row)
+                    : undefined
+                }
+                onKeyDown={
+                  onOpen ? event => onKeyDown(event, index) : undefined
+                }
+                {...props.rowProps?.(row)}
+              >
+                {columns.map(column => {
+                  const Cell = column.isHead ? 'th' : 'td';
+                  return (
+                    <Cell
+                      key={column.id}
+                      scope={column.isHead ? 'row' : undefined}
+                      className={classOf(column, column.cellClass?.(row))}
+                      title={column.tip?.(row)}
+                    >
+                      {column.cell(row, tabStop === key ? 0 : -1)}
+                    </Cell>
+                  );
+                })}
+              </tr>
+              {below && (
+                <tr className={props.belowClass}>
+                  <td colSpan={columns.length}>{below}</td>
+                </tr>
               )}
-            </tr>
+            </React.Fragment>
           );
         })}
       </tbody>
@@ -106,15 +122,80 @@ export function DataTable<T>(props: DataTable.IProps<T>): React.ReactElement {
   );
 }
 
+function classOf<T>(
+  column: DataTable.IColumn<T>,
+  own: string | undefined
+): string | undefined {
+  const all = [
+    column.numeric && 'gol-mod-numeric',
+    column.wide && 'gol-mod-wide',
+    own
+  ];
+  return all.filter(Boolean).join(' ') || undefined;
+}
+
+/** The title of a column; a button where the column sorts the table. */
+function HeadCell<T>(props: {
+  column: DataTable.IColumn<T>;
+  sort: ISort | undefined;
+  onSort: DataTable.IProps<T>['onSort'];
+}): React.ReactElement {
+  const { column, sort, onSort } = props;
+  const { id, title, numeric, titleTip } = column;
+  const isSorted = sort?.column === id;
+  const descending = isSorted && sort.descending;
+  const sorts = onSort && column.value;
+  return (
+    <th
+      scope="col"
+      className={classOf(column, column.headClass)}
+      title={titleTip}
+      aria-sort={
+        isSorted ? (descending ? 'descending' : 'ascending') : undefined
+      }
+    >
+      {sorts ? (
+        <button
+          type="button"
+          className="gol-Table-sort"
+          // Of numbers and times the largest are asked for first.
+          onClick={() =>
+            onSort({
+              column: id,
+              descending: isSorted ? !descending : numeric === true
+            })
+          }
+        >
+          {title}
+          {isSorted && (
+            <span aria-hidden="true">{descending ? ' ▾' : ' ▴'}</span>
+          )}
+        </button>
+      ) : (
+        title
+      )}
+    </th>
+  );
+}
+
 export namespace DataTable {
   export interface IColumn<T> {
     id: string;
-    title: string;
+    title: React.ReactNode;
     titleTip?: string;
-    cell: (row: T) => React.ReactNode;
+    /** Draws a cell; its buttons and links take `tabIndex`. */
+    cell: (row: T, tabIndex: 0 | -1) => React.ReactNode;
+    /** What the rows are sorted by and filtered for; null is unknown. */
+    value?: (row: T) => string | number | null;
     /** Tooltip of cells that may be cut. */
     tip?: (row: T) => string;
     numeric?: boolean;
+    /** Left out where the table of a page is narrow. */
+    wide?: boolean;
+    /** A class of the title. */
+    headClass?: string;
+    /** A class of a cell. */
+    cellClass?: (row: T) => string | undefined;
     /** Whether the cells of this column are row headers. */
     isHead?: boolean;
   }
@@ -126,6 +207,11 @@ export namespace DataTable {
     rows: readonly T[];
     rowKey: (row: T, place: number) => string;
     rowClass?: (row: T) => string | undefined;
+    /** Tooltip and pointer of a row. */
+    rowProps?: (row: T) => React.HTMLAttributes<HTMLTableRowElement>;
+    /** What stands below a row over the whole width, such as its details. */
+    below?: (row: T) => React.ReactNode;
+    belowClass?: string;
     /** Key of the current row. */
     isCurrent?: (row: T) => boolean;
     rowLabel?: (row: T) => string;
@@ -133,6 +219,9 @@ export namespace DataTable {
     onOpen?: (row: T) => void;
     /** Key of the open row. */
     selected?: string;
+    /** The order of the rows, which the caller has sorted; the titles of columns with a `value` change it. */
+    sort?: ISort;
+    onSort?: (sort: ISort) => void;
     hideHead?: boolean;
     /** Class in place of `gol-Table`. */
     className?: string;

@@ -2,7 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { buildIcon, historyIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import { Callout, Field, formatBytes } from '../../core';
+import { Callout, Facts, Field, formatBytes } from '../../core';
 
 import type { DeployForm } from '../deploy';
 import type { IDeployCheck } from '../service';
@@ -198,16 +198,17 @@ function Contents(props: {
   const total = check.files.reduce((sum, file) => sum + file.size_bytes, 0);
   return (
     <>
-      <dl className="gol-Facts gol-Contents">
-        <div className="gol-Facts-row">
-          <dt>{trans.__('Flavors')}</dt>
-          <dd>{check.flavors.join(', ') || trans.__('none')}</dd>
-        </div>
-        <div className="gol-Facts-row">
-          <dt>{trans.__('Loader')}</dt>
-          <dd title={check.loader}>{check.loader || trans.__('none')}</dd>
-        </div>
-      </dl>
+      <Facts
+        className="gol-Facts gol-Contents"
+        facts={[
+          [trans.__('Flavors'), check.flavors.join(', ') || trans.__('none')],
+          [
+            trans.__('Loader'),
+            check.loader || trans.__('none'),
+            { caption: check.loader }
+          ]
+        ]}
+      />
       <details>
         <summary>
           {trans._n(

@@ -36,7 +36,7 @@ describe('the doctor', () => {
 
   const attended = () => {
     const attend = jest.fn<void, [string, readonly IAttention[]]>();
-    attendServer({ panel: { attend }, model, trans });
+    attendServer({ core: bench.core, panel: { attend }, model });
     return attend;
   };
   const texts = (attend: ReturnType<typeof attended>) =>

@@ -8,6 +8,7 @@ import {
   ActionButton,
   CopyButton,
   DataTable,
+  Facts,
   Locked,
   ResourceView,
   StatusBadge,
@@ -111,19 +112,16 @@ function Checks(props: {
               label={`${states[state][1]} (${checks.length})`}
             />
           </h3>
-          <dl>
-            {checks.map(check => (
-              <div key={check.id} className="gol-Checks-row">
-                <dt>{check.title}</dt>
-                <dd>
-                  {check.detail}
-                  {check.hint && (
-                    <span className="gol-Checks-hint">{check.hint}</span>
-                  )}
-                </dd>
-              </div>
-            ))}
-          </dl>
+          <Facts
+            className="gol-Checks-list"
+            facts={checks.map(({ id, title, detail, hint }) => [
+              title,
+              <React.Fragment key={id}>
+                {detail}
+                {hint && <span className="gol-Checks-hint">{hint}</span>}
+              </React.Fragment>
+            ])}
+          />
         </section>
       ))}
     </>

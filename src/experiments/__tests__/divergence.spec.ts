@@ -39,13 +39,15 @@ describe('notices of runs that diverge', () => {
 
   it('are one a run, with what more became of it and a way there', async () => {
     await diverges(1, tag('loss is NaN since step 12'));
-    expect(shown()).toEqual(['loss of fox-1 is NaN since step 12.']);
+    expect(shown()).toEqual([
+      'Run “fox-1”: the metric “loss” is NaN since step 12.'
+    ]);
     await diverges(
       1,
       tag('loss is NaN since step 12, norm is Infinity since step 13')
     );
     expect(shown()).toEqual([
-      'loss of fox-1 is NaN since step 12, and 1 more metric is not finite.'
+      'Run “fox-1”: the metric “loss” is NaN since step 12. 1 more metric is not finite.'
     ]);
     const { options } = Notification.manager.notifications[0];
     expect(options.autoClose).toBe(false);
@@ -62,8 +64,8 @@ describe('notices of runs that diverge', () => {
     await diverges(3, tag('loss is NaN since step 2'));
     const [items] = attend.mock.lastCall!;
     expect(items.map(({ text }) => text)).toEqual([
-      'loss of fox-1 is NaN since step 12.',
-      'loss of fox-3 is NaN since step 2.'
+      'Run “fox-1”: the metric “loss” is NaN since step 12.',
+      'Run “fox-3”: the metric “loss” is NaN since step 2.'
     ]);
     items[0].action!.execute();
     expect(open).toHaveBeenLastCalledWith('run0001');
@@ -82,7 +84,7 @@ describe('notices of runs that diverge', () => {
     await diverges(4, tag('d is NaN since step 1'));
     expect(
       shown()
-        .map(message => message[0])
+        .map(message => /metric “(.)”/.exec(message)?.[1])
         .sort()
     ).toEqual(['c', 'd']);
   });

@@ -8,6 +8,7 @@ import type { GenOpsEvents, LiveChannel } from '../../core';
 import { ApiError } from '../../core';
 import { Throttle } from '../../core/throttle';
 import type { RunTableModel } from '../table/model';
+import { runColors } from '../table/run-color';
 import type {
   IQuestion,
   IRunColumnInfo,
@@ -245,6 +246,7 @@ export class ChartsModel implements IDisposable {
     this._refreshing.dispose();
     this._options.store.dispose();
     this.table.charts.now = null;
+    runColors.leave();
     Signal.clearData(this);
   }
 

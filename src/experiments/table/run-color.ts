@@ -14,29 +14,61 @@ export class RunColors {
     return SERIES[this._shown.get(runId) ?? preferred(runId)];
   }
 
-  /**
-   * Show these runs together. Up to the number of colours each run has its own;
-   * above it the colours are used equally often. Runs that were already shown keep
-   * their colour if possible.
-   */
+  /** The runs of the table: they have their colours while no charts show any. */
+  list(ids: readonly string[]): void {
+    this._listed = ids;
+    if (!this._charted) {
+      this._give(ids);
+    }
+  }
+
+  /** Show these runs together in charts, until {@link leave}. */
   show(ids: readonly string[]): void {
+    this._charted = true;
+    this._give(ids);
+  }
+
+  /** No charts show runs any more. */
+  leave(): void {
+    this._charted = false;
+    this._give(this._listed);
+  }
+
+  /**
+   * The first of these runs, up to the number of colours, each have their own;
+   * for the others the colours are used equally often. Runs that were already
+   * shown keep their colour if possible.
+   */
+  private _give(ids: readonly string[]): void {
     const runIds = [...new Set(ids)];
-    const mayRepeat = runIds.length > SERIES.length;
     const counts = SERIES.map(() => 0);
     const now = new Map<string, number>();
-    const give = (id: string, place: number) => {
+    const take = (id: string, place: number) => {
       now.set(id, place);
       counts[place] += 1;
     };
-    for (const id of runIds) {
+    const first = runIds.slice(0, SERIES.length);
+    for (const id of first) {
       const place = this._shown.get(id);
-      if (place !== undefined && (mayRepeat || counts[place] === 0)) {
-        give(id, place);
+      if (place !== undefined && counts[place] === 0) {
+        take(id, place);
       }
     }
-    for (const id of runIds) {
+    for (const id of first) {
       if (!now.has(id)) {
-        give(id, rarest(counts, preferred(id)));
+        take(id, rarest(counts, preferred(id)));
+      }
+    }
+    const rest = runIds.slice(SERIES.length);
+    for (const id of rest) {
+      const place = this._shown.get(id);
+      if (place !== undefined) {
+        take(id, place);
+      }
+    }
+    for (const id of rest) {
+      if (!now.has(id)) {
+        take(id, rarest(counts, preferred(id)));
       }
     }
     const before = this._shown;
@@ -49,6 +81,8 @@ export class RunColors {
     }
   }
 
+  private _listed: readonly string[] = [];
+  private _charted = false;
   private _shown: ReadonlyMap<string, number> = new Map();
   private _changed = new Signal<this, void>(this);
 }

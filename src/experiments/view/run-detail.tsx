@@ -4,6 +4,7 @@ import * as React from 'react';
 
 import {
   ActionButton,
+  DataTable,
   Disclosure,
   DownState,
   Facts,
@@ -297,24 +298,30 @@ function KeyValues(props: KeyValues.IProps): React.ReactElement {
   const shown = all ? entries : entries.slice(0, FIRST);
   return (
     <>
-      <table className="gol-KeyValues">
-        <caption className="gol-VisuallyHidden">{props.caption}</caption>
-        <tbody>
-          {shown.map(([key, value]) => (
-            <tr key={key}>
-              <th scope="row" title={key}>
-                {key}
-              </th>
-              <td
-                title={value}
-                className={props.bad?.has(key) ? 'gol-mod-bad' : undefined}
-              >
-                {value}
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
+      <DataTable
+        caption={props.caption}
+        className="gol-KeyValues"
+        hideHead
+        rows={shown}
+        rowKey={([key]) => key}
+        columns={[
+          {
+            id: 'name',
+            title: trans.__('Name'),
+            isHead: true,
+            cell: ([key]) => key,
+            tip: ([key]) => key
+          },
+          {
+            id: 'value',
+            title: trans.__('Value'),
+            cell: ([, value]) => value,
+            tip: ([, value]) => value,
+            cellClass: ([key]) =>
+              props.bad?.has(key) ? 'gol-mod-bad' : undefined
+          }
+        ]}
+      />
       {shown.length < entries.length && (
         <ActionButton
           label={trans.__('Show all %1', entries.length)}

@@ -46,10 +46,19 @@ const SSH = {
   kind: 'ssh',
   label: 'A host over SSH',
   fields: [
-    { ...FIELD, name: 'host', label: 'Host', required: true },
+    {
+      ...FIELD,
+      name: 'host',
+      label: 'Host',
+      required: true,
+      pattern: '[^\\s;,-][^\\s;,]*',
+      hint: 'Give a name without spaces.'
+    },
+    { ...FIELD, name: 'user', label: 'User', pattern: '[a-z]+' },
     { ...FIELD, name: 'port', label: 'Port', widget: 'number', default: 0 }
   ],
-  steps: []
+  steps: [],
+  name_pattern: '(?!(?:candidates)$)[a-z0-9][a-z0-9._-]{0,56}'
 };
 
 const QUEUE = {
@@ -173,6 +182,36 @@ describe('adding a target', () => {
     expect(model.valid).toBe(false);
   });
 
+  it('checks a host and a name by the patterns of the server', async () => {
+    await model.load();
+    const [host] = model.kind.fields;
+    const problems = ['gpu 1', '-gpu', 'UPPER@gpu1', 'a;b', 'ada@gpu1:22'].map(
+      text => {
+        model.setHost(text);
+        return model.problem(host) !== '';
+      }
+    );
+    expect(problems).toEqual([true, true, true, true, false]);
+    expect(model.valid).toBe(true);
+    model.setName('candidates');
+    expect(model.nameProblem).not.toBe('');
+  });
+
+  it('says what is wrong with a host while it is typed, after a pause', async () => {
+    render(<Shown />);
+    await act(() => model.load());
+    const host = screen.getByLabelText('Host');
+    fireEvent.change(host, { target: { value: 'gpu 1' } });
+    expect(host.getAttribute('aria-invalid')).toBeNull();
+    const said = await screen.findByText('Give a name without spaces.');
+    expect(host.getAttribute('aria-invalid')).toBe('true');
+    expect(host.getAttribute('aria-describedby')).toBe(said.id);
+    expect(button('Add and test').disabled).toBe(true);
+    fireEvent.change(host, { target: { value: 'gpu1' } });
+    expect(host.getAttribute('aria-invalid')).toBeNull();
+    expect(button('Add and test').disabled).toBe(false);
+  });
+
   it('asks what the kind of target declares, within the administrator’s limits', async () => {
     render(<Shown />);
     await act(() => model.load());
@@ -186,7 +225,7 @@ describe('adding a target', () => {
     type('Partition', ' gpu ');
     expect(button('Add and test').disabled).toBe(false);
     type('Hours', '48');
-    expect(screen.getByText('At most a day.')).toBeTruthy();
+    expect(await screen.findByText('At most a day.')).toBeTruthy();
     expect(button('Add and test').disabled).toBe(true);
     type('Hours', '12');
     const tier = screen.getByLabelText<HTMLSelectElement>('Tier');

@@ -4,7 +4,14 @@ import type { IDisposable } from '@lumino/disposable';
 import { Signal } from '@lumino/signaling';
 import * as React from 'react';
 
-import { ApiError, Callout, Field, FormError } from '../../core';
+import {
+  ApiError,
+  Callout,
+  Field,
+  Form,
+  FormError,
+  useLasting
+} from '../../core';
 import type { ITaskNotifier } from '../../tasks/tokens';
 
 import type { AddTarget } from '../add';
@@ -21,6 +28,9 @@ import {
 } from '../../core/ui/model-dialog';
 import { QuestionForm } from './question-form';
 import { TestSteps, outcomeWords } from './test-steps';
+
+/** Time without a change, in ms, after which a field says what is wrong with it. */
+const PAUSE_MS = 500;
 
 /**
  * Add a target with a test, or test an existing one.
@@ -152,6 +162,8 @@ export function AddView(
 function AddFields(props: Parameters<typeof AddView>[0]): React.ReactElement {
   const { model, trans } = props;
   const { fields, stage, kind } = model;
+  const nameProblem = useSettled(model.nameProblem);
+  const priceProblem = useSettled(model.priceProblem);
   const text = (name: 'price' | 'name', value: string) =>
     name === 'name' ? model.setName(value) : model.set({ [name]: value });
   const input = (name: 'price' | 'name') =>
@@ -173,11 +185,9 @@ function AddFields(props: Parameters<typeof AddView>[0]): React.ReactElement {
     <KindField key={field.name} field={field} model={model} trans={trans} />
   );
   return (
-    <form
-      className="gol-Form"
-      aria-busy={stage === 'adding'}
-      onSubmit={event => {
-        event.preventDefault();
+    <Form
+      busy={stage === 'adding'}
+      onSubmit={() => {
         void model.add();
       }}
     >
@@ -201,7 +211,7 @@ function AddFields(props: Parameters<typeof AddView>[0]): React.ReactElement {
       {first && shown(first)}
       <Field
         label={trans.__('Name')}
-        error={model.nameProblem}
+        error={nameProblem}
         help={trans.__('Shown in the launcher and the kernel picker.')}
       >
         {input('name')}
@@ -216,7 +226,7 @@ function AddFields(props: Parameters<typeof AddView>[0]): React.ReactElement {
         />
         <Field
           label={trans.__('Price an hour in USD (optional)')}
-          error={model.priceProblem}
+          error={priceProblem}
         >
           {input('price')}
         </Field>
@@ -236,8 +246,13 @@ function AddFields(props: Parameters<typeof AddView>[0]): React.ReactElement {
           disabled={!model.valid || stage === 'adding'}
         />
       </DialogButtons>
-    </form>
+    </Form>
   );
+}
+
+/** A problem that has stood for a moment: what is half typed is not yet wrong. */
+function useSettled(problem: string): string {
+  return useLasting(problem !== '', PAUSE_MS) ? problem : '';
 }
 
 /** A field of the form that a kind of target declares. */
@@ -249,6 +264,7 @@ function KindField(props: {
   const { field, model, trans } = props;
   const { candidates } = model.fields;
   const list = React.useId();
+  const problem = useSettled(model.problem(field));
   const isHost = field.name === 'host';
   const value = model.value(field);
   const change = (typed: string | boolean) =>
@@ -276,7 +292,7 @@ function KindField(props: {
     <Field
       label={declaredWords(field.label, trans)}
       help={help}
-      error={model.problem(field)}
+      error={problem}
     >
       {control =>
         field.widget === 'choice' ? (

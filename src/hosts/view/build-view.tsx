@@ -1,7 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { Callout, Elapsed, Field, FormError, LogTail } from '../../core';
+import { Callout, Elapsed, Field, Form, FormError, LogTail } from '../../core';
 
 import type { BuildModel } from '../build';
 import type { IEnvironmentSource } from '../service';
@@ -40,11 +40,9 @@ function BuildForm(props: IProps): React.ReactElement {
     }
   }, [ready]);
   return (
-    <form
+    <Form
       ref={form}
-      className="gol-Form"
-      onSubmit={event => {
-        event.preventDefault();
+      onSubmit={() => {
         void model.build();
       }}
     >
@@ -139,7 +137,7 @@ function BuildForm(props: IProps): React.ReactElement {
           disabled={!ready}
         />
       </DialogButtons>
-    </form>
+    </Form>
   );
 }
 

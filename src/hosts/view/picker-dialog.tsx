@@ -5,6 +5,7 @@ import * as React from 'react';
 import {
   ActionButton,
   Callout,
+  Form,
   FormError,
   formatBytesOf,
   formatPercent
@@ -103,11 +104,10 @@ export function PickerView(
     );
   }
   return (
-    <form
+    <Form
       className="gol-Form gol-Picker"
-      aria-busy={picker.busy}
-      onSubmit={event => {
-        event.preventDefault();
+      busy={picker.busy}
+      onSubmit={() => {
         props.onAccept();
       }}
     >
@@ -175,7 +175,7 @@ export function PickerView(
           disabled={picker.busy || picker.isThere}
         />
       </DialogButtons>
-    </form>
+    </Form>
   );
 }
 

@@ -2,7 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { Signal } from '@lumino/signaling';
 import * as React from 'react';
 
-import { Callout, DataTable, FormError, formatBytes } from '../../core';
+import { Callout, DataTable, Form, FormError, formatBytes } from '../../core';
 
 import type { FolderPull } from '../folder';
 import type { QuestionsModel } from '../questions';
@@ -76,11 +76,10 @@ export function PullView(props: {
   }
   const busy = state === 'looking' || state === 'bringing';
   return (
-    <form
+    <Form
       className="gol-Form gol-Pull"
-      aria-busy={busy}
-      onSubmit={event => {
-        event.preventDefault();
+      busy={busy}
+      onSubmit={() => {
         void pull.bring();
       }}
     >
@@ -171,7 +170,7 @@ export function PullView(props: {
           />
         )}
       </DialogButtons>
-    </form>
+    </Form>
   );
 }
 

@@ -1,7 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { Callout, Field } from '../../core';
+import { Callout, Field, Form } from '../../core';
 
 import type { QuestionsModel } from '../questions';
 import type { IQuestion } from '../service';
@@ -35,8 +35,7 @@ export function QuestionForm(props: {
     )?.focus();
   }, [question.id]);
 
-  const send = (event: React.FormEvent) => {
-    event.preventDefault();
+  const send = () => {
     const text = decides ? ACCEPT : (input.current?.value ?? '');
     if (input.current) {
       input.current.value = '';
@@ -46,11 +45,11 @@ export function QuestionForm(props: {
   };
   const words = questionWords(question, trans);
   return (
-    <form
+    <Form
       className="gol-Question gol-Form"
       ref={form}
       onSubmit={send}
-      aria-busy={model.busy}
+      busy={model.busy}
       aria-label={words.title}
     >
       {isKey ? (
@@ -114,7 +113,7 @@ export function QuestionForm(props: {
           disabled={model.busy}
         />
       </DialogButtons>
-    </form>
+    </Form>
   );
 }
 

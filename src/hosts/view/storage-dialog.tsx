@@ -5,6 +5,7 @@ import * as React from 'react';
 import {
   Callout,
   DataTable,
+  Form,
   FormError,
   formatBytes,
   formatDuration
@@ -82,11 +83,10 @@ export function StorageView(props: {
     );
   }
   return (
-    <form
+    <Form
       className="gol-Form gol-Stored"
-      aria-busy={state !== 'ready' && state !== 'failed'}
-      onSubmit={event => {
-        event.preventDefault();
+      busy={state !== 'ready' && state !== 'failed'}
+      onSubmit={() => {
         if (asked === '' || asks) {
           setSure('');
           void storage.remove();
@@ -179,7 +179,7 @@ export function StorageView(props: {
           />
         )}
       </DialogButtons>
-    </form>
+    </Form>
   );
 }
 

@@ -221,27 +221,25 @@ describe('GenOpsPanel', () => {
   const addAll = () => {
     panel.addSection(options('notebook', 0, 'open'));
     panel.addSection(options('experiments', 10, 'closed'));
-    panel.addSection(options('sweeps', 15, 'hidden'));
-    panel.addSection(options('profiles', 18, 'hidden'));
     panel.addSection(options('models', 20, 'closed'));
   };
 
-  it('shows a person who is new here one open section, and hides others in More', async () => {
+  it('shows a person who is new here one open section, and keeps what the person hides and opens', async () => {
     const state = new StateDB();
     panel = await attached(state);
     addAll();
     await settle();
     expect(shown()).toEqual(['notebook+', 'experiments', 'models']);
 
-    panel.reveal('profiles');
+    panel.reveal('experiments');
     panel.setSectionHidden('models', true);
-    expect(shown()).toEqual(['notebook+', 'experiments', 'profiles+']);
+    expect(shown()).toEqual(['notebook+', 'experiments+']);
     await settle();
     panel.dispose();
     panel = await attached(state);
     addAll();
     await settle();
-    expect(shown()).toEqual(['notebook+', 'experiments', 'profiles+']);
+    expect(shown()).toEqual(['notebook+', 'experiments+']);
 
     panel.reset();
     expect(shown()).toEqual(['notebook+', 'experiments', 'models']);
@@ -251,29 +249,21 @@ describe('GenOpsPanel', () => {
   it('keeps the sections of a person whose state is of an earlier version', async () => {
     const state = new StateDB();
     await state.save(STATE_KEY, {
-      expanded: { profiles: false, models: true }
+      expanded: { models: false, profiles: true }
     });
     panel = await attached(state);
     addAll();
     await settle();
     // All were open then, but for what was closed.
-    expect(shown()).toEqual([
-      'notebook+',
-      'experiments+',
-      'sweeps+',
-      'models+'
-    ]);
-    expect(panel.section('profiles')?.isHidden).toBe(true);
-    panel.reveal('profiles');
-    expect(shown()).toContain('profiles+');
+    expect(shown()).toEqual(['notebook+', 'experiments+', 'models']);
   });
 
   it('shows no section that is switched off, whatever the person does', async () => {
     panel = await attached();
     addAll();
     await settle();
-    panel.allow(['experiments'], ['experiments', 'models', 'profiles']);
-    panel.reveal('profiles');
+    panel.allow(['experiments'], ['experiments', 'models']);
+    panel.reveal('models');
     expect(shown()).toEqual(['notebook+', 'experiments']);
     panel.reset();
     expect(shown()).toEqual(['notebook+', 'experiments']);

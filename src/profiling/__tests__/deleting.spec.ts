@@ -2,9 +2,9 @@ import type { JupyterFrontEnd } from '@jupyterlab/application';
 import { Notification } from '@jupyterlab/apputils';
 import { CommandRegistry } from '@lumino/commands';
 
-import { page, Bench, settle, trans } from '../../tasks/__tests__/support';
+import { page, Bench, settle } from '../../tasks/__tests__/support';
 import { CommandIDs, addCommands } from '../commands';
-import { ProfilesModel } from '../model';
+import { ProfilesService } from '../service';
 
 const LEFT =
   'The trace gpu1:/t.json.gz is deleted when gpu1 is connected next.';
@@ -18,13 +18,13 @@ describe('deleting a profile', () => {
       'DELETE /profiles/p1': { id: 'p1', left: LEFT }
     });
     const commands = new CommandRegistry();
-    const model = new ProfilesModel(bench.core);
     addCommands({
       app: { commands } as JupyterFrontEnd,
-      model,
-      trans,
+      core: bench.core,
+      service: new ProfilesService(bench.core.api),
       notebooks: null,
-      palette: null
+      palette: null,
+      restorer: null
     });
     const deleted = commands.execute(CommandIDs.remove, { id: 'p1' });
     await settle();
@@ -37,7 +37,6 @@ describe('deleting a profile', () => {
     expect(bench.count('DELETE /profiles/p1')).toBe(1);
     const told = Notification.manager.notifications;
     expect(told.map(({ message }) => message)).toEqual([LEFT]);
-    model.dispose();
     bench.dispose();
   });
 });

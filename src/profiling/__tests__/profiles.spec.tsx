@@ -7,49 +7,20 @@ import {
 } from '@testing-library/react';
 import * as React from 'react';
 
-import type { IDriven } from '../../panel/tokens';
+import { Resource } from '../../core';
 import {
-  page,
-  paged,
   Bench,
   Refusal,
+  page,
+  paged,
   settle,
   trans
 } from '../../tasks/__tests__/support';
 import { formatMicroseconds, formatShare } from '../figures';
-import { ProfilesModel, deviceParts } from '../model';
-import type { IProfile, IProfileSummary } from '../service';
-import { ProfilesSection } from '../view/section';
-
-const summary: IProfileSummary = {
-  events: 123456,
-  ranks: [0],
-  damaged: 'It ends in the middle.',
-  incomplete: true,
-  cpu: { span_us: 1000, busy_us: 750, idle_us: 250 },
-  devices: [],
-  operators: Array.from({ length: 12 }, (_, index) => ({
-    name: `aten::op${index}`,
-    count: index + 1,
-    self_us: 100 * (index + 1),
-    total_us: 100,
-    device_us: 0,
-    kernels: 0,
-    flops: 0,
-    bytes: 0
-  })),
-  kernels: [],
-  streams: [],
-  steps: [],
-  launches: [],
-  idle: [],
-  attribution: null,
-  roofline: null,
-  measured: null,
-  price: null,
-  advice: [],
-  memory: null
-};
+import { deviceParts } from '../model';
+import type { IProfile } from '../service';
+import { ProfilesService } from '../service';
+import { ProfileList } from '../view/list';
 
 function profile(part: Partial<IProfile> = {}): IProfile {
   return {
@@ -69,129 +40,98 @@ function profile(part: Partial<IProfile> = {}): IProfile {
   };
 }
 
-describe('the profiles section', () => {
+describe('the page of profiles', () => {
   let bench: Bench;
-  let model: ProfilesModel;
-  const onInsert = jest.fn();
-  const onDelete = jest.fn();
-  const onOpen = jest.fn();
-  const onCompare = jest.fn();
-  const drive = (each: IDriven) => {
-    each.visible = true;
-    return { dispose: () => (each.visible = false) };
+  let list: Resource<IProfile[]>;
+  const actions = {
+    open: jest.fn(),
+    openRun: jest.fn(),
+    compare: jest.fn(),
+    remove: jest.fn(),
+    insert: jest.fn()
   };
 
   beforeEach(() => {
     jest.clearAllMocks();
     bench = new Bench({ 'GET /profiles': page([]) });
-    model = new ProfilesModel(bench.core);
+    const service = new ProfilesService(bench.core.api);
+    list = new Resource({
+      fetch: signal => service.list(signal),
+      events: bench.core.events,
+      kinds: ['profile'],
+      trans
+    });
   });
 
   afterEach(() => {
     cleanup();
-    model.dispose();
+    list.dispose();
     bench.dispose();
   });
 
   async function show(): Promise<void> {
-    model.list.visible = true;
-    render(
-      <ProfilesSection
-        {...{ model, trans, drive, onInsert, onOpen, onCompare, onDelete }}
-      />
-    );
+    list.visible = true;
+    render(<ProfileList list={list} actions={actions} trans={trans} />);
     await act(() => settle());
   }
 
-  it('offers a cell when there is none', async () => {
+  const titles = () =>
+    Array.from(document.querySelectorAll('tbody th'), each => each.textContent);
+
+  it('offers a cell, also when there is no profile', async () => {
     await show();
-    fireEvent.click(
-      screen.getByRole('button', { name: 'Insert a %%profile cell' })
-    );
-    expect(onInsert).toHaveBeenCalledTimes(1);
+    expect(screen.getByText(/No profiles yet.*%%profile/)).toBeTruthy();
+    fireEvent.click(screen.getByRole('button', { name: /Insert a %%profile/ }));
+    expect(actions.insert).toHaveBeenCalled();
   });
 
-  it('reads a summary only when its row is opened', async () => {
+  it('opens, compares and deletes one, and shows its run', async () => {
     bench.answers['GET /profiles'] = page([profile()]);
-    bench.answers['GET /profiles/p1'] = profile({ summary });
     await show();
-    expect(bench.count('GET /profiles/p1')).toBe(0);
-    fireEvent.click(screen.getByRole('button', { name: /one epoch/ }));
-    await act(() => settle());
-    expect(
-      screen.getByRole('img', { name: 'CPU: Operators 75 %, No operator 25 %' })
-    ).toBeTruthy();
-    expect(screen.getByText('It ends in the middle.')).toBeTruthy();
-    expect(
-      screen.getByText(`${(123456).toLocaleString()} events`)
-    ).toBeTruthy();
-    expect(screen.getByText('abcdef01')).toBeTruthy();
-    const names = () =>
-      Array.from(
-        document.querySelectorAll('.gol-RankedTimes-text'),
-        node => node.textContent
-      );
-    expect(names()).toHaveLength(10);
-    expect(names()[0]).toBe('op11');
-    fireEvent.click(screen.getByRole('button', { name: 'Show all 12' }));
-    expect(names()).toHaveLength(12);
+    expect(screen.getByText(/^4\b.* KiB$/)).toBeTruthy();
+    fireEvent.click(screen.getByText('one epoch'));
+    expect(actions.open).toHaveBeenCalledWith('p1');
+    fireEvent.click(screen.getByRole('button', { name: 'abcdef01' }));
+    expect(actions.openRun).toHaveBeenCalledWith('abcdef0123456789');
+    fireEvent.click(screen.getByRole('button', { name: 'Compare…' }));
+    expect(actions.compare).toHaveBeenCalledWith('p1');
     fireEvent.click(
       screen.getByRole('button', { name: 'Delete the profile “one epoch”' })
     );
-    expect(onDelete).toHaveBeenCalledWith('p1');
-    fireEvent.click(screen.getByRole('button', { name: 'Open' }));
-    expect(onOpen).toHaveBeenCalledWith('p1');
-    fireEvent.click(screen.getByRole('button', { name: 'Compare with…' }));
-    expect(onCompare).toHaveBeenCalledWith('p1');
+    expect(actions.remove).toHaveBeenCalledWith('p1');
+    expect(actions.open).toHaveBeenCalledTimes(1);
   });
 
-  it('says what failed, and becomes ready by itself', async () => {
+  it('follows the state of a profile', async () => {
     bench.answers['GET /profiles'] = page([
       profile({ state: 'failed', message: 'Not JSON.' }),
       profile({ id: 'p2', title: 'second', state: 'analyzing' })
     ]);
     await show();
-    fireEvent.click(screen.getByRole('button', { name: /one epoch.*Failed/ }));
-    expect(screen.getByText('Not JSON.')).toBeTruthy();
-    expect(
-      screen.getByRole('button', { name: /second.*Analyzing/ })
-    ).toBeTruthy();
+    expect(screen.getByTitle('Not JSON.').textContent).toBe('Failed');
+    expect(screen.getByText('Analyzing')).toBeTruthy();
+    expect(screen.queryByRole('button', { name: 'Compare…' })).toBeNull();
     bench.answers['GET /profiles'] = page([
       profile({ id: 'p2', title: 'second' })
     ]);
     bench.change('profile', 'p2');
     await act(() => settle());
     expect(screen.queryByText('Analyzing')).toBeNull();
+    expect(titles()).toEqual(['second']);
   });
 
-  it('shows page after page, and nothing twice when some are added', async () => {
+  it('has all pages of the list, the newest first', async () => {
     const all = [1, 2, 3, 4, 5].map(number =>
-      profile({ id: `p${number}`, title: `profile ${number}` })
+      profile({
+        id: `p${number}`,
+        title: `profile ${number}`,
+        created_at: number
+      })
     );
     bench.answers['GET /profiles'] = paged(() => all, 2);
-    const titles = () =>
-      Array.from(
-        document.querySelectorAll('.gol-List > li'),
-        node => node.textContent?.match(/profile \d/)?.[0]
-      );
     await show();
-    expect(titles()).toEqual(['profile 1', 'profile 2']);
-    all.unshift(profile({ id: 'p0', title: 'profile 0' }));
-    const button = screen.getByRole('button', { name: 'Show more' });
-    button.focus();
-    fireEvent.click(button);
-    await act(() => settle());
-    expect(titles()).toEqual([0, 1, 2, 3].map(each => `profile ${each}`));
-    expect(document.activeElement).toBe(button);
-    // A change elsewhere fetches what is shown, no less.
-    bench.change('profile', 'p2');
-    await act(() => settle());
-    expect(titles()).toHaveLength(4);
-    fireEvent.click(button);
-    await act(() => settle());
-    expect(titles()).toEqual([0, 1, 2, 3, 4, 5].map(each => `profile ${each}`));
-    expect(screen.queryByRole('button', { name: 'Show more' })).toBeNull();
-    expect((await model.service.list()).map(({ id }) => id)).toHaveLength(6);
+    expect(titles()).toEqual([5, 4, 3, 2, 1].map(each => `profile ${each}`));
+    expect(screen.getByText('5 profiles')).toBeTruthy();
   });
 
   it('says when the server is away', async () => {

@@ -8,7 +8,6 @@ import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 
 import { IGenOpsCore, tellFailure } from '../../core';
 import { OutputsService } from '../../kernels/outputs/service';
-import { SweepsService } from '../../sweeps/service';
 
 import { KeptCards } from './saved-states';
 import { LiveCards } from './model';
@@ -31,10 +30,10 @@ export const cardsPlugin: JupyterFrontEndPlugin<void> = {
     rendermime: IRenderMimeRegistry
   ): void => {
     const { trans } = core;
-    const sweeps = new SweepsService(core.api);
-    const cards = new LiveCards(({ state }) =>
-      sweeps.stop(String(state.id)).then(() => undefined)
-    );
+    const cards = new LiveCards(async ({ state }) => {
+      const { SweepsService } = await import('../../sweeps/service');
+      await new SweepsService(core.api).stop(String(state.id));
+    });
     const kept = new KeptCards();
     const service = new OutputsService(core.api);
     rendermime.addFactory(cardRenderer(cards, core));

@@ -1,7 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { ActionButton } from '../../../core';
+import { ActionButton, Form } from '../../../core';
 import type { ICard } from '../cards';
 import { metricsOf } from '../cards';
 import type { ChartsModel } from '../model';
@@ -66,11 +66,10 @@ export function CardForm(props: CardForm.IProps): React.ReactElement {
   );
   const { kind } = draft;
   return (
-    <form
+    <Form
       className="gol-CardForm"
       aria-label={card ? trans.__('Edit the card') : trans.__('Add a card')}
-      onSubmit={event => {
-        event.preventDefault();
+      onSubmit={() => {
         if (made && unknown.length === 0) {
           props.onDone(made);
         }
@@ -167,7 +166,7 @@ export function CardForm(props: CardForm.IProps): React.ReactElement {
         </button>
         <ActionButton label={trans.__('Cancel')} onClick={props.onCancel} />
       </div>
-    </form>
+    </Form>
   );
 }
 

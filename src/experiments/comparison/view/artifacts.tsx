@@ -6,7 +6,6 @@ import { previewKind } from '../previews';
 import type {
   ComparisonService,
   IArtifactEntry,
-  IArtifactRow,
   IRunComparison
 } from '../service';
 
@@ -32,45 +31,47 @@ export function ArtifactSection(
         columns.some(({ sameness }) => sameness === 'same_size')
       }
       more={comparison.more?.artifacts}
+      nameOf={({ path }) => path}
+      head={({ path }) =>
+        previewKind(path) ? (
+          <button
+            type="button"
+            className="gol-LinkButton"
+            aria-expanded={opened === path}
+            onClick={() => setOpened(opened === path ? null : path)}
+          >
+            {path}
+          </button>
+        ) : (
+          path
+        )
+      }
+      cell={({ path, columns }, column) => {
+        const { run_id, size_bytes } = columns[column];
+        return (
+          <>
+            <Entry
+              entry={columns[column]}
+              path={path}
+              isBaseline={column === comparison.baseline}
+              service={service}
+              trans={trans}
+            />
+            {opened === path && run_id && (
+              <Preview
+                label={trans.__('%1 of %2', path, letter(column))}
+                path={path}
+                runId={run_id}
+                sizeBytes={size_bytes ?? null}
+                service={service}
+                trans={trans}
+              />
+            )}
+          </>
+        );
+      }}
       trans={trans}
-    >
-      {row => (
-        <React.Fragment key={row.path}>
-          <tr>
-            <th scope="row" title={row.path}>
-              {previewKind(row.path) ? (
-                <button
-                  type="button"
-                  className="gol-LinkButton"
-                  aria-expanded={opened === row.path}
-                  onClick={() =>
-                    setOpened(opened === row.path ? null : row.path)
-                  }
-                >
-                  {row.path}
-                </button>
-              ) : (
-                row.path
-              )}
-            </th>
-            {row.columns.map((entry, column) => (
-              <td key={column}>
-                <Entry
-                  entry={entry}
-                  path={row.path}
-                  isBaseline={column === comparison.baseline}
-                  service={service}
-                  trans={trans}
-                />
-              </td>
-            ))}
-          </tr>
-          {opened === row.path && (
-            <Previews row={row} service={service} trans={trans} />
-          )}
-        </React.Fragment>
-      )}
-    </DifferingSection>
+    />
   );
 }
 
@@ -118,32 +119,5 @@ function Entry(props: {
         </span>
       )}
     </span>
-  );
-}
-
-function Previews(props: {
-  row: IArtifactRow;
-  service: Pick<ComparisonService, 'artifact' | 'artifactUrl'>;
-  trans: TranslationBundle;
-}): React.ReactElement {
-  const { row, service, trans } = props;
-  return (
-    <tr className="gol-Comparison-previews">
-      <td />
-      {row.columns.map((entry, column) => (
-        <td key={column}>
-          {entry.run_id && (
-            <Preview
-              label={trans.__('%1 of %2', row.path, letter(column))}
-              path={row.path}
-              runId={entry.run_id}
-              sizeBytes={entry.size_bytes ?? null}
-              service={service}
-              trans={trans}
-            />
-          )}
-        </td>
-      ))}
-    </tr>
   );
 }

@@ -153,6 +153,7 @@ function Text(props: {
       aria-label={trans.__('%1, side by side', text.title)}
       tabIndex={0}
     >
+      {/* eslint-disable-next-line no-restricted-syntax -- two texts side by side with folds: no rows of one kind */}
       <table className="gol-Diff">
         <caption>
           <code>{text.title}</code>

@@ -19,8 +19,19 @@ export function MetricSection(props: MetricSection.IProps): React.ReactElement {
     <DifferingSection
       comparison={comparison}
       title={trans.__('Metrics')}
-      first={trans.__('Name')}
-      last={comparison.repeats ? trans.__('Mean') : undefined}
+      nameOf={({ name }) => name}
+      cell={({ columns }, column) => (
+        <Value cell={columns[column]} trans={trans} />
+      )}
+      last={
+        comparison.repeats
+          ? {
+              id: 'mean',
+              title: trans.__('Mean'),
+              cell: ({ together }) => together && estimateText(together)
+            }
+          : undefined
+      }
       rows={rows}
       all={all}
       more={comparison.more?.metrics}
@@ -31,21 +42,7 @@ export function MetricSection(props: MetricSection.IProps): React.ReactElement {
         )
       }
       trans={trans}
-    >
-      {row => (
-        <tr key={row.name}>
-          <th scope="row" title={row.name}>
-            {row.name}
-          </th>
-          {row.columns.map((cell, column) => (
-            <td key={column}>
-              <Value cell={cell} trans={trans} />
-            </td>
-          ))}
-          {row.together && <td>{estimateText(row.together)}</td>}
-        </tr>
-      )}
-    </DifferingSection>
+    />
   );
 }
 

@@ -1,7 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { formatBytes } from '../../../core';
+import { DataTable, formatBytes } from '../../../core';
 import {
   MOST_BYTES,
   MOST_ROWS,
@@ -153,26 +153,17 @@ export function PreviewTable(props: {
       aria-label={label}
       tabIndex={0}
     >
-      <table>
-        <thead>
-          <tr>
-            {head.map((name, index) => (
-              <th key={index} scope="col">
-                {name}
-              </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {body.map((row, index) => (
-            <tr key={index}>
-              {row.map((value, column) => (
-                <td key={column}>{value}</td>
-              ))}
-            </tr>
-          ))}
-        </tbody>
-      </table>
+      <DataTable
+        caption={label}
+        className="gol-Preview-cells"
+        rows={body}
+        rowKey={(_, index) => String(index)}
+        columns={head.map((title, column) => ({
+          id: String(column),
+          title,
+          cell: (row: string[]) => row[column]
+        }))}
+      />
       {body.length === MOST_ROWS && (
         <p className="gol-Comparison-quiet">
           {trans.__('Only the first %1 rows are shown.', MOST_ROWS)}

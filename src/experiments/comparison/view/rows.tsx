@@ -9,38 +9,28 @@ import { valuesText } from './messages';
 /** Rows with a text value: parameters, tags, packages, ... */
 export function RowSection(props: RowSection.IProps): React.ReactElement {
   const { id, title, rows, comparison, all, trans } = props;
-  const nameOf = props.nameOf ?? (name => name);
   return (
     <DifferingSection
       comparison={comparison}
       title={title}
-      first={trans.__('Name')}
+      nameOf={({ name }) => name}
+      head={({ name }) => props.nameOf?.(name) ?? name}
       rows={rows}
       all={all}
       more={comparison.more?.[id]}
       initiallyOpen={rows.some(({ differs }) => differs)}
-      trans={trans}
-    >
-      {row => (
-        <tr key={row.name}>
-          <th scope="row" title={row.name}>
-            {nameOf(row.name)}
-          </th>
-          {row.columns.map((values, column) => (
-            <td
-              key={column}
-              className={
-                differsFromBaseline(row, column, comparison.baseline)
-                  ? 'gol-mod-differs'
-                  : undefined
-              }
-            >
-              <span className="gol-Comparison-value">{valuesText(values)}</span>
-            </td>
-          ))}
-        </tr>
+      cell={({ columns }, column) => (
+        <span className="gol-Comparison-value">
+          {valuesText(columns[column])}
+        </span>
       )}
-    </DifferingSection>
+      cellClass={(row, column) =>
+        differsFromBaseline(row, column, comparison.baseline)
+          ? 'gol-mod-differs'
+          : undefined
+      }
+      trans={trans}
+    />
   );
 }
 

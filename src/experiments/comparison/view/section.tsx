@@ -1,7 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { Disclosure } from '../../../core';
+import { DataTable, Disclosure } from '../../../core';
 import type { IRunComparison } from '../service';
 
 import { columnName, letter } from './messages';
@@ -30,7 +30,7 @@ export function Section(props: {
 export function DifferingSection<R extends { differs: boolean }>(
   props: DifferingSection.IProps<R>
 ): React.ReactElement | null {
-  const { comparison, title, first, last, rows, all, more, trans } = props;
+  const { comparison, title, rows, all, more, trans } = props;
   if (rows.length === 0) {
     return null;
   }
@@ -45,14 +45,49 @@ export function DifferingSection<R extends { differs: boolean }>(
       initiallyOpen={props.initiallyOpen ?? true}
     >
       {shown.length > 0 && (
-        <ColumnTable
-          comparison={comparison}
-          caption={title}
-          first={first}
-          last={last}
+        <div
+          className="gol-Comparison-scroll"
+          role="group"
+          aria-label={title}
+          tabIndex={0}
         >
-          {shown.map(props.children)}
-        </ColumnTable>
+          <DataTable
+            caption={title}
+            className="gol-Comparison-table"
+            rows={shown}
+            rowKey={props.nameOf}
+            columns={[
+              {
+                id: 'name',
+                title: props.first ?? trans.__('Name'),
+                isHead: true,
+                cell: props.head ?? props.nameOf,
+                tip: props.nameOf
+              },
+              ...comparison.columns.map(({ run_ids }, column) => ({
+                id: run_ids[0],
+                title: (
+                  <>
+                    <span className="gol-Comparison-letter">
+                      {letter(column)}
+                    </span>{' '}
+                    <span className="gol-Comparison-name">
+                      {columnName(comparison, column)}
+                    </span>
+                  </>
+                ),
+                titleTip: columnName(comparison, column),
+                headClass:
+                  column === comparison.baseline
+                    ? 'gol-mod-baseline'
+                    : undefined,
+                cell: (row: R) => props.cell(row, column),
+                cellClass: (row: R) => props.cellClass?.(row, column)
+              })),
+              ...(props.last ? [props.last] : [])
+            ]}
+          />
+        </div>
       )}
       <Rest
         shown={shown.length}
@@ -74,68 +109,23 @@ export namespace DifferingSection {
     all: boolean;
     /** Whether a row that is not known to differ is shown as well. */
     mayDiffer?: (row: R) => boolean;
-    /** The head of the names' column. */
-    first: string;
+    /** The title of the names' column; "Name" by default. */
+    first?: string;
+    /** The name of a row, each once. */
+    nameOf: (row: R) => string;
+    /** Draws the name of a row. */
+    head?: (row: R) => React.ReactNode;
+    /** Draws the cell of a row in a column of the comparison. */
+    cell: (row: R, column: number) => React.ReactNode;
+    cellClass?: (row: R, column: number) => string | undefined;
     /** A column after those of the runs. */
-    last?: string;
+    last?: DataTable.IColumn<R>;
     /** Number of rows that the answer leaves out. */
     more: number | undefined;
     /** A note on the figures. */
     note?: string | false;
     initiallyOpen?: boolean;
-    /** Draws a row. */
-    children: (row: R) => React.ReactNode;
     trans: TranslationBundle;
-  }
-}
-
-/** Rows below the columns' letters; the table scrolls sideways. */
-function ColumnTable(props: ColumnTable.IProps): React.ReactElement {
-  const { comparison, caption, first, last, children } = props;
-  return (
-    <div
-      className="gol-Comparison-scroll"
-      role="group"
-      aria-label={caption}
-      tabIndex={0}
-    >
-      <table className="gol-Comparison-table">
-        <thead>
-          <tr>
-            <th scope="col">{first}</th>
-            {comparison.columns.map(({ run_ids }, column) => (
-              <th
-                key={run_ids[0]}
-                scope="col"
-                title={columnName(comparison, column)}
-                className={
-                  column === comparison.baseline ? 'gol-mod-baseline' : ''
-                }
-              >
-                <span className="gol-Comparison-letter">{letter(column)}</span>{' '}
-                <span className="gol-Comparison-name">
-                  {columnName(comparison, column)}
-                </span>
-              </th>
-            ))}
-            {last && <th scope="col">{last}</th>}
-          </tr>
-        </thead>
-        <tbody>{children}</tbody>
-      </table>
-    </div>
-  );
-}
-
-namespace ColumnTable {
-  export interface IProps {
-    comparison: IRunComparison;
-    caption: string;
-    /** The head of the names' column. */
-    first: string;
-    /** A column after those of the runs. */
-    last?: string;
-    children: React.ReactNode;
   }
 }
 

@@ -54,4 +54,26 @@ describe('RunColors', () => {
     colors.show(MANY);
     expect(told).toBe(1);
   });
+
+  it('tells the first runs apart, however many follow', () => {
+    const colors = new RunColors();
+    colors.show(MANY);
+    const alike = MANY.filter(id => colors.of(id) === colors.of(MANY[0]));
+    colors.show([...alike, ...MANY]);
+    expect(colorsOf(colors, alike.slice(0, 8)).size).toBe(8);
+  });
+
+  it('colours the runs of the table while no charts show any', () => {
+    const colors = new RunColors();
+    const [table, charts] = [MANY.slice(0, 8), MANY.slice(20, 28)];
+    colors.list(table);
+    expect(colorsOf(colors, table).size).toBe(8);
+    colors.show(charts);
+    expect(colorsOf(colors, charts).size).toBe(8);
+    const before = charts.map(id => colors.of(id));
+    colors.list(MANY.slice(0, 16));
+    expect(charts.map(id => colors.of(id))).toEqual(before);
+    colors.leave();
+    expect(colorsOf(colors, table).size).toBe(8);
+  });
 });

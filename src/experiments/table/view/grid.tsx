@@ -27,6 +27,8 @@ const HEAD_PX = 34;
  * paints the whole table twice.
  */
 const STALE_MS = 200;
+/** Rows whose colours are told apart. A new colour draws the table again: rows further down come while it scrolls. */
+const MOST_COLORED = 100;
 
 /** The rows; only the visible ones are in the page. */
 export function RunGrid(props: RunGrid.IProps): React.ReactElement {
@@ -51,6 +53,15 @@ export function RunGrid(props: RunGrid.IProps): React.ReactElement {
     ],
     [shown, groups, scaleRevision, colorRevision, model, trans]
   );
+  React.useEffect(() => {
+    // Selected runs first: they are compared.
+    const ids = rows.slice(0, MOST_COLORED).flatMap(({ id }) => id ?? []);
+    const isChosen = (id: string) => selection.has(id);
+    runColors.list([
+      ...ids.filter(isChosen),
+      ...ids.filter(id => !isChosen(id))
+    ]);
+  }, [rows, selectionRevision, selection]);
   const renderRow = React.useMemo(
     () => (groups.length > 0 ? treeRow(groups.length) : undefined),
     [groups]

@@ -1,6 +1,8 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
+import { Form } from '../../../core/ui/form';
+
 /** Finds text, and goes to a line. */
 export function SearchBar(props: SearchBar.IProps): React.ReactElement {
   const { trans, onFind, onLine } = props;
@@ -10,10 +12,10 @@ export function SearchBar(props: SearchBar.IProps): React.ReactElement {
   const [busy, setBusy] = React.useState(false);
   return (
     <>
-      <form
+      <Form
+        className=""
         role="search"
-        onSubmit={event => {
-          event.preventDefault();
+        onSubmit={() => {
           if (text && !busy) {
             setBusy(true);
             void onFind(text).then(found => {
@@ -44,10 +46,10 @@ export function SearchBar(props: SearchBar.IProps): React.ReactElement {
         <span className="gol-FullOutput-missing" role="status">
           {missing ? trans.__('Not found') : ''}
         </span>
-      </form>
-      <form
-        onSubmit={event => {
-          event.preventDefault();
+      </Form>
+      <Form
+        className=""
+        onSubmit={() => {
           const number = parseInt(line, 10);
           if (number > 0) {
             onLine(number);
@@ -63,7 +65,7 @@ export function SearchBar(props: SearchBar.IProps): React.ReactElement {
           placeholder={trans.__('Line')}
           onChange={event => setLine(event.target.value.replace(/\D/g, ''))}
         />
-      </form>
+      </Form>
     </>
   );
 }

@@ -1,6 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
+import { DataTable } from '../../../core';
 import type { ISort } from '../../../core/ui/grid';
 import type { IDifference, IFigure } from '../../service';
 
@@ -12,10 +13,7 @@ import {
   signed
 } from './messages';
 
-interface IFigureColumn {
-  readonly id: string;
-  readonly title: string;
-  readonly words: (figure: IFigure) => string;
+interface IFigureColumn extends DataTable.IColumn<IFigure> {
   /** The value for sorting; null is not known and comes last. */
   readonly value: (figure: IFigure) => number | string | null;
   /**
@@ -42,45 +40,16 @@ export function Figures(props: {
   ];
   return (
     <>
-      <div
-        className="gol-Profile-scroll"
-        role="region"
-        aria-label={trans.__('Figures')}
-        tabIndex={0}
-      >
-        <table className="gol-Profile-table">
-          <caption className="gol-VisuallyHidden">
-            {trans.__('Figures')}
-          </caption>
-          <thead>
-            <tr>
-              {columns.map(column => (
-                <Head
-                  key={column.id}
-                  column={column}
-                  sort={sort}
-                  onSort={setSort}
-                />
-              ))}
-            </tr>
-          </thead>
-          <tbody>
-            {figures.map(figure => (
-              <tr key={figure.code}>
-                {columns.map(({ id, words }, place) =>
-                  place === 0 ? (
-                    <th key={id} scope="row">
-                      {words(figure)}
-                    </th>
-                  ) : (
-                    <td key={id}>{words(figure)}</td>
-                  )
-                )}
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <DataTable
+        caption={trans.__('Figures')}
+        className="gol-Profile-table"
+        region="gol-Profile-scroll"
+        columns={columns}
+        rows={figures}
+        rowKey={({ code }) => code}
+        sort={sort ?? undefined}
+        onSort={setSort}
+      />
       {advice.map(
         ([title, codes]) =>
           codes.length > 0 && (
@@ -98,50 +67,21 @@ export function Figures(props: {
   );
 }
 
-function Head(props: {
-  column: IFigureColumn;
-  sort: ISort | null;
-  onSort: (sort: ISort) => void;
-}): React.ReactElement {
-  const { column, sort, onSort } = props;
-  const descending = sort?.column === column.id ? sort.descending : null;
-  const order = descending ? 'descending' : 'ascending';
-  return (
-    <th scope="col" aria-sort={descending === null ? 'none' : order}>
-      <button
-        type="button"
-        className="gol-Figures-head"
-        onClick={() =>
-          onSort({
-            column: column.id,
-            // Numbers start with the largest, words with the first.
-            descending:
-              descending === null ? column.id !== 'figure' : !descending
-          })
-        }
-      >
-        {column.title}
-        {descending !== null && (
-          <span aria-hidden="true">{descending ? ' ▾' : ' ▴'}</span>
-        )}
-      </button>
-    </th>
-  );
-}
-
 function figureColumns(trans: TranslationBundle): IFigureColumn[] {
   return [
     {
       id: 'figure',
       title: trans.__('Figure'),
-      words: ({ code }) => figureWord(code, trans),
+      isHead: true,
+      cell: ({ code }) => figureWord(code, trans),
       value: ({ code }) => figureWord(code, trans),
       byUnit: false
     },
     {
       id: 'before',
       title: trans.__('Before'),
-      words: ({ before, unit, covered_before }) =>
+      numeric: true,
+      cell: ({ before, unit, covered_before }) =>
         knownText(before, unit, covered_before, trans),
       value: ({ before }) => before,
       byUnit: true
@@ -149,7 +89,8 @@ function figureColumns(trans: TranslationBundle): IFigureColumn[] {
     {
       id: 'after',
       title: trans.__('After'),
-      words: ({ after, unit, covered_after }) =>
+      numeric: true,
+      cell: ({ after, unit, covered_after }) =>
         knownText(after, unit, covered_after, trans),
       value: ({ after }) => after,
       byUnit: true
@@ -157,7 +98,8 @@ function figureColumns(trans: TranslationBundle): IFigureColumn[] {
     {
       id: 'change',
       title: trans.__('Change'),
-      words: ({ before, after, unit }) =>
+      numeric: true,
+      cell: ({ before, after, unit }) =>
         signed(after - before, size => differenceText(size, unit, trans)),
       value: ({ before, after }) => after - before,
       byUnit: true
@@ -165,7 +107,8 @@ function figureColumns(trans: TranslationBundle): IFigureColumn[] {
     {
       id: 'relative',
       title: trans.__('Relative'),
-      words: ({ before, after }) => relative(before, after),
+      numeric: true,
+      cell: ({ before, after }) => relative(before, after),
       value: ({ before, after }) => (before > 0 ? after / before : null),
       byUnit: false
     }

@@ -1,7 +1,12 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { ActionButton, EmptyState, useRevision } from '../../../core';
+import {
+  ActionButton,
+  DataTable,
+  EmptyState,
+  useRevision
+} from '../../../core';
 import { formatMicroseconds, formatShare } from '../../figures';
 import type { IAttribution, IPlace } from '../../service';
 import { DownloadButton } from '../download';
@@ -157,10 +162,8 @@ function KnownLines(
   );
 }
 
-function CodeTable(
-  props: Lines.IProps & { group: ICodeGroup; basis: Basis; most: number }
-): React.ReactElement {
-  const { group, basis, trans } = props;
+function CodeTable(props: ICodeTable): React.ReactElement {
+  const { group, trans } = props;
   const name = group.cell ? cellWords(group, trans) : group.file;
   return (
     <section className="gol-Lines-group" aria-label={name}>
@@ -170,37 +173,22 @@ function CodeTable(
           {formatMicroseconds(group.us)}
         </span>
       </h3>
-      <div
-        className="gol-Profile-scroll"
-        role="region"
-        aria-label={name}
-        tabIndex={0}
-      >
-        <table className="gol-Lines-table">
-          <thead>
-            <tr>
-              {basis === 'device_us' && (
-                <>
-                  <th scope="col">{trans.__('Device')}</th>
-                  <th scope="col">{trans.__('Forward')}</th>
-                  <th scope="col">{trans.__('Backward')}</th>
-                </>
-              )}
-              <th scope="col">{trans.__('CPU')}</th>
-              {basis === 'device_us' && (
-                <th scope="col">{trans.__('Kernels')}</th>
-              )}
-              <th scope="col">{trans.__('Line')}</th>
-              <th scope="col">{trans.__('Code')}</th>
-            </tr>
-          </thead>
-          <tbody>
-            {group.lines.map(line => (
-              <CodeRow key={`${line.number}`} {...props} line={line} />
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <DataTable
+        caption={name}
+        className="gol-Lines-table"
+        region="gol-Profile-scroll"
+        columns={codeColumns(props)}
+        rows={group.lines}
+        rowKey={({ number }) => String(number)}
+        rowClass={({ time }) => (time ? 'gol-mod-timed' : undefined)}
+        rowProps={line => ({
+          title:
+            line.time && line.time.operators.length > 0
+              ? trans.__('Most time in: %1', line.time.operators.join(', '))
+              : undefined,
+          onClick: canOpen(props, line) ? () => show(props, line) : undefined
+        })}
+      />
       {!group.whole && (
         <p className="gol-Profile-quiet">
           {group.cell
@@ -214,92 +202,131 @@ function CodeTable(
   );
 }
 
-function CodeRow(
-  props: Lines.IProps & {
-    group: ICodeGroup;
-    basis: Basis;
-    most: number;
-    line: ICodeLine;
-  }
-): React.ReactElement {
-  const { line, basis, most, places, notebook, trans } = props;
-  const { time, changed } = line;
-  const share = time ? time[basis] / most : 0;
-  const figure = (us: number) => (us > 0 ? formatMicroseconds(us) : '');
-  const place = time?.place ?? {
-    file: props.group.file,
-    cell: props.group.cell,
-    line: line.number,
-    function: '',
-    text: '',
-    whole_function: false
-  };
-  const canOpen = places.canOpen(place, notebook);
-  const show = () => openPlace({ place, places, notebook, trans });
+type ICodeTable = Lines.IProps & {
+  group: ICodeGroup;
+  basis: Basis;
+  most: number;
+};
+
+/** The place of a line, also where no time was measured there. */
+function placeOf({ group }: ICodeTable, { time, number }: ICodeLine): IPlace {
   return (
-    <tr
-      className={time ? 'gol-mod-timed' : undefined}
-      title={
-        time && time.operators.length > 0
-          ? trans.__('Most time in: %1', time.operators.join(', '))
-          : undefined
-      }
-      onClick={canOpen ? show : undefined}
-    >
-      <td className="gol-Lines-heat">
-        <span
-          className="gol-Lines-mark"
-          aria-hidden="true"
-          style={{
-            width: `${100 * share}%`,
-            opacity: share > 0 ? 0.2 + 0.5 * share : 0
-          }}
-        />
-        <span className="gol-Lines-figure">
-          {time ? formatMicroseconds(time[basis]) : ''}
-        </span>
-      </td>
-      {basis === 'device_us' && (
+    time?.place ?? {
+      file: group.file,
+      cell: group.cell,
+      line: number,
+      function: '',
+      text: '',
+      whole_function: false
+    }
+  );
+}
+
+function canOpen(table: ICodeTable, line: ICodeLine): boolean {
+  return table.places.canOpen(placeOf(table, line), table.notebook);
+}
+
+function show(table: ICodeTable, line: ICodeLine): void {
+  const { places, notebook, trans } = table;
+  openPlace({ place: placeOf(table, line), places, notebook, trans });
+}
+
+function codeColumns(table: ICodeTable): DataTable.IColumn<ICodeLine>[] {
+  const { basis, most, trans } = table;
+  const figure = (us: number | undefined) =>
+    us !== undefined && us > 0 ? formatMicroseconds(us) : '';
+  const isDevice = basis === 'device_us';
+  const heat: DataTable.IColumn<ICodeLine> = {
+    id: 'time',
+    title: isDevice ? trans.__('Device') : trans.__('CPU'),
+    cellClass: () => 'gol-Lines-heat',
+    cell: ({ time }) => {
+      const share = time ? time[basis] / most : 0;
+      return (
         <>
-          <td>{time && figure(forwardOf(time))}</td>
-          <td>{time && figure(time.backward_us)}</td>
-          <td>{time && figure(time.cpu_us)}</td>
-          <td>{time ? time.kernels.toLocaleString() : ''}</td>
+          <span
+            className="gol-Lines-mark"
+            aria-hidden="true"
+            style={{
+              width: `${100 * share}%`,
+              opacity: share > 0 ? 0.2 + 0.5 * share : 0
+            }}
+          />
+          <span className="gol-Lines-figure">
+            {time ? formatMicroseconds(time[basis]) : ''}
+          </span>
         </>
-      )}
-      <th scope="row">
-        {line.number === 0 ? (
+      );
+    }
+  };
+  const ofDevice: DataTable.IColumn<ICodeLine>[] = [
+    {
+      id: 'forward',
+      title: trans.__('Forward'),
+      cell: ({ time }) => time && figure(forwardOf(time))
+    },
+    {
+      id: 'backward',
+      title: trans.__('Backward'),
+      cell: ({ time }) => figure(time?.backward_us)
+    },
+    {
+      id: 'cpu',
+      title: trans.__('CPU'),
+      cell: ({ time }) => figure(time?.cpu_us)
+    },
+    {
+      id: 'kernels',
+      title: trans.__('Kernels'),
+      cell: ({ time }) => (time ? time.kernels.toLocaleString() : '')
+    }
+  ];
+  return [
+    heat,
+    ...(isDevice ? ofDevice : []),
+    {
+      id: 'line',
+      title: trans.__('Line'),
+      isHead: true,
+      cell: line =>
+        line.number === 0 ? (
           ''
-        ) : canOpen ? (
+        ) : canOpen(table, line) ? (
           <button
             type="button"
             className="gol-LinkButton"
-            tabIndex={time ? 0 : -1}
+            tabIndex={line.time ? 0 : -1}
             aria-label={trans.__('Show line %1', line.number)}
             onClick={event => {
               event.stopPropagation();
-              show();
+              show(table, line);
             }}
           >
             {line.number}
           </button>
         ) : (
           line.number
-        )}
-      </th>
-      <td className="gol-Lines-code">
-        <code>{line.text || wholeOf(place, trans)}</code>
-        {changed && (
-          <span
-            className="gol-Lines-changed"
-            title={trans.__('Profiled code: %1', time?.place.text ?? '')}
-          >
-            {trans.__('changed since')}
-          </span>
-        )}
-      </td>
-    </tr>
-  );
+        )
+    },
+    {
+      id: 'code',
+      title: trans.__('Code'),
+      cellClass: () => 'gol-Lines-code',
+      cell: line => (
+        <>
+          <code>{line.text || wholeOf(placeOf(table, line), trans)}</code>
+          {line.changed && (
+            <span
+              className="gol-Lines-changed"
+              title={trans.__('Profiled code: %1', line.time?.place.text ?? '')}
+            >
+              {trans.__('changed since')}
+            </span>
+          )}
+        </>
+      )
+    }
+  ];
 }
 
 /** The text for a line without its own text. */

@@ -1,7 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { Callout, formatBytes, useRevision } from '../../../core';
+import { Callout, DataTable, formatBytes, useRevision } from '../../../core';
 import { formatShare } from '../../figures';
 import { DownloadButton } from '../download';
 import { PlaceLink } from '../place-link';
@@ -79,7 +79,7 @@ export namespace Holders {
 function Table(
   props: Holders.IProps & { moment: IMemoryMoment; label: string }
 ): React.ReactElement {
-  const { moment, label, trans } = props;
+  const { model, moment, label, trans } = props;
   const most = Math.max(...moment.lines.map(({ site }) => site.bytes), 1);
   return (
     <div
@@ -87,132 +87,148 @@ function Table(
       role="region"
       aria-label={trans.__('Memory by owner, %1', label)}
       tabIndex={0}
-      onPointerLeave={() => props.model.point(null)}
+      onPointerLeave={() => model.point(null)}
     >
-      <table className="gol-Memory-lines">
-        <thead>
-          <tr>
-            <th scope="col">{trans.__('Line')}</th>
-            <th scope="col">{trans.__('Bytes')}</th>
-            <th scope="col">{trans.__('Share')}</th>
-            <th scope="col">{trans.__('Blocks')}</th>
-            <th scope="col">{trans.__('Category')}</th>
-          </tr>
-        </thead>
-        <tbody>
-          {moment.lines.map(each => (
-            <Row key={each.line} {...props} found={each} most={most} />
-          ))}
-          {moment.more_lines > 0 && (
-            <tr>
-              <td>
-                {trans._n('%1 more line', '%1 more lines', moment.more_lines)}
-              </td>
-              <td>{formatBytes(moment.more_bytes)}</td>
-              <td>{formatShare(moment.more_bytes, moment.held)}</td>
-              <td />
-              <td />
-            </tr>
+      <DataTable
+        caption={trans.__('Memory by owner, %1', label)}
+        className="gol-Memory-lines"
+        rows={moment.lines}
+        rowKey={({ line }) => String(line)}
+        rowClass={({ line }) =>
+          model.lit === line ? 'gol-mod-lit' : undefined
+        }
+        rowProps={({ line }) => ({ onPointerEnter: () => model.point(line) })}
+        below={({ line, site }) =>
+          model.chosen === line && <Detail {...props} site={site} />
+        }
+        belowClass="gol-Memory-detail"
+        columns={[
+          {
+            id: 'line',
+            title: trans.__('Line'),
+            cell: found => <LineButton {...props} found={found} />
+          },
+          {
+            id: 'bytes',
+            title: trans.__('Bytes'),
+            cellClass: () => 'gol-Lines-heat',
+            cell: ({ line, site: { bytes } }) => (
+              <>
+                <span
+                  className="gol-Lines-mark gol-Memory-mark"
+                  aria-hidden="true"
+                  style={{
+                    width: `${(100 * bytes) / most}%`,
+                    background: colorOf(model, line)
+                  }}
+                />
+                <span className="gol-Lines-figure">{formatBytes(bytes)}</span>
+              </>
+            )
+          },
+          {
+            id: 'share',
+            title: trans.__('Share'),
+            cell: ({ site }) => formatShare(site.bytes, moment.held)
+          },
+          {
+            id: 'blocks',
+            title: trans.__('Blocks'),
+            cell: ({ site }) =>
+              site.blocks > 0 ? site.blocks.toLocaleString() : ''
+          },
+          {
+            id: 'category',
+            title: trans.__('Category'),
+            cell: ({ site }) => categoryWords(site.category, trans),
+            tip: ({ site }) => categoryWords(site.category, trans)
+          }
+        ]}
+      />
+      {moment.more_lines > 0 && (
+        <p className="gol-Profile-quiet">
+          {trans._n(
+            '%1 more line: %2 (%3)',
+            '%1 more lines: %2 (%3)',
+            moment.more_lines,
+            formatBytes(moment.more_bytes),
+            formatShare(moment.more_bytes, moment.held)
           )}
-        </tbody>
-      </table>
+        </p>
+      )}
     </div>
   );
 }
 
-function Row(
-  props: Holders.IProps & {
-    moment: IMemoryMoment;
-    found: IMemoryLine;
-    most: number;
-  }
-): React.ReactElement {
-  const { model, moment, most, places, notebook, trans } = props;
-  const { line, site } = props.found;
+function colorOf(model: MemoryModel, line: number): string {
   const place = model.held.bands.findIndex(band => band.line === line);
-  const isChosen = model.chosen === line;
+  return `var(${bandColor(place)})`;
+}
+
+/** The colour and the name of a line; opens its details. */
+function LineButton(
+  props: Holders.IProps & { found: IMemoryLine }
+): React.ReactElement {
+  const { model, trans } = props;
+  const { line, site } = props.found;
   const words = siteWords(site, trans);
   return (
+    <button
+      type="button"
+      className="gol-LinkButton gol-Memory-line"
+      aria-pressed={model.chosen === line}
+      title={site.place?.text ? `${words}\n${site.place.text.trim()}` : words}
+      onClick={() => model.choose(line)}
+    >
+      <span
+        className="gol-Memory-swatch"
+        aria-hidden="true"
+        style={{ background: colorOf(model, line) }}
+      />
+      <span>{shortWords(site, trans)}</span>
+    </button>
+  );
+}
+
+/** The code of a line and the call stack of its allocation. */
+function Detail(
+  props: Holders.IProps & { site: IMemoryLine['site'] }
+): React.ReactElement {
+  const { site, places, notebook, trans } = props;
+  return (
     <>
-      <tr
-        className={model.lit === line ? 'gol-mod-lit' : ''}
-        onPointerEnter={() => model.point(line)}
-      >
-        <td>
-          <button
-            type="button"
-            className="gol-LinkButton gol-Memory-line"
-            aria-pressed={isChosen}
-            title={
-              site.place?.text ? `${words}\n${site.place.text.trim()}` : words
-            }
-            onClick={() => model.choose(line)}
-          >
-            <span
-              className="gol-Memory-swatch"
-              aria-hidden="true"
-              style={{ background: `var(${bandColor(place)})` }}
-            />
-            <span>{shortWords(site, trans)}</span>
-          </button>
-        </td>
-        <td className="gol-Lines-heat">
-          <span
-            className="gol-Lines-mark gol-Memory-mark"
-            aria-hidden="true"
-            style={{
-              width: `${(100 * site.bytes) / most}%`,
-              background: `var(${bandColor(place)})`
-            }}
-          />
-          <span className="gol-Lines-figure">{formatBytes(site.bytes)}</span>
-        </td>
-        <td>{formatShare(site.bytes, moment.held)}</td>
-        <td>{site.blocks > 0 ? site.blocks.toLocaleString() : ''}</td>
-        <td title={categoryWords(site.category, trans)}>
-          {categoryWords(site.category, trans)}
-        </td>
-      </tr>
-      {isChosen && (
-        <tr className="gol-Memory-detail">
-          <td colSpan={5}>
-            {site.place && (
-              <>
-                {site.place.text.trim() && <pre>{site.place.text.trim()}</pre>}
-                {places.canOpen(site.place, notebook) && (
-                  <PlaceLink
-                    place={site.place}
-                    places={places}
-                    notebook={notebook}
-                    trans={trans}
-                  >
-                    {trans.__('Show the line')}
-                  </PlaceLink>
-                )}
-              </>
-            )}
-            {site.stack.length > 0 ? (
-              <ol
-                className="gol-Memory-stack"
-                aria-label={trans.__(
-                  'Call stack of the allocation, innermost frame first'
-                )}
-              >
-                {site.stack.map((frame, depth) => (
-                  <li key={depth}>
-                    <code>{frame}</code>
-                  </li>
-                ))}
-              </ol>
-            ) : (
-              <span className="gol-Profile-quiet">
-                {trans.__(
-                  'The recording has no call stack for this allocation.'
-                )}
-              </span>
-            )}
-          </td>
-        </tr>
+      {site.place && (
+        <>
+          {site.place.text.trim() && <pre>{site.place.text.trim()}</pre>}
+          {places.canOpen(site.place, notebook) && (
+            <PlaceLink
+              place={site.place}
+              places={places}
+              notebook={notebook}
+              trans={trans}
+            >
+              {trans.__('Show the line')}
+            </PlaceLink>
+          )}
+        </>
+      )}
+      {site.stack.length > 0 ? (
+        <ol
+          className="gol-Memory-stack"
+          aria-label={trans.__(
+            'Call stack of the allocation, innermost frame first'
+          )}
+        >
+          {site.stack.map((frame, depth) => (
+            <li key={depth}>
+              <code>{frame}</code>
+            </li>
+          ))}
+        </ol>
+      ) : (
+        <span className="gol-Profile-quiet">
+          {trans.__('The recording has no call stack for this allocation.')}
+        </span>
       )}
     </>
   );

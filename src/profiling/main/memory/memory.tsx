@@ -2,7 +2,14 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import type { GenOpsApi } from '../../../core';
-import { Callout, DownState, Resource, formatBytes } from '../../../core';
+import {
+  Callout,
+  DataTable,
+  DownState,
+  Facts,
+  Resource,
+  formatBytes
+} from '../../../core';
 import { useResource } from '../../../core/ui/hooks';
 import { formatMicroseconds, formatShare } from '../../figures';
 import type { IProfileSummary } from '../../service';
@@ -166,14 +173,7 @@ function Device(props: {
   return (
     <section className="gol-Profile-part" aria-labelledby={id}>
       <h3 id={id}>{name}</h3>
-      <dl className="gol-Profile-keys">
-        {figures.map(([word, value]) => (
-          <div key={word}>
-            <dt>{word}</dt>
-            <dd>{value}</dd>
-          </div>
-        ))}
-      </dl>
+      <Facts className="gol-Profile-keys" facts={figures} />
       {props.children}
     </section>
   );
@@ -274,60 +274,63 @@ function Sites(props: {
   const { sites, label, trans } = props;
   const most = Math.max(...sites.map(({ bytes }) => bytes), 1);
   return (
-    <div
-      className="gol-Profile-scroll"
-      role="region"
-      aria-label={label}
-      tabIndex={0}
-    >
-      <table className="gol-Lines-table gol-Memory-sites">
-        <thead>
-          <tr>
-            <th scope="col">{trans.__('Bytes')}</th>
-            <th scope="col">{trans.__('Blocks')}</th>
-            <th scope="col">{trans.__('Category')}</th>
-            <th scope="col">{trans.__('Line')}</th>
-          </tr>
-        </thead>
-        <tbody>
-          {sites.map((site, place) => (
-            <tr key={place} className="gol-mod-timed">
-              <td className="gol-Lines-heat">
-                <span
-                  className="gol-Lines-mark"
-                  aria-hidden="true"
-                  style={{
-                    width: `${(100 * site.bytes) / most}%`,
-                    opacity: 0.2 + (0.5 * site.bytes) / most
-                  }}
-                />
-                <span className="gol-Lines-figure">
-                  {formatBytes(site.bytes)}
-                </span>
-              </td>
-              <td>{site.blocks.toLocaleString()}</td>
-              <td>{categoryWords(site.category, trans)}</td>
-              <td>
-                {site.stack.length > 1 ? (
-                  <details>
-                    <summary>{siteWords(site, trans)}</summary>
-                    <ol className="gol-Memory-stack">
-                      {site.stack.map((frame, depth) => (
-                        <li key={depth}>
-                          <code>{frame}</code>
-                        </li>
-                      ))}
-                    </ol>
-                  </details>
-                ) : (
-                  siteWords(site, trans)
-                )}
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <DataTable
+      caption={label}
+      className="gol-Lines-table gol-Memory-sites"
+      region="gol-Profile-scroll"
+      rows={sites}
+      rowKey={(_, place) => String(place)}
+      rowClass={() => 'gol-mod-timed'}
+      columns={[
+        {
+          id: 'bytes',
+          title: trans.__('Bytes'),
+          cellClass: () => 'gol-Lines-heat',
+          cell: ({ bytes }) => (
+            <>
+              <span
+                className="gol-Lines-mark"
+                aria-hidden="true"
+                style={{
+                  width: `${(100 * bytes) / most}%`,
+                  opacity: 0.2 + (0.5 * bytes) / most
+                }}
+              />
+              <span className="gol-Lines-figure">{formatBytes(bytes)}</span>
+            </>
+          )
+        },
+        {
+          id: 'blocks',
+          title: trans.__('Blocks'),
+          cell: ({ blocks }) => blocks.toLocaleString()
+        },
+        {
+          id: 'category',
+          title: trans.__('Category'),
+          cell: ({ category }) => categoryWords(category, trans)
+        },
+        {
+          id: 'line',
+          title: trans.__('Line'),
+          cell: site =>
+            site.stack.length > 1 ? (
+              <details>
+                <summary>{siteWords(site, trans)}</summary>
+                <ol className="gol-Memory-stack">
+                  {site.stack.map((frame, depth) => (
+                    <li key={depth}>
+                      <code>{frame}</code>
+                    </li>
+                  ))}
+                </ol>
+              </details>
+            ) : (
+              siteWords(site, trans)
+            )
+        }
+      ]}
+    />
   );
 }
 

@@ -1,6 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
+import { Facts } from '../../../core';
 import { formatMicroseconds, formatShare } from '../../figures';
 import type { IDeviceTime, IMeasurement } from '../../service';
 
@@ -15,68 +16,79 @@ export function MeasuredKeys(props: MeasuredKeys.IProps): React.ReactElement {
   const bounds = timeByBound(measured);
   const models = modelsOf(devices);
   return (
-    <dl className="gol-Profile-keys">
-      <div
-        title={trans.__(
-          'Launches with the same grid, block and source line count as one kernel'
-        )}
-      >
-        <dt>{trans.__('Kernels measured')}</dt>
-        <dd>
-          {kernelCount(measured).toLocaleString()}{' '}
-          <small>
-            {trans._n('%1 launch', '%1 launches', measured.launches)}
-          </small>
-        </dd>
-      </div>
-      <div
-        title={trans.__('All launches, at the clock rates of the measurement')}
-      >
-        <dt>{trans.__('Total kernel time')}</dt>
-        <dd>{formatMicroseconds(measured.total_us)}</dd>
-      </div>
-      <div title={trans.__('Kernel time by limit')}>
-        <dt>{trans.__('Bound by')}</dt>
-        <dd className="gol-Measured-bounds">
-          {bounds.map(({ bound, us }) => (
+    <Facts
+      className="gol-Profile-keys"
+      facts={[
+        [
+          trans.__('Kernels measured'),
+          <React.Fragment key="kernels">
+            {kernelCount(measured).toLocaleString()}{' '}
+            <small>
+              {trans._n('%1 launch', '%1 launches', measured.launches)}
+            </small>
+          </React.Fragment>,
+          {
+            caption: trans.__(
+              'Launches with the same grid, block and source line count as one kernel'
+            )
+          }
+        ],
+        [
+          trans.__('Total kernel time'),
+          formatMicroseconds(measured.total_us),
+          {
+            caption: trans.__(
+              'All launches, at the clock rates of the measurement'
+            )
+          }
+        ],
+        [
+          trans.__('Bound by'),
+          bounds.map(({ bound, us }) => (
             <span key={bound}>
               {formatShare(us, measured.total_us)}{' '}
               <small>
                 <BoundMark bound={bound} trans={trans} />
               </small>
             </span>
-          ))}
-        </dd>
-      </div>
-      {models.length > 0 && (
-        <div title={trans.__('GPU that ran the kernels')}>
-          <dt>{trans.__('GPU')}</dt>
-          <dd>{models.join(', ')}</dd>
-        </div>
-      )}
-      <div
-        className="gol-Measured-best"
-        title={trans.__(
-          'The change that saves most of all kernels’ time, as Nsight Compute estimates it'
-        )}
-      >
-        <dt>{trans.__('Largest est. speedup')}</dt>
-        <dd className={best ? undefined : 'gol-Profile-quiet'}>
-          {best ? formatMicroseconds(best.us) : trans.__('no estimate')}
-          {best && (
-            <small>
-              {' '}
-              {trans.__(
-                '%1 of %2: %3',
-                percent(best.rule.speedup_pct ?? 0),
-                best.kernel.name,
-                best.rule.title || best.rule.identifier
-              )}
-            </small>
-          )}
-        </dd>
-      </div>
-    </dl>
+          )),
+          {
+            caption: trans.__('Kernel time by limit'),
+            className: 'gol-Measured-bounds'
+          }
+        ],
+        models.length > 0
+          ? [
+              trans.__('GPU'),
+              models.join(', '),
+              { caption: trans.__('GPU that ran the kernels') }
+            ]
+          : null,
+        [
+          trans.__('Largest est. speedup'),
+          <React.Fragment key="best">
+            {best ? formatMicroseconds(best.us) : trans.__('no estimate')}
+            {best && (
+              <small>
+                {' '}
+                {trans.__(
+                  '%1 of %2: %3',
+                  percent(best.rule.speedup_pct ?? 0),
+                  best.kernel.name,
+                  best.rule.title || best.rule.identifier
+                )}
+              </small>
+            )}
+          </React.Fragment>,
+          {
+            caption: trans.__(
+              'The change that saves most of all kernels’ time, as Nsight Compute estimates it'
+            ),
+            className: best ? undefined : 'gol-Profile-quiet'
+          }
+        ]
+      ]}
+    />
   );
 }
 

@@ -7,11 +7,10 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { formatBytes } from '../../../core';
 import { formatNumber } from '../../../core/format';
 import { formatMicroseconds, formatShare } from '../../figures';
-import type { IDeviceTime, IMeasuredKernel, IMeasurement } from '../../service';
+import type { IDeviceTime, IMeasuredKernel } from '../../service';
 import { siNumber } from '../tables/columns';
 
 import type { Bound } from './sums';
-import { timeByBound } from './sums';
 
 /** Format percent: `85 %`, with one more digit below ten. */
 export function percent(value: number): string {
@@ -34,19 +33,6 @@ export function boundWord(bound: Bound, trans: TranslationBundle): string {
     '': trans.__('not known')
   };
   return words[bound];
-}
-
-/** `76 % memory, 17 % compute`, in shares of the kernel time. */
-export function boundsWords(
-  measured: IMeasurement,
-  trans: TranslationBundle
-): string {
-  return timeByBound(measured)
-    .map(
-      ({ bound, us }) =>
-        `${formatShare(us, measured.total_us)} ${boundWord(bound, trans)}`
-    )
-    .join(', ');
 }
 
 /** A shape for each limit, so that colour is not the only difference. */

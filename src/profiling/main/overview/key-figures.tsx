@@ -1,6 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
+import { Facts } from '../../../core';
 import { formatMicroseconds, formatShare } from '../../figures';
 import type { IProfileSummary } from '../../service';
 import { median } from '../parts';
@@ -74,16 +75,17 @@ export function KeyFigures(props: KeyFigures.IProps): React.ReactElement {
       : [host, step, ...(price ? [cost] : [])];
   return (
     <>
-      <dl className="gol-Profile-keys">
-        {figures.map(([name, value, why]) => (
-          <div key={name} title={why}>
-            <dt>{name}</dt>
-            <dd className={value === unknown ? 'gol-Profile-quiet' : undefined}>
-              {value}
-            </dd>
-          </div>
-        ))}
-      </dl>
+      <Facts
+        className="gol-Profile-keys"
+        facts={figures.map(([name, value, caption]) => [
+          name,
+          value,
+          {
+            caption,
+            className: value === unknown ? 'gol-Profile-quiet' : undefined
+          }
+        ])}
+      />
       {price && (
         <p className="gol-Profile-quiet">
           {cost[0]}: {sourceOfPrice(price, trans)}

@@ -2,7 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { closeIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import { DataTable, IconButton } from '../../../core';
+import { DataTable, Facts, IconButton } from '../../../core';
 import { formatMicroseconds, formatShare } from '../../figures';
 import { formatValue } from '../counters';
 import type { TimelineModel } from '../model';
@@ -64,29 +64,22 @@ function Slice(props: {
     <>
       <h3>{slice.name}</h3>
       <div className="gol-Timeline-columns">
-        <dl className="gol-Timeline-facts">
-          <Fact name={trans.__('Kind')}>{kindWord(slice.kind, trans)}</Fact>
-          {details.counter && (
-            <Counter counter={details.counter} trans={trans} />
-          )}
-          <Fact name={trans.__('Duration')}>
-            {formatMicroseconds(slice.dur_us)}
-          </Fact>
-          <Fact name={trans.__('Start')}>
-            {formatMicroseconds(slice.start_us)}
-          </Fact>
-          <Fact name={trans.__('Lane')}>
-            {lane ? `${lane.group}, ${lane.label}` : ''}
-          </Fact>
-          {lane && (lane.rank ?? null) !== null && (
-            <Fact name={trans.__('Rank')}>{lane.rank}</Fact>
-          )}
-          {details.arguments.map(({ name, value }) => (
-            <Fact key={name} name={name.replace(/_/g, ' ')}>
-              {value}
-            </Fact>
-          ))}
-        </dl>
+        <Facts
+          className="gol-Timeline-facts"
+          facts={[
+            [trans.__('Kind'), kindWord(slice.kind, trans)],
+            ...counterFacts(details.counter ?? null, trans),
+            [trans.__('Duration'), formatMicroseconds(slice.dur_us)],
+            [trans.__('Start'), formatMicroseconds(slice.start_us)],
+            [trans.__('Lane'), lane ? `${lane.group}, ${lane.label}` : ''],
+            lane && (lane.rank ?? null) !== null
+              ? [trans.__('Rank'), lane.rank]
+              : null,
+            ...details.arguments.map(
+              ({ name, value }) => [name.replace(/_/g, ' '), value] as const
+            )
+          ]}
+        />
         {details.collective && (
           <Collective
             collective={details.collective}
@@ -143,45 +136,27 @@ function Slice(props: {
   );
 }
 
-function Counter(props: {
-  counter: ICounterMoment;
-  trans: TranslationBundle;
-}): React.ReactElement {
-  const { counter, trans } = props;
+function counterFacts(
+  counter: ICounterMoment | null,
+  trans: TranslationBundle
+): [string, string][] {
+  if (!counter) {
+    return [];
+  }
   const { value, least, mean, most, samples, unit } = counter;
-  const before = counter.before ?? null;
   const told: [string, number | null][] = [
     [trans.__('Value'), value],
-    [trans.__('Before'), before],
+    [trans.__('Before'), counter.before ?? null],
     [trans.__('Minimum'), least],
     [trans.__('Mean over time'), mean],
     [trans.__('Maximum'), most]
   ];
-  return (
-    <>
-      {told.map(
-        ([name, each]) =>
-          each !== null && (
-            <Fact key={name} name={name}>
-              {formatValue(each, unit)}
-            </Fact>
-          )
-      )}
-      <Fact name={trans.__('Samples')}>{samples.toLocaleString()}</Fact>
-    </>
-  );
-}
-
-function Fact(props: {
-  name: string;
-  children: React.ReactNode;
-}): React.ReactElement {
-  return (
-    <div>
-      <dt>{props.name}</dt>
-      <dd>{props.children}</dd>
-    </div>
-  );
+  return [
+    ...told.flatMap(([name, each]): [string, string][] =>
+      each === null ? [] : [[name, formatValue(each, unit)]]
+    ),
+    [trans.__('Samples'), samples.toLocaleString()]
+  ];
 }
 
 function Slices(props: {

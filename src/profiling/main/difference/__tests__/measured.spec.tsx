@@ -4,10 +4,8 @@ import * as React from 'react';
 import { settle } from '../../../../tasks/__tests__/support';
 import { Resource } from '../../../../core';
 import type { IProfile } from '../../../service';
-import { SummaryView } from '../../../view/detail';
 import {
   makeChange,
-  makeDevice,
   makeDifference,
   makeSummary,
   trans
@@ -198,15 +196,5 @@ describe('two measurements', () => {
     expect(
       screen.getByText(/^All times are totals of the traces/)
     ).toBeTruthy();
-  });
-
-  it('have no idle time and no host in the panel', () => {
-    const summary = makeSummary({ measured: other, devices: [makeDevice()] });
-    render(<SummaryView summary={summary} trans={trans} />);
-    expect(screen.getByText('3 measured, 5 launches, 285 µs')).toBeTruthy();
-    expect(
-      screen.getByText('74 % memory, 25 % compute, 1.8 % not known')
-    ).toBeTruthy();
-    expect(screen.queryByText(/Idle|CPU|event/)).toBeNull();
   });
 });

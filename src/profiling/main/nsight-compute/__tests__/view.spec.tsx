@@ -13,7 +13,6 @@ import type {
   IMeasurement,
   IProfileSummary
 } from '../../../service';
-import { SummaryView } from '../../../view/detail';
 import {
   FakePlaces,
   makeDevice,
@@ -248,16 +247,6 @@ describe('measured kernels', () => {
       'NVIDIA H100, NVIDIA L4'
     );
     expect(part('own').textContent).toContain('; Device 1, NVIDIA L4');
-    cleanup();
-    render(
-      <SummaryView
-        summary={makeSummary({ devices, measured: makeMeasurement([kernel]) })}
-        trans={trans}
-      />
-    );
-    expect(screen.getByText('GPU').nextSibling?.textContent).toBe(
-      'NVIDIA H100, NVIDIA L4'
-    );
     cleanup();
     show(makeMeasurement([kernel]), makeSummary());
     expect(screen.queryByText('GPU')).toBeNull();
