@@ -57,7 +57,12 @@ note(LocalStore, "__init__", "store")
 note(TargetsService, "open", "targets")
 note(ServerOutputs, "open", "kernels' outputs")
 note(ServiceGate, "open", "requests")
-note(EventBus, "listen", "events to Jupyter")
+listen = EventBus.listen
+def listens(events, listener):
+    if listener.__name__ == "_publish":  # services listen too
+        done.append("events to Jupyter")
+    listen(events, listener)
+EventBus.listen = listens
 note(SocketServer, "open", "socket")
 note(ProcessKernels, "open", "kernels' environment")
 note(SweepsService, "ready", "sweeps")

@@ -196,8 +196,30 @@ def test_a_stale_page_moves_nothing_and_is_told_who_moved(ada: Lab, registry: Re
 
 
 def test_of_two_movers_with_a_shared_store_one_wins(ada: Lab, eve: Lab, registry: Registry) -> None:
-    name = registry.model("raced")
-    ada.move(name, "1")
+    one_of_two_wins(ada, eve, registry, registry.model("raced"), "champion")
+
+
+@pytest.mark.exhaustive
+@pytest.mark.skipif(bool(missing()), reason=missing())
+def test_of_two_movers_with_postgresql_one_wins(home: Home, registry: Registry) -> None:
+    with postgres() as server:
+        url = server.database()
+        with (
+            lab("ada", home.path / "ada-pg", registry, url) as ada,
+            lab("eve", home.path / "eve-pg", registry, url) as eve,
+        ):
+            name = registry.model(LONG_NAME + "p")
+            for alias in ("champion", LONG_ALIAS):
+                one_of_two_wins(ada, eve, registry, name, alias)
+            server.stop()
+            with pytest.raises(Unavailable, match="shared GenOps store"):
+                ada.move(name, "2", "other")
+            server.start()
+            assert registry.alias(name, "other") == "" and len(ada.history(name)) == 4
+
+
+def one_of_two_wins(ada: Lab, eve: Lab, registry: Registry, name: str, alias: str) -> None:
+    ada.move(name, "1", alias)
     assert eve.history(name) == ada.history(name)
     told: list[tuple[Lab, str, GenOpsError | None]] = []
     begin = threading.Barrier(2)
@@ -205,7 +227,7 @@ def test_of_two_movers_with_a_shared_store_one_wins(ada: Lab, eve: Lab, registry
     def move(by: Lab, version: str) -> None:
         begin.wait()
         try:
-            by.move(name, version, expected="1")
+            by.move(name, version, alias, expected="1")
             told.append((by, version, None))
         except GenOpsError as error:
             told.append((by, version, error))
@@ -218,9 +240,10 @@ def test_of_two_movers_with_a_shared_store_one_wins(ada: Lab, eve: Lab, registry
     (winner, version, _), (_, _, error) = sorted(told, key=lambda each: each[2] is not None)
     assert [each[2] is None for each in told].count(True) == 1
     assert isinstance(error, Conflict) and winner.user in error.message, error
-    assert registry.alias(name) == version
-    assert [(each.from_version, each.to_version) for each in ada.history(name)] == [("1", version), ("", "1")]
-    assert len(registry.tags(name)) == 2
+    assert registry.alias(name, alias) == version
+    found = ada.history(name, alias=alias)
+    assert [(each.from_version, each.to_version) for each in found] == [("1", version), ("", "1")]
+    assert sum(key.startswith(f"{TAG}{alias[:100]}") for key in registry.tags(name)) == 2
 
 
 def test_of_two_movers_without_a_shared_store_both_are_kept(
