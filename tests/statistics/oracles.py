@@ -1,7 +1,7 @@
 """Write ``oracles.json``: what other programs say about small data, for tests that run without these programs.
 
 They are left out of the tests' environment: statsmodels takes 70 MB, expectation is GPL and needs Python 3.12,
-wildboottest takes 400 MB with numba, confseq does not build. With Python 3.12 and a copy of confseq's sources:
+wildboottest takes 200 MB with numba, confseq does not build. With Python 3.12 and a copy of confseq's sources:
 
     pip install statsmodels==0.15.0 expectation==0.6.1 wildboottest==0.3.2 multiprocess matplotlib
     python -m tests.statistics.oracles CONFSEQ/src
