@@ -6,6 +6,7 @@ import {
   refreshIcon,
   settingsIcon
 } from '@jupyterlab/ui-components';
+import type { IDisposable } from '@lumino/disposable';
 import type { Message } from '@lumino/messaging';
 import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
@@ -15,6 +16,7 @@ import * as React from 'react';
 
 import { genopsIcon } from '../core/icons';
 import { IconButton } from '../core/ui/icon-button';
+import { keepFocus } from '../core/ui/keep-focus';
 
 import { AttentionModel } from './attention';
 import { SectionWidget } from './section';
@@ -50,6 +52,7 @@ export class GenOpsPanel extends Panel {
     this.addWidget(this._sections);
     this.addWidget(this._footer);
     void this._restore();
+    this._focus = keepFocus(this.node);
   }
 
   /** What needs a person, in the strip on top. */
@@ -115,9 +118,11 @@ export class GenOpsPanel extends Panel {
     this.setSectionHidden(id, false);
     section.expanded = true;
     section.node.scrollIntoView?.({ block: 'nearest' });
-    section.node
-      .querySelector<HTMLButtonElement>('.gol-Section-toggle')
-      ?.focus({ preventScroll: true });
+    if (!section.node.contains(document.activeElement)) {
+      section.node
+        .querySelector<HTMLButtonElement>('.gol-Section-toggle')
+        ?.focus({ preventScroll: true });
+    }
   }
 
   /** Hide or show a section, as a person wishes. */
@@ -155,6 +160,7 @@ export class GenOpsPanel extends Panel {
 
   override dispose(): void {
     document.removeEventListener('visibilitychange', this._check);
+    this._focus.dispose();
     super.dispose();
   }
 
@@ -167,7 +173,10 @@ export class GenOpsPanel extends Panel {
 
   protected override onActivateRequest(msg: Message): void {
     super.onActivateRequest(msg);
-    this.focusHeading();
+    // A section that was just revealed has it.
+    if (!this.node.contains(document.activeElement)) {
+      this.focusHeading();
+    }
   }
 
   protected override onAfterAttach(msg: Message): void {
@@ -218,6 +227,7 @@ export class GenOpsPanel extends Panel {
     }
   }
 
+  private _focus: IDisposable;
   private _trans: TranslationBundle;
   private _states: SectionStates;
   private _header: PanelHeader;

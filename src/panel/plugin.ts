@@ -86,8 +86,11 @@ export const panelPlugin: JupyterFrontEndPlugin<IGenOpsPanel> = {
           }
         }
       },
-      execute: args =>
-        open(typeof args.section === 'string' ? args.section : undefined)
+      execute: async args => {
+        // The palette gives the focus back to the main area once this returns.
+        await Promise.resolve();
+        open(typeof args.section === 'string' ? args.section : undefined);
+      }
     });
     for (const command of [CommandIDs.openPanel, SectionCommands.reset]) {
       palette?.addItem({ command, category: trans.__('GenOps Lab') });

@@ -7,7 +7,7 @@ import { addIcon, deleteIcon } from '@jupyterlab/ui-components';
 import type { IDisposable } from '@lumino/disposable';
 import { DisposableSet } from '@lumino/disposable';
 
-import { ApiError, confirm, formatMoment } from '../core';
+import { ApiError, confirm, formatMoment, titled } from '../core';
 import { insertCells } from '../core/notebook';
 
 import type { ProfilesModel } from './model';
@@ -119,11 +119,11 @@ async function choose(
     (profile, index) =>
       `${index + 1}. ${profile.title} (${formatMoment(profile.created_at)})`
   );
-  const { button, value } = await InputDialog.getItem({
-    title: trans.__('Choose a profile to delete'),
-    items: labels,
-    okLabel: trans.__('Choose')
-  });
+  const { button, value } = await titled(
+    trans.__('Choose a profile to delete'),
+    title =>
+      InputDialog.getItem({ title, items: labels, okLabel: trans.__('Choose') })
+  );
   return button.accept && value !== null
     ? profiles[labels.indexOf(value)]
     : undefined;
