@@ -77,7 +77,7 @@ def test_a_sweep_is_followed_to_its_end_and_another_one_is_stopped(lab: LabPage,
     section = lab.section("Sweeps")
     section.get_by_role("button", name="sweeping").click()
     expect(section.get_by_text("Done")).to_be_visible()
-    lab.shot("sweep-done", width=1280, height=900)
+    lab.looks("sweep-done", "#genops-lab-section-sweeps-body", (1280, 900), daily=False)
     section.get_by_role("button", name="Show runs").click()
     table = lab.page.get_by_role("grid")
     expect(table.get_by_text("sweeping 2")).to_be_visible()
