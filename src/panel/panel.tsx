@@ -16,7 +16,6 @@ import * as React from 'react';
 
 import { genopsIcon } from '../core/icons';
 import { IconButton } from '../core/ui/icon-button';
-import { keepFocus } from '../core/ui/keep-focus';
 
 import { AttentionModel } from './attention';
 import { SectionWidget } from './section';
@@ -52,7 +51,6 @@ export class GenOpsPanel extends Panel {
     this.addWidget(this._sections);
     this.addWidget(this._footer);
     void this._restore();
-    this._focus = keepFocus(this.node);
   }
 
   /** What needs a person, in the strip on top. */
@@ -160,7 +158,7 @@ export class GenOpsPanel extends Panel {
 
   override dispose(): void {
     document.removeEventListener('visibilitychange', this._check);
-    this._focus.dispose();
+    this._focus?.dispose();
     super.dispose();
   }
 
@@ -205,9 +203,19 @@ export class GenOpsPanel extends Panel {
     const seen = this.isVisible && document.visibilityState !== 'hidden';
     if (seen !== this._isSeen) {
       this._isSeen = seen;
+      if (seen) {
+        void this._keepFocus();
+      }
       this._seenChanged.emit(seen);
     }
   };
+
+  private async _keepFocus(): Promise<void> {
+    const { keepFocus } = await import('../core/ui/keep-focus');
+    if (!this.isDisposed) {
+      this._focus ??= keepFocus(this.node);
+    }
+  }
 
   private async _restore(): Promise<void> {
     await this._states.load();
@@ -227,7 +235,7 @@ export class GenOpsPanel extends Panel {
     }
   }
 
-  private _focus: IDisposable;
+  private _focus?: IDisposable;
   private _trans: TranslationBundle;
   private _states: SectionStates;
   private _header: PanelHeader;

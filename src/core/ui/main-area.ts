@@ -6,18 +6,15 @@ import type { Message } from '@lumino/messaging';
 import type { IDisposable } from '@lumino/disposable';
 import type { Title, Widget } from '@lumino/widgets';
 
-import { keepFocus } from './keep-focus';
-
 /** A view whose models send no requests while it is hidden or detached, or its page is hidden. */
 export abstract class SeenView extends ReactWidget {
   constructor() {
     super();
     document.addEventListener('visibilitychange', this._look);
-    this._focus = keepFocus(this.node);
   }
 
   override dispose(): void {
-    this._focus.dispose();
+    this._focus?.dispose();
     document.removeEventListener('visibilitychange', this._look);
     super.dispose();
   }
@@ -36,6 +33,7 @@ export abstract class SeenView extends ReactWidget {
     if (this.parent instanceof MainAreaWidget) {
       this.parent.title.changed.connect(this._name, this);
       this._name(this.parent.title);
+      void this._keepFocus();
     }
   }
 
@@ -54,7 +52,14 @@ export abstract class SeenView extends ReactWidget {
     this.node.setAttribute('aria-label', label);
   }
 
-  private _focus: IDisposable;
+  private async _keepFocus(): Promise<void> {
+    const { keepFocus } = await import('./keep-focus');
+    if (!this.isDisposed) {
+      this._focus ??= keepFocus(this.node);
+    }
+  }
+
+  private _focus?: IDisposable;
 
   private _look = (): void =>
     this.setSeen(this.isVisible && document.visibilityState !== 'hidden');
