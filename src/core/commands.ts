@@ -7,6 +7,7 @@ import type { CommandRegistry } from '@lumino/commands';
 import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
 import { ApiError } from './errors';
+import { titled } from './ui/titled';
 
 export type ICommand = Pick<
   CommandRegistry.ICommandOptions,
@@ -109,11 +110,9 @@ export async function choose<T>(options: {
     new Set(words).size === words.length
       ? words
       : words.map((each, index) => `${index + 1}. ${each}`);
-  const { button, value } = await InputDialog.getItem({
-    title,
-    items: labels,
-    okLabel: trans.__('Choose')
-  });
+  const { button, value } = await titled(title, () =>
+    InputDialog.getItem({ title, items: labels, okLabel: trans.__('Choose') })
+  );
   return button.accept && value !== null
     ? items[labels.indexOf(value)]
     : undefined;

@@ -49,6 +49,7 @@ export function addCommands(options: ICommandsOptions): void {
         });
         widget.id = 'genops-diagnosis';
         widget.title.label = trans.__('Diagnosis');
+        widget.content.node.setAttribute('aria-label', widget.title.label);
         widget.title.caption = trans.__('Diagnosis of GenOps Lab');
         widget.title.icon = doctorIcon;
         widget.title.closable = true;

@@ -3,6 +3,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { GenOpsApi } from '../core';
 import { tellFailure } from '../core/commands';
+import { titled } from '../core/ui/titled';
 
 import type { RunList } from './run-list';
 import type { IExperiment } from './service';
@@ -22,11 +23,15 @@ export class ExperimentActions {
   /** Ask for a name, add the experiment and choose it. */
   async add(): Promise<void> {
     const { _trans: trans } = this;
-    const { button, value } = await InputDialog.getText({
-      title: trans.__('Add an experiment'),
-      label: trans.__('Name'),
-      okLabel: trans.__('Add')
-    });
+    const { button, value } = await titled(
+      trans.__('Add an experiment'),
+      title =>
+        InputDialog.getText({
+          title,
+          label: trans.__('Name'),
+          okLabel: trans.__('Add')
+        })
+    );
     const name = value?.trim();
     if (!button.accept || !name) {
       return;

@@ -6,6 +6,7 @@ import {
   refreshIcon,
   settingsIcon
 } from '@jupyterlab/ui-components';
+import type { IDisposable } from '@lumino/disposable';
 import type { Message } from '@lumino/messaging';
 import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
@@ -121,9 +122,11 @@ export class GenOpsPanel extends Panel {
     this.setSectionHidden(id, false);
     section.expanded = true;
     section.node.scrollIntoView?.({ block: 'nearest' });
-    section.node
-      .querySelector<HTMLButtonElement>('.gol-Section-toggle')
-      ?.focus({ preventScroll: true });
+    if (!section.node.contains(document.activeElement)) {
+      section.node
+        .querySelector<HTMLButtonElement>('.gol-Section-toggle')
+        ?.focus({ preventScroll: true });
+    }
   }
 
   /** Hide or show a section, as a person wishes. */
@@ -161,6 +164,7 @@ export class GenOpsPanel extends Panel {
 
   override dispose(): void {
     document.removeEventListener('visibilitychange', this._check);
+    this._focus?.dispose();
     super.dispose();
   }
 
@@ -173,7 +177,10 @@ export class GenOpsPanel extends Panel {
 
   protected override onActivateRequest(msg: Message): void {
     super.onActivateRequest(msg);
-    this.focusHeading();
+    // A section that was just revealed has it.
+    if (!this.node.contains(document.activeElement)) {
+      this.focusHeading();
+    }
   }
 
   protected override onAfterAttach(msg: Message): void {
@@ -202,9 +209,19 @@ export class GenOpsPanel extends Panel {
     const seen = this.isVisible && document.visibilityState !== 'hidden';
     if (seen !== this._isSeen) {
       this._isSeen = seen;
+      if (seen) {
+        void this._keepFocus();
+      }
       this._seenChanged.emit(seen);
     }
   };
+
+  private async _keepFocus(): Promise<void> {
+    const { keepFocus } = await import('../core/ui/keep-focus');
+    if (!this.isDisposed) {
+      this._focus ??= keepFocus(this.node);
+    }
+  }
 
   private async _restore(): Promise<void> {
     await this._states.load();
@@ -224,6 +241,7 @@ export class GenOpsPanel extends Panel {
     }
   }
 
+  private _focus?: IDisposable;
   private _trans: TranslationBundle;
   private _states: SectionStates;
   private _header: PanelHeader;

@@ -7,6 +7,7 @@ import { ICommandPalette } from '@jupyterlab/apputils';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { IStateDB } from '@jupyterlab/statedb';
 import type { IDisposable } from '@lumino/disposable';
+import { MessageLoop } from '@lumino/messaging';
 
 import { IGenOpsCore, genopsIcon } from '../core';
 
@@ -62,12 +63,17 @@ export const panelPlugin: JupyterFrontEndPlugin<IGenOpsPanel> = {
     shell.add(panel, 'left', { rank: 550, type: 'GenOps Lab' });
     restorer?.add(panel, panel.id);
 
-    const open = (section?: string) => {
-      shell.activateById(panel.id);
-      if (section) {
-        panel.reveal(section);
-      }
-    };
+    const open = (section?: string) =>
+      queueMicrotask(() => {
+        // The palette activates the page in front once its command has returned, and the
+        // page its content: both would take the focus from the panel.
+        MessageLoop.flush();
+        MessageLoop.flush();
+        shell.activateById(panel.id);
+        if (section) {
+          panel.reveal(section);
+        }
+      });
 
     commands.addCommand(CommandIDs.openPanel, {
       label: trans.__('Open the GenOps Lab Panel'),

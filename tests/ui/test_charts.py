@@ -114,6 +114,7 @@ def test_a_spike_among_100000_points_is_a_pixel_of_the_picture(lab: LabPage) -> 
     form = charts(lab).get_by_role("form", name="Add a card")
     form.get_by_label("Metric").fill("no_such_metric")
     expect(form.get_by_role("alert")).to_have_text("No run has metrics.no_such_metric.")
+    lab.looks("charts-add", ".gol-Charts", (1920, 1000), daily=False)
     form.get_by_label("Metric").fill("grad_norm")
     form.get_by_role("button", name="Add", exact=True).click()
     image = plot(lab, "grad_norm").get_by_role("img")

@@ -31,9 +31,9 @@ def lab(module_page: LabPage, server: LabServer) -> Iterator[LabPage]:
     server.request("DELETE", "genops/deployments/line")
 
 
-def ask(server: LabServer, rows: list[list[float]]) -> Any:
-    deployment = server.get("genops/deployments/line")
-    key = server.get("genops/deployments/line/key")["key"]
+def ask(server: LabServer, rows: list[list[float]], name: str = "line") -> Any:
+    deployment = server.get(f"genops/deployments/{name}")
+    key = server.get(f"genops/deployments/{name}/key")["key"]
     request = urllib.request.Request(
         deployment["url"] + "/invocations",
         data=json.dumps({"inputs": rows}).encode(),
@@ -84,6 +84,12 @@ def test_a_double_click_registers_one_version(lab: LabPage, server: LabServer) -
     assert [version["version"] for version in registered["versions"]] == ["1"]
     expect(dialog).to_have_count(0)
 
+    models.get_by_role("button", name="Set an alias of line version 1…").click()
+    expect(dialog).to_have_accessible_name(re.compile("line"))
+    lab.looks("alias", ".jp-Dialog", (1280, 800), daily=False)
+    lab.page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+
 
 def test_the_files_of_a_version_are_read_when_it_opens(lab: LabPage) -> None:
     models = lab.section("Models")
@@ -116,6 +122,11 @@ def test_a_double_click_makes_one_deployment(lab: LabPage, server: LabServer) ->
     expect(deployment(lab).get_by_text("Running", exact=True)).to_be_visible(timeout=90_000)
     expect(lab.page.locator(".Toastify__toast--success", has_text="line").last).to_be_visible()
     lab.shot("deployed")
+    (task,) = [each for each in server.get("genops/tasks") if each["subject"] == "deployment:line"]
+    lab.execute("genops:show-task-log", {"id": task["id"]})
+    expect(lab.page.locator(".gol-TaskLog").get_by_role("log")).to_contain_text("Preparing the files.")
+    lab.looks("task-log", ".gol-TaskLog", (1280, 800))
+    lab.execute("application:close")
     assert len([each for each in server.get("genops/deployments") if each["model"] == "line"]) == 1
     assert len([each for each in server.get("genops/tasks") if each["subject"] == "deployment:line"]) == 1
 
@@ -146,6 +157,19 @@ def test_a_full_panel_has_no_serious_findings(lab: LabPage) -> None:
     lab.looks("full", "#genops-lab-panel", (1280, 2000))
 
 
+def test_what_only_the_palette_opens_has_names_and_contrast(lab: LabPage) -> None:
+    lab.execute("genops:diagnose")
+    expect(lab.page.get_by_role("region", name="Diagnosis")).not_to_contain_text("Loading")
+    lab.looks("diagnosis", ".gol-Diagnosis", (1280, 800))
+    lab.execute("application:close")
+    dialog = lab.page.get_by_role("dialog", name="Which deployment?")
+    lab.execute("genops:stop-deployment")
+    expect(dialog.get_by_role("combobox", name="Which deployment?")).to_be_visible()
+    lab.looks("choice", ".jp-Dialog", (1280, 800), daily=False)
+    lab.page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+
+
 def test_it_is_stopped_by_a_double_click(lab: LabPage, server: LabServer, browser: Browser) -> None:
     """With ``make test-all`` from another tab. That a page follows what others do is tested with scripts."""
     deployments = deployment(lab)
@@ -164,6 +188,12 @@ def test_it_is_stopped_by_a_double_click(lab: LabPage, server: LabServer, browse
     expect(log).to_contain_text("stopped: ")
     expect(deployments.get_by_text("Cannot read")).to_have_count(0)
     lab.shot("stopped", height=1200)
+    deployments.get_by_role("button", name="Delete the deployment line").click()
+    confirmed = lab.page.get_by_role("dialog", name=re.compile("^Delete the deployment “line”\\?"))
+    expect(confirmed.get_by_role("button", name="Cancel")).to_be_focused()  # Enter deletes nothing
+    lab.looks("confirmation", ".jp-Dialog", (1280, 800), daily=False)
+    lab.page.keyboard.press("Escape")
+    expect(confirmed).to_have_count(0)
     assert server.get("genops/deployments/line")["state"] == "stopped"
     assert lab.problems == []
 

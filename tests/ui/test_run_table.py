@@ -208,6 +208,7 @@ def test_runs_are_tagged(lab: LabPage, module_home: Home) -> None:
     dialog = lab.page.get_by_role("dialog")
     dialog.get_by_label("Name").fill("stage")
     dialog.get_by_label("Value").fill("reviewed")
+    lab.looks("tag", ".jp-Dialog", daily=False)
     dialog.get_by_role("button", name="Set the tag").click()
     expect(dialog).to_have_count(0)
     kept = tags_by_run(module_home)
@@ -256,7 +257,7 @@ def test_columns_are_found_and_views_saved(lab: LabPage) -> None:
     search.fill("framework")
     table(lab).get_by_role("checkbox", name="framework").check()
     expect(head(lab, "framework parameter")).to_be_attached()
-    lab.shot("run-table-columns", width=1280, height=800)
+    lab.looks("run-table-columns", ".gol-RunTable", (1280, 800), daily=False)
     search.press("Escape")
     expect(search).to_have_count(0)
 

@@ -227,6 +227,7 @@ def test_the_log_of_a_kernel_is_one_click_away(lab: LabPage) -> None:
     log = lab.page.get_by_role("log")
     expect(log).to_be_visible()
     expect(log).not_to_contain_text("Loading")
+    looked_at(lab, "kernel-log", ".gol-TaskLog", daily=False)
     lab.execute("application:close")
     expect(log).to_have_count(0)
 

@@ -85,11 +85,13 @@ class FormDialog<F extends object, R> extends Dialog<unknown> {
   constructor(
     form: FormModel<F, R>,
     options: Partial<Dialog.IOptions<unknown>> & {
+      title: string;
       buttons: readonly Dialog.IButton[];
     }
   ) {
     super(options);
     this.addClass('gol-FormDialog');
+    this.node.setAttribute('aria-label', options.title);
     this._form = form;
     this._accept = options.buttons.findIndex(button => button.accept);
     form.changed.connect(this._sync, this);

@@ -18,7 +18,8 @@ export interface ISort {
 }
 
 /**
- * A table of any length; only visible rows are in the page. Arrow keys move between cells.
+ * A table of any length; only visible rows are in the page. Arrow keys move between cells,
+ * Tab leaves the table.
  *
  * The only file that imports react-data-grid. `core/ui`'s index leaves it out, so that only pages that use it load it.
  */
@@ -33,6 +34,12 @@ export function Grid<R>(props: Grid.IProps<R>): React.ReactElement {
       element.current = node;
     }
   }, [grouped]);
+  React.useEffect(() => {
+    const node = grid.current?.element;
+    // The grid itself would move Tab through each cell of each row.
+    node?.addEventListener('keydown', keepTab, true);
+    return () => node?.removeEventListener('keydown', keepTab, true);
+  }, []);
   return (
     <ReactDataGrid
       {...others}
@@ -51,6 +58,12 @@ export function Grid<R>(props: Grid.IProps<R>): React.ReactElement {
       }
     />
   );
+}
+
+function keepTab(event: KeyboardEvent): void {
+  if (event.key === 'Tab') {
+    event.stopPropagation();
+  }
 }
 
 export namespace Grid {

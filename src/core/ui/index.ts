@@ -20,3 +20,4 @@ export * from './status-badge';
 export * from './table';
 export * from './tabs';
 export * from './time';
+export * from './titled';

@@ -3,7 +3,8 @@ import { MainAreaWidget } from '@jupyterlab/apputils';
 import type { LabIcon } from '@jupyterlab/ui-components';
 import { ReactWidget } from '@jupyterlab/ui-components';
 import type { Message } from '@lumino/messaging';
-import type { Widget } from '@lumino/widgets';
+import type { IDisposable } from '@lumino/disposable';
+import type { Title, Widget } from '@lumino/widgets';
 
 /** A view whose models send no requests while it is hidden or detached, or its page is hidden. */
 export abstract class SeenView extends ReactWidget {
@@ -13,6 +14,7 @@ export abstract class SeenView extends ReactWidget {
   }
 
   override dispose(): void {
+    this._focus?.dispose();
     document.removeEventListener('visibilitychange', this._look);
     super.dispose();
   }
@@ -28,6 +30,11 @@ export abstract class SeenView extends ReactWidget {
   protected override onAfterAttach(msg: Message): void {
     super.onAfterAttach(msg);
     this._look();
+    if (this.parent instanceof MainAreaWidget) {
+      this.parent.title.changed.connect(this._name, this);
+      this._name(this.parent.title);
+      void this._keepFocus();
+    }
   }
 
   protected override onAfterHide(msg: Message): void {
@@ -39,6 +46,20 @@ export abstract class SeenView extends ReactWidget {
     this.setSeen(false);
     super.onBeforeDetach(msg);
   }
+
+  /** Name the page's region by its title: JupyterLab calls each "main area content". */
+  private _name({ label }: Title<Widget>): void {
+    this.node.setAttribute('aria-label', label);
+  }
+
+  private async _keepFocus(): Promise<void> {
+    const { keepFocus } = await import('./keep-focus');
+    if (!this.isDisposed) {
+      this._focus ??= keepFocus(this.node);
+    }
+  }
+
+  private _focus?: IDisposable;
 
   private _look = (): void =>
     this.setSeen(this.isVisible && document.visibilityState !== 'hidden');

@@ -23,6 +23,7 @@ export class ModelDialog extends Dialog<unknown> {
       focusNodeSelector: _its.focus
     });
     this.addClass('gol-FormDialog');
+    this.node.setAttribute('aria-label', _its.title);
   }
 
   /** Close the dialog. */

@@ -10,7 +10,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
 import type { GenOpsEvents } from '../../core';
-import { ApiError, experimentIcon } from '../../core';
+import { ApiError, experimentIcon, titled } from '../../core';
 import type { MediaService } from '../media/service';
 
 import type { ComparisonService, IRun } from './service';
@@ -163,13 +163,17 @@ async function asked(
     Notification.info(trans.__('A comparison needs two runs.'));
     return null;
   }
-  const { value } = await InputDialog.getMultipleItems({
-    title: given.length
+  const { value } = await titled(
+    given.length
       ? trans.__('Compare with')
       : trans.__('Compare runs: choose two or more'),
-    items: [...labels.keys()],
-    okLabel: trans.__('Compare')
-  });
+    title =>
+      InputDialog.getMultipleItems({
+        title,
+        items: [...labels.keys()],
+        okLabel: trans.__('Compare')
+      })
+  );
   const chosen = (value ?? []).map(label => labels.get(label)!);
   const runIds = [...given, ...chosen];
   return runIds.length < 2 ? null : runIds;

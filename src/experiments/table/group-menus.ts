@@ -1,6 +1,8 @@
 import { InputDialog } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
+import { titled } from '../../core';
+
 import {
   aggregateWord,
   columnLabel,
@@ -187,13 +189,15 @@ async function askForColumn(
   const known = [...(model.columns.value?.columns ?? [])]
     .filter(({ column, runs }) => runs > 0 && canGroup(column))
     .sort((one, other) => other.runs - one.runs);
-  const answer = await InputDialog.getItem({
-    title: trans.__('Group by'),
-    label: trans.__('A parameter, a tag or another column of text'),
-    items: known.slice(0, MOST_LISTED).map(({ column }) => column),
-    editable: true,
-    okLabel: trans.__('Group')
-  });
+  const answer = await titled(trans.__('Group by'), title =>
+    InputDialog.getItem({
+      title,
+      label: trans.__('A parameter, a tag or another column of text'),
+      items: known.slice(0, MOST_LISTED).map(({ column }) => column),
+      editable: true,
+      okLabel: trans.__('Group')
+    })
+  );
   const column = answer.value && named(answer.value.trim(), known);
   if (answer.button.accept && column && !model.view.groups.includes(column)) {
     toggleGrouping(model, column);

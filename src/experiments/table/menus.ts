@@ -3,6 +3,8 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { MenuSvg } from '@jupyterlab/ui-components';
 import { CommandRegistry } from '@lumino/commands';
 
+import { titled } from '../../core';
+
 import type { RunActions } from './actions';
 import { canCompare } from './actions';
 import {
@@ -246,14 +248,16 @@ async function saveView(
   suggested: string,
   trans: TranslationBundle
 ): Promise<void> {
-  const answer = await InputDialog.getText({
-    title: trans.__('Save the view'),
-    label: trans.__(
-      'Name. The view keeps columns, order, groups, query, experiments and open charts. It replaces a view of the same name.'
-    ),
-    text: suggested,
-    okLabel: trans.__('Save')
-  });
+  const answer = await titled(trans.__('Save the view'), title =>
+    InputDialog.getText({
+      title,
+      label: trans.__(
+        'Name. The view keeps columns, order, groups, query, experiments and open charts. It replaces a view of the same name.'
+      ),
+      text: suggested,
+      okLabel: trans.__('Save')
+    })
+  );
   const name = answer.value?.trim();
   if (answer.button.accept && name) {
     const view = { ...model.view, columns: [...model.shown] };

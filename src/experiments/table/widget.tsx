@@ -62,9 +62,14 @@ export class RunTableWidget extends FollowingView<RunTableModel> {
 
   protected override onActivateRequest(msg: Message): void {
     super.onActivateRequest(msg);
-    this.node
-      .querySelector<HTMLElement>('.gol-QueryBox input')
-      ?.focus({ preventScroll: true });
+    // A new table is drawn after its activation.
+    void Promise.resolve(this.renderPromise).then(() => {
+      if (document.activeElement === this.node) {
+        this.node
+          .querySelector<HTMLElement>('.gol-QueryBox input')
+          ?.focus({ preventScroll: true });
+      }
+    });
   }
 
   protected override setSeen(seen: boolean): void {

@@ -79,7 +79,7 @@ export function TargetCard(props: TargetCard.IProps): React.ReactElement {
       className={`gol-Target gol-mod-${state}`}
       aria-label={trans.__('Target %1', target.name)}
     >
-      <div className="gol-Target-head">
+      <div className="gol-Target-head" role="status">
         <h5 className="gol-Target-name" title={target.name}>
           {target.name}
         </h5>

@@ -46,7 +46,7 @@ export function Bars(props: Bars.IProps): React.ReactElement {
   };
 
   return (
-    <figure className="gol-TimeBars">
+    <figure className="gol-TimeBars" aria-label={title}>
       <div className="gol-TimeBars-host">
         <canvas
           ref={canvas}

@@ -126,6 +126,7 @@ export function addPerfetto(
         widget.toolbar.hide();
         widget.id = widgetId;
         widget.title.label = trans.__('Perfetto');
+        widget.content.node.setAttribute('aria-label', widget.title.label);
         widget.title.icon = profileIcon;
         widget.title.closable = true;
         await tracker.add(widget);

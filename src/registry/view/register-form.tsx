@@ -66,13 +66,15 @@ export function RegisterFields(props: {
           )}
         </Field>
       )}
-      {models?.length === 0 && (
-        <Callout tone="warning" title={trans.__('This run logged no model.')}>
-          {trans.__(
-            'Call mlflow.<flavor>.log_model(…) inside the run, or choose another run.'
-          )}
-        </Callout>
-      )}
+      <div role="status">
+        {models?.length === 0 && (
+          <Callout tone="warning" title={trans.__('This run logged no model.')}>
+            {trans.__(
+              'Call mlflow.<flavor>.log_model(…) inside the run, or choose another run.'
+            )}
+          </Callout>
+        )}
+      </div>
       <Field
         label={trans.__('Name')}
         help={

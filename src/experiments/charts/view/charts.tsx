@@ -142,7 +142,7 @@ function Legend(props: {
   const { hidden, curveRuns } = model;
   return (
     <section className="gol-Charts-legend" aria-label={trans.__('Runs')}>
-      <ul>
+      <ul aria-label={trans.__('Runs')}>
         {runs.map(({ id, name, color, dash }) => {
           const isHidden = hidden.has(id);
           const what = isHidden

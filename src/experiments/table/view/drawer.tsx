@@ -4,12 +4,24 @@ import * as React from 'react';
 
 import { IconButton } from '../../../core';
 
-/** A panel beside the table. Escape closes it. */
+/** A panel beside the table. Escape closes it and gives the focus back to what opened it. */
 export function Drawer(props: Drawer.IProps): React.ReactElement {
   const { title, onClose, trans } = props;
   const id = React.useId();
+  const drawer = React.useRef<HTMLElement>(null);
+  React.useLayoutEffect(() => {
+    const opener = document.activeElement;
+    return () => {
+      if (drawer.current?.contains(document.activeElement)) {
+        // A cell of the grid may stand for another row by now.
+        const back = opener?.closest('.rdg')?.querySelector('[tabindex="0"]');
+        ((back ?? opener) as HTMLElement | null)?.focus();
+      }
+    };
+  }, []);
   return (
     <section
+      ref={drawer}
       className="gol-RunTable-drawer"
       aria-labelledby={id}
       onKeyDown={event => {

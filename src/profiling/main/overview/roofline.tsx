@@ -57,7 +57,7 @@ export function RooflineChart(props: {
   );
 
   return (
-    <figure className="gol-TimeBars gol-Roofline">
+    <figure className="gol-TimeBars gol-Roofline" aria-label={title}>
       <div className="gol-TimeBars-host">
         <canvas
           ref={canvas}

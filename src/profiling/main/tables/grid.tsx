@@ -69,7 +69,7 @@ export function SumsGrid<R>(props: SumsGrid.IProps<R>): React.ReactElement {
   );
 
   return (
-    <div className="gol-Grid-keys" onKeyDownCapture={leaveByTab}>
+    <div className="gol-Grid-keys">
       <Grid
         className="gol-Grid"
         aria-label={label}
@@ -130,16 +130,6 @@ function rowClass<R>(
     return 'gol-mod-group';
   }
   return shown.row === selected ? 'gol-mod-selected' : undefined;
-}
-
-/**
- * Tab moves to the element after the table; the grid's own Tab visits every
- * cell.
- */
-function leaveByTab(event: React.KeyboardEvent): void {
-  if (event.key === 'Tab') {
-    event.stopPropagation();
-  }
 }
 
 function onKey<R>(
