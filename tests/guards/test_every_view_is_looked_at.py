@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 #: What makes a view. Dialogs of JupyterLab with a text or one input look alike: one of each is enough.
 MAKERS = {
-    "page": r"new MainAreaWidget\b|\bopenBelow\(app|addWidgetFactory\(",
+    "page": r"new MainAreaWidget\b|\bopenBelow\(app|addWidgetFactory\(|new Pages\b",
     "section": r"\bpanel\.addSection\(\{",
     "dialog": r"\bawait openForm\(\{|return openForm\(\{|new ModelDialog\(\{|new Dialog\(\{",
     "popup": r"class \w*Popup extends",
@@ -20,6 +20,7 @@ MAKERS = {
 
 #: Where each view is made, and the looks at it: the test file and the look's name (or its part in quotes).
 VIEWS = {
+    ("core/pages.ts", "page"): ["sweeps sweeps"],  # what `new Pages` opens
     ("core/ui/main-area.ts", "page"): ["panel_actions task-log"],  # openBelow
     ("deployments/commands.tsx", "dialog"): ["panel_actions deploy"],
     ("deployments/plugin.tsx", "section"): ["panel_actions full"],
@@ -40,14 +41,15 @@ VIEWS = {
     ("kernels/outputs/full/commands.ts", "page"): ["long_outputs full-output"],
     ("kernels/plugin.tsx", "section"): ["panel_actions full"],
     ("panel/notebook/plugin.tsx", "section"): ["panel_actions full"],
+    ("profiling/commands.ts", "page"): ["profiles profiles"],
     ("profiling/main/opening.ts", "page"): ["profile_flame flame-zoomed"],
     ("profiling/perfetto/command.ts", "page"): ["profile_perfetto perfetto-slice"],
-    ("profiling/plugin.tsx", "section"): ["panel_actions full"],
     ("profiling/timeline/files.ts", "page"): ["profile_timeline timeline-flow"],
     ("profiling/timeline/plugin.ts", "page"): ["profile_ranks ranks-tied"],
     ("registry/commands.tsx", "dialog"): ["panel_actions register", "panel_actions alias"],
     ("registry/plugin.tsx", "section"): ["panel_actions full"],
-    ("sweeps/plugin.tsx", "section"): ["sweeps sweep-done"],
+    ("registry/view/history.tsx", "page"): ["alias_history alias-history"],
+    ("sweeps/plugin.ts", "page"): ["sweeps sweeps", "sweeps sweep-page"],
     ("tasks/commands.ts", "page"): ["panel_actions task-log"],
     ("tasks/plugin.tsx", "section"): ["panel_actions full"],
 }
