@@ -5,6 +5,7 @@ Fairlearn comes with the extra ``test``.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -55,7 +56,7 @@ def fairness() -> Iterator[Figure]:
         yield Figure(
             name=f"statistics fairness of 1,000,000 rows, groups as {name}",
             unit="CPU s",
-            values=_seconds(lambda labels=labels: ours(labels), 5),
+            values=_seconds(functools.partial(ours, labels), 5),
             target=0.2,
             baseline="Fairlearn",
             baseline_values=[fairlearn],
@@ -75,7 +76,7 @@ def tests() -> Iterator[Figure]:
     rng = np.random.default_rng(2)
     one = rng.normal(size=EXAMPLES)
     other = one + rng.normal(scale=0.3, size=EXAMPLES)
-    more = {"rng": rng, "resamples": RESAMPLES}
+    more: dict[str, Any] = {"rng": rng, "resamples": RESAMPLES}
     label = np.arange(EXAMPLES) // 10
     differences = one - other
     bounded = np.clip(differences, -1, 1)
