@@ -67,7 +67,7 @@ def show_model(
     ] = "",
     json: Json = False,
 ) -> None:
-    """Show the versions and aliases of a model, or the files of one version."""
+    """Show the versions of a model, or the files of one version."""
     with command(json) as session:
         if version:
             facts = session.call(RegistryService.get_version_facts, name=name, version=version)

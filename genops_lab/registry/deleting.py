@@ -12,11 +12,12 @@ from genops_lab.core.events import EventBus
 
 from .backends.deleting import MlflowModelDeletion
 from .models import DeleteQuery, RegisteredModel
-from .moves import AliasMoves
 from .service import check_name
 
 if TYPE_CHECKING:
     from genops_lab.experiments.mlflow import MlflowConnection
+
+    from .moves import AliasMoves
 
 
 @dataclass(frozen=True)

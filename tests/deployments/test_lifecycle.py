@@ -122,7 +122,7 @@ def test_a_restarted_lab_finds_it_again(rooms: Rooms, second_lab: Rooms, digits:
         30,
     )
     assert ended.state == "ended"
-    assert "lease" in ended.message
+    assert "nobody extended its time" in ended.message
 
 
 class Killed:

@@ -76,7 +76,7 @@ class Keyboard:
         """Choose from the menu that is open."""
         menu = self.page.get_by_role("menu")
         active = menu.locator(".lm-Menu-item.lm-mod-active")
-        for _ in range(menu.get_by_role("menuitem").count() + 1):
+        for _ in range(menu.locator(".lm-Menu-item").count() + 1):
             self.page.keyboard.press("ArrowDown")
             if active.get_by_text(label, exact=True).count():
                 break

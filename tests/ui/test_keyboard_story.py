@@ -98,8 +98,8 @@ def button(inside: Locator, name: str) -> Locator:
 
 def test_a_host_is_added_and_connected(lab: LabPage, keys: Keyboard, host: Sshd) -> None:
     compute = section(lab, keys, "Compute")
-    keys.choose(button(compute, "Add a host…").last)
-    form = dialog(lab, "Add a host")
+    keys.choose(button(compute, "Add a target…").last)
+    form = dialog(lab, "Add a target")
     expect(form.get_by_label("Host", exact=True)).to_be_focused()
     keys.write(host.alias)
     keys.press("Enter")
@@ -235,18 +235,12 @@ def test_a_chart_is_read(lab: LabPage, keys: Keyboard) -> None:
 
 
 def test_a_profile_is_read(lab: LabPage, keys: Keyboard) -> None:
-    section(lab, keys, "Activity")
-    keys.choose(button(lab.panel(), "More"))
-    keys.menu_item("Profiles")
-    toggle = lab.toggle("Profiles")
-    expect(toggle).to_be_focused()
-    expect(toggle).to_have_attribute("aria-expanded", "true")
-    profiles = lab.page.locator(f"#{toggle.get_attribute('aria-controls')}")
-    row = profiles.get_by_role("button", name=re.compile("^story"))
-    keys.to(row)
-    if row.get_attribute("aria-expanded") == "false":
-        keys.press("Enter")
-    keys.choose(button(profiles, "Open").first)
+    section(lab, keys, "Tasks and alerts")
+    keys.choose(button(lab.panel(), "More sections"))
+    keys.menu_item("Open Profiles")
+    profiles = lab.page.get_by_role("region", name="Profiles", exact=True)
+    keys.to(profiles.get_by_role("row", name=re.compile("^story")))
+    keys.press("Enter")
     page = lab.page.get_by_role("region", name="story", exact=True)
     expect(page).to_be_focused()
     keys.to(page.get_by_role("tab", name="Overview"))

@@ -134,7 +134,7 @@ def test_an_end_for_want_of_work_is_told_and_a_restart_goes_on(lab: LabPage, ser
     here = lab.section("This notebook")
     expect(here).to_contain_text("ended.ipynb")
     expect(here).to_contain_text(
-        re.compile(r"Hostgpu1.* ms.*Kernelidle.*Cost\$\d+\.\d\d at \$2\.49/h"), timeout=PATIENT_MS
+        re.compile(r"Runs ongpu1.* ms.*Kernelidle.*Cost\$\d+\.\d\d at \$2\.49/h"), timeout=PATIENT_MS
     )
     lab.execute("docmanager:save")
     eventually((server.home.work / "ended.ipynb").read_text, lambda text: "held = 1" in text, 60)

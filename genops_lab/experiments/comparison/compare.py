@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from genops_lab.experiments.histories import finite
 from genops_lab.experiments.media.layout import is_media
 from genops_lab.experiments.models import Run
 from genops_lab.experiments.restoring.environment import packages_of
 from genops_lab.experiments.restoring.run_source import FOLDER, Kept
-from genops_lab.statistics.repeats import Sample, mean_t, welch
 
 from .models import (
     ArtifactEntry,
@@ -30,6 +29,10 @@ from .models import (
     Verdict,
 )
 from .texts import Room, cell_changes, patch_changes
+
+if TYPE_CHECKING:
+    # numpy comes with it.
+    from genops_lab.statistics.repeats import Sample
 
 #: Usual names of seeds, whatever stands before a dot or slash (``trainer.seed``).
 SEEDS = (
@@ -153,6 +156,8 @@ def _row(name: str, columns: list[list[str | None]]) -> ComparedRow:
 
 
 def _metrics(columns: Columns, baseline: int, all_repeats: bool) -> list[MetricRow]:
+    from genops_lab.statistics.repeats import Sample
+
     names = {name for members in columns for run in members for name in run.raw_metrics}
     rows = []
     for name in sorted(names, key=lambda name: (name.startswith(SYSTEM), name)):
@@ -175,6 +180,8 @@ def _metrics(columns: Columns, baseline: int, all_repeats: bool) -> list[MetricR
 
 
 def _cell(values: Sequence[float | None], sample: Sample, base: Sample, is_base: bool) -> MetricCell:
+    from genops_lab.statistics.repeats import welch
+
     found = welch(sample, base)
     verdict: Verdict = ""
     if found.low is not None and found.high is not None and not is_base:
@@ -195,6 +202,8 @@ def _cell(values: Sequence[float | None], sample: Sample, base: Sample, is_base:
 
 
 def _estimate(sample: Sample) -> Estimate:
+    from genops_lab.statistics.repeats import mean_t
+
     return Estimate(n=sample.n, mean=sample.mean, margin=mean_t(sample).half_width)
 
 

@@ -9,7 +9,6 @@ import msgspec
 
 from genops_lab.core.errors import GenOpsError
 from genops_lab.experiments.backends.client import MlflowBackend, all_pages, quoted, told
-from genops_lab.statistics.repeats import mean_t
 from genops_lab.sweeps.models import Direction, MetricSummary, Objective
 
 SWEEP_TAG = "genops.sweep"
@@ -79,6 +78,8 @@ class MlflowTrials(MlflowBackend):
 
     def summary(self, run_ids: list[str]) -> list[MetricSummary]:
         """Return mean and 95 % interval of the last value of each metric over runs, without system metrics."""
+        from genops_lab.statistics.repeats import mean_t
+
         with told("Cannot read the repeats"):
             runs = [self._client.get_run(run_id) for run_id in run_ids]
         names = sorted({name for run in runs for name in run.data.metrics if not name.startswith("system/")})
