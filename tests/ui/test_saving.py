@@ -100,9 +100,8 @@ class Cell:
 
 
 def ends_on_page(lab: LabPage) -> None:
-    expect(lab.page.locator(".jp-NotebookPanel:visible .jp-CodeCell").first).to_contain_text(
-        "'all done'", timeout=LONG_MS
-    )
+    cell = lab.page.locator(".jp-NotebookPanel:visible .jp-CodeCell").first
+    expect(cell.locator(".jp-OutputArea-output").last).to_contain_text("'all done'", timeout=LONG_MS)
 
 
 def edited_and_saved(lab: LabPage, cell: Cell) -> None:
@@ -114,6 +113,7 @@ def edited_and_saved(lab: LabPage, cell: Cell) -> None:
 def test_saves_of_the_page_and_of_the_person_at_once(lab: LabPage, bench: Bench) -> None:
     cell = Cell(bench, "at-once")
     cell.begin(lab)
+    lab.kept_open(f"notebook:{cell.name}")
     lab.page.reload()
     lab.ready()
     expect(lab.page.locator(".jp-CodeCell .jp-InputPrompt").first).to_have_text("[*]:", timeout=LONG_MS)
@@ -149,6 +149,7 @@ def test_saves_of_the_page_and_of_the_person_at_once(lab: LabPage, bench: Bench)
 def test_a_page_that_is_reloaded_while_a_cell_runs(lab: LabPage, bench: Bench) -> None:
     cell = Cell(bench, "reloaded")
     cell.begin(lab)
+    lab.kept_open(f"notebook:{cell.name}")
     lab.page.reload()
     lab.ready()
     expect(lab.page.locator(".jp-CodeCell .jp-InputPrompt").first).to_have_text("[*]:", timeout=LONG_MS)
@@ -237,6 +238,7 @@ def test_two_pages(lab: LabPage, bench: Bench) -> None:
     with lab_page(browser, bench.server) as other:
         other.open("lab/workspaces/other")
         opened_busy(other, cell.name)
+        lab.kept_open(f"notebook:{cell.name}")
         lab.page.reload()
         lab.ready()
         expect(lab.page.locator(".jp-CodeCell .jp-InputPrompt").first).to_have_text("[*]:", timeout=LONG_MS)
