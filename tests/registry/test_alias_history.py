@@ -309,7 +309,7 @@ def test_a_change_in_mlflow_is_looked_at_without_a_question(ada: Lab, registry: 
     ada.rooms.events_told.clear()
     ada.rooms.loop.call_soon_threadsafe(ada.rooms.events.emit, "model")  # as OutsideChanges does
     eventually(lambda: ada.rooms.events_told, lambda told: ("model", name) in told)
-    assert len(registry.tags(name)) == 2
+    eventually(lambda: registry.tags(name), lambda tags: len(tags) == 2)
 
 
 def test_an_outside_move_that_a_slow_lab_tells_later_is_one_event(
