@@ -171,18 +171,18 @@ function Versions(
       )}
       <button
         type="button"
+        className="gol-LinkButton gol-Versions-history"
+        onClick={() => props.onHistory(name)}
+      >
+        {trans.__('Alias history')}
+      </button>
+      <button
+        type="button"
         className="gol-LinkButton"
         aria-label={trans.__('Delete the model %1…', name)}
         onClick={() => props.onDelete(name)}
       >
         {trans.__('Delete model…')}
-      </button>
-      <button
-        type="button"
-        className="gol-LinkButton gol-Versions-history"
-        onClick={() => props.onHistory(name)}
-      >
-        {trans.__('Alias history')}
       </button>
     </>
   );
