@@ -3,7 +3,13 @@ import { PathExt } from '@jupyterlab/coreutils';
 import * as React from 'react';
 
 import type { DataTable, Resource } from '../../core';
-import { Elapsed, EmptyState, RelativeTime, ResourceView } from '../../core';
+import {
+  ActionButton,
+  Elapsed,
+  EmptyState,
+  RelativeTime,
+  ResourceView
+} from '../../core';
 import { ListTable } from '../../core/ui/list-table';
 import { PageHead } from '../../core/ui/page';
 import type { ISweep } from '../service';
@@ -31,7 +37,15 @@ export function SweepList(props: {
   );
   return (
     <>
-      <PageHead title={trans.__('Sweeps')} />
+      <PageHead
+        title={trans.__('Sweeps')}
+        actions={
+          <ActionButton
+            label={trans.__('Insert a %1 cell', '%%sweep')}
+            onClick={actions.insert}
+          />
+        }
+      />
       <ResourceView
         resource={list}
         trans={trans}
@@ -43,12 +57,6 @@ export function SweepList(props: {
               'No sweeps yet. Put %1 at the top of a cell. Each value then runs as a trial in a fresh kernel.',
               '%%sweep lr=0.1,0.01 --metric loss'
             )}
-            actions={[
-              {
-                label: trans.__('Insert a %1 cell', '%%sweep'),
-                onClick: actions.insert
-              }
-            ]}
           />
         }
       >
