@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import tempfile
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from genops_lab.agent.paths import file_system_of, own_folder
@@ -115,13 +117,41 @@ def on_network(path: Path) -> bool:
 
 def write_private(path: Path, text: str) -> None:
     """Write a file with mode 0600, whole or not at all."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    temporary = _written_beside(path, text.encode())
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def read_or_create_private(path: Path, content: Callable[[], bytes]) -> bytes:
+    """Return the bytes of a file; create a missing file with mode 0600.
+
+    All threads and processes that create the file at once get the same bytes.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_bytes()
+    temporary = _written_beside(path, content())
+    try:
+        os.link(temporary, path)  # unlike a rename, a link never replaces a file
+    except FileExistsError:
+        pass  # another thread or process was first
+    except OSError:  # a file system without links: the last one wins
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path.read_bytes()
+
+
+def _written_beside(path: Path, content: bytes) -> Path:
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        Path(temporary).replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        Path(name).unlink(missing_ok=True)
         raise
+    return Path(name)

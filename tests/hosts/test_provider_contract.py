@@ -40,9 +40,11 @@ from tests.hosts.labs import connected, kernels_of, open_lab, until
 from tests.support import toy_provider
 from tests.support.application import Lab
 from tests.support.homes import Home
+from tests.support.processes import end_those_of
 from tests.support.sshd import Sshd
 
 T = TypeVar("T")
+Place = Callable[[ExitStack, Path], Route]
 DEADLINE_S = 60.0
 #: Copies what it reads, then ends with 7. One line, as the agent's own starter is.
 WRITER = ["python", "-c", "import time; print('began', flush=True); "
@@ -54,14 +56,15 @@ def _local(_stack: ExitStack, _folder: Path) -> Route:
     return providers.route_of("here", "local", python=sys.executable)
 
 
-def _ssh(carrier: str) -> Callable[[ExitStack, Path], Route]:
+def _ssh(carrier: str) -> Place:
     def made(stack: ExitStack, _folder: Path) -> Route:
         return stack.enter_context(Sshd()).route(python=sys.executable, carrier=carrier)
 
     return made
 
 
-def _toy(_stack: ExitStack, folder: Path) -> Route:
+def _toy(stack: ExitStack, folder: Path) -> Route:
+    stack.callback(end_those_of, folder / "queue")
     return providers.route_of("queue", "toy", python=sys.executable, folder=str(folder / "queue"), wait_s=0.5)
 
 
@@ -69,11 +72,24 @@ PLACES = {"local": _local, "paramiko": _ssh("paramiko"), "openssh": _ssh("openss
 
 
 @pytest.fixture(scope="module", params=PLACES)
-def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Route]:
-    """A target of each kind."""
-    with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
+def place(request: pytest.FixtureRequest) -> Iterator[Place]:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setitem(providers.PROVIDERS, "toy", toy_provider.PROVIDER)
-        yield PLACES[request.param](stack, tmp_path_factory.mktemp("target"))
+        yield PLACES[request.param]
+
+
+@pytest.fixture(scope="module")
+def target(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Route]:
+    """A target of each kind."""
+    with ExitStack() as stack:
+        yield place(stack, tmp_path_factory.mktemp("target"))
+
+
+@pytest.fixture
+def unused_target(place: Place, tmp_path: Path) -> Iterator[Route]:
+    """A target of each kind without hosts, kernels and files of other tests, or of a failed try of this one."""
+    with ExitStack() as stack:
+        yield place(stack, tmp_path / "target")
 
 
 @pytest.fixture
@@ -254,8 +270,9 @@ async def launched(lab: Lab, target: Route, folder: Path, kernel_id: str) -> Non
 
 
 def test_a_lab_tells_of_each_host_what_is_there(
-    provider: HostProvider, target: Route, at_home: Home, tmp_path: Path
+    provider: HostProvider, unused_target: Route, at_home: Home, tmp_path: Path
 ) -> None:
+    target = unused_target
     folder, name, allocates = tmp_path / "project", target.target, provider.allocates
     folder.mkdir()
     (folder / "data.txt").write_text("data")

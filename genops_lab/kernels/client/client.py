@@ -6,11 +6,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import hmac
 import logging
-import os
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -34,7 +32,7 @@ from genops_lab.agent.records import (
 )
 
 from ...core.errors import GenOpsError, Unavailable
-from ...core.paths import private_dir
+from ...core.paths import private_dir, read_or_create_private
 from ...hosts.link.connection import HostConnection
 from ...hosts.link.errors import LinkError, outside_words
 from ...hosts.link.listeners import Listeners
@@ -395,23 +393,8 @@ class Keys:
     def of(self, kernel_id: str) -> bytes:
         """Return a kernel's key, as Jupyter writes it into connection files."""
         if self._secret is None:
-            self._secret = _read_or_make(self._file)
+            self._secret = read_or_create_private(self._file, lambda: secrets.token_bytes(32))
         return hmac.new(self._secret, kernel_id.encode(), hashlib.sha256).hexdigest().encode()
-
-
-def _read_or_make(file: Path) -> bytes:
-    with contextlib.suppress(FileNotFoundError):
-        return file.read_bytes()
-    temporary = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(secrets.token_bytes(32))
-    try:
-        with contextlib.suppress(FileExistsError):  # another process of this user was first
-            os.link(temporary, file)
-    finally:
-        temporary.unlink()
-    return file.read_bytes()
 
 
 async def attach_when_it_answers(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from genops_lab.agent.tree import State
-from genops_lab.core.paths import private_dir, write_private
+from genops_lab.core.paths import private_dir, read_or_create_private, write_private
 from genops_lab.hosts.providers import provider_of
 
 if TYPE_CHECKING:
@@ -85,9 +85,7 @@ class LastSyncs:
         """Return an id of this Lab, to distinguish its folders from those of another machine with the same
         account on the host."""
         path = self._folder / "installation"
-        if not path.exists():
-            write_private(path, secrets.token_hex(8))
-        return path.read_text(encoding="utf-8").strip()
+        return read_or_create_private(path, lambda: secrets.token_hex(8).encode()).decode().strip()
 
     def _path(self, target: str, root: str, host_id: str = "") -> Path:
         place = "\0".join(filter(None, (target, root, host_id)))
