@@ -1,5 +1,11 @@
 import { nullTranslator } from '@jupyterlab/translation';
-import { act, cleanup, render, screen } from '@testing-library/react';
+import {
+  act,
+  cleanup,
+  fireEvent,
+  render,
+  screen
+} from '@testing-library/react';
 import * as React from 'react';
 
 import { Resource } from '../resource';
@@ -51,6 +57,38 @@ describe('a view of a resource that goes down', () => {
     expect(screen.queryByText('It cannot be read.')).toBeNull();
     expect(screen.getByText('child')).toBeTruthy();
     expect(made).toHaveBeenCalledTimes(times);
+    resource.dispose();
+  });
+
+  it('keeps its button within reach of the keyboard while it tries again', async () => {
+    let answer: (value: string) => void = () => undefined;
+    const fetch = jest
+      .fn<Promise<string>, []>()
+      .mockRejectedValueOnce(new Error('away'))
+      .mockReturnValueOnce(new Promise(resolve => (answer = resolve)));
+    const resource = new Resource<string>({ fetch, trans });
+    render(
+      <ResourceView
+        resource={resource}
+        trans={trans}
+        down="It cannot be read."
+        empty={null}
+      >
+        {() => <p>child</p>}
+      </ResourceView>
+    );
+    await act(() => resource.refresh());
+    const button = screen.getByRole<HTMLButtonElement>('button');
+    button.focus();
+    fireEvent.click(button);
+    expect(button.textContent).toBe('Trying…');
+    expect(button.disabled).toBe(false);
+    expect(button.getAttribute('aria-disabled')).toBe('true');
+    expect(document.activeElement).toBe(button);
+    fireEvent.click(button);
+    expect(fetch).toHaveBeenCalledTimes(2);
+    await act(async () => answer('there'));
+    expect(screen.getByText('child')).toBeTruthy();
     resource.dispose();
   });
 });

@@ -36,15 +36,16 @@ export namespace IconButton {
 
 /** A text button with JupyterLab's style. */
 export function ActionButton(props: ActionButton.IProps): React.ReactElement {
-  const { label, onClick, primary, disabled, caption } = props;
+  const { label, onClick, primary, disabled, busy, caption } = props;
   return (
     <button
       type="button"
       className={`gol-Button jp-mod-styled jp-mod-minimal ${primary ? 'gol-mod-primary' : ''}`}
       title={caption}
       disabled={disabled}
+      aria-disabled={busy || undefined}
       tabIndex={props.tabIndex}
-      onClick={onClick}
+      onClick={busy ? undefined : onClick}
     >
       {label}
     </button>
@@ -58,6 +59,8 @@ export namespace ActionButton {
     caption?: string;
     primary?: boolean;
     disabled?: boolean;
+    /** Whether its action runs: a press does nothing, and the button keeps the focus. */
+    busy?: boolean;
     /** Set in a cell of a table. */
     tabIndex?: number;
   }

@@ -56,7 +56,7 @@ export function DownState(props: DownState.IProps): React.ReactElement {
       <div className="gol-EmptyState-actions">
         <ActionButton
           label={busy ? trans.__('Trying…') : (action ?? trans.__('Retry now'))}
-          disabled={busy}
+          busy={busy}
           onClick={onRetry}
         />
       </div>
