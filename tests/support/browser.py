@@ -192,11 +192,13 @@ class LabPage:
     def ready(self) -> None:
         """Wait for the splash screen to go and for all that was open before to be there.
 
-        Until then the Lab itself brings tabs to the front, those that a test has just left as well.
+        Until then the Lab itself brings tabs to the front, those that a test has just left as well. Last comes
+        its file browser: when it is restored, it opens the file that the address names.
         """
         self.page.wait_for_selector("#jupyterlab-splash", state="detached", timeout=60_000)
         self.page.wait_for_selector(".jp-LabShell", timeout=60_000)
         self.page.wait_for_function("() => window.jupyterapp.restored.then(() => true)", timeout=60_000)
+        self.page.wait_for_selector("#filebrowser.jp-mod-restoring", state="detached", timeout=60_000)
 
     def execute(self, command: str, arguments: dict[str, Any] | None = None) -> Any:
         """Run a command of the application."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -61,17 +60,9 @@ def saved(answer: Response) -> bool:
 
 
 def shown(lab: LabPage, name: str, events: int) -> Locator:
-    """The profile of a file, after its tab was brought to the front.
-
-    After a reload JupyterLab itself brings the tab of before to the front: on a busy machine after the click on
-    another.
-    """
+    """The profile of a file, after its tab was brought to the front."""
+    lab.page.get_by_role("tab", name=name).click()
     panel = lab.page.locator(".gol-Profile:visible")
-    for _ in range(3):
-        lab.page.get_by_role("tab", name=name).click()
-        with suppress(AssertionError):
-            expect(panel.get_by_role("heading", level=2)).to_have_text(name, timeout=20_000)
-            break
     expect(panel.get_by_role("heading", level=2)).to_have_text(name)
     expect(panel.get_by_text(f"{events} events")).to_be_visible()
     return panel
@@ -103,13 +94,8 @@ def test_tabs_and_the_panels_sections_are_there_again(lab: LabPage, server: LabS
         expect(lab.page.locator("#jp-left-stack #genops-lab-panel")).to_be_visible()
         for name in SECTIONS:
             expect(lab.toggle(name)).to_have_attribute("aria-expanded", "false" if name in CLOSED else "true")
-        # A restored page may come to the front once more after its content has loaded.
+        tabs.filter(has_text="Comparison").click()
         columns = lab.page.locator(".gol-Comparison:visible .gol-Comparison-column")
-        for _ in range(5):
-            tabs.filter(has_text="Comparison").click()
-            lab.still()
-            if columns.count():
-                break
         expect(columns).to_have_count(len(runs))
         shown(lab, BY_ITSELF, 6)
         with lab.page.expect_response(saved, timeout=60_000):
