@@ -231,10 +231,10 @@ def _launched(
     found = dict(enumerate(pairs(before.launched, after.launched)))
 
     def costs(of: KernelTally, keys: dict[int, list[Launched]]) -> dict[int, tuple[float, float]]:
-        told = {row: [of.launched[key] for key in each] for row, each in keys.items() if each}
+        tallies = {row: [of.launched[key] for key in each] for row, each in keys.items() if each}
         return {
             row: (sum(ns for ns, _ in each) / 1000, sum(count for _, count in each))
-            for row, each in told.items()
+            for row, each in tallies.items()
         }
 
     return _changes(

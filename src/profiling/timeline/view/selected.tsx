@@ -144,7 +144,7 @@ function counterFacts(
     return [];
   }
   const { value, least, mean, most, samples, unit } = counter;
-  const told: [string, number | null][] = [
+  const figures: [string, number | null][] = [
     [trans.__('Value'), value],
     [trans.__('Before'), counter.before ?? null],
     [trans.__('Minimum'), least],
@@ -152,7 +152,7 @@ function counterFacts(
     [trans.__('Maximum'), most]
   ];
   return [
-    ...told.flatMap(([name, each]): [string, string][] =>
+    ...figures.flatMap(([name, each]): [string, string][] =>
       each === null ? [] : [[name, formatValue(each, unit)]]
     ),
     [trans.__('Samples'), samples.toLocaleString()]
