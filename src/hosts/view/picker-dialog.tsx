@@ -153,7 +153,7 @@ export function PickerView(
           title={trans.__('The kernel’s variables will be lost.')}
         >
           {trans.__(
-            'The notebook and its outputs stay. A new kernel starts in the place that you choose.'
+            'The notebook and its outputs stay. A new kernel starts on the target that you choose.'
           )}
         </Callout>
       )}

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -300,10 +300,11 @@ def _changes(
     return sorted(found, key=lambda each: (-abs(each.after_us - each.before_us), each.name))
 
 
-def _advice(before: ProfileSummary, after: ProfileSummary) -> dict[str, list[str]]:
+def _advice(before: ProfileSummary, after: ProfileSummary) -> dict[str, Any]:
     one = list(dict.fromkeys(each.code for each in before.advice))
     other = list(dict.fromkeys(each.code for each in after.advice))
     return {
+        "advice_titles": {each.code: each.title for each in (*before.advice, *after.advice)},
         "advice_gone": [code for code in one if code not in other],
         "advice_new": [code for code in other if code not in one],
         "advice_kept": [code for code in other if code in one],

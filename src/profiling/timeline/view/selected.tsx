@@ -76,7 +76,7 @@ function Slice(props: {
               ? [trans.__('Rank'), lane.rank]
               : null,
             ...details.arguments.map(
-              ({ name, value }) => [name.replace(/_/g, ' '), value] as const
+              ({ name, value }) => [titleOf(name), value] as const
             )
           ]}
         />
@@ -134,6 +134,12 @@ function Slice(props: {
       </div>
     </>
   );
+}
+
+/** `shared_memory` as `Shared memory`. */
+function titleOf(name: string): string {
+  const words = name.replace(/_/g, ' ');
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 function counterFacts(
