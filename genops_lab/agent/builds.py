@@ -116,7 +116,7 @@ class Builds:
     async def _follow(self, channel: Channel, place: Place, after: int) -> Dict[str, Any]:
         path, rest = os.path.join(place.work, LOG), b""
         while True:
-            held = await in_thread(_is_held, place.work)
+            running = await in_thread(_is_held, place.work)
             data = await in_thread(_read, path, after + len(rest))
             *lines, rest = (rest + data).split(b"\n")
             for line in lines:
@@ -128,7 +128,7 @@ class Builds:
                 channel.write(json.dumps({"progress": {**event, "at": after}}).encode() + b"\n")
                 await channel.drain()
             if not data:
-                if not held:
+                if not running:
                     return await in_thread(_abandoned, place)
                 await asyncio.sleep(_LOOK_S)
 

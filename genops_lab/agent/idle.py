@@ -221,9 +221,9 @@ def work_of(
     """Return the use of these processes, with the GPUs as a reading has them."""
     uses = []
     for gpu in gpus:
-        held = _held(gpu, tree)
-        if held is not None or _is_visible(gpu, visible):
-            uses.append(GpuUse(gpu["index"], gpu["utilization_percent"], held or 0))
+        memory_bytes = _held(gpu, tree)
+        if memory_bytes is not None or _is_visible(gpu, visible):
+            uses.append(GpuUse(gpu["index"], gpu["utilization_percent"], memory_bytes or 0))
     cpu_s = sum(each.cpu_s for each in tree.values())
     memory = sum(each.memory_bytes for each in tree.values())
     return Work(time.monotonic(), cpu_s, memory, tuple(uses))
@@ -231,8 +231,8 @@ def work_of(
 
 def _held(gpu: Dict[str, Any], pids: Mapping[int, Any]) -> Optional[int]:
     """Return the bytes of these processes on a GPU; None: they do not use it."""
-    held = [each["memory_bytes"] or 0 for each in gpu["processes"] if each["pid"] in pids]
-    return sum(held) if held else None
+    sizes = [each["memory_bytes"] or 0 for each in gpu["processes"] if each["pid"] in pids]
+    return sum(sizes) if sizes else None
 
 
 def _is_visible(gpu: Dict[str, Any], visible: Optional[str]) -> bool:

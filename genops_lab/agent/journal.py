@@ -235,8 +235,8 @@ class Journal:
         if time.monotonic() < self._next_try:
             return False
         self.trouble = ""
-        held = [(seq, len(data), [data]) for seq, data in self._tail]
-        if held and not self._write(held):
+        waiting = [(seq, len(data), [data]) for seq, data in self._tail]
+        if waiting and not self._write(waiting):
             return False
         self._tail.clear()
         self._tail_bytes = 0

@@ -252,16 +252,16 @@ def _inflated(payload: bytes) -> bytes:
 
 def portions(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """Return the same bytes in few pieces: many small files take few turns of the loop."""
-    held: List[bytes] = []
+    buffered: List[bytes] = []
     size = 0
     for piece in pieces:
-        held.append(piece)
+        buffered.append(piece)
         size += len(piece)
         if size >= _PORTION_BYTES:
-            yield b"".join(held)
-            held, size = [], 0
-    if held:
-        yield b"".join(held)
+            yield b"".join(buffered)
+            buffered, size = [], 0
+    if buffered:
+        yield b"".join(buffered)
 
 
 # A channel

@@ -187,7 +187,7 @@ def stop_deployment(name: Name, json: Json = False) -> None:
         session.show(found, views.deployment(found), view="deployment")
 
 
-@deployments.command("extend")
+@deployments.command("extend-lifetime")
 def extend_deployment(name: Name, json: Json = False) -> None:
     """Extend the time until a deployment ends. Its lease begins again."""
     with command(json) as session:

@@ -51,12 +51,12 @@ WORDS: dict[str, Word] = {word: each for section in SECTIONS.values() for word, 
 #: Every verb, in the order of the help: those of all nouns, then those of single ones.
 VERBS = (
     *("list", "show", "add", "delete"),
-    *("run", "register", "set", "alias", "unalias", "revert", "history"),
+    *("run", "register", "set", "alias", "unalias", "revert-alias", "alias-history"),
     *("tag", "undelete", "compare", "restore", "export"),
-    *("analyze", "report", "diff", "memory", "metrics", "fetch", "tools"),
-    *("test", "connect", "disconnect", "attach", "extend", "stop", "resume", "logs"),
+    *("analyze", "report", "diff", "memory", "kernel-metrics", "fetch", "tools"),
+    *("test", "connect", "disconnect", "attach", "extend-lifetime", "stop", "resume", "logs"),
     *("status", "pull", "push", "discover", "kinds", "add-nsight"),
-    *("hosts", "stop-host", "build", "install", "prune", "optimize-db"),
+    *("hosts", "stop-host", "build", "install", "free-space", "optimize-db"),
 )
 
 #: Shorter words for a command, which stay.
@@ -77,14 +77,20 @@ FORMER = {
     "targets remove": "targets delete",
     "targets candidates": "targets discover",
     "targets release": "targets stop-host",
-    "targets clean": "targets prune",
+    "targets clean": "targets free-space",
     "targets tools": "profiles tools",
-    "kernels keep": "kernels extend",
+    "kernels keep": "kernels extend-lifetime",
     "kernels nsight": "kernels add-nsight",
-    "deployments renew": "deployments extend",
+    "deployments renew": "deployments extend-lifetime",
     "runs analyze": "runs optimize-db",
-    "profile kernel": "profiles metrics",
-    "profiles kernel": "profiles metrics",
+    "models revert": "models revert-alias",
+    "models history": "models alias-history",
+    "kernels extend": "kernels extend-lifetime",
+    "deployments extend": "deployments extend-lifetime",
+    "profiles metrics": "profiles kernel-metrics",
+    "targets prune": "targets free-space",
+    "profile kernel": "profiles kernel-metrics",
+    "profiles kernel": "profiles kernel-metrics",
 }
 FORMER_UNTIL = "0.3"
 

@@ -97,7 +97,7 @@ def stop_kernel(
         session.show(stopped, views.kernel(stopped))
 
 
-@kernels.command("extend")
+@kernels.command("extend-lifetime")
 def extend_kernel(kernel: Kernel, target: Target = "", json: Json = False) -> None:
     """Extend the time until an idle kernel is stopped. The time begins again."""
     with command(json) as session:

@@ -177,18 +177,18 @@ def delete_alias(
         session.show(found, views.model(found))
 
 
-@models.command("revert")
+@models.command("revert-alias")
 def revert_alias(
     name: Name, alias: Alias, reason: Reason = "", expected: Expected = None, json: Json = False
 ) -> None:
-    """Move an alias back to the version before its last move."""
+    """Undo the last move of an alias: back to the version before."""
     with command(json) as session:
         body = RevertAlias(reason=reason, expected=expected)
         found = session.call(RegistryService.revert_alias, name=name, alias=alias, body=body)
         session.show(found, views.model(found))
 
 
-@models.command("history")
+@models.command("alias-history")
 def history(
     name: Name,
     alias: Annotated[

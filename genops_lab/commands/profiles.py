@@ -89,7 +89,7 @@ def delete_profile(profile_id: Id, json: Json = False) -> None:
 
 @profiles.command("fetch")
 def fetch_trace(profile_id: Id, json: Json = False) -> None:
-    """Fetch the trace of a profile from its target to this machine. An interrupted fetch leaves nothing behind."""
+    """Fetch the trace of a profile from its target. An interrupted fetch leaves nothing behind."""
     with command(json) as session:
         followed(session, session.call(RemoteAnalysisService.fetch_trace, profile_id=profile_id))
         found = session.call(ProfilesService.get_profile, profile_id=profile_id)
@@ -155,7 +155,7 @@ def memory(
     ],
     json: Json = False,
 ) -> None:
-    """Show which lines used memory, at the peak and when it ran out.
+    """Show memory by line, at the peak and when it ran out.
 
     torch.cuda.memory._dump_snapshot writes a snapshot, and so does `%genops memory stop` in a notebook. Reading a
     snapshot runs no code of it.
@@ -165,7 +165,7 @@ def memory(
         session.show(found, views.memory(found))
 
 
-@profiles.command("metrics", rich_help_panel=EITHER)
+@profiles.command("kernel-metrics", rich_help_panel=EITHER)
 def metrics(
     report: Annotated[
         Path,
@@ -229,7 +229,7 @@ def report(
     ] = "",
     json: Json = False,
 ) -> None:
-    """Write the analysis as one HTML file, which needs no network."""
+    """Write the analysis as one HTML file, to read offline."""
     with command(json) as session:
         summary = _summary(session, traces)
         write_new(output, report_page(summary, title or traces[0].name))

@@ -520,7 +520,7 @@ def _show(session: Session, name: str) -> None:
     check_report(name, report)
 
 
-@targets.command("prune", rich_help_panel=ENVIRONMENTS)
+@targets.command("free-space", rich_help_panel=ENVIRONMENTS)
 def prune_target(
     name: Name,
     older_than: Annotated[

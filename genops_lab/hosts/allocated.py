@@ -192,9 +192,9 @@ class AllocatedHosts(Service):
         listed = await self._connections.run(provider.list_hosts(record.route))
         # Claims are read before recorded kernels: a host that passes from one to the other is found by at
         # least one read.
-        held = await asyncio.to_thread(lambda: {each for each in listed if self.claims.is_held(each)})
+        claimed = await asyncio.to_thread(lambda: {each for each in listed if self.claims.is_held(each)})
         rows = await asyncio.to_thread(self._ledger.own_kernels, name)
-        needed = held | {provider.host_of(record.route, row.kernel_id) for row in rows}
+        needed = claimed | {provider.host_of(record.route, row.kernel_id) for row in rows}
         left = {}
         for host in listed:
             if host not in needed:

@@ -282,9 +282,8 @@ class ConnectionTest:
     async def _clock(self) -> Finding:
         skew, error = self._skew
         if abs(skew) - error <= MAX_SKEW_S:
-            return Finding(
-                "ok", f"The clock differs from this machine's by at most {abs(skew) + error:.1f} s."
-            )
+            most = max(abs(skew) + error, 0.1)
+            return Finding("ok", f"The clock differs from this machine's by at most {most:.1f} s.")
         way = "ahead of" if skew > 0 else "behind"
         return Finding(
             "warning",

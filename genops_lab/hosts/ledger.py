@@ -106,8 +106,8 @@ class Ledger:
         """Make the administrator's targets equal to ``records``; return the names of those that were removed."""
         names = {record.name for record in records}
         with self._store.transaction() as connection:
-            held = connection.execute(select(targets.c.name).where(targets.c.locked == 1)).scalars().all()
-            gone = [str(name) for name in held if name not in names]
+            locked = connection.execute(select(targets.c.name).where(targets.c.locked == 1)).scalars().all()
+            gone = [str(name) for name in locked if name not in names]
             for name in {*gone, *names}:
                 connection.execute(targets.delete().where(targets.c.name == name))
             for record in records:

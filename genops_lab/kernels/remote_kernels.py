@@ -97,10 +97,10 @@ class RemoteKernels:
         that it can add message listeners. Returns a function that stops this."""
         return self._openers.add(opened)
 
-    def watch(self, told: Callable[[RemoteKernelClient], None]) -> Callable[[], None]:
-        """Call ``told`` in the connections' thread at each change of a kernel client's state; return a
+    def watch(self, changed: Callable[[RemoteKernelClient], None]) -> Callable[[], None]:
+        """Call ``changed`` in the connections' thread at each change of a kernel client's state; return a
         function that stops this."""
-        return self._watchers.add(told)
+        return self._watchers.add(changed)
 
     def take_over_next(self, kernel_id: str) -> None:
         """Let the next start or attach of this kernel take it from another Lab."""
@@ -362,7 +362,7 @@ class RemoteKernels:
         start: Start,
         attach: Callable[[RemoteKernelClient], Coroutine[Any, Any, None]],
     ) -> None:
-        def told(state: LinkState) -> None:
+        def changed(state: LinkState) -> None:
             if state.code == HostGone.code:
                 if bridge.pending_since is None:  # the cells that wait hear of it
                     self._wait_for_host(bridge, start)
@@ -370,7 +370,7 @@ class RemoteKernels:
             else:
                 self._tell_wait(bridge, start, state)
 
-        unwatch = bridge.link.watch(told)
+        unwatch = bridge.link.watch(changed)
         try:
             await attach_when_it_answers(bridge, attach)
         finally:

@@ -111,7 +111,8 @@ class StorageService:
         found = next((each for each in there if each.path == body.path), None)
         if found is None:
             raise NotFound(
-                f"{body.path[:200]} does not exist.", hint=f"List what exists: genops targets prune {name}"
+                f"{body.path[:200]} does not exist.",
+                hint=f"List what exists: genops targets free-space {name}",
             )
         async with AsyncExitStack() as stack:
             known = await self._known(link, found)

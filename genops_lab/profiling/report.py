@@ -126,8 +126,8 @@ def _of_hundred(part: float | None) -> str:
 
 def _best(kernel: MeasuredKernel) -> tuple[str, str]:
     """Return the rule with the highest estimate for the whole kernel, and its estimate."""
-    told = [(rule.speedup_pct or 0.0, rule.title) for rule in kernel.rules if rule.of == "kernel"]
-    gain, title = max(told, default=(0.0, ""))
+    estimates = [(rule.speedup_pct or 0.0, rule.title) for rule in kernel.rules if rule.of == "kernel"]
+    gain, title = max(estimates, default=(0.0, ""))
     return (title, share_text(gain, 100)) if gain else ("–", "–")
 
 
@@ -242,8 +242,8 @@ def _lines(summary: ProfileSummary) -> str:
         for line in sorted(found.lines, key=lambda line: -line.device_us)
     ]
     head = ["Line", "Device", "Forward", "Backward", "CPU", "Kernels", "Code"]
-    told = f"<p>{share_text(found.attributed_us, found.device_us)} of the device time has a source line.</p>"
-    return told + _table(head, rows, texts={6})
+    share = f"<p>{share_text(found.attributed_us, found.device_us)} of the device time has a source line.</p>"
+    return share + _table(head, rows, texts={6})
 
 
 def _steps(summary: ProfileSummary) -> str:

@@ -347,7 +347,7 @@ def checked(reason: str, evidence: dict[str, Any]) -> tuple[str, dict[str, Any]]
 
 
 def _history(name: str) -> str:
-    return f"genops models history {shlex.quote(name)}"
+    return f"genops models alias-history {shlex.quote(name)}"
 
 
 def _named(version: str) -> str:

@@ -19,9 +19,10 @@ def load_ipython_extension(ipython: Any) -> None:
 
     register(ipython)
     follow()
-    imported = "genops is imported" if offer_api(ipython) else "import genops to log"
+    first = "" if offer_api(ipython) else "import genops, then "
     print(
-        f"GenOps: %%track, %%profile, %%sweep and %genops are ready; {imported} (genops.log({{'loss': 0.5}}, step=1))."
+        "GenOps: %%track, %%profile, %%sweep and %genops are ready.\n"
+        f"To log metrics: {first}genops.log({{'loss': 0.5}}, step=1)"
     )
     wake()
 

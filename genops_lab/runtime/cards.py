@@ -97,8 +97,8 @@ def run_card(state: Mapping[str, Any], *, charts: bool) -> str:
 def _marks(state: Mapping[str, Any], names: Sequence[str]) -> Dict[int, str]:
     """Return, by step, the words for metrics of a chart that became NaN or infinite."""
     diverged = state.get("diverged", {})
-    told = [diverged[name].split(" since step ") for name in names if name in diverged]
-    return {int(step): word for word, step in told}
+    marked = [diverged[name].split(" since step ") for name in names if name in diverged]
+    return {int(step): word for word, step in marked}
 
 
 def _diverged(state: Mapping[str, Any]) -> str:

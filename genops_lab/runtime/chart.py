@@ -101,12 +101,12 @@ def picture(title: str, series: Series, marks: Mapping[int, str] = MappingProxyT
     svg = line_chart(title, series, marks)
     if not svg:
         return ""
-    told = []
+    values = []
     for name, one in series.items():
         last = next((value for value in reversed(one["values"]) if value is not None), None)
-        told.append(f"{name} {figure(last)}" if last is not None else f"{name}: no value")
+        values.append(f"{name} {figure(last)}" if last is not None else f"{name}: no value")
     data = base64.b64encode(svg.encode()).decode()
     return (
         f'<img src="data:image/svg+xml;base64,{data}" width="{WIDTH}" height="{HEIGHT}" '
-        f'alt="{escape(f"Chart of {title}: " + ", ".join(told))}">'
+        f'alt="{escape(f"Chart of {title}: " + ", ".join(values))}">'
     )

@@ -246,15 +246,15 @@ def unregister(shell: Any) -> None:
 COMMANDS = {
     "audit": "",
     "deploy": "",
-    "deployments": "list show add delete stop extend logs",
+    "deployments": "list show add delete stop extend-lifetime logs",
     "doctor": "",
     "experiments": "list show add delete undelete",
     "folders": "status pull push",
     "help": "",
-    "kernels": "list attach extend stop logs add-nsight",
+    "kernels": "list attach extend-lifetime stop logs add-nsight",
     "memory": "record show stop",
-    "models": "list show delete register alias unalias revert history",
-    "profiles": "list show delete analyze report diff memory metrics fetch tools",
+    "models": "list show delete register alias unalias revert-alias alias-history",
+    "profiles": "list show delete analyze report diff memory kernel-metrics fetch tools",
     "pull": "",
     "push": "",
     "quickstart": "",
@@ -262,7 +262,7 @@ COMMANDS = {
     "status": "",
     "sweeps": "list show delete run stop resume",
     "targets": (
-        "list show add delete set test connect disconnect discover kinds hosts stop-host build install prune"
+        "list show add delete set test connect disconnect discover kinds hosts stop-host build install free-space"
     ),
 }
 

@@ -295,11 +295,11 @@ def alive_tensors(device: str, error: Optional[BaseException] = None) -> Alive:
             block.names.append(name)
     found = sorted(blocks.values(), key=lambda block: block.size, reverse=True)[:_MOST]
     lines = _set_by([name for block in found for name in block.names])
-    held = [
+    named = [
         LiveMemory(block.size, block.what, [name + lines.get(name, "") for name in block.names[:3]])
         for block in found
     ]
-    return Alive(held, len(blocks), sum(block.size for block in blocks.values()), whole)
+    return Alive(named, len(blocks), sum(block.size for block in blocks.values()), whole)
 
 
 def memory_lines(device: str, error: Optional[BaseException] = None) -> List[str]:

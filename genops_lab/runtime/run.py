@@ -200,8 +200,8 @@ class Run:
         sent = {key: spelled(value) for key, value in values.items()}
         self._append("metrics", {"values": sent, "step": step, "timestamp": timestamp}, timestamp)
         if diverging:
-            told = [f"{key} is {words}" for key, words in self.history.diverged.items()]
-            self._append("tags", {DIVERGED: ", ".join(told)[:_TAG_CHARACTERS]})
+            notes = [f"{key} is {words}" for key, words in self.history.diverged.items()]
+            self._append("tags", {DIVERGED: ", ".join(notes)[:_TAG_CHARACTERS]})
 
     def _log_system(self, values: Dict[str, float], step: int) -> None:
         with self._lock:
@@ -223,8 +223,8 @@ class Run:
                 self._let_go()
 
     def _let_go(self) -> None:
-        held, self._held = self._held, None
-        for each in held or ():
+        waiting, self._held = self._held, None
+        for each in waiting or ():
             self._append_auto(each)
 
     def _append_auto(self, auto: "_Auto") -> None:

@@ -158,11 +158,11 @@ def paired_t(
     from dataclasses import replace
 
     found, left_out = differences(candidate, champion)
-    told = mean_t(
+    result = mean_t(
         replace(Sample.of(found), left_out=left_out),
         null=null, alternative=alternative, confidence=confidence,
     )  # fmt: skip
-    return replace(told, method="Paired t-test")
+    return replace(result, method="Paired t-test")
 
 
 def permutation(

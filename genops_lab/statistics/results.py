@@ -182,8 +182,8 @@ def same_length(**arrays: npt.NDArray[np.generic]) -> None:
     """Raise ValueError if arrays are not of one length."""
     lengths = {name: len(array) if array.ndim else 0 for name, array in arrays.items()}
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{name} has {length:,}" for name, length in lengths.items())
-        raise ValueError(f"Arrays of the same rows must have one length: {told}.")
+        counts = ", ".join(f"{name} has {length:,}" for name, length in lengths.items())
+        raise ValueError(f"Arrays of the same rows must have one length: {counts}.")
 
 
 def check_confidence(confidence: float) -> float:

@@ -147,14 +147,14 @@ class SweepsService(Service):
         if runner is not None:
             runner.stop(_BY_HAND)
             return runner.shown()
-        held = False
+        running = False
         for work in await self._running(record.id):
             await asyncio.to_thread(self._works.cancel, work.id)
-            held = held or await self._work.is_held(work)
-            if not held and self._kernels is not None:
-                held = await self._work.take_up(work)
+            running = running or await self._work.is_held(work)
+            if not running and self._kernels is not None:
+                running = await self._work.take_up(work)
         record = await asyncio.to_thread(self._ledger.find, record.id)  # it may have ended meanwhile
-        if not held and record.state not in ENDED:
+        if not running and record.state not in ENDED:
             stopped = msgspec.structs.replace(record, state="stopped", message=_BY_HAND, ended_at=time.time())
             await asyncio.to_thread(self._ledger.change, stopped)
             self._events.emit("sweep", record.id)

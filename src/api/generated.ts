@@ -5344,6 +5344,10 @@ export interface components {
             advice_new: string[];
             /** @default [] */
             advice_kept: string[];
+            /** @default {} */
+            advice_titles: {
+                [key: string]: string;
+            };
             /** @default [] */
             warnings: string[];
             /** @default false */

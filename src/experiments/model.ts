@@ -148,19 +148,19 @@ export class ExperimentsModel implements IDisposable {
    */
   holdCurves(run: IRun): { curves: RunCurves; release: IDisposable } {
     const { run_id } = run;
-    const held = this._curves.get(run_id) ?? {
+    const shared = this._curves.get(run_id) ?? {
       curves: this._curvesOf(run),
       holders: 0
     };
-    held.holders += 1;
-    this._curves.set(run_id, held);
+    shared.holders += 1;
+    this._curves.set(run_id, shared);
     return {
-      curves: held.curves,
+      curves: shared.curves,
       release: new DisposableDelegate(() => {
-        held.holders -= 1;
-        if (held.holders === 0 && this._curves.get(run_id) === held) {
+        shared.holders -= 1;
+        if (shared.holders === 0 && this._curves.get(run_id) === shared) {
           this._curves.delete(run_id);
-          held.curves.dispose();
+          shared.curves.dispose();
         }
       })
     };

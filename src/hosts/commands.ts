@@ -292,9 +292,9 @@ export function addCommands(options: ICommandsOptions): void {
   });
 
   define(CommandIDs.remove, {
-    label: trans.__('Remove a Target…'),
+    label: trans.__('Delete a Target…'),
     caption: trans.__(
-      'Remove a target from this Lab; kernels on it keep running'
+      'Delete a target from this Lab; kernels on it keep running'
     ),
     icon: deleteIcon,
     args: named,

@@ -122,18 +122,18 @@ export async function mayAttach(
   });
 }
 
-/** Confirm, then remove a target. Resolves to whether it was removed. */
+/** Confirm, then delete a target. Resolves to whether it was deleted. */
 export async function removeTarget(
   model: TargetsModel,
   { name }: ITarget,
   trans: TranslationBundle
 ): Promise<boolean> {
   const agreed = await confirm({
-    title: trans.__('Remove the target “%1”?', name),
+    title: trans.__('Delete the target “%1”?', name),
     body: trans.__(
       'The launcher no longer shows its kernel. Nothing changes on the host, and kernels on it keep running.'
     ),
-    action: trans.__('Remove'),
+    action: trans.__('Delete'),
     danger: true,
     trans
   });
@@ -153,7 +153,7 @@ export async function removeTarget(
         '%1 They keep running on the host, without this Lab. Stop them first if you do not need them.',
         error.message
       ),
-      action: trans.__('Remove target only'),
+      action: trans.__('Delete target only'),
       danger: true,
       trans
     });

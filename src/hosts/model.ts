@@ -277,7 +277,7 @@ export function gpuShares(
     utilization_percent: number | null;
   }[]
 ): { memory: number | null; busy: number | null } {
-  let [used, total, busy, told] = [0, 0, 0, 0];
+  let [used, total, busy, measured] = [0, 0, 0, 0];
   for (const gpu of gpus) {
     if (gpu.memory_total_bytes !== null && gpu.memory_used_bytes !== null) {
       used += gpu.memory_used_bytes;
@@ -285,12 +285,12 @@ export function gpuShares(
     }
     if (gpu.utilization_percent !== null) {
       busy += gpu.utilization_percent;
-      told += 1;
+      measured += 1;
     }
   }
   return {
     memory: total > 0 ? (100 * used) / total : null,
-    busy: told > 0 ? busy / told : null
+    busy: measured > 0 ? busy / measured : null
   };
 }
 

@@ -29,7 +29,7 @@ export class TasksModel implements IDisposable {
   readonly service: TasksService;
 
   /** Emitted at each change of a task of this page. */
-  get told(): ISignal<this, ITask> {
+  get taskChanged(): ISignal<this, ITask> {
     return this._told;
   }
 

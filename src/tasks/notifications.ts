@@ -28,7 +28,7 @@ const LISTED = { autoClose: 0 };
 export class TaskNotifications implements IDisposable, ITaskNotifier {
   constructor(options: TaskNotifications.IOptions) {
     this._options = options;
-    options.model.told.connect(this._tell, this);
+    options.model.taskChanged.connect(this._tell, this);
   }
 
   /** Show no notifications of a subject's tasks until the result is disposed. */

@@ -44,7 +44,7 @@ export const tasksPlugin: JupyterFrontEndPlugin<ITaskNotifier> = {
     const list = model.list();
     const section = panel.addSection({
       id: 'activity',
-      title: trans.__('Tasks and alerts'),
+      title: trans.__('Background tasks'),
       caption: trans.__(
         'Work in progress, how the latest work ended, and what waits for you'
       ),

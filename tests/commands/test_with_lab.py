@@ -72,15 +72,15 @@ def test_from_a_run_to_an_answer(
     assert lab.call("models", "unalias", "digits", "live", "--json").json["versions"][0]["aliases"] == [
         "best"
     ]
-    back = lab.call("models", "revert", "digits", "live", "--json").json
+    back = lab.call("models", "revert-alias", "digits", "live", "--json").json
     assert sorted(back["versions"][0]["aliases"]) == ["best", "live"]
-    history = lab.call("models", "history", "digits", "--alias", "live", "--json").json
+    history = lab.call("models", "alias-history", "digits", "--alias", "live", "--json").json
     assert [(each["to_version"], each["reason"]) for each in history] == [
         ("1", "Back to version 1"),
         ("", ""),
         ("1", "it is good"),
     ]
-    assert "none → 1" in lab.call("models", "history", "digits").out
+    assert "none → 1" in lab.call("models", "alias-history", "digits").out
 
     deployed = lab.call(
         "deployments", "add", "digits", "--version", "best", "--name", "d1", "--wait", "--json"
@@ -124,7 +124,9 @@ def test_from_a_run_to_an_answer(
         "a notebook keeps what it shows"
     )
     assert lab.call("deployments", "logs", "d1", "-n", "5", "--json").json["name"] == "d1"
-    assert lab.call("deployments", "extend", "d1", "--json").json["lease_until"] >= found["lease_until"]
+    assert (
+        lab.call("deployments", "extend-lifetime", "d1", "--json").json["lease_until"] >= found["lease_until"]
+    )
     for words in (("--version", "1"), ()):
         kept = lab.call("models", "delete", "digits", *words, "--yes", "--force")
         assert kept.code == 4 and "Version 1 of 'digits' is deployed as d1." in kept.err

@@ -593,6 +593,7 @@ genops deploy: --json --name --timeout --trust --version --wait model
 genops deployments add: --json --name --timeout --trust --version --wait model
 genops deployments delete: --json name
 genops deployments extend: --json name
+genops deployments extend-lifetime: --json name
 genops deployments list: --json
 genops deployments logs: --follow --json --lines -f -n name
 genops deployments renew: --json name
@@ -614,6 +615,7 @@ genops help: --json words
 genops kernels add-nsight: --compute --json --set kernel
 genops kernels attach: --json --take-over --target kernel
 genops kernels extend: --json --target kernel
+genops kernels extend-lifetime: --json --target kernel
 genops kernels keep: --json --target kernel
 genops kernels list: --json --target
 genops kernels logs: --bytes --json --target kernel
@@ -624,9 +626,11 @@ genops models add: --alias --json --model --run name
 genops models alias: --expected --json --reason alias name version
 genops models delete: --force --json --version --yes -y name
 genops models history: --alias --json name
+genops models alias-history: --alias --json name
 genops models list: --json
 genops models register: --alias --json --model --run name
 genops models revert: --expected --json --reason alias name
+genops models revert-alias: --expected --json --reason alias name
 genops models show: --json --version name
 genops models unalias: --expected --json --reason alias name
 genops models:
@@ -644,6 +648,7 @@ genops profiles kernel: --filter --json number report
 genops profiles list: --json
 genops profiles memory: --json file
 genops profiles metrics: --filter --json number report
+genops profiles kernel-metrics: --filter --json number report
 genops profiles report: --json --output --title -o traces
 genops profiles show: --json --usd-per-hour profile_id
 genops profiles tools: --json
@@ -692,6 +697,7 @@ genops targets install: --json name packages
 genops targets kinds: --json kind
 genops targets list: --json
 genops targets prune: --dry-run --force --json --older-than --timeout name
+genops targets free-space: --dry-run --force --json --older-than --timeout name
 genops targets release: --json host name
 genops targets remove: --force --json name
 genops targets set: --folder --folder-files --folder-size --idle --idle-gpu --json --no-folder --no-secret

@@ -102,16 +102,18 @@ def test_the_command_line(home: Home) -> None:
     assert "Kernels by time" not in text, "they are told above"
     assert "Record with %%profile in a kernel under Nsight Compute" in text
     assert "0 gemm 1 300.000 µs 75.0 % 30.0 % 80.0 % 75.0 % of 100.0 % memory" in text
-    one = genops(home, "profiles", "metrics", "a.ncu-rep", "1", "--filter", "LAUNCH__reg", "--json").json
+    one = genops(
+        home, "profiles", "kernel-metrics", "a.ncu-rep", "1", "--filter", "LAUNCH__reg", "--json"
+    ).json
     assert one["name"] == "relu"
     assert [(each["name"], each["value"], each["unit"]) for each in one["metrics"]] == [
         ("launch__registers_per_thread", 32, "register/thread")
     ]
-    listed = genops(home, "profiles", "metrics", "a.ncu-rep", "1").out
+    listed = genops(home, "profiles", "kernel-metrics", "a.ncu-rep", "1").out
     assert "Launch 1: relu" in listed and "gpu__time_duration.sum" in listed
-    group = genops(home, "profiles", "metrics", "b.ncu-rep", "0", "--filter", "group:").out
+    group = genops(home, "profiles", "kernel-metrics", "b.ncu-rep", "0", "--filter", "group:").out
     assert "dram__bytes_read.sum,dram__" in group and max(map(len, group.splitlines())) < 200
-    missing = genops(home, "profiles", "metrics", "a.ncu-rep", "9")
+    missing = genops(home, "profiles", "kernel-metrics", "a.ncu-rep", "9")
     assert missing.code != 0 and "has no result 9" in missing.err
     (home.work / "many.ncu-rep").write_bytes(report([kernel(f"k{number}", us=0.1) for number in range(20)]))
     both = " ".join(genops(home, "profiles", "analyze", "a.ncu-rep", "many.ncu-rep").out.split())

@@ -477,7 +477,7 @@ def test_a_slow_mlflow_may_still_move_what_was_given_up(ada: Lab, registry: Regi
             ada.move(name, "2", reason="slow")
     finally:
         ada.rooms.mlflow.call = call  # type: ignore[method-assign]
-    assert "genops models history slow" in told.value.hint
+    assert "genops models alias-history slow" in told.value.hint
     with pytest.raises(Conflict, match="ada is moving the alias"):
         ada.move(name, "3")
     registry.client.set_registered_model_alias(name, "champion", "2")

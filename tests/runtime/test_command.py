@@ -128,9 +128,11 @@ def test_an_open_quote_is_said(kernel: RunningKernel) -> None:
 def test_loading_the_extension_says_what_is_there_and_offers_genops(kernel: RunningKernel) -> None:
     kernel.ok("%unload_ext genops_lab\ndel genops")
     loaded = kernel.ok("%load_ext genops_lab")
-    assert "%%track, %%profile, %%sweep and %genops are ready; genops is imported" in loaded.stream("stdout")
+    assert "%%track, %%profile, %%sweep and %genops are ready.\nTo log metrics: genops.log(" in loaded.stream(
+        "stdout"
+    )
     assert kernel.ok("genops.log.__module__").result == "'genops_lab.runtime.api'"
     kernel.ok("%unload_ext genops_lab\ngenops = 'mine'")
     loaded = kernel.ok("%load_ext genops_lab")
-    assert "import genops to log" in loaded.stream("stdout")
+    assert "import genops, then genops.log(" in loaded.stream("stdout")
     assert kernel.ok("genops").result == "'mine'"

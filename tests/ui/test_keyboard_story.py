@@ -244,7 +244,7 @@ def test_a_chart_is_read(lab: LabPage, keys: Keyboard) -> None:
 
 
 def test_a_profile_is_read(lab: LabPage, keys: Keyboard) -> None:
-    section(lab, keys, "Tasks and alerts")
+    section(lab, keys, "Background tasks")
     keys.choose(button(lab.panel(), "More sections"))
     keys.menu_item("Open Profiles")
     profiles = lab.page.get_by_role("region", name="Profiles", exact=True)

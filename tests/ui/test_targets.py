@@ -185,8 +185,8 @@ def test_a_passphrase_is_asked_and_a_question_goes_with_its_connection(
     assert PASSPHRASE not in server.log
     assert PASSPHRASE not in lab.page.content()
 
-    locked.get_by_role("button", name="Remove locked").click()
-    question.get_by_role("button", name="Remove").click()
+    locked.get_by_role("button", name="Delete locked").click()
+    question.get_by_role("button", name="Delete").click()
     expect(locked).to_have_count(0)
 
 

@@ -59,7 +59,7 @@ def model(shown: RegisteredModel) -> Document:
 
 
 def history(found: list[AliasMove]) -> Document:
-    """``models history``."""
+    """``models alias-history``."""
     rows: list[Row] = [[moment(each.at), each.alias, _change(each), *_who_and_why(each)] for each in found]
     columns = [
         Column("when"),

@@ -324,7 +324,7 @@ def removed(shown: RemovedTarget) -> Document:
 def cleaned(
     go: list[StoredItem], stay: list[StoredItem], failures: dict[str, str], dry_run: bool
 ) -> Document:
-    """``targets prune``."""
+    """``targets free-space``."""
     word = "would be removed" if dry_run else "removed"
     rows = [
         *(

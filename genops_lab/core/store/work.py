@@ -105,8 +105,8 @@ class WorkTable:
 
     def check(self, connection: Connection, work_id: str, token: int) -> None:
         """Raise OldToken unless the token is current. No process takes the work until the transaction ends."""
-        held = (rows.c.id == work_id) & (rows.c.state == RUNNING) & (rows.c.token == token)
-        if connection.execute(select(rows.c.id).where(held)).first() is None:
+        owned = (rows.c.id == work_id) & (rows.c.state == RUNNING) & (rows.c.token == token)
+        if connection.execute(select(rows.c.id).where(owned)).first() is None:
             raise _old(work_id)
 
     def cancel(self, work_id: str) -> None:

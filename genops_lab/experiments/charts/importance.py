@@ -63,11 +63,11 @@ def importance(metric: str, values: Floats, parameters: Sequence[Parameter]) -> 
             unique.append(parameter.name)
             continue
         groups = _bins(numbers) if numbers is not None else np.unique(texts, return_inverse=True)[1]
-        told = _told(parameter.name, kind, metrics[there], groups, numbers, different)
-        if told is None:
+        parameter_importance = _told(parameter.name, kind, metrics[there], groups, numbers, different)
+        if parameter_importance is None:
             unique.append(parameter.name)
         else:
-            found.append(told)
+            found.append(parameter_importance)
     corrected = holm([each.p for each in found])
     found = [msgspec.structs.replace(each, p=float(p)) for each, p in zip(found, corrected, strict=True)]
     found.sort(key=lambda each: (-each.importance, each.p, each.parameter))

@@ -241,8 +241,8 @@ class ClientApi:
     def latest(self, run_id: str, key: str) -> Latest:
         # The client gives only the values of the latest metrics; the end of the history has the rest.
         info, points = self.get(run_id).info, self.history(run_id, key)
-        told = (float(len(points)), *points[-1][1:]) if points else None
-        return Latest(told, info.start_time, info.status == "RUNNING")
+        last = (float(len(points)), *points[-1][1:]) if points else None
+        return Latest(last, info.start_time, info.status == "RUNNING")
 
     def history(self, run_id: str, key: str) -> list[tuple[float, float, float]]:
         with told(f"The metric {key} of run {run_id} could not be read"):
@@ -372,8 +372,8 @@ class ApiSource:
                 break
         changes = as_changes(runs)
         changes.experiments = known
-        told = {"metric": changes.metrics.names, "param": changes.params.names, "tag": changes.tags.names}
-        if any(name.kind != "attribute" and name.key not in told[name.kind] for name in asked.names):
+        present = {"metric": changes.metrics.names, "param": changes.params.names, "tag": changes.tags.names}
+        if any(name.kind != "attribute" and name.key not in present[name.kind] for name in asked.names):
             return None  # the candidates do not show whether other runs have it
         return Part(changes, whole=not token, total=None)
 
@@ -466,5 +466,5 @@ class ApiSource:
         oldest = min(
             self._experiments, key=lambda each: (len(each.experiment_id), each.experiment_id), default=None
         )
-        told = oldest and [oldest.experiment_id, oldest.creation_time, oldest.artifact_location]
-        return json.dumps(["api", told])
+        identity = oldest and [oldest.experiment_id, oldest.creation_time, oldest.artifact_location]
+        return json.dumps(["api", identity])

@@ -403,8 +403,8 @@ def window(asked: Asked, found: Found, grouping: RunGrouping, sort: Sequence[Run
         _joined(moment, groups, column, heads, spreads, run_places, grouping)
         for column in asked.columns(names, rows)
     ]
-    told = [_told(groups, head, spread) for head, spread in zip(heads, spreads, strict=True)]
-    return Window(run_ids, columns, told, laid_out.places, len(groups.rows))
+    shown = [_told(groups, head, spread) for head, spread in zip(heads, spreads, strict=True)]
+    return Window(run_ids, columns, shown, laid_out.places, len(groups.rows))
 
 
 def _groups(asked: Asked, found: Found, grouping: RunGrouping, sort: Sequence[RunSort]) -> Groups:

@@ -138,7 +138,7 @@ class Asked:
             )
         }
         found = []
-        for at, (own, told) in enumerate(zip(tags, params, strict=True)):
+        for at, (own, own_params) in enumerate(zip(tags, params, strict=True)):
             of: dict[str, Any] = {name: values[at] for name, values in attributes.items()}
             found.append(
                 Run(
@@ -150,7 +150,7 @@ class Asked:
                     started_at=of["start_time"] or None,
                     ended_at=of["end_time"] or None,
                     user=own.get("mlflow.user", ""),
-                    params=told,
+                    params=own_params,
                     metrics=metrics[at],
                     tags={
                         name: text
@@ -290,7 +290,7 @@ def _values(moment: Moment, column: str, kind: Kind, name: str, rows: Places) ->
     values: list[float | str | None]
     if kind == "metric" or (kind == "attribute" and name in NUMBER_ATTRIBUTES):
         return RunColumn(column=column, kind="number", values=_number_values(moment, kind, name, rows))
-    held = snapshot.columns[kind].get(name)
+    texts = snapshot.columns[kind].get(name)
     if kind == "attribute" and name == "run_id":
         values = [snapshot.ids[row] for row in rows]
     elif kind == "attribute" and name == "experiment":
@@ -299,14 +299,14 @@ def _values(moment: Moment, column: str, kind: Kind, name: str, rows: Places) ->
             snapshot.experiments[id].name if id in snapshot.experiments else id
             for id in (ids.texts(rows) if isinstance(ids, TextColumn) else [])
         ]
-    elif not isinstance(held, TextColumn):
+    elif not isinstance(texts, TextColumn):
         values = [None] * len(rows)
     elif kind == "attribute" and name == "artifact_uri":
         values = [
-            artifact_uri(text, snapshot.ids[row]) for text, row in zip(held.texts(rows), rows, strict=True)
+            artifact_uri(text, snapshot.ids[row]) for text, row in zip(texts.texts(rows), rows, strict=True)
         ]
     else:
-        values = list(held.texts(rows))
+        values = list(texts.texts(rows))
     return RunColumn(column=column, kind="text", values=values)
 
 

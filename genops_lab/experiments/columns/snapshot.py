@@ -141,8 +141,8 @@ def _put(columns: dict[str, Column], parts: Iterator[_Part], whole: Rows | None)
     if whole is None or not len(whole):
         return
     for name, column in list(columns.items()):
-        told = seen.get(name)
-        untold = whole if told is None else np.setdiff1d(whole, told)
+        written = seen.get(name)
+        untold = whole if written is None else np.setdiff1d(whole, written)
         left = column.without(untold) if len(untold) else column
         if left is None:
             del columns[name]
@@ -177,15 +177,15 @@ def _attributes(runs: list[RunRow], where: Rows) -> Iterator[_Part]:
             yield name, rows[there], seconds
 
 
-def _numbers(told: Entries, where: Rows) -> Iterator[_Part]:
-    values = np.array(told.values, np.float64)
-    for name, rows, order in _by_name(told.runs, told.names, where):
+def _numbers(entries: Entries, where: Rows) -> Iterator[_Part]:
+    values = np.array(entries.values, np.float64)
+    for name, rows, order in _by_name(entries.runs, entries.names, where):
         yield name, rows, values[order]
 
 
-def _texts(told: Entries, where: Rows) -> Iterator[_Part]:
-    values = strings(told.values)
-    for name, rows, order in _by_name(told.runs, told.names, where):
+def _texts(entries: Entries, where: Rows) -> Iterator[_Part]:
+    values = strings(entries.values)
+    for name, rows, order in _by_name(entries.runs, entries.names, where):
         yield name, rows, values.take(places(order))
 
 

@@ -195,12 +195,12 @@ class HostConnection:
         return a function that stops this."""
         self._holds += 1
         self._attend()
-        held = True
+        counted = True
 
         def release() -> None:
-            nonlocal held
-            if held:
-                held = False
+            nonlocal counted
+            if counted:
+                counted = False
                 self._holds -= 1
                 self._attend()
 

@@ -88,9 +88,9 @@ class RemoteKernelClient:
 
     # For any caller
 
-    def watch(self, told: Callable[[RemoteKernelClient], None]) -> Callable[[], None]:
-        """Call ``told`` in the connections' thread when the state changes; return a function that stops this."""
-        return self._watchers.add(told)
+    def watch(self, changed: Callable[[RemoteKernelClient], None]) -> Callable[[], None]:
+        """Call ``changed`` in the connections' thread when the state changes; return a function that stops this."""
+        return self._watchers.add(changed)
 
     # The kernel's life, in the connections' loop
 
@@ -355,10 +355,10 @@ class RemoteKernelClient:
 
     def failed(self, error: GenOpsError) -> None:
         """Handle a failed attachment."""
-        told = self._give_up_on(error)
+        gave_up = self._give_up_on(error)
         if isinstance(error, KernelBusy):
             other = str(error.details.get("label", "")) or "another Lab"
-            if not told:
+            if not gave_up:
                 self._say(f"{error.message} {error.hint}")
             self._set(BridgeState(state="taken", other=other, reason=error.message))
         else:

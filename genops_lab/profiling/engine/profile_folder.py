@@ -56,7 +56,7 @@ def analyze_into(folder: str | os.PathLike[str], trace: str | os.PathLike[str]) 
         return analyze(
             trace,
             watch=lambda found, _: column_files.save(found.columns, folder / COLUMNS),
-            watch_memory=lambda held: tables.save(held, folder / MEMORY),
+            watch_memory=lambda timelines: tables.save(timelines, folder / MEMORY),
         )
     keeper = _Keeper(folder)
     summary = analyze(trace, watch=keeper.take)

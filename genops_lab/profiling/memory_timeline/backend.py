@@ -51,7 +51,7 @@ class Memories:
         with self._opening:
             if folder not in self._open or not Path(folder).is_dir():
                 found = kept_memory(Path(folder), Path(trace))
-                self._open[folder] = [_Opened(held, number) for number, held in enumerate(found)]
+                self._open[folder] = [_Opened(timeline, number) for number, timeline in enumerate(found)]
             self._open.move_to_end(folder)
             while len(self._open) > OPEN_PROFILES:
                 self._open.popitem(last=False)
@@ -59,12 +59,12 @@ class Memories:
 
 
 class _Opened:
-    def __init__(self, held: MemoryTimeline, number: int) -> None:
+    def __init__(self, timeline: MemoryTimeline, number: int) -> None:
         from ..engine.memory.moments import bands_of
 
-        self._held, self._number = held, number
+        self._held, self._number = timeline, number
         # The same lines in every period, so that they keep their colours.
-        self._bands = bands_of(held)
+        self._bands = bands_of(timeline)
 
     def timeline(self, asked: MemoryRange) -> DeviceMemoryTimeline:
         from ..engine.memory.moments import timeline_of
@@ -84,7 +84,7 @@ class _Opened:
     def moment(self, asked: MemoryMomentQuery) -> MemoryMoment:
         from ..engine.memory.moments import moment_of
 
-        held = self._held
+        timeline = self._held
         if asked.us is not None:
-            return moment_of(held, held.moment_at(asked.us))
-        return moment_of(held, held.peak if asked.at is None else min(asked.at, held.moments - 1))
+            return moment_of(timeline, timeline.moment_at(asked.us))
+        return moment_of(timeline, timeline.peak if asked.at is None else min(asked.at, timeline.moments - 1))

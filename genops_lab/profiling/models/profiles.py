@@ -179,6 +179,8 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     advice_gone: list[str] = []
     advice_new: list[str] = []
     advice_kept: list[str] = []
+    #: The title of each of these codes.
+    advice_titles: dict[str, str] = {}
     warnings: list[str] = []
     #: Whether one of the profiles is ``incomplete``.
     incomplete: bool = False

@@ -66,9 +66,9 @@ class Bringing:
             raise Failed(task.message, hint=task.hint)
 
     async def _running(self, profile_id: str) -> Task | None:
-        told, subject = await self._tasks.list_tasks(), _subject(profile_id)
+        tasks, subject = await self._tasks.list_tasks(), _subject(profile_id)
         return next(
-            (each for each in told if (each.kind, each.subject, each.state) == (KIND, subject, "running")),
+            (each for each in tasks if (each.kind, each.subject, each.state) == (KIND, subject, "running")),
             None,
         )
 

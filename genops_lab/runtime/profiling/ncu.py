@@ -234,14 +234,14 @@ class NcuCapture(OutsideCapture):
 def _nothing(said: str) -> NothingMeasured:
     """Return the error for a measurement without results, from ncu's messages."""
     words = " ".join(line for line in said.splitlines() if line.startswith(("==ERROR==", "==WARNING==")))
-    told = f" Its log ends with: {words[-_LAST_WORDS:]}" if words else ""
+    log_end = f" Its log ends with: {words[-_LAST_WORDS:]}" if words else ""
     if measured_in(said) > 0:
         return NothingMeasured(
             f"Nsight Compute measured {measured_in(said)} kernels but wrote none of them to its "
-            f"report.{told}",
+            f"report.{log_end}",
             "Run the cell again, or restart the kernel.",
         )
     return NothingMeasured(
-        f"Nsight Compute measured no kernel in this cell.{told}",
+        f"Nsight Compute measured no kernel in this cell.{log_end}",
         named(said) or "Profile a cell that launches kernels on the GPU, in this process.",
     )

@@ -277,17 +277,17 @@ def marked_cells(files: Dict[str, str], marked: Iterable[Tuple[str, int]]) -> Li
     """
     numbers, redactor = _numbers(), redactor_now()
     texts: Dict[str, List[str]] = {}
-    told: Dict[str, Dict[str, Any]] = {}
+    cells: Dict[str, Dict[str, Any]] = {}
     order = sorted(marked, key=lambda one: (numbers.get(one[0], 0), one))[:MAX_LINES]
     for file, line in order:
-        cell = told.setdefault(files[file], {"name": files[file], "number": None, "lines": {}})
+        cell = cells.setdefault(files[file], {"name": files[file], "number": None, "lines": {}})
         cell["number"] = numbers.get(file) or cell["number"]
         if file not in texts:
             texts[file] = _lines(file, numbers.get(file, 0), redactor)
         text = texts[file][line - 1] if 0 < line <= len(texts[file]) else ""
         if text:
             cell["lines"][line] = text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
-    return list(told.values())
+    return list(cells.values())
 
 
 def _numbers() -> Dict[str, int]:

@@ -75,9 +75,10 @@ export function numberScale(
       return isLog ? 10 ** at : at;
     },
     ticks: count =>
-      (isLog ? logTicks(domain, count) : ticks(low, high, count)).map(
-        value => ({ value, text: valueText(kind, value) })
-      )
+      (isLog ? logTicks(domain, count) : ticks(low, high, count))
+        .map(value => ({ value, text: valueText(kind, value) }))
+        // Rounded times of a short axis may be equal.
+        .filter(({ text }, place, all) => text !== all[place - 1]?.text)
   };
 }
 

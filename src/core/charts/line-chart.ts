@@ -244,7 +244,7 @@ function reading(
   }
   const at = x.at(here);
   const unit = chart.x === 'count' ? 'linear' : (chart.x ?? 'linear');
-  const told = [{ text: valueText(unit, here), color: look.faint }];
+  const texts = [{ text: valueText(unit, here), color: look.faint }];
   const marks: Mark[] = [
     {
       kind: 'line',
@@ -261,12 +261,12 @@ function reading(
     const value = line.y[places[place]];
     const color = look.series[place % look.series.length];
     const name = lines.length > 1 ? `${chart.lines[place].label} ` : '';
-    told.push({ text: `${name}${formatNumber(value)}`, color });
+    texts.push({ text: `${name}${formatNumber(value)}`, color });
     marks.push({ kind: 'points', x: [at], y: [y.at(value)], radius: 3, color });
   });
   const isLeft = at < left + width / 2;
   const room = (isLeft ? left + width - at : at - left) - 16;
-  const rows = told.map(({ text, color }) => ({
+  const rows = texts.map(({ text, color }) => ({
     text: fitted(text, room),
     color
   }));

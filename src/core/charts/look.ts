@@ -88,10 +88,10 @@ export function asRgb(color: string): string {
   context.fillStyle = color;
   context.fillRect(0, 0, 1, 1);
   const [red, green, blue, alpha] = context.getImageData(0, 0, 1, 1).data;
-  const told =
+  const opaque =
     alpha === 255
       ? `rgb(${red}, ${green}, ${blue})`
       : `rgba(${red}, ${green}, ${blue}, ${(alpha / 255).toFixed(2)})`;
-  known.set(color, told);
-  return told;
+  known.set(color, opaque);
+  return opaque;
 }

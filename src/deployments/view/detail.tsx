@@ -96,7 +96,10 @@ export function DeploymentDetail(
           latency_ms !== null
             ? [
                 trans.__('Latency'),
-                trans.__('%1 ms (median)', formatNumber(latency_ms))
+                trans.__(
+                  '%1 ms (median)',
+                  formatNumber(Number(latency_ms.toPrecision(3)))
+                )
               ]
             : null,
           active

@@ -161,18 +161,20 @@ export class ChartData {
       )
     };
     const formText = JSON.stringify(form);
-    const held = (key: string) => {
+    const history = (key: string) => {
       const found = this._histories.get(key);
       return found?.form === formText ? found : null;
     };
     const due = [...metrics].filter(
-      key => asked.stale || held(key)?.ids !== ids
+      key => asked.stale || history(key)?.ids !== ids
     );
     // Metrics without any data come first.
-    due.sort((a, b) => Number(held(a) !== null) - Number(held(b) !== null));
+    due.sort(
+      (a, b) => Number(history(a) !== null) - Number(history(b) !== null)
+    );
     await Promise.all(
       due.map(async key => {
-        const before = held(key)?.runs;
+        const before = history(key)?.runs;
         const marks: Record<string, string> = {};
         for (const id of ids) {
           const mark = before?.get(id)?.mark;

@@ -122,7 +122,7 @@ export class RunActions {
 
   private async _copy(
     write: typeof asCsv,
-    told: (count: number) => string
+    message: (count: number) => string
   ): Promise<void> {
     try {
       const names = this._model.shown.map(({ name }) => name);
@@ -131,7 +131,7 @@ export class RunActions {
       );
       if (ids.length > 0) {
         Clipboard.copyToSystem(write(frame));
-        Notification.success(told(ids.length), { autoClose: BRIEF_MS });
+        Notification.success(message(ids.length), { autoClose: BRIEF_MS });
       }
     } catch (reason) {
       this._tell(reason);

@@ -297,8 +297,8 @@ export class RunWindows implements IDisposable {
       blanks.push({ index, id: null, group: null, columns: null, at: 0 });
     }
     const rows = blanks.slice(0, places);
-    for (const [window, held] of this._windows) {
-      held.forEach((row, place) => {
+    for (const [window, loaded] of this._windows) {
+      loaded.forEach((row, place) => {
         const index = window * WINDOW + place;
         if (index < places) {
           rows[index] = row;

@@ -29,31 +29,31 @@ export function Curves(props: Curves.IProps): React.ReactElement | null {
   const { run, model, trans, most } = props;
   const [all, setAll] = React.useState(false);
   const live = useCurves(model, run);
-  const { held, curves } = live ?? {};
+  const { runCurves, curves } = live ?? {};
   const series = props.system ? curves?.system : curves?.series;
   const running = isRunning(run);
   const groups = React.useMemo(
     () => grouped(series ?? [], running),
     [series, running]
   );
-  if (!held) {
+  if (!runCurves) {
     return null;
   }
-  if (held.resource.error && groups.length === 0) {
+  if (runCurves.resource.error && groups.length === 0) {
     return (
       <DownState
         what={trans.__('The metrics cannot be read.')}
-        error={held.resource.error}
-        busy={held.resource.snapshot.busy}
+        error={runCurves.resource.error}
+        busy={runCurves.resource.snapshot.busy}
         trans={trans}
-        onRetry={() => void held.resource.refresh()}
+        onRetry={() => void runCurves.resource.refresh()}
       />
     );
   }
   if (groups.length === 0) {
-    return held.isLoaded && series?.length === 0 ? (
+    return runCurves.isLoaded && series?.length === 0 ? (
       <p className="gol-Run-quiet">
-        {held.ended
+        {runCurves.ended
           ? trans.__('This run logged no metrics.')
           : trans.__('Metrics appear here as they are logged.')}
       </p>

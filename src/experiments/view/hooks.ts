@@ -10,21 +10,21 @@ import type { IRun } from '../service';
 export function useCurves(
   model: ExperimentsModel,
   run: IRun
-): { held: RunCurves; curves: ICurves } | null {
-  const [held, setHeld] = React.useState<RunCurves | null>(null);
+): { runCurves: RunCurves; curves: ICurves } | null {
+  const [runCurves, setRunCurves] = React.useState<RunCurves | null>(null);
   const [, redraw] = React.useReducer((count: number) => count + 1, 0);
   React.useEffect(() => {
     const { curves, release } = model.holdCurves(run);
     const slot = () => redraw();
     curves.changed.connect(slot, slot);
     curves.resource.changed.connect(slot, slot);
-    setHeld(curves);
+    setRunCurves(curves);
     return () => {
       curves.changed.disconnect(slot, slot);
       curves.resource.changed.disconnect(slot, slot);
       release.dispose();
-      setHeld(null);
+      setRunCurves(null);
     };
   }, [model, run.run_id]);
-  return held && { held, curves: held.curves };
+  return runCurves && { runCurves, curves: runCurves.curves };
 }

@@ -81,17 +81,17 @@ export function RunDetail(props: RunDetail.IProps): React.ReactElement {
           onClick={() => actions.openMlflow(run)}
         />
       </div>
-      <RunFacts run={run} trans={trans} onOpen={actions.openNotebook} />
       <Curves run={run} model={model} trans={trans} />
-      {model.media && model.opened === run.run_id && (
-        <Media {...props} media={model.media} />
-      )}
       <Group
         title={trans.__('Metrics')}
         entries={metrics}
         bad={bad}
         trans={trans}
       />
+      <RunFacts run={run} trans={trans} onOpen={actions.openNotebook} />
+      {model.media && model.opened === run.run_id && (
+        <Media {...props} media={model.media} />
+      )}
       <Group title={trans.__('Parameters')} entries={params} trans={trans} />
       <Group title={trans.__('Tags')} entries={tags} trans={trans} />
       {hasSystem && (

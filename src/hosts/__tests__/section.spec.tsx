@@ -271,7 +271,7 @@ describe('the targets in the panel', () => {
     expect(screen.getByText('Install one.')).toBeTruthy();
     fireEvent.click(button('Connect'));
     fireEvent.click(button('Test gpu-box'));
-    fireEvent.click(button('Remove gpu-box'));
+    fireEvent.click(button('Delete gpu-box'));
     expect(actions.onConnect).toHaveBeenCalledTimes(1);
     expect(actions.onTest).toHaveBeenCalledTimes(1);
     expect(actions.onRemove).toHaveBeenCalledTimes(1);
@@ -279,7 +279,7 @@ describe('the targets in the panel', () => {
 
   it("cannot remove an administrator's", async () => {
     await show(target({ locked: true, state: 'connecting' }));
-    expect(screen.queryByRole('button', { name: /Remove/ })).toBeNull();
+    expect(screen.queryByRole('button', { name: /Delete/ })).toBeNull();
     fireEvent.click(button('Cancel'));
     expect(actions.onDisconnect).toHaveBeenCalledTimes(1);
   });

@@ -18,7 +18,7 @@ function item(part: Partial<IStoredItem> = {}): IStoredItem {
     host_id: '',
     here: '',
     size_bytes: 2 * GIB,
-    unused_s: 40 * 86400,
+    unused_s: 20 * 86400,
     stays: '',
     forcible: false,
     ...part
@@ -78,7 +78,7 @@ describe('what lies on a target', () => {
     expect(boxes(at).map(({ checked }) => checked)).toEqual([false, false]);
     expect(boxes(at).map(({ disabled }) => disabled)).toEqual([false, true]);
     expect(at.textContent).toContain('the kernel k1 uses it');
-    expect(at.textContent).toContain('40 d');
+    expect(at.textContent).toContain('20 d ago');
     expect(remove(at).disabled).toBe(true);
     act(() => boxes(at)[0].click());
     expect(remove(at).textContent).toBe('Remove 1 (2.0 GiB)');

@@ -127,7 +127,7 @@ export function PickerView(
               <Offer
                 target={target}
                 chosen={picker.chosen === target.name}
-                told={picker.error !== undefined}
+                failed={picker.error !== undefined}
                 trans={trans}
               />
             </Place>
@@ -153,7 +153,7 @@ export function PickerView(
           title={trans.__('The kernel’s variables will be lost.')}
         >
           {trans.__(
-            'The notebook and its outputs stay. A new kernel starts in the place that you choose.'
+            'The notebook and its outputs stay. A new kernel starts on the target that you choose.'
           )}
         </Callout>
       )}
@@ -292,10 +292,10 @@ function Offer(props: {
   target: ITarget;
   chosen: boolean;
   /** Whether the failure is shown elsewhere. */
-  told: boolean;
+  failed: boolean;
   trans: TranslationBundle;
 }): React.ReactElement {
-  const { target, chosen, told, trans } = props;
+  const { target, chosen, failed: failed, trans } = props;
   const { reading } = target;
   const stale = staleWords(target, trans);
   const line = [
@@ -316,7 +316,7 @@ function Offer(props: {
         </span>
       </span>
       <span className="gol-Place-line">{line.join(' · ')}</span>
-      {chosen && !told && target.state !== 'up' && (
+      {chosen && !failed && target.state !== 'up' && (
         <LinkDetail target={target} trans={trans} />
       )}
       {chosen && reading && (

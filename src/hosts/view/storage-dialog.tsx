@@ -7,8 +7,8 @@ import {
   DataTable,
   Form,
   FormError,
-  formatBytes,
-  formatDuration
+  formatAge,
+  formatBytes
 } from '../../core';
 
 import type { QuestionsModel } from '../questions';
@@ -228,10 +228,10 @@ function Items(props: {
           },
           {
             id: 'unused',
-            title: trans.__('Unused for'),
+            title: trans.__('Last used'),
             numeric: true,
             cell: ({ unused_s }) =>
-              unused_s === null ? '' : unusedWords(unused_s ?? 0, trans)
+              unused_s === null ? '' : lastUsed(unused_s ?? 0, trans)
           },
           {
             id: 'why',
@@ -274,7 +274,8 @@ function Freed(props: {
   );
 }
 
-/** How long an item was unused; below a minute without seconds. */
-function unusedWords(seconds: number, trans: TranslationBundle): string {
-  return seconds < 60 ? trans.__('used just now') : formatDuration(seconds);
+/** When an item was last used, such as `2 h ago`. */
+function lastUsed(seconds: number, trans: TranslationBundle): string {
+  const now = Date.now() / 1000;
+  return formatAge(now - seconds, now, trans);
 }

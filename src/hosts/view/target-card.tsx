@@ -14,7 +14,6 @@ import {
   formatBytesOf,
   useNow
 } from '../../core';
-import { formatNumber } from '../../core/format';
 import type { IDriven } from '../../panel/tokens';
 
 import type { TargetsModel } from '../model';
@@ -241,7 +240,7 @@ function TargetButtons(props: TargetCard.IProps): React.ReactElement {
         {!target.locked && (
           <IconButton
             icon={deleteIcon}
-            label={trans.__('Remove %1', name)}
+            label={trans.__('Delete %1', name)}
             onClick={() => props.onRemove(target)}
           />
         )}
@@ -257,7 +256,7 @@ export function TargetDetails(props: {
 }): React.ReactElement {
   const { target, trans } = props;
   const { reading } = target;
-  const load = reading?.load?.map(each => formatNumber(each)).join(' ');
+  const load = reading?.load?.map(each => each.toFixed(2)).join(' ');
   const disk =
     reading?.disk_total_bytes && reading.disk_free_bytes !== null
       ? formatBytesOf(

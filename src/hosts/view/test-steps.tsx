@@ -206,9 +206,9 @@ export function outcomeWords(
 
 /** The steps of the target's kind, then those of all kinds. */
 function stepOrder(model: AddTarget): readonly string[] {
-  const told = model.steps.map(({ step }) => step);
+  const steps = model.steps.map(({ step }) => step);
   const own = model.kind.steps.map(({ name }) => name);
-  const others = told.filter(step => !ORDER.includes(step));
+  const others = steps.filter(step => !ORDER.includes(step));
   const first = own.length ? own : others;
   return first.length
     ? [...first, ...ORDER.slice(ORDER.indexOf('python'))]

@@ -39,11 +39,11 @@ export function memoryOfRank(
  * other.
  */
 export function stripsOf(memory: IMemory | null): IDeviceMemory[] {
-  const told = (memory?.devices ?? []).filter(
+  const withMemory = (memory?.devices ?? []).filter(
     ({ timeline }) => (timeline ?? []).length > 1
   );
-  const ofDevices = told.filter(({ device }) => device >= 0);
-  return (ofDevices.length > 0 ? ofDevices : told).slice(0, MOST_STRIPS);
+  const ofDevices = withMemory.filter(({ device }) => device >= 0);
+  return (ofDevices.length > 0 ? ofDevices : withMemory).slice(0, MOST_STRIPS);
 }
 
 /** The last point at or before a time in microseconds; -1 before all. */

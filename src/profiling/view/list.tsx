@@ -69,7 +69,14 @@ export function ProfileList(props: {
             rowKey={({ id }) => id}
             onOpen={({ id }) => actions.open(id)}
             sort={{ column: 'created', descending: true }}
-            count={count => trans._n('%1 profile', '%1 profiles', count)}
+            count={count =>
+              trans._n(
+                '%2 profile',
+                '%2 profiles',
+                count,
+                count.toLocaleString()
+              )
+            }
             trans={trans}
           />
         )}

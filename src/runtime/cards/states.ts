@@ -15,7 +15,7 @@ export function runState(run: Schemas['Run']): State {
   const status = run.status === 'SCHEDULED' ? 'RUNNING' : run.status;
   const diverged = (run.tags[DIVERGED] ?? '')
     .split(', ')
-    .map(told => told.split(' is '))
+    .map(note => note.split(' is '))
     .filter(parts => parts.length === 2);
   return {
     run_id,

@@ -1,8 +1,9 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
+import { deleteIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import type { Tone } from '../../core';
-import { ActionButton, StatusBadge } from '../../core';
+import { ActionButton, IconButton, StatusBadge } from '../../core';
 import { formatNumber } from '../../core/format';
 import { Progress } from '../../core/ui/progress';
 import type { ISweep } from '../service';
@@ -108,9 +109,9 @@ export function SweepButtons(
         onClick={() => actions.openRuns(id)}
       />
       {sweep.ended_at !== null && (
-        <ActionButton
-          label={trans.__('Delete…')}
-          caption={trans.__('Delete this sweep; its runs stay')}
+        <IconButton
+          icon={deleteIcon}
+          label={trans.__('Delete the sweep “%1”; its runs stay', sweep.name)}
           tabIndex={tabIndex}
           onClick={() => actions.remove(sweep)}
         />

@@ -1,4 +1,4 @@
-"""``genops targets prune`` with a real sshd: what nobody uses goes, what only lies there stays."""
+"""``genops targets free-space`` with a real sshd: what nobody uses goes, what only lies there stays."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def environment(desk: Desk, name: str, age_days: float) -> Path:
 
 
 def clean(desk: Desk, *arguments: str) -> dict[str, Any]:
-    found: dict[str, Any] = desk.ok("targets", "prune", "gpu1", *arguments, cwd=desk.lab.home.work)
+    found: dict[str, Any] = desk.ok("targets", "free-space", "gpu1", *arguments, cwd=desk.lab.home.work)
     return found
 
 
@@ -70,7 +70,7 @@ def test_environments_that_nobody_used_for_long_go(desk: Desk) -> None:
     would = clean(desk, "--dry-run")
     assert [item["path"] for item in would["removable"]] == [str(old)] and would["removed"] == []
     assert old.exists()
-    shown = desk.genops("targets", "prune", "gpu1", "--dry-run").out
+    shown = desk.genops("targets", "free-space", "gpu1", "--dry-run").out
     assert "would be removed" in shown and "40 d" in shown and "it has the interpreter of other" in shown
 
     done = clean(desk)
@@ -80,7 +80,7 @@ def test_environments_that_nobody_used_for_long_go(desk: Desk) -> None:
     assert clean(desk, "--older-than", "0", "--force")["removed"] == [] and own.exists()
     assert desk.genops("targets", "delete", "other").code == 0
     assert [item["path"] for item in clean(desk)["removed"]] == [str(own)]
-    assert "has no environments or folders on this target" in desk.genops("targets", "prune", "gpu1").out
+    assert "has no environments or folders on this target" in desk.genops("targets", "free-space", "gpu1").out
 
 
 def test_a_folder_with_results_that_are_only_there_stays(desk: Desk) -> None:
@@ -94,7 +94,7 @@ def test_a_folder_with_results_that_are_only_there_stays(desk: Desk) -> None:
     now = ("--older-than", "0")
     assert stays(clean(desk, *now)) == {str(there): "1 file on the host was not pulled"}
     assert (there / "results/loss.csv").exists()
-    assert "genops pull" in desk.genops("targets", "prune", "gpu1", *now).out
+    assert "genops pull" in desk.genops("targets", "free-space", "gpu1", *now).out
     desk.ok("pull", "--target", "gpu1")
     (there / "mlruns").mkdir()
     assert "mlruns" in stays(clean(desk, *now))[str(there)]
@@ -141,9 +141,9 @@ def test_a_running_kernels_folder_stays_even_when_forced(desk: Desk) -> None:
 
 
 def test_what_is_off_is_said(desk: Desk) -> None:
-    assert desk.genops("targets", "prune", "nowhere").code == 3
-    assert desk.genops("targets", "prune", "gpu1", "--older-than", "-1").code == 2
-    assert desk.genops("targets", "prune", "gpu1", "--older-than", "nan").code == 2
+    assert desk.genops("targets", "free-space", "nowhere").code == 3
+    assert desk.genops("targets", "free-space", "gpu1", "--older-than", "-1").code == 2
+    assert desk.genops("targets", "free-space", "gpu1", "--older-than", "nan").code == 2
 
 
 def test_without_a_lab_it_works_in_its_own_process(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,8 +155,8 @@ def test_without_a_lab_it_works_in_its_own_process(monkeypatch: pytest.MonkeyPat
         assert genops(home, *add).code == 0
         copy = host.home / "genops/theirs-0123abcd"
         copy.mkdir(parents=True)
-        kept = genops(home, "targets", "prune", "gpu1", "--older-than", "0", "--json")
+        kept = genops(home, "targets", "free-space", "gpu1", "--older-than", "0", "--json")
         assert kept.code == 0, kept.err
         assert [item["path"] for item in kept.json["stays"]] == [str(copy)]
-        forced = genops(home, "targets", "prune", "gpu1", "--older-than", "0", "--force", "--json")
+        forced = genops(home, "targets", "free-space", "gpu1", "--older-than", "0", "--force", "--json")
         assert [item["path"] for item in forced.json["removed"]] == [str(copy)] and not copy.exists()

@@ -440,7 +440,7 @@ def measured_blocks(found: Measurement, models: Iterable[str]) -> list[Block]:
 
 
 def metrics(found: KernelMetrics) -> Document:
-    """``profiles metrics``."""
+    """``profiles kernel-metrics``."""
     rows: list[Row] = [
         [each.name, _value(each.value), each.unit, str(each.instances) if each.instances else ""]
         for each in found.metrics

@@ -90,7 +90,8 @@ def difference(found: Difference) -> Document:
         ("Problems in both", found.advice_kept),
     ):
         if codes:
-            blocks.append(Note(f"{said}: {', '.join(codes)}"))
+            titles = [found.advice_titles.get(code, code) for code in codes]
+            blocks.append(Note(f"{said}: {'; '.join(titles)}"))
     return Document(blocks)
 
 

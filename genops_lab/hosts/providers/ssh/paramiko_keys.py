@@ -104,9 +104,9 @@ def identities(hop: Hop, first: str, note: Callable[[str], None]) -> list[Identi
     certificates = list(_certificates(hop, note))
     named = [identity for identity in in_agent if _plain(identity.blob) in wanted]
     others = [] if hop.identities_only else [identity for identity in in_agent if identity not in named]
-    held = {_plain(identity.blob) for identity in in_agent}
-    open_files = [identity for identity in files if not identity.locked and identity.blob not in held]
-    locked = [identity for identity in files if identity.locked and identity.blob not in held]
+    known = {_plain(identity.blob) for identity in in_agent}
+    open_files = [identity for identity in files if not identity.locked and identity.blob not in known]
+    locked = [identity for identity in files if identity.locked and identity.blob not in known]
     middle = [*others, *open_files] if hop.default_identities else [*open_files, *others]
     offered: list[Identity] = []
     for identity in [*named, *middle, *locked]:

@@ -73,8 +73,8 @@ def _with_others(worst: Advice, *others: Advice) -> Advice:
     ranks = sorted({each.rank for each in others if each.rank is not None and each.rank != worst.rank})
     if not ranks:
         return worst
-    told = f"rank {ranks[0]}" if len(ranks) == 1 else f"ranks {ranks_text(ranks)}"
-    return structs.replace(worst, evidence=f"{worst.evidence} The same applies to {told}.")
+    names = f"rank {ranks[0]}" if len(ranks) == 1 else f"ranks {ranks_text(ranks)}"
+    return structs.replace(worst, evidence=f"{worst.evidence} The same applies to {names}.")
 
 
 def by_saving(advice: Iterable[Advice]) -> list[Advice]:

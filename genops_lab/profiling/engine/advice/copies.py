@@ -128,12 +128,12 @@ def _idle_during(context: Context, calls: Int64) -> tuple[int, int]:
     start, end = columns.ts[slices], columns.ts[slices] + columns.dur[slices]
     saving = seen = 0
     covered = union(context.trace.intervals(slices))
-    for gaps, told in zip(context.gaps, context.gaps_of.values(), strict=True):
+    for gaps, rank_gaps in zip(context.gaps, context.gaps_of.values(), strict=True):
         place = np.searchsorted(start, gaps.times.end, side="left") - 1
         touched = (place >= 0) & (end[np.maximum(place, 0)] > gaps.times.start)
         # Python inside another wait (a copy back) does not count here.
         began = overlap(covered, gaps.times.start, gaps.times.start + 1) > 0
-        parts = np.where(began, gaps.parts[:, _COPY], told.parts[:, _COPY])[touched]
+        parts = np.where(began, gaps.parts[:, _COPY], rank_gaps.parts[:, _COPY])[touched]
         saving, seen = max((saving, seen), (int(parts.sum()), int((parts > 0).sum())))
     return saving, seen
 

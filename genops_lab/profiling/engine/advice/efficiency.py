@@ -131,9 +131,9 @@ def ideal_ns(work: Work, speed: Speed) -> float:
 
 def slow_groups(context: Context, speed: Speed) -> Iterator[Slow]:
     """Yield the groups that are far from their roofline or slow because of their shapes, with the cause."""
-    told = {id(each) for softmax, products in unfused_parts(context) for each in (softmax, *products)}
+    covered = {id(each) for softmax, products in unfused_parts(context) for each in (softmax, *products)}
     for group in context.groups:
-        if id(group) not in told:
+        if id(group) not in covered:
             found = _judged(group, speed) if group.each_ns >= LONG_ENOUGH_NS else _tiny(group, speed)
             if found is not None:
                 yield found

@@ -82,8 +82,8 @@ def work_groups(trace: Trace) -> list[Group]:
     groups = []
     for begin, end in pairwise(cuts.tolist()):
         mine = order[begin:end]
-        name, *told = (int(key[mine[0]]) for key in keys)
-        call = Call.of(columns.names[name], *(texts[each] if each != NOTHING else "" for each in told))
+        name, *arguments = (int(key[mine[0]]) for key in keys)
+        call = Call.of(columns.names[name], *(texts[each] if each != NOTHING else "" for each in arguments))
         work = work_of(call)
         if work is None or min(work.flops, work.bytes) <= 0:
             continue

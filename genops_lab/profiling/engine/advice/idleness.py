@@ -75,8 +75,8 @@ def gpu_idle(context: Context) -> Iterable[Advice]:
         return
     lengths = sorted(zip(best.tolist(), _REASONS, strict=True), key=lambda each: -each[0])
     first = _REASONS[lengths[0][1]]
-    told = {code: each.title for code, each in _REASONS.items()} | {"python": between_calls(context)}
-    title, suggestion, meanwhile = f": {told[lengths[0][1]]}", first.suggestion, ""
+    titles = {code: each.title for code, each in _REASONS.items()} | {"python": between_calls(context)}
+    title, suggestion, meanwhile = f": {titles[lengths[0][1]]}", first.suggestion, ""
     if lengths[0][1] == "other" and (stood := _waiting_call(context, gaps)):
         title, meanwhile = f" while the host waits in {stood.call}", f" Meanwhile {stood.evidence}."
         if stood.copies:
@@ -86,7 +86,7 @@ def gpu_idle(context: Context) -> Iterable[Advice]:
         f"The device is idle{title}",
         f"Idle for {milliseconds(idle)} ({context.share(idle)} of the trace) for reasons that no other advice covers: "
         + ", ".join(
-            f"{told[code]} {milliseconds(length)}" for length, code in lengths if length >= WORTH * idle
+            f"{titles[code]} {milliseconds(length)}" for length, code in lengths if length >= WORTH * idle
         )
         + f".{meanwhile}",
         Stake(
@@ -133,11 +133,11 @@ def _waiting_call(context: Context, gaps: Gaps) -> _WaitingCall | None:
     longest = mine[columns.dur[mine].argmax()]
     annotation = parents(columns, [Kind.ANNOTATION])[longest]
     within = [operator_name, "" if annotation == NOTHING else columns.names[columns.name[annotation]]]
-    told = ", ".join(each for each in within if each and not each.startswith("ProfilerStep#"))
+    callers = ", ".join(each for each in within if each and not each.startswith("ProfilerStep#"))
     length = length_of(context, mine)
     return _WaitingCall(
         f"{call} ({operator_name})" if operator_name else call,
-        f"the host waits {counted(len(mine), 'time', 'times')} in {call}{f' ({told})' if told else ''}, for"
+        f"the host waits {counted(len(mine), 'time', 'times')} in {call}{f' ({callers})' if callers else ''}, for"
         f" {milliseconds(length)} in total ({context.share(length)} of the trace)",
         bool(np.isin(longest, context.host.copying)),
     )

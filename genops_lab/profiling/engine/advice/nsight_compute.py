@@ -65,13 +65,13 @@ def measured(context: Context) -> Iterable[Advice]:
         rule = _words(launches, identifier, launches[launch_of[most[0]]])
         time = sum(launches[launch_of[place]].us * 1000 for place in members)
         often = "one launch" if len(members) == 1 else f"{len(members):,} launches"
-        told = "; ".join(_kernels(launches, [launch_of[place] for place in most], identifier))
+        kernels = "; ".join(_kernels(launches, [launch_of[place] for place in most], identifier))
         yield context.advice(
             code_of(identifier),
             rule.title.partition(":")[0] if rule is not None else identifier,
             f"Nsight Compute estimates that {milliseconds(saving)} of the {milliseconds(time)} of"
             f" {often} can be saved ({context.share(saving)} of the measured"
-            f" time): {told}." + (f" {rule.text}" if rule is not None else ""),
+            f" time): {kernels}." + (f" {rule.text}" if rule is not None else ""),
             Stake(saving, np.array(sorted(members), np.int64)),
             _SUGGESTIONS.get(identifier, "Read the text of the rule."),
         )

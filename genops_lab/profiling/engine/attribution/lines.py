@@ -103,10 +103,10 @@ class Lines:
                 continue
             lane = np.full(len(ts), number, np.int32)
             line = self.at(lane, ts)
-            told = np.where(line == NOTHING, -1, self._reason(lane, ts))
-            several = np.where(told > reason, False, several | (told == reason))
-            found = np.where(told > reason, line, found)
-            reason = np.maximum(reason, told)
+            rank = np.where(line == NOTHING, -1, self._reason(lane, ts))
+            several = np.where(rank > reason, False, several | (rank == reason))
+            found = np.where(rank > reason, line, found)
+            reason = np.maximum(reason, rank)
         return np.where(several, NOTHING, found)
 
     def _reason(self, lane: Int32, ts: Int64) -> npt.NDArray[np.int8]:
@@ -209,8 +209,8 @@ class Lines:
                 of_text[text] = self._line(Place(file=frame.file, line=frame.line, function=frame.function))
         line = np.array([of_text.get(text, NOTHING) for text in stacks.value.tolist()], np.int64)
         index = stacks.index.astype(np.int64)
-        told = (line != NOTHING) & (columns.dur[index] > 0)
-        return Enclosing(columns, index[told]), line[told]
+        named = (line != NOTHING) & (columns.dur[index] > 0)
+        return Enclosing(columns, index[named]), line[named]
 
 
 def _by_ids(columns: Columns, members: Int64) -> Int64:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -231,10 +231,10 @@ def _launched(
     found = dict(enumerate(pairs(before.launched, after.launched)))
 
     def costs(of: KernelTally, keys: dict[int, list[Launched]]) -> dict[int, tuple[float, float]]:
-        told = {row: [of.launched[key] for key in each] for row, each in keys.items() if each}
+        tallies = {row: [of.launched[key] for key in each] for row, each in keys.items() if each}
         return {
             row: (sum(ns for ns, _ in each) / 1000, sum(count for _, count in each))
-            for row, each in told.items()
+            for row, each in tallies.items()
         }
 
     return _changes(
@@ -300,10 +300,11 @@ def _changes(
     return sorted(found, key=lambda each: (-abs(each.after_us - each.before_us), each.name))
 
 
-def _advice(before: ProfileSummary, after: ProfileSummary) -> dict[str, list[str]]:
+def _advice(before: ProfileSummary, after: ProfileSummary) -> dict[str, Any]:
     one = list(dict.fromkeys(each.code for each in before.advice))
     other = list(dict.fromkeys(each.code for each in after.advice))
     return {
+        "advice_titles": {each.code: each.title for each in (*before.advice, *after.advice)},
         "advice_gone": [code for code in one if code not in other],
         "advice_new": [code for code in other if code not in one],
         "advice_kept": [code for code in other if code in one],

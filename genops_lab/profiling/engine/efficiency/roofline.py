@@ -87,7 +87,7 @@ class RooflineTally:
         if not len(device):
             return
         shaped = _Shaped.of(columns)
-        self._missing.shapes |= not shaped.told
+        self._missing.shapes |= not shaped.has_shapes
         self._compute += int(columns.dur[device].sum())
         reached = _reached(trace.owner[device], trace.around, shaped.of_slice)
         instances, place = np.unique(reached, return_inverse=True)
@@ -284,7 +284,7 @@ class _Shaped:
     works: list[Work]
     names: list[tuple[str, str, str]]
     #: Whether the trace has any shapes.
-    told: bool = False
+    has_shapes: bool = False
 
     @staticmethod
     def of(columns: Columns) -> _Shaped:
@@ -293,7 +293,7 @@ class _Shaped:
         shaped = _Shaped(of_slice, [], [])
         if dims is None or not len(dims):
             return shaped
-        shaped.told = True
+        shaped.has_shapes = True
         index = dims.index[columns.kind[dims.index] == Kind.OPERATOR]
         code, parts = columns.name[index].astype(np.int64), []
         for column in ("dims", "types", "concrete"):
@@ -304,12 +304,12 @@ class _Shaped:
         numbers = np.full(len(first), NOTHING, np.int32)
         for number, at in enumerate(first.tolist()):
             name = columns.names[columns.name[index[at]]]
-            told = [columns.texts[part[at]] if part[at] != NOTHING else "" for part in parts]
-            did = work(name, *told)
+            texts = [columns.texts[part[at]] if part[at] != NOTHING else "" for part in parts]
+            did = work(name, *texts)
             if did is not None:
                 numbers[number] = len(shaped.works)
                 shaped.works.append(did)
-                shaped.names.append((name, told[0], told[1]))
+                shaped.names.append((name, texts[0], texts[1]))
         of_slice[index] = numbers[place]
         return shaped
 

@@ -86,14 +86,14 @@ def _device(found: Allocations, key: int, rank: int, whose: AllocationOwner) -> 
     curve = steps.cumsum()
     at = int(curve.argmax()) if len(curve) and curve.max() > 0 else -1
     allocated, reserved = found.allocated[events], found.reserved[events]
-    told = bool(len(allocated)) and bool((allocated != NO_ID).all())
+    has_totals = bool(len(allocated)) and bool((allocated != NO_ID).all())
     chosen = kept(curve)
     # Old traces have no addresses: only the freed size is known, not the freed block.
     live = _live(address[: at + 1], amount[: at + 1]).tolist() if addressed else []
     tally = Tally()
     for place in live:
         tally.add(whose.who[int(whose.of[events[place]])], int(amount[place]))
-    last = int(allocated[-1]) if told else max(int(curve[-1]), 0)
+    last = int(allocated[-1]) if has_totals else max(int(curve[-1]), 0)
     return DeviceMemory(
         device=_number(found.devices[key]),
         rank=rank,
@@ -108,7 +108,7 @@ def _device(found: Allocations, key: int, rank: int, whose: AllocationOwner) -> 
         peak=int(curve[at]) if at >= 0 else 0,
         peak_event=at,
         live_at_peak=len(live) if addressed else int(np.sign(amount[: at + 1]).sum()),
-        before=max(int(allocated[0] - amount[0]), 0) if told else 0,
+        before=max(int(allocated[0] - amount[0]), 0) if has_totals else 0,
         sites=tally.sites(MOST_SITES),
         timeline=[
             MemoryPoint(at=float(found.ts[events[place]]) / 1000, bytes=int(curve[place]))
@@ -120,8 +120,8 @@ def _device(found: Allocations, key: int, rank: int, whose: AllocationOwner) -> 
 def _held(found: Allocations, key: int, rank: int, whose: AllocationOwner) -> MemoryTimeline:
     events = np.flatnonzero(found.device == key)
     amount, address = found.bytes[events], found.address[events]
-    told = bool((found.allocated[events] != NO_ID).all())
-    before = max(int(found.allocated[events[0]] - amount[0]), 0) if told else 0
+    has_totals = bool((found.allocated[events] != NO_ID).all())
+    before = max(int(found.allocated[events[0]] - amount[0]), 0) if has_totals else 0
     addressed = bool(address.any())
     rest = np.zeros(0, np.int64)
     if addressed:

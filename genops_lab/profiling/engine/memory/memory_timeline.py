@@ -92,8 +92,8 @@ class MemoryTimeline:
         steps = np.zeros(last - first + 2, np.int64)
         np.add.at(steps, np.clip(begin, first, last + 1) - first, size)
         np.subtract.at(steps, np.clip(end, first, last + 1) - first, size)
-        held: Int64 = steps.cumsum()[:-1]
-        return held + self.rest[first : last + 1] if chosen is None and len(self.rest) else held
+        in_use: Int64 = steps.cumsum()[:-1]
+        return in_use + self.rest[first : last + 1] if chosen is None and len(self.rest) else in_use
 
     def at(self, moment: int) -> Bools:
         """Return which blocks are in use at a moment."""

@@ -31,60 +31,62 @@ POINTS, SUM_BUCKETS = 2000, 280
 NO_BLOCKS = -1
 
 
-def bands_of(held: MemoryTimeline) -> list[int]:
+def bands_of(timeline: MemoryTimeline) -> list[int]:
     """Return the lines with the largest peaks in stacking order: steady lines are below short-lived ones.
 
     The order is by turnover: all memory that a line ever allocated, over its peak.
     """
-    most = held.most_by_line
-    asked = summed(held.line, held.bytes, len(held.lines))
-    began = np.full(len(held.lines), held.moments, np.int64)
-    np.minimum.at(began, held.line, held.begin)
+    most = timeline.most_by_line
+    asked = summed(timeline.line, timeline.bytes, len(timeline.lines))
+    began = np.full(len(timeline.lines), timeline.moments, np.int64)
+    np.minimum.at(began, timeline.line, timeline.begin)
     ranked = [each for each in np.argsort(-most, kind="stable")[:BANDS].tolist() if most[each] > 0]
     return sorted(ranked, key=lambda each: (round(float(asked[each] / most[each])), began[each]))
 
 
 def timeline_of(
-    held: MemoryTimeline, number: int, lines: list[int], first: int, last: int
+    timeline: MemoryTimeline, number: int, lines: list[int], first: int, last: int
 ) -> DeviceMemoryTimeline:
     """Return the sum and the bands of ``lines`` at the moments from ``first`` to ``last``, thinned out so
     that every peak is kept."""
-    total = held.over(first, last)
-    told = held.reserved[first : last + 1]
-    chosen = _chosen(total, _curves(held, lines, first, last), len(lines)) if len(total) > POINTS else None
+    total = timeline.over(first, last)
+    reserved = timeline.reserved[first : last + 1]
+    chosen = (
+        _chosen(total, _curves(timeline, lines, first, last), len(lines)) if len(total) > POINTS else None
+    )
     places = np.arange(len(total)) if chosen is None else chosen
     at = places + first
     return DeviceMemoryTimeline(
         number=number,
-        device=held.device,
-        rank=held.rank,
-        moments=held.moments,
-        by_time=held.by_time,
-        peak=int(held.total[held.peak]),
-        peak_at=held.peak,
-        failures=held.failures,
+        device=timeline.device,
+        rank=timeline.rank,
+        moments=timeline.moments,
+        by_time=timeline.by_time,
+        peak=int(timeline.total[timeline.peak]),
+        peak_at=timeline.peak,
+        failures=timeline.failures,
         at=at.astype("<i4").tobytes(),
-        us=held.us[at].astype("<f8").tobytes() if len(held.us) else b"",
+        us=timeline.us[at].astype("<f8").tobytes() if len(timeline.us) else b"",
         held=total[places].astype("<f8").tobytes(),
-        reserved=told[places].astype("<f8").tobytes() if len(told) else b"",
+        reserved=reserved[places].astype("<f8").tobytes() if len(reserved) else b"",
         bands=[
             MemoryBand(
                 line=line,
-                site=site_of(held.lines[line], int(held.most_by_line[line]), 0, ""),
+                site=site_of(timeline.lines[line], int(timeline.most_by_line[line]), 0, ""),
                 curve=curve[places].astype("<f8").tobytes(),
             )
-            for line, curve in zip(lines, _curves(held, lines, first, last), strict=True)
+            for line, curve in zip(lines, _curves(timeline, lines, first, last), strict=True)
         ],
     )
 
 
-def moment_of(held: MemoryTimeline, moment: int) -> MemoryMoment:
+def moment_of(timeline: MemoryTimeline, moment: int) -> MemoryMoment:
     """Return the owners of the memory at a moment, largest first."""
-    alive = held.at(moment)
-    size = held.bytes[alive]
+    alive = timeline.at(moment)
+    size = timeline.bytes[alive]
     kinds = len(CATEGORIES)
-    key = held.line[alive].astype(np.int64) * kinds + held.category[alive]
-    sums = np.zeros((len(held.lines), kinds), np.int64)
+    key = timeline.line[alive].astype(np.int64) * kinds + timeline.category[alive]
+    sums = np.zeros((len(timeline.lines), kinds), np.int64)
     np.add.at(sums.reshape(-1), key, size)
     blocks = np.bincount(key, minlength=sums.size).reshape(sums.shape)
     by_line, blocks_by_line = sums.sum(axis=1), blocks.sum(axis=1)
@@ -93,7 +95,7 @@ def moment_of(held: MemoryTimeline, moment: int) -> MemoryMoment:
         MemoryLine(
             line=each,
             site=site_of(
-                held.lines[each],
+                timeline.lines[each],
                 int(by_line[each]),
                 int(blocks_by_line[each]),
                 CATEGORIES[int(sums[each].argmax())],
@@ -101,16 +103,16 @@ def moment_of(held: MemoryTimeline, moment: int) -> MemoryMoment:
         )
         for each in ranked[:MOST_LINES]
     ]
-    rest = int(held.rest[moment]) if len(held.rest) else 0
+    rest = int(timeline.rest[moment]) if len(timeline.rest) else 0
     if rest > 0:
-        found.append(MemoryLine(line=NO_BLOCKS, site=site_of(held.rest_who, rest, 0, "")))
+        found.append(MemoryLine(line=NO_BLOCKS, site=site_of(timeline.rest_who, rest, 0, "")))
     whole = int(size.sum()) + rest
     by_kind, blocks_by_kind = sums.sum(axis=0), blocks.sum(axis=0)
     return MemoryMoment(
         at=moment,
-        us=float(held.us[moment]) if len(held.us) else None,
+        us=float(timeline.us[moment]) if len(timeline.us) else None,
         held=whole,
-        reserved=int(held.reserved[moment]) if len(held.reserved) else None,
+        reserved=int(timeline.reserved[moment]) if len(timeline.reserved) else None,
         blocks=len(size),
         lines=found,
         more_lines=max(len(ranked) - MOST_LINES, 0),
@@ -122,24 +124,24 @@ def moment_of(held: MemoryTimeline, moment: int) -> MemoryMoment:
             for each in np.argsort(-by_kind, kind="stable").tolist()
             if by_kind[each] > 0
         ],
-        change=_change(held, moment),
+        change=_change(timeline, moment),
     )
 
 
-def _change(held: MemoryTimeline, moment: int) -> MemoryChange | None:
-    for sign, which in ((1, held.begin), (-1, held.end)):
+def _change(timeline: MemoryTimeline, moment: int) -> MemoryChange | None:
+    for sign, which in ((1, timeline.begin), (-1, timeline.end)):
         found = np.flatnonzero(which == moment)
         if len(found):
             block = int(found[0])
             return MemoryChange(
-                bytes=sign * int(held.bytes[block]), name=held.lines[int(held.line[block])].name
+                bytes=sign * int(timeline.bytes[block]), name=timeline.lines[int(timeline.line[block])].name
             )
     return None
 
 
-def _curves(held: MemoryTimeline, lines: list[int], first: int, last: int) -> Iterable[Int64]:
+def _curves(timeline: MemoryTimeline, lines: list[int], first: int, last: int) -> Iterable[Int64]:
     # One line at a time, because all together would take a hundred bytes per event.
-    return (held.over(first, last, held.line == line) for line in lines)
+    return (timeline.over(first, last, timeline.line == line) for line in lines)
 
 
 def _chosen(total: Int64, curves: Iterable[Int64], count: int) -> npt.NDArray[np.intp]:

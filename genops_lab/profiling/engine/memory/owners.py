@@ -81,14 +81,14 @@ class Tally:
 
     def add(self, who: Owner, size: int) -> None:
         """Count a block."""
-        held = self._found.setdefault(who.key, _Held(who))
-        held.bytes += size
-        held.blocks += 1
+        tally = self._found.setdefault(who.key, _Held(who))
+        tally.bytes += size
+        tally.blocks += 1
 
     def sites(self, most: int) -> list[Site]:
         """Return the largest owners; among equals, the oldest first."""
-        ranked = sorted(self._found.values(), key=lambda held: -held.bytes)[:most]
-        return [site_of(held.who, held.bytes, held.blocks, held.who.category) for held in ranked]
+        ranked = sorted(self._found.values(), key=lambda tally: -tally.bytes)[:most]
+        return [site_of(tally.who, tally.bytes, tally.blocks, tally.who.category) for tally in ranked]
 
 
 @dataclass

@@ -112,9 +112,9 @@ class Recording:
             older.add(who, size)
         for size, who in live.values():
             tally.add(who, size)
-            held = categories.setdefault(who.category, [0, 0])
-            held[0] += size
-            held[1] += 1
+            total = categories.setdefault(who.category, [0, 0])
+            total[0] += size
+            total[1] += 1
         ranked = sorted(categories.items(), key=lambda each: -each[1][0])
         chosen = kept(curve)
         return DeviceMemory(
@@ -134,8 +134,8 @@ class Recording:
             before_sites=older.sites(MOST_OLDER),
             sites=tally.sites(MOST_SITES),
             categories=[
-                CategoryBytes(category=category, bytes=held, blocks=count)
-                for category, (held, count) in ranked
+                CategoryBytes(category=category, bytes=total, blocks=count)
+                for category, (total, count) in ranked
             ],
             timeline=[
                 MemoryPoint(at=self._changes[place].event, bytes=int(curve[place]))
@@ -194,11 +194,11 @@ class Recording:
     def _times(self) -> Float64:
         """Return the microseconds after the first event; empty if one is not known."""
         times = [entry.get("time_us") for entry in self._entries]
-        told = [time for time in times if isinstance(time, (int, float)) and abs(time) < MOST_US]
-        if not told or len(told) < len(times):
+        usable = [time for time in times if isinstance(time, (int, float)) and abs(time) < MOST_US]
+        if not usable or len(usable) < len(times):
             return np.zeros(0)
         # A double represents microseconds since 1970 to a quarter of a microsecond, and differences better.
-        return np.array([time - told[0] for time in told], np.float64)
+        return np.array([time - usable[0] for time in usable], np.float64)
 
     def _reserved(self, moments: int) -> Int64:
         """Return the reserved memory after each event, counted back from the end; empty without segments."""
@@ -224,11 +224,11 @@ class Recording:
     def _failure(self, number: int, entry: dict[str, Any], began: float | None) -> OutOfMemory:
         earlier = sum(change.event < number for change in self._changes)
         freed = {change.address for change in self._changes[:earlier] if change.size < 0}
-        tally, held = Tally(), 0
+        tally, in_use = Tally(), 0
         older = {address: each for address, each in self._older.items() if address not in freed}
         for size, who in (*older.values(), *self._live(earlier).values()):
             tally.add(who, size)
-            held += size
+            in_use += size
         asked = Tally()
         wanted = natural(entry.get("size"))
         asked.add(self._frames.owner_of(entry.get("frames")), wanted)
@@ -239,7 +239,7 @@ class Recording:
             free=natural(entry.get("device_free")),
             at_us=float(time - began) if isinstance(time, (int, float)) and began is not None else None,
             event=number,
-            held=held,
+            held=in_use,
             holders=tally.sites(MOST_OWNERS),
             asked=asked.sites(1)[0],
         )

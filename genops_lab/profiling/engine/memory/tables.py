@@ -41,20 +41,20 @@ class _Manifest(msgspec.Struct):
 def save(found: list[MemoryTimeline], folder: Path) -> None:
     """Write ``folder`` completely or not at all. Raises OSError."""
     with written_whole(folder) as aside:
-        for number, held in enumerate(found):
+        for number, timeline in enumerate(found):
             for name in _ARRAYS:
-                np.save(_file(aside, number, name), getattr(held, name), allow_pickle=False)
+                np.save(_file(aside, number, name), getattr(timeline, name), allow_pickle=False)
         devices = [
             _Device(
-                device=held.device,
-                rank=held.rank,
-                moments=held.moments,
-                lines=held.lines,
-                rest=held.rest_who,
-                failures=held.failures,
-                by_time=held.by_time,
+                device=timeline.device,
+                rank=timeline.rank,
+                moments=timeline.moments,
+                lines=timeline.lines,
+                rest=timeline.rest_who,
+                failures=timeline.failures,
+                by_time=timeline.by_time,
             )
-            for held in found
+            for timeline in found
         ]
         manifest = _Manifest(VERSION, devices)
         (aside / MANIFEST).write_bytes(msgspec.json.encode(manifest))

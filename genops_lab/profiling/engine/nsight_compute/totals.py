@@ -46,14 +46,14 @@ class Group:
 
     def mean(self, figure: str) -> float | None:
         """Return the mean weighted by time, over the launches that have the figure."""
-        told = [(launch.figures[figure], launch.us) for launch in self.launches if figure in launch.figures]
-        time = sum(us for _, us in told)
-        return sum(value * us for value, us in told) / time if time else None
+        known = [(launch.figures[figure], launch.us) for launch in self.launches if figure in launch.figures]
+        time = sum(us for _, us in known)
+        return sum(value * us for value, us in known) / time if time else None
 
     def total(self, figure: str) -> float | None:
         """Return the sum over all launches; None if one lacks the figure."""
-        told = [launch.figures[figure] for launch in self.launches if figure in launch.figures]
-        return sum(told) if len(told) == len(self.launches) else None
+        known = [launch.figures[figure] for launch in self.launches if figure in launch.figures]
+        return sum(known) if len(known) == len(self.launches) else None
 
     def flops(self) -> dict[str, float]:
         """Return the FLOPs of all launches, by dtype."""
@@ -170,17 +170,17 @@ def _kernel(group: Group) -> MeasuredKernel:
 
 def _limit(launch: Launch) -> str:
     """Return the limit of the theoretical occupancy; empty where it is 100 % or not known."""
-    told = [(launch.figures[name], words) for name, words in LIMITS.items() if launch.figures.get(name)]
-    if not told or launch.figures.get("theoretical_occupancy_pct", 0.0) >= 100:
+    limits = [(launch.figures[name], words) for name, words in LIMITS.items() if launch.figures.get(name)]
+    if not limits or launch.figures.get("theoretical_occupancy_pct", 0.0) >= 100:
         return ""
-    return min(told, key=lambda each: each[0])[1]
+    return min(limits, key=lambda each: each[0])[1]
 
 
 def _stalls(launches: list[Launch]) -> list[Stall]:
-    told = [launch for launch in launches if launch.stalls]
-    time = sum(launch.us for launch in told)
+    sampled = [launch for launch in launches if launch.stalls]
+    time = sum(launch.us for launch in sampled)
     cycles: dict[str, float] = {}
-    for launch in told:
+    for launch in sampled:
         for reason, value in launch.stalls.items():
             cycles[reason] = cycles.get(reason, 0.0) + value * launch.us / time if time else 0.0
     whole = sum(cycles.values())
@@ -271,17 +271,17 @@ def _peaks(groups: Sequence[Group]) -> _Peaks:
 
 def _listed_peaks(groups: Sequence[Group], peaks: _Peaks, used: set[str]) -> list[Peak]:
     """Return the peaks, each model once."""
-    told: dict[tuple[str, str], Peak] = {}
+    listed: dict[tuple[str, str], Peak] = {}
     for group in groups:
         bandwidth = peaks.get((group.rank, group.device, _DRAM))
         for dtype in sorted(used):
             peak = peaks.get((group.rank, group.device, dtype))
             if peak and bandwidth:
-                told.setdefault(
+                listed.setdefault(
                     (group.model, dtype),
                     Peak(model=group.model, dtype=dtype, tflops=peak, gb_per_s=bandwidth),
                 )
-    return list(told.values())
+    return list(listed.values())
 
 
 def _missing(covered: float) -> str:

@@ -72,9 +72,9 @@ def json_bytes(trace: Path) -> int:
         if stream.read(2) != b"\x1f\x8b":
             return size
         stream.seek(-min(size, 4), SEEK_END)
-        told = int.from_bytes(stream.read(4), "little")
-    told += max(round((size * _PACKED - told) / _WRAP), 0) * _WRAP
-    return min(max(told, size * _LEAST_PACKED), size * _MOST_PACKED)
+        unpacked = int.from_bytes(stream.read(4), "little")
+    unpacked += max(round((size * _PACKED - unpacked) / _WRAP), 0) * _WRAP
+    return min(max(unpacked, size * _LEAST_PACKED), size * _MOST_PACKED)
 
 
 def narrowed(columns: Columns, stretch: Stretch, around: int, most: int) -> Stretch:
@@ -199,10 +199,10 @@ class Cutter(TraceFile):
             assert isinstance(part, _Cut)
             yield part.kept
         # A sample at the begin itself was already written.
-        held = sorted(
+        samples = sorted(
             (each for each in self._held.values() if each[0] < self._first), key=lambda each: each[0]
         )
-        yield tuple(self._at_the_beginning(text) for _, text in held)
+        yield tuple(self._at_the_beginning(text) for _, text in samples)
 
     def _read(self, text: bytes) -> Part:
         texts, marks = _texts.decode(text), _marks.decode(text)
@@ -225,11 +225,11 @@ class Cutter(TraceFile):
     def _hold(self, ts: int, text: msgspec.Raw) -> None:
         """Keep a sample up to the begin; of one time, the later one in the file counts."""
         try:
-            told = _sample.decode(text)
+            sample = _sample.decode(text)
         except msgspec.DecodeError:
             # The event has no valid sample.
             return
-        key = (bytes(told.pid), bytes(told.name), bytes(told.id), frozenset(told.args))
+        key = (bytes(sample.pid), bytes(sample.name), bytes(sample.id), frozenset(sample.args))
         before = self._held.get(key)
         if before is None and len(self._held) >= MOST_SERIES:
             return

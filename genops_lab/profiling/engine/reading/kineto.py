@@ -97,11 +97,11 @@ def _around_events(source: TraceFile, joined: Joined) -> dict[str, Any]:
     }
 
 
-def _cells(told: Any) -> list[MarkedCell]:
+def _cells(value: Any) -> list[MarkedCell]:
     """Return the valid cells of ``genopsCells``."""
     return [
         MarkedCell(each["name"], _natural(each.get("number")), _texts(each.get("lines")))
-        for each in (told if isinstance(told, list) else [])
+        for each in (value if isinstance(value, list) else [])
         if isinstance(each, dict) and isinstance(each.get("name"), str)
     ]
 

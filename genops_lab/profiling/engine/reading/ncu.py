@@ -267,11 +267,11 @@ class _Reading:
 
     def _devices(self) -> list[dict[str, Any]]:
         """Return devices by number: those of the session, and the names from launches."""
-        told = self.report.outline.devices
-        numbers = {*(number for number in told if number < 256), *map(int, self._names)}
+        devices = self.report.outline.devices
+        numbers = {*(number for number in devices if number < 256), *map(int, self._names)}
         found: list[dict[str, Any]] = [{} for _ in range(max(numbers, default=-1) + 1)]
         for number in numbers:
-            session = told.get(number)
+            session = devices.get(number)
             attributes = session.attributes if session is not None else {}
             name = session.name if session is not None and session.name else self._names.get(str(number), "")
             found[number] = {"id": number, "name": name} | {
@@ -294,11 +294,11 @@ class _Reading:
         )
 
 
-def _opened(told: Range, now: int) -> _Open:
-    operator = operator_of(told.name)
+def _opened(opened: Range, now: int) -> _Open:
+    operator = operator_of(opened.name)
     if operator is None:
-        return _Open(told, told.name, Kind.ANNOTATION, now)
-    return _Open(told, operator.name, Kind.OPERATOR, now, sequence=operator.sequence, dims=operator.dims)
+        return _Open(opened, opened.name, Kind.ANNOTATION, now)
+    return _Open(opened, operator.name, Kind.OPERATOR, now, sequence=operator.sequence, dims=operator.dims)
 
 
 def _python(stack: Iterable[Frame]) -> list[Frame]:

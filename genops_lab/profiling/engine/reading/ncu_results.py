@@ -168,7 +168,7 @@ def value_of(message: memoryview) -> float | str | None:
 
 
 def _device(message: memoryview) -> Device:
-    told = picked(message, 1, 2)
+    values = picked(message, 1, 2)
     attributes: dict[str, float | str] = {}
     for attribute in parts(message, 3):
         inside = picked(attribute, 1, 2)
@@ -177,7 +177,7 @@ def _device(message: memoryview) -> Device:
             raise Damaged("a device with too many attributes")
         if found is not None:
             attributes[text(inside.get(1, 0), 256)] = found
-    return Device(natural(told.get(1, 0)), text(told.get(2, 0), 256), attributes)
+    return Device(natural(values.get(1, 0)), text(values.get(2, 0), 256), attributes)
 
 
 def _message(stream: BinaryIO, end: int, most: int) -> memoryview:
@@ -356,9 +356,9 @@ def rules_of(result: Result) -> Iterator[KernelRule]:
     """
     said = 0
     for rule in result.rules:
-        told = picked(rule, 1, 2, 3, 4)
-        identifier, title, section = (text(told.get(number, 0), 256) for number in (1, 2, 4))
-        for item in parts(_inner(told, 3), 1):
+        values = picked(rule, 1, 2, 3, 4)
+        identifier, title, section = (text(values.get(number, 0), 256) for number in (1, 2, 4))
+        for item in parts(_inner(values, 3), 1):
             inside = picked(item, 1, 10)
             if isinstance(inside.get(1), memoryview):
                 said += 1
@@ -367,16 +367,16 @@ def rules_of(result: Result) -> Iterator[KernelRule]:
                 yield _rule(identifier, title, section, _inner(inside, 1), _inner(inside, 10))
 
 
-def _inner(told: dict[int, Value], number: int) -> memoryview:
+def _inner(values: dict[int, Value], number: int) -> memoryview:
     """Return the message in a field; an empty one without it."""
-    value = told.get(number)
+    value = values.get(number)
     return value if isinstance(value, memoryview) else memoryview(b"")
 
 
 def _rule(identifier: str, title: str, section: str, message: memoryview, speedup: memoryview) -> KernelRule:
-    told, estimated = picked(message, 1, 2, 4), picked(speedup, 1, 2)
-    said = _MARKED.sub(_unmarked, text(told.get(1, 0), _LONGEST_TEXT))
-    kind, name = natural(told.get(2, 0)), text(told.get(4, 0), 256)
+    values, estimated = picked(message, 1, 2, 4), picked(speedup, 1, 2)
+    said = _MARKED.sub(_unmarked, text(values.get(1, 0), _LONGEST_TEXT))
+    kind, name = natural(values.get(2, 0)), text(values.get(4, 0), 256)
     of, part = natural(estimated.get(1, 0)), estimated.get(2)
     percent = part if isinstance(part, float) and 0 <= part <= 100 else None
     known = of if of < len(_SPEEDUPS) else 0
@@ -410,8 +410,8 @@ def _nvtx(state: memoryview) -> tuple[dict[int, list[Range]], list[Range]]:
                 if inner == 1:
                     whose = natural(domain)
                 elif inner == 2 and isinstance(domain, memoryview):
-                    told = islice(parts(domain, 3), MOST_RANGES - len(ranges))
-                    ranges += [_range(each, 1, 3) for each in told]
+                    messages = islice(parts(domain, 3), MOST_RANGES - len(ranges))
+                    ranges += [_range(each, 1, 3) for each in messages]
             if ranges and len(threads) < MOST_THREADS:
                 threads[whose] = ranges
         elif number == 3:
@@ -420,16 +420,16 @@ def _nvtx(state: memoryview) -> tuple[dict[int, list[Range]], list[Range]]:
 
 
 def _range(message: memoryview, name: int, instance: int) -> Range:
-    told = picked(message, name, instance)
-    said = text(told.get(name, 0), _LONGEST_NAME)
-    return Range(said or "(unnamed range)", natural(told.get(instance, 0)))
+    values = picked(message, name, instance)
+    said = text(values.get(name, 0), _LONGEST_NAME)
+    return Range(said or "(unnamed range)", natural(values.get(instance, 0)))
 
 
 def _frames(stack: memoryview) -> list[Frame]:
-    told = (picked(each, 3, 4, 5) for each in islice(parts(stack, 1), MOST_FRAMES))
+    frames = (picked(each, 3, 4, 5) for each in islice(parts(stack, 1), MOST_FRAMES))
     return [
         Frame(text(each.get(3, 0), 1 << 12), natural(each.get(5, 0)), text(each.get(4, 0), 1 << 10))
-        for each in told
+        for each in frames
     ]
 
 
@@ -437,8 +437,8 @@ def _three(message: memoryview) -> str:
     """Return three numbers as JSON, as in other traces; empty where they are missing."""
     if not len(message):
         return ""
-    told = picked(message, 1, 2, 3)
-    return str([natural(told.get(number, 0)) for number in (1, 2, 3)])
+    values = picked(message, 1, 2, 3)
+    return str([natural(values.get(number, 0)) for number in (1, 2, 3)])
 
 
 def _locked(message: memoryview) -> bool | None:

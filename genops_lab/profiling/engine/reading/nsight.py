@@ -206,8 +206,8 @@ class _Reading:
             for row in table.rows(*columns)
         ]
 
-    def _on_device(self, row: tuple[Any, ...], name: str, kind: Kind, **told: Any) -> int | None:
-        """Add device work. ``told`` has values of sparse columns."""
+    def _on_device(self, row: tuple[Any, ...], name: str, kind: Kind, **sparse: Any) -> int | None:
+        """Add device work. ``sparse`` has values of sparse columns."""
         start, end, device, stream, correlation, process = row[:6]
         if not _is_natural(device):
             self._unusable += 1
@@ -217,7 +217,7 @@ class _Reading:
             f"device {device}", f"stream {known}", "" if kind == Kind.WAIT else str(device), known
         )
         number = self._add(start, end, name, lane, kind, self._correlation(process, correlation))
-        for column, value in told.items():
+        for column, value in sparse.items():
             self._mark(number, column, value)
         return number
 

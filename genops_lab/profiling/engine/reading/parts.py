@@ -210,9 +210,9 @@ class Joined:
         doubtful = np.isin(lanes, list(alike)) & (kinds == Kind.OTHER)
         if not doubtful.any():
             return ""
-        told = ", ".join(sorted({alike[lane] for lane in np.unique(lanes[doubtful]).tolist()})[:3])
+        listed = ", ".join(sorted({alike[lane] for lane in np.unique(lanes[doubtful]).tolist()})[:3])
         return (
-            f"{int(doubtful.sum())} slices of {told} look like device work, but their kind is not known: "
+            f"{int(doubtful.sum())} slices of {listed} look like device work, but their kind is not known: "
             "they are not counted."
         )
 

@@ -143,12 +143,12 @@ def _together(host: Host, thread: int) -> list[Activity]:
 
 def _host_parts(doing: list[Activity], stretch: Intervals) -> Whole:
     parts = _no_parts(stretch)
-    told = np.zeros(len(stretch.start), np.int64)
+    counted = np.zeros(len(stretch.start), np.int64)
     for activity in doing:
         so_far = overlap(activity.times, stretch.start, stretch.end)
-        parts[:, _PART[activity.code]] = so_far - told
-        told = so_far
-    parts[:, _PART["python"]] = stretch.end - stretch.start - told
+        parts[:, _PART[activity.code]] = so_far - counted
+        counted = so_far
+    parts[:, _PART["python"]] = stretch.end - stretch.start - counted
     return parts
 
 

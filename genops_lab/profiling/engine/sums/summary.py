@@ -60,13 +60,13 @@ class Sums:
         """Add a trace. ``file`` names it in messages on damage; "" for the only trace."""
         self._ranks.append(trace.rank)
         self._events += trace.columns.events
-        told, taken = trace.columns.damage, trace.columns.rank not in (None, trace.rank)
+        damage, taken = trace.columns.damage, trace.columns.rank not in (None, trace.rank)
         if taken:
-            told = [
-                *told,
+            damage = [
+                *damage,
                 f"Another file also has rank {trace.columns.rank}: this one is shown as rank {trace.rank}.",
             ]
-        self._damage += [f"{file}: {what}" if file else what for what in told]
+        self._damage += [f"{file}: {what}" if file else what for what in damage]
         self._incomplete |= trace.columns.incomplete
         trace.find()
         places_of, _ = threads.both(lambda: self._add_lines(trace), lambda: self._add_work(trace))
@@ -114,9 +114,9 @@ class Sums:
         """Add an allocator's snapshot."""
         self._events += self._memory.take(snapshot)
 
-    def leave_out(self, told: list[str]) -> None:
+    def leave_out(self, messages: list[str]) -> None:
         """Add messages on files that are left out."""
-        self._damage += told
+        self._damage += messages
 
     def summary(self) -> ProfileSummary:
         """Return the summary, sorted by rank."""

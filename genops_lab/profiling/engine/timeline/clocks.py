@@ -204,11 +204,11 @@ def _clock(beats: Beats, by: _Set, is_reference: bool) -> RankClock:
 def _alone(beats: Beats, reference: Beats, ranks: list[Beats]) -> RankClock:
     """Return the clock of a rank that no other rank aligns: by the hosts' clocks where they agree roughly."""
     apart = beats.origin_ns - reference.origin_ns
-    told = _guess(reference, beats) is not None and abs(apart) <= 2 * max(each.span_ns for each in ranks)
+    agree = _guess(reference, beats) is not None and abs(apart) <= 2 * max(each.span_ns for each in ranks)
     return RankClock(
         rank=beats.rank,
-        offset_ns=apart if told else 0,
-        placed_by="wall_clock" if told else "start",
+        offset_ns=apart if agree else 0,
+        placed_by="wall_clock" if agree else "start",
         common=_common(reference, beats),
     )
 

@@ -144,8 +144,8 @@ class CounterLanes:
     def _mean(self, one: _One) -> float:
         """Return the mean over time."""
         ts, value = self._all.ts[one.begin : one.end], self._all.value[one.begin : one.end]
-        held = np.diff(ts, append=max(self._end_ns, int(ts[-1])))
-        return float(np.average(value, weights=held)) if held.sum() else float(value.mean())
+        durations = np.diff(ts, append=max(self._end_ns, int(ts[-1])))
+        return float(np.average(value, weights=durations)) if durations.sum() else float(value.mean())
 
     def _label(self, number: int) -> str:
         _, counter, series = self._all.series[number]

@@ -220,10 +220,15 @@ def _arguments(columns: Columns, number: int) -> list[SliceArgument]:
         place = int(np.searchsorted(sparse.index, number))
         if place < len(sparse) and sparse.index[place] == number:
             value = int(sparse.value[place])
-            found.append(
-                SliceArgument(name=name, value=_plain(columns.texts[value]) if name in TEXTS else str(value))
-            )
+            words = _plain(columns.texts[value]) if name in TEXTS else _with_unit(name, value)
+            found.append(SliceArgument(name=name, value=words))
     return found
+
+
+def _with_unit(name: str, value: int) -> str:
+    if name == "occupancy":
+        return f"{value / 10:g} %"
+    return f"{value:,} B" if name in ("bytes", "shared_memory") else str(value)
 
 
 def _plain(text: str) -> str:

@@ -335,17 +335,17 @@ function notes(
 ): string[] {
   const sum = (of: (history: IHistory) => number) =>
     histories.reduce((all, history) => all + of(history), 0);
-  const told: string[] = [];
+  const sentences: string[] = [];
   const gaps = sum(({ gaps }) => gaps);
   const infinite = sum(({ infinite }) => infinite);
   const backwards = sum(({ backwards }) => backwards);
   if (gaps > 0) {
-    told.push(
+    sentences.push(
       trans._n('%1 value is NaN: a gap.', '%1 values are NaN: gaps.', gaps)
     );
   }
   if (infinite > 0) {
-    told.push(
+    sentences.push(
       trans._n(
         '%1 value is infinite: a triangle at the edge.',
         '%1 values are infinite: triangles at the edge.',
@@ -354,7 +354,7 @@ function notes(
     );
   }
   if (backwards > 0 && input.x !== 'step') {
-    told.push(
+    sentences.push(
       trans._n(
         'The clock went back at %1 step. Over time, points are drawn at their logged times.',
         'The clock went back at %1 steps. Over time, points are drawn at their logged times.',
@@ -363,10 +363,10 @@ function notes(
     );
   }
   if (logY && histories.some(({ y }) => y.some(value => value <= 0))) {
-    told.push(trans.__('The log axis leaves out values of 0 and below.'));
+    sentences.push(trans.__('The log axis leaves out values of 0 and below.'));
   }
   if (logX && histories.some(({ first }) => first !== null && first <= 0)) {
-    told.push(
+    sentences.push(
       trans.__('The log axis leaves out steps and times of 0 and below.')
     );
   }
@@ -374,11 +374,11 @@ function notes(
     input.x === 'step' &&
     histories.some(({ points, first, last }) => points > 1 && first === last)
   ) {
-    told.push(
+    sentences.push(
       trans.__(
         'A run logged all values at one step. Choose Time or Since the start.'
       )
     );
   }
-  return told;
+  return sentences;
 }

@@ -45,7 +45,7 @@ export function parallelPicture(
     };
   });
   const goal = card.columns[card.columns.length - 1];
-  const { colors, told } = colored(goal, rows, trans);
+  const { colors, colorText } = colored(goal, rows, trans);
   const lines = rows.ids.flatMap((id, at) => {
     const y = axes.map(({ values, scale }) => scale.at(values.numbers[at]));
     // A run without one of the values has a gap there.
@@ -139,7 +139,7 @@ export function parallelPicture(
           color: colors[at],
           lines: axes.map(
             ({ values }) =>
-              `${label(values.column)} ${values.column === goal ? told(at) : cellText(values, at)}`
+              `${label(values.column)} ${values.column === goal ? colorText(at) : cellText(values, at)}`
           )
         };
       }

@@ -50,7 +50,7 @@ export function scatterPicture(
     top
   ]);
   const label = (column: string) => columnLabel(column, trans);
-  const { colors, keys, told } = colored(card.color, rows, trans);
+  const { colors, keys, colorText } = colored(card.color, rows, trans);
 
   const places: { at: number; x: number; y: number }[] = [];
   let left_out = 0;
@@ -118,7 +118,7 @@ export function scatterPicture(
           lines: [
             `${label(card.x)} ${text(xs, at)}`,
             `${label(card.y)} ${text(ys, at)}`,
-            ...(card.color ? [`${label(card.color)} ${told(at)}`] : [])
+            ...(card.color ? [`${label(card.color)} ${colorText(at)}`] : [])
           ]
         };
       }
@@ -205,19 +205,19 @@ export function colored(
   column: string | undefined,
   rows: IRows,
   trans: TranslationBundle
-): { colors: string[]; keys: IKey[]; told: (at: number) => string } {
+): { colors: string[]; keys: IKey[]; colorText: (at: number) => string } {
   if (!column) {
     const looks = runLooks(rows.ids);
     return {
       colors: rows.ids.map(id => looks.get(id)!.color),
       keys: [],
-      told: () => ''
+      colorText: () => ''
     };
   }
   const values = axisValues(column, rows);
   const none = 'oklch(65% 0 0)';
   const label = columnLabel(column, trans);
-  const told = (at: number) => cellText(values, at);
+  const colorText = (at: number) => cellText(values, at);
   if (values.kind === 'words') {
     return {
       colors: Array.from(values.numbers, number =>
@@ -227,7 +227,7 @@ export function colored(
         color: wordColor(place),
         label: place === 0 ? `${label}: ${word}` : word
       })),
-      told
+      colorText
     };
   }
   const ends = extent([values.numbers]) ?? [0, 1];
@@ -244,7 +244,7 @@ export function colored(
         (at === 0 ? `${label}: ` : '') +
         valueText(kind, ends[0] + at * (ends[1] - ends[0]))
     })),
-    told
+    colorText
   };
 }
 

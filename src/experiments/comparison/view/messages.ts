@@ -52,12 +52,12 @@ export function exceptions(
   trans: TranslationBundle
 ): string {
   const single = cell.values.length === 1;
-  const told: [number, string][] = [
+  const counts: [number, string][] = [
     [cell.nan ?? 0, 'NaN'],
     [cell.infinite ?? 0, trans.__('infinite')],
     [cell.missing ?? 0, trans.__('missing')]
   ];
-  return told
+  return counts
     .filter(([count]) => count)
     .map(([count, word]) => (single ? word : `${count} ${word}`))
     .join(', ');

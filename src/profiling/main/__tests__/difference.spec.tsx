@@ -84,7 +84,7 @@ describe('the difference of two profiles', () => {
         .getAllByRole('cell')
         .map(cell => cell.textContent)
     ).toEqual(['2 ms', '1.5 ms', '−500 µs', '−25 %']);
-    expect(screen.getByText('sync_item')).toBeTruthy();
+    expect(screen.getByText('Problems solved: sync_item')).toBeTruthy();
     expect(screen.getByText('They ran on devices of two models.')).toBeTruthy();
     fireEvent.click(screen.getByRole('button', { name: 'faster' }));
     expect(onOpen).toHaveBeenCalledWith('p2');

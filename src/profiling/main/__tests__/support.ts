@@ -161,6 +161,7 @@ export function makeDifference(part: Partial<IDifference> = {}): IDifference {
     advice_gone: [],
     advice_new: [],
     advice_kept: [],
+    advice_titles: {},
     warnings: [],
     incomplete: false,
     ...part

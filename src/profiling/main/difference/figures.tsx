@@ -55,11 +55,9 @@ export function Figures(props: {
           codes.length > 0 && (
             <p key={title} className="gol-Difference-advice">
               {title}:{' '}
-              {codes.map(code => (
-                <code key={code} className="gol-Difference-code">
-                  {code}
-                </code>
-              ))}
+              {codes
+                .map(code => difference.advice_titles[code] ?? code)
+                .join('; ')}
             </p>
           )
       )}

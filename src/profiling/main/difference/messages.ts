@@ -105,14 +105,14 @@ export function launchWords(
   { before_with, after_with }: Pick<IChange, 'before_with' | 'after_with'>,
   trans: TranslationBundle
 ): string {
-  const told = [before_with, after_with].flatMap(each =>
+  const launches = [before_with, after_with].flatMap(each =>
     each.length > 1
       ? [trans.__('%1 different', each.length)]
       : each.map(({ grid, block }) =>
           grid ? `${sides(grid)} × ${sides(block)}` : ''
         )
   );
-  return [...new Set(told)].filter(Boolean).join(' → ');
+  return [...new Set(launches)].filter(Boolean).join(' → ');
 }
 
 /** Without trailing ones, as in CUDA. */

@@ -109,10 +109,10 @@ export function measuredChangeColumns(
       title: trans.__('Bound by'),
       width: 150,
       value: ({ before, after }) => {
-        const told = [before, after].flatMap(side =>
+        const bounds = [before, after].flatMap(side =>
           side?.bound ? [boundWord(side.bound, trans)] : []
         );
-        return [...new Set(told)].join(' → ') || null;
+        return [...new Set(bounds)].join(' → ') || null;
       }
     },
     ...pair(
@@ -187,10 +187,10 @@ function sideOf(
   count: number
 ): ISide {
   const mean = (id: Figure) => {
-    const told = kernels.filter(each => each[id] !== null);
-    const time = told.reduce((sum, { total_us }) => sum + total_us, 0);
+    const known = kernels.filter(each => each[id] !== null);
+    const time = known.reduce((sum, { total_us }) => sum + total_us, 0);
     return time > 0
-      ? told.reduce((sum, each) => sum + (each[id] ?? 0) * each.total_us, 0) /
+      ? known.reduce((sum, each) => sum + (each[id] ?? 0) * each.total_us, 0) /
           time
       : null;
   };

@@ -83,8 +83,8 @@ export function pointAt(points: ArrayLike<number>, x: number): number {
 }
 
 /** The position of a moment on the axis, interpolated between points. */
-export function placeOf(held: IMemoryCurve, moment: number): number {
-  const { at, x } = held;
+export function placeOf(curve: IMemoryCurve, moment: number): number {
+  const { at, x } = curve;
   const point = pointAt(at, moment);
   const next = Math.min(point + 1, at.length - 1);
   const part = (moment - at[point]) / Math.max(at[next] - at[point], 1);
@@ -93,11 +93,11 @@ export function placeOf(held: IMemoryCurve, moment: number): number {
 
 /** The moment that a key moves to; null for other keys. */
 export function momentOfKey(
-  held: IMemoryCurve,
+  curve: IMemoryCurve,
   moment: number,
   key: string
 ): number | null {
-  const { at } = held;
+  const { at } = curve;
   const last = at.length - 1;
   const point = pointAt(at, moment);
   const page = Math.max(1, Math.round(at.length / 10));
@@ -125,16 +125,16 @@ export function momentOfKey(
  * moment that keeps its place.
  */
 export function zoomed(
-  held: IMemoryCurve,
+  curve: IMemoryCurve,
   factor: number,
   around: number
 ): [first: number, last: number] {
-  const from = held.at[0];
-  const to = held.at[held.at.length - 1];
+  const from = curve.at[0];
+  const to = curve.at[curve.at.length - 1];
   const middle = Math.min(Math.max(around, from), to);
   const first = Math.round(middle - (middle - from) * factor);
   const last = Math.round(middle + (to - middle) * factor);
-  const end = held.moments - 1;
+  const end = curve.moments - 1;
   // Fewer moments would not show more.
   const least = Math.min(8, end);
   const start = Math.max(0, Math.min(first, end - least));

@@ -161,7 +161,7 @@ function Table(
 }
 
 function colorOf(model: MemoryModel, line: number): string {
-  const place = model.held.bands.findIndex(band => band.line === line);
+  const place = model.curve.bands.findIndex(band => band.line === line);
   return `var(${bandColor(place)})`;
 }
 
@@ -236,7 +236,7 @@ function Detail(
 
 /** Other figures of a moment, as one line. */
 function sums(moment: IMemoryMoment, trans: TranslationBundle): string {
-  const told = [
+  const facts = [
     changeWords(moment, trans),
     moment.reserved === null
       ? ''
@@ -249,5 +249,5 @@ function sums(moment: IMemoryMoment, trans: TranslationBundle): string {
           `${categoryWords(category, trans)} ${formatShare(bytes, moment.held)}`
       )
   ];
-  return told.filter(Boolean).join('; ');
+  return facts.filter(Boolean).join('; ');
 }

@@ -26,7 +26,7 @@ export class MemoryModel implements IDisposable {
   /** Emitted when the model changed. */
   readonly changed = new Signal<this, void>(this);
 
-  get held(): IMemoryCurve {
+  get curve(): IMemoryCurve {
     return this._held;
   }
 
@@ -75,12 +75,12 @@ export class MemoryModel implements IDisposable {
 
   /** Choose the last moment at a position of the axis. */
   lookAtPlace(place: number): void {
-    const { held } = this;
-    if (held.byTime) {
+    const { curve } = this;
+    if (curve.byTime) {
       // Only the server knows the moments between the points.
-      this._ask(held.at[pointAt(held.x, place)], { us: Math.max(place, 0) });
+      this._ask(curve.at[pointAt(curve.x, place)], { us: Math.max(place, 0) });
     } else {
-      this.look(Math.floor(Math.min(place, held.at[held.at.length - 1])));
+      this.look(Math.floor(Math.min(place, curve.at[curve.at.length - 1])));
     }
   }
 
@@ -130,10 +130,10 @@ export class MemoryModel implements IDisposable {
   zoom(factor: number, around = this._at): void {
     // Base it on the period that is loading: a key that repeats asks again
     // before the answer.
-    const held = this._shown
+    const period = this._shown
       ? { ...this._held, at: Int32Array.from(this._shown) }
       : this._held;
-    this._show(...zoomed(held, factor, around));
+    this._show(...zoomed(period, factor, around));
   }
 
   showAll(): void {
@@ -145,10 +145,10 @@ export class MemoryModel implements IDisposable {
    * picture.
    */
   get shownBytes(): number {
-    const { held, _moment: moment } = this;
+    const { curve, _moment: moment } = this;
     return moment?.at === this._at
       ? moment.held
-      : held.held[pointAt(held.at, this._at)];
+      : curve.held[pointAt(curve.at, this._at)];
   }
 
   /** The time of the chosen moment, if it is known. */

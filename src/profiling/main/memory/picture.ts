@@ -14,7 +14,7 @@ const LINES = 4;
 const LEGEND_PX = 16;
 
 export interface IPictureOptions {
-  held: IMemoryCurve;
+  curve: IMemoryCurve;
   width: number;
   height: number;
   look: ILook;
@@ -34,17 +34,17 @@ export interface IPictureOptions {
 }
 
 export function memoryPicture(options: IPictureOptions): IScene {
-  const { held, width, look, colorOf, alarm, lit, when, words } = options;
+  const { curve, width, look, colorOf, alarm, lit, when, words } = options;
   const frame = {
     left: LEFT_PX,
     top: TOP_PX,
     width: Math.max(width - LEFT_PX - 8, 10),
     height: options.height - TOP_PX - FOOT_PX
   };
-  const most = Math.max(...held.held, ...held.reserved, 1);
+  const most = Math.max(...curve.held, ...curve.reserved, 1);
   const y = (bytes: number) =>
     frame.top + frame.height * (1 - bytes / (most * 1.02));
-  const { x: places, end } = held;
+  const { x: places, end } = curve;
   const span = Math.max(end - places[0], Number.MIN_VALUE);
   const x = (place: number) =>
     frame.left + (frame.width * (place - places[0])) / span;
@@ -85,23 +85,23 @@ export function memoryPicture(options: IPictureOptions): IScene {
       opacity: lit === null || lit === line ? 0.9 : FAINT,
       clipped: true
     });
-  held.bands.forEach(({ line, low, high }, place) =>
+  curve.bands.forEach(({ line, low, high }, place) =>
     area(low, high, line, place)
   );
-  const top = held.bands[held.bands.length - 1]?.high;
+  const top = curve.bands[curve.bands.length - 1]?.high;
   // Lines without a band are in the grey one.
-  const isBand = held.bands.some(({ line }) => line === lit);
+  const isBand = curve.bands.some(({ line }) => line === lit);
   area(
-    top ?? new Float64Array(held.at.length),
-    held.held,
+    top ?? new Float64Array(curve.at.length),
+    curve.held,
     isBand ? null : lit,
     -1
   );
-  if (held.reserved.length > 0) {
+  if (curve.reserved.length > 0) {
     marks.push({
       kind: 'line',
       x: across,
-      y: twice(held.reserved).map(y),
+      y: twice(curve.reserved).map(y),
       width: 1.5,
       dash: [5, 3],
       color: look.text,
@@ -109,8 +109,8 @@ export function memoryPicture(options: IPictureOptions): IScene {
     });
   }
   const sign = (moment: number, color: string) => {
-    if (moment >= held.at[0] && moment <= held.at[held.at.length - 1]) {
-      const middle = x(placeOf(held, moment) + (held.byTime ? 0 : 0.5));
+    if (moment >= curve.at[0] && moment <= curve.at[curve.at.length - 1]) {
+      const middle = x(placeOf(curve, moment) + (curve.byTime ? 0 : 0.5));
       marks.push(
         {
           kind: 'points',
@@ -132,8 +132,8 @@ export function memoryPicture(options: IPictureOptions): IScene {
       );
     }
   };
-  sign(held.peakAt, look.text);
-  held.failures.forEach(moment => sign(moment, alarm));
+  sign(curve.peakAt, look.text);
+  curve.failures.forEach(moment => sign(moment, alarm));
   const foot = frame.top + frame.height + 12;
   for (const part of [0, 0.5, 1]) {
     marks.push({
@@ -147,7 +147,7 @@ export function memoryPicture(options: IPictureOptions): IScene {
   }
   let height = options.height;
   if (options.legend) {
-    const rows: [string, string][] = held.bands.map((band, place) => [
+    const rows: [string, string][] = curve.bands.map((band, place) => [
       options.legend!(band),
       colorOf(place)
     ]);
@@ -174,22 +174,24 @@ export function memoryPicture(options: IPictureOptions): IScene {
 
 /** The position on the axis of a pixel of the picture. */
 export function placeAt(
-  held: IMemoryCurve,
+  curve: IMemoryCurve,
   frameWidth: number,
   pixel: number
 ): number {
   const part = Math.min(Math.max((pixel - LEFT_PX) / frameWidth, 0), 1);
-  return held.x[0] + part * (held.end - held.x[0]);
+  return curve.x[0] + part * (curve.end - curve.x[0]);
 }
 
 /** The pixel of a moment, from the left of the picture. */
 export function pixelOf(
-  held: IMemoryCurve,
+  curve: IMemoryCurve,
   frameWidth: number,
   moment: number
 ): number {
-  const middle = placeOf(held, moment) + (held.byTime ? 0 : 0.5);
-  return LEFT_PX + (frameWidth * (middle - held.x[0])) / (held.end - held.x[0]);
+  const middle = placeOf(curve, moment) + (curve.byTime ? 0 : 0.5);
+  return (
+    LEFT_PX + (frameWidth * (middle - curve.x[0])) / (curve.end - curve.x[0])
+  );
 }
 
 /** The width between the axes of a picture. */
@@ -202,13 +204,13 @@ export function innerWidth(width: number): number {
  * for none.
  */
 export function lineAt(
-  held: IMemoryCurve,
+  curve: IMemoryCurve,
   place: number,
   bytes: number
 ): number | null {
-  const point = pointAt(held.x, place);
+  const point = pointAt(curve.x, place);
   return (
-    held.bands.find(
+    curve.bands.find(
       ({ low, high }) => bytes >= low[point] && bytes < high[point]
     )?.line ?? null
   );
@@ -216,11 +218,11 @@ export function lineAt(
 
 /** The bytes at a height of the picture. */
 export function bytesAt(
-  held: IMemoryCurve,
+  curve: IMemoryCurve,
   height: number,
   pixel: number
 ): number {
-  const most = Math.max(...held.held, ...held.reserved, 1) * 1.02;
+  const most = Math.max(...curve.held, ...curve.reserved, 1) * 1.02;
   return most * (1 - (pixel - TOP_PX) / (height - TOP_PX - FOOT_PX));
 }
 

@@ -46,7 +46,7 @@ export function MemoryTimeline(props: {
   const canvas = React.useRef<HTMLCanvasElement>(null);
   const [width, setWidth] = React.useState(0);
   const [tip, setTip] = React.useState('');
-  const { held, lit } = model;
+  const { curve, lit } = model;
 
   const scene = (
     across: number,
@@ -57,7 +57,7 @@ export function MemoryTimeline(props: {
     const read = (variable: string) =>
       style.getPropertyValue(variable).trim() || style.color;
     return memoryPicture({
-      held,
+      curve,
       width: across,
       height: HEIGHT_PX,
       look,
@@ -65,7 +65,7 @@ export function MemoryTimeline(props: {
       alarm: read('--jp-error-color1'),
       lit,
       when: x =>
-        held.byTime
+        curve.byTime
           ? formatMicroseconds(x)
           : trans.__('event %1', Math.round(x).toLocaleString()),
       words: { others: trans.__('All other lines') },
@@ -79,7 +79,7 @@ export function MemoryTimeline(props: {
         setWidth(across);
         return scene(across, look);
       },
-      [held, lit]
+      [curve, lit]
     )
   );
 
@@ -89,14 +89,14 @@ export function MemoryTimeline(props: {
     return [event.clientX - left, event.clientY - top] as const;
   };
   const look = (event: React.PointerEvent) =>
-    model.lookAtPlace(placeAt(held, inner, place(event)[0]));
+    model.lookAtPlace(placeAt(curve, inner, place(event)[0]));
   const now = trans.__(
     '%1: %2 in use',
     momentWords(
       model.at,
       model.moment?.at === model.at
         ? model.moment.us
-        : held.byTime
+        : curve.byTime
           ? model.place
           : null,
       trans
@@ -111,7 +111,7 @@ export function MemoryTimeline(props: {
         tabIndex={0}
         aria-label={trans.__('Moment, %1', name)}
         aria-valuemin={0}
-        aria-valuemax={held.moments - 1}
+        aria-valuemax={curve.moments - 1}
         aria-valuenow={model.at}
         aria-valuetext={now}
         title={tip}
@@ -138,9 +138,9 @@ export function MemoryTimeline(props: {
             return;
           }
           const [x, y] = place(event);
-          const at = placeAt(held, inner, x);
-          const line = lineAt(held, at, bytesAt(held, HEIGHT_PX, y));
-          const band = held.bands.find(each => each.line === line);
+          const at = placeAt(curve, inner, x);
+          const line = lineAt(curve, at, bytesAt(curve, HEIGHT_PX, y));
+          const band = curve.bands.find(each => each.line === line);
           model.point(line);
           setTip(band ? siteWords(band.site, trans) : '');
         }}
@@ -152,21 +152,21 @@ export function MemoryTimeline(props: {
             className="gol-Memory-cursor"
             aria-hidden="true"
             data-revision={revision}
-            style={{ left: `${pixelOf(held, inner, model.at)}px` }}
+            style={{ left: `${pixelOf(curve, inner, model.at)}px` }}
           />
         )}
       </div>
       <div className="gol-Memory-bar">
         <ActionButton
           label={trans.__('Peak')}
-          caption={trans.__('Go to the peak: %1', formatBytes(held.peak))}
-          onClick={() => model.look(held.peakAt)}
+          caption={trans.__('Go to the peak: %1', formatBytes(curve.peak))}
+          onClick={() => model.look(curve.peakAt)}
         />
-        {held.failures.slice(-MOST_FAILURES).map((moment, place) => (
+        {curve.failures.slice(-MOST_FAILURES).map((moment, place) => (
           <ActionButton
             key={moment}
             label={
-              held.failures.length > 1
+              curve.failures.length > 1
                 ? trans.__('Out of memory %1', place + 1)
                 : trans.__('Out of memory')
             }
@@ -209,7 +209,7 @@ export function MemoryTimeline(props: {
         />
       </div>
       <p className="gol-Profile-quiet gol-Memory-help">
-        {held.reserved.length > 0
+        {curve.reserved.length > 0
           ? trans.__(
               'Colours: the lines with the highest peaks; grey: all others. Dashed: reserved memory. Click or drag to choose a moment; arrow keys move between points, + and - zoom, 0 shows all.'
             )

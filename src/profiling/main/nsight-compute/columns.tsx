@@ -116,7 +116,7 @@ export function measuredColumns(options: IColumnOptions): Column[] {
       tip: trans.__(
         'Part of the kernel’s time that the best change saves, as Nsight Compute estimates it'
       ),
-      width: 70,
+      width: 104,
       value: kernel => bestOf(kernel)?.speedup_pct ?? null,
       words: percent
     },

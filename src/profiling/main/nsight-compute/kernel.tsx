@@ -105,7 +105,7 @@ function Where(props: Kernel.IProps): React.ReactElement {
   const own = props.devices.find(
     ({ device, rank }) => device === kernel.device && rank === kernel.rank
   );
-  const told = [
+  const facts = [
     trans._n(
       '%2, %3 of all kernels, in %1 launch',
       '%2, %3 of all kernels, in %1 launches',
@@ -144,7 +144,7 @@ function Where(props: Kernel.IProps): React.ReactElement {
           {place.text.trim() && <code>{place.text.trim()}</code>}
         </p>
       )}
-      <p className="gol-Profile-quiet">{told.join('; ')}</p>
+      <p className="gol-Profile-quiet">{facts.join('; ')}</p>
     </>
   );
 }
@@ -152,7 +152,7 @@ function Where(props: Kernel.IProps): React.ReactElement {
 function speeds(kernel: IMeasuredKernel, trans: TranslationBundle): IGauge[] {
   const hits = (pct: number | null) =>
     pct === null ? undefined : trans.__('hit rate %1', percent(pct));
-  const told: (Omit<IGauge, 'pct'> & { pct: number | null })[] = [
+  const gauges: (Omit<IGauge, 'pct'> & { pct: number | null })[] = [
     { id: 'compute', label: trans.__('Compute'), pct: kernel.compute_pct },
     {
       id: 'memory',
@@ -181,7 +181,7 @@ function speeds(kernel: IMeasuredKernel, trans: TranslationBundle): IGauge[] {
       look: 'level'
     }
   ];
-  return told.flatMap(each =>
+  return gauges.flatMap(each =>
     each.pct === null ? [] : [{ ...each, pct: each.pct }]
   );
 }
@@ -215,7 +215,7 @@ function Rates(props: {
 }): React.ReactElement | null {
   const { kernel, trans } = props;
   const { tflops, gb_per_s, flops, dram_bytes } = kernel;
-  const told = [
+  const facts = [
     tflops ? trans.__('%1 TFLOP/s', formatNumber(tflops)) : '',
     gb_per_s === null
       ? ''
@@ -224,7 +224,7 @@ function Rates(props: {
       ? trans.__('%1 FLOPs per byte', formatNumber(flops / dram_bytes))
       : ''
   ].filter(Boolean);
-  return told.length > 0 ? <p>{told.join('; ')}</p> : null;
+  return facts.length > 0 ? <p>{facts.join('; ')}</p> : null;
 }
 
 function Stalls(props: {

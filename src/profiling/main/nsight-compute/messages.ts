@@ -124,7 +124,7 @@ export function occupancySentences(
       )
     ];
   }
-  const told = [
+  const sentences = [
     theoretical_occupancy_pct >= 99.5
       ? trans.__(
           'Nothing limits the occupancy: each multiprocessor has as many warps as it can take.'
@@ -135,17 +135,17 @@ export function occupancySentences(
     occupancy_pct !== null &&
     theoretical_occupancy_pct - occupancy_pct > 10
   ) {
-    told.push(shortfallSentence(kernel, trans));
+    sentences.push(shortfallSentence(kernel, trans));
   }
   if (
     theoretical_occupancy_pct < 99.5 &&
     Math.max(kernel.compute_pct ?? 0, kernel.memory_pct ?? 0) >= 80
   ) {
-    told.push(
+    sentences.push(
       trans.__('A unit is busy already, so more warps would gain little.')
     );
   }
-  return told;
+  return sentences;
 }
 
 function limitSentence(

@@ -44,10 +44,10 @@ export function timeByBound({
   for (const kernel of kernels) {
     times.set(kernel.bound, (times.get(kernel.bound) ?? 0) + kernel.total_us);
   }
-  const told = kernels.reduce((sum, each) => sum + each.total_us, 0);
+  const named_us = kernels.reduce((sum, each) => sum + each.total_us, 0);
   // Sums of rounded lengths differ by less than a millionth.
-  if (total_us - told > total_us * 1e-6) {
-    times.set('', (times.get('') ?? 0) + total_us - told);
+  if (total_us - named_us > total_us * 1e-6) {
+    times.set('', (times.get('') ?? 0) + total_us - named_us);
   }
   return [...times]
     .map(([bound, us]) => ({ bound, us }))

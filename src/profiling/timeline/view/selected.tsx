@@ -76,7 +76,7 @@ function Slice(props: {
               ? [trans.__('Rank'), lane.rank]
               : null,
             ...details.arguments.map(
-              ({ name, value }) => [name.replace(/_/g, ' '), value] as const
+              ({ name, value }) => [titleOf(name), value] as const
             )
           ]}
         />
@@ -136,6 +136,12 @@ function Slice(props: {
   );
 }
 
+/** `shared_memory` as `Shared memory`. */
+function titleOf(name: string): string {
+  const words = name.replace(/_/g, ' ');
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
 function counterFacts(
   counter: ICounterMoment | null,
   trans: TranslationBundle
@@ -144,7 +150,7 @@ function counterFacts(
     return [];
   }
   const { value, least, mean, most, samples, unit } = counter;
-  const told: [string, number | null][] = [
+  const figures: [string, number | null][] = [
     [trans.__('Value'), value],
     [trans.__('Before'), counter.before ?? null],
     [trans.__('Minimum'), least],
@@ -152,7 +158,7 @@ function counterFacts(
     [trans.__('Maximum'), most]
   ];
   return [
-    ...told.flatMap(([name, each]): [string, string][] =>
+    ...figures.flatMap(([name, each]): [string, string][] =>
       each === null ? [] : [[name, formatValue(each, unit)]]
     ),
     [trans.__('Samples'), samples.toLocaleString()]

@@ -110,7 +110,9 @@ export class DeploymentView {
     this._show(this._requests, state === 'running' || requests > 0);
     const latency = get('latency_ms');
     this._latency.textContent =
-      typeof latency === 'number' ? `${formatNumber(latency)} ms` : '';
+      typeof latency === 'number'
+        ? `${formatNumber(Number(latency.toPrecision(3)))} ms`
+        : '';
     this._show(this._latency, typeof latency === 'number');
     const lease = get('lease_until') ?? 0;
     this._lease.textContent = lease

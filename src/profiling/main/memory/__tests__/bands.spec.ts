@@ -17,7 +17,7 @@ const picture = (
   part: Partial<Parameters<typeof memoryPicture>[0]> = {}
 ) =>
   memoryPicture({
-    held,
+    curve: held,
     width: 500,
     height: 300,
     look: LOOK,

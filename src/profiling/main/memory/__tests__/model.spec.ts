@@ -119,7 +119,7 @@ describe('memory at a moment', () => {
     model.choose(9);
     expect(stretches).toEqual([{ first: 0, last: 3, line: 9 }]);
     await settle();
-    expect(model.held.bands.map(({ line }) => line)).toEqual([7, 9]);
+    expect(model.curve.bands.map(({ line }) => line)).toEqual([7, 9]);
     expect(model.isWhole).toBe(false);
     model.zoom(2);
     expect(stretches[1].line).toBe(9);
