@@ -152,6 +152,11 @@ class WorkService(Service):
         work = self._runs[handle.id].work
         return lambda connection: self._table.check(connection, work.id, work.token)
 
+    def check(self, handle: TaskHandle) -> Callable[[], None]:
+        """Return a check for threads that change files under a lock: it raises OldToken after a takeover. Blocks."""
+        work = self._runs[handle.id].work
+        return lambda: self._table.confirm(work.id, work.token)
+
     async def is_held(self, work: Work) -> bool:
         """Return whether a process runs the work, as far as this machine can tell."""
         if work.id in self._runs:

@@ -218,7 +218,8 @@ class DeploymentsService(Service):
             version = msgspec.convert(plan["version"], ModelVersion)
             files = await self._checker.take(version, plan["digest"], tuple(plan["stamp"]))
         await self._work.hold(handle)
-        await self._target.apply(_spec(record, files=files), record.generation, handle.say)
+        check = self._work.check(handle)
+        await self._target.apply(_spec(record, files=files), record.generation, handle.say, check=check)
         self._changed(record.name)
         return data
 

@@ -202,6 +202,9 @@ class RemoteKernels:
         was ended on purpose and whose outputs are saved."""
         if self.bridges.get(bridge.kernel_id) is bridge:
             del self.bridges[bridge.kernel_id]
+            waiting = self._waiting.pop(bridge.kernel_id, None)
+            if waiting is not None:  # its cells wait for the next Lab, whatever the host says now
+                waiting.cancel()
         await bridge.detach()
         if provider_of(bridge.link.route.kind).allocates and bridge.state.state == "ended":
             # A program that ends right after its kernel (jupyter execute) would otherwise leave the host

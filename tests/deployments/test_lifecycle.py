@@ -125,19 +125,22 @@ def test_a_restarted_lab_finds_it_again(rooms: Rooms, second_lab: Rooms, digits:
     assert "nobody extended its time" in ended.message
 
 
-class Killed:
-    """A Lab that begins a deployment, and gets a signal when it comes to one of its moments."""
+class Interrupted:
+    """A Lab that begins a deployment, and is killed or held up when it comes to one of its moments."""
 
-    def __init__(self, rooms: Rooms, name: str, moment: str, number: signal.Signals) -> None:
-        self._given = (rooms.settings, name, moment, number)
-        self.process = multiprocessing.get_context("fork").Process(target=self._live)
+    def __init__(self, rooms: Rooms, name: str, moment: str, *, killed: bool) -> None:
+        self._given = (rooms.settings, name, moment, killed)
+        fork = multiprocessing.get_context("fork")
+        self.is_held_up, self.goes_on = fork.Event(), fork.Event()
+        self.process = fork.Process(target=self._live)
         self.process.start()
 
     def _live(self) -> None:
-        settings, name, moment, number = self._given
+        settings, name, moment, killed = self._given
         kind, method = {
             "begun": (WorkService, "_carry_on"),
             "taken": (WorkService, "hold"),
+            "checked": (LocalTarget, "_place"),
             "placed": (LocalTarget, "_start"),
             "started": (DeploymentsService, "_until_it_answers"),
             "answered": (WorkService, "_ended"),
@@ -146,21 +149,27 @@ class Killed:
 
         begun: list[Deployment] = []
 
-        def signalled(*arguments: Any) -> Any:
-            os.kill(os.getpid(), number)
+        def interrupted(*arguments: Any) -> Any:
+            if killed:
+                os.kill(os.getpid(), signal.SIGKILL)
+            # Neither this thread nor the event loop goes on. SIGSTOP could come while another thread writes to the
+            # store: then no process can.
+            lab.loop.call_soon_threadsafe(self.goes_on.wait)
+            self.is_held_up.set()
+            self.goes_on.wait()
             return call(*arguments)
 
         async def once_begun(*arguments: Any) -> Any:
             while not begun:
                 await asyncio.sleep(0.01)
-            return await signalled(*arguments)
+            return await interrupted(*arguments)
 
-        setattr(kind, method, once_begun if asyncio.iscoroutinefunction(call) else signalled)
+        setattr(kind, method, once_begun if asyncio.iscoroutinefunction(call) else interrupted)
         with open_rooms(settings) as lab:
             begun.append(deploy(lab, "digits", name=name))
             lab.run(lab.tasks.wait(begun[0].task_id))
 
-    def __enter__(self) -> Killed:
+    def __enter__(self) -> Interrupted:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -177,7 +186,7 @@ class Killed:
 )
 def test_the_next_lab_goes_on_where_one_was_killed(rooms: Rooms, digits: Logged, moment: str) -> None:
     name = f"{moment}-and-killed"
-    with Killed(rooms, name, moment, signal.SIGKILL) as lab:
+    with Interrupted(rooms, name, moment, killed=True) as lab:
         lab.process.join(60)
         assert lab.process.exitcode == -signal.SIGKILL
     found = rooms.settled(name)
@@ -201,21 +210,24 @@ def test_a_command_without_a_lab_leaves_nothing_to_the_next_one(
     assert (found.state, found.message) == ("stopped", "Cancelled before it was ready.")
 
 
-def test_a_lab_that_was_held_up_starts_nothing_that_was_stopped(
-    rooms: Rooms, digits: Logged, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("moment", [pytest.param("taken", marks=pytest.mark.exhaustive), "checked"])
+def test_a_lab_that_was_held_up_starts_nothing_that_was_deleted(
+    rooms: Rooms, digits: Logged, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    with Killed(rooms, "held-up", "taken", signal.SIGSTOP) as lab:
-        eventually(lambda: os.waitpid(lab.process.pid, os.WNOHANG | os.WUNTRACED), lambda told: told[0] != 0)
-        assert rooms.run(rooms.deployments.get_deployment("held-up")).state == "preparing"
+    name = f"{moment}-and-held-up"
+    with Interrupted(rooms, name, moment, killed=False) as lab:
+        assert lab.is_held_up.wait(60)
+        assert rooms.run(rooms.deployments.get_deployment(name)).state == "preparing"
         with monkeypatch.context() as patch:
             patch.setattr(core.work, "LEASE_S", 0.5)
-            assert rooms.settled("held-up").state == "running"
-        assert rooms.run(rooms.deployments.stop_deployment("held-up")).state == "stopped"
-        rooms.run(rooms.deployments.delete_deployment("held-up"))
-        os.kill(lab.process.pid, signal.SIGCONT)
+            patch.setattr(core.work, "LOOK_S", 0.5)
+            assert rooms.settled(name).state == "running"
+        assert rooms.run(rooms.deployments.stop_deployment(name)).state == "stopped"
+        rooms.run(rooms.deployments.delete_deployment(name))
+        lab.goes_on.set()
         lab.process.join(60)
         assert lab.process.exitcode == 0
-    folder = handle_path(rooms, "held-up").parent
+    folder = handle_path(rooms, name).parent
     assert not folder.exists() and commands_with(str(folder / "spec.json")) == []
 
 

@@ -77,6 +77,15 @@ async def receive(socket: Any) -> list[bytes]:
     raise AssertionError("nothing came")
 
 
+def test_what_comes_after_the_close_has_no_readers() -> None:
+    async def closed() -> None:
+        async with bound() as (found, _context, _got):
+            found.close()
+            assert found.deliver(IOPUB, [b"status"]) and found.deliver(SHELL, [b"page", b"reply"])
+
+    asyncio.run(closed())
+
+
 def test_the_folder_is_the_users_alone_and_goes() -> None:
     async def body() -> Path:
         async with bound() as (found, _context, _got):

@@ -109,6 +109,11 @@ class WorkTable:
         if connection.execute(select(rows.c.id).where(owned)).first() is None:
             raise _old(work_id)
 
+    def confirm(self, work_id: str, token: int) -> None:
+        """Raise OldToken unless the token is current."""
+        with self._store.reading() as connection:
+            self.check(connection, work_id, token)
+
     def cancel(self, work_id: str) -> None:
         """Request a cancellation from the process that runs the work, or takes it next."""
         with self._store.transaction() as connection:

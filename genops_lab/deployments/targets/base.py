@@ -16,6 +16,8 @@ from genops_lab.deployments.record import ACTIVE
 
 #: Receives a line of progress for the user.
 Progress = Callable[[str], None]
+#: Raises OldToken when another process has taken the work over. Blocks.
+Check = Callable[[], None]
 #: ``stop`` the process, ``place`` the files, ``start`` a process from them, ``renew`` the lease.
 Step = Literal["stop", "place", "start", "renew"]
 
@@ -105,11 +107,14 @@ class DeploymentTarget(ABC):
         """Return the steps of :meth:`apply`, from the arguments alone and without changing anything."""
 
     @abstractmethod
-    async def apply(self, spec: DeploymentSpec, generation: int, progress: Progress) -> None:
+    async def apply(
+        self, spec: DeploymentSpec, generation: int, progress: Progress, *, check: Check | None = None
+    ) -> None:
         """Run the steps of the plan. Return when a revision was started, before it is ready.
 
-        A spec of an older generation than the last one changes nothing. A cancellation leaves no half-done step.
-        Raises Failed for a full disk or an environment that cannot be built.
+        A spec of an older generation than the last one changes nothing. A deleted deployment has no generation:
+        ``check`` is called when no other process can delete it, and its error prevents the placing of files. A
+        cancellation leaves no half-done step. Raises Failed for a full disk or an environment that cannot be built.
         """
 
     @abstractmethod

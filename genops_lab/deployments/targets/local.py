@@ -27,7 +27,17 @@ from genops_lab.deployments.lifetime import Lifetime, lifetime
 from genops_lab.deployments.logs import LogFollower, tail
 from genops_lab.deployments.models import DeploymentState
 
-from .base import Capabilities, Changes, DeploymentSpec, DeploymentTarget, Observed, Progress, Revision, Step
+from .base import (
+    Capabilities,
+    Changes,
+    Check,
+    DeploymentSpec,
+    DeploymentTarget,
+    Observed,
+    Progress,
+    Revision,
+    Step,
+)
 from .environment_filter import scoring_environment
 
 T = TypeVar("T")
@@ -103,13 +113,15 @@ class LocalTarget(DeploymentTarget):
             steps.append("renew")
         return Changes(steps=tuple(steps))
 
-    async def apply(self, spec: DeploymentSpec, generation: int, progress: Progress) -> None:
+    async def apply(
+        self, spec: DeploymentSpec, generation: int, progress: Progress, *, check: Check | None = None
+    ) -> None:
         handle = await asyncio.to_thread(self._handle, spec.name)
         if handle is not None and (handle.generation > generation or handle.revision > spec.revision):
             return
         for step in self.plan(spec, await self.observe(spec.name)).steps:
             if step == "place":
-                await to_the_end(asyncio.to_thread(self._place, spec, generation))
+                await to_the_end(asyncio.to_thread(self._place, spec, generation, check))
             elif step == "start":
                 model = self._folder(spec.name) / "model"
                 interpreter = await self._environments.interpreter(model, progress)
@@ -199,8 +211,10 @@ class LocalTarget(DeploymentTarget):
     def _spec(self, name: str) -> Path:
         return self._folder(name) / "spec.json"
 
-    def _place(self, spec: DeploymentSpec, generation: int) -> None:
+    def _place(self, spec: DeploymentSpec, generation: int, check: Check | None) -> None:
         with self._changing(spec.name):
+            if check is not None:
+                check()
             folder, written = self._folder(spec.name), self._written(spec.name)
             if written is not None and (written.generation > generation or written.revision == spec.revision):
                 return

@@ -125,7 +125,12 @@ class Endpoints:
     # To the clients
 
     def deliver(self, channel: int, frames: list[bytes]) -> bool:
-        """Deliver a kernel's message. False: a reader is too slow, try again later."""
+        """Deliver a kernel's message. False: a reader is too slow, try again later.
+
+        A message after :meth:`close` has no readers, such as the state of a host that is still requested.
+        """
+        if not self._sockets:
+            return True
         if channel == IOPUB:
             return self._publish(frames)
         if (channel, frames[0]) in self._waiting or not self._route(channel, frames):
