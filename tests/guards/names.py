@@ -30,6 +30,7 @@ TAGS = _words(
     """
 genops.diverged genops.extremes genops.failure genops.idempotency_key genops.kernel genops.notes genops.pruned
 genops.repeat genops.run_key genops.superseded_by_sweep genops.sweep genops.target genops.trial genops.trial_attempt
+genops.base_model genops.parent genops.source
 """,
 )
 
@@ -620,6 +621,8 @@ genops kernels logs: --bytes --json --target kernel
 genops kernels nsight: --compute --json --set kernel
 genops kernels stop: --grace --json --target kernel
 genops kernels:
+genops lineage show: --down --json --limit --up of
+genops lineage:
 genops models add: --alias --json --model --run name
 genops models alias: --expected --json --reason alias name version
 genops models delete: --force --json --version --yes -y name
