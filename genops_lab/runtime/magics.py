@@ -252,6 +252,7 @@ COMMANDS = {
     "folders": "status pull push",
     "help": "",
     "kernels": "list attach extend stop logs add-nsight",
+    "lineage": "show",
     "memory": "record show stop",
     "models": "list show delete register alias unalias revert history",
     "profiles": "list show delete analyze report diff memory metrics fetch tools",

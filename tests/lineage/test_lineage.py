@@ -360,3 +360,8 @@ def test_a_long_lineage_says_what_is_left_out(lab: World) -> None:
     assert len(found.nodes) == 6
     assert [(fold.kind, fold.count, fold.upward) for fold in found.folds] == [("version", 8, False)]
     assert all(isinstance(each, LineageNode) for each in found.nodes)
+
+
+def test_a_version_in_a_store_without_a_driver_does_not_hide_the_others(lab: World) -> None:
+    found = lab.rooms.run(lab.rooms.registry.list_models())  # `small` is in s3://, and boto3 is not installed
+    assert {"digits", "small"} <= {each.name for each in found.items}
