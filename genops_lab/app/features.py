@@ -17,6 +17,7 @@ from ..hosts.feature import FEATURE as HOSTS
 from ..kernel_api.feature import FEATURE as KERNEL_API
 from ..kernels.feature import FEATURE as KERNELS
 from ..kernels.nsight.feature import FEATURE as NSIGHT
+from ..lineage.feature import FEATURE as LINEAGE
 from ..profiling.feature import FEATURE as PROFILING
 from ..quickstart.feature import FEATURE as QUICKSTART
 from ..registry.feature import FEATURE as REGISTRY
@@ -37,6 +38,7 @@ FEATURES: tuple[Feature, ...] = (
     PROFILING,
     REGISTRY,
     DEPLOYMENTS,
+    LINEAGE,
 )
 
 #: Names with which an administrator switches features off (``GenOpsLab.rooms``).

@@ -32,6 +32,7 @@ SECTIONS: dict[str, dict[str, Word]] = {
     "Models": {
         "models": Word("models", "Register and delete models, and point aliases at their versions."),
         "deployments": Word("deployments", "Serve models on this machine."),
+        "lineage": Word("lineage", "Show what was made from what: data, runs, versions, deployments."),
     },
     "Compute": {
         "targets": Word("targets", "Add, test and connect machines and clusters that run kernels."),

@@ -252,6 +252,7 @@ COMMANDS = {
     "folders": "status pull push",
     "help": "",
     "kernels": "list attach extend-lifetime stop logs add-nsight",
+    "lineage": "show",
     "memory": "record show stop",
     "models": "list show delete register alias unalias revert-alias alias-history",
     "profiles": "list show delete analyze report diff memory kernel-metrics fetch tools",

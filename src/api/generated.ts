@@ -2091,6 +2091,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/lineage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return what an object was made from and what stands on it. Raises NotFound and InvalidRequest. */
+        get: operations["lineage.get_lineage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -6231,6 +6248,92 @@ export interface components {
          */
         LogLines: {
             lines: string[];
+        };
+        /**
+         * Lineage
+         * @description The ancestors and descendants of ``root``, nearest first. ``notes`` say what could not be read.
+         */
+        Lineage: {
+            root: string;
+            nodes: components["schemas"]["LineageNode"][];
+            edges: components["schemas"]["LineageEdge"][];
+            /** @default [] */
+            folds: components["schemas"]["LineageFold"][];
+            /** @default [] */
+            notes: string[];
+        };
+        /**
+         * LineageNode
+         * @description An object with its facts; fields of other kinds are empty.
+         *
+         *     ``name``: of the data set, base model, commit, run, model or deployment. ``column``: its place in the picture, from
+         *     the left. ``deleted``: the object is named by others, but was deleted. ``owner``: the user of another Lab whose
+         *     deployment this is. ``cells``: the number of tracked cells, None if unknown.
+         */
+        LineageNode: {
+            id: string;
+            /** @enum {unknown} */
+            kind: "base" | "commit" | "data" | "deployment" | "run" | "version";
+            name: string;
+            /** @default 0 */
+            column: number;
+            /** @default false */
+            deleted: boolean;
+            /** @default  */
+            digest: string;
+            /** @default  */
+            source: string;
+            /** @default  */
+            run_id: string;
+            /** @default  */
+            status: string;
+            /** @default  */
+            experiment: string;
+            /** @default  */
+            user: string;
+            /** @default null */
+            started_at: number | null;
+            /** @default  */
+            commit: string;
+            /** @default false */
+            dirty: boolean;
+            /** @default null */
+            cells: number | null;
+            /** @default  */
+            environment: string;
+            /** @default  */
+            model: string;
+            /** @default  */
+            version: string;
+            /** @default [] */
+            aliases: string[];
+            /** @default  */
+            state: string;
+            /** @default  */
+            owner: string;
+        };
+        /**
+         * LineageEdge
+         * @description ``end`` was made from ``start``, or serves or judges it. ``context``: MLflow's context of a data set.
+         */
+        LineageEdge: {
+            start: string;
+            end: string;
+            /** @enum {unknown} */
+            kind: "base" | "commit" | "derived" | "evaluated" | "input" | "logged" | "serves";
+            /** @default  */
+            context: string;
+        };
+        /**
+         * LineageFold
+         * @description ``count`` further nodes of a kind in a column that are not sent; ``upward``: the root was made from them.
+         */
+        LineageFold: {
+            /** @enum {unknown} */
+            kind: "base" | "commit" | "data" | "deployment" | "run" | "version";
+            count: number;
+            upward: boolean;
+            column: number;
         };
         /**
          * Changed
@@ -10578,6 +10681,39 @@ export interface operations {
                 };
                 content: {
                     "application/x-ndjson": components["schemas"]["LogLines"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "lineage.get_lineage": {
+        parameters: {
+            query: {
+                of: string;
+                direction?: "both" | "down" | "up";
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Lineage"];
                 };
             };
             /** @description The error. */

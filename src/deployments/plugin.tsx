@@ -54,6 +54,9 @@ export const deploymentsPlugin: JupyterFrontEndPlugin<void> = {
             onStop={({ name }) => execute(CommandIDs.stop, { name })}
             onRenew={({ name }) => execute(CommandIDs.renew, { name })}
             onDelete={({ name }) => execute(CommandIDs.remove, { name })}
+            onLineage={({ name }) =>
+              execute('genops:open-lineage', { of: `deployment:${name}` })
+            }
             onDeployAgain={({ name, model: registered, version }) =>
               execute(CommandIDs.deploy, { name, model: registered, version })
             }

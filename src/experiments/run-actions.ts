@@ -17,6 +17,8 @@ export function runActions(commands: CommandRegistry): IRunActions {
     restore: ({ run_id }) => execute(CommandIDs.restoreNotebook, { run_id }),
     compare: run_ids => execute(CommandIDs.compareRuns, { run_ids }),
     copyLink: ({ run_id }) => execute(CommandIDs.copyRunLink, { run_id }),
+    showLineage: ({ run_id }) =>
+      execute('genops:open-lineage', { of: `run:${run_id}` }),
     openMlflow: run =>
       execute(
         CommandIDs.openMlflow,
@@ -29,6 +31,7 @@ export function runActions(commands: CommandRegistry): IRunActions {
     insertTrack: () => execute(CommandIDs.insertTrack),
     openTable: () => execute(CommandIDs.openRuns),
     openCharts: () => execute(CommandIDs.openCharts),
+    canShowLineage: () => commands.hasCommand('genops:open-lineage'),
     canRegister: () => commands.hasCommand(CommandIDs.registerModel),
     canOpenProfile: () => commands.hasCommand(CommandIDs.openProfile),
     canOpenTable: () => commands.hasCommand(CommandIDs.openRuns),

@@ -21,6 +21,7 @@ export namespace CommandIDs {
   export const removeAlias = 'genops:remove-model-alias';
   export const remove = 'genops:delete-model';
   export const openHistory = 'genops:open-alias-history';
+  export const openLineage = 'genops:open-lineage';
 }
 
 export interface ICommandsOptions {
@@ -213,5 +214,16 @@ export function addCommands(options: ICommandsOptions): void {
         openHistory(app, core, name);
       }
     }
+  });
+
+  define(CommandIDs.openLineage, {
+    label: trans.__('Show Lineage…'),
+    args: { of: textArg(trans.__('An object, such as model:digits@3')) },
+    execute: async args =>
+      (await import('../lineage/opening')).openLineage(
+        app,
+        core,
+        textOf(args.of)
+      )
   });
 }

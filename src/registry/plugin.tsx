@@ -63,6 +63,7 @@ export const modelsPlugin: JupyterFrontEndPlugin<void> = {
               execute(CommandIDs.remove, { model: name, version })
             }
             onHistory={name => execute(CommandIDs.openHistory, { model: name })}
+            onLineage={of => execute(CommandIDs.openLineage, { of })}
           />
         );
       }

@@ -30,6 +30,7 @@ TAGS = _words(
     """
 genops.diverged genops.extremes genops.failure genops.idempotency_key genops.kernel genops.notes genops.pruned
 genops.repeat genops.run_key genops.superseded_by_sweep genops.sweep genops.target genops.trial genops.trial_attempt
+genops.base_model genops.parent genops.source
 """,
 )
 
@@ -96,7 +97,7 @@ WIDGETS = _words(
 genops-charts genops-comparison genops-comparison- genops-diagnosis genops-full-output genops-full-output-
 genops-kernel-log- genops-lab-panel genops-lab-section- genops-memory-snapshot genops-ncu-report genops-nsys-export
 genops-packed-json genops-perfetto genops-perfetto- genops-profile genops-profile- genops-profile-difference
-genops-alias-history-
+genops-alias-history- genops-lineage genops-lineage-
 genops-profile-file genops-profiles genops-profiles- genops-runs genops-sweep genops-sweep- genops-sweeps
 genops-task- genops-timeline genops-timeline- genops-trace
 """,
@@ -113,6 +114,7 @@ genops:delete-profile
 genops:deploy-model genops:deployment genops:diagnose genops:disconnect-target genops:doctor genops:experiment
 genops:hide-section genops:insert-profile-cell genops:insert-run-code genops:insert-track genops:logo genops:model
 genops:new-notebook-on-target genops:open-alias-history
+genops:lineage genops:open-lineage
 genops:open-charts genops:open-compute genops:open-experiments genops:open-full-output
 genops:open-linked-run genops:open-mlflow genops:open-panel genops:open-profile genops:open-profiles
 genops:open-quickstart genops:open-runs genops:open-sweep genops:open-sweeps
@@ -622,6 +624,8 @@ genops kernels logs: --bytes --json --target kernel
 genops kernels nsight: --compute --json --set kernel
 genops kernels stop: --grace --json --target kernel
 genops kernels:
+genops lineage show: --down --json --limit --up of
+genops lineage:
 genops models add: --alias --json --model --run name
 genops models alias: --expected --json --reason alias name version
 genops models delete: --force --json --version --yes -y name

@@ -40,6 +40,7 @@ VIEWS = {
     ("hosts/view/storage-dialog.tsx", "dialog"): ["environments free-space"],
     ("kernels/outputs/full/commands.ts", "page"): ["long_outputs full-output"],
     ("kernels/plugin.tsx", "section"): ["panel_actions full"],
+    ("lineage/opening.ts", "page"): ["lineage lineage"],
     ("panel/notebook/plugin.tsx", "section"): ["panel_actions full"],
     ("profiling/commands.ts", "page"): ["profiles profiles"],
     ("profiling/main/opening.ts", "page"): ["profile_flame flame-zoomed"],

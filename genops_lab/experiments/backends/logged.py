@@ -101,7 +101,7 @@ def flavors_at(location: str) -> list[str] | None:
         except UnreadableModel as error:
             log.warning("The MLmodel file at %s is not read: %s", location, error)
             _flavors[location] = []
-        except (MlflowException, OSError):
+        except (MlflowException, OSError, ImportError):  # a store whose driver is not installed, such as s3
             return None
     return _flavors[location]
 

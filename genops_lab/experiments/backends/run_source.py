@@ -69,7 +69,7 @@ class MlflowKept(MlflowBackend):
             record=record,
             installed=self._text(run_id, INSTALLED, sizes) if INSTALLED in sizes else "",
             has_patch=PATCH in sizes,
-            datasets=_datasets(run),
+            datasets=datasets_of(run),
         )
 
     def _cells(self, run_id: str, path: str, sizes: dict[str, int]) -> list[KeptCell]:
@@ -108,7 +108,8 @@ class MlflowKept(MlflowBackend):
             return local.read_bytes().decode("utf-8", "replace")
 
 
-def _datasets(run: Any) -> list[KeptDataset]:
+def datasets_of(run: Any) -> list[KeptDataset]:
+    """Return the data sets among the inputs of an MLflow run."""
     return [
         KeptDataset(
             name=str(one.dataset.name),

@@ -95,6 +95,7 @@ describe('the deployments section', () => {
     onRenew: jest.fn(),
     onDelete: jest.fn(),
     onDeployAgain: jest.fn(),
+    onLineage: jest.fn(),
     drive: (each: IDriven) => {
       driven.add(each);
       each.visible = true;

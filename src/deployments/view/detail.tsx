@@ -29,6 +29,7 @@ export interface IDeploymentActions {
   onRenew: (deployment: IDeployment) => void;
   onDelete: (deployment: IDeployment) => void;
   onDeployAgain: (deployment: IDeployment) => void;
+  onLineage: (deployment: IDeployment) => void;
 }
 
 /** The open row of a deployment: URL, figures, log and actions. */
@@ -154,6 +155,13 @@ function DetailActions(
 ): React.ReactElement {
   const { deployment, trans, active } = props;
   const { name, state, url } = deployment;
+  const lineage = (
+    <ActionButton
+      label={trans.__('Lineage')}
+      caption={trans.__('Show the version, run and data that it stands on')}
+      onClick={() => props.onLineage(deployment)}
+    />
+  );
   if (!active) {
     return (
       <div className="gol-Actions">
@@ -161,6 +169,7 @@ function DetailActions(
           label={trans.__('Deploy again…')}
           onClick={() => props.onDeployAgain(deployment)}
         />
+        {lineage}
         <IconButton
           icon={deleteIcon}
           label={trans.__('Delete the deployment %1', name)}
@@ -180,6 +189,7 @@ function DetailActions(
         disabled={state === 'stopping'}
         onClick={() => props.onStop(deployment)}
       />
+      {lineage}
       {url && state === 'running' && (
         <CopyButton
           text={async () =>

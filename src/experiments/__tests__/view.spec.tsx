@@ -35,6 +35,8 @@ describe('the experiments section', () => {
     canOpenTable: jest.fn(() => true),
     openCharts: jest.fn(),
     canOpenCharts: jest.fn(() => true),
+    showLineage: jest.fn(),
+    canShowLineage: jest.fn(() => true),
     canRegister: jest.fn(() => true)
   };
   const manage = { add: jest.fn(), delete: jest.fn() };

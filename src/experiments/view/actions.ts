@@ -12,6 +12,8 @@ export interface IRunActions {
   copyLink: (run: IRun) => void;
   /** Open MLflow's own pages, or its page of a run. */
   openMlflow: (run?: IRun) => void;
+  /** Show the run's data, versions and deployments. */
+  showLineage: (run: IRun) => void;
   register: (run: IRun, model: ILoggedModel) => void;
   openNotebook: (path: string) => void;
   /** Show the profile of the run; if it has several, ask for one. */
@@ -21,6 +23,8 @@ export interface IRunActions {
   openTable: () => void;
   /** Show charts of the table's runs. */
   openCharts: () => void;
+  /** Whether lineage can be shown: the feature may be switched off. */
+  canShowLineage: () => boolean;
   /** Whether models can be registered: the feature may be switched off. */
   canRegister: () => boolean;
   /** Whether profiles can be opened: the feature may be switched off. */

@@ -70,6 +70,15 @@ export function RunDetail(props: RunDetail.IProps): React.ReactElement {
           caption={trans.__('Show differences between this run and others')}
           onClick={() => actions.compare([run.run_id])}
         />
+        {actions.canShowLineage() && (
+          <ActionButton
+            label={trans.__('Lineage')}
+            caption={trans.__(
+              'Show the data of the run, and the versions and deployments that stand on it'
+            )}
+            onClick={() => actions.showLineage(run)}
+          />
+        )}
         <ActionButton
           label={trans.__('Copy link')}
           caption={trans.__('Copy a link that opens this run')}

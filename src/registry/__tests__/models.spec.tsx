@@ -138,7 +138,8 @@ describe('the models section', () => {
     onSetAlias: jest.fn(),
     onRemoveAlias: jest.fn(),
     onDelete: jest.fn(),
-    onHistory: jest.fn()
+    onHistory: jest.fn(),
+    onLineage: jest.fn()
   };
 
   beforeEach(() => {

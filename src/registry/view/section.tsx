@@ -25,6 +25,8 @@ export interface IVersionActions {
   onDeploy: (version: IModelVersion) => void;
   onSetAlias: (version: IModelVersion) => void;
   onRemoveAlias: (version: IModelVersion, alias: string) => void;
+  /** Show the lineage of an object, such as `model:digits@3`. */
+  onLineage: (of: string) => void;
   /** Delete a version after a question; without one, the model. */
   onDelete: (model: string, version?: string) => void;
 }

@@ -14,6 +14,7 @@ import {
   deploymentIcon
 } from '../../core';
 
+import { lineageIcon } from '../../lineage/icon';
 import { aliasIcon } from '../icon';
 import type { IModelVersion, ModelsService } from '../service';
 
@@ -74,6 +75,13 @@ export function VersionRow(props: VersionRow.IProps): React.ReactElement {
             icon={aliasIcon}
             label={trans.__('Set an alias of %1…', full)}
             onClick={() => onSetAlias(version)}
+          />
+          <IconButton
+            icon={lineageIcon}
+            label={trans.__('Lineage of %1', full)}
+            onClick={() =>
+              props.onLineage(`model:${version.name}@${version.version}`)
+            }
           />
           <IconButton
             icon={deploymentIcon}

@@ -1,0 +1,44 @@
+"""``genops lineage``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from genops_lab.core.errors import InvalidRequest
+from genops_lab.lineage.models import Direction, LineageQuery
+from genops_lab.lineage.service import LineageService
+
+from .grammar import noun
+from .session import Json, command
+from .views.lineage import lineage_tree
+
+lineage = noun()
+
+
+@lineage.command("show")
+def show_lineage(
+    of: Annotated[
+        str,
+        typer.Argument(
+            metavar="OBJECT",
+            help="data:NAME@DIGEST, commit:SHA, run:ID, model:NAME@VERSION, base:SOURCE or deployment:NAME. "
+            "A unique beginning of a digest, a commit or an id is enough.",
+        ),
+    ],
+    up: Annotated[bool, typer.Option("--up", help="Show only what the object was made from.")] = False,
+    down: Annotated[bool, typer.Option("--down", help="Show only what stands on the object.")] = False,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="NUMBER", help="The most objects, 1 to 1,000. Default: 200.")
+    ] = 200,
+    json: Json = False,
+) -> None:
+    """Show what an object was made from, and what stands on it."""
+    with command(json) as session:
+        if up and down:
+            raise InvalidRequest("--up and --down exclude each other.", hint="Leave out both to see both.")
+        direction: Direction = "up" if up else "down" if down else "both"
+        query = LineageQuery(of=of, direction=direction, limit=limit)
+        found = session.call(LineageService.get_lineage, query=query)
+        session.show(found, lineage_tree(found, direction))

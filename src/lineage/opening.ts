@@ -1,0 +1,98 @@
+/** Opens pages of lineage; loaded with the first. */
+import type { JupyterFrontEnd } from '@jupyterlab/application';
+import { InputDialog } from '@jupyterlab/apputils';
+
+import type { IGenOpsCore } from '../core';
+import { Resource, titled } from '../core';
+import { Pages } from '../core/pages';
+import { ResourcePage } from '../core/ui/page';
+
+import { lineageIcon } from './icon';
+import type { ILineage, ILineageNode } from './layout';
+import { nameOf } from './messages';
+import { LineageView } from './view/lineage';
+
+const COMMAND = 'genops:open-lineage';
+
+let pages: Pages<ResourcePage<ILineage>> | undefined;
+
+/** Open the lineage of an object, such as `model:digits@3`; ask for its name if it is empty. */
+export async function openLineage(
+  app: JupyterFrontEnd,
+  core: IGenOpsCore,
+  given: string
+): Promise<void> {
+  const of = given || (await askName(core));
+  if (!of) {
+    return;
+  }
+  pages ??= new Pages(app, {
+    namespace: 'genops-lineage',
+    command: COMMAND,
+    restorer: null
+  });
+  const id = `genops-lineage-${of}`;
+  await pages.open(id, async () => page(app, core, of));
+}
+
+async function askName({ trans }: IGenOpsCore): Promise<string> {
+  const { button, value } = await titled(trans.__('Show lineage'), title =>
+    InputDialog.getText({
+      title,
+      label: trans.__(
+        'Name an object: data:NAME@DIGEST, commit:SHA, run:ID, model:NAME@VERSION, base:SOURCE or deployment:NAME'
+      ),
+      okLabel: trans.__('Show')
+    })
+  );
+  return (button.accept && value?.trim()) || '';
+}
+
+function page(
+  app: JupyterFrontEnd,
+  core: IGenOpsCore,
+  of: string
+): ResourcePage<ILineage> {
+  const { api, events, trans } = core;
+  const resource = new Resource<ILineage>({
+    fetch: signal =>
+      api.data(api.http.GET('/lineage', { params: { query: { of } }, signal })),
+    events,
+    kinds: ['model', 'deployment'],
+    trans
+  });
+  const titleOf = ({ nodes, root }: ILineage) =>
+    trans.__(
+      'Lineage of %1',
+      nameOf(
+        nodes.find(({ id }) => id === root)!,
+        trans
+      )
+    );
+  const open = (node: ILineageNode) => {
+    const [command, args] = target(node);
+    void app.commands.execute(command, args);
+  };
+  const recentre = ({ id }: ILineageNode) =>
+    void app.commands.execute(COMMAND, { of: id });
+  return new ResourcePage(resource, {
+    title: trans.__('Lineage'),
+    icon: lineageIcon,
+    titleOf,
+    render: () => LineageView({ resource, titleOf, open, recentre, trans })
+  });
+}
+
+/** The command that opens an object, with its arguments. */
+export function target(node: ILineageNode): [string, Record<string, string>] {
+  switch (node.kind) {
+    case 'run':
+      return ['genops:open-runs', { run_id: node.run_id }];
+    case 'version':
+      return ['genops:open-panel', { section: 'models' }];
+    case 'deployment':
+      return ['genops:open-panel', { section: 'deployments' }];
+    default:
+      return [COMMAND, { of: node.id }];
+  }
+}
