@@ -7,8 +7,8 @@ export type ILineageEdge = components['schemas']['LineageEdge'];
 export type ILineageFold = components['schemas']['LineageFold'];
 
 /** Sizes in pixels. */
-export const CARD = { width: 190, height: 58 };
-const GAP = { x: 70, y: 12 };
+export const CARD = { width: 176, height: 58 };
+const GAP = { x: 46, y: 12 };
 const FOLD_HEIGHT = 28;
 const PASSES = 3;
 

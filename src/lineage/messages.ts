@@ -46,7 +46,9 @@ export function shortFacts(
         return [node.digest, fileName(node.source)];
       case 'run':
         return [
-          node.status !== 'FINISHED' && node.status.toLowerCase(),
+          !node.deleted &&
+            node.status !== 'FINISHED' &&
+            node.status.toLowerCase(),
           commitOf(node, trans),
           fileName(node.source),
           node.experiment

@@ -83,9 +83,9 @@ function page(
   });
 }
 
-/** The command that opens an object, with its arguments. */
+/** The command that opens an object, with its arguments. What this Lab does not have opens as its lineage. */
 export function target(node: ILineageNode): [string, Record<string, string>] {
-  switch (node.kind) {
+  switch (node.deleted || node.owner ? '' : node.kind) {
     case 'run':
       return ['genops:open-runs', { run_id: node.run_id }];
     case 'version':

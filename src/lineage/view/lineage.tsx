@@ -85,6 +85,11 @@ export function LineageContent(
         />
         <NodeDetail {...props} node={selected} />
       </div>
+      {lineage.edges.some(({ kind }) => kind === 'evaluated') && (
+        <p className="gol-Note">
+          {trans.__('A dashed line leads from an evaluation to its version.')}
+        </p>
+      )}
       {!alone && (
         <Disclosure title={trans.__('As a list')}>
           <LineageList {...props} />

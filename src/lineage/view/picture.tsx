@@ -22,7 +22,7 @@ export function LineagePicture(props: {
     // The root is in sight where the picture is larger than its box.
     box.current
       ?.querySelector('.gol-mod-root')
-      ?.scrollIntoView?.({ block: 'nearest', inline: 'center' });
+      ?.scrollIntoView?.({ block: 'center', inline: 'center' });
   }, [lineage.root]);
   const onKeyDown = (event: React.KeyboardEvent, node: ILineageNode) => {
     if (event.key === 'Enter') {
@@ -98,7 +98,16 @@ export function LineagePicture(props: {
             onKeyDown={event => onKeyDown(event, node)}
           >
             <span className="gol-Lineage-kind">{kindOf(node, trans)}</span>
-            <span className="gol-Lineage-name">{nameOf(node, trans)}</span>
+            <span className="gol-Lineage-name">
+              {node.kind === 'version' ? (
+                // A long name of a model must not hide the number.
+                <>
+                  <span>{node.name}</span> <span>{`v${node.version}`}</span>
+                </>
+              ) : (
+                nameOf(node, trans)
+              )}
+            </span>
             <span className="gol-Lineage-facts">
               {shortFacts(node, trans).join(' · ')}
             </span>
