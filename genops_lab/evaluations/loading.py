@@ -1,4 +1,4 @@
-"""What evaluations need of deployments, which are built above them: files that were checked, and environments."""
+"""Deployments, a package above this one, give evaluations checked files and environments through these types."""
 
 from __future__ import annotations
 

@@ -120,7 +120,18 @@ class Predictor:
         """Return the predictions of rows, their scores by class, and the seconds of the call. Raises Refused."""
         given = self.inputs(frame)
         began = time.perf_counter()
-        found = self._model.predict(given)
+        try:
+            found = self._model.predict(given)
+        except Exception as error:
+            if self._inputs is not None:
+                raise
+            traceback.print_exc()
+            raise Refused(
+                first_line(error),
+                "The model has no signature, so it got all columns but ids, labels and groups: "
+                f"{', '.join(given.columns[:12])}. Name other columns with --group, or log the model with an "
+                "input_example.",
+            ) from error
         seconds = time.perf_counter() - began
         predictions, scores = shaped(found, len(frame))
         if self._probabilities is not None and not scores:
@@ -194,6 +205,11 @@ def plain(values: Any) -> list[Any]:
     return [None if each is None or each != each else each for each in values.tolist()]
 
 
+def first_line(error: BaseException) -> str:
+    """Return the kind and the first line of an error."""
+    return f"{type(error).__name__}: {error}".strip().splitlines()[0][:500]
+
+
 def named(value: Any) -> str:
     """Return the name of a class, as ``genops_lab.evaluations.predictions.class_name`` does."""
     value = value.item() if hasattr(value, "item") else value
@@ -233,8 +249,7 @@ def main(spec_path: str) -> int:
         return 1
     except BaseException as error:  # report all that a model's code raises, also SystemExit
         traceback.print_exc()
-        first = (f"{type(error).__name__}: {error}".strip().splitlines() or ["unknown error"])[0]
-        say({"error": first[:500], "hint": ""})
+        say({"error": first_line(error), "hint": ""})
         return 1
     return 0
 
