@@ -75,6 +75,7 @@ class EvaluationsService(Service):
         self._loading = loading
         self._events = events
         self._work = work
+        self._files = settings.root_dir
         steps = {"prepare": self._prepare, "predict": self._predict, "record": self._record}
         work.register(
             WorkKind(KIND, {name: self._cleaning(step) for name, step in steps.items()}, self._remove)
@@ -89,6 +90,7 @@ class EvaluationsService(Service):
             raise InvalidRequest(
                 f"batch_rows is {body.batch_rows}.", hint=f"Give 1 to {MOST_BATCH_ROWS:,} rows."
             )
+        body = msgspec.structs.replace(body, data=await asyncio.to_thread(self._located, body.data))
         versions = await self._versions(body.model, body.version, body.against)
         data = await self._mlflow.call(EvaluationData.find, body.data, body.name)
         checks = [await self._loading.check(each) for each in versions]
@@ -127,6 +129,13 @@ class EvaluationsService(Service):
     async def list_version_evaluations(self, name: str, version: str) -> list[EvaluationReport]:
         """Return the newest evaluation of a version on each data set, at most 20."""
         return await self._mlflow.call(EvaluationRecords.of_version, name, version)
+
+    def _located(self, data: str) -> str:
+        """Return the absolute path of a file that is named below the home or the Jupyter server's folder."""
+        if data.startswith("~/"):
+            return str(Path(data).expanduser())
+        file = None if self._files is None or "\0" in data else self._files / data
+        return str(file) if file is not None and file.is_file() else data
 
     async def _versions(self, model: str, version: str, against: str | None) -> list[ModelVersion]:
         """Return the candidate and, if there is another one, the version that it is compared with."""
