@@ -20,8 +20,8 @@ DifferenceVerdict = Literal["better", "worse", "within chance"]
 class NewEvaluation(msgspec.Struct, frozen=True, kw_only=True):
     """Evaluate a version (a number, an alias, or empty for the newest) and the version that it is compared with.
 
-    - data: a file on the Lab's machine (an absolute path, or one below the Jupyter server's folder), or
-      ``NAME@DIGEST``, ``NAME`` (its newest digest) of a data set that MLflow knows. A digest may be a unique prefix.
+    - data: a file on the Lab's machine, or ``NAME@DIGEST`` or ``NAME`` (its newest digest) of a data set that MLflow
+      knows. A file is an absolute path, or one below the Jupyter server's folder. A digest may be a unique prefix.
     - against: a version or an alias; None: the alias ``champion`` if the model has it; empty: none.
     - name: the name of a data set that is given as a file; empty: the file's name.
     - id, label, groups: columns. Empty: as in the last evaluation on this data, else ``id`` or row numbers, and
