@@ -70,7 +70,7 @@ export function VersionEvaluations(props: {
         }
       >
         {reports => (
-          <ul className="gol-List">
+          <ul className="gol-Evaluations-list">
             {reports.map(report => (
               <li key={report.evaluation.run_id}>
                 <ReportView report={report} trans={trans} />
