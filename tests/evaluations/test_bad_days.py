@@ -97,6 +97,7 @@ def test_a_changed_data_set_is_refused(rooms: Rooms, digits: str, tmp_path: Path
     from mlflow.entities import Dataset, DatasetInput
 
     frame = held_out()[:50]
+    frame["key"] = range(50)  # read as texts, but the digest is that of numbers
     path = tmp_path / "later.csv"
     frame.to_csv(path, index=False)
     client = mlflow.MlflowClient(rooms.mlflow.uri)
