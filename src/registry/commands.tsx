@@ -22,6 +22,7 @@ export namespace CommandIDs {
   export const remove = 'genops:delete-model';
   export const openHistory = 'genops:open-alias-history';
   export const openLineage = 'genops:open-lineage';
+  export const evaluate = 'genops:evaluate-model';
 }
 
 export interface ICommandsOptions {
@@ -225,5 +226,18 @@ export function addCommands(options: ICommandsOptions): void {
         core,
         textOf(args.of)
       )
+  });
+
+  define(CommandIDs.evaluate, {
+    label: trans.__('Evaluate a Model Version…'),
+    args: {},
+    execute: async args => {
+      const version = await (
+        await choosing()
+      ).chooseVersion(model, args, trans);
+      if (version) {
+        await (await import('../evaluations/open')).openEvaluate(core, version);
+      }
+    }
   });
 }

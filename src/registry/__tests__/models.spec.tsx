@@ -139,7 +139,8 @@ describe('the models section', () => {
     onRemoveAlias: jest.fn(),
     onDelete: jest.fn(),
     onHistory: jest.fn(),
-    onLineage: jest.fn()
+    onLineage: jest.fn(),
+    onEvaluate: jest.fn()
   };
 
   beforeEach(() => {

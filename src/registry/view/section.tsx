@@ -27,6 +27,7 @@ export interface IVersionActions {
   onRemoveAlias: (version: IModelVersion, alias: string) => void;
   /** Show the lineage of an object, such as `model:digits@3`. */
   onLineage: (of: string) => void;
+  onEvaluate: (version: IModelVersion) => void;
   /** Delete a version after a question; without one, the model. */
   onDelete: (model: string, version?: string) => void;
 }
