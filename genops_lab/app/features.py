@@ -13,6 +13,7 @@ from ..core.operations import Operation
 from ..deployments.feature import FEATURE as DEPLOYMENTS
 from ..doctor.feature import FEATURE as DOCTOR
 from ..experiments.feature import FEATURE as EXPERIMENTS
+from ..gates.feature import FEATURE as GATES
 from ..hosts.feature import FEATURE as HOSTS
 from ..kernel_api.feature import FEATURE as KERNEL_API
 from ..kernels.feature import FEATURE as KERNELS
@@ -36,6 +37,7 @@ FEATURES: tuple[Feature, ...] = (
     SWEEPS,
     PROFILING,
     REGISTRY,
+    GATES,
     DEPLOYMENTS,
 )
 

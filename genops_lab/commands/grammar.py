@@ -31,6 +31,7 @@ SECTIONS: dict[str, dict[str, Word]] = {
     },
     "Models": {
         "models": Word("models", "Register and delete models, and point aliases at their versions."),
+        "gates": Word("gates", "Check whether a version may be promoted, by rules in a file."),
         "deployments": Word("deployments", "Serve models on this machine."),
     },
     "Compute": {
@@ -56,6 +57,7 @@ VERBS = (
     *("analyze", "report", "diff", "memory", "metrics", "fetch", "tools"),
     *("test", "connect", "disconnect", "attach", "extend", "stop", "resume", "logs"),
     *("status", "pull", "push", "discover", "kinds", "add-nsight"),
+    *("init", "check", "explain", "promote"),
     *("hosts", "stop-host", "build", "install", "prune", "optimize-db"),
 )
 
