@@ -39,13 +39,12 @@ def name_of(rule: Any) -> str:
     """Return the name of a rule in reports.
 
     >>> name_of(Better(metric="accuracy"))
-    'better accuracy'
+    'better: accuracy'
     """
-    parts = [str(rule.__struct_config__.tag).replace("-", " ")]
-    for key in ("metric", "measure", "group"):
-        if getattr(rule, key, ""):
-            parts.append(f"by {rule.group}" if key == "group" else getattr(rule, key).replace("_", " "))
-    return " ".join(parts)
+    tag = str(rule.__struct_config__.tag).replace("-", " ")
+    about = str(getattr(rule, "metric", "") or getattr(rule, "measure", "")).replace("_", " ")
+    group = getattr(rule, "group", "")
+    return f"{tag}: {about}{f' by {group}' if group else ''}" if about else tag
 
 
 _JUDGES: dict[type[DataRule], Callable[[Any, Evidence, float], RuleVerdict]] = {

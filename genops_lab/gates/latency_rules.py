@@ -13,7 +13,7 @@ from genops_lab.statistics.results import Floats, Result
 
 from . import words
 from .evidence import Evidence, decided, numbers, verdict_of
-from .metrics import MIN_ROWS, CannotBeChecked
+from .metrics import MIN_ROWS, CannotBeChecked, with_interval
 from .models import RuleVerdict
 from .plan import Latency
 
@@ -58,7 +58,7 @@ def latency(rule: Latency, evidence: Evidence, alpha: float) -> RuleVerdict:
             statistic=lambda rows: np.quantile(rows, rule.quantile, axis=1), confidence=confidence,
         )  # fmt: skip
 
-    found, wide = test(1 - alpha), test(1 - 2 * alpha)
+    found = with_interval(test, alpha, drawn=True)
     base = float(np.quantile(against, rule.quantile))
     ratio = float(np.quantile(times, rule.quantile)) / base if base else float("inf")
     verdict = decided(found)
@@ -70,7 +70,7 @@ def latency(rule: Latency, evidence: Evidence, alpha: float) -> RuleVerdict:
     elif verdict == "fail":
         clause += f", over {allowed:g} times"
     low, high = [
-        allowed + each / base if each is not None and base else None for each in (wide.low, wide.high)
+        allowed + each / base if each is not None and base else None for each in (found.low, found.high)
     ]
     return verdict_of(
         verdict, clause, f"The rule allows {allowed:g} times.", estimate=ratio, low=low, high=high,

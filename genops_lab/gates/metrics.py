@@ -193,7 +193,9 @@ def against_bound(name: str, rows: Floats, bound: float, alternative: Alternativ
     else:
         test, data = _bootstrap(name), (rows, np.zeros_like(rows))
     options = {"null": bound, "alternative": alternative}
-    return _with_interval(lambda confidence: test(*data, confidence=confidence, **options), alpha)
+    return with_interval(
+        lambda confidence: test(*data, confidence=confidence, **options), alpha, kind == "all"
+    )
 
 
 def difference(
@@ -201,15 +203,19 @@ def difference(
 ) -> Result:
     """Test a difference with a margin; the interval has twice the alpha, so that it agrees with the verdict."""
     claim = superiority if superior else non_inferiority
-    return _with_interval(
+    return with_interval(
         lambda confidence: claim(
             test_of(name), candidate, champion, margin=margin, better=METRICS[name].better,
             confidence=confidence,
         ),
-        alpha,
+        alpha, METRICS[name].kind == "all",
     )  # fmt: skip
 
 
-def _with_interval(test: Callable[[float], Result], alpha: float) -> Result:
-    found, wide = test(1 - alpha), test(1 - 2 * alpha)
-    return replace(found, low=wide.low, high=wide.high)
+def with_interval(test: Callable[[float], Result], alpha: float, drawn: bool = False) -> Result:
+    """Return a test's result at 1 - alpha with its interval at 1 - 2 alpha.
+
+    drawn: the test draws, and its p has no confidence in it, so that one call is enough.
+    """
+    wide = test(1 - 2 * alpha)
+    return replace(wide if drawn else test(1 - alpha), confidence=1 - alpha, low=wide.low, high=wide.high)

@@ -14,6 +14,7 @@ import {
   deploymentIcon
 } from '../../core';
 
+import { VersionGates } from '../../gates/view/version-gates';
 import { aliasIcon } from '../icon';
 import type { IModelVersion, ModelsService } from '../service';
 
@@ -126,6 +127,11 @@ export function VersionRow(props: VersionRow.IProps): React.ReactElement {
           <VersionFacts
             version={version}
             service={props.service}
+            trans={trans}
+          />
+          <VersionGates
+            version={version}
+            api={props.service.api}
             trans={trans}
           />
         </div>
