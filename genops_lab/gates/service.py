@@ -48,7 +48,7 @@ class GatesService:
         """Judge a version, and point the alias at it if the verdict is a pass.
 
         The alias moves only if it still names the version that was compared with. A call that was cut off can be made
-        again: the same evaluations are the same look, and an alias that has moved stays.
+        again: the same predictions are the same look, and an alias that has moved stays.
         """
         check_name(name)
         check_alias(body.alias)

@@ -57,7 +57,7 @@ def demo() -> tuple[Predictions, Predictions]:
 class Made:
     """Models in a real MLflow, with versions that have evaluations as ``genops models evaluate`` keeps them."""
 
-    def __init__(self, uri: str, artifacts: str) -> None:
+    def __init__(self, uri: str, artifacts: str | None) -> None:
         import mlflow
 
         self.client = mlflow.MlflowClient(uri)

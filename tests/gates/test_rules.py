@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from genops_lab.evaluations.predictions import Predictions
-from genops_lab.gates import plan, words
+from genops_lab.gates import looks, plan, words
 from genops_lab.gates.evidence import Evidence
 from genops_lab.gates.facts_rules import FileEvidence, broken, judge_files
 from genops_lab.gates.judging import judge
@@ -208,3 +208,21 @@ def test_a_headline_names_the_causes_in_order() -> None:
         )
     ]
     assert words.headline("fail", rules, "1") == "Fail: cause 2; cause 3; cause 4; cause 5; 2 more."
+
+
+def test_a_look_goes_on_when_the_other_version_gets_predictions_and_fits_into_a_tag() -> None:
+    one, other = pair(("A", 40, 4, 2))
+    alone = looks.look_at("p", "holdout", "1", looks.fingerprint(one), looks.fingerprint(None), 1)
+    number, _, kept = looks.count([], alone)
+    both = looks.look_at("p", "holdout", "1", looks.fingerprint(one), looks.fingerprint(other), 2)
+    assert (number, looks.count(kept, both)[0]) == (1, 1)
+    kept = looks.count(kept, both)[2]
+    assert kept == [both]
+    third = looks.look_at("p", "holdout", "1", looks.fingerprint(other), looks.fingerprint(other), 3)
+    assert looks.count(kept, third)[:2] == (2, both)
+    # The latency is no part of it; a score is.
+    assert looks.fingerprint(replace(one, latency_s=np.ones(40))) == looks.fingerprint(one)
+    assert looks.fingerprint(replace(one, scores={"1": np.ones(40)})) != looks.fingerprint(one)
+    many = [looks.look_at(str(at), "数" * 60, "1", "m" * 12, "t" * 12, at) for at in range(200)]
+    assert len(looks.tag_of(many).encode()) <= 5_000
+    assert looks.kept_looks(looks.tag_of(many))[-1] == many[-1] and looks.kept_looks("no JSON") == []

@@ -170,6 +170,9 @@ def test_the_same_evaluation_is_one_look_and_another_one_is_refused(made: Made, 
     name = made.compared("looks", one, other)
     first = asking.check(name, BETTER)
     assert first.verdict == "not_enough_data" and asking.check(name, BETTER).data[0].look == 1
+    # Evaluated again, with the same answers in another order: no second chance.
+    made.evaluate(name, "2", one.take(np.arange(len(one))[::-1]))
+    assert asking.check(name, BETTER).data[0].look == 1
     made.evaluate(name, "2", pair(("A", 1000, 80, 5))[0], digest="d2")
     made.evaluate(name, "1", pair(("A", 1000, 80, 5))[1], digest="d2")
     second = asking.check(name, BETTER)
@@ -277,9 +280,9 @@ def test_what_is_missing_is_named(made: Made, asking: Asking) -> None:
     assert "version 2 has no evaluation on holdout" in found
     assert "genops models evaluate first --version 2 --data holdout" in found
     made.evaluate("first", "2", one)
-    assert "the model has no champion to compare with" in says("first")
+    assert "the model has no 'champion' to compare with" in says("first")
     made.client.set_registered_model_alias("first", "champion", "2")
-    assert "version 2 is champion itself" in says("first")
+    assert "version 2 would be compared with itself (champion)" in says("first")
     made.client.set_registered_model_alias("first", "champion", "1")
     made.evaluate("first", "1", other, digest="d9")
     assert (

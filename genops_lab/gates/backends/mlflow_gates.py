@@ -22,7 +22,16 @@ from genops_lab.gates.evidence import Evidence, verdict_of
 from genops_lab.gates.facts_rules import FileEvidence, judge_files
 from genops_lab.gates.git_file import hash_at_commit
 from genops_lab.gates.judging import judge
-from genops_lab.gates.looks import LOOKS_TAG, VERDICT_TAG, Look, count, kept_looks, look_at, tag_of
+from genops_lab.gates.looks import (
+    LOOKS_TAG,
+    VERDICT_TAG,
+    Look,
+    count,
+    fingerprint,
+    kept_looks,
+    look_at,
+    tag_of,
+)
 from genops_lab.gates.models import CheckGates, GateReport, JudgedData, RuleVerdict
 from genops_lab.gates.plan import Approval, Bound, Command, DataRule, Gates
 from genops_lab.gates.plan_file import blob_hash, read_gates
@@ -125,9 +134,9 @@ class _Judging:
         self._name, self._version = name, version
         self._other = "" if against == version else against
         self._nobody = (
-            f"version {version} is {plan.against} itself"
+            f"version {version} would be compared with itself ({plan.against})"
             if against == version
-            else f"the model has no {plan.against} to compare with"
+            else f"the model has no {plan.against!r} to compare with"
         )
         self._mine = self._client.get_model_version(name, version)
         self._theirs = self._client.get_model_version(name, self._other) if self._other else None
@@ -262,7 +271,7 @@ class _Judging:
                 "problem_against": f"version {self._other} has no evaluation on {name}@{digest[:12]}{have}",
                 "hint_against": f"{evaluate} {self._other} --data {shlex.quote(f'{name}@{digest}')}",
             }
-        look, before = self._look(judged)
+        look, before = self._look(name, more["candidate"], more.get("champion"))
         self._data[data] = replace(judged, look=look)
         if look > plan.looks:
             when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(before.at)) if before else ""
@@ -332,13 +341,13 @@ class _Judging:
             for metric in wanted[:MOST_RECORDED]
         }
 
-    def _look(self, judged: JudgedData) -> tuple[int, Look | None]:
+    def _look(self, data: str, mine: Predictions, theirs: Predictions | None) -> tuple[int, Look | None]:
         """Count a look before its verdict is known, so that it counts whatever happens then."""
-        look = look_at(self._hash, judged.name, self._other, judged.run, judged.against_run, time.time())
+        look = look_at(self._hash, data, self._other, fingerprint(mine), fingerprint(theirs), time.time())
         tags = self._client.get_model_version(self._name, self._version).tags
         before = kept_looks(tags.get(LOOKS_TAG, ""))
         number, last, looks = count(before, look)
-        if looks != before:
+        if looks != before and number <= self._plan.looks:
             self._client.set_model_version_tag(self._name, self._version, LOOKS_TAG, tag_of(looks))
         return number, last
 
