@@ -14,6 +14,7 @@ from ..deployments.feature import FEATURE as DEPLOYMENTS
 from ..doctor.feature import FEATURE as DOCTOR
 from ..evaluations.feature import FEATURE as EVALUATIONS
 from ..experiments.feature import FEATURE as EXPERIMENTS
+from ..gates.feature import FEATURE as GATES
 from ..hosts.feature import FEATURE as HOSTS
 from ..kernel_api.feature import FEATURE as KERNEL_API
 from ..kernels.feature import FEATURE as KERNELS
@@ -39,6 +40,7 @@ FEATURES: tuple[Feature, ...] = (
     PROFILING,
     REGISTRY,
     EVALUATIONS,
+    GATES,
     DEPLOYMENTS,
     LINEAGE,
 )

@@ -32,6 +32,7 @@ SECTIONS: dict[str, dict[str, Word]] = {
     "Models": {
         "models": Word("models", "Register and delete models, and point aliases at their versions."),
         "evaluations": Word("evaluations", "Show how versions of models were judged, on which data."),
+        "gates": Word("gates", "Check whether a version may be promoted, by rules in a file."),
         "deployments": Word("deployments", "Serve models on this machine."),
         "lineage": Word("lineage", "Show what was made from what: data, runs, versions, deployments."),
     },
@@ -59,6 +60,7 @@ VERBS = (
     *("analyze", "report", "diff", "memory", "kernel-metrics", "fetch", "tools"),
     *("test", "connect", "disconnect", "attach", "extend-lifetime", "stop", "resume", "logs"),
     *("status", "pull", "push", "discover", "kinds", "add-nsight"),
+    *("init", "check", "explain", "promote"),
     *("hosts", "stop-host", "build", "install", "free-space", "optimize-db"),
 )
 

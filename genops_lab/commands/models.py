@@ -21,6 +21,7 @@ from genops_lab.registry.service import RegistryService
 from .completion import model_names, run_ids
 from .grammar import noun
 from .model_evaluate import evaluate
+from .model_promote import promotions
 from .session import Json, Yes, command
 from .views import lab as lab_views
 from .views import models as views
@@ -214,3 +215,4 @@ def history(
 
 
 models.add_typer(evaluate)
+models.add_typer(promotions)

@@ -21,6 +21,7 @@ from .cells import Cell, executed_cells, kept_cells, script_cells
 from .display import shell
 from .environment import as_requirements, installed, lock_file, site_folders
 from .errors import GenOpsError
+from .gate_file import gate_tags
 from .git_state import Patch, all_counts, git_tags, redacted_again, remote_url, top_of, uncommitted
 from .paths import is_remote, kernelspec_name, script_path
 from .redaction import Counts, Redactor, added, marks_in
@@ -94,11 +95,12 @@ class ProvenanceKeeper:
     def _gather(self) -> None:
         redacted = self._log_cells(self._cells)
         tags = git_tags(self._folder)
-        if tags:
-            self._run.tag(tags)
+        top = top_of(self._folder) if tags else ""
+        tags_now = {**tags, **gate_tags(self._folder, top)}
+        if tags_now:
+            self._run.tag(tags_now)
         if not self._source:
             return
-        top = top_of(self._folder) if tags else ""
         git, of_patch = self._kept_git(tags, top)
         environment, of_lock = self._kept_environment(top)
         redacted = added(added(redacted, of_patch), of_lock)

@@ -2022,6 +2022,41 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/models/{name}/versions/{version}/gates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return the last report on a version. */
+        get: operations["gates.get_gates"];
+        put?: never;
+        /** Judge a version by a gate file, and keep the verdict with the version. */
+        post: operations["gates.check_gates"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/models/{name}/versions/{version}/promote": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Judge a version, and point the alias at it if the verdict is a pass. */
+        post: operations["gates.promote_version"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/deployments": {
         parameters: {
             query?: never;
@@ -6361,6 +6396,219 @@ export interface components {
             rows: number;
             /** @default null */
             more: number | null;
+        };
+        /**
+         * GateReport
+         * @description The verdict on a version by a gate file.
+         *
+         *     - headline: the verdict and what caused it, in one line. notes: what else a reader must know.
+         *     - against: the version that it was compared with; empty without one.
+         *     - file: the path of the gate file, hash: git's hash of its content, hash_before: the hash at the start of the
+         *       version's run, empty if it is unknown.
+         *     - run: the run that keeps this report; empty if none does.
+         */
+        GateReport: {
+            model: string;
+            version: string;
+            /** @enum {unknown} */
+            verdict: "cannot_be_checked" | "fail" | "not_enough_data" | "pass";
+            headline: string;
+            rules: components["schemas"]["RuleVerdict"][];
+            /** @default  */
+            against: string;
+            /** @default  */
+            alias: string;
+            /** @default  */
+            file: string;
+            /** @default  */
+            hash: string;
+            /** @default  */
+            hash_before: string;
+            /** @default  */
+            commit: string;
+            /** @default [] */
+            notes: string[];
+            /** @default [] */
+            data: components["schemas"]["JudgedData"][];
+            /** @default 1 */
+            looks: number;
+            /** @default 0 */
+            at: number;
+            /** @default  */
+            run: string;
+            /** @default  */
+            program: string;
+        };
+        /**
+         * RuleVerdict
+         * @description The verdict on one rule.
+         *
+         *     - clause: what was found, such as "accuracy is 0.8 points higher, within chance"; detail: the interval, the bound
+         *       and what would change the verdict, as sentences.
+         *     - estimate, low, high: the value or the difference (candidate less champion) with its interval at ``confidence``;
+         *       bound: what the rule asks for. Rates are shares of 1.
+         *     - more: how many more examples would probably show it. n: the rows that were used; left_out: rows without a label.
+         *     - alpha: the risk of a false pass that this look may take.
+         *     - too_small: groups of fewer rows than the rule asks for.
+         *     - examples: ids of rows that the candidate made worse, at most 20.
+         *     - chosen_by: how the data also chose this version; empty if it did not.
+         */
+        RuleVerdict: {
+            name: string;
+            rule: string;
+            /** @enum {unknown} */
+            verdict: "cannot_be_checked" | "fail" | "not_enough_data" | "pass";
+            clause: string;
+            /** @default  */
+            detail: string;
+            /** @default  */
+            data: string;
+            /** @default  */
+            metric: string;
+            /** @default null */
+            estimate: number | null;
+            /** @default null */
+            low: number | null;
+            /** @default null */
+            high: number | null;
+            /** @default null */
+            confidence: number | null;
+            /** @default null */
+            bound: number | null;
+            /** @default 0 */
+            n: number;
+            /** @default 0 */
+            left_out: number;
+            /** @default null */
+            p: number | null;
+            /** @default null */
+            alpha: number | null;
+            /** @default null */
+            more: number | null;
+            /** @default  */
+            method: string;
+            /** @default [] */
+            slices: components["schemas"]["SliceVerdict"][];
+            /** @default [] */
+            too_small: string[];
+            /** @default [] */
+            examples: string[];
+            /** @default  */
+            chosen_by: string;
+        };
+        /**
+         * SliceVerdict
+         * @description The verdict on one group, or on one of several metrics. ``low`` to ``high`` is the interval.
+         */
+        SliceVerdict: {
+            name: string;
+            /** @enum {unknown} */
+            verdict: "cannot_be_checked" | "fail" | "not_enough_data" | "pass";
+            /** @default  */
+            clause: string;
+            /** @default 0 */
+            n: number;
+            /** @default null */
+            estimate: number | null;
+            /** @default null */
+            low: number | null;
+            /** @default null */
+            high: number | null;
+            /** @default null */
+            p: number | null;
+            /** @default null */
+            more: number | null;
+        };
+        /**
+         * JudgedData
+         * @description Evaluation data of a verdict, with the evaluation runs of both versions. ``look``: the how manieth look.
+         */
+        JudgedData: {
+            name: string;
+            /** @default  */
+            digest: string;
+            /** @default  */
+            run: string;
+            /** @default  */
+            against_run: string;
+            /** @default 0 */
+            rows: number;
+            /** @default 1 */
+            look: number;
+        };
+        /**
+         * CheckGates
+         * @description Judge a version by the text of a gate file.
+         *
+         *     ``file`` is the path of the file for reports, ``folder`` the absolute folder in which it and its keys lie (empty:
+         *     unknown). ``commit``: the commit that is checked out. ``commands``: the results of the file's commands, in their
+         *     order; ``approvers``: who approves. Both come from the command line.
+         */
+        CheckGates: {
+            text: string;
+            /** @default gates.yaml */
+            file: string;
+            /** @default  */
+            folder: string;
+            /** @default  */
+            commit: string;
+            /** @default [] */
+            commands: components["schemas"]["CommandResult"][];
+            /** @default [] */
+            approvers: components["schemas"]["Approver"][];
+        };
+        /**
+         * CommandResult
+         * @description The end of a command of a gate file.
+         *
+         *     ``said``: what it says as JSON on its output, at most 500 characters. ``problem``: why there is no exit code.
+         */
+        CommandResult: {
+            /** @default 0 */
+            exit_code: number;
+            /** @default  */
+            said: string;
+            /** @default  */
+            problem: string;
+        };
+        /**
+         * Approver
+         * @description Somebody who approves, and how that is known: "JupyterHub", "signed commit", "CI job".
+         */
+        Approver: {
+            name: string;
+            how: string;
+        };
+        /**
+         * PromoteVersion
+         * @description Judge a version, and point ``alias`` at it if the verdict is a pass. ``reason``: at most 1,000 characters.
+         */
+        PromoteVersion: {
+            text: string;
+            /** @default gates.yaml */
+            file: string;
+            /** @default  */
+            folder: string;
+            /** @default  */
+            commit: string;
+            /** @default [] */
+            commands: components["schemas"]["CommandResult"][];
+            /** @default [] */
+            approvers: components["schemas"]["Approver"][];
+            /** @default champion */
+            alias: string;
+            /** @default  */
+            reason: string;
+        };
+        /**
+         * Promotion
+         * @description The verdict, and whether the alias moved. ``already``: the alias named the version before.
+         */
+        Promotion: {
+            report: components["schemas"]["GateReport"] | null;
+            moved: boolean;
+            /** @default false */
+            already: boolean;
         };
         /**
          * Page[Deployment]
@@ -10785,6 +11033,110 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["EvaluationReport"][];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "gates.get_gates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GateReport"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "gates.check_gates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CheckGates"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GateReport"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "gates.promote_version": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PromoteVersion"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Promotion"];
                 };
             };
             /** @description The error. */

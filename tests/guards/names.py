@@ -31,6 +31,9 @@ TAGS = _words(
 genops.evaluation.data genops.evaluation.digest genops.evaluation.file genops.evaluation.how genops.evaluation.model
 genops.evaluation.session genops.evaluation.version
 genops.diverged genops.extremes genops.failure genops.idempotency_key genops.kernel genops.notes genops.pruned
+genops.gates genops.gates.hash genops.gates.looks genops.source
+genops.evaluation.data genops.evaluation.digest genops.evaluation.file genops.evaluation.how genops.evaluation.model
+genops.evaluation.session genops.evaluation.version
 genops.repeat genops.run_key genops.superseded_by_sweep genops.sweep genops.target genops.trial genops.trial_attempt
 genops.base_model genops.parent genops.source
 """,
@@ -323,6 +326,7 @@ ENVIRONMENT = _words(
 GENOPS_AGENT_DIR GENOPS_AGENT_STATE GENOPS_ASKPASS GENOPS_CLI GENOPS_COMMAND GENOPS_CPUS GENOPS_DATA_DIR
 GENOPS_DEBUG GENOPS_GPUS GENOPS_GPU_TYPE GENOPS_KERNELSPEC GENOPS_KERNEL_ID GENOPS_MEMORY_BYTES
 GENOPS_NATIVE GENOPS_NCU_FOLDER GENOPS_NCU_SET GENOPS_NOTEBOOK GENOPS_NO_SOURCE GENOPS_NSYS
+GENOPS_MODEL GENOPS_VERSION
 GENOPS_NSYS_SESSION GENOPS_OUTPUT GENOPS_REMOTE GENOPS_RUNTIME_DIR GENOPS_SOCKET GENOPS_TIME_S GENOPS_TRIAL
 GENOPS_WORKER_CONFIG
 """,
@@ -613,6 +617,11 @@ genops experiments add: --json name
 genops experiments delete: --json experiment
 genops experiments list: --deleted --json
 genops experiments show: --json experiment
+genops gates check: --file --json --markdown --version name
+genops gates explain: --json --version name
+genops gates init: --ci --json --print
+genops gates:
+genops models promote: --file --json --markdown --reason --to --version name
 genops experiments undelete: --json experiment
 genops experiments:
 genops folders pull: --json --target --theirs --yes -y paths

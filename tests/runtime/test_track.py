@@ -222,10 +222,12 @@ def test_the_git_commit_is_kept(kernel: RunningKernel, lab: LabStandIn, home: Ho
 
     git("init", "-q", "-b", "trunk")
     (home.work / "a.py").write_text("1")
+    (home.work / "gates.yaml").write_text("kind: Gates\n")
     git("add", ".")
     git("commit", "-qm", "first")
     kernel.ok("%%track\nx = 1")
     (home.work / "a.py").write_text("2")
+    (home.work / "gates.yaml").write_bytes(b"kind: Gates\r\nlooks: 2\r\n")
     kernel.ok("%%track\nx = 1")
     clean, dirty = (
         {k: v for data in kinds(events, "tags") for k, v in data.items()} for events in lab.runs()
@@ -234,8 +236,11 @@ def test_the_git_commit_is_kept(kernel: RunningKernel, lab: LabStandIn, home: Ho
         "mlflow.source.git.commit": git("rev-parse", "HEAD"),
         "mlflow.source.git.branch": "trunk",
         "mlflow.source.git.dirty": "false",
+        "genops.gates.hash": git("rev-parse", "HEAD:gates.yaml"),
     }
     assert dirty["mlflow.source.git.dirty"] == "true"
+    (home.work / "gates.yaml").write_text("kind: Gates\nlooks: 2\n")
+    assert dirty["genops.gates.hash"] == git("hash-object", "gates.yaml")
 
 
 def test_system_metrics_come_with_a_longer_run(kernel: RunningKernel, lab: LabStandIn) -> None:

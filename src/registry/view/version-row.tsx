@@ -16,6 +16,7 @@ import {
 
 import { lineageIcon } from '../../lineage/icon';
 import { VersionEvaluations } from '../../evaluations/view/version-evaluations';
+import { VersionGates } from '../../gates/view/version-gates';
 import { aliasIcon } from '../icon';
 import type { ModelsModel } from '../model';
 import type { IModelVersion, ModelsService } from '../service';
@@ -143,6 +144,11 @@ export function VersionRow(props: VersionRow.IProps): React.ReactElement {
             name={version.name}
             version={version.version}
             onEvaluate={() => props.onEvaluate(version)}
+          />
+          <VersionGates
+            version={version}
+            api={props.service.api}
+            trans={trans}
           />
         </div>
       )}

@@ -1,0 +1,96 @@
+"""Check gates, and promote versions that pass."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from genops_lab.core.errors import Conflict, NotFound
+from genops_lab.core.principals import PRINCIPAL
+from genops_lab.registry.models import SetAlias
+from genops_lab.registry.service import check_alias, check_name
+
+from .backends.mlflow_gates import MlflowGates
+from .models import Approver, CheckGates, GateReport, PromoteVersion, Promotion
+from .plan_file import read_gates
+
+if TYPE_CHECKING:
+    from genops_lab.core.events import EventBus
+    from genops_lab.experiments.mlflow import MlflowConnection
+    from genops_lab.registry.service import RegistryService
+
+
+class GatesService:
+    """The operations of gates."""
+
+    def __init__(self, mlflow: MlflowConnection, registry: RegistryService, events: EventBus) -> None:
+        self._mlflow = mlflow
+        self._registry = registry
+        self._events = events
+
+    async def check_gates(self, name: str, version: str, body: CheckGates) -> GateReport:
+        """Judge a version by a gate file, and keep the verdict with the version."""
+        check_name(name)
+        await asyncio.to_thread(read_gates, body.text, body.file)  # an error needs no MLflow
+        report = await self._mlflow.call(MlflowGates.judge, name, _number(version), _with_hub_user(body))
+        self._events.emit("model", name)
+        return report
+
+    async def get_gates(self, name: str, version: str) -> GateReport:
+        """Return the last report on a version."""
+        check_name(name)
+        return await self._mlflow.call(MlflowGates.last_report, name, _number(version))
+
+    async def promote_version(self, name: str, version: str, body: PromoteVersion) -> Promotion:
+        """Judge a version, and point the alias at it if the verdict is a pass.
+
+        The alias moves only if it still names the version that was compared with. A call that was cut off can be made
+        again: the same predictions are the same look, and an alias that has moved stays.
+        """
+        check_name(name)
+        check_alias(body.alias)
+        found = await self._registry.resolve(name, _number(version))
+        if body.alias in found.aliases:
+            return Promotion(report=None, moved=False, already=True)
+        before = await self._version_of(name, body.alias)
+        report = await self.check_gates(name, found.version, body)
+        if report.alias == body.alias and report.against != before:
+            raise Conflict(
+                f"The alias {body.alias!r} of {name!r} moved while the gates were checked.",
+                hint="Promote again: the version is then compared with the new one.",
+                code="alias_moved",
+            )
+        if report.verdict != "pass":
+            return Promotion(report=report, moved=False)
+        evidence = {
+            "gates": {
+                "verdict": report.verdict, "file": report.file[:200], "hash": report.hash, "run": report.run,
+                "against": report.against, "at": report.at,
+            }
+        }  # fmt: skip
+        move = SetAlias(version=report.version, reason=body.reason, expected=before, evidence=evidence)
+        await self._registry.set_alias(name, body.alias, move)
+        return Promotion(report=report, moved=True)
+
+    async def _version_of(self, name: str, alias: str) -> str:
+        """Return the version that an alias names; empty for none."""
+        try:
+            return (await self._registry.resolve(name, alias)).version
+        except NotFound:
+            return ""
+
+
+def _number(version: str) -> str:
+    """Return an empty text, which means the newest version, for ``latest``: MLflow reserves that alias."""
+    return "" if version == "latest" else version
+
+
+def _with_hub_user(body: CheckGates) -> CheckGates:
+    """Add the user whom JupyterHub authenticated: the only approver that the Lab itself knows."""
+    asking = PRINCIPAL.get()
+    if asking is None or asking.kind != "user" or not os.environ.get("JUPYTERHUB_USER"):
+        return body
+    return replace(body, approvers=[*body.approvers, Approver(name=asking.name, how="JupyterHub")])
