@@ -12,19 +12,20 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from genops_lab.core.errors import InvalidRequest
 
+from .models import Task
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Values = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
-Task = Literal["classification", "regression"]
 
 FILE = "predictions.parquet"
 #: The key of the file's metadata.

@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 from genops_lab.core.errors import Failed, GenOpsError, InvalidRequest, NotFound
 from genops_lab.evaluations import tags
 from genops_lab.evaluations.models import DataSet
-from genops_lab.evaluations.predictions import Values, of_texts, of_values, refuse_double
 from genops_lab.experiments.backends.artifacts import local_path
 from genops_lab.experiments.backends.client import MlflowBackend, all_pages, quoted, told
 from genops_lab.runtime.datasets import DIGEST_LENGTH, fingerprint
@@ -305,7 +304,9 @@ def _roles(chosen: DataSet, frame: Frame) -> Frame:
     """Return ids, labels and groups, checked."""
     import pandas as pd
 
-    ids: Values = of_texts(frame[chosen.id] if chosen.id else range(len(frame)))
+    from genops_lab.evaluations.predictions import of_texts, of_values, refuse_double
+
+    ids = of_texts(frame[chosen.id] if chosen.id else range(len(frame)))
     missing = sum(each is None for each in ids)
     if missing:
         raise InvalidRequest(
