@@ -56,6 +56,7 @@ VIEWS = {
 
 #: Views and states that another view makes.
 STATES = [
+    "bad_days mlflow-down",
     "bad_days run-table-nothing-new",
     "charts charts-add",
     "comparing comparison-artifacts",
