@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Iterator
@@ -24,7 +23,6 @@ from .hosts import ssh_config
 from .keyboard import Keyboard
 from .programs import TRAIN, own_mlflow, run_script
 from .test_panel_actions import ask
-from .test_profile_flame import EVENTS
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -55,17 +53,10 @@ def server(server: LabServer, host: Sshd) -> Iterator[LabServer]:
     profiles.begin(PROFILE, given, str(server.home.data / "none"), 1)
     profiles.change(PROFILE, state="ready", summary=msgspec.json.encode(whole_summary()).decode())
     store.close()
-    trace = server.home.data / "profiles" / "keyed" / "keyed.json"
-    trace.parent.mkdir(parents=True)
-    trace.write_text(json.dumps({"traceEvents": EVENTS}))
-    asked = {"trace_path": str(trace), "title": "keyed trace", "run_id": "", "notebook": ""}
-    status, traced = server.request("POST", "genops/profiles", asked, timeout=200)
-    assert status == 200, traced
     with ssh_config(server, host.write_config(IdentityAgent=None).read_text()):
         yield server
     server.request("DELETE", f"genops/deployments/{MODEL}")
-    for profile_id in (PROFILE, traced["id"]):
-        server.request("DELETE", f"genops/profiles/{profile_id}")
+    server.request("DELETE", f"genops/profiles/{PROFILE}")
 
 
 @pytest.fixture(scope="module")
@@ -167,19 +158,6 @@ def test_a_notebook_there_logs_to_a_run(lab: LabPage, keys: Keyboard, host: Sshd
     expect(notebook.locator(":focus")).to_have_count(1)
 
 
-@pytest.mark.exhaustive  # it imports torch
-def test_a_profile_is_recorded(lab: LabPage, keys: Keyboard) -> None:
-    keys.command("Insert a Cell That Profiles")
-    notebook = lab.page.locator(".jp-NotebookPanel:visible")
-    expect(notebook.locator(".jp-Cell.jp-mod-active")).to_contain_text("%%profile", timeout=PATIENT_MS)
-    keys.press("Enter", "Control+End")
-    keys.write("\nimport torch\ntorch.ones(8, 8) @ torch.ones(8, 8)")
-    keys.press("Shift+Enter")
-    card = notebook.get_by_role("group", name=re.compile("^Profile"))
-    expect(card).to_contain_text("ready", timeout=PATIENT_MS)
-    keys.has_focus()
-
-
 def test_runs_are_sorted_filtered_opened_and_compared(lab: LabPage, keys: Keyboard) -> None:
     keys.command("Open the Run Table")
     page = lab.page.get_by_role("region", name="Runs", exact=True)
@@ -270,8 +248,7 @@ def test_a_profile_is_read(lab: LabPage, keys: Keyboard) -> None:
     keys.choose(button(lab.panel(), "More sections"))
     keys.menu_item("Open Profiles")
     profiles = lab.page.get_by_role("region", name="Profiles", exact=True)
-    keys.to(profiles.get_by_role("row", name=re.compile("^keyed trace")))
-    keys.to(profiles.get_by_role("row", name=re.compile("^story")), "ArrowDown")
+    keys.to(profiles.get_by_role("row", name=re.compile("^story")))
     keys.press("Enter")
     page = lab.page.get_by_role("region", name="story", exact=True)
     expect(page).to_be_focused()
@@ -290,30 +267,6 @@ def test_a_profile_is_read(lab: LabPage, keys: Keyboard) -> None:
     expect(grid.locator(":focus")).to_have_count(0)
     keys.press("Shift+Tab")
     expect(grid.locator(":focus")).to_have_count(1)
-
-
-def test_a_flame_graph_is_walked(lab: LabPage, keys: Keyboard) -> None:
-    keys.command("Open Profiles")
-    profiles = lab.page.get_by_role("region", name="Profiles", exact=True)
-    # The row that was opened before has the table's place among the Tab stops.
-    keys.to(profiles.get_by_role("row", name=re.compile("^story")))
-    keys.to(profiles.get_by_role("row", name=re.compile("^keyed trace")), "ArrowUp")
-    keys.press("Enter")
-    page = lab.page.get_by_role("region", name="keyed trace", exact=True)
-    keys.to(page.get_by_role("tab", name="Overview"))
-    keys.press("ArrowRight", "ArrowRight", "ArrowRight")
-    flame = page.get_by_role("tabpanel", name="Flame graph")
-    keys.to(flame.get_by_role("application", name=re.compile(r"^Flame graph\. Arrow keys move")))
-    said = flame.locator("p[aria-live=polite]")
-    for key, name in (("ArrowDown", "thread 1"), ("ArrowDown", "ProfilerStep"), ("ArrowDown", "linear")):
-        keys.press(key)
-        expect(said).to_have_text(re.compile(f"^{name}: "))
-    keys.press("ArrowRight")
-    expect(said).to_have_text("add: 1 ms, 25 % of the total, 1 call. Operator.")
-    keys.press("Enter")
-    expect(said).to_contain_text("Zoomed in")
-    keys.press("Tab")
-    expect(flame.locator(":focus")).to_have_count(0)
 
 
 def test_the_model_is_registered_and_deployed(lab: LabPage, keys: Keyboard, server: LabServer) -> None:
