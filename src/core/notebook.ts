@@ -2,6 +2,7 @@
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
 import { NotebookActions } from '@jupyterlab/notebook';
+import { DockPanel } from '@lumino/widgets';
 
 /** The line that loads the magics. */
 export const LOAD_EXTENSION = '%load_ext genops_lab';
@@ -35,6 +36,9 @@ export async function insertCells(
     content.activeCell?.model.sharedModel.setSource(source);
   }
   content.mode = 'edit';
+  if (panel.parent instanceof DockPanel) {
+    panel.parent.selectWidget(panel); // its tab may be behind another one
+  }
   panel.activate();
   return panel;
 }

@@ -1,6 +1,5 @@
 import { Notification } from '@jupyterlab/apputils';
 import type { IDisposable } from '@lumino/disposable';
-import { Signal } from '@lumino/signaling';
 
 import type { IGenOpsCore } from '../core';
 import type { IAttention } from '../panel/tokens';
@@ -21,10 +20,7 @@ const MOST_VISIBLE = 2;
  * Notifies once for each running run that its metrics became NaN or infinite.
  */
 export class DivergenceNotices implements IDisposable {
-  constructor(private _options: DivergenceNotices.IOptions) {
-    const { events } = _options.core;
-    events.changed('divergence').connect(this._onDivergence, this);
-  }
+  constructor(private _options: DivergenceNotices.IOptions) {}
 
   get isDisposed(): boolean {
     return this._isDisposed;
@@ -32,11 +28,11 @@ export class DivergenceNotices implements IDisposable {
 
   dispose(): void {
     this._isDisposed = true;
-    Signal.clearData(this);
     this._shown.forEach(id => Notification.dismiss(id));
   }
 
-  private _onDivergence(_: unknown, { id }: { id: string }): void {
+  /** Ask for a run that diverged, and notify of it. */
+  look(id: string): void {
     this._options.service.run(id).then(
       ({ run }) => this._show(run),
       // The panel and the table show the failure too, when MLflow answers
@@ -139,7 +135,7 @@ export class DivergenceNotices implements IDisposable {
 
 export namespace DivergenceNotices {
   export interface IOptions {
-    core: Pick<IGenOpsCore, 'events' | 'trans'>;
+    core: Pick<IGenOpsCore, 'trans'>;
     service: Pick<ExperimentsService, 'run'>;
     /** Show a run. */
     open: (runId: string) => void;

@@ -8,12 +8,11 @@ import { INotebookTracker } from '@jupyterlab/notebook';
 import * as React from 'react';
 
 import { IGenOpsCore, experimentIcon } from '../core';
+import { once } from '../core/lazy';
 import { IGenOpsPanel, SectionRank } from '../panel';
 import { INotebookSection } from '../panel/notebook/tokens';
 
 import { addCommands, CommandIDs } from './commands';
-// eslint-disable-next-line jupyter/prefer-lazy-imports -- it hears of runs from the start
-import { DivergenceNotices } from './divergence-notices';
 import { addLinkCommands } from './link-commands';
 import { addMlflowCommand } from './mlflow-ui';
 import type { ExperimentsModel } from './model';
@@ -55,11 +54,17 @@ export const experimentsPlugin: JupyterFrontEndPlugin<void> = {
       contents: app.serviceManager.contents,
       trans
     });
-    new DivergenceNotices({
-      core,
-      service,
-      attend: items => panel.attend('divergence', items),
-      open: run_id => void commands.execute(CommandIDs.openRuns, { run_id })
+    const notices = once(async () => {
+      const { DivergenceNotices } = await import('./divergence-notices');
+      return new DivergenceNotices({
+        core,
+        service,
+        attend: items => panel.attend('divergence', items),
+        open: run_id => void commands.execute(CommandIDs.openRuns, { run_id })
+      });
+    });
+    core.events.changed('divergence').connect((_, { id }) => {
+      void notices().then(made => made.look(id));
     });
     addLinkCommands({ app, router, palette, model: shown, service, trans });
     addMlflowCommand({ commands, service, trans });

@@ -27,12 +27,12 @@ VIEWS = {
     ("doctor/commands.ts", "page"): ["panel_actions diagnosis"],
     ("evaluations/open.tsx", "dialog"): ["evaluations evaluate"],
     ("experiments/charts/plugin.ts", "page"): ["charts charts"],
-    ("experiments/comparison/commands.ts", "page"): ["comparing comparison"],
+    ("experiments/comparison/opening.ts", "page"): ["comparing comparison"],
     ("experiments/plugin.tsx", "section"): ["panel_actions full"],
     ("experiments/table/plugin.ts", "page"): ["run_table run-table"],
     ("experiments/table/tag-form.tsx", "dialog"): ["run_table tag"],
     ("gates/view/version-gates.tsx", "dialog"): ["gates promote-red"],
-    ("hosts/kernel-commands.ts", "page"): ["targets kernel-log"],
+    ("hosts/kernel-actions.ts", "page"): ["targets kernel-log"],
     ("hosts/view/add-dialog.tsx", "dialog"): ["targets add"],
     ("hosts/view/notebook-popup.tsx", "popup"): ["targets targets-disconnected"],
     ("hosts/view/picker-dialog.tsx", "dialog"): ["targets picker"],
@@ -59,6 +59,7 @@ VIEWS = {
 
 #: Views and states that another view makes.
 STATES = [
+    "bad_days mlflow-down",
     "bad_days run-table-nothing-new",
     "charts charts-add",
     "comparing comparison-artifacts",

@@ -86,6 +86,20 @@ def the_pages_of_sweeps(lab: LabPage) -> None:
     one.get_by_role("button", name="Show runs").click()
 
 
+def one_is_deleted(lab: LabPage) -> None:
+    """From the list, after a question."""
+    page = lab.main_page("genops:open-sweeps", "genops-sweeps")
+    page.get_by_role("searchbox", name="Filter").fill("")
+    delete = page.get_by_role("button", name="Delete the sweep “halted”")
+    question = lab.page.get_by_role("dialog", name="Delete the sweep “halted”?")
+    for answer, left in (("Cancel", 1), ("Delete", 0)):
+        delete.click()
+        question.get_by_role("button", name=answer).click()
+        expect(question).to_have_count(0)
+        expect(page.get_by_role("row", name=re.compile("^halted"))).to_have_count(left)
+    expect(page.get_by_role("row", name=re.compile("^sweeping"))).to_have_count(1)
+
+
 def test_a_sweep_is_followed_to_its_end_and_another_one_is_stopped(lab: LabPage, server: LabServer) -> None:
     notebook(server, "sweeping.ipynb", "%load_ext genops_lab", SWEEP, WATCH, STOPPED)
     lab.open_notebook("sweeping.ipynb")
@@ -122,4 +136,5 @@ def test_a_sweep_is_followed_to_its_end_and_another_one_is_stopped(lab: LabPage,
     view = lab.page.get_by_role("group", name="Sweep halted")
     view.get_by_role("button", name="Stop the sweep halted").click(timeout=60_000)
     expect(view.get_by_text("Stopped by the user.").first).to_be_visible(timeout=60_000)
+    one_is_deleted(lab)
     assert lab.problems == [], lab.problems

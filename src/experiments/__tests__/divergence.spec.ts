@@ -1,6 +1,5 @@
 import { Notification } from '@jupyterlab/apputils';
 
-import { GenOpsEvents } from '../../core';
 import type { IAttention } from '../../panel/tokens';
 import { DivergenceNotices } from '../divergence-notices';
 
@@ -14,10 +13,8 @@ describe('notices of runs that diverge', () => {
 
   beforeEach(() => {
     server = new FakeServer();
-    const events = new GenOpsEvents({ stream: server.stream });
     const { service } = server;
-    const core = { events, trans };
-    notices = new DivergenceNotices({ core, service, open, attend });
+    notices = new DivergenceNotices({ core: { trans }, service, open, attend });
   });
 
   afterEach(() => {
@@ -31,7 +28,7 @@ describe('notices of runs that diverge', () => {
   async function diverges(number: number, tags: Record<string, string>) {
     const run = makeRun(number, { tags });
     server.runs = [run, ...server.runs.filter(each => each.name !== run.name)];
-    server.tell('divergence', run.run_id);
+    notices.look(run.run_id);
     await new Promise(resolve => setTimeout(resolve, 0));
   }
 

@@ -3,7 +3,8 @@ import { nullTranslator } from '@jupyterlab/translation';
 import { CommandRegistry } from '@lumino/commands';
 
 import { CommandIDs } from '../commands';
-import { addMlflowCommand, isThisMachine, pathOf } from '../mlflow-ui';
+import { pathOf } from '../mlflow-tab';
+import { addMlflowCommand, isThisMachine } from '../mlflow-ui';
 
 const RUN = { run_id: 'r/1', experiment_id: '0' };
 const URL_WITH_KEY = 'http://genops:k@127.0.0.1:5601/genops-open';

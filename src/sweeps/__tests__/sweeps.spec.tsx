@@ -125,7 +125,9 @@ describe('the page of sweeps', () => {
   it('offers to delete one that has ended', async () => {
     const ended = sweep({ id: 'e', name: 'old', state: 'done', ended_at: 9 });
     await show(sweep(), ended);
-    fireEvent.click(screen.getByRole('button', { name: /^Delete the sweep “old”/ }));
+    fireEvent.click(
+      screen.getByRole('button', { name: /^Delete the sweep “old”/ })
+    );
     expect(actions.remove).toHaveBeenCalledWith(ended);
   });
 
