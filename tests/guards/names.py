@@ -30,6 +30,7 @@ TAGS = _words(
     """
 genops.diverged genops.extremes genops.failure genops.idempotency_key genops.kernel genops.notes genops.pruned
 genops.repeat genops.run_key genops.superseded_by_sweep genops.sweep genops.target genops.trial genops.trial_attempt
+genops.base_model genops.gates genops.parent genops.source
 """,
 )
 
@@ -52,6 +53,7 @@ genops-lab:notebook genops-lab:notices
 genops-lab:nsight genops-lab:outputs genops-lab:panel genops-lab:profile-timeline genops-lab:profile-views
 genops-lab:profiles genops-lab:quickstart genops-lab:runs genops-lab:runs-state genops-lab:started genops-lab:sweeps
 genops-lab:targets genops-lab:tasks
+genops-lab:versions
 """,
 )
 
@@ -98,6 +100,7 @@ genops-kernel-log- genops-lab-panel genops-lab-section- genops-memory-snapshot g
 genops-packed-json genops-perfetto genops-perfetto- genops-profile genops-profile- genops-profile-difference
 genops-alias-history-
 genops-profile-file genops-profiles genops-profiles- genops-runs genops-sweep genops-sweep- genops-sweeps
+genops-versions
 genops-task- genops-timeline genops-timeline- genops-trace
 """,
 )
@@ -113,6 +116,7 @@ genops:delete-profile
 genops:deploy-model genops:deployment genops:diagnose genops:disconnect-target genops:doctor genops:experiment
 genops:hide-section genops:insert-profile-cell genops:insert-run-code genops:insert-track genops:logo genops:model
 genops:new-notebook-on-target genops:open-alias-history
+genops:open-versions
 genops:open-charts genops:open-compute genops:open-experiments genops:open-full-output
 genops:open-linked-run genops:open-mlflow genops:open-panel genops:open-profile genops:open-profiles
 genops:open-quickstart genops:open-runs genops:open-sweep genops:open-sweeps
@@ -624,7 +628,7 @@ genops models add: --alias --json --model --run name
 genops models alias: --expected --json --reason alias name version
 genops models delete: --force --json --version --yes -y name
 genops models history: --alias --json name
-genops models list: --json
+genops models list: --filter --json --limit --sort --versions
 genops models register: --alias --json --model --run name
 genops models revert: --expected --json --reason alias name
 genops models show: --json --version name
