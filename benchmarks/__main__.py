@@ -27,6 +27,7 @@ from . import (
     setup,
     startup,
     statistics,
+    versions,
 )
 from .figure import Figure
 
@@ -49,6 +50,7 @@ SUITES: dict[str, Callable[[], Iterator[Figure]]] = {
     "profiles": profiles.figures,
     "setup": setup.figures,
     "statistics": statistics.figures,
+    "versions": versions.figures,
 }
 #: They install much: run when they are named.
 ASKED_FOR = ("neighbours", "profiles", "setup")

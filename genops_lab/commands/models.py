@@ -49,9 +49,41 @@ Expected = Annotated[
 
 
 @models.command("list")
-def list_models(json: Json = False) -> None:
-    """List registered models."""
+def list_models(
+    versions: Annotated[
+        bool, typer.Option("--versions", help="List the versions of all models, the newest first.")
+    ] = False,
+    filter: Annotated[
+        str,
+        typer.Option(
+            "--filter",
+            metavar="QUERY",
+            help="With --versions: a query, such as 'metrics.accuracy > 0.9 and aliases contains champion'. "
+            "Default: all versions.",
+        ),
+    ] = "",
+    sort: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--sort",
+            metavar="COLUMN",
+            help="With --versions: a column, such as metrics.accuracy; -metrics.accuracy sorts the largest first. "
+            "Repeatable. Default: the newest version first.",
+        ),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, help="With --versions: the most versions to list.")
+    ] = 50,
+    json: Json = False,
+) -> None:
+    """List registered models, or all their versions."""
     with command(json) as session:
+        from .model_versions import list_versions, refuse_without_versions
+
+        if versions:
+            list_versions(session, filter, sort or [], limit)
+            return
+        refuse_without_versions(filter, sort or [])
         found = session.every(RegistryService.list_models, key="name")
         session.show(found, views.models(found))
 

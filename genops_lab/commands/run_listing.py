@@ -32,6 +32,7 @@ from genops_lab.experiments.models import Run, RunDetail
 from genops_lab.experiments.query import NotInColumns, parse
 from genops_lab.experiments.query.errors import nearest, pointed
 from genops_lab.experiments.query.models import Doubt
+from genops_lab.experiments.query.subjects import RUNS, Subject
 from genops_lab.experiments.service import ExperimentsService
 
 from .session import Session
@@ -93,13 +94,33 @@ def remarks(
             session.say(f"{advice.message} {advice.hint}")
 
 
-def metrics_asked_for(query: str, sort: list[RunSort]) -> list[str]:
+def sorting(key: str) -> RunSort:
+    """Read a column to sort by, such as ``-metrics.loss`` or MLflow's ``metrics.loss DESC``."""
+    column, _, direction = key.strip().rpartition(" ")
+    if column and direction.upper() in ("ASC", "DESC"):
+        return RunSort(column=_unquoted(column.strip()), descending=direction.upper() == "DESC")
+    return RunSort(column=_unquoted(key.strip().removeprefix("-")), descending=key.strip().startswith("-"))
+
+
+def _unquoted(column: str) -> str:
+    """Return a column's name without the quotes that MLflow's ``order_by`` and ``--filter`` know.
+
+    >>> _unquoted("metrics.`val loss`")
+    'metrics.val loss'
+    """
+    kind, dot, name = column.partition(".")
+    if len(name) > 2 and name[0] == name[-1] and name[0] in '`"':
+        return f"{kind}{dot}{name[1:-1]}"
+    return column
+
+
+def metrics_asked_for(query: str, sort: list[RunSort], subject: Subject = RUNS) -> list[str]:
     """Return the metrics of the order, then those of the query, each once."""
     names = [by.column.partition(".")[2] for by in sort if _kind(by) == "metric"]
     if query.strip():
         # What asks for data sets was answered by MLflow itself.
         with contextlib.suppress(NotInColumns):
-            names += [name.key for name in parse(query).names if name.kind == "metric"]
+            names += [name.key for name in parse(query, subject).names if name.kind == "metric"]
     return list(dict.fromkeys(names))
 
 

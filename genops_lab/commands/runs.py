@@ -36,6 +36,7 @@ from .run_listing import (
     query_pointed_at,
     remarks,
     sorted_by_nothing,
+    sorting,
     stalled,
 )
 from .session import Json, Session, command
@@ -96,7 +97,7 @@ def list_runs(
                 group,
                 experiments=[experiment] if experiment else [],
                 query=filter,
-                sort=[_sorting(key) for key in sort or ()],
+                sort=[sorting(key) for key in sort or ()],
                 lifecycle="deleted" if deleted else "active",
                 limit=limit,
             )
@@ -105,7 +106,7 @@ def list_runs(
         asked = RunSearch(
             experiments=[experiment] if experiment else [],
             query=filter,
-            sort=[_sorting(key) for key in sort or ()],
+            sort=[sorting(key) for key in sort or ()],
             lifecycle="deleted" if deleted else "active",
             wait_s=_WAIT_S,
         )
@@ -141,25 +142,6 @@ def _as_data(
             for key, each in best[run.run_id].items()
         }
     return found
-
-
-def _sorting(key: str) -> RunSort:
-    column, _, direction = key.strip().rpartition(" ")
-    if column and direction.upper() in ("ASC", "DESC"):
-        return RunSort(column=_unquoted(column.strip()), descending=direction.upper() == "DESC")
-    return RunSort(column=_unquoted(key.strip().removeprefix("-")), descending=key.strip().startswith("-"))
-
-
-def _unquoted(column: str) -> str:
-    """Return a column's name without the quotes that MLflow's ``order_by`` and ``--filter`` know.
-
-    >>> _unquoted("metrics.`val loss`")
-    'metrics.val loss'
-    """
-    kind, dot, name = column.partition(".")
-    if len(name) > 2 and name[0] == name[-1] and name[0] in '`"':
-        return f"{kind}{dot}{name[1:-1]}"
-    return column
 
 
 @runs.command("export")
@@ -209,7 +191,7 @@ def export_runs(
         if file is not None and os.path.lexists(file):
             raise is_there(file)
 
-        by = [_sorting(key) for key in sort or ()]
+        by = [sorting(key) for key in sort or ()]
         asked = RunSearch(
             experiments=[experiment] if experiment else [],
             query=filter,

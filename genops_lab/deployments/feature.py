@@ -23,6 +23,7 @@ def _provide(services: Services) -> None:
     from genops_lab.experiments.columns.service import DeploymentsOfRuns
     from genops_lab.registry.deleting import DeploymentsOfModel
     from genops_lab.registry.service import RegistryService
+    from genops_lab.registry.versions.service import DeployedVersions
 
     from .check import ModelChecker
     from .environments import Environments
@@ -53,6 +54,7 @@ def _provide(services: Services) -> None:
     )  # fmt: skip
     services.provide(DeploymentsOfRuns, lambda get: DeploymentsOfRuns(get(DeploymentsService).serving))
     services.provide(DeploymentsOfModel, lambda get: DeploymentsOfModel(get(DeploymentsService).of_model))
+    services.provide(DeployedVersions, lambda get: DeployedVersions(get(DeploymentsService).of_versions))
 
 
 FEATURE = Feature(

@@ -113,10 +113,16 @@ class DeploymentsService(Service):
 
     async def of_model(self, model: str) -> dict[str, list[str]]:
         """Return the names of active deployments of a model, by version."""
-        found: dict[str, list[str]] = {}
+        return {
+            version: names for (name, version), names in (await self.of_versions()).items() if name == model
+        }
+
+    async def of_versions(self) -> dict[tuple[str, str], list[str]]:
+        """Return the names of active deployments, by model and version."""
+        found: dict[tuple[str, str], list[str]] = {}
         for each in await self._look():
-            if each.state in ACTIVE and each.model == model:
-                found.setdefault(each.version, []).append(each.name)
+            if each.state in ACTIVE:
+                found.setdefault((each.model, each.version), []).append(each.name)
         return found
 
     async def get_deployment(self, name: str) -> Deployment:

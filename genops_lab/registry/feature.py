@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 def _provide(services: Services) -> None:
     from genops_lab.core.events import EventBus
+    from genops_lab.core.live import LiveHub
     from genops_lab.core.settings import Settings
     from genops_lab.core.store import LocalStore, SharedStore
     from genops_lab.core.work import WorkService
@@ -23,6 +24,7 @@ def _provide(services: Services) -> None:
     from .deleting import DeploymentsOfModel, ModelDeletion
     from .moves import AliasMoves
     from .service import RegistryService
+    from .versions.service import DeployedVersions, VersionTableService
 
     services.provide(
         AliasMoves,
@@ -34,6 +36,12 @@ def _provide(services: Services) -> None:
         RegistryService,
         lambda get: RegistryService(
             get(MlflowConnection), get(ExperimentsService), get(LocalStore), get(EventBus), get(AliasMoves)
+        ),
+    )
+    services.provide(
+        VersionTableService,
+        lambda get: VersionTableService(
+            get(MlflowConnection), get(EventBus), get(LiveHub), get(DeployedVersions)
         ),
     )
     services.provide(
@@ -49,6 +57,6 @@ FEATURE = Feature(
     switch="models",
     resource="models",
     operations=OPERATIONS,
-    events=("model",),
+    events=("model", "version"),
     provide=_provide,
 )

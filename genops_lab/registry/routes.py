@@ -8,9 +8,11 @@ from genops_lab.core.paging import paged
 if TYPE_CHECKING:
     from .deleting import ModelDeletion
     from .service import RegistryService as Service
+    from .versions.service import VersionTableService
 else:
     ModelDeletion = LazyService(__package__, "deleting", "ModelDeletion")
     Service = LazyService(__package__, "service", "RegistryService")
+    VersionTableService = LazyService(__package__, "versions.service", "VersionTableService")
 
 OPERATIONS = [
     paged("/models", Service.list_models),
@@ -24,4 +26,10 @@ OPERATIONS = [
     Operation("DELETE", "/models/{name}/aliases/{alias}", Service.delete_alias),
     Operation("POST", "/models/{name}/aliases/{alias}/revert", Service.revert_alias),
     Operation("GET", "/models/{name}/moves", Service.list_moves),
+    Operation("POST", "/version-table", VersionTableService.query_versions, action="read"),
+    Operation(
+        "POST", "/version-table/completions", VersionTableService.complete_version_query, action="read"
+    ),
+    Operation("GET", "/version-table/columns", VersionTableService.list_version_columns),
+    Operation("GET", "/version-table/state", VersionTableService.get_versions_state),
 ]

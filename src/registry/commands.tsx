@@ -1,6 +1,7 @@
-import type { JupyterFrontEnd } from '@jupyterlab/application';
+import type { ILayoutRestorer, JupyterFrontEnd } from '@jupyterlab/application';
 import type { ICommandPalette } from '@jupyterlab/apputils';
 import { Notification } from '@jupyterlab/apputils';
+import type { IStateDB } from '@jupyterlab/statedb';
 import {
   addIcon,
   closeIcon,
@@ -10,7 +11,8 @@ import {
 import * as React from 'react';
 
 import type { IGenOpsCore } from '../core';
-import { definer, textArg, textOf } from '../core';
+import { definer, modelIcon, textArg, textOf } from '../core';
+import { Pages } from '../core/pages';
 
 import { aliasIcon } from './icon';
 import type { ModelsModel } from './model';
@@ -23,6 +25,7 @@ export namespace CommandIDs {
   export const openHistory = 'genops:open-alias-history';
   export const openLineage = 'genops:open-lineage';
   export const evaluate = 'genops:evaluate-model';
+  export const openVersions = 'genops:open-versions';
 }
 
 export interface ICommandsOptions {
@@ -30,6 +33,8 @@ export interface ICommandsOptions {
   core: IGenOpsCore;
   model: ModelsModel;
   palette: ICommandPalette | null;
+  restorer: ILayoutRestorer | null;
+  state: IStateDB | null;
 }
 
 const choosing = () => import('./choosing');
@@ -41,6 +46,22 @@ export function addCommands(options: ICommandsOptions): void {
   const { commands } = app;
   const { service } = model;
   const define = definer(app, palette, trans);
+  const pages = new Pages(app, {
+    namespace: 'genops-versions',
+    command: CommandIDs.openVersions,
+    restorer: options.restorer
+  });
+
+  define(CommandIDs.openVersions, {
+    label: trans.__('Open Model Versions'),
+    icon: modelIcon,
+    args: {},
+    execute: () =>
+      pages.open('genops-versions', async () => {
+        const { VersionsPage } = await import('./versions/widget');
+        return new VersionsPage({ ...options, models: service });
+      })
+  });
 
   define(CommandIDs.register, {
     label: trans.__("Register a Run's Model…"),

@@ -2,8 +2,10 @@ import type {
   JupyterFrontEnd,
   JupyterFrontEndPlugin
 } from '@jupyterlab/application';
+import { ILayoutRestorer } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
-import { addIcon } from '@jupyterlab/ui-components';
+import { IStateDB } from '@jupyterlab/statedb';
+import { addIcon, listIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { IGenOpsCore, executor, modelIcon } from '../core';
@@ -19,16 +21,18 @@ export const modelsPlugin: JupyterFrontEndPlugin<void> = {
   description: 'Registered models, their versions and aliases.',
   autoStart: true,
   requires: [IGenOpsCore, IGenOpsPanel],
-  optional: [ICommandPalette],
+  optional: [ICommandPalette, ILayoutRestorer, IStateDB],
   activate: (
     app: JupyterFrontEnd,
     core: IGenOpsCore,
     panel: IGenOpsPanel,
-    palette: ICommandPalette | null
+    palette: ICommandPalette | null,
+    restorer: ILayoutRestorer | null,
+    state: IStateDB | null
   ): void => {
     const { trans } = core;
     const model = new ModelsModel(core);
-    addCommands({ app, core, model, palette });
+    addCommands({ app, core, model, palette, restorer, state });
     const execute = executor(app.commands);
     const section = panel.addSection({
       id: 'models',
@@ -36,6 +40,12 @@ export const modelsPlugin: JupyterFrontEndPlugin<void> = {
       rank: SectionRank.models,
       icon: modelIcon,
       actions: [
+        {
+          id: 'versions',
+          label: trans.__('All versions'),
+          icon: listIcon,
+          execute: () => execute(CommandIDs.openVersions)
+        },
         {
           id: 'register',
           label: trans.__("Register a run's model…"),

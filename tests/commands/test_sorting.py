@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from genops_lab.commands.runs import _sorting
+from genops_lab.commands.run_listing import sorting
 
 
 @pytest.mark.parametrize(
@@ -21,5 +21,5 @@ from genops_lab.commands.runs import _sorting
     ],
 )
 def test_a_name_in_quotes_is_the_name(key: str, column: str, descending: bool) -> None:
-    found = _sorting(key)
+    found = sorting(key)
     assert (found.column, found.descending) == (column, descending)

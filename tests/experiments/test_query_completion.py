@@ -41,7 +41,7 @@ def offered(marked: str) -> list[str]:
         ("(NOT exp|)", ["(NOT experiment)", "(NOT experiment_id)"]),
         ("params.optimizer li|", ["params.optimizer LIKE", "params.optimizer ILIKE"]),
         ("params.lr no|", ["params.lr NOT IN", "params.lr IS NOT NULL"]),
-        ("status NOT |", ["status NOT LIKE", "status NOT ILIKE", "status NOT IN"]),
+        ("status NOT |", ["status NOT CONTAINS", "status NOT LIKE", "status NOT ILIKE", "status NOT IN"]),
         ("resnet AND metrics.accuracy not b|", ["resnet AND metrics.accuracy not BETWEEN"]),
         ("params.lr >|", []),
         ("params.optimizer IS |", ["params.optimizer IS NULL", "params.optimizer IS NOT NULL"]),

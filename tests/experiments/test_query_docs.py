@@ -43,7 +43,7 @@ RUNS = RowColumns(
 def _examples() -> list[str]:
     rows = re.findall(r"^\| (`.*?`) \| ", PAGE, re.MULTILINE)
     texts = [text.replace("\\|", "|") for row in rows for text in re.findall(r"`([^`]+)`", row)]
-    return [text for text in texts if text not in ("!~", "ILIKE", "NOT LIKE")]
+    return [text for text in texts if text not in ("!~", "ILIKE", "NOT LIKE", "NOT CONTAINS")]
 
 
 def test_the_page_has_examples() -> None:

@@ -28,14 +28,12 @@ def _lines(breaks: str, text: str) -> Names:
 TAGS = _words(
     "Runs of before lose their target, sweep, repeats or mark; filters that people saved find nothing.",
     """
-genops.evaluation.data genops.evaluation.digest genops.evaluation.file genops.evaluation.how genops.evaluation.model
-genops.evaluation.session genops.evaluation.version
 genops.diverged genops.extremes genops.failure genops.idempotency_key genops.kernel genops.notes genops.pruned
 genops.gates genops.gates.hash genops.gates.looks genops.source
 genops.evaluation.data genops.evaluation.digest genops.evaluation.file genops.evaluation.how genops.evaluation.model
 genops.evaluation.session genops.evaluation.version
 genops.repeat genops.run_key genops.superseded_by_sweep genops.sweep genops.target genops.trial genops.trial_attempt
-genops.base_model genops.parent genops.source
+genops.base_model genops.parent
 """,
 )
 
@@ -58,6 +56,7 @@ genops-lab:notebook genops-lab:notices
 genops-lab:nsight genops-lab:outputs genops-lab:panel genops-lab:profile-timeline genops-lab:profile-views
 genops-lab:profiles genops-lab:quickstart genops-lab:runs genops-lab:runs-state genops-lab:started genops-lab:sweeps
 genops-lab:targets genops-lab:tasks
+genops-lab:versions
 """,
 )
 
@@ -104,6 +103,7 @@ genops-kernel-log- genops-lab-panel genops-lab-section- genops-memory-snapshot g
 genops-packed-json genops-perfetto genops-perfetto- genops-profile genops-profile- genops-profile-difference
 genops-alias-history- genops-lineage genops-lineage-
 genops-profile-file genops-profiles genops-profiles- genops-runs genops-sweep genops-sweep- genops-sweeps
+genops-versions
 genops-task- genops-timeline genops-timeline- genops-trace
 """,
 )
@@ -120,6 +120,7 @@ genops:deploy-model genops:deployment genops:diagnose genops:disconnect-target g
 genops:hide-section genops:insert-profile-cell genops:insert-run-code genops:insert-track genops:logo genops:model
 genops:new-notebook-on-target genops:open-alias-history
 genops:lineage genops:open-lineage
+genops:open-versions
 genops:open-charts genops:open-compute genops:open-experiments genops:open-full-output
 genops:open-linked-run genops:open-mlflow genops:open-panel genops:open-profile genops:open-profiles
 genops:open-quickstart genops:open-runs genops:open-sweep genops:open-sweeps
@@ -648,7 +649,7 @@ genops models evaluate: --against --alone --batch-rows --data --group --id --jso
     --version model
 genops models history: --alias --json name
 genops models alias-history: --alias --json name
-genops models list: --json
+genops models list: --filter --json --limit --sort --versions
 genops models register: --alias --json --model --run name
 genops models revert: --expected --json --reason alias name
 genops models revert-alias: --expected --json --reason alias name

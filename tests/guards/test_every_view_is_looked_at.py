@@ -50,6 +50,7 @@ VIEWS = {
     ("profiling/timeline/files.ts", "page"): ["profile_timeline timeline-flow"],
     ("profiling/timeline/plugin.ts", "page"): ["profile_ranks ranks-tied"],
     ("registry/commands.tsx", "dialog"): ["panel_actions register", "panel_actions alias"],
+    ("registry/commands.tsx", "page"): ["versions versions"],
     ("registry/plugin.tsx", "section"): ["panel_actions full"],
     ("registry/view/history.tsx", "page"): ["alias_history alias-history"],
     ("sweeps/plugin.ts", "page"): ["sweeps sweeps", "sweeps sweep-page"],
@@ -84,6 +85,8 @@ STATES = [
     "targets host-key",
     "targets none",
     "tracked_runs card-reloaded",
+    "versions versions-compared",
+    "versions versions-detail",
 ]
 
 

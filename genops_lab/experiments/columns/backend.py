@@ -4,6 +4,7 @@ call.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ from .models import (
 
 if TYPE_CHECKING:
     from .mirror import Mirror, Shown
+    from .selection import Asked
     from .source import Source
 
 MAX_WINDOW = 1000
@@ -45,36 +47,21 @@ class RunMirror:
     """The mirror of one MLflow. All methods block."""
 
     def __init__(self, tracking_uri: str, cache: str, **_others: Any) -> None:
-        from .mirror import Mirror
-
         self._uri = tracking_uri
-        self._mirror: Mirror = Mirror(ways_to(tracking_uri), Path(cache))
+        self._mirror = mirror_of(tracking_uri, cache)
 
     def table(self, query: RunTableQuery) -> RunTable:
         """Return a window of the matching runs."""
-        _check(query.limit, query.offset)
-        shown = self._mirror.now(_bounded(query.wait_s))
-        if query.groups is not None:
-            return _grouped(shown, query, query.groups)
-        found = shown.asked.find(query.experiments, query.query, query.sort, query.lifecycle)
-        rows = found.rows[query.offset : query.offset + query.limit]
-        return RunTable(
-            total=found.total,
-            matched=len(found.rows),
-            places=len(found.rows),
-            offset=query.offset,
-            run_ids=[shown.asked.snapshot.ids[row] for row in rows.tolist()],
-            columns=shown.asked.columns(query.columns, rows),
-            state=state_of(shown),
-            doubts=found.doubts,
-        )
+        checked(query.limit, query.offset)
+        shown = self._mirror.now(bounded(query.wait_s))
+        return window(shown.asked, query, state_of(shown))
 
     def search(self, query: RunSearch) -> RunsFound:
         """Return whole matching runs."""
-        _check(query.limit, query.offset)
+        checked(query.limit, query.offset)
         if not self._mirror.is_started and (few := self._narrowed(query)) is not None:
             return few
-        shown = self._mirror.now(_bounded(query.wait_s))
+        shown = self._mirror.now(bounded(query.wait_s))
         found = shown.asked.find(query.experiments, query.query, query.sort, query.lifecycle)
         return RunsFound(
             runs=shown.asked.runs(found.rows[query.offset : query.offset + query.limit], HIDDEN_TAGS),
@@ -158,7 +145,7 @@ class RunMirror:
 
     def wait(self, version: int, wait_s: float) -> RunsState:
         """Return the state when its version changes, or after ``wait_s`` seconds."""
-        return state_of(self._mirror.wait(version, _bounded(wait_s)))
+        return state_of(self._mirror.wait(version, bounded(wait_s)))
 
     def touch(self, run_ids: list[str]) -> None:
         """Note that GenOps Lab changed these runs."""
@@ -178,11 +165,37 @@ class RunMirror:
         self._mirror.read_statistics()
 
 
-def _grouped(shown: Shown, query: RunTableQuery, groups: RunGrouping) -> RunTable:
+@functools.cache
+def mirror_of(tracking_uri: str, cache: str) -> Mirror:
+    """Return the one mirror of the runs in this process."""
+    from .mirror import Mirror
+
+    return Mirror(ways_to(tracking_uri), Path(cache))
+
+
+def window(asked: Asked, query: RunTableQuery, state: RunsState) -> RunTable:
+    """Return the window of the rows that a query asks for."""
+    if query.groups is not None:
+        return _grouped(asked, query, query.groups, state)
+    found = asked.find(query.experiments, query.query, query.sort, query.lifecycle)
+    rows = found.rows[query.offset : query.offset + query.limit]
+    return RunTable(
+        total=found.total,
+        matched=len(found.rows),
+        places=len(found.rows),
+        offset=query.offset,
+        run_ids=[asked.snapshot.ids[row] for row in rows.tolist()],
+        columns=asked.columns(query.columns, rows),
+        state=state,
+        doubts=found.doubts,
+    )
+
+
+def _grouped(asked: Asked, query: RunTableQuery, groups: RunGrouping, state: RunsState) -> RunTable:
     from .grouping import window, without_heads
 
-    found = shown.asked.find(query.experiments, query.query, without_heads(query.sort), query.lifecycle)
-    made = window(shown.asked, found, groups, query.sort, query.columns, query.offset, query.limit)
+    found = asked.find(query.experiments, query.query, without_heads(query.sort), query.lifecycle)
+    made = window(asked, found, groups, query.sort, query.columns, query.offset, query.limit)
     return RunTable(
         total=found.total,
         matched=made.matched,
@@ -191,20 +204,22 @@ def _grouped(shown: Shown, query: RunTableQuery, groups: RunGrouping) -> RunTabl
         run_ids=made.run_ids,
         columns=made.columns,
         groups=made.groups,
-        state=state_of(shown),
+        state=state,
         doubts=found.doubts,
     )
 
 
-def _check(limit: int, offset: int) -> None:
+def checked(limit: int, offset: int) -> None:
+    """Raise InvalidRequest for a window that is too large."""
     if not 0 <= limit <= MAX_WINDOW or offset < 0:
         raise InvalidRequest(
-            f"A window of {limit} runs from {offset} is not possible.",
-            hint=f"Request 0 to {MAX_WINDOW} runs, from 0 on.",
+            f"A window of {limit} rows from {offset} is not possible.",
+            hint=f"Request 0 to {MAX_WINDOW} rows, from 0 on.",
         )
 
 
-def _bounded(wait_s: float) -> float:
+def bounded(wait_s: float) -> float:
+    """Return the seconds that a question may wait."""
     return min(max(wait_s, 0.0), MAX_WAIT_S)
 
 

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+import numpy as np
+
+from genops_lab.core.arrow import strings
+
+from .cells import Rows
+
+#: The name of a column, its rows in ascending order, and their values: numbers (numpy) or texts (Arrow).
+Part = tuple[str, Rows, Any]
+#: An artifact URI has its run's id: stored once for all runs of an experiment, with this in the id's place.
+_RUN_ID = "\x00"
 
 
 class RunRow(NamedTuple):
@@ -48,18 +59,59 @@ class Entries:
 
 @dataclass
 class Changes:
-    """Runs that are new or changed, each whole; runs that were deleted (``gone``); all experiments by id.
+    """Runs (:class:`RunRow`) that are new or changed, each whole; ``gone`` ones; all experiments by id.
 
     ``experiments`` None: unchanged.
     """
 
-    runs: list[RunRow] = field(default_factory=list)
+    runs: list[Any] = field(default_factory=list)
     metrics: Entries = field(default_factory=Entries)
     params: Entries = field(default_factory=Entries)
     tags: Entries = field(default_factory=Entries)
     gone: list[str] = field(default_factory=list)
     experiments: dict[str, ExperimentRow] | None = None
 
+    def attributes(self, where: Rows) -> Iterator[Part]:
+        """Yield the columns of the attributes of ``runs``, which stand at the rows ``where``."""
+        runs: list[RunRow] = self.runs
+        return attribute_parts(
+            where,
+            {
+                "run_name": [run.name for run in runs],
+                "status": [run.status for run in runs],
+                "experiment_id": [run.experiment_id for run in runs],
+                "user": [run.user or None for run in runs],
+                "lifecycle_stage": [run.lifecycle_stage for run in runs],
+                "artifact_uri": [
+                    run.artifact_uri.replace(run.run_id, _RUN_ID) if run.artifact_uri else None
+                    for run in runs
+                ],
+            },
+            {
+                "start_time": [None if run.start_time is None else run.start_time / 1000 for run in runs],
+                "end_time": [None if run.end_time is None else run.end_time / 1000 for run in runs],
+            },
+        )
+
     def __bool__(self) -> bool:
         """Return whether there is any content (which may be known already)."""
         return bool(self.runs or self.gone or self.experiments is not None)
+
+
+def attribute_parts(
+    where: Rows, texts: Mapping[str, Sequence[str | None]], numbers: Mapping[str, Sequence[float | None]]
+) -> Iterator[Part]:
+    """Yield columns of ``texts`` and ``numbers``, whose values stand at the rows ``where``."""
+    order = np.argsort(where, kind="stable")
+    rows = where[order]
+    for name, values in (*texts.items(), *numbers.items()):
+        there = np.fromiter((values[at] is not None for at in order), np.bool_, len(order))
+        if there.any():
+            present = [value for at in order if (value := values[at]) is not None]
+            made = strings(present) if name in texts else np.array(present, np.float64)
+            yield name, rows[there], made
+
+
+def artifact_uri(template: str | None, run_id: str) -> str | None:
+    """Return a run's artifact URI from the text in its column."""
+    return None if template is None else template.replace(_RUN_ID, run_id)

@@ -17,8 +17,9 @@ import numpy.typing as npt
 
 from genops_lab.core.arrow import places
 from genops_lab.core.errors import InvalidRequest
-from genops_lab.experiments.query.columns import NUMBER_ATTRIBUTES, Kind, Texts
+from genops_lab.experiments.query.columns import Kind, Texts
 from genops_lab.experiments.query.evaluate import LARGEST
+from genops_lab.experiments.query.subjects import NUMBERS, TIMES, Subject
 
 from .cells import NumberColumn, order_by, word_ranks
 from .models import Aggregate, RunColumn, RunGroup, RunGrouping, RunSort, Spread
@@ -27,7 +28,6 @@ from .snapshot import Moment
 
 Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]
-_TIMES = ("start_time", "end_time")
 #: A group's values from the outermost level to its own; None for runs without a value.
 Path = tuple[str | None, ...]
 
@@ -330,7 +330,7 @@ def kept(column: str, aggregates: dict[str, Aggregate]) -> Aggregate:
     """Return a column's aggregate: the requested one, else the latest for times and the mean for other
     numbers.
     """
-    return aggregates.get(column, "max" if column.removeprefix("attributes.") in _TIMES else "mean")
+    return aggregates.get(column, "max" if column.removeprefix("attributes.") in TIMES else "mean")
 
 
 def numbers_at(
@@ -341,7 +341,7 @@ def numbers_at(
         found = moment.numbers(kind, name)
         return None if found is None else (found.values[rows], found.present[rows])
     column = moment.snapshot.columns[kind].get(name)
-    is_number = kind == "metric" or (kind == "attribute" and name in NUMBER_ATTRIBUTES)
+    is_number = kind == "metric" or (kind == "attribute" and name in NUMBERS)
     return column.cells.at(rows) if is_number and isinstance(column, NumberColumn) else None
 
 
@@ -409,8 +409,9 @@ def window(asked: Asked, found: Found, grouping: RunGrouping, sort: Sequence[Run
 
 def _groups(asked: Asked, found: Found, grouping: RunGrouping, sort: Sequence[RunSort]) -> Groups:
     checked(grouping)
-    by = [_text_column(name) for name in grouping.by]
-    of_groups = [(each, None if each.column == RUNS else column_named(each.column)) for each in sort]
+    subject = asked.snapshot.subject
+    by = [_text_column(name, subject) for name in grouping.by]
+    of_groups = [(each, None if each.column == RUNS else column_named(each.column, subject)) for each in sort]
     key = (
         tuple(by),
         tuple((each.column, each.descending) for each in sort),
@@ -425,9 +426,9 @@ def _groups(asked: Asked, found: Found, grouping: RunGrouping, sort: Sequence[Ru
     return made
 
 
-def _text_column(name: str) -> tuple[Kind, str]:
-    kind, key = column_named(name)
-    if kind == "metric" or (kind == "attribute" and key in NUMBER_ATTRIBUTES):
+def _text_column(name: str, subject: Subject) -> tuple[Kind, str]:
+    kind, key = column_named(name, subject)
+    if kind == "metric" or (kind == "attribute" and key in NUMBERS):
         raise InvalidRequest(
             f"Runs cannot be grouped by {name[:80]!r}, which has numbers.",
             hint="Group by a parameter, a tag, experiment, status or user.",
@@ -487,7 +488,7 @@ def _summary(
     # Durations grow while runs are running: they are valid for one window, in `fresh`.
     known = fresh.get(level) if column == "duration" else groups.summaries.get((level, column))
     if known is None:
-        numbers = numbers_at(moment, *column_named(column), groups.rows)
+        numbers = numbers_at(moment, *column_named(column, moment.snapshot.subject), groups.rows)
         if numbers is None:
             return None
         known = fresh[level] = sums(*numbers, groups.levels[level].begin)
@@ -499,7 +500,7 @@ def _summary(
 def _common(moment: Moment, groups: Groups, column: str, level: int) -> Texts | None:
     """Return, for each group of the level, the text that all its runs have; none if they differ."""
     if (level, column) not in groups.common:
-        kind, name = column_named(column)
+        kind, name = column_named(column, moment.snapshot.subject)
         texts = None if (kind, name) == ("attribute", "run_id") else moment.texts(kind, name)
         begins = groups.levels[level].begin
         if texts is not None and len(begins):

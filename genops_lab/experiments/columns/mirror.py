@@ -50,11 +50,13 @@ class Shown:
 class Mirror:
     """Reads in one thread, while questions come, and answers from the read runs.
 
-    ``opens`` are ways to the store, the best first: one with an unknown schema gives way to the next.
+    ``opens`` are ways to the store, the best first: one with an unknown schema gives way to the next. ``what`` names
+    the rows: runs, or versions of models.
     """
 
-    def __init__(self, opens: list[Callable[[], Source]], cache: Path) -> None:
+    def __init__(self, opens: list[Callable[[], Source]], cache: Path, what: str = "runs") -> None:
         self.opens = opens
+        self._what = what
         self._cache = cache
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -155,7 +157,7 @@ class Mirror:
         """Poll the store from time to time, because questions come."""
         self._looked_at_until = time.monotonic() + _LOOKED_AT_FOR_S
         if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="runs", daemon=True)
+            self._thread = threading.Thread(target=self._work, name=self._what, daemon=True)
             self._thread.start()
             atexit.register(self.save)
         self._changed.notify_all()
@@ -189,20 +191,20 @@ class Mirror:
                 return 0.0
             return self._poll(self._source)
         except FullReadNeeded as reason:
-            log.info("runs are read again from the start: %s", reason)
+            log.info("%s are read again from the start: %s", self._what, reason)
             self._close()
             return 0.0
         except UnknownSchema as schema:
             self._close()
-            log.info("runs are not read from the database, whose schema is unknown: %s", schema)
+            log.info("%s are not read from the database, whose schema is unknown: %s", self._what, schema)
             self.opens.pop(0)
             return 0.0
         except GenOpsError as error:
             problem = error if isinstance(error, Unavailable) else Unavailable(error.message, hint=error.hint)
         except Exception as error:  # the thread's outermost boundary: the read runs stay, and it tries again
-            log.exception("runs could not be read")
+            log.exception("%s could not be read", self._what)
             problem = Unavailable(
-                f"The runs could not be read: {type(error).__name__}: {error}.",
+                f"The {self._what} could not be read: {type(error).__name__}: {error}.",
                 hint="The server's log has the details. GenOps Lab tries again by itself.",
             )
         self._close()
@@ -230,7 +232,7 @@ class Mirror:
     def _start_with(self, identity: str, kept: Kept | None) -> None:
         """Begin with another store, and its saved runs if there are any."""
         if self._identity:
-            log.info("MLflow's runs come from another store than before")
+            log.info("MLflow's %s come from another store than before", self._what)
         self._identity = identity
         snapshot = Snapshot() if kept is None else kept.snapshot
         self._saved = (0, 0.0)

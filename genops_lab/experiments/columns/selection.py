@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from genops_lab.core.arrow import places
 from genops_lab.core.errors import InvalidRequest, NotFound
 from genops_lab.core.recent import Recent
 from genops_lab.experiments.histories import finite
 from genops_lab.experiments.models import Run
 from genops_lab.experiments.query import complete, parse
-from genops_lab.experiments.query.columns import NUMBER_ATTRIBUTES, Kind
+from genops_lab.experiments.query.columns import Kind
 from genops_lab.experiments.query.models import Completion, Doubt
 from genops_lab.experiments.query.names import PREFIX_OF, PREFIXES
+from genops_lab.experiments.query.subjects import NUMBERS, RUNS, Subject
 
-from .cells import NumberColumn, TextColumn, order_by
+from .cells import NumberColumn, TextColumn, order_by, word_ranks
+from .changes import artifact_uri
 from .models import Lifecycle, RunColumn, RunColumnInfo, RunSort
-from .snapshot import ATTRIBUTES, Moment, Snapshot, artifact_uri
+from .snapshot import Moment, Snapshot
 
 if TYPE_CHECKING:
     from .grouping import Groups
@@ -63,12 +64,13 @@ class Asked:
         if known is not None and time.monotonic() - known.made < _KEPT_FOR_S:
             return known
         moment = Moment(self.snapshot, time.time())
-        wanted = [(*column_named(by.column), by.descending) for by in sort]
+        subject = self.snapshot.subject
+        wanted = [(*column_named(by.column, subject), by.descending) for by in sort]
         rows = self._chosen(experiments, lifecycle)
         total = len(rows)
         doubts: list[Doubt] = []
         if query.strip():
-            asked = parse(query)
+            asked = parse(query, subject)
             rows = rows[asked.mask(moment, now=moment.now)[rows]]
             doubts = asked.doubts(moment)
         for kind, name, descending in reversed(wanted):
@@ -83,19 +85,21 @@ class Asked:
     def columns(self, names: list[str], rows: Places) -> list[RunColumn]:
         """Return the values at ``rows``."""
         moment = Moment(self.snapshot, time.time())
-        return [_values(moment, name, *column_named(name), rows) for name in names]
+        subject = self.snapshot.subject
+        return [_values(moment, name, *column_named(name, subject), rows) for name in names]
 
     def names(self) -> list[RunColumnInfo]:
         """Return all columns, with the number of runs that have a value."""
         snapshot = self.snapshot
-        every = ("run_id", "experiment", "duration")
+        # Columns that are made when they are asked for, and the one that they are made from.
+        made = {"run_id": "status", "experiment": "experiment_id", "duration": "start_time"}
         found = [
             RunColumnInfo(
                 column=name,
-                kind="number" if name in NUMBER_ATTRIBUTES else "text",
-                runs=self._runs_with(name, every),
+                kind="number" if name in NUMBERS else "text",
+                runs=self._runs_with(name, made.get(name, name)),
             )
-            for name in ATTRIBUTES
+            for name in sorted(snapshot.subject.attributes)
         ]
         kinds: tuple[Kind, ...] = ("metric", "param", "tag")
         for kind in kinds:
@@ -111,12 +115,11 @@ class Asked:
 
     def completions(self, text: str, position: int) -> list[Completion]:
         """Return completions at ``position`` of a query that is being written."""
-        return complete(text, position, Moment(self.snapshot, time.time()))
+        return complete(text, position, Moment(self.snapshot, time.time()), self.snapshot.subject)
 
-    def _runs_with(self, attribute: str, every: tuple[str, ...]) -> int:
-        if attribute in every:
-            return self.snapshot.rows
-        column = self.snapshot.columns["attribute"].get(attribute)
+    def _runs_with(self, attribute: str, made_from: str) -> int:
+        own = self.snapshot.columns["attribute"]
+        column = own.get(attribute) or own.get(made_from)
         return 0 if column is None else column.cells.count
 
     def runs(self, rows: Places, hidden: tuple[str, ...]) -> list[Run]:
@@ -232,7 +235,7 @@ class Asked:
         """Return the runs by start, latest first, then by id: MLflow's own order."""
         if self._newest is None:
             rows = np.arange(self.snapshot.rows)
-            column = self.snapshot.columns["attribute"].get("start_time")
+            column = self.snapshot.columns["attribute"].get(self.snapshot.subject.newest)
             if column is None:
                 self._newest = np.array(sorted(rows, key=self.snapshot.ids.__getitem__), np.intp)
             else:
@@ -251,16 +254,16 @@ class Asked:
         return order
 
 
-def column_named(name: str) -> tuple[Kind, str]:
+def column_named(name: str, subject: Subject) -> tuple[Kind, str]:
     """Return the kind and name of a column. Raises InvalidRequest."""
     prefix, dot, rest = name.partition(".")
     kind = PREFIXES.get(prefix) if dot and rest else None
     if kind is None or kind == "attribute":
         attribute = rest if kind else name
-        if attribute not in ATTRIBUTES:
+        if attribute not in subject.attributes:
             raise InvalidRequest(
                 f"There is no column {name[:80]!r}.",
-                hint=f"Use metrics.NAME, params.NAME, tags.NAME or one of {', '.join(ATTRIBUTES)}.",
+                hint=f"Use metrics.NAME, params.NAME, tags.NAME or one of {', '.join(sorted(subject.attributes))}.",
             )
         return "attribute", attribute
     return kind, rest
@@ -280,24 +283,23 @@ def _keys(
     texts = moment.texts(kind, name) if kind == "attribute" else None
     if texts is None:
         return np.zeros(len(rows)), np.zeros(len(rows), np.bool_)
-    return TextColumn.of(
-        np.arange(len(rows), dtype=np.int32), texts.words.take(places(texts.codes[rows]))
-    ).keys(np.arange(len(rows)))
+    codes = texts.codes[rows]
+    return word_ranks(texts.words)[codes], codes >= 0
 
 
 def _values(moment: Moment, column: str, kind: Kind, name: str, rows: Places) -> RunColumn:
     snapshot = moment.snapshot
     values: list[float | str | None]
-    if kind == "metric" or (kind == "attribute" and name in NUMBER_ATTRIBUTES):
+    if kind == "metric" or (kind == "attribute" and name in NUMBERS):
         return RunColumn(column=column, kind="number", values=_number_values(moment, kind, name, rows))
     texts = snapshot.columns[kind].get(name)
-    if kind == "attribute" and name == "run_id":
+    if kind == "attribute" and name == "run_id" and snapshot.subject is RUNS:
         values = [snapshot.ids[row] for row in rows]
     elif kind == "attribute" and name == "experiment":
-        ids = snapshot.columns["attribute"]["experiment_id"] if len(rows) else None
+        ids = snapshot.columns["attribute"].get("experiment_id")
         values = [
             snapshot.experiments[id].name if id in snapshot.experiments else id
-            for id in (ids.texts(rows) if isinstance(ids, TextColumn) else [])
+            for id in (ids.texts(rows) if isinstance(ids, TextColumn) else [None] * len(rows))
         ]
     elif not isinstance(texts, TextColumn):
         values = [None] * len(rows)

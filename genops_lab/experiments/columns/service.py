@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import logging
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -12,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from genops_lab.core.errors import GenOpsError, InvalidRequest
 from genops_lab.core.events import EventBus
-from genops_lab.core.live import CHANGES, LiveHub
+from genops_lab.core.live import LiveHub
 from genops_lab.core.paging import MOST
 from genops_lab.core.services import Service
 from genops_lab.experiments.backends.runs import RunChanges
@@ -34,18 +31,13 @@ from .models import (
     RunTableQuery,
     RunTags,
 )
+from .watch import TableWatch
 
 if TYPE_CHECKING:
     from genops_lab.experiments.service import ExperimentsService
 
 MAX_IDS = 1000
-#: Seconds that a stopping worker waits.
-_WAIT_S = 1.0
-_UNUSED_S = 300.0
-_AFTER_AN_ERROR_S = 5.0
 _WHOLE_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
-
-log = logging.getLogger("genops_lab")
 
 
 @dataclass(frozen=True)
@@ -69,12 +61,13 @@ class RunTableService(Service):
         self._mlflow = mlflow
         self._experiments = experiments
         self._events = events
-        self._looked_at = False
-        self._used_at: float | None = None
-        self._version = 0
-        self._watching: asyncio.Task[None] | None = None
         self._deployments = deployments
-        live.produce(CHANGES, lambda _topic, active: self._set_active(active))
+        self._watch = TableWatch(
+            lambda version, wait_s: mlflow.columns.call(RunMirror.wait, version, wait_s),
+            lambda: events.emit("run"),
+            live,
+            on_watching=self._tell_no_others,
+        )
 
     async def query_runs(self, body: RunTableQuery) -> RunTable:
         """Return a window of the matching runs, in order.
@@ -82,7 +75,7 @@ class RunTableService(Service):
         Raises InvalidRequest (the query, a column), NotFound (an experiment), Unavailable.
         """
         found = await self._mlflow.call_columns(RunMirror.table, body)
-        self._used(found.state)
+        self._watch.used(found.state.version)
         return found
 
     async def search_runs(self, body: RunSearch) -> RunsFound:
@@ -109,7 +102,7 @@ class RunTableService(Service):
     async def get_runs_state(self) -> RunsState:
         """Return how many of the runs are read, and how old they may be."""
         found = await self._mlflow.call_columns(RunMirror.state)
-        self._used(found)
+        self._watch.used(found.version)
         return found
 
     async def analyze_runs(self) -> RunsState:
@@ -161,56 +154,12 @@ class RunTableService(Service):
             await self._mlflow.columns.call(RunMirror.touch, run_ids)
         self._events.emit("run")
 
-    def _set_active(self, active: bool) -> None:
-        self._looked_at = active
-        if not active:
-            self._watch_no_more()
-        elif self._used_at is not None:
-            self._watch()
-
-    def _used(self, state: RunsState) -> None:
-        self._used_at = asyncio.get_running_loop().time()
-        if self._watching is None:
-            self._version = state.version
-            if self._looked_at:
-                self._watch()
-
-    def _watch(self) -> None:
-        if self._watching is None:
-            self._watching = asyncio.get_running_loop().create_task(self._tell_changes())
-            self._experiments.changes.runs_are_told = True
-            self._watching.add_done_callback(self._watched)
-
-    def _watched(self, task: asyncio.Task[None]) -> None:
-        if self._watching is task:
-            self._watching = None
-            self._experiments.changes.runs_are_told = False
-
-    async def _tell_changes(self) -> None:
-        """Report changes until the table was not used for some minutes, so that its worker may end."""
-        clock = asyncio.get_running_loop().time
-        while self._used_at is not None and clock() - self._used_at < _UNUSED_S:
-            before = self._version
-            try:
-                state = await self._mlflow.columns.call(RunMirror.wait, before, _WAIT_S)
-            except GenOpsError as error:
-                log.warning("Changes of runs are not seen for a moment: %s", error.message)
-                await asyncio.sleep(_AFTER_AN_ERROR_S)
-                continue
-            if state.version != before:
-                self._version = state.version
-                self._events.emit("run")
-
     async def close(self) -> None:
         """Stop reporting changes."""
-        self._watch_no_more()
+        self._watch.close()
 
-    def _watch_no_more(self) -> None:
-        if self._watching is not None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: there is nothing left to cancel
-                self._watching.cancel()
-            self._watching = None
-            self._experiments.changes.runs_are_told = False
+    def _tell_no_others(self, watching: bool) -> None:
+        self._experiments.changes.runs_are_told = watching
 
 
 def _check(body: RunIds) -> None:

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from genops_lab.core.arrow import integers, places, strings
-from genops_lab.experiments.query.columns import NUMBER_ATTRIBUTES, TEXT_ATTRIBUTES, Kind, Numbers, Texts
+from genops_lab.experiments.query.columns import Kind, Numbers, Texts
+from genops_lab.experiments.query.subjects import RUNS, Subject
 
 from .cells import Column, NumberColumn, Rows, TextColumn
-from .changes import Changes, Entries, ExperimentRow, RunRow
+from .changes import Changes, Entries, ExperimentRow, Part, artifact_uri
 
-#: Sorted.
-ATTRIBUTES = tuple(sorted((*NUMBER_ATTRIBUTES, *TEXT_ATTRIBUTES)))
 KINDS: tuple[Kind, ...] = ("attribute", "metric", "param", "tag")
 _ENDED = ("FINISHED", "FAILED", "KILLED")
-#: An artifact URI has its run's id: stored once for all runs of an experiment, with this in the id's place.
-_RUN_ID = "\x00"
 
 Columns = dict[Kind, dict[str, Column]]
 
@@ -39,6 +35,7 @@ class Snapshot:
     places: dict[str, int] = field(default_factory=dict)
     columns: Columns = field(default_factory=lambda: {kind: {} for kind in KINDS})
     experiments: dict[str, ExperimentRow] = field(default_factory=dict)
+    subject: Subject = RUNS
 
     def place(self, run_id: str) -> int | None:
         """Return the row of a run."""
@@ -62,7 +59,7 @@ class Snapshot:
             base = replace(base, experiments=experiments)
         if not changes.runs:
             return base
-        new = [run.run_id for run in changes.runs if base.place(run.run_id) is None]
+        new = [row[0] for row in changes.runs if base.place(row[0]) is None]
         rows = base.rows + len(new)
         # A list and a dict that a later snapshot of the same base extended differently must not be shared.
         ids, places = base.ids, base.places
@@ -72,10 +69,10 @@ class Snapshot:
         for run_id in new:
             places[run_id] = len(ids)
             ids.append(run_id)
-        where = np.array([places[run.run_id] for run in changes.runs], np.int32)
+        where = np.array([places[row[0]] for row in changes.runs], np.int32)
         columns: Columns = {kind: dict(base.columns[kind]) for kind in KINDS}
         old = where[where < base.rows]
-        _put(columns["attribute"], _attributes(changes.runs, where), old)
+        _put(columns["attribute"], changes.attributes(where), old)
         _put(columns["metric"], _numbers(changes.metrics, where), None)
         _put(columns["param"], _texts(changes.params, where), None)
         _put(columns["tag"], _texts(changes.tags, where), old)
@@ -114,19 +111,11 @@ class Snapshot:
         return sum(column.nbytes for kind in KINDS for column in self.columns[kind].values())
 
 
-def artifact_uri(template: str | None, run_id: str) -> str | None:
-    """Return a run's artifact URI from the text in its column."""
-    return None if template is None else template.replace(_RUN_ID, run_id)
-
-
 def _same(ours: dict[str, Column], theirs: dict[str, Column]) -> bool:
     return len(ours) == len(theirs) and all(theirs.get(name) is column for name, column in ours.items())
 
 
-_Part = tuple[str, Rows, Any]
-
-
-def _put(columns: dict[str, Column], parts: Iterator[_Part], whole: Rows | None) -> None:
+def _put(columns: dict[str, Column], parts: Iterator[Part], whole: Rows | None) -> None:
     """Write the parts; rows in ``whole`` lose all values that the parts do not have."""
     seen: dict[str, Rows] = {}
     for name, rows, values in parts:
@@ -150,40 +139,13 @@ def _put(columns: dict[str, Column], parts: Iterator[_Part], whole: Rows | None)
             columns[name] = left
 
 
-def _attributes(runs: list[RunRow], where: Rows) -> Iterator[_Part]:
-    order = np.argsort(where, kind="stable")
-    rows, sorted_runs = where[order], [runs[at] for at in order]
-    texts = {
-        "run_name": [run.name for run in sorted_runs],
-        "status": [run.status for run in sorted_runs],
-        "experiment_id": [run.experiment_id for run in sorted_runs],
-        "user": [run.user or None for run in sorted_runs],
-        "lifecycle_stage": [run.lifecycle_stage for run in sorted_runs],
-        "artifact_uri": [
-            run.artifact_uri.replace(run.run_id, _RUN_ID) if run.artifact_uri else None for run in sorted_runs
-        ],
-    }
-    for name, values in texts.items():
-        there = np.fromiter((value is not None for value in values), np.bool_, len(values))
-        if there.any():
-            yield name, rows[there], strings([value for value in values if value is not None])
-    for name, times in (
-        ("start_time", [run.start_time for run in sorted_runs]),
-        ("end_time", [run.end_time for run in sorted_runs]),
-    ):
-        there = np.array([time is not None for time in times])
-        if there.any():
-            seconds = np.array([time for time in times if time is not None], np.float64) / 1000
-            yield name, rows[there], seconds
-
-
-def _numbers(entries: Entries, where: Rows) -> Iterator[_Part]:
+def _numbers(entries: Entries, where: Rows) -> Iterator[Part]:
     values = np.array(entries.values, np.float64)
     for name, rows, order in _by_name(entries.runs, entries.names, where):
         yield name, rows, values[order]
 
 
-def _texts(entries: Entries, where: Rows) -> Iterator[_Part]:
+def _texts(entries: Entries, where: Rows) -> Iterator[Part]:
     values = strings(entries.values)
     for name, rows, order in _by_name(entries.runs, entries.names, where):
         yield name, rows, values.take(places(order))
@@ -255,7 +217,7 @@ class Moment:
     def _text(self, kind: Kind, name: str) -> Texts | None:
         if not self.rows:
             return None
-        if kind == "attribute" and name == "run_id":
+        if kind == "attribute" and name == "run_id" and self.snapshot.subject is RUNS:
             ids = self.snapshot.ids[: self.rows]
             return Texts(np.arange(self.rows, dtype=np.int32), strings(ids))
         if kind == "attribute" and name == "experiment":
@@ -285,4 +247,4 @@ class Moment:
         """Return the existing names, sorted."""
         if kind != "attribute":
             return sorted(self.snapshot.columns[kind])
-        return ATTRIBUTES
+        return sorted(self.snapshot.subject.attributes)

@@ -92,6 +92,16 @@ class SqliteFile:
         with sqlite_errors(self._file):
             return self._connection.execute(statement, values).fetchall()
 
+    def _check(self) -> None:
+        try:
+            revisions = {row[0] for row in self._all("SELECT version_num FROM alembic_version")}
+        except Unavailable as error:
+            raise UnknownSchema("no alembic_version") from error
+        refuse_unknown(revisions)
+
+    def _version(self) -> int:
+        return int(self._all("PRAGMA data_version")[0][0])
+
     @contextlib.contextmanager
     def _reading(self) -> Iterator[None]:
         """Read one view of the store, without later commits."""
@@ -270,16 +280,6 @@ class SqliteSource(SqliteFile):
     def _experiments(self) -> dict[str, ExperimentRow]:
         rows = self._all("SELECT CAST(experiment_id AS TEXT), name, lifecycle_stage FROM experiments")
         return {id: ExperimentRow(name, stage) for id, name, stage in rows}
-
-    def _check(self) -> None:
-        try:
-            revisions = {row[0] for row in self._all("SELECT version_num FROM alembic_version")}
-        except Unavailable as error:
-            raise UnknownSchema("no alembic_version") from error
-        refuse_unknown(revisions)
-
-    def _version(self) -> int:
-        return int(self._all("PRAGMA data_version")[0][0])
 
     def _end_of(self, table: str) -> int:
         return int(self._all(_END.format(table))[0][0])

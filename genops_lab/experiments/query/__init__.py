@@ -1,4 +1,4 @@
-"""Parse and evaluate the query language of runs: MLflow's filter strings, and more.
+"""Parse and evaluate the query language of runs and versions: MLflow's filter strings, and more.
 
 Example::
 
@@ -21,6 +21,7 @@ from .columns import Columns, Kind, Numbers, Texts
 from .errors import NotInColumns, QueryError, nearest
 from .models import Completion, Doubt
 from .names import Name
+from .subjects import RUNS, Subject
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,6 +51,7 @@ class Query:
 
     text: str
     node: Node
+    subject: Subject
     _found: tuple[tuple[Name, int, int], ...] = field(repr=False)
 
     @property
@@ -79,25 +81,30 @@ class Query:
                 near = [str(Name(name.kind, key)) for key in nearest(name.key, known)]
                 hint = f"Did you mean {' or '.join(near)}?" if near else ""
                 doubts.append(
-                    Doubt(message=f"No run has {name}.", hint=hint, position=position, length=length)
+                    Doubt(
+                        message=f"No {self.subject.one} has {name}.",
+                        hint=hint,
+                        position=position,
+                        length=length,
+                    )
                 )
         return doubts
 
 
 @functools.lru_cache(maxsize=64)  # the table asks the same one of each new state of the runs
-def parse(text: str) -> Query:
-    """Parse a query; a blank one matches every run.
+def parse(text: str, subject: Subject = RUNS) -> Query:
+    """Parse a query about runs or versions; a blank one matches every row.
 
     Raises QueryError with the error's position, and NotInColumns if the query uses data sets, which only
     MLflow can search.
     """
     from .build import Builder
 
-    builder = Builder(text)
-    return Query(text, builder.build(), tuple(builder.found))
+    builder = Builder(text, subject)
+    return Query(text, builder.build(), subject, tuple(builder.found))
 
 
-def complete(text: str, cursor: int, columns: Columns) -> list[Completion]:
+def complete(text: str, cursor: int, columns: Columns, subject: Subject = RUNS) -> list[Completion]:
     """Return completions at ``cursor`` (a position in characters), best first, at most 50.
 
     They are names, operators and keywords by the grammar; after a comparison, the values of runs with their
@@ -105,4 +112,4 @@ def complete(text: str, cursor: int, columns: Columns) -> list[Completion]:
     """
     from .completion import completions
 
-    return completions(text, cursor, columns)
+    return completions(text, cursor, columns, subject)

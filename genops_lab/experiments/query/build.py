@@ -11,7 +11,8 @@ from lark.tree import Tree
 from . import nodes
 from .errors import NotInColumns, QueryError, did_you_mean
 from .grammar import OPERATOR_WORDS, OPERATORS_HINT, read
-from .names import ATTRIBUTES, ELSEWHERE, PLAIN, PREFIXES, Name, attribute
+from .names import ELSEWHERE, PLAIN, PREFIXES, Name
+from .subjects import LIST, RUNS, Subject
 from .times import Last, duration, moment
 
 MAX_CONDITIONS: Final = 200
@@ -26,8 +27,9 @@ _SPELLED: Final = {"&": "AND", "&&": "AND", "+": "AND", "|": "OR", "||": "OR"}
 class Builder:
     """Reads one text. ``found``: the names in it and their (position, length), in order."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, subject: Subject = RUNS) -> None:
         self.text = text
+        self._subject = subject
         self.found: list[tuple[Name, int, int]] = []
         self._conditions = 0
 
@@ -67,7 +69,7 @@ class Builder:
             if isinstance(child, Tree):
                 # Two words, or as in MLflow two comparisons, may follow one another; anything else is an
                 # error.
-                if isinstance(before, Tree) and not _may_follow(before, child):
+                if isinstance(before, Tree) and not self._may_follow(before, child):
                     raise self._nothing_joins(child.meta.start_pos)
                 built.append(self._node(child))
             before = child
@@ -84,16 +86,18 @@ class Builder:
 
     # Conditions, named like the grammar's rules.
 
-    def _free(self, term: Token) -> nodes.Word:
+    def _free(self, term: Token) -> nodes.Node:
         if term.type in ("DOUBLE", "SINGLE"):
             return self._word(_unquoted(term))
         if term.type == "WORD":
             if term in _SPELLED:
                 raise self._at(term, f"{term} has no meaning here.", f"Did you mean {_SPELLED[term]}?")
             self._refuse_colon(term)
-            if not _is_name(term):
+            if not self._is_name(term):
                 return self._word(str(term))
         name = self._name(term)
+        if name.kind == "attribute" and name.key in self._subject.flags:
+            return nodes.Present(name)
         end = term.end_pos or 0
         found = _NEXT.match(self.text, end)
         word = (found and found[1]) or ""
@@ -106,13 +110,16 @@ class Builder:
         )
 
     def _word(self, text: str) -> nodes.Word:
-        self.found += [(Name("attribute", "run_name"), 0, 0), (Name("attribute", "run_id"), 0, 0)]
-        return nodes.Word(text)
+        parts, ids = (
+            tuple(Name("attribute", key) for key in keys) for keys in (self._subject.parts, self._subject.ids)
+        )
+        self.found += [(name, 0, 0) for name in (*parts, *ids)]
+        return nodes.Word(text, parts, ids)
 
     def _comparison(self, left: Token, compare: Token, right: Token) -> nodes.Node:
         operator = {"==": "=", "<>": "!="}.get(compare, str(compare))
         name = self._name(left)
-        if _is_column(right) and name.is_number:
+        if self._is_column(right) and name.is_number:
             return nodes.Pair(name, cast(nodes.Operator, operator), self._number_column(name, right))
         value = self._value(name, right)
         if isinstance(value, nodes.Text) and operator not in ("=", "!="):
@@ -123,6 +130,8 @@ class Builder:
                 "A period has no end, so <= cannot be used.",
                 "Write start_time < LAST 7 DAYS, or <= '7 days ago'.",
             )
+        if self._is_list(name) and isinstance(value, nodes.Text):
+            return self._member(name, [value], operator == "!=")
         return nodes.Comparison(name, cast(nodes.Operator, operator), value)
 
     def _between(self, left: Token, between: Token, low: Token, _and: Token, high: Token) -> nodes.Node:
@@ -140,6 +149,9 @@ class Builder:
     def _one_of(self, left: Token, of: Token, *right: Token) -> nodes.Node:
         name = self._name(left)
         values = tuple(self._value(name, token) for token in right)
+        if self._is_list(name):
+            texts = [value for value in values if isinstance(value, nodes.Text)]
+            return self._member(name, texts, of.type == "NOT_IN")
         return nodes.OneOf(name, values, of.type == "NOT_IN")
 
     def _recent(self, left: Token, of: Token, period: Token) -> nodes.Node:
@@ -158,6 +170,11 @@ class Builder:
         if right.type not in ("SINGLE", "DOUBLE", "WORD"):
             raise self._at(right, f"A pattern is expected, not {right}.", "Put it in quotes.")
         pattern = _unquoted(right)
+        if how.type in ("CONTAINS", "NOT_CONTAINS"):
+            negated = how.type == "NOT_CONTAINS"
+            if self._is_list(name):
+                return self._member(name, [nodes.Text(pattern)], negated)
+            return nodes.Matches(name, f"(?i){re.escape(pattern)}", negated)
         if len(pattern) > MAX_PATTERN:
             raise self._at(
                 right, f"The pattern has more than {MAX_PATTERN:,} characters.", "Use a shorter pattern."
@@ -176,6 +193,14 @@ class Builder:
             return nodes.Matches(name, pattern, how == "!~")
         words = how.lower().split()
         return nodes.Like(name, pattern, words[-1] == "ilike", how.type == "NOT_LIKE")
+
+    def _is_list(self, name: Name) -> bool:
+        return name.kind == "attribute" and name.key in self._subject.lists
+
+    def _member(self, name: Name, values: list[nodes.Text], negated: bool) -> nodes.Node:
+        """Compare with each value of a list, not with the whole text."""
+        any_of = "|".join(re.escape(each.value) for each in values)
+        return nodes.Matches(name, f"(?:^|{LIST})(?:{any_of})(?:$|{LIST})", negated)
 
     def _presence(self, left: Token, _is: Token, *words: Token) -> nodes.Node:
         name, what, negated = self._name(left), words[-1], len(words) == 2
@@ -220,11 +245,11 @@ class Builder:
             if not key:
                 raise self._at(term, f"A name is missing after {term}", "For example metrics.accuracy.")
             return Name(kind, key)
-        if (key := attribute(written := key) or "") == "":
+        if (key := self._subject.attribute(written := key) or "") == "":
             raise self._at(
                 term,
                 f"There is no attribute {written}.",
-                did_you_mean(written, ATTRIBUTES)
+                did_you_mean(written, self._subject.attributes)
                 or ("" if prefix else f"Did you mean metrics.{written}, params.{written} or tags.{written}?"),
             )
         return Name("attribute", key)
@@ -235,7 +260,7 @@ class Builder:
             raise self._at(
                 token, f"{token} is a name, but a value is expected.", "Put a text in 'single quotes'."
             )
-        if _is_column(token) and (name.is_number or token.type == "QUALIFIED" or "." in token):
+        if self._is_column(token) and (name.is_number or token.type == "QUALIFIED" or "." in token):
             raise self._at(
                 token, f"{name} is compared with a value here, not with a column.", _in_quotes(name, token)
             )
@@ -243,9 +268,11 @@ class Builder:
         if not quoted and _NUMBER.fullmatch(text) and (name.is_number or name.kind in ("param", "tag")):
             milliseconds = name == _DURATION
             return nodes.Number(float(text) * (1000 if milliseconds else 1))
-        if name.kind == "metric":
+        if name.is_number and not name.is_seconds:
             unquoted = f"Write {text} without quotes." if _NUMBER.fullmatch(text) else ""
-            not_a_number = f"Write {name} IS NAN." if text.casefold() == "nan" else ""
+            not_a_number = (
+                f"Write {name} IS NAN." if name.kind == "metric" and text.casefold() == "nan" else ""
+            )
             raise self._at(token, f"{name} is a number, but {token} is not.", unquoted or not_a_number)
         if name.is_time:
             return self._time(name, token, text)
@@ -291,11 +318,34 @@ class Builder:
             else "= != IN LIKE and =~ compare texts.",
         )
 
+    # Words.
+
+    def _may_follow(self, before: Tree[Token], after: Tree[Token]) -> bool:
+        joins = ("any", "every", "inverse")
+        if before.data == "free" or after.data == "free":
+            return before.data == after.data or (
+                before.data == "free" and self._is_name(str(before.children[0]))
+            )
+        return before.data not in joins and after.data not in joins
+
+    def _is_column(self, token: Token) -> bool:
+        """Return whether a value's place has the name of a column."""
+        return token.type == "QUALIFIED" or (token.type == "WORD" and self._is_name(token))
+
+    def _is_name(self, word: str) -> bool:
+        """Return whether a word without a comparison after it was meant as a name."""
+        prefix, _key = _parted(word)
+        return (
+            prefix in PREFIXES
+            or prefix in ELSEWHERE
+            or (not prefix and self._subject.attribute(word) is not None)
+        )
+
     # Errors.
 
     def _refuse_colon(self, term: Token) -> None:
         left, colon, right = term.partition(":")
-        if colon and (_is_name(left)):
+        if colon and self._is_name(left):
             raise self._error(
                 (term.start_pos or 0) + len(left),
                 1,
@@ -310,24 +360,12 @@ class Builder:
         return QueryError(message, text=self.text, position=position, length=length, hint=hint)
 
 
-def column_meant(term: Token) -> Name | None:
+def column_meant(term: Token, subject: Subject) -> Name | None:
     """Return the column that a term names, or None."""
     try:
-        return Builder(str(term))._resolved(term)
+        return Builder(str(term), subject)._resolved(term)
     except QueryError:
         return None
-
-
-def _may_follow(before: Tree[Token], after: Tree[Token]) -> bool:
-    joins = ("any", "every", "inverse")
-    if before.data == "free" or after.data == "free":
-        return before.data == after.data or (before.data == "free" and _is_name(str(before.children[0])))
-    return before.data not in joins and after.data not in joins
-
-
-def _is_column(token: Token) -> bool:
-    """Return whether a value's place has the name of a column."""
-    return token.type == "QUALIFIED" or (token.type == "WORD" and _is_name(token))
 
 
 def _in_quotes(name: Name, token: Token) -> str:
@@ -336,12 +374,6 @@ def _in_quotes(name: Name, token: Token) -> str:
         if name.is_number
         else f"For a text, write '{token}'."
     )
-
-
-def _is_name(word: str) -> bool:
-    """Return whether a word without a comparison after it was meant as a name."""
-    prefix, _key = _parted(word)
-    return prefix in PREFIXES or prefix in ELSEWHERE or (not prefix and attribute(word) is not None)
 
 
 def _parted(written: str) -> tuple[str, str]:

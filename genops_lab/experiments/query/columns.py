@@ -1,4 +1,4 @@
-"""Define the data of a query: runs as columns."""
+"""Define the data of a query: rows (runs or versions) as columns."""
 
 from __future__ import annotations
 

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 from lark.exceptions import UnexpectedInput
 from lark.lexer import Token
+
+from genops_lab.core.arrow import strings
 
 from . import patterns
 from .build import column_meant
 from .columns import Columns, Kind
 from .grammar import MAX_LENGTH, SURROGATE, parser
 from .models import Completion
-from .names import ATTRIBUTES, PLAIN, PREFIX_OF, Name, quoted_text
+from .names import PLAIN, PREFIX_OF, Name, quoted_text
+from .subjects import LIST, Subject
 
 MOST: Final = 50
 """Most completions."""
@@ -42,16 +48,42 @@ _NUMBER_OPERATORS: Final = (
     "IS NULL",
     "IS NOT NULL",
 )
-_TEXT_OPERATORS: Final = ("=", "!=", "LIKE", "ILIKE", "=~", "!~", "IN", "NOT IN", "IS NULL", "IS NOT NULL")
+_TEXT_OPERATORS: Final = (
+    "=",
+    "!=",
+    "CONTAINS",
+    "LIKE",
+    "ILIKE",
+    "=~",
+    "!~",
+    "IN",
+    "NOT IN",
+    "IS NULL",
+    "IS NOT NULL",
+)
 #: Operators for parameters and tags whose texts can be read as numbers.
 _LOGGED_OPERATORS: Final = (*_TEXT_OPERATORS, ">", ">=", "<", "<=", "BETWEEN")
 _TIMES: Final = ("today", "yesterday", "-1h", "-1d", "-7d", "-30d")
 _PERIODS: Final = ("LAST HOUR", "LAST 24 HOURS", "LAST 7 DAYS", "LAST 30 DAYS")
 _DURATIONS: Final = ("1m", "10m", "1h", "1d")
 
-_COMPARES: Final = {"COMPARE", "MATCH", "LIKE", "NOT_LIKE", "IN", "NOT_IN", "BETWEEN", "NOT_BETWEEN", "IS"}
-_OF_TEXTS: Final = {"MATCH", "LIKE", "NOT_LIKE", "IN", "NOT_IN"}
+_COMPARES: Final = {
+    "COMPARE",
+    "MATCH",
+    "LIKE",
+    "NOT_LIKE",
+    "CONTAINS",
+    "NOT_CONTAINS",
+    "IN",
+    "NOT_IN",
+    "BETWEEN",
+    "NOT_BETWEEN",
+    "IS",
+}
+_OF_TEXTS: Final = {"MATCH", "LIKE", "NOT_LIKE", "CONTAINS", "NOT_CONTAINS", "IN", "NOT_IN"}
 _JOINS: Final = {"AND", "OR", "NOT", "LPAR"}
+
+Counts = npt.NDArray[np.int64]
 
 _Piece = tuple[str, Literal["attribute", "metric", "param", "tag", "operator", "keyword", "value"], str]
 
@@ -71,23 +103,23 @@ class _Place:
     texts: bool
 
 
-def completions(text: str, cursor: int, columns: Columns) -> list[Completion]:
+def completions(text: str, cursor: int, columns: Columns, subject: Subject) -> list[Completion]:
     """See :func:`genops_lab.experiments.query.complete`."""
-    place = _place(text, max(0, min(cursor, len(text), MAX_LENGTH)))
+    place = _place(text, max(0, min(cursor, len(text), MAX_LENGTH)), subject)
     if place is None or SURROGATE.search(place.begun):
         return []
-    name = column_meant(place.subject) if place.subject is not None else None
-    pieces = _ranked(_pieces(place, name, columns), place.begun)
+    name = column_meant(place.subject, subject) if place.subject is not None else None
+    pieces = _ranked(_pieces(place, name, columns, subject), place.begun)
     at_value = "SPACED" in place.accepts and "LPAR" not in place.accepts
     if name is not None and at_value and place.texts and not name.is_number:
-        pieces = [*_values(name, place.begun, columns), *pieces]
+        pieces = [*_values(name, place.begun, columns, subject), *pieces]
     return [
         Completion(text=piece, start=place.start, end=place.end, kind=kind, detail=detail)
         for piece, kind, detail in pieces[:MOST]
     ]
 
 
-def _place(text: str, cursor: int) -> _Place | None:
+def _place(text: str, cursor: int, about: Subject) -> _Place | None:
     """Return the place; None if nothing can begin there, or if the text before the cursor is wrong."""
     start, quote = _begin(text[:cursor])
     if start == cursor and text[:cursor].endswith(("'", '"', "`")):
@@ -111,7 +143,7 @@ def _place(text: str, cursor: int) -> _Place | None:
     )
     if last and last.type == "NOT" and (joined is None or joined.type in _JOINS):
         # NOT IN has begun if a column is in front of it; else a condition.
-        accepts |= {"NEGATED"} if subject and column_meant(subject) else set()
+        accepts |= {"NEGATED"} if subject and column_meant(subject, about) else set()
     elif "COMPARE" in accepts:
         subject = last
     else:
@@ -132,7 +164,7 @@ def _begin(before: str) -> tuple[int, str]:
     return (plain.start() if plain else len(before)), ""
 
 
-def _pieces(place: _Place, name: Name | None, columns: Columns) -> Iterator[_Piece]:
+def _pieces(place: _Place, name: Name | None, columns: Columns, subject: Subject) -> Iterator[_Piece]:
     """Yield all pieces that the grammar accepts, except texts as values."""
     accepts = place.accepts
     if "NULL" in accepts:
@@ -141,7 +173,7 @@ def _pieces(place: _Place, name: Name | None, columns: Columns) -> Iterator[_Pie
             yield from (("NAN", "keyword", ""), ("NOT NAN", "keyword", ""))
     elif "NEGATED" in accepts and name is not None:
         for word in _operators(name):
-            if word in ("IN", "LIKE", "ILIKE", "BETWEEN"):
+            if word in ("IN", "CONTAINS", "LIKE", "ILIKE", "BETWEEN"):
                 yield word, "operator", ""
     elif "COMPARE" in accepts and name is not None:
         yield from ((word, "operator", "") for word in _operators(name))
@@ -152,14 +184,14 @@ def _pieces(place: _Place, name: Name | None, columns: Columns) -> Iterator[_Pie
             yield ("(", "keyword", "")
             if name is not None and name.is_time:
                 yield from ((period, "value", "") for period in _PERIODS)
-        elif name is not None and name.is_number and name.kind == "attribute":
+        elif name is not None and name.is_seconds:
             yield from ((word, "value", "") for word in (_TIMES if name.is_time else _DURATIONS))
     elif "AND" in accepts:
         yield ("AND", "keyword", "")
         if "OR" in accepts:
             yield ("OR", "keyword", "")
     elif "NOT" in accepts:
-        yield from _names(columns)
+        yield from _names(columns, subject)
         yield ("NOT", "keyword", "")
 
 
@@ -169,10 +201,19 @@ def _operators(name: Name) -> tuple[str, ...]:
     return _TEXT_OPERATORS if name.kind == "attribute" else _LOGGED_OPERATORS
 
 
-def _names(columns: Columns) -> Iterator[_Piece]:
-    for key in ATTRIBUTES:
+def _names(columns: Columns, subject: Subject) -> Iterator[_Piece]:
+    for key in subject.attributes:
         name = Name("attribute", key)
-        yield key, "attribute", "time" if name.is_time else "duration" if name.is_number else "text"
+        detail = (
+            "time"
+            if name.is_time
+            else "duration"
+            if name.is_seconds
+            else "number"
+            if name.is_number
+            else "text"
+        )
+        yield key, "attribute", detail
     kinds: tuple[Kind, ...] = get_args(Kind)
     for kind in kinds:
         if kind != "attribute":
@@ -180,25 +221,36 @@ def _names(columns: Columns) -> Iterator[_Piece]:
                 yield str(Name(kind, key)), kind, ""
 
 
-def _values(name: Name, begun: str, columns: Columns) -> list[_Piece]:
-    """Return the runs' texts that contain the begun word, those of most runs first."""
+def _values(name: Name, begun: str, columns: Columns, subject: Subject) -> list[_Piece]:
+    """Return the rows' texts that contain the begun word, those of most rows first."""
     texts = columns.texts(name.kind, name.key)
     if texts is None:
         return []
     begun = begun.lstrip("'\"")
-    runs = np.bincount(texts.codes[texts.codes >= 0], minlength=len(texts.words))
-    fitting = np.flatnonzero((runs > 0) & patterns.containing(texts.words, begun))
-    fitting = fitting[np.argsort(-runs[fitting], kind="stable")]
+    rows = np.bincount(texts.codes[texts.codes >= 0], minlength=len(texts.words))
+    words = texts.words
+    if name.kind == "attribute" and name.key in subject.lists:
+        words, rows = _members(words, rows)
+    fitting = np.flatnonzero((rows > 0) & patterns.containing(words, begun))
+    fitting = fitting[np.argsort(-rows[fitting], kind="stable")]
     found: list[_Piece] = []
     for place in fitting.tolist():
-        word = str(texts.words[place].as_py())
+        word = str(words[place].as_py())
         if len(word) <= _LONGEST_VALUE:
-            found.append(
-                (quoted_text(word), "value", "1 run" if runs[place] == 1 else f"{runs[place]:,} runs")
-            )
+            several = f"{rows[place]:,} {subject.one}s"
+            found.append((quoted_text(word), "value", f"1 {subject.one}" if rows[place] == 1 else several))
         if len(found) == MOST:
             break
     return found
+
+
+def _members(words: pa.StringArray, rows: Counts) -> tuple[pa.StringArray, Counts]:
+    """Return the single values of lists, and how many rows have each."""
+    counts: Counter[str] = Counter()
+    for word, count in zip(words.to_pylist(), rows.tolist(), strict=True):
+        for member in word.split(LIST):
+            counts[member] += count
+    return strings(list(counts)), np.array(list(counts.values()), np.int64)
 
 
 def _ranked(pieces: Iterable[_Piece], begun: str) -> list[_Piece]:

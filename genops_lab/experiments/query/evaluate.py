@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 #: Users rarely type a whole id; a shorter text is not an id.
 _SHORTEST_ID: Final = 6
-_RUN_NAME: Final = Name("attribute", "run_name")
-_RUN_ID: Final = Name("attribute", "run_id")
 
 #: MLflow's databases store infinite metrics as the largest numbers: both count as infinite in a query with
 #: ``inf``.
@@ -137,9 +135,12 @@ class Evaluation:
         return (np.isnan(values) ^ node.negated) & present
 
     def _word(self, node: nodes.Word) -> Bools:
-        found = self._words(_RUN_NAME, lambda words: patterns.containing(words, node.text))
+        found = self._none()
+        for part in node.parts:
+            found |= self._words(part, lambda words: patterns.containing(words, node.text))
         if len(node.text) >= _SHORTEST_ID:
-            found |= self._words(_RUN_ID, lambda words: patterns.beginning(words, node.text.lower()))
+            for each in node.ids:
+                found |= self._words(each, lambda words: patterns.beginning(words, node.text.lower()))
         return found
 
     def _numbers(self, name: Name) -> tuple[Floats, Bools]:
@@ -149,7 +150,7 @@ class Evaluation:
         found = self._columns.numbers(name.kind, name.key)
         if found is None:
             return np.full(self._columns.rows, np.nan), self._none()
-        return (np.rint(found.values * 1000) if name.kind == "attribute" else found.values), found.present
+        return (np.rint(found.values * 1000) if name.is_seconds else found.values), found.present
 
     def _words(self, name: Name, chosen: Callable[[pa.StringArray], Bools]) -> Bools:
         """Return the runs whose text is one of the words that ``chosen`` marks; runs without a text do not

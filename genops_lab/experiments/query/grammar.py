@@ -32,7 +32,7 @@ start: any?
 ?atom: "(" any ")"
      | term -> free
      | term COMPARE value -> comparison
-     | term (MATCH | LIKE | NOT_LIKE) value -> matching
+     | term (MATCH | LIKE | NOT_LIKE | CONTAINS | NOT_CONTAINS) value -> matching
      | term (BETWEEN | NOT_BETWEEN) value AND value -> between
      | term (IN | NOT_IN) "(" value ("," value)* ","? ")" -> one_of
      | term (IN | NOT_IN) SPACED -> recent
@@ -49,9 +49,11 @@ IN.5: /in(?!{PLAIN})/i
 IS.5: /is(?!{PLAIN})/i
 BETWEEN.5: /between(?!{PLAIN})/i
 LIKE.5: /i?like(?!{PLAIN})/i
+CONTAINS.5: /contains(?!{PLAIN})/i
 NOT_IN.6: /not\s+in(?!{PLAIN})/i
 NOT_BETWEEN.6: /not\s+between(?!{PLAIN})/i
 NOT_LIKE.6: /not\s+i?like(?!{PLAIN})/i
+NOT_CONTAINS.6: /not\s+contains(?!{PLAIN})/i
 NULL.4: /null(?!{PLAIN})/i
 NAN.4: /nan(?!{PLAIN})/i
 SPACED.4: /{SPACED}/i
@@ -163,9 +165,9 @@ def _wanted(accepts: set[str]) -> tuple[str, str, list[str]]:
 
 
 OPERATORS_HINT: Final = (
-    "Possible: = != < <= > >= IN, NOT IN, BETWEEN, LIKE, ILIKE, =~, !~, IS NULL and IS NOT NULL."
+    "Possible: = != < <= > >= IN, NOT IN, BETWEEN, CONTAINS, LIKE, ILIKE, =~, !~, IS NULL and IS NOT NULL."
 )
-OPERATOR_WORDS: Final = ["IN", "NOT IN", "BETWEEN", "LIKE", "ILIKE", "IS NULL", "IS NOT NULL"]
+OPERATOR_WORDS: Final = ["IN", "NOT IN", "BETWEEN", "CONTAINS", "LIKE", "ILIKE", "IS NULL", "IS NOT NULL"]
 
 
 def _strange(text: str, position: int) -> QueryError:

@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from .columns import NUMBER_ATTRIBUTES, TEXT_ATTRIBUTES, Kind
+from .columns import Kind
+from .subjects import NUMBERS, TIMES
 
 #: Prefixes before the dot, MLflow's aliases included.
 PREFIXES: Final[dict[str, Kind]] = {
@@ -25,19 +26,8 @@ PREFIX_OF: Final[dict[Kind, str]] = {
     "attribute": "attributes",
 }
 
-ATTRIBUTES: Final = (*NUMBER_ATTRIBUTES, *TEXT_ATTRIBUTES)
-_TIMES: Final = ("start_time", "end_time")
-_ALIASES: Final = {
-    "created": "start_time",
-    "run name": "run_name",
-    "name": "run_name",
-    "id": "run_id",
-    "user_id": "user",
-    "experiment_name": "experiment",
-}
-
 #: Words of the language: as names or texts they need quotes.
-RESERVED: Final = ("and", "or", "not", "in", "between", "like", "ilike", "is")
+RESERVED: Final = ("and", "or", "not", "in", "between", "like", "ilike", "contains", "is")
 #: Characters of a name or a text without quotes.
 PLAIN: Final = r"""[^\s'"`(),=<>!~]"""
 _BARE = re.compile(rf"{PLAIN}+")
@@ -45,7 +35,7 @@ _BARE = re.compile(rf"{PLAIN}+")
 
 @dataclass(frozen=True)
 class Name:
-    """A column of runs: ``key`` is a metric's, parameter's or tag's name, or an attribute's own (no alias)."""
+    """A column of runs or versions: ``key`` is the name of a metric, parameter or tag, or an attribute's own."""
 
     kind: Kind
     key: str
@@ -55,12 +45,17 @@ class Name:
         """Whether the column has numbers; otherwise it has texts, which may be readable as numbers for a
         parameter.
         """
-        return self.kind == "metric" or (self.kind == "attribute" and self.key in NUMBER_ATTRIBUTES)
+        return self.kind == "metric" or (self.kind == "attribute" and self.key in NUMBERS)
 
     @property
     def is_time(self) -> bool:
         """Whether the numbers are times."""
-        return self.kind == "attribute" and self.key in _TIMES
+        return self.kind == "attribute" and self.key in TIMES
+
+    @property
+    def is_seconds(self) -> bool:
+        """Whether the numbers are times or durations in seconds, which MLflow has in milliseconds."""
+        return self.is_time or (self.kind == "attribute" and self.key == "duration")
 
     def __str__(self) -> str:
         """Return the name as it is written in a query."""
@@ -77,10 +72,3 @@ def quoted_name(key: str) -> str:
 def quoted_text(text: str) -> str:
     """Return a text as it is written in a query."""
     return "'" + text.replace("'", "''") + "'"
-
-
-def attribute(written: str) -> str | None:
-    """Return the attribute that is meant, or None."""
-    name = written.casefold()
-    name = _ALIASES.get(name, name)
-    return name if name in ATTRIBUTES else None

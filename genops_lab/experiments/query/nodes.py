@@ -126,9 +126,11 @@ class NotANumber:
 
 @dataclass(frozen=True)
 class Word:
-    """A word alone: a part of the run's name, in any case, or the beginning of its id."""
+    """A word alone: in any case a part of a text of ``parts``, or the beginning of one of ``ids``."""
 
     text: str
+    parts: tuple[Name, ...]
+    ids: tuple[Name, ...]
 
 
 Condition = Comparison | Pair | Between | OneOf | Like | Matches | Present | NotANumber | Word

@@ -9,6 +9,13 @@ export type ColumnGroup = 'attribute' | 'metric' | 'param' | 'tag';
 export const NOTE = 'tags.mlflow.note.content';
 /** The columns of a run's name, status and id. */
 export const NAME = 'run_name';
+/** Attributes that are times. */
+export const TIMES: readonly string[] = [
+  'start_time',
+  'end_time',
+  'created',
+  'updated'
+];
 
 const PREFIXES: readonly [string, ColumnGroup][] = [
   ['metrics.', 'metric'],
@@ -24,6 +31,16 @@ const WIDTHS: Record<string, number> = {
   duration: 96,
   user: 96,
   experiment: 140,
+  model: 200,
+  version: 76,
+  created: 108,
+  updated: 108,
+  aliases: 160,
+  gates: 150,
+  deployed: 130,
+  run: 150,
+  source: 200,
+  description: 200,
   [NOTE]: 220
 };
 
@@ -64,6 +81,34 @@ export function columnLabel(column: string, trans: TranslationBundle): string {
       return trans.__('Active or deleted');
     case NOTE:
       return trans.__('Note');
+    case 'model':
+      return trans.__('Model');
+    case 'version':
+      return trans.__('Version');
+    case 'created':
+      return trans.__('Created');
+    case 'updated':
+      return trans.__('Updated');
+    case 'aliases':
+      return trans.__('Aliases');
+    case 'gates':
+      return trans.__('Gates');
+    case 'deployed':
+      return trans.__('Deployed as');
+    case 'run':
+      return trans.__('Run');
+    case 'source':
+      return trans.__('Files at');
+    case 'origin':
+      return trans.__('Origin');
+    case 'parent':
+      return trans.__('Derived from');
+    case 'base_model':
+      return trans.__('Base model');
+    case 'stage':
+      return trans.__('Stage');
+    case 'description':
+      return trans.__('Description');
     default:
       return PREFIXES.reduce(
         (name, [prefix]) =>

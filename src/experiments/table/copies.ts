@@ -1,4 +1,5 @@
 /** Copies runs as text for other programs. */
+import { TIMES } from './column-messages';
 import type { CellValue } from './rows';
 
 /** Columns, and rows with one value for each. */
@@ -9,8 +10,6 @@ export interface IFrame {
   }[];
   readonly rows: readonly (readonly CellValue[])[];
 }
-
-const TIMES = ['start_time', 'end_time'];
 
 /** Comma-separated values by RFC 4180; times in ISO 8601, UTC. */
 export function asCsv(frame: IFrame): string {

@@ -113,24 +113,26 @@ export function firstColumns(
 /** Return the existing columns that a view's query and sort name. */
 export function askedColumns(
   { query, sort }: Pick<IView, 'query' | 'sort'>,
-  columns: readonly IRunColumnInfo[]
+  columns: readonly IRunColumnInfo[],
+  naming: string
 ): string[] {
   const known = new Set(columns.map(({ column }) => column));
   const names = [...namesIn(query), ...sort.map(({ column }) => column)];
   return [...new Set(names)].filter(
-    name => known.has(name) && name !== NAME && name !== 'status'
+    name => known.has(name) && name !== naming && name !== 'status'
   );
 }
 
 /** Put these columns directly behind the name. */
 export function withAsked(
   columns: readonly IShownColumn[],
-  asked: readonly string[]
+  asked: readonly string[],
+  naming: string
 ): IShownColumn[] {
   return [
-    ...columns.filter(({ name }) => name === NAME),
+    ...columns.filter(({ name }) => name === naming),
     ...asked.map(name => ({ name })),
-    ...columns.filter(({ name }) => name !== NAME && !asked.includes(name))
+    ...columns.filter(({ name }) => name !== naming && !asked.includes(name))
   ];
 }
 

@@ -8,7 +8,7 @@ import { titled } from '../../core';
 import type { RunActions } from './actions';
 import { canCompare } from './actions';
 import {
-  NAME,
+  TIMES,
   columnLabel,
   defaultWidth,
   groupOfColumn
@@ -95,7 +95,9 @@ export function columnMenu(
     });
   const isNumber =
     groupOfColumn(column) === 'metric' ||
-    ['duration', 'start_time', 'end_time'].includes(column);
+    column === 'duration' ||
+    column === 'version' ||
+    TIMES.includes(column);
   const neighbour = (step: number) =>
     order[place + step]?.pinned === shown?.pinned &&
     order[place + step] !== undefined;
@@ -150,11 +152,11 @@ export function columnMenu(
     },
     { label: trans.__('Wider'), execute: () => widen(WIDER_PX) },
     { label: trans.__('Narrower'), execute: () => widen(-WIDER_PX) },
-    ...columnGroupItems(model, column, trans),
+    ...(model.subject.groups ? columnGroupItems(model, column, trans) : []),
     null,
     {
       label: trans.__('Hide %1', columnLabel(column, trans)),
-      enabled: column !== NAME,
+      enabled: column !== model.subject.name,
       execute: () =>
         model.setColumns(all => all.filter(each => each.name !== column))
     }

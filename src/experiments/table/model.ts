@@ -12,7 +12,7 @@ import type { IExperiment, ILatestMetrics } from '../service';
 import type { ILatestSource } from '../view/stalled';
 
 import { ColorScales } from './color-scales';
-import { askedColumns, chooseColumns, withAsked } from './first-columns';
+import { askedColumns, withAsked } from './first-columns';
 import type { GroupPath } from './groups';
 import { CLOSED, GroupFolds, keyOf } from './groups';
 import { Leaving } from './leaving';
@@ -21,13 +21,9 @@ import type { ISelected } from './reading';
 import { readGroups, readIds, readSelected, readValue } from './reading';
 import type { ViewStore } from './saved-views';
 import { RunSelection } from './selection';
-import type {
-  ICompletion,
-  IQuestion,
-  IRunColumns,
-  IRunTable,
-  RunTableService
-} from './service';
+import type { ICompletion, IQuestion, IRunColumns, IRunTable } from './service';
+import type { ITableSource, ITableSubject } from './subject';
+import { runSubject } from './subject';
 import type { IShownColumn, IView } from './view-state';
 import {
   FIRST_VIEW,
@@ -51,11 +47,12 @@ const LAST_STATE_MS = 60_000;
  */
 const ENDS = 50;
 
-/** The run table: its question, the visible rows, the selection. */
+/** A table of runs, or of versions: its question, the visible rows, the selection. */
 export class RunTableModel implements IDisposable, ILatestSource {
   constructor(options: RunTableModel.IOptions) {
     const { service, events, trans } = options;
     this._options = options;
+    this.subject = options.subject ?? runSubject(trans);
     this._leaving = new Leaving(options.store, () => ({
       view: this._view,
       folding: this.folds.folding
@@ -95,14 +92,16 @@ export class RunTableModel implements IDisposable, ILatestSource {
       this._ask();
       this._leaving.soon();
     }, this);
-    events.changed('run').connect(this._onChanged, this);
-    events.changed('experiment').connect(this._onChanged, this);
+    for (const kind of this.subject.kinds) {
+      events.changed(kind).connect(this._onChanged, this);
+    }
     events.resync.connect(this._onResync, this);
     this.ready = this._restore();
   }
 
   /** Settled when the saved state of the table is restored. */
   readonly ready: Promise<void>;
+  readonly subject: ITableSubject;
   readonly windows: RunWindows;
   readonly columns: Resource<IRunColumns>;
   readonly experiments: Resource<IExperiment[]>;
@@ -283,7 +282,13 @@ export class RunTableModel implements IDisposable, ILatestSource {
   }
 
   private _question(columns?: string[]): IQuestion {
-    return rowsOf(this._view, this._shown, this.folds.folding, columns);
+    return rowsOf(
+      this._view,
+      this.subject.always,
+      this._shown,
+      this.folds.folding,
+      columns
+    );
   }
 
   private _ask(first: IRunTable | null = null): void {
@@ -319,12 +324,16 @@ export class RunTableModel implements IDisposable, ILatestSource {
   private _place(): void {
     this._asked = this._askedColumns();
     if (!this._view.columns && this._first.length > 0) {
-      this._shown = withAsked(this._first, this._asked);
+      this._shown = withAsked(this._first, this._asked, this.subject.name);
     }
   }
 
   private _askedColumns(): string[] {
-    return askedColumns(this._view, this.columns.value?.columns ?? []);
+    return askedColumns(
+      this._view,
+      this.columns.value?.columns ?? [],
+      this.subject.name
+    );
   }
 
   private _shows(column: string): boolean {
@@ -347,7 +356,7 @@ export class RunTableModel implements IDisposable, ILatestSource {
     }
     this._choosing = true;
     const { experiments } = this._view;
-    const { columns, certain, sample } = await chooseColumns(
+    const { columns, certain, sample } = await this.subject.choose(
       known,
       // Without the query: it may be wrong, and the columns stay when it
       // changes.
@@ -364,7 +373,7 @@ export class RunTableModel implements IDisposable, ILatestSource {
       return; // No answer: the earlier choice stays.
     }
     this._first = columns;
-    const shown = withAsked(columns, this._asked);
+    const shown = withAsked(columns, this._asked, this.subject.name);
     if (JSON.stringify(shown) !== JSON.stringify(this._shown)) {
       this._shown = shown;
       // If nothing was asked yet, the rows of the sample are the first rows.
@@ -452,7 +461,9 @@ export class RunTableModel implements IDisposable, ILatestSource {
 
 export namespace RunTableModel {
   export interface IOptions {
-    service: RunTableService;
+    service: ITableSource;
+    /** Default: runs. */
+    subject?: ITableSubject;
     experiments: (signal: AbortSignal) => Promise<IExperiment[]>;
     latest: (runId: string) => Promise<ILatestMetrics>;
     store: ViewStore;

@@ -8,7 +8,7 @@ import { asGrouping, withoutHeads } from './groups';
 import type { IQuestion } from './service';
 import type { IShownColumn, IView } from './view-state';
 
-/** Columns that every row needs, whatever is shown. */
+/** Columns that every run needs, whatever is shown. */
 export const ALWAYS = [
   NAME,
   'status',
@@ -20,11 +20,12 @@ export const ALWAYS = [
 /** The rows of the table, with these columns or the shown ones. */
 export function rowsOf(
   view: IView,
+  always: readonly string[],
   shown: readonly IShownColumn[],
   folding: IFolding,
   columns?: readonly string[]
 ): IQuestion {
-  const names = columns ?? [...ALWAYS, ...shown.map(({ name }) => name)];
+  const names = columns ?? [...always, ...shown.map(({ name }) => name)];
   const question = runsOf(view, names);
   const groups = asGrouping(view.groups, folding, shown);
   return groups ? { ...question, sort: [...view.sort], groups } : question;

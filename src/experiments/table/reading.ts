@@ -2,7 +2,8 @@
 import type { IFrame } from './copies';
 import type { GroupPath } from './groups';
 import type { RunSelection } from './selection';
-import type { IQuestion, RunTableService } from './service';
+import type { IQuestion } from './service';
+import type { ITableSource } from './subject';
 import { MOST_ROWS } from './service';
 import type { IRow } from './rows';
 
@@ -17,7 +18,7 @@ export interface ISelected {
  * @throws ApiError
  */
 export async function readSelected(
-  service: RunTableService,
+  service: ITableSource,
   question: IQuestion,
   selection: RunSelection,
   matched: number
@@ -51,7 +52,7 @@ export async function readSelected(
  * stands for its runs. `rows` are the fetched ones. @throws ApiError
  */
 export async function readIds(
-  service: RunTableService,
+  service: ITableSource,
   question: IQuestion,
   rows: readonly IRow[],
   first: number,
@@ -85,7 +86,7 @@ export async function readIds(
 
 /** Return the ids of the runs of these groups. @throws ApiError */
 export async function readGroups(
-  service: RunTableService,
+  service: ITableSource,
   question: IQuestion,
   paths: readonly GroupPath[]
 ): Promise<string[]> {
@@ -114,7 +115,7 @@ export async function readGroups(
  * Return the text of one column of one run, or an empty text. @throws ApiError
  */
 export async function readValue(
-  service: RunTableService,
+  service: ITableSource,
   runId: string,
   column: string
 ): Promise<string> {

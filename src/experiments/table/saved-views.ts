@@ -10,7 +10,6 @@ import { CLOSED, asFolding } from './groups';
 import type { ISavedView, IView } from './view-state';
 import { FIRST_VIEW, asSavedViews, asView, toJson } from './view-state';
 
-const STATE_KEY = 'genops-lab:runs';
 const MOST_QUERIES = 12;
 
 /** The saved state of the table in a browser's workspace. */
@@ -36,7 +35,8 @@ export const NOTHING_LEFT: ILeft = {
 export class ViewStore implements IDisposable {
   constructor(
     private _settings: ISettingRegistry.ISettings | null,
-    private _state: IStateDB | null
+    private _state: IStateDB | null,
+    private _key = 'genops-lab:runs'
   ) {
     this._settings?.changed.connect(this._onSettings, this);
   }
@@ -79,7 +79,7 @@ export class ViewStore implements IDisposable {
   }
 
   async left(): Promise<ILeft> {
-    const kept = (await this._state?.fetch(STATE_KEY)) as
+    const kept = (await this._state?.fetch(this._key)) as
       Record<string, unknown> | undefined;
     return {
       view: asView(kept?.view),
@@ -90,7 +90,7 @@ export class ViewStore implements IDisposable {
   }
 
   async leave(left: ILeft): Promise<void> {
-    await this._state?.save(STATE_KEY, {
+    await this._state?.save(this._key, {
       view: toJson(left.view),
       queries: left.queries.slice(0, MOST_QUERIES),
       dismissed: [...left.dismissed],

@@ -37,7 +37,7 @@ function iconOf(verdict: IModelFacts['verdict']): LabIcon | undefined {
 
 /** What the files of a version say, read when this is first shown. */
 export function VersionFacts(props: {
-  version: IModelVersion;
+  version: Pick<IModelVersion, 'name' | 'version'>;
   service: ModelsService;
   trans: TranslationBundle;
 }): React.ReactElement {

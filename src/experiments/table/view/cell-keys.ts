@@ -1,5 +1,4 @@
 import type { CellKeyboardEvent, CellKeyDownArgs } from '../../../core/ui/grid';
-import { NAME } from '../column-messages';
 import { levelOf } from '../groups';
 import type { RunTableModel } from '../model';
 import type { IRow } from '../rows';
@@ -108,7 +107,7 @@ function onArrow(
   if (levels === 0) {
     return false;
   }
-  if (column.key === NAME && group) {
+  if (column.key === model.subject.name && group) {
     const turns = key === (group.open ? 'ArrowLeft' : 'ArrowRight');
     if (turns) {
       model.folds.turn(group.path);

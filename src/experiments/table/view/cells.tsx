@@ -16,7 +16,7 @@ import { Stalled } from '../../view/stalled';
 import { statusWord } from '../../view/messages';
 import type { IScale } from '../color-scales';
 import { shareOf } from '../color-scales';
-import { NAME } from '../column-messages';
+import { NAME, TIMES } from '../column-messages';
 import type { RunTableModel } from '../model';
 import { runColors } from '../run-color';
 import type { CellValue, IRow } from '../rows';
@@ -26,7 +26,6 @@ import { MetricCell } from './metric-cell';
 
 const METRICS = 'metrics.';
 const PARAMS = 'params.';
-const TIMES = ['start_time', 'end_time'];
 /**
  * The strongest background, in percent: text on it stays readable in both
  * themes.
@@ -39,6 +38,10 @@ export function CellContent(props: CellContent.IProps): React.ReactElement {
   const value = valueOf(row, column);
   if (value === undefined) {
     return <span className="gol-RunTable-skeleton" aria-hidden="true" />;
+  }
+  const own = props.model.subject.cell?.(row, column, value);
+  if (own !== undefined) {
+    return <>{own}</>;
   }
   if (column === NAME) {
     return (

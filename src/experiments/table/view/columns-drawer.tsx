@@ -3,7 +3,7 @@ import * as React from 'react';
 
 import { ResourceView, useSignalled } from '../../../core';
 import type { ColumnGroup } from '../column-messages';
-import { NAME, columnLabel, groupOfColumn } from '../column-messages';
+import { columnLabel, groupOfColumn } from '../column-messages';
 import type { RunTableModel } from '../model';
 import type { IRunColumnInfo } from '../service';
 
@@ -93,13 +93,17 @@ function ColumnLists(props: {
         );
         return own.length === 0 ? null : (
           <fieldset key={group} className="gol-RunTable-columns">
-            <legend>{groupTitle(group, trans)}</legend>
+            <legend>
+              {group === 'attribute'
+                ? model.subject.words.attributes
+                : groupTitle(group, trans)}
+            </legend>
             {own.map(({ column, runs }) => (
               <label key={column} className="gol-RunTable-column">
                 <input
                   type="checkbox"
                   checked={names.has(column)}
-                  disabled={column === NAME}
+                  disabled={column === model.subject.name}
                   onChange={() => toggle(column)}
                 />
                 <span className="gol-RunTable-text" title={column}>
@@ -107,11 +111,7 @@ function ColumnLists(props: {
                 </span>
                 <span
                   className="gol-RunTable-count"
-                  title={trans._n(
-                    '%1 run has a value',
-                    '%1 runs have a value',
-                    runs
-                  )}
+                  title={model.subject.words.having(runs)}
                 >
                   {runs.toLocaleString()}
                 </span>
@@ -137,10 +137,11 @@ function ColumnLists(props: {
   );
 }
 
-function groupTitle(group: ColumnGroup, trans: TranslationBundle): string {
+function groupTitle(
+  group: Exclude<ColumnGroup, 'attribute'>,
+  trans: TranslationBundle
+): string {
   switch (group) {
-    case 'attribute':
-      return trans.__('Run');
     case 'metric':
       return trans.__('Metrics');
     case 'param':

@@ -5,7 +5,7 @@ import { useRevision, useSignalled } from '../../../core';
 import type { GridColumn, RenderRowProps } from '../../../core/ui/grid';
 import { Grid, GridRow } from '../../../core/ui/grid';
 import { useLasting } from '../../../core/ui/hooks';
-import { NAME, columnLabel, defaultWidth } from '../column-messages';
+import { TIMES, columnLabel, defaultWidth } from '../column-messages';
 import { idsBelow, keyOf, levelOf } from '../groups';
 import type { RunTableModel } from '../model';
 import { runColors } from '../run-color';
@@ -22,6 +22,8 @@ import { SELECT, selectColumn } from './select-column';
 
 const ROW_PX = 28;
 const HEAD_PX = 34;
+/** Attributes that are numbers. */
+const NUMBERS = ['duration', 'version'];
 /**
  * After this time, in ms, rows of the previous question become pale: that
  * paints the whole table twice.
@@ -148,7 +150,7 @@ export function RunGrid(props: RunGrid.IProps): React.ReactElement {
       <Grid
         element={grid}
         className="gol-RunTable-rdg"
-        aria-label={trans.__('Runs')}
+        aria-label={model.subject.words.rows}
         rows={rows}
         columns={columns}
         rowKeyGetter={rowKey}
@@ -191,7 +193,7 @@ export function RunGrid(props: RunGrid.IProps): React.ReactElement {
             } else if (row.id) {
               selection.toggle(row.id, row.index);
             }
-          } else if (group && column.key === NAME) {
+          } else if (group && column.key === model.subject.name) {
             model.folds.turn(group.path);
           }
         }}
@@ -267,9 +269,10 @@ function dataColumn(
 ): GridColumn<IRow> {
   const { model, trans } = props;
   const { name, colored = false } = shown;
-  const numeric = ['start_time', 'end_time'].includes(name)
-    ? false
-    : name.startsWith('metrics.') || name === 'duration';
+  const naming = model.subject.name;
+  const numeric =
+    !TIMES.includes(name) &&
+    (name.startsWith('metrics.') || NUMBERS.includes(name));
   const scale = colored ? model.scales.get(name) : null;
   return {
     key: name,
@@ -297,7 +300,7 @@ function dataColumn(
     ),
     renderCell: ({ row }) => {
       const content = row.group ? (
-        name === NAME ? (
+        name === naming ? (
           <GroupName group={row.group} by={groups} trans={trans} />
         ) : (
           <GroupValue
@@ -313,7 +316,7 @@ function dataColumn(
           row={row}
           column={name}
           model={model}
-          indent={name === NAME ? levelOf(row, groups.length) * INDENT_PX : 0}
+          indent={name === naming ? levelOf(row, groups.length) * INDENT_PX : 0}
           trans={trans}
         />
       );

@@ -14,7 +14,6 @@ const COMPLETE_MS = 80;
 const MOST_SHOWN = 12;
 /** Characters that are shown before and behind an error. */
 const MOST_AROUND = 24;
-const EXAMPLE = "metrics.accuracy > 0.9 AND params.model = 'cnn'";
 
 /** The query field: completes the text, and marks errors. */
 export function QueryBox(props: QueryBox.IProps): React.ReactElement {
@@ -160,7 +159,10 @@ export function QueryBox(props: QueryBox.IProps): React.ReactElement {
           aria-activedescendant={active >= 0 ? `${id}-${active}` : undefined}
           aria-invalid={error !== null}
           aria-describedby={error ? errorId : undefined}
-          placeholder={trans.__('Query, such as %1', EXAMPLE)}
+          placeholder={trans.__(
+            'Query, such as %1',
+            model.subject.words.example
+          )}
           value={draft}
           onChange={event => {
             const { value, selectionStart } = event.target;

@@ -3,7 +3,6 @@ import * as React from 'react';
 
 import { useRevision, useSignalled } from '../../../core';
 import type { GridColumn } from '../../../core/ui/grid';
-import { NAME } from '../column-messages';
 import { idsBelow, keyOf } from '../groups';
 import type { RunTableModel } from '../model';
 import type { IRow } from '../rows';
@@ -22,7 +21,7 @@ interface ISelecting {
 
 /** Boxes that select runs. */
 export function selectColumn(props: ISelecting): GridColumn<IRow> {
-  const { model, trans } = props;
+  const { model } = props;
   return {
     key: SELECT,
     name: '',
@@ -36,7 +35,7 @@ export function selectColumn(props: ISelecting): GridColumn<IRow> {
     cellClass: 'gol-RunTable-select',
     headerCellClass: 'gol-RunTable-select',
     renderHeaderCell: ({ tabIndex }) => (
-      <SelectAll model={model} tabIndex={tabIndex} trans={trans} />
+      <SelectAll model={model} tabIndex={tabIndex} />
     ),
     renderCell: ({ row, tabIndex }) => {
       const Box = row.group ? SelectGroup : SelectRow;
@@ -48,9 +47,8 @@ export function selectColumn(props: ISelecting): GridColumn<IRow> {
 function SelectAll(props: {
   model: RunTableModel;
   tabIndex: number;
-  trans: TranslationBundle;
 }): React.ReactElement {
-  const { model, trans } = props;
+  const { model } = props;
   const { selection, windows } = model;
   useRevision(selection.changed);
   const matched = useSignalled(windows.changed, () => windows.snapshot.matched);
@@ -60,8 +58,8 @@ function SelectAll(props: {
     <input
       type="checkbox"
       tabIndex={props.tabIndex}
-      aria-label={trans.__('Select all matching runs')}
-      title={trans.__('Select all matching runs')}
+      aria-label={model.subject.words.selectAll}
+      title={model.subject.words.selectAll}
       checked={every}
       disabled={matched === 0}
       ref={node => {
@@ -77,16 +75,16 @@ function SelectAll(props: {
 function SelectRow(
   props: ISelecting & { row: IRow; tabIndex: number }
 ): React.ReactElement {
-  const { model, row, onExtend, trans } = props;
+  const { model, row, onExtend } = props;
   const { selection } = model;
   useRevision(selection.changed);
-  const name = String(valueOf(row, NAME) || row.id || '');
+  const name = String(valueOf(row, model.subject.name) || row.id || '');
   const { id, index } = row;
   return (
     <input
       type="checkbox"
       tabIndex={props.tabIndex}
-      aria-label={trans.__('Select run %1', name)}
+      aria-label={model.subject.words.select(row, name)}
       disabled={id === null}
       checked={id === null ? selection.isAll : selection.has(id)}
       onChange={({ nativeEvent }) => {

@@ -124,7 +124,7 @@ function countWords(
 }
 
 /** The source of the runs, and their age. */
-function Freshness(props: {
+export function Freshness(props: {
   state: IRunsState;
   trans: TranslationBundle;
 }): React.ReactElement {

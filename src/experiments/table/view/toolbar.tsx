@@ -101,7 +101,8 @@ export function Toolbar(props: Toolbar.IProps): React.ReactElement {
   );
 }
 
-function MenuButton(props: {
+/** A button that opens a menu. */
+export function MenuButton(props: {
   label: string;
   items: () => MenuItem[];
 }): React.ReactElement {

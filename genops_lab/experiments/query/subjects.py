@@ -1,0 +1,102 @@
+"""Define what a query can be about: runs, or versions of models; and the attributes of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from .columns import NUMBER_ATTRIBUTES, TEXT_ATTRIBUTES
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """The attributes of the rows, and the words for a row.
+
+    ``newest`` is the attribute by which the newest come first. A word alone is searched in the texts of ``parts``,
+    and at the beginning of ``ids``. ``lists`` are texts of several values, joined by ``LIST``. A name of ``flags``
+    alone finds the rows that have a value.
+    """
+
+    one: str
+    numbers: tuple[str, ...]
+    texts: tuple[str, ...]
+    newest: str
+    parts: tuple[str, ...]
+    ids: tuple[str, ...] = ("run_id",)
+    lists: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    other_names: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """All attributes, numbers first."""
+        return (*self.numbers, *self.texts)
+
+    def attribute(self, written: str) -> str | None:
+        """Return the attribute that is meant, or None."""
+        name = written.casefold()
+        name = self.other_names.get(name, name)
+        return name if name in self.attributes else None
+
+
+#: Between the values of a list.
+LIST: Final = ", "
+
+RUNS: Final = Subject(
+    one="run",
+    numbers=NUMBER_ATTRIBUTES,
+    texts=TEXT_ATTRIBUTES,
+    newest="start_time",
+    parts=("run_name",),
+    other_names={
+        "created": "start_time",
+        "run name": "run_name",
+        "name": "run_name",
+        "id": "run_id",
+        "user_id": "user",
+        "experiment_name": "experiment",
+    },
+)
+
+VERSIONS: Final = Subject(
+    one="version",
+    numbers=("version", "created", "updated"),
+    texts=(
+        "model",
+        "aliases",
+        "gates",
+        "deployed",
+        "status",
+        "run",
+        "run_id",
+        "experiment",
+        "source",
+        "origin",
+        "parent",
+        "base_model",
+        "stage",
+        "user",
+        "description",
+    ),
+    newest="created",
+    parts=("model", "run"),
+    lists=("aliases", "deployed"),
+    flags=("deployed",),
+    other_names={
+        "name": "model",
+        "number": "version",
+        "alias": "aliases",
+        "gate": "gates",
+        "deployments": "deployed",
+        "run name": "run",
+        "run_name": "run",
+        "created_at": "created",
+        "updated_at": "updated",
+        "user_id": "user",
+    },
+)
+
+#: Attributes of either that are numbers or times; no text of the other has such a name.
+NUMBERS: Final = frozenset((*RUNS.numbers, *VERSIONS.numbers))
+TIMES: Final = frozenset(("start_time", "end_time", "created", "updated"))

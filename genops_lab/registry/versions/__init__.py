@@ -1,0 +1,1 @@
+"""All versions of all models as columns, with the columns of their runs."""

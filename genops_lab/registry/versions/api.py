@@ -1,0 +1,145 @@
+"""Read versions through MlflowClient: any store that mlflow can open."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from genops_lab.experiments.backends.client import all_pages, open_client, quoted, search_models, told
+from genops_lab.experiments.columns.changes import Changes
+from genops_lab.experiments.columns.snapshot import Snapshot
+from genops_lab.experiments.columns.source import SourceKind
+
+from .rows import VersionChanges, VersionRow, id_of, joined
+
+PAGE = 1000
+#: Versions that each poll reads again: a new tag changes nothing else.
+_SWEEP = 200
+#: Share of the time that polling may take.
+_SHARE = 0.05
+_EVERY_S = 2.0
+
+
+class ApiVersions:
+    """Reads the models with every poll, and the versions of those that changed.
+
+    MLflow answers a search for versions without their aliases (mlflow#16734): these come from the models. A changed
+    tag of a version shows neither in its model nor in a time, so all versions are read again in turn.
+    """
+
+    kind: SourceKind = "api"
+    again_s = 0.0
+    settled = True
+
+    def __init__(self, tracking_uri: str) -> None:
+        self._uri = tracking_uri
+        self._client: Any = open_client(tracking_uri)
+        self.every_s = _EVERY_S
+        self.swept_since: float | None = None
+        self._since, self._token = time.time(), ""
+        self._stamps: dict[str, str] = {}
+        self._aliases: dict[str, list[str]] = {}
+        self._read_models()
+
+    def identity(self) -> str:
+        """Return the address: another store behind it has other models, which are read then."""
+        return json.dumps(["versions", self._uri])
+
+    def total(self) -> int | None:
+        """Return None: MLflow does not count."""
+        return None
+
+    def newest(self, count: int) -> Changes:
+        """Return the newest versions."""
+        return self._changes(self._page(count, "")[0])
+
+    def some(self, asked: object) -> None:
+        """Return None: all versions are read."""
+
+    def blocks(self) -> Iterator[Changes]:
+        """Yield all versions, page by page."""
+        begun, token = time.time(), ""
+        while True:
+            found, token = self._page(PAGE, token)
+            yield self._changes(found)
+            if not token:
+                break
+        self.swept_since = begun
+
+    def resume(self, mark: str) -> bool:
+        """Return False: changes while nobody looked are not told."""
+        return False
+
+    def mark(self) -> str:
+        """Return an empty mark."""
+        return ""
+
+    def poll(self, known: Snapshot, touched: frozenset[str]) -> Changes:
+        """Return the versions of models that changed, and some others. ``touched`` are names of models."""
+        begun = time.monotonic()
+        before = self._stamps
+        self._read_models()
+        names = {name for name, stamp in self._stamps.items() if before.get(name) != stamp}
+        names |= touched & self._stamps.keys()
+        found: list[Any] = []
+        for name in sorted(names):
+            with told(f"The versions of the model {name!r} could not be read"):
+                found += all_pages(self._client.search_model_versions, filter_string=f"name = {quoted(name)}")
+        swept, self._token = self._page(_SWEEP, self._token)
+        if not self._token:
+            self.swept_since, self._since = self._since, time.time()
+        changes = self._changes([*found, *swept])
+        there = {row[0] for row in changes.runs}
+        changed = names | (before.keys() - self._stamps.keys())
+        changes.gone = [
+            id for id in known.ids[: known.rows] if id.rpartition("/")[0] in changed and id not in there
+        ]
+        self.every_s = max(_EVERY_S, (time.monotonic() - begun) / _SHARE)
+        return changes
+
+    def lacks_statistics(self) -> bool:
+        """Return False: MLflow's own searches are not used for questions."""
+        return False
+
+    def close(self) -> None:
+        """Do nothing: other backends of the process use the client."""
+
+    def _read_models(self) -> None:
+        with told("The models could not be listed"):
+            models = all_pages(partial(search_models, self._client))
+        self._stamps = {
+            each.name: f"{each.creation_timestamp} {each.last_updated_timestamp} {sorted(each.aliases.items())}"
+            for each in models
+        }
+        self._aliases = {}
+        for each in models:
+            for alias, version in each.aliases.items():
+                self._aliases.setdefault(id_of(each.name, version), []).append(alias)
+
+    def _page(self, count: int, token: str) -> tuple[list[Any], str]:
+        with told("The versions could not be read"):
+            page = self._client.search_model_versions(
+                max_results=count, order_by=["creation_timestamp DESC"], page_token=token or None
+            )
+        following: Any = page.token or ""  # of a database: bytes
+        return list(page), following.decode() if isinstance(following, bytes) else following
+
+    def _changes(self, found: list[Any]) -> VersionChanges:
+        """Return versions in a mirror's form, without those of prompts; if a version comes twice, once."""
+        versions = {id_of(each.name, each.version): each for each in found if each.name in self._stamps}
+        changes = VersionChanges()
+        changes.runs = [
+            VersionRow(
+                id, each.name, int(each.version), each.creation_timestamp, each.last_updated_timestamp,
+                each.description, each.user_id, each.current_stage, each.source, each.run_id, str(each.status),
+                joined(self._aliases.get(id, ())),
+            )
+            for id, each in versions.items()
+        ]  # fmt: skip
+        changes.put_tags(
+            (id, key, value or "") for id, each in versions.items() for key, value in each.tags.items()
+        )
+        return changes
