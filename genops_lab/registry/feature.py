@@ -21,6 +21,7 @@ def _provide(services: Services) -> None:
     from genops_lab.experiments.service import ExperimentsService
 
     from .deleting import DeploymentsOfModel, ModelDeletion
+    from .importing import ModelImports
     from .moves import AliasMoves
     from .service import RegistryService
 
@@ -40,6 +41,12 @@ def _provide(services: Services) -> None:
         ModelDeletion,
         lambda get: ModelDeletion(
             get(MlflowConnection), get(EventBus), get(DeploymentsOfModel), get(AliasMoves)
+        ),
+    )
+    services.provide(
+        ModelImports,
+        lambda get: ModelImports(
+            get(Settings), get(MlflowConnection), get(RegistryService), get(WorkService), get(EventBus)
         ),
     )
 

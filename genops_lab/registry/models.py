@@ -8,6 +8,8 @@ import msgspec
 
 from genops_lab.core.paging import PageQuery
 
+from .origins import Origin
+
 
 class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
     """One version of a registered model."""
@@ -20,6 +22,8 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
     created_at: float | None = None
     aliases: list[str] = []
     flavors: list[str] = []
+    origin: Origin | None = None
+    base_model: str = ""
 
 
 class RegisteredModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +56,37 @@ class RegisterModel(msgspec.Struct, frozen=True, kw_only=True):
     model: str = ""
     alias: str = ""
     idempotency_key: str = ""
+
+
+class RegisterBest(msgspec.Struct, frozen=True, kw_only=True):
+    """Register the model of the best finished run of an experiment, by the last value of a metric.
+
+    The largest value is the best, with ``smallest`` the smallest. Others as in :class:`RegisterModel`.
+    """
+
+    metric: str
+    experiment: str
+    smallest: bool = False
+    model: str = ""
+    alias: str = ""
+    idempotency_key: str = ""
+
+
+class ImportModel(msgspec.Struct, frozen=True, kw_only=True):
+    """Register files as a new version.
+
+    ``source``: a folder or file on the Lab's machine, ``hf:ORG/NAME@REVISION``, or ``models:/NAME/VERSION`` of the
+    MLflow at ``mlflow``. ``base``: the base model of an adapter, ``hf:ORG/NAME`` or ``models:/NAME/VERSION``.
+    ``allow_code`` accepts files that run code when they are loaded. ``secret``: the name of a variable of the Lab's
+    environment that has the token for the hub or the other MLflow.
+    """
+
+    source: str
+    base: str = ""
+    alias: str = ""
+    mlflow: str = ""
+    secret: str = ""
+    allow_code: bool = False
 
 
 class SetAlias(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,9 +7,11 @@ from genops_lab.core.paging import paged
 
 if TYPE_CHECKING:
     from .deleting import ModelDeletion
+    from .importing import ModelImports
     from .service import RegistryService as Service
 else:
     ModelDeletion = LazyService(__package__, "deleting", "ModelDeletion")
+    ModelImports = LazyService(__package__, "importing", "ModelImports")
     Service = LazyService(__package__, "service", "RegistryService")
 
 OPERATIONS = [
@@ -24,4 +26,7 @@ OPERATIONS = [
     Operation("DELETE", "/models/{name}/aliases/{alias}", Service.delete_alias),
     Operation("POST", "/models/{name}/aliases/{alias}/revert", Service.revert_alias),
     Operation("GET", "/models/{name}/moves", Service.list_moves),
+    Operation("POST", "/models/{name}/best", Service.register_best, named=("name", "version")),
+    Operation("POST", "/models/{name}/imports", ModelImports.import_model),
+    Operation("GET", "/models/{name}/imports/{task}", ModelImports.get_import),
 ]

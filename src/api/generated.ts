@@ -1953,6 +1953,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/models/{name}/best": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Register the model of an experiment's best run by a metric. The version says of how many runs. */
+        post: operations["registry.register_best"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/models/{name}/imports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Register files as a new version of a model. The task's last step registers the version. */
+        post: operations["registry.import_model"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/models/{name}/imports/{task}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return the version that an import registered. Raises NotFound until then. */
+        get: operations["registry.get_import"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/deployments": {
         parameters: {
             query?: never;
@@ -5914,6 +5965,46 @@ export interface components {
             aliases: string[];
             /** @default [] */
             flavors: string[];
+            /** @default null */
+            origin: components["schemas"]["Origin"] | null;
+            /** @default  */
+            base_model: string;
+        };
+        /**
+         * Origin
+         * @description Where a version comes from. ``uri`` as the user gave it, ``revision`` the commit of a hub's repository.
+         */
+        Origin: {
+            /** @enum {unknown} */
+            kind: "best" | "hf" | "mlflow" | "path" | "run" | "uri";
+            /** @default  */
+            uri: string;
+            /** @default  */
+            revision: string;
+            /** @default  */
+            run: string;
+            /** @default null */
+            chosen_by: components["schemas"]["Chosen"] | null;
+        };
+        /**
+         * Chosen
+         * @description How a run was chosen: the best of ``runs`` runs by ``metric``.
+         *
+         *     ``data`` is the data set (name@digest) that the metric judges, empty if the run logged none. ``left_out`` runs have
+         *     no value, or NaN. ``unfinished`` runs were not compared.
+         */
+        Chosen: {
+            metric: string;
+            largest: boolean;
+            value: number;
+            runs: number;
+            experiment: string;
+            /** @default  */
+            data: string;
+            /** @default 0 */
+            left_out: number;
+            /** @default 0 */
+            unfinished: number;
         };
         /**
          * RegisterModel
@@ -6086,6 +6177,46 @@ export interface components {
             reason: string;
             /** @default {} */
             evidence: Record<string, never>;
+        };
+        /**
+         * RegisterBest
+         * @description Register the model of the best finished run of an experiment, by the last value of a metric.
+         *
+         *     The largest value is the best, with ``smallest`` the smallest. Others as in :class:`RegisterModel`.
+         */
+        RegisterBest: {
+            metric: string;
+            experiment: string;
+            /** @default false */
+            smallest: boolean;
+            /** @default  */
+            model: string;
+            /** @default  */
+            alias: string;
+            /** @default  */
+            idempotency_key: string;
+        };
+        /**
+         * ImportModel
+         * @description Register files as a new version.
+         *
+         *     ``source``: a folder or file on the Lab's machine, ``hf:ORG/NAME@REVISION``, or ``models:/NAME/VERSION`` of the
+         *     MLflow at ``mlflow``. ``base``: the base model of an adapter, ``hf:ORG/NAME`` or ``models:/NAME/VERSION``.
+         *     ``allow_code`` accepts files that run code when they are loaded. ``secret``: the name of a variable of the Lab's
+         *     environment that has the token for the hub or the other MLflow.
+         */
+        ImportModel: {
+            source: string;
+            /** @default  */
+            base: string;
+            /** @default  */
+            alias: string;
+            /** @default  */
+            mlflow: string;
+            /** @default  */
+            secret: string;
+            /** @default false */
+            allow_code: boolean;
         };
         /**
          * Page[Deployment]
@@ -10257,6 +10388,108 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_AliasMove_"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "registry.register_best": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RegisterBest"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelVersion"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "registry.import_model": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ImportModel"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Task"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "registry.get_import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                task: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelVersion"];
                 };
             };
             /** @description The error. */

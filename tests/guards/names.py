@@ -29,6 +29,7 @@ TAGS = _words(
     "Runs of before lose their target, sweep, repeats or mark; filters that people saved find nothing.",
     """
 genops.diverged genops.extremes genops.failure genops.idempotency_key genops.kernel genops.notes genops.pruned
+genops.base_model genops.import genops.manifest genops.parent genops.source
 genops.repeat genops.run_key genops.superseded_by_sweep genops.sweep genops.target genops.trial genops.trial_attempt
 """,
 )
@@ -565,6 +566,7 @@ WORK = _lines(
     """
 deployment: answer start
 environment: build connect use
+model_import: read register upload
 sweep: run
 trace: fetch give
 """,
@@ -620,12 +622,12 @@ genops kernels logs: --bytes --json --target kernel
 genops kernels nsight: --compute --json --set kernel
 genops kernels stop: --grace --json --target kernel
 genops kernels:
-genops models add: --alias --json --model --run name
+genops models add: --alias --allow-code --base --best --experiment --json --model --path --run --smallest name
 genops models alias: --expected --json --reason alias name version
 genops models delete: --force --json --version --yes -y name
 genops models history: --alias --json name
 genops models list: --json
-genops models register: --alias --json --model --run name
+genops models register: --alias --allow-code --base --best --experiment --json --model --path --run --smallest name
 genops models revert: --expected --json --reason alias name
 genops models show: --json --version name
 genops models unalias: --expected --json --reason alias name

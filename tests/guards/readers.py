@@ -287,6 +287,7 @@ def work_kinds() -> set[str]:
     from genops_lab.deployments.service import DeploymentsService
     from genops_lab.hosts.environments import EnvironmentsService
     from genops_lab.profiling.remote_analysis.downloads import Bringing
+    from genops_lab.registry.importing import ModelImports
     from genops_lab.sweeps.service import SweepsService
 
     found: list[WorkKind] = []
@@ -299,6 +300,7 @@ def work_kinds() -> set[str]:
         SweepsService(settings, nothing, nothing, nothing, nothing, some, work, nothing)
     EnvironmentsService(nothing, nothing, work, nothing)
     Bringing(nothing, nothing, nothing, work)
+    ModelImports(nothing, nothing, nothing, work, nothing)
     return {line(kind.name, kind.steps) for kind in found}
 
 
