@@ -31,6 +31,15 @@ def register(
             autocompletion=model_names,
         ),
     ],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="[SOURCE]",
+            help="hf:ORG/NAME@REVISION, a URI that MLflow reads, or with --from models:/NAME/VERSION. "
+            "Default: the model of a run.",
+            show_default=False,
+        ),
+    ] = "",
     run: Annotated[
         str,
         typer.Option(
@@ -77,6 +86,17 @@ def register(
     allow_code: Annotated[
         bool, typer.Option("--allow-code", help="Register files that run code when they are loaded, too.")
     ] = False,
+    mlflow: Annotated[
+        str, typer.Option("--from", metavar="URI", help="The address of another MLflow that has SOURCE.")
+    ] = "",
+    secret: Annotated[
+        str,
+        typer.Option(
+            "--secret",
+            metavar="NAME",
+            help="The variable of the Lab's environment that has the token for the hub or the other MLflow.",
+        ),
+    ] = "",
     alias: Annotated[
         str, typer.Option("--alias", metavar="ALIAS", help="An alias to point at the new version.")
     ] = "",
@@ -84,10 +104,17 @@ def register(
 ) -> None:
     """Register the model of a run, or files, as a new version."""
     with command(json) as session:
-        _only_one({"--run": run, "--best": best, "--path": path})
+        _only_one({"SOURCE": source, "--run": run, "--best": best, "--path": path})
         key = secrets.token_hex(16)
-        if path:
-            body = ImportModel(source=_absolute(path), base=base, alias=alias, allow_code=allow_code)
+        if source or path or mlflow:
+            body = ImportModel(
+                source=_absolute(path) if path else _remote(source),
+                base=base,
+                alias=alias,
+                mlflow=mlflow,
+                secret=secret,
+                allow_code=allow_code,
+            )
             version = imported(session, name, body)
         elif best:
             chosen = RegisterBest(
@@ -120,6 +147,15 @@ def _only_one(given: dict[str, str]) -> None:
         raise InvalidRequest(
             f"{' and '.join(named)} name two sources.", hint="Give one source: a run, the best run or files."
         )
+
+
+def _remote(source: str) -> str:
+    if ":" not in source:
+        raise InvalidRequest(
+            f"{source!r} is not a source.",
+            hint="For a folder or a file use --path. Other sources: hf:ORG/NAME@REVISION, or a URI.",
+        )
+    return source
 
 
 def _absolute(path: str) -> str:

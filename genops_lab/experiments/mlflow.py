@@ -95,6 +95,14 @@ class MlflowConnection(Service):
         )
         self._preparing: asyncio.Task[None] | None = None
 
+    @staticmethod
+    def other(uri: str, token: str = "") -> Worker:
+        """Return a worker for another MLflow: it has no credentials of this one, but the token if one is given."""
+        environment = {**_QUIET, **_PATIENT, **dict.fromkeys(_CREDENTIALS, ""), "MLFLOW_TRACKING_URI": uri}
+        if token:
+            environment["MLFLOW_TRACKING_TOKEN"] = token
+        return Worker("The other MLflow", {"tracking_uri": uri}, env=environment)
+
     @property
     def shown_uri(self) -> str:
         """The URI without credentials, for display."""

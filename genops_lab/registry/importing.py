@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Callable
+import shutil
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import msgspec
 
-from genops_lab.core.errors import GenOpsError, InvalidRequest, NotFound, Unavailable
+from genops_lab.core.errors import Failed, GenOpsError, InvalidRequest, NotFound, Unavailable
 from genops_lab.core.events import EventBus
 from genops_lab.core.formatting import size_of
 from genops_lab.core.models import Task
 from genops_lab.core.settings import Settings
 
-from .backends.importing import Looked, ModelFiles, SourceFile
+from .backends.hub import CACHE
+from .backends.importing import ModelFiles, SourceFile
+from .files.models import ModelFacts
 from .models import ImportModel, ModelVersion
 from .origins import BASE_TAG, PARENT_TAG, SOURCE_TAG, Origin, tag_of
+from .remote import Listing
 from .service import check_alias, check_name
+from .sources import HUB, VERSION, Source, opened, parse
 
 if TYPE_CHECKING:
     from genops_lab.core.tasks import TaskHandle
@@ -34,8 +38,7 @@ R = TypeVar("R")
 #: The kind of durable work.
 KIND = "model_import"
 _TRIES, _PAUSE_S = 4, 1.0
-_HUB = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
-_VERSION = re.compile(r"models:/(?P<name>[^/:@]+)(/(?P<version>\d+)|@(?P<alias>[\w-]+))")
+_SHOWN = 5
 
 
 class ModelImports:
@@ -57,7 +60,12 @@ class ModelImports:
         self._registry = registry
         self._work = work
         self._events = events
-        steps = {"read": self._read, "upload": self._upload, "register": self._register}
+        steps = {
+            "fetch": self._fetch,
+            "read": self._read,
+            "upload": self._upload,
+            "register": self._register,
+        }
         work.register(
             WorkKind(KIND, {name: self._undone(step) for name, step in steps.items()}, self._cancel)
         )
@@ -70,23 +78,36 @@ class ModelImports:
         check_name(name)
         if body.alias:
             check_alias(body.alias)
-        source = str(self._path(body.source))
-        looked = await self._mlflow.call_transfers(ModelFiles.look, source, body.allow_code)
-        base, parent = await self._base(body.base, looked)
-        origin = Origin(kind="path", uri=source)
+        source = parse(body, self._settings.root_dir or Path.cwd())
+        base, parent = await self._given_base(body.base)
+        listing = None
+        if source.kind == "path":
+            looked = await self._mlflow.call_transfers(ModelFiles.look, source.place, body.allow_code)
+            base = base or _stated_base(looked.facts)
+            origin = Origin(kind="path", uri=source.place)
+        else:
+            listing = await self._list(source, body.allow_code)
+            origin = Origin(
+                kind=source.kind,
+                uri=listing.uri,
+                revision=listing.revision,
+                mlflow=source.mlflow,
+                run=listing.lineage.run if listing.lineage else "",
+            )
         plan = {
             "name": name,
             "alias": body.alias,
-            "source": source,
+            "source": msgspec.to_builtins(source),
             "allow_code": body.allow_code,
+            "listing": msgspec.to_builtins(listing),
             "tags": {
                 SOURCE_TAG: tag_of(origin),
                 **({BASE_TAG: base} if base else {}),
                 **({PARENT_TAG: parent} if parent else {}),
             },
         }
-        title = f"Register {Path(source).name} as {name}"
-        return await self._work.begin(KIND, plan, title=title, subject=f"model:{name}:{source}")
+        title = f"Register {source.shown} as {name}"
+        return await self._work.begin(KIND, plan, title=title, subject=f"model:{name}:{source.place}")
 
     async def get_import(self, name: str, task: str) -> ModelVersion:
         """Return the version that an import registered. Raises NotFound until then."""
@@ -99,27 +120,75 @@ class ModelImports:
             )
         return found
 
-    async def _read(self, handle: TaskHandle, plan: dict[str, Any], _data: dict[str, Any]) -> dict[str, Any]:
-        """Judge the files again, and hash them."""
-        handle.progress(f"Reading {plan['source']}.", 0.0)
-        looked = await self._mlflow.call_transfers(ModelFiles.look, plan["source"], plan["allow_code"])
+    async def _list(self, source: Source, allow_code: bool) -> Listing:
+        async with opened(source, self._mlflow) as there:
+            listing = await there.list_files(allow_code)
+        if not listing.files:
+            shown = ", ".join(listing.left_out[:_SHOWN])
+            raise InvalidRequest(
+                f"{listing.uri} has no files that are known to be data: {shown}.",
+                code="runs_code",
+                hint="If you trust who made the files, add --allow-code.",
+            )
+        return listing
+
+    async def _fetch(self, handle: TaskHandle, plan: dict[str, Any], _data: dict[str, Any]) -> dict[str, Any]:
+        """Fetch the files of a source on another machine into a folder of this one."""
+        source = msgspec.convert(plan["source"], Source)
+        if source.kind == "path":
+            return {"place": source.place}
+        listing, folder = msgspec.convert(plan["listing"], Listing), self._folder(handle)
+        whole = sum(each.size or 0 for each in listing.files)
+        await asyncio.to_thread(_room_for, folder, whole)
+        if listing.left_out:
+            shown = ", ".join(listing.left_out[:_SHOWN])
+            handle.say(f"Files that may run code are left out ({len(listing.left_out)}): {shown}.")
+        done = 0
+        async with opened(source, self._mlflow) as there:
+            location = await self._again(handle, lambda: there.locate(listing))
+            for number, file in enumerate(listing.files, 1):
+                handle.progress(
+                    f"Fetching file {number} of {len(listing.files)}: {file.path}, {size_of(file.size or 0)}.",
+                    done / (2 * whole or 1),
+                )
+                await self._again(handle, lambda file=file: there.fetch(location, file, folder))  # type: ignore[misc]
+                done += file.size or 0
+        await asyncio.to_thread(shutil.rmtree, folder / CACHE, True)
+        return {"place": str(folder), "fetched": True}
+
+    async def _read(self, handle: TaskHandle, plan: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        """Judge the files, and hash them."""
+        source = msgspec.convert(plan["source"], Source)
+        handle.progress(f"Reading {source.shown}.", 0.5 if data.get("fetched") else 0.0)
+        looked = await self._mlflow.call_transfers(
+            ModelFiles.look, data["place"], plan["allow_code"], source.shown
+        )
+        base = plan["tags"].get(BASE_TAG) or _stated_base(looked.facts)
         files = [
             await self._mlflow.call_transfers(ModelFiles.hashed, looked.root, each) for each in looked.files
         ]
-        return {"root": looked.root, "files": msgspec.to_builtins(files)}
+        return {
+            **data,
+            "root": looked.root,
+            "files": msgspec.to_builtins(files),
+            "tags": {**plan["tags"], **({BASE_TAG: base} if base else {})},
+        }
 
     async def _upload(self, handle: TaskHandle, plan: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
         """Copy the files that the run does not have yet."""
         files = msgspec.convert(data["files"], list[SourceFile])
-        title = f"{plan['name']} from {Path(plan['source']).name}"
-        run = await self._tried(handle, ModelFiles.begin, handle.id, title, plan["tags"])
+        listing = msgspec.convert(plan["listing"], Listing | None)
+        title = f"{plan['name']} from {msgspec.convert(plan['source'], Source).shown}"
+        run = await self._tried(
+            handle, ModelFiles.begin, handle.id, title, data["tags"], listing.lineage if listing else None
+        )
         there = await self._tried(handle, ModelFiles.present, run)
-        whole = sum(each.size for each in files) or 1
-        done = 0
+        whole, done = sum(each.size for each in files) or 1, 0
+        before = 0.5 if data.get("fetched") else 0.0
         for number, file in enumerate(files, 1):
             if there.get(file.path) != file.size:
                 shown = f"{number} of {len(files)}: {file.path}, {size_of(file.size)}"
-                handle.progress(f"Copying file {shown}.", done / whole)
+                handle.progress(f"Copying file {shown}.", before + (1 - before) * done / whole)
                 await self._tried(handle, ModelFiles.upload, run, data["root"], file)
             done += file.size
         return {**data, "run": run}
@@ -129,20 +198,27 @@ class ModelImports:
     ) -> dict[str, Any]:
         handle.progress("Registering the version.", 1.0)
         files = msgspec.convert(data["files"], list[SourceFile])
+        listing = msgspec.convert(plan["listing"], Listing | None)
         await self._work.hold(handle)
         version = await self._tried(
-            handle, ModelFiles.finish, handle.id, data["run"], plan["name"], files, plan["tags"]
-        )
+            handle, ModelFiles.finish, handle.id, data["run"], plan["name"], files, data["tags"],
+            listing.description if listing else "",
+        )  # fmt: skip
         self._events.emit("model", plan["name"])
+        await asyncio.to_thread(shutil.rmtree, self._folder(handle), True)
         await self._registry.aliased(version, plan["alias"])
         return {"message": f"{plan['name']} version {version.version} is registered."}
 
     async def _cancel(self, handle: TaskHandle, plan: dict[str, Any], _data: dict[str, Any]) -> None:
-        """Delete the run and its files, unless the version is registered."""
+        """Delete the run and all copies, unless the version is registered."""
+        await asyncio.to_thread(shutil.rmtree, self._folder(handle), True)
         try:
             await self._mlflow.call_transfers(ModelFiles.undo, handle.id)
         except GenOpsError as error:
             handle.say(f"The files that were copied so far stay in MLflow. {error.message}")
+
+    def _folder(self, handle: TaskHandle) -> Path:
+        return self._mlflow.scratch / f"import-{handle.id}"
 
     def _undone(self, step: Step) -> Step:
         """Return the step with an undo where it fails."""
@@ -163,10 +239,13 @@ class ModelImports:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> R:
-        """Call the worker again if MLflow does not answer: lines break in long copies."""
+        return await self._again(handle, lambda: self._mlflow.call_transfers(method, *args, **kwargs))
+
+    async def _again(self, handle: TaskHandle, call: Callable[[], Awaitable[R]]) -> R:
+        """Call again if the other side does not answer: lines break in long copies."""
         for left in reversed(range(_TRIES)):
             try:
-                return await self._mlflow.call_transfers(method, *args, **kwargs)
+                return await call()
             except Unavailable as error:
                 if not left:
                     raise
@@ -174,41 +253,43 @@ class ModelImports:
                 await asyncio.sleep(_PAUSE_S * 2 ** (_TRIES - 1 - left))
         raise AssertionError  # the loop returns or raises
 
-    async def _base(self, given: str, looked: Looked) -> tuple[str, str]:
+    async def _given_base(self, given: str) -> tuple[str, str]:
         """Return the base model as a tag's value, and the version that it is, if it is one."""
-        stated = looked.facts.base_model
-        is_adapter = looked.facts.architecture.endswith("adapter")
-        if not given and is_adapter and not stated:
-            raise InvalidRequest(
-                "The adapter does not name its base model.",
-                hint="Name it: --base hf:ORG/NAME, or --base models:/NAME/VERSION",
-            )
-        if not given:
-            hub = _HUB.fullmatch(f"hf:{stated}")
-            return (f"hf:{stated}" if hub else stated, "")
-        if _HUB.fullmatch(given):
+        if not given or HUB.fullmatch(given):
             return given, ""
-        found = _VERSION.fullmatch(given)
+        found = VERSION.fullmatch(given)
         if found is None:
             raise InvalidRequest(
                 f"{given[:80]!r} is not the name of a base model.",
                 hint="Use hf:ORG/NAME@REVISION, models:/NAME/VERSION or models:/NAME@ALIAS.",
             )
-        name = found["name"]
-        version = await self._registry.resolve(name, found["version"] or found["alias"])
-        return f"models:/{name}/{version.version}", f"models:/{name}/{version.version}"
+        version = await self._registry.resolve(found["name"], found["version"] or found["alias"])
+        parent = f"models:/{found['name']}/{version.version}"
+        return parent, parent
 
-    def _path(self, given: str) -> Path:
-        """Return a user's path: absolute, or below the Lab's folder. Raises InvalidRequest."""
-        if not given.strip():
-            raise InvalidRequest("No source was given.", hint="Name a folder, a file or hf:ORG/NAME.")
-        root = (self._settings.root_dir or Path.cwd()).resolve()
-        path = Path(given).expanduser()
-        if path.is_absolute():
-            return path
-        path = (root / path).resolve()
-        if not path.is_relative_to(root):
-            raise InvalidRequest(
-                f"{given[:80]!r} is outside of the Lab's folder.", hint="Give an absolute path."
-            )
-        return path
+
+def _stated_base(facts: ModelFacts) -> str:
+    """Return the base model that the files name. Raises InvalidRequest for an adapter that names none."""
+    stated = facts.base_model
+    if facts.architecture.endswith("adapter") and not stated:
+        raise InvalidRequest(
+            "The adapter does not name its base model.",
+            hint="Name it: --base hf:ORG/NAME, or --base models:/NAME/VERSION",
+        )
+    return f"hf:{stated}" if HUB.fullmatch(f"hf:{stated}") else stated
+
+
+def _room_for(folder: Path, size: int) -> None:
+    """Make the folder. Raises Failed if the disk has less room than the files need."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise Failed(
+            f"Cannot write {folder}: {error.strerror}.", hint="Check the disk of the Lab."
+        ) from error
+    if free < size:
+        raise Failed(
+            f"The files need {size_of(size)}, and the disk of the Lab has {size_of(free)} left.",
+            hint="Free some disk space, then register the model again.",
+        )

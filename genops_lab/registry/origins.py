@@ -17,7 +17,7 @@ MANIFEST_TAG = "genops.manifest"
 Kind = Literal["run", "best", "path", "hf", "mlflow", "uri"]
 
 
-class Chosen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Chosen(msgspec.Struct, frozen=True, kw_only=True):
     """How a run was chosen: the best of ``runs`` runs by ``metric``.
 
     ``data`` is the data set (name@digest) that the metric judges, empty if the run logged none. ``left_out`` runs have
@@ -34,13 +34,18 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     unfinished: int = 0
 
 
-class Origin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where a version comes from. ``uri`` as the user gave it, ``revision`` the commit of a hub's repository."""
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a version comes from.
+
+    ``revision`` is the commit of a hub's repository. ``mlflow`` is the address of the other MLflow that a version was
+    copied from, and ``run`` then a run there.
+    """
 
     kind: Kind
     uri: str = ""
     revision: str = ""
     run: str = ""
+    mlflow: str = ""
     chosen_by: Chosen | None = None
 
 
@@ -77,4 +82,6 @@ def words(origin: Origin) -> str:
     if origin.kind == "run":
         return "Logged by its run."
     place = f"{origin.uri} at commit {origin.revision[:12]}" if origin.revision else origin.uri
-    return f"Copied from {place}." if origin.kind in ("hf", "mlflow") else f"Files from {place}."
+    if origin.mlflow:
+        place = f"{place} of {origin.mlflow}"
+    return f"Files from {place}." if origin.kind == "path" else f"Copied from {place}."

@@ -5972,7 +5972,10 @@ export interface components {
         };
         /**
          * Origin
-         * @description Where a version comes from. ``uri`` as the user gave it, ``revision`` the commit of a hub's repository.
+         * @description Where a version comes from.
+         *
+         *     ``revision`` is the commit of a hub's repository. ``mlflow`` is the address of the other MLflow that a version was
+         *     copied from, and ``run`` then a run there.
          */
         Origin: {
             /** @enum {unknown} */
@@ -5983,6 +5986,8 @@ export interface components {
             revision: string;
             /** @default  */
             run: string;
+            /** @default  */
+            mlflow: string;
             /** @default null */
             chosen_by: components["schemas"]["Chosen"] | null;
         };

@@ -22,6 +22,8 @@ def test_a_file_becomes_a_version(lab: RunningLab) -> None:
     assert "Files from" in " ".join(shown.out.split()), shown.out
     twice = lab.call("models", "register", "tiny", "--path", "tiny.gguf", "--run", "latest")
     assert twice.code == 2 and "--run and --path name two sources" in twice.err
+    named = lab.call("models", "register", "tiny", "tiny.gguf")
+    assert named.code == 2 and "For a folder or a file use --path." in named.err
     notes = lab.home.work / "notes.txt"
     notes.write_text("x")
     refused = lab.call("models", "register", "tiny", "--path", str(notes))

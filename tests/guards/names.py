@@ -566,7 +566,7 @@ WORK = _lines(
     """
 deployment: answer start
 environment: build connect use
-model_import: read register upload
+model_import: fetch read register upload
 sweep: run
 trace: fetch give
 """,
@@ -622,12 +622,14 @@ genops kernels logs: --bytes --json --target kernel
 genops kernels nsight: --compute --json --set kernel
 genops kernels stop: --grace --json --target kernel
 genops kernels:
-genops models add: --alias --allow-code --base --best --experiment --json --model --path --run --smallest name
+genops models add: --alias --allow-code --base --best --experiment --from --json --model --path --run
+    --secret --smallest name source
 genops models alias: --expected --json --reason alias name version
 genops models delete: --force --json --version --yes -y name
 genops models history: --alias --json name
 genops models list: --json
-genops models register: --alias --allow-code --base --best --experiment --json --model --path --run --smallest name
+genops models register: --alias --allow-code --base --best --experiment --from --json --model --path --run
+    --secret --smallest name source
 genops models revert: --expected --json --reason alias name
 genops models show: --json --version name
 genops models unalias: --expected --json --reason alias name

@@ -18,6 +18,7 @@ from genops_lab.registry.files.models import ModelFacts
 from genops_lab.registry.files.reader import facts, inspect, inspect_file
 from genops_lab.registry.models import ModelVersion
 from genops_lab.registry.origins import MANIFEST_TAG
+from genops_lab.registry.remote import Lineage
 
 from .mlflow_models import KEY_TAG, MlflowModels
 
@@ -29,6 +30,8 @@ MANIFEST = "genops-manifest.json"
 #: The tag of a run that names the work which copies files into it.
 IMPORT_TAG = "genops.import"
 _CHUNK = 1 << 20
+#: Most parameters, tags and metrics of one request: MLflow's limit for parameters and tags.
+_BATCH = 100
 #: Formats of weights that can be a model without a description of MLflow.
 _FORMATS = frozenset(["safetensors", "GGUF", "ONNX"])
 
@@ -57,8 +60,11 @@ class ModelFiles(MlflowArtifacts, MlflowModels):
         MlflowModels.__init__(self, tracking_uri)
         self._scratch = scratch
 
-    def look(self, path: str, allow_code: bool) -> Looked:
-        """Judge the files at a path. Raises NotFound, InvalidRequest if they are no model or are refused."""
+    def look(self, path: str, allow_code: bool, shown: str = "") -> Looked:
+        """Judge the files at a path; errors call it ``shown``.
+
+        Raises NotFound, and InvalidRequest if the files are no model or are refused.
+        """
         place = Path(path)
         try:
             place = place.resolve(strict=True)
@@ -70,7 +76,7 @@ class ModelFiles(MlflowArtifacts, MlflowModels):
             ) from error
         found = facts(inspected)
         root = place if place.is_dir() else place.parent
-        check_model(path, found, allow_code)
+        check_model(shown or path, found, allow_code)
         if not inspected.complete:
             raise InvalidRequest(
                 f"{path} has more files than GenOps Lab reads.",
@@ -92,17 +98,57 @@ class ModelFiles(MlflowArtifacts, MlflowModels):
             _unchanged(root, file)
         return SourceFile(file.path, file.size, file.changed_ns, digest.hexdigest())
 
-    def begin(self, work: str, title: str, tags: dict[str, str]) -> str:
-        """Return the id of the run that this work copies into; start the run if there is none."""
+    def begin(self, work: str, title: str, tags: dict[str, str], lineage: Lineage | None) -> str:
+        """Return the id of the run that this work copies into; start the run if there is none.
+
+        The run gets what the run of a copied version logged.
+        """
         with told("Cannot start a run for the files"):
             experiment = self._experiment()
             found = self._client.search_runs(
                 [experiment], f"tags.`{IMPORT_TAG}` = {quoted(work)}", max_results=1
             )
-            if found:
-                return str(found[0].info.run_id)
-            made = self._client.create_run(experiment, run_name=title, tags={**tags, IMPORT_TAG: work})
-            return str(made.info.run_id)
+            run = str(
+                found[0].info.run_id
+                if found
+                else self._client.create_run(
+                    experiment, run_name=title, tags={**tags, IMPORT_TAG: work}
+                ).info.run_id
+            )
+            if lineage is not None:
+                self._log(run, lineage)
+            return run
+
+    def _log(self, run: str, lineage: Lineage) -> None:
+        """Log what another run logged; what is there already stays as it is."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+
+        items = [
+            *(Param(key, value) for key, value in lineage.params.items()),
+            *(RunTag(key, value) for key, value in lineage.tags.items()),
+        ]
+        metrics = [Metric(*each) for each in lineage.metrics]
+        for start in range(0, len(items), _BATCH):
+            part = items[start : start + _BATCH]
+            self._client.log_batch(
+                run,
+                params=[each for each in part if isinstance(each, Param)],
+                tags=[each for each in part if isinstance(each, RunTag)],
+            )
+        for start in range(0, len(metrics), _BATCH):
+            self._client.log_batch(run, metrics=metrics[start : start + _BATCH])
+        inputs = [
+            DatasetInput(
+                Dataset(
+                    each["name"], each["digest"], each["source_type"], each["source"],
+                    each["schema"] or None, each["profile"] or None,
+                ),
+                [InputTag("mlflow.data.context", each["context"])] if each["context"] else [],
+            )
+            for each in lineage.datasets
+        ]  # fmt: skip
+        if inputs:
+            self._client.log_inputs(run, inputs)
 
     def _experiment(self) -> str:
         from mlflow.exceptions import MlflowException
@@ -136,7 +182,13 @@ class ModelFiles(MlflowArtifacts, MlflowModels):
             _unchanged(root, file)
 
     def finish(
-        self, work: str, run_id: str, name: str, files: list[SourceFile], tags: dict[str, str]
+        self,
+        work: str,
+        run_id: str,
+        name: str,
+        files: list[SourceFile],
+        tags: dict[str, str],
+        description: str,
     ) -> ModelVersion:
         """Check that all files are in the run, keep their hashes, and register the version last. Repeatable."""
         missing = self._missing(run_id, files)
@@ -153,8 +205,9 @@ class ModelFiles(MlflowArtifacts, MlflowModels):
                 source = f"{self._client.get_run(run_id).info.artifact_uri.rstrip('/')}/{FOLDER}"
                 manifest = {MANIFEST_TAG: f"runs:/{run_id}/{MANIFEST}"}
                 made = self._client.create_model_version(
-                    name, source, run_id=run_id, tags={**tags, **manifest, KEY_TAG: work}
-                )
+                    name, source, run_id=run_id, tags={**tags, **manifest, KEY_TAG: work},
+                    description=description or None,
+                )  # fmt: skip
                 version = self._version(made, self.get_model(name))
         with told(f"Cannot end the run {run_id}"):
             self._client.set_terminated(run_id, "FINISHED")
@@ -200,10 +253,6 @@ class ModelFiles(MlflowArtifacts, MlflowModels):
                     run.info.artifact_uri, tracking_uri=self._client.tracking_uri
                 )
                 files.delete_artifacts()
-
-    def number(self, name: str, version: str) -> str:
-        """Return the number of a version or alias. Raises NotFound."""
-        return self.resolve(name, version).version
 
 
 def check_model(path: str, found: ModelFacts, allow_code: bool) -> None:

@@ -35,6 +35,8 @@ function version(part: Partial<IModelVersion> = {}): IModelVersion {
     created_at: Date.now() / 1000 - 120,
     aliases: [],
     flavors: ['pytorch', 'python_function'],
+    origin: null,
+    base_model: '',
     ...part
   };
 }
