@@ -53,6 +53,7 @@ VERBS = (
     *("list", "show", "add", "delete"),
     *("run", "register", "set", "alias", "unalias", "revert", "history"),
     *("tag", "undelete", "compare", "restore", "export"),
+    *("code", "stages"),
     *("analyze", "report", "diff", "memory", "metrics", "fetch", "tools"),
     *("test", "connect", "disconnect", "attach", "extend", "stop", "resume", "logs"),
     *("status", "pull", "push", "discover", "kinds", "add-nsight"),

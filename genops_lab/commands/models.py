@@ -18,7 +18,9 @@ from genops_lab.registry.service import RegistryService
 
 from .completion import model_names
 from .grammar import noun
+from .model_cleaning import cleaning
 from .model_register import sources
+from .model_use import uses
 from .session import Json, Yes, command
 from .views import lab as lab_views
 from .views import models as views
@@ -176,3 +178,5 @@ def history(
 
 
 models.add_typer(sources)
+models.add_typer(uses)
+models.add_typer(cleaning)

@@ -16,14 +16,17 @@ def _provide(services: Services) -> None:
     from genops_lab.core.events import EventBus
     from genops_lab.core.settings import Settings
     from genops_lab.core.store import LocalStore, SharedStore
+    from genops_lab.core.tasks import TasksService
     from genops_lab.core.work import WorkService
     from genops_lab.experiments.mlflow import MlflowConnection
     from genops_lab.experiments.service import ExperimentsService
 
+    from .cleaning import ModelCleaning
     from .deleting import DeploymentsOfModel, ModelDeletion
     from .importing import ModelImports
     from .moves import AliasMoves
     from .service import RegistryService
+    from .using import ModelUses
 
     services.provide(
         AliasMoves,
@@ -47,6 +50,18 @@ def _provide(services: Services) -> None:
         ModelImports,
         lambda get: ModelImports(
             get(Settings), get(MlflowConnection), get(RegistryService), get(WorkService), get(EventBus)
+        ),
+    )
+    services.provide(
+        ModelUses,
+        lambda get: ModelUses(
+            get(Settings), get(MlflowConnection), get(RegistryService), get(TasksService), get(EventBus)
+        ),
+    )
+    services.provide(
+        ModelCleaning,
+        lambda get: ModelCleaning(
+            get(MlflowConnection), get(ModelDeletion), get(DeploymentsOfModel), get(AliasMoves)
         ),
     )
 

@@ -24,6 +24,8 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
     flavors: list[str] = []
     origin: Origin | None = None
     base_model: str = ""
+    description: str = ""
+    tags: dict[str, str] = {}
 
 
 class RegisteredModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +39,7 @@ class RegisteredModel(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: float | None = None
     versions: list[ModelVersion] = []
     older: str = ""
+    tags: dict[str, str] = {}
 
 
 class DeleteQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +90,62 @@ class ImportModel(msgspec.Struct, frozen=True, kw_only=True):
     mlflow: str = ""
     secret: str = ""
     allow_code: bool = False
+
+
+class PullModel(msgspec.Struct, frozen=True, kw_only=True):
+    """Copy the files of a version (number or alias, empty for the newest) into the new folder ``folder``."""
+
+    folder: str
+    version: str = ""
+
+
+class LoadingCode(msgspec.Struct, frozen=True, kw_only=True):
+    """Python code that loads a version."""
+
+    code: str
+
+
+class Describe(msgspec.Struct, frozen=True, kw_only=True):
+    """Change a description, unless it is None, set ``tags``, and remove the tags ``untag``."""
+
+    description: str | None = None
+    tags: dict[str, str] = {}
+    untag: list[str] = []
+
+
+class OldVersions(msgspec.Struct, frozen=True, kw_only=True):
+    """Choose old versions: not the newest ``keep``, and at least ``older_than_days`` days old."""
+
+    keep: int = 5
+    older_than_days: int = 0
+
+
+class Prunable(msgspec.Struct, frozen=True, kw_only=True):
+    """The versions that a clean-up would delete, and why other old versions stay, by version."""
+
+    deletes: list[str]
+    stays: dict[str, str] = {}
+
+
+class Prune(msgspec.Struct, frozen=True, kw_only=True):
+    """Delete these versions, unless something needs them by now."""
+
+    versions: list[str]
+
+
+class Pruned(msgspec.Struct, frozen=True, kw_only=True):
+    """The deleted versions, and why others stay, by version."""
+
+    deleted: list[str]
+    stays: dict[str, str] = {}
+
+
+class VersionStage(msgspec.Struct, frozen=True, kw_only=True):
+    """A version with its stage of MLflow 2, and the alias that was made for it, empty without one."""
+
+    version: str
+    stage: str
+    alias: str = ""
 
 
 class SetAlias(msgspec.Struct, frozen=True, kw_only=True):

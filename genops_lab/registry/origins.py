@@ -60,6 +60,11 @@ def origin_of(tags: Mapping[str, str]) -> Origin | None:
         return None
 
 
+def own_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return the tags that people set, without those of MLflow and GenOps Lab."""
+    return {key: value for key, value in sorted(tags.items()) if not key.startswith(("genops.", "mlflow."))}
+
+
 def tag_of(origin: Origin) -> str:
     """Return the value of the tag ``genops.source``."""
     return msgspec.json.encode(origin).decode()

@@ -89,7 +89,7 @@ def parse(body: ImportModel, root: Path) -> Source:
                 "The URI has a password.", hint="Set the variables that MLflow reads for this store instead."
             )
         return Source(kind="uri", place=given.rstrip("/"))
-    return Source(kind="path", place=str(_path(given, root)))
+    return Source(kind="path", place=str(path_below(root, given)))
 
 
 def _check_address(uri: str) -> None:
@@ -105,10 +105,11 @@ def _check_address(uri: str) -> None:
         )
 
 
-def _path(given: str, root: Path) -> Path:
+def path_below(root: Path, given: str) -> Path:
+    """Return a user's path: absolute, or below ``root``. Raises InvalidRequest."""
     if given.lower().startswith("file:"):
         given = urlsplit(given).path
-    if not given:
+    if not given.strip():
         raise InvalidRequest("No source was given.", hint="Name a folder, a file or hf:ORG/NAME.")
     path = Path(given).expanduser()
     if path.is_absolute():

@@ -2004,6 +2004,126 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/models/{name}/old-versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Say which versions a clean-up would delete, and why others stay. Deletes nothing. */
+        get: operations["registry.list_old_versions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/models/{name}/prune": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Delete these versions, for good. One that is needed by now stays, with the reason. */
+        post: operations["registry.delete_old_versions"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/models/{name}/stages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the versions that have a stage of MLflow 2. */
+        get: operations["registry.list_stages"];
+        put?: never;
+        /** Point an alias of each stage's name at the newest version of the stage. Stages and present aliases stay. */
+        post: operations["registry.alias_stages"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/models/{name}/pull": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Copy the files of a version into a new folder of the Lab's machine. The folder appears whole. */
+        post: operations["registry.pull_version"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/models/{name}/description": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Change the description and the tags of a model. Raises NotFound, InvalidRequest. */
+        put: operations["registry.describe_model"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/models/{name}/versions/{version}/description": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Change the notes (MLflow's description) and the tags of a version. Raises NotFound, InvalidRequest. */
+        put: operations["registry.describe_version"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/models/{name}/versions/{version}/code": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return Python code that loads a version, or the ``latest``, by the format of its files. */
+        get: operations["registry.get_loading_code"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/deployments": {
         parameters: {
             query?: never;
@@ -5945,6 +6065,10 @@ export interface components {
             versions: components["schemas"]["ModelVersion"][];
             /** @default  */
             older: string;
+            /** @default {} */
+            tags: {
+                [key: string]: string;
+            };
         };
         /**
          * ModelVersion
@@ -5969,6 +6093,12 @@ export interface components {
             origin: components["schemas"]["Origin"] | null;
             /** @default  */
             base_model: string;
+            /** @default  */
+            description: string;
+            /** @default {} */
+            tags: {
+                [key: string]: string;
+            };
         };
         /**
          * Origin
@@ -6222,6 +6352,75 @@ export interface components {
             secret: string;
             /** @default false */
             allow_code: boolean;
+        };
+        /**
+         * Prunable
+         * @description The versions that a clean-up would delete, and why other old versions stay, by version.
+         */
+        Prunable: {
+            deletes: string[];
+            /** @default {} */
+            stays: {
+                [key: string]: string;
+            };
+        };
+        /**
+         * Prune
+         * @description Delete these versions, unless something needs them by now.
+         */
+        Prune: {
+            versions: string[];
+        };
+        /**
+         * Pruned
+         * @description The deleted versions, and why others stay, by version.
+         */
+        Pruned: {
+            deleted: string[];
+            /** @default {} */
+            stays: {
+                [key: string]: string;
+            };
+        };
+        /**
+         * VersionStage
+         * @description A version with its stage of MLflow 2, and the alias that was made for it, empty without one.
+         */
+        VersionStage: {
+            version: string;
+            stage: string;
+            /** @default  */
+            alias: string;
+        };
+        /**
+         * PullModel
+         * @description Copy the files of a version (number or alias, empty for the newest) into the new folder ``folder``.
+         */
+        PullModel: {
+            folder: string;
+            /** @default  */
+            version: string;
+        };
+        /**
+         * Describe
+         * @description Change a description, unless it is None, set ``tags``, and remove the tags ``untag``.
+         */
+        Describe: {
+            /** @default null */
+            description: string | null;
+            /** @default {} */
+            tags: {
+                [key: string]: string;
+            };
+            /** @default [] */
+            untag: string[];
+        };
+        /**
+         * LoadingCode
+         * @description Python code that loads a version.
+         */
+        LoadingCode: {
+            code: string;
         };
         /**
          * Page[Deployment]
@@ -10495,6 +10694,275 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ModelVersion"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "registry.list_old_versions": {
+        parameters: {
+            query?: {
+                keep?: number;
+                older_than_days?: number;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Prunable"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "registry.delete_old_versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Prune"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pruned"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "registry.list_stages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VersionStage"][];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "registry.alias_stages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VersionStage"][];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "registry.pull_version": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PullModel"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Task"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "registry.describe_model": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Describe"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RegisteredModel"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "registry.describe_version": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Describe"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelVersion"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "registry.get_loading_code": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoadingCode"];
                 };
             };
             /** @description The error. */

@@ -38,7 +38,7 @@ export const modelsPlugin: JupyterFrontEndPlugin<void> = {
       actions: [
         {
           id: 'register',
-          label: trans.__("Register a run's model…"),
+          label: trans.__('Register a model…'),
           icon: addIcon,
           execute: () => execute(CommandIDs.register)
         }

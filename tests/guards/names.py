@@ -625,13 +625,18 @@ genops kernels:
 genops models add: --alias --allow-code --base --best --experiment --from --json --model --path --run
     --secret --smallest name source
 genops models alias: --expected --json --reason alias name version
+genops models code: --json --version name
 genops models delete: --force --json --version --yes -y name
 genops models history: --alias --json name
 genops models list: --json
+genops models prune: --json --keep --older-than --yes -y name
+genops models pull: --json --version folder name
 genops models register: --alias --allow-code --base --best --experiment --from --json --model --path --run
     --secret --smallest name source
 genops models revert: --expected --json --reason alias name
+genops models set: --description --json --tag --untag --version name
 genops models show: --json --version name
+genops models stages: --json --to-aliases name
 genops models unalias: --expected --json --reason alias name
 genops models:
 genops profile analyze: --json --usd-per-hour traces

@@ -26,7 +26,7 @@ from genops_lab.experiments.hashes import check_plain
 from genops_lab.experiments.query.errors import did_you_mean
 from genops_lab.registry.files.models import ModelFacts
 from genops_lab.registry.models import ModelVersion, RegisteredModel
-from genops_lab.registry.origins import BASE_TAG, SOURCE_TAG, Origin, origin_of, tag_of
+from genops_lab.registry.origins import BASE_TAG, SOURCE_TAG, Origin, origin_of, own_tags, tag_of
 
 from .version_facts import VersionFacts
 
@@ -240,6 +240,7 @@ class MlflowModels(MlflowBackend):
             updated_at=(model.last_updated_timestamp or 0) / 1000 or None,
             versions=page.items,
             older=page.next,
+            tags=own_tags(model.tags),
         )
 
     def _versions(self, model: Any, query: PageQuery) -> Page[ModelVersion]:
@@ -273,6 +274,8 @@ class MlflowModels(MlflowBackend):
             flavors=self._flavors_of(version),
             origin=origin_of(version.tags),
             base_model=version.tags.get(BASE_TAG, ""),
+            description=version.description or "",
+            tags=own_tags(version.tags),
         )
 
     def _flavors_of(self, version: Any) -> list[str]:

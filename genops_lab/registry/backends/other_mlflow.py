@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from genops_lab.core.errors import Failed, InvalidRequest, NotFound, Unavailable
+from genops_lab.core.errors import Failed, GenOpsError, InvalidRequest, NotFound, Unavailable
 from genops_lab.experiments.backends.artifacts import checked
 from genops_lab.experiments.backends.client import told
 from genops_lab.registry.origins import MANIFEST_TAG, SOURCE_TAG
@@ -95,6 +95,13 @@ class MlflowSource(MlflowModels):
                         hint="The line may have broken. If it happens again, the file was changed after it was logged.",
                     )
                 copy.rename(place)
+        except GenOpsError as error:
+            # MLflow reports a failed copy in the second line of its message, as an error of its own.
+            if any(sign in str(error.__cause__) for sign in ("No space left", "Disk quota")):
+                raise Failed(
+                    f"Cannot write {file.path}: No space left on the disk.", hint="Free some disk space."
+                ) from error
+            raise
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 

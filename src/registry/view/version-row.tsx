@@ -7,6 +7,7 @@ import {
 import * as React from 'react';
 
 import {
+  CopyButton,
   IconButton,
   RelativeTime,
   ShortId,
@@ -15,6 +16,8 @@ import {
 } from '../../core';
 
 import { aliasIcon } from '../icon';
+import { loadingCode } from '../importing';
+import { describeOrigin } from '../origin';
 import type { IModelVersion, ModelsService } from '../service';
 
 import type { IVersionActions } from './section';
@@ -30,6 +33,7 @@ export function VersionRow(props: VersionRow.IProps): React.ReactElement {
     version.flavors.length > 1
       ? version.flavors.filter(flavor => flavor !== 'python_function')
       : version.flavors;
+  const origin = describeOrigin(version.origin, trans);
   const full = trans.__('%1 version %2', version.name, version.version);
   return (
     <div className="gol-Version">
@@ -121,11 +125,22 @@ export function VersionRow(props: VersionRow.IProps): React.ReactElement {
           </span>
         )}
       </div>
+      {origin && (
+        <p className="gol-Note gol-Version-origin" title={origin}>
+          {origin}
+        </p>
+      )}
       {open && (
         <div id={id}>
           <VersionFacts
             version={version}
             service={props.service}
+            trans={trans}
+          />
+          <CopyButton
+            text={() => loadingCode(props.service.api, version)}
+            label={trans.__('Copy the code that loads %1', full)}
+            word={trans.__('Copy loading code')}
             trans={trans}
           />
         </div>
