@@ -1,4 +1,4 @@
-"""``genops models pull``, ``code`` and ``set``."""
+"""``genops models pull``, ``push``, ``code`` and ``set``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from genops_lab.core.errors import InvalidRequest
-from genops_lab.registry.models import Describe, PullModel
+from genops_lab.registry.models import Describe, PullModel, PushModel
 from genops_lab.registry.using import ModelUses
 
 from .completion import model_names
@@ -41,6 +41,31 @@ def pull(
         task = session.call(ModelUses.pull_version, name=name, body=PullModel(folder=place, version=version))
         end = followed(session, task)
         session.show({"name": name, "folder": place}, lab_views.done(end.message))
+
+
+@uses.command("push")
+def push(
+    name: Name,
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="The repository: hf:ORG/NAME.")],
+    version: Version = "",
+    secret: Annotated[
+        str,
+        typer.Option(
+            "--secret",
+            metavar="NAME",
+            help="The variable of the Lab's environment that has the hub's token. Default: the hub's own login.",
+        ),
+    ] = "",
+    public: Annotated[
+        bool, typer.Option("--public", help="Make a new repository public. Default: private.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Upload the files of a version to the Hugging Face hub, with its card."""
+    with command(json) as session:
+        body = PushModel(target=target, version=version, private=not public, secret=secret)
+        end = followed(session, session.call(ModelUses.push_version, name=name, body=body))
+        session.show({"name": name, "target": target}, lab_views.done(end.message))
 
 
 @uses.command("code")

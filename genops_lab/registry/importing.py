@@ -128,7 +128,7 @@ class ModelImports:
             raise InvalidRequest(
                 f"{listing.uri} has no files that are known to be data: {shown}.",
                 code="runs_code",
-                hint="If you trust who made the files, add --allow-code.",
+                hint="If you trust who made the files, allow files that run code: --allow-code.",
             )
         return listing
 

@@ -99,6 +99,18 @@ class PullModel(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ""
 
 
+class PushModel(msgspec.Struct, frozen=True, kw_only=True):
+    """Upload the files of a version (number or alias, empty for the newest) to ``target``, ``hf:ORG/NAME``.
+
+    ``private`` makes a new repository private. ``secret`` as in :class:`ImportModel`.
+    """
+
+    target: str
+    version: str = ""
+    private: bool = True
+    secret: str = ""
+
+
 class LoadingCode(msgspec.Struct, frozen=True, kw_only=True):
     """Python code that loads a version."""
 

@@ -38,6 +38,7 @@ OPERATIONS = [
     Operation("GET", "/models/{name}/stages", ModelCleaning.list_stages),
     Operation("POST", "/models/{name}/stages", ModelCleaning.alias_stages),
     Operation("POST", "/models/{name}/pull", ModelUses.pull_version),
+    Operation("POST", "/models/{name}/push", ModelUses.push_version),
     Operation("PUT", "/models/{name}/description", ModelUses.describe_model),
     Operation("PUT", "/models/{name}/versions/{version}/description", ModelUses.describe_version),
     Operation("GET", "/models/{name}/versions/{version}/code", ModelUses.get_loading_code),

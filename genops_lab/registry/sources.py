@@ -146,6 +146,10 @@ class OpenSource:
             return await self._worker.call(MlflowSource.location_of, self._source.place, number)
         return listing.uri
 
+    async def push(self, folder: Path, message: str, *, private: bool) -> str:
+        """Upload a folder to the repository as one commit, and return the commit. Raises NotAllowed."""
+        return await self._worker.call(HubFiles.push, self._source.place, str(folder), message, private)
+
     async def fetch(self, location: str, file: RemoteFile, folder: Path) -> None:
         """Fetch one file into the folder; a file that is there is not fetched again."""
         if self._source.kind == "hf":
@@ -175,11 +179,15 @@ async def opened(source: Source, mlflow: MlflowConnection) -> AsyncIterator[Open
         await worker.stop()
 
 
-def _value(secret: str) -> str:
-    """Return the value of a variable of the Lab. Raises InvalidRequest if it is not set."""
+def check_secret(secret: str) -> None:
+    """Raise InvalidRequest if a name is given and the Lab has no variable of this name."""
     if secret and not os.environ.get(secret):
         raise InvalidRequest(
             f"The Lab's environment has no variable {secret}.",
             hint="Set the variable before JupyterLab starts, then start JupyterLab again.",
         )
+
+
+def _value(secret: str) -> str:
+    check_secret(secret)
     return os.environ[secret] if secret else ""

@@ -17,9 +17,18 @@ from genops_lab.core.settings import Settings
 from .backends.describing import MlflowDescriptions
 from .backends.other_mlflow import MlflowSource
 from .loading_code import loading_code
-from .models import Describe, LoadingCode, ModelVersion, PullModel, RegisteredModel
+from .models import (
+    Describe,
+    ImportModel,
+    LoadingCode,
+    ModelVersion,
+    PullModel,
+    PushModel,
+    RegisteredModel,
+)
+from .remote import RemoteFile
 from .service import check_name
-from .sources import path_below
+from .sources import check_secret, opened, parse, path_below
 
 if TYPE_CHECKING:
     from genops_lab.core.tasks import TaskHandle, TasksService
@@ -65,18 +74,38 @@ class ModelUses:
         title = f"Pull {name} version {version.version}"
         return self._tasks.start(title, pull, subject=f"model:{name}", kind="model_pull")
 
+    async def push_version(self, name: str, body: PushModel) -> Task:
+        """Upload the files of a version to a repository of the Hugging Face hub, as one commit.
+
+        Raises NotFound, and InvalidRequest for another target or a variable that is not set.
+        """
+        source = parse(ImportModel(source=body.target, secret=body.secret), Path.cwd())
+        if source.kind != "hf" or source.version:
+            raise InvalidRequest(
+                f"{body.target[:80]!r} is not the name of a repository.", hint="Use hf:ORG/NAME."
+            )
+        check_secret(body.secret)
+        version = await self._registry.resolve(name, body.version)
+
+        async def push(handle: TaskHandle) -> str:
+            scratch = self._mlflow.scratch / f"push-{handle.id}"
+            try:
+                await self._fetched(handle, version, scratch, 0.5)
+                handle.progress(f"Uploading to {source.place}.", 0.5)
+                message = f"{name} version {version.version}"
+                async with opened(source, self._mlflow) as hub:
+                    commit = await hub.push(scratch, message, private=body.private)
+            finally:
+                await asyncio.to_thread(shutil.rmtree, scratch, True)
+            return f"{message} is at hf:{source.place}, commit {commit[:12]}."
+
+        title = f"Push {name} version {version.version} to {source.place}"
+        return self._tasks.start(title, push, subject=f"model:{name}", kind="model_push")
+
     async def _pull(self, handle: TaskHandle, version: ModelVersion, folder: Path) -> str:
-        name, number, call = version.name, version.version, self._mlflow.call_transfers
-        listing = await call(MlflowSource.list_version, name, number)
-        location = await call(MlflowSource.location_of, name, number)
         scratch = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
-        whole, done = sum(each.size or 0 for each in listing.files) or 1, 0
         try:
-            await asyncio.to_thread(scratch.mkdir, parents=True)
-            for at, file in enumerate(listing.files, 1):
-                handle.progress(f"Copying file {at} of {len(listing.files)}: {file.path}.", done / whole)
-                await call(MlflowSource.fetch, location, file, str(scratch))
-                done += file.size or 0
+            files = await self._fetched(handle, version, scratch, 1.0)
             await asyncio.to_thread(scratch.rename, folder)
         except OSError as error:
             raise Failed(
@@ -84,13 +113,26 @@ class ModelUses:
             ) from error
         finally:
             await asyncio.to_thread(shutil.rmtree, scratch, True)
-        hashed = sum(bool(each.sha256) for each in listing.files)
-        checked = (
-            "hashes are right" if hashed == len(listing.files) else "sizes are right, no hashes are kept"
-        )
-        return (
-            f"{name} version {number} is in {folder}: {len(listing.files)} files, {size_of(done)}; {checked}."
-        )
+        hashed = all(each.sha256 for each in files)
+        checked = "hashes are right" if hashed else "sizes are right, no hashes are kept"
+        size = size_of(sum(each.size or 0 for each in files))
+        place = f"{version.name} version {version.version} is in {folder}"
+        return f"{place}: {len(files)} files, {size}; {checked}."
+
+    async def _fetched(
+        self, handle: TaskHandle, version: ModelVersion, folder: Path, share: float
+    ) -> list[RemoteFile]:
+        """Copy the files of a version into a new folder, and return them. Raises OSError."""
+        call = self._mlflow.call_transfers
+        listing = await call(MlflowSource.list_version, version.name, version.version)
+        location = await call(MlflowSource.location_of, version.name, version.version)
+        whole, done = sum(each.size or 0 for each in listing.files) or 1, 0
+        await asyncio.to_thread(folder.mkdir, parents=True)
+        for at, file in enumerate(listing.files, 1):
+            handle.progress(f"Copying file {at} of {len(listing.files)}: {file.path}.", share * done / whole)
+            await call(MlflowSource.fetch, location, file, str(folder))
+            done += file.size or 0
+        return listing.files
 
     async def get_loading_code(self, name: str, version: str) -> LoadingCode:
         """Return Python code that loads a version, or the ``latest``, by the format of its files."""

@@ -2073,6 +2073,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/models/{name}/push": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Upload the files of a version to a repository of the Hugging Face hub, as one commit. */
+        post: operations["registry.push_version"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/models/{name}/description": {
         parameters: {
             query?: never;
@@ -6400,6 +6417,21 @@ export interface components {
             folder: string;
             /** @default  */
             version: string;
+        };
+        /**
+         * PushModel
+         * @description Upload the files of a version (number or alias, empty for the newest) to ``target``, ``hf:ORG/NAME``.
+         *
+         *     ``private`` makes a new repository private. ``secret`` as in :class:`ImportModel`.
+         */
+        PushModel: {
+            target: string;
+            /** @default  */
+            version: string;
+            /** @default true */
+            private: boolean;
+            /** @default  */
+            secret: string;
         };
         /**
          * Describe
@@ -10850,6 +10882,41 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["PullModel"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Task"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "registry.push_version": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PushModel"];
             };
         };
         responses: {

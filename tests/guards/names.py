@@ -631,6 +631,7 @@ genops models history: --alias --json name
 genops models list: --json
 genops models prune: --json --keep --older-than --yes -y name
 genops models pull: --json --version folder name
+genops models push: --json --public --secret --version name target
 genops models register: --alias --allow-code --base --best --experiment --from --json --model --path --run
     --secret --smallest name source
 genops models revert: --expected --json --reason alias name

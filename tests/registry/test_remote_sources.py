@@ -15,7 +15,7 @@ import pytest
 from genops_lab.core import work
 from genops_lab.core.errors import GenOpsError, InvalidRequest, NotAllowed, NotFound
 from genops_lab.core.settings import Settings
-from genops_lab.registry.models import ImportModel
+from genops_lab.registry.models import ImportModel, PushModel
 from genops_lab.registry.origins import words
 from tests.support.homes import Home
 from tests.support.hub import TOKEN, Hub, Repository, hub
@@ -52,6 +52,9 @@ def far(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
             }
         )
         monkeypatch.setenv("HF_ENDPOINT", found.url)
+        monkeypatch.setenv(
+            "HF_HUB_DISABLE_XET", "1"
+        )  # the stand-in stores large files in the hub's older way
         monkeypatch.delenv("HF_TOKEN", raising=False)
         yield found
 
@@ -239,3 +242,30 @@ def test_a_uri_that_mlflow_reads_becomes_a_version(rooms: Rooms, tmp_path: Path)
     assert with_model.flavors == ["sklearn", "python_function"]
     assert "no files at" in refused(rooms, f"runs:/{run.info.run_id}/nothing").message
     assert json.loads(client(rooms).get_model_version("from-uri", "1").tags["genops.source"])["kind"] == "uri"
+
+
+def test_a_version_is_pushed_as_one_commit(
+    rooms: Rooms, far: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = "---\nlicense: mit\n---\nA card."
+    source = folder(tmp_path / "source", README__md=card, w__safetensors=weights(5000))
+    imported(rooms, "pushed", source)
+    monkeypatch.setenv("OUR_TOKEN", TOKEN)
+    body = PushModel(target="hf:acme/pushed", secret="OUR_TOKEN")
+    end = ended(rooms, rooms.run(rooms.uses.push_version("pushed", body)))
+    assert end.state == "done", end
+    pushed = far.repositories["acme/pushed"]
+    assert (
+        pushed.private
+        and end.message == f"pushed version 1 is at hf:acme/pushed, commit {pushed.commit[:12]}."
+    )
+    sent = {path: content for path, content in pushed.files.items() if path != ".gitattributes"}
+    assert sent == {each.name: each.read_bytes() for each in source.iterdir()}
+    assert not list(rooms.mlflow.scratch.glob("push-*"))
+    end = ended(rooms, rooms.run(rooms.uses.push_version("pushed", PushModel(target="hf:acme/pushed"))))
+    assert end.state == "failed" and "does not let you change" in end.message, end
+    for wrong in (PushModel(target="hf:acme/x@v1"), PushModel(target="s3://bucket")):
+        with pytest.raises(InvalidRequest, match="is not the name of a repository"):
+            rooms.run(rooms.uses.push_version("pushed", wrong))
+    with pytest.raises(InvalidRequest, match="no variable NONE"):
+        rooms.run(rooms.uses.push_version("pushed", PushModel(target="hf:a/b", secret="NONE")))

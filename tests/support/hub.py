@@ -179,7 +179,9 @@ class _Handler(BaseHTTPRequestHandler):
             if name in self.state.repositories:
                 self._json({"url": f"{self.state.url}/{name}", "error": "exists"}, 409)
                 return
-            self.state.repositories[name] = Repository({}, private=bool(asked.get("private")))
+            self.state.repositories[name] = Repository(
+                {}, private=asked.get("visibility") == "private" or bool(asked.get("private"))
+            )
             self._json({"url": f"{self.state.url}/{name}", "name": name})
         elif path.startswith("/api/models/") and "/preupload/" in path:
             asked = json.loads(body)

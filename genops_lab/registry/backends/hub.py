@@ -81,6 +81,16 @@ class HubFiles:
                 hint="Register the model again. If it happens again, tell the owner of the repository.",
             )
 
+    def push(self, repository: str, folder: str, message: str, private: bool) -> str:
+        """Upload a folder as one commit, and return the commit. A new repository is made. Raises NotAllowed."""
+        with _told(repository, ""):
+            from huggingface_hub import HfApi
+
+            hub = HfApi()
+            hub.create_repo(repository, private=private, exist_ok=True)
+            done = hub.upload_folder(repo_id=repository, folder_path=folder, commit_message=message)
+        return str(done.oid)
+
 
 def _differs(place: Path, file: RemoteFile) -> bool:
     size = place.stat().st_size
@@ -131,6 +141,11 @@ def _told(repository: str, revision: str) -> Iterator[None]:
         ) from error
     except errors.HfHubHTTPError as error:
         status = getattr(getattr(error, "response", None), "status_code", "")
+        if status in (401, 403):
+            raise NotAllowed(
+                f"The hub does not let you change the repository {repository}.",
+                hint="Name the variable with a token that may write: --secret HF_TOKEN",
+            ) from error
         raise Unavailable(
             f"The hub answered with an error ({status}) about {repository}.", hint="Try again later."
         ) from error

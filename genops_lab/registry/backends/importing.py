@@ -272,7 +272,8 @@ def check_model(path: str, found: ModelFacts, allow_code: bool) -> None:
             raise InvalidRequest(
                 f"{code[0].path} runs code when it is loaded: {code[0].reason}",
                 code="runs_code",
-                hint="If you trust who made the file, add --allow-code. Safer: save the model as safetensors or ONNX.",
+                hint="If you trust who made the file, allow files that run code: --allow-code. "
+                "Safer: save the model as safetensors or ONNX.",
             )
         shown = ", ".join(dict.fromkeys(each.format for each in found.files[:50])) or "nothing"
         raise InvalidRequest(
@@ -285,7 +286,7 @@ def check_model(path: str, found: ModelFacts, allow_code: bool) -> None:
         raise InvalidRequest(
             f"{code[0].path}{others} of {path} runs code when it is loaded.",
             code="runs_code",
-            hint="If you trust who made the files, add --allow-code.",
+            hint="If you trust who made the files, allow files that run code: --allow-code.",
         )
 
 
