@@ -36,7 +36,7 @@ def prune(
     yes: Yes = False,
     json: Json = False,
 ) -> None:
-    """Delete old versions that are not deployed, have no alias and are no parent."""
+    """Delete old versions that nothing needs."""
     with command(json) as session:
         days = re.fullmatch(r"(\d{1,5})d?", older_than)
         if days is None:
@@ -69,7 +69,7 @@ def stages(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Show versions with a stage of MLflow 2, or turn stages into aliases."""
+    """Show stages of MLflow 2, or turn them into aliases."""
     with command(json) as session:
         if to_aliases:
             found = session.call(ModelCleaning.alias_stages, name=name)

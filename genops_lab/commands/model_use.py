@@ -61,7 +61,7 @@ def push(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Upload the files of a version to the Hugging Face hub, with its card."""
+    """Upload the files of a version to the Hugging Face hub."""
     with command(json) as session:
         body = PushModel(target=target, version=version, private=not public, secret=secret)
         end = followed(session, session.call(ModelUses.push_version, name=name, body=body))

@@ -253,7 +253,7 @@ COMMANDS = {
     "help": "",
     "kernels": "list attach extend stop logs add-nsight",
     "memory": "record show stop",
-    "models": "list show delete register alias unalias revert history",
+    "models": "list show delete register alias unalias revert history pull push code set prune stages",
     "profiles": "list show delete analyze report diff memory metrics fetch tools",
     "pull": "",
     "push": "",

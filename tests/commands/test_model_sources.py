@@ -51,3 +51,26 @@ def test_the_best_run_says_of_how_many(lab: RunningLab, digits: Logged) -> None:
     assert said in " ".join(done.out.split()), done.out
     assert said in " ".join(lab.call("models", "show", "chosen").out.split())
     assert "needs a metric and an experiment" in lab.call(*best).err
+
+
+def test_a_version_is_pulled_described_and_cleaned_up(lab: RunningLab) -> None:
+    for _ in range(3):
+        assert lab.call("models", "register", "kept", "--path", str(GGUF)).code == 0
+    pulled = lab.call("models", "pull", "kept", "copies/kept", "--version", "2")
+    assert pulled.code == 0 and "hashes are right" in " ".join(pulled.out.split()), pulled.err
+    assert (lab.home.work / "copies" / "kept" / "tiny.gguf").read_bytes() == GGUF.read_bytes()
+    assert lab.call("models", "pull", "kept", "copies/kept").code == 4
+    assert "Llama(model_path=" in lab.call("models", "code", "kept").out
+    described = lab.call("models", "set", "kept", "--version", "3", "--description", "best", "--tag", "a=b")
+    assert described.code == 0 and "a=b" in described.out and "best" in described.out, described.err
+    assert lab.call("models", "set", "kept").code == 2
+    assert lab.call("models", "set", "kept", "--tag", "a").code == 2
+    assert lab.call("models", "prune", "kept", "--older-than", "soon").code == 2
+    unasked = lab.call("models", "prune", "kept", "--keep", "1")
+    assert unasked.code == 4 and "Versions of the model kept will be deleted: 2, 1." in unasked.err
+    assert lab.call("models", "alias", "kept", "champion", "1").code == 0
+    done = lab.call("models", "prune", "kept", "--keep", "1", "--yes", "--json")
+    assert done.json["deleted"] == ["2"] and "Version 1 stays: has the alias champion." in done.err
+    assert lab.call("models", "stages", "kept", "--json").json == []
+    refused = lab.call("models", "push", "kept", "s3://bucket")
+    assert refused.code == 2 and "is not the name of a repository" in refused.err

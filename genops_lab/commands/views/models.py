@@ -55,10 +55,20 @@ def model(shown: RegisteredModel) -> Document:
     ]
     return Document(
         [
-            Facts([("model", shown.name), ("description", shown.description)]),
+            Facts(
+                [
+                    ("model", shown.name),
+                    ("description", shown.description),
+                    ("tags", _tags(shown.tags)),
+                ]
+            ),
             Table(columns, rows, empty="This model has no versions."),
         ]
     )
+
+
+def _tags(tags: dict[str, str]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in tags.items())
 
 
 def history(found: list[AliasMove]) -> Document:
@@ -102,6 +112,8 @@ def model_version(shown: ModelVersion) -> Document:
                     ("run", shown.run_id),
                     ("from", words(shown.origin) if shown.origin else ""),
                     ("base model", shown.base_model),
+                    ("description", shown.description),
+                    ("tags", _tags(shown.tags)),
                     ("status", state_cell(shown.status)),
                 ]
             ),

@@ -130,6 +130,9 @@ export function VersionRow(props: VersionRow.IProps): React.ReactElement {
           {origin}
         </p>
       )}
+      {version.description && (
+        <p className="gol-Note gol-Version-origin">{version.description}</p>
+      )}
       {open && (
         <div id={id}>
           <VersionFacts
