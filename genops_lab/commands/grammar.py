@@ -57,11 +57,12 @@ VERBS = (
     *("run", "register", "set", "alias", "unalias", "revert-alias", "alias-history"),
     "evaluate",
     *("tag", "undelete", "compare", "restore", "export"),
+    *("code", "stages"),
     *("analyze", "report", "diff", "memory", "kernel-metrics", "fetch", "tools"),
     *("test", "connect", "disconnect", "attach", "extend-lifetime", "stop", "resume", "logs"),
     *("status", "pull", "push", "discover", "kinds", "add-nsight"),
     *("init", "check", "explain", "promote"),
-    *("hosts", "stop-host", "build", "install", "free-space", "optimize-db"),
+    *("hosts", "stop-host", "build", "install", "free-space", "prune", "optimize-db"),
 )
 
 #: Shorter words for a command, which stay.

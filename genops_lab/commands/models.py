@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Annotated
 
 import typer
@@ -11,17 +10,19 @@ from genops_lab.registry.deleting import ModelDeletion
 from genops_lab.registry.models import (
     DeleteQuery,
     MovesQuery,
-    RegisterModel,
     RemoveAlias,
     RevertAlias,
     SetAlias,
 )
 from genops_lab.registry.service import RegistryService
 
-from .completion import model_names, run_ids
+from .completion import model_names
 from .grammar import noun
+from .model_cleaning import cleaning
 from .model_evaluate import evaluate
 from .model_promote import promotions
+from .model_register import sources
+from .model_use import uses
 from .session import Json, Yes, command
 from .views import lab as lab_views
 from .views import models as views
@@ -121,42 +122,6 @@ def show_model(
         session.show(found, views.model(found))
 
 
-@models.command("register")
-def register(
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL",
-            help="The registered model that gets the version. A new name registers a new model.",
-            autocompletion=model_names,
-        ),
-    ],
-    run: Annotated[
-        str,
-        typer.Option(
-            "--run",
-            metavar="RUN",
-            help="The run: an id, a unique prefix of it, a name that only one run has, or 'latest'.",
-            autocompletion=run_ids,
-        ),
-    ] = "latest",
-    model: Annotated[
-        str, typer.Option("--model", metavar="NAME", help="The name of the model, if the run logged several.")
-    ] = "",
-    alias: Annotated[
-        str, typer.Option("--alias", metavar="ALIAS", help="An alias to point at the new version.")
-    ] = "",
-    json: Json = False,
-) -> None:
-    """Register the model that a run logged, as a new version."""
-    with command(json) as session:
-        body = RegisterModel(
-            name=name, run=run, model=model, alias=alias, idempotency_key=secrets.token_hex(16)
-        )
-        version = session.call(RegistryService.register_model, body=body)
-        session.show(version, views.model_version(version))
-
-
 @models.command("delete")
 def delete_model(
     name: Name,
@@ -248,3 +213,6 @@ def history(
 
 models.add_typer(evaluate)
 models.add_typer(promotions)
+models.add_typer(sources)
+models.add_typer(uses)
+models.add_typer(cleaning)

@@ -88,8 +88,8 @@ def _asked(session: Session, question: OpenQuestion) -> str | None:
 POLL_S = 0.25
 
 
-def followed(session: Session, task: Task, look: Callable[[], None] = lambda: None) -> None:
-    """Print the log of a task until it ends; an interrupt cancels it. ``look`` is called meanwhile.
+def followed(session: Session, task: Task, look: Callable[[], None] = lambda: None) -> Task:
+    """Print the log of a task until it ends, and return it; an interrupt cancels it. ``look`` is called meanwhile.
 
     Raises Failed.
     """
@@ -111,3 +111,4 @@ def followed(session: Session, task: Task, look: Callable[[], None] = lambda: No
         raise
     if task.state != "done":
         raise Failed(task.message, hint=task.hint)
+    return task

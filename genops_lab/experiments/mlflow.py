@@ -38,6 +38,8 @@ _QUIET = {
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
+_PATIENT = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "120"}
+TRANSFERS_IDLE_S = 30.0
 _CREDENTIALS = ("MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
 
 
@@ -50,7 +52,8 @@ class MlflowConnection(Service):
     """The embedded MLflow (a SQLite file, no server), or the one that ``settings.mlflow_uri`` names.
 
     ``worker`` has the backends of all features that talk to MLflow, ``columns`` the runs as columns.
-    :meth:`call` and :meth:`call_columns` prepare the first call.
+    ``transfers`` copies the files of models. :meth:`call`, :meth:`call_columns` and :meth:`call_transfers` prepare the
+    first call.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -71,16 +74,17 @@ class MlflowConnection(Service):
         elif os.environ.get("MLFLOW_TRACKING_URI", given) != given:
             # One host's credentials are never sent to another host.
             environment.update(dict.fromkeys(_CREDENTIALS, ""))
-        self.worker = Worker(
-            "MLflow",
-            {
-                "tracking_uri": self.uri,
-                "artifact_root": str(self._artifacts),
-                "database": str(self._database),
-                "scratch": str(self.scratch),
-                "spool": str(self.spool),
-            },
-            env=environment,
+        config = {
+            "tracking_uri": self.uri,
+            "artifact_root": str(self._artifacts),
+            "database": str(self._database),
+            "scratch": str(self.scratch),
+            "spool": str(self.spool),
+        }
+        self.worker = Worker("MLflow", config, env=environment)
+        #: Copies large files: a server may store one for longer than other answers take.
+        self.transfers = Worker(
+            "Model files", config, env={**environment, **_PATIENT}, idle_s=TRANSFERS_IDLE_S
         )
         #: Holds the runs as columns (columns/backend.py): its memory is freed when no questions come.
         self.columns = Worker(
@@ -90,6 +94,14 @@ class MlflowConnection(Service):
             env={"OPENBLAS_NUM_THREADS": "1", **environment},
         )
         self._preparing: asyncio.Task[None] | None = None
+
+    @staticmethod
+    def other(uri: str, token: str = "") -> Worker:
+        """Return a worker for another MLflow: it has no credentials of this one, but the token if one is given."""
+        environment = {**_QUIET, **_PATIENT, **dict.fromkeys(_CREDENTIALS, ""), "MLFLOW_TRACKING_URI": uri}
+        if token:
+            environment["MLFLOW_TRACKING_TOKEN"] = token
+        return Worker("The other MLflow", {"tracking_uri": uri}, env=environment)
 
     @property
     def shown_uri(self) -> str:
@@ -134,6 +146,13 @@ class MlflowConnection(Service):
         """Call a method of a backend in ``columns``, after :meth:`ensure`."""
         await self.ensure()
         return await self.columns.call(method, *args, **kwargs)
+
+    async def call_transfers(
+        self, method: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Call a method of a backend in ``transfers``, after :meth:`ensure`."""
+        await self.ensure()
+        return await self.transfers.call(method, *args, **kwargs)
 
     @property
     def is_being_made(self) -> bool:
@@ -204,4 +223,6 @@ class MlflowConnection(Service):
         """
         if self._preparing is not None:
             await asyncio.wait([self._preparing])
-        await asyncio.gather(self.worker.stop(), self.columns.stop(), self.server.close())
+        await asyncio.gather(
+            self.worker.stop(), self.columns.stop(), self.transfers.stop(), self.server.close()
+        )

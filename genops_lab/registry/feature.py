@@ -17,13 +17,17 @@ def _provide(services: Services) -> None:
     from genops_lab.core.live import LiveHub
     from genops_lab.core.settings import Settings
     from genops_lab.core.store import LocalStore, SharedStore
+    from genops_lab.core.tasks import TasksService
     from genops_lab.core.work import WorkService
     from genops_lab.experiments.mlflow import MlflowConnection
     from genops_lab.experiments.service import ExperimentsService
 
+    from .cleaning import ModelCleaning
     from .deleting import DeploymentsOfModel, ModelDeletion
+    from .importing import ModelImports
     from .moves import AliasMoves
     from .service import RegistryService
+    from .using import ModelUses
     from .versions.service import DeployedVersions, VersionTableService
 
     services.provide(
@@ -48,6 +52,24 @@ def _provide(services: Services) -> None:
         ModelDeletion,
         lambda get: ModelDeletion(
             get(MlflowConnection), get(EventBus), get(DeploymentsOfModel), get(AliasMoves)
+        ),
+    )
+    services.provide(
+        ModelImports,
+        lambda get: ModelImports(
+            get(Settings), get(MlflowConnection), get(RegistryService), get(WorkService), get(EventBus)
+        ),
+    )
+    services.provide(
+        ModelUses,
+        lambda get: ModelUses(
+            get(Settings), get(MlflowConnection), get(RegistryService), get(TasksService), get(EventBus)
+        ),
+    )
+    services.provide(
+        ModelCleaning,
+        lambda get: ModelCleaning(
+            get(MlflowConnection), get(ModelDeletion), get(DeploymentsOfModel), get(AliasMoves)
         ),
     )
 

@@ -8,6 +8,8 @@ import msgspec
 
 from genops_lab.core.paging import PageQuery
 
+from .origins import Origin
+
 
 class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
     """One version of a registered model."""
@@ -20,6 +22,10 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
     created_at: float | None = None
     aliases: list[str] = []
     flavors: list[str] = []
+    origin: Origin | None = None
+    base_model: str = ""
+    description: str = ""
+    tags: dict[str, str] = {}
 
 
 class RegisteredModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +39,7 @@ class RegisteredModel(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: float | None = None
     versions: list[ModelVersion] = []
     older: str = ""
+    tags: dict[str, str] = {}
 
 
 class DeleteQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +59,105 @@ class RegisterModel(msgspec.Struct, frozen=True, kw_only=True):
     model: str = ""
     alias: str = ""
     idempotency_key: str = ""
+
+
+class RegisterBest(msgspec.Struct, frozen=True, kw_only=True):
+    """Register the model of the best finished run of an experiment, by the last value of a metric.
+
+    The largest value is the best, with ``smallest`` the smallest. Others as in :class:`RegisterModel`.
+    """
+
+    metric: str
+    experiment: str
+    smallest: bool = False
+    model: str = ""
+    alias: str = ""
+    idempotency_key: str = ""
+
+
+class ImportModel(msgspec.Struct, frozen=True, kw_only=True):
+    """Register files as a new version.
+
+    ``source``: a folder or file on the Lab's machine, ``hf:ORG/NAME@REVISION``, or ``models:/NAME/VERSION`` of the
+    MLflow at ``mlflow``. ``base``: the base model of an adapter, ``hf:ORG/NAME`` or ``models:/NAME/VERSION``.
+    ``allow_code`` accepts files that run code when they are loaded. ``secret``: the name of a variable of the Lab's
+    environment that has the token for the hub or the other MLflow.
+    """
+
+    source: str
+    base: str = ""
+    alias: str = ""
+    mlflow: str = ""
+    secret: str = ""
+    allow_code: bool = False
+
+
+class PullModel(msgspec.Struct, frozen=True, kw_only=True):
+    """Copy the files of a version (number or alias, empty for the newest) into the new folder ``folder``."""
+
+    folder: str
+    version: str = ""
+
+
+class PushModel(msgspec.Struct, frozen=True, kw_only=True):
+    """Upload the files of a version (number or alias, empty for the newest) to ``target``, ``hf:ORG/NAME``.
+
+    ``private`` makes a new repository private. ``secret`` as in :class:`ImportModel`.
+    """
+
+    target: str
+    version: str = ""
+    private: bool = True
+    secret: str = ""
+
+
+class LoadingCode(msgspec.Struct, frozen=True, kw_only=True):
+    """Python code that loads a version."""
+
+    code: str
+
+
+class Describe(msgspec.Struct, frozen=True, kw_only=True):
+    """Change a description, unless it is None, set ``tags``, and remove the tags ``untag``."""
+
+    description: str | None = None
+    tags: dict[str, str] = {}
+    untag: list[str] = []
+
+
+class OldVersions(msgspec.Struct, frozen=True, kw_only=True):
+    """Choose old versions: not the newest ``keep``, and at least ``older_than_days`` days old."""
+
+    keep: int = 5
+    older_than_days: int = 0
+
+
+class Prunable(msgspec.Struct, frozen=True, kw_only=True):
+    """The versions that a clean-up would delete, and why other old versions stay, by version."""
+
+    deletes: list[str]
+    stays: dict[str, str] = {}
+
+
+class Prune(msgspec.Struct, frozen=True, kw_only=True):
+    """Delete these versions, unless something needs them by now."""
+
+    versions: list[str]
+
+
+class Pruned(msgspec.Struct, frozen=True, kw_only=True):
+    """The deleted versions, and why others stay, by version."""
+
+    deleted: list[str]
+    stays: dict[str, str] = {}
+
+
+class VersionStage(msgspec.Struct, frozen=True, kw_only=True):
+    """A version with its stage of MLflow 2, and the alias that was made for it, empty without one."""
+
+    version: str
+    stage: str
+    alias: str = ""
 
 
 class SetAlias(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,11 +6,17 @@ from genops_lab.core.operations import LazyService, Operation
 from genops_lab.core.paging import paged
 
 if TYPE_CHECKING:
+    from .cleaning import ModelCleaning
     from .deleting import ModelDeletion
+    from .importing import ModelImports
     from .service import RegistryService as Service
+    from .using import ModelUses
     from .versions.service import VersionTableService
 else:
+    ModelCleaning = LazyService(__package__, "cleaning", "ModelCleaning")
     ModelDeletion = LazyService(__package__, "deleting", "ModelDeletion")
+    ModelImports = LazyService(__package__, "importing", "ModelImports")
+    ModelUses = LazyService(__package__, "using", "ModelUses")
     Service = LazyService(__package__, "service", "RegistryService")
     VersionTableService = LazyService(__package__, "versions.service", "VersionTableService")
 
@@ -32,4 +38,16 @@ OPERATIONS = [
     ),
     Operation("GET", "/version-table/columns", VersionTableService.list_version_columns),
     Operation("GET", "/version-table/state", VersionTableService.get_versions_state),
+    Operation("POST", "/models/{name}/best", Service.register_best, named=("name", "version")),
+    Operation("POST", "/models/{name}/imports", ModelImports.import_model),
+    Operation("GET", "/models/{name}/imports/{task}", ModelImports.get_import),
+    Operation("GET", "/models/{name}/old-versions", ModelCleaning.list_old_versions),
+    Operation("POST", "/models/{name}/prune", ModelCleaning.delete_old_versions),
+    Operation("GET", "/models/{name}/stages", ModelCleaning.list_stages),
+    Operation("POST", "/models/{name}/stages", ModelCleaning.alias_stages),
+    Operation("POST", "/models/{name}/pull", ModelUses.pull_version),
+    Operation("POST", "/models/{name}/push", ModelUses.push_version),
+    Operation("PUT", "/models/{name}/description", ModelUses.describe_model),
+    Operation("PUT", "/models/{name}/versions/{version}/description", ModelUses.describe_version),
+    Operation("GET", "/models/{name}/versions/{version}/code", ModelUses.get_loading_code),
 ]

@@ -15,17 +15,20 @@ from genops_lab.core.events import EventBus
 from genops_lab.core.paging import FIRST, Page, PageQuery
 
 from .backends.mlflow_models import MlflowModels
+from .best import best_run
 from .files.models import ModelFacts
 from .models import (
     AliasMove,
     ModelVersion,
     MovesQuery,
+    RegisterBest,
     RegisteredModel,
     RegisterModel,
     RemoveAlias,
     RevertAlias,
     SetAlias,
 )
+from .origins import Origin
 
 if TYPE_CHECKING:
     from genops_lab.core.store import LocalStore
@@ -85,30 +88,45 @@ class RegistryService:
         check_name(body.name)
         if body.alias:
             check_alias(body.alias)
-        version = await self._register_version(body)
-        if not body.alias or body.alias in version.aliases:
+        return await self.aliased(await self._register_version(body, None), body.alias)
+
+    async def register_best(self, name: str, body: RegisterBest) -> ModelVersion:
+        """Register the model of an experiment's best run by a metric. The version says of how many runs."""
+        check_name(name)
+        if body.alias:
+            check_alias(body.alias)
+        best = await best_run(self._mlflow, body.experiment, body.metric, largest=not body.smallest)
+        origin = await self._mlflow.call(MlflowModels.judged_on, best)
+        registered = RegisterModel(
+            name=name, run=best.run, model=body.model, idempotency_key=body.idempotency_key
+        )
+        return await self.aliased(await self._register_version(registered, origin), body.alias)
+
+    async def aliased(self, version: ModelVersion, alias: str) -> ModelVersion:
+        """Point an alias, if one is given, at a version that was just registered."""
+        if not alias or alias in version.aliases:
             return version
         try:
-            await self._moves.move(body.name, body.alias, version.version, evidence={"run": version.run_id})
+            await self._moves.move(version.name, alias, version.version, evidence={"run": version.run_id})
         except GenOpsError as error:
             error.message = f"Version {version.version} is registered, without its alias. {error.message}"
             raise
-        return await self.resolve(body.name, version.version)
+        return await self.resolve(version.name, version.version)
 
-    async def _register_version(self, body: RegisterModel) -> ModelVersion:
+    async def _register_version(self, body: RegisterModel, origin: Origin | None) -> ModelVersion:
         if not body.idempotency_key:
-            return await self._register(body, "")
+            return await self._register(body, "", origin)
         key = hashlib.sha256(body.idempotency_key.encode()).hexdigest()
         lock = self._keys.setdefault(key, asyncio.Lock())
         async with lock:
-            return await self._register_once(body, key)
+            return await self._register_once(body, key, origin)
 
-    async def _register_once(self, body: RegisterModel, key: str) -> ModelVersion:
+    async def _register_once(self, body: RegisterModel, key: str, origin: Origin | None) -> ModelVersion:
         claimed = await asyncio.to_thread(self._store.claim, key, "register_model", body.name)
         if claimed is not None:
             return await self._already_registered(claimed, key)
         try:
-            return await self._register(body, key)
+            return await self._register(body, key, origin)
         except BaseException:
             # A failed request must be repeatable with the same key.
             await asyncio.to_thread(self._store.unclaim, key)
@@ -128,9 +146,12 @@ class RegistryService:
                 )
             await asyncio.sleep(0.3)
 
-    async def _register(self, body: RegisterModel, key: str) -> ModelVersion:
+    async def _register(self, body: RegisterModel, key: str, origin: Origin | None) -> ModelVersion:
         run = await self._experiments.resolve_run(body.run)
-        version = await self._mlflow.call(MlflowModels.register, run.run_id, body.name, body.model, key)
+        version = await self._mlflow.call(
+            MlflowModels.register, run.run_id, body.name, body.model, key,
+            origin or Origin(kind="run", run=run.run_id),
+        )  # fmt: skip
         self._events.emit("model", body.name)
         return version
 

@@ -254,7 +254,10 @@ COMMANDS = {
     "kernels": "list attach extend-lifetime stop logs add-nsight",
     "lineage": "show",
     "memory": "record show stop",
-    "models": "list show delete register alias unalias revert-alias alias-history",
+    "models": (
+        "list show delete register alias unalias revert-alias alias-history evaluate promote pull push code set prune "
+        "stages"
+    ),
     "profiles": "list show delete analyze report diff memory kernel-metrics fetch tools",
     "pull": "",
     "push": "",

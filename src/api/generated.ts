@@ -2021,6 +2021,194 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/models/{name}/best": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Register the model of an experiment's best run by a metric. The version says of how many runs. */
+        post: operations["registry.register_best"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/models/{name}/imports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Register files as a new version of a model. The task's last step registers the version. */
+        post: operations["registry.import_model"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/models/{name}/imports/{task}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return the version that an import registered. Raises NotFound until then. */
+        get: operations["registry.get_import"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/models/{name}/old-versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Say which versions a clean-up would delete, and why others stay. Deletes nothing. */
+        get: operations["registry.list_old_versions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/models/{name}/prune": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Delete these versions, for good. One that is needed by now stays, with the reason. */
+        post: operations["registry.delete_old_versions"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/models/{name}/stages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the versions that have a stage of MLflow 2. */
+        get: operations["registry.list_stages"];
+        put?: never;
+        /** Point an alias of each stage's name at the newest version of the stage. Stages and present aliases stay. */
+        post: operations["registry.alias_stages"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/models/{name}/pull": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Copy the files of a version into a new folder of the Lab's machine. The folder appears whole. */
+        post: operations["registry.pull_version"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/models/{name}/push": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Upload the files of a version to a repository of the Hugging Face hub, as one commit. */
+        post: operations["registry.push_version"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/models/{name}/description": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Change the description and the tags of a model. Raises NotFound, InvalidRequest. */
+        put: operations["registry.describe_model"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/models/{name}/versions/{version}/description": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Change the notes (MLflow's description) and the tags of a version. Raises NotFound, InvalidRequest. */
+        put: operations["registry.describe_version"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/models/{name}/versions/{version}/code": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return Python code that loads a version, or the ``latest``, by the format of its files. */
+        get: operations["registry.get_loading_code"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/evaluations": {
         parameters: {
             query?: never;
@@ -6087,6 +6275,10 @@ export interface components {
             versions: components["schemas"]["ModelVersion"][];
             /** @default  */
             older: string;
+            /** @default {} */
+            tags: {
+                [key: string]: string;
+            };
         };
         /**
          * ModelVersion
@@ -6107,6 +6299,57 @@ export interface components {
             aliases: string[];
             /** @default [] */
             flavors: string[];
+            /** @default null */
+            origin: components["schemas"]["Origin"] | null;
+            /** @default  */
+            base_model: string;
+            /** @default  */
+            description: string;
+            /** @default {} */
+            tags: {
+                [key: string]: string;
+            };
+        };
+        /**
+         * Origin
+         * @description Where a version comes from.
+         *
+         *     ``revision`` is the commit of a hub's repository. ``mlflow`` is the address of the other MLflow that a version was
+         *     copied from, and ``run`` then a run there.
+         */
+        Origin: {
+            /** @enum {unknown} */
+            kind: "best" | "hf" | "mlflow" | "path" | "run" | "uri";
+            /** @default  */
+            uri: string;
+            /** @default  */
+            revision: string;
+            /** @default  */
+            run: string;
+            /** @default  */
+            mlflow: string;
+            /** @default null */
+            chosen_by: components["schemas"]["Chosen"] | null;
+        };
+        /**
+         * Chosen
+         * @description How a run was chosen: the best of ``runs`` runs by ``metric``.
+         *
+         *     ``data`` is the data set (name@digest) that the metric judges, empty if the run logged none. ``left_out`` runs have
+         *     no value, or NaN. ``unfinished`` runs were not compared.
+         */
+        Chosen: {
+            metric: string;
+            largest: boolean;
+            value: number;
+            runs: number;
+            experiment: string;
+            /** @default  */
+            data: string;
+            /** @default 0 */
+            left_out: number;
+            /** @default 0 */
+            unfinished: number;
         };
         /**
          * RegisterModel
@@ -6279,6 +6522,130 @@ export interface components {
             reason: string;
             /** @default {} */
             evidence: Record<string, never>;
+        };
+        /**
+         * RegisterBest
+         * @description Register the model of the best finished run of an experiment, by the last value of a metric.
+         *
+         *     The largest value is the best, with ``smallest`` the smallest. Others as in :class:`RegisterModel`.
+         */
+        RegisterBest: {
+            metric: string;
+            experiment: string;
+            /** @default false */
+            smallest: boolean;
+            /** @default  */
+            model: string;
+            /** @default  */
+            alias: string;
+            /** @default  */
+            idempotency_key: string;
+        };
+        /**
+         * ImportModel
+         * @description Register files as a new version.
+         *
+         *     ``source``: a folder or file on the Lab's machine, ``hf:ORG/NAME@REVISION``, or ``models:/NAME/VERSION`` of the
+         *     MLflow at ``mlflow``. ``base``: the base model of an adapter, ``hf:ORG/NAME`` or ``models:/NAME/VERSION``.
+         *     ``allow_code`` accepts files that run code when they are loaded. ``secret``: the name of a variable of the Lab's
+         *     environment that has the token for the hub or the other MLflow.
+         */
+        ImportModel: {
+            source: string;
+            /** @default  */
+            base: string;
+            /** @default  */
+            alias: string;
+            /** @default  */
+            mlflow: string;
+            /** @default  */
+            secret: string;
+            /** @default false */
+            allow_code: boolean;
+        };
+        /**
+         * Prunable
+         * @description The versions that a clean-up would delete, and why other old versions stay, by version.
+         */
+        Prunable: {
+            deletes: string[];
+            /** @default {} */
+            stays: {
+                [key: string]: string;
+            };
+        };
+        /**
+         * Prune
+         * @description Delete these versions, unless something needs them by now.
+         */
+        Prune: {
+            versions: string[];
+        };
+        /**
+         * Pruned
+         * @description The deleted versions, and why others stay, by version.
+         */
+        Pruned: {
+            deleted: string[];
+            /** @default {} */
+            stays: {
+                [key: string]: string;
+            };
+        };
+        /**
+         * VersionStage
+         * @description A version with its stage of MLflow 2, and the alias that was made for it, empty without one.
+         */
+        VersionStage: {
+            version: string;
+            stage: string;
+            /** @default  */
+            alias: string;
+        };
+        /**
+         * PullModel
+         * @description Copy the files of a version (number or alias, empty for the newest) into the new folder ``folder``.
+         */
+        PullModel: {
+            folder: string;
+            /** @default  */
+            version: string;
+        };
+        /**
+         * PushModel
+         * @description Upload the files of a version (number or alias, empty for the newest) to ``target``, ``hf:ORG/NAME``.
+         *
+         *     ``private`` makes a new repository private. ``secret`` as in :class:`ImportModel`.
+         */
+        PushModel: {
+            target: string;
+            /** @default  */
+            version: string;
+            /** @default true */
+            private: boolean;
+            /** @default  */
+            secret: string;
+        };
+        /**
+         * Describe
+         * @description Change a description, unless it is None, set ``tags``, and remove the tags ``untag``.
+         */
+        Describe: {
+            /** @default null */
+            description: string | null;
+            /** @default {} */
+            tags: {
+                [key: string]: string;
+            };
+            /** @default [] */
+            untag: string[];
+        };
+        /**
+         * LoadingCode
+         * @description Python code that loads a version.
+         */
+        LoadingCode: {
+            code: string;
         };
         /**
          * NewEvaluation
@@ -11058,6 +11425,412 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RunsState"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "registry.register_best": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RegisterBest"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelVersion"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "registry.import_model": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ImportModel"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Task"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "registry.get_import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                task: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelVersion"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "registry.list_old_versions": {
+        parameters: {
+            query?: {
+                keep?: number;
+                older_than_days?: number;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Prunable"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "registry.delete_old_versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Prune"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pruned"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "registry.list_stages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VersionStage"][];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "registry.alias_stages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VersionStage"][];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "registry.pull_version": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PullModel"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Task"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "registry.push_version": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PushModel"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Task"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "registry.describe_model": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Describe"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RegisteredModel"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "registry.describe_version": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Describe"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelVersion"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "registry.get_loading_code": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoadingCode"];
                 };
             };
             /** @description The error. */

@@ -64,8 +64,10 @@ export function addCommands(options: ICommandsOptions): void {
   });
 
   define(CommandIDs.register, {
-    label: trans.__("Register a Run's Model…"),
-    caption: trans.__('Register the model that a run logged as a new version'),
+    label: trans.__('Register a Model…'),
+    caption: trans.__(
+      'Register the model of a run, or files, as a new version'
+    ),
     icon: addIcon,
     args: {
       run_id: textArg(trans.__('Id of the run that the form selects first')),
@@ -92,13 +94,14 @@ export function addCommands(options: ICommandsOptions): void {
       );
       void form.load();
       const version = await openForm({
-        title: trans.__("Register a run's model"),
+        title: trans.__('Register a model'),
         form,
         render: () => <RegisterFields form={form} trans={trans} />,
         action: trans.__('Register'),
         trans
       });
-      if (version) {
+      // Files are copied by a task, which tells its end itself.
+      if (version && 'version' in version) {
         await model.list.refresh();
         Notification.success(
           trans.__('Registered %1 version %2.', version.name, version.version),

@@ -48,7 +48,7 @@ export const modelsPlugin: JupyterFrontEndPlugin<void> = {
         },
         {
           id: 'register',
-          label: trans.__("Register a run's model…"),
+          label: trans.__('Register a model…'),
           icon: addIcon,
           execute: () => execute(CommandIDs.register)
         }

@@ -4,6 +4,8 @@ import { ApiError, FormModel } from '../core';
 
 import { aliasProblem } from './alias';
 import { nameProblem } from './model';
+import type { ITask } from './importing';
+import { importModel, sourceProblem } from './importing';
 import type {
   ILoggedModel,
   IModelVersion,
@@ -11,7 +13,17 @@ import type {
   ModelsService
 } from './service';
 
+/** What a version is made from. */
+export type SourceKind = 'run' | 'files' | 'hub';
+
 export interface IRegisterFields {
+  kind: SourceKind;
+  /** Path of a folder or file, or a repository of the hub. */
+  source: string;
+  /** The base model of an adapter; empty if the files name it, or for another model. */
+  base: string;
+  /** Whether files that run code when loaded are accepted. */
+  allowCode: boolean;
   runId: string;
   /** Name of the selected model among those that the run logged. */
   logged: string;
@@ -24,8 +36,11 @@ export interface IRegisterFields {
   models: readonly ILoggedModel[] | undefined;
 }
 
-/** Register a model of a run under a name, with an optional alias. */
-export class RegisterForm extends FormModel<IRegisterFields, IModelVersion> {
+/** Register a model of a run, or files, under a name, with an optional alias. Files are copied by a task. */
+export class RegisterForm extends FormModel<
+  IRegisterFields,
+  IModelVersion | ITask
+> {
   constructor(
     private _service: ModelsService,
     private _start: {
@@ -39,6 +54,10 @@ export class RegisterForm extends FormModel<IRegisterFields, IModelVersion> {
   ) {
     super(
       {
+        kind: 'run',
+        source: '',
+        base: '',
+        allowCode: false,
         runId: _start.runId ?? '',
         logged: '',
         name: _start.name ?? '',
@@ -59,10 +78,16 @@ export class RegisterForm extends FormModel<IRegisterFields, IModelVersion> {
     return aliasProblem(this.fields.alias, this.trans);
   }
 
+  get sourceProblem(): string {
+    const { kind, source } = this.fields;
+    return kind === 'run' ? '' : sourceProblem(kind, source, this.trans);
+  }
+
   get valid(): boolean {
-    const { name, models } = this.fields;
+    const { kind, models, name, source } = this.fields;
     return (
-      (models?.length ?? 0) > 0 &&
+      (kind === 'run' ? (models?.length ?? 0) > 0 : source.trim() !== '') &&
+      this.sourceProblem === '' &&
       name.trim() !== '' &&
       this.nameProblem === '' &&
       this.aliasProblem === ''
@@ -103,7 +128,12 @@ export class RegisterForm extends FormModel<IRegisterFields, IModelVersion> {
     }
   }
 
-  protected send(fields: Readonly<IRegisterFields>): Promise<IModelVersion> {
+  protected send(
+    fields: Readonly<IRegisterFields>
+  ): Promise<IModelVersion | ITask> {
+    if (fields.kind !== 'run') {
+      return importModel(this._service.api, fields.kind, fields);
+    }
     return this._service.register({
       name: fields.name.trim(),
       run: fields.runId,

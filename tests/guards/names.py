@@ -32,6 +32,7 @@ genops.diverged genops.extremes genops.failure genops.idempotency_key genops.ker
 genops.gates genops.gates.hash genops.gates.looks genops.source
 genops.evaluation.data genops.evaluation.digest genops.evaluation.file genops.evaluation.how genops.evaluation.model
 genops.evaluation.session genops.evaluation.version
+genops.import genops.manifest
 genops.repeat genops.run_key genops.superseded_by_sweep genops.sweep genops.target genops.trial genops.trial_attempt
 genops.base_model genops.parent
 """,
@@ -575,6 +576,7 @@ WORK = _lines(
 deployment: answer start
 environment: build connect use
 evaluation: predict prepare record
+model_import: fetch read register upload
 sweep: run
 trace: fetch give
 """,
@@ -642,18 +644,26 @@ genops kernels stop: --grace --json --target kernel
 genops kernels:
 genops lineage show: --down --json --limit --up of
 genops lineage:
-genops models add: --alias --json --model --run name
+genops models add: --alias --allow-code --base --best --experiment --from --json --model --path --run
+    --secret --smallest name source
 genops models alias: --expected --json --reason alias name version
+genops models code: --json --version name
 genops models delete: --force --json --version --yes -y name
 genops models evaluate: --against --alone --batch-rows --data --group --id --json --label --name --task --trust
     --version model
 genops models history: --alias --json name
 genops models alias-history: --alias --json name
 genops models list: --filter --json --limit --sort --versions
-genops models register: --alias --json --model --run name
 genops models revert: --expected --json --reason alias name
 genops models revert-alias: --expected --json --reason alias name
+genops models prune: --json --keep --older-than --yes -y name
+genops models pull: --json --version folder name
+genops models push: --json --public --secret --version name target
+genops models register: --alias --allow-code --base --best --experiment --from --json --model --path --run
+    --secret --smallest name source
+genops models set: --description --json --tag --untag --version name
 genops models show: --json --version name
+genops models stages: --json --to-aliases name
 genops models unalias: --expected --json --reason alias name
 genops models:
 genops profile analyze: --json --usd-per-hour traces

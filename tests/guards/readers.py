@@ -288,6 +288,7 @@ def work_kinds() -> set[str]:
     from genops_lab.evaluations.service import EvaluationsService
     from genops_lab.hosts.environments import EnvironmentsService
     from genops_lab.profiling.remote_analysis.downloads import Bringing
+    from genops_lab.registry.importing import ModelImports
     from genops_lab.sweeps.service import SweepsService
 
     found: list[WorkKind] = []
@@ -301,6 +302,7 @@ def work_kinds() -> set[str]:
         EvaluationsService(settings, nothing, nothing, nothing, nothing, work)
     EnvironmentsService(nothing, nothing, work, nothing)
     Bringing(nothing, nothing, nothing, work)
+    ModelImports(nothing, nothing, nothing, work, nothing)
     return {line(kind.name, kind.steps) for kind in found}
 
 

@@ -73,6 +73,7 @@ STATES = [
     "nsight_compute nsight-compute-dialog",
     "panel_actions choice",  # `choose` and `titled`
     "panel_actions confirmation",  # `confirm` and `showDialog`
+    "panel_actions register-files",
     "profile_memory oom",
     "profiles profile-gutter",
     "run_profiles run-profiles-difference",

@@ -36,8 +36,10 @@ from genops_lab.experiments.hashes import model_digest
 from genops_lab.experiments.mlflow import MlflowConnection
 from genops_lab.experiments.service import ExperimentsService
 from genops_lab.experiments.tracking import TrackingService
+from genops_lab.registry.importing import ModelImports
 from genops_lab.registry.moves import AliasMoves
 from genops_lab.registry.service import RegistryService
+from genops_lab.registry.using import ModelUses
 
 from .warm import SCORING, program
 
@@ -72,6 +74,8 @@ class Rooms:
         self.shared = SharedStore.at(self.settings.store_url, self.settings.data_dir)
         self.moves = AliasMoves(self.settings, self.mlflow, self.shared, self.work, self.events)
         self.registry = RegistryService(self.mlflow, self.experiments, self.store, self.events, self.moves)
+        self.imports = ModelImports(self.settings, self.mlflow, self.registry, self.work, self.events)
+        self.uses = ModelUses(self.settings, self.mlflow, self.registry, self.tasks, self.events)
         self.deployments = DeploymentsService(
             self.settings, self.registry, self.store, self.events, self.live, self.work, works,
             LocalTarget(

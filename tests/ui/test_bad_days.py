@@ -77,7 +77,7 @@ def test_an_mlflow_that_is_away_comes_back_and_is_another_one(
                 shown = lab.section("Runs").get_by_role("button", name=re.compile("loss 0.5"))
                 expect(shown).to_be_visible(timeout=BACK_MS)
                 expect(lab.panel().locator(".gol-DownState")).to_have_count(0, timeout=BACK_MS)
-                register = lab.section("Models").get_by_role("button", name="Register a run's model…")
+                register = lab.section("Models").get_by_role("button", name="Register a model…")
                 expect(register).to_be_visible()
                 log_run(url, "another run")
                 expect(totals(lab)).to_have_text("2 runs", timeout=BACK_MS)
@@ -95,7 +95,7 @@ def test_an_mlflow_that_is_away_comes_back_and_is_another_one(
 EMPTY = {
     "Compute": "New notebook",
     "Runs": "Insert a %%track cell",
-    "Models": "Register a run's model…",
+    "Models": "Register a model…",
     "Deployments": "Deploy a model…",
 }
 

@@ -271,10 +271,11 @@ def test_a_profile_is_read(lab: LabPage, keys: Keyboard) -> None:
 
 def test_the_model_is_registered_and_deployed(lab: LabPage, keys: Keyboard, server: LabServer) -> None:
     models = section(lab, keys, "Models")
-    register = button(lab.panel(), "Register a run's model…").first
+    register = button(lab.panel(), "Register a model…").first
     keys.choose(register)
-    form = dialog(lab, "Register a run's model")
-    expect(form.get_by_label("Run", exact=True)).to_be_focused()
+    form = dialog(lab, "Register a model")
+    expect(form.get_by_label("From", exact=True)).to_be_focused()
+    keys.to(form.get_by_label("Run", exact=True))
     expect(form.get_by_role("status")).to_contain_text("This run logged no model.")
     lab.page.keyboard.type("line – lines")
     expect(form.get_by_role("status")).to_have_text("")

@@ -7,6 +7,7 @@ import re
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,7 +65,7 @@ def fact(section: Locator, name: str) -> Locator:
 def test_a_double_click_registers_one_version(lab: LabPage, server: LabServer) -> None:
     models = lab.section("Models")
     # Without any model the section has the button, too.
-    lab.panel().get_by_role("button", name="Register a run's model…").first.dblclick()
+    lab.panel().get_by_role("button", name="Register a model…").first.dblclick()
     dialog = lab.page.get_by_role("dialog")
     dialog.get_by_label("Name", exact=True).fill("line")
     dialog.get_by_label("Alias (optional)").fill("champion")
@@ -91,6 +92,29 @@ def test_a_double_click_registers_one_version(lab: LabPage, server: LabServer) -
     expect(dialog).to_have_count(0)
 
 
+def test_a_file_is_registered_and_the_version_says_so(lab: LabPage, server: LabServer) -> None:
+    oracles = Path(__file__).parents[1] / "registry" / "oracles"
+    lab.panel().get_by_role("button", name="Register a model…").first.click()
+    dialog = lab.page.get_by_role("dialog")
+    dialog.get_by_label("From").select_option("A folder or file")
+    dialog.get_by_label("Path").fill(str(oracles / "write.py"))
+    dialog.get_by_label("Name", exact=True).fill("tiny")
+    accept = dialog.get_by_role("button", name="Register", exact=True)
+    accept.click()
+    expect(dialog.get_by_role("alert")).to_contain_text("write.py runs code when it is loaded")
+    lab.looks("register-files", ".jp-Dialog", (1280, 800))
+    dialog.get_by_label("Path").fill(str(oracles / "tiny.gguf"))
+    accept.click()
+    expect(dialog).to_have_count(0)
+    models = lab.section("Models")
+    tiny = models.get_by_role("button", name=re.compile("^tiny"))
+    expect(tiny).to_be_visible(timeout=60_000)
+    tiny.click()
+    expect(models.get_by_text(re.compile("^Files from .*tiny.gguf"))).to_be_visible()
+    lab.shot("registered-file")
+    server.request("DELETE", "genops/models/tiny")
+
+
 def test_the_files_of_a_version_are_read_when_it_opens(lab: LabPage) -> None:
     models = lab.section("Models")
     toggle = models.get_by_role("button", name="Files of line version 1")
@@ -100,6 +124,8 @@ def test_the_files_of_a_version_are_read_when_it_opens(lab: LabPage) -> None:
     facts = models.locator(".gol-VersionFacts")
     expect(facts.get_by_text(re.compile("^(Files hold data only|Runs code when loaded)"))).to_be_visible()
     expect(fact(facts, "Size")).to_contain_text("B")
+    models.get_by_role("button", name="Copy loading code").click()
+    expect(models.get_by_role("button", name="Copied")).to_be_visible()
     lab.looks("version-files", ".gol-VersionFacts", (1280, 800))
     toggle.click()
     expect(facts).to_have_count(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from genops_lab.registry.models import AliasMove, ModelVersion, RegisteredModel
+from genops_lab.registry.origins import words
 
 from ..document import SHORT_ID, Cell, Column, Document, Facts, Note, Row, Table, moment, state_cell
 
@@ -39,6 +40,7 @@ def model(shown: RegisteredModel) -> Document:
             ", ".join(each.flavors),
             each.run_id[:SHORT_ID],
             moment(each.created_at),
+            words(each.origin) if each.origin and each.origin.kind != "run" else "",
         ]
         for each in shown.versions
     ]
@@ -49,13 +51,24 @@ def model(shown: RegisteredModel) -> Document:
         Column("flavors", shrinks=True),
         Column("run"),
         Column("created"),
+        Column("from", folds=True, shrinks=True, narrowest=20, leaves=1),
     ]
     return Document(
         [
-            Facts([("model", shown.name), ("description", shown.description)]),
+            Facts(
+                [
+                    ("model", shown.name),
+                    ("description", shown.description),
+                    ("tags", _tags(shown.tags)),
+                ]
+            ),
             Table(columns, rows, empty="This model has no versions."),
         ]
     )
+
+
+def _tags(tags: dict[str, str]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in tags.items())
 
 
 def history(found: list[AliasMove]) -> Document:
@@ -97,6 +110,10 @@ def model_version(shown: ModelVersion) -> Document:
                     ("aliases", ", ".join(shown.aliases)),
                     ("flavors", ", ".join(shown.flavors)),
                     ("run", shown.run_id),
+                    ("from", words(shown.origin) if shown.origin else ""),
+                    ("base model", shown.base_model),
+                    ("description", shown.description),
+                    ("tags", _tags(shown.tags)),
                     ("status", state_cell(shown.status)),
                 ]
             ),

@@ -26,6 +26,7 @@ from genops_lab.experiments.hashes import check_plain
 from genops_lab.experiments.query.errors import did_you_mean
 from genops_lab.registry.files.models import ModelFacts
 from genops_lab.registry.models import ModelVersion, RegisteredModel
+from genops_lab.registry.origins import BASE_TAG, SOURCE_TAG, Origin, origin_of, own_tags, tag_of
 
 from .version_facts import VersionFacts
 
@@ -40,6 +41,9 @@ LOG_A_MODEL = (
 
 #: Most names that are compared with a name that is not registered.
 MOST_NAMES = 1000
+#: The tag of a run's data set that says what it was for, and its values for data that judges.
+_CONTEXT = "mlflow.data.context"
+_JUDGING = ("evaluation", "eval", "validation", "valid", "val", "test", "testing")
 _UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND")
 
 
@@ -123,15 +127,35 @@ class MlflowModels(MlflowBackend):
 
         return _known(lambda: self._client.get_registered_model(name), missing)
 
-    def register(self, run_id: str, name: str, model: str, key: str) -> ModelVersion:
+    def register(self, run_id: str, name: str, model: str, key: str, origin: Origin) -> ModelVersion:
         """Register a model of the run as a new version of ``name``; ``model`` selects one of several."""
         source, model_id = self._choose(run_id, model)
         with told(f"Cannot register the model of the run as {name!r}"):
             self._ensure_model(name)
             made = self._client.create_model_version(
-                name, source, run_id=run_id, model_id=model_id, tags={KEY_TAG: key} if key else None
-            )
+                name, source, run_id=run_id, model_id=model_id,
+                tags={SOURCE_TAG: tag_of(origin), **({KEY_TAG: key} if key else {})},
+            )  # fmt: skip
         return self._version(made, self.get_model(name))
+
+    def judged_on(self, origin: Origin) -> Origin:
+        """Return the origin of a chosen run with the data set that its metric judges, if the run logged one."""
+        from msgspec.structs import replace
+
+        if origin.chosen_by is None:
+            return origin
+        with told(f"Cannot read the run {origin.run}"):
+            inputs = self._client.get_run(origin.run).inputs
+        named = [
+            (
+                f"{each.dataset.name}@{each.dataset.digest}",
+                next((tag.value for tag in each.tags if tag.key == _CONTEXT), ""),
+            )
+            for each in (inputs.dataset_inputs if inputs else [])
+        ]
+        judging = [name for name, context in named if context.lower() in _JUDGING]
+        data = judging[0] if judging else named[0][0] if len(named) == 1 and named[0][1] != "training" else ""
+        return replace(origin, chosen_by=replace(origin.chosen_by, data=data))
 
     def registered_with(self, name: str, key: str) -> ModelVersion | None:
         """Return the version that was registered with this idempotency key."""
@@ -216,6 +240,7 @@ class MlflowModels(MlflowBackend):
             updated_at=(model.last_updated_timestamp or 0) / 1000 or None,
             versions=page.items,
             older=page.next,
+            tags=own_tags(model.tags),
         )
 
     def _versions(self, model: Any, query: PageQuery) -> Page[ModelVersion]:
@@ -247,6 +272,10 @@ class MlflowModels(MlflowBackend):
             created_at=(version.creation_timestamp or 0) / 1000 or None,
             aliases=sorted(aliases.get(number, [])),
             flavors=self._flavors_of(version),
+            origin=origin_of(version.tags),
+            base_model=version.tags.get(BASE_TAG, ""),
+            description=version.description or "",
+            tags=own_tags(version.tags),
         )
 
     def _flavors_of(self, version: Any) -> list[str]:

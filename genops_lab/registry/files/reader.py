@@ -45,7 +45,18 @@ class Inspected:
 def inspect(root: Path) -> Inspected:
     """Judge all files of a folder. Blocks. Raises OSError if the folder cannot be listed."""
     found, more = entries(root)
-    inspected = Inspected(complete=not more)
+    return _inspected(root, found, complete=not more)
+
+
+def inspect_file(file: Path) -> Inspected:
+    """Judge one file, as a folder that has it alone. Blocks. Raises OSError."""
+    told = file.stat()
+    entry = Entry(path=file.name, size=told.st_size, changed_ns=told.st_mtime_ns)
+    return _inspected(file.parent, [entry], complete=True)
+
+
+def _inspected(root: Path, found: list[Entry], *, complete: bool) -> Inspected:
+    inspected = Inspected(complete=complete)
     budget = Budget()
     for entry in sorted(found, key=lambda each: not is_small(each.path)):
         inspected.sizes[entry.path] = entry.size

@@ -35,6 +35,10 @@ function version(part: Partial<IModelVersion> = {}): IModelVersion {
     created_at: Date.now() / 1000 - 120,
     aliases: [],
     flavors: ['pytorch', 'python_function'],
+    origin: null,
+    base_model: '',
+    description: '',
+    tags: {},
     ...part
   };
 }
@@ -163,9 +167,7 @@ describe('the models section', () => {
 
   it('says what to do when there is none', async () => {
     await show();
-    fireEvent.click(
-      screen.getByRole('button', { name: "Register a run's model…" })
-    );
+    fireEvent.click(screen.getByRole('button', { name: 'Register a model…' }));
     expect(actions.onRegister).toHaveBeenCalledTimes(1);
   });
 
@@ -411,7 +413,9 @@ describe('registering', () => {
       idempotency_key: form.key
     });
     expect(form.key).toMatch(/^[0-9a-f]{32}$/);
-    expect(form.result?.version).toBe('2');
+    expect(form.result && 'version' in form.result && form.result.version).toBe(
+      '2'
+    );
   });
 
   it('keeps the key for a second try after a failure', async () => {
@@ -482,7 +486,8 @@ describe('registering', () => {
         version({ name: 'a b', version: '3', aliases: ['best'] }),
         version({ name: 'a b', version: '2', aliases: ['prod'] })
       ],
-      older: ''
+      older: '',
+      tags: {}
     };
     const of = (registered: typeof shown | undefined) =>
       new AliasForm(

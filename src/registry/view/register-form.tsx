@@ -6,15 +6,36 @@ import { Callout, Field, formatAge } from '../../core';
 import type { RegisterForm } from '../register';
 import type { IRun } from '../service';
 
-/** The fields of "Register a run's model". */
+import { SourceChoice, SourceFields } from './source-fields';
+
+/** The fields of "Register a model". */
 export function RegisterFields(props: {
   form: RegisterForm;
   trans: TranslationBundle;
 }): React.ReactElement {
   const { form, trans } = props;
   const { fields } = form;
+  const hasSource = fields.kind !== 'run' || fields.runs?.length !== 0;
+  return (
+    <>
+      <SourceChoice form={form} trans={trans} />
+      {fields.kind === 'run' ? (
+        <RunFields form={form} trans={trans} />
+      ) : (
+        <SourceFields form={form} trans={trans} />
+      )}
+      {hasSource && <NameFields form={form} trans={trans} />}
+    </>
+  );
+}
+
+function RunFields(props: {
+  form: RegisterForm;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { form, trans } = props;
+  const { fields } = form;
   const { runs, models } = fields;
-  const listId = React.useId();
   if (runs?.length === 0) {
     return (
       <Callout tone="info" title={trans.__('There are no runs yet.')}>
@@ -75,6 +96,19 @@ export function RegisterFields(props: {
           </Callout>
         )}
       </div>
+    </>
+  );
+}
+
+function NameFields(props: {
+  form: RegisterForm;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { form, trans } = props;
+  const { fields } = form;
+  const listId = React.useId();
+  return (
+    <>
       <Field
         label={trans.__('Name')}
         help={

@@ -44,10 +44,10 @@ export function ModelsSection(props: ModelsSection.IProps): React.ReactElement {
       empty={
         <EmptyState
           text={trans.__(
-            "No models yet. Register a run's model to give it a name and a version. You can then deploy it."
+            'No models yet. Register the model of a run, or files, to give it a name and a version. You can then deploy it.'
           )}
           actions={[
-            { label: trans.__("Register a run's model…"), onClick: onRegister }
+            { label: trans.__('Register a model…'), onClick: onRegister }
           ]}
         />
       }

@@ -7,6 +7,7 @@ import {
 import * as React from 'react';
 
 import {
+  CopyButton,
   IconButton,
   RelativeTime,
   ShortId,
@@ -19,6 +20,8 @@ import { VersionEvaluations } from '../../evaluations/view/version-evaluations';
 import { VersionGates } from '../../gates/view/version-gates';
 import { aliasIcon } from '../icon';
 import type { ModelsModel } from '../model';
+import { loadingCode } from '../importing';
+import { describeOrigin } from '../origin';
 import type { IModelVersion, ModelsService } from '../service';
 
 import type { IVersionActions } from './section';
@@ -34,6 +37,7 @@ export function VersionRow(props: VersionRow.IProps): React.ReactElement {
     version.flavors.length > 1
       ? version.flavors.filter(flavor => flavor !== 'python_function')
       : version.flavors;
+  const origin = describeOrigin(version.origin, trans);
   const full = trans.__('%1 version %2', version.name, version.version);
   return (
     <div className="gol-Version">
@@ -132,6 +136,14 @@ export function VersionRow(props: VersionRow.IProps): React.ReactElement {
           </span>
         )}
       </div>
+      {origin && (
+        <p className="gol-Note gol-Version-origin" title={origin}>
+          {origin}
+        </p>
+      )}
+      {version.description && (
+        <p className="gol-Note gol-Version-origin">{version.description}</p>
+      )}
       {open && (
         <div id={id}>
           <VersionFacts
@@ -148,6 +160,12 @@ export function VersionRow(props: VersionRow.IProps): React.ReactElement {
           <VersionGates
             version={version}
             api={props.service.api}
+            trans={trans}
+          />
+          <CopyButton
+            text={() => loadingCode(props.service.api, version)}
+            label={trans.__('Copy the code that loads %1', full)}
+            word={trans.__('Copy loading code')}
             trans={trans}
           />
         </div>

@@ -1,0 +1,166 @@
+"""List and fetch the files of a repository of the Hugging Face hub, in a worker process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import posixpath
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from genops_lab.core.errors import Failed, GenOpsError, InvalidRequest, NotAllowed, NotFound, Unavailable
+from genops_lab.experiments.backends.artifacts import checked
+from genops_lab.registry.remote import Listing, RemoteFile
+
+MAX_FILES = 5_000
+_CHUNK = 1 << 20
+#: Files that hold data only, or texts beside the model, by name.
+_DATA = re.compile(
+    r"\.(safetensors|gguf|onnx|onnx_data|json|jsonl|txt|md|model|tiktoken|jinja|yaml|yml)$|^(LICEN[CS]E|NOTICE|MLmodel)\b",
+    re.IGNORECASE,
+)
+_NEVER = re.compile(r"(^|/)\.git(attributes|ignore)$")
+#: Beside the model's files in the folder of a download: what the hub's library keeps about them.
+CACHE = ".cache"
+
+
+class HubFiles:
+    """Reads repositories of models. The library finds the hub and its token in the environment of the process."""
+
+    def __init__(self, **_config: Any) -> None:
+        pass
+
+    def list_files(self, repository: str, revision: str, allow_code: bool) -> Listing:
+        """List the files of a repository at a revision, resolved to its commit. Raises NotFound, NotAllowed."""
+        with _told(repository, revision):
+            from huggingface_hub import HfApi
+
+            found = HfApi().model_info(repository, revision=revision or None, files_metadata=True)
+        files, left_out = list[RemoteFile](), list[str]()
+        for each in found.siblings or []:
+            path = each.rfilename
+            if _NEVER.search(path):
+                continue
+            checked(path)
+            if not (allow_code or _DATA.search(posixpath.basename(path))):
+                left_out.append(path)
+                continue
+            files.append(
+                RemoteFile(
+                    path=path,
+                    size=each.size,
+                    sha256=each.lfs.sha256 if each.lfs else "",
+                    blob="" if each.lfs else each.blob_id or "",
+                )
+            )
+        if len(files) > MAX_FILES:
+            raise InvalidRequest(
+                f"The repository {repository} has more than {MAX_FILES:,} files.",
+                hint="Download the files that you need, then register them with --path.",
+            )
+        return Listing(files=files, left_out=left_out, revision=found.sha or "", uri=f"hf:{repository}")
+
+    def fetch(self, repository: str, commit: str, file: RemoteFile, folder: str) -> None:
+        """Fetch one file into the folder; an earlier part of it is continued. Raises Failed for another content."""
+        with _told(repository, commit):
+            from huggingface_hub import hf_hub_download
+
+            place = hf_hub_download(repository, file.path, revision=commit, local_dir=folder)
+        try:
+            wrong = _differs(Path(place), file)
+        except OSError as error:
+            raise Failed(
+                f"Cannot read {file.path}: {error.strerror}.", hint="Check the disk of the Lab."
+            ) from error
+        if wrong:
+            Path(place).unlink(missing_ok=True)
+            raise Failed(
+                f"{file.path} of {repository} came with another content than the hub says.",
+                hint="Register the model again. If it happens again, tell the owner of the repository.",
+            )
+
+    def push(self, repository: str, folder: str, message: str, private: bool) -> str:
+        """Upload a folder as one commit, and return the commit. A new repository is made. Raises NotAllowed."""
+        with _told(repository, ""):
+            from huggingface_hub import HfApi
+
+            hub = HfApi()
+            hub.create_repo(repository, private=private, exist_ok=True)
+            done = hub.upload_folder(repo_id=repository, folder_path=folder, commit_message=message)
+        return str(done.oid)
+
+
+def _differs(place: Path, file: RemoteFile) -> bool:
+    size = place.stat().st_size
+    if file.size is not None and size != file.size:
+        return True
+    if file.sha256:
+        return _hashed(place, hashlib.sha256()) != file.sha256
+    if file.blob:
+        return _hashed(place, hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)) != file.blob
+    return False
+
+
+def _hashed(place: Path, digest: Any) -> str:
+    with place.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return str(digest.hexdigest())
+
+
+@contextlib.contextmanager
+def _told(repository: str, revision: str) -> Iterator[None]:
+    """Turn errors of the hub and its library into ours. The library's texts may name the token's place: left out."""
+    try:
+        import huggingface_hub.errors as errors
+    except ImportError as error:
+        raise Failed(
+            "The package huggingface_hub is not installed.",
+            hint="Install it into the environment of JupyterLab: pip install 'genops-lab[huggingface]'",
+        ) from error
+    try:
+        yield
+    except GenOpsError:
+        raise
+    except errors.GatedRepoError as error:
+        raise NotAllowed(
+            f"The repository {repository} is gated.",
+            hint="Accept its terms on its page, then name the variable with your token: --secret HF_TOKEN",
+        ) from error
+    except errors.RevisionNotFoundError as error:
+        raise NotFound(
+            f"The repository {repository} has no revision {revision!r}.",
+            hint="Name a branch, a tag or a commit, such as hf:ORG/NAME@main.",
+        ) from error
+    except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
+        raise NotFound(
+            f"The hub shows no repository {repository}.",
+            hint="Check the name. For a private one, name the variable with your token: --secret HF_TOKEN",
+        ) from error
+    except errors.HfHubHTTPError as error:
+        status = getattr(getattr(error, "response", None), "status_code", "")
+        if status in (401, 403):
+            raise NotAllowed(
+                f"The hub does not let you change the repository {repository}.",
+                hint="Name the variable with a token that may write: --secret HF_TOKEN",
+            ) from error
+        raise Unavailable(
+            f"The hub answered with an error ({status}) about {repository}.", hint="Try again later."
+        ) from error
+    except OSError as error:
+        if error.strerror and error.filename:
+            raise Failed(
+                f"Cannot write {error.filename}: {error.strerror}.", hint="Free some disk space."
+            ) from error
+        raise _away(repository, error) from error
+    except Exception as error:  # of the HTTP library, which differs between versions
+        raise _away(repository, error) from error
+
+
+def _away(repository: str, error: Exception) -> Unavailable:
+    return Unavailable(
+        f"The hub does not answer about {repository} ({type(error).__name__}).",
+        hint="Check the network, and HF_ENDPOINT if you use a mirror.",
+    )
