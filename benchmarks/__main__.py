@@ -25,6 +25,7 @@ from . import (
     runs_page,
     serving,
     setup,
+    signatures,
     startup,
     statistics,
 )
@@ -48,6 +49,7 @@ SUITES: dict[str, Callable[[], Iterator[Figure]]] = {
     "profile_timeline": profile_timeline.figures,
     "profiles": profiles.figures,
     "setup": setup.figures,
+    "signatures": signatures.figures,
     "statistics": statistics.figures,
 }
 #: They install much: run when they are named.

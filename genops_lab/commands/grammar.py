@@ -56,6 +56,7 @@ VERBS = (
     *("analyze", "report", "diff", "memory", "metrics", "fetch", "tools"),
     *("test", "connect", "disconnect", "attach", "extend", "stop", "resume", "logs"),
     *("status", "pull", "push", "discover", "kinds", "add-nsight"),
+    *("sign", "verify", "card", "bom"),
     *("hosts", "stop-host", "build", "install", "prune", "optimize-db"),
 )
 

@@ -20,6 +20,7 @@ from genops_lab.registry.service import RegistryService
 
 from .completion import model_names, run_ids
 from .grammar import noun
+from .model_signing import signatures
 from .session import Json, Yes, command
 from .views import lab as lab_views
 from .views import models as views
@@ -210,3 +211,6 @@ def history(
         )
         found = list(pages)
         session.show(found, views.history(found))
+
+
+models.add_typer(signatures)

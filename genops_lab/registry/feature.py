@@ -23,6 +23,7 @@ def _provide(services: Services) -> None:
     from .deleting import DeploymentsOfModel, ModelDeletion
     from .moves import AliasMoves
     from .service import RegistryService
+    from .signatures import SignaturesService
 
     services.provide(
         AliasMoves,
@@ -35,6 +36,9 @@ def _provide(services: Services) -> None:
         lambda get: RegistryService(
             get(MlflowConnection), get(ExperimentsService), get(LocalStore), get(EventBus), get(AliasMoves)
         ),
+    )
+    services.provide(
+        SignaturesService, lambda get: SignaturesService(get(Settings), get(MlflowConnection), get(EventBus))
     )
     services.provide(
         ModelDeletion,

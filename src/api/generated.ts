@@ -1901,6 +1901,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/models/{name}/versions/{version}/signature": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sign the files of a version, and keep the signature beside them. */
+        post: operations["registry.sign_version"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/models/{name}/versions/{version}/signature/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Compare the files of a version with its signature. Nothing is loaded. */
+        post: operations["registry.verify_version"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/models/{name}/aliases/{alias}": {
         parameters: {
             query?: never;
@@ -6027,6 +6061,42 @@ export interface components {
             type: string;
         };
         /**
+         * SignVersion
+         * @description Sign a version. ``key``: the absolute path of a private key in PEM format, or a PKCS#11 URI.
+         */
+        SignVersion: {
+            key: string;
+            /** @default  */
+            password: string;
+        };
+        /**
+         * Signature
+         * @description The state of a model's signature.
+         *
+         *     ``who`` names the key: the file of the public key and its fingerprint. ``reason`` says why the state is not
+         *     "valid", as a sentence. ``place`` is the URI of the signature's file.
+         */
+        Signature: {
+            /** @enum {unknown} */
+            state: "cannot be checked" | "invalid" | "unsigned" | "valid";
+            /** @default  */
+            who: string;
+            /** @default  */
+            reason: string;
+            /** @default  */
+            place: string;
+        };
+        /**
+         * VerifyVersion
+         * @description Verify a version. ``keys``: public keys in PEM format by their names, beside those of the administrator.
+         */
+        VerifyVersion: {
+            /** @default {} */
+            keys: {
+                [key: string]: string;
+            };
+        };
+        /**
          * SetAlias
          * @description Point an alias at a version.
          *
@@ -6164,7 +6234,8 @@ export interface components {
          *     ``title``, ``findings``, ``reason`` (the origin) and ``advice``, and must confirm. Files with the verdict
          *     ``refused`` cannot be confirmed. ``digest`` (``sha256:...``) identifies exactly these files.
          *     ``package_sources``, if an environment is built, are the requirement lines that set where packages come from:
-         *     indexes, links, constraints, addresses, ``${VARIABLES}``.
+         *     indexes, links, constraints, addresses, ``${VARIABLES}``. ``signature`` is None where the administrator trusts no
+         *     keys. Where a signature is required, a version without a valid one has the verdict ``refused``.
          */
         DeployCheck: {
             model: string;
@@ -6195,6 +6266,8 @@ export interface components {
             outlives_server: boolean;
             /** @default  */
             warning: string;
+            /** @default null */
+            signature: components["schemas"]["Signature"] | null;
         };
         /**
          * ModelFile
@@ -10115,6 +10188,78 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ModelFacts"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "registry.sign_version": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SignVersion"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Signature"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "registry.verify_version": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["VerifyVersion"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Signature"];
                 };
             };
             /** @description The error. */

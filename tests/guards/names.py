@@ -30,6 +30,7 @@ TAGS = _words(
     """
 genops.diverged genops.extremes genops.failure genops.idempotency_key genops.kernel genops.notes genops.pruned
 genops.repeat genops.run_key genops.superseded_by_sweep genops.sweep genops.target genops.trial genops.trial_attempt
+genops.signature
 """,
 )
 
@@ -321,6 +322,7 @@ GENOPS_DEBUG GENOPS_GPUS GENOPS_GPU_TYPE GENOPS_KERNELSPEC GENOPS_KERNEL_ID GENO
 GENOPS_NATIVE GENOPS_NCU_FOLDER GENOPS_NCU_SET GENOPS_NOTEBOOK GENOPS_NO_SOURCE GENOPS_NSYS
 GENOPS_NSYS_SESSION GENOPS_OUTPUT GENOPS_REMOTE GENOPS_RUNTIME_DIR GENOPS_SOCKET GENOPS_TIME_S GENOPS_TRIAL
 GENOPS_WORKER_CONFIG
+GENOPS_KEY_PASSWORD
 """,
 )
 
@@ -341,7 +343,7 @@ CONFIGURATION = _lines(
     "An operator's setting has no effect; a kernelspec does not start.",
     """
 GenOpsLab: allow_user_targets cell_output_mb cell_outputs data_dir deployment_lease_hours keep_local_kernels locked
-    mlflow_uri outputs_left_to_page_s rooms store_url target_fields targets
+    mlflow_uri outputs_left_to_page_s rooms signature_required store_url target_fields targets trusted_keys
 GenOpsLocalProvisioner:
 GenOpsTargetProvisioner: cwd lease_s target
 """,
@@ -628,7 +630,9 @@ genops models list: --json
 genops models register: --alias --json --model --run name
 genops models revert: --expected --json --reason alias name
 genops models show: --json --version name
+genops models sign: --json --key --version name
 genops models unalias: --expected --json --reason alias name
+genops models verify: --json --key --version name
 genops models:
 genops profile analyze: --json --usd-per-hour traces
 genops profile diff: --json after before
