@@ -201,7 +201,9 @@ def _with_key_file(config: Any, key: Path, password: str) -> None:
     except TypeError as error:
         raise InvalidRequest(
             f"The private key {key} is {'not encrypted' if password else 'encrypted'}.",
-            hint="Sign without a password." if password else "Run the command at a terminal, or set GENOPS_KEY_PASSWORD.",
+            hint="Sign without a password."
+            if password
+            else "Run the command at a terminal, or set GENOPS_KEY_PASSWORD.",
             code="password_needed",
         ) from error
     except (ValueError, AttributeError) as error:
