@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ..cards.feature import FEATURE as CARDS
 from ..core.feature import AUDIT, TASKS
 from ..core.features import Feature, Features
 from ..core.operations import Operation
@@ -36,6 +37,7 @@ FEATURES: tuple[Feature, ...] = (
     SWEEPS,
     PROFILING,
     REGISTRY,
+    CARDS,
     DEPLOYMENTS,
 )
 

@@ -48,10 +48,10 @@ def sign(
     """Sign the files of a version with a private key (OpenSSF model-signing)."""
     with command(json) as session:
         where = key if key.startswith(PKCS11) else str(_file(key))
-        number = _number(session, name, version)
+        at = number(session, name, version)
         body = SignVersion(key=where, password=_password(session, where))
-        found = session.call(SignaturesService.sign_version, name=name, version=number, body=body)
-        session.show(found, _document(name, number, found, "signed"))
+        found = session.call(SignaturesService.sign_version, name=name, version=at, body=body)
+        session.show(found, _document(name, at, found, "signed"))
 
 
 @signatures.command("verify")
@@ -71,16 +71,16 @@ def verify(
     """Compare the files of a version with their signature; exit code 1 unless they are those that were signed."""
     with command(json) as session:
         texts = {path.name: _read(path) for path in map(_file, keys or [])}
-        number = _number(session, name, version)
+        at = number(session, name, version)
         found = session.call(
-            SignaturesService.verify_version, name=name, version=number, body=VerifyVersion(keys=texts)
+            SignaturesService.verify_version, name=name, version=at, body=VerifyVersion(keys=texts)
         )
-        session.show(found, _document(name, number, found, found.state))
+        session.show(found, _document(name, at, found, found.state))
         if found.state != "valid":
             raise typer.Exit(EXIT_FAILED)
 
 
-def _number(session: Session, name: str, version: str) -> str:
+def number(session: Session, name: str, version: str) -> str:
     """Return the number of a version; without ``version`` that of the newest one."""
     if version:
         return version

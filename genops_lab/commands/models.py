@@ -20,6 +20,7 @@ from genops_lab.registry.service import RegistryService
 
 from .completion import model_names, run_ids
 from .grammar import noun
+from .model_cards import cards
 from .model_signing import signatures
 from .session import Json, Yes, command
 from .views import lab as lab_views
@@ -214,3 +215,4 @@ def history(
 
 
 models.add_typer(signatures)
+models.add_typer(cards)

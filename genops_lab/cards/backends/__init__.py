@@ -1,0 +1,1 @@
+"""What cards need of MLflow, in its worker process."""
