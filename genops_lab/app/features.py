@@ -13,6 +13,7 @@ from ..core.features import Feature, Features
 from ..core.operations import Operation
 from ..deployments.feature import FEATURE as DEPLOYMENTS
 from ..doctor.feature import FEATURE as DOCTOR
+from ..evaluations.feature import FEATURE as EVALUATIONS
 from ..experiments.feature import FEATURE as EXPERIMENTS
 from ..hosts.feature import FEATURE as HOSTS
 from ..kernel_api.feature import FEATURE as KERNEL_API
@@ -37,8 +38,9 @@ FEATURES: tuple[Feature, ...] = (
     SWEEPS,
     PROFILING,
     REGISTRY,
-    CARDS,
+    EVALUATIONS,
     DEPLOYMENTS,
+    CARDS,
 )
 
 #: Names with which an administrator switches features off (``GenOpsLab.rooms``).

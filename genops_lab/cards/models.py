@@ -13,7 +13,6 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     """A measured value, with the ends of its 95 % interval (None: not known).
 
     ``rows`` counts the examples. ``data`` and ``digest`` name the data set, ``group`` a part of it (``age=60+``).
-    ``method`` names the interval.
     """
 
     name: str
@@ -24,7 +23,6 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     data: str = ""
     digest: str = ""
     group: str = ""
-    method: str = ""
 
 
 class DataSet(msgspec.Struct, frozen=True, kw_only=True):

@@ -218,7 +218,7 @@ def _evaluation(known: Known) -> str:
         return missing("evaluation", "Evaluate the version: genops models evaluate.")
     told = [_metrics(found, "Metric", lambda each: each.name)]
     if known.evaluations:
-        told.append("Intervals are at 95 %: Wilson's for rates, Student's t for means.")
+        told.append("Intervals are at 95 %, by Student's t; of a root mean square by bootstrap.")
     else:
         told.append(
             "These are the last values of the training run. Their data and their spread are not recorded."

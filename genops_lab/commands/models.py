@@ -21,6 +21,7 @@ from genops_lab.registry.service import RegistryService
 from .completion import model_names, run_ids
 from .grammar import noun
 from .model_cards import cards
+from .model_evaluate import evaluate
 from .model_signing import signatures
 from .session import Json, Yes, command
 from .views import lab as lab_views
@@ -216,3 +217,4 @@ def history(
 
 models.add_typer(signatures)
 models.add_typer(cards)
+models.add_typer(evaluate)

@@ -54,11 +54,12 @@ class ModelChecker:
         registry: RegistryService,
         store: LocalStore,
         life: Capabilities,
-        settings: Settings,
+        settings: Settings | None = None,
     ) -> None:
         self._root = root
-        self._trusted_keys = list(settings.trusted_keys)
-        self._signature_required = settings.signature_required
+        # Without settings no signature is asked for: a version is evaluated before somebody signs it.
+        self._trusted_keys = list(settings.trusted_keys) if settings else []
+        self._signature_required = settings is not None and settings.signature_required
         self._registry = registry
         self._store = store
         self._life = life

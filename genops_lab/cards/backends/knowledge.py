@@ -12,12 +12,14 @@ from typing import Any
 
 import msgspec
 
+from genops_lab.core.errors import GenOpsError
+from genops_lab.evaluations.predictions import Predictions, read
+from genops_lab.evaluations.tags import DATA, newest
 from genops_lab.experiments.backends.client import told
 from genops_lab.registry.backends import beside
 from genops_lab.registry.backends.signatures import MlflowSignatures
 from genops_lab.runtime.model_files import file_digest, plain_files
 
-from ..evaluations import measured
 from ..models import DataSet, Energy, HashedFile, Known, Metric, Training
 
 #: The tag of a version with the place of its card, for people: GenOps Lab finds the place by itself.
@@ -25,7 +27,8 @@ TAG = "genops.card"
 MAX_PARAMS = 200
 MAX_METRICS = 100
 MAX_EVALUATIONS = 20
-_EVALUATION = "genops.evaluation."
+MAX_GROUPS = 100
+PREDICTIONS = "predictions.parquet"
 _GPU = re.compile(r"system/gpu_(\d+)_")
 _GPU_WATTS = re.compile(r"system/gpu_\d+_power_usage_watts")
 #: CodeCarbon's names, and plain ones. The factor gives kWh.
@@ -138,34 +141,61 @@ class CardKnowledge(MlflowSignatures):
 
     def _evaluations(self, tags: dict[str, str], unread: list[str]) -> list[Metric]:
         found: list[Metric] = []
-        for key in sorted(key for key in tags if key.startswith(_EVALUATION))[:MAX_EVALUATIONS]:
-            data, _, digest = key.removeprefix(_EVALUATION).rpartition("@")
+        for (data, digest), run_id in sorted(newest(tags).items())[:MAX_EVALUATIONS]:
             try:
-                found += self._evaluation(tags[key], data, digest)
+                found += self._evaluation(run_id, data, digest)
             except (
                 Exception
             ) as error:  # MLflow's, the disk's and pyarrow's: the card goes on without this evaluation
-                reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")
+                said = error.message if isinstance(error, GenOpsError) else str(error)
+                reason = (said.strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")
                 unread.append(f"The evaluation on {data} cannot be read: {reason}.")
         return found
 
     def _evaluation(self, run_id: str, data: str, digest: str) -> list[Metric]:
-        metrics = self._client.get_run(run_id).data.metrics
+        run = self._client.get_run(run_id)
+        data = run.data.tags.get(
+            DATA, data
+        )  # the version's tag has a name without the characters that MLflow refuses
         found = []
-        if any(entry.path == "predictions.parquet" for entry in self._client.list_artifacts(run_id)):
+        if any(entry.path == PREDICTIONS for entry in self._client.list_artifacts(run_id)):
             scratch = tempfile.mkdtemp(prefix="card-", dir=self._scratch)
             try:
-                copy = self._client.download_artifacts(run_id, "predictions.parquet", scratch)
-                found = measured(Path(copy), data, digest)
+                copy = self._client.download_artifacts(run_id, PREDICTIONS, scratch)
+                found = _measured(read(copy), data, digest)
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)
         computed = {each.name for each in found}
         others = [
             Metric(name=name, value=value, data=data, digest=digest)
-            for name, value in sorted(metrics.items())
+            for name, value in sorted(run.data.metrics.items())
             if name not in computed and not name.startswith("system/") and math.isfinite(value)
         ]
         return [*found, *others[:MAX_METRICS]]
+
+
+def _measured(predictions: Predictions, data: str, digest: str) -> list[Metric]:
+    """Return the metrics that the report of an evaluation shows, overall and by group."""
+    from genops_lab.evaluations.metrics import by_group, compared
+
+    rows = [
+        *compared(predictions, None, latency=False),
+        *itertools.islice(by_group(predictions, None), MAX_GROUPS),
+    ]
+    return [
+        Metric(
+            name=each.metric,
+            value=each.candidate.value,
+            low=each.candidate.low,
+            high=each.candidate.high,
+            rows=each.candidate.rows,
+            data=data,
+            digest=digest,
+            group=f"{each.group}={each.value}" if each.group else "",
+        )
+        for each in rows
+        if each.candidate.value is not None
+    ]
 
 
 def card_file(name: str, version: str) -> str:
