@@ -1,7 +1,7 @@
 """Write the sections and the metadata of a model card from what is known.
 
-Headings follow the annotated template of Hugging Face (huggingface.co/docs/hub/model-card-annotated). What nobody
-knows is marked: ``> **Missing: intended use.** Write ...``.
+Headings follow the annotated template of Hugging Face (huggingface.co/docs/hub/model-card-annotated). A mark
+names what nobody knows: ``> **Missing: intended use.** Write ...``.
 """
 
 from __future__ import annotations
@@ -128,7 +128,10 @@ def _details(known: Known) -> str:
         ("Parameters", f"{facts.parameters:,} ({', '.join(facts.dtypes)})" if facts.parameters else ""),
         ("Quantization", facts.quantization),
         ("Format", ", ".join(facts.formats)),
-        ("Size", f"{facts.size_bytes:,} bytes in {facts.file_count} files"),
+        (
+            "Size",
+            f"{facts.size_bytes:,} bytes in {facts.file_count} file{'' if facts.file_count == 1 else 's'}",
+        ),
         ("Loading", f"{facts.headline}."),
         ("Base model", known.base_model),
         ("License", facts.licence),

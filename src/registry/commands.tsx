@@ -1,6 +1,7 @@
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import type { ICommandPalette } from '@jupyterlab/apputils';
 import { Notification } from '@jupyterlab/apputils';
+import type { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import {
   addIcon,
   closeIcon,
@@ -10,7 +11,7 @@ import {
 import * as React from 'react';
 
 import type { IGenOpsCore } from '../core';
-import { definer, textArg, textOf } from '../core';
+import { definer, modelIcon, textArg, textOf } from '../core';
 
 import { aliasIcon } from './icon';
 import type { ModelsModel } from './model';
@@ -21,6 +22,7 @@ export namespace CommandIDs {
   export const removeAlias = 'genops:remove-model-alias';
   export const remove = 'genops:delete-model';
   export const openHistory = 'genops:open-alias-history';
+  export const openCard = 'genops:open-model-card';
 }
 
 export interface ICommandsOptions {
@@ -28,6 +30,7 @@ export interface ICommandsOptions {
   core: IGenOpsCore;
   model: ModelsModel;
   palette: ICommandPalette | null;
+  rendermime: IRenderMimeRegistry;
 }
 
 const choosing = () => import('./choosing');
@@ -213,5 +216,19 @@ export function addCommands(options: ICommandsOptions): void {
         openHistory(app, core, name);
       }
     }
+  });
+
+  define(CommandIDs.openCard, {
+    label: trans.__('Show the Card of a Model…'),
+    icon: modelIcon,
+    args: {
+      model: textArg(
+        trans.__('Name of the model; a dialog asks if it is missing')
+      ),
+      version: textArg(
+        trans.__('Version of the model; a dialog asks if it is missing')
+      )
+    },
+    execute: async args => (await import('./view/card')).openCard(options, args)
   });
 }

@@ -3,6 +3,7 @@ import type {
   JupyterFrontEndPlugin
 } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
+import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { addIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
@@ -18,17 +19,18 @@ export const modelsPlugin: JupyterFrontEndPlugin<void> = {
   id: 'genops-lab:models',
   description: 'Registered models, their versions and aliases.',
   autoStart: true,
-  requires: [IGenOpsCore, IGenOpsPanel],
+  requires: [IGenOpsCore, IGenOpsPanel, IRenderMimeRegistry],
   optional: [ICommandPalette],
   activate: (
     app: JupyterFrontEnd,
     core: IGenOpsCore,
     panel: IGenOpsPanel,
+    rendermime: IRenderMimeRegistry,
     palette: ICommandPalette | null
   ): void => {
     const { trans } = core;
     const model = new ModelsModel(core);
-    addCommands({ app, core, model, palette });
+    addCommands({ app, core, model, palette, rendermime });
     const execute = executor(app.commands);
     const section = panel.addSection({
       id: 'models',
@@ -58,6 +60,9 @@ export const modelsPlugin: JupyterFrontEndPlugin<void> = {
             }
             onRemoveAlias={({ name, version }, alias) =>
               execute(CommandIDs.removeAlias, { model: name, alias, version })
+            }
+            onCard={({ name, version }) =>
+              execute(CommandIDs.openCard, { model: name, version })
             }
             onDelete={(name, version) =>
               execute(CommandIDs.remove, { model: name, version })

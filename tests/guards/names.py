@@ -32,7 +32,7 @@ genops.evaluation.data genops.evaluation.digest genops.evaluation.file genops.ev
 genops.evaluation.session genops.evaluation.version
 genops.diverged genops.extremes genops.failure genops.idempotency_key genops.kernel genops.notes genops.pruned
 genops.repeat genops.run_key genops.superseded_by_sweep genops.sweep genops.target genops.trial genops.trial_attempt
-genops.signature
+genops.base_model genops.card genops.gates genops.signature genops.source
 """,
 )
 
@@ -99,7 +99,7 @@ WIDGETS = _words(
 genops-charts genops-comparison genops-comparison- genops-diagnosis genops-full-output genops-full-output-
 genops-kernel-log- genops-lab-panel genops-lab-section- genops-memory-snapshot genops-ncu-report genops-nsys-export
 genops-packed-json genops-perfetto genops-perfetto- genops-profile genops-profile- genops-profile-difference
-genops-alias-history-
+genops-alias-history- genops-model-card-
 genops-profile-file genops-profiles genops-profiles- genops-runs genops-sweep genops-sweep- genops-sweeps
 genops-task- genops-timeline genops-timeline- genops-trace
 """,
@@ -115,7 +115,7 @@ genops:connect-target genops:copy-run-id genops:copy-run-link genops:delete-depl
 genops:delete-profile
 genops:deploy-model genops:deployment genops:diagnose genops:disconnect-target genops:doctor genops:experiment
 genops:hide-section genops:insert-profile-cell genops:insert-run-code genops:insert-track genops:logo genops:model
-genops:new-notebook-on-target genops:open-alias-history
+genops:new-notebook-on-target genops:open-alias-history genops:open-model-card
 genops:open-charts genops:open-compute genops:open-experiments genops:open-full-output
 genops:open-linked-run genops:open-mlflow genops:open-panel genops:open-profile genops:open-profiles
 genops:open-quickstart genops:open-runs genops:open-sweep genops:open-sweeps
@@ -630,6 +630,8 @@ genops kernels stop: --grace --json --target kernel
 genops kernels:
 genops models add: --alias --json --model --run name
 genops models alias: --expected --json --reason alias name version
+genops models bom: --json --output --version name
+genops models card: --from --html --json --keep --output --version name
 genops models delete: --force --json --version --yes -y name
 genops models evaluate: --against --alone --batch-rows --data --group --id --json --label --name --task --trust
     --version model

@@ -1,1 +1,1 @@
-"""What cards need of MLflow, in its worker process."""
+"""Read from MLflow, in its worker process."""

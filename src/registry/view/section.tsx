@@ -23,6 +23,7 @@ const FIRST_SHOWN = 5;
 /** The actions on a version. */
 export interface IVersionActions {
   onDeploy: (version: IModelVersion) => void;
+  onCard: (version: IModelVersion) => void;
   onSetAlias: (version: IModelVersion) => void;
   onRemoveAlias: (version: IModelVersion, alias: string) => void;
   /** Delete a version after a question; without one, the model. */

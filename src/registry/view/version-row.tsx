@@ -2,7 +2,8 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import {
   caretRightIcon,
   closeIcon,
-  deleteIcon
+  deleteIcon,
+  fileIcon
 } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
@@ -74,6 +75,11 @@ export function VersionRow(props: VersionRow.IProps): React.ReactElement {
             icon={aliasIcon}
             label={trans.__('Set an alias of %1…', full)}
             onClick={() => onSetAlias(version)}
+          />
+          <IconButton
+            icon={fileIcon}
+            label={trans.__('Card of %1', full)}
+            onClick={() => props.onCard(version)}
           />
           <IconButton
             icon={deploymentIcon}
