@@ -25,6 +25,7 @@ from . import (
     runs_page,
     serving,
     setup,
+    signatures,
     startup,
     statistics,
     versions,
@@ -49,6 +50,7 @@ SUITES: dict[str, Callable[[], Iterator[Figure]]] = {
     "profile_timeline": profile_timeline.figures,
     "profiles": profiles.figures,
     "setup": setup.figures,
+    "signatures": signatures.figures,
     "statistics": statistics.figures,
     "versions": versions.figures,
 }

@@ -53,6 +53,14 @@ class GenOpsLab(ExtensionApp):
     deployment_lease_hours = Float(
         24.0, help="Lease of a deployment, in hours: without requests and renewals it ends after this time."
     ).tag(config=True)
+    trusted_keys = List(
+        Unicode(),
+        help="Files of public keys (PEM, ECDSA) whose signatures of models count. Deployments verify with them.",
+    ).tag(config=True)
+    signature_required = Bool(
+        False,
+        help="Whether deployments refuse a version that none of trusted_keys signed, or that changed since.",
+    ).tag(config=True)
     targets = List(
         Dict(),
         help="Targets for all users, who cannot change them. The fields are those of `genops targets add`, such as "
@@ -156,11 +164,15 @@ class GenOpsLab(ExtensionApp):
             locked["targets"] = ", ".join(target.name for target in targets)
         if not self.allow_user_targets:
             locked["allow_user_targets"] = "False"
+        if self.signature_required:
+            locked["signature_required"] = "True"
         return Settings(
             data_dir=private_dir(Path(self.data_dir)) if self.data_dir else data_dir(),
             store_url=self.store_url,
             mlflow_uri=self.mlflow_uri or os.environ.get("MLFLOW_TRACKING_URI", ""),
             rooms=tuple(self.rooms),
+            trusted_keys=tuple(self.trusted_keys),
+            signature_required=self.signature_required,
             deployment_lease_s=self.deployment_lease_hours * 3600,
             outputs_left_to_page_s=self.outputs_left_to_page_s,
             cell_output_bytes=int(self.cell_output_mb * 1_000_000),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ..cards.feature import FEATURE as CARDS
 from ..core.feature import AUDIT, TASKS
 from ..core.features import Feature, Features
 from ..core.operations import Operation
@@ -43,6 +44,7 @@ FEATURES: tuple[Feature, ...] = (
     GATES,
     DEPLOYMENTS,
     LINEAGE,
+    CARDS,
 )
 
 #: Names with which an administrator switches features off (``GenOpsLab.rooms``).

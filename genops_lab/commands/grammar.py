@@ -62,6 +62,7 @@ VERBS = (
     *("test", "connect", "disconnect", "attach", "extend-lifetime", "stop", "resume", "logs"),
     *("status", "pull", "push", "discover", "kinds", "add-nsight"),
     *("init", "check", "explain", "promote"),
+    *("sign", "verify", "card", "bom"),
     *("hosts", "stop-host", "build", "install", "free-space", "prune", "optimize-db"),
 )
 

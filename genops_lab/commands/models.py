@@ -18,10 +18,12 @@ from genops_lab.registry.service import RegistryService
 
 from .completion import model_names
 from .grammar import noun
+from .model_cards import cards
 from .model_cleaning import cleaning
 from .model_evaluate import evaluate
 from .model_promote import promotions
 from .model_register import sources
+from .model_signing import signatures
 from .model_use import uses
 from .session import Json, Yes, command
 from .views import lab as lab_views
@@ -211,6 +213,8 @@ def history(
         session.show(found, views.history(found))
 
 
+models.add_typer(signatures)
+models.add_typer(cards)
 models.add_typer(evaluate)
 models.add_typer(promotions)
 models.add_typer(sources)

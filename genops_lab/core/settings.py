@@ -27,6 +27,10 @@ class Settings:
     mlflow_uri: str = ""
     #: Features that are on; empty: all.
     rooms: tuple[str, ...] = ()
+    #: Files of public keys. Signatures of models count if one of these keys made them.
+    trusted_keys: tuple[str, ...] = ()
+    #: Whether a version without a valid signature is refused by deployments.
+    signature_required: bool = False
     deployment_lease_s: float = 24 * 3600.0
     outputs_left_to_page_s: float = 20.0
     cell_output_bytes: int = 1_000_000

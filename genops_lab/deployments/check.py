@@ -7,14 +7,14 @@ import hashlib
 import secrets
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 import msgspec
 
-from genops_lab.core.errors import Conflict, Failed
+from genops_lab.core.errors import Conflict, Failed, GenOpsError
 from genops_lab.core.paths import private_dir
 from genops_lab.registry.models import ModelVersion
 
@@ -22,6 +22,7 @@ from .environments import missing_requirements, package_sources
 from .models import DeployCheck, ModelFile
 
 if TYPE_CHECKING:
+    from genops_lab.core.settings import Settings
     from genops_lab.core.store import LocalStore
     from genops_lab.experiments.model_yaml import ModelDescription
     from genops_lab.registry.service import RegistryService
@@ -47,8 +48,18 @@ class Checked:
 class ModelChecker:
     """Fetch versions into ``root`` and keep them for an hour, so that the files that were checked are deployed."""
 
-    def __init__(self, root: Path, registry: RegistryService, store: LocalStore, life: Capabilities) -> None:
+    def __init__(
+        self,
+        root: Path,
+        registry: RegistryService,
+        store: LocalStore,
+        life: Capabilities,
+        settings: Settings | None = None,
+    ) -> None:
         self._root = root
+        # Without settings no signature is asked for: a version is evaluated before somebody signs it.
+        self._trusted_keys = list(settings.trusted_keys) if settings else []
+        self._signature_required = settings is not None and settings.signature_required
         self._registry = registry
         self._store = store
         self._life = life
@@ -61,13 +72,23 @@ class ModelChecker:
             await asyncio.to_thread(self._make_room)
             await self._fetch(version, folder)
             try:
-                return await asyncio.to_thread(self._inspect, version, folder)
-            except (OSError, Failed):
+                return await self._checked(version, folder)
+            except (OSError, GenOpsError):
                 if await asyncio.to_thread(folder.is_dir):
                     raise
             # Another process took the files meanwhile.
             await self._fetch(version, folder)
-            return await asyncio.to_thread(self._inspect, version, folder)
+            return await self._checked(version, folder)
+
+    async def _checked(self, version: ModelVersion, folder: Path) -> Checked:
+        found = await asyncio.to_thread(self._inspect, version, folder)
+        if not self._trusted_keys and not self._signature_required:
+            return found
+        from . import question
+
+        signature = await self._registry.signature_of(version, folder, self._trusted_keys)
+        check = question.with_signature(found.check, signature, required=self._signature_required)
+        return replace(found, check=check)
 
     async def take(self, version: ModelVersion, digest: str, stamp: tuple[int, int]) -> Path:
         """Move the files of a version to a folder of the deployment's own, and return it.

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from genops_lab.registry.files.models import Verdict
+from genops_lab.registry.signing import Signature
 
 DeploymentState = Literal["preparing", "starting", "running", "stopping", "stopped", "failed", "ended"]
 
@@ -62,7 +63,8 @@ class DeployCheck(msgspec.Struct, frozen=True, kw_only=True):
     ``title``, ``findings``, ``reason`` (the origin) and ``advice``, and must confirm. Files with the verdict
     ``refused`` cannot be confirmed. ``digest`` (``sha256:...``) identifies exactly these files.
     ``package_sources``, if an environment is built, are the requirement lines that set where packages come from:
-    indexes, links, constraints, addresses, ``${VARIABLES}``.
+    indexes, links, constraints, addresses, ``${VARIABLES}``. ``signature`` is None where the administrator trusts no
+    keys. Where a signature is required, a version without a valid one has the verdict ``refused``.
     """
 
     model: str
@@ -83,6 +85,7 @@ class DeployCheck(msgspec.Struct, frozen=True, kw_only=True):
     package_sources: list[str] = []
     outlives_server: bool
     warning: str = ""
+    signature: Signature | None = None
 
 
 class CheckDeploy(msgspec.Struct, frozen=True, kw_only=True):

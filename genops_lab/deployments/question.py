@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from genops_lab.registry.files.words import UNREAD, described, named
 
 if TYPE_CHECKING:
     from genops_lab.registry.files.models import FileFacts, ModelFacts
+    from genops_lab.registry.signing import Signature
+
+    from .models import DeployCheck
 
 _SHOWN = 5
 _DATA = "The files hold data only: loading them runs no code that came with the model."
@@ -45,3 +51,41 @@ def origin(recorded: str | None, run_id: str) -> str:
         return f"Your run {recorded} recorded exactly these files."
     claim = f" The registry says that the run {run_id} made them." if run_id else ""
     return f"Your runs did not record these files: another process logged them, or they changed since.{claim}"
+
+
+def with_signature(check: DeployCheck, signature: Signature, *, required: bool) -> DeployCheck:
+    """Return the check with what the signature says. ``required``: without a valid one, the version is refused.
+
+    Files that changed after somebody signed them are asked about, also where a run of this user recorded them.
+    """
+    if signature.state == "valid":
+        signed = f"The files are those that {signature.who} signed."
+        return replace(check, signature=signature, reason=f"{check.reason} {signed}")
+    if required:
+        return replace(
+            check,
+            signature=signature,
+            trusted=False,
+            verdict="refused",
+            title="This model cannot be deployed: this Lab serves only models that a trusted key signed.",
+            findings=[signature.reason, *([] if check.findings == [_DATA] else check.findings)],
+            advice=_advice(check, signature),
+        )
+    if signature.state == "unsigned":
+        return replace(check, signature=signature, reason=f"{check.reason} {signature.reason}")
+    return replace(
+        check,
+        signature=signature,
+        trusted=False if signature.state == "invalid" else check.trusted,
+        title="The signature of this model is not valid." if check.trusted else check.title,
+        findings=[signature.reason, *check.findings],
+    )
+
+
+def _advice(check: DeployCheck, signature: Signature) -> str:
+    command = f"genops models sign {shlex.quote(check.model)} --version {check.version} --key FILE"
+    if signature.state == "unsigned":
+        return f"Ask somebody with a trusted key to review and sign the version: {command}"
+    if signature.state == "invalid":
+        return f"Find out who changed the files. Somebody with a trusted key can sign them again: {command}"
+    return "Ask the administrator of this server."

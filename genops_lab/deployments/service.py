@@ -86,7 +86,7 @@ class DeploymentsService(Service):
         self._target = target
         self._records = Records(store)
         root = private_dir(settings.data_dir / "deployments")
-        self._checker = ModelChecker(root / ".checked", registry, store, target.capabilities())
+        self._checker = ModelChecker(root / ".checked", registry, store, target.capabilities(), settings)
         self._supervision = Supervision(self._look, target, events, live)
         work.register(WorkKind(KIND, {"start": self._start, "answer": self._until_it_answers}, self._give_up))
 

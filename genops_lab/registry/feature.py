@@ -27,6 +27,7 @@ def _provide(services: Services) -> None:
     from .importing import ModelImports
     from .moves import AliasMoves
     from .service import RegistryService
+    from .signatures import SignaturesService
     from .using import ModelUses
     from .versions.service import DeployedVersions, VersionTableService
 
@@ -47,6 +48,9 @@ def _provide(services: Services) -> None:
         lambda get: VersionTableService(
             get(MlflowConnection), get(EventBus), get(LiveHub), get(DeployedVersions)
         ),
+    )
+    services.provide(
+        SignaturesService, lambda get: SignaturesService(get(Settings), get(MlflowConnection), get(EventBus))
     )
     services.provide(
         ModelDeletion,

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .deleting import ModelDeletion
     from .importing import ModelImports
     from .service import RegistryService as Service
+    from .signatures import SignaturesService
     from .using import ModelUses
     from .versions.service import VersionTableService
 else:
@@ -19,6 +20,7 @@ else:
     ModelUses = LazyService(__package__, "using", "ModelUses")
     Service = LazyService(__package__, "service", "RegistryService")
     VersionTableService = LazyService(__package__, "versions.service", "VersionTableService")
+    SignaturesService = LazyService(__package__, "signatures", "SignaturesService")
 
 OPERATIONS = [
     paged("/models", Service.list_models),
@@ -28,6 +30,19 @@ OPERATIONS = [
     Operation("GET", "/models/{name}/versions", Service.list_versions),
     Operation("DELETE", "/models/{name}/versions/{version}", ModelDeletion.delete_version),
     Operation("GET", "/models/{name}/versions/{version}/facts", Service.get_version_facts),
+    # A PKCS#11 URI names a library, which is loaded.
+    Operation(
+        "POST",
+        "/models/{name}/versions/{version}/signature",
+        SignaturesService.sign_version,
+        action="execute",
+    ),
+    Operation(
+        "POST",
+        "/models/{name}/versions/{version}/signature/verify",
+        SignaturesService.verify_version,
+        action="read",
+    ),
     Operation("PUT", "/models/{name}/aliases/{alias}", Service.set_alias),
     Operation("DELETE", "/models/{name}/aliases/{alias}", Service.delete_alias),
     Operation("POST", "/models/{name}/aliases/{alias}/revert", Service.revert_alias),

@@ -15,6 +15,7 @@ from genops_lab.core.events import EventBus
 from genops_lab.core.paging import FIRST, Page, PageQuery
 
 from .backends.mlflow_models import MlflowModels
+from .backends.signatures import MlflowSignatures
 from .best import best_run
 from .files.models import ModelFacts
 from .models import (
@@ -29,6 +30,7 @@ from .models import (
     SetAlias,
 )
 from .origins import Origin
+from .signing import Signature
 
 if TYPE_CHECKING:
     from genops_lab.core.store import LocalStore
@@ -195,6 +197,12 @@ class RegistryService:
     async def download(self, version: ModelVersion, folder: Path) -> None:
         """Copy the files of a version to the new folder ``folder``. Raises Failed: full disk, missing files."""
         await self._mlflow.call(MlflowModels.download, version.name, version.version, str(folder))
+
+    async def signature_of(self, version: ModelVersion, folder: Path, trusted: list[str]) -> Signature:
+        """Compare the copy of a version's files in ``folder`` with its signature. ``trusted``: files of public keys."""
+        return await self._mlflow.call(
+            MlflowSignatures.verify_copy, version.name, version.version, str(folder), trusted
+        )
 
 
 def _show(name: str) -> str:

@@ -1901,6 +1901,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/models/{name}/versions/{version}/signature": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sign the files of a version, and keep the signature beside them. */
+        post: operations["registry.sign_version"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/models/{name}/versions/{version}/signature/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Compare the files of a version with its signature. Nothing is loaded. */
+        post: operations["registry.verify_version"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/models/{name}/aliases/{alias}": {
         parameters: {
             query?: never;
@@ -2460,6 +2494,58 @@ export interface paths {
         };
         /** Return what an object was made from and what stands on it. Raises NotFound and InvalidRequest. */
         get: operations["lineage.get_lineage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/models/{name}/versions/{version}/card": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Make the card of a version from what is known now, with what people wrote. Nothing is changed. */
+        get: operations["cards.get_card"];
+        /** Keep a card beside the version's files: the one that is made now, or a text that somebody wrote. */
+        put: operations["cards.keep_card"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/models/{name}/versions/{version}/card/sections/{section}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Replace the text of one section, and keep the card. An empty text makes the section anew. */
+        put: operations["cards.write_section"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/models/{name}/versions/{version}/bom": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return the CycloneDX document of a version. Files on another machine are fetched to hash them. */
+        get: operations["cards.get_bill_of_materials"];
         put?: never;
         post?: never;
         delete?: never;
@@ -6463,6 +6549,42 @@ export interface components {
             type: string;
         };
         /**
+         * SignVersion
+         * @description Sign a version. ``key``: the absolute path of a private key in PEM format, or a PKCS#11 URI.
+         */
+        SignVersion: {
+            key: string;
+            /** @default  */
+            password: string;
+        };
+        /**
+         * Signature
+         * @description The state of a model's signature.
+         *
+         *     ``who`` names the key: the file of the public key and its fingerprint. ``reason`` says why the state is not
+         *     "valid", as a sentence. ``place`` is the URI of the signature's file.
+         */
+        Signature: {
+            /** @enum {unknown} */
+            state: "cannot be checked" | "invalid" | "unsigned" | "valid";
+            /** @default  */
+            who: string;
+            /** @default  */
+            reason: string;
+            /** @default  */
+            place: string;
+        };
+        /**
+         * VerifyVersion
+         * @description Verify a version. ``keys``: public keys in PEM format by their names, beside those of the administrator.
+         */
+        VerifyVersion: {
+            /** @default {} */
+            keys: {
+                [key: string]: string;
+            };
+        };
+        /**
          * SetAlias
          * @description Point an alias at a version.
          *
@@ -7122,7 +7244,8 @@ export interface components {
          *     ``title``, ``findings``, ``reason`` (the origin) and ``advice``, and must confirm. Files with the verdict
          *     ``refused`` cannot be confirmed. ``digest`` (``sha256:...``) identifies exactly these files.
          *     ``package_sources``, if an environment is built, are the requirement lines that set where packages come from:
-         *     indexes, links, constraints, addresses, ``${VARIABLES}``.
+         *     indexes, links, constraints, addresses, ``${VARIABLES}``. ``signature`` is None where the administrator trusts no
+         *     keys. Where a signature is required, a version without a valid one has the verdict ``refused``.
          */
         DeployCheck: {
             model: string;
@@ -7153,6 +7276,8 @@ export interface components {
             outlives_server: boolean;
             /** @default  */
             warning: string;
+            /** @default null */
+            signature: components["schemas"]["Signature"] | null;
         };
         /**
          * ModelFile
@@ -7271,6 +7396,73 @@ export interface components {
             count: number;
             upward: boolean;
             column: number;
+        };
+        /**
+         * Card
+         * @description The card of a version: what is known now, with what people wrote.
+         *
+         *     ``text`` is the whole README.md. ``metadata`` is its YAML block. ``kept``: a card is kept beside the version's
+         *     files; ``digest`` names its content, empty without one.
+         */
+        Card: {
+            name: string;
+            version: string;
+            text: string;
+            metadata: string;
+            sections: components["schemas"]["CardSection"][];
+            /** @default [] */
+            missing: components["schemas"]["CardGap"][];
+            /** @default false */
+            kept: boolean;
+            /** @default  */
+            digest: string;
+        };
+        /**
+         * CardSection
+         * @description A section of a card in Markdown, with its heading. ``written``: a person wrote or changed it.
+         */
+        CardSection: {
+            id: string;
+            title: string;
+            text: string;
+            /** @default false */
+            written: boolean;
+        };
+        /**
+         * CardGap
+         * @description A fact that nobody has written: ``what`` is missing in the section ``section``.
+         */
+        CardGap: {
+            section: string;
+            what: string;
+        };
+        /**
+         * KeepCard
+         * @description Keep a card. ``text`` empty: as it is made now. ``expected``: the digest of the kept card that was edited.
+         *
+         *     None for ``expected`` replaces any.
+         */
+        KeepCard: {
+            /** @default  */
+            text: string;
+            /** @default null */
+            expected: string | null;
+        };
+        /**
+         * WriteSection
+         * @description Write one section of a card in Markdown; the section ``metadata`` in YAML. An empty text is made anew.
+         */
+        WriteSection: {
+            text: string;
+            /** @default null */
+            expected: string | null;
+        };
+        /**
+         * BillOfMaterials
+         * @description A bill of materials: the JSON document of CycloneDX 1.6.
+         */
+        BillOfMaterials: {
+            document: Record<string, never>;
         };
         /**
          * Changed
@@ -11172,6 +11364,78 @@ export interface operations {
             };
         };
     };
+    "registry.sign_version": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SignVersion"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Signature"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "registry.verify_version": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["VerifyVersion"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Signature"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     "registry.set_alias": {
         parameters: {
             query?: never;
@@ -12452,6 +12716,143 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Lineage"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "cards.get_card": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Card"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "cards.keep_card": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["KeepCard"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Card"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "cards.write_section": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                version: string;
+                section: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WriteSection"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Card"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "cards.get_bill_of_materials": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BillOfMaterials"];
                 };
             };
             /** @description The error. */

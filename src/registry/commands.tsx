@@ -2,6 +2,7 @@ import type { ILayoutRestorer, JupyterFrontEnd } from '@jupyterlab/application';
 import type { ICommandPalette } from '@jupyterlab/apputils';
 import { Notification } from '@jupyterlab/apputils';
 import type { IStateDB } from '@jupyterlab/statedb';
+import type { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import {
   addIcon,
   closeIcon,
@@ -26,6 +27,7 @@ export namespace CommandIDs {
   export const openLineage = 'genops:open-lineage';
   export const evaluate = 'genops:evaluate-model';
   export const openVersions = 'genops:open-versions';
+  export const openCard = 'genops:open-model-card';
 }
 
 export interface ICommandsOptions {
@@ -35,6 +37,7 @@ export interface ICommandsOptions {
   palette: ICommandPalette | null;
   restorer: ILayoutRestorer | null;
   state: IStateDB | null;
+  rendermime: IRenderMimeRegistry;
 }
 
 const choosing = () => import('./choosing');
@@ -263,5 +266,19 @@ export function addCommands(options: ICommandsOptions): void {
         await (await import('../evaluations/open')).openEvaluate(core, version);
       }
     }
+  });
+
+  define(CommandIDs.openCard, {
+    label: trans.__('Show the Card of a Model…'),
+    icon: modelIcon,
+    args: {
+      model: textArg(
+        trans.__('Name of the model; a dialog asks if it is missing')
+      ),
+      version: textArg(
+        trans.__('Version of the model; a dialog asks if it is missing')
+      )
+    },
+    execute: async args => (await import('./view/card')).openCard(options, args)
   });
 }

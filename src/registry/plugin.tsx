@@ -6,6 +6,7 @@ import { ILayoutRestorer } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
 import { IStateDB } from '@jupyterlab/statedb';
 import { addIcon, listIcon } from '@jupyterlab/ui-components';
+import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import * as React from 'react';
 
 import { IGenOpsCore, executor, modelIcon } from '../core';
@@ -20,19 +21,20 @@ export const modelsPlugin: JupyterFrontEndPlugin<void> = {
   id: 'genops-lab:models',
   description: 'Registered models, their versions and aliases.',
   autoStart: true,
-  requires: [IGenOpsCore, IGenOpsPanel],
+  requires: [IGenOpsCore, IGenOpsPanel, IRenderMimeRegistry],
   optional: [ICommandPalette, ILayoutRestorer, IStateDB],
   activate: (
     app: JupyterFrontEnd,
     core: IGenOpsCore,
     panel: IGenOpsPanel,
+    rendermime: IRenderMimeRegistry,
     palette: ICommandPalette | null,
     restorer: ILayoutRestorer | null,
     state: IStateDB | null
   ): void => {
     const { trans } = core;
     const model = new ModelsModel(core);
-    addCommands({ app, core, model, palette, restorer, state });
+    addCommands({ app, core, model, palette, rendermime, restorer, state });
     const execute = executor(app.commands);
     const section = panel.addSection({
       id: 'models',
@@ -71,6 +73,9 @@ export const modelsPlugin: JupyterFrontEndPlugin<void> = {
             }
             onEvaluate={({ name, version }) =>
               execute(CommandIDs.evaluate, { model: name, version })
+            }
+            onCard={({ name, version }) =>
+              execute(CommandIDs.openCard, { model: name, version })
             }
             onDelete={(name, version) =>
               execute(CommandIDs.remove, { model: name, version })

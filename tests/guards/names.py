@@ -34,7 +34,7 @@ genops.evaluation.data genops.evaluation.digest genops.evaluation.file genops.ev
 genops.evaluation.session genops.evaluation.version
 genops.import genops.manifest
 genops.repeat genops.run_key genops.superseded_by_sweep genops.sweep genops.target genops.trial genops.trial_attempt
-genops.base_model genops.parent
+genops.base_model genops.card genops.parent genops.signature
 """,
 )
 
@@ -103,6 +103,7 @@ genops-charts genops-comparison genops-comparison- genops-diagnosis genops-full-
 genops-kernel-log- genops-lab-panel genops-lab-section- genops-memory-snapshot genops-ncu-report genops-nsys-export
 genops-packed-json genops-perfetto genops-perfetto- genops-profile genops-profile- genops-profile-difference
 genops-alias-history- genops-lineage genops-lineage-
+genops-alias-history- genops-model-card-
 genops-profile-file genops-profiles genops-profiles- genops-runs genops-sweep genops-sweep- genops-sweeps
 genops-versions
 genops-task- genops-timeline genops-timeline- genops-trace
@@ -122,6 +123,7 @@ genops:hide-section genops:insert-profile-cell genops:insert-run-code genops:ins
 genops:new-notebook-on-target genops:open-alias-history
 genops:lineage genops:open-lineage
 genops:open-versions
+genops:new-notebook-on-target genops:open-alias-history genops:open-model-card
 genops:open-charts genops:open-compute genops:open-experiments genops:open-full-output
 genops:open-linked-run genops:open-mlflow genops:open-panel genops:open-profile genops:open-profiles
 genops:open-quickstart genops:open-runs genops:open-sweep genops:open-sweeps
@@ -331,6 +333,7 @@ GENOPS_NATIVE GENOPS_NCU_FOLDER GENOPS_NCU_SET GENOPS_NOTEBOOK GENOPS_NO_SOURCE 
 GENOPS_MODEL GENOPS_VERSION
 GENOPS_NSYS_SESSION GENOPS_OUTPUT GENOPS_REMOTE GENOPS_RUNTIME_DIR GENOPS_SOCKET GENOPS_TIME_S GENOPS_TRIAL
 GENOPS_WORKER_CONFIG
+GENOPS_KEY_PASSWORD
 """,
 )
 
@@ -351,7 +354,7 @@ CONFIGURATION = _lines(
     "An operator's setting has no effect; a kernelspec does not start.",
     """
 GenOpsLab: allow_user_targets cell_output_mb cell_outputs data_dir deployment_lease_hours keep_local_kernels locked
-    mlflow_uri outputs_left_to_page_s rooms store_url target_fields targets
+    mlflow_uri outputs_left_to_page_s rooms signature_required store_url target_fields targets trusted_keys
 GenOpsLocalProvisioner:
 GenOpsTargetProvisioner: cwd lease_s target
 """,
@@ -648,6 +651,8 @@ genops models add: --alias --allow-code --base --best --experiment --from --json
     --secret --smallest name source
 genops models alias: --expected --json --reason alias name version
 genops models code: --json --version name
+genops models bom: --json --output --version name
+genops models card: --from --html --json --keep --output --version name
 genops models delete: --force --json --version --yes -y name
 genops models evaluate: --against --alone --batch-rows --data --group --id --json --label --name --task --trust
     --version model
@@ -664,7 +669,9 @@ genops models register: --alias --allow-code --base --best --experiment --from -
 genops models set: --description --json --tag --untag --version name
 genops models show: --json --version name
 genops models stages: --json --to-aliases name
+genops models sign: --json --key --version name
 genops models unalias: --expected --json --reason alias name
+genops models verify: --json --key --version name
 genops models:
 genops profile analyze: --json --usd-per-hour traces
 genops profile diff: --json after before

@@ -52,6 +52,7 @@ VIEWS = {
     ("registry/commands.tsx", "dialog"): ["panel_actions register", "panel_actions alias"],
     ("registry/commands.tsx", "page"): ["versions versions"],
     ("registry/plugin.tsx", "section"): ["panel_actions full"],
+    ("registry/view/card.tsx", "page"): ["model_card model-card"],
     ("registry/view/history.tsx", "page"): ["alias_history alias-history"],
     ("sweeps/plugin.ts", "page"): ["sweeps sweeps", "sweeps sweep-page"],
     ("tasks/commands.ts", "page"): ["panel_actions task-log"],
@@ -69,6 +70,7 @@ STATES = [
     "gates version-gates",
     "media media-comparison",
     "media media-panel",
+    "model_card model-card-writing",
     "nsight nsight-dialog",
     "nsight_compute nsight-compute-dialog",
     "panel_actions choice",  # `choose` and `titled`

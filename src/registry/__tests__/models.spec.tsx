@@ -141,6 +141,7 @@ describe('the models section', () => {
     onDeploy: jest.fn(),
     onSetAlias: jest.fn(),
     onRemoveAlias: jest.fn(),
+    onCard: jest.fn(),
     onDelete: jest.fn(),
     onHistory: jest.fn(),
     onLineage: jest.fn(),

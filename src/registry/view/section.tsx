@@ -23,6 +23,7 @@ const FIRST_SHOWN = 5;
 /** The actions on a version. */
 export interface IVersionActions {
   onDeploy: (version: IModelVersion) => void;
+  onCard: (version: IModelVersion) => void;
   onSetAlias: (version: IModelVersion) => void;
   onRemoveAlias: (version: IModelVersion, alias: string) => void;
   /** Show the lineage of an object, such as `model:digits@3`. */

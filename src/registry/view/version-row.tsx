@@ -2,7 +2,8 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import {
   caretRightIcon,
   closeIcon,
-  deleteIcon
+  deleteIcon,
+  fileIcon
 } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
@@ -89,6 +90,11 @@ export function VersionRow(props: VersionRow.IProps): React.ReactElement {
             onClick={() =>
               props.onLineage(`model:${version.name}@${version.version}`)
             }
+          />
+          <IconButton
+            icon={fileIcon}
+            label={trans.__('Card of %1', full)}
+            onClick={() => props.onCard(version)}
           />
           <IconButton
             icon={deploymentIcon}

@@ -1,0 +1,1 @@
+"""Read from MLflow, in its worker process."""

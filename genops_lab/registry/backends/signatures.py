@@ -1,0 +1,93 @@
+"""Sign versions and verify their signatures, in the MLflow worker process."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from genops_lab.core.errors import NotFound
+from genops_lab.experiments.backends.artifacts import local_path
+from genops_lab.experiments.backends.client import told
+from genops_lab.registry import signing
+from genops_lab.registry.signing import Signature
+
+from . import beside
+from .mlflow_models import MlflowModels
+
+#: The tag of a version with the place of its signature, for people: GenOps Lab finds the place by itself.
+TAG = "genops.signature"
+
+
+class MlflowSignatures(MlflowModels):
+    """Signatures of the versions of one MLflow."""
+
+    def __init__(self, tracking_uri: str, scratch: str | None = None, **_others: Any) -> None:
+        super().__init__(tracking_uri)
+        self._scratch = scratch
+
+    def sign(self, name: str, version: str, key: str, password: str) -> Signature:
+        """Sign a version's files, and keep the signature beside them. Replaces an earlier signature."""
+        number = self.resolve(name, version).version
+        with told(f"Cannot sign {name!r} version {number}"):
+            location = beside.model_location(self._client, name, number)
+            with self._files(name, number, location) as folder:
+                content, fingerprint = signing.sign(folder, key, password)
+            place = beside.write(self._client, location, signing.SIGNATURE, content)
+            self._client.set_model_version_tag(name, number, TAG, place)
+        return Signature(state="valid", who=f"key {fingerprint[:16]}", place=place)
+
+    def verify(self, name: str, version: str, keys: dict[str, str], trusted: list[str]) -> Signature:
+        """Verify a version's files with public keys: PEM texts by their names, and the administrator's files."""
+        number = self.resolve(name, version).version
+        with told(f"Cannot verify {name!r} version {number}"):
+            location = beside.model_location(self._client, name, number)
+            with self._files(name, number, location) as folder:
+                return self._verified(location, folder, keys, trusted)
+
+    def verify_copy(self, name: str, version: str, folder: str, trusted: list[str]) -> Signature:
+        """Verify the copy of a version's files in ``folder`` with the keys that the administrator named."""
+        with told(f"Cannot read the signature of {name!r} version {version}"):
+            location = beside.model_location(self._client, name, version)
+            return self._verified(location, Path(folder), {}, trusted)
+
+    def _verified(self, location: str, folder: Path, keys: dict[str, str], trusted: list[str]) -> Signature:
+        content = beside.read(self._client, location, signing.SIGNATURE)
+        if content is None:
+            return Signature(state="unsigned", reason="The files are not signed.")
+        with tempfile.TemporaryDirectory(prefix="genops-signature-", dir=self._scratch) as scratch:
+            signature = Path(scratch) / signing.SIGNATURE
+            signature.write_bytes(content)
+            given = Path(scratch) / "keys"
+            given.mkdir()
+            for name, text in keys.items():
+                (given / name).write_text(text)
+            found = signing.verify(folder, [*given.iterdir(), *map(Path, trusted)], signature)
+        return Signature(
+            state=found.state,
+            who=found.who,
+            reason=found.reason,
+            place=beside.place_of(location, signing.SIGNATURE),
+        )
+
+    @contextlib.contextmanager
+    def _files(self, name: str, number: str, location: str) -> Iterator[Path]:
+        """Yield the folder of a version's files: in place, or as a copy that is deleted afterwards."""
+        folder = local_path(location)
+        if folder is not None:
+            if not folder.is_dir():
+                raise NotFound(
+                    f"The files of {name} version {number} do not exist.",
+                    hint="Its artifacts were deleted or moved. Register the model again.",
+                )
+            yield folder
+            return
+        scratch = Path(tempfile.mkdtemp(prefix="signing-", dir=self._scratch))
+        try:
+            self.download(name, number, str(scratch / "model"))
+            yield scratch / "model"
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)

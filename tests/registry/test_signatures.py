@@ -1,0 +1,202 @@
+"""Signatures of registered versions: in MLflow's own file, and over HTTP where the files are on a server."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from genops_lab.core.errors import GenOpsError, InvalidRequest, NotFound
+from genops_lab.core.settings import Settings
+from genops_lab.experiments.hashes import model_digest
+from genops_lab.registry.models import RegisterModel
+from genops_lab.registry.signatures import SignaturesService, SignVersion, VerifyVersion
+from genops_lab.registry.signing import Signature
+from tests.support.homes import temporary_home
+from tests.support.mlflow_file import place_server_store, place_store
+from tests.support.mlflow_server import running_mlflow
+from tests.support.quota import small_disk
+from tests.support.rooms import Rooms, Training, open_rooms
+from tests.support.signing_keys import Keys, make_keys
+from tests.support.warm import warm_workers
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("model_signing") is None, reason="model-signing is missing"
+)
+
+
+class Place(NamedTuple):
+    """The services, their MLflow, and the folder in which it keeps files."""
+
+    rooms: Rooms
+    client: Any
+    artifacts: Path
+    keys: Keys
+
+    def registered(self, name: str, folder: Path, sub: str = "model") -> Path:
+        """Log the files into a run, register them as version 1, and return where they are on the disk."""
+        run = self.client.create_run("0")
+        self.client.log_artifacts(run.info.run_id, str(folder), sub)
+        self.client.create_registered_model(name)
+        self.client.create_model_version(name, f"{run.info.artifact_uri}/{sub}", run.info.run_id)
+        return next(self.artifacts.rglob(f"{run.info.run_id}/artifacts/{sub}"))
+
+    def sign(self, name: str, key: Path | None = None, version: str = "1") -> Signature:
+        body = SignVersion(key=str(key or self.keys.private))
+        return self.rooms.run(self.service.sign_version(name, version, body))
+
+    def verify(self, name: str, *keys: Path, version: str = "1") -> Signature:
+        body = VerifyVersion(keys={each.name: each.read_text() for each in keys or (self.keys.public,)})
+        return self.rooms.run(self.service.verify_version(name, version, body))
+
+    @property
+    def service(self) -> SignaturesService:
+        return SignaturesService(self.rooms.settings, self.rooms.mlflow, self.rooms.events)
+
+
+@pytest.fixture(scope="module", params=["file", "server"])
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    import mlflow
+
+    keys = make_keys(tmp_path_factory.mktemp("keys"))
+    with temporary_home() as home, warm_workers():
+        if request.param == "file":
+            place_store(home.data)
+            with open_rooms(Settings(data_dir=home.data)) as rooms:
+                rooms.run(rooms.mlflow.ensure())
+                client = mlflow.MlflowClient(rooms.mlflow.uri)
+                yield Place(rooms, client, home.data / "mlflow" / "artifacts", keys)
+            return
+        place_server_store(home.path / "far.db")
+        with (
+            running_mlflow(home, f"sqlite:///{home.path}/far.db", home.path / "far") as url,
+            open_rooms(Settings(data_dir=home.data, mlflow_uri=url)) as rooms,
+        ):
+            yield Place(rooms, mlflow.MlflowClient(url), home.path / "far", keys)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    folder = tmp_path / "files"
+    (folder / "data").mkdir(parents=True)
+    (folder / "MLmodel").write_text("flavors: {python_function: {loader_module: mlflow.sklearn}}\n")
+    (folder / "data" / "weights.bin").write_bytes(b"0" * 5_000)
+    return folder
+
+
+def test_a_version_is_signed_beside_its_files(place: Place, files: Path) -> None:
+    folder = place.registered("signed", files)
+    assert place.verify("signed").state == "unsigned"
+    digest = model_digest(folder)
+    signed = place.sign("signed")
+    assert signed.state == "valid"
+    assert model_digest(folder) == digest, "the signature is none of the model's files"
+    kept = folder.with_name("model.genops") / "model.sig"
+    assert kept.is_file()
+    assert signed.place.endswith("/model.genops/model.sig")
+    assert place.client.get_model_version("signed", "1").tags["genops.signature"] == signed.place
+    found = place.verify("signed")
+    assert (found.state, found.reason, found.place) == ("valid", "", signed.place)
+    assert found.who.startswith("release.pub (key ")
+    assert ("model", "signed") in place.rooms.events_told
+
+    (folder / "data" / "weights.bin").write_bytes(b"1" * 5_000)
+    changed = place.verify("signed")
+    assert (changed.state, changed.reason) == (
+        "invalid",
+        "Since the files were signed: data/weights.bin changed.",
+    )
+    place.sign("signed")
+    assert place.verify("signed").state == "valid", "the new signature replaces the earlier one"
+    assert [each.name for each in kept.parent.iterdir()] == ["model.sig"]
+
+
+def test_a_tag_that_names_another_place_changes_nothing(place: Place, files: Path, tmp_path: Path) -> None:
+    place.registered("tagged", files)
+    place.client.set_model_version_tag("tagged", "1", "genops.signature", "file:///etc/passwd")
+    assert place.verify("tagged").state == "unsigned"
+
+
+def test_another_key_and_another_models_signature_are_refused(
+    place: Place, files: Path, tmp_path: Path
+) -> None:
+    other = make_keys(tmp_path, "other")
+    first = place.registered("first", files)
+    place.sign("first", other.private)
+    assert "Another key signed the files" in place.verify("first").reason
+    (files / "data" / "weights.bin").write_bytes(b"2")
+    second = place.registered("second", files)
+    place.sign("second")
+    (first.with_name("model.genops") / "model.sig").write_bytes(
+        (second.with_name("model.genops") / "model.sig").read_bytes()
+    )
+    assert place.verify("first").reason == "Since the files were signed: data/weights.bin changed."
+
+
+def test_a_logged_model_of_mlflow_3_is_signed(place: Place) -> None:
+    if not place.rooms.mlflow.uri.startswith("sqlite"):
+        pytest.skip("one MLflow is enough for the place of logged models")
+    logged = Training(place.rooms).digits()
+    place.rooms.run(place.rooms.registry.register_model(RegisterModel(name="digits", run=logged.run_id)))
+    assert place.sign("digits", version="").state == "valid"
+    assert place.verify("digits", version="").state == "valid"
+    assert (logged.folder.with_name(f"{logged.folder.name}.genops") / "model.sig").is_file()
+
+
+def test_what_is_missing_is_said(place: Place, files: Path, tmp_path: Path) -> None:
+    folder = place.registered("broken", files)
+    with pytest.raises(NotFound, match="No model is registered as 'nothing'"):
+        place.sign("nothing")
+    with pytest.raises(InvalidRequest, match=r"nowhere\.key cannot be read"):
+        place.sign("broken", tmp_path / "nowhere.key")
+    with pytest.raises(InvalidRequest, match="is not absolute"):
+        place.sign("broken", Path("release.key"))
+    place.sign("broken")
+    assert "release.key is not a public key" in place.verify("broken", place.keys.private).reason
+    body = VerifyVersion(keys={"../model.sig": "x"})
+    with pytest.raises(InvalidRequest, match="is not the name of a key"):
+        place.rooms.run(place.service.verify_version("broken", "1", body))
+    (folder / "MLmodel").unlink()
+    (folder / "data" / "weights.bin").unlink()
+    (folder / "data").rmdir()
+    folder.rmdir()
+    with pytest.raises(GenOpsError, match=r"Cannot fetch|do not exist|no MLmodel"):
+        place.sign("broken")
+
+
+def test_a_full_disk_keeps_the_earlier_signature(place: Place, files: Path, tmp_path: Path) -> None:
+    if not place.rooms.mlflow.uri.startswith("sqlite"):
+        pytest.skip("the server's disk is the server's")
+    with small_disk(tmp_path / "small", "64k") as disk:
+        run = place.client.create_run("0")
+        place.client.create_registered_model("full")
+        (disk / "model").mkdir()
+        (disk / "model" / "MLmodel").write_text("flavors: {}\n")
+        place.client.create_model_version("full", str(disk / "model"), run.info.run_id)
+        place.sign("full")
+        before = (disk / "model.genops" / "model.sig").read_bytes()
+        (disk / "filler").write_bytes(b"")
+        with pytest.raises(OSError, match="No space"), (disk / "filler").open("wb") as filler:
+            while True:
+                filler.write(b"0" * 1024)
+                filler.flush()
+        with pytest.raises(GenOpsError, match="Cannot sign 'full' version 1: No space left") as error:
+            place.sign("full")
+        assert "Free disk space" in error.value.hint
+        assert [each.name for each in (disk / "model.genops").iterdir()] == ["model.sig"]
+        assert (disk / "model.genops" / "model.sig").read_bytes() == before
+        assert place.verify("full").state == "valid"
+
+
+def test_keys_of_the_administrator_are_used_without_one(place: Place, files: Path) -> None:
+    place.registered("trusted", files)
+    place.sign("trusted")
+    settings = Settings(data_dir=place.rooms.settings.data_dir, trusted_keys=(str(place.keys.public),))
+    service = SignaturesService(settings, place.rooms.mlflow, place.rooms.events)
+    found = place.rooms.run(service.verify_version("trusted", "1", VerifyVersion()))
+    assert (found.state, found.who.split()[0]) == ("valid", "release.pub")
+    unknown = place.rooms.run(place.service.verify_version("trusted", "1", VerifyVersion()))
+    assert unknown.state == "cannot be checked"
