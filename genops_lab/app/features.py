@@ -12,6 +12,7 @@ from ..core.features import Feature, Features
 from ..core.operations import Operation
 from ..deployments.feature import FEATURE as DEPLOYMENTS
 from ..doctor.feature import FEATURE as DOCTOR
+from ..evaluations.feature import FEATURE as EVALUATIONS
 from ..experiments.feature import FEATURE as EXPERIMENTS
 from ..gates.feature import FEATURE as GATES
 from ..hosts.feature import FEATURE as HOSTS
@@ -37,6 +38,7 @@ FEATURES: tuple[Feature, ...] = (
     SWEEPS,
     PROFILING,
     REGISTRY,
+    EVALUATIONS,
     GATES,
     DEPLOYMENTS,
 )

@@ -31,6 +31,7 @@ SECTIONS: dict[str, dict[str, Word]] = {
     },
     "Models": {
         "models": Word("models", "Register and delete models, and point aliases at their versions."),
+        "evaluations": Word("evaluations", "Show how versions of models were judged, on which data."),
         "gates": Word("gates", "Check whether a version may be promoted, by rules in a file."),
         "deployments": Word("deployments", "Serve models on this machine."),
     },
@@ -53,6 +54,7 @@ WORDS: dict[str, Word] = {word: each for section in SECTIONS.values() for word, 
 VERBS = (
     *("list", "show", "add", "delete"),
     *("run", "register", "set", "alias", "unalias", "revert", "history"),
+    "evaluate",
     *("tag", "undelete", "compare", "restore", "export"),
     *("analyze", "report", "diff", "memory", "metrics", "fetch", "tools"),
     *("test", "connect", "disconnect", "attach", "extend", "stop", "resume", "logs"),

@@ -20,6 +20,7 @@ from genops_lab.registry.service import RegistryService
 
 from .completion import model_names, run_ids
 from .grammar import noun
+from .model_evaluate import evaluate
 from .model_promote import promotions
 from .session import Json, Yes, command
 from .views import lab as lab_views
@@ -213,4 +214,5 @@ def history(
         session.show(found, views.history(found))
 
 
+models.add_typer(evaluate)
 models.add_typer(promotions)

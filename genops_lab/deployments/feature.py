@@ -19,19 +19,31 @@ def _provide(services: Services) -> None:
     from genops_lab.core.store import LocalStore
     from genops_lab.core.store.work import WorkTable
     from genops_lab.core.work import WorkService
+    from genops_lab.evaluations.loading import ModelLoading
     from genops_lab.experiments.columns.service import DeploymentsOfRuns
     from genops_lab.registry.deleting import DeploymentsOfModel
     from genops_lab.registry.service import RegistryService
 
+    from .check import ModelChecker
     from .environments import Environments
+    from .loading import model_loading
     from .service import DeploymentsService
     from .targets.local import LocalTarget
 
+    def environments(get: Get) -> Environments:
+        return Environments(get(Settings).data_dir / "environments")
+
     def local(get: Get) -> LocalTarget:
-        environments = Environments(get(Settings).data_dir / "environments")
-        return LocalTarget(get(Settings).data_dir / "deployments", environments)
+        return LocalTarget(get(Settings).data_dir / "deployments", environments(get))
+
+    def loading(get: Get) -> ModelLoading:
+        root = get(Settings).data_dir / "evaluations" / ".checked"
+        life = get(LocalTarget).capabilities()
+        checker = ModelChecker(root, get(RegistryService), get(LocalStore), life)
+        return model_loading(checker, environments(get))
 
     services.provide(LocalTarget, local)
+    services.provide(ModelLoading, loading)
     services.provide(
         DeploymentsService,
         lambda get: DeploymentsService(

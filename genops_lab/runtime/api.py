@@ -23,6 +23,7 @@ __all__ = [
     "log_file",
     "log_histogram",
     "log_image",
+    "log_predictions",
     "log_table",
     "log_text",
     "params",
@@ -222,6 +223,41 @@ def dataset(data: Any, name: str = "", context: str = "") -> Fingerprint:
     """
     current = _current()
     return fingerprint(data, name) if current is None else current.dataset(data, name, context)
+
+
+def log_predictions(
+    *,
+    model: str,
+    version: Any = "",
+    data: Any,
+    ids: Any = None,
+    labels: Any = None,
+    predictions: Any,
+    scores: Any = None,
+    groups: Any = None,
+    latency_s: Any = None,
+    against: Optional[str] = None,
+    task: str = "",
+) -> Any:
+    """Keep predictions that you computed as an evaluation of a model version, and return its report.
+
+    Example::
+
+        genops.log_predictions(
+            model="digits", version=3, data="holdout.parquet", ids=ids, labels=y, predictions=model.predict(x)
+        )
+
+    ``version`` is a number or an alias, or empty for the newest. ``data`` is the path of a file,
+    ``NAME@DIGEST`` of a data set that MLflow knows, or an object with a fingerprint (:func:`dataset`).
+    ``ids`` and ``predictions`` have the shape (rows,); without ``ids`` they are the row numbers. Without
+    ``labels`` the Lab reads them from the data and joins by id. ``scores`` has a column a class (dict, data
+    frame, or array of shape (rows, classes)), ``groups`` one a name. ``latency_s``: seconds for one row.
+    ``against`` is a version or an alias (default: champion); its evaluation on the same data is compared.
+    ``task``: "classification" or "regression" (default: from the values). Raises GenOpsError.
+    """
+    from .predictions import keep
+
+    return keep(model, version, data, ids, labels, predictions, scores, groups, latency_s, against, task)
 
 
 def profile(

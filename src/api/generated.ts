@@ -1953,6 +1953,75 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/evaluations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List evaluations, newest first. */
+        get: operations["evaluations.list_evaluations"];
+        put?: never;
+        /** Evaluate a version, and the version that it is compared with, on the same rows. A task reports the progress. */
+        post: operations["evaluations.evaluate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/evaluations/predictions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Keep predictions that a person computed, as an evaluation of the version. */
+        post: operations["evaluations.log_predictions"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/evaluations/{run_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return an evaluation with its differences to another version on the same data. */
+        get: operations["evaluations.get_evaluation"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/models/{name}/versions/{version}/evaluations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return the newest evaluation of a version on each data set, at most 20. */
+        get: operations["evaluations.list_version_evaluations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/models/{name}/versions/{version}/gates": {
         parameters: {
             query?: never;
@@ -6123,6 +6192,191 @@ export interface components {
             evidence: Record<string, never>;
         };
         /**
+         * NewEvaluation
+         * @description Evaluate a version (a number, an alias, or empty for the newest) and the version that it is compared with.
+         *
+         *     - data: a file on the Lab's machine, or ``NAME@DIGEST`` or ``NAME`` (its newest digest) of a data set that MLflow
+         *       knows. A file is an absolute path, or one below the Jupyter server's folder. A digest may be a unique prefix.
+         *     - against: a version or an alias; None: the alias ``champion`` if the model has it; empty: none.
+         *     - name: the name of a data set that is given as a file; empty: the file's name.
+         *     - id, label, groups: columns. Empty: as in the last evaluation on this data, else ``id`` or row numbers, and
+         *       ``label`` or ``target``.
+         *     - batch_rows: rows that a model gets in one call.
+         *     - trust: the digests of files of an unknown origin that may be loaded.
+         */
+        NewEvaluation: {
+            model: string;
+            /** @default  */
+            version: string;
+            data: string;
+            /** @default null */
+            against: string | null;
+            /** @default  */
+            name: string;
+            /** @default  */
+            id: string;
+            /** @default  */
+            label: string;
+            /** @default [] */
+            groups: string[];
+            /**
+             * @default
+             * @enum {unknown}
+             */
+            task: "" | "classification" | "regression";
+            /** @default 256 */
+            batch_rows: number;
+            /** @default [] */
+            trust: string[];
+        };
+        /**
+         * BegunEvaluation
+         * @description A begun evaluation. Its runs in MLflow have ``task.id`` as their session.
+         */
+        BegunEvaluation: {
+            task: components["schemas"]["Task"];
+            model: string;
+            version: string;
+            against: string;
+        };
+        /**
+         * Page[Evaluation]
+         * @description A page of a list. ``next`` is the cursor of the next page, empty on the last page.
+         */
+        Page_Evaluation_: {
+            items: components["schemas"]["Evaluation"][];
+            /** @default  */
+            next: string;
+        };
+        /**
+         * Evaluation
+         * @description An evaluation of one version on one data set: a run of MLflow.
+         */
+        Evaluation: {
+            run_id: string;
+            model: string;
+            version: string;
+            data: string;
+            digest: string;
+            session: string;
+            /** @default null */
+            made_at: number | null;
+            /**
+             * @default evaluate
+             * @enum {unknown}
+             */
+            how: "evaluate" | "logged";
+            /** @default {} */
+            metrics: {
+                [key: string]: number;
+            };
+        };
+        /**
+         * LoggedPredictions
+         * @description Keep predictions that a person computed, as an evaluation of a version.
+         *
+         *     ``path`` is a JSON file on the Lab's machine with the lists ids, labels, predictions, latency_s, and the objects
+         *     scores and groups (lists by class and by name). ``data`` as in :class:`NewEvaluation`; ``digest`` and ``source`` are
+         *     those of the fingerprint of data that only the caller can read.
+         */
+        LoggedPredictions: {
+            path: string;
+            model: string;
+            /** @default  */
+            version: string;
+            data: string;
+            /** @default  */
+            digest: string;
+            /** @default  */
+            source: string;
+            /** @default  */
+            source_type: string;
+            /** @default null */
+            against: string | null;
+            /**
+             * @default
+             * @enum {unknown}
+             */
+            task: "" | "classification" | "regression";
+        };
+        /**
+         * EvaluationReport
+         * @description An evaluation beside the one that it is compared with.
+         *
+         *     ``judged`` counts the versions that this data set has judged. ``notes`` are sentences: rows without a label or a
+         *     prediction, ids that only one version has, what ``judged`` means.
+         */
+        EvaluationReport: {
+            evaluation: components["schemas"]["Evaluation"];
+            /** @default null */
+            against: components["schemas"]["Evaluation"] | null;
+            /** @enum {unknown} */
+            task: "classification" | "regression";
+            rows: number;
+            metrics: components["schemas"]["JudgedMetric"][];
+            /** @default [] */
+            groups: components["schemas"]["JudgedMetric"][];
+            /** @default 0 */
+            judged: number;
+            /** @default [] */
+            notes: string[];
+        };
+        /**
+         * JudgedMetric
+         * @description A metric of both versions. ``group`` and ``value`` are empty for all rows, else name a slice.
+         */
+        JudgedMetric: {
+            metric: string;
+            /** @enum {unknown} */
+            better: "higher" | "lower";
+            /** @default  */
+            group: string;
+            /** @default  */
+            value: string;
+            candidate: components["schemas"]["MetricEstimate"];
+            /** @default null */
+            champion: components["schemas"]["MetricEstimate"] | null;
+            /** @default null */
+            difference: components["schemas"]["MetricDifference"] | null;
+        };
+        /**
+         * MetricEstimate
+         * @description A metric with its 95 % interval. ``reason`` says why there is no interval. ``rows`` were used.
+         */
+        MetricEstimate: {
+            value: number | null;
+            /** @default null */
+            low: number | null;
+            /** @default null */
+            high: number | null;
+            /** @default 0 */
+            rows: number;
+            /** @default 0 */
+            left_out: number;
+            /** @default  */
+            reason: string;
+        };
+        /**
+         * MetricDifference
+         * @description Candidate less champion on the same rows, with its 95 % interval.
+         *
+         *     ``more`` rows would show a true difference of this size; None if it is shown, or if that is unknown.
+         */
+        MetricDifference: {
+            value: number | null;
+            /** @default null */
+            low: number | null;
+            /** @default null */
+            high: number | null;
+            p: number;
+            /** @enum {unknown} */
+            verdict: "better" | "within chance" | "worse";
+            method: string;
+            rows: number;
+            /** @default null */
+            more: number | null;
+        };
+        /**
          * GateReport
          * @description The verdict on a version by a gate file.
          *
@@ -6482,7 +6736,7 @@ export interface components {
          */
         Changed: {
             /** @enum {unknown} */
-            kind: "settings" | "task" | "machine" | "kernel_notice" | "output" | "target" | "question" | "experiment" | "run" | "divergence" | "sweep" | "profile" | "model" | "deployment";
+            kind: "settings" | "task" | "machine" | "kernel_notice" | "output" | "target" | "question" | "experiment" | "run" | "divergence" | "sweep" | "profile" | "model" | "evaluation" | "deployment";
             id: string;
             revision: number;
         };
@@ -10505,6 +10759,173 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_AliasMove_"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "evaluations.list_evaluations": {
+        parameters: {
+            query?: {
+                limit?: number;
+                after?: string;
+                model?: string;
+                version?: string;
+                digest?: string;
+                session?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Evaluation_"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "evaluations.evaluate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewEvaluation"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BegunEvaluation"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "evaluations.log_predictions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LoggedPredictions"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EvaluationReport"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "evaluations.get_evaluation": {
+        parameters: {
+            query?: {
+                against?: string | null;
+            };
+            header?: never;
+            path: {
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EvaluationReport"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "evaluations.list_version_evaluations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EvaluationReport"][];
                 };
             };
             /** @description The error. */

@@ -21,6 +21,7 @@ export namespace CommandIDs {
   export const removeAlias = 'genops:remove-model-alias';
   export const remove = 'genops:delete-model';
   export const openHistory = 'genops:open-alias-history';
+  export const evaluate = 'genops:evaluate-model';
 }
 
 export interface ICommandsOptions {
@@ -211,6 +212,19 @@ export function addCommands(options: ICommandsOptions): void {
       if (name) {
         const { openHistory } = await import('./view/history');
         openHistory(app, core, name);
+      }
+    }
+  });
+
+  define(CommandIDs.evaluate, {
+    label: trans.__('Evaluate a Model Version…'),
+    args: {},
+    execute: async args => {
+      const version = await (
+        await choosing()
+      ).chooseVersion(model, args, trans);
+      if (version) {
+        await (await import('../evaluations/open')).openEvaluate(core, version);
       }
     }
   });

@@ -9,7 +9,7 @@ import { ModelsService } from './service';
 
 /** The registered models. */
 export class ModelsModel implements IDisposable {
-  constructor(core: Pick<IGenOpsCore, 'api' | 'events' | 'trans'>) {
+  constructor(readonly core: Pick<IGenOpsCore, 'api' | 'events' | 'trans'>) {
     this.service = new ModelsService(core.api);
     this.list = new PagedResource({
       fetch: (query, signal) => this.service.page(query, signal),

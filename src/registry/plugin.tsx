@@ -59,6 +59,9 @@ export const modelsPlugin: JupyterFrontEndPlugin<void> = {
             onRemoveAlias={({ name, version }, alias) =>
               execute(CommandIDs.removeAlias, { model: name, alias, version })
             }
+            onEvaluate={({ name, version }) =>
+              execute(CommandIDs.evaluate, { model: name, version })
+            }
             onDelete={(name, version) =>
               execute(CommandIDs.remove, { model: name, version })
             }

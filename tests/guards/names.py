@@ -28,6 +28,8 @@ def _lines(breaks: str, text: str) -> Names:
 TAGS = _words(
     "Runs of before lose their target, sweep, repeats or mark; filters that people saved find nothing.",
     """
+genops.evaluation.data genops.evaluation.digest genops.evaluation.file genops.evaluation.how genops.evaluation.model
+genops.evaluation.session genops.evaluation.version
 genops.diverged genops.extremes genops.failure genops.idempotency_key genops.kernel genops.notes genops.pruned
 genops.gates genops.gates.hash genops.gates.looks genops.source
 genops.evaluation.data genops.evaluation.digest genops.evaluation.file genops.evaluation.how genops.evaluation.model
@@ -148,8 +150,8 @@ line track
 API = _words(
     "A notebook or script that worked stops.",
     """
-GenOpsError Run dataset deployment end log log_file log_histogram log_image log_table log_text params predict profile
-run start tag
+GenOpsError Run dataset deployment end log log_file log_histogram log_image log_predictions log_table log_text params
+predict profile run start tag
 """,
 )
 
@@ -216,7 +218,7 @@ KERNEL_PATHS = _words(
     """
 /deployments/ /folder/pull /folder/pull/ /profiles /profiles/ /profiles/beside /profiles/expected /sweeps /sweeps/
 /sweeps/summary /tracking/events /tracking/files /tracking/files/ /tracking/kernel /tracking/models /tracking/resume
-/tracking/wake /v1/deployments/
+/tracking/wake /v1/deployments/ /v1/evaluations/predictions
 """,
 )
 
@@ -569,6 +571,7 @@ WORK = _lines(
     """
 deployment: answer start
 environment: build connect use
+evaluation: predict prepare record
 sweep: run
 trace: fetch give
 """,
@@ -579,8 +582,8 @@ DATA_FILES = _words(
     "Runs, sweeps, profiles or deployments of before are no longer found; two Labs of two versions hold different "
     "locks.",
     """
-deployments environments folders incoming kernelspecs.lock mlflow outputs profiles remote resuming runs said shared.db
-spool store.db supervisor.lock sweeps tracking.lock wheels work
+deployments environments evaluations folders incoming kernelspecs.lock mlflow outputs profiles remote resuming runs
+said shared.db spool store.db supervisor.lock sweeps tracking.lock wheels work
 """,
 )
 
@@ -604,6 +607,9 @@ genops deployments show: --json --with-key name
 genops deployments stop: --json name
 genops deployments:
 genops doctor: --json
+genops evaluations list: --digest --json --model --version
+genops evaluations show: --against --json run
+genops evaluations:
 genops experiments add: --json name
 genops experiments delete: --json experiment
 genops experiments list: --deleted --json
@@ -632,6 +638,8 @@ genops kernels:
 genops models add: --alias --json --model --run name
 genops models alias: --expected --json --reason alias name version
 genops models delete: --force --json --version --yes -y name
+genops models evaluate: --against --alone --batch-rows --data --group --id --json --label --name --task --trust
+    --version model
 genops models history: --alias --json name
 genops models list: --json
 genops models register: --alias --json --model --run name

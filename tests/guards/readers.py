@@ -285,6 +285,7 @@ def work_kinds() -> set[str]:
     from genops_lab.core.settings import Settings
     from genops_lab.core.work import WorkKind
     from genops_lab.deployments.service import DeploymentsService
+    from genops_lab.evaluations.service import EvaluationsService
     from genops_lab.hosts.environments import EnvironmentsService
     from genops_lab.profiling.remote_analysis.downloads import Bringing
     from genops_lab.sweeps.service import SweepsService
@@ -297,6 +298,7 @@ def work_kinds() -> set[str]:
         settings = Settings(data_dir=Path(folder))
         DeploymentsService(settings, nothing, nothing, nothing, some, work, nothing, some)
         SweepsService(settings, nothing, nothing, nothing, nothing, some, work, nothing)
+        EvaluationsService(settings, nothing, nothing, nothing, nothing, work)
     EnvironmentsService(nothing, nothing, work, nothing)
     Bringing(nothing, nothing, nothing, work)
     return {line(kind.name, kind.steps) for kind in found}

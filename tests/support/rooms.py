@@ -23,11 +23,15 @@ from genops_lab.core.store.tables import model_hashes
 from genops_lab.core.store.work import WorkTable
 from genops_lab.core.tasks import TasksService
 from genops_lab.core.work import WorkService
+from genops_lab.deployments.check import ModelChecker
 from genops_lab.deployments.environments import Environments
 from genops_lab.deployments.lifetime import Lifetime
+from genops_lab.deployments.loading import model_loading
 from genops_lab.deployments.models import Deployment
 from genops_lab.deployments.service import DeploymentsService
+from genops_lab.deployments.targets.base import Capabilities
 from genops_lab.deployments.targets.local import LocalTarget
+from genops_lab.evaluations.service import EvaluationsService
 from genops_lab.experiments.hashes import model_digest
 from genops_lab.experiments.mlflow import MlflowConnection
 from genops_lab.experiments.service import ExperimentsService
@@ -74,6 +78,17 @@ class Rooms:
                 self.settings.data_dir / "deployments", Environments(self.settings.data_dir / "environments"), self.life
             ),
         )  # fmt: skip
+        root = self.settings.data_dir / "evaluations" / ".checked"
+        checker = ModelChecker(root, self.registry, self.store, Capabilities(outlives_server=True))
+        environments = Environments(self.settings.data_dir / "environments")
+        self.evaluations = EvaluationsService(
+            self.settings,
+            self.mlflow,
+            self.registry,
+            model_loading(checker, environments),
+            self.events,
+            self.work,
+        )
         services = (self.work, self.moves, self.deployments)
         self._supervising = [asyncio.create_task(each.supervise()) for each in services]
 
@@ -183,13 +198,18 @@ class Training:
             yield run
 
     def digits(
-        self, *names: str, serialization_format: str = "skops", requirements: list[str] | None = None
+        self,
+        *names: str,
+        serialization_format: str = "skops",
+        requirements: list[str] | None = None,
+        rows: int = 300,
     ) -> Logged:
         """A scikit-learn classifier of digits, logged under each of the names ("model" without any)."""
         given = {
             "uri": self._uri,
             "experiment": self._experiment,
             "names": names or ("model",),
+            "rows": rows,
             "options": {
                 "serialization_format": serialization_format,
                 "pip_requirements": requirements or ["mlflow", "scikit-learn", "skops"],

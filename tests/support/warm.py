@@ -27,6 +27,7 @@ from pathlib import Path
 
 from genops_lab.core.worker import Worker
 from genops_lab.deployments.targets import local
+from genops_lab.evaluations import processes
 from genops_lab.experiments.server import MlflowServer
 from tests.minutes import shared_process
 
@@ -36,6 +37,7 @@ _ROOT = Path(__file__).parents[2]
 _STARTER = str(Path(__file__).with_name("warm_start.py"))
 _HOME = os.environ.get("HOME", "/")
 _SERVER = local.SERVER
+_RUNNER = processes.RUNNER
 
 #: What follows the address of the warm process in that of the one that has imported what loads models.
 SCORING = "-scoring"
@@ -88,29 +90,32 @@ def use(address: str) -> None:
     _address = address
     Worker.program = program("genops_lab.core.worker_child")
     MlflowServer.program = program("genops_lab.experiments.server_guard", SERVER)
-    local.SERVER = _scoring_program(address)
+    local.SERVER = _model_program(address, "scoring")
+    processes.RUNNER = _model_program(address, "evaluating")
 
 
-def _scoring_program(address: str) -> Path:
-    """Return the file that stands for the scoring server's; where a model's own environment runs it, it is that one."""
-    return Path(address).with_name("scoring.py")
+def _model_program(address: str, module: str) -> Path:
+    """Return the file that stands for a process of models; where a model's own environment runs it, it is that one."""
+    return Path(address).with_name(f"{module}.py")
 
 
-_SCORING_PROGRAM = """
+_MODEL_PROGRAM = """
 import runpy, sys
 if sys.executable == {python!r}:
-    sys.argv[1:1] = [{address!r}, "tests.support.scoring"]
+    sys.argv[1:1] = [{address!r}, "tests.support.{module}"]
     runpy.run_path({starter!r}, run_name="__main__")
 else:
-    runpy.run_path({server!r}, run_name="__main__")
+    runpy.run_path({original!r}, run_name="__main__")
 """
 
 
 def _start() -> str:
     folder = tempfile.mkdtemp(prefix="gol-warm-")
     address = f"{folder}/s"
-    of = {"python": sys.executable, "address": address + SCORING, "starter": _STARTER, "server": str(_SERVER)}
-    _scoring_program(address).write_text(_SCORING_PROGRAM.format(**of))
+    of = {"python": sys.executable, "address": address + SCORING, "starter": _STARTER}
+    for module, original in (("scoring", _SERVER), ("evaluating", _RUNNER)):
+        text = _MODEL_PROGRAM.format(**of, module=module, original=str(original))
+        _model_program(address, module).write_text(text)
     own = {name: value for name, value in os.environ.items() if not name.startswith(LEAKING)}
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_LOGGING_LEVEL": "WARNING"}
     process = subprocess.Popen(
@@ -178,21 +183,23 @@ class _Program:
 @contextlib.contextmanager
 def warm_workers() -> Iterator[None]:
     """Have the workers, MLflow servers and scoring processes that this process starts come from the warm ones."""
-    before = Worker.program, MlflowServer.program, local.SERVER
+    before = Worker.program, MlflowServer.program, local.SERVER, processes.RUNNER
     Worker.program = _Program("genops_lab.core.worker_child")
     MlflowServer.program = _Program("genops_lab.experiments.server_guard", SERVER)
-    local.SERVER = _scoring_program(warm_address())
+    local.SERVER = _model_program(warm_address(), "scoring")
+    processes.RUNNER = _model_program(warm_address(), "evaluating")
     try:
         yield
     finally:
-        Worker.program, MlflowServer.program, local.SERVER = before
+        Worker.program, MlflowServer.program, local.SERVER, processes.RUNNER = before
 
 
 @contextlib.contextmanager
 def cold_scoring() -> Iterator[None]:
     """Have the scoring processes that this process starts be processes of their own, as a user's are."""
-    before, local.SERVER = local.SERVER, _SERVER
+    before = local.SERVER, processes.RUNNER
+    local.SERVER, processes.RUNNER = _SERVER, _RUNNER
     try:
         yield
     finally:
-        local.SERVER = before
+        local.SERVER, processes.RUNNER = before

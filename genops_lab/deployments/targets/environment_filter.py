@@ -25,6 +25,17 @@ def scoring_environment(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def model_environment(environ: Mapping[str, str], *, allow_pickle: bool) -> dict[str, str]:
+    """Return the variables of :func:`scoring_environment` and MLflow's settings; ``allow_pickle`` is its flag."""
+    return {
+        **scoring_environment(environ),
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "true" if allow_pickle else "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
 def building_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables for pip and uv, with their settings, proxies and certificates."""
     own = {name: value for name, value in environ.items() if _BUILDING.fullmatch(name)}

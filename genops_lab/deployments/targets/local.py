@@ -28,7 +28,7 @@ from genops_lab.deployments.logs import LogFollower, tail
 from genops_lab.deployments.models import DeploymentState
 
 from .base import Capabilities, Changes, DeploymentSpec, DeploymentTarget, Observed, Progress, Revision, Step
-from .environment_filter import scoring_environment
+from .environment_filter import model_environment
 
 T = TypeVar("T")
 
@@ -245,13 +245,7 @@ class LocalTarget(DeploymentTarget):
                 "key_file": str(folder / "key"),
                 "lease_s": spec.lease_s,
             }
-            environment = {
-                **scoring_environment(os.environ),
-                "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "true" if spec.allow_pickle else "false",
-                "MLFLOW_DISABLE_TELEMETRY": "true",
-                "PYTHONUNBUFFERED": "1",
-                "PYTHONDONTWRITEBYTECODE": "1",
-            }
+            environment = model_environment(os.environ, allow_pickle=spec.allow_pickle)
             write_private(folder / "spec.json", msgspec.json.encode(own).decode())
             self._lease(spec)
             handle = self._write(name, msgspec.structs.replace(handle, begun=True))

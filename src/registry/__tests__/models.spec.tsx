@@ -138,6 +138,7 @@ describe('the models section', () => {
     onSetAlias: jest.fn(),
     onRemoveAlias: jest.fn(),
     onDelete: jest.fn(),
+    onEvaluate: jest.fn(),
     onHistory: jest.fn()
   };
 

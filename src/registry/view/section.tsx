@@ -25,6 +25,7 @@ export interface IVersionActions {
   onDeploy: (version: IModelVersion) => void;
   onSetAlias: (version: IModelVersion) => void;
   onRemoveAlias: (version: IModelVersion, alias: string) => void;
+  onEvaluate: (version: IModelVersion) => void;
   /** Delete a version after a question; without one, the model. */
   onDelete: (model: string, version?: string) => void;
 }

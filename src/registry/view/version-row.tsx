@@ -15,13 +15,15 @@ import {
 } from '../../core';
 
 import { VersionGates } from '../../gates/view/version-gates';
+import { VersionEvaluations } from '../../evaluations/view/version-evaluations';
 import { aliasIcon } from '../icon';
+import type { ModelsModel } from '../model';
 import type { IModelVersion, ModelsService } from '../service';
 
 import type { IVersionActions } from './section';
 import { VersionFacts } from './version-facts';
 
-/** One version: number, aliases, age, flavors, run and actions; below, what its files say. */
+/** One version: number, aliases, age, flavors, run and actions; below, what its files say and how it was judged. */
 export function VersionRow(props: VersionRow.IProps): React.ReactElement {
   const { version, trans, onDeploy, onSetAlias, onRemoveAlias } = props;
   const [open, setOpen] = React.useState(false);
@@ -134,6 +136,12 @@ export function VersionRow(props: VersionRow.IProps): React.ReactElement {
             api={props.service.api}
             trans={trans}
           />
+          <VersionEvaluations
+            core={props.model.core}
+            name={version.name}
+            version={version.version}
+            onEvaluate={() => props.onEvaluate(version)}
+          />
         </div>
       )}
     </div>
@@ -143,6 +151,7 @@ export function VersionRow(props: VersionRow.IProps): React.ReactElement {
 export namespace VersionRow {
   export interface IProps extends IVersionActions {
     version: IModelVersion;
+    model: ModelsModel;
     service: ModelsService;
     trans: TranslationBundle;
   }

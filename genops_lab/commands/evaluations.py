@@ -1,0 +1,70 @@
+"""``genops evaluations``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from genops_lab.core.paging import every_page
+from genops_lab.evaluations.models import EvaluationsQuery, ReportQuery
+from genops_lab.evaluations.service import EvaluationsService
+
+from .completion import model_names
+from .grammar import noun
+from .session import Json, command
+from .views import evaluations as views
+
+evaluations = noun()
+
+
+@evaluations.command("list")
+def list_evaluations(
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model", metavar="MODEL", help="Only of this registered model.", autocompletion=model_names
+        ),
+    ] = "",
+    version: Annotated[
+        str, typer.Option("--version", metavar="NUMBER", help="Only of this version of the model.")
+    ] = "",
+    digest: Annotated[
+        str, typer.Option("--digest", metavar="DIGEST", help="Only on data with this whole digest.")
+    ] = "",
+    json: Json = False,
+) -> None:
+    """List evaluations of versions, newest first."""
+    with command(json) as session:
+        pages = every_page(
+            lambda query: session.call(
+                EvaluationsService.list_evaluations,
+                query=EvaluationsQuery(
+                    limit=query.limit, after=query.after, model=model, version=version, digest=digest
+                ),
+            ),
+            lambda evaluation: evaluation.run_id,
+        )
+        found = list(pages)
+        session.show(found, views.evaluations(found))
+
+
+@evaluations.command("show")
+def show_evaluation(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The run of the evaluation: its whole id.")],
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against",
+            metavar="RUN",
+            help="Compare with this evaluation on the same data. Default: as it was evaluated.",
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Show the metrics of an evaluation, and the differences to the version that it is compared with."""
+    with command(json) as session:
+        found = session.call(
+            EvaluationsService.get_evaluation, run_id=run, query=ReportQuery(against=against)
+        )
+        session.show(found, views.report(found))

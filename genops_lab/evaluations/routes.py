@@ -1,0 +1,18 @@
+"""Declare the operations of evaluations."""
+
+from typing import TYPE_CHECKING
+
+from genops_lab.core.operations import LazyService, Operation
+
+if TYPE_CHECKING:
+    from .service import EvaluationsService as Service
+else:
+    Service = LazyService(__package__, "service", "EvaluationsService")
+
+OPERATIONS = [
+    Operation("POST", "/evaluations", Service.evaluate, action="execute", named=("model", "version")),
+    Operation("GET", "/evaluations", Service.list_evaluations),
+    Operation("POST", "/evaluations/predictions", Service.log_predictions),
+    Operation("GET", "/evaluations/{run_id}", Service.get_evaluation),
+    Operation("GET", "/models/{name}/versions/{version}/evaluations", Service.list_version_evaluations),
+]
