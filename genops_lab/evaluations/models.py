@@ -9,8 +9,7 @@ import msgspec
 from genops_lab.core.models import Task as RunningTask
 from genops_lab.core.paging import PageQuery
 
-from .predictions import Task
-
+Task = Literal["classification", "regression"]
 How = Literal["evaluate", "logged"]
 Better = Literal["higher", "lower"]
 #: better, worse: the difference is shown at 95 %; within chance: it is not.

@@ -12,19 +12,20 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from genops_lab.core.errors import InvalidRequest
 
+from .models import Task
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Values = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
-Task = Literal["classification", "regression"]
 
 FILE = "predictions.parquet"
 #: The key of the file's metadata.
@@ -54,6 +55,13 @@ class Predictions:
     groups: dict[str, Values] = field(default_factory=dict)
     latency_s: Floats | None = None
     about: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Make True and False 1 and 0 where only the labels, or only the predictions, are bool."""
+        for name, other in (("labels", self.predictions), ("predictions", self.labels)):
+            values: Values = getattr(self, name)
+            if other.dtype != object and _is_bool(values):
+                object.__setattr__(self, name, values.astype(np.float64))  # None becomes NaN
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -284,8 +292,12 @@ def _column(values: Values) -> pa.Array:
 
     if values.dtype != object:
         return pa.array(values, pa.float64(), from_pandas=True)  # NaN becomes null
-    kind = pa.bool_() if all(each is None or isinstance(each, bool) for each in values) else pa.string()
+    kind = pa.bool_() if _is_bool(values) else pa.string()
     return pa.array(values, kind)
+
+
+def _is_bool(values: Values) -> bool:
+    return values.dtype == object and all(each is None or isinstance(each, bool) for each in values)
 
 
 def _plain(value: Any) -> Any:

@@ -12,7 +12,8 @@ else:
 OPERATIONS = [
     Operation("POST", "/evaluations", Service.evaluate, action="execute", named=("model", "version")),
     Operation("GET", "/evaluations", Service.list_evaluations),
-    Operation("POST", "/evaluations/predictions", Service.log_predictions),
+    # It reads files of this machine by their paths, as the evaluation does.
+    Operation("POST", "/evaluations/predictions", Service.log_predictions, action="execute"),
     Operation("GET", "/evaluations/{run_id}", Service.get_evaluation),
     Operation("GET", "/models/{name}/versions/{version}/evaluations", Service.list_version_evaluations),
 ]

@@ -8,6 +8,7 @@ standard input; the answers are lines of its standard output, and the prediction
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -249,7 +250,10 @@ def main(spec_path: str) -> int:
         return 1
     except BaseException as error:  # report all that a model's code raises, also SystemExit
         traceback.print_exc()
-        say({"error": first_line(error), "hint": ""})
+        full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+        say(
+            {"error": first_line(error), "hint": "Free some disk space, then evaluate again." if full else ""}
+        )
         return 1
     return 0
 

@@ -56,6 +56,7 @@ def test_evaluate_list_and_show(lab: RunningLab, evaluated: Any) -> None:
     assert "This data set has judged 1 version." in shown.out
     listed = lab.call("evaluations", "list", "--model", "judged", "--json").json
     assert [each["run_id"] for each in listed] == [run]
+    assert run in [each["run_id"] for each in lab.call("evaluations", "list", "--json").json]
     assert lab.call("evaluations", "list", "--model", "other").out.startswith("There are no evaluations.")
     unknown = lab.call("evaluations", "show", "0" * 32)
     assert unknown.code == 3

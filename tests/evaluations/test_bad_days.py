@@ -20,7 +20,7 @@ from genops_lab.evaluations.models import EvaluationsQuery, NewEvaluation
 from genops_lab.registry.models import RegisterModel
 from tests.support.processes import commands_with
 from tests.support.rooms import Rooms, Training, eventually, open_rooms
-from tests.support.warm import cold_scoring
+from tests.support.warm import cold_scoring, use, warm_address
 
 from .conftest import evaluated, held_out
 
@@ -97,6 +97,7 @@ def test_a_changed_data_set_is_refused(rooms: Rooms, digits: str, tmp_path: Path
     from mlflow.entities import Dataset, DatasetInput
 
     frame = held_out()[:50]
+    frame["key"] = range(50)  # read as texts, but the digest is that of numbers
     path = tmp_path / "later.csv"
     frame.to_csv(path, index=False)
     client = mlflow.MlflowClient(rooms.mlflow.uri)
@@ -182,8 +183,9 @@ def test_a_cancelled_evaluation_leaves_nothing(rooms: Rooms, digits: str, holdou
     assert rooms.run(rooms.evaluations.list_evaluations(query)).items == []
 
 
-def _killed_lab(data_dir: Path, body: NewEvaluation, told: Any) -> None:
+def _killed_lab(data_dir: Path, address: str, body: NewEvaluation, told: Any) -> None:
     """Evaluate in a process of its own, which is killed in the middle of the rows."""
+    use(address)
     with open_rooms(Settings(data_dir=data_dir)) as lab:
         begun = lab.run(lab.evaluations.evaluate(body))
         eventually(lambda: lab.run(lab.tasks.get_task(begun.task.id)), lambda task: (task.progress or 0) > 0)
@@ -195,10 +197,10 @@ def test_the_next_lab_goes_on_where_a_killed_one_ended(rooms: Rooms, digits: str
     ours, theirs = multiprocessing.get_context("spawn").Pipe()
     body = NewEvaluation(model=digits, data=str(holdout), batch_rows=4, **BOTH)
     process = multiprocessing.get_context("spawn").Process(
-        target=_killed_lab, args=(rooms.settings.data_dir, body, theirs)
+        target=_killed_lab, args=(rooms.settings.data_dir, warm_address(), body, theirs)
     )
     process.start()
-    assert ours.poll(90), "the evaluation did not begin"
+    assert ours.poll(200), "the evaluation did not begin"
     task_id = ours.recv()
     process.join(30)
     assert process.exitcode == -signal.SIGKILL

@@ -9,6 +9,8 @@ import pytest
 from genops_lab.evaluations import tags
 from genops_lab.evaluations.models import ReportQuery
 from genops_lab.evaluations.predictions import read
+from tests.commands.conftest import genops
+from tests.support.homes import Home
 from tests.support.rooms import Rooms
 
 from .conftest import ROWS, evaluated, held_out
@@ -88,3 +90,17 @@ def test_a_known_data_set_is_named_by_its_digest_and_keeps_its_columns(
     assert task.state == "done", (task.message, task.hint)
     assert found[0].digest == digest
     assert "accuracy" in found[0].metrics
+
+
+def test_the_command_works_without_a_lab(
+    package_home: Home, rooms: Rooms, digits: str, holdout: Path
+) -> None:
+    done = genops(
+        package_home, "models", "evaluate", digits, "--data", str(holdout), "--id", "key", "--label", "y",
+        "--group", "region", "--against", "champion",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert "McNemar" not in done.out
+    assert "better" in done.out
+    assert "accuracy by region" in done.out
+    assert "holdout.parquet" in done.out

@@ -32,6 +32,7 @@ def made(ids: list[Any], labels: list[Any], predictions: list[Any], **more: Any)
         ([1, 2, None, 4], [1, 3, 3, float("nan")], [1, 0, np.nan, 0], "classification"),
         (["a", "b", None, "ü"], ["a", "c", "c", "ü"], [1, 0, np.nan, 1], "classification"),
         ([True, False, None, True], [True, True, False, None], [1, 0, np.nan, 0], "classification"),
+        ([True, None, True, False], [1, 1, 0, 0], [1, np.nan, 0, 1], "classification"),
         ([1, 0, 1, 0], ["1", "1", "0", "0"], [1, 0, 0, 1], "classification"),
         ([1.5, 2.0, 3.0, 4.0], [1.5, 2.5, 3.0, 4.0], [1, 0, 1, 1], "regression"),
     ],

@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 from genops_lab.core.errors import Failed, GenOpsError, InvalidRequest, NotFound
 from genops_lab.evaluations import tags
 from genops_lab.evaluations.models import DataSet
-from genops_lab.evaluations.predictions import Values, of_texts, of_values, refuse_double
 from genops_lab.experiments.backends.artifacts import local_path
 from genops_lab.experiments.backends.client import MlflowBackend, all_pages, quoted, told
 from genops_lab.runtime.datasets import DIGEST_LENGTH, fingerprint
@@ -51,7 +50,7 @@ class EvaluationData(MlflowBackend):
         with tempfile.TemporaryDirectory(prefix="data-", dir=folder) as scratch:
             file = self._fetched(found, Path(scratch))
             frame = _frame(file, columns.id or str(found.profile.get("id", "")))
-            self._check_digest(found, file, frame)
+            self._check_digest(found, file)
             chosen = _with_columns(found, columns, frame)
             roles = _roles(chosen, frame)
             frame.drop(columns=[chosen.label] if chosen.label else []).to_parquet(target / ROWS, index=False)
@@ -201,7 +200,7 @@ class EvaluationData(MlflowBackend):
             )
         return files[0]
 
-    def _check_digest(self, found: DataSet, file: Path, frame: Frame) -> None:
+    def _check_digest(self, found: DataSet, file: Path) -> None:
         if found.file:
             return
         if _OURS.fullmatch(found.digest):
@@ -209,7 +208,7 @@ class EvaluationData(MlflowBackend):
         elif _MLFLOWS.fullmatch(found.digest):
             from mlflow.data.digest_utils import compute_pandas_digest
 
-            now = str(compute_pandas_digest(frame))
+            now = str(compute_pandas_digest(_frame(file, None)))
         else:
             raise InvalidRequest(
                 f"The digest {found.digest!r} of {found.name!r} is of a kind that cannot be computed again.",
@@ -254,8 +253,8 @@ def _check_format(file: Path) -> str:
     return suffix
 
 
-def _frame(file: Path, id: str) -> Frame:
-    """Read the file. Ids of text files stay texts, so that 007 is not 7."""
+def _frame(file: Path, id: str | None) -> Frame:
+    """Read the file. Ids of text files stay texts, so that 007 is not 7; None: read all as pandas does."""
     import pandas as pd  # type: ignore[import-untyped]
 
     suffix = _check_format(file)
@@ -265,8 +264,9 @@ def _frame(file: Path, id: str) -> Frame:
         elif suffix in (".csv", ".tsv"):
             separator = "\t" if suffix == ".tsv" else ","
             columns = pd.read_csv(file, sep=separator, nrows=0).columns
-            named = id if id else "id"
-            frame = pd.read_csv(file, sep=separator, dtype={named: str} if named in columns else None)
+            named = "id" if id == "" else id
+            texts = {named: str} if named in columns else None
+            frame = pd.read_csv(file, sep=separator, dtype=texts)
         else:
             frame = pd.read_json(file, lines=suffix != ".json", dtype=False, convert_dates=False)
     except GenOpsError:
@@ -318,7 +318,9 @@ def _roles(chosen: DataSet, frame: Frame) -> Frame:
     """Return ids, labels and groups, checked."""
     import pandas as pd
 
-    ids: Values = of_texts(frame[chosen.id] if chosen.id else range(len(frame)))
+    from genops_lab.evaluations.predictions import of_texts, of_values, refuse_double
+
+    ids = of_texts(frame[chosen.id] if chosen.id else range(len(frame)))
     missing = sum(each is None for each in ids)
     if missing:
         raise InvalidRequest(

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import numpy as np
 
 from genops_lab.core.errors import Failed, InvalidRequest, NotFound
 from genops_lab.core.paging import Page
@@ -24,23 +22,14 @@ from genops_lab.evaluations.models import (
     JudgedMetric,
     LoggedPredictions,
 )
-from genops_lab.evaluations.predictions import (
-    FILE,
-    Predictions,
-    of_texts,
-    of_values,
-    read,
-    refuse_double,
-    told,
-    write,
-)
-from genops_lab.evaluations.report import judged_note, make_report
 from genops_lab.experiments.backends.client import MlflowBackend, all_pages, one_page, quoted
 from genops_lab.experiments.backends.client import told as errors_told
 from genops_lab.registry.models import ModelVersion
 
-from .batches import predictions_of
 from .data_sets import EvaluationData
+
+if TYPE_CHECKING:
+    from genops_lab.evaluations.predictions import Predictions
 
 EXPERIMENT = "Evaluations"
 REPORT = "report.json"
@@ -66,6 +55,8 @@ class EvaluationRecords(MlflowBackend):
 
         Runs of an earlier try of this session that are whole stay; others are made again.
         """
+        from .batches import predictions_of
+
         made_at = time.time()
         found = []
         for at, version in enumerate(versions):
@@ -133,6 +124,8 @@ class EvaluationRecords(MlflowBackend):
 
     def report(self, run_id: str, against: str | None) -> EvaluationReport:
         """Return an evaluation with its differences to another one. Raises NotFound."""
+        from genops_lab.evaluations.report import judged_note, make_report
+
         run = self._run(run_id)
         evaluation = _evaluation(run)
         if against is None:
@@ -163,6 +156,8 @@ class EvaluationRecords(MlflowBackend):
         against: Evaluation | None,
     ) -> Evaluation:
         """Write one evaluation as a run: everything, then its end, then the version's tag."""
+        from genops_lab.evaluations.report import make_report
+
         what = f"The evaluation of {version.name!r} version {version.version} could not be written"
         with errors_told(what):
             run = self._earlier(session, version)
@@ -207,6 +202,8 @@ class EvaluationRecords(MlflowBackend):
     def _fill(self, run_id: str, data: DataSet, predictions: Predictions, report: EvaluationReport) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag, Metric
         from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
+
+        from genops_lab.evaluations.predictions import FILE, write
 
         dataset = Dataset(
             name=data.name,
@@ -270,6 +267,8 @@ class EvaluationRecords(MlflowBackend):
                 ) from error
 
     def _predictions(self, run_id: str) -> Predictions:
+        from genops_lab.evaluations.predictions import FILE, read
+
         with tempfile.TemporaryDirectory(prefix="evaluation-", dir=self._scratch) as folder:
             return read(self._file(run_id, FILE, folder))
 
@@ -300,6 +299,9 @@ class EvaluationRecords(MlflowBackend):
         return len({(run.data.tags.get(tags.MODEL), run.data.tags.get(tags.VERSION)) for run in runs})
 
     def _logged(self, body: LoggedPredictions, version: ModelVersion) -> tuple[DataSet, Predictions]:
+        from .batches import predictions_of
+        from .logged import joined
+
         given = _read_json(Path(body.path))
         sets = EvaluationData(self._client.tracking_uri, self._scratch)
         roles: Predictions | None = None
@@ -326,53 +328,7 @@ class EvaluationRecords(MlflowBackend):
         about = _about(version, data, "logged", time.time())
         if body.task:
             about["task"] = body.task
-        return data, _joined(given, roles, about)
-
-
-def _joined(given: dict[str, Any], roles: Predictions | None, about: dict[str, Any]) -> Predictions:
-    """Return the predictions with their labels; those of a data set are joined by id."""
-    ids = of_texts(given["ids"])
-    if not len(ids):
-        raise InvalidRequest("There are no predictions.", hint="Give ids and predictions, one a row.")
-    if missing := sum(each is None for each in ids):
-        raise InvalidRequest(f"{missing:,} predictions have no id.", hint="Give an id for each prediction.")
-    latency = given.get("latency_s")
-    made = Predictions(
-        ids=ids,
-        labels=of_values(given["labels"] if roles is None else [None] * len(ids)),
-        predictions=of_values(given["predictions"]),
-        scores={name: np.array(each, np.float64) for name, each in (given.get("scores") or {}).items()},
-        groups={name: of_texts(each) for name, each in (given.get("groups") or {}).items()},
-        latency_s=None if latency is None else np.array(latency, np.float64),
-        about=about,
-    )
-    lengths = {"ids": len(ids), "labels": len(made.labels), "predictions": len(made.predictions)}
-    lengths |= {f"scores of {name}": len(each) for name, each in made.scores.items()}
-    lengths |= {f"groups {name}": len(each) for name, each in made.groups.items()}
-    lengths |= {} if made.latency_s is None else {"latency_s": len(made.latency_s)}
-    if len(set(lengths.values())) > 1:
-        counts = ", ".join(f"{name} {count:,}" for name, count in lengths.items())
-        raise InvalidRequest(f"The lists must have one length: {counts}.", hint="Give one value a row.")
-    refuse_double(ids, "the predictions")
-    if roles is None:
-        return made
-    places = {each: at for at, each in enumerate(ids)}
-    unknown = set(places) - set(roles.ids)
-    if unknown:
-        raise InvalidRequest(
-            f"The data set does not have {told(sorted(unknown))}.",
-            hint="Give the ids as the data set has them, or the labels yourself: labels=y.",
-            code="unknown_ids",
-        )
-    at = np.array([places.get(each, -1) for each in roles.ids], np.int64)
-    found = made.take(at)
-    lost = at < 0
-    found.predictions[lost] = None if found.predictions.dtype == object else np.nan
-    for scores in found.scores.values():
-        scores[lost] = np.nan
-    if found.latency_s is not None:
-        found.latency_s[lost] = np.nan
-    return replace(found, ids=roles.ids, labels=roles.labels, groups={**roles.groups, **found.groups})
+        return data, joined(given, roles, about)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
