@@ -68,7 +68,7 @@ class EvaluationData(MlflowBackend):
                     hint="Log a sample of the data.",
                 )
             frame = _frame(file, str(found.profile.get("id", "")))
-            self._check_digest(found, file, frame)
+            self._check_digest(found, file)
             return frame
 
     def _of_file(self, file: Path, name: str) -> DataSet:
