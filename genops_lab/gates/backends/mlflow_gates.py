@@ -168,7 +168,8 @@ class _Judging:
             notes=self._notes, data=[each for each in self._data.values() if each.run], looks=plan.looks,
             at=round(at, 3), program=__version__,
         )  # fmt: skip
-        return self._keep(made, run)
+        with reported(f"Cannot keep the report on version {version} of the model {name!r}"):
+            return self._keep(made, run)
 
     def _drift_evidence(self, rule: Drift) -> DriftEvidence:
         data = rule.data or self._plan.data
