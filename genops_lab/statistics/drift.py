@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -138,6 +139,7 @@ def _without_values(kind: Literal["numbers", "categories"], n: tuple[int, int], 
     return Drift(kind, None, None, None, 1.0, n, confidence=confidence, reason="no values")
 
 
+@lru_cache(256)
 def _margin(n: tuple[int, int], bound: float, confidence: float) -> float:
     """Return t such that both samples' errors together exceed t with a probability of at most 1 - confidence.
 

@@ -87,7 +87,7 @@ def categories(rng: np.random.Generator, n: int, shift: float) -> Drift:
 @pytest.mark.parametrize("draw", [numbers, whole_numbers, categories])
 @pytest.mark.parametrize("n", [100, pytest.param(5_000, marks=pytest.mark.exhaustive)])
 def test_stated_errors_hold(draw: object, n: int) -> None:
-    rng, number = np.random.default_rng([9, n]), trials(2_000, 300)
+    rng, number = np.random.default_rng([9, n]), trials(500, 300)
     same = [draw(rng, n, 0.0) for _ in range(number)]  # type: ignore[operator]
     assert_error(sum(each.p <= 0.05 for each in same), number, 0.05)
     moved = [draw(rng, n, 0.3) for _ in range(number)]  # type: ignore[operator]
