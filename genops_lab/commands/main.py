@@ -14,7 +14,7 @@ from .grammar import END, Root
 app = typer.Typer(
     name="genops",
     cls=Root,
-    help="Track, profile, register and deploy models, and run kernels on other machines.",
+    help="Track, profile, register and deploy models; run kernels on other machines.",
     epilog=END,
     no_args_is_help=True,
     subcommand_metavar="COMMAND ...",

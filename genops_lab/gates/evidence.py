@@ -11,7 +11,8 @@ from genops_lab.evaluations.predictions import Predictions
 from genops_lab.statistics.results import Floats, Result
 from genops_lab.statistics.sequential import spent_alpha
 
-from .metrics import METRICS, MIN_ROWS, CannotBeChecked, called, enough
+from .metric_kinds import METRICS, called
+from .metrics import MIN_ROWS, CannotBeChecked, enough
 from .models import RuleVerdict, Verdict
 from .plan import Label
 

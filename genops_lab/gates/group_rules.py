@@ -15,7 +15,8 @@ from genops_lab.statistics.results import Alternative, Floats, Result
 
 from . import words
 from .evidence import Evidence, decided, finite, too_few, verdict_of, worsened
-from .metrics import METRICS, CannotBeChecked, difference, rows_of, test_of
+from .metric_kinds import METRICS
+from .metrics import CannotBeChecked, difference, rows_of, test_of
 from .models import RuleVerdict, SliceVerdict, Verdict
 from .plan import Fairness, Metric, NoHarm, WorseForNobody
 from .plan_file import nearest

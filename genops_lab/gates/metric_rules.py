@@ -11,7 +11,8 @@ from genops_lab.statistics.results import Alternative, Result
 
 from . import words
 from .evidence import Evidence, decided, finite, numbers, too_few, verdict_of, worsened
-from .metrics import METRICS, MIN_ROWS, CannotBeChecked, against_bound, called, difference, rows_of
+from .metric_kinds import METRICS, called
+from .metrics import MIN_ROWS, CannotBeChecked, against_bound, difference, rows_of
 from .models import RuleVerdict, SliceVerdict, Verdict
 from .plan import Better, BetterInAny, Bound, NotWorse
 from .plan_file import nearest

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from genops_lab.evaluations.predictions import Predictions, class_names, told
-from genops_lab.statistics.margins import Better, non_inferiority, superiority
+from genops_lab.statistics.margins import non_inferiority, superiority
 from genops_lab.statistics.paired import mcnemar, paired_bootstrap, paired_t
 from genops_lab.statistics.rates import binomial
 from genops_lab.statistics.repeats import mean_t
 from genops_lab.statistics.results import Alternative, Floats, Result
 
+from .metric_kinds import METRICS, called
 from .plan import Label
 
 #: The rows that a mean, or a metric of all rows, needs.
@@ -28,46 +29,6 @@ class CannotBeChecked(Exception):
     def __init__(self, clause: str, detail: str = "") -> None:
         super().__init__(clause)
         self.clause, self.detail = clause, detail
-
-
-@dataclass(frozen=True)
-class Metric:
-    """How a metric is made: a ``rate`` of rows, a ``mean`` of rows, or a number of ``all`` rows.
-
-    ``points``: differences are shown in points of 100, values in percent.
-    """
-
-    kind: Literal["rate", "mean", "all"]
-    better: Better
-    points: bool = False
-
-
-METRICS: dict[str, Metric] = {
-    "accuracy": Metric("rate", "higher", points=True),
-    "error_rate": Metric("rate", "lower", points=True),
-    "f1": Metric("all", "higher", points=True),
-    "brier": Metric("mean", "lower"),
-    "log_loss": Metric("mean", "lower"),
-    "mae": Metric("mean", "lower"),
-    "mse": Metric("mean", "lower"),
-    "rmse": Metric("all", "lower"),
-}
-
-
-#: Metrics as people write them; others as they are.
-_NAMES = {
-    "brier": "Brier score", "error_rate": "error rate", "f1": "F1", "log_loss": "log loss", "mae": "MAE",
-    "mse": "MSE", "rmse": "RMSE",
-}  # fmt: skip
-
-
-def called(metric: str) -> str:
-    """Return the name of a metric in a sentence.
-
-    >>> called("log_loss"), called("accuracy")
-    ('log loss', 'accuracy')
-    """
-    return _NAMES.get(metric, metric)
 
 
 def rows_of(name: str, found: Predictions, positive: Label = 1) -> Floats:

@@ -147,6 +147,22 @@ class Signed(Rule, frozen=True, kw_only=True, tag="signed"):
     key: Text
 
 
+class Drift(Rule, frozen=True, kw_only=True, tag="drift"):
+    """No column of the training data moved by more than ``at_most`` (0 to 1) from other data.
+
+    - against: ``champion``, the training data of the other version, or ``data``, the evaluation data.
+    - data: the name of the evaluation data, if it is not that of the file.
+    - columns: those that count; all, if the list is empty.
+    - alpha: the risk of a false pass.
+    """
+
+    at_most: Annotated[float, Meta(gt=0, lt=1)]
+    against: Literal["champion", "data"] = "champion"
+    columns: Annotated[list[Text], Meta(max_length=1000)] = []
+    data: str = ""
+    alpha: Alpha = 0.05
+
+
 class Command(Rule, frozen=True, kw_only=True, tag="command"):
     """A program ends with exit code 0 within ``limit_s`` seconds. It runs in the folder of the gate file."""
 
@@ -174,6 +190,7 @@ AnyRule = (
     | Formats
     | Licence
     | Signed
+    | Drift
     | Command
     | Approval
 )
@@ -209,5 +226,6 @@ class Gates(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         for at, rule in enumerate(self.rules):
-            if isinstance(rule, DataRule) and not (rule.data or self.data):
+            needs = isinstance(rule, DataRule) or (isinstance(rule, Drift) and rule.against == "data")
+            if needs and not (getattr(rule, "data", "") or self.data):
                 raise ValueError(f"Rule {at + 1} needs evaluation data: add the key 'data'.")

@@ -13,7 +13,6 @@ from genops_lab.core.principals import PRINCIPAL
 from genops_lab.registry.models import SetAlias
 from genops_lab.registry.service import check_alias, check_name
 
-from .backends.mlflow_gates import MlflowGates
 from .models import Approver, CheckGates, GateReport, PromoteVersion, Promotion
 from .plan_file import read_gates
 
@@ -34,6 +33,8 @@ class GatesService:
     async def check_gates(self, name: str, version: str, body: CheckGates) -> GateReport:
         """Judge a version by a gate file, and keep the verdict with the version."""
         check_name(name)
+        from .backends.mlflow_gates import MlflowGates
+
         await asyncio.to_thread(read_gates, body.text, body.file)  # an error needs no MLflow
         report = await self._mlflow.call(MlflowGates.judge, name, _number(version), _with_hub_user(body))
         self._events.emit("model", name)
@@ -41,6 +42,8 @@ class GatesService:
 
     async def get_gates(self, name: str, version: str) -> GateReport:
         """Return the last report on a version."""
+        from .backends.mlflow_gates import MlflowGates
+
         check_name(name)
         return await self._mlflow.call(MlflowGates.last_report, name, _number(version))
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-from genops_lab.statistics.results import Result
-
-from .metrics import METRICS, called
+from .metric_kinds import METRICS, called
 from .models import WORDS, GateReport, RuleVerdict, Verdict
+
+if TYPE_CHECKING:
+    from genops_lab.statistics.results import Result
 
 #: Clauses in a headline.
 MOST_CLAUSES = 4

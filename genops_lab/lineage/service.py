@@ -10,7 +10,6 @@ from msgspec.structs import replace
 
 from genops_lab.core.errors import GenOpsError, InvalidRequest, NotFound
 from genops_lab.core.paging import MOST, PageQuery
-from genops_lab.core.store.shared_tables import deployment_specs
 from genops_lab.experiments.query.errors import did_you_mean
 
 from .backends.walking import MlflowLineage, Serving
@@ -70,6 +69,8 @@ class LineageService:
             return own, ["The shared store does not answer: deployments of other people are missing."]
 
     def _of_team(self) -> list[Serving]:
+        from genops_lab.core.store.shared_tables import deployment_specs
+
         specs = deployment_specs.c
         with self._shared.reading() as connection:
             rows = connection.execute(

@@ -86,6 +86,15 @@ def test_a_pass_promotes_and_other_verdicts_have_their_exit_codes(home: Home, ma
     assert again.code == 0 and "names version 2 already" in again.out
 
 
+def test_a_full_disk_is_told_and_the_verdict_is_kept(home: Home, made: Made) -> None:
+    write(home, DEMO_RULES)
+    full = genops(home, "gates", "check", "demo", "--version", "2", "--markdown", "/dev/full")
+    assert full.code != 0 and not full.out
+    assert "The report cannot be written to /dev/full: No space left on device." in full.err
+    assert "The verdict is kept: genops gates explain" in full.err
+    assert DEMO_SENTENCE in genops(home, "gates", "explain", "demo", "--version", "2").out
+
+
 def test_commands_of_the_file_run_in_its_folder(home: Home, made: Made) -> None:
     (home.work / "own.py").write_text(
         "import json, os, sys\n"

@@ -25,7 +25,7 @@ WHOLE = re.sub(r"(?m)^  # (- |  [a-z])", r"  \1", EXAMPLE)
 def test_the_example_is_a_gate_file_also_with_all_its_rules() -> None:
     plan = read_gates(EXAMPLE)
     assert plan.rules[:2] == [Bound(metric="accuracy", at_least=0.9), Better(metric="accuracy", margin=0)]
-    assert len(read_gates(WHOLE).rules) == 11
+    assert len(read_gates(WHOLE).rules) == 12
 
 
 def test_the_schema_is_that_of_the_structs_and_accepts_the_example() -> None:

@@ -8,12 +8,11 @@ import re
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from genops_lab.core.errors import GenOpsError
-from genops_lab.evaluations.predictions import Predictions, read
 from genops_lab.evaluations.tags import DATA, newest
 from genops_lab.experiments.backends.client import told
 from genops_lab.registry.backends import beside
@@ -21,6 +20,9 @@ from genops_lab.registry.backends.signatures import MlflowSignatures
 from genops_lab.runtime.model_files import file_digest, plain_files
 
 from ..models import DataSet, Energy, HashedFile, Known, Metric, Training
+
+if TYPE_CHECKING:
+    from genops_lab.evaluations.predictions import Predictions
 
 #: The tag of a version with the place of its card, for people: GenOps Lab finds the place by itself.
 TAG = "genops.card"
@@ -153,6 +155,8 @@ class CardKnowledge(MlflowSignatures):
         return found
 
     def _evaluation(self, run_id: str, data: str, digest: str) -> list[Metric]:
+        from genops_lab.evaluations.predictions import read
+
         run = self._client.get_run(run_id)
         data = run.data.tags.get(
             DATA, data

@@ -57,6 +57,20 @@ class EvaluationData(MlflowBackend):
             roles.to_parquet(target / ROLES, index=False)
         return chosen
 
+    def table(self, found: DataSet, most_bytes: int) -> Frame:
+        """Return the rows of a data set whose content still has its digest. Raises NotFound, InvalidRequest, Failed."""
+        with tempfile.TemporaryDirectory(prefix="data-", dir=self._scratch) as scratch:
+            file = self._fetched(found, Path(scratch))
+            size = file.stat().st_size
+            if size > most_bytes:
+                raise InvalidRequest(
+                    f"The file {file.name} has {size / 1e6:,.0f} MB; at most {most_bytes / 1e6:,.0f} MB are read.",
+                    hint="Log a sample of the data.",
+                )
+            frame = _frame(file, str(found.profile.get("id", "")))
+            self._check_digest(found, file)
+            return frame
+
     def _of_file(self, file: Path, name: str) -> DataSet:
         try:
             made = fingerprint(str(file), name)

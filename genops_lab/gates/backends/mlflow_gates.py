@@ -18,6 +18,7 @@ from genops_lab.evaluations.tags import SESSION, newest, version_tag
 from genops_lab.experiments.backends.artifacts import MlflowArtifacts, local_path
 from genops_lab.experiments.backends.client import told as reported
 from genops_lab.gates import words
+from genops_lab.gates.drift_rules import DriftEvidence, judge_drift
 from genops_lab.gates.evidence import Evidence, verdict_of
 from genops_lab.gates.facts_rules import FileEvidence, judge_files
 from genops_lab.gates.git_file import hash_at_commit
@@ -33,10 +34,12 @@ from genops_lab.gates.looks import (
     tag_of,
 )
 from genops_lab.gates.models import CheckGates, GateReport, JudgedData, RuleVerdict
-from genops_lab.gates.plan import Approval, Bound, Command, DataRule, Gates
+from genops_lab.gates.plan import Approval, Bound, Command, DataRule, Drift, Gates
 from genops_lab.gates.plan_file import blob_hash, read_gates
 from genops_lab.registry.backends.mlflow_models import MlflowModels
 from genops_lab.version import __version__
+
+from .training_data import TrainingData
 
 HASH_TAG = "genops.gates.hash"
 SOURCE_TAG = "genops.source"
@@ -75,7 +78,8 @@ class MlflowGates(MlflowModels):
         found = self.resolve(name, version)
         against = self._against(name, plan.against)
         with reported(f"Cannot read version {found.version} of the model {name!r}"):
-            return _Judging(self._client, self._files, self._facts, plan, body).report(
+            training = TrainingData(self._client.tracking_uri, self._scratch)
+            return _Judging(self._client, self._files, self._facts, training, plan, body).report(
                 name, found.version, against
             )
 
@@ -119,9 +123,15 @@ class _Judging:
     """One verdict."""
 
     def __init__(
-        self, client: Any, files: MlflowArtifacts, facts: Any, plan: Gates, body: CheckGates
+        self,
+        client: Any,
+        files: MlflowArtifacts,
+        facts: Any,
+        training: TrainingData,
+        plan: Gates,
+        body: CheckGates,
     ) -> None:
-        self._client, self._files, self._facts = client, files, facts
+        self._client, self._files, self._facts, self._training = client, files, facts, training
         self._plan, self._body = plan, body
         self._hash = blob_hash(body.text.encode())
         self._notes: list[str] = []
@@ -152,6 +162,8 @@ class _Judging:
         rules = [
             judge(rule, evidence[rule.data or plan.data])
             if isinstance(rule, DataRule)
+            else judge_drift(rule, self._drift_evidence(rule))
+            if isinstance(rule, Drift)
             else judge_files(rule, files)
             for rule in plan.rules
         ]
@@ -165,7 +177,18 @@ class _Judging:
             notes=self._notes, data=[each for each in self._data.values() if each.run], looks=plan.looks,
             at=round(at, 3), program=__version__,
         )  # fmt: skip
-        return self._keep(made, run)
+        with reported(f"Cannot keep the report on version {version} of the model {name!r}"):
+            return self._keep(made, run)
+
+    def _drift_evidence(self, rule: Drift) -> DriftEvidence:
+        data = rule.data or self._plan.data
+        judged = self._data.get(data)
+        return self._training.compared(
+            self._run(self._mine.run_id),
+            self._run(self._theirs.run_id) if self._theirs is not None else None,
+            self._nobody if self._theirs is None else f"version {self._other} has no run",
+            "" if rule.against == "champion" else f"{judged.name}@{judged.digest}" if judged else data,
+        )
 
     def _run(self, run_id: str | None) -> Any:
         """Return a run; None if the version has none, or if it was deleted for good."""
@@ -371,7 +394,7 @@ class _Judging:
             approvers=list(body.approvers), commands=list(body.commands), problem_against=self._nobody,
             keys=Path(body.folder) if body.folder else None,
         )  # fmt: skip
-        if not any(not isinstance(rule, (DataRule, Command, Approval)) for rule in plan.rules):
+        if not any(not isinstance(rule, (DataRule, Command, Approval, Drift)) for rule in plan.rules):
             return found
         try:
             found.facts = self._facts.read(self._name, self._version)
