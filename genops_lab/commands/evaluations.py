@@ -62,7 +62,10 @@ def show_evaluation(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Show the metrics of an evaluation, and the differences to the version that it is compared with."""
+    """Show the metrics of an evaluation.
+
+    The differences are those to the version that it is compared with.
+    """
     with command(json) as session:
         found = session.call(
             EvaluationsService.get_evaluation, run_id=run, query=ReportQuery(against=against)

@@ -96,7 +96,10 @@ def check(
 
 @gates.command("explain")
 def explain(name: Model, version: Version = "", json: Json = False) -> None:
-    """Show the last verdict on a version in full: numbers, groups, examples that became worse."""
+    """Show the last verdict on a version in full.
+
+    It has the numbers, the groups and the ids of examples that became worse.
+    """
     with command(json) as session:
         report = session.call(GatesService.get_gates, name=name, version=version or "latest")
         session.show(report, report_view(report, whole=True))

@@ -42,7 +42,10 @@ def card(
     ] = "",
     json: Json = False,
 ) -> None:
-    """Write the model card of a version (README.md of Hugging Face), from what is known and what people wrote."""
+    """Write the model card of a version.
+
+    It is a README.md of Hugging Face, from what is known and what people wrote.
+    """
     with command(json) as session:
         at = number(session, name, version)
         if keep or source:
@@ -60,7 +63,10 @@ def card(
 
 @cards.command("bom")
 def bill_of_materials(name: Name, version: Version = "", output: Output = "", json: Json = False) -> None:
-    """Write the bill of materials of a version: its files, packages, data and base model (CycloneDX 1.6, JSON)."""
+    """Write the bill of materials of a version.
+
+    It has the files, packages, data and base model, as JSON of CycloneDX 1.6.
+    """
     with command(json) as session:
         at = number(session, name, version)
         document = session.call(CardsService.get_bill_of_materials, name=name, version=at).document

@@ -96,9 +96,9 @@ def evaluate_version(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Judge a version and its champion on the same rows, each in its own process.
+    """Judge a version and its champion on the same rows.
 
-    The evaluation is a run of MLflow. `genops evaluations show` shows it again.
+    Each runs in its own process. The evaluation is a run of MLflow. `genops evaluations show` shows it again.
     """
     with command(json) as session:
         file = Path(data).expanduser()

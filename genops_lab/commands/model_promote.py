@@ -42,7 +42,10 @@ def promote(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Check the gates of a version, and point an alias at it if they pass. Exit codes as of genops gates check."""
+    """Move an alias to a version if its gates pass.
+
+    Exit codes as of genops gates check.
+    """
     from genops_lab.gates.models import PromoteVersion
     from genops_lab.gates.service import GatesService
 

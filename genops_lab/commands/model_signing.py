@@ -45,7 +45,10 @@ def sign(
     version: Version = "",
     json: Json = False,
 ) -> None:
-    """Sign the files of a version with a private key (OpenSSF model-signing)."""
+    """Sign the files of a version with a private key.
+
+    The signature is one of OpenSSF model-signing.
+    """
     with command(json) as session:
         where = key if key.startswith(PKCS11) else str(_file(key))
         at = number(session, name, version)
@@ -68,7 +71,10 @@ def verify(
     version: Version = "",
     json: Json = False,
 ) -> None:
-    """Compare the files of a version with their signature; exit code 1 unless they are those that were signed."""
+    """Compare the files of a version with their signature.
+
+    The exit code is 1 unless they are the files that were signed.
+    """
     with command(json) as session:
         texts = {path.name: _read(path) for path in map(_file, keys or [])}
         at = number(session, name, version)

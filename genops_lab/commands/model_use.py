@@ -97,7 +97,7 @@ def describe(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Change the description and the tags of a model, or of a version."""
+    """Change the description and tags of a model or version."""
     with command(json) as session:
         tags = dict(_pair(each) for each in tag or [])
         if description is None and not tags and not untag:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
 
@@ -15,6 +16,10 @@ FILE = Path(__file__).with_name("gates.schema.json")
 def schema() -> str:
     """Return the schema as JSON."""
     found = msgspec.json.schema(Gates)
+    for kind in found["$defs"].values():
+        if "description" in kind:
+            # msgspec removes the indentation of docstrings from version 0.23 on.
+            kind["description"] = inspect.cleandoc(kind["description"])
     found = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Gates of GenOps Lab",

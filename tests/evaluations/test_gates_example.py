@@ -32,7 +32,9 @@ def program() -> Any:
     return module
 
 
-def test_a_worse_version_is_red_and_a_better_one_becomes_champion(rooms: Rooms, tmp_path: Path) -> None:
+def test_a_worse_version_is_red_and_a_better_one_becomes_champion(
+    rooms: Rooms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import mlflow
 
     rooms.run(rooms.mlflow.ensure())
@@ -50,6 +52,10 @@ def test_a_worse_version_is_red_and_a_better_one_becomes_champion(rooms: Rooms, 
                 client.set_registered_model_alias(train.MODEL, "champion", "1")
     finally:
         mlflow.set_tracking_uri(before)
+        monkeypatch.setattr(
+            mlflow.tracking.fluent, "_active_experiment_id", None
+        )  # there is no public way back
+        monkeypatch.delenv("MLFLOW_EXPERIMENT_ID", raising=False)
 
     gates = GatesService(rooms.mlflow, rooms.registry, rooms.events)
     text = (EXAMPLE / "gates.yaml").read_text()

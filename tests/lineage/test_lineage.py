@@ -284,9 +284,11 @@ def test_circles_and_nonsense_in_tags_end(lab: World) -> None:
 def test_evaluations_by_mlflow_itself_are_found_both_ways(
     lab: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import mlflow
     from mlflow.entities import LoggedModelInput
 
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", lab.client.tracking_uri)  # MLflow asks it for the logged model
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", lab.client.tracking_uri)
+    mlflow.set_tracking_uri(lab.client.tracking_uri)  # MLflow asks it for the logged model
     source = lab.run("logs a model", {"train": "aaa1"})
     logged = lab.client.create_logged_model("0", name="model", source_run_id=source)
     lab.client.create_registered_model("by-mlflow")

@@ -52,7 +52,7 @@ def test_a_version_shows_how_it_was_judged(lab: LabPage, server: LabServer, tmp_
     model = models.get_by_role("button", name=re.compile("^weighed"))
     if model.get_attribute("aria-expanded") == "false":
         model.click()
-    models.get_by_role("button", name="Files of weighed version 2").click()
+    models.get_by_role("button", name="Details of weighed version 2").click()
     judged = models.get_by_role("region", name="Evaluations of weighed version 2")
     expect(judged).to_contain_text("This version was not evaluated on any data set yet.")
     _log(server, tmp_path, "2", wrong=20)

@@ -46,7 +46,7 @@ def test_the_verdict_is_shown_before_the_move_and_a_red_one_refuses(
         model = models.get_by_role("button", name=re.compile(f"^{name}(?!-)"))
         if model.get_attribute("aria-expanded") == "false":
             model.click()
-        opened = models.get_by_role("button", name=f"Files of {name} version 2")
+        opened = models.get_by_role("button", name=f"Details of {name} version 2")
         if opened.get_attribute("aria-expanded") == "false":
             opened.click()
         return models.get_by_role("button", name=f"Promote {name} version 2…")

@@ -53,6 +53,7 @@ def test_the_lineage_of_a_version_is_walked_with_the_keyboard(lab: LabPage, serv
     model = models.get_by_role("button", name=re.compile("^traced(?!-)"))
     if model.get_attribute("aria-expanded") == "false":
         model.click()
+    models.get_by_role("button", name="Details of traced version 2").click()
     models.get_by_role("button", name="Lineage of traced version 2").click()
 
     page = lab.page.locator(".gol-Page:has(.gol-Lineage)")

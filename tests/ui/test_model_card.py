@@ -39,6 +39,7 @@ def test_a_card_is_read_and_written(lab: LabPage, server: LabServer) -> None:
     expect(model).to_be_visible()
     if model.get_attribute("aria-expanded") == "false":
         model.click()
+    models.get_by_role("button", name="Details of carded version 1").click()
     models.get_by_role("button", name="Card of carded version 1").click()
     page = lab.page.locator(".gol-Card")
     expect(page.get_by_role("heading", name="Model card of carded version 1")).to_be_visible()

@@ -117,7 +117,7 @@ def test_a_file_is_registered_and_the_version_says_so(lab: LabPage, server: LabS
 
 def test_the_files_of_a_version_are_read_when_it_opens(lab: LabPage) -> None:
     models = lab.section("Models")
-    toggle = models.get_by_role("button", name="Files of line version 1")
+    toggle = models.get_by_role("button", name="Details of line version 1")
     toggle.focus()
     lab.page.keyboard.press("Enter")
     expect(toggle).to_have_attribute("aria-expanded", "true")

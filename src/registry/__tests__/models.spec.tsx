@@ -254,7 +254,7 @@ describe('the models section', () => {
     await show();
     expect(bench.calls).not.toContain(path);
     const toggle = screen.getByRole('button', {
-      name: 'Files of digits version 2'
+      name: 'Details of digits version 2'
     });
     expect(toggle.getAttribute('aria-expanded')).toBe('false');
     await act(async () => {
@@ -299,7 +299,7 @@ describe('the models section', () => {
     await show();
     await act(async () => {
       fireEvent.click(
-        screen.getByRole('button', { name: 'Files of digits version 2' })
+        screen.getByRole('button', { name: 'Details of digits version 2' })
       );
       await settle();
     });

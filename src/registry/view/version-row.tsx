@@ -2,8 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import {
   caretRightIcon,
   closeIcon,
-  deleteIcon,
-  fileIcon
+  deleteIcon
 } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
@@ -16,7 +15,6 @@ import {
   deploymentIcon
 } from '../../core';
 
-import { lineageIcon } from '../../lineage/icon';
 import { VersionEvaluations } from '../../evaluations/view/version-evaluations';
 import { VersionGates } from '../../gates/view/version-gates';
 import { aliasIcon } from '../icon';
@@ -48,8 +46,10 @@ export function VersionRow(props: VersionRow.IProps): React.ReactElement {
           className={`gol-Version-number ${open ? 'gol-mod-open' : ''}`}
           aria-expanded={open}
           aria-controls={open ? id : undefined}
-          aria-label={trans.__('Files of %1', full)}
-          title={trans.__('Format, size, signature and files of this version')}
+          aria-label={trans.__('Details of %1', full)}
+          title={trans.__(
+            'Files, evaluations, gates, lineage and card of this version'
+          )}
           onClick={() => setOpen(!open)}
         >
           <caretRightIcon.react
@@ -83,18 +83,6 @@ export function VersionRow(props: VersionRow.IProps): React.ReactElement {
             icon={aliasIcon}
             label={trans.__('Set an alias of %1…', full)}
             onClick={() => onSetAlias(version)}
-          />
-          <IconButton
-            icon={lineageIcon}
-            label={trans.__('Lineage of %1', full)}
-            onClick={() =>
-              props.onLineage(`model:${version.name}@${version.version}`)
-            }
-          />
-          <IconButton
-            icon={fileIcon}
-            label={trans.__('Card of %1', full)}
-            onClick={() => props.onCard(version)}
           />
           <IconButton
             icon={deploymentIcon}
@@ -168,12 +156,32 @@ export function VersionRow(props: VersionRow.IProps): React.ReactElement {
             api={props.service.api}
             trans={trans}
           />
-          <CopyButton
-            text={() => loadingCode(props.service.api, version)}
-            label={trans.__('Copy the code that loads %1', full)}
-            word={trans.__('Copy loading code')}
-            trans={trans}
-          />
+          <div className="gol-Version-links">
+            <button
+              type="button"
+              className="gol-LinkButton"
+              aria-label={trans.__('Lineage of %1', full)}
+              onClick={() =>
+                props.onLineage(`model:${version.name}@${version.version}`)
+              }
+            >
+              {trans.__('Lineage')}
+            </button>
+            <button
+              type="button"
+              className="gol-LinkButton"
+              aria-label={trans.__('Card of %1', full)}
+              onClick={() => props.onCard(version)}
+            >
+              {trans.__('Card')}
+            </button>
+            <CopyButton
+              text={() => loadingCode(props.service.api, version)}
+              label={trans.__('Copy the code that loads %1', full)}
+              word={trans.__('Copy loading code')}
+              trans={trans}
+            />
+          </div>
         </div>
       )}
     </div>
