@@ -59,6 +59,7 @@ class ModelChecker:
         self._root = root
         # Without settings no signature is asked for: a version is evaluated before somebody signs it.
         self._trusted_keys = list(settings.trusted_keys) if settings else []
+        self._asks = settings is not None
         self._signature_required = settings is not None and settings.signature_required
         self._registry = registry
         self._store = store
@@ -82,13 +83,17 @@ class ModelChecker:
 
     async def _checked(self, version: ModelVersion, folder: Path) -> Checked:
         found = await asyncio.to_thread(self._inspect, version, folder)
-        if not self._trusted_keys and not self._signature_required:
+        if not self._asks:
+            return found
+        signature = await self._registry.signature_of(
+            version, folder, self._trusted_keys, ask=self._signature_required
+        )
+        if signature is None:
             return found
         from . import question
 
-        signature = await self._registry.signature_of(version, folder, self._trusted_keys)
-        check = question.with_signature(found.check, signature, required=self._signature_required)
-        return replace(found, check=check)
+        required = self._signature_required or signature.demanded
+        return replace(found, check=question.with_signature(found.check, signature, required=required))
 
     async def take(self, version: ModelVersion, digest: str, stamp: tuple[int, int]) -> Path:
         """Move the files of a version to a folder of the deployment's own, and return it.

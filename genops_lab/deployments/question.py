@@ -53,6 +53,10 @@ def origin(recorded: str | None, run_id: str) -> str:
     return f"Your runs did not record these files: another process logged them, or they changed since.{claim}"
 
 
+_REQUIRED = "This model cannot be deployed: this Lab serves only models that a trusted key signed."
+_DEMANDED = "This version cannot be deployed: its gate file demands a signature with the key that it names."
+
+
 def with_signature(check: DeployCheck, signature: Signature, *, required: bool) -> DeployCheck:
     """Return the check with what the signature says. ``required``: without a valid one, the version is refused.
 
@@ -67,7 +71,7 @@ def with_signature(check: DeployCheck, signature: Signature, *, required: bool) 
             signature=signature,
             trusted=False,
             verdict="refused",
-            title="This model cannot be deployed: this Lab serves only models that a trusted key signed.",
+            title=_DEMANDED if signature.demanded else _REQUIRED,
             findings=[signature.reason, *([] if check.findings == [_DATA] else check.findings)],
             advice=_advice(check, signature),
         )

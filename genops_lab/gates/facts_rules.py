@@ -9,6 +9,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from genops_lab.core.errors import GenOpsError, InvalidRequest
+from genops_lab.registry import signing
 from genops_lab.registry.files.models import ModelFacts, ModelField, ModelSignature
 
 from .evidence import verdict_of
@@ -27,16 +29,16 @@ class FileEvidence:
     """The files of both versions, and the people who made and approve the candidate.
 
     facts: those of the candidate's files, against_facts: those of the other version; None: ``problem`` says why.
-    folder: the files on this machine, keys: the folder of the gate file; None if unknown. author: the user of the
-    version's run. commands: the results of the file's commands, in their order.
+    keys: the folder of the gate file; None if unknown. verify: verifies the signature of the candidate's files with
+    a public key. author: the user of the version's run. commands: the results of the file's commands, in their order.
     """
 
     facts: ModelFacts | None = None
     against_facts: ModelFacts | None = None
     problem: str = "the files are unknown"
     problem_against: str = "there is no version to compare with"
-    folder: Path | None = None
     keys: Path | None = None
+    verify: Callable[[Path], signing.Signature] | None = None
     author: str = ""
     approvers: list[Approver] = field(default_factory=list)
     commands: list[CommandResult] = field(default_factory=list)
@@ -173,19 +175,25 @@ def _licence(rule: Licence, evidence: FileEvidence) -> RuleVerdict:
     return verdict_of("fail", f"the licence {found} is not allowed", f"Allowed: {', '.join(rule.allowed)}.")
 
 
-def _signed(rule: Signed, evidence: FileEvidence) -> RuleVerdict:
-    from importlib import import_module
-    from importlib.util import find_spec
+def public_key(folder: Path, name: str) -> Path:
+    """Return the file of a public key in the folder of the gate file. Raises InvalidRequest if it is none."""
+    key = (folder / name).resolve()
+    if not key.is_relative_to(folder.resolve()) or not key.is_file():
+        raise InvalidRequest(
+            f"The public key {name!r} does not exist beside the gate file.",
+            hint="Commit the key's file in the folder of the gate file.",
+        )
+    signing.fingerprint(key)
+    return key
 
-    if find_spec("genops_lab.registry.signing") is None:
-        raise CannotBeChecked("this GenOps Lab cannot verify signatures of files")
-    if evidence.folder is None or evidence.keys is None:
-        which = "the files are" if evidence.folder is None else "the key is"
-        raise CannotBeChecked(f"{which} not on this machine", "Check the gates with: genops gates check")
-    key = (evidence.keys / rule.key).resolve()
-    if not key.is_relative_to(evidence.keys.resolve()) or not key.is_file():
-        raise CannotBeChecked(f"the key {rule.key} does not exist beside the gate file")
-    found: Any = import_module("genops_lab.registry.signing").verify(evidence.folder, key)
+
+def _signed(rule: Signed, evidence: FileEvidence) -> RuleVerdict:
+    if evidence.keys is None or evidence.verify is None:
+        raise CannotBeChecked("the key is not on this machine", "Check the gates with: genops gates check")
+    try:
+        found = evidence.verify(public_key(evidence.keys, rule.key))
+    except GenOpsError as error:
+        raise CannotBeChecked("the signature cannot be checked", error.message) from error
     if found.state == "valid":
         return verdict_of("pass", f"the files are signed by {found.who}")
     if found.state == "cannot be checked":

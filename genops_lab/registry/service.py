@@ -198,10 +198,15 @@ class RegistryService:
         """Copy the files of a version to the new folder ``folder``. Raises Failed: full disk, missing files."""
         await self._mlflow.call(MlflowModels.download, version.name, version.version, str(folder))
 
-    async def signature_of(self, version: ModelVersion, folder: Path, trusted: list[str]) -> Signature:
-        """Compare the copy of a version's files in ``folder`` with its signature. ``trusted``: files of public keys."""
+    async def signature_of(
+        self, version: ModelVersion, folder: Path, trusted: list[str], *, ask: bool
+    ) -> Signature | None:
+        """Compare the copy of a version's files in ``folder`` with its signature. ``trusted``: files of public keys.
+
+        None if neither ``ask`` nor the version's gate file demands a signature, and no key is trusted.
+        """
         return await self._mlflow.call(
-            MlflowSignatures.verify_copy, version.name, version.version, str(folder), trusted
+            MlflowSignatures.verify_copy, version.name, version.version, str(folder), trusted, ask
         )
 
 

@@ -37,13 +37,15 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
     """The state of a model's signature.
 
     ``who`` names the key: the file of the public key and its fingerprint. ``reason`` says why the state is not
-    "valid", as a sentence. ``place`` is the URI of the signature's file.
+    "valid", as a sentence. ``place`` is the URI of the signature's file. ``demanded``: the gate file of the version
+    demands it of deployments.
     """
 
     state: SignatureState
     who: str = ""
     reason: str = ""
     place: str = ""
+    demanded: bool = False
 
 
 def beside(folder: Path) -> Path:

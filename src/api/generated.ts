@@ -6562,7 +6562,8 @@ export interface components {
          * @description The state of a model's signature.
          *
          *     ``who`` names the key: the file of the public key and its fingerprint. ``reason`` says why the state is not
-         *     "valid", as a sentence. ``place`` is the URI of the signature's file.
+         *     "valid", as a sentence. ``place`` is the URI of the signature's file. ``demanded``: the gate file of the version
+         *     demands it of deployments.
          */
         Signature: {
             /** @enum {unknown} */
@@ -6573,6 +6574,8 @@ export interface components {
             reason: string;
             /** @default  */
             place: string;
+            /** @default false */
+            demanded: boolean;
         };
         /**
          * VerifyVersion

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from genops_lab.core.errors import Conflict
+from genops_lab.core.errors import Conflict, InvalidRequest
 from genops_lab.core.settings import Settings
 from genops_lab.deployments.check import ModelChecker
 from genops_lab.deployments.models import CheckDeploy, DeployCheck, NewDeployment
+from genops_lab.gates.models import CheckGates, GateReport
+from genops_lab.gates.service import GatesService
 from genops_lab.registry.models import RegisterModel
 from genops_lab.registry.signatures import SignaturesService, SignVersion
 from tests.support.homes import Home
@@ -159,3 +161,43 @@ def test_a_key_that_cannot_be_read_refuses_with_the_reason(
     assert found.verdict == "refused"
     assert found.findings[0] == "The public key team.pub cannot be read: No such file or directory."
     assert found.advice == "Ask the administrator of this server."
+
+
+def test_a_gate_file_demands_a_signature_of_its_own_key(
+    rooms: Rooms, unsigned: Logged, keys: Keys, tmp_path: Path
+) -> None:
+    """In a Lab whose administrator demands nothing."""
+    own = make_keys(tmp_path, "gates")
+    gates = GatesService(rooms.mlflow, rooms.registry, rooms.events)
+    rule = "kind: Gates\nrules:\n  - {rule: signed, key: gates.pub}\n"
+    checker = ModelChecker(
+        tmp_path / "checked", rooms.registry, rooms.store, rooms.deployments._target.capabilities(),
+        Settings(data_dir=rooms.settings.data_dir),
+    )  # fmt: skip
+
+    def judged(text: str, folder: Path = tmp_path) -> GateReport:
+        return rooms.run(gates.check_gates("my digits", "1", CheckGates(text=text, folder=str(folder))))
+
+    def deployed() -> DeployCheck:
+        return rooms.run(checker.check(rooms.run(rooms.registry.resolve("my digits", "1")))).check
+
+    assert judged(rule + "deploy: {signed: gates.pub}\n").rules[0].verdict == "fail"
+    found = deployed()
+    assert (found.verdict, found.findings) == ("refused", ["The files are not signed."])
+    assert "its gate file demands a signature" in found.title
+    sign(rooms, keys.private)
+    found = deployed()
+    assert (found.verdict, found.findings[0]) == (
+        "refused", "Another key signed the files, not that of key of gates.yaml.",
+    )  # fmt: skip
+    sign(rooms, own.private)
+    report = judged(rule + "deploy: {signed: gates.pub}\n")
+    assert report.rules[0].verdict == "pass", report
+    assert "Deployments demand a signature with gates.pub." in report.notes
+    assert (deployed().verdict, deployed().trusted) == ("data", True)
+    with pytest.raises(InvalidRequest, match=r"The public key '\.\./gates\.pub' does not exist beside"):
+        (tmp_path / "below").mkdir()
+        judged(rule + "deploy: {signed: ../gates.pub}\n", tmp_path / "below")
+    judged(rule)  # a file without the demand ends it
+    (signature(unsigned)).unlink()
+    assert deployed().signature is None

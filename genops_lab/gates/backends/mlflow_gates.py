@@ -6,6 +6,7 @@ import posixpath
 import shlex
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,12 @@ from msgspec.structs import replace
 from genops_lab.core.errors import Failed, GenOpsError, InvalidRequest, NotFound
 from genops_lab.evaluations.predictions import FILE, Predictions, join, read, told
 from genops_lab.evaluations.tags import SESSION, newest, version_tag
-from genops_lab.experiments.backends.artifacts import MlflowArtifacts, local_path
+from genops_lab.experiments.backends.artifacts import MlflowArtifacts
 from genops_lab.experiments.backends.client import told as reported
 from genops_lab.gates import words
 from genops_lab.gates.drift_rules import DriftEvidence, judge_drift
 from genops_lab.gates.evidence import Evidence, verdict_of
-from genops_lab.gates.facts_rules import FileEvidence, judge_files
+from genops_lab.gates.facts_rules import FileEvidence, judge_files, public_key
 from genops_lab.gates.git_file import hash_at_commit
 from genops_lab.gates.judging import judge
 from genops_lab.gates.looks import (
@@ -36,7 +37,8 @@ from genops_lab.gates.looks import (
 from genops_lab.gates.models import CheckGates, GateReport, JudgedData, RuleVerdict
 from genops_lab.gates.plan import Approval, Bound, Command, DataRule, Drift, Gates
 from genops_lab.gates.plan_file import blob_hash, read_gates
-from genops_lab.registry.backends.mlflow_models import MlflowModels
+from genops_lab.registry.backends.signatures import KEY_TAG, MlflowSignatures
+from genops_lab.registry.signing import Signature
 from genops_lab.version import __version__
 
 from .training_data import TrainingData
@@ -60,12 +62,12 @@ class KeptVerdict(msgspec.Struct, frozen=True, kw_only=True):
     headline: str = ""
 
 
-class MlflowGates(MlflowModels):
+class MlflowGates(MlflowSignatures):
     """Judges versions of one MLflow."""
 
     def __init__(self, tracking_uri: str, **others: Any) -> None:
         super().__init__(tracking_uri, **others)
-        self._files = MlflowArtifacts(tracking_uri, **others)
+        self._artifacts = MlflowArtifacts(tracking_uri, **others)
 
     def judge(self, name: str, version: str, body: CheckGates) -> GateReport:
         """Judge a version by a gate file, and keep the report. Raises GateFileError, NotFound, Unavailable."""
@@ -79,9 +81,9 @@ class MlflowGates(MlflowModels):
         against = self._against(name, plan.against)
         with reported(f"Cannot read version {found.version} of the model {name!r}"):
             training = TrainingData(self._client.tracking_uri, self._scratch)
-            return _Judging(self._client, self._files, self._facts, training, plan, body).report(
-                name, found.version, against
-            )
+            return _Judging(
+                self._client, self._artifacts, self._facts, training, self.verify, plan, body
+            ).report(name, found.version, against)
 
     def last_report(self, name: str, version: str) -> GateReport:
         """Return the last report on a version. Raises NotFound."""
@@ -94,7 +96,7 @@ class MlflowGates(MlflowModels):
                 f"No gate has judged version {found.version} of {name!r}, or its report was not kept.",
                 hint=f"Judge it: genops gates check {shlex.quote(name)} --version {found.version}",
             )
-        place = self._files.locate(kept.run, kept.path)
+        place = self._artifacts.locate(kept.run, kept.path)
         try:
             return msgspec.json.decode(Path(place.path).read_bytes(), type=GateReport)
         except msgspec.DecodeError as error:
@@ -128,11 +130,12 @@ class _Judging:
         files: MlflowArtifacts,
         facts: Any,
         training: TrainingData,
+        verify: Callable[[str, str, dict[str, str], list[str]], Signature],
         plan: Gates,
         body: CheckGates,
     ) -> None:
         self._client, self._files, self._facts, self._training = client, files, facts, training
-        self._plan, self._body = plan, body
+        self._verify, self._plan, self._body = verify, plan, body
         self._hash = blob_hash(body.text.encode())
         self._notes: list[str] = []
         self._data: dict[str, JudgedData] = {}
@@ -178,7 +181,22 @@ class _Judging:
             at=round(at, 3), program=__version__,
         )  # fmt: skip
         with reported(f"Cannot keep the report on version {version} of the model {name!r}"):
+            made = self._demand_signature(made)
             return self._keep(made, run)
+
+    def _demand_signature(self, made: GateReport) -> GateReport:
+        """Keep with the version the key that the file demands of deployments; a file without a demand ends it."""
+        name, demanded = self._plan.deploy.signed, self._mine.tags.get(KEY_TAG, "")
+        if not name:
+            if demanded:
+                self._client.delete_model_version_tag(self._name, self._version, KEY_TAG)
+            return made
+        if not self._body.folder:
+            note = f"Deployments do not demand the signature yet: {name} is not known here. Use: genops gates check"
+            return replace(made, notes=[*made.notes, note])
+        key = public_key(Path(self._body.folder), name)
+        self._client.set_model_version_tag(self._name, self._version, KEY_TAG, key.read_text())
+        return replace(made, notes=[*made.notes, f"Deployments demand a signature with {name}."])
 
     def _drift_evidence(self, rule: Drift) -> DriftEvidence:
         data = rule.data or self._plan.data
@@ -393,13 +411,12 @@ class _Judging:
             author=str(run.data.tags.get("mlflow.user", "")) if run is not None else "",
             approvers=list(body.approvers), commands=list(body.commands), problem_against=self._nobody,
             keys=Path(body.folder) if body.folder else None,
+            verify=lambda key: self._verify(self._name, self._version, {key.name: key.read_text()}, []),
         )  # fmt: skip
         if not any(not isinstance(rule, (DataRule, Command, Approval, Drift)) for rule in plan.rules):
             return found
         try:
             found.facts = self._facts.read(self._name, self._version)
-            place = local_path(self._client.get_model_version_download_uri(self._name, self._version))
-            found.folder = place if place is not None and place.is_dir() else None
         except (NotFound, InvalidRequest, Failed, OSError) as error:
             found.problem = f"the files of version {self._version} cannot be read"
             self._notes.append(str(error))

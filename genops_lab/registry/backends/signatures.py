@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from genops_lab.core.errors import NotFound
 from genops_lab.experiments.backends.artifacts import local_path
 from genops_lab.experiments.backends.client import told
@@ -20,6 +22,8 @@ from .mlflow_models import MlflowModels
 
 #: The tag of a version with the place of its signature, for people: GenOps Lab finds the place by itself.
 TAG = "genops.signature"
+#: The tag of a version with the public key (PEM) that its gate file demands of deployments.
+KEY_TAG = "genops.signature.key"
 
 
 class MlflowSignatures(MlflowModels):
@@ -48,10 +52,23 @@ class MlflowSignatures(MlflowModels):
             with self._files(name, number, location) as folder:
                 return self._verified(location, folder, keys, trusted)
 
-    def verify_copy(self, name: str, version: str, folder: str, trusted: list[str]) -> Signature:
-        """Verify the copy of a version's files in ``folder`` with the keys that the administrator named."""
+    def verify_copy(
+        self, name: str, version: str, folder: str, trusted: list[str], ask: bool
+    ) -> Signature | None:
+        """Verify the copy of a version's files in ``folder`` before a deployment.
+
+        First with the key that the gate file demands, then with those that the administrator named. None if nobody
+        demands a signature, no key is trusted and ``ask`` is false.
+        """
         with told(f"Cannot read the signature of {name!r} version {version}"):
+            key = self._client.get_model_version(name, version).tags.get(KEY_TAG, "")
+            if not (key or trusted or ask):
+                return None
             location = beside.model_location(self._client, name, version)
+            if key:
+                found = self._verified(location, Path(folder), {"key of gates.yaml": key}, [])
+                if found.state != "valid" or not trusted:
+                    return replace(found, demanded=True)
             return self._verified(location, Path(folder), {}, trusted)
 
     def _verified(self, location: str, folder: Path, keys: dict[str, str], trusted: list[str]) -> Signature:
