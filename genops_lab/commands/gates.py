@@ -53,7 +53,10 @@ def init(
     only_print: Annotated[bool, typer.Option("--print", help="Print the files, and write nothing.")] = False,
     json: Json = False,
 ) -> None:
-    """Write a gate file with all rules, to be shortened. A file that exists stays as it is."""
+    """Write an example gate file with all rules, as gates.yaml.
+
+    Delete the rules that you do not need. A file that exists stays as it is.
+    """
     with command(json) as session:
         files = {DEFAULT_FILE: example("gates.yaml")}
         if ci is not None:
@@ -85,7 +88,10 @@ def check(
     markdown_file: Markdown = None,
     json: Json = False,
 ) -> None:
-    """Judge a version by a gate file. Exit code 0: pass; 1: fail; 3: not enough data, or cannot be checked."""
+    """Check a version against a gate file; move no alias.
+
+    Exit code 0: pass; 1: fail; 3: not enough data, or cannot be checked.
+    """
     with command(json) as session:
         body = asked(session, name, version, file)
         report = session.call(GatesService.check_gates, name=name, version=version or "latest", body=body)

@@ -34,7 +34,7 @@ def show_lineage(
     ] = 200,
     json: Json = False,
 ) -> None:
-    """Show what an object was made from, and what stands on it."""
+    """Show what an object was made from, and what depends on it."""
     with command(json) as session:
         if up and down:
             raise InvalidRequest("--up and --down exclude each other.", hint="Leave out both to see both.")

@@ -36,7 +36,10 @@ def prune(
     yes: Yes = False,
     json: Json = False,
 ) -> None:
-    """Delete old versions that nothing needs."""
+    """Delete old versions without alias, deployment or child.
+
+    It says first which ones, and asks.
+    """
     with command(json) as session:
         days = re.fullmatch(r"(\d{1,5})d?", older_than)
         if days is None:
@@ -69,7 +72,7 @@ def stages(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Show stages of MLflow 2, or turn them into aliases."""
+    """List stages of MLflow 2; --to-aliases sets aliases."""
     with command(json) as session:
         if to_aliases:
             found = session.call(ModelCleaning.alias_stages, name=name)

@@ -96,9 +96,10 @@ def evaluate_version(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Judge a version and its champion on the same rows.
+    """Compute metrics of a version and its champion.
 
-    Each runs in its own process. The evaluation is a run of MLflow. `genops evaluations show` shows it again.
+    Both see the same rows, each in its own process. The champion is the version that the alias champion names.
+    The evaluation is a run of MLflow. `genops evaluations show` shows it again.
     """
     with command(json) as session:
         file = Path(data).expanduser()

@@ -102,7 +102,9 @@ def line(place: str, names: Iterable[str]) -> str:
 
 def mlflow_tags() -> set[str]:
     """``genops.*`` in the strings of both sides."""
-    return matching(r"genops\.(?:(?:evaluation|gates|signature)\.)?[a-z_]+", python_strings() | front_end_strings())
+    return matching(
+        r"genops\.(?:(?:evaluation|gates|signature)\.)?[a-z_]+", python_strings() | front_end_strings()
+    )
 
 
 def mime_types() -> set[str]:
