@@ -28,9 +28,11 @@ _OPTIONAL = ", optional"
 class FileEvidence:
     """The files of both versions, and the people who made and approve the candidate.
 
-    facts: those of the candidate's files, against_facts: those of the other version; None: ``problem`` says why.
-    keys: the folder of the gate file; None if unknown. verify: verifies the signature of the candidate's files with
-    a public key. author: the user of the version's run. commands: the results of the file's commands, in their order.
+    - facts: those of the candidate's files. against_facts: those of the other version. None: ``problem`` says why.
+    - keys: the folder of the gate file; None if it is unknown.
+    - verify: verifies the signature of the candidate's files with a public key.
+    - author: the user of the version's run.
+    - commands: the results of the file's commands, in their order.
     """
 
     facts: ModelFacts | None = None
