@@ -18,6 +18,7 @@ from genops_lab.experiments.comparison.models import ComparisonQuery
 from genops_lab.experiments.restoring.service import RestoringService
 from genops_lab.registry.backends.mlflow_aliases import TAG, MlflowAliases
 from genops_lab.registry.backends.mlflow_models import MlflowModels
+from genops_lab.registry.origins import Origin
 from genops_lab.runtime.artifacts import CELLS
 from tests.support.homes import Home
 from tests.support.lab_server import free_port
@@ -120,7 +121,9 @@ async def test_runs_are_read_compared_restored_and_registered(
         assert restored.cells == 1
         compared = await room.experiments.compare_runs(ComparisonQuery(run_ids=ids))
         assert [run.run_id for run in compared.runs] == ids
-        version = await room.mlflow.worker.call(MlflowModels.register, ids[1], "net", "", "key")
+        version = await room.mlflow.worker.call(
+            MlflowModels.register, ids[1], "net", "", "key", Origin(kind="run", run=ids[1])
+        )
         assert (version.run_id, version.flavors) == (ids[1], ["python_function"])
         assert (await room.mlflow.worker.call(MlflowModels.list_models, FIRST)).items[0].versions[
             0

@@ -67,7 +67,7 @@ async def follow():
     await connections.run(connections.link(route).up())
     async with HostCommands(connections, route, client="lab").attach(command_id) as output:
         async for event in output:
-            sys.stdout.write(f"{event.seq} {event.data.hex()}\\n")
+            sys.stdout.write(f"{event.seq} {event.stream} {event.data.hex()}\\n")
             sys.stdout.flush()
 asyncio.run(follow())
 """
@@ -225,15 +225,20 @@ def test_a_lab_that_is_killed_is_gone_on_from_its_last_number(place: Place, tmp_
         await lab.wait()
         had = [line.split() for line in lines if line.endswith(b"\n")]
         before: list[Event] = [
-            Output(seq=int(seq), at=0, stream="stdout", data=bytes.fromhex(data.decode()))
-            for seq, data in had
+            Output(
+                seq=int(seq),
+                at=0,
+                stream="stderr" if stream == b"stderr" else "stdout",
+                data=bytes.fromhex(data.decode()),
+            )
+            for seq, stream, data in had
         ]
         stop.touch()
         after = await followed(
             place.commands, unit.unit_id, after=before[-1].seq, incarnation=unit.incarnation
         )
         assert isinstance(after[-1], CommandEnd) and after[-1].exit_code == 3
-        seen = sorted(int(word) for word in printed([*before, *after]).split() if word.isdigit())
+        seen = sorted(numbers([*before, *after]))
         assert seen == list(range(len(seen))) and len(seen) > 50
 
     run(test())

@@ -5,6 +5,8 @@ import { formatDuration } from '../../core';
 import { useNow } from '../../core/ui/time';
 import type { ILatestMetrics } from '../service';
 
+import '../../../style/experiments/experiments.css';
+
 /** Seconds between two requests while a run logs nothing. */
 const LOOK_S = 60;
 /** Time in view before the request: scrolling past a run asks nothing. */
