@@ -140,22 +140,6 @@ export function VersionRow(props: VersionRow.IProps): React.ReactElement {
       )}
       {open && (
         <div id={id}>
-          <VersionFacts
-            version={version}
-            service={props.service}
-            trans={trans}
-          />
-          <VersionEvaluations
-            core={props.model.core}
-            name={version.name}
-            version={version.version}
-            onEvaluate={() => props.onEvaluate(version)}
-          />
-          <VersionGates
-            version={version}
-            api={props.service.api}
-            trans={trans}
-          />
           <div className="gol-Version-links">
             <button
               type="button"
@@ -182,6 +166,22 @@ export function VersionRow(props: VersionRow.IProps): React.ReactElement {
               trans={trans}
             />
           </div>
+          <VersionFacts
+            version={version}
+            service={props.service}
+            trans={trans}
+          />
+          <VersionEvaluations
+            core={props.model.core}
+            name={version.name}
+            version={version.version}
+            onEvaluate={() => props.onEvaluate(version)}
+          />
+          <VersionGates
+            version={version}
+            api={props.service.api}
+            trans={trans}
+          />
         </div>
       )}
     </div>
