@@ -56,7 +56,7 @@ export function addCommands(options: ICommandsOptions): void {
   });
 
   define(CommandIDs.openVersions, {
-    label: trans.__('Open Model Versions'),
+    label: trans.__('Open All Model Versions'),
     icon: modelIcon,
     args: {},
     execute: () =>

@@ -75,7 +75,8 @@ def test_files_and_names_that_cannot_be_data(rooms: Rooms, digits: str, tmp_path
     (tmp_path / "notes.docx").write_text("no")
     assert "notes.docx is not a table" in refused(str(tmp_path / "notes.docx")).message
     assert "is a folder" in refused(str(tmp_path)).message
-    assert "Cannot read" in refused(str(tmp_path / "gone.parquet")).message
+    gone = tmp_path / "gone.parquet"
+    assert refused(str(gone)).message == f"Cannot read {gone}: No such file or directory."
     unknown = refused("never-seen@ab12")
     assert unknown.message == "MLflow knows no data set 'never-seen@ab12'."
     assert "--data FILE.parquet" in unknown.hint

@@ -101,6 +101,13 @@ def _who_and_why(move: AliasMove) -> tuple[str | Cell, str | Cell]:
 
 def model_version(shown: ModelVersion) -> Document:
     """``models register``."""
+    version = f"{shown.name} --version {shown.version}"
+    # Files without an MLmodel have no flavor, and MLflow cannot load them.
+    following = (
+        f"Deploy it: genops deploy {version}"
+        if shown.flavors
+        else f"Show its files: genops models show {version}"
+    )
     return Document(
         [
             Facts(
@@ -117,6 +124,6 @@ def model_version(shown: ModelVersion) -> Document:
                     ("status", state_cell(shown.status)),
                 ]
             ),
-            Note(f"Deploy it: genops deploy {shown.name} --version {shown.version}", "dim"),
+            Note(following, "dim"),
         ]
     )

@@ -75,7 +75,7 @@ class EvaluationData(MlflowBackend):
         try:
             made = fingerprint(str(file), name)
         except Unreadable as error:
-            raise InvalidRequest(str(error), hint=getattr(error, "hint", "")) from error
+            raise InvalidRequest(error.message, hint=error.hint) from error
         if made.kind != "file":
             raise InvalidRequest(f"{file} is a folder.", hint="Give one file: " + ", ".join(FORMATS))
         _check_format(file)
