@@ -56,9 +56,13 @@ FONT = Path("/usr/share/fonts/truetype/dejavu")
 
 
 def run(*command: str | Path, env: dict[str, str] | None = None) -> None:
-    result = subprocess.run([str(part) for part in command], cwd=ROOT, env=env or environment(), check=False)
-    if result.returncode:
-        sys.exit(result.returncode)
+    if code := call(*command, env=env):
+        sys.exit(code)
+
+
+def call(*command: str | Path, env: dict[str, str] | None = None) -> int:
+    parts = [str(part) for part in command]
+    return subprocess.run(parts, cwd=ROOT, env=env or environment(), check=False).returncode
 
 
 def environment() -> dict[str, str]:
@@ -402,10 +406,22 @@ def pytest(arguments: Sequence[str], whole: bool = False) -> None:
     # The files' order is that of their minutes (tests/minutes).
     spread = ["--dist", "loadfile", "--no-loadscope-reorder"]
     workers = ["-n", str(count), *spread] if whole else []
-    # Of browsers, hosts and processes one in 1,800 may fail by chance: told whole, and fatal when it fails again in
-    # one of the next runs (tests/minutes).
-    again = ["--reruns", "1"] if whole and os.environ.get("CI") else []
-    run(PYTHON, "-m", "pytest", *workers, *again, *arguments)
+    command = [PYTHON, "-m", "pytest", *workers, *arguments]
+    if not (whole and os.environ.get("CI")):
+        run(*command)
+    elif code := call(*command):
+        # Of browsers, hosts and processes one in 1,800 may fail by chance: told whole, and fatal when it fails again
+        # in one of the next runs (tests/minutes).
+        files = files_to_try_again() if code == 1 else []
+        if not files:
+            sys.exit(code)
+        say(f"the files of the failed tests run once more: {' '.join(files)}")
+        run(PYTHON, "-m", "pytest", "--second-try", *(each for each in arguments if each == "--all"), *files)
+
+
+def files_to_try_again() -> list[str]:
+    asked = [str(PYTHON), "-m", "tests.minutes", "try-again"]
+    return subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
 
 
 def test_js(arguments: Sequence[str]) -> None:

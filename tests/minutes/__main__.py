@@ -8,6 +8,7 @@ from pathlib import Path
 from .budgets import budgets, keep_budgets, what_does_not_add_up
 from .figures import newest
 from .order import keep_durations
+from .unsteady import failed, files_to_try_again
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,7 +24,10 @@ def main(words: list[str]) -> str | None:
         return None
     if words == ["budgets"]:
         return "\n".join(what_does_not_add_up(budgets(), ROOT)) or None
-    return "usage: python -m tests.minutes keep | budgets"
+    if words == ["try-again"]:
+        print(*files_to_try_again(failed(ROOT / ".cache" / "minutes")), sep="\n")
+        return None
+    return "usage: python -m tests.minutes keep | budgets | try-again"
 
 
 if __name__ == "__main__":

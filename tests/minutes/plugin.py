@@ -57,6 +57,14 @@ HEAVY = (
 )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--second-try",
+        action="store_true",
+        help="run the files of the tests that failed in the last run; those that pass now are remembered as unsteady",
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     worker = config.workerinput["workerid"] if hasattr(config, "workerinput") else MAIN
     if worker == MAIN:
@@ -137,7 +145,6 @@ class Files:
         file = _file(item.nodeid)
         os.environ[MARK] = self._mark + file
         result = yield
-        # After second tries, for which fixtures stay.
         if nextitem is None or _file(nextitem.nodeid) != file:
             spared = shared_processes().keys() - {os.getpid()}
             # What the fixtures of a folder start later, such as a service's worker, may serve its next file.
@@ -179,6 +186,7 @@ class Minutes:
         self._quiet = config.get_verbosity() <= 0
         self._count = 0
         self._looked = 0.0
+        self._unsteady: list[str] = []
 
     # -- the course of a run
 
@@ -245,7 +253,7 @@ class Minutes:
             outcome = "error"
         if outcome != "passed" or report.when == "call":
             self._outcomes[_file(report.nodeid)][outcome] += 1
-        if self._distributed and self._quiet and outcome in ("failed", "error", "rerun"):
+        if self._distributed and self._quiet and outcome in ("failed", "error"):
             self._lines.say(f"       {outcome.upper()} {report.nodeid}", red=True)
 
     @pytest.hookimpl(wrapper=True)
@@ -267,26 +275,25 @@ class Minutes:
         left = end_what_is_left(mark, below=os.getpid())
         if left:
             _fail(session, reporter, "the run", _told(left))
-        if self._config.getoption("reruns", None):
-            again = {report.nodeid for report in reporter.stats.get("rerun", [])}
-            failed = {report.nodeid for report in reporter.stats.get("failed", [])}
-            for test, when in unsteady.remember(again - failed, unsteady.history_file()).items():
-                told = f"It passed on a second try, as on {when}. Find the cause: see UNSTEADY."
-                _fail(session, reporter, test, told)
+        failed = [report.nodeid for key in ("failed", "error") for report in reporter.stats.get(key, [])]
+        if self._config.getoption("second_try"):
+            before = unsteady.first_of_each_file(unsteady.failed(self._folder))
+            self._unsteady = [test for test in before if test not in failed]
+            for test, when in unsteady.remember(self._unsteady, unsteady.history_file()).items():
+                _fail(session, reporter, test, f"It passed on a second try, as on {when}. Find the cause.")
+        else:
+            unsteady.keep_failed(failed, self._folder)
         self._keep()
         shutil.rmtree(self._shared, ignore_errors=True)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         show = terminalreporter
-        first_tries = show.stats.get("rerun", [])
-        if first_tries:
-            show.section("UNSTEADY: failed and were run again", sep="=", red=True)
-        for report in first_tries:
-            show.section(report.nodeid, sep="_")
-            show.line(report.longreprtext)
-            for name, text in report.sections:
-                show.section(name, sep="-")
-                show.line(text[-8000:])
+        if self._unsteady:
+            show.section(
+                "UNSTEADY: passed on a second try; the first failure stands above", sep="=", red=True
+            )
+        for test in self._unsteady:
+            show.line(test)
         warned = show.stats.get("warnings", [])
         show.section("minutes", sep="=")
         for line in closing_lines(self._run, self._file):

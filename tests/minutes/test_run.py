@@ -1,4 +1,4 @@
-"""A run of a small project under the plugin: its rows, what it left behind, its output, its second tries."""
+"""A run of a small project under the plugin: its rows, what it left behind, its output, its second try."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from typing import Any
 
 import psutil
 import pytest
+
+from .unsteady import failed, files_to_try_again
 
 ROOT = Path(__file__).resolve().parents[2]
 WAIT_S = 400  # 20 s on a machine that does nothing else
@@ -193,11 +195,16 @@ def test_warns(number):
 """,
     "test_unsteady.py": """
 import pathlib
-def test_second_try():
-    flag = pathlib.Path(__file__).with_name("tried")
-    if not flag.exists():
-        flag.touch()
+import pytest
+TRIED = pathlib.Path(__file__).with_name("tried")
+SHARED = []
+def test_unsteady():
+    if not TRIED.exists():
+        TRIED.touch()
         assert not "the first failure"
+    SHARED.append("what the next test needs")
+def test_after_it():
+    assert SHARED
 """,
     # Of a folder that one worker runs (order.ONE_WORKER).
     "tests/sweeps/test_first.py": HERE,
@@ -241,8 +248,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def ended(project: Path) -> Ended:
-    """A distributed run with second tries, as CI does it."""
-    return pytest_in(project, "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--reruns", "1")
+    """A distributed run, as CI does it."""
+    return pytest_in(project, "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 
 
 def test_cpu_of_children_and_orphans_is_their_files(ended: Ended) -> None:
@@ -300,17 +307,35 @@ def test_the_output_is_a_line_a_file_and_warnings_are_counted(ended: Ended, proj
     assert "the same again" not in ended.out
     kept = (project / ".cache" / "minutes" / "warnings.txt").read_text()
     assert kept.startswith("30 times, first in test_warns.py::test_warns[")
-    passed = 29 + sum(text.count("def test_") for text in FILES.values())  # one of them 30 times
+    passed = 27 + sum(text.count("def test_") for text in FILES.values())  # one of them 30 times
     last = ended.out.splitlines()[-1]
-    assert re.fullmatch(rf"=+ {passed} passed, 30 warnings, 2 errors, 1 rerun in .*", last)
+    assert re.fullmatch(rf"=+ 2 failed, {passed} passed, 30 warnings, 2 errors in .*", last)
 
 
-def test_a_second_try_is_shown_and_the_same_one_twice_fails_the_run(ended: Ended, project: Path) -> None:
-    assert "UNSTEADY" in ended.out and "the first failure" in ended.out
-    (project / "tried").unlink()
-    again = pytest_in(project, "--reruns", "1", "test_unsteady.py")
-    assert again.code == 1
-    assert "It passed on a second try, as on 2" in again.out
-    assert re.fullmatch(r"=+ 1 passed, 1 error, 1 rerun in .*", again.out.splitlines()[-1])
-    steady = pytest_in(project, "--reruns", "1", "test_unsteady.py")
-    assert steady.code == 0, steady.out
+def test_a_file_that_passes_on_its_second_try_is_named_and_the_same_one_twice_fails_the_run(
+    project: Path,
+) -> None:
+    tried = project / "tried"
+    for attempt in ("first", "again"):
+        tried.unlink(missing_ok=True)
+        broken = pytest_in(project, "test_unsteady.py")
+        assert broken.code == 1 and "2 failed" in broken.out
+        assert files_to_try_again(failed(project / ".cache" / "minutes")) == ["test_unsteady.py"]
+        second = pytest_in(project, "--second-try", "test_unsteady.py")
+        if attempt == "first":
+            assert second.code == 0, second.out
+            # Not the test after it, which failed by it.
+            assert re.search(r"^=+ UNSTEADY: .*=+\ntest_unsteady.py::test_unsteady\n=", second.out, re.M), (
+                second.out
+            )
+    assert second.code == 1
+    assert "It passed on a second try, as on 2" in second.out
+    assert re.fullmatch(r"=+ 2 passed, 1 error in .*", second.out.splitlines()[-1])
+    tried.write_text("")
+    steady = pytest_in(project, "test_unsteady.py")
+    assert steady.code == 0 and failed(project / ".cache" / "minutes") == []
+
+
+def test_what_is_no_tests_failure_has_no_second_try(ended: Ended) -> None:
+    assert files_to_try_again(["test_x.py::test_y", "the run"]) == []
+    assert files_to_try_again(f"test_{number}.py::test" for number in range(6)) == []

@@ -19,7 +19,7 @@ from tests.support.homes import temporary_home
 from tests.support.mlflow_file import place_server_store, place_store
 from tests.support.mlflow_server import running_mlflow
 from tests.support.quota import small_disk
-from tests.support.rooms import Rooms, Training, open_rooms
+from tests.support.rooms import Rooms, Training, eventually, open_rooms
 from tests.support.signing_keys import Keys, make_keys
 from tests.support.warm import warm_workers
 
@@ -101,7 +101,7 @@ def test_a_version_is_signed_beside_its_files(place: Place, files: Path) -> None
     found = place.verify("signed")
     assert (found.state, found.reason, found.place) == ("valid", "", signed.place)
     assert found.who.startswith("release.pub (key ")
-    assert ("model", "signed") in place.rooms.events_told
+    eventually(lambda: place.rooms.events_told, lambda told: ("model", "signed") in told)
 
     (folder / "data" / "weights.bin").write_bytes(b"1" * 5_000)
     changed = place.verify("signed")
