@@ -89,6 +89,8 @@ def list_models(
         refuse_without_versions(filter, sort or [])
         found = session.every(RegistryService.list_models, key="name")
         session.show(found, views.models(found))
+        if not found:
+            session.say_unread_store()
 
 
 @models.command("show")

@@ -119,6 +119,8 @@ def list_runs(
             [_as_data(run, quiet, best) for run in found.runs],
             views.runs(found.runs, filtered=bool(filter), metrics=metrics, quiet=quiet, best=best),
         )
+        if not found.runs and not filter:
+            session.say_unread_store()
         # Without a Lab the runs that are shown are read, and no others.
         alone = found.state.version == 0 and not found.state.complete
         if found.matched > len(found.runs) and alone:

@@ -27,6 +27,7 @@ import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import cached_property
 from operator import attrgetter
+from pathlib import Path
 from typing import Annotated, Any, Concatenate, Literal, ParamSpec, TypeVar
 
 import msgspec
@@ -45,6 +46,7 @@ from genops_lab.core.paging import Page, PageQuery, every_page
 
 from . import html, terminal
 from .document import Document
+from .unread_store import unread_store
 
 S = TypeVar("S")
 P = ParamSpec("P")
@@ -154,6 +156,11 @@ class Session:
         self.say(f"{statement} This cannot be undone.")
         if not self.confirm("Delete?"):
             raise Conflict("Nothing was deleted.", code="confirmation_needed")
+
+    def say_unread_store(self) -> None:
+        """Print a remark if what an empty list lacks may be in an MLflow database that was not read."""
+        if remark := unread_store(Path.cwd()):
+            self.say(f"Hint: {remark}")
 
     def report(self, error: GenOpsError) -> None:
         """Print an error, and its JSON with ``--json``."""

@@ -280,9 +280,10 @@ def _refuse_unconfirmed(checks: list[CheckedVersion], trust: list[str]) -> None:
     if not asked:
         return
     named = " and ".join(f"version {each.version.version}" for each in asked)
+    needs = "need" if len(asked) > 1 else "needs"
     digests = " ".join(f"--trust {each.digest}" for each in asked)
     raise Conflict(
-        f"{asked[0].version.name} {named} needs your confirmation. {asked[0].shown['title']} "
+        f"{asked[0].version.name} {named} {needs} your confirmation. {asked[0].shown['title']} "
         f"{asked[0].shown['reason']}",
         hint=f"{asked[0].shown['advice']} To evaluate it, add {digests}",
         code="confirmation_needed",

@@ -36,6 +36,16 @@ def test_runs_and_models_of_a_fresh_home(home: Home) -> None:
     assert list(home.work.iterdir()) == []
 
 
+def test_an_mlflow_database_that_a_script_left_is_named_beside_an_empty_list(home: Home) -> None:
+    file = home.work / "mlflow.db"
+    file.touch()
+    for noun in ("models", "runs"):
+        listed = genops(home, noun, "list")
+        assert f"To use it: export MLFLOW_TRACKING_URI=sqlite:///{file}." in listed.err, listed
+    file.unlink()
+    assert "mlflow.db" not in genops(home, "models", "list").err
+
+
 def test_advice_for_a_faster_mlflow_is_given_once_a_day(home: Home) -> None:
     assert genops(home, "runs", "list", "--json").err == ""
     [file] = [path for path in home.data.rglob("*.db") if path.name != "store.db"]

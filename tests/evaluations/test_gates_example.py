@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import pty
+import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +17,7 @@ import pytest
 from genops_lab.gates.models import PromoteVersion, Promotion
 from genops_lab.gates.service import GatesService
 from genops_lab.gates.templates import CI_FILES, example
+from tests.support.homes import Home
 from tests.support.rooms import Rooms
 
 from .conftest import evaluated
@@ -81,3 +88,32 @@ def test_a_worse_version_is_red_and_a_better_one_becomes_champion(
     assert green.report is not None and green.moved, green.report
     assert green.report.headline == "Pass: all 4 rules hold against version 1."
     assert champion() == "3"
+
+
+@pytest.mark.exhaustive
+@pytest.mark.timeout(900)
+def test_its_readme_is_true(home: Home, tmp_path: Path) -> None:
+    """The README's commands as they stand, at a terminal where a person answers yes."""
+    folder = shutil.copytree(EXAMPLE, tmp_path / "example")
+    found = re.search(r"```bash\n(.*?)```", (EXAMPLE / "README.md").read_text(), re.S)
+    assert found is not None
+    near, far = pty.openpty()
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    running = subprocess.Popen(
+        ["bash", "-c", found[1]],
+        stdin=far, stdout=far, stderr=far, cwd=folder, env=home.environment(PATH=path),
+    )  # fmt: skip
+    os.close(far)
+    text, answered = "", 0
+    while running.poll() is None or answered < text.count("[y/N]: "):
+        try:
+            text += os.read(near, 4096).decode()
+        except OSError:  # the terminal has no more readers or writers
+            break
+        while answered < text.count("[y/N]: "):
+            os.write(near, b"y\n")
+            answered += 1
+    assert running.wait(60) == 0, text
+    assert "Fail: accuracy is " in text and "worse for ink little" in text
+    assert "Pass: all 4 rules hold against version 1." in text
+    assert answered == 4, "both versions of each of two evaluations"
