@@ -271,8 +271,8 @@ class Minutes:
             again = {report.nodeid for report in reporter.stats.get("rerun", [])}
             failed = {report.nodeid for report in reporter.stats.get("failed", [])}
             for test, when in unsteady.remember(again - failed, unsteady.history_file()).items():
-                told = f"It passed on a second try, as on {when}. Find the cause: see UNSTEADY."
-                _fail(session, reporter, test, told)
+                message = f"It passed on a second try, as on {when}. Find the cause: see UNSTEADY."
+                _fail(session, reporter, test, message)
         self._keep()
         shutil.rmtree(self._shared, ignore_errors=True)
 

@@ -93,10 +93,10 @@ def test_the_command_line(home: Home) -> None:
     (home.work / "a.ncu-rep").write_bytes(report(KERNELS))
     wordy = kernel("gemm", us=200, metrics={"group:memory__dram_table": "dram__bytes_read.sum," * 30})
     (home.work / "b.ncu-rep").write_bytes(report([wordy]))
-    told = genops(home, "profiles", "analyze", "a.ncu-rep", "--json")
-    assert told.code == 0, told.err
-    assert [each["name"] for each in told.json["measured"]["kernels"]] == ["gemm", "relu"]
-    assert [each["code"] for each in told.json["advice"]] == ["ncu_cpi_stall"]
+    done = genops(home, "profiles", "analyze", "a.ncu-rep", "--json")
+    assert done.code == 0, done.err
+    assert [each["name"] for each in done.json["measured"]["kernels"]] == ["gemm", "relu"]
+    assert [each["code"] for each in done.json["advice"]] == ["ncu_cpi_stall"]
     text = " ".join(genops(home, "profiles", "analyze", "a.ncu-rep").out.split())
     assert "Measured kernels on NVIDIA Test GPU (2 launches)" in text and "idle" not in text.lower()
     assert "Kernels by time" not in text, "they are told above"

@@ -112,8 +112,8 @@ def test_a_host_is_added_and_connected(lab: LabPage, keys: Keyboard, host: Sshd)
     expect(lab.toggle("Compute")).to_be_focused()
 
     card = compute.get_by_role("region", name=f"Target {host.alias}")
-    told = card.get_by_role("status").filter(has_text=host.alias)
-    expect(told).to_contain_text("connected")
+    host_status = card.get_by_role("status").filter(has_text=host.alias)
+    expect(host_status).to_contain_text("connected")
     keys.choose(button(card, f"Settings of {host.alias}"))
     settings = dialog(lab, f"Settings of “{host.alias}”")
     expect(settings).to_be_visible()
@@ -122,11 +122,11 @@ def test_a_host_is_added_and_connected(lab: LabPage, keys: Keyboard, host: Sshd)
     expect(button(card, f"Settings of {host.alias}")).to_be_focused()
 
     keys.choose(button(card, "Disconnect"), "Shift+Tab")
-    expect(told).to_contain_text("not connected")
+    expect(host_status).to_contain_text("not connected")
     keys.has_focus()
     expect(card.locator(":focus")).to_have_count(1)  # not at the page's begin, though the button has gone
     keys.choose(button(card, "Connect"), "Shift+Tab")
-    expect(told).to_have_text(re.compile(f"^{host.alias}connected"), timeout=PATIENT_MS)
+    expect(host_status).to_have_text(re.compile(f"^{host.alias}connected"), timeout=PATIENT_MS)
     expect(card.locator(":focus")).to_have_count(1)
 
 

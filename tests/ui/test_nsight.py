@@ -96,9 +96,9 @@ def test_where_nsys_is_missing_it_is_said_and_nothing_is_restarted(
     away = nsys.program.rename(nsys.folder / "away")
     try:
         in_kernel_menu(lab.page, "Restart Kernel with Nsight Systems…")
-        told = lab.page.locator(".Toastify__toast")
-        expect(told).to_contain_text("Nsight Systems (nsys) is not installed on this machine. Install it")
-        expect(told).to_contain_text("nsys on PATH.")
+        toast = lab.page.locator(".Toastify__toast")
+        expect(toast).to_contain_text("Nsight Systems (nsys) is not installed on this machine. Install it")
+        expect(toast).to_contain_text("nsys on PATH.")
         lab.shot("nsight-missing")
     finally:
         away.rename(nsys.program)

@@ -57,7 +57,7 @@ def open_client(tracking_uri: str) -> MlflowClient:
 
     # A database server that is down must be noticed in seconds; the default waits for over a minute.
     mlflow.store.db.utils.MAX_RETRY_COUNT = 3
-    with told("MLflow could not be opened"):
+    with mlflow_errors("MLflow could not be opened"):
         refuse_other_schema(tracking_uri)
         return _client_class()(tracking_uri=tracking_uri)
 
@@ -170,7 +170,7 @@ def _known_revisions() -> list[str]:
 
 
 @contextlib.contextmanager
-def told(what: str) -> Iterator[None]:
+def mlflow_errors(what: str) -> Iterator[None]:
     """Turn errors of MLflow, its database and its disk into ours; ``what`` says what failed."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError

@@ -204,7 +204,7 @@ class NcuCapture(OutsideCapture):
         late = f"{expected - there} measured kernels are missing in ncu's report." if expected > there else ""
         self.trouble = " ".join(filter(None, (self.trouble, late, named(said))))
         self.trace_path = str(measured)
-        self.note = self._told(
+        self.note = self._summary(
             kept, of_steps=self._ended_by == "steps" and (first > 0 or not self.wishes.warmup)
         )
 
@@ -220,7 +220,7 @@ class NcuCapture(OutsideCapture):
                 return there
             time.sleep(_LOOK_S)
 
-    def _told(self, kernels: int, of_steps: bool) -> str:
+    def _summary(self, kernels: int, of_steps: bool) -> str:
         steps = self.wishes.steps
         where = f" of {steps} optimizer step{'s' if steps > 1 else ''}" if of_steps else ""
         said = (
