@@ -42,7 +42,7 @@ def card(
     ] = "",
     json: Json = False,
 ) -> None:
-    """Write the model card of a version.
+    """Write a model card: a README of data, metrics and limits.
 
     It is a README.md of Hugging Face, from what is known and what people wrote.
     """
@@ -63,7 +63,7 @@ def card(
 
 @cards.command("bom")
 def bill_of_materials(name: Name, version: Version = "", output: Output = "", json: Json = False) -> None:
-    """Write the bill of materials of a version.
+    """Write a bill of materials: packages, data sets, base model.
 
     It has the files, packages, data and base model, as JSON of CycloneDX 1.6.
     """
