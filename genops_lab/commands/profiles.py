@@ -115,7 +115,7 @@ def analyze(
     usd_per_hour: UsdPerHour = None,
     json: Json = False,
 ) -> None:
-    """Show where the time went, by kernel, operator and line."""
+    """Show where the time went, by GPU kernel, operator and line."""
     with command(json) as session:
         there = [place for place in map(on_target, traces) if place is not None]
         if there and len(traces) > 1:
@@ -179,7 +179,7 @@ def metrics(
     ] = "",
     json: Json = False,
 ) -> None:
-    """List what Nsight Compute measured of one kernel launch."""
+    """List what Nsight Compute measured of a launch of a GPU kernel."""
     with command(json) as session:
         found = profiling.kernel_metrics(_file(session, report), number)
         wanted = [each for each in found.metrics if text.lower() in each.name.lower()]

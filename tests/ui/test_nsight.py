@@ -81,7 +81,7 @@ def test_a_kernel_is_restarted_with_nsight_and_its_profile_opens(lab: LabPage, s
     assert {each["device"]: each["busy_us"] for each in whole["summary"]["devices"]} == {
         name: pytest.approx(device["busy_us"], abs=0.001) for name, device in truth["devices"].items()
     }
-    panel.get_by_role("tab", name="Operators and kernels").click()
+    panel.get_by_role("tab", name="Operators and GPU kernels").click()
     expect(panel.get_by_text("flash_attn::_flash_attn_forward").first).to_be_visible()
 
     without_nsight(lab, "nsys.ipynb")

@@ -60,9 +60,9 @@ def test_kernels_are_measured_after_a_restart_with_a_set(lab: LabPage, server: L
     lab.shot("nsight-compute-cell", width=1280)
     page.get_by_role("link", name="Open", exact=True).last.click()
     panel = page.locator(".gol-Profile:visible")
-    panel.get_by_role("tab", name="Operators and kernels").click()
-    panel.get_by_role("button", name="Kernels", exact=True).click()
-    expect(panel.get_by_role("grid", name="Kernels", exact=True).get_by_text("gemm")).to_be_visible()
+    panel.get_by_role("tab", name="Operators and GPU kernels").click()
+    panel.get_by_role("button", name="GPU kernels", exact=True).click()
+    expect(panel.get_by_role("grid", name="GPU kernels", exact=True).get_by_text("gemm")).to_be_visible()
     lab.shot("nsight-compute-profile", width=1920)
     [profile] = [each for each in server.get("genops/profiles") if each["title"] == "kernels-measured"]
     measured = server.get(f"genops/profiles/{profile['id']}")["summary"]["measured"]
