@@ -43,6 +43,7 @@ SUITES: dict[str, Callable[[], Iterator[Figure]]] = {
     "hosts": hosts.figures,
     "documents": documents.figures,
     "front_end": front_end.figures,
+    "front_end_sizes": front_end.sizes,
     "neighbours": neighbours.figures,
     "runs": runs.figures,
     "runs_page": runs_page.figures,
@@ -54,8 +55,8 @@ SUITES: dict[str, Callable[[], Iterator[Figure]]] = {
     "statistics": statistics.figures,
     "versions": versions.figures,
 }
-#: They install much: run when they are named.
-ASKED_FOR = ("neighbours", "profiles", "setup")
+#: They install much, or are part of another: run when they are named.
+ASKED_FOR = ("front_end_sizes", "neighbours", "profiles", "setup")
 
 
 def main() -> None:

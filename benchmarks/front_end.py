@@ -167,6 +167,22 @@ def _wait_for_value(page: Page, value: int) -> None:
     )
 
 
+def sizes() -> Iterator[Figure]:
+    """What a page fetches of ours. Sizes do not depend on the machine's load."""
+    with temporary_home() as home, chromium() as browser, running_lab(home) as server:
+        yield from _sizes(browser, server)
+
+
+def _sizes(browser: Browser, server: LabServer) -> Iterator[Figure]:
+    closed, opened = _at_start(browser, server), _at_start(browser, server, panel=True)
+    for name, value, target in (
+        ("front_end_script_at_start", closed.script, 60),
+        ("front_end_style_at_start", closed.style, 15),
+        ("front_end_script_with_the_panel", opened.script, None),
+    ):
+        yield Figure(name=name, unit="kB gzip", values=[value / 1000], target=target)
+
+
 def figures() -> Iterator[Figure]:
     with temporary_home(debugger=True) as home, chromium() as browser, running_lab(home) as server:
         _script_ms(browser, server)
@@ -179,13 +195,7 @@ def figures() -> Iterator[Figure]:
             baseline="all script time of the same load, ours included",
             baseline_values=[everything for _ours, everything in pairs],
         )
-        closed, opened = _at_start(browser, server), _at_start(browser, server, panel=True)
-        for name, value, target in (
-            ("front_end_script_at_start", closed.script, 60),
-            ("front_end_style_at_start", closed.style, 15),
-            ("front_end_script_with_the_panel", opened.script, None),
-        ):
-            yield Figure(name=name, unit="kB gzip", values=[value / 1000], target=target)
+        yield from _sizes(browser, server)
         yield Figure(
             name="section_shown_after_click",
             unit="ms",

@@ -56,9 +56,9 @@ def _keep_ready(target: str, count: int) -> None:
     link = own.links.link(own.find(target).route)
     deadline = time.monotonic() + _PATIENCE_S
     while True:
-        told = own.links.submit(link.call("kernels.warm", {"argv": ARGV, "count": count})).result(60)
-        if told["ready"] == count:
+        spares = own.links.submit(link.call("kernels.warm", {"argv": ARGV, "count": count})).result(60)
+        if spares["ready"] == count:
             return
         if time.monotonic() > deadline:
-            raise RuntimeError(f"no kernel stands ready: {told}")
+            raise RuntimeError(f"no kernel stands ready: {spares}")
         time.sleep(0.2)

@@ -179,10 +179,10 @@ def stalled(made: Bed) -> Iterator[Line]:
 
 
 def _loss(name: str, tally: Tally, rest: Line, **notes: Any) -> Line:
-    told = {"of": tally.expected, "twice": tally.twice, "out_of_order": tally.out_of_order, **notes}
+    tallied = {"of": tally.expected, "twice": tally.twice, "out_of_order": tally.out_of_order, **notes}
     if not tally.complete:
-        told["complete"] = False
-    return _figure(name, "lost", [tally.lost], **rest, notes=told)
+        tallied["complete"] = False
+    return _figure(name, "lost", [tally.lost], **rest, notes=tallied)
 
 
 def cuts(made: Bed) -> Iterator[Line]:
@@ -300,8 +300,8 @@ async def _loops_of(name: str) -> dict[str, Heart]:
         for task in watched:
             task.cancel()
         await asyncio.gather(*watched, return_exceptions=True)
-        told, _ = await idle.communicate(b"")  # its standard input ends
-        hearts["idle"].worst_s = float(told)
+        answer, _ = await idle.communicate(b"")  # its standard input ends
+        hearts["idle"].worst_s = float(answer)
         return hearts
     finally:
         await manager.shutdown_kernel(now=True)

@@ -41,10 +41,10 @@ def fairness() -> Iterator[Figure]:
         }
 
     def theirs(labels: Any) -> dict[str, float | None]:
-        told = {"sensitive_features": labels}
+        features = {"sensitive_features": labels}
         return {
-            "demographic parity": metrics.demographic_parity_difference(truth, predicted, **told),
-            "equalized odds": metrics.equalized_odds_difference(truth, predicted, **told),
+            "demographic parity": metrics.demographic_parity_difference(truth, predicted, **features),
+            "equalized odds": metrics.equalized_odds_difference(truth, predicted, **features),
         }
 
     ours(names)  # imports

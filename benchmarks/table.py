@@ -181,10 +181,10 @@ def _row(figure: dict[str, Any], day: str) -> str:
 
 
 def _values(spread: dict[str, Any], unit: str) -> str:
-    told = f"{_number(spread['median'])} {unit}"
+    median = f"{_number(spread['median'])} {unit}"
     if spread["n"] == 1:
-        return told
-    return f"{told} ({_number(spread['min'])} to {_number(spread['max'])}, {spread['n']} times)"
+        return median
+    return f"{median} ({_number(spread['min'])} to {_number(spread['max'])}, {spread['n']} times)"
 
 
 def _number(value: float) -> str:

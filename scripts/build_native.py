@@ -22,8 +22,8 @@ def compiler() -> list[str]:
     """The command that Python itself was built with, or the usual one; empty where there is none."""
     if os.name != "posix":
         return []
-    told = (os.environ.get("CC"), sysconfig.get_config_var("CC"), "cc", "gcc", "clang")
-    commands = (shlex.split(command) for command in told if command)
+    compilers = (os.environ.get("CC"), sysconfig.get_config_var("CC"), "cc", "gcc", "clang")
+    commands = (shlex.split(command) for command in compilers if command)
     return next((command for command in commands if command and shutil.which(command[0])), [])
 
 
@@ -44,10 +44,10 @@ def _compile(target: Path, flags: tuple[str, ...]) -> str:
     command = compiler()
     if not command:
         return "there is no C compiler"
-    told = subprocess.run(
+    done = subprocess.run(
         [*command, *flags, str(SOURCE), "-o", str(target)], capture_output=True, text=True, check=False
     )
-    return f"{command[0]} says: {(told.stderr or told.stdout).strip()}" if told.returncode else ""
+    return f"{command[0]} says: {(done.stderr or done.stdout).strip()}" if done.returncode else ""
 
 
 if __name__ == "__main__":

@@ -43,9 +43,9 @@ class WheelHook(BuildHookInterface[Any]):
 
     def _include_library(self, version: str, build_data: dict[str, Any]) -> None:
         script = Path(self.root) / "scripts" / "build_native.py"
-        told = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
-        if told.returncode:
-            self.app.display_warning(told.stderr.strip())
+        done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+        if done.returncode:
+            self.app.display_warning(done.stderr.strip())
             return
         if version != "editable":
             build_data["artifacts"].append(BUILT)

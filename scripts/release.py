@@ -106,11 +106,11 @@ def repair_for_linux(folder: Path) -> str:
                 f"{wheel.name} is for machines like this one; a package index refuses it. Make a manylinux wheel with "
                 "scripts/manylinux.sh in a manylinux image, or delete this file: the pure wheel works everywhere."
             )
-        told = subprocess.run(
+        done = subprocess.run(
             [auditwheel, "repair", "--wheel-dir", folder, wheel], capture_output=True, text=True, check=False
         )
-        if told.returncode:
-            return f"auditwheel refused {wheel.name}: {(told.stderr or told.stdout).strip()[-500:]}"
+        if done.returncode:
+            return f"auditwheel refused {wheel.name}: {(done.stderr or done.stdout).strip()[-500:]}"
         wheel.unlink()
     return ""
 

@@ -154,7 +154,7 @@ def _metric(metric: Metric) -> dict[str, Any]:
 
 def _properties(known: Known) -> list[dict[str, str]]:
     training, facts = known.training, known.facts
-    told = {
+    texts = {
         "loading": facts.headline,
         "formats": ", ".join(facts.formats),
         "parameters": str(facts.parameters) if facts.parameters else "",
@@ -162,7 +162,7 @@ def _properties(known: Known) -> list[dict[str, str]]:
         "commit": training.commit if training else "",
         "gates": str(known.gates.get("verdict", "")),
     }
-    return [_property(name, value) for name, value in told.items() if value]
+    return [_property(name, value) for name, value in texts.items() if value]
 
 
 def _requirement(line: str) -> dict[str, Any]:

@@ -140,13 +140,13 @@ def _details(known: Known) -> str:
         ("Chosen by", _chosen(known.source)),
         ("Gates", str(known.gates.get("verdict", "")).replace("_", " ")),
     ]
-    told = [_bullets(rows)]
+    blocks = [_bullets(rows)]
     if not facts.licence:
-        told.append(missing("license", "Write `license:` into the metadata, such as `apache-2.0`."))
+        blocks.append(missing("license", "Write `license:` into the metadata, such as `apache-2.0`."))
     if any(each in facts.flavors for each in _LANGUAGE_MODELS):
-        told.append(missing("language", "Write `language:` into the metadata, such as `en`."))
-    told += [f"> {_line(each)}" for each in known.unread]
-    return _paragraphs(*told)
+        blocks.append(missing("language", "Write `language:` into the metadata, such as `en`."))
+    blocks += [f"> {_line(each)}" for each in known.unread]
+    return _paragraphs(*blocks)
 
 
 def _uses(known: Known) -> str:
@@ -157,16 +157,16 @@ def _uses(known: Known) -> str:
 
 
 def _limits(known: Known) -> str:
-    told = []
+    blocks = []
     if known.facts.verdict in ("code", "unknown", "refused"):
-        told.append(f"- {_line(known.facts.headline)}. {_line(known.facts.advice)}".rstrip())
+        blocks.append(f"- {_line(known.facts.headline)}. {_line(known.facts.advice)}".rstrip())
     worst = _worst(known.evaluations)
     if worst is not None:
-        told.append(
+        blocks.append(
             f"- Lowest result of a group: {worst.name} {_number(worst.value)} for {_code(worst.group)}."
         )
     return _paragraphs(
-        "\n".join(told), missing("limits", "Write where the model fails, and what harm that can do.")
+        "\n".join(blocks), missing("limits", "Write where the model fails, and what harm that can do.")
     )
 
 
@@ -204,30 +204,30 @@ def _procedure(known: Known) -> str:
             ("Hardware", _hardware(run)),
         ]
     )
-    told = [bullets]
+    blocks = [bullets]
     if not run.commit:
-        told.append(missing("commit", "Write which code trained the model."))
+        blocks.append(missing("commit", "Write which code trained the model."))
     if run.params:
         shown = list(run.params.items())[:_SHOWN_PARAMS]
-        told.append(_table(["Parameter", "Value"], [[_cell(name), _cell(value)] for name, value in shown]))
+        blocks.append(_table(["Parameter", "Value"], [[_cell(name), _cell(value)] for name, value in shown]))
         if len(run.params) > _SHOWN_PARAMS:
-            told.append(f"{len(run.params) - _SHOWN_PARAMS} more parameters are in the run.")
-    return _paragraphs(*told)
+            blocks.append(f"{len(run.params) - _SHOWN_PARAMS} more parameters are in the run.")
+    return _paragraphs(*blocks)
 
 
 def _evaluation(known: Known) -> str:
     found = [each for each in _results(known) if not each.group]
     if not found:
         return missing("evaluation", "Evaluate the version: genops models evaluate.")
-    told = [_metrics(found, "Metric", lambda each: each.name)]
+    blocks = [_metrics(found, "Metric", lambda each: each.name)]
     if known.evaluations:
-        told.append("Intervals are at 95 %, by Student's t; of a root mean square by bootstrap.")
+        blocks.append("Intervals are at 95 %, by Student's t; of a root mean square by bootstrap.")
     else:
-        told.append(
+        blocks.append(
             "These are the last values of the training run. Their data and their spread are not recorded."
         )
-        told.append(missing("evaluation on a data set", "Evaluate the version: genops models evaluate."))
-    return _paragraphs(*told)
+        blocks.append(missing("evaluation on a data set", "Evaluate the version: genops models evaluate."))
+    return _paragraphs(*blocks)
 
 
 def _groups(known: Known) -> str:
@@ -236,14 +236,14 @@ def _groups(known: Known) -> str:
         return missing(
             "results by group", "Evaluate on data with columns named `group.<name>`, such as `group.age`."
         )
-    told = [_metrics(found, "Group", lambda each: f"{each.group}, {each.name}")]
+    blocks = [_metrics(found, "Group", lambda each: f"{each.group}, {each.name}")]
     small = [each.group for each in found if each.rows is not None and each.rows < SMALL_GROUP]
     if small:
         names = ", ".join(_code(each) for each in dict.fromkeys(small))
-        told.append(
+        blocks.append(
             f"Groups with fewer than {SMALL_GROUP} rows: {names}. Their intervals say more than their values."
         )
-    return _paragraphs(*told)
+    return _paragraphs(*blocks)
 
 
 def _environment(known: Known) -> str:

@@ -66,6 +66,29 @@ VERBS = (
     *("hosts", "stop-host", "build", "install", "free-space", "prune", "optimize-db"),
 )
 
+#: The headings of nouns with many verbs, in the order of the help. Verbs that no heading has come first.
+HEADINGS: dict[str, dict[str, tuple[str, ...]]] = {
+    "models": {
+        "Register and use": (
+            *("list", "show", "register", "set", "delete", "prune", "code", "pull", "push"),
+        ),
+        "Versions and aliases": ("alias", "unalias", "revert-alias", "alias-history", "stages"),
+        "Evaluate and promote": ("evaluate", "promote"),
+        "Trust and cards": ("sign", "verify", "card", "bom"),
+    },
+    "targets": {
+        "Targets": (
+            *("list", "show", "add", "delete", "set", "test", "connect", "disconnect", "discover", "kinds"),
+        ),
+        "Pods and jobs": ("hosts", "stop-host"),
+        "Environments and storage": ("build", "install", "free-space"),
+    },
+    "profiles": {
+        "Profiles": ("list", "show", "delete", "fetch", "tools"),
+        "Profiles or trace files": ("analyze", "report", "diff", "memory", "kernel-metrics"),
+    },
+}
+
 #: Shorter words for a command, which stay.
 SHORTCUTS = {
     "deploy": "deployments add",
@@ -136,23 +159,27 @@ def noun() -> typer.Typer:
 
 
 class Group(TyperGroup):
-    """Commands in the order of VERBS, below the headings that their ``rich_help_panel`` names."""
+    """Commands in the order of VERBS, or below the HEADINGS of their noun."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return sorted(self.commands, key=lambda verb: VERBS.index(verb) if verb in VERBS else len(VERBS))
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        sections: dict[str, list[tuple[str, str]]] = {}
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands, then one line of options, so that all fit on one screen."""
         names = self.list_commands(ctx)
-        width = formatter.width - 6 - max(map(len, names))
-        for name in names:
-            command: Any = self.get_command(ctx, name)
-            heading = getattr(command, "rich_help_panel", None)
-            heading = heading if isinstance(heading, str) else "Commands"
-            sections.setdefault(heading, []).append((name, command.get_short_help_str(width)))
-        for heading, rows in sections.items():
-            with formatter.section(heading):
-                formatter.write_dl(rows, col_max=max(map(len, names)) + 2)
+        headings = HEADINGS.get(self.name or "", {})
+        below = {verb for verbs in headings.values() for verb in verbs}
+        sections = {"Commands": [name for name in names if name not in below], **headings}
+        column = max(map(len, names)) + 2
+        formatter.write("\n")
+        for heading, verbs in sections.items():
+            if rows := [verb for verb in verbs if verb in names]:
+                formatter.write(f"{heading}\n")
+            for verb in rows:
+                command: Any = self.get_command(ctx, verb)
+                text = command.get_short_help_str(formatter.width - 2 - column)
+                formatter.write(f"  {verb:<{column}}{text}\n")
+        formatter.write("\nOptions of every command: -h, --help, --json\n")
 
 
 class Root(Group):

@@ -42,7 +42,7 @@ def card(
     ] = "",
     json: Json = False,
 ) -> None:
-    """Write the model card of a version.
+    """Write a model card: a README of data, metrics and limits.
 
     It is a README.md of Hugging Face, from what is known and what people wrote.
     """
@@ -58,12 +58,12 @@ def card(
             from genops_lab.cards.page import html as page
 
             text = page(found.text, f"{found.name} version {found.version}")
-        _write(session, found, text, output, _told(found, output, kept=bool(keep or source)))
+        _write(session, found, text, output, _card_view(found, output, kept=bool(keep or source)))
 
 
 @cards.command("bom")
 def bill_of_materials(name: Name, version: Version = "", output: Output = "", json: Json = False) -> None:
-    """Write the bill of materials of a version.
+    """Write a bill of materials: packages, data sets, base model.
 
     It has the files, packages, data and base model, as JSON of CycloneDX 1.6.
     """
@@ -71,11 +71,11 @@ def bill_of_materials(name: Name, version: Version = "", output: Output = "", js
         at = number(session, name, version)
         document = session.call(CardsService.get_bill_of_materials, name=name, version=at).document
         text = msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
-        told = Document([Note(f"The bill of materials is in {output}.")])
-        _write(session, document, text, output, told)
+        shown = Document([Note(f"The bill of materials is in {output}.")])
+        _write(session, document, text, output, shown)
 
 
-def _write(session: Session, data: object, text: str, output: str, told: Document) -> None:
+def _write(session: Session, data: object, text: str, output: str, shown: Document) -> None:
     """Write the text to a file and say so, or print it."""
     if output:
         try:
@@ -84,7 +84,7 @@ def _write(session: Session, data: object, text: str, output: str, told: Documen
             raise Failed(
                 f"{output} cannot be written: {error.strerror}.", hint="Give another file with --output."
             ) from error
-        session.show(data, told)
+        session.show(data, shown)
     elif session.json or session.notebook:
         session.show(data, Document([Note(text)]))
     else:
@@ -92,7 +92,7 @@ def _write(session: Session, data: object, text: str, output: str, told: Documen
         sys.stdout.flush()
 
 
-def _told(found: Card, output: str, *, kept: bool) -> Document:
+def _card_view(found: Card, output: str, *, kept: bool) -> Document:
     missing = ", ".join(each.what for each in found.missing)
     return Document(
         [

@@ -36,7 +36,7 @@ def prune(
     yes: Yes = False,
     json: Json = False,
 ) -> None:
-    """Delete old versions without alias, deployment or child.
+    """Delete old versions without an alias, deployment or adapter.
 
     It says first which ones, and asks.
     """
@@ -72,7 +72,7 @@ def stages(
     ] = False,
     json: Json = False,
 ) -> None:
-    """List stages of MLflow 2; --to-aliases sets aliases."""
+    """List old MLflow stages (Production), or copy them to aliases."""
     with command(json) as session:
         if to_aliases:
             found = session.call(ModelCleaning.alias_stages, name=name)

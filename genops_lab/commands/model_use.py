@@ -35,7 +35,7 @@ def pull(
     version: Version = "",
     json: Json = False,
 ) -> None:
-    """Copy the files of a version into a new folder."""
+    """Download the files of a model version into a new folder."""
     with command(json) as session:
         place = str(Path(folder).expanduser().absolute())
         task = session.call(ModelUses.pull_version, name=name, body=PullModel(folder=place, version=version))
@@ -61,7 +61,7 @@ def push(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Upload the files of a version to the Hugging Face hub."""
+    """Upload the files of a model version to the Hugging Face hub."""
     with command(json) as session:
         body = PushModel(target=target, version=version, private=not public, secret=secret)
         end = followed(session, session.call(ModelUses.push_version, name=name, body=body))

@@ -30,8 +30,6 @@ from .writing import write_new
 
 profiles = noun()
 
-#: The heading of the commands that take a profile or a file.
-EITHER = "Of a profile or a trace file"
 TRACES = (
     "Trace files of Kineto (.json, .json.gz), Nsight Systems (.sqlite) or Nsight Compute (.ncu-rep), one a rank; or a "
     "folder of them; or the id of a profile."
@@ -104,7 +102,7 @@ def list_tools(json: Json = False) -> None:
         session.show(found, lab_views.nsight_tools(found))
 
 
-@profiles.command("analyze", rich_help_panel=EITHER)
+@profiles.command("analyze")
 def analyze(
     traces: Annotated[
         list[Path],
@@ -117,7 +115,7 @@ def analyze(
     usd_per_hour: UsdPerHour = None,
     json: Json = False,
 ) -> None:
-    """Show where the time went, by kernel, operator and line."""
+    """Show where the time went, by GPU kernel, operator and line."""
     with command(json) as session:
         there = [place for place in map(on_target, traces) if place is not None]
         if there and len(traces) > 1:
@@ -142,7 +140,7 @@ def analyze(
         _end_whole(summary)
 
 
-@profiles.command("memory", rich_help_panel=EITHER)
+@profiles.command("memory")
 def memory(
     file: Annotated[
         Path,
@@ -165,7 +163,7 @@ def memory(
         session.show(found, views.memory(found))
 
 
-@profiles.command("kernel-metrics", rich_help_panel=EITHER)
+@profiles.command("kernel-metrics")
 def metrics(
     report: Annotated[
         Path,
@@ -181,14 +179,14 @@ def metrics(
     ] = "",
     json: Json = False,
 ) -> None:
-    """List what Nsight Compute measured of one kernel launch."""
+    """List what Nsight Compute measured of a launch of a GPU kernel."""
     with command(json) as session:
         found = profiling.kernel_metrics(_file(session, report), number)
         wanted = [each for each in found.metrics if text.lower() in each.name.lower()]
         session.show(replace(found, metrics=wanted), views.metrics(replace(found, metrics=wanted)))
 
 
-@profiles.command("diff", rich_help_panel=EITHER)
+@profiles.command("diff")
 def diff(
     before: Annotated[
         Path,
@@ -216,7 +214,7 @@ def diff(
         _end_whole(found)
 
 
-@profiles.command("report", rich_help_panel=EITHER)
+@profiles.command("report")
 def report(
     traces: Annotated[list[Path], typer.Argument(metavar="TRACE", help=TRACES, autocompletion=profile_ids)],
     output: Annotated[

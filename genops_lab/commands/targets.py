@@ -62,8 +62,6 @@ Secrets = Annotated[
     ),
 ]
 
-#: Headings of the help.
-CHOICES, HOSTS, ENVIRONMENTS = "What can be added", "Pods and jobs", "Environments and storage"
 #: What stands for this machine where a target's name is asked for.
 LOCAL = "local"
 
@@ -79,7 +77,7 @@ def list_targets(json: Json = False) -> None:
         session.show(found, views.targets(found))
 
 
-@targets.command("discover", rich_help_panel=CHOICES)
+@targets.command("discover")
 def discover_targets(json: Json = False) -> None:
     """List hosts of your ~/.ssh/config that you can add as targets."""
     with command(json) as session:
@@ -87,7 +85,7 @@ def discover_targets(json: Json = False) -> None:
         session.show(found, views.candidates(found))
 
 
-@targets.command("kinds", rich_help_panel=CHOICES)
+@targets.command("kinds")
 def list_kinds(
     kind: Annotated[
         str, typer.Argument(metavar="KIND", help="Only this kind. Default: all kinds.", show_default=False)
@@ -128,7 +126,7 @@ def show_target(
         session.show({"target": found, "fields": fields}, views.configuration(found, fields))
 
 
-@targets.command("hosts", rich_help_panel=HOSTS)
+@targets.command("hosts")
 def list_hosts(name: Name, json: Json = False) -> None:
     """List the pods or jobs that a target started for its kernels."""
     with command(json) as session:
@@ -137,7 +135,7 @@ def list_hosts(name: Name, json: Json = False) -> None:
         session.show(found, views.hosts(shown, found))
 
 
-@targets.command("stop-host", rich_help_panel=HOSTS)
+@targets.command("stop-host")
 def stop_host(
     name: Name,
     host: Annotated[
@@ -420,7 +418,7 @@ def delete_target(
         session.show(found, views.removed(found))
 
 
-@targets.command("build", rich_help_panel=ENVIRONMENTS)
+@targets.command("build")
 def build_environment(
     name: Name,
     source: Annotated[
@@ -470,7 +468,7 @@ def build_environment(
         _show(session, name)
 
 
-@targets.command("install", rich_help_panel=ENVIRONMENTS)
+@targets.command("install")
 def install_packages(
     name: Name,
     packages: Annotated[list[str], typer.Argument(metavar="PACKAGE", help="mlflow or ipykernel.")],
@@ -520,7 +518,7 @@ def _show(session: Session, name: str) -> None:
     check_report(name, report)
 
 
-@targets.command("free-space", rich_help_panel=ENVIRONMENTS)
+@targets.command("free-space")
 def prune_target(
     name: Name,
     older_than: Annotated[

@@ -41,7 +41,7 @@ class TaskHandle:
         self.durable = False
         #: Whether another process began the work: its client may have left.
         self.taken_over = False
-        self._told = 0.0
+        self._logged_at = 0.0
 
     @property
     def id(self) -> str:
@@ -51,8 +51,8 @@ class TaskHandle:
     def say(self, line: str) -> None:
         """Add a line to the log. Views are updated at most twice a second."""
         self.lines.append(line.rstrip("\n"))
-        if time.monotonic() - self._told > LOG_INTERVAL_S:
-            self._told = time.monotonic()
+        if time.monotonic() - self._logged_at > LOG_INTERVAL_S:
+            self._logged_at = time.monotonic()
             self._tasks.tell(self)
 
     def progress(self, message: str, share: float | None = None) -> None:

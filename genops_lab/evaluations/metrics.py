@@ -133,8 +133,8 @@ def _row(metric: Metric, other: Metric | None) -> JudgedMetric:
 def _estimate(metric: Metric) -> MetricEstimate:
     if metric.root:
         zeros = np.where(np.isnan(metric.by_row), np.nan, 0.0)
-        return _told(_by_bootstrap(metric.by_row, zeros))
-    return _told(mean_t(Sample.of(metric.by_row)))
+        return _as_estimate(_by_bootstrap(metric.by_row, zeros))
+    return _as_estimate(mean_t(Sample.of(metric.by_row)))
 
 
 def _difference(metric: Metric, other: Metric) -> MetricDifference:
@@ -192,7 +192,7 @@ def _batches(predictions: Predictions) -> Floats:
     return predictions.latency_s[::step]
 
 
-def _told(found: Result) -> MetricEstimate:
+def _as_estimate(found: Result) -> MetricEstimate:
     return MetricEstimate(
         value=found.estimate,
         low=_finite(found.low),

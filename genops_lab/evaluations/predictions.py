@@ -176,13 +176,13 @@ def refuse_double(ids: Values, what: str) -> None:
         return
     double = [each for each, count in Counter(ids).items() if count > 1]
     raise InvalidRequest(
-        f"Ids must be unique: {told(double)} more than once in {what}.",
+        f"Ids must be unique: {describe_ids(double)} more than once in {what}.",
         hint="Name another column with --id, or remove the double rows.",
         code="double_ids",
     )
 
 
-def told(ids: Iterable[str]) -> str:
+def describe_ids(ids: Iterable[str]) -> str:
     """Return a count and the first ten ids, such as ``2 ids (a, b)``."""
     named = list(ids)
     shown = ", ".join(each[:40] for each in named[:NAMED])

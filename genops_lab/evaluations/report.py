@@ -6,7 +6,7 @@ import numpy as np
 
 from .metrics import by_group, compared, metrics_of
 from .models import Evaluation, EvaluationReport
-from .predictions import Predictions, join, told
+from .predictions import Predictions, describe_ids, join
 
 #: From this number of versions on, the best of them is likely the luckiest.
 MANY_VERSIONS = 10
@@ -31,7 +31,9 @@ def make_report(
         for ids, version in [(joined.only_one, evaluation), (joined.only_other, against)]:
             if ids and version is not None:
                 whole = False
-                notes.append(f"Only version {version.version} has {told(ids)}. These rows are not compared.")
+                notes.append(
+                    f"Only version {version.version} has {describe_ids(ids)}. These rows are not compared."
+                )
         if not len(one):
             one, other, against = candidate, None, None
             notes.append("The two versions have no id in common, so they are not compared.")
@@ -70,7 +72,7 @@ def _own_notes(predictions: Predictions) -> list[str]:
         notes.append(f"{_rows(int((~labelled).sum()))} without a label: left out of the metrics.")
     if missing := int((~answered & labelled).sum()):
         counted = "counted as wrong" if metrics_of(predictions)[0].binary else "left out of the metrics"
-        named = told(predictions.ids[~answered & labelled])
+        named = describe_ids(predictions.ids[~answered & labelled])
         notes.append(f"{_rows(missing)} without a prediction (null or NaN): {counted}. {named}.")
     return notes
 
@@ -81,7 +83,7 @@ def _disagreement(one: Predictions, other: Predictions | None) -> list[str]:
     differ = np.asarray(one.labels != other.labels, np.bool_) & one.labelled & other.labelled
     if not differ.any():
         return []
-    return [f"The labels of {told(one.ids[differ])} differ between the two evaluations."]
+    return [f"The labels of {describe_ids(one.ids[differ])} differ between the two evaluations."]
 
 
 def _rows(count: int) -> str:

@@ -44,7 +44,7 @@ class OutsideChanges:
         self._last: Fingerprints = {}
         self._asking: asyncio.Task[None] | None = None
         #: whether the run table reports changes of runs at the moment
-        self.runs_are_told = False
+        self.runs_are_reported = False
         file = mlflow.embedded_file
         self._watch = None if file is None else SqliteWatch(file, self._file_changed)
 
@@ -71,7 +71,7 @@ class OutsideChanges:
         reachable = True
         while True:
             try:
-                runs = not self.runs_are_told
+                runs = not self.runs_are_reported
                 found = await self._mlflow.worker.call(MlflowRuns.fingerprints, runs)
                 if not runs:
                     found["run"] = self._last.get("run", "")

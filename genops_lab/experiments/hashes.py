@@ -18,18 +18,18 @@ def model_digest(path: Path | str) -> str:
 
     Raises NotFound if there is no such folder, and Failed for links and special files.
     """
-    with _told(Path(path)):
+    with _file_errors(Path(path)):
         return digest_of(str(path))
 
 
 def check_plain(path: Path) -> None:
     """Raise NotFound if there is no such folder, and Failed if it has a link or a special file."""
-    with _told(path):
+    with _file_errors(path):
         plain_files(str(path))
 
 
 @contextlib.contextmanager
-def _told(root: Path) -> Iterator[None]:
+def _file_errors(root: Path) -> Iterator[None]:
     if not root.is_dir():
         raise NotFound(
             f"The model's folder {root.name!r} does not exist.",

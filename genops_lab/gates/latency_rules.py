@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from genops_lab.evaluations.predictions import Predictions, told
+from genops_lab.evaluations.predictions import Predictions, describe_ids
 from genops_lab.statistics.paired import paired_bootstrap
 from genops_lab.statistics.rates import quantile
 from genops_lab.statistics.results import Floats, Result
@@ -85,7 +85,7 @@ def _times(found: Predictions, whose: str) -> Floats:
         )
     missing = np.isnan(found.latency_s)
     if missing.any():
-        raise CannotBeChecked(f"{told(found.ids[missing])} have no latency")
+        raise CannotBeChecked(f"{describe_ids(found.ids[missing])} have no latency")
     return found.latency_s
 
 

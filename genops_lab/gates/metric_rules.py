@@ -98,7 +98,7 @@ def _compared(metric: str, margin: float, superior: bool, evidence: Evidence, al
         return few
     found = difference(metric, rows, against, margin=margin, superior=superior, alpha=alpha)
     verdict = decided(found)
-    clause = words.told_difference(found, metric)
+    clause = words.difference_clause(found, metric)
     if found.reason == "no spread" and not found.estimate:
         clause = f"{called(metric)} is the same in every row"
     elif verdict == "not_enough_data":
@@ -142,7 +142,7 @@ def better_in_any(rule: BetterInAny, evidence: Evidence, alpha: float) -> RuleVe
     slices = []
     for (name, found), p in zip(tested, holm([found.p for _, found in tested]), strict=True):
         each_verdict = decided(replace(found, p=float(p)))
-        clause = words.told_difference(found, name)
+        clause = words.difference_clause(found, name)
         if each_verdict == "not_enough_data":
             clause += f", {words.within_chance(found.more)}"
         slices.append(

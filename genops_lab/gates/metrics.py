@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from genops_lab.evaluations.predictions import Predictions, class_names, told
+from genops_lab.evaluations.predictions import Predictions, class_names, describe_ids
 from genops_lab.statistics.margins import non_inferiority, superiority
 from genops_lab.statistics.paired import mcnemar, paired_bootstrap, paired_t
 from genops_lab.statistics.rates import binomial
@@ -54,7 +54,7 @@ def _errors(name: str, found: Predictions) -> Floats:
         gap = np.abs(found.labels - found.predictions)
         errors: Floats = gap if name == "mae" else gap**2
     if np.isinf(errors).any():
-        raise CannotBeChecked(f"{called(name)} is infinite in {told(found.ids[np.isinf(errors)])}")
+        raise CannotBeChecked(f"{called(name)} is infinite in {describe_ids(found.ids[np.isinf(errors)])}")
     return errors
 
 
@@ -82,7 +82,7 @@ def _of_scores(name: str, found: Predictions) -> Floats:
     bad = rows & ~(np.isfinite(scores).all(axis=1) & (np.abs(scores.sum(axis=1) - 1) < 1e-3))
     if bad.any():
         raise CannotBeChecked(
-            f"{called(name)} needs scores that add up to 1, not those of {told(found.ids[bad])}"
+            f"{called(name)} needs scores that add up to 1, not those of {describe_ids(found.ids[bad])}"
         )
     labels = class_names(found.labels)
     truth = np.stack([labels == each for each in classes], axis=1).astype(np.float64)
@@ -100,7 +100,7 @@ def _all_answered(name: str, found: Predictions) -> None:
     missing = found.labelled & ~found.answered
     if missing.any():
         raise CannotBeChecked(
-            f"{called(name)} cannot be computed: {told(found.ids[missing])} have no prediction"
+            f"{called(name)} cannot be computed: {describe_ids(found.ids[missing])} have no prediction"
         )
 
 

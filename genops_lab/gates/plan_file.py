@@ -127,10 +127,10 @@ _SCALARS = {f"tag:yaml.org,2002:{each}" for each in ("str", "int", "float", "boo
 
 
 def _explained(
-    told: str, found: Any, places: dict[str, yaml.Node], root: yaml.Node | None, name: str
+    message: str, found: Any, places: dict[str, yaml.Node], root: yaml.Node | None, name: str
 ) -> GateFileError:
     """Return msgspec's error in words, with the place that it names."""
-    parts = _AT.match(told)
+    parts = _AT.match(message)
     assert parts is not None
     what, path = parts["what"], parts["path"] or ""
     node = places.get(path, root)

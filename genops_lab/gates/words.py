@@ -90,7 +90,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.4g} %"
 
 
-def told_difference(found: Result, metric: str) -> str:
+def difference_clause(found: Result, metric: str) -> str:
     """Return a difference as a clause, such as "accuracy is 0.8 points higher"."""
     estimate = found.estimate or 0.0
     if not estimate:

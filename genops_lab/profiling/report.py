@@ -83,7 +83,7 @@ def report(summary: ProfileSummary, title: str) -> str:
         *(["<h2>Steps</h2>", _steps(summary)] if summary.measured is None else []),
         "<h2>Operators</h2>",
         _operators(summary),
-        "<h2>Kernels</h2>",
+        "<h2>GPU kernels</h2>",
         _kernels(summary),
     ]
     return (
@@ -112,9 +112,9 @@ def measured_kernels(found: Measurement) -> list[str]:
         ]
         for each in found.kernels
     ]
-    head = ["Kernel", "Time", "Share", "Launches", "Compute", "Memory", "Occupancy", "Bound by", "Line"]
+    head = ["GPU kernel", "Time", "Share", "Launches", "Compute", "Memory", "Occupancy", "Bound by", "Line"]
     return [
-        "<h2>Measured kernels</h2>",
+        "<h2>Measured GPU kernels</h2>",
         f"<p>{escape(found.note)}</p>" if found.note else "",
         f'<div class="many">{_table([*head, "First change", "Est. speedup"], rows, texts={7, 8, 9})}</div>',
     ]
@@ -177,7 +177,7 @@ def _keys(summary: ProfileSummary) -> str:
         keys.append(("Exposed communication", share_text(exposed, span)))
     else:
         keys.append(("Measured launches", f"{summary.measured.launches:,}"))
-        keys.append(("Total kernel time", time_text(summary.measured.total_us)))
+        keys.append(("Total GPU kernel time", time_text(summary.measured.total_us)))
     if roofline is not None and roofline.mfu is not None:
         keys.append(("MFU", share_text(roofline.mfu, 1)))
     if summary.price is not None and summary.price.usd_a_step is not None:
@@ -241,7 +241,7 @@ def _lines(summary: ProfileSummary) -> str:
         ]
         for line in sorted(found.lines, key=lambda line: -line.device_us)
     ]
-    head = ["Line", "Device", "Forward", "Backward", "CPU", "Kernels", "Code"]
+    head = ["Line", "Device", "Forward", "Backward", "CPU", "GPU kernels", "Code"]
     share = f"<p>{share_text(found.attributed_us, found.device_us)} of the device time has a source line.</p>"
     return share + _table(head, rows, texts={6})
 
@@ -259,7 +259,7 @@ def _steps(summary: ProfileSummary) -> str:
         ]
         for step in summary.steps
     ]
-    head = ["Step", "Rank", "Span", "Busy", "Compute", "Exposed communication", "Copies", "Kernels"]
+    head = ["Step", "Rank", "Span", "Busy", "Compute", "Exposed communication", "Copies", "GPU kernels"]
     return _table(head, rows) if rows else "<p>The trace marks no steps.</p>"
 
 
@@ -286,8 +286,8 @@ def _kernels(summary: ProfileSummary) -> str:
          each.operator]
         for each in sorted(kernels, key=lambda each: -each.total_us)
     ]  # fmt: skip
-    head = ["Kernel", "Total", "Launches", "Mean", "Operator"]
-    return _table(head, rows, texts={4}) if rows else "<p>The trace has no kernels of a device.</p>"
+    head = ["GPU kernel", "Total", "Launches", "Mean", "Operator"]
+    return _table(head, rows, texts={4}) if rows else "<p>The trace has no GPU kernels.</p>"
 
 
 def _place(place: Place) -> str:

@@ -92,7 +92,7 @@ class Changes:
         return bool(self.learnt or self.replaced or self.steps)
 
 
-class _Told(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class _TagValue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The value of a tag. Versions are named as in MLflow, times are ms since 1970."""
 
     alias: str
@@ -118,33 +118,33 @@ def key_of(move: AliasMove) -> str:
 
 def value_of(move: AliasMove) -> str:
     """Return the value of an event's tag: JSON, at most 5,000 characters within the bounds of ``moves.checked``."""
-    told = _Told(
+    content = _TagValue(
         alias=move.alias, from_version=move.from_version, to_version=move.to_version, kind=move.kind,
         at=round(move.at * 1000), since=None if move.since is None else round(move.since * 1000),
         who=move.who, reason=move.reason, evidence=move.evidence,
     )  # fmt: skip
-    return msgspec.json.encode(told).decode()
+    return msgspec.json.encode(content).decode()
 
 
-def told_by(reading: AliasReading, at: float) -> list[AliasMove]:
+def moves_in_tags(reading: AliasReading, at: float) -> list[AliasMove]:
     """Return the events of a model's tags at the time ``at``. Anybody may write tags: other tags are left out."""
     found = []
     for key, value in reading.tags.items():
         try:
-            told = msgspec.json.decode(value, type=_Told)
+            content = msgspec.json.decode(value, type=_TagValue)
         except msgspec.DecodeError:
             continue
-        since = told.at if told.since is None else told.since
-        texts = (told.alias, told.from_version or "", told.to_version, told.who, told.reason)
+        since = content.at if content.since is None else content.since
+        texts = (content.alias, content.from_version or "", content.to_version, content.who, content.reason)
         id = key.rpartition(".")[2]
         if (
-            0 < since <= told.at <= (at + _AHEAD_S) * 1000
-            and told.kind != "found"
+            0 < since <= content.at <= (at + _AHEAD_S) * 1000
+            and content.kind != "found"
             and 0 < len(id) <= 64
             and not any("\0" in text for text in texts)  # which PostgreSQL does not take
         ):
-            times = {"at": told.at / 1000, "since": None if told.since is None else since / 1000}
-            found.append(AliasMove(id=id, model=reading.name, **(msgspec.structs.asdict(told) | times)))
+            times = {"at": content.at / 1000, "since": None if content.since is None else since / 1000}
+            found.append(AliasMove(id=id, model=reading.name, **(msgspec.structs.asdict(content) | times)))
     return found
 
 
@@ -153,7 +153,7 @@ def compare(known: Known, reading: AliasReading, at: float, has_ended: Callable[
 
     ``known`` was read before ``reading``. ``has_ended`` says whether the process of a move under way is gone.
     """
-    learnt = [move for move in told_by(reading, at) if move.id not in known.events]
+    learnt = [move for move in moves_in_tags(reading, at) if move.id not in known.events]
     changes = Changes(learnt=[Kept(move, WRITTEN) for move in learnt])
     explained = _explained(known.events.values(), learnt)
     changes.replaced = [known.events[id] for id in explained]
@@ -185,7 +185,7 @@ def _step(
     stays = before.version == version if before is not None else not version
     last = known.events.get(before.last) if before is not None else None
     since = last.move.at if last is not None else 0.0
-    # An event that another Lab told explains the change.
+    # An event that another Lab wrote explains the change.
     late = 0.0 if stays else CLOCKS_S
     news = [
         move
@@ -200,8 +200,8 @@ def _step(
         return Step(before, Head(alias, version, explained.get(before.last, before.last)), drop=drop)
     found = before is None and known.seen_at is None
     events = [each.move for each in known.events.values() if not each.moving] + learnt
-    told = [move for move in events if move.alias == alias and move.kind != "found"]
-    newest = max(told, key=_order, default=None)
+    explained_moves = [move for move in events if move.alias == alias and move.kind != "found"]
+    newest = max(explained_moves, key=_order, default=None)
     basis = "found" if found else newest.id if newest else ""
     move = AliasMove(
         id=_id(reading, alias, basis, version),

@@ -94,14 +94,14 @@ class ModelCleaning:
         found = await self._mlflow.call(MlflowCleaning.stages, name)
         _, aliases = await self._mlflow.call(MlflowCleaning.versions, name)
         taken = {alias for named in aliases.values() for alias in named}
-        told: list[VersionStage] = []
+        outcome: list[VersionStage] = []
         for each in found:
             alias = each.stage.lower()
             if alias not in taken:
                 reason = f"The version has the stage {each.stage}."
                 await self._moves.move(name, alias, each.version, reason=reason, expected="")
                 taken.add(alias)
-                told.append(VersionStage(version=each.version, stage=each.stage, alias=alias))
+                outcome.append(VersionStage(version=each.version, stage=each.stage, alias=alias))
             else:
-                told.append(each)
-        return told
+                outcome.append(each)
+        return outcome

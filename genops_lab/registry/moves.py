@@ -358,7 +358,7 @@ def _moment(at: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))
 
 
-def _told(move: AliasMove) -> str:
+def _how_moved(move: AliasMove) -> str:
     if move.kind == "lab":
         return f" {move.who} moved it at {_moment(move.at)}{f' ({move.reason})' if move.reason else ''}."
     if move.kind == "outside" and move.since is not None:
@@ -376,7 +376,7 @@ def _elsewhere(agreed: Agreed, alias: str, expected: str) -> Conflict:
     name = agreed.reading.name
     return Conflict(
         f"The alias {alias!r} of {name!r} names {_named(now)}, not {_named(expected)}."
-        f"{_told(last) if last is not None else ''}",
+        f"{_how_moved(last) if last is not None else ''}",
         hint=f"Look at the history, then decide again: {_history(name)}",
         code="alias_moved",
         details={"version": now, "move": msgspec.to_builtins(last)},

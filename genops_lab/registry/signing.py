@@ -268,9 +268,9 @@ def _statement(content: bytes) -> dict[str, str]:
         payload = base64.b64decode(_bundle(content)["dsseEnvelope"]["payload"], validate=True)
     except binascii.Error as error:
         raise ValueError("not base64") from error
-    told = json.loads(payload)
-    predicate = told["predicate"]
-    if told["predicateType"] != _PREDICATE or predicate["serialization"]["method"] != "files":
+    differences = json.loads(payload)
+    predicate = differences["predicate"]
+    if differences["predicateType"] != _PREDICATE or predicate["serialization"]["method"] != "files":
         raise ValueError("not a signature of whole files")
     resources = predicate["resources"]
     if any(each["algorithm"] != "sha256" for each in resources):
@@ -293,8 +293,8 @@ def _differences(folder: Path, signed: dict[str, str], *, hashed: bool) -> str:
         _named(sorted(there - signed.keys()), "was added", "were added"),
         _named(sorted(signed.keys() - there), "was removed", "were removed"),
     ]
-    told = "; ".join(part for part in parts if part)
-    return f"Since the files were signed: {told}." if told else ""
+    differences = "; ".join(part for part in parts if part)
+    return f"Since the files were signed: {differences}." if differences else ""
 
 
 def _named(paths: list[str], one: str, many: str) -> str:

@@ -34,7 +34,7 @@ __all__ = [
     "tag",
 ]
 
-_told_about_fork = False
+_warned_of_fork = False
 follow()
 
 
@@ -334,12 +334,12 @@ def _on_current(method: Callable[..., None], *given: Any) -> None:
 
 
 def _current() -> Optional[Run]:
-    global _told_about_fork
+    global _warned_of_fork
     if runs.muted:
         return None
     if runs.parent_had_run and runs.current is None:
-        if not _told_about_fork:
-            _told_about_fork = True
+        if not _warned_of_fork:
+            _warned_of_fork = True
             print(
                 "GenOps: a forked process does not log to its parent's run. "
                 "To log here, open a run in this process: genops.start().",

@@ -73,7 +73,7 @@ def visible_by_program(*fields: str) -> List[List[str]]:
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, universal_newlines=True, timeout=10, check=True,
     )  # fmt: skip
     rows = [[field.strip() for field in line.split(",")] for line in answer.stdout.splitlines()]
-    return [[index, *told_fields] for index, *told_fields, uuid in rows if is_visible(index, uuid)]
+    return [[index, *asked] for index, *asked, uuid in rows if is_visible(index, uuid)]
 
 
 class _Nvml:

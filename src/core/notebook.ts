@@ -35,11 +35,13 @@ export async function insertCells(
     }
     content.activeCell?.model.sharedModel.setSource(source);
   }
-  content.mode = 'edit';
   if (panel.parent instanceof DockPanel) {
     panel.parent.selectWidget(panel); // its tab may be behind another one
   }
   panel.activate();
+  // The page that becomes active takes the focus from the editor, in a posted message.
+  await new Promise(done => window.setTimeout(done));
+  content.mode = 'edit';
   return panel;
 }
 

@@ -105,7 +105,8 @@ export function addCommands(options: ICommandsOptions): void {
       });
       // Files are copied by a task, which tells its end itself.
       if (version && 'version' in version) {
-        await model.list.refresh();
+        // A slow list delays no message.
+        void model.list.refresh();
         Notification.success(
           trans.__('Registered %1 version %2.', version.name, version.version),
           {

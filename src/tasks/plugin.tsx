@@ -46,7 +46,7 @@ export const tasksPlugin: JupyterFrontEndPlugin<ITaskNotifier> = {
       id: 'activity',
       title: trans.__('Background tasks'),
       caption: trans.__(
-        'Work in progress, how the latest work ended, and what waits for you'
+        'Deployments, downloads and builds: progress, results, and what needs you'
       ),
       rank: SectionRank.activity,
       icon: activityIcon,

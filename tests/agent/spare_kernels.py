@@ -23,8 +23,8 @@ async def warm(host: Host, count: int, **params: Any) -> dict[str, Any]:
 async def warmed(host: Host, count: int) -> None:
     """Until so many are ready."""
     deadline = time.monotonic() + TIMEOUT_S
-    while (told := await warm(host, count))["ready"] != count:
-        assert time.monotonic() < deadline, told
+    while (spares := await warm(host, count))["ready"] != count:
+        assert time.monotonic() < deadline, spares
         await asyncio.sleep(0.1)
 
 

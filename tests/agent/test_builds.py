@@ -65,8 +65,8 @@ def test_the_same_is_built_once_and_nothing_else_is_touched(agent_home: Path, th
             again = await built(host, {**ordered, "id": "another"})
             other = await built(host, order("goltiny"))
             for folder in (Path(first["folder"]).name, str(agent_home / "packages")):
-                told = await built(host, order("goltiny", folder=folder))
-                assert (told["state"], told["code"]) == ("failed", "exists")
+                build = await built(host, order("goltiny", folder=folder))
+                assert (build["state"], build["code"]) == ("failed", "exists")
             return first, again, other
 
     first, again, other = asyncio.run(asyncio.wait_for(test(), 170))

@@ -33,14 +33,14 @@ class Bench:
         self.now = 1000.0
         self.percent: float | None = None
         self.cpu_s = 0.0
-        self.told: list[dict[str, Any]] = []
+        self.reported: list[dict[str, Any]] = []
         self.reason = ""
         self.watch = IdleWatch(1, None, self._tell, self._end, clock=lambda: self.now, read=self._read)
         self.watch.change(IdlePolicy(seconds, 5.0))
         self.signer = wire.Signer("k", "hmac-sha256")
 
     def _tell(self, step: str, **fields: Any) -> None:
-        self.told.append({"step": step, "at": self.now, **fields})
+        self.reported.append({"step": step, "at": self.now, **fields})
 
     def _end(self, reason: str) -> None:
         self.reason = reason
@@ -62,7 +62,7 @@ class Bench:
         return self
 
     def steps(self) -> list[str]:
-        return [each["step"] for each in self.told]
+        return [each["step"] for each in self.reported]
 
 
 def test_it_is_warned_5_minutes_before_and_ended_with_what_it_held() -> None:
@@ -71,8 +71,11 @@ def test_it_is_warned_5_minutes_before_and_ended_with_what_it_held() -> None:
     bench.pass_time(1480)
     assert bench.steps() == [] and not bench.reason
     bench.pass_time(60)
-    assert bench.steps() == ["warning"] and bench.told[0]["ends_in_s"] == 300
-    assert "been idle for 25 min" in bench.told[0]["text"] and "stopped in 5 min" in bench.told[0]["text"]
+    assert bench.steps() == ["warning"] and bench.reported[0]["ends_in_s"] == 300
+    assert (
+        "been idle for 25 min" in bench.reported[0]["text"]
+        and "stopped in 5 min" in bench.reported[0]["text"]
+    )
     info = bench.watch.info()
     assert info is not None and 0 < info["ends_in_s"] <= 300
     bench.pass_time(330)
@@ -238,8 +241,8 @@ def test_a_busy_gpu_keeps_a_kernel_and_an_idle_one_lets_it_end(agent_home: Path)
             assert client.end[1]["reason"].startswith(
                 "Ended after 2 s without work; freed 20.0 GiB of GPU memory on GPU 0 and "
             )
-            told = [note.get("step") or note["kind"] for note in client.notes()]
-            assert told[0] == "warning" and told[-2:] == ["warning", "ended"]
+            kinds = [note.get("step") or note["kind"] for note in client.notes()]
+            assert kinds[0] == "warning" and kinds[-2:] == ["warning", "ended"]
             await gone(pid)
 
     run(test)

@@ -72,8 +72,8 @@ def test_a_taken_kernel_is_like_a_fresh_one(home: Path) -> None:
             assert fresh.welcome["pid"] != pid and (await printed(fresh, code)).splitlines()[1] == second
             seqs = [seq for seq, _, _ in client.messages]
             assert seqs == list(range(1, len(seqs) + 1))
-            told = b"".join(part for _, _, frames in client.messages for part in frames)
-            assert b'user_expressions": {"genops' not in told and b".take(" not in told
+            sent_bytes = b"".join(part for _, _, frames in client.messages for part in frames)
+            assert b'user_expressions": {"genops' not in sent_bytes and b".take(" not in sent_bytes
             assert "t0ken" not in arguments_of_all()
             for path in (home / "state").rglob("*"):
                 if path.is_file() and path.parent.name != "journal" and not path.is_socket():

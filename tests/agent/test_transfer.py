@@ -140,7 +140,7 @@ ZEROS = b"0" * DEFLATED_PART_BYTES
 
 
 @pytest.mark.parametrize(
-    ("payload", "raw", "told", "deflated"),
+    ("payload", "raw", "changed", "deflated"),
     [
         (b"", b"", {}, False),
         (b"1234", b"1234", {}, False),
@@ -155,13 +155,13 @@ ZEROS = b"0" * DEFLATED_PART_BYTES
     ],
 )
 def test_what_is_no_part_is_refused_and_does_not_count(
-    payload: bytes, raw: bytes, told: dict[str, Any], deflated: bool
+    payload: bytes, raw: bytes, changed: dict[str, Any], deflated: bool
 ) -> None:
     receiver = Receiver(4 * DEFLATED_PART_BYTES, deflated=deflated)
     if payload:
         receiver.take(payload)
     with pytest.raises(BadTransfer):
-        receiver.part({"to": len(raw), "sha256": sha(raw), **told})
+        receiver.part({"to": len(raw), "sha256": sha(raw), **changed})
     assert (receiver.done, receiver.sha256) == (0, sha(b""))
 
 

@@ -250,6 +250,24 @@ def test_all_commands_are_on_one_screen() -> None:
         assert not re.search(r"^  \w.*\.\.\.$", text, re.M), f"a sentence of {word} is cut: {text}"
 
 
+def test_many_verbs_have_headings_and_one_screen() -> None:
+    from genops_lab.commands.main import grammar as root
+
+    for noun in grammar.WORDS:
+        command: Any = root().get_command(None, noun)
+        if not hasattr(command, "list_commands"):
+            continue
+        verbs, headings = command.list_commands(None), grammar.HEADINGS.get(noun, {})
+        named = [verb for below in headings.values() for verb in below]
+        assert set(named) <= set(verbs) and len(named) == len(set(named)), noun
+        text = invoked("help", noun).stdout
+        lines = text.splitlines()
+        assert len(lines) <= 32 and max(map(len, lines)) <= 80, noun
+        assert re.findall(r"^  ([a-z-]+)  +\S", text, re.M) == (named or verbs), noun
+        assert len(verbs) <= 10 or [line for line in lines if line in headings] == list(headings), noun
+        assert all(len(below) <= 10 for below in headings.values()), noun
+
+
 def test_help_is_a_command_too() -> None:
     asked = invoked("help", "runs", "list")
     assert asked.exit_code == 0 and "--filter" in asked.stdout and "genops runs list" in asked.stdout

@@ -67,8 +67,8 @@ def test_from_a_run_to_an_answer(
     assert stale.code == 4 and "names version 1, not version 2" in stale.err
     files = lab.call("models", "show", "digits", "--version", "best", "--json").json
     assert (files["headline"], files["formats"]) == ("Files hold data only", ["skops"])
-    told = lab.call("models", "show", "digits", "--version", "1").out
-    assert "Files hold data only" in told and "model.skops" in told and "data only" in told
+    output = lab.call("models", "show", "digits", "--version", "1").out
+    assert "Files hold data only" in output and "model.skops" in output and "data only" in output
     assert lab.call("models", "unalias", "digits", "live", "--json").json["versions"][0]["aliases"] == [
         "best"
     ]

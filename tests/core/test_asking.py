@@ -259,11 +259,11 @@ def test_what_is_added_or_deleted_between_pages_skips_and_doubles_nothing(
         connection.execute(delete(table).where(table.c[id].in_(gone)))
     second = page(PageQuery(after=first.next))
     third = page(PageQuery(after=second.next, limit=1000))
-    told = [getattr(each, id) for each in (*first.items, *second.items, *third.items)]
+    listed_ids = [getattr(each, id) for each in (*first.items, *second.items, *third.items)]
     assert len(second.items) == 100 and third.next == ""
-    assert told == [f"{at:02}-{number}" for at in range(24, -1, -1) for number in range(9, -1, -1)]
+    assert listed_ids == [f"{at:02}-{number}" for at in range(24, -1, -1) for number in range(9, -1, -1)]
     everything = [getattr(each, id) for each in every_page(page, attrgetter(id))]
-    assert everything == ["newer", *(name for name in told if name not in gone)]
+    assert everything == ["newer", *(name for name in listed_ids if name not in gone)]
     with pytest.raises(InvalidRequest, match="after='next please' is not a cursor of this list") as bad:
         page(PageQuery(after="next please"))
     assert bad.value.code == "bad_cursor"

@@ -20,23 +20,23 @@ class _SlowStore(LocalStore):
 
 def _bus(tmp_path: Path) -> tuple[EventBus, list[tuple[str, str]]]:
     store = _SlowStore(tmp_path / "genops.db")
-    bus, told = EventBus(store), list[tuple[str, str]]()
-    bus.listen(lambda kind, id, revision: told.append((kind, id)))
-    return bus, told
+    bus, heard = EventBus(store), list[tuple[str, str]]()
+    bus.listen(lambda kind, id, revision: heard.append((kind, id)))
+    return bus, heard
 
 
 async def test_closing_waits_for_a_change_that_is_being_counted(tmp_path: Path) -> None:
-    bus, told = _bus(tmp_path)
+    bus, heard = _bus(tmp_path)
     bus.emit("runs", "a")
     await asyncio.sleep(0.15)
     await bus.close()
-    assert told == [("runs", "a")]
+    assert heard == [("runs", "a")]
 
 
 async def test_equal_changes_become_one(tmp_path: Path) -> None:
-    bus, told = _bus(tmp_path)
+    bus, heard = _bus(tmp_path)
     for _ in range(5):
         bus.emit("runs")
     bus.emit("models")
     await bus.close()
-    assert sorted(told) == [("models", ""), ("runs", "")]
+    assert sorted(heard) == [("models", ""), ("runs", "")]

@@ -53,11 +53,11 @@ def test_a_feature_is_added_as_the_page_says(notes: Any, home: Home, monkeypatch
     monkeypatch.setattr(application, "FEATURES", (*features.FEATURES, notes.FEATURE))
     operations = list(notes.FEATURE.operations)
     assert f"{PACKAGE}.service" not in sys.modules, "a server that starts pays for it"
-    told: list[str] = []
+    heard: list[str] = []
 
     async def begin() -> application.Application:
         opened = await application.Application.open(Settings(data_dir=home.data), supervise=False)
-        opened.get(EventBus).listen(lambda kind, _id, _revision: told.append(kind))
+        opened.get(EventBus).listen(lambda kind, _id, _revision: heard.append(kind))
         return opened
 
     caller = LocalCaller(begin, operations)
@@ -70,7 +70,7 @@ def test_a_feature_is_added_as_the_page_says(notes: Any, home: Home, monkeypatch
         assert lab.services.find(AuditLog) is not None and lab.get(Outbox).waiting() == 1
     finally:
         caller.close()
-    assert told == ["note"]
+    assert heard == ["note"]
     kinds = [kind for each in application.FEATURES for kind in each.events]
     assert "note" in schema(kinds)["properties"]["kind"]["enum"]
     described = openapi(operations, "1")

@@ -230,14 +230,14 @@ async def test_what_changed_is_told_on_the_live_socket_too(server: LabServer) ->
     )
     assert added[0] == 200
 
-    async def told() -> dict[str, Any]:
+    async def target_change() -> dict[str, Any]:
         while message := await connection.read_message():
-            told = json.loads(message)
-            if told["topic"] == "changes" and told["data"]["kind"] == "target":
-                return told["data"]
+            news = json.loads(message)
+            if news["topic"] == "changes" and news["data"]["kind"] == "target":
+                return news["data"]
         raise AssertionError("the socket was closed")
 
-    assert (await asyncio.wait_for(told(), 20)).keys() == {"kind", "id", "revision"}
+    assert (await asyncio.wait_for(target_change(), 20)).keys() == {"kind", "id", "revision"}
     connection.close()
 
 

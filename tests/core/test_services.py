@@ -11,14 +11,14 @@ from genops_lab.core.services import Service, Services
 class Told(Service):
     """Says what is done to it."""
 
-    def __init__(self, told: list[str]) -> None:
-        self._told = told
+    def __init__(self, calls: list[str]) -> None:
+        self._calls = calls
 
     async def open(self) -> None:
-        self._told.append(f"open {type(self).__name__}")
+        self._calls.append(f"open {type(self).__name__}")
 
     async def close(self) -> None:
-        self._told.append(f"close {type(self).__name__}")
+        self._calls.append(f"close {type(self).__name__}")
 
 
 class Above(Told):
@@ -30,20 +30,20 @@ class Below(Told):
 
 
 async def test_each_is_opened_after_and_closed_before_what_it_was_made_from() -> None:
-    told: list[str] = []
+    calls: list[str] = []
     services = Services()
 
     def above(get: object) -> Above:
         services.get(Below)
-        return Above(told)
+        return Above(calls)
 
     services.provide(Above, above)
-    services.provide(Below, lambda _get: Below(told))
+    services.provide(Below, lambda _get: Below(calls))
     services.make_all()
     assert services.get(Below) is services.named("Below")
     await services.open()
     await services.close()
-    assert told == ["open Below", "open Above", "close Above", "close Below"]
+    assert calls == ["open Below", "open Above", "close Above", "close Below"]
 
 
 def test_what_nobody_provides_and_what_needs_itself_is_said() -> None:

@@ -107,7 +107,7 @@ asyncio.run(main())
 class Ended(NamedTuple):
     """What the servers did, what they wrote to standard error, and the files that they left where sockets are."""
 
-    told: list[Any]
+    printed: list[Any]
     err: str
     left: list[Path]
 
@@ -125,13 +125,13 @@ def ended(module_home: Home) -> Ended:
 
 
 def test_a_server_that_ends_while_the_lab_opens_leaves_nothing(ended: Ended) -> None:
-    assert ended.told[0] == [False, True, True, []]
+    assert ended.printed[0] == [False, True, True, []]
     assert not ended.left
     assert "never retrieved" not in ended.err and "was destroyed" not in ended.err
 
 
 def test_services_open_and_close_in_an_order(ended: Ended) -> None:
-    _, opened, closed = ended.told
+    _, opened, closed = ended.printed
     assert opened == OPENS
     assert closed == CLOSES
 

@@ -73,16 +73,16 @@ def test_a_killed_process_is_noticed_and_what_ended_unseen_is_told_so(rooms: Roo
     deploy(rooms, "digits", name="killed")
     assert rooms.settled("killed").state == "running"
     time.sleep(1.5)  # what came before is told by then
-    rooms.events_told.clear()
+    rooms.events_seen.clear()
     process_of(rooms, "killed").kill()
-    eventually(lambda: rooms.events_told, lambda told: ("deployment", "killed") in told, 10)
+    eventually(lambda: rooms.events_seen, lambda events: ("deployment", "killed") in events, 10)
     found = rooms.run(rooms.deployments.get_deployment("killed"))
     assert (found.state, found.url) == ("failed", "")
     assert "signal 9" in found.message
     assert found.hint
     records = Records(rooms.store)
     # As a Lab that starts finds it: the number is another process's by now, which must not be taken for it.
-    for state, outlives_server, told, message in (
+    for state, outlives_server, shown_state, message in (
         ("running", 0, "ended", "The deployment ended with its Jupyter server."),
         ("running", 1, "ended", "The deployment ended while JupyterLab was not running"),
         ("preparing", 1, "failed", "JupyterLab ended while it prepared the deployment."),
@@ -98,7 +98,7 @@ def test_a_killed_process_is_noticed_and_what_ended_unseen_is_told_so(rooms: Roo
         handle_path(rooms, "killed").write_bytes(msgspec.json.encode(handle))
         records.change(records.get("killed"), state=state)
         found = rooms.run(rooms.deployments.get_deployment("killed"))
-        assert found.state == told
+        assert found.state == shown_state
         assert found.message.startswith(message)
         assert found.hint
     rooms.run(rooms.deployments.stop_deployment("killed"))

@@ -182,10 +182,12 @@ async def test_an_environment_is_built_once_and_no_file_of_a_model_runs_in_pip(
     sample_file = tmp_path / "gol_sample-1.0.tar.gz"
     sample_file.rename(folder / sample_file.name)
     hostile(folder, tmp_path / "ran")
-    told: list[str] = []
-    first, second = await asyncio.gather(*(environments.interpreter(folder, told.append) for _ in range(2)))
+    progress: list[str] = []
+    first, second = await asyncio.gather(
+        *(environments.interpreter(folder, progress.append) for _ in range(2))
+    )
     assert first == second
-    assert [line for line in told if "was built before" in line]
+    assert [line for line in progress if "was built before" in line]
     assert not (tmp_path / "ran").exists()
     assert bool(list(first.parents[1].rglob("pip/__main__.py"))) != own_pip
     process = await asyncio.create_subprocess_exec(

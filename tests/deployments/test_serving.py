@@ -115,7 +115,7 @@ def test_requests_and_errors_are_counted_and_told(
     look = lambda: rooms.run(rooms.deployments.get_deployment("served"))  # noqa: E731
     time.sleep(1)  # the figures of the requests before are written by then
     before = look()
-    rooms.events_told.clear()
+    rooms.events_seen.clear()
     assert ask(served.url, served.key, digits.inputs.tolist())[0] == 200
     assert ask(served.url, served.key, [["no", "digits"]])[0] == 400
     assert ask(served.url, "wrong", digits.inputs.tolist())[0] == 401
@@ -124,7 +124,7 @@ def test_requests_and_errors_are_counted_and_told(
     assert after.latency_ms is not None and after.latency_ms > 0
     eventually(lambda: heard[-1:], lambda last: bool(last) and last[0]["requests"] == after.requests, 5)
     assert set(heard[-1]) == {"requests", "errors", "latency_ms", "lines"}
-    eventually(lambda: rooms.events_told, lambda told: ("deployment", "served") in told, 5)
+    eventually(lambda: rooms.events_seen, lambda events: ("deployment", "served") in events, 5)
 
 
 def test_each_request_extends_the_lease(rooms: Rooms, served: KeyedDeployment, digits: Logged) -> None:

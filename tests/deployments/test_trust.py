@@ -249,5 +249,5 @@ def test_a_model_that_mlflow_2_logs(home: Home, tmp_path: Path) -> None:
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
     (mlmodel,) = (tmp_path / "runs").rglob("MLmodel")
-    (told,) = [body for _, path, body in lab.requests if path == "/genops/tracking/models"]
-    assert told == {"name": "model", "digest": model_digest(mlmodel.parent), "run_id": done.stdout.strip()}
+    (sent,) = [body for _, path, body in lab.requests if path == "/genops/tracking/models"]
+    assert sent == {"name": "model", "digest": model_digest(mlmodel.parent), "run_id": done.stdout.strip()}

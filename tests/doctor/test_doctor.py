@@ -199,9 +199,9 @@ async def test_nothing_private_is_told(at_home: Home, monkeypatch: pytest.Monkey
         status = await service.get_status()
         diagnosis = await service.diagnose()
     assert found(diagnosis, "mlflow").state == "error"
-    told = diagnosis.text + json.dumps([[each.detail, each.hint] for each in diagnosis.checks])
+    report = diagnosis.text + json.dumps([[each.detail, each.hint] for each in diagnosis.checks])
     for word in ("4711", "adalovelace", "mluser", str(at_home.path)):
-        assert word not in told, told
+        assert word not in report, report
     assert "~/" in diagnosis.text
     assert "4711" not in status.mlflow_uri
     assert "mluser" not in status.mlflow_uri

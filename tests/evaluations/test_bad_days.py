@@ -184,13 +184,13 @@ def test_a_cancelled_evaluation_leaves_nothing(rooms: Rooms, digits: str, holdou
     assert rooms.run(rooms.evaluations.list_evaluations(query)).items == []
 
 
-def _killed_lab(data_dir: Path, address: str, body: NewEvaluation, told: Any) -> None:
+def _killed_lab(data_dir: Path, address: str, body: NewEvaluation, pipe: Any) -> None:
     """Evaluate in a process of its own, which is killed in the middle of the rows."""
     use(address)
     with open_rooms(Settings(data_dir=data_dir)) as lab:
         begun = lab.run(lab.evaluations.evaluate(body))
         eventually(lambda: lab.run(lab.tasks.get_task(begun.task.id)), lambda task: (task.progress or 0) > 0)
-        told.send(begun.task.id)
+        pipe.send(begun.task.id)
         os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -40,7 +40,7 @@ class Room:
     experiments: ExperimentsService
     run_table: RunTableService
     tracking: TrackingService
-    told: list[tuple[str, str]]
+    events_seen: list[tuple[str, str]]
 
     async def close(self) -> None:
         """End what was started."""
@@ -65,8 +65,8 @@ def open_room(data: Path, uri: str = "") -> Room:
     mlflow = MlflowConnection(Settings(data_dir=data, mlflow_uri=uri))
     store, live = LocalStore(data / "store.db"), LiveHub()
     events = EventBus(store)
-    told: list[tuple[str, str]] = []
-    events.listen(lambda kind, id, _revision: told.append((kind, id)))
+    events_seen: list[tuple[str, str]] = []
+    events.listen(lambda kind, id, _revision: events_seen.append((kind, id)))
     experiments = ExperimentsService(mlflow, events, live)
     return Room(
         mlflow=mlflow,
@@ -76,7 +76,7 @@ def open_room(data: Path, uri: str = "") -> Room:
         experiments=experiments,
         run_table=RunTableService(mlflow, experiments, events, live, DeploymentsOfRuns(no_deployments)),
         tracking=TrackingService(mlflow, store, events, live),
-        told=told,
+        events_seen=events_seen,
     )
 
 

@@ -199,9 +199,9 @@ def test_a_line_is_smoothed_by_all_its_points(charts: RunHistories, client: Mlfl
     ],
 )  # fmt: skip
 def test_a_question_that_cannot_be_answered_is_told(tmp_path: Path, asked: dict[str, Any]) -> None:
-    with pytest.raises(InvalidRequest) as told:
+    with pytest.raises(InvalidRequest) as caught:
         RunHistories(f"sqlite:///{tmp_path}/none.db").histories(HistoriesQuery(key="loss", **asked))
-    assert told.value.hint
+    assert caught.value.hint
 
 
 def test_a_file_that_is_away_and_another_one_at_its_place(empty_store: Path, tmp_path: Path) -> None:

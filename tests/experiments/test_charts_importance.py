@@ -50,20 +50,20 @@ def test_it_is_kruskals_and_spearmans_statistic() -> None:
     noise = random.Random(5)
     values = np.array([noise.choice([1.0, 2.0, 3.0, 4.0]) for _ in range(60)])  # with ties
     groups = [noise.choice("abc") for _ in range(60)]
-    told = importance("m", values, [Parameter("g", groups)]).parameters[0]
+    answer = importance("m", values, [Parameter("g", groups)]).parameters[0]
     h, p = kruskal(*(values[[each == name for each in groups]] for name in "abc"))
     by_chance = 2 / 59
-    assert told.importance == pytest.approx(max(0, (h / 59 - by_chance) / (1 - by_chance)))
-    assert told.p == pytest.approx(p)
+    assert answer.importance == pytest.approx(max(0, (h / 59 - by_chance) / (1 - by_chance)))
+    assert answer.p == pytest.approx(p)
     other = values * -1 + np.array([noise.random() * 3 for _ in range(60)])
     assert spearman(values, other) == pytest.approx(spearmanr(values, other).statistic)
 
 
 def test_runs_without_the_metric_or_the_parameter_are_left_out() -> None:
     values = np.array([1.0, 2.0, 3.0, 4.0, np.nan, np.inf, 7.0, 8.0])
-    told = importance("m", values, [Parameter("g", ["a", "a", "b", "b", "b", "b", None, "a"])])
-    assert told.runs == 6
-    assert told.parameters[0].runs == 5
+    answer = importance("m", values, [Parameter("g", ["a", "a", "b", "b", "b", "b", None, "a"])])
+    assert answer.runs == 6
+    assert answer.parameters[0].runs == 5
 
 
 def test_few_runs_and_a_metric_that_never_changes_tell_nothing() -> None:

@@ -208,8 +208,8 @@ async def test_artifacts_are_compared_by_content(room: Room, desk: Desk, tmp_pat
         folder = Path(desk.client.get_run(run_id).info.artifact_uri.removeprefix("file://"))
         (folder / "big.bin").hardlink_to(tmp_path / "big.bin")
     found = await compared(room, [a, b])
-    told = {row.path: [entry.sameness for entry in row.columns] for row in found.artifacts}
-    assert told == {
+    by_path = {row.path: [entry.sameness for entry in row.columns] for row in found.artifacts}
+    assert by_path == {
         "big.bin": ["same", "same_size"],
         "only.txt": ["same", "missing"],
         "out/<script>.html": ["same", "differs"],

@@ -183,7 +183,7 @@ async def test_changes_of_a_plain_client_are_told_while_somebody_looks(room: Roo
     assert await client.stdout.readline() == b"open\n"
     await do("run")
     await asyncio.sleep(1)
-    assert room.told == [], "nobody looks"
+    assert room.events_seen == [], "nobody looks"
 
     def listener(_topic: str, _data: object) -> None:
         """A panel."""
@@ -191,10 +191,10 @@ async def test_changes_of_a_plain_client_are_told_while_somebody_looks(room: Roo
     room.live.join("changes", listener)
     await asyncio.sleep(1)
     await do("run")
-    await until(lambda: ("run", "") in room.told)
-    room.told.clear()
+    await until(lambda: ("run", "") in room.events_seen)
+    room.events_seen.clear()
     await do("model")
-    await until(lambda: ("model", "") in room.told)
+    await until(lambda: ("model", "") in room.events_seen)
     room.live.leave("changes", listener)
     client.stdin.close()
     assert await client.wait() == 0

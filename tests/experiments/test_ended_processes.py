@@ -66,8 +66,8 @@ async def test_a_killed_process_leaves_a_failed_run(room: Room, kernel: subproce
     alive = await other.send(room)
     async with supervised(room):
         os.kill(kernel.pid, signal.SIGKILL)  # and it stays a zombie: nobody waits for it yet
-        await until(lambda: any(kind == "run" for kind, _id in room.told))
-        room.told.clear()
+        await until(lambda: any(kind == "run" for kind, _id in room.events_seen))
+        room.events_seen.clear()
         ack = await sender.send(room)
         while (run := (await room.experiments.resolve_run(ack.run_id))).status == "RUNNING":
             await asyncio.sleep(0.1)

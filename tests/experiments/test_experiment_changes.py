@@ -49,10 +49,10 @@ def runs_of(rooms: Rooms, experiment_id: str) -> int:
 def test_an_experiment_is_added_deleted_with_its_runs_and_restored(rooms: Rooms) -> None:
     import mlflow
 
-    rooms.events_told.clear()
+    rooms.events_seen.clear()
     added = rooms.run(rooms.experiments.add_experiment(NewExperiment(name="team/vision")))
     assert named(rooms, "team/vision") and added.updated_at
-    eventually(lambda: rooms.events_told, lambda told: ("experiment", added.id) in told)
+    eventually(lambda: rooms.events_seen, lambda events: ("experiment", added.id) in events)
     client = mlflow.MlflowClient(rooms.mlflow.uri)
     run = client.create_run(added.id)
     client.set_terminated(run.info.run_id)
@@ -60,10 +60,12 @@ def test_an_experiment_is_added_deleted_with_its_runs_and_restored(rooms: Rooms)
 
     with pytest.raises(Conflict, match="The experiment 'team/vision' exists"):
         rooms.run(rooms.experiments.add_experiment(NewExperiment(name="team/vision")))
-    rooms.events_told.clear()
+    rooms.events_seen.clear()
     gone = rooms.run(rooms.experiments.delete_experiment(ExperimentRef(experiment="team/vision")))
     assert gone.id == added.id and not named(rooms, "team/vision")
-    eventually(lambda: rooms.events_told, lambda told: {"experiment", "run"} <= {kind for kind, _ in told})
+    eventually(
+        lambda: rooms.events_seen, lambda events: {"experiment", "run"} <= {kind for kind, _ in events}
+    )
     eventually(lambda: runs_of(rooms, added.id), lambda count: count == 0)
     deleted = rooms.run(rooms.experiments.list_deleted_experiments(query=FIRST)).items
     assert [each.name for each in deleted] == ["team/vision"]

@@ -114,11 +114,11 @@ async def test_it_comes_back_and_nothing_is_lost(far: Room, port: int, home: Hom
     sender.add("text", path="code/cell.py", content="print()")
     with pytest.raises(Unavailable):
         await sender.send(far)
-    await until(lambda: ("run", "") in far.told)  # it tells that it is down
+    await until(lambda: ("run", "") in far.events_seen)  # it tells that it is down
     await far.events.close()
-    far.told.clear()
+    far.events_seen.clear()
     start_mlflow()
-    await until(lambda: ("run", "") in far.told, 60)  # and that it is back
+    await until(lambda: ("run", "") in far.events_seen, 60)  # and that it is back
     ack = await sender.send(far)
     assert ack.tracking_uri == f"http://127.0.0.1:{port}"
     assert await sender.send(far, 3) == ack
@@ -136,19 +136,19 @@ async def test_it_comes_back_and_nothing_is_lost(far: Room, port: int, home: Hom
             await question
     await asyncio.sleep(2)
     await far.events.close()
-    far.told.clear()
+    far.events_seen.clear()
     from mlflow import MlflowClient
 
     outside = MlflowClient(f"http://127.0.0.1:{port}")
     await asyncio.to_thread(outside.log_metric, ack.run_id, "loss", 7, step=99)
-    await until(lambda: ("run", "") in far.told)
-    assert ("model", "") not in far.told
+    await until(lambda: ("run", "") in far.events_seen)
+    assert ("model", "") not in far.events_seen
     table = await far.run_table.query_runs(RunTableQuery(columns=["metrics.loss"], wait_s=60))
     assert (table.state.source, table.columns[0].values) == ("api", [7.0])
     await far.events.close()
-    far.told.clear()
+    far.events_seen.clear()
     await asyncio.to_thread(outside.log_metric, ack.run_id, "loss", 8, step=100)
-    await until(lambda: ("run", "") in far.told)
+    await until(lambda: ("run", "") in far.events_seen)
     risen = RunTableQuery(columns=["metrics.loss"], query="metrics.loss > 7")
     while not (table := await far.run_table.query_runs(risen)).run_ids:  # the test's time limit bounds it
         await asyncio.sleep(0.05)

@@ -111,7 +111,7 @@ def test_a_restored_notebook_has_exactly_the_cells_that_ran(server: LabServer) -
     assert notebook.metadata.kernelspec.name == "python3"
     commit = git(server.home.work, server.home, "rev-parse", "HEAD")
     head = headings(notebook)
-    for told in (
+    for expected in (
         run["run_id"],
         commit,
         "`trunk`",
@@ -120,7 +120,7 @@ def test_a_restored_notebook_has_exactly_the_cells_that_ran(server: LabServer) -
         "requirements.txt",
         "same packages",
     ):
-        assert told in head, (told, head)
+        assert expected in head, (expected, head)
     (dataset,) = [line for line in head.splitlines() if line.startswith("| `model.py`")]
     assert "training" in dataset
 
@@ -310,5 +310,5 @@ def test_a_cell_that_was_changed_in_the_store_is_marked(server: LabServer) -> No
     assert answer["altered"] == 1
     assert "changed after the run" in notebook.cells[-2].source
     file.write_text("no JSON")
-    status, told = server.request("GET", f"genops/runs/{run['run_id']}/notebook")
-    assert status == 500 and "cannot be read" in told["error"]["message"]
+    status, expected = server.request("GET", f"genops/runs/{run['run_id']}/notebook")
+    assert status == 500 and "cannot be read" in expected["error"]["message"]

@@ -192,8 +192,8 @@ def test_groups_are_those_of_pandas(
         for column, value in theirs[5].items():
             assert values[column] == (None if value is None else pytest.approx(value)), column
         assert {each: values[each] for each in BY} == theirs[6]
-        told = spread and (spread.low, spread.high, spread.finite, spread.other)
-        assert told == theirs[7]
+        answer = spread and (spread.low, spread.high, spread.finite, spread.other)
+        assert answer == theirs[7]
     runs_alone = [
         each
         for each in seen(asked, RunGrouping(by=by, open_levels=len(by)), sort, 100)

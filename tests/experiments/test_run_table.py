@@ -220,9 +220,9 @@ async def test_changes_are_told_while_somebody_looks(room: Room) -> None:
     room.live.join("changes", listener)
     state = (await _table(room)).state
     await room.events.close()
-    room.told.clear()
+    room.events_seen.clear()
     await asyncio.to_thread(MlflowClient(room.mlflow.uri).set_tag, ids["r0"], "later", "1")
-    await until(lambda: ("run", "") in room.told)
+    await until(lambda: ("run", "") in room.events_seen)
     table = await _table(room, query="tags.later = '1'")
     assert _names(table, ids) == ["r0"] and table.state.version > state.version
     room.live.leave("changes", listener)

@@ -208,8 +208,8 @@ async def test_experiments_come_in_pages_and_none_is_missed_when_one_is_added(ro
         pages.append(await room.experiments.list_experiments(PageQuery(after=pages[-1].next)))
     assert [len(page.items) for page in pages] == [100, 100, 52]
     whole = iter(pages)
-    told = [each.name for each in every_page(lambda _query: next(whole), lambda each: each.id)]
-    named = [name for name in told if name.startswith("e")]
+    paged = [each.name for each in every_page(lambda _query: next(whole), lambda each: each.id)]
+    named = [name for name in paged if name.startswith("e")]
     assert named == [f"e{number:03}" for number in range(249, -1, -1)], "each once, as who shows them does it"
     for service, query in (
         (room.experiments.list_experiments, PageQuery(after="no cursor")),

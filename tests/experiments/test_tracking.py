@@ -58,7 +58,7 @@ async def test_a_whole_run(room: Room, home: Home) -> None:
     assert {"key": "accuracy", "step": 2, "value": None, "timestamp": 1002.0} in points
     assert len(points) == 10
     await room.events.close()
-    assert {("run", run.run_id), ("experiment", run.experiment_id)} <= set(room.told)
+    assert {("run", run.run_id), ("experiment", run.experiment_id)} <= set(room.events_seen)
 
 
 async def test_a_run_that_diverges_is_told_once(room: Room) -> None:
@@ -67,12 +67,12 @@ async def test_a_run_that_diverges_is_told_once(room: Room) -> None:
     sender.add("tags", stage="dev")
     ack = await sender.send(room)
     await asyncio.sleep(0.1)
-    assert ("divergence", ack.run_id) not in room.told
+    assert ("divergence", ack.run_id) not in room.events_seen
     sender.add("tags", **{"genops.diverged": "loss is NaN since step 3"})
     await sender.send(room)
     await sender.send(room)
     await room.events.close()
-    assert room.told.count(("divergence", ack.run_id)) == 1
+    assert room.events_seen.count(("divergence", ack.run_id)) == 1
 
 
 async def test_the_lowest_and_highest_values_are_kept_beside_the_run(room: Room, home: Home) -> None:
@@ -258,7 +258,7 @@ async def test_the_models_that_a_kernel_logged_are_remembered(room: Room) -> Non
     rows = {(row.name, row.digest, row.run_id) for row in _digests(room)}
     assert rows == {("model", "a" * 64, "below"), ("alone", "b" * 64, ack.run_id)}
     await room.events.close()
-    assert ("model", "model") in room.told
+    assert ("model", "model") in room.events_seen
 
 
 def _digests(room: Room) -> Sequence[Row[Any]]:

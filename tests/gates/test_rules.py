@@ -52,8 +52,8 @@ def test_what_breaks_callers_is_named() -> None:
         "output 'score' is gone",
     ]
     assert broken(old, old) == []
-    told = verdict(plan.Signature(), facts=facts(signature=new), against_facts=facts(signature=old))
-    assert told[0] == "fail" and told[1].startswith("callers break: input 'x' is string, was double; ")
+    judged = verdict(plan.Signature(), facts=facts(signature=new), against_facts=facts(signature=old))
+    assert judged[0] == "fail" and judged[1].startswith("callers break: input 'x' is string, was double; ")
     assert verdict(plan.Signature(), facts=facts(), against_facts=facts(signature=old)) == (
         "cannot_be_checked", "the candidate has no signature",
     )  # fmt: skip

@@ -232,13 +232,13 @@ def test_without_a_recorded_hash_the_commit_of_the_run_is_asked(
     git("commit", "--quiet", "-m", "gates")
     second = git("rev-parse", "HEAD")
     git("clone", "--quiet", "--depth=1", folder.as_uri(), str(tmp_path / "shallow"), folder=tmp_path)
-    told = {
+    sent = {
         (second, folder): "is the same as when the run began",
         (first, folder): f"the run's commit {first[:8]} has no gates.yaml",
         (first, tmp_path / "shallow"): "this clone is shallow and lacks the run's commit",
         ("ab" * 20, folder): "this clone lacks the run's commit abababab",
     }
-    for at, ((commit, where), says) in enumerate(told.items()):
+    for at, ((commit, where), says) in enumerate(sent.items()):
         name = made.compared(f"commit{at}", *better(), mlflow__source__git__commit=commit)
         report = asking.check(name, BETTER, folder=str(where))
         assert says in " ".join(report.notes)

@@ -41,14 +41,14 @@ def report(
         return reading
 
     async def body() -> list[ReportStep]:
-        told: list[ReportStep] = []
+        steps: list[ReportStep] = []
         record = TargetRecord(route=route_of(**{"target": "gpu1", "host": "gpu1", **route}))
         with hosts(answer, folder) as made:
             link = made.links.link(record.route)
-            await ConnectionTest(record, link, made.links.run, told.append).run(
+            await ConnectionTest(record, link, made.links.run, steps.append).run(
                 "These hosts have no kernels."
             )
-        return told
+        return steps
 
     return {step.step: step for step in run(body())}
 
@@ -147,16 +147,16 @@ def test_a_host_that_does_not_answer_the_first_question_fails_at_the_agent(tmp_p
         raise Refused("the agent is ill")
 
     async def body() -> list[ReportStep]:
-        told: list[ReportStep] = []
+        steps: list[ReportStep] = []
         record = TargetRecord(route=route_of(target="gpu1", host="gpu1"))
         with hosts(refuse, tmp_path) as made:
             link = made.links.link(record.route)
-            await ConnectionTest(record, link, made.links.run, told.append).run()
-        return told
+            await ConnectionTest(record, link, made.links.run, steps.append).run()
+        return steps
 
-    told = run(body())
-    assert [step.state for step in told] == ["ok"] * 4 + ["failed"] + ["skipped"] * 6
-    assert "the agent is ill" in told[4].message
+    steps = run(body())
+    assert [step.state for step in steps] == ["ok"] * 4 + ["failed"] + ["skipped"] * 6
+    assert "the agent is ill" in steps[4].message
 
 
 def test_mlflow_is_offered_where_a_kernel_could_use_it(tmp_path: Path) -> None:

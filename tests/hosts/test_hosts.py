@@ -289,7 +289,7 @@ def test_a_host_that_ends_what_its_users_leave_behind_is_found_out(at_home: Home
         async def body() -> None:
             async with open_lab(at_home) as lab:
                 record = record_of(on(host, "gpu1", python=sys.executable))
-                told: list[ReportStep] = []
+                heard: list[ReportStep] = []
 
                 async def pause() -> None:
                     async def look() -> bool:
@@ -299,12 +299,12 @@ def test_a_host_that_ends_what_its_users_leave_behind_is_found_out(at_home: Home
 
                 link = lab.links.link(record.route)
                 await connection_test.ConnectionTest(
-                    record, link, lab.links.run, told.append, pause=pause
+                    record, link, lab.links.run, heard.append, pause=pause
                 ).run()
-                logout = told[-1]
-                assert (logout.step, logout.state) == ("logout", "failed"), told
+                logout = heard[-1]
+                assert (logout.step, logout.state) == ("logout", "failed"), heard
                 assert "logged out" in logout.message and "enable-linger" in logout.hint
-                assert {step.state for step in told[:-1]} == {"ok"}
+                assert {step.state for step in heard[:-1]} == {"ok"}
 
         run(body())
 
@@ -407,8 +407,8 @@ def test_a_connection_that_breaks_is_told_and_comes_back(at_home: Home, host: Ss
         async with open_lab(at_home) as lab:
             await lab.targets.add_target(on(host, "gpu1", python=sys.executable))
             before = await connected(lab, "gpu1")
-            told: list[tuple[str, str]] = []
-            lab.events.listen(lambda kind, id, _revision: told.append((kind, id)))
+            heard: list[tuple[str, str]] = []
+            lab.events.listen(lambda kind, id, _revision: heard.append((kind, id)))
             host.kill_sessions()
             after = await until(
                 lambda: lab.targets.get_target("gpu1"),
@@ -416,7 +416,7 @@ def test_a_connection_that_breaks_is_told_and_comes_back(at_home: Home, host: Ss
             )
             assert after.state == "up"
             await lab.events.close()
-            assert ("target", "gpu1") in told
+            assert ("target", "gpu1") in heard
 
     run(body())
 

@@ -32,10 +32,10 @@ async def asking(
     home: Home, timeout_s: float = 100
 ) -> AsyncIterator[tuple[QuestionsService, list[tuple[str, str]]]]:
     store = LocalStore(home.data / "store.db")
-    events, told = EventBus(store), []
-    events.listen(lambda kind, id, _revision: told.append((kind, id)))
+    events, notified = EventBus(store), []
+    events.listen(lambda kind, id, _revision: notified.append((kind, id)))
     try:
-        yield QuestionsService(events, timeout_s=timeout_s), told
+        yield QuestionsService(events, timeout_s=timeout_s), notified
     finally:
         await events.close()
         store.close()
@@ -45,7 +45,7 @@ def test_a_question_is_told_listed_answered_once_and_kept_nowhere(
     at_home: Home, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def body() -> None:
-        async with asking(at_home) as (service, told):
+        async with asking(at_home) as (service, notified):
             asked = asyncio.create_task(service.ask(question()))
             [shown] = await until(service.list_questions, bool)
             assert (shown.id, shown.target, shown.kind, shown.echo) == ("q1", "gpu1", "password", False)
@@ -55,8 +55,8 @@ def test_a_question_is_told_listed_answered_once_and_kept_nowhere(
             assert await service.list_questions() == []
             with pytest.raises(NotFound, match="no longer open"):
                 await service.answer_question("q1", Answer(text=SECRET))
-        assert ("question", "q1") in told
-        assert SECRET not in repr(told)
+        assert ("question", "q1") in notified
+        assert SECRET not in repr(notified)
 
     with caplog.at_level(logging.DEBUG):
         run(body())
@@ -79,10 +79,10 @@ def test_a_question_can_be_refused(at_home: Home) -> None:
 
 def test_a_question_that_nobody_answers_ends(at_home: Home) -> None:
     async def body() -> None:
-        async with asking(at_home, timeout_s=0.05) as (service, told):
+        async with asking(at_home, timeout_s=0.05) as (service, notified):
             assert await service.ask(question()) is None
             assert await service.list_questions() == []
-        assert ("question", "q1") in told
+        assert ("question", "q1") in notified
 
     run(body())
 

@@ -51,8 +51,8 @@ async def own_kernel(lab: Lab, kernel_id: str, target: str, path: str = "") -> N
 def test_a_target_is_added_with_its_kernel_and_nothing_connects(at_home: Home) -> None:
     async def body() -> None:
         async with open_lab(at_home) as lab:
-            told: list[tuple[str, str]] = []
-            lab.events.listen(lambda kind, id, _revision: told.append((kind, id)))
+            heard: list[tuple[str, str]] = []
+            lab.events.listen(lambda kind, id, _revision: heard.append((kind, id)))
             body = new(
                 user="ada", port=2222, python="~/venv/bin/python", price_per_hour=2.5, secrets=["HF_TOKEN"]
             )
@@ -71,7 +71,7 @@ def test_a_target_is_added_with_its_kernel_and_nothing_connects(at_home: Home) -
             assert (place.connected, place.kernels, place.message) == (False, [], "not connected")
             assert lab.links.known() == []
             await lab.events.close()
-            assert ("target", "gpu1") in told
+            assert ("target", "gpu1") in heard
         specification = kernelspecs(at_home)["genops-gpu1"]
         assert specification["display_name"] == "Python 3 (gpu1)"
         provisioner = specification["metadata"]["kernel_provisioner"]

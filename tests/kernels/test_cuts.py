@@ -88,13 +88,13 @@ def until_reconnected(kernel: Running, cut: Callable[[], object]) -> float:
     attached = threading.Event()
     left = threading.Event()
 
-    def told(bridge: object) -> None:
+    def note(bridge: object) -> None:
         if kernel.bridge.state.state == "disconnected":
             left.set()
         elif kernel.bridge.state.state == "connected" and left.is_set():
             attached.set()
 
-    end = kernel.bridge.watch(told)
+    end = kernel.bridge.watch(note)
     started = time.monotonic()
     cut()
     assert left.wait(DEADLINE_S), "the cut was not noticed"

@@ -289,7 +289,7 @@ async def test_models_of_another_host_are_not_remembered(room: Room) -> None:  #
         with room.store.transaction() as connection:
             assert connection.execute(select(model_hashes)).all() == []
         await room.events.close()
-        assert "model" not in {kind for kind, _id in room.told}
+        assert "model" not in {kind for kind, _id in room.events_seen}
 
 
 REFUSED = [

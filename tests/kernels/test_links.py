@@ -247,12 +247,12 @@ def test_what_asks_nobody_waits_until_somebody_connects(
     monkeypatch.setattr(link_module, "FIRST_ATTEMPT_S", 5.0 if why == "question" else 0.2)
     scene.host.question, scene.host.expected = (question(), "secret") if why == "question" else (None, "")
     scene.host.stuck = why == "silence"
-    told: list[Exception] = []
-    reaching = scene.links.submit(scene.link.up_unasked(told.append))
+    failures: list[Exception] = []
+    reaching = scene.links.submit(scene.link.up_unasked(failures.append))
     scene.until(lambda: scene.link.state.state == "failed")
     time.sleep(0.1)
     assert not reaching.done() and scene.person.asked == []
-    assert [type(each) for each in told] == [QuestionUnanswered if why == "question" else HostUnreachable]
+    assert [type(each) for each in failures] == [QuestionUnanswered if why == "question" else HostUnreachable]
     scene.host.stuck, scene.person.answers = False, ["secret"]
     scene.do(scene.link.up())
     reaching.result(DEADLINE_S)

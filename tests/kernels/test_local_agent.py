@@ -61,7 +61,7 @@ async def _begin(here: LocalAgent) -> None:
     await here.begin()
 
 
-def told(home: Home, **start: Any) -> tuple[dict[str, str], list[Any]]:
+def environment_of(home: Home, **start: Any) -> tuple[dict[str, str], list[Any]]:
     """The environment of a kernel; its folder, command, and the mask of its files."""
     file = home.path / "kernel.json"
     manager = KernelManager(connection_file=str(file))
@@ -105,9 +105,9 @@ def test_it_gets_what_jupyters_own_would_give_it(home: Home) -> None:
     with keeping(home):
         os.environ.update(given, JPY_SESSION_NAME="a.ipynb", PYTHONPATH="/mine")
         start = {"cwd": str(home.work), "env": {**os.environ, "ONLY": "here\nand there"}}
-        kept, kept_rest = told(home, **start)
+        kept, kept_rest = environment_of(home, **start)
         PROCESS.keeper = None
-        own, own_rest = told(home, **start)
+        own, own_rest = environment_of(home, **start)
     assert without_own(kept) == without_own(own) and kept["MINE"] == f"{home.path}/mine"
     assert kept_rest == own_rest == [str(home.work), sys.prefix, 0o022]
 
@@ -115,7 +115,7 @@ def test_it_gets_what_jupyters_own_would_give_it(home: Home) -> None:
 def test_without_a_folder_it_starts_in_the_servers_own(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(home.work)
     with keeping(home):
-        assert told(home)[1][0] == str(home.work)
+        assert environment_of(home)[1][0] == str(home.work)
 
 
 def test_a_command_that_is_not_there_fails_as_it_does_with_jupyter(home: Home) -> None:

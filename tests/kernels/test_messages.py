@@ -14,7 +14,7 @@ from jupyter_client.session import Session
 from genops_lab.hosts.link.questions import Kind, Nobody, Question
 from genops_lab.kernels import terminal_questions
 from genops_lab.kernels.client.exchange import last_words
-from genops_lab.kernels.client.messages import Running, Speaker, told_of
+from genops_lab.kernels.client.messages import Running, Speaker, note_text
 from genops_lab.kernels.live_labs import LiveLabs
 from genops_lab.kernels.terminal_questions import TerminalAsker, asker_of_this_process
 
@@ -80,7 +80,7 @@ def test_requests_without_an_end_are_not_remembered_without_end() -> None:
     ],
 )
 def test_notes(note: dict[str, Any], missed: bool, said: str) -> None:
-    found = told_of(note, missed=missed)
+    found = note_text(note, missed=missed)
     assert said in found and bool(said) == bool(found)
 
 

@@ -58,10 +58,10 @@ def test_nbclient(place: Place) -> None:
     import nbformat
 
     path = notebook(place, "a.ipynb", "print(6 * 7)", "import os; open('here', 'w'); print(os.getcwd())")
-    told = run(
+    done = run(
         place, sys.executable, "-m", "jupyter", "execute", "--inplace", f"--kernel_name={KERNEL}", str(path)
     )
-    assert told.returncode == 0, told.stderr
+    assert done.returncode == 0, done.stderr
     outputs = [cell.outputs[0].text for cell in nbformat.read(path, as_version=4).cells]
     assert outputs == ["42\n", f"{place.home.work}\n"]
     assert running(place) == []
@@ -73,14 +73,14 @@ def test_papermill(place: Place) -> None:
 
     path = notebook(place, "b.ipynb", "x = 1", "print(x + 1)")
     made = place.home.work / "b-out.ipynb"
-    told = run(place, sys.executable, "-m", "papermill", "-k", KERNEL, str(path), str(made))
-    assert told.returncode == 0, told.stderr
+    done = run(place, sys.executable, "-m", "papermill", "-k", KERNEL, str(path), str(made))
+    assert done.returncode == 0, done.stderr
     assert nbformat.read(made, as_version=4).cells[-1].outputs[0].text == "2\n"
     assert running(place) == []
 
 
 def test_the_console(place: Place) -> None:
-    told = run(
+    done = run(
         place,
         sys.executable,
         "-m",
@@ -90,7 +90,7 @@ def test_the_console(place: Place) -> None:
         f"--kernel={KERNEL}",
         typed="print(6 * 7)\nquit\n",
     )
-    assert told.returncode == 0 and "42" in told.stdout, (told.stdout, told.stderr)
+    assert done.returncode == 0 and "42" in done.stdout, (done.stdout, done.stderr)
 
 
 def test_a_program_that_forgets_its_kernel_leaves_it_under_its_lease(place: Place) -> None:
@@ -101,8 +101,8 @@ def test_a_program_that_forgets_its_kernel_leaves_it_under_its_lease(place: Plac
         "km.start_kernel(); kc = km.client(); kc.start_channels(); kc.wait_for_ready(60)\n"
         "print(kc.execute_interactive('kept = 1', timeout=60)['content']['status'])\n"
     )
-    told = run(place, sys.executable, "-c", code)
-    assert told.returncode == 0 and told.stdout.strip() == "ok", told.stderr
+    done = run(place, sys.executable, "-c", code)
+    assert done.returncode == 0 and done.stdout.strip() == "ok", done.stderr
     (info,) = [each for each in place.call("kernels.list") if each["kernel_id"] == kernel_id]
     assert info["state"] == "running" and info["lease_until"] > info["started_at"] + 6 * 86400
     wait(lambda: place.call("kernels.info", kernel_id=kernel_id)["attached"] is None)
@@ -117,8 +117,8 @@ def test_a_target_that_is_not_there_is_named(place: Place) -> None:
     spec["metadata"]["kernel_provisioner"]["config"]["target"] = "gone"
     (folder / "kernel.json").write_text(json.dumps(spec))
     path = notebook(place, "c.ipynb", "1")
-    told = run(place, sys.executable, "-m", "jupyter", "execute", "--kernel_name=genops-gone", str(path))
-    assert told.returncode != 0 and "no target 'gone'" in told.stderr
+    done = run(place, sys.executable, "-m", "jupyter", "execute", "--kernel_name=genops-gone", str(path))
+    assert done.returncode != 0 and "no target 'gone'" in done.stderr
 
 
 def running(place: Place) -> list[str]:

@@ -46,9 +46,9 @@ def test_of_many_nodes_deployments_and_aliases_stay_with_the_way_to_each() -> No
     assert len(shown.nodes) == 20
     assert {"data:d", "run:r59", "version:v59", "deployment:prod", "run:r57", "version:v57"} <= ids
     assert all(edge.start in ids and edge.end in ids for edge in shown.edges)
-    told = {(fold.kind, fold.column): fold.count for fold in shown.folds}
+    folded = {(fold.kind, fold.column): fold.count for fold in shown.folds}
     runs, versions = (len([each for each in shown.nodes if each.kind == kind]) for kind in ("run", "version"))
-    assert told == {("run", 1): 60 - runs, ("version", 2): 60 - versions}
+    assert folded == {("run", 1): 60 - runs, ("version", 2): 60 - versions}
     assert len(graph.shown(1).nodes) == 1 and sum(fold.count for fold in graph.shown(1).folds) == 121
     assert not graph.shown(1000).folds and len(graph.shown(1000).nodes) == 122
 

@@ -27,8 +27,8 @@ class Budgets:
 
 def budgets(file: Path = FILE) -> Budgets:
     """Return the committed budgets."""
-    told = tomllib.loads(file.read_text(encoding="utf-8"))
-    return Budgets(whole=told["whole"], reserve=told["reserve"], folders=told["folders"])
+    content = tomllib.loads(file.read_text(encoding="utf-8"))
+    return Budgets(whole=content["whole"], reserve=content["reserve"], folders=content["folders"])
 
 
 def keep_budgets(run: Run, file: Path = FILE) -> None:

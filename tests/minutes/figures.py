@@ -89,9 +89,9 @@ def keep(run: Run, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     kind = "complete" if run.complete else "run"
     file = folder / f"{kind}-{run.id}.json"
-    told: dict[str, Any] = {**asdict(run), "idle": run.idle}
-    told["rows"] = [_rounded(asdict(row)) for row in run.dearest(len(run.rows))]
-    file.write_text(json.dumps(_rounded(told), indent=1) + "\n", encoding="utf-8")
+    content: dict[str, Any] = {**asdict(run), "idle": run.idle}
+    content["rows"] = [_rounded(asdict(row)) for row in run.dearest(len(run.rows))]
+    file.write_text(json.dumps(_rounded(content), indent=1) + "\n", encoding="utf-8")
     for old in _kept(folder, kind)[:-KEPT_RUNS]:
         old.unlink()
     return file
@@ -100,9 +100,9 @@ def keep(run: Run, folder: Path) -> Path:
 def newest(folder: Path) -> Run | None:
     """Return the newest complete run that was kept."""
     for file in _kept(folder, "complete")[-1:]:
-        told = json.loads(file.read_text(encoding="utf-8"))
-        told.pop("idle")
-        return Run(**{**told, "rows": [Row(**row) for row in told["rows"]]})
+        content = json.loads(file.read_text(encoding="utf-8"))
+        content.pop("idle")
+        return Run(**{**content, "rows": [Row(**row) for row in content["rows"]]})
     return None
 
 
@@ -124,5 +124,5 @@ def _kept(folder: Path, kind: str) -> list[Path]:
     return sorted(folder.glob(f"{kind}-*.json"))
 
 
-def _rounded(told: dict[str, Any]) -> dict[str, Any]:
-    return {name: round(value, 3) if isinstance(value, float) else value for name, value in told.items()}
+def _rounded(content: dict[str, Any]) -> dict[str, Any]:
+    return {name: round(value, 3) if isinstance(value, float) else value for name, value in content.items()}

@@ -39,10 +39,10 @@ class Lines:
 
     def file_ended(self, row: Row, outcomes: Counter[str], left: int) -> None:
         """Print the line of a file. ``left``: how many files are not at their end."""
-        told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
+        outcome_counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
         bad = bool(outcomes["failed"] or outcomes["error"])
         self.say(
-            f"{clock(time.monotonic() - self._started):>6} {row.name}: {told}; "
+            f"{clock(time.monotonic() - self._started):>6} {row.name}: {outcome_counts}; "
             f"{row.wall_s:.1f} s, {row.cpu_s:.1f} s CPU; {left} files left",
             red=bad,
         )

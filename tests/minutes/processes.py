@@ -70,21 +70,21 @@ def _of_linux() -> Iterator[Seen]:
     ticks = os.sysconf("SC_CLK_TCK")
     for pid in filter(str.isdigit, os.listdir("/proc")):
         with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", "rb") as file:  # else it has ended
-            told = file.read()
-            fields = told[told.rindex(b")") + 2 :].split()
+            content = file.read()
+            fields = content[content.rindex(b")") + 2 :].split()
             cpu_s = sum(map(int, fields[11:15])) / ticks
             yield Seen((int(pid), int(fields[19]) / ticks), int(fields[1]), cpu_s, fields[0] == b"Z")
 
 
 def _of_others() -> Iterator[Seen]:
     for process in psutil.process_iter(["ppid", "cpu_times", "create_time", "status"]):
-        told = process.info
-        times = told["cpu_times"]
-        if times is None or told["create_time"] is None:
+        content = process.info
+        times = content["cpu_times"]
+        if times is None or content["create_time"] is None:
             continue
         cpu_s = times.user + times.system + times.children_user + times.children_system
-        zombie = told["status"] == psutil.STATUS_ZOMBIE
-        yield Seen((process.pid, told["create_time"]), told["ppid"] or 0, cpu_s, zombie)
+        zombie = content["status"] == psutil.STATUS_ZOMBIE
+        yield Seen((process.pid, content["create_time"]), content["ppid"] or 0, cpu_s, zombie)
 
 
 def mark_of(pid: int) -> str:

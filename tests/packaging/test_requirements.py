@@ -122,15 +122,15 @@ def test_the_lowest_versions_are_installed_and_every_module_is_imported(lowest: 
         "for name in names: importlib.import_module(name)\n"
         "print(json.dumps([len(names), {e.name: e.version for e in importlib.metadata.distributions()}]))\n"
     )
-    told = subprocess.run(
+    done = subprocess.run(
         [lowest, "-W", "ignore", "-c", code],
         env=home.environment(),
         cwd=home.work,
         capture_output=True,
         text=True,
     )
-    assert told.returncode == 0, told.stderr[-5000:]
-    count, installed = json.loads(told.stdout.splitlines()[-1])
+    assert done.returncode == 0, done.stderr[-5000:]
+    count, installed = json.loads(done.stdout.splitlines()[-1])
     assert count > 200
     versions = {canonicalize_name(name): version for name, version in installed.items()}
     python = ".".join(subprocess.check_output([lowest, "-V"], text=True).split()[1].split(".")[:2])

@@ -52,10 +52,10 @@ def test_steps_run_side_by_side_and_each_after_what_it_needs(
             steps.Step("idle", lambda shell: False),
         ],
     )
-    told = capfd.readouterr().err
-    table = re.findall(r"\[genops\]   (\w+) +\d+\.\d s  from", told)
+    output = capfd.readouterr().err
+    table = re.findall(r"\[genops\]   (\w+) +\d+\.\d s  from", output)
     assert sorted(table) == ["last", "one", "two"] and table[-1] == "last"
-    assert re.search(r"set-up took \d+ s \(\d+ cores", told)
+    assert re.search(r"set-up took \d+ s \(\d+ cores", output)
 
 
 def test_a_failed_step_is_shown_whole_and_stops_the_others(capfd: pytest.CaptureFixture[str]) -> None:
@@ -66,12 +66,12 @@ def test_a_failed_step_is_shown_whole_and_stops_the_others(capfd: pytest.Capture
             "set-up",
             [step("sleeper", *SLEEP), python_step("fails", fails), step("never", *SLEEP, needs=("fails",))],
         )
-    told = capfd.readouterr().err
+    output = capfd.readouterr().err
     assert error.value.code == 7
     assert time.monotonic() - began < 30
-    assert "line 0\n" in told and "line 499\n" in told
-    assert "fails failed:" in told.splitlines()[-1]
-    assert "set-up took" not in told
+    assert "line 0\n" in output and "line 499\n" in output
+    assert "fails failed:" in output.splitlines()[-1]
+    assert "set-up took" not in output
 
 
 def test_what_must_not_be_cut_ends_by_itself(tmp_path: Path) -> None:
@@ -93,8 +93,8 @@ def test_of_checks_each_failure_is_shown(capfd: pytest.CaptureFixture[str]) -> N
     checks = [python_step(name, f"raise SystemExit('{name} is wrong')") for name in ("one", "two")]
     with pytest.raises(SystemExit):
         steps.run_steps("lint", checks, at_once=1, keep_going=True)
-    told = capfd.readouterr().err
-    assert "one is wrong" in told and "two is wrong" in told
+    output = capfd.readouterr().err
+    assert "one is wrong" in output and "two is wrong" in output
 
 
 def test_running_steps_are_named_with_their_last_line(
@@ -203,10 +203,10 @@ def test_uv_takes_the_wheel_that_pip_is_configured_to_take(configured: Path) -> 
     shell = steps.Shell(steps.Step("Python packages", lambda shell: None))
     installer.install(shell, "torch>=2.4")
     assert installer.has_uv(shell)
-    told = subprocess.run(
+    done = subprocess.run(
         [configured, "-c", "import torch; print(torch.version)"], capture_output=True, text=True
     )
-    assert told.stdout.strip() == "2.9.0+cpu"
+    assert done.stdout.strip() == "2.9.0+cpu"
 
 
 def test_constraints_of_ci_leave_those_of_pip_in_force(
@@ -246,10 +246,10 @@ def test_pip_installs_where_a_setting_has_no_word_in_uv(
     installer.install(shell, "torch>=2.4")
     assert not installer.has_uv(shell)
     assert "pip's setting" in capfd.readouterr().err
-    told = subprocess.run(
+    done = subprocess.run(
         [configured, "-c", "import torch; print(torch.version)"], capture_output=True, text=True
     )
-    assert told.stdout.strip() == "2.9.0+cpu"
+    assert done.stdout.strip() == "2.9.0+cpu"
 
 
 def test_every_index_of_pip_counts_and_variables_win_over_files() -> None:

@@ -32,15 +32,15 @@ def slow(count: int, name: str = ADD, length: float = 900.0) -> list[Any]:
 def test_calls_are_counted_as_people_count_and_the_speed_is_known_from_somewhere(
     tmp_path: Path, sentences: Sentences
 ) -> None:
-    told = []
+    sentences_said = []
     for count in (1, 2, 1200):
-        told += said(only(written(tmp_path, busy(slow(count)), **H100)))
+        sentences_said += said(only(written(tmp_path, busy(slow(count)), **H100)))
     for name in ("sm90_add", "add"):
-        told += [
+        sentences_said += [
             f"{name}, of a device without a name",
             *said(only(written(tmp_path, busy(slow(9, name, 2000.0))))),
         ]
-    sentences.check("advice on slow operators", told)
+    sentences.check("advice on slow operators", sentences_said)
 
 
 def test_gaps_around_copies_are_counted_as_gaps(tmp_path: Path, sentences: Sentences) -> None:
@@ -99,13 +99,13 @@ def test_a_program_without_torch_is_told_nothing_of_torch(
     section = f"advice on everything that a program {'with' if torch else 'without'} torch can do wrong"
     sentences.check(section, [line for each in advice for line in said(each)])
     words = ("Python", "torch", "DataLoader", ".cpu()", "non_blocking", "autocast", "empty_cache", "DDP")
-    told = {
+    sentences_said = {
         (each.code, word)
         for each in advice
         for word in words
         if any(word in text for text in (each.title, each.evidence, each.suggestion, each.code_hint))
     }
-    assert bool(told) == torch, told
+    assert bool(sentences_said) == torch, sentences_said
     assert all(bool(each.code_hint) == torch for each in advice if each.code != "gpu_idle")
 
 
@@ -118,7 +118,7 @@ SDPA = "aten::scaled_dot_product_attention"
 
 def test_changes_fit_the_shape_and_the_maker(tmp_path: Path, sentences: Sentences) -> None:
     """A product with few columns or few rows; attention on a device of NVIDIA or of AMD."""
-    told = []
+    sentences_said = []
     for top, name, dims, length in (
         (H100, "aten::mm", TALL, 3_000.0),
         (H100, "aten::mm", WIDE, 3_000.0),
@@ -126,5 +126,5 @@ def test_changes_fit_the_shape_and_the_maker(tmp_path: Path, sentences: Sentence
         (MI300X, SDPA, QKV, 150_000.0),
     ):
         found = only(written(tmp_path, busy([(name, dims, "c10::BFloat16", "kernel", length)] * 5), **top))
-        told += [f"{name} {dims}, {top['deviceProperties'][0]['name']}", *said(found)]
-    sentences.check("advice on shapes and makers", told)
+        sentences_said += [f"{name} {dims}, {top['deviceProperties'][0]['name']}", *said(found)]
+    sentences.check("advice on shapes and makers", sentences_said)

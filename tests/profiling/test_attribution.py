@@ -83,15 +83,15 @@ def with_call_stacks(path: Path) -> Columns:
         for event in events
         if "Call stack" in event.get("args", {})
     }
-    told = [
+    rows = [
         (number, stacks[key])
         for number, (ts, name) in enumerate(zip(columns.ts.tolist(), columns.name.tolist(), strict=True))
         if (key := (ts, columns.names[name])) in stacks
     ]
-    texts = list(dict.fromkeys(stack for _, stack in told))
+    texts = list(dict.fromkeys(stack for _, stack in rows))
     place = {text: len(columns.texts) + number for number, text in enumerate(texts)}
     column = Sparse(
-        np.array([number for number, _ in told], np.int32), np.array([place[text] for _, text in told])
+        np.array([number for number, _ in rows], np.int32), np.array([place[text] for _, text in rows])
     )
     return dataclasses.replace(
         columns, texts=[*columns.texts, *texts], sparse={**columns.sparse, "stack": column}

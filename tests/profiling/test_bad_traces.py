@@ -308,8 +308,8 @@ def test_two_gigabytes_of_one_string_take_bounded_memory(tmp_path: Path, before:
     answer = subprocess.run(
         [sys.executable, "-c", STREAMED, str(path)], capture_output=True, text=True, check=True, timeout=300
     )
-    told, peak = answer.stdout.splitlines()
-    assert "is not a trace" in told or told.startswith("1 An event is larger than")
+    output, peak = answer.stdout.splitlines()
+    assert "is not a trace" in output or output.startswith("1 An event is larger than")
     assert int(peak) < 1200
 
 

@@ -208,7 +208,7 @@ def test_a_target_that_is_disconnected_ends_it(world: World) -> None:
     world.run(work())
 
 
-def told(**given: Any) -> Host:
+def host_trace(**given: Any) -> Host:
     """What a host says of a trace of 8 bytes in gzip."""
     fields: dict[str, Any] = {"size": 8, "packed": True, **given}
     return Host(

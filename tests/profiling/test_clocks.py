@@ -150,15 +150,15 @@ def test_many_ranks_that_have_nothing_in_common_take_no_time() -> None:
 
 
 @pytest.mark.skipif(not TRACES.is_dir(), reason="the real traces in ../shared/traces are not here")
-@pytest.mark.parametrize("told", [True, False], ids=["wall clock", "no wall clock"])
-def test_real_ranks_of_one_host_agree_with_its_clock(told: bool) -> None:
+@pytest.mark.parametrize("has_origins", [True, False], ids=["wall clock", "no wall clock"])
+def test_real_ranks_of_one_host_agree_with_its_clock(has_origins: bool) -> None:
     ranks = [
         beats_of(columns, columns.rank or 0)
         for _, columns in read_all(*LeftOut.of(TRACES / "kineto" / "dlrm_8ranks"))
     ]
     first = min(each.origin_ns for each in ranks)
     truth = [each.origin_ns - first for each in ranks]
-    clocks = aligned(ranks if told else [replace(each, origin_ns=0) for each in ranks])
+    clocks = aligned(ranks if has_origins else [replace(each, origin_ns=0) for each in ranks])
     assert [each.offset_ns for each in clocks] == pytest.approx(truth, abs=2000)
     assert {each.matched for each in clocks[1:]} == {8}
     assert max(each.spread_ns for each in clocks) < 5000

@@ -38,7 +38,7 @@ EVENTS = [
 ]
 
 
-def told(columns: Columns) -> dict[tuple[str, str, str], list[tuple[int, float]]]:
+def series_of(columns: Columns) -> dict[tuple[str, str, str], list[tuple[int, float]]]:
     """Time and value of each series' samples."""
     found = columns.counters
     if found is None:
@@ -60,7 +60,7 @@ EXPECTED = {
 def test_samples_are_read_series_by_series(tmp_path: Path) -> None:
     path = written(tmp_path, EVENTS)
     columns = kineto.read(path)
-    assert told(columns) == EXPECTED
+    assert series_of(columns) == EXPECTED
     assert (len(columns), columns.events, columns.damage) == (2, len(EVENTS), [])
 
 
@@ -89,7 +89,7 @@ def test_samples_are_read_series_by_series(tmp_path: Path) -> None:
 def test_counters_written_otherwise(change: Any, tmp_path: Path) -> None:
     events = [change(event) if event["ph"] == "C" else event for event in EVENTS]
     columns = kineto.read(written(tmp_path, events))
-    assert told(columns) == EXPECTED
+    assert series_of(columns) == EXPECTED
     assert (columns.events, columns.damage) == (len(EVENTS), [])
 
 
@@ -102,7 +102,7 @@ def test_what_is_no_sample_is_passed_over(tmp_path: Path) -> None:
         {"ph": "C", "name": "n", "pid": 0, "args": {"a": 1}},
     ]
     columns = kineto.read(written(tmp_path, [*EVENTS, *odd]))
-    assert told(columns) == EXPECTED
+    assert series_of(columns) == EXPECTED
     assert (columns.events, columns.damage) == (len(EVENTS) + 5, ["1 event has no usable time."])
 
 
@@ -110,7 +110,7 @@ def test_an_id_makes_a_counter_of_its_own(tmp_path: Path) -> None:
     events = [
         {**counter("tasks", 10 * at, n=at), "id": identity} for at, identity in enumerate((1, "0x2", 1.0))
     ]
-    assert told(kineto.read(written(tmp_path, events))) == {
+    assert series_of(kineto.read(written(tmp_path, events))) == {
         ("0", "tasks 1", "n"): [(0, 0.0), (20_000, 2.0)],
         ("0", "tasks 0x2", "n"): [(10_000, 1.0)],
     }
@@ -118,7 +118,7 @@ def test_an_id_makes_a_counter_of_its_own(tmp_path: Path) -> None:
 
 def test_of_one_moment_the_order_is_that_of_the_file(tmp_path: Path) -> None:
     events = [counter("n", 1, a=3), counter("n", 0, a=2), counter("n", 1, a=1)]
-    assert told(kineto.read(written(tmp_path, events))) == {
+    assert series_of(kineto.read(written(tmp_path, events))) == {
         ("0", "n", "a"): [(0, 2.0), (1_000, 3.0), (1_000, 1.0)]
     }
 
@@ -131,12 +131,12 @@ def test_batches_and_helpers_give_the_same(tmp_path: Path, monkeypatch: pytest.M
         for event in (operator("op", base + at, 0.5), counter("n", base + at + 0.5, at % 3, a=at / 7, b=-at))
     ]
     path = written(tmp_path, events)
-    whole = told(kineto.read(path))
+    whole = series_of(kineto.read(path))
     monkeypatch.setattr(pieces, "BATCH_BYTES", 5000)
-    assert told(kineto.read(path)) == whole
+    assert series_of(kineto.read(path)) == whole
     for helpers_of in (Threads, Processes):
         with helpers_of(2) as helpers:
-            assert told(kineto.read(path, helpers)) == whole
+            assert series_of(kineto.read(path, helpers)) == whole
     assert len(whole) == 6
     assert whole["0", "n", "b"][:2] == [(500, 0.0), (3_500, -3.0)]
 
@@ -152,7 +152,7 @@ def test_columns_are_kept_with_their_counters(tmp_path: Path) -> None:
     columns = kineto.read(written(tmp_path, EVENTS))
     column_files.save(columns, tmp_path / "kept")
     kept = column_files.load(tmp_path / "kept")
-    assert told(kept) == EXPECTED
+    assert series_of(kept) == EXPECTED
     assert kept.counters is not None
     assert isinstance(kept.counters.value.base, np.memmap)
     assert kept.counters.series[0] == CounterSeries("0", POWER, "watts")

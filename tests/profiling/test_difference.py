@@ -79,10 +79,10 @@ def test_the_nsys_pair() -> None:
         json.loads((TRACES / "truth" / f"nsys_mfu_2gpu_{name}.json").read_text())["devices"].values()
         for name in ("before", "after")
     ]
-    told = figures(found)
+    shown = figures(found)
     for code in ("busy", "compute", "exposed_comm", "span"):
         expected = [sum(each[f"{code}_us"] for each in truth) for truth in truths]
-        assert told[code] == pytest.approx(expected, abs=0.01), code
+        assert shown[code] == pytest.approx(expected, abs=0.01), code
     [flash] = [each for each in found.kernels if each.name == "flash_fwd_kernel"]
     assert (flash.state, flash.after_count) == ("both", 60)
     assert flash.after_us == pytest.approx(120358.06 + 120397.607, abs=0.01)
@@ -310,9 +310,9 @@ def test_both_sides_share_the_call_tree_with_the_sums(tmp_path: Path) -> None:
     assert {"device", "owner"} <= vars(watched[0]).keys()
 
 
-@pytest.mark.parametrize(("unknown", "told"), [(900, True), (10, False)])
+@pytest.mark.parametrize(("unknown", "is_known"), [(900, True), (10, False)])
 def test_flops_come_with_the_part_of_the_time_that_they_are_known_of(
-    tmp_path: Path, unknown: float, told: bool, sentences: Sentences
+    tmp_path: Path, unknown: float, is_known: bool, sentences: Sentences
 ) -> None:
     """A fused operator without a formula took the place of products: fewer FLOPs are known, not fewer done."""
     shapes = [[1024, 1024], [1024, 1024]]
@@ -320,16 +320,16 @@ def test_flops_come_with_the_part_of_the_time_that_they_are_known_of(
     before = write(tmp_path / "before.json", *products)
     after = write(
         tmp_path / "after.json",
-        *(products[:1] if told else products),
+        *(products[:1] if is_known else products),
         launch("my::fused", "fused", 20_000, unknown, [[1024, 1024]]),
     )
     found = diff(before, after)
     [flops] = [each for each in found.figures if each.code == "flops"]
     assert flops.covered_before == 1
-    assert flops.covered_after == pytest.approx(90 / 990 if told else 900 / 910)
+    assert flops.covered_after == pytest.approx(90 / 990 if is_known else 900 / 910)
     assert [each.covered_before for each in found.figures if each.code == "busy"] == [None]
-    assert any("FLOPs" in warning for warning in found.warnings) == told
-    if told:
+    assert any("FLOPs" in warning for warning in found.warnings) == is_known
+    if is_known:
         sentences.check("a difference of what is known of FLOPs", found.warnings)
 
 

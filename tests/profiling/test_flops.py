@@ -36,11 +36,11 @@ def counted(path: Path) -> float:
     total = 0.0
     flops = np.zeros(len(columns))
     for number in range(len(columns)):
-        told = [
+        ours = [
             columns.texts[texts[column][number]] if number in texts.get(column, {}) else ""
             for column in ("dims", "types", "concrete")
         ]
-        did = work(columns.names[columns.name[number]], *told)
+        did = work(columns.names[columns.name[number]], *ours)
         flops[number] = did.flops if did else 0
     for number in np.flatnonzero(flops).tolist():
         above = around[number]
@@ -237,7 +237,7 @@ def test_advice_and_roofline_say_the_same_of_products(
 ) -> None:
     name, dims, values = product
     texts = json.dumps(dims), json.dumps([its_type if each else "" for each in dims]), json.dumps(values)
-    counted, told = work(name, *texts), work_of(Call.of(name, *texts))
+    counted, ours = work(name, *texts), work_of(Call.of(name, *texts))
     assert counted is not None
-    assert told is not None
-    assert (told.flops, told.bytes) == (counted.flops, counted.bytes)
+    assert ours is not None
+    assert (ours.flops, ours.bytes) == (counted.flops, counted.bytes)

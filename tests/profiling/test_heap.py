@@ -45,5 +45,7 @@ thread.start()
 thread.join()
 print(process.memory_info().rss - before - 4 * size)
 """
-    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    assert int(told) < heap.KEPT_BYTES
+    output = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout
+    assert int(output) < heap.KEPT_BYTES

@@ -103,9 +103,9 @@ def test_a_folder_without_any_that_can_be_read_is_refused(ranks: Path) -> None:
 def test_many_are_counted(ranks: Path) -> None:
     for number in range(100):
         (ranks / f"page{number}.json").write_text("<html>")
-    told = analyze(ranks).damaged
-    assert told.count("Left out") == 8
-    assert told.endswith(" 94 more files were left out.")
+    reason = analyze(ranks).damaged
+    assert reason.count("Left out") == 8
+    assert reason.endswith(" 94 more files were left out.")
 
 
 def test_a_snapshot_that_is_none_does_not_cost_the_others(ranks: Path) -> None:

@@ -85,9 +85,9 @@ async def test_a_trace_and_its_ranks(home: Home) -> None:
         await lab.kept(added.id)
         [device] = (await service.get_memory(added.id)).devices
         assert (device.by_time, device.rank, device.peak) == (True, 0, 160)
-        told = await service.get_memory_moment(added.id, "0", MemoryMomentQuery(us=29.5))
-        assert (told.at, told.us, told.held) == (1, 9, 160)
-        assert [each.site.name for each in told.lines] == ["aten::mm"]
+        answer = await service.get_memory_moment(added.id, "0", MemoryMomentQuery(us=29.5))
+        assert (answer.at, answer.us, answer.held) == (1, 9, 160)
+        assert [each.site.name for each in answer.lines] == ["aten::mm"]
         folder = home.work / "ranks"
         folder.mkdir()
         for rank in (0, 1):

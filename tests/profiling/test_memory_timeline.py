@@ -139,16 +139,16 @@ def counted(entries: list[dict[str, Any]], still: dict[int, tuple[int, Any]]) ->
     for address, (size, line) in still.items():
         if address not in seen:
             alive[address] = (f"345.py:{line}:<module>" if line else UNKNOWN, size)
-    told = []
+    at_moment = []
     for each in entries:
         if each["action"] == "alloc":
             alive[each["addr"]] = (f"345.py:{each['frames'][-1]['line']}:<module>", each["size"])
         elif each["action"] == "free_completed":
             alive.pop(each["addr"], None)
-        told.append(Counter[str]())
+        at_moment.append(Counter[str]())
         for name, size in alive.values():
-            told[-1][name] += size
-    return told
+            at_moment[-1][name] += size
+    return at_moment
 
 
 @settings(max_examples=examples(150))
@@ -170,10 +170,10 @@ def test_each_moment_is_that_of_a_plain_count(
     drawn = whole(device)
     bands = {each.site.name: numbers(each.curve) for each in drawn.bands}
     for moment, lines in enumerate(expected):
-        told = moment_of(device, moment)
-        assert {name: size for name, (size, _) in by_name(told).items()} == lines
-        assert told.held == lines.total() and told.more_lines == told.more_bytes == 0
-        assert sum(each.bytes for each in told.categories) == told.held
+        at_moment = moment_of(device, moment)
+        assert {name: size for name, (size, _) in by_name(at_moment).items()} == lines
+        assert at_moment.held == lines.total() and at_moment.more_lines == at_moment.more_bytes == 0
+        assert sum(each.bytes for each in at_moment.categories) == at_moment.held
         assert {name: band[moment] for name, band in bands.items() if band[moment]} == lines
     for each in drawn.bands:
         assert each.site.bytes == max(lines[each.site.name] for lines in expected)
@@ -217,8 +217,8 @@ def test_a_long_recording_keeps_the_peaks_of_the_sum_and_of_each_band(tmp_path: 
 def test_the_rest_is_told_where_lines_are_many(tmp_path: Path) -> None:
     entries = [entry("alloc", n, n + 1, at(n)) for n in range(80)]
     device = held_of(tmp_path, snapshot([], entries))
-    told = moment_of(device, 79)
-    assert (len(told.lines), told.more_lines, told.more_bytes) == (50, 30, sum(range(1, 31)))
+    at_moment = moment_of(device, 79)
+    assert (len(at_moment.lines), at_moment.more_lines, at_moment.more_bytes) == (50, 30, sum(range(1, 31)))
 
 
 def test_a_trace_by_operator_and_what_is_older(tmp_path: Path) -> None:
@@ -261,12 +261,12 @@ def test_lines_of_a_trace_hold_also_what_the_backward_pass_made_for_them(tmp_pat
             memory(400, 8, 3),
         ],
     )  # fmt: skip
-    told = moment_of(device, 2)
-    assert by_name(told) == {"cell abc-1, line 3": (96, 2), "(outside any operator)": (8, 1)}
-    place = told.lines[0].site.place
+    at_moment = moment_of(device, 2)
+    assert by_name(at_moment) == {"cell abc-1, line 3": (96, 2), "(outside any operator)": (8, 1)}
+    place = at_moment.lines[0].site.place
     assert place is not None and (place.cell, place.line) == ("abc-1", 3)
-    assert told.lines[0].site.stack == ["aten::mul"]
-    assert {each.category: each.bytes for each in told.categories} == {"": 72, "backward": 32}
+    assert at_moment.lines[0].site.stack == ["aten::mul"]
+    assert {each.category: each.bytes for each in at_moment.categories} == {"": 72, "backward": 32}
 
 
 def test_a_trace_without_addresses_has_a_curve_and_no_lines(tmp_path: Path) -> None:
@@ -300,10 +300,10 @@ def test_each_moment_of_a_trace_is_that_of_a_plain_count(
             expected[-1][name] += size
     [device] = of_trace(tmp_path_factory.mktemp("trace"), events)
     for moment, lines in enumerate(expected):
-        told = {
+        at_moment = {
             name: size for name, (size, _) in by_name(moment_of(device, moment)).items() if name != UNKNOWN
         }
-        assert told == lines
+        assert at_moment == lines
 
 
 @needs_traces

@@ -65,9 +65,9 @@ def test_markers_are_shown_as_cells_and_lines(tmp_path: Path) -> None:
 def test_columns_of_before_tell_no_cells(tmp_path: Path) -> None:
     column_files.save(read(written(tmp_path / "t.json", trace())), tmp_path / "columns")
     manifest = tmp_path / "columns" / "columns.json"
-    told = json.loads(manifest.read_text())
-    del told["cells"]
-    manifest.write_text(json.dumps(told))
+    content = json.loads(manifest.read_text())
+    del content["cells"]
+    manifest.write_text(json.dumps(content))
     assert "cell 72aa9305, line 5" in shown_names(column_files.load(tmp_path / "columns"))
 
 

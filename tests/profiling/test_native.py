@@ -235,7 +235,7 @@ def test_it_goes_to_hosts_in_the_engine(tmp_path: Path) -> None:
     code = (
         "from genops_lab.profiling.engine.reading import native; print(native.__file__, native.available())"
     )
-    told = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
@@ -243,8 +243,8 @@ def test_it_goes_to_hosts_in_the_engine(tmp_path: Path) -> None:
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(archive), "TMPDIR": str(tmp_path)},
     ).stdout.split()
-    assert told[0].startswith(str(archive))
-    assert told[1] == "True"
+    assert done[0].startswith(str(archive))
+    assert done[1] == "True"
     assert [path.name for path in tmp_path.iterdir()] == [archive.name]
 
 

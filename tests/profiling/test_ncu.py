@@ -203,11 +203,11 @@ def test_ranges_of_emit_nvtx_are_operators_that_have_no_time_on_the_host(tmp_pat
     found = analyze(
         written(tmp_path, *kernels, kernel("gemm", us=90, ranges=["step", linear.replace("5", "9")]))
     )
-    told = {each.name: each for each in found.operators}
-    assert set(told) == {"aten::linear", "aten::addmm"}
-    assert (told["aten::linear"].count, told["aten::addmm"].count) == (2, 1)
-    assert (told["aten::addmm"].device_us, told["aten::addmm"].kernels) == (90, 1)
-    assert (told["aten::linear"].device_us, told["aten::linear"].kernels) == (100, 2)
+    by_name = {each.name: each for each in found.operators}
+    assert set(by_name) == {"aten::linear", "aten::addmm"}
+    assert (by_name["aten::linear"].count, by_name["aten::addmm"].count) == (2, 1)
+    assert (by_name["aten::addmm"].device_us, by_name["aten::addmm"].kernels) == (90, 1)
+    assert (by_name["aten::linear"].device_us, by_name["aten::linear"].kernels) == (100, 2)
     assert all(each.self_us == each.total_us == 0 for each in found.operators)
 
 
@@ -352,12 +352,12 @@ def test_all_metrics_of_a_launch(tmp_path: Path) -> None:
     path = written(tmp_path, kernel("a"), made)
     found = kernel_metrics(path, 1)
     assert (found.number, found.name) == (1, "b")
-    told = {each.name: each for each in found.metrics}
-    assert (told["x__values.sum"].value, told["x__values.sum"].instances) == (5, 3)
-    assert told["y__text"].value == "words"
-    assert told["gpu__time_duration.sum"].unit == "nsecond"
-    assert told["z__odd.sum"].value == "nan"
-    assert list(told) == sorted(told)
+    by_name = {each.name: each for each in found.metrics}
+    assert (by_name["x__values.sum"].value, by_name["x__values.sum"].instances) == (5, 3)
+    assert by_name["y__text"].value == "words"
+    assert by_name["gpu__time_duration.sum"].unit == "nsecond"
+    assert by_name["z__odd.sum"].value == "nan"
+    assert list(by_name) == sorted(by_name)
     for number in (2, -1):
         with pytest.raises(NotFound, match=f"has no result {number}"):
             kernel_metrics(path, number)

@@ -217,8 +217,8 @@ def test_a_small_file_takes_little_memory(what: str, tmp_path: Path) -> None:
 
 def test_a_device_has_no_more_attributes_than_there_are() -> None:
     attributes = {f"device__attribute_{each}": 1 for each in range(ncu_results.MOST_ATTRIBUTES + 1)}
-    for told, damaged in ((attributes, True), (dict(list(attributes.items())[1:]), False)):
-        content = Writer().head() + Writer().device(0, "NVIDIA Test GPU", told)
+    for written, damaged in ((attributes, True), (dict(list(attributes.items())[1:]), False)):
+        content = Writer().head() + Writer().device(0, "NVIDIA Test GPU", written)
         outline = ncu_results.Outline(io.BytesIO(content), "r.ncu-rep")
         assert bool(outline.damage) == damaged and bool(outline.devices) != damaged
 

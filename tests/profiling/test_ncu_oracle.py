@@ -30,11 +30,11 @@ def real(request: pytest.FixtureRequest) -> Path:
     return path
 
 
-def _same(told: str, ours: float | str) -> bool:
+def _same(theirs: str, ours: float | str) -> bool:
     """Whether ours is what ncu printed: it rounds to two digits, and shows some numbers in other ways."""
     if isinstance(ours, str):
-        return told.partition(" (")[0] == ours.strip()
-    number = float(told.partition(" (")[0].replace(",", ""))
+        return theirs.partition(" (")[0] == ours.strip()
+    number = float(theirs.partition(" (")[0].replace(",", ""))
     return abs(number - ours) <= max(0.0051, 1e-9 * abs(ours))
 
 
@@ -97,11 +97,11 @@ def test_what_is_reached_of_a_dtypes_peak_is_what_ncus_rule_says(real: Path) -> 
     found = analyze(real)
     assert found.measured is not None and found.roofline is not None
     (said,) = [rule.text for rule in found.measured.kernels[0].rules if rule.identifier == "SOLFPRoofline"]
-    told = re.findall(r"(\d+)% of (?:this device's|its) (fp\d\d) peak", said)
-    assert [dtype for _, dtype in told] == ["fp32", "fp64"]
+    percents = re.findall(r"(\d+)% of (?:this device's|its) (fp\d\d) peak", said)
+    assert [dtype for _, dtype in percents] == ["fp32", "fp64"]
     peaks = {peak.dtype: peak.tflops for peak in found.roofline.peaks}
     (row,) = found.roofline.operators
-    for percent, dtype in told:
+    for percent, dtype in percents:
         if dtype == row.dtype:
             # It cuts or rounds to whole percent.
             assert 100 * row.tflops / peaks[dtype] == pytest.approx(int(percent), abs=1)

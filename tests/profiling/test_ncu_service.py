@@ -93,14 +93,14 @@ def test_the_command_line(home: Home) -> None:
     (home.work / "a.ncu-rep").write_bytes(report(KERNELS))
     wordy = kernel("gemm", us=200, metrics={"group:memory__dram_table": "dram__bytes_read.sum," * 30})
     (home.work / "b.ncu-rep").write_bytes(report([wordy]))
-    told = genops(home, "profiles", "analyze", "a.ncu-rep", "--json")
-    assert told.code == 0, told.err
-    assert [each["name"] for each in told.json["measured"]["kernels"]] == ["gemm", "relu"]
-    assert [each["code"] for each in told.json["advice"]] == ["ncu_cpi_stall"]
+    done = genops(home, "profiles", "analyze", "a.ncu-rep", "--json")
+    assert done.code == 0, done.err
+    assert [each["name"] for each in done.json["measured"]["kernels"]] == ["gemm", "relu"]
+    assert [each["code"] for each in done.json["advice"]] == ["ncu_cpi_stall"]
     text = " ".join(genops(home, "profiles", "analyze", "a.ncu-rep").out.split())
-    assert "Measured kernels on NVIDIA Test GPU (2 launches)" in text and "idle" not in text.lower()
-    assert "Kernels by time" not in text, "they are told above"
-    assert "Record with %%profile in a kernel under Nsight Compute" in text
+    assert "Measured GPU kernels on NVIDIA Test GPU (2 launches)" in text and "idle" not in text.lower()
+    assert "GPU kernels by time" not in text, "they are listed above"
+    assert "Record with %%profile in a notebook whose kernel runs under Nsight Compute" in text
     assert "0 gemm 1 300.000 µs 75.0 % 30.0 % 80.0 % 75.0 % of 100.0 % memory" in text
     one = genops(
         home, "profiles", "kernel-metrics", "a.ncu-rep", "1", "--filter", "LAUNCH__reg", "--json"
@@ -117,7 +117,7 @@ def test_the_command_line(home: Home) -> None:
     assert missing.code != 0 and "has no result 9" in missing.err
     (home.work / "many.ncu-rep").write_bytes(report([kernel(f"k{number}", us=0.1) for number in range(20)]))
     both = " ".join(genops(home, "profiles", "analyze", "a.ncu-rep", "many.ncu-rep").out.split())
-    assert "Measured kernels on NVIDIA Test GPU (15 of 22, 22 launches; --json has 22)" in both
+    assert "Measured GPU kernels on NVIDIA Test GPU (15 of 22, 22 launches; --json has 22)" in both
     assert "0 0 gemm 1 300.000 µs" in both and "1 0 k0 1 0.100 µs" in both, "with their ranks"
     changed = genops(home, "profiles", "diff", "a.ncu-rep", "b.ncu-rep", "--json").json
     assert {(each["name"], each["before_us"], each["after_us"]) for each in changed["kernels"]} == {
@@ -132,6 +132,6 @@ def test_the_page_tells_what_was_measured_and_no_idle_time(tmp_path: Path) -> No
     path.write_bytes(report([hostile, kernel("relu", us=100)]))
     page = Page(report_page(analyze(path), "t"))
     text = " ".join(page.text)
-    assert "Measured kernels" in text and "Measured launches" in text and "75 %" in text and "40 %" in text
+    assert "Measured GPU kernels" in text and "Measured launches" in text and "75 %" in text and "40 %" in text
     assert "Device busy" not in text and "Steps" not in text
     assert not page.tags & {"script", "img"} and not page.attributes & {"onclick", "onerror"}

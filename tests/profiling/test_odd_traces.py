@@ -27,7 +27,7 @@ from tests.support.real_traces import real_trace
 
 from .events import Event, call, kernel, operator, slice_of
 from .rewriting import OF_DOCUMENTS, OF_EVENTS, OF_FILES, rewritten
-from .test_reading import told
+from .test_reading import contents
 
 
 def synthetic() -> dict[str, Any]:
@@ -124,7 +124,7 @@ def test_helpers_read_documents_written_otherwise(
                 path.write_bytes(
                     rewritten(SYNTHETIC, ["devices with a point", "times as texts"], style, packing, 1)
                 )
-                assert told(kineto.read(path, helpers)) == told(kineto.read(path)), style
+                assert contents(kineto.read(path, helpers)) == contents(kineto.read(path)), style
 
 
 @settings(max_examples=examples(150), deadline=None)

@@ -33,7 +33,7 @@ from tests.support.real_traces import TRACES
 from .test_stored import plain
 
 
-def told(columns: Columns) -> dict[str, Any]:
+def contents(columns: Columns) -> dict[str, Any]:
     """All that columns say, without the numbers that happen to stand for names."""
     found: dict[str, Any] = plain(columns)
     found["name"] = [columns.names[each] for each in found["name"]]
@@ -54,7 +54,7 @@ def joined(*parts: Part) -> dict[str, Any]:
     whole = Joined()
     for part in parts:
         whole.add(part)
-    return told(whole.columns(events=whole.events, damage=[f"{whole.skipped} {whole.unusable}"]))
+    return contents(whole.columns(events=whole.events, damage=[f"{whole.skipped} {whole.unusable}"]))
 
 
 json_values = st.recursive(
@@ -218,16 +218,16 @@ def test_real_traces_are_read_the_same_in_every_way(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = TRACES / "kineto" / name
-    fast = told(kineto.read(path))
+    fast = contents(kineto.read(path))
     plain_file = tmp_path / name.removesuffix(".gz")
     plain_file.write_bytes(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
     for helpers_of in (Threads, Processes):
         with helpers_of(2) as helpers:
             # Helpers are given the text of compressed files, and of others the places of events.
-            assert told(kineto.read(path, helpers)) == fast
-            assert told(kineto.read(plain_file, helpers)) == fast
+            assert contents(kineto.read(path, helpers)) == fast
+            assert contents(kineto.read(plain_file, helpers)) == fast
     monkeypatch.setattr(native, "scan", lambda _text: None)
-    assert told(kineto.read(path)) == fast
+    assert contents(kineto.read(path)) == fast
 
 
 def kernels(number: int, first: int = 0) -> list[dict[str, Any]]:

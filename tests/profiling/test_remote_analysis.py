@@ -293,7 +293,7 @@ def test_an_answer_that_grows_without_end_is_refused(tmp_path: Path, monkeypatch
     ],
 )
 def test_where_the_engine_cannot_go_is_told(tmp_path: Path, host_has: dict[str, Any], why: str) -> None:
-    told: dict[str, Any] = {
+    offer: dict[str, Any] = {
         "python": (3, 11),
         "implementation": "cpython",
         "machine": "x86_64",
@@ -301,6 +301,6 @@ def test_where_the_engine_cannot_go_is_told(tmp_path: Path, host_has: dict[str, 
     }
     with pytest.raises(Unavailable, match=why):
         parts_for(
-            Host(path="/t", size=1, has={"numpy": "1.20", "msgspec": ""}, **{**told, **host_has}), tmp_path
+            Host(path="/t", size=1, has={"numpy": "1.20", "msgspec": ""}, **{**offer, **host_has}), tmp_path
         )
     assert list(tmp_path.iterdir()) == []

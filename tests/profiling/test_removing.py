@@ -110,8 +110,8 @@ def test_a_trace_that_another_profile_reads_goes_with_that_one(world: World, fol
         trace = written(folder)
         # The kernel's folder may lie behind a link, which the host looks through.
         (world.host.home / "behind").symlink_to(folder)
-        told = world.host.home / "behind" / trace.parent.name / trace.name
-        profile, other = await kept(lab, told), await opened(lab, str(trace))
+        file = world.host.home / "behind" / trace.parent.name / trace.name
+        profile, other = await kept(lab, file), await opened(lab, str(trace))
         await lab.beside.delete_profile(profile.id)
         assert trace.exists()
         await lab.beside.delete_profile(other.id)

@@ -54,8 +54,8 @@ class Room:
         settings = Settings(data_dir=data_dir, root_dir=root_dir)
         self.store = LocalStore(data_dir / "store.db")
         self.events = EventBus(self.store)
-        self.told: list[tuple[str, str]] = []
-        self.events.listen(lambda kind, id, _revision: self.told.append((kind, id)))
+        self.events_seen: list[tuple[str, str]] = []
+        self.events.listen(lambda kind, id, _revision: self.events_seen.append((kind, id)))
         self.mlflow = MlflowConnection(settings)
         self.prices: dict[str, float] = {}
         self.service = ProfilesService(settings, self.mlflow, self.store, self.events, self.prices.get)
@@ -106,7 +106,7 @@ async def test_a_profile_is_analysed_listed_and_deleted(home: Home) -> None:
         assert kept.size_bytes == trace.stat().st_size
         assert not source.parent.exists()
         await lab.events.close()
-        assert ("profile", added.id) in lab.told
+        assert ("profile", added.id) in lab.events_seen
 
         await lab.service.delete_profile(added.id)
         assert not trace.parent.exists()
@@ -141,7 +141,7 @@ async def test_a_run_gets_trace_and_summary(home: Home) -> None:
         assert summary["devices"][0]["kernels"] == 1
         assert added.summary == _summary_from(summary)
         await lab.events.close()
-        assert ("run", run_id) in lab.told
+        assert ("run", run_id) in lab.events_seen
         kept_metrics = await asyncio.to_thread(_metrics, lab.mlflow.uri, run_id)
         assert kept_metrics == {"profile/idle_percent": 0.0, "profile/exposed_comm_percent": 0.0}
 

@@ -122,19 +122,19 @@ def test_a_collective_is_found_on_all_ranks(tmp_path: Path, name: str) -> None:
     view = together(tmp_path, ranks)
     for rank in ranks:
         for step, found in enumerate(collectives(view, name, rank)):
-            told = found.collective
-            assert told is not None
-            assert ([each.rank for each in told.parts], told.missing) == ([0, 1, 2], [])
-            assert found.slice in [each.slice for each in told.parts]
-            ends = [each.slice.start_us + each.slice.dur_us for each in told.parts]
+            shown = found.collective
+            assert shown is not None
+            assert ([each.rank for each in shown.parts], shown.missing) == ([0, 1, 2], [])
+            assert found.slice in [each.slice for each in shown.parts]
+            ends = [each.slice.start_us + each.slice.dur_us for each in shown.parts]
             assert np.ptp(ends) < 20
-            first = min(each.slice.start_us for each in told.parts)
-            for each in told.parts:
+            first = min(each.slice.start_us for each in shown.parts)
+            for each in shown.parts:
                 assert each.late_us == pytest.approx(each.slice.start_us - first)
                 assert each.slice == collectives(view, name, each.rank)[step].slice
-            assert 0 < told.trust_us < 10
+            assert 0 < shown.trust_us < 10
             if name == ALL_REDUCE:
-                assert max(told.parts, key=lambda each: each.late_us).rank == 1
+                assert max(shown.parts, key=lambda each: each.late_us).rank == 1
 
 
 def test_a_rank_that_lacks_one_is_told(tmp_path: Path) -> None:
@@ -142,9 +142,9 @@ def test_a_rank_that_lacks_one_is_told(tmp_path: Path) -> None:
     gathers = [each for each in ranks[1] if each["name"] == ALL_GATHER]
     ranks[1].remove(gathers[2])
     view = together(tmp_path, ranks)
-    told = [found.collective for found in collectives(view, ALL_GATHER, 0)]
-    assert [each.missing if each else None for each in told] == [[], [], [1], []]
-    assert [[part.rank for part in each.parts] if each else [] for each in told][2] == [0, 2]
+    shown = [found.collective for found in collectives(view, ALL_GATHER, 0)]
+    assert [each.missing if each else None for each in shown] == [[], [], [1], []]
+    assert [[part.rank for part in each.parts] if each else [] for each in shown][2] == [0, 2]
 
 
 def test_a_rank_whose_clock_is_not_set_takes_no_part(tmp_path: Path) -> None:
@@ -152,9 +152,9 @@ def test_a_rank_whose_clock_is_not_set_takes_no_part(tmp_path: Path) -> None:
     ranks[2] = [operator("aten::mm", 0, 50), *rank_events(2)[-1:]]
     ranks[3] = rank_events(3, steps=1)
     view = together(tmp_path, ranks)
-    told = collectives(view, ALL_REDUCE, 0)[0].collective
-    assert told is not None
-    assert [each.rank for each in told.parts] == [0, 1]
+    shown = collectives(view, ALL_REDUCE, 0)[0].collective
+    assert shown is not None
+    assert [each.rank for each in shown.parts] == [0, 1]
     assert all(found.collective is None for found in collectives(view, ALL_REDUCE, 3))
 
 

@@ -160,14 +160,14 @@ def test_flows_tie_launches_and_kernels(tmp_path: Path) -> None:
     timeline = made(columns, tmp_path)
     kernels = np.flatnonzero(columns.kind >= Kind.COMPUTE)
     for kernel in np.random.default_rng(7).choice(kernels, 200, replace=False).tolist():
-        told = slices.details(timeline, kernel)
-        assert told.launched_by is not None
-        assert told.launched_by.kind == "runtime"
-        assert columns.correlation[told.launched_by.slice] == columns.correlation[kernel]
-        assert told.launched_by.start_us <= told.slice.start_us
-        back = slices.details(timeline, told.launched_by.slice)
+        slice_details = slices.details(timeline, kernel)
+        assert slice_details.launched_by is not None
+        assert slice_details.launched_by.kind == "runtime"
+        assert columns.correlation[slice_details.launched_by.slice] == columns.correlation[kernel]
+        assert slice_details.launched_by.start_us <= slice_details.slice.start_us
+        back = slices.details(timeline, slice_details.launched_by.slice)
         assert kernel in [each.slice for each in back.launched]
-        assert [each.slice for each in told.launch_stack] == [each.slice for each in back.around]
+        assert [each.slice for each in slice_details.launch_stack] == [each.slice for each in back.around]
 
 
 @needs_traces
@@ -176,17 +176,17 @@ def test_a_slice_lies_in_what_is_around_it(tmp_path: Path) -> None:
     timeline = made(columns, tmp_path)
     deep = np.flatnonzero(timeline.rows >= 3)
     for number in np.random.default_rng(3).choice(deep, 200, replace=False).tolist():
-        told = slices.details(timeline, number)
-        assert [each.row for each in told.around] == list(range(told.slice.row))
-        for outer in told.around:
-            assert outer.start_us <= told.slice.start_us
-            assert outer.start_us + outer.dur_us >= told.slice.start_us + told.slice.dur_us
-        if told.inside is not None:
-            inner = slices.details(timeline, told.inside.slice)
+        slice_details = slices.details(timeline, number)
+        assert [each.row for each in slice_details.around] == list(range(slice_details.slice.row))
+        for outer in slice_details.around:
+            assert outer.start_us <= slice_details.slice.start_us
+            assert outer.start_us + outer.dur_us >= slice_details.slice.start_us + slice_details.slice.dur_us
+        if slice_details.inside is not None:
+            inner = slices.details(timeline, slice_details.inside.slice)
             assert [each.slice for each in inner.around][-1] == number
-        if told.next is not None:
-            after = slices.details(timeline, told.next.slice)
-            assert after.previous == told.slice
+        if slice_details.next is not None:
+            after = slices.details(timeline, slice_details.next.slice)
+            assert after.previous == slice_details.slice
 
 
 @given(_slices, st.integers(0, 3000), st.integers(0, 3000))

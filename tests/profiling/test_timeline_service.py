@@ -119,13 +119,13 @@ async def test_lanes_tiles_and_slices(home: Home) -> None:
         assert [(count, row) for _, _, count, row in numbers(far)] == [(3, 0), (3, 1)]
 
         second_kernel = int(np.frombuffer(other.slice, "<i4")[1])
-        told = await timelines.get_timeline_slice(profile_id, str(second_kernel))
-        assert (told.slice.name, told.slice.kind, told.slice.start_us) == (KERNEL, "compute", 130)
-        assert told.launched_by is not None
-        assert (told.launched_by.name, told.launched_by.start_us) == (LAUNCH, 110)
-        assert [each.name for each in told.launch_stack] == [OPERATOR]
-        assert [each and each.start_us for each in (told.previous, told.next)] == [30, 230]
-        launch = await timelines.get_timeline_slice(profile_id, str(told.launched_by.slice))
+        details = await timelines.get_timeline_slice(profile_id, str(second_kernel))
+        assert (details.slice.name, details.slice.kind, details.slice.start_us) == (KERNEL, "compute", 130)
+        assert details.launched_by is not None
+        assert (details.launched_by.name, details.launched_by.start_us) == (LAUNCH, 110)
+        assert [each.name for each in details.launch_stack] == [OPERATOR]
+        assert [each and each.start_us for each in (details.previous, details.next)] == [30, 230]
+        launch = await timelines.get_timeline_slice(profile_id, str(details.launched_by.slice))
         assert (launch.launches, [each.slice for each in launch.launched]) == (1, [second_kernel])
         [operator] = launch.around
         outer = await timelines.get_timeline_slice(profile_id, str(operator.slice))
@@ -251,8 +251,8 @@ async def test_each_rank_of_a_folder_has_its_own_timeline_and_flame_graph(home: 
             assert {dur for _, dur, _, _ in numbers(tile)} == {kernel_us * 1e3}
             found = await timelines.search_timeline(kept.id, SliceSearch(text=KERNEL), query)
             assert found.slice is not None and found.slice.dur_us == kernel_us
-            told = await timelines.get_timeline_slice(kept.id, str(found.slice.slice), query)
-            assert told.slice == found.slice
+            details = await timelines.get_timeline_slice(kept.id, str(found.slice.slice), query)
+            assert details.slice == found.slice
             asked = SumsQuery(first_us=0, last_us=1000, lanes=[device.lane])
             sums = await timelines.sum_timeline(kept.id, asked, query)
             assert [each.total_us for each in sums.names] == [3 * kernel_us]
@@ -304,15 +304,15 @@ async def test_ranks_together_are_on_one_clock(home: Home) -> None:
                 for number, number_alone in zip(
                     *(np.frombuffer(tile.slice, "<i4").tolist() for tile in (shown, own)), strict=True
                 ):
-                    told = await timelines.get_timeline_slice(kept.id, str(number))
+                    details = await timelines.get_timeline_slice(kept.id, str(number))
                     known = await timelines.get_timeline_slice(kept.id, str(number_alone), query)
-                    assert (told.slice.slice, told.slice.lane) == (number, one.lane)
-                    assert told.slice.start_us == pytest.approx(known.slice.start_us + place.offset_us)
-                    assert [each.name for each in told.around] == [each.name for each in known.around]
-                    if told.slice.name == ALL_REDUCE:
-                        assert told.launched_by is not None and known.launched_by is not None
+                    assert (details.slice.slice, details.slice.lane) == (number, one.lane)
+                    assert details.slice.start_us == pytest.approx(known.slice.start_us + place.offset_us)
+                    assert [each.name for each in details.around] == [each.name for each in known.around]
+                    if details.slice.name == ALL_REDUCE:
+                        assert details.launched_by is not None and known.launched_by is not None
                         ends = starts.setdefault(rank, [])
-                        ends.append(told.slice.start_us + told.slice.dur_us)
+                        ends.append(details.slice.start_us + details.slice.dur_us)
         assert np.ptp(np.array([starts[rank] for rank in (0, 1, 2)]), axis=0).max() < 20
 
         async def find(after: int = -1) -> tuple[int, int]:

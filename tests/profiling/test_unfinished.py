@@ -25,7 +25,7 @@ from genops_lab.profiling.remote_analysis.unfinished import IncomingTrace, Unfin
 from tests.hosts.labs import until
 from tests.support.application import Lab
 
-from .test_bringing import begun, files, mebibytes, noisy_trace, scene, told
+from .test_bringing import begun, files, host_trace, mebibytes, noisy_trace, scene
 from .worlds import World, a_lab, a_world
 
 CONTENT = random.Random(3).randbytes(4 * DEFLATED_PART_BYTES + 1000)
@@ -53,7 +53,7 @@ def bring(incoming: IncomingTrace, packed: bool, parts: int = 1000) -> None:
 def left(trace: Path, packed: bool, parts: int = 3) -> Path:
     """What a server leaves that was killed after so many parts; the folder."""
     unfinished = UnfinishedTrace.of(trace)
-    incoming = unfinished.incoming(told(size=len(CONTENT), packed=packed))
+    incoming = unfinished.incoming(host_trace(size=len(CONTENT), packed=packed))
     bring(incoming, packed, parts)
     unfinished.leave(stays=True)
     [folder] = trace.parent.glob("*.part")
@@ -63,7 +63,7 @@ def left(trace: Path, packed: bool, parts: int = 3) -> Path:
 def finished(trace: Path, packed: bool) -> int:
     """Where the next server went on, with what is whole at its end."""
     unfinished = UnfinishedTrace.of(trace)
-    incoming = unfinished.incoming(told(size=len(CONTENT), packed=packed))
+    incoming = unfinished.incoming(host_trace(size=len(CONTENT), packed=packed))
     went_on = incoming.done // part_of(packed)
     bring(incoming, packed)
     assert incoming.whole
@@ -153,7 +153,7 @@ def test_notes_of_before_stay_until_the_new_ones_are_whole(
     with monkeypatch.context() as patched:
         patched.setattr(Path, "replace", full)
         with pytest.raises(OSError, match="No space left"):
-            unfinished.incoming(told(size=len(CONTENT), packed=True))
+            unfinished.incoming(host_trace(size=len(CONTENT), packed=True))
     unfinished.leave(stays=True)
     assert finished(tmp_path / "t", packed=True) == 3
 
@@ -162,17 +162,17 @@ def test_another_trace_begins_anew(tmp_path: Path) -> None:
     for change in ({"size": len(CONTENT) + 1}, {"changed_ns": 1}, {"packed": False}):
         left(tmp_path / "t", packed=True)
         unfinished = UnfinishedTrace.of(tmp_path / "t")
-        assert unfinished.incoming(told(**{"size": len(CONTENT), "packed": True, **change})).done == 0
+        assert unfinished.incoming(host_trace(**{"size": len(CONTENT), "packed": True, **change})).done == 0
         unfinished.leave()
         assert list(tmp_path.iterdir()) == []
 
 
 def test_what_another_lab_writes_is_left_alone(tmp_path: Path) -> None:
     other = UnfinishedTrace.of(tmp_path / "t")
-    theirs = other.incoming(told(size=len(CONTENT)))
+    theirs = other.incoming(host_trace(size=len(CONTENT)))
     bring(theirs, packed=True, parts=1)
     mine = UnfinishedTrace.of(tmp_path / "t")
-    assert mine.incoming(told(size=len(CONTENT))).done == 0
+    assert mine.incoming(host_trace(size=len(CONTENT))).done == 0
     mine.leave()
     bring(theirs, packed=True, parts=1)
     other.leave(stays=True)
@@ -237,18 +237,18 @@ def test_after_a_server_that_was_stopped_and_one_that_was_killed() -> None:
                 sys.executable, "-c", SERVER, str(world.home.data), profile_id, stdout=subprocess.PIPE
             )
             assert server.stdout is not None
-            told = []
+            progress = []
             try:
                 async for line in server.stdout:
                     if came := mebibytes(line.decode()):
-                        told.append(came)
-                    if told and told[-1] > so_far + 1:
+                        progress.append(came)
+                    if progress and progress[-1] > so_far + 1:
                         break
             finally:
                 server.kill()
                 await server.wait()
-            assert told and so_far <= told[0] and so_far + 1 < told[-1], told
-            return told[-1]
+            assert progress and so_far <= progress[0] and so_far + 1 < progress[-1], progress
+            return progress[-1]
 
         async def work() -> None:
             profile_id, so_far = await stopped()

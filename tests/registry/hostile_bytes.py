@@ -44,13 +44,13 @@ def tarred(*entries: tuple[str, bytes], link: str = "") -> bytes:
     whole = io.BytesIO()
     with tarfile.open(fileobj=whole, mode="w", format=tarfile.GNU_FORMAT) as archive:
         for name, content in entries:
-            told = tarfile.TarInfo(name)
-            told.size = len(content)
-            archive.addfile(told, io.BytesIO(content))
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
         if link:
-            told = tarfile.TarInfo("link")
-            told.type, told.linkname = tarfile.SYMTYPE, link
-            archive.addfile(told)
+            entry = tarfile.TarInfo("link")
+            entry.type, entry.linkname = tarfile.SYMTYPE, link
+            archive.addfile(entry)
     return whole.getvalue()
 
 
@@ -98,8 +98,8 @@ def onnx(graph: bytes, *more: bytes) -> bytes:
 def external(location: str, offset: str = "0", length: str = "4") -> bytes:
     """A graph whose weight lies in another file."""
     place = {"location": location, "offset": offset, "length": length}
-    told = b"".join(message(13, message(1, k.encode()) + message(2, v.encode())) for k, v in place.items())
-    return message(5, message(1, 1) + message(2, 1) + message(8, b"w") + told + message(14, 1))
+    places = b"".join(message(13, message(1, k.encode()) + message(2, v.encode())) for k, v in place.items())
+    return message(5, message(1, 1) + message(2, 1) + message(8, b"w") + places + message(14, 1))
 
 
 def nested(levels: int) -> bytes:
@@ -142,9 +142,9 @@ def zip_link() -> bytes:
     """A zip archive with a symbolic link."""
     whole = io.BytesIO()
     with zipfile.ZipFile(whole, "w") as archive:
-        told = zipfile.ZipInfo("link")
-        told.external_attr = 0o120777 << 16
-        archive.writestr(told, "/etc/passwd")
+        entry = zipfile.ZipInfo("link")
+        entry.external_attr = 0o120777 << 16
+        archive.writestr(entry, "/etc/passwd")
     return whole.getvalue()
 
 

@@ -162,8 +162,8 @@ def test_each_move_is_in_mlflow_and_in_the_store(any_registry: Registry, home: H
         ada.revert(name, LONG_ALIAS)
         assert any_registry.alias(name, LONG_ALIAS) == "3"
         found = ada.history(name, alias=LONG_ALIAS)
-        told = [(each.from_version, each.to_version, each.reason[:6], each.who) for each in reversed(found)]
-        assert told == [
+        listed = [(each.from_version, each.to_version, each.reason[:6], each.who) for each in reversed(found)]
+        assert listed == [
             ("", "1", "first\n", "ada"), ("1", "3", "", "ada"), ("3", "", "done", "ada"), ("", "3", "Back t", "ada"),
         ]  # fmt: skip
         assert found[-1].evidence == evidence and len(found[-1].reason) == 996
@@ -189,9 +189,9 @@ def test_a_stale_page_moves_nothing_and_is_told_who_moved(ada: Lab, registry: Re
     ):
         with pytest.raises(
             Conflict, match=r"names version 2, not version 1\. ada moved it at .* \(better\)"
-        ) as told:
+        ) as caught:
             stale()
-        assert told.value.code == "alias_moved" and told.value.details["version"] == "2"
+        assert caught.value.code == "alias_moved" and caught.value.details["version"] == "2"
     assert registry.alias(name) == "2" and len(ada.history(name)) == 2
 
 
@@ -221,24 +221,24 @@ def test_of_two_movers_with_postgresql_one_wins(home: Home, registry: Registry) 
 def one_of_two_wins(ada: Lab, eve: Lab, registry: Registry, name: str, alias: str) -> None:
     ada.move(name, "1", alias)
     assert eve.history(name) == ada.history(name)
-    told: list[tuple[Lab, str, GenOpsError | None]] = []
+    outcomes: list[tuple[Lab, str, GenOpsError | None]] = []
     begin = threading.Barrier(2)
 
     def move(by: Lab, version: str) -> None:
         begin.wait()
         try:
             by.move(name, version, alias, expected="1")
-            told.append((by, version, None))
+            outcomes.append((by, version, None))
         except GenOpsError as error:
-            told.append((by, version, error))
+            outcomes.append((by, version, error))
 
     threads = [threading.Thread(target=move, args=each) for each in ((ada, "2"), (eve, "3"))]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    (winner, version, _), (_, _, error) = sorted(told, key=lambda each: each[2] is not None)
-    assert [each[2] is None for each in told].count(True) == 1
+    (winner, version, _), (_, _, error) = sorted(outcomes, key=lambda each: each[2] is not None)
+    assert [each[2] is None for each in outcomes].count(True) == 1
     assert isinstance(error, Conflict) and winner.user in error.message, error
     assert registry.alias(name, alias) == version
     found = ada.history(name, alias=alias)
@@ -306,9 +306,9 @@ def test_a_change_in_mlflow_is_looked_at_without_a_question(ada: Lab, registry: 
     name = registry.model("watched")
     ada.move(name, "1")
     registry.client.set_registered_model_alias(name, "champion", "2")
-    ada.rooms.events_told.clear()
+    ada.rooms.events_seen.clear()
     ada.rooms.loop.call_soon_threadsafe(ada.rooms.events.emit, "model")  # as OutsideChanges does
-    eventually(lambda: ada.rooms.events_told, lambda told: ("model", name) in told)
+    eventually(lambda: ada.rooms.events_seen, lambda seen: ("model", name) in seen)
     eventually(lambda: registry.tags(name), lambda tags: len(tags) == 2)
 
 
@@ -449,9 +449,9 @@ def test_mlflow_goes_down_in_each_step(home: Home, registry: Registry, server: i
             for down in ("read", "point", "tag"):
                 name = registry.model(f"down at {down}")
                 registry.client.set_registered_model_alias(name, "champion", "1")
-                with pytest.raises(Unavailable, match=r"the MLflow server at .* does not answer") as told:
+                with pytest.raises(Unavailable, match=r"the MLflow server at .* does not answer") as caught:
                     ada.move(name, "2")
-                assert told.value.hint
+                assert caught.value.hint
                 down = ""
                 proxy.retarget(server)
                 moved = name == "down at tag"
@@ -473,11 +473,11 @@ def test_a_slow_mlflow_may_still_move_what_was_given_up(ada: Lab, registry: Regi
 
     ada.rooms.mlflow.call = slow  # type: ignore[method-assign, assignment]
     try:
-        with pytest.raises(Unavailable, match="too slowly") as told:
+        with pytest.raises(Unavailable, match="too slowly") as caught:
             ada.move(name, "2", reason="slow")
     finally:
         ada.rooms.mlflow.call = call  # type: ignore[method-assign]
-    assert "genops models alias-history slow" in told.value.hint
+    assert "genops models alias-history slow" in caught.value.hint
     with pytest.raises(Conflict, match="ada is moving the alias"):
         ada.move(name, "3")
     registry.client.set_registered_model_alias(name, "champion", "2")

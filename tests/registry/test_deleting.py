@@ -45,10 +45,10 @@ def test_a_version_goes_and_its_number_is_not_used_again(
     rooms: Rooms, deletion: ModelDeletion, one: Logged
 ) -> None:
     register(rooms, "two", one.run_id, versions=2)
-    rooms.events_told.clear()
+    rooms.events_seen.clear()
     left = rooms.run(deletion.delete_version("two", "2", DeleteQuery()))
     assert [each.version for each in left.versions] == ["1"]
-    eventually(lambda: rooms.events_told, lambda told: ("model", "two") in told)
+    eventually(lambda: rooms.events_seen, lambda seen: ("model", "two") in seen)
     with pytest.raises(NotFound, match="has no version 2"):
         rooms.run(deletion.delete_version("two", "2", DeleteQuery()))
     register(rooms, "two", one.run_id)

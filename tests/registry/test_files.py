@@ -77,7 +77,7 @@ def write(folder: Path, hostile: Hostile) -> Path:
 
 def test_files_of_the_libraries_are_known() -> None:
     found = {each.path: (each.format, each.verdict) for each in read_model(ORACLES).files}
-    assert {name: told for name, told in found.items() if "__pycache__" not in name} == WRITTEN
+    assert {name: judged for name, judged in found.items() if "__pycache__" not in name} == WRITTEN
 
 
 def test_safetensors_tell_parameters_by_type(tmp_path: Path) -> None:
@@ -187,11 +187,11 @@ def test_a_hostile_file_is_refused_or_marked(tmp_path: Path, kind: str) -> None:
     hostile = HOSTILE[kind]
     path = write(tmp_path / "model", hostile)
     found = read_model(tmp_path / "model")
-    [told] = found.files
-    assert (told.verdict, found.verdict) == (hostile.verdict, hostile.verdict)
-    assert re.search(hostile.reason, told.reason), told.reason
+    [judged] = found.files
+    assert (judged.verdict, found.verdict) == (hostile.verdict, hostile.verdict)
+    assert re.search(hostile.reason, judged.reason), judged.reason
     assert found.headline != "Files hold data only"
-    assert told.path.isprintable()
+    assert judged.path.isprintable()
     assert path.is_symlink() or path.exists()
 
 

@@ -116,9 +116,13 @@ def test_a_confirmation_holds_for_the_files_that_were_shown(rooms: Rooms, tmp_pa
             rooms.run(rooms.deployments.deploy(NewDeployment(model="changing", trust=trust)))
         assert caught.value.code == "confirmation_needed"
         assert ("differ from those that you confirmed" in caught.value.message) == bool(trust)
-    told = caught.value.details["check"]
-    assert told["loader"] == "y" and told["digest"] != shown.digest and told["digest"] in caught.value.hint
-    found = rooms.run(rooms.deployments.deploy(NewDeployment(model="changing", trust=told["digest"])))
+    refusal = caught.value.details["check"]
+    assert (
+        refusal["loader"] == "y"
+        and refusal["digest"] != shown.digest
+        and refusal["digest"] in caught.value.hint
+    )
+    found = rooms.run(rooms.deployments.deploy(NewDeployment(model="changing", trust=refusal["digest"])))
     assert found.state == "preparing"
     rooms.run(rooms.deployments.stop_deployment("changing"))
 

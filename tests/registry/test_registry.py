@@ -41,7 +41,7 @@ def register(rooms: Rooms, name: str, run: str, **fields: str):
 
 
 def test_a_runs_model_is_registered_listed_and_told(rooms: Rooms, one: Logged) -> None:
-    rooms.events_told.clear()
+    rooms.events_seen.clear()
     first = register(rooms, "listed", one.run_id)
     second = register(rooms, "listed", one.run_id, alias="champion")
     assert (first.version, second.version) == ("1", "2")
@@ -50,7 +50,7 @@ def test_a_runs_model_is_registered_listed_and_told(rooms: Rooms, one: Logged) -
     assert second.flavors == ["sklearn", "python_function"]
     [model] = [each for each in rooms.run(rooms.registry.list_models()).items if each.name == "listed"]
     assert [version.version for version in model.versions] == ["2", "1"]
-    eventually(lambda: rooms.events_told, lambda told: ("model", "listed") in told)
+    eventually(lambda: rooms.events_seen, lambda events: ("model", "listed") in events)
 
 
 def test_a_model_comes_with_its_newest_versions_and_the_others_in_pages(rooms: Rooms, one: Logged) -> None:
@@ -64,8 +64,8 @@ def test_a_model_comes_with_its_newest_versions_and_the_others_in_pages(rooms: R
     second = rooms.run(rooms.registry.list_versions("long", PageQuery(after=model.older)))
     register(rooms, "long", one.run_id)
     third = rooms.run(rooms.registry.list_versions("long", PageQuery(after=second.next)))
-    told = dict.fromkeys(each.version for each in (*model.versions, *second.items, *third.items))
-    assert list(told) == [str(number) for number in range(250, 0, -1)] and third.next == ""
+    listed = dict.fromkeys(each.version for each in (*model.versions, *second.items, *third.items))
+    assert list(listed) == [str(number) for number in range(250, 0, -1)] and third.next == ""
     # An alias of a version that does not come with the model.
     rooms.run(rooms.registry.set_alias("long", "old", SetAlias(version="3")))
     assert rooms.run(rooms.registry.resolve("long", "old")).version == "3"

@@ -101,7 +101,7 @@ def test_a_version_is_signed_beside_its_files(place: Place, files: Path) -> None
     found = place.verify("signed")
     assert (found.state, found.reason, found.place) == ("valid", "", signed.place)
     assert found.who.startswith("release.pub (key ")
-    eventually(lambda: place.rooms.events_told, lambda told: ("model", "signed") in told)
+    eventually(lambda: place.rooms.events_seen, lambda seen: ("model", "signed") in seen)
 
     (folder / "data" / "weights.bin").write_bytes(b"1" * 5_000)
     changed = place.verify("signed")

@@ -157,7 +157,7 @@ def test_the_code_loads_the_model(rooms: Rooms, one: Logged, monkeypatch: pytest
 
 
 def test_descriptions_and_tags_are_changed(rooms: Rooms, one: Logged) -> None:
-    rooms.events_told.clear()
+    rooms.events_seen.clear()
     body = Describe(description="Digits of 8 x 8.", tags={"team": "vision", "stage": "a"})
     model = rooms.run(rooms.uses.describe_model("digits", body))
     assert (model.description, model.tags) == ("Digits of 8 x 8.", {"stage": "a", "team": "vision"})
@@ -168,7 +168,7 @@ def test_descriptions_and_tags_are_changed(rooms: Rooms, one: Logged) -> None:
     )
     assert (version.description, version.tags, version.origin is not None) == ("n", {"a": "1"}, True)
     assert rooms.run(rooms.uses.describe_version("digits", "1", Describe(description=""))).description == ""
-    eventually(lambda: rooms.events_told, lambda told: ("model", "digits") in told)
+    eventually(lambda: rooms.events_seen, lambda events: ("model", "digits") in events)
     for body in (
         Describe(tags={"genops.source": "{}"}),
         Describe(untag=["mlflow.x"]),

@@ -280,9 +280,9 @@ def test_the_service_tells_changes_while_a_page_listens(module_home: Home) -> No
             rooms.run(rooms.registry.register_model(RegisterModel(name="served", run=run)))
             found = rooms.run(service.query_versions(asked))
             assert (found.run_ids, found.columns[0].values) == (["served/1"], [None])
-            rooms.events_told.clear()
+            rooms.events_seen.clear()
             rooms.run(rooms.registry.set_alias("served", "champion", SetAlias(version="1")))
-            eventually(lambda: rooms.events_told, lambda told: ("version", "") in told)
+            eventually(lambda: rooms.events_seen, lambda seen: ("version", "") in seen)
             assert rooms.run(service.query_versions(asked)).columns[0].values == ["champion"]
             assert rooms.run(service.get_versions_state()).complete
             counts = {each.column: each.runs for each in rooms.run(service.list_version_columns()).columns}

@@ -37,7 +37,7 @@ STOPPED = {**RUNNING, "state": "stopped"}
 
 
 @pytest.fixture
-def told(lab: LabStandIn, home: Home) -> list[dict[str, Any]]:
+def requests(lab: LabStandIn, home: Home) -> list[dict[str, Any]]:
     """The states that the Lab tells, one an asking, the last again and again; the second lets the program go on."""
     states: list[dict[str, Any]] = []
 
@@ -82,8 +82,10 @@ def last_picture(cell: Cell) -> dict[str, Any]:
     return dict(last["data"])
 
 
-def test_while_the_command_waits_the_view_follows(kernel: RunningKernel, told: list[dict[str, Any]]) -> None:
-    told += [
+def test_while_the_command_waits_the_view_follows(
+    kernel: RunningKernel, requests: list[dict[str, Any]]
+) -> None:
+    requests += [
         STARTING,
         {**STARTING, "state": "starting"},
         STARTING | {"state": "starting", "message": "Loading"},
@@ -97,18 +99,18 @@ def test_while_the_command_waits_the_view_follows(kernel: RunningKernel, told: l
 
 
 def test_an_assignment_leaves_a_line_and_gives_the_data(
-    kernel: RunningKernel, told: list[dict[str, Any]]
+    kernel: RunningKernel, requests: list[dict[str, Any]]
 ) -> None:
-    told += [STARTING, STARTING, STARTING]
+    requests += [STARTING, STARTING, STARTING]
     cell = kernel.ok("service = %genops deploy digits --wait")
     assert last_picture(cell)["text/plain"] == "digits: running"
     assert kernel.ok("service.state, service['key']").result == "('running', 'SECRET')"
 
 
 def test_without_waiting_it_is_followed_after_the_cell(
-    kernel: RunningKernel, told: list[dict[str, Any]]
+    kernel: RunningKernel, requests: list[dict[str, Any]]
 ) -> None:
-    told += [RUNNING, STOPPED]
+    requests += [RUNNING, STOPPED]
     cell = kernel.ok("service = %genops deploy digits")
     first = widget_states(cell)[0]
     assert first["state"] == "preparing" and "key" not in first
@@ -119,9 +121,9 @@ def test_without_waiting_it_is_followed_after_the_cell(
 
 
 def test_a_command_that_is_interrupted_leaves_a_picture(
-    kernel: RunningKernel, told: list[dict[str, Any]]
+    kernel: RunningKernel, requests: list[dict[str, Any]]
 ) -> None:
-    told += [STARTING]
+    requests += [STARTING]
     sent = kernel.send("%genops deploy digits --wait")
     shown = kernel.wait_for("display_data")["content"]
     kernel.manager.interrupt_kernel()

@@ -198,9 +198,9 @@ def test_a_real_snapshot_goes_through(kernel: RunningKernel, home: Home) -> None
     kernel.ok(f"import pickle\ntorch.cuda.memory._snapshot = lambda: pickle.load(open({str(real)!r}, 'rb'))")
     kernel.ok("%genops memory record")
     cell = kernel.ok("%genops memory stop --json")
-    told = json.loads(cell.stream("stdout"))
+    report = json.loads(cell.stream("stdout"))
     truth = json.loads((TRACES / "truth" / "memory_forward.json").read_text())
-    assert told["devices"][0]["peak"] == truth["devices"][0]["peak_bytes_in_window"]
+    assert report["devices"][0]["peak"] == truth["devices"][0]["peak_bytes_in_window"]
     (path,) = kept(home)
     with path.open("rb") as stream:
         assert pickle.load(stream)["genops"]["cells"] == {}, "none of its frames is of this notebook"

@@ -67,9 +67,9 @@ def test_trainings_are_left_out_and_their_imports_and_seeds_are_not() -> None:
 def test_a_name_that_only_a_tracked_cell_makes_is_named() -> None:
     found = needed(["x = 1", "%%track\nmodel = x"], "print(model)")
     assert (found.whole, found.missing) == ([], {"model": "[2]"})
-    told = Setup.of(found).summary()
-    assert "Left out: [1], [2] tracked." in told and "--setup 1,3-5" in told
-    assert "Trials may lack `model`: it is made in [2], which is left out" in told
+    text = Setup.of(found).summary()
+    assert "Left out: [1], [2] tracked." in text and "--setup 1,3-5" in text
+    assert "Trials may lack `model`: it is made in [2], which is left out" in text
 
 
 def test_what_load_ext_gives_is_made_in_no_cell() -> None:

@@ -141,7 +141,7 @@ def test_kernels_that_were_measured_one_by_one_stand_in_place_of_busy_time() -> 
     summary = {"devices": devices, "measured": {"kernels": kernels, "total_us": 400.0}}
     state = {"title": "t", "state": "ready", "summary": summary}
     html, text = profile_card(state), profile_text(state)
-    assert "Measured kernels" in html and "gemm&lt;1&gt;" in html
+    assert "Measured GPU kernels" in html and "gemm&lt;1&gt;" in html
     assert "300.0 µs, 2 launches, bound by memory" in html and "width:75.0%" in html
     assert "gemm<1>: 300.0 µs, 2 launches, bound by memory" in text and "relu: 100.0 µs" in text
     assert "busy" not in html + text and "idle" not in html + text

@@ -89,10 +89,10 @@ def test_the_live_view_is_told_what_happens(kernel: RunningKernel, profiles: lis
     (first,) = cell.of("display_data")
     assert first["data"][VIEW_MIME]["model_id"] == opened["comm_id"]
     assert opened["data"]["state"]["state"] == "writing"
-    told = [one["data"]["state"] for one in cell.of("comm_msg") if one["comm_id"] == opened["comm_id"]]
+    states = [one["data"]["state"] for one in cell.of("comm_msg") if one["comm_id"] == opened["comm_id"]]
     # Between them it may be told what was recorded, where there is something to say of it.
-    assert [one["state"] for one in told if set(one) != {"note"}] == ["analyzing", "ready"]
-    assert told[-1]["summary"] == SUMMARY
+    assert [one["state"] for one in states if set(one) != {"note"}] == ["analyzing", "ready"]
+    assert states[-1]["summary"] == SUMMARY
     assert [one["comm_id"] for one in cell.of("comm_close")] == [opened["comm_id"]]
 
 
@@ -212,21 +212,21 @@ def test_a_trace_tells_its_cells_numbers_and_lines_without_secrets(
     code = "%%profile\ny = work(x)\npassword = 'korrekt-pferd-17'\n%time work(x)"
     cell = kernel.ok(code)
     number = cell.reply["execution_count"]
-    told = json.loads(Path(profiles[0]["trace_path"]).read_text(encoding="utf-8"))["genopsCells"]
-    assert [(one["name"], one["number"]) for one in told] == [
+    cells = json.loads(Path(profiles[0]["trace_path"]).read_text(encoding="utf-8"))["genopsCells"]
+    assert [(one["name"], one["number"]) for one in cells] == [
         (f"In[{number - 1}]", number - 1),
         (f"In[{number}]", number),
     ]
-    assert told[0]["lines"] == {"4": "return x.cumsum(0)"}
-    assert told[1]["lines"] == {
+    assert cells[0]["lines"] == {"4": "return x.cumsum(0)"}
+    assert cells[1]["lines"] == {
         "2": "y = work(x)",
         "3": "password = '[redacted: secret variable]'",
         "4": "%time work(x)",
     }
     kernel.ok("import os; os.environ['GENOPS_NO_SOURCE'] = '1'")
     kernel.ok("%%profile\nwork(x)")
-    told = json.loads(Path(profiles[1]["trace_path"]).read_text(encoding="utf-8"))["genopsCells"]
-    assert told[-1]["number"] and not any(one["lines"] for one in told)
+    cells = json.loads(Path(profiles[1]["trace_path"]).read_text(encoding="utf-8"))["genopsCells"]
+    assert cells[-1]["number"] and not any(one["lines"] for one in cells)
 
 
 def test_a_cell_that_awaits_is_recorded(kernel: RunningKernel, profiles: list[dict[str, Any]]) -> None:

@@ -63,9 +63,9 @@ def _inside(start: float, end: float, first: float, last: float) -> bool:
 
 def test_a_trace_of_a_script_tells_its_lines(script: Any) -> None:
     ran = script("with genops.profile(warmup=0, steps=1):\n    step()\n    x.add(x)\n")
-    (told,) = ran.trace["genopsCells"]
-    assert told["name"].endswith("train.py") and told["number"] is None
-    assert {"optimizer.step()", "step()"} <= {*told["lines"].values()}
+    (cell_record,) = ran.trace["genopsCells"]
+    assert cell_record["name"].endswith("train.py") and cell_record["number"] is None
+    assert {"optimizer.step()", "step()"} <= {*cell_record["lines"].values()}
 
 
 def test_what_follows_the_last_whole_step_is_no_step(script: Any) -> None:

@@ -196,12 +196,12 @@ if sys.argv[3] == "wake":
 markers.end()
 hearing.stop()
 assert result == sum(range(1, 100_001))
-told = [hot_lines_text(markers.budget), sorted(code.co_name for code in markers.budget.muted)]
+hot_lines = [hot_lines_text(markers.budget), sorted(code.co_name for code in markers.budget.muted)]
 ways = [type(hearing).__name__, sys.version_info >= (3, 10)]
 # What it costs is looked at every so often; of what was woken two lines may have to be given up, one after the other.
 granted = (budget.MARKER_SHARE * markers.seconds + budget.ALLOWANCE_S) / float(sys.argv[1])
 granted += 2 * budget._CHECK_EVERY * (len(wakes) + 10)
-print(json.dumps([said, [len(heard), granted], told, markers.unheard_s / markers.seconds, opened, ways]))
+print(json.dumps([said, [len(heard), granted], hot_lines, markers.unheard_s / markers.seconds, opened, ways]))
 """
 #: The lines that may be open at each ``do``; none is right as well, where it is said.
 RIGHT = {"before": [6], "loop": [11], "after": [12], "slow": [16], "end": [17]}
@@ -231,7 +231,7 @@ def test_lines_that_run_very_often_are_hardly_heard_and_none_counts_for_another(
     )
     assert heard <= granted < 160_000 and opened == []
     assert all(lines in ([], RIGHT[what]) for what, lines in said), said
-    assert any(one.startswith("lines 8") and one.endswith(" of work") for one in lines), "they are told"
+    assert any(one.startswith("lines 8") and one.endswith(" of work") for one in lines), "they are named"
     assert "work" not in muted
     assert 0.01 < unheard <= 1.0
 
@@ -293,8 +293,8 @@ def test_a_statement_has_a_marker_though_its_lines_are_not_heard(interpreter: st
         [interpreter, "-c", BEGINNING + STATEMENTS], capture_output=True, text=True, timeout=100, check=False
     )
     assert done.returncode == 0, done.stderr
-    said, opened, told = json.loads(done.stdout)
-    assert opened == [] and told and told[0].startswith("lines 2")
+    said, opened, hot_lines = json.loads(done.stdout)
+    assert opened == [] and hot_lines and hot_lines[0].startswith("lines 2")
     loop = [lines for what, lines in said if what == "loop"]
     assert len(loop) == 50
     assert all(lines in ([2], [2, 5]) for lines in loop)
@@ -323,19 +323,19 @@ def test_names_hold_no_colon() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hot", "told"),
+    ("hot", "sentence"),
     [
         (True, "Up to 40 % of the time therefore has no line"),
         (False, "called too often to trace all lines: up to 40 %"),
     ],
 )
-def test_why_time_has_no_line_is_told(hot: bool, told: str) -> None:
+def test_why_time_has_no_line_is_told(hot: bool, sentence: str) -> None:
     markers = LineMarkers({__file__: "In[1]"}, lambda _: None, Costs())
     markers.seconds, markers.unheard_s = 1.0, 0.4
     if hot:
         markers.budget.muted.add(test_why_time_has_no_line_is_told.__code__)
     *before, last = _unmarked(markers)
-    assert told in last and bool(before) == hot
+    assert sentence in last and bool(before) == hot
 
 
 def test_what_recording_cost() -> None:
@@ -349,7 +349,7 @@ def test_what_recording_cost() -> None:
 
 # The messages are those that the driver's and Kineto's sources print; no GPU takes part in this.
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("said", "sentence"),
     [
         ("ERROR: CUPTI_ERROR_INSUFFICIENT_PRIVILEGES", "ERR_NVGPUCTRPERM"),
         (
@@ -360,8 +360,8 @@ def test_what_recording_cost() -> None:
         ("all is well", "no events of the cuda device"),
     ],
 )
-def test_what_the_device_says_is_named(said: str, told: str) -> None:
-    assert told in without_device_events(said, "cuda")
+def test_what_the_device_says_is_named(said: str, sentence: str) -> None:
+    assert sentence in without_device_events(said, "cuda")
     assert bool(named(said)) == (said != "all is well")
 
 

@@ -122,7 +122,7 @@ def test_a_cell_without_a_kernel_is_named(
     notebook: RunningKernel, profiles: list[dict[str, Any]], home: Home
 ) -> None:
     cell = notebook.ok("%%profile\n1 + 1")
-    assert "Nsight Compute measured no kernel in this cell. Profile a cell that launches" in cell.stream(
+    assert "Nsight Compute measured no GPU kernel in this cell. Profile a cell that launches" in cell.stream(
         "stderr"
     )
     assert profiles == [] and list((home.data / "profiles").iterdir()) == []

@@ -298,7 +298,7 @@ while "stop " not in open({str(nsys.folder / "called")!r}).read():
         "ProfilerStep#1", "end of ProfilerStep#1", "ProfilerStep#2", "end of ProfilerStep#2", "ProfilerStep#3",
         "end of ProfilerStep#3",
     ]  # fmt: skip
-    assert "until 3 optimizer steps (see --steps)" in capture._told()
+    assert "until 3 optimizer steps (see --steps)" in capture._summary()
     assert len(nsys.calls("stop")) == 1
 
 

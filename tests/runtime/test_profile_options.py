@@ -35,7 +35,7 @@ def kernel(torch_kernel: RunningKernel) -> RunningKernel:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         ("--steps 0", "--steps: must be 1 or more"),
         ("--steps many", "--steps: 'many' is not a whole number"),
@@ -52,10 +52,12 @@ def kernel(torch_kernel: RunningKernel) -> RunningKernel:
         ("--set=full", "Restart Kernel with Nsight Compute"),
     ],
 )
-def test_a_wrong_option_is_named_and_nothing_runs(one_kernel: RunningKernel, given: str, told: str) -> None:
+def test_a_wrong_option_is_named_and_nothing_runs(
+    one_kernel: RunningKernel, given: str, message: str
+) -> None:
     cell = one_kernel.run(f"%%profile {given}\nran = 1")
-    assert told in cell.reply["evalue"]
-    assert ("usage: %%profile" in cell.reply["evalue"]) == ("quote" not in told and "--set" not in given)
+    assert message in cell.reply["evalue"]
+    assert ("usage: %%profile" in cell.reply["evalue"]) == ("quote" not in message and "--set" not in given)
     assert one_kernel.ok("'ran' in globals()").result == "False"
 
 

@@ -26,7 +26,7 @@ https://developer.nvidia.com/ERR_NVGPUCTRPERM
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("said", "sentence"),
     [
         (
             KINETO.format(error="CUPTI_ERROR_MULTIPLE_SUBSCRIBERS_NOT_SUPPORTED", number=39),
@@ -40,9 +40,9 @@ https://developer.nvidia.com/ERR_NVGPUCTRPERM
         ("INFO:2023-10-30 20:57:45 14:14 init.cpp:121] Registering daemon config loader", ""),
     ],
 )
-def test_what_was_said_is_named(said: str, told: str) -> None:
-    if told:
-        assert told in named(said)
+def test_what_was_said_is_named(said: str, sentence: str) -> None:
+    if sentence:
+        assert sentence in named(said)
         assert named(said) == without_device_events(said, "cuda")
     else:
         assert named(said) == ""

@@ -100,11 +100,11 @@ def test_another_lab_that_runs_on_the_host_is_not_asked(home: Home, lab: LabStan
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "reaches_lab"),
     [("", True), ("http://mlflow:5000", False), ("http://other:5000", True), ("sqlite:///x.db", True)],
 )
 def test_mlflow_takes_part_where_it_writes_to_the_same_server(
-    home: Home, lab: LabStandIn, given: str, told: bool
+    home: Home, lab: LabStandIn, given: str, reaches_lab: bool
 ) -> None:
     lab.tracking_uri = "http://mlflow:5000/"
     stub = home.work / "mlflow.py"
@@ -116,8 +116,8 @@ def test_mlflow_takes_part_where_it_writes_to_the_same_server(
     own = {"MLFLOW_TRACKING_URI": given} if given else {}
     answer = run(home, "-c", code, GENOPS_SOCKET=str(lab.path), **own)
     assert answer.returncode == 0, answer.stderr
-    assert ("mlflow's own calls" in answer.stderr) == told
-    assert ("resumed" in answer.stdout) != told
+    assert ("mlflow's own calls" in answer.stderr) == reaches_lab
+    assert ("resumed" in answer.stdout) != reaches_lab
     assert f"uri {given}" in answer.stdout
     assert not any("/tracking/kernel" in path for _, path, _ in lab.requests)
 

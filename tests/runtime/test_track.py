@@ -115,10 +115,10 @@ def test_a_page_that_was_loaded_meanwhile_hears_that_the_run_diverged(kernel: Ru
     if not cell.of("comm_open"):
         pytest.skip("the front end was never built here (genops_lab/runtime/static/run.js is missing)")
     updates = [content["data"]["state"] for content in cell.of("comm_msg")]
-    told = [update.get("diverged") for update in updates]
-    first = next(index for index, each in enumerate(told) if each)
-    assert len(told[first:]) > 2
-    assert told[first:] == [{"loss": "NaN since step 3"}] * len(told[first:])
+    diverged = [update.get("diverged") for update in updates]
+    first = next(index for index, each in enumerate(diverged) if each)
+    assert len(diverged[first:]) > 2
+    assert diverged[first:] == [{"loss": "NaN since step 3"}] * len(diverged[first:])
 
 
 def test_an_exception_fails_the_run_and_the_cell(kernel: RunningKernel, lab: LabStandIn) -> None:
@@ -132,8 +132,8 @@ def test_an_exception_fails_the_run_and_the_cell(kernel: RunningKernel, lab: Lab
 
 def shown_error(kernel: RunningKernel, code: str) -> list[str]:
     """The lines of a traceback, without colours."""
-    told = "\n".join(kernel.run(code).of("error")[0]["traceback"])
-    return [line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", told).splitlines()]
+    error_text = "\n".join(kernel.run(code).of("error")[0]["traceback"])
+    return [line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", error_text).splitlines()]
 
 
 def test_a_traceback_shows_the_line_that_was_typed(kernel: RunningKernel) -> None:

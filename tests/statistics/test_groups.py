@@ -39,14 +39,14 @@ def fairlearn() -> Any:
 def test_metrics_are_fairlearns(fairlearn: Any, n: int, labels: Any) -> None:
     truth, predicted, sensitive = people(np.random.default_rng(n), n, labels)
     ours = GroupCounts.of(truth, predicted, sensitive)
-    told = {"sensitive_features": sensitive}
+    features = {"sensitive_features": sensitive}
     for kind, name in (
         ("demographic_parity", "demographic_parity"),
         ("equalized_odds", "equalized_odds"),
         ("equal_opportunity", "equal_opportunity"),
     ):
         for form in ("difference", "ratio"):
-            theirs = getattr(fairlearn, f"{name}_{form}")(truth, predicted, **told)
+            theirs = getattr(fairlearn, f"{name}_{form}")(truth, predicted, **features)
             assert getattr(ours, form)(kind) == pytest.approx(theirs, abs=1e-12)
     rates: tuple[groups.Rate, ...] = (
         "selection_rate", "true_positive_rate", "false_positive_rate", "true_negative_rate", "false_negative_rate",

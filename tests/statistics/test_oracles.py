@@ -18,14 +18,14 @@ A = np.array([0.91, 0.88, 0.93, 0.90, 0.97, 0.82, 0.9, 0.95])
 B = np.array([0.90, 0.86, 0.94, 0.85, 0.96, 0.80, 0.9, 0.91])
 
 
-def told(begins: str) -> list[dict[str, Any]]:
+def cases(begins: str) -> list[dict[str, Any]]:
     found = [each for name, each in TOLD.items() if name.startswith(begins)]
     assert found, begins
     return found
 
 
 def test_mcnemar_is_statsmodels() -> None:
-    for each in told("mcnemar"):
+    for each in cases("mcnemar"):
         given = each["inputs"]
         ours = paired.mcnemar_counts(given["b"], given["c"], given["n"])
         assert ours.p == pytest.approx(each["value"], abs=1e-12)
@@ -98,13 +98,13 @@ def test_extreme_values_keep_their_interval() -> None:
 
 
 def test_welch_is_statsmodels() -> None:
-    for each in told("welch 0"):
+    for each in cases("welch 0"):
         given = each["inputs"]
         ours = repeats.welch(
             given["one"], given["other"], null=given["null"], alternative=given["alternative"]
         )
         assert ours.p == pytest.approx(each["value"])
-    (each,) = told("welch interval")
+    (each,) = cases("welch interval")
     ours = repeats.welch(each["inputs"]["one"], each["inputs"]["other"])
     assert [ours.low, ours.high] == pytest.approx(each["value"])
 
@@ -212,7 +212,7 @@ def test_clusters_of_one_row_are_students_t() -> None:
 
 
 def test_the_wild_bootstrap_is_wildboottests() -> None:
-    for each in told("wild"):
+    for each in cases("wild"):
         ours = clusters.wild_cluster_bootstrap(
             each["inputs"]["values"], each["inputs"]["clusters"], rng=np.random.default_rng(0)
         )
@@ -254,14 +254,14 @@ def test_the_cluster_bootstrap_of_single_rows_is_the_bootstrap_of_rows() -> None
 
 
 def test_holm_is_statsmodels() -> None:
-    (each,) = told("holm")
+    (each,) = cases("holm")
     assert multiple.holm(each["inputs"]["p"]).tolist() == pytest.approx(each["value"])
     with_gap = multiple.holm([0.01, math.nan, 0.04])
     assert with_gap[[0, 2]].tolist() == pytest.approx([0.02, 0.04]) and math.isnan(with_gap[1])
 
 
 def test_needed_examples_are_statsmodels() -> None:
-    for each in told("needed"):
+    for each in cases("needed"):
         given = each["inputs"]
         ours = power.needed_examples(given["effect"], 1.0, alternative=given["alternative"])
         assert ours is not None and abs(ours - math.ceil(each["value"])) <= 1, each
@@ -270,22 +270,22 @@ def test_needed_examples_are_statsmodels() -> None:
 
 
 def test_the_capital_of_bets_is_confseqs() -> None:
-    for each in told("capital"):
+    for each in cases("capital"):
         ours = sequential.mean_sequence(each["inputs"]["x"], null=each["inputs"]["null"])
         assert ours.e_value == pytest.approx(each["value"], rel=1e-9)
-    for each in told("betting"):
+    for each in cases("betting"):
         ours = sequential.mean_sequence(each["inputs"]["x"])
         assert [ours.low, ours.high] == pytest.approx(each["value"], abs=1 / 20_000 + 1e-9)
 
 
 def test_two_rates_is_expectations() -> None:
-    (each,) = told("two rates")
+    (each,) = cases("two rates")
     ours = sequential.two_rates(each["inputs"]["one"], each["inputs"]["other"])
     assert ours.e_value == pytest.approx(math.exp(each["value"]))
 
 
 def test_one_sided_mixtures_of_quantiles_are_expectations() -> None:
-    for each in told("one-sided"):
+    for each in cases("one-sided"):
         given = each["inputs"]
         ours = sequential._log_one_sided(
             np.array([given["successes"]]), given["n"], given["rate"], given["concentration"]
@@ -306,7 +306,7 @@ def test_a_rates_evidence_is_scipys_beta_binomial() -> None:
 
 
 def test_a_confidence_sequence_is_wider_than_an_interval_at_one_look() -> None:
-    (each,) = told("rate")
+    (each,) = cases("rate")
     ours = sequential.rate_sequence(each["inputs"]["successes"], each["inputs"]["n"])
     low, high = each["value"]
     assert ours.low is not None and ours.high is not None

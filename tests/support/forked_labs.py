@@ -79,10 +79,10 @@ class ForkedLab:
         if self.returncode is None:
             if not select.select([self._connection], [], [], timeout)[0]:
                 raise subprocess.TimeoutExpired(f"the Lab of pid {self.pid}", timeout or 0.0)
-            told = self._connection.recv(_NUMBER.size)
+            received = self._connection.recv(_NUMBER.size)
             self._connection.close()
             # Nothing is told where the one that forks was killed, and its forks with it.
-            self.returncode = _NUMBER.unpack(told)[0] if told else -signal.SIGKILL
+            self.returncode = _NUMBER.unpack(received)[0] if received else -signal.SIGKILL
         return self.returncode
 
     def send_signal(self, sign: int) -> None:

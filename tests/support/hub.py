@@ -35,8 +35,8 @@ class Repository:
 
     @property
     def commit(self) -> str:
-        told = b"".join(path.encode() + content for path, content in sorted(self.files.items()))
-        return hashlib.sha1(told, usedforsecurity=False).hexdigest()
+        listing = b"".join(path.encode() + content for path, content in sorted(self.files.items()))
+        return hashlib.sha1(listing, usedforsecurity=False).hexdigest()
 
     def sibling(self, path: str) -> dict[str, Any]:
         content = self.files[path]
@@ -96,9 +96,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, *, body: bool) -> None:
         path = unquote(urlsplit(self.path).path)
-        told = re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/(.+))?", path)
-        if told is not None:
-            self._tell(told[1], told[2] or "main")
+        parts = re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/(.+))?", path)
+        if parts is not None:
+            self._tell(parts[1], parts[2] or "main")
             return
         file = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
         if file is not None:
@@ -135,7 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
         if content is None:
             self._error(404, "EntryNotFound")
             return
-        told = found.sibling(path)
+        sibling = found.sibling(path)
         start = 0
         if given := re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", "")):
             start = int(given[1])
@@ -144,7 +144,7 @@ class _Handler(BaseHTTPRequestHandler):
         if path in found.lying:
             content = bytes(len(content))
         self.send_response(206 if start else 200)
-        self.send_header("ETag", f'"{told.get("lfs", {}).get("sha256", told["blobId"])}"')
+        self.send_header("ETag", f'"{sibling.get("lfs", {}).get("sha256", sibling["blobId"])}"')
         self.send_header("X-Repo-Commit", found.commit)
         self.send_header("Accept-Ranges", "bytes")
         if start:
@@ -209,11 +209,11 @@ class _Handler(BaseHTTPRequestHandler):
             found = self.state.repositories[name]
             files = dict(found.files)
             for line in body.splitlines():
-                told = json.loads(line)
-                if told["key"] == "file":
-                    files[told["value"]["path"]] = base64.b64decode(told["value"]["content"])
-                elif told["key"] == "lfsFile":
-                    files[told["value"]["path"]] = self.state.stored[told["value"]["oid"]]
+                entry = json.loads(line)
+                if entry["key"] == "file":
+                    files[entry["value"]["path"]] = base64.b64decode(entry["value"]["content"])
+                elif entry["key"] == "lfsFile":
+                    files[entry["value"]["path"]] = self.state.stored[entry["value"]["oid"]]
             found.files = files
             self._json(
                 {"commitOid": found.commit, "commitUrl": f"{self.state.url}/{name}/commit/{found.commit}"}

@@ -70,18 +70,18 @@ injected = dict(
 # As nsys does; a tool that is killed leaves its program.
 process = subprocess.Popen(given.command, env=injected, start_new_session=True)
 writer = Writer()
-told = 0
+written = 0
 with report.open("wb") as out:
     out.write(writer.head())
     out.flush()
     while True:
         ended = process.poll() is not None
-        for line in events.read_text().splitlines()[told:]:
-            told += 1
+        for line in events.read_text().splitlines()[written:]:
+            written += 1
             if (here / "mute").exists():
                 continue
             name, *ranges = line.split("\\t")
-            block = writer.block([kernel(name, us=100.0 * told, ranges=ranges)])
+            block = writer.block([kernel(name, us=100.0 * written, ranges=ranges)])
             for part in (block[: len(block) // 2], block[len(block) // 2 :]):
                 time.sleep(0.1)
                 out.write(part)

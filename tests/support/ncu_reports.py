@@ -134,10 +134,10 @@ class Writer:
 
     def device(self, number: int, name: str, attributes: Mapping[str, Value]) -> bytes:
         """A block that tells a device's attributes, as the session has them."""
-        told = b"".join(
+        parts = b"".join(
             message(3, _text(1, key) + message(2, _value(value))) for key, value in attributes.items()
         )
-        return self._block(session=message(6, _number(1, number) + _text(2, name) + told))
+        return self._block(session=message(6, _number(1, number) + _text(2, name) + parts))
 
     def _block(
         self,

@@ -52,7 +52,7 @@ class Rooms:
 
     settings: Settings
     life: Lifetime = field(default_factory=lambda: Lifetime(True))
-    events_told: list[tuple[str, str]] = field(default_factory=list)
+    events_seen: list[tuple[str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.loop = asyncio.new_event_loop()
@@ -63,7 +63,7 @@ class Rooms:
     async def _open(self) -> None:
         self.store = LocalStore(self.settings.data_dir / "store.db")
         self.events = EventBus(self.store)
-        self.events.listen(lambda kind, id, _revision: self.events_told.append((kind, id)))
+        self.events.listen(lambda kind, id, _revision: self.events_seen.append((kind, id)))
         self.live = LiveHub()
         works = WorkTable(self.store)
         self.tasks = TasksService(self.events, works)
@@ -225,9 +225,9 @@ class Training:
             check=True,
             timeout=300,
         )
-        told = json.loads(done.stdout.splitlines()[-1])
-        folder = self.folder(told["model"])
-        return Logged(told["run"], folder, np.array(told["inputs"]), told["predictions"])
+        content = json.loads(done.stdout.splitlines()[-1])
+        folder = self.folder(content["model"])
+        return Logged(content["run"], folder, np.array(content["inputs"]), content["predictions"])
 
     def folder(self, model_id: str) -> Path:
         """Where a logged model's files are."""

@@ -131,8 +131,10 @@ def as_mirrored(shown: Shown) -> dict[str, Any]:
     """The same of a mirror."""
     snapshot = shown.asked.snapshot
     rows = np.arange(snapshot.rows)
-    told = shown.asked.names()
-    values = {each.column: shown.asked.columns([each.column], rows)[0].values for each in told if each.runs}
+    shown_names = shown.asked.names()
+    values = {
+        each.column: shown.asked.columns([each.column], rows)[0].values for each in shown_names if each.runs
+    }
     found: dict[str, Any] = {}
     for row, run_id in enumerate(snapshot.ids[: snapshot.rows]):
         of: dict[str, Any] = {"metrics": {}, "params": {}, "tags": {}}

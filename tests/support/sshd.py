@@ -52,8 +52,8 @@ def sshd_program() -> str:
 
 
 def _understands_penalties(program: str) -> bool:
-    told = subprocess.run([program, "-V"], capture_output=True, text=True).stderr
-    version = re.search(r"OpenSSH_(\d+)\.(\d+)", told)
+    done = subprocess.run([program, "-V"], capture_output=True, text=True).stderr
+    version = re.search(r"OpenSSH_(\d+)\.(\d+)", done)
     return version is not None and (int(version[1]), int(version[2])) >= (9, 8)
 
 
@@ -129,10 +129,10 @@ class Sshd:
 
     def fingerprint(self) -> str:
         """``SHA256:...`` of the host's key, as ssh-keygen prints it."""
-        told = subprocess.run(
+        done = subprocess.run(
             ["ssh-keygen", "-lf", str(self.host_key) + ".pub"], capture_output=True, text=True, check=True
         )
-        return told.stdout.split()[1]
+        return done.stdout.split()[1]
 
     def write_config(self, *, port: int = 0, before: str = "", **options: Any) -> Path:
         """Write ``host.config`` anew: the alias, with ``options`` added or changed (None leaves one out)."""

@@ -22,10 +22,10 @@ def main() -> None:
     some = inputs[300:304] / 16
     predictions = model.predict(some).tolist()
     assert len(set(predictions)) > 1, "a model that says the same of all proves nothing"
-    told = {
+    content = {
         "run": run.info.run_id,
         "model": info.model_id,
         "inputs": some.tolist(),
         "predictions": predictions,
     }
-    print(json.dumps(told))
+    print(json.dumps(content))

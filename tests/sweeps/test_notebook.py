@@ -20,9 +20,9 @@ def test_a_cell_is_swept_with_the_cells_before_it(kernel: RunningKernel, sweeper
         "lr = 0.5\ngenops.log({'score': lr * n + base})"
     )
     sweep = id_of(cell)
-    told = cell.stream("stdout")
-    assert "6 trials. Each fresh kernel runs [2] first (" in told and "s in this session)." in told
-    assert "Left out: [3] tracked. Add cells with `--setup 1,3-5`" in told
+    output = cell.stream("stdout")
+    assert "6 trials. Each fresh kernel runs [2] first (" in output and "s in this session)." in output
+    assert "Left out: [3] tracked. Add cells with `--setup 1,3-5`" in output
     done = sweeper.get(sweep)
     assert done["state"] == "done" and done["method"] == "grid"
     assert done["best"] == 5 and done["trials"][5]["value"] == pytest.approx(10.6)

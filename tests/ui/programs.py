@@ -55,10 +55,10 @@ client.set_terminated(run.info.run_id)
 
 def own_mlflow(server: LabServer) -> dict[str, str]:
     """The variables that lead mlflow in a script to where the Lab's kernels are led."""
-    told = server.get(f"genops/tracking/kernel?mlflow_version={version('mlflow')}")
+    answer = server.get(f"genops/tracking/kernel?mlflow_version={version('mlflow')}")
     return {
-        "MLFLOW_TRACKING_URI": told["tracking_uri"],
-        "_MLFLOW_SERVER_ARTIFACT_ROOT": told["artifact_root"],
+        "MLFLOW_TRACKING_URI": answer["tracking_uri"],
+        "_MLFLOW_SERVER_ARTIFACT_ROOT": answer["artifact_root"],
     }
 
 

@@ -111,12 +111,12 @@ def test_from_a_python_without_ipykernel_to_a_running_notebook(
 def left_to_the_background(lab: LabPage, server: LabServer, host: Sshd) -> None:
     """The end of a build that no dialog shows tells how its test went, and what comes next."""
     assert server.request("POST", f"genops/targets/{host.alias}/environment", {})[0] == 200
-    told = lab.page.locator(".Toastify__toast", has_text="can run kernels.")
-    expect(told).to_contain_text(f"Build an environment on {host.alias}", timeout=2 * PATIENT_MS)
+    toast = lab.page.locator(".Toastify__toast", has_text="can run kernels.")
+    expect(toast).to_contain_text(f"Build an environment on {host.alias}", timeout=2 * PATIENT_MS)
     looked_at(lab, "built-unseen", ".Toastify", daily=False)
     report = server.get(f"genops/targets/{host.alias}/report")
     assert {each["step"]: each["state"] for each in report["steps"]}["logout"] == "skipped", report
-    told.get_by_role("button", name="Show full test…").click()
+    toast.get_by_role("button", name="Show full test…").click()
     found = dialog(lab)
     expect(step(found, "ipykernel")).to_contain_text("passed", timeout=PATIENT_MS)
     found.get_by_role("button", name="Close").click(timeout=PATIENT_MS)

@@ -110,7 +110,7 @@ def saved(lab: LabPage, path: Path, number: int) -> list[dict[str, Any]]:
         time.sleep(0.2)
 
 
-def told(server: LabServer) -> None:
+def wait_for_output(server: LabServer) -> None:
     """The Lab knows that the saved document has all: page and recorder agree."""
     (kernel_id,) = [each["id"] for each in server.get("api/kernels")]
     deadline = time.monotonic() + LONG_MS / 1000
@@ -150,7 +150,7 @@ def test_more_text_and_displays_than_a_page_holds(
     assert notice["data"][EXCERPT_MIME]["lines"] == lines - sum(
         "".join(each["text"]).count("\n") for each in (head, tail)
     )
-    told(server)
+    wait_for_output(server)
 
     # Displays.
     run(lab, 1)
@@ -164,7 +164,7 @@ def test_more_text_and_displays_than_a_page_holds(
     last = len(outputs) - at - 1
     assert shown[at + 1 :] == [f"'display {number}'" for number in range(DISPLAYS - last, DISPLAYS)]
     assert outputs[at]["data"][EXCERPT_MIME]["displays"] == DISPLAYS - len(outputs) + 1
-    told(server)
+    wait_for_output(server)
 
     # The notebook opened again, from its file, and the whole text beside it.
     words = excerpt.locator(".gol-Excerpt-words").inner_text()

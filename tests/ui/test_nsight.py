@@ -81,7 +81,7 @@ def test_a_kernel_is_restarted_with_nsight_and_its_profile_opens(lab: LabPage, s
     assert {each["device"]: each["busy_us"] for each in whole["summary"]["devices"]} == {
         name: pytest.approx(device["busy_us"], abs=0.001) for name, device in truth["devices"].items()
     }
-    panel.get_by_role("tab", name="Operators and kernels").click()
+    panel.get_by_role("tab", name="Operators and GPU kernels").click()
     expect(panel.get_by_text("flash_attn::_flash_attn_forward").first).to_be_visible()
 
     without_nsight(lab, "nsys.ipynb")
@@ -96,9 +96,9 @@ def test_where_nsys_is_missing_it_is_said_and_nothing_is_restarted(
     away = nsys.program.rename(nsys.folder / "away")
     try:
         in_kernel_menu(lab.page, "Restart Kernel with Nsight Systems…")
-        told = lab.page.locator(".Toastify__toast")
-        expect(told).to_contain_text("Nsight Systems (nsys) is not installed on this machine. Install it")
-        expect(told).to_contain_text("nsys on PATH.")
+        toast = lab.page.locator(".Toastify__toast")
+        expect(toast).to_contain_text("Nsight Systems (nsys) is not installed on this machine. Install it")
+        expect(toast).to_contain_text("nsys on PATH.")
         lab.shot("nsight-missing")
     finally:
         away.rename(nsys.program)

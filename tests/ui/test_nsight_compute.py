@@ -60,9 +60,9 @@ def test_kernels_are_measured_after_a_restart_with_a_set(lab: LabPage, server: L
     lab.shot("nsight-compute-cell", width=1280)
     page.get_by_role("link", name="Open", exact=True).last.click()
     panel = page.locator(".gol-Profile:visible")
-    panel.get_by_role("tab", name="Operators and kernels").click()
-    panel.get_by_role("button", name="Kernels", exact=True).click()
-    expect(panel.get_by_role("grid", name="Kernels", exact=True).get_by_text("gemm")).to_be_visible()
+    panel.get_by_role("tab", name="Operators and GPU kernels").click()
+    panel.get_by_role("button", name="GPU kernels", exact=True).click()
+    expect(panel.get_by_role("grid", name="GPU kernels", exact=True).get_by_text("gemm")).to_be_visible()
     lab.shot("nsight-compute-profile", width=1920)
     [profile] = [each for each in server.get("genops/profiles") if each["title"] == "kernels-measured"]
     measured = server.get(f"genops/profiles/{profile['id']}")["summary"]["measured"]
@@ -85,7 +85,7 @@ def test_without_a_driver_it_is_said_and_nothing_is_restarted(
     lab.open_notebook("no-driver.ipynb")
     ncu.refuse()
     in_kernel_menu(lab.page, "Restart Kernel with Nsight Compute…")
-    told = lab.page.locator(".Toastify__toast")
-    expect(told).to_contain_text("Nsight Compute finds no CUDA driver on this machine")
-    expect(told).to_contain_text("Check that nvidia-smi lists a GPU.")
+    toast = lab.page.locator(".Toastify__toast")
+    expect(toast).to_contain_text("Nsight Compute finds no CUDA driver on this machine")
+    expect(toast).to_contain_text("Check that nvidia-smi lists a GPU.")
     expect(lab.page.get_by_role("dialog")).to_have_count(0)

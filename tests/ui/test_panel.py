@@ -232,7 +232,7 @@ def test_the_status_bar_tells_where_a_kernel_runs_and_a_missing_magic_is_named(
 
     lab.run_all()
     cells = lab.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-CodeCell")
-    told = lab.page.locator(".Toastify__toast", has_text="%%track is not loaded in this notebook.")
-    told.get_by_role("button", name="Insert this line above").click()
+    toast = lab.page.locator(".Toastify__toast", has_text="%%track is not loaded in this notebook.")
+    toast.get_by_role("button", name="Insert this line above").click()
     expect(cells.first).to_contain_text("%load_ext genops_lab")
     expect(cells).to_have_count(2)

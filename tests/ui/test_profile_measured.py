@@ -52,12 +52,12 @@ def looked_at(lab: LabPage, name: str, *, daily: bool = True) -> None:
 def test_it_is_seen_first_and_leads_to_a_kernels_cell(lab: LabPage) -> None:
     panel = opened(lab)
     expect(panel.get_by_role("tab")).to_have_text(
-        ["Measured kernels", "Overview", "Cells and lines", "Operators and kernels"]
+        ["Measured GPU kernels", "Overview", "Cells and lines", "Operators and GPU kernels"]
     )
-    expect(panel.get_by_role("tab", name="Measured kernels")).to_have_attribute("aria-selected", "true")
+    expect(panel.get_by_role("tab", name="Measured GPU kernels")).to_have_attribute("aria-selected", "true")
     expect(panel.get_by_role("heading", level=3)).to_have_text(KERNEL)
     looked_at(lab, "first", daily=False)
-    panel.get_by_role("grid", name="Measured kernels").get_by_role(
+    panel.get_by_role("grid", name="Measured GPU kernels").get_by_role(
         "button", name=re.compile("line 3")
     ).click()
     expect(lab.page.locator(".jp-NotebookPanel:visible .cm-content").first).to_contain_text("loss_of")
@@ -66,7 +66,7 @@ def test_it_is_seen_first_and_leads_to_a_kernels_cell(lab: LabPage) -> None:
 @pytest.mark.exhaustive
 def test_a_kernel_is_chosen_by_keys(lab: LabPage) -> None:
     panel = opened(lab)
-    grid = panel.get_by_role("grid", name="Measured kernels")
+    grid = panel.get_by_role("grid", name="Measured GPU kernels")
     grid.locator("[role=row][aria-rowindex='2'] [role=gridcell]").first.click()
     lab.page.keyboard.press("ArrowDown")
     expect(panel.get_by_role("heading", level=3)).to_have_text(re.compile("^void Sobel<double>"))
@@ -114,7 +114,7 @@ def test_the_table_is_saved(lab: LabPage) -> None:
 def test_the_overview_claims_no_time_between_kernels(lab: LabPage) -> None:
     panel = opened(lab)
     panel.get_by_role("tab", name="Overview").click()
-    expect(panel.get_by_role("img", name=re.compile("^Kernel time by limit"))).to_be_visible()
+    expect(panel.get_by_role("img", name=re.compile("^GPU kernel time by limit"))).to_be_visible()
     expect(panel.get_by_role("img", name=re.compile("^Roofline"))).to_be_visible()
     expect(panel.get_by_text(re.compile("[Ii]dle|busy"))).to_have_count(0)
     looked_at(lab, "overview")

@@ -60,7 +60,7 @@ def _reports(server: LabServer, folder: Path) -> None:
 def test_a_double_click_leads_to_its_kernels_and_their_metrics(lab: LabPage) -> None:
     lab.double_click(f"profile_measured_report/{REPORT}")
     panel = lab.page.locator(".gol-Profile:visible")
-    grid = panel.get_by_role("grid", name="Measured kernels")
+    grid = panel.get_by_role("grid", name="Measured GPU kernels")
     expect(grid).to_be_visible(timeout=60_000)
     first = grid.locator("[role=row][aria-rowindex='2']")
     expect(first).to_contain_text("gemm_nt")
@@ -112,13 +112,13 @@ def test_what_is_no_whole_report_says_so(name: str, said: str, lab: LabPage) -> 
 def test_keys_alone_lead_from_a_row_to_its_line_and_its_metrics(lab: LabPage) -> None:
     lab.double_click(f"profile_measured_report/{REPORT}")
     panel = lab.page.locator(".gol-Profile:visible")
-    grid = panel.get_by_role("grid", name="Measured kernels")
+    grid = panel.get_by_role("grid", name="Measured GPU kernels")
     expect(grid).to_be_visible(timeout=60_000)
     keyboard = lab.page.keyboard
     panel.get_by_role("button", name="CSV").first.focus()
     # Into the table, to its second row; from there on in one step, back and forth.
     keyboard.press("Tab")
-    expect(grid.get_by_role("columnheader", name="Kernel")).to_be_focused()
+    expect(grid.get_by_role("columnheader", name="GPU kernel")).to_be_focused()
     keyboard.press("ArrowDown")
     keyboard.press("ArrowDown")
     heading = panel.get_by_role("heading", level=3)

@@ -32,7 +32,7 @@ def test_what_is_shown_stays_and_goes_on(browser: Browser, home: Home, theme: st
             lab.theme("dark" if theme == "dark" else "light")
             lab.page.locator(".jp-DirListing-item", has_text=REPORT).dblclick()
             panel = lab.page.locator(".gol-Profile:visible")
-            kernels = panel.get_by_role("grid", name="Measured kernels")
+            kernels = panel.get_by_role("grid", name="Measured GPU kernels")
             filters = panel.get_by_role("searchbox", name="Filter")
             expect(kernels).to_be_visible(timeout=60_000)
             kernels.get_by_role("gridcell", name=SECOND).click()

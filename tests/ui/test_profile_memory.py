@@ -246,10 +246,10 @@ def test_a_click_below_the_lanes_shows_the_owners_of_that_moment(lab: LabPage) -
     box = strip.bounding_box()
     assert box is not None
     lab.page.mouse.click(box["x"] + 0.5 * box["width"], box["y"] + 20)
-    told = lab.page.get_by_role("region", name="Memory by owner: Memory, device 1")
-    expect(told.get_by_role("status")).to_have_text(re.compile(r"^\d+ ms: [45]\.\d GiB$"))
-    expect(told.get_by_role("listitem").first).to_contain_text("(allocated before the recording) 3.8 GiB")
-    expect(told.get_by_role("listitem").last).to_have_text(re.compile(r"^\d+ more lines$"))
+    region = lab.page.get_by_role("region", name="Memory by owner: Memory, device 1")
+    expect(region.get_by_role("status")).to_have_text(re.compile(r"^\d+ ms: [45]\.\d GiB$"))
+    expect(region.get_by_role("listitem").first).to_contain_text("(allocated before the recording) 3.8 GiB")
+    expect(region.get_by_role("listitem").last).to_have_text(re.compile(r"^\d+ more lines$"))
     looked_at(lab, "strip")
     # Where there is little room they stand below the moment, as wide as the timeline.
     size = lab.page.viewport_size
@@ -257,14 +257,14 @@ def test_a_click_below_the_lanes_shows_the_owners_of_that_moment(lab: LabPage) -
     lab.page.set_viewport_size({"width": 720, "height": size["height"]})
     lab.page.wait_for_function("() => document.querySelector('.gol-Timeline').clientWidth < 630")
     moment, listed, whole = (
-        each.bounding_box() for each in (told.get_by_role("status"), told.get_by_role("list"), told)
+        each.bounding_box() for each in (region.get_by_role("status"), region.get_by_role("list"), region)
     )
     assert moment and listed and whole
     assert listed["y"] >= moment["y"] + moment["height"]
     assert listed["width"] > whole["width"] - 20
     lab.shot("memory-strip-narrow", width=720)
     lab.page.set_viewport_size(size)
-    told.get_by_role("button", name="Close").click()
-    expect(told).to_have_count(0)
+    region.get_by_role("button", name="Close").click()
+    expect(region).to_have_count(0)
     lab.page.get_by_role("button", name="Memory, device 1").press("Enter")
-    expect(told.get_by_role("status")).to_have_text(re.compile(r"6\.2 GiB$"))
+    expect(region.get_by_role("status")).to_have_text(re.compile(r"6\.2 GiB$"))

@@ -248,9 +248,9 @@ def test_lines_lead_to_the_notebook_and_stand_in_it(lab: LabPage) -> None:
 
 def test_kernels_below_their_operators(lab: LabPage) -> None:
     panel = opened(lab, WHOLE, "tables")
-    panel.get_by_role("button", name="Kernels").click()
+    panel.get_by_role("button", name="GPU kernels").click()
     panel.get_by_label("By operator").check()
-    grid = panel.get_by_role("treegrid", name="Kernels")
+    grid = panel.get_by_role("treegrid", name="GPU kernels")
     head = grid.get_by_role("button", name=re.compile("aten::mm"))
     expect(head).to_have_attribute("aria-expanded", "false")
     grid.locator("[role=row][aria-rowindex='2'] [role=gridcell]").nth(1).click()

@@ -47,14 +47,14 @@ def _traces(folder: Path) -> None:
 def saved(answer: Response) -> bool:
     """Whether the page has told the server all of it: a reload ends a request that is under way."""
     request = answer.request
-    told = request.post_data or ""
+    sent = request.post_data or ""
     names = [f"genops-profile-file:reload/{name}" for name in (BY_ITSELF, ON_DEMAND)]
-    panel = re.search(r'"genops-lab:panel":{"expanded":({[^}]*})', told)
+    panel = re.search(r'"genops-lab:panel":{"expanded":({[^}]*})', sent)
     expanded = json.loads(panel[1]) if panel else {}
     return (
         "/api/workspaces/" in urlsplit(request.url).path
         and request.method == "PUT"
-        and all(name in told for name in [*names, "genops-comparison:", '"current":"genops-lab-panel"'])
+        and all(name in sent for name in [*names, "genops-comparison:", '"current":"genops-lab-panel"'])
         and all(expanded.get(name.lower()) is False for name in CLOSED)
     )
 

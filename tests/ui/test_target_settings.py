@@ -141,10 +141,10 @@ def test_an_end_for_want_of_work_is_told_and_a_restart_goes_on(lab: LabPage, ser
     policy = {"warm_kernels": 1, "idle_minutes": 1}
     assert server.request("PUT", "genops/targets/gpu1", {"policy": policy})[0] == 200
     # The kernel of the test before ends too.
-    told = lab.page.locator(
+    toast = lab.page.locator(
         ".Toastify__toast", has_text="ended.ipynb (kernel on gpu1): Ended after 1 min without work; freed "
     )
-    expect(told.first).to_be_visible(timeout=3 * PATIENT_MS)
+    expect(toast.first).to_be_visible(timeout=3 * PATIENT_MS)
     looked_at(lab, "ended", ".Toastify", daily=False)
     expect(lab.panel().get_by_role("region", name="Needs attention")).to_contain_text(
         "ended.ipynb (kernel on gpu1)"

@@ -14,7 +14,7 @@ import msgspec
 
 from genops_lab.core.errors import GenOpsError
 from genops_lab.evaluations.tags import DATA, newest
-from genops_lab.experiments.backends.client import told
+from genops_lab.experiments.backends.client import mlflow_errors
 from genops_lab.registry.backends import beside
 from genops_lab.registry.backends.signatures import MlflowSignatures
 from genops_lab.runtime.model_files import file_digest, plain_files
@@ -44,7 +44,7 @@ class CardKnowledge(MlflowSignatures):
     def known(self, name: str, version: str) -> Known:
         """Return all that is known about a version. Raises NotFound."""
         found = self.resolve(name, version)
-        with told(f"Cannot read {name!r} version {found.version}"):
+        with mlflow_errors(f"Cannot read {name!r} version {found.version}"):
             raw = self._client.get_model_version(name, found.version)
             facts = self._facts.read(name, found.version)
             unread: list[str] = []
@@ -65,7 +65,7 @@ class CardKnowledge(MlflowSignatures):
 
     def hashed(self, name: str, version: str) -> list[HashedFile]:
         """Return the files of a version with their hashes; those of another machine are fetched for it."""
-        with told(f"Cannot read the files of {name!r} version {version}"):
+        with mlflow_errors(f"Cannot read the files of {name!r} version {version}"):
             location = beside.model_location(self._client, name, version)
             with self._files(name, version, location) as folder:
                 return [
@@ -75,13 +75,13 @@ class CardKnowledge(MlflowSignatures):
 
     def read_card(self, name: str, version: str) -> bytes | None:
         """Return the kept card of a version, or None."""
-        with told(f"Cannot read the card of {name!r} version {version}"):
+        with mlflow_errors(f"Cannot read the card of {name!r} version {version}"):
             location = beside.model_location(self._client, name, version)
             return beside.read(self._client, location, card_file(name, version))
 
     def write_card(self, name: str, version: str, content: bytes) -> str:
         """Keep the card of a version beside its files, and return its URI."""
-        with told(f"Cannot keep the card of {name!r} version {version}"):
+        with mlflow_errors(f"Cannot keep the card of {name!r} version {version}"):
             location = beside.model_location(self._client, name, version)
             place = beside.write(self._client, location, card_file(name, version), content)
             self._client.set_model_version_tag(name, version, TAG, place)

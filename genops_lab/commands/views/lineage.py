@@ -104,8 +104,8 @@ def _line(node: LineageNode) -> str:
 
 
 def _joined(title: str, facts: list[str]) -> str:
-    told = ", ".join(filter(None, facts))
-    return clean(f"{title}: {told}" if told else title)
+    stated = ", ".join(filter(None, facts))
+    return clean(f"{title}: {stated}" if stated else title)
 
 
 def _cut(text: str) -> str:

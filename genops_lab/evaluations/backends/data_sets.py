@@ -13,7 +13,7 @@ from genops_lab.core.errors import Failed, GenOpsError, InvalidRequest, NotFound
 from genops_lab.evaluations import tags
 from genops_lab.evaluations.models import DataSet
 from genops_lab.experiments.backends.artifacts import local_path
-from genops_lab.experiments.backends.client import MlflowBackend, all_pages, quoted, told
+from genops_lab.experiments.backends.client import MlflowBackend, all_pages, mlflow_errors, quoted
 from genops_lab.runtime.datasets import DIGEST_LENGTH, fingerprint
 from genops_lab.runtime.errors import GenOpsError as Unreadable
 
@@ -94,7 +94,7 @@ class EvaluationData(MlflowBackend):
         """Return the data set with the columns and the kept file of its last evaluation."""
         from msgspec.structs import replace
 
-        with told(f"The data set {found.name!r} could not be looked up"):
+        with mlflow_errors(f"The data set {found.name!r} could not be looked up"):
             for run, dataset in self._inputs(f"dataset.digest = {quoted(found.digest)}"):
                 if (
                     dataset.name == found.name
@@ -109,7 +109,7 @@ class EvaluationData(MlflowBackend):
 
     def _known(self, data: str) -> DataSet:
         name, _, prefix = data.rpartition("@") if "@" in data else (data, "", "")
-        with told(f"The data set {name!r} could not be looked up"):
+        with mlflow_errors(f"The data set {name!r} could not be looked up"):
             clauses = [f"dataset.name = {quoted(name)}"]
             if prefix:
                 clauses.append(f"dataset.digest LIKE {quoted(prefix + '%')}")
@@ -159,7 +159,7 @@ class EvaluationData(MlflowBackend):
         if found.file:
             return Path(found.file)
         if found.kept:
-            with told(f"The kept file of {found.name!r} could not be fetched"):
+            with mlflow_errors(f"The kept file of {found.name!r} could not be fetched"):
                 path = self._client.get_run(found.kept).data.tags[tags.FILE]
                 return Path(self._client.download_artifacts(found.kept, path, str(scratch)))
         uri = _uri(found.source)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from genops_lab.core.errors import InvalidRequest
-from genops_lab.evaluations.predictions import Predictions, of_texts, of_values, refuse_double, told
+from genops_lab.evaluations.predictions import Predictions, describe_ids, of_texts, of_values, refuse_double
 
 
 def joined(given: dict[str, Any], roles: Predictions | None, about: dict[str, Any]) -> Predictions:
@@ -42,7 +42,7 @@ def joined(given: dict[str, Any], roles: Predictions | None, about: dict[str, An
     unknown = set(places) - set(roles.ids)
     if unknown:
         raise InvalidRequest(
-            f"The data set does not have {told(sorted(unknown))}.",
+            f"The data set does not have {describe_ids(sorted(unknown))}.",
             hint="Give the ids as the data set has them, or the labels yourself: labels=y.",
             code="unknown_ids",
         )

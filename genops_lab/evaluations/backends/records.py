@@ -22,8 +22,7 @@ from genops_lab.evaluations.models import (
     JudgedMetric,
     LoggedPredictions,
 )
-from genops_lab.experiments.backends.client import MlflowBackend, all_pages, one_page, quoted
-from genops_lab.experiments.backends.client import told as errors_told
+from genops_lab.experiments.backends.client import MlflowBackend, all_pages, mlflow_errors, one_page, quoted
 from genops_lab.registry.models import ModelVersion
 
 from .data_sets import EvaluationData
@@ -106,14 +105,14 @@ class EvaluationRecords(MlflowBackend):
                 **arguments,
             )
 
-        with errors_told("The evaluations could not be listed"):
+        with mlflow_errors("The evaluations could not be listed"):
             runs, token = one_page(search, query)
         return Page(items=[_evaluation(run) for run in runs], next=token)
 
     def of_version(self, name: str, version: str) -> list[EvaluationReport]:
         """Return the newest evaluation of a version on each data set, the newest first."""
         found = []
-        with errors_told(f"The evaluations of {name!r} version {version} could not be read"):
+        with mlflow_errors(f"The evaluations of {name!r} version {version} could not be read"):
             runs = tags.newest(self._client.get_model_version(name, version).tags)
         for run_id in list(runs.values())[:MOST_OF_VERSION]:
             try:
@@ -159,7 +158,7 @@ class EvaluationRecords(MlflowBackend):
         from genops_lab.evaluations.report import make_report
 
         what = f"The evaluation of {version.name!r} version {version.version} could not be written"
-        with errors_told(what):
+        with mlflow_errors(what):
             run = self._earlier(session, version)
             if run is None:
                 run_id = self._begin(session, version, data, str(predictions.about["how"]))
@@ -247,7 +246,7 @@ class EvaluationRecords(MlflowBackend):
         return [each.experiment_id for each in all_pages(self._client.search_experiments)]
 
     def _run(self, run_id: str) -> Any:
-        with errors_told(f"The evaluation {run_id} could not be read"):
+        with mlflow_errors(f"The evaluation {run_id} could not be read"):
             run = self._client.get_run(run_id)
         if tags.MODEL not in run.data.tags or run.info.lifecycle_stage != "active":
             raise NotFound(
@@ -274,7 +273,7 @@ class EvaluationRecords(MlflowBackend):
 
     def _file(self, run_id: str, name: str, folder: str) -> Path:
         try:
-            with errors_told(f"{name} of the evaluation {run_id} could not be read"):
+            with mlflow_errors(f"{name} of the evaluation {run_id} could not be read"):
                 return Path(self._client.download_artifacts(run_id, name, folder))
         except Exception as error:
             raise NotFound(
@@ -282,7 +281,7 @@ class EvaluationRecords(MlflowBackend):
             ) from error
 
     def _newest_of(self, version: ModelVersion, data: DataSet) -> Evaluation | None:
-        with errors_told(f"The evaluations of version {version.version} could not be read"):
+        with mlflow_errors(f"The evaluations of version {version.version} could not be read"):
             found = self._client.get_model_version(version.name, version.version).tags
         run_id = found.get(tags.version_tag(data.name, data.digest))
         try:
@@ -292,7 +291,7 @@ class EvaluationRecords(MlflowBackend):
 
     def _judged(self, digest: str) -> int:
         clause = f"tags.`{tags.DIGEST}` = {quoted(digest)} AND attributes.status = 'FINISHED'"
-        with errors_told("The evaluations on this data set could not be counted"):
+        with mlflow_errors("The evaluations on this data set could not be counted"):
             runs = all_pages(
                 self._client.search_runs, experiment_ids=self._experiments(), filter_string=clause
             )

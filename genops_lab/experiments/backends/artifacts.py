@@ -16,7 +16,7 @@ import msgspec
 
 from genops_lab.core.errors import InvalidRequest, NotFound
 
-from .client import MlflowBackend, told
+from .client import MlflowBackend, mlflow_errors
 
 #: Files of one run that are listed.
 MAX_FILES = 5_000
@@ -44,12 +44,12 @@ class MlflowArtifacts(MlflowBackend):
         Raises InvalidRequest for a folder or a path that leaves the run's artifacts, and NotFound.
         """
         checked(path)
-        with told(f"The artifacts of run {run_id} could not be read"):
+        with mlflow_errors(f"The artifacts of run {run_id} could not be read"):
             root = local_path(self._client.get_run(run_id).info.artifact_uri)
         if root is not None:
             return ArtifactFile(path=str(contained(root, path)))
         parent = posixpath.dirname(path)
-        with told(f"The artifacts of run {run_id} could not be listed"):
+        with mlflow_errors(f"The artifacts of run {run_id} could not be listed"):
             found = {entry.path: entry for entry in self._client.list_artifacts(run_id, parent or None)}
         if path not in found:
             raise _not_there(path)
@@ -57,7 +57,7 @@ class MlflowArtifacts(MlflowBackend):
             raise _is_folder(path)
         folder = tempfile.mkdtemp(prefix="artifact-", dir=self._scratch)
         try:
-            with told(f"The artifact {path[:80]!r} of run {run_id} could not be read"):
+            with mlflow_errors(f"The artifact {path[:80]!r} of run {run_id} could not be read"):
                 copy = self._client.download_artifacts(run_id, path, folder)
             file = contained(Path(folder), str(Path(copy).relative_to(folder)))
         except BaseException:
@@ -69,7 +69,7 @@ class MlflowArtifacts(MlflowBackend):
         """Return the sizes in bytes of a run's files by path, at most 5,000, and whether there are more."""
         files: dict[str, int | None] = {}
         pending: list[tuple[str | None, int]] = [(None, 0)]
-        with told(f"The artifacts of run {run_id} could not be listed"):
+        with mlflow_errors(f"The artifacts of run {run_id} could not be listed"):
             while pending:
                 folder, depth = pending.pop()
                 for entry in self._client.list_artifacts(run_id, folder):

@@ -57,7 +57,7 @@ def open_client(tracking_uri: str) -> MlflowClient:
 
     # A database server that is down must be noticed in seconds; the default waits for over a minute.
     mlflow.store.db.utils.MAX_RETRY_COUNT = 3
-    with told("MLflow could not be opened"):
+    with mlflow_errors("MLflow could not be opened"):
         refuse_other_schema(tracking_uri)
         return _client_class()(tracking_uri=tracking_uri)
 
@@ -170,7 +170,7 @@ def _known_revisions() -> list[str]:
 
 
 @contextlib.contextmanager
-def told(what: str) -> Iterator[None]:
+def mlflow_errors(what: str) -> Iterator[None]:
     """Turn errors of MLflow, its database and its disk into ours; ``what`` says what failed."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
@@ -197,12 +197,19 @@ def told(what: str) -> Iterator[None]:
 
 
 def _ours(what: str, detail: str, code: str) -> GenOpsError:
+    """Return our error. Its detail ``reason`` is the message without ``what``, for a view that says that itself."""
     first = (detail.strip().splitlines() or ["no reason given"])[0]
     slow = "read timed out" in first.lower()
     if address := _ADDRESS.search(first):
         verb = "answers too slowly" if slow else "does not answer"
         first = f"the MLflow server at {address['host']}:{address['port']} {verb}."
-    message = f"{what}: {_CREDENTIALS.sub('//', first)[:500]}"
+    first = _CREDENTIALS.sub("//", first)[:500]
+    error = _kind(f"{what}: {first}", detail, code, slow=slow)
+    error.details = {**error.details, "reason": first[:1].upper() + first[1:]}
+    return error
+
+
+def _kind(message: str, detail: str, code: str, *, slow: bool) -> GenOpsError:
     if any(sign in detail for sign in _CORRUPT):
         return Unavailable(
             message,

@@ -15,7 +15,7 @@ from genops_lab.experiments.models import Run
 from genops_lab.experiments.restoring.run_source import Kept
 
 from .artifacts import Digests, MlflowArtifacts, local_path
-from .client import MlflowBackend, told
+from .client import MlflowBackend, mlflow_errors
 from .run_source import MlflowKept
 from .runs import MlflowRuns
 
@@ -58,7 +58,7 @@ class MlflowComparison(MlflowBackend):
     def _gathered(self, run: Run) -> tuple[Gathered, Path | None]:
         """Return the compared parts of a run, and the folder of its files if that is on this machine."""
         run_id = run.run_id
-        with told(f"The metrics of run {run_id} could not be read"):
+        with mlflow_errors(f"The metrics of run {run_id} could not be read"):
             stored = self._client.get_run(run_id)
         problems: list[str] = []
         kept, patch = Kept(cells=[]), ""

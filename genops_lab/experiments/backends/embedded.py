@@ -12,7 +12,7 @@ from typing import Any
 from genops_lab.core.errors import Failed
 from genops_lab.core.locks import locked
 
-from .client import told
+from .client import mlflow_errors
 
 
 class EmbeddedStore:
@@ -29,7 +29,7 @@ class EmbeddedStore:
         with locked(lock_of(self._database)):
             if is_ready(self._database):  # before mlflow is imported: usually another process was faster
                 return
-            with told("The embedded MLflow could not be prepared"):
+            with mlflow_errors("The embedded MLflow could not be prepared"):
                 self._undo_a_cut_upgrade()
                 if self._database.exists() and self._database.stat().st_size > 0:
                     self._upgrade()

@@ -9,7 +9,7 @@ from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
 from genops_lab.core.paging import Page, PageQuery
 from genops_lab.experiments.models import Experiment
 
-from .client import MlflowBackend, one_page, told
+from .client import MlflowBackend, mlflow_errors, one_page
 
 #: The experiment of runs that name none; MLflow cannot start such a run without it.
 DEFAULT_ID = "0"
@@ -24,7 +24,7 @@ class ExperimentChanges(MlflowBackend):
         """Add an experiment. Raises Conflict if the name is taken, also by a deleted one."""
         if not name.strip():
             raise InvalidRequest("The experiment has no name.", hint="Give a name, such as: mnist")
-        with told(f"The experiment {name[:60]!r} could not be added"):
+        with mlflow_errors(f"The experiment {name[:60]!r} could not be added"):
             taken = self._client.get_experiment_by_name(name)
             if taken is not None and taken.lifecycle_stage == "deleted":
                 raise Conflict(
@@ -40,7 +40,7 @@ class ExperimentChanges(MlflowBackend):
         from mlflow.entities import ViewType
 
         search = partial(self._client.search_experiments, view_type=ViewType.DELETED_ONLY)
-        with told("The deleted experiments could not be listed"):
+        with mlflow_errors("The deleted experiments could not be listed"):
             found, token = one_page(search, query, order_by=["last_update_time DESC"])
         return Page(items=[shown(each) for each in found], next=token)
 
@@ -52,14 +52,14 @@ class ExperimentChanges(MlflowBackend):
                 f"The experiment {found.name!r} cannot be deleted: MLflow needs it for runs that name no experiment.",
                 hint="Delete its runs: genops runs delete RUN",
             )
-        with told(f"The experiment {found.name!r} could not be deleted"):
+        with mlflow_errors(f"The experiment {found.name!r} could not be deleted"):
             self._client.delete_experiment(found.experiment_id)
         return shown(found), self._runs(found)
 
     def undelete(self, ref: str) -> tuple[Experiment, list[str]]:
         """Restore a deleted experiment and all its runs; returns the newest of these runs. Raises NotFound."""
         found = self._named(ref, deleted=True)
-        with told(f"The experiment {found.name!r} could not be restored"):
+        with mlflow_errors(f"The experiment {found.name!r} could not be restored"):
             self._client.restore_experiment(found.experiment_id)
         return shown(found), self._runs(found)
 
@@ -70,7 +70,7 @@ class ExperimentChanges(MlflowBackend):
             f"There is no {word} {ref[:60]!r}.",
             hint="List them: genops experiments list" + (" --deleted" if deleted else ""),
         )
-        with told(f"The experiment {ref[:60]!r} could not be read"):
+        with mlflow_errors(f"The experiment {ref[:60]!r} could not be read"):
             found: Any = self._client.get_experiment_by_name(ref) if ref.strip() else None
             if found is None or found.lifecycle_stage != stage:
                 # A server and a database answer differently to an id that is no number.
@@ -89,7 +89,7 @@ class ExperimentChanges(MlflowBackend):
     def _runs(self, experiment: Any) -> list[str]:
         from mlflow.entities import ViewType
 
-        with told(f"The runs of {experiment.name!r} could not be listed"):
+        with mlflow_errors(f"The runs of {experiment.name!r} could not be listed"):
             page = self._client.search_runs(
                 [experiment.experiment_id], run_view_type=ViewType.ALL, max_results=MOST_RUNS
             )

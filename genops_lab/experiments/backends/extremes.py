@@ -13,7 +13,7 @@ from genops_lab.core.recent import Recent
 from genops_lab.experiments.histories import finite
 from genops_lab.experiments.models import MetricPoint
 
-from .client import told
+from .client import mlflow_errors
 from .runs import EXTREMES_TAG
 
 #: Metrics of a run that fit into a tag and are read with each row of a table.
@@ -63,7 +63,7 @@ class RunExtremes:
     def _of(self, run_id: str) -> tuple[Extremes, frozenset[str]]:
         found = self._kept.found(run_id)
         if found is None:
-            with told(f"The run {run_id} could not be read"):
+            with mlflow_errors(f"The run {run_id} could not be read"):
                 data = self._client.get_run(run_id).data
             extremes = _read(data.tags.get(EXTREMES_TAG, ""))
             found = self._kept[run_id] = extremes, frozenset(data.metrics) - frozenset(extremes)

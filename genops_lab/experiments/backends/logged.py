@@ -11,7 +11,7 @@ from genops_lab.experiments.model_yaml import MAX_BYTES, UnreadableModel, bounde
 from genops_lab.experiments.models import LoggedModel
 
 from .artifacts import local_path
-from .client import NO_SUCH_ENDPOINT, all_pages, quoted, told
+from .client import NO_SUCH_ENDPOINT, all_pages, mlflow_errors, quoted
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -35,7 +35,7 @@ def logged_models(
     client: MlflowClient, run_id: str, run: Any = None, artifacts: list[Any] | None = None
 ) -> list[FoundModel]:
     """Return the models of a run, the latest of each name. ``run`` and ``artifacts`` save reading them again."""
-    with told(f"The models of run {run_id} could not be read"):
+    with mlflow_errors(f"The models of run {run_id} could not be read"):
         run = run or client.get_run(run_id)
         if artifacts is None:
             artifacts = client.list_artifacts(run_id)

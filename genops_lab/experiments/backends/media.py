@@ -41,7 +41,7 @@ from genops_lab.experiments.media.models import (
 from genops_lab.experiments.models import TrackingEvent
 
 from .artifacts import contained, local_path
-from .client import MlflowBackend, told
+from .client import MlflowBackend, mlflow_errors
 from .runs import MlflowRuns
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class MlflowMedia(MlflowBackend):
         """Return a run's media by kind and name, then by step."""
         run_id = self._runs.resolve(ref).run_id
         found: dict[str, list[Any]] = {}
-        with told(f"The artifacts of run {run_id} could not be listed"):
+        with mlflow_errors(f"The artifacts of run {run_id} could not be listed"):
             folders = {entry.path for entry in self._client.list_artifacts(run_id) if entry.is_dir}
             for folder in FOLDERS:
                 if folder in folders:
@@ -87,7 +87,7 @@ class MlflowMedia(MlflowBackend):
     def histograms(self, ref: str, query: HistogramQuery) -> HistogramSeries:
         """Return the histograms of one name. Raises NotFound."""
         run_id = self._runs.resolve(ref).run_id
-        with told(f"The histograms of run {run_id} could not be listed"):
+        with mlflow_errors(f"The histograms of run {run_id} could not be listed"):
             run = self._client.get_run(run_id)
             entries = self._client.list_artifacts(run_id, HISTOGRAMS)
         parts = [entry for entry in entries if parse_part(_name(entry.path)) == query.name]
@@ -117,7 +117,7 @@ class MlflowMedia(MlflowBackend):
             return contained(root, path).read_bytes()
         with (
             tempfile.TemporaryDirectory(prefix="media-", dir=self._scratch) as folder,
-            told(f"{path[:80]} of run {run_id} could not be read"),
+            mlflow_errors(f"{path[:80]} of run {run_id} could not be read"),
         ):
             return Path(self._client.download_artifacts(run_id, path, folder)).read_bytes()
 
@@ -203,7 +203,7 @@ class MediaWriter:
         self._put(run_id, IMAGES, f"{stem}.{ending}", content)
         self._put(run_id, IMAGES, f"{stem}+compressed.webp", small)  # the name that MLflow's UI looks for
         if run_id not in self._tagged:
-            with told(f"A tag of run {run_id} could not be written"):
+            with mlflow_errors(f"A tag of run {run_id} could not be written"):
                 self._client.set_tag(run_id, _HAS_IMAGES_TAG, "True")
             self._tagged.add(run_id)
 
@@ -218,7 +218,7 @@ class MediaWriter:
 
     def _announce(self, run_id: str, path: str) -> None:
         """Name a table in the tag from which MLflow's UI shows tables: as many as fit."""
-        with told(f"The tables of run {run_id} could not be named"):
+        with mlflow_errors(f"The tables of run {run_id} could not be named"):
             kept = self._client.get_run(run_id).data.tags.get(_TABLES_TAG, "[]")
             try:
                 named = json.loads(kept)
@@ -256,7 +256,7 @@ class MediaWriter:
         self._parts[key] = whole
 
     def _read_part(self, run_id: str, path: str) -> dict[int, bytes]:
-        with told(f"The histograms of run {run_id} could not be read"):
+        with mlflow_errors(f"The histograms of run {run_id} could not be read"):
             if all(entry.path != path for entry in self._client.list_artifacts(run_id, HISTOGRAMS)):
                 return {}
             with tempfile.TemporaryDirectory(prefix="media-", dir=self._scratch) as folder:
@@ -267,7 +267,7 @@ class MediaWriter:
         with tempfile.TemporaryDirectory(prefix="media-", dir=self._scratch) as scratch:
             file = Path(scratch) / name
             file.write_bytes(content)
-            with told(f"The artifact {name[:80]!r} of run {run_id} could not be written"):
+            with mlflow_errors(f"The artifact {name[:80]!r} of run {run_id} could not be written"):
                 self._client.log_artifact(run_id, str(file), folder)
 
 

@@ -22,7 +22,7 @@ from genops_lab.experiments.restoring.run_source import (
 )
 from genops_lab.runtime.artifacts import SESSIONS
 
-from .client import MlflowBackend, told
+from .client import MlflowBackend, mlflow_errors
 from .writing import MLFLOW_CONTEXT
 
 #: Twice the kernel's limit in bytes; a larger file is not ours.
@@ -42,7 +42,7 @@ class MlflowKept(MlflowBackend):
                 "and genops.run can be restored.",
                 code="no_cells",
             )
-        with told(f"The data sets of run {run_id} could not be read"):
+        with mlflow_errors(f"The data sets of run {run_id} could not be read"):
             run = self._client.get_run(run_id)
         return self._kept(run, sizes)
 
@@ -87,7 +87,7 @@ class MlflowKept(MlflowBackend):
         return self._text(run_id, PATCH, sizes) if PATCH in sizes else ""
 
     def _sizes(self, run_id: str) -> dict[str, int]:
-        with told(f"The source of run {run_id} could not be listed"):
+        with mlflow_errors(f"The source of run {run_id} could not be listed"):
             found = self._client.list_artifacts(run_id, FOLDER.rstrip("/"))
             for entry in list(found):
                 if entry.is_dir and entry.path.startswith(FOLDER + SESSIONS):
@@ -102,7 +102,7 @@ class MlflowKept(MlflowBackend):
             )
         with (
             tempfile.TemporaryDirectory(prefix="kept-", dir=self._scratch) as folder,
-            told(f"{path} of run {run_id} could not be read"),
+            mlflow_errors(f"{path} of run {run_id} could not be read"),
         ):
             local = Path(self._client.download_artifacts(run_id, path, folder))
             return local.read_bytes().decode("utf-8", "replace")

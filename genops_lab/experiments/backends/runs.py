@@ -31,7 +31,7 @@ from genops_lab.experiments.models import (
 )
 from genops_lab.runtime.artifacts import OUTPUT, STREAMS
 
-from .client import MlflowBackend, all_pages, one_page, quoted, search_models, told
+from .client import MlflowBackend, all_pages, mlflow_errors, one_page, quoted, search_models
 from .experiments import shown
 from .logged import logged_models
 
@@ -64,7 +64,7 @@ class MlflowRuns(MlflowBackend):
 
     def list_experiments(self, query: PageQuery) -> Page[Experiment]:
         """Return active experiments, the latest changed first."""
-        with told("The experiments could not be listed"):
+        with mlflow_errors("The experiments could not be listed"):
             found, token = one_page(
                 self._client.search_experiments, query, order_by=["last_update_time DESC"]
             )
@@ -75,7 +75,7 @@ class MlflowRuns(MlflowBackend):
         experiments = self._experiments(query.experiment)
         if not experiments:
             return Page(items=[])
-        with told("The runs could not be listed"):
+        with mlflow_errors("The runs could not be listed"):
             found, token = one_page(
                 self._client.search_runs,
                 query,
@@ -99,7 +99,7 @@ class MlflowRuns(MlflowBackend):
                 hint="Use an id from `genops runs list`, its first characters, a run's name, or 'latest'.",
             )
         if len(ref) == _WHOLE:
-            with told(f"The run {ref} could not be read"):
+            with mlflow_errors(f"The run {ref} could not be read"):
                 found = self._client.get_run(ref)
                 return self._run(found, self._client.get_experiment(found.info.experiment_id).name)
         return self._by_prefix(ref)
@@ -119,7 +119,7 @@ class MlflowRuns(MlflowBackend):
                 raise
             missing = error
         experiments = self._experiments("")
-        with told(f"The run {ref[:60]!r} could not be found"):
+        with mlflow_errors(f"The run {ref[:60]!r} could not be found"):
             page = self._client.search_runs(
                 list(experiments),
                 filter_string=f"attributes.run_name = {quoted(ref)}",
@@ -140,7 +140,7 @@ class MlflowRuns(MlflowBackend):
         Raises NotFound, InvalidRequest for several.
         """
         experiments = self._experiments("")
-        with told(f"The run {ref[:60]!r} could not be found"):
+        with mlflow_errors(f"The run {ref[:60]!r} could not be found"):
             runs = all_pages(
                 self._client.search_runs,
                 experiment_ids=list(experiments),
@@ -166,7 +166,7 @@ class MlflowRuns(MlflowBackend):
     def output(self, ref: str) -> RunOutput:
         """Return the kept part of a run's printed output."""
         run = self.resolve(ref)
-        with told(f"The output of run {run.run_id} could not be read"):
+        with mlflow_errors(f"The output of run {run.run_id} could not be read"):
             found = self._client.list_artifacts(run.run_id, OUTPUT)
             for folder in sorted(entry.path for entry in found if entry.is_dir):
                 found = [*found, *self._client.list_artifacts(run.run_id, folder)]
@@ -190,13 +190,13 @@ class MlflowRuns(MlflowBackend):
     def _parent(self, stored: Any) -> RelatedRun | None:
         above = stored.data.tags.get(PARENT_TAG)
         try:
-            with told(f"The parent run of {stored.info.run_id} could not be read"):
+            with mlflow_errors(f"The parent run of {stored.info.run_id} could not be read"):
                 return _as_related(self._client.get_run(above)) if above else None
         except (InvalidRequest, NotFound):  # the tag may name anything
             return None
 
     def _children(self, run_id: str) -> Page[RelatedRun]:
-        with told(f"The child runs of {run_id} could not be listed"):
+        with mlflow_errors(f"The child runs of {run_id} could not be listed"):
             page, token = one_page(
                 self._client.search_runs,
                 PageQuery(limit=_MAX_CHILDREN),
@@ -212,9 +212,9 @@ class MlflowRuns(MlflowBackend):
         """
         run = self.resolve(ref)
         # Read once for all parts: with a thousand metrics each reading takes a server a second.
-        with told(f"The run {run.run_id} could not be read"):
+        with mlflow_errors(f"The run {run.run_id} could not be read"):
             stored = self._client.get_run(run.run_id)
-        with told(f"The artifacts of run {run.run_id} could not be listed"):
+        with mlflow_errors(f"The artifacts of run {run.run_id} could not be listed"):
             artifacts = self._client.list_artifacts(run.run_id)
         children = self._children(run.run_id)
         return RunDetail(
@@ -237,7 +237,7 @@ class MlflowRuns(MlflowBackend):
         stalled.
         """
         run_id = ref if len(ref) == _WHOLE else self.resolve(ref).run_id
-        with told(f"The metrics of run {run_id} could not be read"):
+        with mlflow_errors(f"The metrics of run {run_id} could not be read"):
             stored = self._client.get_run(run_id)
         metrics = _latest(stored)
         goes_on = stored.info.status == "RUNNING"
@@ -246,7 +246,7 @@ class MlflowRuns(MlflowBackend):
     def metrics(self, ref: str, after_step: int) -> RunMetrics:
         """Return a run's metric histories after a step (below 0: all steps), each of at most 2,000 points."""
         run = self.resolve(ref)
-        with told(f"The metrics of run {run.run_id} could not be read"):
+        with mlflow_errors(f"The metrics of run {run.run_id} could not be read"):
             histories = [
                 (key, self._client.get_metric_history(run.run_id, key)) for key in sorted(run.metrics)
             ]
@@ -262,7 +262,7 @@ class MlflowRuns(MlflowBackend):
 
         ``runs=False`` leaves runs out, because another part watches them.
         """
-        with told("MLflow could not be asked for changes"):
+        with mlflow_errors("MLflow could not be asked for changes"):
             experiments = all_pages(self._client.search_experiments)
             ids = [experiment.experiment_id for experiment in experiments] if runs else []
             newest = (
@@ -286,14 +286,14 @@ class MlflowRuns(MlflowBackend):
 
     def _experiments(self, wanted: str) -> dict[str, str]:
         """Return names by id: of all experiments, or of the one with this name or id."""
-        with told("The experiments could not be listed"):
+        with mlflow_errors("The experiments could not be listed"):
             if not wanted:
                 return {
                     found.experiment_id: found.name for found in all_pages(self._client.search_experiments)
                 }
             found = self._client.get_experiment_by_name(wanted)
         if found is None and _RUN_ID.fullmatch(wanted):
-            with told(f"There is no experiment {wanted!r}"):
+            with mlflow_errors(f"There is no experiment {wanted!r}"):
                 found = self._client.get_experiment(wanted)
         if found is None:
             raise NotFound(
@@ -312,7 +312,7 @@ class MlflowRuns(MlflowBackend):
         if _RUN_ID.fullmatch(ref):
             asked.append(f"attributes.run_id LIKE {quoted(ref + '%')}")
         for condition in asked:
-            with told(f"The run {ref[:60]!r} could not be found"):
+            with mlflow_errors(f"The run {ref[:60]!r} could not be found"):
                 page = self._client.search_runs(experiments, condition, ViewType.DELETED_ONLY, max_results=1)
             if page:
                 run_id = page[0].info.run_id
@@ -324,7 +324,7 @@ class MlflowRuns(MlflowBackend):
 
     def _by_prefix(self, prefix: str) -> Run:
         experiments = self._experiments("")
-        with told(f"The run {prefix} could not be read"):
+        with mlflow_errors(f"The run {prefix} could not be read"):
             page = self._client.search_runs(
                 list(experiments),
                 filter_string=f"attributes.run_id LIKE {quoted(prefix + '%')}",
@@ -364,7 +364,7 @@ class RunChanges(MlflowBackend):
 
     def tag(self, run_id: str, tags: RunTags) -> None:
         """Set tags, then remove some. Raises NotFound if a tag to remove does not exist."""
-        with told(f"The tags of run {run_id} could not be changed"):
+        with mlflow_errors(f"The tags of run {run_id} could not be changed"):
             for key, value in tags.set.items():
                 self._client.set_tag(run_id, key, value)
             for key in tags.remove:
@@ -373,14 +373,14 @@ class RunChanges(MlflowBackend):
     def delete(self, run_ids: list[str]) -> None:
         """Mark runs as deleted."""
         for run_id in run_ids:
-            with told(f"Run {run_id} could not be deleted"):
+            with mlflow_errors(f"Run {run_id} could not be deleted"):
                 self._client.delete_run(run_id)
 
     def undelete(self, refs: list[str]) -> list[str]:
         """Restore deleted runs, given by ids or unique prefixes. Returns the ids."""
         ids = [self._deleted(ref) for ref in refs]
         for run_id in ids:
-            with told(f"Run {run_id} could not be restored"):
+            with mlflow_errors(f"Run {run_id} could not be restored"):
                 self._client.restore_run(run_id)
         return ids
 
@@ -391,7 +391,7 @@ class RunChanges(MlflowBackend):
             raise InvalidRequest(f"{ref[:60]!r} is not a run's id.", hint="Use the id of a deleted run.")
         if len(ref) == _WHOLE:
             return ref
-        with told(f"The run {ref} could not be read"):
+        with mlflow_errors(f"The run {ref} could not be read"):
             experiments = all_pages(self._client.search_experiments, view_type=ViewType.ALL)
             page = self._client.search_runs(
                 [experiment.experiment_id for experiment in experiments],

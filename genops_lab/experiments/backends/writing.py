@@ -41,7 +41,7 @@ from genops_lab.experiments.models import (
 )
 from genops_lab.runtime.steps import next_steps
 
-from .client import MlflowBackend, all_pages, quoted, told
+from .client import MlflowBackend, all_pages, mlflow_errors, quoted
 from .extremes import RunExtremes, as_tag
 from .media import MediaWriter
 from .runs import EXTREMES_TAG, KERNEL_TAG, PARENT_TAG, RUN_KEY_TAG, TARGET_TAG
@@ -101,7 +101,7 @@ class MlflowWriter(MlflowBackend):
                 f"{why_not or 'which was deleted'}."
             )
         experiment = self._experiment(str(event.data.get("experiment") or "Default"), notes)
-        with told("The run could not be started"):
+        with mlflow_errors("The run could not be started"):
             found = self._with_key(run_key, process, [experiment])
             run = found or self._create(experiment, run_key, process, event, parent, trial_tags or {}, notes)
         if event.data.get("parent") and not parent:
@@ -117,7 +117,7 @@ class MlflowWriter(MlflowBackend):
         Raises Conflict for a deleted run, and NotAllowed for another user's run. For a kernel on another
         host, it also raises NotAllowed for runs of other hosts.
         """
-        with told(f"The run {run_id} could not be read"):
+        with mlflow_errors(f"The run {run_id} could not be read"):
             run = self._client.get_run(run_id)
             experiment = self._client.get_experiment(run.info.experiment_id).name
         if refusal := _refusal(run, process):
@@ -138,7 +138,7 @@ class MlflowWriter(MlflowBackend):
         if not run_id:
             return None
         try:
-            with told(f"The run {run_id} could not be continued"):
+            with mlflow_errors(f"The run {run_id} could not be continued"):
                 run = self._client.get_run(run_id)
                 if run.info.lifecycle_stage != _ACTIVE:
                     return None
@@ -157,7 +157,7 @@ class MlflowWriter(MlflowBackend):
 
     def find(self, run_key: str, process: TrackedProcess) -> Started | None:
         """Return the run of this key in any experiment."""
-        with told("The run could not be found"):
+        with mlflow_errors("The run could not be found"):
             experiments = all_pages(self._client.search_experiments)
             run = self._with_key(run_key, process, [found.experiment_id for found in experiments])
         if run is None:
@@ -168,7 +168,7 @@ class MlflowWriter(MlflowBackend):
 
     def key_of(self, run_id: str) -> str:
         """Return the key under which this run began; empty for a run that did not come through a Lab."""
-        with told(f"The run {run_id} could not be read"):
+        with mlflow_errors(f"The run {run_id} could not be read"):
             return str(self._client.get_run(run_id).data.tags.get(RUN_KEY_TAG, ""))
 
     def apply(self, run_id: str, events: list[TrackingEvent], place: str = "") -> Applied:
@@ -205,7 +205,7 @@ class MlflowWriter(MlflowBackend):
     def has(self, run_id: str) -> bool:
         """Return whether MLflow has this run, deleted or not."""
         try:
-            with told(f"The run {run_id} could not be read"):
+            with mlflow_errors(f"The run {run_id} could not be read"):
                 self._client.get_run(run_id)
         except NotFound:
             return False
@@ -213,7 +213,7 @@ class MlflowWriter(MlflowBackend):
 
     def fail(self, run_id: str, reason: str, ended_at: float) -> None:
         """Set a run without a process to FAILED; a run that has ended stays as it is."""
-        with told(f"The run {run_id} could not be ended"):
+        with mlflow_errors(f"The run {run_id} could not be ended"):
             if self._client.get_run(run_id).info.status in _ENDS:
                 return
             self._client.set_tag(run_id, FAILURE_TAG, reason)
@@ -229,7 +229,7 @@ class MlflowWriter(MlflowBackend):
     def _experiment(self, name: str, notes: Notes) -> str:
         name = fitting_value(name, MAX_NAME, "The experiment's name", notes)
         for attempt in range(2):
-            with told(f"The experiment {name[:80]!r} could not be opened"):
+            with mlflow_errors(f"The experiment {name[:80]!r} could not be opened"):
                 found = self._client.get_experiment_by_name(name)
                 if found is not None:
                     if found.lifecycle_stage == self._entities.LifecycleStage.DELETED:
@@ -237,7 +237,7 @@ class MlflowWriter(MlflowBackend):
                         notes.append(f"The experiment {name[:80]!r} had been deleted and was restored.")
                     return str(found.experiment_id)
             try:
-                with told(f"The experiment {name[:80]!r} could not be made"):
+                with mlflow_errors(f"The experiment {name[:80]!r} could not be made"):
                     return str(self._client.create_experiment(name))
             except Conflict:  # another process was faster
                 if attempt:
@@ -288,7 +288,7 @@ class MlflowWriter(MlflowBackend):
             extremes = self._extremes.with_points(run_id, some)
             tags = [] if extremes is None else [self._entities.RunTag(EXTREMES_TAG, as_tag(extremes))]
             try:
-                with told(f"Metrics of run {run_id} could not be written"):
+                with mlflow_errors(f"Metrics of run {run_id} could not be written"):
                     self._client.log_batch(run_id, metrics=metrics, tags=tags)
                 if extremes is not None:
                     self._extremes.keep(run_id, extremes)
@@ -308,7 +308,7 @@ class MlflowWriter(MlflowBackend):
         for begin in range(0, len(params), _PARAMS_PER_BATCH):
             some = params[begin : begin + _PARAMS_PER_BATCH]
             try:
-                with told(f"Parameters of run {run_id} could not be written"):
+                with mlflow_errors(f"Parameters of run {run_id} could not be written"):
                     self._client.log_batch(run_id, params=some)
             except InvalidRequest:
                 self._one_by_one(run_id, some, notes)
@@ -317,7 +317,7 @@ class MlflowWriter(MlflowBackend):
         """Set parameters one by one, so that a changed one does not cost the others."""
         for param in params:
             try:
-                with told(f"The parameter {param.key[:60]!r} could not be written"):
+                with mlflow_errors(f"The parameter {param.key[:60]!r} could not be written"):
                     self._client.log_batch(run_id, params=[param])
             except InvalidRequest as refused:
                 notes.append(refused.message[:300])
@@ -328,7 +328,7 @@ class MlflowWriter(MlflowBackend):
         ]
         for begin in range(0, len(tags), _PARAMS_PER_BATCH):
             try:
-                with told(f"Tags of run {run_id} could not be written"):
+                with mlflow_errors(f"Tags of run {run_id} could not be written"):
                     self._client.log_batch(run_id, tags=tags[begin : begin + _PARAMS_PER_BATCH])
             except InvalidRequest as refused:
                 notes.append(refused.message[:300])
@@ -340,7 +340,7 @@ class MlflowWriter(MlflowBackend):
             notes.append(f"The artifact {given[:80]!r} was not kept: its path leaves the run's folder.")
             return
         try:
-            with told(f"The artifact {path[:80]!r} of run {run_id} could not be written"):
+            with mlflow_errors(f"The artifact {path[:80]!r} of run {run_id} could not be written"):
                 if event.kind == "text":
                     self._client.log_text(run_id, str(event.data.get("content") or ""), path)
                 elif why := event.data.get("why"):  # a kernel on another host could not send it
@@ -367,7 +367,7 @@ class MlflowWriter(MlflowBackend):
         context = text("context", MAX_KEY)
         tags = [self._entities.InputTag(MLFLOW_CONTEXT, context)] if context else []
         try:
-            with told(f"The data set {name[:60]!r} of run {run_id} could not be written"):
+            with mlflow_errors(f"The data set {name[:60]!r} of run {run_id} could not be written"):
                 self._client.log_inputs(run_id, [self._entities.DatasetInput(dataset, tags)])
         except (InvalidRequest, Failed, NotFound) as refused:  # NotFound: a server without data sets
             notes.append(refused.message[:300])
@@ -377,14 +377,14 @@ class MlflowWriter(MlflowBackend):
         if status not in _ENDS:
             notes.append(f"The run ended with the unknown status {status[:40]!r}, kept as FAILED.")
             status = "FAILED"
-        with told(f"The run {run_id} could not be ended"):
+        with mlflow_errors(f"The run {run_id} could not be ended"):
             self._client.set_terminated(run_id, status, end_time=int(event.timestamp * 1000))
         return status
 
     def _note(self, run_id: str, notes: Notes) -> None:
         if not notes:
             return
-        with told(f"Notes on run {run_id} could not be written"):
+        with mlflow_errors(f"Notes on run {run_id} could not be written"):
             kept = self._client.get_run(run_id).data.tags.get(NOTES_TAG, "").splitlines()
             lines = list(dict.fromkeys([*kept, *(note.replace("\n", " ") for note in notes)]))
             self._client.set_tag(run_id, NOTES_TAG, fitting_value("\n".join(lines), MAX_TAG_BYTES, "", []))

@@ -69,7 +69,7 @@ class History:
         #: Changes when a history is read again from the begin.
         self.epoch = epoch
         self._lines: dict[Axis, Line] = {}
-        self._told: tuple[int, int] | None = None
+        self._disorder: tuple[int, int] | None = None
 
     def with_more(self, more: Points) -> History:
         """Return the history with new points; points that it already has are dropped, because MLflow has each
@@ -104,13 +104,13 @@ class History:
 
     def repeated_and_backwards(self) -> tuple[int, int]:
         """Count the points with the step of the previous one, and those with an earlier time than it."""
-        if self._told is None:
+        if self._disorder is None:
             step, time = self.points["step"], self.points["time"]
             # Points of one step stay in reading order: what was logged later comes later.
             order = np.argsort(step, kind="stable")
             steps, times = step[order], time[order]
-            self._told = int((np.diff(steps) == 0).sum()), int((np.diff(times) < 0).sum())
-        return self._told
+            self._disorder = int((np.diff(steps) == 0).sum()), int((np.diff(times) < 0).sum())
+        return self._disorder
 
 
 def _order(first: Floats, then: Floats) -> npt.NDArray[np.intp] | None:

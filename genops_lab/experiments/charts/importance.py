@@ -63,7 +63,7 @@ def importance(metric: str, values: Floats, parameters: Sequence[Parameter]) -> 
             unique.append(parameter.name)
             continue
         groups = _bins(numbers) if numbers is not None else np.unique(texts, return_inverse=True)[1]
-        parameter_importance = _told(parameter.name, kind, metrics[there], groups, numbers, different)
+        parameter_importance = _importance(parameter.name, kind, metrics[there], groups, numbers, different)
         if parameter_importance is None:
             unique.append(parameter.name)
         else:
@@ -94,7 +94,7 @@ def _bins(numbers: Floats) -> Codes:
     return np.unique(np.searchsorted(edges, numbers, side="left"), return_inverse=True)[1]
 
 
-def _told(
+def _importance(
     name: str,
     kind: Literal["number", "text"],
     metrics: Floats,

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import msgspec
 
 from genops_lab.core.errors import NotFound, Unavailable
-from genops_lab.experiments.backends.client import all_pages, open_client, told
+from genops_lab.experiments.backends.client import all_pages, mlflow_errors, open_client
 
 from .changes import Changes, ExperimentRow, RunRow
 from .narrowing import Narrowed, Part, experiments_of, spelled
@@ -142,7 +142,7 @@ class HttpApi:
         from mlflow.utils import credentials
 
         mlflow: Any = credentials
-        with told("MLflow could not be opened"):
+        with mlflow_errors("MLflow could not be opened"):
             self._host = mlflow.get_default_host_creds(tracking_uri)
 
     def experiments(self) -> list[Experiment]:
@@ -190,7 +190,7 @@ class HttpApi:
 
         mlflow: Any = rest_utils
         endpoint = f"/api/2.0/mlflow/{path}"
-        with told("The runs could not be read"):
+        with mlflow_errors("The runs could not be read"):
             response = mlflow.http_request(host_creds=self._host, endpoint=endpoint, method=method, **given)
             if response.status_code != 200:  # otherwise the encoding of megabytes would be guessed first
                 mlflow.verify_rest_response(response, endpoint)
@@ -212,7 +212,7 @@ class ClientApi:
     def experiments(self) -> list[Experiment]:
         from mlflow.entities import ViewType
 
-        with told("The experiments could not be listed"):
+        with mlflow_errors("The experiments could not be listed"):
             found = all_pages(self._client.search_experiments, view_type=ViewType.ALL)
         return [
             Experiment(
@@ -224,18 +224,18 @@ class ClientApi:
     def search(self, experiments: list[str], where: str, order: str, limit: int, token: str = "") -> Page:
         from mlflow.entities import ViewType
 
-        with told("The runs could not be read"):
+        with mlflow_errors("The runs could not be read"):
             page = self._client.search_runs(
                 experiments, where, ViewType.ALL, limit, [order], token or None
             )  # fmt: skip
-        told_token: Any = page.token or ""  # of a database: bytes
+        next_token: Any = page.token or ""  # of a database: bytes
         return Page(
             [_of_entity(run) for run in page],
-            told_token.decode() if isinstance(told_token, bytes) else told_token,
+            next_token.decode() if isinstance(next_token, bytes) else next_token,
         )
 
     def get(self, run_id: str) -> Run:
-        with told(f"Run {run_id} could not be read"):
+        with mlflow_errors(f"Run {run_id} could not be read"):
             return _of_entity(self._client.get_run(run_id))
 
     def latest(self, run_id: str, key: str) -> Latest:
@@ -245,7 +245,7 @@ class ClientApi:
         return Latest(last, info.start_time, info.status == "RUNNING")
 
     def history(self, run_id: str, key: str) -> list[tuple[float, float, float]]:
-        with told(f"The metric {key} of run {run_id} could not be read"):
+        with mlflow_errors(f"The metric {key} of run {run_id} could not be read"):
             points = self._client.get_metric_history(run_id, key)
         return [(point.step, point.timestamp, point.value) for point in points]
 

@@ -403,7 +403,7 @@ def window(asked: Asked, found: Found, grouping: RunGrouping, sort: Sequence[Run
         _joined(moment, groups, column, heads, spreads, run_places, grouping)
         for column in asked.columns(names, rows)
     ]
-    shown = [_told(groups, head, spread) for head, spread in zip(heads, spreads, strict=True)]
+    shown = [_run_group(groups, head, spread) for head, spread in zip(heads, spreads, strict=True)]
     return Window(run_ids, columns, shown, laid_out.places, len(groups.rows))
 
 
@@ -436,7 +436,7 @@ def _text_column(name: str, subject: Subject) -> tuple[Kind, str]:
     return kind, key
 
 
-def _told(groups: Groups, head: Head, spreads: dict[str, Spread]) -> RunGroup:
+def _run_group(groups: Groups, head: Head, spreads: dict[str, Spread]) -> RunGroup:
     level = groups.levels[head.level]
     position, siblings = groups.among(head.level, head.number)
     return RunGroup(

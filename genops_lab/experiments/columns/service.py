@@ -159,7 +159,7 @@ class RunTableService(Service):
         self._watch.close()
 
     def _tell_no_others(self, watching: bool) -> None:
-        self._experiments.changes.runs_are_told = watching
+        self._experiments.changes.runs_are_reported = watching
 
 
 def _check(body: RunIds) -> None:

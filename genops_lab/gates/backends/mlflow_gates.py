@@ -14,10 +14,10 @@ import msgspec
 from msgspec.structs import replace
 
 from genops_lab.core.errors import Failed, GenOpsError, InvalidRequest, NotFound
-from genops_lab.evaluations.predictions import FILE, Predictions, join, read, told
+from genops_lab.evaluations.predictions import FILE, Predictions, describe_ids, join, read
 from genops_lab.evaluations.tags import SESSION, newest, version_tag
 from genops_lab.experiments.backends.artifacts import MlflowArtifacts
-from genops_lab.experiments.backends.client import told as reported
+from genops_lab.experiments.backends.client import mlflow_errors
 from genops_lab.gates import words
 from genops_lab.gates.drift_rules import DriftEvidence, judge_drift
 from genops_lab.gates.evidence import Evidence, verdict_of
@@ -79,7 +79,7 @@ class MlflowGates(MlflowSignatures):
             )
         found = self.resolve(name, version)
         against = self._against(name, plan.against)
-        with reported(f"Cannot read version {found.version} of the model {name!r}"):
+        with mlflow_errors(f"Cannot read version {found.version} of the model {name!r}"):
             training = TrainingData(self._client.tracking_uri, self._scratch)
             return _Judging(
                 self._client, self._artifacts, self._facts, training, self.verify, plan, body
@@ -88,7 +88,7 @@ class MlflowGates(MlflowSignatures):
     def last_report(self, name: str, version: str) -> GateReport:
         """Return the last report on a version. Raises NotFound."""
         found = self.resolve(name, version)
-        with reported(f"Cannot read version {found.version} of the model {name!r}"):
+        with mlflow_errors(f"Cannot read version {found.version} of the model {name!r}"):
             tags = self._client.get_model_version(name, found.version).tags
         kept = _kept(tags.get(VERDICT_TAG, ""))
         if kept is None or not kept.path:
@@ -180,7 +180,7 @@ class _Judging:
             notes=self._notes, data=[each for each in self._data.values() if each.run], looks=plan.looks,
             at=round(at, 3), program=__version__,
         )  # fmt: skip
-        with reported(f"Cannot keep the report on version {version} of the model {name!r}"):
+        with mlflow_errors(f"Cannot keep the report on version {version} of the model {name!r}"):
             made = self._demand_signature(made)
             return self._keep(made, run)
 
@@ -363,7 +363,7 @@ class _Judging:
         for ids, whose in ((joined.only_one, self._other), (joined.only_other, self._version)):
             if ids:
                 return {
-                    "problem_against": f"version {whose} has no predictions for {told(ids)}",
+                    "problem_against": f"version {whose} has no predictions for {describe_ids(ids)}",
                     "hint_against": "Evaluate both versions again on the same data.",
                 }
         session = run.data.tags.get(SESSION, "")

@@ -9,7 +9,7 @@ import numpy as np
 from genops_lab.core.errors import Failed, InvalidRequest, NotFound
 from genops_lab.evaluations.backends.data_sets import EvaluationData
 from genops_lab.evaluations.models import DataSet
-from genops_lab.experiments.backends.client import told
+from genops_lab.experiments.backends.client import mlflow_errors
 from genops_lab.gates.drift_rules import DriftEvidence, Table
 from genops_lab.gates.metrics import CannotBeChecked
 
@@ -69,7 +69,7 @@ class TrainingData(EvaluationData):
         )  # fmt: skip
 
     def _columns(self, found: DataSet) -> Table:
-        with told(f"The data set {found.name!r} could not be read"):
+        with mlflow_errors(f"The data set {found.name!r} could not be read"):
             frame = self.table(found, MOST_BYTES)
         return {str(name): _values(frame[name]) for name in frame.columns}
 

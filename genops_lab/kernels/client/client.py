@@ -141,7 +141,7 @@ class RemoteKernelClient:
     def waits(self, reason: str) -> None:
         """Set what the kernel waits for while its host is requested."""
         if self.exchange.pending is not None:
-            self.exchange.pending.told(reason)
+            self.exchange.pending.set_reason(reason)
             self.away(reason)
 
     @property
@@ -300,7 +300,7 @@ class RemoteKernelClient:
                     elif kind == SEEN:
                         self.exchange.seen(seq)
                     else:
-                        self._told(channel, kind, body(payload))
+                        self._keeper_said(channel, kind, body(payload))
                         if kind in (GONE, TAKEN):
                             return
                 if channel.readable:  # a channel with more data does not wait, so give others a turn
@@ -309,7 +309,7 @@ class RemoteKernelClient:
             self.exchange.disconnect()
             channel.reset("left", "The Lab has left.")
 
-    def _told(self, channel: Channel, kind: int, body: dict[str, Any]) -> None:
+    def _keeper_said(self, channel: Channel, kind: int, body: dict[str, Any]) -> None:
         if kind == WELCOME:
             self._welcomed(channel, body)
         elif kind == GONE:

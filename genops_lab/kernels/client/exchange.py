@@ -34,7 +34,7 @@ from genops_lab.agent.wire import Activity
 
 from ...core.errors import Conflict
 from .endpoints import Endpoints
-from .messages import Running, Speaker, cell_of, ends_at, kind_of, stderr, told_of
+from .messages import Running, Speaker, cell_of, ends_at, kind_of, note_text, stderr
 from .outbox import Outbox, WaitingRequests
 from .pending import PendingStart
 
@@ -217,7 +217,7 @@ class Exchange:
             self.speak(key, str(welcome.get("signature_scheme") or "hmac-sha256"))
         self._host_is_there()
         self._channel = channel
-        self._receipts.told(int(welcome.get("acked_seq", 0)))
+        self._receipts.sent_up_to(int(welcome.get("acked_seq", 0)))
         self._outbox.connect(channel, int(welcome.get("seen", 0)))
         self._statuses.tell()
 
@@ -266,7 +266,7 @@ class Exchange:
         if note.get("kind") == "idle" and not old:
             self.idle_ends_at = ends_at(note)
             self._idle_warned()
-        text = told_of(note, missed=self._missed)
+        text = note_text(note, missed=self._missed)
         if note.get("kind") == "cut":
             self._missed = False
         if text:
@@ -409,7 +409,7 @@ class Acks:
         self._stop()
         self._sent = self.acked = 0
 
-    def told(self, seq: int) -> None:
+    def sent_up_to(self, seq: int) -> None:
         """Note that the keeper has the acknowledgement of the messages up to ``seq``."""
         self._sent = max(self._sent, seq)
         self.acked = max(self.acked, seq)

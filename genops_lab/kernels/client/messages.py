@@ -144,7 +144,7 @@ def _headers(frames: list[bytes]) -> tuple[dict[str, Any], dict[str, Any]]:
     return (header if isinstance(header, dict) else {}), (parent if isinstance(parent, dict) else {})
 
 
-def told_of(note: dict[str, Any], *, missed: bool) -> str:
+def note_text(note: dict[str, Any], *, missed: bool) -> str:
     """Return a sentence for the notebook; empty for notes without interest for users.
 
     ``missed``: whether messages did not come here; what was cut after it came is no loss.

@@ -102,7 +102,7 @@ class PendingStart:
         """The last Lab said why the first cell of these waits; from now on this one does."""
         self._cell = next(filter(None, map(cell_of, requests)), {})
 
-    def told(self, reason: str) -> None:
+    def set_reason(self, reason: str) -> None:
         """Set what the kernel waits for."""
         self._reason = reason
         if self._cell:

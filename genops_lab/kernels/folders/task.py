@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 #: Seconds after which a transfer becomes a task.
 TASK_AFTER_S = 1.0
-_TOLD_EACH_S = 0.5
+_REPORT_EACH_S = 0.5
 
 
 class PassageTasks:
@@ -70,7 +70,7 @@ async def _follow(handle: TaskHandle, running: asyncio.Future[Any], progress: Pr
             if text != shown:
                 shown = text
                 handle.progress(text, progress.share)
-            await asyncio.wait([running], timeout=_TOLD_EACH_S)
+            await asyncio.wait([running], timeout=_REPORT_EACH_S)
     except asyncio.CancelledError:
         running.cancel()
         raise

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from genops_lab.core.errors import GenOpsError, InvalidRequest, NotFound
-from genops_lab.experiments.backends.client import MlflowBackend, quoted, told
+from genops_lab.experiments.backends.client import MlflowBackend, mlflow_errors, quoted
 from genops_lab.experiments.backends.run_source import MlflowKept, datasets_of
 from genops_lab.experiments.backends.runs import RUN_KEY_TAG
 from genops_lab.experiments.query.errors import did_you_mean
@@ -62,7 +62,7 @@ class MlflowLineage(MlflowBackend):
 
     def lineage(self, start: Start, direction: Direction, limit: int, deployments: list[Serving]) -> Lineage:
         """Return what an object was made from and what stands on it. Raises NotFound and InvalidRequest."""
-        with told("The lineage could not be read"):
+        with mlflow_errors("The lineage could not be read"):
             walk = Walk(Reading(self._client), deployments)
             root = self._root(walk, start)
             graph = Graph(root)
@@ -120,13 +120,13 @@ class MlflowLineage(MlflowBackend):
         known = [(each.name, each.digest) for run in runs for each in datasets_of(run)]
         digests = [data_id(name, digest) for name, digest in known if name == start.name]
         if digests:
-            told_ = f"Its digests are: {', '.join(dict.fromkeys(digests))}."
+            advice = f"Its digests are: {', '.join(dict.fromkeys(digests))}."
         else:
-            told_ = did_you_mean(start.name, {name for name, _ in known})
+            advice = did_you_mean(start.name, {name for name, _ in known})
         digest = f" with the digest {start.part}" if start.part else ""
         return NotFound(
             f"No run has a data set {start.name!r}{digest}.",
-            hint=f"{told_} Keep a run's data with it: genops.dataset(data, name='train')".strip()[:1500],
+            hint=f"{advice} Keep a run's data with it: genops.dataset(data, name='train')".strip()[:1500],
         )
 
     def _commit(self, reading: Reading, given: str) -> LineageNode:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from genops_lab.experiments.backends.client import open_client, told
+from genops_lab.experiments.backends.client import mlflow_errors, open_client
 
 
 class ProfileArtifacts:
@@ -17,7 +17,7 @@ class ProfileArtifacts:
     def keep(self, run_id: str, folder: str, files: list[str], metrics: dict[str, float]) -> None:
         """Log local ``files`` under ``folder`` of the run, and ``metrics``. Raises NotFound or
         Unavailable."""
-        with told(f"The profile could not be stored with run {run_id}"):
+        with mlflow_errors(f"The profile could not be stored with run {run_id}"):
             for file in files:
                 self._client.log_artifact(run_id, str(Path(file)), artifact_path=folder)
             for name, value in metrics.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from genops_lab.experiments.backends.client import all_pages, quoted, told
+from genops_lab.experiments.backends.client import all_pages, mlflow_errors, quoted
 from genops_lab.registry.models import VersionStage
 from genops_lab.registry.origins import PARENT_TAG
 
@@ -14,7 +14,7 @@ class MlflowCleaning(MlflowModels):
 
     def versions(self, name: str) -> tuple[list[tuple[str, float]], dict[str, list[str]]]:
         """Return number and time (seconds since 1970) of all versions, newest first, and the aliases by version."""
-        with told(f"Cannot read the versions of {name!r}"):
+        with mlflow_errors(f"Cannot read the versions of {name!r}"):
             model = self._registered(name)
             found = all_pages(self._client.search_model_versions, filter_string=f"name = {quoted(name)}")
         aliases: dict[str, list[str]] = {}
@@ -26,7 +26,7 @@ class MlflowCleaning(MlflowModels):
     def children(self, name: str, version: str) -> list[str]:
         """Name the versions that are made from this version."""
         parent = f"models:/{name}/{version}"
-        with told(f"Cannot read the versions that are made from {name!r} version {version}"):
+        with mlflow_errors(f"Cannot read the versions that are made from {name!r} version {version}"):
             found = self._client.search_model_versions(
                 f"tags.`{PARENT_TAG}` = {quoted(parent)}", max_results=10
             )
@@ -34,7 +34,7 @@ class MlflowCleaning(MlflowModels):
 
     def stages(self, name: str) -> list[VersionStage]:
         """List the versions that have a stage of MLflow 2, newest first."""
-        with told(f"Cannot read the stages of {name!r}"):
+        with mlflow_errors(f"Cannot read the stages of {name!r}"):
             self._registered(name)
             found = all_pages(self._client.search_model_versions, filter_string=f"name = {quoted(name)}")
         staged = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from genops_lab.experiments.backends.client import told
+from genops_lab.experiments.backends.client import mlflow_errors
 from genops_lab.registry.models import ModelVersion, RegisteredModel
 
 from .mlflow_models import MlflowModels
@@ -15,7 +15,7 @@ class MlflowDescriptions(MlflowModels):
         self, name: str, description: str | None, tags: dict[str, str], untag: list[str]
     ) -> RegisteredModel:
         """Change a model's description, unless it is None, and its tags. Raises NotFound."""
-        with told(f"Cannot change the model {name!r}"):
+        with mlflow_errors(f"Cannot change the model {name!r}"):
             known = self._registered(name).tags
             if description is not None:
                 self._client.update_registered_model(name, description)
@@ -31,7 +31,7 @@ class MlflowDescriptions(MlflowModels):
     ) -> ModelVersion:
         """Change a version's description, unless it is None, and its tags. Raises NotFound."""
         number = self.resolve(name, version).version
-        with told(f"Cannot change version {number} of the model {name!r}"):
+        with mlflow_errors(f"Cannot change version {number} of the model {name!r}"):
             known = self._client.get_model_version(name, number).tags
             if description is not None:
                 self._client.update_model_version(name, number, description)

@@ -34,7 +34,7 @@ class HubFiles:
 
     def list_files(self, repository: str, revision: str, allow_code: bool) -> Listing:
         """List the files of a repository at a revision, resolved to its commit. Raises NotFound, NotAllowed."""
-        with _told(repository, revision):
+        with _hub_errors(repository, revision):
             from huggingface_hub import HfApi
 
             found = HfApi().model_info(repository, revision=revision or None, files_metadata=True)
@@ -64,7 +64,7 @@ class HubFiles:
 
     def fetch(self, repository: str, commit: str, file: RemoteFile, folder: str) -> None:
         """Fetch one file into the folder; an earlier part of it is continued. Raises Failed for another content."""
-        with _told(repository, commit):
+        with _hub_errors(repository, commit):
             from huggingface_hub import hf_hub_download
 
             place = hf_hub_download(repository, file.path, revision=commit, local_dir=folder)
@@ -83,7 +83,7 @@ class HubFiles:
 
     def push(self, repository: str, folder: str, message: str, private: bool) -> str:
         """Upload a folder as one commit, and return the commit. A new repository is made. Raises NotAllowed."""
-        with _told(repository, ""):
+        with _hub_errors(repository, ""):
             from huggingface_hub import HfApi
 
             hub = HfApi()
@@ -111,7 +111,7 @@ def _hashed(place: Path, digest: Any) -> str:
 
 
 @contextlib.contextmanager
-def _told(repository: str, revision: str) -> Iterator[None]:
+def _hub_errors(repository: str, revision: str) -> Iterator[None]:
     """Turn errors of the hub and its library into ours. The library's texts may name the token's place: left out."""
     try:
         import huggingface_hub.errors as errors

@@ -13,7 +13,7 @@ import msgspec
 
 from genops_lab.core.errors import Failed, InvalidRequest, NotFound
 from genops_lab.experiments.backends.artifacts import MlflowArtifacts
-from genops_lab.experiments.backends.client import all_pages, quoted, told
+from genops_lab.experiments.backends.client import all_pages, mlflow_errors, quoted
 from genops_lab.registry.files.models import ModelFacts
 from genops_lab.registry.files.reader import facts, inspect, inspect_file
 from genops_lab.registry.models import ModelVersion
@@ -90,7 +90,7 @@ class ModelFiles(MlflowArtifacts, MlflowModels):
 
     def hashed(self, root: str, file: SourceFile) -> SourceFile:
         """Return the file with its sha256. Raises Failed if it changed since the first look."""
-        with told(f"Cannot read {file.path}"):
+        with mlflow_errors(f"Cannot read {file.path}"):
             digest = hashlib.sha256()
             with _unchanged(root, file).open("rb") as stream:
                 while chunk := stream.read(_CHUNK):
@@ -103,7 +103,7 @@ class ModelFiles(MlflowArtifacts, MlflowModels):
 
         The run gets what the run of a copied version logged.
         """
-        with told("Cannot start a run for the files"):
+        with mlflow_errors("Cannot start a run for the files"):
             experiment = self._experiment()
             found = self._client.search_runs(
                 [experiment], f"tags.`{IMPORT_TAG}` = {quoted(work)}", max_results=1
@@ -177,7 +177,7 @@ class ModelFiles(MlflowArtifacts, MlflowModels):
     def upload(self, run_id: str, root: str, file: SourceFile) -> None:
         """Copy one file into the run. Raises Failed if it changed since it was hashed."""
         folder = posixpath.join(FOLDER, posixpath.dirname(file.path)).rstrip("/")
-        with told(f"Cannot copy {file.path} into MLflow"):
+        with mlflow_errors(f"Cannot copy {file.path} into MLflow"):
             self._client.log_artifact(run_id, str(_unchanged(root, file)), folder)
             _unchanged(root, file)
 
@@ -199,7 +199,7 @@ class ModelFiles(MlflowArtifacts, MlflowModels):
             )
         version = self.registered_with(name, work)
         if version is None:
-            with told(f"Cannot register the files as {name!r}"):
+            with mlflow_errors(f"Cannot register the files as {name!r}"):
                 self._keep_manifest(run_id, files)
                 self._ensure_model(name)
                 source = f"{self._client.get_run(run_id).info.artifact_uri.rstrip('/')}/{FOLDER}"
@@ -209,7 +209,7 @@ class ModelFiles(MlflowArtifacts, MlflowModels):
                     description=description or None,
                 )  # fmt: skip
                 version = self._version(made, self.get_model(name))
-        with told(f"Cannot end the run {run_id}"):
+        with mlflow_errors(f"Cannot end the run {run_id}"):
             self._client.set_terminated(run_id, "FINISHED")
         return version
 
@@ -235,7 +235,7 @@ class ModelFiles(MlflowArtifacts, MlflowModels):
         """Delete the run of a work that did not register a version, and its files."""
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-        with told("Cannot delete the files that were copied so far"):
+        with mlflow_errors("Cannot delete the files that were copied so far"):
             experiment = self._client.get_experiment_by_name(EXPERIMENT)
             if experiment is None:
                 return

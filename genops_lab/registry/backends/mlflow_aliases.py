@@ -7,7 +7,7 @@ from functools import partial
 import msgspec
 
 from genops_lab.core.errors import NotFound
-from genops_lab.experiments.backends.client import search_models, told
+from genops_lab.experiments.backends.client import mlflow_errors, search_models
 
 from .mlflow_models import MlflowModels
 
@@ -34,14 +34,14 @@ class MlflowAliases(MlflowModels):
 
     def read(self, name: str) -> AliasReading:
         """Read the aliases of a model and the tags of their history. Raises NotFound."""
-        with told(f"Cannot read the aliases of {name!r}"):
+        with mlflow_errors(f"Cannot read the aliases of {name!r}"):
             found = self._registered(name)
         tags = {key: value for key, value in found.tags.items() if key.startswith(TAG)}
         return AliasReading(name=name, made=_made(found), aliases=_versions(found.aliases), tags=tags)
 
     def read_all(self) -> list[AliasReading]:
         """Read the aliases of the 1,000 models that changed last, without tags."""
-        with told("Cannot read the aliases of the models"):
+        with mlflow_errors("Cannot read the aliases of the models"):
             search = partial(search_models, self._client)
             found = search(max_results=MOST_MODELS, order_by=["last_updated_timestamp DESC"])
         return [
@@ -51,27 +51,27 @@ class MlflowAliases(MlflowModels):
     def point(self, name: str, alias: str, version: str) -> None:
         """Point an alias at a version; an empty version removes the alias."""
         if version:
-            with told(f"Cannot set the alias {alias!r} of {name!r}"):
+            with mlflow_errors(f"Cannot set the alias {alias!r} of {name!r}"):
                 self._client.set_registered_model_alias(name, alias, version)
         else:
-            with told(f"Cannot delete the alias {alias!r} of {name!r}"):
+            with mlflow_errors(f"Cannot delete the alias {alias!r} of {name!r}"):
                 self._client.delete_registered_model_alias(name, alias)
 
     def tag(self, name: str, key: str, value: str) -> None:
         """Write a tag of the model; an equal tag is left as it is."""
-        with told(f"Cannot write the history of the aliases of {name!r}"):
+        with mlflow_errors(f"Cannot write the history of the aliases of {name!r}"):
             self._client.set_registered_model_tag(name, key, value)
 
     def untag(self, name: str, keys: list[str]) -> None:
         """Delete tags of the model."""
-        with told(f"Cannot shorten the history of the aliases of {name!r}"):
+        with mlflow_errors(f"Cannot shorten the history of the aliases of {name!r}"):
             for key in keys:
                 self._client.delete_registered_model_tag(name, key)
 
     def has_version(self, name: str, version: str) -> bool:
         """Return whether the model has this version."""
         try:
-            with told(f"Cannot read version {version} of the model {name!r}"):
+            with mlflow_errors(f"Cannot read version {version} of the model {name!r}"):
                 self._client.get_model_version(name, version)
         except NotFound:
             return False

@@ -16,10 +16,10 @@ from genops_lab.experiments.backends.artifacts import local_path
 from genops_lab.experiments.backends.client import (
     MlflowBackend,
     all_pages,
+    mlflow_errors,
     one_page,
     quoted,
     search_models,
-    told,
 )
 from genops_lab.experiments.backends.logged import flavors_at, logged_models
 from genops_lab.experiments.hashes import check_plain
@@ -69,24 +69,24 @@ class MlflowModels(MlflowBackend):
 
     def list_models(self, query: PageQuery) -> Page[RegisteredModel]:
         """List registered models, last changed first, each with its newest versions."""
-        with told("Cannot list the models"):
+        with mlflow_errors("Cannot list the models"):
             search = partial(search_models, self._client)
             found, token = one_page(search, query, order_by=["last_updated_timestamp DESC"])
             return Page(items=[self._model(model) for model in found], next=token)
 
     def get_model(self, name: str) -> RegisteredModel:
         """Return a registered model with its newest versions. Raises NotFound."""
-        with told(f"Cannot read the model {name!r}"):
+        with mlflow_errors(f"Cannot read the model {name!r}"):
             return self._model(self._registered(name))
 
     def list_versions(self, name: str, query: PageQuery) -> Page[ModelVersion]:
         """List the versions of a registered model, newest first."""
-        with told(f"Cannot read the versions of {name!r}"):
+        with mlflow_errors(f"Cannot read the versions of {name!r}"):
             return self._versions(self._registered(name), query)
 
     def resolve(self, name: str, version: str) -> ModelVersion:
         """Return the version with this number or alias, the newest if ``version`` is empty. Raises NotFound."""
-        with told(f"Cannot read the model {name!r}"):
+        with mlflow_errors(f"Cannot read the model {name!r}"):
             registered = self._registered(name)
             model = self._model(registered)
         if not model.versions:
@@ -103,7 +103,7 @@ class MlflowModels(MlflowBackend):
                 f"The model {name!r} has no alias {version!r}.",
                 hint=f"Its aliases are: {aliases}. Its newest version is {model.versions[0].version}.",
             )
-        with told(f"Cannot read version {number} of the model {name!r}"):
+        with mlflow_errors(f"Cannot read version {number} of the model {name!r}"):
             missing = NotFound(
                 f"The model {name!r} has no version {number}.",
                 hint=f"List its versions: genops models show {shlex.quote(name)}",
@@ -114,7 +114,7 @@ class MlflowModels(MlflowBackend):
     def facts(self, name: str, version: str) -> ModelFacts:
         """Return what the files of a version say. Raises NotFound."""
         found = self.resolve(name, version)
-        with told(f"Cannot read the files of {name!r} version {found.version}"):
+        with mlflow_errors(f"Cannot read the files of {name!r} version {found.version}"):
             return self._facts.read(name, found.version)
 
     def _registered(self, name: str) -> Any:
@@ -130,7 +130,7 @@ class MlflowModels(MlflowBackend):
     def register(self, run_id: str, name: str, model: str, key: str, origin: Origin) -> ModelVersion:
         """Register a model of the run as a new version of ``name``; ``model`` selects one of several."""
         source, model_id = self._choose(run_id, model)
-        with told(f"Cannot register the model of the run as {name!r}"):
+        with mlflow_errors(f"Cannot register the model of the run as {name!r}"):
             self._ensure_model(name)
             made = self._client.create_model_version(
                 name, source, run_id=run_id, model_id=model_id,
@@ -144,7 +144,7 @@ class MlflowModels(MlflowBackend):
 
         if origin.chosen_by is None:
             return origin
-        with told(f"Cannot read the run {origin.run}"):
+        with mlflow_errors(f"Cannot read the run {origin.run}"):
             inputs = self._client.get_run(origin.run).inputs
         named = [
             (
@@ -159,7 +159,7 @@ class MlflowModels(MlflowBackend):
 
     def registered_with(self, name: str, key: str) -> ModelVersion | None:
         """Return the version that was registered with this idempotency key."""
-        with told(f"Cannot read the versions of {name!r}"):
+        with mlflow_errors(f"Cannot read the versions of {name!r}"):
             versions = all_pages(self._client.search_model_versions, filter_string=f"name = {quoted(name)}")
             for version in versions:
                 if version.tags.get(KEY_TAG) == key:
@@ -173,7 +173,7 @@ class MlflowModels(MlflowBackend):
         target = Path(folder)
         fetching = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=target.parent))
         try:
-            with told(f"Cannot fetch the files of {name!r} version {version}"):
+            with mlflow_errors(f"Cannot fetch the files of {name!r} version {version}"):
                 # models:/name/version would add a file, and the hashes would differ from the run's.
                 source = self._client.get_model_version_download_uri(name, version)
                 if (local := local_path(source)) is not None:

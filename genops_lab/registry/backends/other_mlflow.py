@@ -11,7 +11,7 @@ from typing import Any
 
 from genops_lab.core.errors import Failed, GenOpsError, InvalidRequest, NotFound, Unavailable
 from genops_lab.experiments.backends.artifacts import checked
-from genops_lab.experiments.backends.client import told
+from genops_lab.experiments.backends.client import mlflow_errors
 from genops_lab.registry.origins import MANIFEST_TAG, SOURCE_TAG
 from genops_lab.registry.remote import Lineage, Listing, RemoteFile
 
@@ -32,7 +32,7 @@ class MlflowSource(MlflowModels):
     def list_version(self, name: str, version: str) -> Listing:
         """List the files of a version with the hashes that are known, and what its run logged. Raises NotFound."""
         number = self.resolve(name, version).version
-        with told(f"Cannot read version {number} of the model {name!r}"):
+        with mlflow_errors(f"Cannot read version {number} of the model {name!r}"):
             found = self._client.get_model_version(name, number)
             location = self._client.get_model_version_download_uri(name, number)
         listing = self.list_location(location)
@@ -52,7 +52,7 @@ class MlflowSource(MlflowModels):
         """List the files below a location. Raises NotFound, InvalidRequest."""
         files: list[RemoteFile] = []
         pending: list[tuple[str | None, int]] = [(None, 0)]
-        with told(f"Cannot list the files at {location}"):
+        with mlflow_errors(f"Cannot list the files at {location}"):
             repository = self._repository(location)
             while pending:
                 folder, depth = pending.pop()
@@ -87,7 +87,7 @@ class MlflowSource(MlflowModels):
         place.parent.mkdir(parents=True, exist_ok=True)
         scratch = tempfile.mkdtemp(prefix="fetch-", dir=Path(folder).parent)
         try:
-            with told(f"Cannot fetch {file.path}"):
+            with mlflow_errors(f"Cannot fetch {file.path}"):
                 copy = Path(self._repository(location).download_artifacts(file.path, scratch))
                 if _differs(copy, file):
                     raise Unavailable(
@@ -107,7 +107,7 @@ class MlflowSource(MlflowModels):
 
     def location_of(self, name: str, version: str) -> str:
         """Return where the files of a version are."""
-        with told(f"Cannot read version {version} of the model {name!r}"):
+        with mlflow_errors(f"Cannot read version {version} of the model {name!r}"):
             return str(self._client.get_model_version_download_uri(name, version))
 
     def _repository(self, location: str) -> Any:
@@ -122,7 +122,7 @@ class MlflowSource(MlflowModels):
         run, _, path = manifest.removeprefix("runs:/").partition("/")
         folder = tempfile.mkdtemp(prefix="manifest-")
         try:
-            with told("Cannot read the hashes of the files"):
+            with mlflow_errors("Cannot read the hashes of the files"):
                 copy = Path(self._client.download_artifacts(run, path, folder))
                 if copy.stat().st_size > MAX_MANIFEST:
                     raise Failed("The list of hashes is too large.", hint="Register the version again there.")
@@ -139,7 +139,7 @@ class MlflowSource(MlflowModels):
         if not run_id:
             return None
         try:
-            with told(f"Cannot read the run {run_id}"):
+            with mlflow_errors(f"Cannot read the run {run_id}"):
                 run = self._client.get_run(run_id)
         except NotFound:  # deleted for good, while its version stays
             return None

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from genops_lab.core.errors import NotFound
 from genops_lab.experiments.backends.artifacts import local_path
-from genops_lab.experiments.backends.client import told
+from genops_lab.experiments.backends.client import mlflow_errors
 from genops_lab.registry import signing
 from genops_lab.registry.signing import Signature
 
@@ -36,7 +36,7 @@ class MlflowSignatures(MlflowModels):
     def sign(self, name: str, version: str, key: str, password: str) -> Signature:
         """Sign a version's files, and keep the signature beside them. Replaces an earlier signature."""
         number = self.resolve(name, version).version
-        with told(f"Cannot sign {name!r} version {number}"):
+        with mlflow_errors(f"Cannot sign {name!r} version {number}"):
             location = beside.model_location(self._client, name, number)
             with self._files(name, number, location) as folder:
                 content, fingerprint = signing.sign(folder, key, password)
@@ -47,7 +47,7 @@ class MlflowSignatures(MlflowModels):
     def verify(self, name: str, version: str, keys: dict[str, str], trusted: list[str]) -> Signature:
         """Verify a version's files with public keys: PEM texts by their names, and the administrator's files."""
         number = self.resolve(name, version).version
-        with told(f"Cannot verify {name!r} version {number}"):
+        with mlflow_errors(f"Cannot verify {name!r} version {number}"):
             location = beside.model_location(self._client, name, number)
             with self._files(name, number, location) as folder:
                 return self._verified(location, folder, keys, trusted)
@@ -60,7 +60,7 @@ class MlflowSignatures(MlflowModels):
         First with the key that the gate file demands, then with those that the administrator named. None if nobody
         demands a signature, no key is trusted and ``ask`` is false.
         """
-        with told(f"Cannot read the signature of {name!r} version {version}"):
+        with mlflow_errors(f"Cannot read the signature of {name!r} version {version}"):
             key = self._client.get_model_version(name, version).tags.get(KEY_TAG, "")
             if not (key or trusted or ask):
                 return None

@@ -191,8 +191,8 @@ def _members(source: Source) -> list[Member]:
     large = _zip64(source, end)
     if large is not None:  # PyTorch writes this record always
         if any(
-            told not in (same, unset)
-            for told, same, unset in zip((count, length, offset), large[:3], _UNSETS, strict=True)
+            small not in (same, unset)
+            for small, same, unset in zip((count, length, offset), large[:3], _UNSETS, strict=True)
         ):
             raise Damaged("Its two zip directories differ.")
         count, length, offset, end = large
@@ -332,10 +332,10 @@ def is_tar(head: bytes) -> bool:
     if len(head) < 512 or head[:1] == b"\0":
         return False
     try:
-        told = int(head[148:156].strip(b"\0 ") or b"-1", 8)
+        checksum = int(head[148:156].strip(b"\0 ") or b"-1", 8)
     except ValueError:
         return False
-    return told == sum(head[:148]) + 8 * 32 + sum(head[156:512])
+    return checksum == sum(head[:148]) + 8 * 32 + sum(head[156:512])
 
 
 def judge_tar(source: Source, depth: int, judge: Judge) -> Judged:

@@ -35,18 +35,18 @@ def entries(root: Path) -> tuple[list[Entry], bool]:
                     more = True
                     break
                 path = f"{folder}/{each.name}" if folder else each.name
-                told = each.stat(follow_symlinks=False)
-                if stat.S_ISDIR(told.st_mode):
+                state = each.stat(follow_symlinks=False)
+                if stat.S_ISDIR(state.st_mode):
                     if depth < MAX_DEPTH:
                         pending.append((path, depth + 1))
                     else:
                         more = True
                     continue
-                problem = _problem(root, path, told)
-                if told.st_nlink > 1 and not problem:
-                    links.setdefault((told.st_dev, told.st_ino), [told.st_nlink]).append(len(found))
+                problem = _problem(root, path, state)
+                if state.st_nlink > 1 and not problem:
+                    links.setdefault((state.st_dev, state.st_ino), [state.st_nlink]).append(len(found))
                 found.append(
-                    Entry(path=path, size=told.st_size, changed_ns=told.st_mtime_ns, problem=problem)
+                    Entry(path=path, size=state.st_size, changed_ns=state.st_mtime_ns, problem=problem)
                 )
     for count, *places in links.values():
         if count > len(places):
@@ -60,8 +60,8 @@ def entries(root: Path) -> tuple[list[Entry], bool]:
     return sorted(found, key=lambda entry: entry.path), more
 
 
-def _problem(root: Path, path: str, told: os.stat_result) -> str:
-    if stat.S_ISLNK(told.st_mode):
+def _problem(root: Path, path: str, state: os.stat_result) -> str:
+    if stat.S_ISLNK(state.st_mode):
         try:
             inside = (root / path).resolve().is_relative_to(root.resolve())
         except (OSError, RuntimeError):
@@ -71,7 +71,7 @@ def _problem(root: Path, path: str, told: os.stat_result) -> str:
             if inside
             else "It is a link out of the model's folder."
         )
-    if not stat.S_ISREG(told.st_mode):
+    if not stat.S_ISREG(state.st_mode):
         return "It is a special file, such as a pipe or a device."
     if not path.isprintable():
         return "It has control characters in its name."

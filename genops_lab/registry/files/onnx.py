@@ -88,10 +88,10 @@ def judge(source: Source) -> Judged:
     )
     foreign = sorted(graph.domains - DOMAINS - own)
     if foreign:
-        told = code(
+        unsafe = code(
             FORMAT, f"It uses operators of {foreign[0][:80]!r}: a library with native code must bring them."
         )
-        return Judged(format=told.format, verdict=told.verdict, reason=told.reason, header=header)
+        return Judged(format=unsafe.format, verdict=unsafe.verdict, reason=unsafe.reason, header=header)
     return data(FORMAT, header=header)
 
 

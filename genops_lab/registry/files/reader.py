@@ -50,8 +50,8 @@ def inspect(root: Path) -> Inspected:
 
 def inspect_file(file: Path) -> Inspected:
     """Judge one file, as a folder that has it alone. Blocks. Raises OSError."""
-    told = file.stat()
-    entry = Entry(path=file.name, size=told.st_size, changed_ns=told.st_mtime_ns)
+    state = file.stat()
+    entry = Entry(path=file.name, size=state.st_size, changed_ns=state.st_mtime_ns)
     return _inspected(file.parent, [entry], complete=True)
 
 
@@ -90,8 +90,8 @@ def read_model(root: Path) -> ModelFacts:
 def stamp(root: Path) -> str:
     """Return a text that changes with the names, sizes and times of a folder's files. Raises OSError."""
     found, _ = entries(root)
-    told = "\n".join(f"{each.path}\0{each.size}\0{each.changed_ns}\0{each.problem}" for each in found)
-    return hashlib.sha256(told.encode("utf-8", "surrogateescape")).hexdigest()
+    listing = "\n".join(f"{each.path}\0{each.size}\0{each.changed_ns}\0{each.problem}" for each in found)
+    return hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def is_small(path: str) -> bool:
@@ -120,8 +120,8 @@ def _judge_source(source: Source, path: str, inspected: Inspected) -> Judged:
         except (Damaged, TooLarge):
             return found
         if posixpath.basename(path) == "MLmodel":
-            told, _ = mlmodel.describe(inspected.small[path])
-            return told if worse(told.verdict, found.verdict) == told.verdict else found
+            by_mlmodel, _ = mlmodel.describe(inspected.small[path])
+            return by_mlmodel if worse(by_mlmodel.verdict, found.verdict) == by_mlmodel.verdict else found
     elif posixpath.basename(path) == "MLmodel" and source.size > MAX_SMALL:
         return refused(mlmodel.FORMAT, f"It is larger than {MAX_SMALL:,} bytes.")
     return found

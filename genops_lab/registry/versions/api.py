@@ -8,7 +8,13 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from genops_lab.experiments.backends.client import all_pages, open_client, quoted, search_models, told
+from genops_lab.experiments.backends.client import (
+    all_pages,
+    mlflow_errors,
+    open_client,
+    quoted,
+    search_models,
+)
 from genops_lab.experiments.columns.changes import Changes
 from genops_lab.experiments.columns.snapshot import Snapshot
 from genops_lab.experiments.columns.source import SourceKind
@@ -70,7 +76,7 @@ class ApiVersions:
         self.swept_since = begun
 
     def resume(self, mark: str) -> bool:
-        """Return False: changes while nobody looked are not told."""
+        """Return False: changes while nobody looked are unknown."""
         return False
 
     def mark(self) -> str:
@@ -86,7 +92,7 @@ class ApiVersions:
         names |= touched & self._stamps.keys()
         found: list[Any] = []
         for name in sorted(names):
-            with told(f"The versions of the model {name!r} could not be read"):
+            with mlflow_errors(f"The versions of the model {name!r} could not be read"):
                 found += all_pages(self._client.search_model_versions, filter_string=f"name = {quoted(name)}")
         swept, self._token = self._page(_SWEEP, self._token)
         if not self._token:
@@ -108,7 +114,7 @@ class ApiVersions:
         """Do nothing: other backends of the process use the client."""
 
     def _read_models(self) -> None:
-        with told("The models could not be listed"):
+        with mlflow_errors("The models could not be listed"):
             models = all_pages(partial(search_models, self._client))
         self._stamps = {
             each.name: f"{each.creation_timestamp} {each.last_updated_timestamp} {sorted(each.aliases.items())}"
@@ -120,7 +126,7 @@ class ApiVersions:
                 self._aliases.setdefault(id_of(each.name, version), []).append(alias)
 
     def _page(self, count: int, token: str) -> tuple[list[Any], str]:
-        with told("The versions could not be read"):
+        with mlflow_errors("The versions could not be read"):
             page = self._client.search_model_versions(
                 max_results=count, order_by=["creation_timestamp DESC"], page_token=token or None
             )

@@ -52,7 +52,7 @@ class TraceWatch:
     def stop(self) -> None:
         """Stop, in the thread that started; from another thread the next line does it."""
         if threading.get_ident() == self._thread:
-            self._told_pause()
+            self._end_pause()
         self._nudge.end()
         if sys.gettrace() == self._call:
             sys.settrace(None)
@@ -78,7 +78,7 @@ class TraceWatch:
             return
         if sys.gettrace() is not None or not (markers.budget.can_go_on or markers.pending is not None):
             return
-        self._told_pause()
+        self._end_pause()
         for frame in running_frames(markers.files):
             frame.f_trace = None if frame.f_code in markers.budget.muted else self._local
         sys.settrace(self._call)
@@ -88,7 +88,7 @@ class TraceWatch:
         self._paused_at = time.perf_counter()
         sys.settrace(None)
 
-    def _told_pause(self) -> None:
+    def _end_pause(self) -> None:
         if self._paused_at:
             self._markers.unheard_s += time.perf_counter() - self._paused_at
             self._paused_at = 0.0

@@ -201,10 +201,10 @@ class NcuCapture(OutsideCapture):
                 f"Cannot write the cell's part of Nsight Compute's report: {error}.",
                 "Free disk space on this machine, and run the cell again.",
             ) from error
-        late = f"{expected - there} measured kernels are missing in ncu's report." if expected > there else ""
+        late = f"{expected - there} measured GPU kernels are missing in ncu's report." if expected > there else ""
         self.trouble = " ".join(filter(None, (self.trouble, late, named(said))))
         self.trace_path = str(measured)
-        self.note = self._told(
+        self.note = self._summary(
             kept, of_steps=self._ended_by == "steps" and (first > 0 or not self.wishes.warmup)
         )
 
@@ -220,14 +220,14 @@ class NcuCapture(OutsideCapture):
                 return there
             time.sleep(_LOOK_S)
 
-    def _told(self, kernels: int, of_steps: bool) -> str:
+    def _summary(self, kernels: int, of_steps: bool) -> str:
         steps = self.wishes.steps
         where = f" of {steps} optimizer step{'s' if steps > 1 else ''}" if of_steps else ""
         said = (
-            f"Nsight Compute measured {kernels} kernel{'s' if kernels > 1 else ''}{where} "
+            f"Nsight Compute measured {kernels} GPU kernel{'s' if kernels > 1 else ''}{where} "
             f"({self._of.section_set} set) in {self._seconds:.3g} s{self._bound()}."
         )
-        alone = "Each kernel ran alone, once for every group of counters, so the cell's own time is unknown."
+        alone = "Each of them ran alone, once for every group of counters, so the cell's own time is unknown."
         return " ".join([said, alone, *self._left_out()])
 
 
@@ -237,11 +237,11 @@ def _nothing(said: str) -> NothingMeasured:
     log_end = f" Its log ends with: {words[-_LAST_WORDS:]}" if words else ""
     if measured_in(said) > 0:
         return NothingMeasured(
-            f"Nsight Compute measured {measured_in(said)} kernels but wrote none of them to its "
+            f"Nsight Compute measured {measured_in(said)} GPU kernels but wrote none of them to its "
             f"report.{log_end}",
             "Run the cell again, or restart the kernel.",
         )
     return NothingMeasured(
-        f"Nsight Compute measured no kernel in this cell.{log_end}",
+        f"Nsight Compute measured no GPU kernel in this cell.{log_end}",
         named(said) or "Profile a cell that launches kernels on the GPU, in this process.",
     )

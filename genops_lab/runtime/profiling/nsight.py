@@ -131,7 +131,7 @@ class NsightCapture(OutsideCapture):
             raise
         self.trouble = " ".join(filter(None, (self.trouble, lacks)))
         self.trace_path = str(database)
-        self.note = self._told()
+        self.note = self._summary()
 
     def _wait_for_the_report(self) -> None:
         began = time.monotonic()
@@ -146,7 +146,7 @@ class NsightCapture(OutsideCapture):
                 )
             time.sleep(_LOOK_S)
 
-    def _told(self) -> str:
+    def _summary(self) -> str:
         said = f"Nsight Systems recorded {self._seconds:.3g} s{self._bound()}."
         return " ".join([said, *self._left_out()])
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from genops_lab.core.errors import GenOpsError
-from genops_lab.experiments.backends.client import MlflowBackend, all_pages, quoted, told
+from genops_lab.experiments.backends.client import MlflowBackend, all_pages, mlflow_errors, quoted
 from genops_lab.sweeps.models import Direction, MetricSummary, Objective
 
 SWEEP_TAG = "genops.sweep"
@@ -42,12 +42,12 @@ class MlflowTrials(MlflowBackend):
 
     def outcome(self, run_id: str, metric: str) -> Outcome:
         """Return the result of a run."""
-        with told(f"Cannot read the run {run_id}"):
+        with mlflow_errors(f"Cannot read the run {run_id}"):
             return self._outcome(self._client.get_run(run_id), metric)
 
     def outcomes(self, sweep_id: str, metric: str) -> list[Outcome]:
         """Return the results of all runs of a sweep, also of replaced attempts, oldest first."""
-        with told(f"Cannot read the runs of the sweep {sweep_id}"):
+        with mlflow_errors(f"Cannot read the runs of the sweep {sweep_id}"):
             experiments = [found.experiment_id for found in all_pages(self._client.search_experiments)]
             runs = all_pages(
                 self._client.search_runs,
@@ -59,7 +59,7 @@ class MlflowTrials(MlflowBackend):
 
     def finish(self, run_id: str, status: str, tags: dict[str, str]) -> None:
         """Set the status (empty: unchanged) and tags of a run."""
-        with told(f"Cannot end the run {run_id}"):
+        with mlflow_errors(f"Cannot end the run {run_id}"):
             for key, value in tags.items():
                 self._client.set_tag(run_id, key, value)
             if status and self._client.get_run(run_id).info.status != status:
@@ -67,7 +67,7 @@ class MlflowTrials(MlflowBackend):
 
     def supersede(self, run_id: str, sweep_id: str) -> None:
         """Take the run of a replaced attempt out of its sweep; idempotent."""
-        with told(f"Cannot change the run {run_id}"):
+        with mlflow_errors(f"Cannot change the run {run_id}"):
             run = self._client.get_run(run_id)
             self._client.set_tag(run_id, SUPERSEDED_TAG, sweep_id)
             for key in (SWEEP_TAG, "genops.repeat"):
@@ -80,7 +80,7 @@ class MlflowTrials(MlflowBackend):
         """Return mean and 95 % interval of the last value of each metric over runs, without system metrics."""
         from genops_lab.statistics.repeats import mean_t
 
-        with told("Cannot read the repeats"):
+        with mlflow_errors("Cannot read the repeats"):
             runs = [self._client.get_run(run_id) for run_id in run_ids]
         names = sorted({name for run in runs for name in run.data.metrics if not name.startswith("system/")})
         found: list[MetricSummary] = []

@@ -51,7 +51,7 @@ export function DownState(props: DownState.IProps): React.ReactElement {
       role="status"
     >
       <p className="gol-DownState-what">{what}</p>
-      <p className="gol-DownState-why">{error.message}</p>
+      <p className="gol-DownState-why">{reasonOf(error)}</p>
       {error.hint && <p className="gol-DownState-hint">{error.hint}</p>}
       <div className="gol-EmptyState-actions">
         <ActionButton
@@ -62,6 +62,11 @@ export function DownState(props: DownState.IProps): React.ReactElement {
       </div>
     </div>
   );
+}
+
+/** Why something failed. MLflow's errors also say what failed, as the title does: they have the reason alone. */
+function reasonOf({ details, message }: ApiError): string {
+  return typeof details.reason === 'string' ? details.reason : message;
 }
 
 export namespace DownState {

@@ -35,6 +35,9 @@ export const notebookSectionPlugin: JupyterFrontEndPlugin<INotebookSection> = {
     panel.addSection({
       id: 'notebook',
       title: trans.__('This notebook'),
+      caption: trans.__(
+        'The notebook that you work in: where it runs, its latest run, its cost'
+      ),
       rank: SectionRank.notebook,
       icon: thisNotebookIcon,
       atFirst: 'open',

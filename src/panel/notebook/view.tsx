@@ -29,7 +29,7 @@ export function NotebookView(props: NotebookView.IProps): React.ReactElement {
       ) : (
         <EmptyState
           text={trans.__(
-            'No notebook is open. The target that it runs on, its latest run and its cost appear here.'
+            'No notebook is open. This section follows the notebook that you work in: where its kernel runs, its latest run and its cost.'
           )}
           actions={[
             {

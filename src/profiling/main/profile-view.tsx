@@ -227,7 +227,7 @@ function Content(
   const { measured, ranks } = summary;
   const measuredTab = measured && {
     id: 'measured',
-    label: trans.__('Measured kernels'),
+    label: trans.__('Measured GPU kernels'),
     render: (seen: boolean) => (
       <MeasuredView
         summary={summary}
@@ -308,7 +308,7 @@ function Content(
     },
     {
       id: 'tables',
-      label: trans.__('Operators and kernels'),
+      label: trans.__('Operators and GPU kernels'),
       render: () => (
         <Tables
           summary={summary}

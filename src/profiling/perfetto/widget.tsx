@@ -76,6 +76,9 @@ function PerfettoView(
     }
   }, [model]);
   const { page, cut, busy, error } = model;
+  // An empty frame is white in each theme, so it is seen from its first trace on.
+  const drawn = React.useRef(false);
+  drawn.current ||= page !== null && cut !== null && !busy;
   return (
     <>
       {error && model.isElsewhere && (
@@ -108,6 +111,7 @@ function PerfettoView(
       </p>
       {page && (
         <iframe
+          className={drawn.current ? undefined : 'gol-mod-loading'}
           src={address(page)}
           // Without an origin, nothing in a trace or in the UI can act as the
           // Lab.

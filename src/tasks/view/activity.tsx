@@ -37,7 +37,7 @@ export function ActivityView(props: ActivityView.IProps): React.ReactElement {
           waiting.length === 0 && (
             <EmptyState
               text={trans.__(
-                'Nothing is in progress. Deployments, environments and other long work appear here.'
+                'Nothing runs in the background. Deployments, downloads, builds of environments and other long work show their progress and log here.'
               )}
             />
           )

@@ -96,8 +96,8 @@ def test_an_old_python_says_how_old_it_is(host: Sshd, tmp_path: Path) -> None:
     for python in pythons:
         error = failure(host.route(python=python), tmp_path)
         assert isinstance(error, OldPython) and error.step == "python"
-        told = subprocess.run([python, "--version"], capture_output=True, text=True)
-        version = (told.stdout + told.stderr).split()[1]
+        done = subprocess.run([python, "--version"], capture_output=True, text=True)
+        version = (done.stdout + done.stderr).split()[1]
         assert f"has Python {version}" in error.message and "needs 3.8" in error.message
 
 

@@ -28,8 +28,8 @@ def public(path: Path) -> tuple[str, str, bytes]:
 
 def test_fingerprints_are_those_of_ssh_keygen(tmp_path: Path) -> None:
     _, _, blob = public(tmp_path / "key")
-    told = subprocess.run(["ssh-keygen", "-lf", str(tmp_path / "key.pub")], capture_output=True, text=True)
-    assert fingerprint(blob) in told.stdout.split()
+    done = subprocess.run(["ssh-keygen", "-lf", str(tmp_path / "key.pub")], capture_output=True, text=True)
+    assert fingerprint(blob) in done.stdout.split()
 
 
 def test_names_patterns_ports_and_hashes(tmp_path: Path) -> None:

@@ -108,15 +108,15 @@ def test_what_could_run_or_replaces_is_named_first_and_all_of_it(desk: Desk) -> 
     assert reply["status"] == "error" and (desk.here / "mine.py").read_text() == "mine"
     assert answering.question is not None
     lines = [line.split(maxsplit=2) for line in answering.question.text.splitlines() if "  " in line]
-    told = {line[2].partition("  ")[0]: line[2].partition("  ")[2] for line in lines}
-    assert next(iter(told)) == "mine.py" and told["mine.py"] == "(replaces yours)"
+    rows = {line[2].partition("  ")[0]: line[2].partition("  ")[2] for line in lines}
+    assert next(iter(rows)) == "mine.py" and rows["mine.py"] == "(replaces yours)"
     careful = {
         ".envrc": "(new, hidden)", ".vscode/settings.json": "(new, hidden)", "exe": "(new, executable)",
         "conftest.py": "(new, code)", "Makefile": "(new, code)", **{f"step{n:02}.py": "(new, code)" for n in range(30)},
     }  # fmt: skip
-    assert set(list(told)[1:36]) == set(careful)
-    assert {name: told[name] for name in careful} == careful
-    assert {name: told[name] for name in told if name.endswith(".csv")} == {
+    assert set(list(rows)[1:36]) == set(careful)
+    assert {name: rows[name] for name in careful} == careful
+    assert {name: rows[name] for name in rows if name.endswith(".csv")} == {
         f"data{n:02}.csv": "(new)" for n in range(40)
     }
 

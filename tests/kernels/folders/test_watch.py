@@ -35,8 +35,8 @@ def test_a_long_passage_is_a_task_with_its_progress() -> None:
         found = (await until(tasks.list_tasks, bool))[0]
         assert (found.title, found.subject) == ("Send proj to gpu", "target:gpu")
         progress.came(512)
-        told = (await until(tasks.list_tasks, lambda all: all[0].progress == 0.5))[0]
-        assert told.message == "Sending 512 bytes of 1.0 KiB"
+        half_way = (await until(tasks.list_tasks, lambda all: all[0].progress == 0.5))[0]
+        assert half_way.message == "Sending 512 bytes of 1.0 KiB"
         end.set()
         assert await passage == 7
         assert (await tasks.wait(found.id)).state == "done"

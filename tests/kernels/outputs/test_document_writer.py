@@ -50,9 +50,9 @@ async def test_the_end_of_a_run_that_comes_while_it_is_looked_up_is_not_missed(
             kernel.print("m1", "the end\n")
             kernel.finish("m1")
             look(kernel_id)
-            told = threading.Event()
-            loop.call_soon_threadsafe(told.set)
-            assert told.wait(60)
+            written = threading.Event()
+            loop.call_soon_threadsafe(written.set)
+            assert written.wait(60)
         return found
 
     monkeypatch.setattr(outputs.recorder, "wanted", looked_up_before_the_end)

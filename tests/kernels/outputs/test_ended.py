@@ -28,10 +28,10 @@ async def shortened(lab: RemoteLab, kernel_id: str) -> None:
     path = lab.home.path
     state = str(path / ".local" / "state" / "genops-lab")
     async with attached(path, HOME=str(path), GENOPS_AGENT_STATE=state) as host:
-        while (told := (await host.call("kernels.info", kernel_id=kernel_id))["idle"]) is None:
+        while (policy := (await host.call("kernels.info", kernel_id=kernel_id))["idle"]) is None:
             await asyncio.sleep(0.05)
-        assert told["seconds"] == 60
-        await host.call("kernels.policy", kernel_id=kernel_id, idle={**told, "seconds": 4})
+        assert policy["seconds"] == 60
+        await host.call("kernels.policy", kernel_id=kernel_id, idle={**policy, "seconds": 4})
 
 
 def test_it_is_dead_with_its_reason_and_its_pages_restart_it(lab: RemoteLab) -> None:

@@ -301,18 +301,18 @@ def test_the_kernels_end_ends_its_runs(recorder: Recorder) -> None:
 
 
 def test_pages_are_told_when_runs_start_and_end(tmp_path: Path) -> None:
-    told: list[str] = []
-    recorder = Recorder(tmp_path, told.append)
+    reports: list[str] = []
+    recorder = Recorder(tmp_path, reports.append)
     kernel = SpeakingKernel(recorder)
     kernel.begin("m1", "cell")
     recorder.executions(KERNEL)
-    started = len(told)
+    started = len(reports)
     kernel.print("m1", "x" * 10)
     recorder.executions(KERNEL)
-    assert len(told) == started == 1
+    assert len(reports) == started == 1
     kernel.finish("m1")
     recorder.executions(KERNEL)
-    assert told == [KERNEL] * 2
+    assert reports == [KERNEL] * 2
     recorder.close()
 
 

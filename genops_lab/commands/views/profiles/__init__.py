@@ -115,11 +115,11 @@ def summary(found: ProfileSummary) -> Document:
     if kernels and found.measured is None:
         columns = [
             Column("device"),
-            Column("kernel", shrinks=True),
+            Column("gpu kernel", shrinks=True),
             Column("count", right=True),
             Column("total", right=True),
         ]
-        blocks.append(Table(columns, kernels, title="Kernels by time"))
+        blocks.append(Table(columns, kernels, title="GPU kernels by time"))
     if found.operators:
         operators: list[Row] = [
             [
@@ -258,7 +258,7 @@ def lines(found: Attribution, *, measured: bool) -> list[Table | Note]:
 def _covered(found: Attribution, measured: bool) -> str:
     if found.by == "none" and measured:
         return (
-            "The report has no lines. Record with %%profile in a kernel under Nsight Compute, or with "
+            "The report has no lines. Record with %%profile in a notebook whose kernel runs under Nsight Compute, or with "
             "ncu --call-stack."
         )
     if found.by == "none":
@@ -422,7 +422,7 @@ def measured_blocks(found: Measurement, models: Iterable[str]) -> list[Block]:
     columns = [
         *([Column("rank", right=True)] if of_ranks else []),
         Column("number", right=True),
-        Column("kernel", shrinks=True),
+        Column("gpu kernel", shrinks=True),
         Column("line"),
         *(Column(name, right=True) for name in ("count", "time", "share", "compute", "memory", "occupancy")),
         Column("bound by"),
@@ -433,7 +433,7 @@ def measured_blocks(found: Measurement, models: Iterable[str]) -> list[Block]:
         launches = f"{SHOWN_KERNELS} of {kernels:,}, {launches}; --json has {len(found.kernels):,}"
     named = sorted(set(filter(None, models)))
     on = f" on {' and '.join(named)}" if named else ""
-    blocks: list[Block] = [Table(columns, rows, title=f"Measured kernels{on} ({launches})")]
+    blocks: list[Block] = [Table(columns, rows, title=f"Measured GPU kernels{on} ({launches})")]
     if found.note:
         blocks.append(Note(found.note, "dim"))
     return blocks

@@ -25,7 +25,7 @@ _NAMES = {
     "comm": "communication",
     "exposed_comm": "exposed communication",
     "memory": "copies and fills",
-    "kernels": "kernels",
+    "kernels": "GPU kernels",
     "idle_share": "idle share",
     "cpu_busy": "CPU busy",
     "flops": "FLOPs",
@@ -56,8 +56,8 @@ def difference(found: Difference) -> Document:
     numbers = [Column(each, right=True) for each in ("before", "after", "change")]
     blocks.append(Table([Column("figure"), *numbers], rows, title=f"Times {_basis(found)}, over all devices"))
     for title, changes, of in (
-        ("Operators", found.operators, ", their own CPU time and the device time of their kernels together"),
-        ("Kernels", found.kernels, ""),
+        ("Operators", found.operators, ", their own CPU time and the device time of their GPU kernels together"),
+        ("GPU kernels", found.kernels, ""),
         ("Lines", found.lines, ""),
     ):
         changed = [
@@ -98,7 +98,7 @@ def difference(found: Difference) -> Document:
 def _basis(found: Difference) -> str:
     """Return what the times are of."""
     if found.measured:
-        return "of all measured kernels"
+        return "of all measured GPU kernels"
     if found.a_step:
         return f"a step ({found.before_steps} and {found.after_steps} steps)"
     return "of the whole trace"

@@ -44,7 +44,7 @@ class Control:
         self._lock = threading.Lock()
         self._answers: SimpleQueue[dict[str, Any]] = SimpleQueue()
         self._asked = 0
-        self._told_stderr = 0
+        self._stderr_bytes = 0
         self._lines = connection.makefile("rb")
 
     def request(self) -> dict[str, Any]:
@@ -87,9 +87,9 @@ class Control:
 
     def stderr(self, data: bytes) -> None:
         """Send what the command wrote to its standard error."""
-        room = _MAX_STDERR - self._told_stderr
+        room = _MAX_STDERR - self._stderr_bytes
         if room > 0:
-            self._told_stderr += len(data)
+            self._stderr_bytes += len(data)
             self.tell("stderr", text=data[:room].decode(errors="replace"))
 
 

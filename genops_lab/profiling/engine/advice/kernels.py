@@ -51,7 +51,7 @@ def memory_bound_chain(context: Context) -> Iterable[Advice]:
     longest = max(chains, key=lambda chain: int(columns.dur[chain].sum()))
     yield context.advice(
         "memory_bound_chain",
-        "Consecutive element-wise operators could be one kernel",
+        "Consecutive element-wise operators could be one GPU kernel",
         f"{counted(len(chains), 'chain', 'chains')} of {len(slices) / len(chains):.1f} kernels on average"
         f" {'takes' if len(chains) == 1 else 'take'} {milliseconds(total)}"
         f" ({context.share(total)} of the trace); each kernel reads and writes the whole tensor. The longest:"

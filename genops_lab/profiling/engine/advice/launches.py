@@ -60,7 +60,7 @@ def launch_bound(context: Context) -> Iterable[Advice]:
         fused = f" {percent(in_optimizer, known.sum())} of the kernels belong to the optimizer."
     yield context.advice(
         "launch_bound",
-        "Many small kernels: the device waits for launches",
+        "Many small GPU kernels: the device waits for launches",
         f"{len(kernels):,} kernels of {milliseconds(float(np.median(columns.dur[kernels])))} (median);"
         f" {percent(shorter, max(1, int(known.sum())))} are shorter than the call that launched them. In"
         f" {len(stretch):,} gaps the device waited {milliseconds(best)} for launches ({context.share(best)} of the"

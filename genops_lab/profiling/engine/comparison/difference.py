@@ -318,7 +318,7 @@ def _warnings(before: Side, after: Side) -> Iterable[str]:
         yield f"The profiles ran on different devices: {', '.join(models[0])} and {', '.join(models[1])}."
     if _measured(one) != _measured(other):
         which = "before" if _measured(one) else "after"
-        yield f"Nsight Compute measured the profile {which} kernel by kernel: its times are not those of a run."
+        yield f"Nsight Compute measured the profile {which} one GPU kernel at a time: its times are not those of a run."
     if len(one.ranks) != len(other.ranks):
         yield f"The number of ranks differs: {len(one.ranks)} before, {len(other.ranks)} after. Times are sums."
     elif len(one.devices) != len(other.devices):
@@ -333,7 +333,7 @@ def _warnings(before: Side, after: Side) -> Iterable[str]:
         yield f"The number of steps differs: {before.steps} before, {after.steps} after. Times are per step."
     names = [set(side.kernels.kernels) for side in (before, after)]
     if all(names) and not names[0] & names[1]:
-        yield "The profiles share no kernel: they may come from different profilers or programs."
+        yield "The profiles share no GPU kernel: they may come from different profilers or programs."
     known = [side.roofline.covered if side.roofline is not None else 0.0 for side in (one, other)]
     if all(known) and max(known) - min(known) > UNEVEN:
         yield (

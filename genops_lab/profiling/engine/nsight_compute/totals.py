@@ -285,7 +285,7 @@ def _listed_peaks(groups: Sequence[Group], peaks: _Peaks, used: set[str]) -> lis
 
 
 def _missing(covered: float) -> str:
-    said = ["Nsight Compute measured one kernel at a time, so the MFU of the program is not known."]
+    said = ["Nsight Compute measured one GPU kernel at a time, so the MFU of the program is not known."]
     if covered < MOSTLY:
         said.append(
             f"{100 * (1 - covered):.0f} % of the kernel time has no counted FLOPs and bytes: measure with"

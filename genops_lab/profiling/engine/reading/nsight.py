@@ -287,7 +287,7 @@ class Tables:
         if not any(name.startswith(_KNOWN) for name in self._plain):
             if any(name.startswith(_ALWAYS) for name in self._plain):
                 raise InvalidRequest(
-                    f"{file} has no GPU activity: the export of Nsight Systems has no kernels, copies, CUDA calls"
+                    f"{file} has no GPU activity: the export of Nsight Systems has no GPU kernels, copies, CUDA calls"
                     " or NVTX ranges (tables CUPTI_ACTIVITY_KIND_* and NVTX_EVENTS).",
                     hint="Record the program on a machine with a GPU: nsys profile --trace=cuda,nvtx PROGRAM",
                 )

@@ -149,7 +149,7 @@ describe('the difference of two profiles', () => {
     expect(after).toContain('(9 % of the compute time)');
     fireEvent.click(screen.getByRole('tab', { name: 'Operators' }));
     expect(
-      screen.getByText(/own CPU time plus the device time of its kernels/)
+      screen.getByText(/own CPU time plus the device time of its GPU kernels/)
     ).toBeTruthy();
   });
 

@@ -43,7 +43,7 @@ describe('what a report of Nsight Compute lacks', () => {
     showLines(true);
     expect(
       screen.getByText(
-        /Use %%profile in a kernel that runs under Nsight Compute, or ncu --call-stack/
+        /Use %%profile in a notebook whose kernel runs under Nsight Compute, or ncu --call-stack/
       )
     ).toBeTruthy();
     expect(screen.queryByText(/torch.profiler/)).toBeNull();
@@ -63,7 +63,7 @@ describe('what a report of Nsight Compute lacks', () => {
 
   it('opens on its kernels where there are no operators', () => {
     const kernels = [makeKernel({})];
-    expect(openedOn({ kernels })).toBe('Kernels');
+    expect(openedOn({ kernels })).toBe('GPU kernels');
     expect(openedOn({ kernels, operators: [makeOperator({})] })).toBe(
       'Operators'
     );

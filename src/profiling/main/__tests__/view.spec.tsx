@@ -131,11 +131,11 @@ describe('a profile in the main area', () => {
     ).toBeTruthy();
     tab('Cells and lines');
     expect(screen.getByText(/does not record source lines/)).toBeTruthy();
-    tab('Operators and kernels');
+    tab('Operators and GPU kernels');
     expect(screen.getByText('The trace has no operators.')).toBeTruthy();
-    fireEvent.click(screen.getByRole('button', { name: 'Kernels' }));
+    fireEvent.click(screen.getByRole('button', { name: 'GPU kernels' }));
     expect(
-      screen.getByText('The trace has no kernels of a device.')
+      screen.getByText('The trace has no GPU kernels.')
     ).toBeTruthy();
     fireEvent.click(screen.getByRole('button', { name: 'By shapes' }));
     expect(screen.getByText(/FLOPs and bytes are not known/)).toBeTruthy();

@@ -87,10 +87,10 @@ function Compared(
     ],
     [
       'kernels',
-      trans.__('Kernels'),
-      trans.__('Kernel'),
+      trans.__('GPU kernels'),
+      trans.__('GPU kernel'),
       difference.kernels,
-      trans.__('Neither trace has kernels of a device.')
+      trans.__('Neither trace has GPU kernels.')
     ],
     [
       'lines',
@@ -149,7 +149,7 @@ function Compared(
                 note={
                   id === 'operators'
                     ? trans.__(
-                        'Times of an operator: its own CPU time plus the device time of its kernels.'
+                        'Times of an operator: its own CPU time plus the device time of its GPU kernels.'
                       )
                     : ''
                 }
@@ -173,17 +173,17 @@ function measuredTab(
   return one && other
     ? {
         id: 'measured',
-        label: trans.__('Measured kernels'),
+        label: trans.__('Measured GPU kernels'),
         render: () => (
           <OneTable
-            name={trans.__('Measured kernels')}
+            name={trans.__('Measured GPU kernels')}
             rows={measuredChanges(difference.kernels, one, other)}
             columns={measuredChangeColumns(trans)}
             first="mean_us_after"
             note={trans.__(
               'Mean time of one launch. Launches with the same grid and block are matched first; the others are matched in launch order.'
             )}
-            none={trans.__('Neither report has kernels.')}
+            none={trans.__('Neither report has GPU kernels.')}
             trans={trans}
           />
         )
@@ -358,7 +358,7 @@ function changeColumns(
       id: 'instead_of',
       title: trans.__('Replaces'),
       tip: trans.__(
-        'The kernel that this operator launched before, with the same shapes'
+        'The GPU kernel that this operator launched before, with the same shapes'
       ),
       width: 260,
       value: ({ instead_of }) => instead_of || null

@@ -16,7 +16,7 @@ export function figureWord(code: string, trans: TranslationBundle): string {
     comm: trans.__('Communication'),
     exposed_comm: trans.__('Exposed communication'),
     memory: trans.__('Copies and fills'),
-    kernels: trans.__('Kernels'),
+    kernels: trans.__('GPU kernels'),
     cpu_busy: trans.__('Operators on the CPU'),
     flops: trans.__('FLOPs'),
     mfu: trans.__('MFU'),
@@ -128,7 +128,7 @@ export function basis(
 ): string {
   if (measured) {
     return trans.__(
-      'Nsight Compute measured both profiles one kernel at a time: they have no idle time, launch times or host times.'
+      'Nsight Compute measured both profiles one GPU kernel at a time: they have no idle time, launch times or host times.'
     );
   }
   return difference.a_step

@@ -74,7 +74,7 @@ export function measuredChangeColumns(
   return [
     {
       id: 'name',
-      title: trans.__('Kernel'),
+      title: trans.__('GPU kernel'),
       width: 280,
       value: ({ name }) => name
     },

@@ -53,7 +53,7 @@ export function Flame(props: Flame.IProps): React.ReactElement {
             <Drawn flame={flame} Graph={Graph} trans={trans} />
           ) : (
             <EmptyState
-              text={trans.__('The trace has no calls and no kernels.')}
+              text={trans.__('The trace has no calls and no GPU kernels.')}
             />
           )
         }
@@ -302,7 +302,7 @@ function kindWord(kind: Kind, trans: TranslationBundle): string {
     python: trans.__('Python'),
     operator: trans.__('Operator'),
     runtime: trans.__('Runtime call'),
-    kernel: trans.__('Kernel or copy'),
+    kernel: trans.__('GPU kernel or copy'),
     other: trans.__('Too short to draw')
   }[kind];
 }

@@ -37,7 +37,7 @@ export function Lines(props: Lines.IProps): React.ReactElement {
 function unknownWords({ measured, trans }: Lines.IProps): string {
   return measured
     ? trans.__(
-        'The report does not record source lines: it has neither %1 markers nor Python stacks. Use %1 in a kernel that runs under Nsight Compute, or %2 with a version that records Python.',
+        'The report does not record source lines: it has neither %1 markers nor Python stacks. Use %1 in a notebook whose kernel runs under Nsight Compute, or %2 with a version that records Python.',
         '%%profile',
         'ncu --call-stack'
       )
@@ -277,7 +277,7 @@ function codeColumns(table: ICodeTable): DataTable.IColumn<ICodeLine>[] {
     },
     {
       id: 'kernels',
-      title: trans.__('Kernels'),
+      title: trans.__('GPU kernels'),
       cell: ({ time }) => (time ? time.kernels.toLocaleString() : '')
     }
   ];

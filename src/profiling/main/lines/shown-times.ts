@@ -56,7 +56,7 @@ export class ShownTimes {
       return this._trans.__('%1 on the CPU', formatMicroseconds(time.cpu_us));
     }
     return this._trans.__(
-      '%1 on the device: %2 forward, %3 backward, %4 kernels; %5 on the CPU',
+      '%1 on the device: %2 forward, %3 backward, %4 GPU kernels; %5 on the CPU',
       formatMicroseconds(time.device_us),
       formatMicroseconds(forwardOf(time)),
       formatMicroseconds(time.backward_us),

@@ -240,7 +240,7 @@ function Outline(props: {
   // Events of a snapshot have numbers, those of a trace have times.
   const when = (at: number) =>
     device.reserved > 0 && device.rank === null
-      ? trans.__('event %1', at.toLocaleString())
+      ? trans.__('Event %1', at.toLocaleString())
       : formatMicroseconds(at);
   return (
     <>

@@ -41,7 +41,7 @@ export function momentWords(
   us: number | null,
   trans: TranslationBundle
 ): string {
-  const event = trans.__('event %1', at.toLocaleString());
+  const event = trans.__('Event %1', at.toLocaleString());
   return us === null ? event : `${event}, ${formatMicroseconds(us)}`;
 }
 

@@ -67,7 +67,7 @@ export function MemoryTimeline(props: {
       when: x =>
         curve.byTime
           ? formatMicroseconds(x)
-          : trans.__('event %1', Math.round(x).toLocaleString()),
+          : trans.__('Event %1', Math.round(x).toLocaleString()),
       words: { others: trans.__('All other lines') },
       legend
     });
@@ -171,7 +171,7 @@ export function MemoryTimeline(props: {
                 : trans.__('Out of memory')
             }
             caption={trans.__(
-              'Go to the failed allocation (%1)',
+              'Go to the failed allocation: %1',
               momentWords(moment, null, trans)
             )}
             onClick={() => model.look(moment)}

@@ -32,7 +32,7 @@ export function measuredColumns(options: IColumnOptions): Column[] {
   const columns: (Column | null)[] = [
     {
       id: 'name',
-      title: trans.__('Kernel'),
+      title: trans.__('GPU kernel'),
       width: 230,
       value: ({ name }) => name
     },
@@ -72,7 +72,7 @@ export function measuredColumns(options: IColumnOptions): Column[] {
     {
       id: 'share',
       title: trans.__('Share'),
-      tip: trans.__('Share of the time of all measured kernels'),
+      tip: trans.__('Share of the time of all measured GPU kernels'),
       width: 70,
       value: each => (total_us > 0 ? each.total_us / total_us : null),
       words: value => formatShare(value, 1)
@@ -114,7 +114,7 @@ export function measuredColumns(options: IColumnOptions): Column[] {
       id: 'gain',
       title: trans.__('Est. speedup'),
       tip: trans.__(
-        'Part of the kernel’s time that the best change saves, as Nsight Compute estimates it'
+        'Part of the GPU kernel’s time that the best change saves, as Nsight Compute estimates it'
       ),
       width: 104,
       value: kernel => bestOf(kernel)?.speedup_pct ?? null,

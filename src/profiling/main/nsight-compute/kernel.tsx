@@ -107,8 +107,8 @@ function Where(props: Kernel.IProps): React.ReactElement {
   );
   const facts = [
     trans._n(
-      '%2, %3 of all kernels, in %1 launch',
-      '%2, %3 of all kernels, in %1 launches',
+      '%2, %3 of all GPU kernels, in %1 launch',
+      '%2, %3 of all GPU kernels, in %1 launches',
       count,
       formatMicroseconds(kernel.total_us),
       formatShare(kernel.total_us, total_us)

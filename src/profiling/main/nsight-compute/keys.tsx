@@ -20,7 +20,7 @@ export function MeasuredKeys(props: MeasuredKeys.IProps): React.ReactElement {
       className="gol-Profile-keys"
       facts={[
         [
-          trans.__('Kernels measured'),
+          trans.__('GPU kernels measured'),
           <React.Fragment key="kernels">
             {kernelCount(measured).toLocaleString()}{' '}
             <small>
@@ -29,12 +29,12 @@ export function MeasuredKeys(props: MeasuredKeys.IProps): React.ReactElement {
           </React.Fragment>,
           {
             caption: trans.__(
-              'Launches with the same grid, block and source line count as one kernel'
+              'Launches with the same grid, block and source line count as one GPU kernel'
             )
           }
         ],
         [
-          trans.__('Total kernel time'),
+          trans.__('Total GPU kernel time'),
           formatMicroseconds(measured.total_us),
           {
             caption: trans.__(
@@ -53,7 +53,7 @@ export function MeasuredKeys(props: MeasuredKeys.IProps): React.ReactElement {
             </span>
           )),
           {
-            caption: trans.__('Kernel time by limit'),
+            caption: trans.__('GPU kernel time by limit'),
             className: 'gol-Measured-bounds'
           }
         ],
@@ -82,7 +82,7 @@ export function MeasuredKeys(props: MeasuredKeys.IProps): React.ReactElement {
           </React.Fragment>,
           {
             caption: trans.__(
-              'The change that saves most of all kernels’ time, as Nsight Compute estimates it'
+              'The change that saves most of all GPU kernels’ time, as Nsight Compute estimates it'
             ),
             className: best ? undefined : 'gol-Profile-quiet'
           }

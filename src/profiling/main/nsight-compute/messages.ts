@@ -80,7 +80,7 @@ export function boundSentence(
       );
     default:
       return trans.__(
-        'The report has no section “Speed of light”, so the limit of this kernel is not known.'
+        'The report has no section “Speed of light”, so the limit of this GPU kernel is not known.'
       );
   }
 }

@@ -26,7 +26,7 @@ export function MeasuredFigures(
   );
 }
 
-/** Kernel time by limit, for each device. */
+/** GPU kernel time by limit, for each device. */
 export function MeasuredTime(props: {
   measured: IMeasurement;
   ranks: readonly number[];
@@ -39,7 +39,7 @@ export function MeasuredTime(props: {
   );
   return (
     <Bars
-      title={trans.__('Kernel time by limit')}
+      title={trans.__('GPU kernel time by limit')}
       first={trans.__('Device')}
       bars={bars}
       trans={trans}

@@ -58,7 +58,7 @@ export function MeasuredView(props: MeasuredView.IProps): React.ReactElement {
     return (
       <EmptyState
         text={trans.__(
-          'The report has no kernels. Check the kernel filter of ncu, and that the program launched a kernel.'
+          'The report has no GPU kernels. Check the kernel filter of ncu, and that the program launched a GPU kernel.'
         )}
       />
     );
@@ -76,18 +76,18 @@ export function MeasuredView(props: MeasuredView.IProps): React.ReactElement {
           type="search"
           className="gol-Tables-filter"
           aria-label={trans.__('Filter')}
-          placeholder={trans.__('Kernel, line, bound, rule')}
+          placeholder={trans.__('GPU kernel, line, bound, rule')}
           value={filter}
           onChange={event => setFilter(event.target.value)}
         />
         <span className="gol-Profile-quiet" role="status">
           {rows.length === kernels.length
-            ? trans._n('%1 kernel', '%1 kernels', rows.length)
-            : trans.__('%1 of %2 kernels', rows.length, kernels.length)}
+            ? trans._n('%1 GPU kernel', '%1 GPU kernels', rows.length)
+            : trans.__('%1 of %2 GPU kernels', rows.length, kernels.length)}
           {measured.more_kernels > 0 && `; ${moreWords(measured, trans)}`}
         </span>
         <DownloadButton
-          name={trans.__('Measured kernels')}
+          name={trans.__('Measured GPU kernels')}
           columns={columns.map(({ id }) => id)}
           rows={() => rows.map(row => columns.map(({ value }) => value(row)))}
           trans={trans}
@@ -100,7 +100,7 @@ export function MeasuredView(props: MeasuredView.IProps): React.ReactElement {
         }
       >
         <SumsGrid
-          label={trans.__('Measured kernels')}
+          label={trans.__('Measured GPU kernels')}
           columns={columns}
           shown={shown}
           sort={sort}

@@ -87,7 +87,7 @@ function OneAdvice(
             className="gol-Advice-saving"
             title={
               props.summary.measured
-                ? trans.__('Upper bound of the kernel time that this saves')
+                ? trans.__('Upper bound of the GPU kernel time that this saves')
                 : trans.__('Upper bound of the traced time that this saves')
             }
           >

@@ -33,7 +33,7 @@ export function KeyFigures(props: KeyFigures.IProps): React.ReactElement {
     [
       trans.__('Exposed communication'),
       span > 0 ? formatShare(of('exposed_comm_us'), span) : unknown,
-      trans.__('Communication while no kernel computes')
+      trans.__('Communication while no GPU kernel computes')
     ]
   ];
   const step: Figure = [

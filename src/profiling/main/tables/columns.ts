@@ -88,7 +88,7 @@ export function operatorColumns(
       'device_us',
       trans.__('Device'),
       trans.__(
-        'Time of the kernels and copies that the operator itself started'
+        'Time of the GPU kernels and copies that the operator itself started'
       ),
       true
     ),
@@ -105,7 +105,7 @@ export function operatorColumns(
     ),
     count('count', trans.__('Calls')),
     {
-      ...count<IOperatorRow>('kernels', trans.__('Kernels')),
+      ...count<IOperatorRow>('kernels', trans.__('GPU kernels')),
       // Older summaries have no counts.
       value: ({ kernels, device_us }) =>
         kernels > 0 || device_us === 0 ? kernels : null
@@ -141,7 +141,7 @@ export function kernelColumns(trans: TranslationBundle): IColumn<IKernelRow>[] {
   return [
     {
       id: 'name',
-      title: trans.__('Kernel'),
+      title: trans.__('GPU kernel'),
       width: 420,
       value: ({ name }) => name
     },
@@ -174,7 +174,7 @@ export function kernelColumns(trans: TranslationBundle): IColumn<IKernelRow>[] {
     {
       id: 'operator',
       title: trans.__('Operator'),
-      tip: trans.__('The operator that launched most of this kernel’s time'),
+      tip: trans.__('The operator that launched most of this GPU kernel’s time'),
       width: 220,
       value: ({ operator }) => operator || null
     }

@@ -30,7 +30,7 @@ export function Tables(props: Tables.IProps): React.ReactElement {
   );
   const choices: [Which, string][] = [
     ['operators', trans.__('Operators')],
-    ['kernels', trans.__('Kernels')],
+    ['kernels', trans.__('GPU kernels')],
     ['shapes', trans.__('By shapes')],
     ['steps', trans.__('Steps')]
   ];
@@ -106,7 +106,7 @@ function Kernels({ summary, ...shared }: IShared): React.ReactElement {
   return (
     <OneTable
       {...shared}
-      name={trans.__('Kernels')}
+      name={trans.__('GPU kernels')}
       field="kernels"
       rows={rows}
       columns={columns}
@@ -120,11 +120,11 @@ function Kernels({ summary, ...shared }: IShared): React.ReactElement {
       note={
         summary.kernels.length === 0 && rows.length > 0
           ? trans.__(
-              'Only the kernels with most time on each device are listed.'
+              'Only the GPU kernels with most time on each device are listed.'
             )
           : ''
       }
-      none={trans.__('The trace has no kernels of a device.')}
+      none={trans.__('The trace has no GPU kernels.')}
     />
   );
 }
@@ -213,11 +213,11 @@ function stepColumns(
     time(
       'exposed_comm_us',
       trans.__('Exposed communication'),
-      trans.__('Communication while no kernel computes')
+      trans.__('Communication while no GPU kernel computes')
     ),
     time('memory_us', trans.__('Copies')),
     time('idle_us', trans.__('Idle')),
-    count('kernels', trans.__('Kernels')),
+    count('kernels', trans.__('GPU kernels')),
     {
       id: 'warmup',
       title: trans.__('Warm-up'),

@@ -15,7 +15,7 @@ export function kindWord(kind: string, trans: TranslationBundle): string {
     runtime: trans.__('runtime call'),
     overhead: trans.__('profiler overhead'),
     wait: trans.__('wait'),
-    compute: trans.__('kernel'),
+    compute: trans.__('GPU kernel'),
     communication: trans.__('communication'),
     copy: trans.__('copy'),
     fill: trans.__('fill'),

@@ -263,7 +263,7 @@ export class ProfileView {
       const { kernels, total_us: total } = summary.measured;
       const shown = kernels.slice(0, MEASURED_KERNELS);
       this._drawBars(
-        'Measured kernels',
+        'Measured GPU kernels',
         shown.map(({ name, total_us: us, count, bound }): Bar => {
           const often = count > 1 ? `, ${count.toLocaleString()} launches` : '';
           const text = `${formatMicroseconds(us)}${often}${BOUNDS[bound] ?? ''}`;

@@ -179,9 +179,9 @@ describe('two measurements', () => {
   it('are what is compared first, where both were measured', async () => {
     await show(makeSummary({ measured: other }));
     expect(screen.getByRole('tab', { selected: true }).textContent).toBe(
-      'Measured kernels'
+      'Measured GPU kernels'
     );
-    expect(screen.getByRole('grid', { name: 'Measured kernels' })).toBeTruthy();
+    expect(screen.getByRole('grid', { name: 'Measured GPU kernels' })).toBeTruthy();
     expect(screen.getByText('3 rows')).toBeTruthy();
     expect(screen.getByText(/^Nsight Compute measured both/)).toBeTruthy();
     expect(screen.queryByText(/whole traces|steps/)).toBeNull();
@@ -192,7 +192,7 @@ describe('two measurements', () => {
     expect(screen.getByRole('tab', { selected: true }).textContent).toBe(
       'Figures'
     );
-    expect(screen.queryByText('Measured kernels')).toBeNull();
+    expect(screen.queryByText('Measured GPU kernels')).toBeNull();
     expect(
       screen.getByText(/^All times are totals of the traces/)
     ).toBeTruthy();

@@ -109,7 +109,7 @@ describe('the view of memory', () => {
   it('shows memory by owner at the peak, and opens the line', async () => {
     await show();
     expect(
-      screen.getByRole('heading', { name: 'event 2, 83 ms: 40 B' })
+      screen.getByRole('heading', { name: 'Event 2, 83 ms: 40 B' })
     ).toBeTruthy();
     expect(
       screen.getByText(/frees 10 B, aten::mm; 60 B reserved; 2 blocks/)
@@ -121,7 +121,7 @@ describe('the view of memory', () => {
     ]);
     const slider = screen.getByRole('slider', { name: 'Moment, Device 0' });
     expect(slider.getAttribute('aria-valuetext')).toBe(
-      'event 2, 83 ms: 40 B in use'
+      'Event 2, 83 ms: 40 B in use'
     );
     fireEvent.click(within(rows[0]).getByRole('button'));
     expect(screen.getByText('losses.append(loss)')).toBeTruthy();

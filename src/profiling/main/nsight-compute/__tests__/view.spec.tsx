@@ -90,7 +90,7 @@ describe('measured kernels', () => {
     );
     expect(places.opened).toEqual(['c1:4']);
     expect(kernel.textContent).toContain(
-      '63.7 µs, 86 % of all kernels, in 2 launches; longest launch 31.9 µs; grid [64, 64, 1], block [16, 16, 1]'
+      '63.7 µs, 86 % of all GPU kernels, in 2 launches; longest launch 31.9 µs; grid [64, 64, 1], block [16, 16, 1]'
     );
   });
 
@@ -105,7 +105,7 @@ describe('measured kernels', () => {
       target: { value: 'long' }
     });
     expect(selected()).toBe('long');
-    expect(screen.getByRole('status').textContent).toBe('1 of 2 kernels');
+    expect(screen.getByRole('status').textContent).toBe('1 of 2 GPU kernels');
     fireEvent.change(screen.getByRole('searchbox', { name: 'Filter' }), {
       target: { value: '' }
     });
@@ -228,11 +228,11 @@ describe('measured kernels', () => {
       { ...makeMeasurement([makeMeasuredKernel()]), more_kernels: 1200 },
       makeSummary()
     );
-    expect(screen.getByText('Kernels measured').nextSibling?.textContent).toBe(
+    expect(screen.getByText('GPU kernels measured').nextSibling?.textContent).toBe(
       '1,201 2 launches'
     );
     expect(screen.getByRole('status').textContent).toBe(
-      '1 kernel; 1 with most time are shown, 1200 more are not'
+      '1 GPU kernel; 1 with most time are shown, 1200 more are not'
     );
   });
 
@@ -254,7 +254,7 @@ describe('measured kernels', () => {
 
   it('says where nothing was measured', () => {
     showKernels();
-    expect(screen.getByText(/The report has no kernels/)).toBeTruthy();
+    expect(screen.getByText(/The report has no GPU kernels/)).toBeTruthy();
   });
 
   it('leads its overview, which claims no time between kernels', async () => {
@@ -289,10 +289,10 @@ describe('measured kernels', () => {
         />
       );
     });
-    expect(screen.getByText('Kernels measured')).toBeTruthy();
+    expect(screen.getByText('GPU kernels measured')).toBeTruthy();
     expect(
       screen.getByRole('img', {
-        name: 'Kernel time by limit: Device 0: compute 100 %'
+        name: 'GPU kernel time by limit: Device 0: compute 100 %'
       })
     ).toBeTruthy();
     expect(screen.getByText('up to 31.9 µs (50 %)')).toBeTruthy();
