@@ -27,7 +27,8 @@ from .writing import write_new
 
 gates = noun()
 
-EXIT_CODES: dict[Verdict, int] = {"pass": 0, "fail": 1, "not_enough_data": 3, "cannot_be_checked": 3}
+#: No code of an error, so that CI can tell a red gate from a command that did not work.
+EXIT_CODES: dict[Verdict, int] = {"pass": 0, "fail": 10, "not_enough_data": 11, "cannot_be_checked": 12}
 
 Model = Annotated[
     str, typer.Argument(metavar="MODEL", help="A registered model.", autocompletion=model_names)
@@ -90,7 +91,8 @@ def check(
 ) -> None:
     """Check a version against a gate file; move no alias.
 
-    Exit code 0: pass; 1: fail; 3: not enough data, or cannot be checked.
+    Exit code 0: pass; 10: fail; 11: not enough data; 12: cannot be checked.
+    Others are errors: there is no verdict.
     """
     with command(json) as session:
         body = asked(session, name, version, file)

@@ -15,7 +15,7 @@ from genops_lab.gates import looks, plan, words
 from genops_lab.gates.evidence import Evidence
 from genops_lab.gates.facts_rules import FileEvidence, broken, judge_files
 from genops_lab.gates.judging import judge
-from genops_lab.gates.metrics import CannotBeChecked, f1_score, rows_of
+from genops_lab.gates.metrics import CannotBeChecked, f1_of_means, rows_of
 from genops_lab.gates.models import Approver
 from genops_lab.gates.own_command import run_command
 from genops_lab.registry.files.models import FileFacts, ModelFacts, ModelField, ModelSignature
@@ -167,7 +167,9 @@ def test_metrics_are_those_of_scikit_learn() -> None:
     found = Predictions(
         ids=texts(range(200)), labels=labels, predictions=guess, scores={"0": 1 - score, "1": score}
     )
-    assert f1_score(rows_of("f1", found)[None])[0] == pytest.approx(metrics.f1_score(labels, guess))
+    assert f1_of_means(rows_of("f1", found).mean(axis=0)[None])[0] == pytest.approx(
+        metrics.f1_score(labels, guess)
+    )
     assert rows_of("log_loss", found).mean() == pytest.approx(metrics.log_loss(labels, score))
     assert rows_of("brier", found).mean() == pytest.approx(2 * metrics.brier_score_loss(labels, score))
     assert rows_of("accuracy", found).mean() == pytest.approx(metrics.accuracy_score(labels, guess))
