@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,8 +10,8 @@ import typer
 from genops_lab.core.errors import Conflict, Failed, InvalidRequest, NotFound
 from genops_lab.gates.git_file import commit_of
 from genops_lab.gates.models import CheckGates, GateReport, Verdict
-from genops_lab.gates.own_command import approvers, run_command
-from genops_lab.gates.plan import Approval, Command
+from genops_lab.gates.own_command import run_command
+from genops_lab.gates.plan import Command
 from genops_lab.gates.plan_file import MAX_BYTES, read_gates
 from genops_lab.gates.service import GatesService
 from genops_lab.gates.templates import CI_FILES, example
@@ -114,7 +113,7 @@ def explain(name: Model, version: Version = "", json: Json = False) -> None:
 
 
 def asked(session: Session, name: str, version: str, file: Path) -> CheckGates:
-    """Read a gate file, run its commands, and find who approves. Raises GateFileError, NotFound."""
+    """Read a gate file and run its commands. Raises GateFileError, NotFound."""
     try:
         with file.open("rb") as stream:
             content = stream.read(4 * MAX_BYTES + 1)
@@ -133,14 +132,12 @@ def asked(session: Session, name: str, version: str, file: Path) -> CheckGates:
         if isinstance(rule, Command):
             session.say(f"Running {' '.join(rule.run)}")
             commands.append(run_command(rule, folder, name, version))
-    who = approvers(folder, os.environ) if any(isinstance(rule, Approval) for rule in plan.rules) else []
     return CheckGates(
         text=text,
         file=str(file),
         folder=str(folder),
         commit=commit_of(folder),
         commands=commands,
-        approvers=who,
     )
 
 

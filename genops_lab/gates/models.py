@@ -114,7 +114,7 @@ class GateReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Approver(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody who approves, and how that is known: "JupyterHub", "signed commit", "CI job"."""
+    """Somebody who approves, and how that is known: "JupyterHub", "MLflow login", "signed commit", "CI job"."""
 
     name: str
     how: str
@@ -136,7 +136,7 @@ class CheckGates(msgspec.Struct, frozen=True, kw_only=True):
 
     ``file`` is the path of the file for reports, ``folder`` the absolute folder in which it and its keys lie (empty:
     unknown). ``commit``: the commit that is checked out. ``commands``: the results of the file's commands, in their
-    order; ``approvers``: who approves. Both come from the command line.
+    order, from the command line.
     """
 
     text: str
@@ -144,7 +144,6 @@ class CheckGates(msgspec.Struct, frozen=True, kw_only=True):
     folder: str = ""
     commit: str = ""
     commands: list[CommandResult] = []
-    approvers: list[Approver] = []
 
 
 class PromoteVersion(CheckGates, frozen=True, kw_only=True):
