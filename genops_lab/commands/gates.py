@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,8 +10,8 @@ import typer
 from genops_lab.core.errors import Conflict, Failed, InvalidRequest, NotFound
 from genops_lab.gates.git_file import commit_of
 from genops_lab.gates.models import CheckGates, GateReport, Verdict
-from genops_lab.gates.own_command import approvers, run_command
-from genops_lab.gates.plan import Approval, Command
+from genops_lab.gates.own_command import run_command
+from genops_lab.gates.plan import Command
 from genops_lab.gates.plan_file import MAX_BYTES, read_gates
 from genops_lab.gates.service import GatesService
 from genops_lab.gates.templates import CI_FILES, example
@@ -27,7 +26,8 @@ from .writing import write_new
 
 gates = noun()
 
-EXIT_CODES: dict[Verdict, int] = {"pass": 0, "fail": 1, "not_enough_data": 3, "cannot_be_checked": 3}
+#: No code of an error, so that CI can tell a red gate from a command that did not work.
+EXIT_CODES: dict[Verdict, int] = {"pass": 0, "fail": 10, "not_enough_data": 11, "cannot_be_checked": 12}
 
 Model = Annotated[
     str, typer.Argument(metavar="MODEL", help="A registered model.", autocompletion=model_names)
@@ -90,7 +90,8 @@ def check(
 ) -> None:
     """Check a version against a gate file; move no alias.
 
-    Exit code 0: pass; 1: fail; 3: not enough data, or cannot be checked.
+    Exit code 0: pass; 10: fail; 11: not enough data; 12: cannot be checked.
+    Others are errors: there is no verdict.
     """
     with command(json) as session:
         body = asked(session, name, version, file)
@@ -112,7 +113,7 @@ def explain(name: Model, version: Version = "", json: Json = False) -> None:
 
 
 def asked(session: Session, name: str, version: str, file: Path) -> CheckGates:
-    """Read a gate file, run its commands, and find who approves. Raises GateFileError, NotFound."""
+    """Read a gate file and run its commands. Raises GateFileError, NotFound."""
     try:
         with file.open("rb") as stream:
             content = stream.read(4 * MAX_BYTES + 1)
@@ -131,14 +132,12 @@ def asked(session: Session, name: str, version: str, file: Path) -> CheckGates:
         if isinstance(rule, Command):
             session.say(f"Running {' '.join(rule.run)}")
             commands.append(run_command(rule, folder, name, version))
-    who = approvers(folder, os.environ) if any(isinstance(rule, Approval) for rule in plan.rules) else []
     return CheckGates(
         text=text,
         file=str(file),
         folder=str(folder),
         commit=commit_of(folder),
         commands=commands,
-        approvers=who,
     )
 
 

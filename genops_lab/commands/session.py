@@ -10,6 +10,9 @@ Exit codes, for CI:
 4     a conflict, or a confirmation is needed (``--trust``)
 5     MLflow, the running Lab or a host does not answer; the same command may succeed later
 6     a trace is cut off, corrupt or without events; the answer holds what could be read
+10    gates: a rule does not hold
+11    gates: not enough data
+12    gates: a rule cannot be checked
 130   interrupted
 ====  =====================================================================================
 

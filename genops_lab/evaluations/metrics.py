@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from genops_lab.statistics.auc import auc, auc_difference
 from genops_lab.statistics.paired import mcnemar, paired_bootstrap, paired_t, permutation
 from genops_lab.statistics.repeats import Sample, mean_t
 from genops_lab.statistics.results import Result
@@ -26,7 +27,10 @@ _SEED = 18
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric's name, direction, and value by row, shape (n,); NaN where a row has none."""
+    """A metric's name, direction, and value by row, shape (n,); NaN where a row has none.
+
+    ``by_row`` of a metric of ranks has the shape (n, 2): whether the row is positive, and its score.
+    """
 
     name: str
     better: Better
@@ -35,6 +39,8 @@ class Metric:
     binary: bool = False
     #: the root of the mean of the squared values
     root: bool = False
+    #: the area under the ROC curve
+    ranks: bool = False
 
     def of(self, rows: npt.NDArray[np.bool_]) -> Metric:
         """Return the metric of these rows."""
@@ -44,8 +50,9 @@ class Metric:
 def metrics_of(predictions: Predictions) -> list[Metric]:
     """Return the metrics of predictions whose labels are known.
 
-    Classification: accuracy (a missing prediction is wrong), log loss and the Brier score over all classes if the model
-    gave scores. Regression: mean absolute error and root mean square error.
+    Classification: accuracy (a missing prediction is wrong), and if the model gave scores, log loss and the Brier score
+    over all classes; AUC of two classes, where the last score column is the positive class. Regression: mean absolute
+    error and root mean square error.
 
     Sources: G. W. Brier, "Verification of forecasts expressed in terms of probability", Monthly Weather Review 78
     (1950); I. J. Good, "Rational decisions", Journal of the Royal Statistical Society B 14 (1952).
@@ -71,6 +78,9 @@ def _numbers(values: npt.NDArray[np.generic]) -> Floats:
 
 def _of_scores(predictions: Predictions) -> list[Metric]:
     names = list(predictions.scores)
+    ranked = [_ranks(predictions)] if len(names) <= 2 else []
+    if len(names) < 2:  # the others need the scores of all classes
+        return ranked
     scores = np.stack([predictions.scores[name] for name in names], axis=1)
     places = {name: at for at, name in enumerate(names)}
     at = np.array([places.get(name, -1) for name in class_names(predictions.labels)], np.int64)
@@ -82,7 +92,16 @@ def _of_scores(predictions: Predictions) -> list[Metric]:
     truth[rows[at >= 0], at[at >= 0]] = 1.0
     squares = ((scores - truth) ** 2).sum(axis=1) + (at < 0)
     brier = np.where(there, squares, np.nan)
-    return [Metric("log_loss", "lower", loss), Metric("brier", "lower", brier)]
+    return [*ranked, Metric("log_loss", "lower", loss), Metric("brier", "lower", brier)]
+
+
+def _ranks(predictions: Predictions) -> Metric:
+    name = list(predictions.scores)[-1]
+    actual = (class_names(predictions.labels) == name).astype(np.float64)
+    actual[~predictions.labelled] = np.nan
+    scores = predictions.scores[name]
+    rows = np.stack([actual, np.where(np.isfinite(scores), scores, np.nan)], axis=1)
+    return Metric("auc", "higher", rows, ranks=True)
 
 
 def compared(candidate: Predictions, champion: Predictions | None, *, latency: bool) -> list[JudgedMetric]:
@@ -131,6 +150,8 @@ def _row(metric: Metric, other: Metric | None) -> JudgedMetric:
 
 
 def _estimate(metric: Metric) -> MetricEstimate:
+    if metric.ranks:
+        return _told(auc(metric.by_row[:, 1], metric.by_row[:, 0]))
     if metric.root:
         zeros = np.where(np.isnan(metric.by_row), np.nan, 0.0)
         return _as_estimate(_by_bootstrap(metric.by_row, zeros))
@@ -141,6 +162,8 @@ def _difference(metric: Metric, other: Metric) -> MetricDifference:
     one, two = metric.by_row, other.by_row
     if metric.binary:
         found = mcnemar(one, two)
+    elif metric.ranks:
+        found = auc_difference(one[:, 1], two[:, 1], one[:, 0])
     elif metric.root:
         found = _by_bootstrap(one, two)
     elif len(one) < _FEW_ROWS:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from genops_lab.evaluations.predictions import Predictions
-from genops_lab.statistics.results import Floats, Result
+from genops_lab.statistics.results import Codes, Floats, Result
 from genops_lab.statistics.sequential import spent_alpha
 
 from .metric_kinds import METRICS, called
-from .metrics import MIN_ROWS, CannotBeChecked, enough
+from .metrics import MIN_ROWS, CannotBeChecked, enough, least_clusters, used
 from .models import RuleVerdict, Verdict
 from .plan import Label
 
@@ -99,11 +99,27 @@ def finite(value: float | None) -> float | None:
     return value if value is not None and np.isfinite(value) else None
 
 
-def too_few(metric: str, rows: Floats) -> RuleVerdict | None:
-    """A mean of few rows, or a metric of all rows of few, cannot be tested."""
-    more = enough(metric, rows)
+def clustered(cluster: str, clusters: Codes | None, rows: Floats) -> dict[str, Any]:
+    """Return what a verdict says of dependent rows: ``n`` counts rows, ``clusters`` the clusters."""
+    if clusters is None:
+        return {}
+    there = used(rows)
+    return {"cluster": cluster, "clusters": len(np.unique(clusters[there])), "n": int(there.sum())}
+
+
+def too_few(
+    metric: str, rows: Floats, cluster: str = "", clusters: Codes | None = None
+) -> RuleVerdict | None:
+    """A mean of few rows, a metric of all rows of few, or of few clusters, cannot be tested."""
+    more = enough(metric, rows, clusters)
     if not more:
         return None
+    if clusters is not None:
+        have = clustered(cluster, clusters, rows)
+        return verdict_of(
+            "not_enough_data", f"{called(metric)} needs {least_clusters(metric)} clusters of {cluster}",
+            f"There are {have['n']:,} rows in {have['clusters']:,}.", more=more, **have,
+        )  # fmt: skip
     least = (
         f"{called(metric)} needs {MIN_ROWS} rows with labels"
         if len(rows) and more < MIN_ROWS

@@ -224,7 +224,7 @@ def _approval(rule: Approval, evidence: FileEvidence) -> RuleVerdict:
     if not evidence.approvers:
         raise CannotBeChecked(
             "nobody who approves is known",
-            "An approval needs a JupyterHub login, a signed commit of the gate file, or a CI job.",
+            "An approval needs a login of JupyterHub or MLflow, a signed commit of the gate file, or a CI job.",
         )
     listed = {each.casefold() for each in rule.by}
     others = [each for each in evidence.approvers if not _same_person(each.name, evidence.author)]

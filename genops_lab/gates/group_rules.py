@@ -11,14 +11,14 @@ import numpy.typing as npt
 from genops_lab.evaluations.predictions import Predictions, class_name, class_names, known
 from genops_lab.statistics.groups import Gap, GroupCounts, Rate, group_codes
 from genops_lab.statistics.multiple import holm
-from genops_lab.statistics.results import Alternative, Floats, Result
+from genops_lab.statistics.results import Alternative, Codes, Floats, Result
 
 from . import words
-from .evidence import Evidence, decided, finite, too_few, verdict_of, worsened
+from .evidence import Evidence, clustered, decided, finite, too_few, verdict_of, worsened
 from .metric_kinds import METRICS
-from .metrics import CannotBeChecked, difference, rows_of, test_of
+from .metrics import CannotBeChecked, clusters_of, difference, rows_of, test_of
 from .models import RuleVerdict, SliceVerdict, Verdict
-from .plan import Fairness, Metric, NoHarm, WorseForNobody
+from .plan import Fairness, NoHarm, WorseForNobody
 from .plan_file import nearest
 
 MOST_SLICES = 200
@@ -62,11 +62,11 @@ def _group(found: Predictions, group: str) -> Any:
 
 
 def worse_for_nobody(rule: WorseForNobody, evidence: Evidence, alpha: float) -> RuleVerdict:
-    one, rows, against, groups = _in_groups(rule.metric, rule.group, rule.smallest, evidence)
+    one, rows, against, groups, clusters = _in_groups(rule, evidence)
     slices, harmed = [], []
     for name, places in groups.rows.items():
-        label = f"{rule.group} {name}"
-        few = too_few(rule.metric, rows[places])
+        label, own = f"{rule.group} {name}", None if clusters is None else clusters[places]
+        few = too_few(rule.metric, rows[places], rule.cluster, own)
         if few is not None:
             slices.append(
                 SliceVerdict(
@@ -75,29 +75,38 @@ def worse_for_nobody(rule: WorseForNobody, evidence: Evidence, alpha: float) -> 
             )
             continue
         found = difference(
-            rule.metric, rows[places], against[places], margin=rule.margin, superior=False, alpha=alpha
+            rule.metric,
+            rows[places],
+            against[places],
+            margin=rule.margin,
+            superior=False,
+            alpha=alpha,
+            clusters=own,
         )
         verdict = decided(found)
         if verdict == "fail":
             harmed.append(places)
-        slices.append(_slice(name, verdict, _harm(found, rule.metric, label, verdict), found))
+        clause = _harm(found, rule.metric, label, verdict, rule.cluster)
+        slices.append(_slice(name, verdict, clause, found, places))
     return _of_groups(
         rule, slices, groups, f"The rule allows less than {words.amount(rule.margin, rule.metric)} in each group.",
+        clustered(rule.cluster, clusters, rows),
         _worsened_in(one, rows, against, harmed, rule.metric),
     )  # fmt: skip
 
 
 def no_harm(rule: NoHarm, evidence: Evidence, alpha: float) -> RuleVerdict:
-    one, rows, against, groups = _in_groups(rule.metric, rule.group, rule.smallest, evidence)
+    one, rows, against, groups, clusters = _in_groups(rule, evidence)
     better = METRICS[rule.metric].better
     side: Alternative = "less" if better == "higher" else "greater"
     tested: list[tuple[str, Any, Result]] = []
     slices = []
     for name, places in groups.rows.items():
-        if too_few(rule.metric, rows[places]) is not None:
+        own = None if clusters is None else clusters[places]
+        if too_few(rule.metric, rows[places], rule.cluster, own) is not None:
             groups.too_small.append(f"{name} ({len(places):,})")
             continue
-        found = test_of(rule.metric)(
+        found = test_of(rule.metric, own)(
             rows[places], against[places], alternative=side, confidence=1 - 2 * alpha
         )
         tested.append((name, places, found))
@@ -107,31 +116,35 @@ def no_harm(rule: NoHarm, evidence: Evidence, alpha: float) -> RuleVerdict:
         if verdict == "fail":
             harmed.append(places)
         clause = _harm(found, rule.metric, f"{rule.group} {name}", verdict)
-        slices.append(_slice(name, verdict, clause, replace(found, p=float(p))))
+        slices.append(_slice(name, verdict, clause, replace(found, p=float(p)), places))
     return _of_groups(
         rule, slices, groups, f"The rule asks for no harm in {len(slices)} groups, corrected by Holm.",
+        clustered(rule.cluster, clusters, rows),
         _worsened_in(one, rows, against, harmed, rule.metric),
     )  # fmt: skip
 
 
 def _in_groups(
-    metric: Metric, group: str, smallest: int, evidence: Evidence
-) -> tuple[Predictions, Floats, Floats, _Groups]:
+    rule: WorseForNobody | NoHarm, evidence: Evidence
+) -> tuple[Predictions, Floats, Floats, _Groups, Codes | None]:
     one, other = evidence.both()
     labelled = one.labelled
     one, other = one.take(labelled), other.take(labelled)
-    rows, against = rows_of(metric, one, evidence.positive), rows_of(metric, other, evidence.positive)
-    return one, rows, against, _Groups.of(one, group, smallest)
+    rows, against = (rows_of(rule.metric, each, evidence.positive) for each in (one, other))
+    groups = _Groups.of(one, rule.group, rule.smallest)
+    return one, rows, against, groups, clusters_of(one, rule.cluster)
 
 
-def _slice(name: str, verdict: Verdict, clause: str, found: Result) -> SliceVerdict:
+def _slice(
+    name: str, verdict: Verdict, clause: str, found: Result, places: npt.NDArray[np.intp]
+) -> SliceVerdict:
     return SliceVerdict(
-        name=name, verdict=verdict, clause=clause, n=found.n, estimate=found.estimate,
+        name=name, verdict=verdict, clause=clause, n=len(places), estimate=found.estimate,
         low=finite(found.low), high=finite(found.high), p=found.p, more=found.more,
     )  # fmt: skip
 
 
-def _harm(found: Result, metric: str, label: str, verdict: Verdict) -> str:
+def _harm(found: Result, metric: str, label: str, verdict: Verdict, cluster: str = "") -> str:
     """Return what happens to a group, such as "worse for group B by 3 to 7 points"."""
     up = METRICS[metric].better == "higher"
     if found.estimate is None or found.low is None or found.high is None:
@@ -145,7 +158,8 @@ def _harm(found: Result, metric: str, label: str, verdict: Verdict) -> str:
         return f"worse for {label} by {words.amount(estimate, metric)}, up to {words.amount(most, metric)}"
     if verdict == "pass":
         return f"{label} is not worse by more than {words.amount(max(0.0, most), metric)}"
-    would = f"; {words.examples(found.more)} of it would tell" if found.more else ""
+    more = f"{words.examples(found.more or 0, cluster)} {'in' if cluster else 'of'} it"
+    would = f"; {more} would tell" if found.more else ""
     return f"{label} may be worse by up to {words.amount(most, metric)}{would}"
 
 
@@ -163,6 +177,7 @@ def _of_groups(
     slices: list[SliceVerdict],
     groups: _Groups,
     detail: str,
+    about: dict[str, Any],
     examples: list[str],
 ) -> RuleVerdict:
     if not slices:
@@ -177,8 +192,8 @@ def _of_groups(
         causes = [each.clause for each in slices if each.verdict == verdict]
         clause = "; ".join(causes[:3]) + (f"; {len(causes) - 3} more groups" if len(causes) > 3 else "")
     return verdict_of(
-        verdict, clause, detail, slices=slices, too_small=groups.too_small, examples=examples,
-        n=sum(each.n for each in slices),
+        verdict, clause, f"{detail}{words.in_clusters(about)}", slices=slices, too_small=groups.too_small,
+        examples=examples, **{**about, "n": sum(each.n for each in slices)},
         more=max((each.more for each in slices if each.more and each.verdict == "not_enough_data"), default=None),
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ from genops_lab.statistics.paired import paired_bootstrap
 from genops_lab.statistics.rates import quantile
 from genops_lab.statistics.results import Floats, Result
 
-from . import words
+from . import metrics, words
 from .evidence import Evidence, decided, numbers, verdict_of
 from .metrics import MIN_ROWS, CannotBeChecked, with_interval
 from .models import RuleVerdict
@@ -56,6 +56,7 @@ def latency(rule: Latency, evidence: Evidence, alpha: float) -> RuleVerdict:
         return paired_bootstrap(
             times, allowed * against, rng=np.random.default_rng(20_261_130), null=0.0, alternative="less",
             statistic=lambda rows: np.quantile(rows, rule.quantile, axis=1), confidence=confidence,
+            resamples=metrics.DRAWS,
         )  # fmt: skip
 
     found = with_interval(test, alpha, drawn=True)

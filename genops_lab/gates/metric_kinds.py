@@ -11,18 +11,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Metric:
-    """How a metric is made: a ``rate`` of rows, a ``mean`` of rows, or a number of ``all`` rows.
+    """How a metric is made: a ``rate`` of rows, a ``mean`` of rows, a number of ``all`` rows, or of their ``ranks``.
 
     ``points``: differences are shown in points of 100, values in percent.
     """
 
-    kind: Literal["rate", "mean", "all"]
+    kind: Literal["rate", "mean", "all", "ranks"]
     better: Better
     points: bool = False
 
 
 METRICS: dict[str, Metric] = {
     "accuracy": Metric("rate", "higher", points=True),
+    "auc": Metric("ranks", "higher"),
     "error_rate": Metric("rate", "lower", points=True),
     "f1": Metric("all", "higher", points=True),
     "brier": Metric("mean", "lower"),
@@ -35,7 +36,7 @@ METRICS: dict[str, Metric] = {
 
 #: Metrics as people write them; others as they are.
 _NAMES = {
-    "brier": "Brier score", "error_rate": "error rate", "f1": "F1", "log_loss": "log loss", "mae": "MAE",
+    "auc": "AUC", "brier": "Brier score", "error_rate": "error rate", "f1": "F1", "log_loss": "log loss", "mae": "MAE",
     "mse": "MSE", "rmse": "RMSE",
 }  # fmt: skip
 

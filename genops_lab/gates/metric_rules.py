@@ -10,9 +10,9 @@ from genops_lab.statistics.multiple import holm
 from genops_lab.statistics.results import Alternative, Result
 
 from . import words
-from .evidence import Evidence, decided, finite, numbers, too_few, verdict_of, worsened
+from .evidence import Evidence, clustered, decided, finite, numbers, too_few, verdict_of, worsened
 from .metric_kinds import METRICS, called
-from .metrics import MIN_ROWS, CannotBeChecked, against_bound, difference, rows_of
+from .metrics import MIN_ROWS, CannotBeChecked, against_bound, clusters_of, difference, rows_of
 from .models import RuleVerdict, SliceVerdict, Verdict
 from .plan import Better, BetterInAny, Bound, NotWorse
 from .plan_file import nearest
@@ -26,19 +26,19 @@ def bound(rule: Bound, evidence: Evidence, alpha: float) -> RuleVerdict:
     if rule.metric not in METRICS:
         return _recorded(rule, evidence, bound, least, asks)
     rows = rows_of(rule.metric, evidence.one(), evidence.positive)
-    few = too_few(rule.metric, rows)
+    clusters = clusters_of(evidence.one(), rule.cluster)
+    few = too_few(rule.metric, rows, rule.cluster, clusters)
     if few is not None:
         return few
     side: Alternative = "greater" if least else "less"
-    found = against_bound(rule.metric, rows, bound, side, alpha)
+    found = against_bound(rule.metric, rows, bound, side, alpha, clusters)
     verdict = decided(found)
     clause = f"{called(rule.metric)} is {words.value(found.estimate or 0.0, rule.metric)}"
     if verdict == "pass":
         clause += f", {'over' if least else 'below'} {words.value(bound, rule.metric)}"
     elif verdict == "not_enough_data":
-        clause += (
-            f", and {words.would_show(f'{words.value(bound, rule.metric)} is not ruled out', found.more)}"
-        )
+        state = f"{words.value(bound, rule.metric)} is not ruled out"
+        clause += f", and {words.would_show(state, found.more, rule.cluster)}"
     else:
         gap = abs((found.estimate or 0.0) - bound)
         clause += f", {words.amount(gap, rule.metric)} {'below' if least else 'over'} {words.value(bound, rule.metric)}"
@@ -46,7 +46,11 @@ def bound(rule: Bound, evidence: Evidence, alpha: float) -> RuleVerdict:
     if found.low is not None and found.high is not None:
         ends = f"{words.percent(1 - 2 * alpha)} interval: {_ends(found.low, found.high, rule.metric)}; "
     detail = f"{ends}{asks}."
-    return verdict_of(verdict, clause, detail[:1].upper() + detail[1:], **numbers(found, alpha))
+    about = clustered(rule.cluster, clusters, rows)
+    return verdict_of(
+        verdict, clause, f"{detail[:1].upper()}{detail[1:]}{words.in_clusters(about)}",
+        **{**numbers(found, alpha), **about},
+    )  # fmt: skip
 
 
 def _ends(low: float, high: float, metric: str) -> str:
@@ -83,31 +87,38 @@ def _recorded(rule: Bound, evidence: Evidence, bound: float, least: bool, asks: 
 
 
 def better(rule: Better, evidence: Evidence, alpha: float) -> RuleVerdict:
-    return _compared(rule.metric, rule.margin, True, evidence, alpha)
+    return _compared(rule.metric, rule.margin, True, rule.cluster, evidence, alpha)
 
 
 def not_worse(rule: NotWorse, evidence: Evidence, alpha: float) -> RuleVerdict:
-    return _compared(rule.metric, rule.margin, False, evidence, alpha)
+    return _compared(rule.metric, rule.margin, False, rule.cluster, evidence, alpha)
 
 
-def _compared(metric: str, margin: float, superior: bool, evidence: Evidence, alpha: float) -> RuleVerdict:
+def _compared(
+    metric: str, margin: float, superior: bool, cluster: str, evidence: Evidence, alpha: float
+) -> RuleVerdict:
     one, other = evidence.both()
     rows, against = rows_of(metric, one, evidence.positive), rows_of(metric, other, evidence.positive)
-    few = too_few(metric, rows)
+    clusters = clusters_of(one, cluster)
+    few = too_few(metric, rows, cluster, clusters)
     if few is not None:
         return few
-    found = difference(metric, rows, against, margin=margin, superior=superior, alpha=alpha)
+    found = difference(
+        metric, rows, against, margin=margin, superior=superior, alpha=alpha, clusters=clusters
+    )
     verdict = decided(found)
     clause = words.difference_clause(found, metric)
     if found.reason == "no spread" and not found.estimate:
         clause = f"{called(metric)} is the same in every row"
     elif verdict == "not_enough_data":
-        clause += f", {words.within_chance(found.more)}"
+        clause += f", {words.within_chance(found.more, cluster)}"
     elif verdict == "fail" and not superior:
         clause += f", over the margin of {words.amount(margin, metric)}"
+    about = clustered(cluster, clusters, rows)
+    detail = f"{words.interval(found, alpha, metric)} {_asked(metric, margin, superior)}".strip()
     return verdict_of(
-        verdict, clause, f"{words.interval(found, alpha, metric)} {_asked(metric, margin, superior)}".strip(),
-        examples=worsened(one, rows, against, metric), **numbers(found, alpha),
+        verdict, clause, f"{detail}{words.in_clusters(about)}", examples=worsened(one, rows, against, metric),
+        **{**numbers(found, alpha), **about},
     )  # fmt: skip
 
 
@@ -122,21 +133,27 @@ def _asked(metric: str, margin: float, superior: bool) -> str:
 
 def better_in_any(rule: BetterInAny, evidence: Evidence, alpha: float) -> RuleVerdict:
     one, other = evidence.both()
+    clusters = clusters_of(one, rule.cluster)
     tested: list[tuple[str, Result]] = []
-    few = []
+    few: list[tuple[str, RuleVerdict]] = []
     for metric in dict.fromkeys(rule.metrics):
         rows = rows_of(metric, one, evidence.positive)
-        if too_few(metric, rows) is not None:
-            few.append(metric)
+        about = clustered(rule.cluster, clusters, rows)
+        too_small = too_few(metric, rows, rule.cluster, clusters)
+        if too_small is not None:
+            few.append((metric, too_small))
             continue
         against = rows_of(metric, other, evidence.positive)
-        tested.append(
-            (metric, difference(metric, rows, against, margin=rule.margin, superior=True, alpha=alpha))
+        found = difference(
+            metric, rows, against, margin=rule.margin, superior=True, alpha=alpha, clusters=clusters
         )
+        tested.append((metric, found))
+    if not tested and clusters is not None:
+        return few[0][1]
     if not tested:
         return verdict_of(
             "not_enough_data",
-            f"{', '.join(map(called, few))} need {MIN_ROWS} rows with labels",
+            f"{', '.join(called(each) for each, _ in few)} need {MIN_ROWS} rows with labels",
             more=MIN_ROWS,
         )
     slices = []
@@ -144,7 +161,7 @@ def better_in_any(rule: BetterInAny, evidence: Evidence, alpha: float) -> RuleVe
         each_verdict = decided(replace(found, p=float(p)))
         clause = words.difference_clause(found, name)
         if each_verdict == "not_enough_data":
-            clause += f", {words.within_chance(found.more)}"
+            clause += f", {words.within_chance(found.more, rule.cluster)}"
         slices.append(
             SliceVerdict(
                 name=name, verdict=each_verdict, clause=clause, n=found.n, estimate=found.estimate,
@@ -160,7 +177,7 @@ def better_in_any(rule: BetterInAny, evidence: Evidence, alpha: float) -> RuleVe
     shown = shown_better or [each for each in slices if each.verdict == verdict]
     return verdict_of(
         verdict, "; ".join(each.clause for each in shown),
-        f"The rule asks for one better metric of {len(slices)}, corrected by Holm.", slices=slices,
-        n=max(each.n for each in slices), p=min(each.p or 0.0 for each in slices),
+        f"The rule asks for one better metric of {len(slices)}, corrected by Holm.{words.in_clusters(about)}",
+        slices=slices, **{"n": max(each.n for each in slices), **about}, p=min(each.p or 0.0 for each in slices),
         more=min((each.more for each in shown if each.more), default=None),
     )  # fmt: skip

@@ -8,18 +8,27 @@ from typing import Any
 
 import numpy as np
 
-from genops_lab.evaluations.predictions import Predictions, class_names, describe_ids
+from genops_lab.evaluations.predictions import Predictions, class_names, describe_ids, known
+from genops_lab.statistics.auc import auc, auc_difference
+from genops_lab.statistics.clusters import cluster_mcnemar, cluster_mean, cluster_rate
 from genops_lab.statistics.margins import non_inferiority, superiority
-from genops_lab.statistics.paired import mcnemar, paired_bootstrap, paired_t
+from genops_lab.statistics.paired import mcnemar, paired_bootstrap_of_means, paired_t
 from genops_lab.statistics.rates import binomial
 from genops_lab.statistics.repeats import mean_t
-from genops_lab.statistics.results import Alternative, Floats, Result
+from genops_lab.statistics.resampling import RESAMPLES
+from genops_lab.statistics.results import Alternative, Codes, Floats, Result
 
 from .metric_kinds import METRICS, called
 from .plan import Label
+from .plan_file import nearest
 
 #: The rows that a mean, or a metric of all rows, needs.
 MIN_ROWS = 100
+#: The clusters that a metric needs: a bootstrap of few clusters errs too often.
+MIN_CLUSTERS = 10
+MIN_DRAWN_CLUSTERS = 40
+#: Draws of a bootstrap.
+DRAWS = RESAMPLES
 _LEAST_SCORE = 1e-15
 
 
@@ -32,7 +41,7 @@ class CannotBeChecked(Exception):
 
 
 def rows_of(name: str, found: Predictions, positive: Label = 1) -> Floats:
-    """Return the values of each row, shape (n,), or (n, 2) for f1; NaN without a label.
+    """Return the values of each row, shape (n,), or (n, 2) for f1 and auc; NaN without a label.
 
     Raises CannotBeChecked if predictions or scores are missing.
     """
@@ -43,6 +52,8 @@ def rows_of(name: str, found: Predictions, positive: Label = 1) -> Floats:
         return _errors(name, found)
     if name == "f1":
         return _hits(found, positive)
+    if name == "auc":
+        return _ranks(found, positive)
     return _of_scores(name, found)
 
 
@@ -69,6 +80,47 @@ def _hits(found: Predictions, positive: Label) -> Floats:
     rows = np.stack([actual & guess, actual ^ guess], axis=1).astype(np.float64)
     rows[~found.labelled] = np.nan
     return rows
+
+
+def _ranks(found: Predictions, positive: Label) -> Floats:
+    """Return whether a row is positive, and the score of the positive class, shape (n, 2)."""
+    [name] = class_names(np.array([positive], object))
+    hint = "Set the key 'positive' of the gate file."
+    if name not in found.scores:
+        have = ", ".join(found.scores)
+        raise CannotBeChecked(
+            f"AUC needs scores of the class {name}, and the predictions have {f'those of {have}' if have else 'none'}",
+            hint if have else "Give scores: genops.log_predictions(..., scores={...}).",
+        )
+    rows, scores = found.labelled, found.scores[name]
+    bad = rows & ~np.isfinite(scores)
+    if bad.any():
+        raise CannotBeChecked(f"AUC cannot be computed: {describe_ids(found.ids[bad])} have no score")
+    actual = class_names(found.labels) == name
+    if rows.any() and (not actual[rows].any() or actual[rows].all()):
+        which = "every" if actual.any() else "no"
+        raise CannotBeChecked(f"{which} row has the positive label {name}", hint)
+    pairs = np.stack([actual, scores], axis=1).astype(np.float64)
+    pairs[~rows] = np.nan
+    return pairs
+
+
+def clusters_of(found: Predictions, column: str) -> Codes | None:
+    """Return a number for the cluster of each row, shape (n,); None without a column. Raises CannotBeChecked."""
+    if not column:
+        return None
+    if column not in found.groups:
+        have = ", ".join(sorted(found.groups)) or "none"
+        raise CannotBeChecked(
+            f"the predictions have no group {column!r}, the cluster of the rule",
+            nearest(column, found.groups) or f"Their groups: {have}.",
+        )
+    labels = found.groups[column]
+    missing = found.labelled & ~known(labels)
+    if missing.any():
+        raise CannotBeChecked(f"{describe_ids(found.ids[missing])} have no {column}, the cluster of the rule")
+    codes: Codes = np.unique(np.where(known(labels), labels, ""), return_inverse=True)[1]
+    return codes
 
 
 def _of_scores(name: str, found: Predictions) -> Floats:
@@ -104,69 +156,109 @@ def _all_answered(name: str, found: Predictions) -> None:
         )
 
 
-def root_mean(rows: Floats) -> Floats:
-    """Return the root of the mean of squared errors, from shape (draws, n) to (draws,)."""
-    found: Floats = np.sqrt(rows.mean(axis=1))
+def root_of_mean(means: Floats) -> Floats:
+    """Return the root of the mean of squared errors, from shape (draws, 1) to (draws,)."""
+    found: Floats = np.sqrt(means[:, 0])
     return found
 
 
-def f1_score(rows: Floats) -> Floats:
-    """Return F1 of hits, from shape (draws, n, 2) to (draws,); 0 without a positive."""
-    hits, wrong = rows[..., 0].sum(axis=1), rows[..., 1].sum(axis=1)
+def f1_of_means(means: Floats) -> Floats:
+    """Return F1 of the shares of hits and of wrong rows, from shape (draws, 2) to (draws,); 0 without a positive."""
+    hits, wrong = means.T
     found: Floats = np.divide(2 * hits, 2 * hits + wrong, out=np.zeros(len(hits)), where=hits > 0)
     return found
 
 
-def _draws() -> np.random.Generator:
-    # The same draws each time: panel, command and CI give one verdict.
-    return np.random.default_rng(20_261_130)
+def _bootstrap(name: str, one: Floats, other: Floats, clusters: Codes | None, **options: Any) -> Result:
+    columns = (len(one), -1)
+    return paired_bootstrap_of_means(
+        one.reshape(columns), other.reshape(columns), clusters,
+        # The same draws each time: panel, command and CI give one verdict.
+        rng=np.random.default_rng(20_261_130), of_means=f1_of_means if name == "f1" else root_of_mean,
+        resamples=DRAWS, **options,
+    )  # fmt: skip
 
 
-def _bootstrap(name: str) -> Callable[..., Result]:
-    statistic = f1_score if name == "f1" else root_mean
-    return lambda one, other, **options: paired_bootstrap(
-        one, other, rng=_draws(), statistic=statistic, **options
-    )
-
-
-def test_of(name: str) -> Callable[..., Result]:
-    """Return the paired test of a metric, for `statistics.margins`."""
+def test_of(name: str, clusters: Codes | None = None) -> Callable[..., Result]:
+    """Return the paired test of a metric, for `statistics.margins`; ``clusters``, shape (n,): of dependent rows."""
     kind = METRICS[name].kind
-    return mcnemar if kind == "rate" else paired_t if kind == "mean" else _bootstrap(name)
+    if kind == "all":
+        return lambda one, other, **options: _bootstrap(name, one, other, clusters, **options)
+    if kind == "ranks":
+        return lambda one, other, **options: auc_difference(
+            one[:, 1], other[:, 1], one[:, 0], clusters, **options
+        )
+    if clusters is None:
+        return mcnemar if kind == "rate" else paired_t
+    if kind == "rate":
+        return lambda one, other, **options: cluster_mcnemar(one, other, clusters, **options)
+    return lambda one, other, **options: cluster_mean(one - other, clusters, **options)
 
 
-def enough(name: str, rows: Floats) -> int:
-    """Return how many more rows the metric's test needs; 0 if there are enough."""
+def used(rows: Floats) -> Any:
+    """Return which rows have values, shape (n,)."""
+    return ~np.isnan(rows).reshape(len(rows), -1).any(axis=1)
+
+
+def enough(name: str, rows: Floats, clusters: Codes | None = None) -> int:
+    """Return how many more rows, or clusters, the metric's test needs; 0 if there are enough."""
+    if clusters is not None:
+        return max(0, least_clusters(name) - len(np.unique(clusters[used(rows)])))
     if METRICS[name].kind == "rate":
         return 0 if len(rows) else 1
-    return max(0, MIN_ROWS - int((~np.isnan(rows).reshape(len(rows), -1).any(axis=1)).sum()))
+    return max(0, MIN_ROWS - int(used(rows).sum()))
 
 
-def against_bound(name: str, rows: Floats, bound: float, alternative: Alternative, alpha: float) -> Result:
+def least_clusters(name: str) -> int:
+    """Return how many clusters the metric's test needs."""
+    return MIN_DRAWN_CLUSTERS if METRICS[name].kind == "all" else MIN_CLUSTERS
+
+
+def against_bound(
+    name: str,
+    rows: Floats,
+    bound: float,
+    alternative: Alternative,
+    alpha: float,
+    clusters: Codes | None = None,
+) -> Result:
     """Test a metric against a bound; the interval has twice the alpha, so that it agrees with the verdict."""
     kind = METRICS[name].kind
-    if kind == "rate":
-        there = rows[~np.isnan(rows)]
-        test: Callable[..., Result] = binomial
-        data: tuple[Any, ...] = (int(there.sum()), len(there))
-    elif kind == "mean":
-        test, data = mean_t, (rows,)
-    else:
-        test, data = _bootstrap(name), (rows, np.zeros_like(rows))
-    options = {"null": bound, "alternative": alternative}
+
+    def test(**options: Any) -> Result:
+        if kind == "all":
+            return _bootstrap(name, rows, np.where(np.isnan(rows), np.nan, 0.0), clusters, **options)
+        if kind == "ranks":
+            return auc(rows[:, 1], rows[:, 0], clusters, **options)
+        if clusters is not None:
+            return (cluster_rate if kind == "rate" else cluster_mean)(rows, clusters, **options)
+        if kind == "mean":
+            return mean_t(rows, **options)
+        there = rows[used(rows)]
+        return binomial(int(there.sum()), len(there), **options)
+
     return with_interval(
-        lambda confidence: test(*data, confidence=confidence, **options), alpha, kind == "all"
+        lambda confidence: test(null=bound, alternative=alternative, confidence=confidence),
+        alpha,
+        kind == "all",
     )
 
 
 def difference(
-    name: str, candidate: Floats, champion: Floats, *, margin: float, superior: bool, alpha: float
+    name: str,
+    candidate: Floats,
+    champion: Floats,
+    *,
+    margin: float,
+    superior: bool,
+    alpha: float,
+    clusters: Codes | None = None,
 ) -> Result:
     """Test a difference with a margin; the interval has twice the alpha, so that it agrees with the verdict."""
     claim = superiority if superior else non_inferiority
     return with_interval(
         lambda confidence: claim(
-            test_of(name), candidate, champion, margin=margin, better=METRICS[name].better,
+            test_of(name, clusters), candidate, champion, margin=margin, better=METRICS[name].better,
             confidence=confidence,
         ),
         alpha, METRICS[name].kind == "all",

@@ -40,6 +40,7 @@ class RuleVerdict(msgspec.Struct, frozen=True, kw_only=True):
     - estimate, low, high: the value or the difference (candidate less champion) with its interval at ``confidence``;
       bound: what the rule asks for. Rates are shares of 1.
     - more: how many more examples would probably show it. n: the rows that were used; left_out: rows without a label.
+    - cluster: the group whose rows depend on each other, clusters: how many of them; ``more`` counts clusters then.
     - alpha: the risk of a false pass that this look may take.
     - too_small: groups of fewer rows than the rule asks for.
     - examples: ids of rows that the candidate made worse, at most 20.
@@ -65,6 +66,8 @@ class RuleVerdict(msgspec.Struct, frozen=True, kw_only=True):
     more: int | None = None
     method: str = ""
     slices: list[SliceVerdict] = []
+    cluster: str = ""
+    clusters: int = 0
     too_small: list[str] = []
     examples: list[str] = []
     chosen_by: str = ""
@@ -111,7 +114,7 @@ class GateReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Approver(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody who approves, and how that is known: "JupyterHub", "signed commit", "CI job"."""
+    """Somebody who approves, and how that is known: "JupyterHub", "MLflow login", "signed commit", "CI job"."""
 
     name: str
     how: str
@@ -133,7 +136,7 @@ class CheckGates(msgspec.Struct, frozen=True, kw_only=True):
 
     ``file`` is the path of the file for reports, ``folder`` the absolute folder in which it and its keys lie (empty:
     unknown). ``commit``: the commit that is checked out. ``commands``: the results of the file's commands, in their
-    order; ``approvers``: who approves. Both come from the command line.
+    order, from the command line.
     """
 
     text: str
@@ -141,7 +144,6 @@ class CheckGates(msgspec.Struct, frozen=True, kw_only=True):
     folder: str = ""
     commit: str = ""
     commands: list[CommandResult] = []
-    approvers: list[Approver] = []
 
 
 class PromoteVersion(CheckGates, frozen=True, kw_only=True):

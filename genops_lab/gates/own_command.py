@@ -1,4 +1,4 @@
-"""Run the command of a rule, and find who approves: both happen where the command line runs, not in the Lab."""
+"""Run the command of a rule: this happens where the command line runs, not in the Lab."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
-from .git_file import git
-from .models import Approver, CommandResult
+from .models import CommandResult
 from .plan import Command
 
 #: Bytes of the output that are read, and characters that a report keeps.
@@ -61,22 +59,3 @@ def _said(output: bytes) -> str:
     if isinstance(message, str):
         return message[:MOST_SAID]
     return json.dumps(found, ensure_ascii=False)[:MOST_SAID]
-
-
-def approvers(folder: Path, environment: Mapping[str, str]) -> list[Approver]:
-    """Return who approves by a signed commit that is checked out in ``folder``, or by starting a CI job. Blocks.
-
-    >>> approvers(Path("/nowhere"), {"GITHUB_ACTIONS": "true", "GITHUB_TRIGGERING_ACTOR": "ada"})
-    [Approver(name='ada', how='CI job')]
-    """
-    found = []
-    if environment.get("GITHUB_ACTIONS") == "true":
-        name = environment.get("GITHUB_TRIGGERING_ACTOR") or environment.get("GITHUB_ACTOR", "")
-    else:
-        name = environment.get("GITLAB_USER_LOGIN", "") if environment.get("GITLAB_CI") == "true" else ""
-    if name:
-        found.append(Approver(name=name, how="CI job"))
-    state, _, signer = git(folder, "log", "-1", "--format=%G?%n%GS").partition("\n")
-    if state == "G" and signer:
-        found.append(Approver(name=signer, how="signed commit"))
-    return found

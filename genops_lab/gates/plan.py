@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 #: Metrics that are computed from predictions, row by row or of all rows.
-Metric = Literal["accuracy", "brier", "error_rate", "f1", "log_loss", "mae", "mse", "rmse"]
+Metric = Literal["accuracy", "auc", "brier", "error_rate", "f1", "log_loss", "mae", "mse", "rmse"]
 Measure = Literal["accuracy", "demographic_parity", "equal_opportunity", "equalized_odds"]
 Label = bool | int | float | str
 
@@ -42,7 +42,13 @@ class DataRule(Rule, frozen=True, kw_only=True):
     data: str = ""
 
 
-class Bound(DataRule, frozen=True, kw_only=True, tag="bound"):
+class MetricRule(DataRule, frozen=True, kw_only=True):
+    """A rule about a metric. ``cluster``: the group whose rows depend on each other, such as ``user``."""
+
+    cluster: str = ""
+
+
+class Bound(MetricRule, frozen=True, kw_only=True, tag="bound"):
     """A metric of the candidate is at least, or at most, a bound; else a metric that its run recorded."""
 
     metric: Text
@@ -54,28 +60,28 @@ class Bound(DataRule, frozen=True, kw_only=True, tag="bound"):
         self._one_of("at_least", "at_most")
 
 
-class Better(DataRule, frozen=True, kw_only=True, tag="better"):
+class Better(MetricRule, frozen=True, kw_only=True, tag="better"):
     """The candidate is better than the other version by more than ``margin``, on the same rows."""
 
     metric: Metric
     margin: Margin = 0.0
 
 
-class NotWorse(DataRule, frozen=True, kw_only=True, tag="not-worse"):
+class NotWorse(MetricRule, frozen=True, kw_only=True, tag="not-worse"):
     """The candidate is not worse than the other version by ``margin`` or more, on the same rows."""
 
     metric: Metric
     margin: Annotated[float, Meta(gt=0)]
 
 
-class BetterInAny(DataRule, frozen=True, kw_only=True, tag="better-in-any"):
+class BetterInAny(MetricRule, frozen=True, kw_only=True, tag="better-in-any"):
     """The candidate is better in at least one metric, corrected by Holm for the number of metrics."""
 
     metrics: Annotated[list[Metric], Meta(min_length=1, max_length=8)]
     margin: Margin = 0.0
 
 
-class NoHarm(DataRule, frozen=True, kw_only=True, tag="no-harm"):
+class NoHarm(MetricRule, frozen=True, kw_only=True, tag="no-harm"):
     """The candidate is shown to be worse in no group, corrected by Holm for the number of groups."""
 
     metric: Metric
@@ -83,7 +89,7 @@ class NoHarm(DataRule, frozen=True, kw_only=True, tag="no-harm"):
     smallest: Annotated[int, Meta(ge=2)] = MIN_SIZE
 
 
-class WorseForNobody(DataRule, frozen=True, kw_only=True, tag="worse-for-nobody"):
+class WorseForNobody(MetricRule, frozen=True, kw_only=True, tag="worse-for-nobody"):
     """The candidate is shown not to be worse by ``margin`` or more in each group of at least ``smallest`` rows."""
 
     metric: Metric
@@ -210,7 +216,7 @@ class Gates(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     - looks: how often the same pair may be judged on this data; the looks share each alpha.
     - fixed_before: ``compared`` refuses a file that changed since the run began; ``required`` also refuses an
       unknown one.
-    - positive: the label that f1 and brier call positive.
+    - positive: the label that auc and f1 call positive.
     - deploy: demands of a deployment.
     """
 

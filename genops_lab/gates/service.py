@@ -6,14 +6,12 @@ import asyncio
 import os
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
-
 from genops_lab.core.errors import Conflict, NotFound
-from genops_lab.core.principals import PRINCIPAL
 from genops_lab.registry.models import SetAlias
 from genops_lab.registry.service import check_alias, check_name
 
-from .models import Approver, CheckGates, GateReport, PromoteVersion, Promotion
+from .approvers import approvers, hub_user
+from .models import CheckGates, GateReport, PromoteVersion, Promotion
 from .plan_file import read_gates
 
 if TYPE_CHECKING:
@@ -36,7 +34,8 @@ class GatesService:
         from .backends.mlflow_gates import MlflowGates
 
         await asyncio.to_thread(read_gates, body.text, body.file)  # an error needs no MLflow
-        report = await self._mlflow.call(MlflowGates.judge, name, _number(version), _with_hub_user(body))
+        who = [*hub_user(), *await asyncio.to_thread(approvers, body.folder, os.environ)]
+        report = await self._mlflow.call(MlflowGates.judge, name, _number(version), body, who)
         self._events.emit("model", name)
         return report
 
@@ -89,11 +88,3 @@ class GatesService:
 def _number(version: str) -> str:
     """Return an empty text, which means the newest version, for ``latest``: MLflow reserves that alias."""
     return "" if version == "latest" else version
-
-
-def _with_hub_user(body: CheckGates) -> CheckGates:
-    """Add the user whom JupyterHub authenticated: the only approver that the Lab itself knows."""
-    asking = PRINCIPAL.get()
-    if asking is None or asking.kind != "user" or not os.environ.get("JUPYTERHUB_USER"):
-        return body
-    return replace(body, approvers=[*body.approvers, Approver(name=asking.name, how="JupyterHub")])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .metric_kinds import METRICS, called
 from .models import WORDS, GateReport, RuleVerdict, Verdict
@@ -52,15 +52,20 @@ def value(found: float, metric: str) -> str:
     return f"{number(found, points=points)} %" if points else number(found)
 
 
-def examples(count: int) -> str:
-    """Return a count with two digits that count, rounded up.
+def examples(count: int, cluster: str = "") -> str:
+    """Return a count with two digits that count, rounded up; with ``cluster`` it counts clusters.
 
     >>> examples(1843), examples(7), examples(1)
     ('1,900 more examples', '7 more examples', '1 more example')
+    >>> examples(12, "user")
+    '12 more clusters of user'
     """
     step = 10 ** max(0, len(str(count)) - 2)
     rounded = -(-count // step) * step
-    return "1 more example" if rounded == 1 else f"{rounded:,} more examples"
+    what = f"clusters of {cluster}" if cluster else "examples"
+    if rounded == 1:
+        what = f"cluster of {cluster}" if cluster else "example"
+    return f"{rounded:,} more {what}"
 
 
 def span(low: float, high: float, metric: str) -> str:
@@ -98,18 +103,25 @@ def difference_clause(found: Result, metric: str) -> str:
     return f"{called(metric)} is {amount(abs(estimate), metric)} {'higher' if estimate > 0 else 'lower'}"
 
 
-def would_show(state: str, more: int | None) -> str:
+def would_show(state: str, more: int | None, cluster: str = "") -> str:
     """Return a state with what would change it.
 
     >>> would_show("within chance", 1843)
     'within chance; 1,900 more examples would show it'
     """
-    return state if more is None else f"{state}; {examples(more)} would show it"
+    return state if more is None else f"{state}; {examples(more, cluster)} would show it"
 
 
-def within_chance(more: int | None) -> str:
+def in_clusters(about: dict[str, Any]) -> str:
+    """Return a sentence about clusters, to follow others; empty for independent rows."""
+    if not about:
+        return ""
+    return f" Rows of one {about['cluster']} count as dependent: {about['n']:,} rows in {about['clusters']:,} clusters."
+
+
+def within_chance(more: int | None, cluster: str = "") -> str:
     """Return what would show a difference that is within chance."""
-    return would_show("within chance", more)
+    return would_show("within chance", more, cluster)
 
 
 def headline(verdict: Verdict, rules: list[RuleVerdict], against: str, extra: str = "") -> str:

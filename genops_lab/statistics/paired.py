@@ -14,6 +14,7 @@ from .resampling import (
     RESAMPLES,
     bootstrap_result,
     resampled_means,
+    resampled_ratios,
     resampled_rows,
     subset_means,
 )
@@ -64,9 +65,9 @@ def mcnemar(
 
 
 def mcnemar_counts(
-    only_candidate: int,
-    only_champion: int,
-    n: int,
+    only_candidate: float,
+    only_champion: float,
+    n: float,
     *,
     null: float = 0.0,
     alternative: Alternative = "two-sided",
@@ -79,12 +80,13 @@ def mcnemar_counts(
     Source: Q. McNemar, Psychometrika 12 (1947); exact: A. L. Edwards, Psychometrika 13 (1948). Against
     another ``null`` (a margin), and for the interval, it is the score test of T. Tango, "Equivalence test and
     confidence interval for the difference in proportions for the paired-sample design", Statistics in
-    Medicine 17 (1998). Two models with equal answers have an interval too: about 0 ± 4.8 / n.
+    Medicine 17 (1998). Two models with equal answers have an interval too: about 0 ± 4.8 / n. Counts may have
+    fractions: the effective counts of `clusters.cluster_mcnemar`.
     """
-    from scipy.special import bdtr, ndtr
+    from scipy.special import betainc, ndtr
 
     alpha = check_confidence(confidence)
-    if min(only_candidate, only_champion, n - only_candidate - only_champion) < 0:
+    if min(only_candidate, only_champion, n - only_candidate - only_champion) < -1e-9 * n:
         raise ValueError(
             f"Counts must be 0 or more, and together at most n: {only_candidate}, {only_champion} of {n}."
         )
@@ -93,10 +95,9 @@ def mcnemar_counts(
         return unknown(
             method, "no values", null=null, alternative=alternative, confidence=confidence, left_out=left_out
         )
-    different = only_candidate + only_champion
     if null == 0:
-        greater = float(bdtr(only_champion, different, 0.5)) if different else 1.0
-        less = float(bdtr(only_candidate, different, 0.5)) if different else 1.0
+        greater = float(betainc(only_candidate, only_champion + 1, 0.5)) if only_candidate else 1.0
+        less = float(betainc(only_champion, only_candidate + 1, 0.5)) if only_champion else 1.0
     else:
         score = _score(only_candidate, only_champion, n, null)
         greater, less = float(ndtr(-score)), float(ndtr(score))
@@ -106,7 +107,7 @@ def mcnemar_counts(
         method, estimate,
         _where(lambda null: _score(only_candidate, only_champion, n, null) - z, -1.0, estimate),
         _where(lambda null: _score(only_candidate, only_champion, n, null) + z, estimate, 1.0),
-        sided(greater, less, alternative), n, alternative, null, confidence,
+        sided(greater, less, alternative), round(n), alternative, null, confidence,
         needed=needed_examples(
             estimate - null, paired_rate_deviation(only_candidate / n, only_champion / n), alpha=alpha,
             alternative=alternative,
@@ -115,7 +116,7 @@ def mcnemar_counts(
     )  # fmt: skip
 
 
-def _score(only_candidate: int, only_champion: int, n: int, null: float) -> float:
+def _score(only_candidate: float, only_champion: float, n: float, null: float) -> float:
     """Return Tango's statistic, standard normal if the true difference is ``null``; it falls with ``null``."""
     b, c = only_candidate, only_champion
     if abs(null) >= 1:
@@ -261,6 +262,56 @@ def paired_bootstrap(
         method, estimate=float(statistic(one[None])[0] - statistic(other[None])[0]) if len(one) else None,
         draws=np.concatenate(draws) if draws else np.empty(0), n=len(one), units=len(one), null=null,
         alternative=alternative, confidence=confidence, left_out=int((~there).sum()),
+    )  # fmt: skip
+
+
+def paired_bootstrap_of_means(
+    candidate: npt.ArrayLike,
+    champion: npt.ArrayLike,
+    clusters: npt.ArrayLike | None = None,
+    *,
+    rng: np.random.Generator,
+    of_means: Callable[[Floats], Floats],
+    null: float = 0.0,
+    alternative: Alternative = "two-sided",
+    confidence: float = CONFIDENCE,
+    resamples: int = RESAMPLES,
+) -> Result:
+    """Return the difference of a metric that is a function of means, such as RMSE and F1, by drawing rows.
+
+    candidate, champion: shape (n, k), k values of each row. of_means: the metric, from the means of many draws,
+    shape (draws, k), to (draws,). With ``clusters``, labels of shape (n,), whole clusters are drawn, and ``n`` of the
+    result counts clusters: some 40 are needed. Much faster than `paired_bootstrap` with the same metric; source as
+    there, and as of `clusters.cluster_bootstrap`. ``needed`` supposes an error that falls with the root of n.
+    """
+    method = "Paired bootstrap" if clusters is None else "Paired cluster bootstrap"
+    one, other = np.asarray(candidate, np.float64), np.asarray(champion, np.float64)
+    if one.ndim != 2 or one.shape != other.shape:
+        raise ValueError(
+            f"candidate and champion must have one shape (n, k), not {one.shape}, {other.shape}."
+        )
+    labels = np.arange(len(one)) if clusters is None else np.asarray(clusters)
+    same_length(candidate=one, clusters=labels)
+    if np.isinf(one).any() or np.isinf(other).any():
+        raise ValueError("candidate and champion must not have infinite values. Remove or clip them first.")
+    there = ~(_has_nan(one) | _has_nan(other))
+    rows, k = np.hstack([one, other])[there], one.shape[1]
+    sizes = np.ones(len(rows))
+    if clusters is not None:
+        _, codes = np.unique(labels[there], return_inverse=True)
+        sizes = np.bincount(codes).astype(np.float64)
+        rows = np.stack([np.bincount(codes, column, len(sizes)) for column in rows.T], axis=1)
+
+    def metric(means: Floats) -> Floats:
+        return np.asarray(of_means(means[:, :k]), np.float64) - np.asarray(of_means(means[:, k:]), np.float64)
+
+    draws = metric(resampled_ratios(rows, sizes, resamples, rng))
+    estimate = float(metric((rows.sum(axis=0) / sizes.sum())[None])[0]) if len(rows) else None
+    return bootstrap_result(
+        method, estimate=estimate, draws=draws, n=len(rows), units=len(rows), null=null, alternative=alternative,
+        confidence=confidence, left_out=int((~there).sum()),
+        deviation=float(draws.std()) * math.sqrt(len(rows)) if len(rows) > 1 else None,
+        few="one value" if clusters is None else "one cluster",
     )  # fmt: skip
 
 

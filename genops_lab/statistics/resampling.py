@@ -55,6 +55,35 @@ def resampled_means(values: Floats, resamples: int, rng: np.random.Generator) ->
     return found
 
 
+def resampled_ratios(sums: Floats, sizes: Floats, resamples: int, rng: np.random.Generator) -> Floats:
+    """Return the means of columns over drawn units (rows, or clusters of rows), shape (resamples, k).
+
+    sums: of each column in each unit, shape (n, k). sizes: the rows of each unit, shape (n,).
+    """
+    n = len(sums)
+    if n == 0:
+        return np.empty((0, sums.shape[1]))
+    table = np.ascontiguousarray(np.column_stack([sums, sizes]).T)
+    if all(len(np.unique(column)) <= _FEW_VALUES for column in table):
+        different, counts = np.unique(table, axis=1, return_counts=True)
+        if different.shape[1] <= _FEW_VALUES:
+            drawn = rng.multinomial(n, counts / n, resamples) @ different.T
+            return np.asarray(drawn[:, :-1] / drawn[:, -1:], np.float64)
+    found = np.empty((len(table), resamples))
+    alike = bool((sizes == sizes[0]).all())
+    at_once = max(1, 262_144 // n)
+    dtype = np.uint16 if n <= 1 << 16 else np.int64
+    for start in range(0, resamples, at_once):
+        picked = rng.integers(0, n, (min(at_once, resamples - start), n), dtype)
+        for column, values in enumerate(table):
+            part = found[column, start : start + len(picked)]
+            if alike and column == len(table) - 1:
+                part[:] = n * sizes[0]
+            else:
+                part[:] = values.take(picked).sum(axis=1)
+    return np.ascontiguousarray((found[:-1] / found[-1]).T)
+
+
 def subset_means(values: Floats, resamples: int, rng: np.random.Generator) -> Floats:
     """Return means of random sets of values, each value in a set with probability 1/2; NaN for no value.
 

@@ -15,7 +15,9 @@ Codes = npt.NDArray[np.intp]
 #: "greater": the estimate lies above ``null``; "less": below it.
 Alternative = Literal["two-sided", "greater", "less"]
 #: Why a result has no interval.
-Reason = Literal["", "no values", "one value", "one cluster", "few seeds", "no spread", "not finite"]
+Reason = Literal[
+    "", "no values", "one value", "one cluster", "one class", "few seeds", "no spread", "not finite"
+]
 Verdict = Literal["higher", "lower", "within chance"]
 
 CONFIDENCE = 0.95

@@ -7008,6 +7008,7 @@ export interface components {
          *     - estimate, low, high: the value or the difference (candidate less champion) with its interval at ``confidence``;
          *       bound: what the rule asks for. Rates are shares of 1.
          *     - more: how many more examples would probably show it. n: the rows that were used; left_out: rows without a label.
+         *     - cluster: the group whose rows depend on each other, clusters: how many of them; ``more`` counts clusters then.
          *     - alpha: the risk of a false pass that this look may take.
          *     - too_small: groups of fewer rows than the rule asks for.
          *     - examples: ids of rows that the candidate made worse, at most 20.
@@ -7049,6 +7050,10 @@ export interface components {
             method: string;
             /** @default [] */
             slices: components["schemas"]["SliceVerdict"][];
+            /** @default  */
+            cluster: string;
+            /** @default 0 */
+            clusters: number;
             /** @default [] */
             too_small: string[];
             /** @default [] */
@@ -7102,7 +7107,7 @@ export interface components {
          *
          *     ``file`` is the path of the file for reports, ``folder`` the absolute folder in which it and its keys lie (empty:
          *     unknown). ``commit``: the commit that is checked out. ``commands``: the results of the file's commands, in their
-         *     order; ``approvers``: who approves. Both come from the command line.
+         *     order, from the command line.
          */
         CheckGates: {
             text: string;
@@ -7114,8 +7119,6 @@ export interface components {
             commit: string;
             /** @default [] */
             commands: components["schemas"]["CommandResult"][];
-            /** @default [] */
-            approvers: components["schemas"]["Approver"][];
         };
         /**
          * CommandResult
@@ -7132,14 +7135,6 @@ export interface components {
             problem: string;
         };
         /**
-         * Approver
-         * @description Somebody who approves, and how that is known: "JupyterHub", "signed commit", "CI job".
-         */
-        Approver: {
-            name: string;
-            how: string;
-        };
-        /**
          * PromoteVersion
          * @description Judge a version, and point ``alias`` at it if the verdict is a pass. ``reason``: at most 1,000 characters.
          */
@@ -7153,8 +7148,6 @@ export interface components {
             commit: string;
             /** @default [] */
             commands: components["schemas"]["CommandResult"][];
-            /** @default [] */
-            approvers: components["schemas"]["Approver"][];
             /** @default champion */
             alias: string;
             /** @default  */

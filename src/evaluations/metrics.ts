@@ -19,6 +19,8 @@ export function metricName(metric: string, trans: TranslationBundle): string {
   switch (metric) {
     case 'accuracy':
       return trans.__('Accuracy');
+    case 'auc':
+      return trans.__('AUC');
     case 'log_loss':
       return trans.__('Log loss');
     case 'brier':

@@ -107,7 +107,6 @@ function bodyOf({
     file: path,
     folder: '',
     commit: '',
-    commands: [],
-    approvers: []
+    commands: []
   };
 }

@@ -61,12 +61,12 @@ def test_the_demo_says_the_same_sentence_everywhere(home: Home, made: Made, tmp_
     summary = tmp_path / "summary.md"
     summary.write_text("before\n")
     checked = genops(home, "gates", "check", "demo", "--version", "2", "--markdown", str(summary))
-    assert checked.code == 1 and DEMO_SENTENCE in " ".join(checked.out.split())
+    assert checked.code == 10 and DEMO_SENTENCE in " ".join(checked.out.split())
     assert summary.read_text().startswith("before\n") and DEMO_SENTENCE in summary.read_text()
     as_json = genops(home, "gates", "check", "demo", "--version", "2", "--json")
-    assert as_json.code == 1 and as_json.json["headline"] == DEMO_SENTENCE
+    assert as_json.code == 10 and as_json.json["headline"] == DEMO_SENTENCE
     promoted = genops(home, "models", "promote", "demo", "--version", "2", "--json")
-    assert promoted.code == 1 and promoted.json["report"]["headline"] == DEMO_SENTENCE
+    assert promoted.code == 10 and promoted.json["report"]["headline"] == DEMO_SENTENCE
     assert not promoted.json["moved"] and made.champion("demo") == "1"
     explained = genops(home, "gates", "explain", "demo")
     assert explained.code == 0 and "McNemar" in explained.out and "rows that became worse" in explained.out
@@ -74,7 +74,7 @@ def test_the_demo_says_the_same_sentence_everywhere(home: Home, made: Made, tmp_
 
 def test_a_pass_promotes_and_other_verdicts_have_their_exit_codes(home: Home, made: Made) -> None:
     write(home, BETTER.replace("holdout", "other"))
-    assert genops(home, "gates", "check", "good", "--version", "2").code == 3
+    assert genops(home, "gates", "check", "good", "--version", "2").code == 12
     write(home, BETTER)
     assert genops(home, "gates", "check", "good", "--version", "2").code == 0
     done = genops(home, "models", "promote", "good", "--version", "2", "--reason", "5 points")
@@ -107,7 +107,7 @@ def test_commands_of_the_file_run_in_its_folder(home: Home, made: Made) -> None:
         found = genops(home, "gates", "check", name, "--version", "2", "--json")
         assert found.json["verdict"] == verdict
         assert found.json["rules"][1]["detail"] == "It says: own 2"
-    assert found.code == 1 and "the command python3 ends with exit code 7" in found.json["headline"]
+    assert found.code == 10 and "the command python3 ends with exit code 7" in found.json["headline"]
 
 
 def test_approval_needs_somebody_else(home: Home, made: Made) -> None:
@@ -118,9 +118,9 @@ def test_approval_needs_somebody_else(home: Home, made: Made) -> None:
         found = genops(home, "gates", "check", name, "--version", "2", "--json", **environment)
         return found.code, found.json["rules"][1]["clause"]
 
-    assert verdict() == (3, "nobody who approves is known")
+    assert verdict() == (12, "nobody who approves is known")
     ci = {"GITHUB_ACTIONS": "true", "GITHUB_TRIGGERING_ACTOR": "ada"}
-    assert verdict(**ci) == (1, "ada trained the model, and nobody else approves")
+    assert verdict(**ci) == (10, "ada trained the model, and nobody else approves")
     assert verdict(**{**ci, "GITHUB_TRIGGERING_ACTOR": "bob"}) == (0, "bob approves (CI job)")
     assert verdict(GITLAB_CI="true", GITLAB_USER_LOGIN="eve") == (0, "eve approves (CI job)")
 

@@ -45,7 +45,7 @@ def test_the_schema_is_that_of_the_structs_and_accepts_the_example() -> None:
         (("rule: better", "rule: beter"), 18, 11, "the rule 'beter' is unknown.", "Did you mean better?"),
         (
             ("accuracy\n    margin", "acuracy\n    margin"), 19, 13, "the metric 'acuracy' is unknown.",
-            "Did you mean accuracy?",
+            "Did you mean accuracy or auc?",
         ),
         (("0.9\n", ".nan\n"), 13, 5, "the key 'at_least' must be a finite number, not nan.", ""),
         (("0.9\n", "high\n"), 15, 15, "'at_least' must be a number, not a text.", ""),

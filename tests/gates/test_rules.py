@@ -15,7 +15,7 @@ from genops_lab.gates import looks, plan, words
 from genops_lab.gates.evidence import Evidence
 from genops_lab.gates.facts_rules import FileEvidence, broken, judge_files
 from genops_lab.gates.judging import judge
-from genops_lab.gates.metrics import CannotBeChecked, f1_score, rows_of
+from genops_lab.gates.metrics import CannotBeChecked, f1_of_means, rows_of
 from genops_lab.gates.models import Approver
 from genops_lab.gates.own_command import run_command
 from genops_lab.registry.files.models import FileFacts, ModelFacts, ModelField, ModelSignature
@@ -167,7 +167,9 @@ def test_metrics_are_those_of_scikit_learn() -> None:
     found = Predictions(
         ids=texts(range(200)), labels=labels, predictions=guess, scores={"0": 1 - score, "1": score}
     )
-    assert f1_score(rows_of("f1", found)[None])[0] == pytest.approx(metrics.f1_score(labels, guess))
+    assert f1_of_means(rows_of("f1", found).mean(axis=0)[None])[0] == pytest.approx(
+        metrics.f1_score(labels, guess)
+    )
     assert rows_of("log_loss", found).mean() == pytest.approx(metrics.log_loss(labels, score))
     assert rows_of("brier", found).mean() == pytest.approx(2 * metrics.brier_score_loss(labels, score))
     assert rows_of("accuracy", found).mean() == pytest.approx(metrics.accuracy_score(labels, guess))
@@ -226,3 +228,106 @@ def test_a_look_goes_on_when_the_other_version_gets_predictions_and_fits_into_a_
     many = [looks.look_at(str(at), "数" * 60, "1", "m" * 12, "t" * 12, at) for at in range(200)]
     assert len(looks.tag_of(many).encode()) <= 5_000
     assert looks.kept_looks(looks.tag_of(many))[-1] == many[-1] and looks.kept_looks("no JSON") == []
+
+
+def ranked(n: int = 400, gain: float = 1.5, seed: int = 1, **more: object) -> Predictions:
+    """Scores of a class 1, and answers that follow them."""
+    labels = (np.arange(n) % 4 == 0).astype(np.float64)
+    scores = gain * labels + np.random.default_rng(seed).normal(size=n)
+    return Predictions(
+        ids=texts(range(n)),
+        labels=labels,
+        predictions=(scores > 1).astype(float),
+        scores={"1": scores},
+        **more,
+    )  # type: ignore[arg-type]
+
+
+def test_the_area_under_the_curve_is_a_metric() -> None:
+    from sklearn.metrics import roc_auc_score
+
+    good, bad = ranked(gain=2), ranked(gain=1, seed=2)
+    both = Evidence(candidate=good, champion=bad)
+    found = judge(plan.Better(metric="auc"), both)
+    gain = roc_auc_score(good.labels, good.scores["1"]) - roc_auc_score(bad.labels, bad.scores["1"])
+    assert (found.verdict, found.method) == ("pass", "Superiority by a margin of 0: DeLong's test")
+    assert found.estimate == pytest.approx(gain)
+    assert found.clause == f"AUC is {gain:.3g} higher"
+    bound = judge(plan.Bound(metric="auc", at_least=0.85), both)
+    assert bound.verdict == "pass" and bound.clause.endswith("over 0.85")
+    missed = judge(plan.Bound(metric="auc", at_least=0.85), Evidence(candidate=bad))
+    assert missed.verdict == "fail" and "below 0.85" in missed.clause
+    groups = {"g": texts(["a", "b"] * 200)}
+    by_group = judge(
+        plan.WorseForNobody(metric="auc", group="g", margin=0.05),
+        Evidence(candidate=replace(good, groups=groups), champion=bad),
+    )
+    # Group b has no positive row.
+    assert [each.verdict for each in by_group.slices] == ["pass", "not_enough_data"]
+    assert by_group.slices[1].clause == "g b cannot be told from chance"
+
+    def refused(found: Predictions, positive: object = 1) -> tuple[str, str]:
+        told = judge(plan.Bound(metric="auc", at_least=0.5), Evidence(candidate=found, positive=positive))  # type: ignore[arg-type]
+        return told.clause, told.detail
+
+    assert (
+        refused(replace(good, scores={}))[0]
+        == "AUC needs scores of the class 1, and the predictions have none"
+    )
+    assert refused(good, "yes") == (
+        "AUC needs scores of the class yes, and the predictions have those of 1",
+        "Set the key 'positive' of the gate file.",
+    )
+    holed = good.scores["1"].copy()
+    holed[:3] = np.nan
+    assert (
+        refused(replace(good, scores={"1": holed}))[0]
+        == "AUC cannot be computed: 3 ids (0, 1, 2) have no score"
+    )
+    assert refused(replace(good, labels=np.zeros(400)))[0] == "no row has the positive label 1"
+    assert refused(replace(good, labels=np.ones(400)))[0] == "every row has the positive label 1"
+
+
+def test_rows_of_one_user_are_counted_as_dependent() -> None:
+    """Ten users who have all their rows right or wrong: 1,000 rows tell less than they seem to."""
+    users = np.arange(1_000) // 25
+    one = answers((users % 10 != 0), groups={"user": texts(users), "region": texts(users % 2)})
+    other = answers((users % 5 != 0), groups=one.groups)
+    both = Evidence(candidate=one, champion=other)
+    rows = judge(plan.Better(metric="accuracy"), both)
+    assert (rows.verdict, rows.n, rows.clusters, rows.cluster) == ("pass", 1_000, 0, "")
+    found = judge(plan.Better(metric="accuracy", cluster="user"), both)
+    assert (found.verdict, found.n, found.clusters, found.cluster) == ("not_enough_data", 1_000, 40, "user")
+    assert found.clause.startswith("accuracy is 10 points higher, within chance; ")
+    assert found.clause.endswith(f"{found.more} more clusters of user would show it")
+    assert found.detail.endswith(" Rows of one user count as dependent: 1,000 rows in 40 clusters.")
+    assert found.estimate == rows.estimate and (found.low or 0) < (rows.low or 0)
+    bound = judge(plan.Bound(metric="accuracy", at_least=0.8, cluster="user"), both)
+    assert bound.verdict == "not_enough_data" and "clusters of user would show it" in bound.clause
+    parts = judge(plan.WorseForNobody(metric="accuracy", group="region", margin=0.05, cluster="user"), both)
+    assert [each.n for each in parts.slices] == [500, 500] and parts.clusters == 40
+    few = judge(plan.Better(metric="f1", cluster="region"), both)
+    assert (few.verdict, few.clause, few.more) == ("not_enough_data", "F1 needs 40 clusters of region", 38)
+    any_of = judge(plan.BetterInAny(metrics=["f1"], cluster="region"), both)
+    assert any_of.clause == few.clause
+    for metric in ("mae", "rmse", "f1"):
+        assert judge(plan.NotWorse(metric=metric, margin=0.5, cluster="user"), both).verdict == "pass"
+
+
+def test_a_cluster_that_the_predictions_lack_is_told() -> None:
+    one, other = pair(("A", 400, 20, 2))
+    both = Evidence(candidate=one, champion=other)
+    found = judge(plan.Better(metric="accuracy", cluster="user"), both)
+    assert (found.verdict, found.clause, found.detail) == (
+        "cannot_be_checked",
+        "the predictions have no group 'user', the cluster of the rule",
+        "Their groups: group.",
+    )
+    assert judge(plan.Better(metric="accuracy", cluster="grup"), both).detail == "Did you mean group?"
+    labels = one.groups["group"].copy()
+    labels[:2] = None
+    holed = Evidence(candidate=replace(one, groups={"group": labels}), champion=other)
+    assert (
+        judge(plan.Better(metric="accuracy", cluster="group"), holed).clause
+        == "2 ids (0, 1) have no group, the cluster of the rule"
+    )

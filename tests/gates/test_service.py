@@ -312,14 +312,14 @@ def test_what_is_missing_is_named(made: Made, asking: Asking) -> None:
 def test_recorded_metrics_are_compared_once(made: Made, asking: Asking) -> None:
     one, other = better()
     name = made.compared("recorded", one, other)
-    bound = BETTER.replace("better, metric: accuracy", "bound, metric: auc, at_least: 0.9")
+    bound = BETTER.replace("better, metric: accuracy", "bound, metric: recall, at_least: 0.9")
     for values, verdict, says in (
-        ([0.95], "pass", "auc is 0.95, 0.05 over 0.9"),
-        ([0.85], "fail", "auc is 0.85, 0.05 below 0.9"),
-        ([0.95, 0.85], "cannot_be_checked", "auc was recorded 2 times, from 0.85 to 0.95"),
-        ([float("nan")], "cannot_be_checked", "the recorded auc is nan"),
+        ([0.95], "pass", "recall is 0.95, 0.05 over 0.9"),
+        ([0.85], "fail", "recall is 0.85, 0.05 below 0.9"),
+        ([0.95, 0.85], "cannot_be_checked", "recall was recorded 2 times, from 0.85 to 0.95"),
+        ([float("nan")], "cannot_be_checked", "the recorded recall is nan"),
     ):
-        made.evaluate(name, "2", one, metrics={"auc": values})
+        made.evaluate(name, "2", one, metrics={"recall": values})
         # Each is a plan of its own: the next one is no second look.
         report = asking.check(name, f"{bound}# {values}\n")
         assert report.verdict == verdict, report.headline

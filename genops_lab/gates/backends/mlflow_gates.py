@@ -6,7 +6,7 @@ import posixpath
 import shlex
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +34,14 @@ from genops_lab.gates.looks import (
     look_at,
     tag_of,
 )
-from genops_lab.gates.models import CheckGates, GateReport, JudgedData, RuleVerdict
+from genops_lab.gates.models import Approver, CheckGates, GateReport, JudgedData, RuleVerdict
 from genops_lab.gates.plan import Approval, Bound, Command, DataRule, Drift, Gates
 from genops_lab.gates.plan_file import blob_hash, read_gates
 from genops_lab.registry.backends.signatures import KEY_TAG, MlflowSignatures
 from genops_lab.registry.signing import Signature
 from genops_lab.version import __version__
 
+from .mlflow_login import login
 from .training_data import TrainingData
 
 HASH_TAG = "genops.gates.hash"
@@ -69,8 +70,13 @@ class MlflowGates(MlflowSignatures):
         super().__init__(tracking_uri, **others)
         self._artifacts = MlflowArtifacts(tracking_uri, **others)
 
-    def judge(self, name: str, version: str, body: CheckGates) -> GateReport:
-        """Judge a version by a gate file, and keep the report. Raises GateFileError, NotFound, Unavailable."""
+    def judge(
+        self, name: str, version: str, body: CheckGates, approvers: Sequence[Approver] = ()
+    ) -> GateReport:
+        """Judge a version by a gate file, and keep the report.
+
+        ``approvers``: who approves, beside MLflow's own user. Raises GateFileError, NotFound, Unavailable.
+        """
         plan = read_gates(body.text, body.file)
         if plan.model and plan.model != name:
             raise InvalidRequest(
@@ -82,7 +88,7 @@ class MlflowGates(MlflowSignatures):
         with mlflow_errors(f"Cannot read version {found.version} of the model {name!r}"):
             training = TrainingData(self._client.tracking_uri, self._scratch)
             return _Judging(
-                self._client, self._artifacts, self._facts, training, self.verify, plan, body
+                self._client, self._artifacts, self._facts, training, self.verify, plan, body, approvers
             ).report(name, found.version, against)
 
     def last_report(self, name: str, version: str) -> GateReport:
@@ -133,9 +139,10 @@ class _Judging:
         verify: Callable[[str, str, dict[str, str], list[str]], Signature],
         plan: Gates,
         body: CheckGates,
+        approvers: Sequence[Approver],
     ) -> None:
         self._client, self._files, self._facts, self._training = client, files, facts, training
-        self._verify, self._plan, self._body = verify, plan, body
+        self._verify, self._plan, self._body, self._approvers = verify, plan, body, approvers
         self._hash = blob_hash(body.text.encode())
         self._notes: list[str] = []
         self._data: dict[str, JudgedData] = {}
@@ -409,7 +416,7 @@ class _Judging:
         plan, body = self._plan, self._body
         found = FileEvidence(
             author=str(run.data.tags.get("mlflow.user", "")) if run is not None else "",
-            approvers=list(body.approvers), commands=list(body.commands), problem_against=self._nobody,
+            approvers=self._who(), commands=list(body.commands), problem_against=self._nobody,
             keys=Path(body.folder) if body.folder else None,
             verify=lambda key: self._verify(self._name, self._version, {key.name: key.read_text()}, []),
         )  # fmt: skip
@@ -427,6 +434,11 @@ class _Judging:
                 found.problem_against = f"the files of version {self._other} cannot be read"
                 self._notes.append(str(error))
         return found
+
+    def _who(self) -> list[Approver]:
+        if not any(isinstance(rule, Approval) for rule in self._plan.rules):
+            return []
+        return [*self._approvers, *login(self._client)]
 
     def _keep(self, made: GateReport, run: Any) -> GateReport:
         """Write the report beside the predictions (else into the version's run), then the verdict to the version."""
