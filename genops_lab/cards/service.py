@@ -58,7 +58,7 @@ class CardsService:
     async def get_bill_of_materials(self, name: str, version: str) -> BillOfMaterials:
         """Return the CycloneDX document of a version. Files on another machine are fetched to hash them."""
         known = await self._known(name, version)
-        files = await self._mlflow.call(CardKnowledge.hashed, name, known.version)
+        files = await self._mlflow.call_long(CardKnowledge.hashed, name, known.version)
         return BillOfMaterials(document=bill_of_materials(known, files))
 
     async def _known(self, name: str, version: str) -> Known:

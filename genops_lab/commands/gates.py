@@ -95,7 +95,8 @@ def check(
     """
     with command(json) as session:
         body = asked(session, name, version, file)
-        report = session.call(GatesService.check_gates, name=name, version=version or "latest", body=body)
+        with session.waiting(f"the verdict on {told(name, version)}"):
+            report = session.call(GatesService.check_gates, name=name, version=version or "latest", body=body)
         keep_markdown(report, markdown_file)
         session.show(report, report_view(report))
         raise typer.Exit(EXIT_CODES[report.verdict])
@@ -108,8 +109,14 @@ def explain(name: Model, version: Version = "", json: Json = False) -> None:
     It has the numbers, the groups and the ids of examples that became worse.
     """
     with command(json) as session:
-        report = session.call(GatesService.get_gates, name=name, version=version or "latest")
+        with session.waiting(f"the last verdict on {told(name, version)}"):
+            report = session.call(GatesService.get_gates, name=name, version=version or "latest")
         session.show(report, report_view(report, whole=True))
+
+
+def told(name: str, version: str) -> str:
+    """Return a version as text: ``version 2 of 'digits'``."""
+    return f"version {version} of {name!r}" if version else f"the newest version of {name!r}"
 
 
 def asked(session: Session, name: str, version: str, file: Path) -> CheckGates:

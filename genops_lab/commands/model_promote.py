@@ -49,7 +49,7 @@ def promote(
     from genops_lab.gates.models import PromoteVersion
     from genops_lab.gates.service import GatesService
 
-    from .gates import EXIT_CODES, asked, keep_markdown
+    from .gates import EXIT_CODES, asked, keep_markdown, told
     from .views.gates import promotion_view
 
     with command(json) as session:
@@ -57,7 +57,8 @@ def promote(
             {**msgspec.to_builtins(asked(session, name, version, file)), "alias": alias, "reason": reason},
             PromoteVersion,
         )
-        done = session.call(GatesService.promote_version, name=name, version=version, body=body)
+        with session.waiting(f"the verdict on {told(name, version)}, then the move of {alias!r}"):
+            done = session.call(GatesService.promote_version, name=name, version=version, body=body)
         if done.report is not None:
             keep_markdown(done.report, markdown_file)
         session.show(done, promotion_view(done, name, version, alias))

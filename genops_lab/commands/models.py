@@ -87,7 +87,8 @@ def list_models(
             list_versions(session, filter, sort or [], limit)
             return
         refuse_without_versions(filter, sort or [])
-        found = session.every(RegistryService.list_models, key="name")
+        with session.waiting("the list of models"):
+            found = session.every(RegistryService.list_models, key="name")
         session.show(found, views.models(found))
         if not found:
             session.say_unread_store()
@@ -109,10 +110,12 @@ def show_model(
     """Show the versions of a model, or the files of one version."""
     with command(json) as session:
         if version:
-            facts = session.call(RegistryService.get_version_facts, name=name, version=version)
+            with session.waiting(f"the files of {name!r} version {version}"):
+                facts = session.call(RegistryService.get_version_facts, name=name, version=version)
             session.show(facts, version_facts(name, version, facts))
             return
-        found = session.call(RegistryService.get_model, name=name)
+        with session.waiting(f"the model {name!r}"):
+            found = session.call(RegistryService.get_model, name=name)
         if found.older:
             from msgspec.structs import replace
 

@@ -26,6 +26,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import cached_property
@@ -61,6 +62,9 @@ EXIT_INTERRUPTED = 130
 _EXIT_CODES: dict[type[GenOpsError], int] = {InvalidRequest: 2, NotFound: 3, Conflict: 4, Unavailable: 5}
 
 OUTPUT_VARIABLE = "GENOPS_OUTPUT"
+
+#: Seconds after which a command says that it waits, and after which it says so again.
+PATIENCE_S, AGAIN_S = 5.0, 30.0
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before the deletion.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")]
@@ -105,6 +109,26 @@ class Session:
 
         self.local = True
         return LocalCaller(lambda: Application.open(Settings.from_environment(), supervise=False), OPERATIONS)
+
+    @contextlib.contextmanager
+    def waiting(self, what: str) -> Iterator[None]:
+        """Say on standard error that MLflow has not given ``what`` yet, after 5 s and every 30 s from then on."""
+        got = threading.Event()
+
+        def tell() -> None:
+            waited, pause = 0.0, PATIENCE_S
+            while not got.wait(pause):
+                waited += pause
+                pause = AGAIN_S
+                self.say(f"Waiting for MLflow for {waited:.0f} s: {what}. Press Ctrl+C to stop.")
+
+        teller = threading.Thread(target=tell, name="genops-waiting", daemon=True)
+        teller.start()
+        try:
+            yield
+        finally:
+            got.set()
+            teller.join()
 
     def show(self, data: Any, document: Document, view: View = "") -> None:
         """Print the answer: as a document, as JSON, or for a notebook, which may open the live ``view`` of it."""

@@ -12,7 +12,7 @@ import os
 import socket
 import struct
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import unquote
 
@@ -112,10 +112,14 @@ async def _respond(
         service = await services.get(operation.service)
         query = {name: handler.get_query_argument(name) for name in handler.request.query_arguments}
         arguments = operation.arguments([unquote(value) for value in values], query, handler.request.body)
-        result = await perform(operation, service, arguments, services.now(AuditLog), call)
+        work = perform(operation, service, arguments, services.now(AuditLog), call)
+        result = await (handler.while_connected(work) if operation.interruptible else work)
         if operation.streams:
             await handler.stream(result)
             return
+    except ClientAway:
+        log.info("The client of %s has disconnected, and the operation is cancelled.", operation.id)
+        return
     except Exception as error:  # the one place where errors become HTTP
         status, info = _answer_for(error)
         handler.set_status(status)
@@ -131,6 +135,10 @@ async def _respond(
     handler.finish(payload)
 
 
+class ClientAway(Exception):
+    """The client of an interruptible operation has disconnected."""
+
+
 class _Streams(web.RequestHandler):
     """A handler that can stream an answer: one JSON document on each line (``application/x-ndjson``).
 
@@ -138,16 +146,25 @@ class _Streams(web.RequestHandler):
     the items is closed when the client disconnects.
     """
 
-    _sending: asyncio.Task[None] | None = None
+    _sending: asyncio.Future[Any] | None = None
+
+    async def while_connected(self, work: Coroutine[Any, Any, T]) -> T:
+        """Return the result of ``work``, which is cancelled when the client disconnects. Raises ClientAway."""
+        sending: asyncio.Future[T] = asyncio.ensure_future(work)
+        self._sending = sending
+        await asyncio.wait([sending])
+        if sending.cancelled():
+            raise ClientAway
+        return sending.result()
 
     async def stream(self, items: AsyncIterator[Any]) -> None:
         """Send each item when it is ready. Raises an error that comes before the first item."""
-        self._sending = asyncio.ensure_future(self._send(items))
+        sending = self._sending = asyncio.ensure_future(self._send(items))
         try:
-            await asyncio.wait([self._sending])
+            await asyncio.wait([sending])
         finally:
-            self._sending.cancel()
-        if not self._sending.cancelled() and (error := self._sending.exception()) is not None:
+            sending.cancel()
+        if not sending.cancelled() and (error := sending.exception()) is not None:
             raise error
 
     def on_connection_close(self) -> None:

@@ -154,7 +154,12 @@ class LocalCaller:
         self._lab = self._wait(start())
 
     def _wait(self, work: Coroutine[Any, Any, R]) -> R:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        asked = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return asked.result()
+        except KeyboardInterrupt:
+            asked.cancel()
+            raise
 
     def call(self, method: Callable[Concatenate[S, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
         return cast("R", self._wait(self._perform(method.__qualname__, args, kwargs)))

@@ -80,7 +80,8 @@ class Operation:
 
     ``action`` defaults to read for GET and write for other verbs. Set it to read for a POST that changes nothing, and
     to execute for an operation that starts a program. ``audited`` defaults to true for write and execute. ``named``:
-    fields of the answer with the name of the new object, for the audit. ``admits``: principals that may call it;
+    fields of the answer with the name of the new object, for the audit. ``interruptible``: it is cancelled when its
+    client disconnects, such as by Ctrl+C. ``admits``: principals that may call it;
     :mod:`genops_lab.kernel_api.authority` bounds the calls of kernels on other hosts. ``former``: the operation in its
     place on the path without a version, for programs that older versions started; with ``socket_only`` only on the
     private socket.
@@ -99,6 +100,7 @@ class Operation:
         admits: frozenset[PrincipalKind] = USERS,
         socket_only: bool = False,
         named: tuple[str, ...] = (),
+        interruptible: bool = False,
         former: Operation | None = None,
         feature: str = "",
         resource: str = "",
@@ -109,6 +111,7 @@ class Operation:
         self.audited = audited if audited is not None else self.action != "read"
         self.admits, self.socket_only = admits, socket_only
         self.named = named
+        self.interruptible = interruptible
         self.feature, self.resource = feature, resource
         self.former = former.of(feature, resource) if former is not None else None
         self._declared = function
@@ -125,7 +128,7 @@ class Operation:
         return type(self)(
             self.method, self.path, self._declared,
             action=self.action, audited=self.audited, admits=self.admits, socket_only=self.socket_only,
-            named=self.named, former=self.former, feature=feature, resource=resource,
+            named=self.named, interruptible=self.interruptible, former=self.former, feature=feature, resource=resource,
         )  # fmt: skip
 
     def at(self, prefix: str, *, socket: bool) -> Operation:

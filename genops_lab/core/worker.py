@@ -96,13 +96,18 @@ class _Running:
         if self.process.stdin is not None:
             self.process.stdin.close()
 
+    def kill(self) -> None:
+        """End the child at once."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+
     async def end(self, within_s: float) -> None:
         """End the child after the calls in flight; kill it after ``within_s``."""
         self.no_more_calls()
         try:
             await asyncio.wait_for(self.process.wait(), within_s)
         except asyncio.TimeoutError:
-            self.process.kill()
+            self.kill()
             await self.process.wait()
         await self._reader
 
@@ -121,6 +126,7 @@ class Worker:
         self._env = env or {}
         self._idle_s = idle_s
         self._running: _Running | None = None
+        self._given_up: set[_Running] = set()
         self._idle: asyncio.TimerHandle | None = None
         self._ids = itertools.count(1)
         self._starting = asyncio.Lock()
@@ -164,7 +170,18 @@ class Worker:
                 self._running = _Running(self._name, process)
             return self._running
 
+    def give_up(self) -> None:
+        """Let another child answer later calls: this one hangs. It is killed once nobody waits for its answers."""
+        if self._running is not None:
+            self._running.no_more_calls()
+            self._given_up.add(self._running)
+            self._retire_when_idle(self._running)
+            self._running = None
+
     def _retire_when_idle(self, running: _Running) -> None:
+        if running in self._given_up and not running.waiting:
+            self._given_up.discard(running)
+            running.kill()
         if running.waiting or running is not self._running:
             return
         if self._idle is not None:
@@ -180,6 +197,10 @@ class Worker:
         """End the child after the calls in flight, within 5 s."""
         if self._idle is not None:
             self._idle.cancel()
+        while self._given_up:
+            hanging = self._given_up.pop()
+            hanging.kill()
+            await hanging.end(within_s=5)
         if self._running is not None:
             await self._running.end(within_s=5)
             self._running = None

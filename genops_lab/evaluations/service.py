@@ -112,7 +112,7 @@ class EvaluationsService(Service):
         """Keep predictions that a person computed, as an evaluation of the version."""
         versions = await self._versions(body.model, body.version, body.against)
         against = versions[1] if len(versions) > 1 else None
-        found = await self._mlflow.call(
+        found = await self._mlflow.call_long(
             EvaluationRecords.record_logged, secrets.token_hex(8), body, versions[0], against
         )
         self._events.emit("evaluation", found.evaluation.run_id)
@@ -124,7 +124,7 @@ class EvaluationsService(Service):
 
     async def get_evaluation(self, run_id: str, query: ReportQuery = _AS_EVALUATED) -> EvaluationReport:
         """Return an evaluation with its differences to another version on the same data."""
-        return await self._mlflow.call(EvaluationRecords.report, run_id, query.against)
+        return await self._mlflow.call_long(EvaluationRecords.report, run_id, query.against)
 
     async def list_version_evaluations(self, name: str, version: str) -> list[EvaluationReport]:
         """Return the newest evaluation of a version on each data set, at most 20."""
@@ -168,7 +168,9 @@ class EvaluationsService(Service):
         columns = DataSet(
             name="", digest="", source_type="", source="", id=body.id, label=body.label, groups=body.groups
         )
-        data = await self._mlflow.call(EvaluationData.prepare, body.data, body.name, columns, str(folder))
+        data = await self._mlflow.call_long(
+            EvaluationData.prepare, body.data, body.name, columns, str(folder)
+        )
         if data.digest != plan["digest"]:
             raise Failed(f"{data.name} changed while it was read.", hint="Evaluate again once it is written.")
         interpreters = []
@@ -211,7 +213,7 @@ class EvaluationsService(Service):
         rows = msgspec.convert(data["data"], DataSet)
         handle.progress("Writing the evaluation into MLflow.")
         await self._work.hold(handle)
-        kept = await self._mlflow.call(
+        kept = await self._mlflow.call_long(
             EvaluationRecords.record,
             handle.id,
             str(self._folder(handle)),

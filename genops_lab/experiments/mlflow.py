@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
-from genops_lab.core.errors import InvalidRequest
+from genops_lab.core.errors import InvalidRequest, Unavailable
 from genops_lab.core.paths import private_dir
 from genops_lab.core.services import Service
 from genops_lab.core.settings import Settings
 from genops_lab.core.worker import Worker
 
+from .backends.client import SLOW
 from .backends.embedded import EmbeddedStore, is_ready
 from .models import KernelTracking
 from .server import MlflowServer
@@ -40,6 +41,10 @@ _QUIET = {
 }
 _PATIENT = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "120"}
 TRANSFERS_IDLE_S = 30.0
+#: Longest wait for an answer in seconds: less than the 120 s after which a command gives up, so that it says why.
+ANSWER_S = 100.0
+#: The same for work with files of any size.
+LONG_ANSWER_S = 3600.0
 _CREDENTIALS = ("MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
 
 
@@ -136,9 +141,31 @@ class MlflowConnection(Service):
         await asyncio.shield(self._preparing)
 
     async def call(self, method: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call a method of a backend in ``worker``, after :meth:`ensure`."""
+        """Call a method of a backend in ``worker``, after :meth:`ensure`. Raises Unavailable after ``ANSWER_S``."""
         await self.ensure()
-        return await self.worker.call(method, *args, **kwargs)
+        return await self._in_time(self.worker.call(method, *args, **kwargs), ANSWER_S)
+
+    async def call_long(
+        self, method: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Do what :meth:`call` does, for work with files of any size: it may take ``LONG_ANSWER_S``."""
+        await self.ensure()
+        return await self._in_time(self.worker.call(method, *args, **kwargs), LONG_ANSWER_S)
+
+    async def _in_time(self, answer: Coroutine[Any, Any, R], within_s: float) -> R:
+        """Return an answer of ``worker``. Raises Unavailable if it does not come in time, and starts a new worker.
+
+        Single requests to a server end after seconds. Many slow ones do not, nor does a database that hangs.
+        """
+        try:
+            return await asyncio.wait_for(answer, within_s)
+        except asyncio.TimeoutError:
+            self.worker.give_up()
+            raise Unavailable(
+                f"MLflow ({self.shown_uri}) has not answered within {within_s:.0f} s.",
+                hint="MLflow may still carry the request out. Look whether it has before you try again.",
+                code=SLOW,
+            ) from None
 
     async def call_columns(
         self, method: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs

@@ -21,7 +21,7 @@ from genops_lab.core.errors import Conflict
 from genops_lab.core.paths import private_dir
 
 from .models import OPEN, TrackedProcess
-from .spool import is_gone
+from .spool import file_of, is_gone
 
 if TYPE_CHECKING:
     from .ledger import TrackedRuns
@@ -104,8 +104,9 @@ class _Promise(msgspec.Struct, frozen=True):
 class Resumptions:
     """Records which process continues which run."""
 
-    def __init__(self, folder: Path, runs: TrackedRuns, claims: RunClaims) -> None:
+    def __init__(self, folder: Path, spool: Path, runs: TrackedRuns, claims: RunClaims) -> None:
         self._folder = folder
+        self._spool = spool
         self._runs = runs
         self._claims = claims
 
@@ -129,14 +130,20 @@ class Resumptions:
         await asyncio.to_thread(lambda: self._file(run_id).unlink(missing_ok=True))
 
     def _other_than(self, process: TrackedProcess, run_id: str) -> TrackedProcess | None:
-        writers = [run.process for run in self._runs.sessions(run_id) if run.state == OPEN]
+        writers: list[tuple[TrackedProcess, Path | None]] = [
+            (run.process, file_of(self._spool, run.run_key))
+            for run in self._runs.sessions(run_id)
+            if run.state == OPEN
+        ]
         try:
             promise = msgspec.json.decode(self._file(run_id).read_bytes(), type=_Promise)
         except (FileNotFoundError, msgspec.DecodeError):  # none, or cut off by a crash
             promise = None
         if promise is not None and 0 <= time.time() - promise.at < PROMISED_S:
-            writers.append(promise.process)
-        return next((each for each in writers if not _is_same(each, process) and _may_write(each)), None)
+            writers.append((promise.process, None))
+        return next(
+            (each for each, file in writers if not _is_same(each, process) and _may_write(each, file)), None
+        )
 
     def _file(self, run_id: str) -> Path:
         return private_dir(self._folder) / hashlib.sha256(run_id.encode()).hexdigest()[:32]
@@ -159,6 +166,6 @@ def _is_same(one: TrackedProcess, other: TrackedProcess) -> bool:
     return (one.place, one.pid, one.kernel_id) == (other.place, other.pid, other.kernel_id)
 
 
-def _may_write(process: TrackedProcess) -> bool:
+def _may_write(process: TrackedProcess, file: Path | None) -> bool:
     """Return True for another host, which judges its own pids."""
-    return bool(process.place) or not is_gone(process)
+    return bool(process.place) or not is_gone(process, file)

@@ -94,14 +94,19 @@ def leftovers(spool: Path) -> list[Leftover]:
         if header is None or not is_run_key(header.run_key):
             if time.time() - changed_at > _UNFINISHED_S:
                 set_aside(path, "its first line cannot be read")
-        elif is_gone(header.process):
+        elif is_gone(header.process, path):
             found.append((changed_at if first is None else first.timestamp, Leftover(path, header)))
     return [leftover for _, leftover in sorted(found, key=lambda one: one[0])]
 
 
 def is_spooled(spool: Path, run_key: str) -> bool:
     """Return whether the spool may have events of this run."""
-    return is_run_key(run_key) and (spool / f"{run_key}.jsonl").exists()
+    return is_run_key(run_key) and file_of(spool, run_key).exists()
+
+
+def file_of(spool: Path, run_key: str) -> Path:
+    """Return the spool file of the run with this key (:func:`.limits.is_run_key`)."""
+    return spool / f"{run_key}.jsonl"
 
 
 def set_aside(path: Path, reason: str) -> None:
@@ -121,16 +126,25 @@ def _decoded(line: bytes, kind: type[T]) -> T | None:
             return None
 
 
-def is_gone(process: TrackedProcess) -> bool:
-    """Return whether the process has ended, also if another process has its pid now."""
+def is_gone(process: TrackedProcess, path: Path | None = None) -> bool:
+    """Return whether the process has ended, also if another process has its pid now.
+
+    Start times differ for one process too: they move when the clock is set. So a process that has the spool file
+    ``path`` open is the same one.
+    """
     import psutil
 
     try:
         found = psutil.Process(process.pid)
         if found.status() == psutil.STATUS_ZOMBIE:
             return True
-        return process.created is not None and abs(found.create_time() - process.created) > _TOLERANCE_S
+        if process.created is None or abs(found.create_time() - process.created) <= _TOLERANCE_S:
+            return False
     except psutil.AccessDenied:
         return False
     except psutil.NoSuchProcess:
+        return True
+    try:
+        return path is None or not any(Path(each.path) == path.resolve() for each in found.open_files())
+    except (psutil.AccessDenied, psutil.NoSuchProcess):  # of another user, or it has just ended
         return True

@@ -47,7 +47,7 @@ from .models import (
     TrackingEvent,
 )
 from .resumptions import Resumptions, RunClaims, named, still_written
-from .spool import Leftover, is_gone, is_spooled, leftovers, set_aside
+from .spool import Leftover, file_of, is_gone, is_spooled, leftovers, set_aside
 
 if TYPE_CHECKING:
     from genops_lab.core.store import LocalStore
@@ -72,7 +72,7 @@ class TrackingService(Service):
         self._events = events
         self._live = live
         self._claims = RunClaims(mlflow.data_dir / "tracking.lock")
-        self._resumptions = Resumptions(mlflow.data_dir / "resuming", self._runs, self._claims)
+        self._resumptions = Resumptions(mlflow.data_dir / "resuming", mlflow.spool, self._runs, self._claims)
         self._watchers: list[Callable[[TrackedRun, list[TrackingEvent]], None]] = []
 
     def watch(self, watcher: Callable[[TrackedRun, list[TrackingEvent]], None]) -> Callable[[], None]:
@@ -143,7 +143,7 @@ class TrackingService(Service):
 
     async def _settle(self, run: TrackedRun) -> None:
         """Import the remaining events of a run whose process has ended."""
-        if not await asyncio.to_thread(is_gone, run.process):
+        if not await asyncio.to_thread(is_gone, run.process, file_of(self._mlflow.spool, run.run_key)):
             return
         for leftover in await asyncio.to_thread(leftovers, self._mlflow.spool):
             if leftover.header.run_key == run.run_key:
@@ -199,7 +199,7 @@ class TrackingService(Service):
             await self._take_over(leftover)
         # Other hosts judge their own processes: genops_lab.kernels.runs.
         for run in await asyncio.to_thread(self._runs.open_runs):
-            if await asyncio.to_thread(is_gone, run.process):
+            if await asyncio.to_thread(is_gone, run.process, file_of(self._mlflow.spool, run.run_key)):
                 await self.process_ended(run.run_key)
 
     async def _take_over(self, leftover: Leftover) -> None:

@@ -11,6 +11,8 @@ else:
 
 OPERATIONS = [
     Operation("GET", "/models/{name}/versions/{version}/gates", Service.get_gates),
-    Operation("POST", "/models/{name}/versions/{version}/gates", Service.check_gates),
-    Operation("POST", "/models/{name}/versions/{version}/promote", Service.promote_version),
+    Operation("POST", "/models/{name}/versions/{version}/gates", Service.check_gates, interruptible=True),
+    Operation(
+        "POST", "/models/{name}/versions/{version}/promote", Service.promote_version, interruptible=True
+    ),
 ]

@@ -35,7 +35,7 @@ class GatesService:
 
         await asyncio.to_thread(read_gates, body.text, body.file)  # an error needs no MLflow
         who = [*hub_user(), *await asyncio.to_thread(approvers, body.folder, os.environ)]
-        report = await self._mlflow.call(MlflowGates.judge, name, _number(version), body, who)
+        report = await self._mlflow.call_long(MlflowGates.judge, name, _number(version), body, who)
         self._events.emit("model", name)
         return report
 
@@ -54,11 +54,13 @@ class GatesService:
         """
         check_name(name)
         check_alias(body.alias)
-        found = await self._registry.resolve(name, _number(version))
-        if body.alias in found.aliases:
+        from genops_lab.registry.backends.mlflow_aliases import MlflowAliases
+
+        number = await self._mlflow.call(MlflowAliases.number, name, _number(version))
+        before = (await self._mlflow.call(MlflowAliases.read, name)).aliases.get(body.alias, "")
+        if before == number:
             return Promotion(report=None, moved=False, already=True)
-        before = await self._version_of(name, body.alias)
-        report = await self.check_gates(name, found.version, body)
+        report = await self.check_gates(name, number, body)
         if report.alias == body.alias and report.against != before:
             raise Conflict(
                 f"The alias {body.alias!r} of {name!r} moved while the gates were checked.",
@@ -74,15 +76,9 @@ class GatesService:
             }
         }  # fmt: skip
         move = SetAlias(version=report.version, reason=body.reason, expected=before, evidence=evidence)
-        await self._registry.set_alias(name, body.alias, move)
+        # A client that goes away stops the check, never a move that has begun.
+        await asyncio.shield(self._registry.point(name, body.alias, move))
         return Promotion(report=report, moved=True)
-
-    async def _version_of(self, name: str, alias: str) -> str:
-        """Return the version that an alias names; empty for none."""
-        try:
-            return (await self._registry.resolve(name, alias)).version
-        except NotFound:
-            return ""
 
 
 def _number(version: str) -> str:

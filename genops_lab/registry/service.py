@@ -159,14 +159,17 @@ class RegistryService:
 
     async def set_alias(self, name: str, alias: str, body: SetAlias) -> RegisteredModel:
         """Point an alias at a version, and write the move into the history."""
+        await self.point(name, alias, body)
+        return await self.get_model(name)
+
+    async def point(self, name: str, alias: str, body: SetAlias) -> None:
+        """Do what :meth:`set_alias` does, without reading the model afterwards."""
         check_name(name)
         check_alias(alias)
-        target = await self.resolve(name, body.version)
+        number = await self._mlflow.call(MlflowModels.number, name, body.version)
         await self._moves.move(
-            name, alias, target.version,
-            reason=body.reason, evidence=body.evidence, expected=body.expected,
-        )  # fmt: skip
-        return await self.get_model(name)
+            name, alias, number, reason=body.reason, evidence=body.evidence, expected=body.expected
+        )
 
     async def delete_alias(self, name: str, alias: str, query: RemoveAlias = _UNASKED) -> RegisteredModel:
         """Delete an alias, and write the move into the history; do nothing if the model does not have it."""
@@ -196,7 +199,7 @@ class RegistryService:
 
     async def download(self, version: ModelVersion, folder: Path) -> None:
         """Copy the files of a version to the new folder ``folder``. Raises Failed: full disk, missing files."""
-        await self._mlflow.call(MlflowModels.download, version.name, version.version, str(folder))
+        await self._mlflow.call_long(MlflowModels.download, version.name, version.version, str(folder))
 
     async def signature_of(
         self, version: ModelVersion, folder: Path, trusted: list[str], *, ask: bool
@@ -205,7 +208,7 @@ class RegistryService:
 
         None if neither ``ask`` nor the version's gate file demands a signature, and no key is trusted.
         """
-        return await self._mlflow.call(
+        return await self._mlflow.call_long(
             MlflowSignatures.verify_copy, version.name, version.version, str(folder), trusted, ask
         )
 

@@ -53,7 +53,7 @@ class SignaturesService:
             raise InvalidRequest(
                 "The path of the private key is not absolute.", hint="Give the whole path of the key's file."
             )
-        found = await self._mlflow.call(MlflowSignatures.sign, name, version, body.key, body.password)
+        found = await self._mlflow.call_long(MlflowSignatures.sign, name, version, body.key, body.password)
         self._events.emit("model", name)
         return found
 
@@ -66,4 +66,4 @@ class SignaturesService:
                     f"{each[:60]!r} is not the name of a key.",
                     hint="Use letters, digits, blanks and . _ @ + -, at most 100.",
                 )
-        return await self._mlflow.call(MlflowSignatures.verify, name, version, body.keys, self._trusted)
+        return await self._mlflow.call_long(MlflowSignatures.verify, name, version, body.keys, self._trusted)

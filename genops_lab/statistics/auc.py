@@ -164,7 +164,7 @@ def _rows(positive: npt.ArrayLike, clusters: npt.ArrayLike | None, *models: npt.
 
     count, rest = int(first.sum()), int((~first).sum())
 
-    def told(
+    def ranked(
         reason: Reason,
         estimate: float | None = None,
         error: float = 0.0,
@@ -176,7 +176,7 @@ def _rows(positive: npt.ArrayLike, clusters: npt.ArrayLike | None, *models: npt.
         )  # fmt: skip
 
     if not count or not rest:
-        return told("one class" if count or rest else "no values")
+        return ranked("one class" if count or rest else "no values")
     parts = [_shares(each[there], first) for each in scores]
     share = parts[0] - parts[1] if len(parts) > 1 else parts[0]
     estimate = float(share[first].mean())
@@ -185,16 +185,16 @@ def _rows(positive: npt.ArrayLike, clusters: npt.ArrayLike | None, *models: npt.
     sums = [np.bincount(codes[rows], gap[rows], units) / number for rows, number in sides]
     sizes = [np.count_nonzero(np.bincount(codes[rows], minlength=units)) for rows, _ in sides]
     if min(sizes) < 2:
-        return told("one value" if clusters is None else "one cluster", estimate)
+        return ranked("one value" if clusters is None else "one cluster", estimate)
     variances = [size / (size - 1) * float((each**2).sum()) for each, size in zip(sums, sizes, strict=True)]
     variance = sum(variances) + 2 * units / (units - 1) * float((sums[0] * sums[1]).sum())
     if variance <= 1e-24:
-        return told("no spread", estimate, 0.0, min(sizes) - 1, len(labels) / units)
+        return ranked("no spread", estimate, 0.0, min(sizes) - 1, len(labels) / units)
     freedom = sum(variances) ** 2 / sum(
         each**2 / (size - 1) for each, size in zip(variances, sizes, strict=True)
     )
     independent = sum(float((gap[rows] ** 2).sum()) / number / (number - 1) for rows, number in sides)
-    return told("", estimate, math.sqrt(variance), min(freedom, units - 1), variance / independent)
+    return ranked("", estimate, math.sqrt(variance), min(freedom, units - 1), variance / independent)
 
 
 def _shares(scores: Floats, first: npt.NDArray[np.bool_]) -> Floats:

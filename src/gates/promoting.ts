@@ -50,7 +50,7 @@ export class PromoteForm extends FormModel<IPromoteFields, IPromotion> {
     this.set({ checking: true, report: undefined });
     try {
       this._read = await this.service.read(file);
-      const report = await this.service.check(this._read);
+      const report = await this.service.check(this._read, this._abort.signal);
       this.set({ checking: false, report });
     } catch (reason) {
       this.set({ checking: false });
@@ -58,9 +58,19 @@ export class PromoteForm extends FormModel<IPromoteFields, IPromotion> {
     }
   }
 
+  /** End what is under way; for a form that is closed. */
+  stop(): void {
+    this._abort.abort();
+  }
+
   protected async send({ alias, reason }: IPromoteFields): Promise<IPromotion> {
     // The file as it was when its verdict was shown.
-    const done = await this.service.promote(this._read!, alias, reason.trim());
+    const done = await this.service.promote(
+      this._read!,
+      alias,
+      reason.trim(),
+      this._abort.signal
+    );
     if (!done.moved && !done.already) {
       this.set({ report: done.report ?? undefined });
       throw new ApiError({
@@ -73,5 +83,6 @@ export class PromoteForm extends FormModel<IPromoteFields, IPromotion> {
     return done;
   }
 
+  private _abort = new AbortController();
   private _read: IGateFile | undefined;
 }

@@ -43,20 +43,29 @@ export class GatesService {
     }
   }
 
-  check(file: IGateFile): Promise<IGateReport> {
+  /** Judge the version. An abort ends the check on the server too. */
+  check(file: IGateFile, signal?: AbortSignal): Promise<IGateReport> {
     return this._api.data(
       this._api.http.POST('/models/{name}/versions/{version}/gates', {
         params: { path: this.version },
-        body: bodyOf(file)
+        body: bodyOf(file),
+        signal
       })
     );
   }
 
-  promote(file: IGateFile, alias: string, reason: string): Promise<IPromotion> {
+  /** Judge the version and move the alias. An abort ends this, unless the alias is being moved. */
+  promote(
+    file: IGateFile,
+    alias: string,
+    reason: string,
+    signal?: AbortSignal
+  ): Promise<IPromotion> {
     return this._api.data(
       this._api.http.POST('/models/{name}/versions/{version}/promote', {
         params: { path: this.version },
-        body: { ...bodyOf(file), alias, reason }
+        body: { ...bodyOf(file), alias, reason },
+        signal
       })
     );
   }

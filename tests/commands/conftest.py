@@ -62,9 +62,9 @@ def genops(
 class RunningLab:
     """The services on a loop of their own, served on the private socket as the Jupyter server does."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, mlflow_uri: str = "") -> None:
         self.home = home
-        self.settings = Settings(data_dir=home.data)
+        self.settings = Settings(data_dir=home.data, mlflow_uri=mlflow_uri)
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()

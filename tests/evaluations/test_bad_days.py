@@ -171,6 +171,29 @@ def test_a_killed_process_is_said_and_leaves_nothing(
     assert not commands_with(task.id)
 
 
+def test_a_version_that_is_deleted_meanwhile_leaves_no_evaluation(
+    rooms: Rooms, digits: str, holdout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow
+
+    run = rooms.run(rooms.registry.resolve(digits, "2")).run_id
+    rooms.run(rooms.registry.register_model(RegisterModel(name="vanishing", run=run)))
+    client = mlflow.MlflowClient(rooms.mlflow.uri)
+    whole = processes.ModelProcess.predict
+
+    async def predict(self: processes.ModelProcess, batch: int, rows: str) -> None:
+        if batch == 1:
+            client.delete_model_version("vanishing", "1")
+        await whole(self, batch, rows)
+
+    monkeypatch.setattr(processes.ModelProcess, "predict", predict)
+    task, found = evaluated(rooms, model="vanishing", data=str(holdout), **BOTH)
+    assert task.state == "failed" and found == []
+    said = "The evaluation of 'vanishing' version 1 could not be written: Model Version (name=vanishing, version=1) not"
+    assert task.message.startswith(said) and "\n" not in task.message and task.hint
+    assert not (rooms.settings.data_dir / "evaluations" / task.id).exists()
+
+
 def test_a_cancelled_evaluation_leaves_nothing(rooms: Rooms, digits: str, holdout: Path) -> None:
     body = NewEvaluation(model=digits, data=str(holdout), batch_rows=1, **BOTH)
     begun = rooms.run(rooms.evaluations.evaluate(body))

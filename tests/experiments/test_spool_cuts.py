@@ -10,12 +10,13 @@ import sys
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 
 from genops_lab.core.errors import Conflict
 from genops_lab.experiments.backends.writing import MlflowWriter
 from genops_lab.experiments.models import MetricsQuery, RunQuery, TrackedProcess, TrackingEvent
-from genops_lab.experiments.spool import leftovers
+from genops_lab.experiments.spool import is_gone, leftovers
 from genops_lab.runtime.spool import Spool
 from tests.support import exhaustive
 from tests.support.exhaustive import times
@@ -270,6 +271,26 @@ def dead() -> TrackedProcess:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     return TrackedProcess(pid=gone.pid, created=1.0)
+
+
+def test_a_clock_that_was_set_ends_no_process(home: Home, tmp_path: Path) -> None:
+    """The start time of a process moves with the clock, as here by 100 s; the file that it writes does not."""
+    path = tmp_path / f"{'a' * 32}.jsonl"
+    code = "import os, sys; os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT); print('on', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as writer:
+        assert writer.stdout is not None and writer.stdout.readline() == b"on\n"
+        process = TrackedProcess(pid=writer.pid, created=psutil.Process(writer.pid).create_time() - 100)
+        header = {"run_key": path.stem, "process": msgspec.to_builtins(process)}
+        path.write_text(json.dumps(header) + "\n")
+        assert not is_gone(process, path) and leftovers(tmp_path) == []
+        other = tmp_path / f"{'b' * 32}.jsonl"
+        other.write_text(path.read_text().replace("a" * 32, "b" * 32))
+        assert is_gone(process, other) and is_gone(process)
+        assert [each.path for each in leftovers(tmp_path)] == [other], "another process has this pid by now"
+        writer.kill()
+    assert is_gone(process, path)
 
 
 async def test_a_deleted_run_keeps_nobody_from_being_looked_after(room: Room, dead: TrackedProcess) -> None:

@@ -168,8 +168,19 @@ class EvaluationRecords(MlflowBackend):
                 self._client.set_terminated(run_id)
                 run = self._client.get_run(run_id)
             tag = tags.version_tag(data.name, data.digest)
-            self._client.set_model_version_tag(version.name, version.version, tag, run.info.run_id)
+            self._attach(version, tag, run.info.run_id)
         return _evaluation(run)
+
+    def _attach(self, version: ModelVersion, tag: str, run_id: str) -> None:
+        """Write the version's tag; delete the run of a version that was deleted meanwhile."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.set_model_version_tag(version.name, version.version, tag, run_id)
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"):
+                self._client.delete_run(run_id)
+            raise
 
     def _earlier(self, session: str, version: ModelVersion) -> Any:
         """Return the whole run of this session and version; delete what an interrupted try left."""

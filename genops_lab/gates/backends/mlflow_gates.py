@@ -83,24 +83,24 @@ class MlflowGates(MlflowSignatures):
                 f"{body.file} is written for the model {plan.model!r}, not for {name!r}.",
                 hint="Give the gate file of this model: --file FILE",
             )
-        found = self.resolve(name, version)
+        number = self.number(name, version)
         against = self._against(name, plan.against)
-        with mlflow_errors(f"Cannot read version {found.version} of the model {name!r}"):
+        with mlflow_errors(f"Cannot read version {number} of the model {name!r}"):
             training = TrainingData(self._client.tracking_uri, self._scratch)
             return _Judging(
                 self._client, self._artifacts, self._facts, training, self.verify, plan, body, approvers
-            ).report(name, found.version, against)
+            ).report(name, number, against)
 
     def last_report(self, name: str, version: str) -> GateReport:
         """Return the last report on a version. Raises NotFound."""
-        found = self.resolve(name, version)
-        with mlflow_errors(f"Cannot read version {found.version} of the model {name!r}"):
-            tags = self._client.get_model_version(name, found.version).tags
+        number = self.number(name, version)
+        with mlflow_errors(f"Cannot read version {number} of the model {name!r}"):
+            tags = self._client.get_model_version(name, number).tags
         kept = _kept(tags.get(VERDICT_TAG, ""))
         if kept is None or not kept.path:
             raise NotFound(
-                f"No gate has judged version {found.version} of {name!r}, or its report was not kept.",
-                hint=f"Judge it: genops gates check {shlex.quote(name)} --version {found.version}",
+                f"No gate has judged version {number} of {name!r}, or its report was not kept.",
+                hint=f"Judge it: genops gates check {shlex.quote(name)} --version {number}",
             )
         place = self._artifacts.locate(kept.run, kept.path)
         try:
@@ -115,7 +115,7 @@ class MlflowGates(MlflowSignatures):
 
     def _against(self, name: str, wanted: str) -> str:
         try:
-            return self.resolve(name, wanted).version
+            return self.number(name, wanted)
         except NotFound:
             return ""
 

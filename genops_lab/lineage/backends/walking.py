@@ -71,7 +71,7 @@ class MlflowLineage(MlflowBackend):
             if direction != "up":
                 walk.go(graph, walk.below, [root])
             if root.deleted and len(graph.nodes) == 1:
-                MlflowModels(self._client.tracking_uri).resolve(root.model, root.version)  # raises NotFound
+                MlflowModels(self._client.tracking_uri).number(root.model, root.version)  # raises NotFound
             walk.name_aliases(graph)
             self._count_cells(graph, walk.tracked)
             return graph.shown(limit)
@@ -91,9 +91,10 @@ class MlflowLineage(MlflowBackend):
         pair = start.name, start.part
         if not start.part.isdecimal():
             found = reading.by_alias(*pair) if start.part else None
-            if found is None:
-                found = MlflowModels(self._client.tracking_uri).resolve(*pair)
-            pair = start.name, str(found.version)
+            number = (
+                found.version if found is not None else MlflowModels(self._client.tracking_uri).number(*pair)
+            )
+            pair = start.name, str(number)
         return walk.version(pair, reading.versions([pair]).get(pair))
 
     def _data(self, reading: Reading, start: Start) -> LineageNode:

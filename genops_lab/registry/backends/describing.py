@@ -30,7 +30,7 @@ class MlflowDescriptions(MlflowModels):
         self, name: str, version: str, description: str | None, tags: dict[str, str], untag: list[str]
     ) -> ModelVersion:
         """Change a version's description, unless it is None, and its tags. Raises NotFound."""
-        number = self.resolve(name, version).version
+        number = self.number(name, version)
         with mlflow_errors(f"Cannot change version {number} of the model {name!r}"):
             known = self._client.get_model_version(name, number).tags
             if description is not None:

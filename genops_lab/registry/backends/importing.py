@@ -208,7 +208,7 @@ class ModelFiles(MlflowArtifacts, MlflowModels):
                     name, source, run_id=run_id, tags={**tags, **manifest, KEY_TAG: work},
                     description=description or None,
                 )  # fmt: skip
-                version = self._version(made, self.get_model(name))
+                version = self._version(made)
         with mlflow_errors(f"Cannot end the run {run_id}"):
             self._client.set_terminated(run_id, "FINISHED")
         return version

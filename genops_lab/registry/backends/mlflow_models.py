@@ -88,34 +88,47 @@ class MlflowModels(MlflowBackend):
         """Return the version with this number or alias, the newest if ``version`` is empty. Raises NotFound."""
         with mlflow_errors(f"Cannot read the model {name!r}"):
             registered = self._registered(name)
-            model = self._model(registered)
-        if not model.versions:
+            return self._wire_version(self._found(registered, version), _aliases(registered))
+
+    def number(self, name: str, version: str) -> str:
+        """Return the number of the version that :meth:`resolve` finds, without a look at its files."""
+        with mlflow_errors(f"Cannot read the model {name!r}"):
+            return str(self._found(self._registered(name), version).version)
+
+    def _found(self, registered: Any, version: str) -> Any:
+        name = registered.name
+        if not version:
+            return self._newest(name)
+        number = version if version.isdecimal() else registered.aliases.get(version)
+        if number is None:
+            newest = self._newest(name).version
+            aliases = ", ".join(sorted(registered.aliases)) or "none"
+            raise NotFound(
+                f"The model {name!r} has no alias {version!r}.",
+                hint=f"Its aliases are: {aliases}. Its newest version is {newest}.",
+            )
+        missing = NotFound(
+            f"The model {name!r} has no version {number}.",
+            hint=f"List its versions: genops models show {shlex.quote(name)}",
+        )
+        return _known(lambda: self._client.get_model_version(name, str(number)), lambda: missing)
+
+    def _newest(self, name: str) -> Any:
+        found = self._client.search_model_versions(
+            f"name = {quoted(name)}", max_results=1, order_by=["version_number DESC"]
+        )
+        if not found:
             raise NotFound(
                 f"The model {name!r} has no versions.",
                 hint=f"Register the model of a run: genops models register {shlex.quote(name)} --run latest",
             )
-        if not version:
-            return model.versions[0]
-        number = version if version.isdecimal() else registered.aliases.get(version)
-        if number is None:
-            aliases = ", ".join(sorted(registered.aliases)) or "none"
-            raise NotFound(
-                f"The model {name!r} has no alias {version!r}.",
-                hint=f"Its aliases are: {aliases}. Its newest version is {model.versions[0].version}.",
-            )
-        with mlflow_errors(f"Cannot read version {number} of the model {name!r}"):
-            missing = NotFound(
-                f"The model {name!r} has no version {number}.",
-                hint=f"List its versions: genops models show {shlex.quote(name)}",
-            )
-            found = _known(lambda: self._client.get_model_version(name, str(number)), lambda: missing)
-            return self._version(found, model)
+        return found[0]
 
     def facts(self, name: str, version: str) -> ModelFacts:
         """Return what the files of a version say. Raises NotFound."""
-        found = self.resolve(name, version)
-        with mlflow_errors(f"Cannot read the files of {name!r} version {found.version}"):
-            return self._facts.read(name, found.version)
+        number = self.number(name, version)
+        with mlflow_errors(f"Cannot read the files of {name!r} version {number}"):
+            return self._facts.read(name, number)
 
     def _registered(self, name: str) -> Any:
         def missing() -> NotFound:
@@ -136,7 +149,7 @@ class MlflowModels(MlflowBackend):
                 name, source, run_id=run_id, model_id=model_id,
                 tags={SOURCE_TAG: tag_of(origin), **({KEY_TAG: key} if key else {})},
             )  # fmt: skip
-        return self._version(made, self.get_model(name))
+        return self._version(made)
 
     def judged_on(self, origin: Origin) -> Origin:
         """Return the origin of a chosen run with the data set that its metric judges, if the run logged one."""
@@ -163,7 +176,7 @@ class MlflowModels(MlflowBackend):
             versions = all_pages(self._client.search_model_versions, filter_string=f"name = {quoted(name)}")
             for version in versions:
                 if version.tags.get(KEY_TAG) == key:
-                    return self._version(version, self.get_model(name))
+                    return self._version(version)
         return None
 
     def download(self, name: str, version: str, folder: str) -> str:
@@ -250,16 +263,12 @@ class MlflowModels(MlflowBackend):
             filter_string=f"name = {quoted(model.name)}",
             order_by=["version_number DESC"],
         )
-        aliases: dict[str, list[str]] = {}
-        for alias, version in model.aliases.items():
-            aliases.setdefault(str(version), []).append(alias)
+        aliases = _aliases(model)
         return Page(items=[self._wire_version(version, aliases) for version in found], next=token)
 
-    def _version(self, version: Any, model: RegisteredModel) -> ModelVersion:
-        for known in model.versions:
-            if known.version == str(version.version):
-                return known
-        return self._wire_version(version, {str(version.version): list(version.aliases)})
+    def _version(self, version: Any) -> ModelVersion:
+        with mlflow_errors(f"Cannot read the model {version.name!r}"):
+            return self._wire_version(version, _aliases(self._registered(version.name)))
 
     def _wire_version(self, version: Any, aliases: dict[str, list[str]]) -> ModelVersion:
         number = str(version.version)
@@ -293,3 +302,11 @@ class MlflowModels(MlflowBackend):
                 return []  # not cached: the files may come back
             self._flavors[place] = flavors
         return self._flavors[place]
+
+
+def _aliases(model: Any) -> dict[str, list[str]]:
+    """Return the aliases of a registered model by version: those of versions are missing in MLflow's searches."""
+    found: dict[str, list[str]] = {}
+    for alias, version in model.aliases.items():
+        found.setdefault(str(version), []).append(alias)
+    return found

@@ -31,7 +31,7 @@ class MlflowSource(MlflowModels):
 
     def list_version(self, name: str, version: str) -> Listing:
         """List the files of a version with the hashes that are known, and what its run logged. Raises NotFound."""
-        number = self.resolve(name, version).version
+        number = self.number(name, version)
         with mlflow_errors(f"Cannot read version {number} of the model {name!r}"):
             found = self._client.get_model_version(name, number)
             location = self._client.get_model_version_download_uri(name, number)

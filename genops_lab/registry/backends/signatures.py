@@ -35,7 +35,7 @@ class MlflowSignatures(MlflowModels):
 
     def sign(self, name: str, version: str, key: str, password: str) -> Signature:
         """Sign a version's files, and keep the signature beside them. Replaces an earlier signature."""
-        number = self.resolve(name, version).version
+        number = self.number(name, version)
         with mlflow_errors(f"Cannot sign {name!r} version {number}"):
             location = beside.model_location(self._client, name, number)
             with self._files(name, number, location) as folder:
@@ -46,7 +46,7 @@ class MlflowSignatures(MlflowModels):
 
     def verify(self, name: str, version: str, keys: dict[str, str], trusted: list[str]) -> Signature:
         """Verify a version's files with public keys: PEM texts by their names, and the administrator's files."""
-        number = self.resolve(name, version).version
+        number = self.number(name, version)
         with mlflow_errors(f"Cannot verify {name!r} version {number}"):
             location = beside.model_location(self._client, name, number)
             with self._files(name, number, location) as folder:

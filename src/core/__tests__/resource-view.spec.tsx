@@ -60,6 +60,37 @@ describe('a view of a resource that goes down', () => {
     resource.dispose();
   });
 
+  it('says what is slow after 5 s, before and after the first answer', async () => {
+    jest.useFakeTimers();
+    let answer: (value: string) => void = () => undefined;
+    const fetch = () => new Promise<string>(resolve => (answer = resolve));
+    const resource = new Resource<string>({ fetch, trans });
+    render(
+      <ResourceView
+        resource={resource}
+        trans={trans}
+        down="It cannot be read."
+        late="MLflow is slow."
+        empty={null}
+      >
+        {() => <p>child</p>}
+      </ResourceView>
+    );
+    const slow = () => screen.queryByText('MLflow is slow.');
+    for (const shown of [false, true]) {
+      await act(async () => void resource.refresh());
+      await act(async () => jest.advanceTimersByTime(4900));
+      expect(slow()).toBeNull();
+      await act(async () => jest.advanceTimersByTime(200));
+      expect(slow()?.closest('[role="status"]')).toBeTruthy();
+      expect(screen.queryByText('child') !== null).toBe(shown);
+      await act(async () => answer('there'));
+      expect(slow()).toBeNull();
+    }
+    resource.dispose();
+    jest.useRealTimers();
+  });
+
   it('keeps its button within reach of the keyboard while it tries again', async () => {
     let answer: (value: string) => void = () => undefined;
     const fetch = jest

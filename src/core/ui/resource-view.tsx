@@ -4,9 +4,11 @@ import * as React from 'react';
 import type { PagedResource } from '../paging';
 import type { Resource } from '../resource';
 
-import { useResource } from './hooks';
+import { useLasting, useResource } from './hooks';
 import { ActionButton } from './icon-button';
 import { DownState, Loading } from './states';
+
+const LATE_MS = 5000;
 
 /**
  * Render a resource in each state: loading, down (with "Retry now"), empty, ready.
@@ -16,6 +18,8 @@ export function ResourceView<T>(
 ): React.ReactElement {
   const { resource, trans } = props;
   const { state, value, error, busy } = useResource(resource);
+  const late =
+    useLasting(busy && props.late !== undefined, LATE_MS) && props.late;
   const down = state === 'down' && error !== undefined && (
     <DownState
       what={props.down}
@@ -30,7 +34,7 @@ export function ResourceView<T>(
   if (props.keepMounted && kept && (down || state === 'ready')) {
     return (
       <>
-        {down}
+        {down || (late && <Late text={late} />)}
         <div className={down ? 'gol-mod-stale' : 'gol-Kept'}>
           {props.children(value)}
         </div>
@@ -41,12 +45,25 @@ export function ResourceView<T>(
     return down;
   }
   if (value === undefined || state === 'loading') {
-    return <Loading trans={trans} />;
+    return <Loading trans={trans} late={late} />;
   }
   if (state === 'empty') {
     return <>{props.empty}</>;
   }
-  return <>{props.children(value)}</>;
+  return (
+    <>
+      {late && <Late text={late} />}
+      {props.children(value)}
+    </>
+  );
+}
+
+function Late(props: { text: string }): React.ReactElement {
+  return (
+    <p className="gol-Note" role="status">
+      {props.text}
+    </p>
+  );
 }
 
 export namespace ResourceView {
@@ -55,6 +72,8 @@ export namespace ResourceView {
     trans: TranslationBundle;
     /** Title when the backend is down, as a sentence. */
     down: string;
+    /** Shown after 5 s without an answer, as a sentence: what is slow, and what is waited for. */
+    late?: string;
     /** Shown for an empty value: an EmptyState. */
     empty: React.ReactNode;
     /**

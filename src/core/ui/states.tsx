@@ -30,14 +30,19 @@ export namespace EmptyState {
   }
 }
 
-/** Shown late, so that a fast answer does not flicker. */
+/** Shown late, so that a fast answer does not flicker; with `late` in words. */
 export function Loading(props: {
   trans: TranslationBundle;
+  late?: string | false;
 }): React.ReactElement {
   return (
     <div className="gol-Loading" role="status">
       <span className="gol-Loading-bar" aria-hidden="true" />
-      <span className="gol-VisuallyHidden">{props.trans.__('Loading…')}</span>
+      {props.late ? (
+        <p className="gol-Note">{props.late}</p>
+      ) : (
+        <span className="gol-VisuallyHidden">{props.trans.__('Loading…')}</span>
+      )}
     </div>
   );
 }

@@ -165,6 +165,23 @@ describe('the promotion', () => {
     });
   });
 
+  it('says that MLflow is slow, and ends the check when the form is closed', async () => {
+    jest.useFakeTimers();
+    const asked = jest.spyOn(GatesService.prototype, 'check');
+    open({ [`POST ${GATES}`]: () => new Promise(() => undefined) });
+    fireEvent.click(screen.getByRole('button', { name: 'Check gates' }));
+    await act(() => jest.advanceTimersByTimeAsync(5100));
+    screen.getByText(
+      'MLflow is slow: waiting for the verdict. Cancel stops the wait.'
+    );
+    const signal = asked.mock.calls[0][1];
+    expect(signal?.aborted).toBe(false);
+    form.stop();
+    expect(signal?.aborted).toBe(true);
+    asked.mockRestore();
+    jest.useRealTimers();
+  });
+
   it('shows the new verdict of a version that does not pass any more', async () => {
     open({
       [`POST ${GATES}`]: report({ verdict: 'pass', headline: 'Pass.' }),

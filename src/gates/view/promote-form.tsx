@@ -1,7 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { Field } from '../../core';
+import { Field, useLasting } from '../../core';
 
 import type { PromoteForm } from '../promoting';
 
@@ -9,6 +9,8 @@ import { ReportView } from './report';
 
 /** Most characters of a reason. */
 const MOST_REASON = 1000;
+/** Time without an answer after which the form says so. */
+const LATE_MS = 5000;
 
 /** The fields of a {@link PromoteForm}, and the verdict before the move. */
 export function PromoteFields(props: {
@@ -17,6 +19,7 @@ export function PromoteFields(props: {
 }): React.ReactElement {
   const { form, trans } = props;
   const { file, alias, reason, checking, report } = form.fields;
+  const late = useLasting(checking || form.snapshot.busy, LATE_MS);
   return (
     <>
       <Field
@@ -46,6 +49,13 @@ export function PromoteFields(props: {
         {checking ? trans.__('Checking…') : trans.__('Check gates')}
       </button>
       <div role="status" className="gol-Gates-status">
+        {late && (
+          <p className="gol-Note">
+            {trans.__(
+              'MLflow is slow: waiting for the verdict. Cancel stops the wait.'
+            )}
+          </p>
+        )}
         {report ? (
           <ReportView report={report} trans={trans} />
         ) : (

@@ -45,6 +45,7 @@ export function VersionGates(props: {
       action: trans.__('Promote'),
       trans
     });
+    form.stop();
     if (!resource.isDisposed) {
       await resource.refresh();
     }
@@ -55,6 +56,7 @@ export function VersionGates(props: {
         resource={resource}
         trans={trans}
         down={trans.__('The verdict on this version cannot be read.')}
+        late={trans.__('MLflow is slow: waiting for the verdict.')}
         empty={null}
       >
         {({ report }) =>

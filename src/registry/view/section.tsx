@@ -41,6 +41,7 @@ export function ModelsSection(props: ModelsSection.IProps): React.ReactElement {
       resource={model.list}
       trans={trans}
       down={trans.__('Models cannot be read.')}
+      late={trans.__('MLflow is slow: waiting for the list of models.')}
       keepMounted
       empty={
         <EmptyState

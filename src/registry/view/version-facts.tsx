@@ -60,6 +60,7 @@ export function VersionFacts(props: {
       resource={resource}
       trans={trans}
       down={trans.__('The files of this version cannot be read.')}
+      late={trans.__('MLflow is slow: waiting for the files of this version.')}
       empty={null}
     >
       {facts => <FactsView facts={facts} trans={trans} />}
