@@ -90,6 +90,7 @@ class _Running:
             if self.alive:
                 self._write(Call(call.id, "", CANCEL, {}))
                 await asyncio.wait([sending], timeout=CANCEL_S)
+            sending.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
             sending.cancel()
             raise
         finally:
