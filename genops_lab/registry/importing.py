@@ -148,7 +148,7 @@ class ModelImports:
         async with opened(source, self._mlflow) as there:
             location = await again(handle, lambda: there.locate(listing))
             for number, file in enumerate(listing.files, 1):
-                progress.begin(f"Fetching file {number} of {len(listing.files)}, {file.path}", done)
+                progress.begin(f"Fetching file {number} of {len(listing.files)}: {file.path}", done)
                 await again(
                     handle,
                     lambda file=file: there.fetch(location, file, folder, progress.told),  # type: ignore[misc]
@@ -191,7 +191,7 @@ class ModelImports:
         done = 0
         for number, file in enumerate(files, 1):
             if there.get(file.path) != file.size:
-                progress.begin(f"Copying file {number} of {len(files)}, {file.path}", done)
+                progress.begin(f"Copying file {number} of {len(files)}: {file.path}", done)
                 await again(
                     handle,
                     lambda file=file: self._mlflow.follow_transfers(  # type: ignore[misc]

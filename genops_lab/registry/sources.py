@@ -147,16 +147,16 @@ class OpenSource:
             return await self._worker.call(MlflowSource.location_of, self._source.place, number)
         return listing.uri
 
-    async def push(
-        self, folder: Path, names: list[str], message: str, told: Callable[[int], None], *, private: bool
-    ) -> str:
+    async def make(self, *, private: bool) -> None:
+        """Make the repository, unless it exists. Raises NotAllowed."""
+        await self._worker.call(HubFiles.make, self._source.place, private)
+
+    async def push(self, folder: Path, names: list[str], message: str, told: Callable[[int], None]) -> str:
         """Upload files of a folder to the repository as one commit, and return the commit. Raises NotAllowed.
 
         ``told`` gets the bytes that are there.
         """
-        return await self._worker.follow(
-            told, HubFiles.push, self._source.place, str(folder), names, message, private
-        )
+        return await self._worker.follow(told, HubFiles.push, self._source.place, str(folder), names, message)
 
     async def fetch(self, location: str, file: RemoteFile, folder: Path, told: Callable[[int], None]) -> None:
         """Fetch one file into the folder; what is there of it is not fetched again. ``told`` gets its bytes so far."""

@@ -55,7 +55,7 @@ class Progress:
         if there > at and now > began:
             rate = (there - at) / (now - began)
             figures += f", {size_of(round(rate))}/s, {_duration((self._whole - there) / rate)} left"
-        self._handle.show(f"{self._title}: {figures}.", self._at(there))
+        self._handle.show(f"{self._title}; {figures}.", self._at(there))
 
     def _at(self, there: int) -> float:
         first, last = self._share

@@ -122,17 +122,16 @@ class ModelUses:
             + ([] if private else ["--public"])
         )
         async with _kept(handle, copy, about, command):
-            files = await self._fetched(handle, version, copy.files, (0.0, 0.5))
-            # An earlier copy may have left parts of files.
-            names = {each.path for each in files}
-            progress = Progress(handle, sum(each.size or 0 for each in files), (0.5, 1.0))
-            progress.begin(f"Uploading to hf:{target.place}", 0)
-            message = f"{version.name} version {version.version}"
             async with opened(target, self._mlflow) as hub:
+                # Before anything is copied: it fails where the token may not write.
+                await hub.make(private=private)
+                files = await self._fetched(handle, version, copy.files, (0.0, 0.5))
+                progress = Progress(handle, sum(each.size or 0 for each in files), (0.5, 1.0))
+                progress.begin(f"Uploading to hf:{target.place}", 0)
+                message = f"{version.name} version {version.version}"
+                names = sorted(each.path for each in files)
                 commit = await again(
-                    handle,
-                    lambda: hub.push(copy.files, sorted(names), message, progress.told, private=private),
-                    progress,
+                    handle, lambda: hub.push(copy.files, names, message, progress.told), progress
                 )
             await asyncio.to_thread(copy.delete)
         return f"{message} is at hf:{target.place}, commit {commit[:12]}."
@@ -156,7 +155,7 @@ class ModelUses:
             handle.say(f"{size_of(there)} of {size_of(whole)} are there from before.")
         progress = Progress(handle, whole, share)
         for at, file in enumerate(listing.files, 1):
-            progress.begin(f"Copying file {at} of {len(listing.files)}, {file.path}", done)
+            progress.begin(f"Copying file {at} of {len(listing.files)}: {file.path}", done)
             await again(
                 handle,
                 lambda file=file: self._mlflow.follow_transfers(  # type: ignore[misc]

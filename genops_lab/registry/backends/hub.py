@@ -88,8 +88,15 @@ class HubFiles:
                 hint="Register the model again. If it happens again, tell the owner of the repository.",
             )
 
-    def push(self, repository: str, folder: str, names: list[str], message: str, private: bool) -> str:
-        """Upload files of a folder as one commit, and return the commit. A new repository is made. Raises NotAllowed.
+    def make(self, repository: str, private: bool) -> None:
+        """Make a repository, unless it exists. Raises NotAllowed."""
+        with _told(repository, ""):
+            from huggingface_hub import HfApi
+
+            HfApi().create_repo(repository, private=private, exist_ok=True)
+
+    def push(self, repository: str, folder: str, names: list[str], message: str) -> str:
+        """Upload files of a folder as one commit, and return the commit. Raises NotAllowed.
 
         A large file that the hub has is not uploaded again: its storage knows files by their hash.
         """
@@ -97,7 +104,6 @@ class HubFiles:
             from huggingface_hub import HfApi
 
             hub = HfApi()
-            hub.create_repo(repository, private=private, exist_ok=True)
             operations, done = list[Any](), 0
             for batch in _batches(folder, names):
                 additions = []
