@@ -24,6 +24,8 @@ from genops_lab.core.errors import Failed, NotFound, Unavailable
 from genops_lab.registry.remote import RemoteFile
 
 _CHUNK = 1 << 20
+#: A piece of an answer: on a slow line it must come soon, for the progress and for a cancel.
+_PIECE = 1 << 16
 _PARTIAL, _NOT_SATISFIABLE = 206, 416
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
@@ -103,14 +105,18 @@ def _over_http(repository: Any, file: RemoteFile, place: Path) -> Path:
         answer.raise_for_status()
         tag = answer.headers.get("ETag") or answer.headers.get("Last-Modified", "")
         part = _part(place, tag)
-        # Without a hash to check at the end, only the same ETag says that the rest belongs to the part.
-        if given and answer.status_code == _PARTIAL and (file.sha256 or (tag and given == part)):
-            given.replace(part)
-        else:
+        if answer.status_code != _PARTIAL:
             start = 0
+        # Without a hash to check at the end, only the same ETag says that the rest belongs to the part.
+        elif given and (file.sha256 or (tag and given == part)):
+            given.replace(part)
+        elif given:
+            given.unlink()
+            answer.close()
+            return _over_http(repository, file, place)
         with part.open("r+b" if start else "wb") as target:
             target.seek(start)
-            _write(answer.iter_content(_CHUNK), target, start)
+            _write(answer.iter_content(_PIECE), target, start)
     if file.size is not None and part.stat().st_size < file.size:
         raise _broken(file.path)
     return part
@@ -148,6 +154,7 @@ def _write(chunks: Iterator[bytes], target: Any, done: int) -> None:
     for chunk in chunks:
         tell(done)  # a cancelled copy writes nothing more
         target.write(chunk)
+        target.flush()
         done += len(chunk)
     tell(done)
 
