@@ -58,7 +58,7 @@ def promote(
             PromoteVersion,
         )
         done = session.call(GatesService.promote_version, name=name, version=version, body=body)
+        session.show(done, promotion_view(done, name, version, alias))
         if done.report is not None:
             keep_markdown(done.report, markdown_file)
-        session.show(done, promotion_view(done, name, version, alias))
         raise typer.Exit(0 if done.report is None else EXIT_CODES[done.report.verdict])
