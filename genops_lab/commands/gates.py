@@ -20,9 +20,9 @@ from genops_lab.gates.words import markdown
 from .completion import model_names
 from .document import Document, Lines, Note
 from .grammar import noun
-from .session import Json, Session, command
+from .session import NOT_WRITTEN, Json, Session, command
 from .views.gates import report_view
-from .writing import write_new
+from .writing import append_whole, write_new
 
 gates = noun()
 
@@ -91,14 +91,14 @@ def check(
     """Check a version against a gate file; move no alias.
 
     Exit code 0: pass; 10: fail; 11: not enough data; 12: cannot be checked.
-    Others are errors: there is no verdict.
+    7: the report cannot be written. Others are errors: there is no verdict.
     """
     with command(json) as session:
         body = asked(session, name, version, file)
-        with session.waiting(f"the verdict on {told(name, version)}"):
+        with session.waiting(f"the verdict on {named_version(name, version)}"):
             report = session.call(GatesService.check_gates, name=name, version=version or "latest", body=body)
-        keep_markdown(report, markdown_file)
         session.show(report, report_view(report))
+        keep_markdown(report, markdown_file)
         raise typer.Exit(EXIT_CODES[report.verdict])
 
 
@@ -109,12 +109,12 @@ def explain(name: Model, version: Version = "", json: Json = False) -> None:
     It has the numbers, the groups and the ids of examples that became worse.
     """
     with command(json) as session:
-        with session.waiting(f"the last verdict on {told(name, version)}"):
+        with session.waiting(f"the last verdict on {named_version(name, version)}"):
             report = session.call(GatesService.get_gates, name=name, version=version or "latest")
         session.show(report, report_view(report, whole=True))
 
 
-def told(name: str, version: str) -> str:
+def named_version(name: str, version: str) -> str:
     """Return a version as text: ``version 2 of 'digits'``."""
     return f"version {version} of {name!r}" if version else f"the newest version of {name!r}"
 
@@ -149,16 +149,16 @@ def asked(session: Session, name: str, version: str, file: Path) -> CheckGates:
 
 
 def keep_markdown(report: GateReport, file: Path | None) -> None:
-    """Append a report to a file. Raises Failed."""
+    """Append a report to a file. Raises Failed with an exit code of its own: 1 would say that a gate failed."""
     if file is None:
         return
     try:
-        with file.open("a", encoding="utf-8") as stream:
-            stream.write(markdown(report))
+        append_whole(file, markdown(report))
     except OSError as error:
         raise Failed(
             f"The report cannot be written to {file}: {error.strerror}.",
-            hint="The verdict is kept: genops gates explain",
+            code=NOT_WRITTEN,
+            hint="Free some disk space, or give another file. The verdict above is kept: genops gates explain",
         ) from error
 
 

@@ -17,6 +17,7 @@ from .document import Document, Facts, Note
 from .grammar import noun
 from .model_signing import Name, Version, number
 from .session import Json, Session, command
+from .writing import write_over
 
 cards = noun()
 
@@ -79,10 +80,11 @@ def _write(session: Session, data: object, text: str, output: str, shown: Docume
     """Write the text to a file and say so, or print it."""
     if output:
         try:
-            Path(output).expanduser().write_text(text, encoding="utf-8")
+            write_over(Path(output).expanduser(), text)
         except OSError as error:
             raise Failed(
-                f"{output} cannot be written: {error.strerror}.", hint="Give another file with --output."
+                f"{output} cannot be written: {error.strerror}.",
+                hint="Free some disk space, or give another file with --output.",
             ) from error
         session.show(data, shown)
     elif session.json or session.notebook:

@@ -1,4 +1,4 @@
-"""``genops models prune`` and ``stages``."""
+"""``genops models prune``, ``free-space`` and ``stages``."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from typing import Annotated
 import typer
 
 from genops_lab.core.errors import InvalidRequest
+from genops_lab.core.formatting import size_of
 from genops_lab.registry.cleaning import ModelCleaning
-from genops_lab.registry.models import OldVersions, Prune, VersionStage
+from genops_lab.registry.leftovers import ModelLeftovers
+from genops_lab.registry.models import DeleteLeftovers, Leftover, OldVersions, Prune, VersionStage
 
 from .completion import model_names
-from .document import Column, Document, Note, Row, Table
+from .document import Column, Document, Note, Row, Table, moment, size
 from .grammar import noun
 from .session import Json, Yes, command
+from .terminal import render
 
 cleaning = noun()
 
@@ -59,6 +62,57 @@ def prune(
         session.show(
             done, Document([Note(f"Deleted versions of {name}: {', '.join(done.deleted) or 'none'}.")])
         )
+
+
+@cleaning.command("free-space")
+def free_space(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List what would be deleted, and delete nothing.")
+    ] = False,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Delete what interrupted pulls and pushes left.
+
+    The same pull or push would go on from it. Copies of tasks that run now stay.
+    """
+    with command(json) as session:
+        found = session.call(ModelLeftovers.list_leftovers)
+        idle = [each for each in found if not each.in_use]
+        if dry_run or not idle:
+            session.show(found, _leftovers(found))
+            return
+        session.say(render(_leftovers(found)))
+        session.agree("Unfinished copies of versions will be deleted.", yes)
+        body = DeleteLeftovers(paths=[each.path for each in idle])
+        done = session.call(ModelLeftovers.delete_leftovers, body=body)
+        freed = size_of(sum(each.size_bytes for each in done))
+        session.show(done, Document([Note(f"{freed} freed.", "good")]))
+
+
+def _leftovers(found: list[Leftover]) -> Document:
+    rows: list[Row] = [
+        [
+            each.model,
+            each.version,
+            "pull" if each.folder else "push",
+            each.folder or each.path,
+            size(each.size_bytes),
+            moment(each.changed_at),
+            "in use" if each.in_use else "",
+        ]
+        for each in found
+    ]
+    columns = [
+        Column("model", shrinks=True),
+        Column("version", right=True),
+        Column("of"),
+        Column("folder", shrinks=True),
+        Column("size", right=True),
+        Column("begun", leaves=1),
+        Column(""),
+    ]
+    return Document([Table(columns, rows, empty="No pull or push left anything.")])
 
 
 @cleaning.command("stages")

@@ -49,7 +49,7 @@ def promote(
     from genops_lab.gates.models import PromoteVersion
     from genops_lab.gates.service import GatesService
 
-    from .gates import EXIT_CODES, asked, keep_markdown, told
+    from .gates import EXIT_CODES, asked, keep_markdown, named_version
     from .views.gates import promotion_view
 
     with command(json) as session:
@@ -57,9 +57,9 @@ def promote(
             {**msgspec.to_builtins(asked(session, name, version, file)), "alias": alias, "reason": reason},
             PromoteVersion,
         )
-        with session.waiting(f"the verdict on {told(name, version)}, then the move of {alias!r}"):
+        with session.waiting(f"the verdict on {named_version(name, version)}, then the move of {alias!r}"):
             done = session.call(GatesService.promote_version, name=name, version=version, body=body)
+        session.show(done, promotion_view(done, name, version, alias))
         if done.report is not None:
             keep_markdown(done.report, markdown_file)
-        session.show(done, promotion_view(done, name, version, alias))
         raise typer.Exit(0 if done.report is None else EXIT_CODES[done.report.verdict])

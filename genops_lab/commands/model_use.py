@@ -35,7 +35,10 @@ def pull(
     version: Version = "",
     json: Json = False,
 ) -> None:
-    """Download the files of a model version into a new folder."""
+    """Download the files of a model version into a new folder.
+
+    A pull that was interrupted goes on where it was: give the same command again.
+    """
     with command(json) as session:
         place = str(Path(folder).expanduser().absolute())
         task = session.call(ModelUses.pull_version, name=name, body=PullModel(folder=place, version=version))
@@ -61,7 +64,10 @@ def push(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Upload the files of a model version to the Hugging Face hub."""
+    """Upload the files of a model version to the Hugging Face hub.
+
+    After a break give the same command again: large files that arrived are not uploaded again.
+    """
     with command(json) as session:
         body = PushModel(target=target, version=version, private=not public, secret=secret)
         end = followed(session, session.call(ModelUses.push_version, name=name, body=body))

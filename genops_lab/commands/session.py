@@ -10,6 +10,7 @@ Exit codes, for CI:
 4     a conflict, or a confirmation is needed (``--trust``)
 5     MLflow, the running Lab or a host does not answer; the same command may succeed later
 6     a trace is cut off, corrupt or without events; the answer holds what could be read
+7     the answer was printed, and could not be written to the file (``--markdown``)
 10    gates: a rule does not hold
 11    gates: not enough data
 12    gates: a rule cannot be checked
@@ -58,7 +59,10 @@ R = TypeVar("R")
 
 EXIT_FAILED = 1
 EXIT_INCOMPLETE = 6
+EXIT_NOT_WRITTEN = 7
 EXIT_INTERRUPTED = 130
+#: The code of an error about the file for an answer that was printed.
+NOT_WRITTEN = "not_written"
 _EXIT_CODES: dict[type[GenOpsError], int] = {InvalidRequest: 2, NotFound: 3, Conflict: 4, Unavailable: 5}
 
 OUTPUT_VARIABLE = "GENOPS_OUTPUT"
@@ -219,6 +223,8 @@ def _offered() -> Iterator[None]:
 
 def exit_code(error: GenOpsError) -> int:
     """Return the exit code of an error."""
+    if error.code == NOT_WRITTEN:
+        return EXIT_NOT_WRITTEN
     return next((code for kind, code in _EXIT_CODES.items() if isinstance(error, kind)), EXIT_FAILED)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -86,6 +87,8 @@ def _asked(session: Session, question: OpenQuestion) -> str | None:
 
 
 POLL_S = 0.25
+#: Where no terminal shows one line that changes, a line is printed this often.
+FIGURES_EVERY_S = 10.0
 
 
 def followed(session: Session, task: Task, look: Callable[[], None] = lambda: None) -> Task:
@@ -93,22 +96,61 @@ def followed(session: Session, task: Task, look: Callable[[], None] = lambda: No
 
     Raises Failed.
     """
-    shown = 0
+    log = _Log(session, task.id)
     try:
         while True:
-            lines = session.call(TasksService.get_task_log, task_id=task.id).lines
-            for line in lines[shown:]:
-                session.say(line)
-            shown = len(lines)
+            log.print()
             task = session.call(TasksService.get_task, task_id=task.id)
             if task.state != "running":
                 break
+            log.show_figures(task.message)
             look()
             time.sleep(POLL_S)
     except KeyboardInterrupt:
-        session.say("Cancelling the task.")
+        log.say("Cancelling the task.")
         session.call(TasksService.cancel_task, task_id=task.id)
+        log.print()
         raise
+    log.print()
     if task.state != "done":
         raise Failed(task.message, hint=task.hint)
     return task
+
+
+class _Log:
+    """The lines of a task's log, and its figures that change all the time, such as the rate of a copy."""
+
+    def __init__(self, session: Session, task: str) -> None:
+        self._session = session
+        self._task = task
+        self._lines: list[str] = []
+        self._drawn = False
+        self._shown, self._at = "", time.monotonic()
+
+    def print(self) -> None:
+        """Print the lines that are new."""
+        lines = self._session.call(TasksService.get_task_log, task_id=self._task).lines
+        for line in lines[len(self._lines) :]:
+            self.say(line)
+        self._lines = lines
+
+    def say(self, line: str) -> None:
+        """Print a line in place of the figures."""
+        if self._drawn:
+            print("\r\033[K", end="", file=sys.stderr)
+            self._drawn = False
+        self._session.say(line)
+
+    def show_figures(self, message: str) -> None:
+        """Draw a message that is no line of the log: at the same place of a terminal, else now and then."""
+        if message in self._lines or message == self._shown:
+            return
+        if self._session.can_ask:
+            width = shutil.get_terminal_size().columns - 1
+            print(f"\r\033[K{clean(message)[:width]}", end="", file=sys.stderr, flush=True)
+            self._drawn = True
+        elif time.monotonic() - self._at < FIGURES_EVERY_S:
+            return
+        else:
+            self._session.say(message)
+        self._shown, self._at = message, time.monotonic()

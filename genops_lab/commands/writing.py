@@ -1,4 +1,4 @@
-"""Write files whole or not at all, and never over another file."""
+"""Write files whole or not at all."""
 
 from __future__ import annotations
 
@@ -53,3 +53,44 @@ def write_new(path: Path, text: str | Iterable[str]) -> None:
             f"Cannot write {path}: {error.strerror or error}.",
             hint="Give a path in a folder that you may write to.",
         ) from error
+
+
+def write_over(path: Path, text: str) -> None:
+    """Write a file in UTF-8, in place of an earlier one. An earlier one stays whole until then. Raises OSError."""
+    if path.exists() and not path.is_file():  # a pipe, a terminal
+        path.write_text(text, encoding="utf-8")
+        return
+    path = path.resolve()  # a link stays a link
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(text.encode())
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def append_whole(path: Path, text: str) -> None:
+    """Append to a file in UTF-8. After an error the file is as it was before. Raises OSError."""
+    before = path.stat().st_size if path.exists() else None
+    try:
+        with path.open("a", encoding="utf-8") as stream:
+            stream.write(text)
+    except OSError:
+        with contextlib.suppress(OSError):
+            if before is None:
+                path.unlink(missing_ok=True)
+            elif path.is_file():
+                os.truncate(path, before)
+        raise
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current

@@ -58,6 +58,10 @@ class TaskHandle:
     def progress(self, message: str, share: float | None = None) -> None:
         """Set the task's message and log it. ``share`` is the progress from 0 to 1, None if unknown."""
         self.say(message)
+        self.show(message, share)
+
+    def show(self, message: str, share: float | None = None) -> None:
+        """Set the task's message without a line in the log, for figures that change all the time."""
         self._tasks.update(self, message=message, progress=share)
 
 

@@ -22,13 +22,16 @@ from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar, cast
 import msgspec
 
 from .errors import ErrorInfo, GenOpsError, Unavailable
-from .worker_child import LENGTH, Call, Reply, encoder
+from .worker_child import CANCEL, LENGTH, TOLD, Call, Reply, encoder
 
 log = logging.getLogger("genops_lab")
 
 S = TypeVar("S")
 P = ParamSpec("P")
 R = TypeVar("R")
+
+#: A cancelled call is waited for this long: its thread may wait for a line on which nothing moves.
+CANCEL_S = 1.0
 
 
 @functools.cache
@@ -49,6 +52,7 @@ class _Running:
     def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
         self.process = process
         self.waiting: dict[int, asyncio.Future[Reply]] = {}
+        self.listeners: dict[int, Callable[[int], None]] = {}
         self._name = name
         self._reader = asyncio.create_task(self._read())
 
@@ -60,10 +64,9 @@ class _Running:
     async def send(self, call: Call) -> Reply:
         """Send a call and return the reply. Raises Unavailable if the child ends before."""
         future = self.waiting[call.id] = asyncio.get_running_loop().create_future()
-        payload = encoder.encode(call)
-        assert self.process.stdin is not None
         try:
-            self.process.stdin.write(LENGTH.pack(len(payload)) + payload)
+            self._write(call)
+            assert self.process.stdin is not None
             await self.process.stdin.drain()
             reply: Reply = await future
             return reply
@@ -72,12 +75,37 @@ class _Running:
         finally:
             del self.waiting[call.id]
 
+    def _write(self, call: Call) -> None:
+        payload = encoder.encode(call)
+        assert self.process.stdin is not None
+        self.process.stdin.write(LENGTH.pack(len(payload)) + payload)
+
+    async def follow(self, call: Call, told: Callable[[int], None]) -> Reply:
+        """Send a call, report its progress and return the reply. A cancellation ends the call in the child too."""
+        self.listeners[call.id] = told
+        sending = asyncio.create_task(self.send(call))
+        try:
+            return await asyncio.shield(sending)
+        except asyncio.CancelledError:
+            if self.alive:
+                self._write(Call(call.id, "", CANCEL, {}))
+                await asyncio.wait([sending], timeout=CANCEL_S)
+            sending.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+            sending.cancel()
+            raise
+        finally:
+            del self.listeners[call.id]
+
     async def _read(self) -> None:
         assert self.process.stdout is not None
         with contextlib.suppress(asyncio.IncompleteReadError):
             while True:
                 (length,) = LENGTH.unpack(await self.process.stdout.readexactly(LENGTH.size))
                 reply = msgspec.msgpack.decode(await self.process.stdout.readexactly(length), type=Reply)
+                if reply.status == TOLD:
+                    if reply.id in self.listeners:
+                        self.listeners[reply.id](msgspec.msgpack.decode(reply.value, type=int))
+                    continue
                 future = self.waiting.get(reply.id)
                 if future is not None and not future.done():
                     future.set_result(reply)
@@ -138,12 +166,35 @@ class Worker:
 
     async def call(self, method: Callable[Concatenate[S, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run ``method`` on the child's backend. Raises its error, or Unavailable if the child died."""
+        return await self._run(None, method, *args, **kwargs)
+
+    async def follow(
+        self,
+        told: Callable[[int], None],
+        method: Callable[Concatenate[S, P], R],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        """Run ``method`` as :meth:`call` does, and call ``told`` with the progress that it tells.
+
+        See :func:`.call_progress.tell`. A cancellation ends the method at its next report. It is waited for, up to 1 s.
+        """
+        return await self._run(told, method, *args, **kwargs)
+
+    async def _run(
+        self,
+        told: Callable[[int], None] | None,
+        method: Callable[Concatenate[S, P], R],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
         backend, name, signature, answer = _locate(method)
         bound = signature.bind(None, *args, **kwargs)
         arguments = dict(list(bound.arguments.items())[1:])
         running = await self._started()
+        call = Call(next(self._ids), backend, name, arguments)
         try:
-            reply = await running.send(Call(next(self._ids), backend, name, arguments))
+            reply = await (running.send(call) if told is None else running.follow(call, told))
         finally:
             self._retire_when_idle(running)
         if not reply.ok:
@@ -193,8 +244,8 @@ class Worker:
             self._running.no_more_calls()
             self._running = None
 
-    async def stop(self) -> None:
-        """End the child after the calls in flight, within 5 s."""
+    async def stop(self, within_s: float = 5.0) -> None:
+        """End the child after the calls in flight; kill it after ``within_s``."""
         if self._idle is not None:
             self._idle.cancel()
         while self._given_up:
@@ -202,5 +253,5 @@ class Worker:
             hanging.kill()
             await hanging.end(within_s=5)
         if self._running is not None:
-            await self._running.end(within_s=5)
+            await self._running.end(within_s)
             self._running = None

@@ -16,9 +16,14 @@ from typing import Any
 
 import msgspec
 
-from .errors import Failed, GenOpsError
+from .call_progress import CallCancelled, RunningCall
+from .errors import Failed, GenOpsError, Unavailable
 
 LENGTH = struct.Struct(">I")
+#: The method of a call that cancels the call with the same id.
+CANCEL = ""
+#: The status of a reply that tells progress; the call goes on.
+TOLD = 102
 encoder = msgspec.msgpack.Encoder(enc_hook=str)
 
 
@@ -53,6 +58,7 @@ class _Child:
         self._config = msgspec.json.decode(os.environ.pop("GENOPS_WORKER_CONFIG", "{}"))
         self._backends: dict[str, Any] = {}
         self._building, self._writing = threading.Lock(), threading.Lock()
+        self._calls: dict[int, RunningCall] = {}
 
     def serve(self) -> None:
         with ThreadPoolExecutor(max_workers=8) as pool:
@@ -61,7 +67,14 @@ class _Child:
                 if len(head) < LENGTH.size:
                     return
                 payload = self._stdin.read(LENGTH.unpack(head)[0])
-                pool.submit(self._answer, msgspec.msgpack.decode(payload, type=Call))
+                call = msgspec.msgpack.decode(payload, type=Call)
+                if call.method == CANCEL:
+                    running = self._calls.get(call.id)
+                    if running is not None:
+                        running.cancelled = True
+                    continue
+                self._calls[call.id] = self._running(call.id)
+                pool.submit(self._answer, call)
 
     def _backend(self, place: str) -> Any:
         with self._building:
@@ -70,14 +83,21 @@ class _Child:
                 self._backends[place] = getattr(importlib.import_module(module), name)(**self._config)
             return self._backends[place]
 
+    def _running(self, id: int) -> RunningCall:
+        return RunningCall(lambda done: self._send(Reply(id, True, msgspec.Raw(encoder.encode(done)), TOLD)))
+
     def _answer(self, call: Call) -> None:
         try:
-            method = getattr(self._backend(call.backend), call.method)
-            hints = _hints(method.__func__)
-            arguments = {
-                key: msgspec.convert(value, hints.get(key, Any)) for key, value in call.arguments.items()
-            }
-            reply = Reply(call.id, True, msgspec.Raw(encoder.encode(method(**arguments))))
+            with self._calls[call.id].in_this_thread():
+                method = getattr(self._backend(call.backend), call.method)
+                hints = _hints(method.__func__)
+                arguments = {
+                    key: msgspec.convert(value, hints.get(key, Any)) for key, value in call.arguments.items()
+                }
+                reply = Reply(call.id, True, msgspec.Raw(encoder.encode(method(**arguments))))
+        except CallCancelled:
+            gone = Unavailable("The call was cancelled.", code="cancelled")
+            reply = Reply(call.id, False, msgspec.Raw(encoder.encode(gone.info())), gone.status)
         except GenOpsError as error:
             reply = Reply(call.id, False, msgspec.Raw(encoder.encode(error.info())), error.status)
         except Exception as error:  # a boundary between processes: the caller gets a GenOpsError
@@ -88,6 +108,11 @@ class _Child:
                 hint="The log of JupyterLab has the details.",
             )
             reply = Reply(call.id, False, msgspec.Raw(encoder.encode(failed.info())), failed.status)
+        finally:
+            del self._calls[call.id]
+        self._send(reply)
+
+    def _send(self, reply: Reply) -> None:
         payload = encoder.encode(reply)
         with self._writing:
             self._stdout.write(LENGTH.pack(len(payload)) + payload)

@@ -151,7 +151,7 @@ def _row(metric: Metric, other: Metric | None) -> JudgedMetric:
 
 def _estimate(metric: Metric) -> MetricEstimate:
     if metric.ranks:
-        return _told(auc(metric.by_row[:, 1], metric.by_row[:, 0]))
+        return _as_estimate(auc(metric.by_row[:, 1], metric.by_row[:, 0]))
     if metric.root:
         zeros = np.where(np.isnan(metric.by_row), np.nan, 0.0)
         return _as_estimate(_by_bootstrap(metric.by_row, zeros))

@@ -181,6 +181,17 @@ class MlflowConnection(Service):
         await self.ensure()
         return await self.transfers.call(method, *args, **kwargs)
 
+    async def follow_transfers(
+        self,
+        told: Callable[[int], None],
+        method: Callable[Concatenate[Any, P], R],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        """Call a method in ``transfers`` that tells how many bytes it has copied. A cancellation ends the copy."""
+        await self.ensure()
+        return await self.transfers.follow(told, method, *args, **kwargs)
+
     @property
     def is_being_made(self) -> bool:
         """Return whether the embedded file is being made or migrated."""

@@ -6,7 +6,7 @@ import asyncio
 import os
 from typing import TYPE_CHECKING
 
-from genops_lab.core.errors import Conflict, NotFound
+from genops_lab.core.errors import Conflict
 from genops_lab.registry.models import SetAlias
 from genops_lab.registry.service import check_alias, check_name
 

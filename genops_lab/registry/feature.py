@@ -25,6 +25,7 @@ def _provide(services: Services) -> None:
     from .cleaning import ModelCleaning
     from .deleting import DeploymentsOfModel, ModelDeletion
     from .importing import ModelImports
+    from .leftovers import ModelLeftovers
     from .moves import AliasMoves
     from .service import RegistryService
     from .signatures import SignaturesService
@@ -70,6 +71,7 @@ def _provide(services: Services) -> None:
             get(Settings), get(MlflowConnection), get(RegistryService), get(TasksService), get(EventBus)
         ),
     )
+    services.provide(ModelLeftovers, lambda get: ModelLeftovers(get(Settings), get(MlflowConnection)))
     services.provide(
         ModelCleaning,
         lambda get: ModelCleaning(

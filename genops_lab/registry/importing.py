@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import msgspec
 
-from genops_lab.core.errors import Failed, GenOpsError, InvalidRequest, NotFound, Unavailable
+from genops_lab.core.errors import GenOpsError, InvalidRequest, NotFound
 from genops_lab.core.events import EventBus
-from genops_lab.core.formatting import size_of
 from genops_lab.core.models import Task
 from genops_lab.core.settings import Settings
 
+from .backends.file_copies import cannot_write
 from .backends.hub import CACHE
 from .backends.importing import ModelFiles, SourceFile
 from .files.models import ModelFacts
@@ -24,6 +24,8 @@ from .origins import BASE_TAG, PARENT_TAG, SOURCE_TAG, Origin, tag_of
 from .remote import Listing
 from .service import check_alias, check_name
 from .sources import HUB, VERSION, Source, opened, parse
+from .transfers import Progress, again
+from .unfinished import check_room, size_below
 
 if TYPE_CHECKING:
     from genops_lab.core.tasks import TaskHandle
@@ -37,7 +39,6 @@ R = TypeVar("R")
 
 #: The kind of durable work.
 KIND = "model_import"
-_TRIES, _PAUSE_S = 4, 1.0
 _SHOWN = 5
 
 
@@ -139,19 +140,20 @@ class ModelImports:
             return {"place": source.place}
         listing, folder = msgspec.convert(plan["listing"], Listing), self._folder(handle)
         whole = sum(each.size or 0 for each in listing.files)
-        await asyncio.to_thread(_room_for, folder, whole)
+        await asyncio.to_thread(_make_room, folder, whole)
         if listing.left_out:
             shown = ", ".join(listing.left_out[:_SHOWN])
             handle.say(f"Files that may run code are left out ({len(listing.left_out)}): {shown}.")
-        done = 0
+        progress, done = Progress(handle, whole, (0.0, 0.5)), 0
         async with opened(source, self._mlflow) as there:
-            location = await self._again(handle, lambda: there.locate(listing))
+            location = await again(handle, lambda: there.locate(listing))
             for number, file in enumerate(listing.files, 1):
-                handle.progress(
-                    f"Fetching file {number} of {len(listing.files)}: {file.path}, {size_of(file.size or 0)}.",
-                    done / (2 * whole or 1),
+                progress.begin(f"Fetching file {number} of {len(listing.files)}: {file.path}", done)
+                await again(
+                    handle,
+                    lambda file=file: there.fetch(location, file, folder, progress.told),  # type: ignore[misc]
+                    progress,
                 )
-                await self._again(handle, lambda file=file: there.fetch(location, file, folder))  # type: ignore[misc]
                 done += file.size or 0
         await asyncio.to_thread(shutil.rmtree, folder / CACHE, True)
         return {"place": str(folder), "fetched": True}
@@ -183,13 +185,20 @@ class ModelImports:
             handle, ModelFiles.begin, handle.id, title, data["tags"], listing.lineage if listing else None
         )
         there = await self._tried(handle, ModelFiles.present, run)
-        whole, done = sum(each.size for each in files) or 1, 0
-        before = 0.5 if data.get("fetched") else 0.0
+        progress = Progress(
+            handle, sum(each.size for each in files), (0.5 if data.get("fetched") else 0.0, 1.0)
+        )
+        done = 0
         for number, file in enumerate(files, 1):
             if there.get(file.path) != file.size:
-                shown = f"{number} of {len(files)}: {file.path}, {size_of(file.size)}"
-                handle.progress(f"Copying file {shown}.", before + (1 - before) * done / whole)
-                await self._tried(handle, ModelFiles.upload, run, data["root"], file)
+                progress.begin(f"Copying file {number} of {len(files)}: {file.path}", done)
+                await again(
+                    handle,
+                    lambda file=file: self._mlflow.follow_transfers(  # type: ignore[misc]
+                        progress.told, ModelFiles.upload, run, data["root"], file
+                    ),
+                    progress,
+                )
             done += file.size
         return {**data, "run": run}
 
@@ -239,19 +248,7 @@ class ModelImports:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> R:
-        return await self._again(handle, lambda: self._mlflow.call_transfers(method, *args, **kwargs))
-
-    async def _again(self, handle: TaskHandle, call: Callable[[], Awaitable[R]]) -> R:
-        """Call again if the other side does not answer: lines break in long copies."""
-        for left in reversed(range(_TRIES)):
-            try:
-                return await call()
-            except Unavailable as error:
-                if not left:
-                    raise
-                handle.say(f"{error.message} Trying again.")
-                await asyncio.sleep(_PAUSE_S * 2 ** (_TRIES - 1 - left))
-        raise AssertionError  # the loop returns or raises
+        return await again(handle, lambda: self._mlflow.call_transfers(method, *args, **kwargs))
 
     async def _given_base(self, given: str) -> tuple[str, str]:
         """Return the base model as a tag's value, and the version that it is, if it is one."""
@@ -279,17 +276,10 @@ def _stated_base(facts: ModelFacts) -> str:
     return f"hf:{stated}" if HUB.fullmatch(f"hf:{stated}") else stated
 
 
-def _room_for(folder: Path, size: int) -> None:
-    """Make the folder. Raises Failed if the disk has less room than the files need."""
+def _make_room(folder: Path, size: int) -> None:
+    """Make the folder. Raises Failed if the disk has less room than the files need, or cannot be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(folder).free
+        check_room(folder, size - size_below(folder))
     except OSError as error:
-        raise Failed(
-            f"Cannot write {folder}: {error.strerror}.", hint="Check the disk of the Lab."
-        ) from error
-    if free < size:
-        raise Failed(
-            f"The files need {size_of(size)}, and the disk of the Lab has {size_of(free)} left.",
-            hint="Free some disk space, then register the model again.",
-        )
+        raise cannot_write("the fetched files", error, f"the folder {folder}") from error

@@ -111,6 +111,27 @@ class PushModel(msgspec.Struct, frozen=True, kw_only=True):
     secret: str = ""
 
 
+class Leftover(msgspec.Struct, frozen=True, kw_only=True):
+    """An unfinished copy of a version on the Lab's machine, at ``path``.
+
+    ``folder`` is what a pull makes of it, empty for a copy that is pushed. ``in_use``: a task copies now.
+    """
+
+    path: str
+    model: str
+    version: str
+    folder: str
+    size_bytes: int
+    changed_at: float
+    in_use: bool
+
+
+class DeleteLeftovers(msgspec.Struct, frozen=True, kw_only=True):
+    """Delete the unfinished copies at these paths."""
+
+    paths: list[str]
+
+
 class LoadingCode(msgspec.Struct, frozen=True, kw_only=True):
     """Python code that loads a version."""
 

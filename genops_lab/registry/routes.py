@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .cleaning import ModelCleaning
     from .deleting import ModelDeletion
     from .importing import ModelImports
+    from .leftovers import ModelLeftovers
     from .service import RegistryService as Service
     from .signatures import SignaturesService
     from .using import ModelUses
@@ -17,6 +18,7 @@ else:
     ModelCleaning = LazyService(__package__, "cleaning", "ModelCleaning")
     ModelDeletion = LazyService(__package__, "deleting", "ModelDeletion")
     ModelImports = LazyService(__package__, "importing", "ModelImports")
+    ModelLeftovers = LazyService(__package__, "leftovers", "ModelLeftovers")
     ModelUses = LazyService(__package__, "using", "ModelUses")
     Service = LazyService(__package__, "service", "RegistryService")
     VersionTableService = LazyService(__package__, "versions.service", "VersionTableService")
@@ -60,6 +62,8 @@ OPERATIONS = [
     Operation("POST", "/models/{name}/prune", ModelCleaning.delete_old_versions),
     Operation("GET", "/models/{name}/stages", ModelCleaning.list_stages),
     Operation("POST", "/models/{name}/stages", ModelCleaning.alias_stages),
+    Operation("GET", "/model-leftovers", ModelLeftovers.list_leftovers),
+    Operation("POST", "/model-leftovers/delete", ModelLeftovers.delete_leftovers),
     Operation("POST", "/models/{name}/pull", ModelUses.pull_version),
     Operation("POST", "/models/{name}/push", ModelUses.push_version),
     Operation("PUT", "/models/{name}/description", ModelUses.describe_model),

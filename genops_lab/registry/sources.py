@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
@@ -146,16 +147,24 @@ class OpenSource:
             return await self._worker.call(MlflowSource.location_of, self._source.place, number)
         return listing.uri
 
-    async def push(self, folder: Path, message: str, *, private: bool) -> str:
-        """Upload a folder to the repository as one commit, and return the commit. Raises NotAllowed."""
-        return await self._worker.call(HubFiles.push, self._source.place, str(folder), message, private)
+    async def make(self, *, private: bool) -> None:
+        """Make the repository, unless it exists. Raises NotAllowed."""
+        await self._worker.call(HubFiles.make, self._source.place, private)
 
-    async def fetch(self, location: str, file: RemoteFile, folder: Path) -> None:
-        """Fetch one file into the folder; a file that is there is not fetched again."""
+    async def push(self, folder: Path, names: list[str], message: str, told: Callable[[int], None]) -> str:
+        """Upload files of a folder to the repository as one commit, and return the commit. Raises NotAllowed.
+
+        ``told`` gets the bytes that are there.
+        """
+        return await self._worker.follow(told, HubFiles.push, self._source.place, str(folder), names, message)
+
+    async def fetch(self, location: str, file: RemoteFile, folder: Path, told: Callable[[int], None]) -> None:
+        """Fetch one file into the folder; what is there of it is not fetched again. ``told`` gets its bytes so far."""
+        follow = self._worker.follow
         if self._source.kind == "hf":
-            await self._worker.call(HubFiles.fetch, self._source.place, location, file, str(folder))
+            await follow(told, HubFiles.fetch, self._source.place, location, file, str(folder))
         else:
-            await self._worker.call(MlflowSource.fetch, location, file, str(folder))
+            await follow(told, MlflowSource.fetch, location, file, str(folder))
 
 
 @contextlib.asynccontextmanager
@@ -175,6 +184,9 @@ async def opened(source: Source, mlflow: MlflowConnection) -> AsyncIterator[Open
         worker = mlflow.other(source.mlflow, token)
     try:
         yield OpenSource(source, worker)
+    except asyncio.CancelledError:
+        await worker.stop(0)  # a copy over a slow line would go on for its time
+        raise
     finally:
         await worker.stop()
 

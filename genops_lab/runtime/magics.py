@@ -258,7 +258,7 @@ COMMANDS = {
     "memory": "record show stop",
     "models": (
         "list show delete register alias unalias revert-alias alias-history evaluate promote pull push code set prune "
-        "stages sign verify card bom"
+        "free-space stages sign verify card bom"
     ),
     "profiles": "list show delete analyze report diff memory kernel-metrics fetch tools",
     "pull": "",

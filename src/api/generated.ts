@@ -2158,6 +2158,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/model-leftovers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the unfinished copies of versions: of pulls and pushes that run now, and of interrupted ones. */
+        get: operations["registry.list_leftovers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/model-leftovers/delete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Delete unfinished copies by their path, and return them. Raises NotFound, and Conflict for one in use. */
+        post: operations["registry.delete_leftovers"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/models/{name}/pull": {
         parameters: {
             query?: never;
@@ -6726,6 +6760,28 @@ export interface components {
             stage: string;
             /** @default  */
             alias: string;
+        };
+        /**
+         * Leftover
+         * @description An unfinished copy of a version on the Lab's machine, at ``path``.
+         *
+         *     ``folder`` is what a pull makes of it, empty for a copy that is pushed. ``in_use``: a task copies now.
+         */
+        Leftover: {
+            path: string;
+            model: string;
+            version: string;
+            folder: string;
+            size_bytes: number;
+            changed_at: number;
+            in_use: boolean;
+        };
+        /**
+         * DeleteLeftovers
+         * @description Delete the unfinished copies at these paths.
+         */
+        DeleteLeftovers: {
+            paths: string[];
         };
         /**
          * PullModel
@@ -11918,6 +11974,68 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["VersionStage"][];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "registry.list_leftovers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Leftover"][];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "registry.delete_leftovers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DeleteLeftovers"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Leftover"][];
                 };
             };
             /** @description The error. */

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from tests.support.quota import fill, make_read_only, small_disk
 from tests.support.rooms import Logged
 
 from .conftest import RunningLab
@@ -45,3 +49,20 @@ def test_a_bill_of_materials_is_printed_or_written(lab: RunningLab, digits: Logg
     assert lab.call("models", "bom", "billed", "--version", "1", "--output", str(file)).code == 0
     assert json.loads(file.read_text())["serialNumber"] == document["serialNumber"]
     assert lab.call("models", "bom", "billed", "--json").json["bomFormat"] == "CycloneDX"
+
+
+@pytest.mark.parametrize("trouble", [fill, make_read_only])
+def test_a_disk_that_takes_nothing_keeps_the_earlier_file(
+    lab: RunningLab, digits: Logged, tmp_path: Path, trouble: Callable[[Path], None]
+) -> None:
+    assert lab.call("models", "register", "full", "--run", digits.run_id).code == 0
+    with small_disk(tmp_path / "small", "16k") as disk:
+        (disk / "earlier").write_text("earlier\n")
+        trouble(disk)
+        for verb in ("card", "bom"):
+            for name in ("earlier", "new"):
+                done = lab.call("models", verb, "full", "--output", str(disk / name))
+                assert done.code == 1 and f"{disk / name} cannot be written: " in done.err, done
+                assert "give another file with --output" in done.err
+        assert (disk / "earlier").read_text() == "earlier\n"
+        assert {each.name for each in disk.iterdir()} - {"filler"} == {"earlier"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from genops_lab.gates.plan_file import read_gates
 from tests.gates.made import DEMO_RULES, DEMO_SENTENCE, Made, demo, pair
 from tests.support.homes import Home
 from tests.support.mlflow_file import place_store
+from tests.support.quota import fill, make_read_only, small_disk
 from tests.support.warm import warm_workers
 
 from .conftest import genops
@@ -86,13 +87,25 @@ def test_a_pass_promotes_and_other_verdicts_have_their_exit_codes(home: Home, ma
     assert again.code == 0 and "names version 2 already" in again.out
 
 
-def test_a_full_disk_is_told_and_the_verdict_is_kept(home: Home, made: Made) -> None:
+@pytest.mark.parametrize("trouble", [fill, make_read_only])
+def test_a_report_that_cannot_be_written_is_no_failed_gate(
+    home: Home, made: Made, tmp_path: Path, trouble: Callable[[Path], None]
+) -> None:
     write(home, DEMO_RULES)
-    full = genops(home, "gates", "check", "demo", "--version", "2", "--markdown", "/dev/full")
-    assert full.code != 0 and not full.out
-    assert "The report cannot be written to /dev/full: No space left on device." in full.err
-    assert "The verdict is kept: genops gates explain" in full.err
+    with small_disk(tmp_path / "small", "8k") as disk:
+        summary = disk / "summary.md"
+        summary.write_text("before\n")
+        trouble(disk)
+        found = genops(home, "gates", "check", "demo", "--version", "2", "--json", "--markdown", str(summary))
+        assert found.code == 7 and found.json["headline"] == DEMO_SENTENCE
+        assert f"The report cannot be written to {summary}: " in found.err
+        assert "The verdict above is kept: genops gates explain" in found.err
+        assert summary.read_text() == "before\n"
     assert DEMO_SENTENCE in genops(home, "gates", "explain", "demo", "--version", "2").out
+    good = genops(
+        home, "gates", "check", "good", "--file", str(write(home, BETTER)), "--markdown", "/dev/full"
+    )
+    assert good.code == 7 and "Pass" in good.out, good
 
 
 def test_commands_of_the_file_run_in_its_folder(home: Home, made: Made) -> None:

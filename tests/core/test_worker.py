@@ -6,10 +6,12 @@ import asyncio
 import os
 import signal
 import time
+from pathlib import Path
 
 import msgspec
 import pytest
 
+from genops_lab.core.call_progress import tell
 from genops_lab.core.errors import GenOpsError, NotFound, Unavailable
 from genops_lab.core.worker import Worker
 from tests.support.processes import runs
@@ -46,6 +48,17 @@ class Backend:
         time.sleep(seconds)
         return seconds
 
+    def count(self, file: str) -> int:
+        """Tells a figure again and again, until it is cancelled; then writes a file."""
+        done = 0
+        try:
+            while True:
+                done += 1
+                tell(done)
+                time.sleep(0.01)
+        finally:
+            Path(file).write_text(str(done))
+
 
 async def test_calls_run_in_the_child_and_come_back_typed() -> None:
     worker = Worker("test", {"greeting": "hello"})
@@ -63,6 +76,32 @@ async def test_errors_keep_their_kind_and_hint() -> None:
     with pytest.raises(GenOpsError, match="ZeroDivisionError: by zero"):
         await worker.call(Backend.crash)
     await worker.stop()
+
+
+async def test_progress_is_told_and_a_cancelled_call_ends(tmp_path: Path) -> None:
+    worker = Worker("test", {"greeting": "hello"})
+    told: list[int] = []
+    ended = tmp_path / "ended"
+    counting = asyncio.create_task(worker.follow(told.append, Backend.count, str(ended)))
+    while len(told) < 2:
+        await asyncio.sleep(0.01)
+    counting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await counting
+    assert told == sorted(told) and int(ended.read_text()) >= told[-1]
+    assert (await worker.follow(told.append, Backend.greet, "Di")).text == "hello, Di"
+    await worker.stop()
+
+
+async def test_a_cancelled_call_that_tells_nothing_is_given_up() -> None:
+    worker = Worker("test", {"greeting": "hello"})
+    sleeping = asyncio.create_task(worker.follow(lambda _: None, Backend.sleep, 30.0))
+    assert (await worker.call(Backend.greet, "Ed")).text == "hello, Ed"
+    sleeping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(sleeping, 10)
+    assert (await worker.call(Backend.greet, "Flo")).text == "hello, Flo"
+    await worker.stop(0)
 
 
 async def test_slow_calls_do_not_hold_up_others() -> None:

@@ -27,6 +27,7 @@ from tests.support.mlflow_server import running_mlflow
 from tests.support.quota import small_disk
 from tests.support.rooms import Logged, Rooms, Training, eventually, open_rooms
 from tests.support.warm import warm_workers
+from tests.support.watched_worker import before_calls
 
 from .hostile_bytes import pickled, tensor, tensors
 
@@ -216,17 +217,15 @@ def test_a_killed_import_goes_on_and_registers_one_version(
     def live() -> None:
         with open_rooms(Settings(data_dir=module_home.data)) as dying:
             calls = 0
+
+            def look(method: str, _arguments: Any) -> None:
+                nonlocal calls
+                calls += method == moment[0]
+                if method == moment[0] and calls == moment[1]:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
             for worker in (dying.mlflow.transfers, dying.mlflow.worker):
-                call = worker.call
-
-                async def counted(method: Any, *arguments: Any, call: Any = call, **more: Any) -> Any:
-                    nonlocal calls
-                    calls += method.__name__ == moment[0]
-                    if method.__name__ == moment[0] and calls == moment[1]:
-                        os.kill(os.getpid(), signal.SIGKILL)
-                    return await call(method, *arguments, **more)
-
-                worker.call = counted  # type: ignore[method-assign, assignment]
+                before_calls(worker, look)
             imported(dying, name, source, alias="champion")
 
     process = multiprocessing.get_context("fork").Process(target=live)
@@ -253,22 +252,20 @@ def test_a_cancelled_import_leaves_nothing(rooms: Rooms, tmp_path: Path) -> None
     import asyncio
 
     reached = asyncio.Event()
-    call = rooms.mlflow.call_transfers
 
-    async def held(method: Any, *arguments: Any, **more: Any) -> Any:
-        if method is ModelFiles.upload and arguments[2].path == "w2.safetensors":
+    async def hold(method: str, arguments: Any) -> None:
+        if method == "upload" and arguments[2].path == "w2.safetensors":
             reached.set()
             await asyncio.Event().wait()
-        return await call(method, *arguments, **more)
 
-    rooms.mlflow.call_transfers = held  # type: ignore[method-assign, assignment]
+    undo = before_calls(rooms.mlflow.transfers, hold)
     try:
         task = rooms.run(rooms.imports.import_model("cancelled", ImportModel(source=str(source))))
         rooms.run(asyncio.wait_for(reached.wait(), 60))
         rooms.run(rooms.tasks.cancel_task(task.id))
         assert ended(rooms, task).state == "cancelled"
     finally:
-        rooms.mlflow.call_transfers = call  # type: ignore[method-assign]
+        undo()
     nothing_left(rooms, "cancelled")
 
 
@@ -321,16 +318,15 @@ def test_a_line_that_breaks_is_tried_again(module_home: Home, tmp_path: Path) ->
         FaultProxy(int(url.rpartition(":")[2])) as proxy,
         open_rooms(Settings(data_dir=tmp_path / "lab", mlflow_uri=f"http://127.0.0.1:{proxy.port}")) as rooms,
     ):
-        call, broken = rooms.mlflow.transfers.call, 0
+        broken = 0
 
-        async def cut(method: Any, *arguments: Any, **more: Any) -> Any:
+        def cut(method: str, _arguments: Any) -> None:
             nonlocal broken
-            if method is ModelFiles.upload and not broken:
+            if method == "upload" and not broken:
                 broken += 1
                 proxy.reset_after(500_000, way="up")
-            return await call(method, *arguments, **more)
 
-        rooms.mlflow.transfers.call = cut  # type: ignore[method-assign, assignment]
+        before_calls(rooms.mlflow.transfers, cut)
         version = imported(rooms, "far", source)
         log = rooms.run(rooms.tasks.list_tasks())[0]
         lines = rooms.run(rooms.tasks.get_task_log(log.id)).lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -15,6 +16,7 @@ import pytest
 from genops_lab.core import work
 from genops_lab.core.errors import GenOpsError, InvalidRequest, NotAllowed, NotFound
 from genops_lab.core.settings import Settings
+from genops_lab.registry.leftovers import ModelLeftovers
 from genops_lab.registry.models import ImportModel, PushModel
 from genops_lab.registry.origins import words
 from tests.support.homes import Home
@@ -23,6 +25,7 @@ from tests.support.mlflow_file import place_server_store, place_store
 from tests.support.mlflow_server import running_mlflow
 from tests.support.rooms import Logged, Rooms, Training, open_rooms
 from tests.support.warm import warm_workers
+from tests.support.watched_worker import before_calls
 
 from .test_importing import ADAPTER, ORACLES, client, ended, folder, imported, nothing_left, weights
 
@@ -113,11 +116,11 @@ def test_a_repository_that_cannot_be_had_says_why(
 
 
 def test_a_broken_download_goes_on_where_it_was(rooms: Rooms, far: Hub) -> None:
-    far.repositories["acme/large"] = Repository({"w.safetensors": weights(3_000_000)})
-    far.cut_after = 11_000_000  # the library keeps parts of 10 MB
+    far.repositories["acme/large"] = Repository({"w.safetensors": weights(750_000)})
+    far.cut_after = 2_500_000  # parts of 1 MiB are kept
     version = imported(rooms, "large", "hf:acme/large")
     assert files_of(rooms, version.run_id) == far.repositories["acme/large"].files
-    assert len(far.asked) > 1 and far.asked[-1][1] >= 10_000_000, far.asked
+    assert len(far.asked) > 1 and far.asked[-1][1] >= 2_000_000, far.asked
 
 
 @pytest.fixture(scope="module")
@@ -190,16 +193,14 @@ def test_a_killed_fetch_goes_on(module_home: Home, rooms: Rooms, other: Rooms, t
 
             def killing(*arguments: Any) -> Any:
                 worker = make(*arguments)
-                call = worker.call
 
-                async def counted(method: Any, *given: Any, **more: Any) -> Any:
+                def look(method: str, _arguments: Any) -> None:
                     nonlocal calls
-                    calls += method.__name__ == "fetch"
+                    calls += method == "fetch"
                     if calls == 3:
                         os.kill(os.getpid(), signal.SIGKILL)
-                    return await call(method, *given, **more)
 
-                worker.call = counted  # type: ignore[method-assign, assignment]
+                before_calls(worker, look)
                 return worker
 
             dying.mlflow.other = killing  # type: ignore[method-assign]
@@ -269,3 +270,39 @@ def test_a_version_is_pushed_as_one_commit(
             rooms.run(rooms.uses.push_version("pushed", wrong))
     with pytest.raises(InvalidRequest, match="no variable NONE"):
         rooms.run(rooms.uses.push_version("pushed", PushModel(target="hf:a/b", secret="NONE")))
+
+
+def test_a_push_that_broke_uploads_only_what_is_missing(
+    rooms: Rooms, far: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the stand-in: the real hub's storage knows large files by their hash too."""
+    names = ("a.safetensors", "b.safetensors", "c.safetensors")
+    sizes = dict(zip(names, (3_000_000, 2_800_000, 2000), strict=True))
+    source = folder(tmp_path / "source", **{each.replace(".", "__"): weights(sizes[each]) for each in names})
+    hashes = {each: hashlib.sha256((source / each).read_bytes()).hexdigest() for each in names}
+    imported(rooms, "broken", source)
+    monkeypatch.setenv("OUR_TOKEN", TOKEN)
+    body = PushModel(target="hf:acme/broken", secret="OUR_TOKEN")
+    far.held_uploads = {hashes["b.safetensors"]}
+    task = rooms.run(rooms.uses.push_version("broken", body))
+    assert far.is_holding.wait(60)
+    rooms.run(rooms.tasks.cancel_task(task.id))
+    assert ended(rooms, task).state == "cancelled"
+    assert not far.repositories["acme/broken"].files, "nothing is committed"
+    arrived = list(far.uploads)
+    assert arrived == [hashes["a.safetensors"]]
+    assert any(
+        "To go on: genops models push broken hf:acme/broken --version 1 --secret OUR_TOKEN" in each
+        for each in rooms.run(rooms.tasks.get_task_log(task.id)).lines
+    )
+    [left] = rooms.run(ModelLeftovers(rooms.settings, rooms.mlflow).list_leftovers())
+    assert (left.model, left.folder) == ("broken", "")
+    far.held_uploads, far.uploads = set(), []
+    end = ended(rooms, rooms.run(rooms.uses.push_version("broken", body)))
+    assert end.state == "done", end
+    assert {*far.uploads} == {hashes["b.safetensors"], hashes["c.safetensors"]}
+    sent = far.repositories["acme/broken"].files
+    assert sent == {each: (source / each).read_bytes() for each in names}
+    assert not list(rooms.mlflow.scratch.glob("push-*"))
+    lines = rooms.run(rooms.tasks.get_task_log(end.id)).lines
+    assert [each for each in lines if "are there from before" in each]

@@ -18,7 +18,6 @@ from genops_lab.registry.signing import Signature
 from tests.support.homes import temporary_home
 from tests.support.mlflow_file import place_server_store, place_store
 from tests.support.mlflow_server import running_mlflow
-from tests.support.quota import small_disk
 from tests.support.rooms import Rooms, Training, eventually, open_rooms
 from tests.support.signing_keys import Keys, make_keys
 from tests.support.warm import warm_workers
@@ -165,30 +164,6 @@ def test_what_is_missing_is_said(place: Place, files: Path, tmp_path: Path) -> N
     folder.rmdir()
     with pytest.raises(GenOpsError, match=r"Cannot fetch|do not exist|no MLmodel"):
         place.sign("broken")
-
-
-def test_a_full_disk_keeps_the_earlier_signature(place: Place, files: Path, tmp_path: Path) -> None:
-    if not place.rooms.mlflow.uri.startswith("sqlite"):
-        pytest.skip("the server's disk is the server's")
-    with small_disk(tmp_path / "small", "64k") as disk:
-        run = place.client.create_run("0")
-        place.client.create_registered_model("full")
-        (disk / "model").mkdir()
-        (disk / "model" / "MLmodel").write_text("flavors: {}\n")
-        place.client.create_model_version("full", str(disk / "model"), run.info.run_id)
-        place.sign("full")
-        before = (disk / "model.genops" / "model.sig").read_bytes()
-        (disk / "filler").write_bytes(b"")
-        with pytest.raises(OSError, match="No space"), (disk / "filler").open("wb") as filler:
-            while True:
-                filler.write(b"0" * 1024)
-                filler.flush()
-        with pytest.raises(GenOpsError, match="Cannot sign 'full' version 1: No space left") as error:
-            place.sign("full")
-        assert "Free disk space" in error.value.hint
-        assert [each.name for each in (disk / "model.genops").iterdir()] == ["model.sig"]
-        assert (disk / "model.genops" / "model.sig").read_bytes() == before
-        assert place.verify("full").state == "valid"
 
 
 def test_keys_of_the_administrator_are_used_without_one(place: Place, files: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import multiprocessing
 import os
@@ -16,13 +17,15 @@ from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
 from genops_lab.core.models import Task
 from genops_lab.core.settings import Settings
 from genops_lab.registry.files.models import FileFacts, ModelFacts
+from genops_lab.registry.leftovers import ModelLeftovers
 from genops_lab.registry.loading_code import loading_code
-from genops_lab.registry.models import Describe, PullModel, RegisterModel
+from genops_lab.registry.models import DeleteLeftovers, Describe, PullModel, RegisterModel
 from tests.support.homes import Home
 from tests.support.mlflow_file import place_store
 from tests.support.quota import small_disk
 from tests.support.rooms import Logged, Rooms, Training, eventually, open_rooms
 from tests.support.warm import warm_workers
+from tests.support.watched_worker import before_calls
 
 from .test_importing import client, ended, folder, imported, weights
 
@@ -86,34 +89,133 @@ def test_a_changed_file_is_not_pulled(rooms: Rooms, tmp_path: Path) -> None:
     assert not (tmp_path / "pulled").exists() and not [*tmp_path.glob(".pulled*")]
 
 
-def test_a_killed_pull_leaves_no_folder(module_home: Home, three: Path, rooms: Rooms, tmp_path: Path) -> None:
+def killed_pull(home: Home, name: str, place: Path, at: int) -> None:
+    """A Lab that pulls, and is killed before it copies the file of this number."""
+
     def live() -> None:
-        with open_rooms(Settings(data_dir=module_home.data)) as dying:
-            call, calls = dying.mlflow.transfers.call, 0
+        with open_rooms(Settings(data_dir=home.data)) as dying:
+            calls = 0
 
-            async def counted(method: Any, *arguments: Any, **more: Any) -> Any:
+            def look(method: str, _arguments: Any) -> None:
                 nonlocal calls
-                calls += method.__name__ == "fetch"
-                if calls == 3:
+                calls += method == "fetch"
+                if calls == at:
                     os.kill(os.getpid(), signal.SIGKILL)
-                return await call(method, *arguments, **more)
 
-            dying.mlflow.transfers.call = counted  # type: ignore[method-assign, assignment]
-            pulled(dying, "three", tmp_path / "three")
+            before_calls(dying.mlflow.transfers, look)
+            pulled(dying, name, place)
 
     process = multiprocessing.get_context("fork").Process(target=live)
     process.start()
     process.join(90)
     assert process.exitcode == -signal.SIGKILL
+
+
+def lines_of(rooms: Rooms, task: Task) -> list[str]:
+    return rooms.run(rooms.tasks.get_task_log(task.id)).lines
+
+
+def test_a_killed_pull_goes_on(module_home: Home, three: Path, rooms: Rooms, tmp_path: Path) -> None:
+    killed_pull(module_home, "three", tmp_path / "three", 3)
     assert not (tmp_path / "three").exists()
-    assert pulled(rooms, "three", tmp_path / "three").state == "done"
+    [left] = [each for each in tmp_path.iterdir() if each.name.startswith(".three")]
+    before = {each.name: each.stat().st_mtime_ns for each in (left / "files").iterdir()}
+    assert set(before) == {"w1.safetensors", "w2.safetensors"}
+    end = pulled(rooms, "three", tmp_path / "three")
+    assert end.state == "done", end
+    assert [each for each in lines_of(rooms, end) if "are there from before" in each]
+    after = {each.name: each.stat().st_mtime_ns for each in (tmp_path / "three").iterdir()}
+    assert {each: after[each] for each in before} == before, "copied files are not copied again"
+    assert contents(tmp_path / "three") == contents(three)
+    assert not [*tmp_path.glob(".*")] and not [*(module_home.data / "pulls").iterdir()]
 
 
-def test_a_full_disk_leaves_no_folder(rooms: Rooms, three: Path, tmp_path: Path) -> None:
+def test_what_a_pull_left_of_another_version_is_not_used(
+    module_home: Home, three: Path, rooms: Rooms, tmp_path: Path
+) -> None:
+    killed_pull(module_home, "three", tmp_path / "one", 3)
+    damaged = next(tmp_path.glob(".one*")) / "files" / "w1.safetensors"
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
+    assert pulled(rooms, "three", tmp_path / "one").state == "done"
+    assert contents(tmp_path / "one") == contents(three), "a damaged file is copied again"
+    other = folder(tmp_path / "other-source", v__safetensors=weights(10))
+    imported(rooms, "other", other)
+    killed_pull(module_home, "three", tmp_path / "two", 3)
+    assert pulled(rooms, "other", tmp_path / "two").state == "done"
+    assert contents(tmp_path / "two") == contents(other)
+
+
+def test_left_copies_are_listed_and_deleted(
+    module_home: Home, three: Path, rooms: Rooms, tmp_path: Path
+) -> None:
+    killed_pull(module_home, "three", tmp_path / "three", 3)
+    cleaning = ModelLeftovers(rooms.settings, rooms.mlflow)
+    [left] = rooms.run(cleaning.list_leftovers())
+    assert (left.model, left.version, left.folder, left.in_use) == (
+        "three",
+        "1",
+        str(tmp_path / "three"),
+        False,
+    )
+    assert left.size_bytes == sum(each.stat().st_size for each in three.glob("w[12]*"))
+    with pytest.raises(NotFound, match="has no unfinished copy"):
+        rooms.run(cleaning.delete_leftovers(DeleteLeftovers(paths=[str(tmp_path)])))
+    deleted = rooms.run(cleaning.delete_leftovers(DeleteLeftovers(paths=[left.path])))
+    assert deleted == [left] and not [*tmp_path.glob(".three*")]
+    assert rooms.run(cleaning.list_leftovers()) == []
+
+
+def test_one_folder_is_pulled_once_at_a_time(
+    module_home: Home, three: Path, rooms: Rooms, tmp_path: Path
+) -> None:
+    reached, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hold(method: str, _arguments: Any) -> None:
+        if method == "fetch":
+            reached.set()
+            await go_on.wait()
+
+    undo = before_calls(rooms.mlflow.transfers, hold)
+    try:
+        body = PullModel(folder=str(tmp_path / "three"))
+        first = rooms.run(rooms.uses.pull_version("three", body))
+        rooms.run(asyncio.wait_for(reached.wait(), 60))
+        cleaning = ModelLeftovers(rooms.settings, rooms.mlflow)
+        [left] = rooms.run(cleaning.list_leftovers())
+        assert left.in_use
+        with pytest.raises(Conflict, match="is being copied"):
+            rooms.run(cleaning.delete_leftovers(DeleteLeftovers(paths=[left.path])))
+        second = ended(rooms, rooms.run(rooms.uses.pull_version("three", body)))
+        assert second.state == "failed" and "is being copied" in second.message
+    finally:
+        undo()
+        rooms.loop.call_soon_threadsafe(go_on.set)
+    assert ended(rooms, first).state == "done"
+    assert contents(tmp_path / "three") == contents(three)
+
+
+def test_a_disk_that_fills_up_keeps_the_whole_files(rooms: Rooms, three: Path, tmp_path: Path) -> None:
     with small_disk(tmp_path / "small", "100k") as disk:
         end = pulled(rooms, "three", disk / "three")
-        assert end.state == "failed" and "No space left" in end.message, end
-        assert not [*disk.iterdir()]
+        assert end.state == "failed" and "need" in end.message and "left" in end.message, end
+        assert not [*disk.iterdir()], "the files do not fit, and nothing is begun"
+    with small_disk(tmp_path / "small", "300k") as disk:
+
+        def fill(method: str, arguments: Any) -> None:
+            if method == "fetch" and arguments[1].path == "w2.safetensors":
+                (disk / "other").write_bytes(bytes(200_000))
+
+        undo = before_calls(rooms.mlflow.transfers, fill)
+        try:
+            end = pulled(rooms, "three", disk / "three")
+        finally:
+            undo()
+        assert end.state == "failed" and "Cannot write w2.safetensors: No space left" in end.message, end
+        assert not (disk / "three").exists()
+        assert any("To go on: genops models pull three" in each for each in lines_of(rooms, end))
+        (disk / "other").unlink()
+        assert pulled(rooms, "three", disk / "three").state == "done"
+        assert contents(disk / "three") == contents(three)
 
 
 def facts(*files: tuple[str, str], flavors: list[str] | None = None) -> ModelFacts:

@@ -58,8 +58,8 @@ class FaultProxy:
             return answer
 
     def set(self, **settings: float) -> None:
-        """Change any of ``latency_s``, ``slice_bytes`` (0: whole), ``bytes_per_s`` (0: unlimited), for all
-        connections from now on."""
+        """Change any of ``latency_s``, ``slice_bytes`` (0: whole), ``bytes_per_s`` (0: unlimited) and ``held_bytes``
+        (what the line takes before it is delivered), for all connections from now on."""
         self._tell("set", **settings)
 
     def hole(self, *, existing: bool = True, new: bool = True) -> None:
@@ -180,7 +180,7 @@ class _Connection:
                     if proxy.slice_bytes:
                         await asyncio.sleep(0)
                 waiting -= len(data)
-                if waiting < HELD_BYTES:
+                if waiting < proxy.held_bytes:
                     room.set()
 
         delivery = asyncio.create_task(deliver())
@@ -195,7 +195,7 @@ class _Connection:
                 proxy.bytes[way] += len(data)
                 self.carried[way] += len(data)
                 waiting += len(data)
-                if waiting >= HELD_BYTES:
+                if waiting >= proxy.held_bytes:
                     room.clear()
                 if (
                     data
@@ -222,6 +222,7 @@ class _Proxy:
     def __init__(self, target_port: int) -> None:
         self.target_port = target_port
         self.latency_s = self.slice_bytes = self.bytes_per_s = 0.0
+        self.held_bytes: float = HELD_BYTES
         self.hole_new = False
         self.connections: set[_Connection] = set()
         self.accepted = self.turns = 0
@@ -238,6 +239,8 @@ class _Proxy:
             return
         for each in (writer, far_writer):
             each.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self.held_bytes < HELD_BYTES:  # else the system's buffers take megabytes at once
+                each.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
         connection = _Connection(self, writer, far_writer)
         if self.hole_new:
             connection.open.clear()
@@ -257,7 +260,7 @@ class _Proxy:
         count = len(self.connections)
         if command == "set":
             for name, value in arguments.items():
-                assert name in ("latency_s", "slice_bytes", "bytes_per_s"), name
+                assert name in ("latency_s", "slice_bytes", "bytes_per_s", "held_bytes"), name
                 setattr(self, name, value)
         elif command == "hole":
             self.hole_new = arguments["new"]

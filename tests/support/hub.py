@@ -12,6 +12,7 @@ import hashlib
 import json
 import re
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -59,6 +60,11 @@ class Hub:
     #: Bytes after which the next answer with a file is cut off.
     cut_after: int | None = None
     stored: dict[str, bytes] = field(default_factory=dict)
+    #: Large files (by hash) whose uploads stand still, and whether one does.
+    held_uploads: set[str] = field(default_factory=set)
+    is_holding: threading.Event = field(default_factory=threading.Event)
+    #: The hashes of the large files that arrived, in order.
+    uploads: list[str] = field(default_factory=list)
 
 
 @contextlib.contextmanager
@@ -161,8 +167,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content[start:])
 
     def do_PUT(self) -> None:
+        name = self.path.rpartition("/")[2]
+        if name in self.state.held_uploads:
+            self.state.is_holding.set()
+            while self.rfile.read(1):  # until the client is gone
+                time.sleep(0.001)
+            self.close_connection = True
+            return
         content = self.rfile.read(int(self.headers["Content-Length"]))
-        self.state.stored[self.path.rpartition("/")[2]] = content
+        self.state.stored[name] = content
+        self.state.uploads.append(name)
         self.send_response(200)
         self.send_header("Content-Length", "0")
         self.end_headers()
@@ -197,10 +211,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._json({"files": files})
         elif path.endswith("/info/lfs/objects/batch"):
             objects = [
-                {
-                    "oid": each["oid"], "size": each["size"],
-                    "actions": {"upload": {"href": f"{self.state.url}/lfs/{each['oid']}", "header": {}}},
-                }
+                {"oid": each["oid"], "size": each["size"]}
+                | (
+                    {}  # there already
+                    if each["oid"] in self.state.stored
+                    else {"actions": {"upload": {"href": f"{self.state.url}/lfs/{each['oid']}", "header": {}}}}
+                )
                 for each in json.loads(body)["objects"]
             ]  # fmt: skip
             self._json({"transfer": "basic", "objects": objects})

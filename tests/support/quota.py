@@ -3,6 +3,7 @@ them), and a small file system."""
 
 from __future__ import annotations
 
+import errno
 import shutil
 import subprocess
 import sys
@@ -39,3 +40,20 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], timeout=60, check=True)
+
+
+def fill(disk: Path) -> None:
+    """Fill a small disk, to the last block."""
+    with (disk / "filler").open("wb", buffering=0) as filler:
+        for size in (1 << 16, 1 << 12, 1):
+            try:
+                while filler.write(bytes(size)) == size:
+                    pass
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+
+
+def make_read_only(disk: Path) -> None:
+    """Mount a small disk anew, so that nobody may write."""
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], timeout=60, check=True)

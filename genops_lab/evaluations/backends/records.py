@@ -164,7 +164,11 @@ class EvaluationRecords(MlflowBackend):
                 run_id = self._begin(session, version, data, str(predictions.about["how"]))
                 draft = _evaluation(self._client.get_run(run_id))
                 report = make_report(predictions, champion, draft, against)
-                self._fill(run_id, data, predictions, report)
+                try:
+                    self._fill(run_id, data, predictions, report)
+                except Exception:  # such as a full disk: a run without its predictions is no evaluation
+                    self._client.delete_run(run_id)
+                    raise
                 self._client.set_terminated(run_id)
                 run = self._client.get_run(run_id)
             tag = tags.version_tag(data.name, data.digest)

@@ -190,7 +190,7 @@ def mlflow_errors(what: str) -> Iterator[None]:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise Unavailable(
             f"{what}: {error.strerror or error}.",
-            hint="Free disk space. GenOps Lab tries again by itself."
+            hint="Free some disk space, then try again."
             if full
             else "Check that MLflow's files can be read and written.",
         ) from error

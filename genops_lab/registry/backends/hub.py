@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import posixpath
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from genops_lab.core.call_progress import tell
 from genops_lab.core.errors import Failed, GenOpsError, InvalidRequest, NotAllowed, NotFound, Unavailable
 from genops_lab.experiments.backends.artifacts import checked
 from genops_lab.registry.remote import Listing, RemoteFile
 
 MAX_FILES = 5_000
 _CHUNK = 1 << 20
+#: A file of this size is uploaded alone; of smaller ones at most so many together.
+_LARGE, _BATCH = 10_000_000, 100
 #: Files that hold data only, or texts beside the model, by name.
 _DATA = re.compile(
     r"\.(safetensors|gguf|onnx|onnx_data|json|jsonl|txt|md|model|tiktoken|jinja|yaml|yml)$|^(LICEN[CS]E|NOTICE|MLmodel)\b",
@@ -65,9 +69,12 @@ class HubFiles:
     def fetch(self, repository: str, commit: str, file: RemoteFile, folder: str) -> None:
         """Fetch one file into the folder; an earlier part of it is continued. Raises Failed for another content."""
         with _hub_errors(repository, commit):
-            from huggingface_hub import hf_hub_download
+            from huggingface_hub import constants, hf_hub_download
 
-            place = hf_hub_download(repository, file.path, revision=commit, local_dir=folder)
+            constants.DOWNLOAD_CHUNK_SIZE = _CHUNK  # 10 MB take long on a slow line
+            place = hf_hub_download(
+                repository, file.path, revision=commit, local_dir=folder, tqdm_class=_progress_bar()
+            )
         try:
             wrong = _differs(Path(place), file)
         except OSError as error:
@@ -81,15 +88,95 @@ class HubFiles:
                 hint="Register the model again. If it happens again, tell the owner of the repository.",
             )
 
-    def push(self, repository: str, folder: str, message: str, private: bool) -> str:
-        """Upload a folder as one commit, and return the commit. A new repository is made. Raises NotAllowed."""
+    def make(self, repository: str, private: bool) -> None:
+        """Make a repository, unless it exists. Raises NotAllowed."""
+        with _hub_errors(repository, ""):
+            from huggingface_hub import HfApi
+
+            HfApi().create_repo(repository, private=private, exist_ok=True)
+
+    def push(self, repository: str, folder: str, names: list[str], message: str) -> str:
+        """Upload files of a folder as one commit, and return the commit. Raises NotAllowed.
+
+        A large file that the hub has is not uploaded again: its storage knows files by their hash.
+        """
         with _hub_errors(repository, ""):
             from huggingface_hub import HfApi
 
             hub = HfApi()
-            hub.create_repo(repository, private=private, exist_ok=True)
-            done = hub.upload_folder(repo_id=repository, folder_path=folder, commit_message=message)
-        return str(done.oid)
+            operations, done = list[Any](), 0
+            for batch in _batches(folder, names):
+                additions = []
+                for name, size in batch:
+                    additions.append(_addition(name, Path(folder, name), done))
+                    done += size
+                hub.preupload_lfs_files(repository, additions, num_threads=1, free_memory=False)
+                tell(done)
+                operations += additions
+            return str(hub.create_commit(repository, operations, commit_message=message).oid)
+
+
+def _batches(folder: str, names: list[str]) -> Iterator[list[tuple[str, int]]]:
+    """Yield names with sizes: a large file alone, so that its progress is told, small ones together."""
+    batch: list[tuple[str, int]] = []
+    for name in names:
+        size = Path(folder, name).stat().st_size
+        if size >= _LARGE:
+            yield [(name, size)]
+            continue
+        batch.append((name, size))
+        if len(batch) == _BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _addition(name: str, path: Path, before: int) -> Any:
+    """Return the addition of a file to a commit, which tells its bytes while the library reads them."""
+    from huggingface_hub import CommitOperationAdd
+
+    class Addition(CommitOperationAdd):
+        @contextlib.contextmanager
+        def as_file(self, with_tqdm: bool = False) -> Iterator[Any]:
+            if not with_tqdm:
+                with super().as_file() as stream:
+                    yield stream
+                return
+            with _Counted(path, before) as stream:
+                yield stream
+
+    return Addition(path_in_repo=name, path_or_fileobj=str(path))
+
+
+class _Counted(io.FileIO):
+    """A file that tells how much of it was read, after ``before`` bytes of other files."""
+
+    def __init__(self, path: Path, before: int) -> None:
+        super().__init__(path)
+        self._before = before
+
+    def read(self, size: int | None = -1) -> bytes:
+        found = super().read(size) or b""
+        tell(self._before + self.tell())
+        return found
+
+
+def _progress_bar() -> Any:
+    """Return a class of progress bars that draw nothing, and tell how many bytes are there."""
+    import tqdm.auto as bars  # type: ignore[import-untyped]
+
+    class Bar(bars.tqdm):  # type: ignore[misc]
+        def __init__(self, *args: Any, **options: Any) -> None:
+            self._there = options.get("initial") or 0
+            options.pop("name", None)
+            super().__init__(*args, **{**options, "disable": True})
+
+        def update(self, n: float | None = 1) -> None:
+            self._there += int(n or 0)
+            tell(self._there)
+
+    return Bar
 
 
 def _differs(place: Path, file: RemoteFile) -> bool:

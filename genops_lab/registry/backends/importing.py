@@ -20,6 +20,7 @@ from genops_lab.registry.models import ModelVersion
 from genops_lab.registry.origins import MANIFEST_TAG
 from genops_lab.registry.remote import Lineage
 
+from .file_copies import upload
 from .mlflow_models import KEY_TAG, MlflowModels
 
 #: The experiment of runs that hold imported files.
@@ -175,11 +176,17 @@ class ModelFiles(MlflowArtifacts, MlflowModels):
         }
 
     def upload(self, run_id: str, root: str, file: SourceFile) -> None:
-        """Copy one file into the run. Raises Failed if it changed since it was hashed."""
+        """Copy one file into the run. Raises Failed if it changed since it was hashed, and for a full disk."""
         folder = posixpath.join(FOLDER, posixpath.dirname(file.path)).rstrip("/")
         with mlflow_errors(f"Cannot copy {file.path} into MLflow"):
-            self._client.log_artifact(run_id, str(_unchanged(root, file)), folder)
+            upload(self._files_of(run_id), _unchanged(root, file), folder)
             _unchanged(root, file)
+
+    def _files_of(self, run_id: str) -> Any:
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        location = self._client.get_run(run_id).info.artifact_uri
+        return get_artifact_repository(location, tracking_uri=self._client.tracking_uri)
 
     def finish(
         self,
@@ -233,8 +240,6 @@ class ModelFiles(MlflowArtifacts, MlflowModels):
 
     def undo(self, work: str) -> None:
         """Delete the run of a work that did not register a version, and its files."""
-        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
         with mlflow_errors("Cannot delete the files that were copied so far"):
             experiment = self._client.get_experiment_by_name(EXPERIMENT)
             if experiment is None:
@@ -249,10 +254,7 @@ class ModelFiles(MlflowArtifacts, MlflowModels):
                     continue
                 self._client.set_terminated(run.info.run_id, "KILLED")
                 self._client.delete_run(run.info.run_id)
-                files: Any = get_artifact_repository(
-                    run.info.artifact_uri, tracking_uri=self._client.tracking_uri
-                )
-                files.delete_artifacts()
+                self._files_of(run.info.run_id).delete_artifacts()
 
 
 def check_model(path: str, found: ModelFacts, allow_code: bool) -> None:

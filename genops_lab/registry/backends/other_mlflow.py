@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from genops_lab.core.errors import Failed, GenOpsError, InvalidRequest, NotFound, Unavailable
+from genops_lab.core.errors import Failed, InvalidRequest, NotFound
 from genops_lab.experiments.backends.artifacts import checked
 from genops_lab.experiments.backends.client import mlflow_errors
 from genops_lab.registry.origins import MANIFEST_TAG, SOURCE_TAG
 from genops_lab.registry.remote import Lineage, Listing, RemoteFile
 
+from .file_copies import differs, download
 from .importing import IMPORT_TAG
 from .mlflow_models import MlflowModels
 
 MAX_FILES = 5_000
 MAX_DEPTH = 20
 MAX_MANIFEST = 4_000_000
-_CHUNK = 1 << 20
 #: Tags of a run that are about its place in its own MLflow.
 _OWN = ("mlflow.log-model.history", "mlflow.runName", "mlflow.parentRunId", "mlflow.artifactLocation")
 
@@ -80,30 +79,15 @@ class MlflowSource(MlflowModels):
         return Listing(files=files, uri=location)
 
     def fetch(self, location: str, file: RemoteFile, folder: str) -> None:
-        """Fetch one file into the folder, unless it is there. Raises Failed for another content than was listed."""
+        """Fetch one file into the folder, unless it is there; an earlier part of it is continued.
+
+        Raises Failed for a disk that is full, Unavailable for a broken line and for another content than was listed.
+        """
         place = Path(folder) / file.path
-        if place.is_file() and not _differs(place, file):
+        if place.is_file() and not differs(place, file):
             return
-        place.parent.mkdir(parents=True, exist_ok=True)
-        scratch = tempfile.mkdtemp(prefix="fetch-", dir=Path(folder).parent)
-        try:
-            with mlflow_errors(f"Cannot fetch {file.path}"):
-                copy = Path(self._repository(location).download_artifacts(file.path, scratch))
-                if _differs(copy, file):
-                    raise Unavailable(
-                        f"{file.path} came with another size or content than its MLflow says.",
-                        hint="The line may have broken. If it happens again, the file was changed after it was logged.",
-                    )
-                copy.rename(place)
-        except GenOpsError as error:
-            # MLflow reports a failed copy in the second line of its message, as an error of its own.
-            if any(sign in str(error.__cause__) for sign in ("No space left", "Disk quota")):
-                raise Failed(
-                    f"Cannot write {file.path}: No space left on the disk.", hint="Free some disk space."
-                ) from error
-            raise
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+        with mlflow_errors(f"Cannot fetch {file.path}"):
+            download(self._repository(location), file, place)
 
     def location_of(self, name: str, version: str) -> str:
         """Return where the files of a version are."""
@@ -170,15 +154,3 @@ class MlflowSource(MlflowModels):
 
 def _metrics(run: Any) -> list[Any]:
     return list(run.data._metric_objs)  # the public dictionary has neither times nor steps
-
-
-def _differs(place: Path, file: RemoteFile) -> bool:
-    if file.size is not None and place.stat().st_size != file.size:
-        return True
-    if not file.sha256:
-        return False
-    digest = hashlib.sha256()
-    with place.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest() != file.sha256

@@ -134,9 +134,7 @@ describe('a profile in the main area', () => {
     tab('Operators and GPU kernels');
     expect(screen.getByText('The trace has no operators.')).toBeTruthy();
     fireEvent.click(screen.getByRole('button', { name: 'GPU kernels' }));
-    expect(
-      screen.getByText('The trace has no GPU kernels.')
-    ).toBeTruthy();
+    expect(screen.getByText('The trace has no GPU kernels.')).toBeTruthy();
     fireEvent.click(screen.getByRole('button', { name: 'By shapes' }));
     expect(screen.getByText(/FLOPs and bytes are not known/)).toBeTruthy();
   });

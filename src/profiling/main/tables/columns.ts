@@ -174,7 +174,9 @@ export function kernelColumns(trans: TranslationBundle): IColumn<IKernelRow>[] {
     {
       id: 'operator',
       title: trans.__('Operator'),
-      tip: trans.__('The operator that launched most of this GPU kernel’s time'),
+      tip: trans.__(
+        'The operator that launched most of this GPU kernel’s time'
+      ),
       width: 220,
       value: ({ operator }) => operator || null
     }

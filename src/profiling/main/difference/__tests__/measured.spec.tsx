@@ -181,7 +181,9 @@ describe('two measurements', () => {
     expect(screen.getByRole('tab', { selected: true }).textContent).toBe(
       'Measured GPU kernels'
     );
-    expect(screen.getByRole('grid', { name: 'Measured GPU kernels' })).toBeTruthy();
+    expect(
+      screen.getByRole('grid', { name: 'Measured GPU kernels' })
+    ).toBeTruthy();
     expect(screen.getByText('3 rows')).toBeTruthy();
     expect(screen.getByText(/^Nsight Compute measured both/)).toBeTruthy();
     expect(screen.queryByText(/whole traces|steps/)).toBeNull();

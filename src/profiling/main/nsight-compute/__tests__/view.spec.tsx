@@ -228,9 +228,9 @@ describe('measured kernels', () => {
       { ...makeMeasurement([makeMeasuredKernel()]), more_kernels: 1200 },
       makeSummary()
     );
-    expect(screen.getByText('GPU kernels measured').nextSibling?.textContent).toBe(
-      '1,201 2 launches'
-    );
+    expect(
+      screen.getByText('GPU kernels measured').nextSibling?.textContent
+    ).toBe('1,201 2 launches');
     expect(screen.getByRole('status').textContent).toBe(
       '1 GPU kernel; 1 with most time are shown, 1200 more are not'
     );

@@ -69,7 +69,9 @@ describe('the profile widget', () => {
     });
     await frame();
     const busy = el.querySelector('.gol-profile-busy')!;
-    expect(busy.previousElementSibling!.textContent).toBe('Measured GPU kernels');
+    expect(busy.previousElementSibling!.textContent).toBe(
+      'Measured GPU kernels'
+    );
     expect(busy.textContent).not.toMatch(/busy|idle/);
     const bars = [...el.querySelectorAll('.gol-profile-busy [role="img"]')];
     expect(bars.map(bar => bar.getAttribute('aria-label'))).toEqual([
