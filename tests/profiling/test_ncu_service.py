@@ -132,6 +132,8 @@ def test_the_page_tells_what_was_measured_and_no_idle_time(tmp_path: Path) -> No
     path.write_bytes(report([hostile, kernel("relu", us=100)]))
     page = Page(report_page(analyze(path), "t"))
     text = " ".join(page.text)
-    assert "Measured GPU kernels" in text and "Measured launches" in text and "75 %" in text and "40 %" in text
+    assert (
+        "Measured GPU kernels" in text and "Measured launches" in text and "75 %" in text and "40 %" in text
+    )
     assert "Device busy" not in text and "Steps" not in text
     assert not page.tags & {"script", "img"} and not page.attributes & {"onclick", "onerror"}

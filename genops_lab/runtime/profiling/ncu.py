@@ -201,7 +201,11 @@ class NcuCapture(OutsideCapture):
                 f"Cannot write the cell's part of Nsight Compute's report: {error}.",
                 "Free disk space on this machine, and run the cell again.",
             ) from error
-        late = f"{expected - there} measured GPU kernels are missing in ncu's report." if expected > there else ""
+        late = (
+            f"{expected - there} measured GPU kernels are missing in ncu's report."
+            if expected > there
+            else ""
+        )
         self.trouble = " ".join(filter(None, (self.trouble, late, named(said))))
         self.trace_path = str(measured)
         self.note = self._summary(

@@ -258,8 +258,8 @@ def lines(found: Attribution, *, measured: bool) -> list[Table | Note]:
 def _covered(found: Attribution, measured: bool) -> str:
     if found.by == "none" and measured:
         return (
-            "The report has no lines. Record with %%profile in a notebook whose kernel runs under Nsight Compute, or with "
-            "ncu --call-stack."
+            "The report has no lines. Record with %%profile in a notebook whose kernel runs under Nsight Compute, or "
+            "with ncu --call-stack."
         )
     if found.by == "none":
         return "The trace has no lines. Record with %%profile, or with with_stack=True."

@@ -56,7 +56,11 @@ def difference(found: Difference) -> Document:
     numbers = [Column(each, right=True) for each in ("before", "after", "change")]
     blocks.append(Table([Column("figure"), *numbers], rows, title=f"Times {_basis(found)}, over all devices"))
     for title, changes, of in (
-        ("Operators", found.operators, ", their own CPU time and the device time of their GPU kernels together"),
+        (
+            "Operators",
+            found.operators,
+            ", their own CPU time and the device time of their GPU kernels together",
+        ),
         ("GPU kernels", found.kernels, ""),
         ("Lines", found.lines, ""),
     ):

@@ -289,8 +289,8 @@ class _Reading:
         clocks = "at unlocked clock rates" if free else "at the base clock rate"
         caches = "with warm caches" if _KEPT_CACHE.search(command) else "with flushed caches"
         return (
-            f"Nsight Compute replayed each GPU kernel alone{again}, {clocks} and {caches}. Times are not those of a normal"
-            " run, and the time between kernels is not measured."
+            f"Nsight Compute replayed each GPU kernel alone{again}, {clocks} and {caches}. Times are not those of a "
+            "normal run, and the time between kernels is not measured."
         )
 
 

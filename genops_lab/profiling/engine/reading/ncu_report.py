@@ -109,13 +109,13 @@ class Report:
         if self.outline.damage or self.damage:
             raise InvalidRequest(
                 f"{self._name} is cut off or damaged before its first result: it has nothing to show.",
-                hint="Copy it again. If the original is damaged too, ncu ended before it measured a GPU kernel: measure "
-                "again.",
+                hint="Copy it again. If the original is damaged too, ncu ended before it measured a GPU kernel: "
+                "measure again.",
             )
         raise InvalidRequest(
             f"{self._name} has no results.",
-            hint="Copy it again when ncu has ended. If it still has none, ncu measured no GPU kernel: check the output of "
-            "ncu and its filters (--kernel-name, --launch-skip, --nvtx-include).",
+            hint="Copy it again when ncu has ended. If it still has none, ncu measured no GPU kernel: check the output "
+            "of ncu and its filters (--kernel-name, --launch-skip, --nvtx-include).",
         )
 
     def name(self, number: int) -> str:
