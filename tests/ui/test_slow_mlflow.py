@@ -45,6 +45,9 @@ def test_the_panel_says_what_it_waits_for(lab: LabPage, server: LabServer, slow:
     models = lab.section("Models")
     waits = models.get_by_text("MLflow is slow: waiting for the list of models.")
     expect(waits).to_be_visible()
+    below = lab.page.locator(".gol-Loading").bounding_box()
+    text = waits.bounding_box()
+    assert below is not None and text is not None and text["y"] > below["y"], "the bar cuts off what is in it"
     lab.looks("models-slow", ".gol-Loading", NARROW, WIDE)
     slow.go_on()
     model = models.get_by_role("button", name=re.compile("^hanging"))
@@ -56,6 +59,7 @@ def test_the_panel_says_what_it_waits_for(lab: LabPage, server: LabServer, slow:
     models.get_by_role("button", name="Details of hanging version 2").click()
     models.get_by_role("button", name="Promote hanging version 2…").click()
     dialog = lab.page.get_by_role("dialog")
+    expect(dialog.get_by_label("Gate file")).to_be_focused()
     slow.hang("model-versions/set-tag")  # its look
     dialog.get_by_role("button", name="Check gates").press("Enter")
     expect(dialog.get_by_text("MLflow is slow: waiting for the verdict.")).to_be_visible()

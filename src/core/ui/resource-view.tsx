@@ -45,7 +45,12 @@ export function ResourceView<T>(
     return down;
   }
   if (value === undefined || state === 'loading') {
-    return <Loading trans={trans} late={late} />;
+    return (
+      <>
+        <Loading trans={trans} />
+        {late && <Late text={late} />}
+      </>
+    );
   }
   if (state === 'empty') {
     return <>{props.empty}</>;

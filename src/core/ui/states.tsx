@@ -30,19 +30,14 @@ export namespace EmptyState {
   }
 }
 
-/** Shown late, so that a fast answer does not flicker; with `late` in words. */
+/** Shown late, so that a fast answer does not flicker. */
 export function Loading(props: {
   trans: TranslationBundle;
-  late?: string | false;
 }): React.ReactElement {
   return (
     <div className="gol-Loading" role="status">
       <span className="gol-Loading-bar" aria-hidden="true" />
-      {props.late ? (
-        <p className="gol-Note">{props.late}</p>
-      ) : (
-        <span className="gol-VisuallyHidden">{props.trans.__('Loading…')}</span>
-      )}
+      <span className="gol-VisuallyHidden">{props.trans.__('Loading…')}</span>
     </div>
   );
 }
