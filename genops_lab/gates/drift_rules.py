@@ -151,5 +151,5 @@ def _slice(name: str, found: Found, p: float, rule: Drift) -> SliceVerdict:
         clause += f" (missing: {after}, was {before})"
     return SliceVerdict(
         name=name, verdict=verdict, clause=clause, n=min(found.n), estimate=found.distance, low=found.low,
-        high=found.high, p=p, more=more,
+        high=found.high, bound=rule.at_most, p=p, more=more,
     )  # fmt: skip

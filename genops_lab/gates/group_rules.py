@@ -140,7 +140,7 @@ def _slice(
 ) -> SliceVerdict:
     return SliceVerdict(
         name=name, verdict=verdict, clause=clause, n=len(places), estimate=found.estimate,
-        low=finite(found.low), high=finite(found.high), p=found.p, more=found.more,
+        low=finite(found.low), high=finite(found.high), bound=found.null, p=found.p, more=found.more,
     )  # fmt: skip
 
 

@@ -165,7 +165,7 @@ def better_in_any(rule: BetterInAny, evidence: Evidence, alpha: float) -> RuleVe
         slices.append(
             SliceVerdict(
                 name=name, verdict=each_verdict, clause=clause, n=found.n, estimate=found.estimate,
-                low=finite(found.low), high=finite(found.high), p=float(p), more=found.more,
+                low=finite(found.low), high=finite(found.high), bound=found.null, p=float(p), more=found.more,
             )
         )  # fmt: skip
     shown_better = [each for each in slices if each.verdict == "pass"]

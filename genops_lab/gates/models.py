@@ -19,7 +19,10 @@ WORDS: dict[Verdict, str] = {
 
 
 class SliceVerdict(msgspec.Struct, frozen=True, kw_only=True):
-    """The verdict on one group, or on one of several metrics. ``low`` to ``high`` is the interval."""
+    """The verdict on one group, or on one of several metrics.
+
+    ``low`` to ``high`` is the interval; ``bound``: what the rule asks for.
+    """
 
     name: str
     verdict: Verdict
@@ -28,6 +31,7 @@ class SliceVerdict(msgspec.Struct, frozen=True, kw_only=True):
     estimate: float | None = None
     low: float | None = None
     high: float | None = None
+    bound: float | None = None
     p: float | None = None
     more: int | None = None
 

@@ -7119,7 +7119,9 @@ export interface components {
         };
         /**
          * SliceVerdict
-         * @description The verdict on one group, or on one of several metrics. ``low`` to ``high`` is the interval.
+         * @description The verdict on one group, or on one of several metrics.
+         *
+         *     ``low`` to ``high`` is the interval; ``bound``: what the rule asks for.
          */
         SliceVerdict: {
             name: string;
@@ -7135,6 +7137,8 @@ export interface components {
             low: number | null;
             /** @default null */
             high: number | null;
+            /** @default null */
+            bound: number | null;
             /** @default null */
             p: number | null;
             /** @default null */

@@ -44,6 +44,24 @@ def test_classification_beside_scikit_learn() -> None:
     assert found["brier"].value == pytest.approx(((scores - truth) ** 2).sum(axis=1).mean(), abs=1e-12)
 
 
+def test_the_area_under_the_curve_of_two_classes() -> None:
+    from sklearn.metrics import roc_auc_score
+
+    rng = np.random.default_rng(3)
+    labels = np.array(["cat", "dog"])[rng.integers(0, 2, 200)]
+    chance = rng.random(200) / 2 + 0.5 * (labels == "dog")
+    both = _made(labels, labels, scores={"cat": 1 - chance, "dog": chance})
+    one = _made(labels, labels, scores={"dog": rng.random(200)})
+    [row] = [each for each in compared(both, one, latency=False) if each.metric == "auc"]
+    expected = roc_auc_score(labels == "dog", chance)
+    assert row.candidate.value == pytest.approx(expected)
+    assert row.difference is not None and row.champion is not None and row.champion.value is not None
+    assert row.difference.value == pytest.approx(expected - row.champion.value)
+    assert (row.difference.method, row.difference.verdict) == ("DeLong's test", "better")
+    # Log loss and the Brier score need the scores of all classes.
+    assert [each.metric for each in compared(one, None, latency=False)] == ["accuracy", "auc"]
+
+
 def test_scores_of_an_unknown_class_and_missing_scores() -> None:
     scores = {"a": np.array([1.0, 0.5, np.nan]), "b": np.array([0.0, 0.5, np.nan])}
     rows = compared(_made(["a", "c", "a"], ["a", "a", "a"], scores=scores), None, latency=False)

@@ -35,6 +35,7 @@ from genops_lab.gates.looks import (
     tag_of,
 )
 from genops_lab.gates.models import Approver, CheckGates, GateReport, JudgedData, RuleVerdict
+from genops_lab.gates.picture import picture
 from genops_lab.gates.plan import Approval, Bound, Command, DataRule, Drift, Gates
 from genops_lab.gates.plan_file import blob_hash, read_gates
 from genops_lab.registry.backends.signatures import KEY_TAG, MlflowSignatures
@@ -450,7 +451,10 @@ class _Judging:
         made = replace(made, run=place)
         if place:
             # The words first: the tag names a report that is there.
-            self._client.log_text(place, words.markdown(made), f"{path.removesuffix('.json')}.md")
+            stem = path.removesuffix(".json")
+            self._client.log_text(place, words.markdown(made), f"{stem}.md")
+            if drawn := picture(made):
+                self._client.log_text(place, drawn, f"{stem}.svg")
             self._client.log_text(
                 place, msgspec.json.format(msgspec.json.encode(made), indent=1).decode(), path
             )

@@ -44,6 +44,8 @@ const report = (part: Partial<IGateReport> = {}): IGateReport => ({
       more: 1843,
       method: '',
       slices: [],
+      cluster: '',
+      clusters: 0,
       too_small: ['C (12)'],
       examples: [],
       chosen_by: ''
