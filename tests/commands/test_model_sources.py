@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 from pathlib import Path
 
+from tests.registry.test_importing import weights
+from tests.support.faults import FaultProxy
 from tests.support.homes import Home
-from tests.support.rooms import Logged
+from tests.support.mlflow_file import place_server_store
+from tests.support.mlflow_server import running_mlflow
+from tests.support.rooms import Logged, eventually
+from tests.support.warm import program
 
 from .conftest import RunningLab, genops
 
@@ -74,3 +81,45 @@ def test_a_version_is_pulled_described_and_cleaned_up(lab: RunningLab) -> None:
     assert lab.call("models", "stages", "kept", "--json").json == []
     refused = lab.call("models", "push", "kept", "s3://bucket")
     assert refused.code == 2 and "is not the name of a repository" in refused.err
+
+
+def test_an_interrupted_pull_says_how_it_goes_on(home: Home, tmp_path: Path) -> None:
+    """Ctrl+C while a line crawls."""
+    source, place = tmp_path / "source", tmp_path / "pulled"
+    source.mkdir()
+    (source / "w.safetensors").write_bytes(weights(500_000))
+    place_server_store(tmp_path / "far.db")
+    with (
+        running_mlflow(home, f"sqlite:///{tmp_path}/far.db", tmp_path / "artifacts") as url,
+        FaultProxy(int(url.rpartition(":")[2]), held_bytes=1 << 17) as line,
+    ):
+        far = {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{line.port}"}
+        done = genops(home, "models", "register", "w", "--path", str(source), **far)
+        assert done.code == 0, done.err
+        line.set(bytes_per_s=100_000)
+        before = line.status()["down_bytes"]
+        process = subprocess.Popen(
+            [*program("genops_lab.commands.main"), "models", "pull", "w", str(place)],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=home.environment(**far),
+            cwd=home.work,
+            text=True,
+        )
+        eventually(lambda: line.status()["down_bytes"] - before, lambda count: count > 400_000)
+        process.send_signal(signal.SIGINT)
+        told = process.communicate(timeout=60)[1]
+        assert process.returncode == 130, told
+        assert "Copying file 1 of 1: w.safetensors." in told
+        assert f"To go on: genops models pull w {place} --version 1" in told
+        line.set(bytes_per_s=0)
+        listed = genops(home, "models", "free-space", "--dry-run", "--json", **far)
+        [left] = listed.json
+        assert (left["folder"], left["in_use"]) == (str(place), False) and left["size_bytes"] > 0
+        unasked = genops(home, "models", "free-space", **far)
+        assert unasked.code == 4 and "Add --yes" in unasked.err and "pull" in unasked.err, unasked
+        again = genops(home, "models", "pull", "w", str(place), **far)
+        assert again.code == 0 and "are there from before" in again.err, again
+        assert (place / "w.safetensors").read_bytes() == (source / "w.safetensors").read_bytes()
+    empty = genops(home, "models", "free-space", "--yes")
+    assert empty.code == 0 and "No pull or push left anything." in empty.out

@@ -590,8 +590,8 @@ DATA_FILES = _words(
     "Runs, sweeps, profiles or deployments of before are no longer found; two Labs of two versions hold different "
     "locks.",
     """
-deployments environments evaluations folders incoming kernelspecs.lock mlflow outputs profiles remote resuming runs
-said shared.db spool store.db supervisor.lock sweeps tracking.lock wheels work
+deployments environments evaluations folders incoming kernelspecs.lock mlflow outputs profiles pulls remote resuming
+runs said shared.db spool store.db supervisor.lock sweeps tracking.lock wheels work
 """,
 )
 
@@ -661,6 +661,7 @@ genops models alias-history: --alias --json name
 genops models list: --filter --json --limit --sort --versions
 genops models revert: --expected --json --reason alias name
 genops models revert-alias: --expected --json --reason alias name
+genops models free-space: --dry-run --json --yes -y
 genops models prune: --json --keep --older-than --yes -y name
 genops models pull: --json --version folder name
 genops models push: --json --public --secret --version name target
