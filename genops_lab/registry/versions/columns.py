@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import repeat
 
 import msgspec
 import numpy as np
@@ -76,8 +77,8 @@ class Join:
 
 
 def _rows_of(run_ids: list[str | None], runs: Snapshot) -> npt.NDArray[np.int32]:
-    places = runs.places
-    found = np.fromiter((places.get(id or "", -1) for id in run_ids), np.int32, len(run_ids))
+    ids = [id or "" for id in run_ids]
+    found = np.fromiter(map(runs.places.get, ids, repeat(-1)), np.int32, len(ids))
     return np.where(found < runs.rows, found, -1).astype(np.int32)
 
 
