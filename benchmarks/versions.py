@@ -107,7 +107,7 @@ def _cpu_ms(worker: Worker) -> float:
 
 
 async def _first_rows(uri: str, cache: Path, *, whole: bool = False) -> tuple[float, float]:
-    """Return the milliseconds and CPU milliseconds of the first answer. ``whole``: read all versions, which are saved."""
+    """Return the milliseconds and CPU milliseconds of the first answer. ``whole``: save all versions."""
     worker = await _started(uri, cache)
     before, begun = _cpu_ms(worker), time.perf_counter()
     table = await _ask(worker)

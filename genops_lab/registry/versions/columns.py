@@ -35,7 +35,13 @@ class Join:
         self._places: npt.NDArray[np.int32] = np.empty(0, np.int32)
         self._joined: dict[tuple[Kind, str], tuple[Column, Column | None]] = {}
 
-    def of(self, versions: Snapshot, runs: Snapshot, deployed: Mapping[str, list[str]]) -> Snapshot:
+    def of(
+        self,
+        versions: Snapshot,
+        runs: Snapshot,
+        deployed: Mapping[str, list[str]],
+        formats: TextColumn | None = None,
+    ) -> Snapshot:
         """Return the versions as rows. ``deployed``: names of deployments by the id of a version's row."""
         places = self._places_of(versions, runs)
         if not np.array_equal(places, self._places):
@@ -58,6 +64,8 @@ class Join:
         columns["attribute"].update(_from_tags(versions.columns["tag"]))
         if (served := _deployed(versions, deployed)) is not None:
             columns["attribute"]["deployed"] = served
+        if formats is not None:
+            columns["attribute"]["format"] = formats
         return Snapshot(
             versions.rows, versions.ids, versions.places, columns, runs.experiments, subject=VERSIONS
         )

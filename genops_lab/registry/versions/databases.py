@@ -22,7 +22,10 @@ from genops_lab.experiments.columns.sqlite_source import SqliteFile
 from .rows import VersionChanges
 
 #: In the order of :data:`rows.FIELDS`.
-_COLUMNS = "name, version, creation_time, last_updated_time, description, user_id, current_stage, source, run_id, status"
+_COLUMNS = (
+    "name, version, creation_time, last_updated_time, "
+    "description, user_id, current_stage, source, run_id, status"
+)
 _VERSIONS = (
     "SELECT {} FROM model_versions WHERE coalesce(current_stage, '') != 'Deleted_Internal' AND name NOT IN "
     "(SELECT name FROM registered_model_tags WHERE key = 'mlflow.prompt.is_prompt' AND lower(value) = 'true') "
