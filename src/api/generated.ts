@@ -2200,7 +2200,7 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** Change the description and the tags of a model. Raises NotFound, InvalidRequest. */
+        /** Change the description and the tags of a model. Raises NotFound, InvalidRequest, Conflict. */
         put: operations["registry.describe_model"];
         post?: never;
         delete?: never;
@@ -2217,7 +2217,7 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** Change the notes (MLflow's description) and the tags of a version. Raises NotFound, InvalidRequest. */
+        /** Change the notes (MLflow's description) and the tags of a version. */
         put: operations["registry.describe_version"];
         post?: never;
         delete?: never;
@@ -6754,6 +6754,9 @@ export interface components {
         /**
          * Describe
          * @description Change a description, unless it is None, set ``tags``, and remove the tags ``untag``.
+         *
+         *     ``expected`` is the description, and ``expected_tags`` the values of tags (None: no such tag), that the user saw
+         *     before writing. If one of them is another now, nothing changes.
          */
         Describe: {
             /** @default null */
@@ -6764,6 +6767,12 @@ export interface components {
             };
             /** @default [] */
             untag: string[];
+            /** @default null */
+            expected: string | null;
+            /** @default {} */
+            expected_tags: {
+                [key: string]: string | null;
+            };
         };
         /**
          * LoadingCode
