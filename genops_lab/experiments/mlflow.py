@@ -39,6 +39,8 @@ _QUIET = {
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
+#: Runs and versions are read while nobody waits for one answer: a slow MLflow shows them late, not never.
+_READING = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
 _PATIENT = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "120"}
 TRANSFERS_IDLE_S = 30.0
 #: Longest wait for an answer in seconds: less than the 120 s after which a command gives up, so that it says why.
@@ -96,7 +98,11 @@ class MlflowConnection(Service):
             "Runs",
             {"tracking_uri": self.uri, "cache": str(settings.data_dir / "runs")},
             # It does no linear algebra: threads for it would cost memory and start time.
-            env={"OPENBLAS_NUM_THREADS": "1", **environment},
+            env={
+                "OPENBLAS_NUM_THREADS": "1",
+                **environment,
+                **{name: seconds for name, seconds in _READING.items() if name not in os.environ},
+            },
         )
         self._preparing: asyncio.Task[None] | None = None
 

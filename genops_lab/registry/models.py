@@ -139,11 +139,17 @@ class LoadingCode(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Describe(msgspec.Struct, frozen=True, kw_only=True):
-    """Change a description, unless it is None, set ``tags``, and remove the tags ``untag``."""
+    """Change a description, unless it is None, set ``tags``, and remove the tags ``untag``.
+
+    ``expected`` is the description, and ``expected_tags`` the values of tags (None: no such tag), that the user saw
+    before writing. If one of them is another now, nothing changes.
+    """
 
     description: str | None = None
     tags: dict[str, str] = {}
     untag: list[str] = []
+    expected: str | None = None
+    expected_tags: dict[str, str | None] = {}
 
 
 class OldVersions(msgspec.Struct, frozen=True, kw_only=True):

@@ -175,22 +175,21 @@ class ModelUses:
         return LoadingCode(code=loading_code(f"models:/{name}/{found.version}", tracking, facts, base))
 
     async def describe_model(self, name: str, body: Describe) -> RegisteredModel:
-        """Change the description and the tags of a model. Raises NotFound, InvalidRequest."""
+        """Change the description and the tags of a model. Raises NotFound, InvalidRequest, Conflict."""
         check_name(name)
         _check(body)
-        found = await self._mlflow.call(
-            MlflowDescriptions.describe_model, name, body.description, body.tags, body.untag
-        )
+        found = await self._mlflow.call(MlflowDescriptions.describe_model, name, body)
         self._events.emit("model", name)
         return found
 
     async def describe_version(self, name: str, version: str, body: Describe) -> ModelVersion:
-        """Change the notes (MLflow's description) and the tags of a version. Raises NotFound, InvalidRequest."""
+        """Change the notes (MLflow's description) and the tags of a version.
+
+        Raises NotFound, InvalidRequest, Conflict.
+        """
         check_name(name)
         _check(body)
-        found = await self._mlflow.call(
-            MlflowDescriptions.describe_version, name, version, body.description, body.tags, body.untag
-        )
+        found = await self._mlflow.call(MlflowDescriptions.describe_version, name, version, body)
         self._events.emit("model", name)
         return found
 

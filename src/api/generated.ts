@@ -2234,7 +2234,7 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** Change the description and the tags of a model. Raises NotFound, InvalidRequest. */
+        /** Change the description and the tags of a model. Raises NotFound, InvalidRequest, Conflict. */
         put: operations["registry.describe_model"];
         post?: never;
         delete?: never;
@@ -2251,7 +2251,7 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** Change the notes (MLflow's description) and the tags of a version. Raises NotFound, InvalidRequest. */
+        /** Change the notes (MLflow's description) and the tags of a version. */
         put: operations["registry.describe_version"];
         post?: never;
         delete?: never;
@@ -6810,6 +6810,9 @@ export interface components {
         /**
          * Describe
          * @description Change a description, unless it is None, set ``tags``, and remove the tags ``untag``.
+         *
+         *     ``expected`` is the description, and ``expected_tags`` the values of tags (None: no such tag), that the user saw
+         *     before writing. If one of them is another now, nothing changes.
          */
         Describe: {
             /** @default null */
@@ -6820,6 +6823,12 @@ export interface components {
             };
             /** @default [] */
             untag: string[];
+            /** @default null */
+            expected: string | null;
+            /** @default {} */
+            expected_tags: {
+                [key: string]: string | null;
+            };
         };
         /**
          * LoadingCode

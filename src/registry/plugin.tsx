@@ -59,8 +59,7 @@ export const modelsPlugin: JupyterFrontEndPlugin<void> = {
         const { ModelsSection } = await import('./view/section');
         return (
           <ModelsSection
-            model={model}
-            trans={trans}
+            {...{ model, rendermime, trans }}
             onRegister={() => execute(CommandIDs.register)}
             onDeploy={({ name, version }) =>
               execute('genops:deploy-model', { model: name, version })

@@ -285,6 +285,27 @@ def test_descriptions_and_tags_are_changed(rooms: Rooms, one: Logged) -> None:
     assert json.loads(client(rooms).get_model_version("digits", "1").tags["genops.source"])["kind"] == "run"
 
 
+def test_what_others_wrote_meanwhile_is_not_overwritten(rooms: Rooms, one: Logged) -> None:
+    seen = Describe(description="mine", tags={"team": "a"}, expected="", expected_tags={"team": None})
+    assert rooms.run(rooms.uses.describe_version("digits", "1", seen)).description == "mine"
+    client(rooms).update_model_version("digits", "1", "theirs")
+    for body, now in (
+        (Describe(description="mine again", expected="mine"), "theirs"),
+        (Describe(tags={"team": "b"}, expected_tags={"team": None}), "a"),
+        (Describe(untag=["team"], expected_tags={"team": "b"}), "a"),
+    ):
+        with pytest.raises(Conflict, match="of digits version 1 was changed while you wrote") as refused:
+            rooms.run(rooms.uses.describe_version("digits", "1", body))
+        assert (refused.value.code, refused.value.details) == ("changed", {"now": now})
+    kept = client(rooms).get_model_version("digits", "1")
+    assert (kept.description, kept.tags["team"]) == ("theirs", "a")
+    with pytest.raises(Conflict, match="The description of the model 'digits' was changed"):
+        rooms.run(rooms.uses.describe_model("digits", Describe(description="x", expected="never there")))
+    again = Describe(description="mine again", untag=["team"], expected="theirs", expected_tags={"team": "a"})
+    version = rooms.run(rooms.uses.describe_version("digits", "1", again))
+    assert (version.description, version.tags) == ("mine again", {})
+
+
 def test_prompts_of_mlflow_are_no_models(rooms: Rooms, one: Logged) -> None:
     import mlflow
 

@@ -234,6 +234,41 @@ def test_what_is_known_stays_while_the_store_is_away(tmp_path: Path) -> None:
         nothing.table(RunTableQuery(lifecycle="all"), {}, [])
 
 
+def test_formats_are_read_for_those_who_ask_and_kept(tmp_path: Path) -> None:
+    file = tmp_path / "mlflow.db"
+    place_server_store(file)
+    stand = Stand(f"sqlite:///{file}", tmp_path, "sqlite")
+    one, two, three = (stand.version("formatted") for _ in range(3))
+    stand.until(lambda: set(stand.ids()) == {one, two, three})
+    assert stand.mirror.unread_formats(9) == [], "nobody asks"
+    stand.ask("version = 1", columns=["format"])
+    assert [id for id, _ in stand.mirror.unread_formats(9)] == [one], "what the page shows"
+    table = stand.ask("format = ONNX", columns=["format"])
+    assert [each.message for each in table.doubts] == ["The format of 3 versions is not read yet."]
+    unread = dict(stand.mirror.unread_formats(9))
+    assert set(unread) == {one, two, three}, "a question about formats needs all"
+    before = stand.mirror.state().version
+    stand.mirror.put_formats(
+        [(one, unread[one], "ONNX, pickle"), (two, unread[two], "pickle"), (three, unread[three], None)]
+    )
+    assert stand.mirror.wait(before, LONG_S).version != before, "the page hears of it"
+    table = stand.ask("format = ONNX", columns=["format"])
+    assert (table.run_ids, table.columns[0].values, table.doubts) == ([one], ["ONNX, pickle"], [])
+    assert stand.mirror.unread_formats(9) == [], "unreadable files are not tried again at once"
+
+    kept = tmp_path / "versions"
+    (file_of_formats,) = kept.glob("formats-*.jsonl")
+    with file_of_formats.open("ab") as stream:
+        stream.write(b'["formatted/3", 1')  # its process was killed
+    stand.client.delete_registered_model("formatted")
+    again = stand.version("formatted")
+    later = VersionMirror(stand.uri, str(tmp_path / "runs"))
+    found = later.table(RunTableQuery(lifecycle="all", columns=["format"], wait_s=LONG_S), {}, [])
+    assert (found.run_ids, found.columns[0].values) == ([again], [None]), (
+        "another version with the same number"
+    )
+
+
 def test_an_unknown_schema_is_read_through_mlflow(tmp_path: Path) -> None:
     import sqlite3
 
@@ -287,6 +322,12 @@ def test_the_service_tells_changes_while_a_page_listens(module_home: Home) -> No
             assert rooms.run(service.get_versions_state()).complete
             counts = {each.column: each.runs for each in rooms.run(service.list_version_columns()).columns}
             assert (counts["aliases"], counts["deployed"], counts["gates"]) == (1, 1, 0)
+            facts = rooms.run(rooms.registry.get_version_facts("served", "1"))
+            with_format = RunTableQuery(columns=["format"])
+            eventually(
+                lambda: rooms.run(service.query_versions(with_format)).columns[0].values,
+                lambda values: values == [", ".join(facts.formats)] and facts.formats,
+            )
             with pytest.raises(InvalidRequest, match="cannot be chosen by experiments"):
                 rooms.run(service.query_versions(RunTableQuery(experiments=["0"])))
         finally:

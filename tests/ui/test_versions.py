@@ -45,6 +45,10 @@ DELETED = """
 import mlflow
 mlflow.MlflowClient().delete_model_version("digits-of-versions", "1")
 """
+REWRITTEN = """
+import mlflow
+mlflow.MlflowClient().update_model_version("digits-of-versions", "2", "Theirs")
+"""
 OURS = "model CONTAINS of-versions"
 
 
@@ -139,6 +143,50 @@ def test_an_alias_is_set_from_the_menu_of_a_row(lab: LabPage) -> None:
     lab.page.keyboard.press("Enter")
     expect(dialog).to_have_count(0)
     expect(rows(lab).filter(has_text="Fail")).to_contain_text("challenger")
+
+
+def test_a_description_is_written_and_a_change_from_outside_is_not_overwritten(
+    lab: LabPage, server: LabServer
+) -> None:
+    open_page(lab)
+    ask(lab, "model = 'digits-of-versions' and version = 2")
+    expect(rows(lab)).to_have_count(1)
+    keyboard = Keyboard(lab.page)
+    rows(lab).first.get_by_role("gridcell").nth(2).click()
+    keyboard.press("Enter")
+    drawer = table(lab).locator(".gol-RunTable-drawer")
+    described = drawer.get_by_role("group", name="Description and tags of digits-of-versions version 2")
+    edit = described.get_by_role("button", name="Edit description of digits-of-versions version 2…")
+    edit.focus()
+    keyboard.press("Enter")
+    box = described.get_by_role("textbox")
+    expect(box).to_be_focused()
+    expect(box).to_have_value("take 1")
+    box.fill("Better on **night** pictures. <img src=x onerror=document.title='run'>")
+    keyboard.press("Control+Enter")
+    expect(described.locator("strong")).to_have_text("night")
+    expect(edit).to_be_focused()
+    assert lab.page.title() != "run"
+
+    keyboard.press("Enter")
+    box.fill("Mine")
+    run_script(server, REWRITTEN, **own_mlflow(server))
+    keyboard.press("Control+Enter")
+    expect(described.get_by_role("alert")).to_contain_text("was changed while you wrote")
+    expect(described.locator(".gol-Described-now")).to_contain_text("Theirs")
+    lab.looks("versions-description", ".gol-RunTable")
+    described.get_by_role("button", name="Replace").click()
+    expect(edit).to_be_focused()
+    expect(described.locator(".gol-Card-text")).to_have_text("Mine")
+
+    described.get_by_role("button", name="Add tag to digits-of-versions version 2…").click()
+    described.get_by_label("Tag", exact=True).fill("team")
+    described.get_by_label("Value").fill("vision")
+    keyboard.press("Enter")
+    expect(described.get_by_role("button", name="Edit the tag team: vision")).to_be_visible()
+    keyboard.press("Escape")
+    ask(lab, "tags.team = vision and description = Mine")
+    expect(rows(lab)).to_have_count(1)
 
 
 def test_a_reload_brings_the_page_back_with_its_query(lab: LabPage) -> None:

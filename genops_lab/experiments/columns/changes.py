@@ -71,6 +71,11 @@ class Changes:
     gone: list[str] = field(default_factory=list)
     experiments: dict[str, ExperimentRow] | None = None
 
+    @property
+    def ids(self) -> list[str]:
+        """The id of each row in ``runs``."""
+        return [row[0] for row in self.runs]
+
     def attributes(self, where: Rows) -> Iterator[Part]:
         """Yield the columns of the attributes of ``runs``, which stand at the rows ``where``."""
         runs: list[RunRow] = self.runs
@@ -102,14 +107,18 @@ def attribute_parts(
     where: Rows, texts: Mapping[str, Sequence[str | None]], numbers: Mapping[str, Sequence[float | None]]
 ) -> Iterator[Part]:
     """Yield columns of ``texts`` and ``numbers``, whose values stand at the rows ``where``."""
-    order = np.argsort(where, kind="stable")
-    rows = where[order]
+    in_order = bool((where[1:] > where[:-1]).all())
+    order = [] if in_order else np.argsort(where, kind="stable").tolist()
+    rows = where if in_order else where[order]
     for name, values in (*texts.items(), *numbers.items()):
-        there = np.fromiter((values[at] is not None for at in order), np.bool_, len(order))
-        if there.any():
-            present = [value for at in order if (value := values[at]) is not None]
-            made = strings(present) if name in texts else np.array(present, np.float64)
-            yield name, rows[there], made
+        ordered = values if in_order else [values[at] for at in order]
+        held, present = rows, ordered
+        if None in ordered:
+            there = np.fromiter((value is not None for value in ordered), np.bool_, len(ordered))
+            held, present = rows[there], [value for value in ordered if value is not None]
+        if len(present):
+            made = strings(present) if name in texts else np.array(present, np.float64)  # type: ignore[arg-type]
+            yield name, held, made
 
 
 def artifact_uri(template: str | None, run_id: str) -> str | None:

@@ -59,17 +59,17 @@ class Snapshot:
             base = replace(base, experiments=experiments)
         if not changes.runs:
             return base
-        new = [row[0] for row in changes.runs if base.place(row[0]) is None]
+        told = changes.ids
+        new = [run_id for run_id in told if base.place(run_id) is None] if base.rows else told
         rows = base.rows + len(new)
         # A list and a dict that a later snapshot of the same base extended differently must not be shared.
         ids, places = base.ids, base.places
         if len(ids) > base.rows:
             ids = ids[: base.rows]
             places = {run_id: row for row, run_id in enumerate(ids)}
-        for run_id in new:
-            places[run_id] = len(ids)
-            ids.append(run_id)
-        where = np.array([places[row[0]] for row in changes.runs], np.int32)
+        places.update(zip(new, range(len(ids), rows), strict=True))
+        ids.extend(new)
+        where = np.fromiter(map(places.__getitem__, told), np.int32, len(told))
         columns: Columns = {kind: dict(base.columns[kind]) for kind in KINDS}
         old = where[where < base.rows]
         _put(columns["attribute"], changes.attributes(where), old)

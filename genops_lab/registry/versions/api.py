@@ -19,7 +19,7 @@ from genops_lab.experiments.columns.changes import Changes
 from genops_lab.experiments.columns.snapshot import Snapshot
 from genops_lab.experiments.columns.source import SourceKind
 
-from .rows import VersionChanges, VersionRow, id_of, joined
+from .rows import VersionChanges, id_of
 
 PAGE = 1000
 #: Versions that each poll reads again: a new tag changes nothing else.
@@ -47,7 +47,7 @@ class ApiVersions:
         self.swept_since: float | None = None
         self._since, self._token = time.time(), ""
         self._stamps: dict[str, str] = {}
-        self._aliases: dict[str, list[str]] = {}
+        self._aliases: list[tuple[str, int, str]] = []
         self._read_models()
 
     def identity(self) -> str:
@@ -98,7 +98,7 @@ class ApiVersions:
         if not self._token:
             self.swept_since, self._since = self._since, time.time()
         changes = self._changes([*found, *swept])
-        there = {row[0] for row in changes.runs}
+        there = set(changes.ids)
         changed = names | (before.keys() - self._stamps.keys())
         changes.gone = [
             id for id in known.ids[: known.rows] if id.rpartition("/")[0] in changed and id not in there
@@ -120,10 +120,9 @@ class ApiVersions:
             each.name: f"{each.creation_timestamp} {each.last_updated_timestamp} {sorted(each.aliases.items())}"
             for each in models
         }
-        self._aliases = {}
-        for each in models:
-            for alias, version in each.aliases.items():
-                self._aliases.setdefault(id_of(each.name, version), []).append(alias)
+        self._aliases = [
+            (each.name, int(version), alias) for each in models for alias, version in each.aliases.items()
+        ]
 
     def _page(self, count: int, token: str) -> tuple[list[Any], str]:
         with mlflow_errors("The versions could not be read"):
@@ -136,16 +135,18 @@ class ApiVersions:
     def _changes(self, found: list[Any]) -> VersionChanges:
         """Return versions in a mirror's form, without those of prompts; if a version comes twice, once."""
         versions = {id_of(each.name, each.version): each for each in found if each.name in self._stamps}
-        changes = VersionChanges()
-        changes.runs = [
-            VersionRow(
-                id, each.name, int(each.version), each.creation_timestamp, each.last_updated_timestamp,
-                each.description, each.user_id, each.current_stage, each.source, each.run_id, str(each.status),
-                joined(self._aliases.get(id, ())),
-            )
-            for id, each in versions.items()
-        ]  # fmt: skip
-        changes.put_tags(
-            (id, key, value or "") for id, each in versions.items() for key, value in each.tags.items()
-        )
-        return changes
+        return VersionChanges(
+            [
+                (
+                    each.name, int(each.version), each.creation_timestamp, each.last_updated_timestamp,
+                    each.description, each.user_id, each.current_stage, each.source, each.run_id, str(each.status),
+                )
+                for each in versions.values()
+            ],
+            self._aliases,
+            [
+                (each.name, int(each.version), key, value or "")
+                for each in versions.values()
+                for key, value in each.tags.items()
+            ],
+        )  # fmt: skip

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from genops_lab.experiments.columns.backend import bounded, checked, mirror_of, state_of, window
 from genops_lab.experiments.columns.models import RunColumns, RunQueryText, RunsState, RunTable, RunTableQuery
-from genops_lab.experiments.query.models import Completion
+from genops_lab.experiments.query.models import Completion, Doubt
 
 if TYPE_CHECKING:
     from genops_lab.experiments.columns.mirror import Shown
     from genops_lab.experiments.columns.selection import Asked
+    from genops_lab.experiments.columns.snapshot import Snapshot
     from genops_lab.experiments.columns.source import Source
+
+FORMAT = "format"
+#: Seconds after a question during which the formats that it wants are read.
+_WANTED_FOR_S = 15.0
 
 
 class VersionMirror:
@@ -28,9 +36,13 @@ class VersionMirror:
         from genops_lab.experiments.columns.mirror import Mirror
 
         from .columns import Join
+        from .formats import KeptFormats
 
         self._runs = mirror_of(tracking_uri, cache)
         self._versions = Mirror(ways_to(tracking_uri), Path(cache).with_name("versions"), "versions")
+        self._formats = KeptFormats(Path(cache).with_name("versions"), tracking_uri)
+        #: The rows whose formats the last question wanted, whether it wants all others too, and when it came.
+        self._wanted: tuple[list[str], bool, float] | None = None
         self._join = Join()
         self._joining = threading.Lock()
         self._last: tuple[tuple[object, ...], Asked] | None = None
@@ -41,7 +53,33 @@ class VersionMirror:
         if touched:
             self._versions.touch(touched)
         asked, state = self._now(deployed, bounded(query.wait_s))
-        return window(asked, query, state)
+        table = window(asked, query, state)
+        asks_all = _asks_for(FORMAT, query)
+        if asks_all or FORMAT in query.columns:
+            self._wanted = (table.run_ids, asks_all, time.monotonic())
+        unread = self._unread_of(asked.snapshot) if asks_all else []
+        if unread:
+            table = replace(table, doubts=[*table.doubts, _not_read(len(unread))])
+        return table
+
+    def unread_formats(self, count: int) -> list[tuple[str, float]]:
+        """Return up to ``count`` versions, by id and creation, whose formats a page wants and that were not read."""
+        wanted = self._wanted
+        if wanted is None or time.monotonic() - wanted[2] > _WANTED_FOR_S:
+            return []
+        ids, asks_all, _ = wanted
+        versions = self._versions.state().asked.snapshot
+        rows = [row for id in ids if (row := versions.place(id)) is not None]
+        found = self._formats.unread(versions, rows)
+        return (found or (self._unread_of(versions) if asks_all else []))[:count]
+
+    def put_formats(self, found: list[tuple[str, float, str | None]]) -> None:
+        """Keep formats by id and creation; None: the files cannot be read now."""
+        with self._joining:
+            self._formats.put(found)
+
+    def _unread_of(self, versions: Snapshot) -> list[tuple[str, float]]:
+        return self._formats.unread(versions, range(versions.rows))
 
     def columns(self, deployed: dict[str, list[str]]) -> RunColumns:
         """Return all columns."""
@@ -54,12 +92,12 @@ class VersionMirror:
 
     def state(self) -> RunsState:
         """Return how many of the versions are read."""
-        return _joint(self._versions.state(), self._runs.state())
+        return self._joint(self._versions.state(), self._runs.state())
 
     def wait(self, version: int, wait_s: float) -> RunsState:
         """Return the state when its version changes, or after ``wait_s`` seconds."""
-        runs = self._runs.state()
-        return _joint(self._versions.wait(version - runs.version, bounded(wait_s)), self._runs.state())
+        others = self._runs.state().version + self._formats.version
+        return self._joint(self._versions.wait(version - others, bounded(wait_s)), self._runs.state())
 
     def _now(self, deployed: dict[str, list[str]], wait_s: float) -> tuple[Asked, RunsState]:
         from genops_lab.experiments.columns.selection import Asked
@@ -69,25 +107,45 @@ class VersionMirror:
         if wait_s or runs.complete:
             runs = self._runs.now(wait_s)
         versions = self._versions.now(wait_s)
-        key = (versions.asked, runs.asked, sorted(deployed.items()))
         with self._joining:
+            key = (versions.asked, runs.asked, self._formats.version, sorted(deployed.items()))
             if self._last is None or self._last[0] != key:
-                joined = self._join.of(versions.asked.snapshot, runs.asked.snapshot, deployed)
+                formats = self._formats.column(versions.asked.snapshot)
+                joined = self._join.of(versions.asked.snapshot, runs.asked.snapshot, deployed, formats)
                 self._last = (key, Asked(joined))
-            return self._last[1], _joint(versions, runs)
+            return self._last[1], self._joint(versions, runs)
+
+    def _joint(self, versions: Shown, runs: Shown) -> RunsState:
+        """Return the state of the versions; all runs must be read too before all columns are known."""
+        state = state_of(versions)
+        return replace(
+            state,
+            version=versions.version + runs.version + self._formats.version,
+            complete=versions.complete and (runs.complete or runs.problem is not None),
+            problem=state.problem or (runs.problem.message if runs.problem else ""),
+            advice=[],
+        )
 
 
-def _joint(versions: Shown, runs: Shown) -> RunsState:
-    """Return the state of the versions; all runs must be read too before all columns are known."""
-    from msgspec.structs import replace
+def _asks_for(attribute: str, query: RunTableQuery) -> bool:
+    """Return whether a query finds or orders its rows by an attribute."""
+    from genops_lab.experiments.query import parse
+    from genops_lab.experiments.query.subjects import VERSIONS
 
-    state = state_of(versions)
-    return replace(
-        state,
-        version=versions.version + runs.version,
-        complete=versions.complete and (runs.complete or runs.problem is not None),
-        problem=state.problem or (runs.problem.message if runs.problem else ""),
-        advice=[],
+    if any(by.column == attribute for by in query.sort):
+        return True
+    return attribute in query.query.casefold() and any(
+        (name.kind, name.key) == ("attribute", attribute) for name in parse(query.query, VERSIONS).names
+    )
+
+
+def _not_read(unread: int) -> Doubt:
+    versions = "version is" if unread == 1 else "versions is"
+    return Doubt(
+        message=f"The format of {unread:,} {versions} not read yet.",
+        hint="The page reads the files in the background and shows more versions as it finds them.",
+        position=0,
+        length=0,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import repeat
 
 import msgspec
 import numpy as np
@@ -34,7 +35,13 @@ class Join:
         self._places: npt.NDArray[np.int32] = np.empty(0, np.int32)
         self._joined: dict[tuple[Kind, str], tuple[Column, Column | None]] = {}
 
-    def of(self, versions: Snapshot, runs: Snapshot, deployed: Mapping[str, list[str]]) -> Snapshot:
+    def of(
+        self,
+        versions: Snapshot,
+        runs: Snapshot,
+        deployed: Mapping[str, list[str]],
+        formats: TextColumn | None = None,
+    ) -> Snapshot:
         """Return the versions as rows. ``deployed``: names of deployments by the id of a version's row."""
         places = self._places_of(versions, runs)
         if not np.array_equal(places, self._places):
@@ -57,6 +64,8 @@ class Join:
         columns["attribute"].update(_from_tags(versions.columns["tag"]))
         if (served := _deployed(versions, deployed)) is not None:
             columns["attribute"]["deployed"] = served
+        if formats is not None:
+            columns["attribute"]["format"] = formats
         return Snapshot(
             versions.rows, versions.ids, versions.places, columns, runs.experiments, subject=VERSIONS
         )
@@ -76,8 +85,8 @@ class Join:
 
 
 def _rows_of(run_ids: list[str | None], runs: Snapshot) -> npt.NDArray[np.int32]:
-    places = runs.places
-    found = np.fromiter((places.get(id or "", -1) for id in run_ids), np.int32, len(run_ids))
+    ids = [id or "" for id in run_ids]
+    found = np.fromiter(map(runs.places.get, ids, repeat(-1)), np.int32, len(ids))
     return np.where(found < runs.rows, found, -1).astype(np.int32)
 
 

@@ -1,68 +1,88 @@
-"""Define a version as the sources of versions report it."""
+"""Define versions as the sources of versions report them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from itertools import compress
+from typing import Any
 
 from genops_lab.experiments.columns.cells import Rows
-from genops_lab.experiments.columns.changes import Changes, Part, attribute_parts
+from genops_lab.experiments.columns.changes import Changes, Entries, Part, attribute_parts
 from genops_lab.experiments.query.subjects import LIST
 
-
-class VersionRow(NamedTuple):
-    """A version in MLflow's form; times in milliseconds since 1970. ``id`` is "MODEL/VERSION"."""
-
-    id: str
-    model: str
-    version: int
-    created: int | None
-    updated: int | None
-    description: str | None
-    user: str | None
-    stage: str | None
-    source: str | None
-    run_id: str | None
-    status: str | None
-    aliases: str | None
+#: The values of a version in the order in which the sources give them; times in milliseconds since 1970.
+FIELDS = (
+    "model",
+    "version",
+    "created",
+    "updated",
+    "description",
+    "user",
+    "stage",
+    "source",
+    "run_id",
+    "status",
+)
+_TEXTS = ("model", "description", "user", "source", "run_id", "status")
 
 
-@dataclass
 class VersionChanges(Changes):
-    """Versions (:class:`VersionRow`) that are new or changed, with their tags; versions that are ``gone``."""
+    """Versions that are new or changed, each once and whole, as columns: 10,000 objects would take longer.
+
+    ``versions`` have the values of :data:`FIELDS`. ``aliases`` are (model, version, alias), ``tags`` (model, version,
+    key, value); those of other versions are left out.
+    """
+
+    def __init__(
+        self,
+        versions: Sequence[Sequence[Any]] = (),
+        aliases: Sequence[tuple[str, int, str]] = (),
+        tags: Sequence[tuple[str, int, str, str]] = (),
+        gone: Sequence[str] = (),
+    ) -> None:
+        super().__init__(runs=list(versions), gone=list(gone))
+        self._columns = dict(zip(FIELDS, zip(*versions, strict=True), strict=True)) if versions else {}
+        keys = list(zip(self._columns["model"], self._columns["version"], strict=True)) if versions else []
+        self._ids = [id_of(model, version) for model, version in keys]
+        places = dict(zip(keys, range(len(keys)), strict=True))
+        self._aliases: dict[int, list[str]] = {}
+        for model, version, alias in aliases:
+            if (place := places.get((model, version))) is not None:
+                self._aliases.setdefault(place, []).append(alias)
+        if tags:
+            models, numbers, names, values = zip(*tags, strict=True)
+            found = list(map(places.get, zip(models, numbers, strict=True)))
+            ours = [place is not None for place in found]
+            self.tags = Entries(*(list(compress(each, ours)) for each in (found, names, values)))
+
+    @property
+    def ids(self) -> list[str]:
+        """The id of each version, "MODEL/VERSION"."""
+        return self._ids
 
     def attributes(self, where: Rows) -> Iterator[Part]:
         """Yield the columns of the attributes of the versions, which stand at the rows ``where``."""
-        rows: list[VersionRow] = self.runs
-        texts = ("model", "description", "user", "source", "run_id", "status", "aliases")
+        columns = self._columns
+        aliases: list[str | None] = [None] * len(self._ids)
+        for place, names in self._aliases.items():
+            aliases[place] = LIST.join(sorted(names))
         return attribute_parts(
             where,
             {
-                **{name: [getattr(row, name) or None for row in rows] for name in texts},
-                "stage": [row.stage if row.stage != "None" else None for row in rows],
+                **{name: [text or None for text in columns[name]] for name in _TEXTS},
+                "stage": [stage if stage and stage != "None" else None for stage in columns["stage"]],
+                "aliases": aliases,
             },
             {
-                "version": [float(row.version) for row in rows],
-                "created": [_seconds(row.created) for row in rows],
-                "updated": [_seconds(row.updated) for row in rows],
+                "version": columns["version"],
+                **{name: [_seconds(time) for time in columns[name]] for name in ("created", "updated")},
             },
         )
-
-    def put_tags(self, tags: Iterable[tuple[str, str, str]]) -> None:
-        """Add tags of the versions: the version's id, the key and the value. Others' tags are left out."""
-        places = {row[0]: at for at, row in enumerate(self.runs)}
-        self.tags.put([(places[id], key, value) for id, key, value in tags if id in places])
 
 
 def id_of(model: str, version: object) -> str:
     """Return the id of a version's row; a model's name has no slash."""
     return f"{model}/{version}"
-
-
-def joined(aliases: Iterable[str]) -> str | None:
-    """Return aliases as one text, None without any."""
-    return LIST.join(sorted(aliases)) or None
 
 
 def _seconds(milliseconds: int | None) -> float | None:

@@ -38,6 +38,7 @@ const WIDTHS: Record<string, number> = {
   aliases: 160,
   gates: 150,
   deployed: 130,
+  format: 130,
   run: 150,
   source: 200,
   description: 200,
@@ -93,6 +94,8 @@ export function columnLabel(column: string, trans: TranslationBundle): string {
       return trans.__('Aliases');
     case 'gates':
       return trans.__('Gates');
+    case 'format':
+      return trans.__('Format');
     case 'deployed':
       return trans.__('Deployed as');
     case 'run':

@@ -1,3 +1,4 @@
+import { RenderMimeRegistry } from '@jupyterlab/rendermime';
 import {
   act,
   cleanup,
@@ -162,7 +163,8 @@ describe('the models section', () => {
 
   async function show(): Promise<void> {
     model.list.visible = true;
-    render(<ModelsSection {...{ model, trans }} {...actions} />);
+    const rendermime = new RenderMimeRegistry({ initialFactories: [] });
+    render(<ModelsSection {...{ model, rendermime, trans }} {...actions} />);
     await settle();
   }
 
@@ -178,6 +180,7 @@ describe('the models section', () => {
         name: 'digits',
         description: '',
         updated_at: null,
+        tags: {},
         versions: [version()]
       }
     ]);
@@ -219,6 +222,7 @@ describe('the models section', () => {
         name: 'digits',
         description: '',
         updated_at: null,
+        tags: {},
         versions: [
           version({ aliases: ['champion'] }),
           version({ version: '1' })
@@ -246,6 +250,7 @@ describe('the models section', () => {
         name: 'digits',
         description: '',
         updated_at: null,
+        tags: {},
         versions: [version()]
       }
     ]);
@@ -287,6 +292,7 @@ describe('the models section', () => {
         name: 'digits',
         description: '',
         updated_at: null,
+        tags: {},
         versions: [version()]
       }
     ]);
@@ -317,6 +323,7 @@ describe('the models section', () => {
         name: 'digits',
         description: '',
         updated_at: null,
+        tags: {},
         versions: versions.slice(0, 6),
         older: '6'
       }
@@ -343,6 +350,7 @@ describe('the models section', () => {
       name,
       description: '',
       updated_at: null,
+      tags: {},
       versions: [version({ name })]
     }));
     bench.answers['GET /models'] = page(models);

@@ -108,6 +108,8 @@ export function firstColumns(
     { name: 'version', pinned: true },
     ...[
       ...WHERE_THERE.filter(has),
+      // Read when it is shown: before, no version has one.
+      'format',
       ...metrics.map(({ column }) => column),
       'created',
       ...['run', 'description'].filter(has)

@@ -1,4 +1,5 @@
 import type { JupyterFrontEnd } from '@jupyterlab/application';
+import type { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import type { IStateDB } from '@jupyterlab/statedb';
 import type { Message } from '@lumino/messaging';
 import * as React from 'react';
@@ -56,12 +57,13 @@ export class VersionsPage extends FollowingView<RunTableModel> {
   }
 
   protected override render(): React.ReactElement {
-    const { app, core, models } = this._options;
+    const { app, core, models, rendermime } = this._options;
     return (
       <VersionTable
         model={this.model}
         service={this._service}
         models={models}
+        rendermime={rendermime}
         commands={versionCommands(app)}
         trans={core.trans}
       />
@@ -76,6 +78,7 @@ export namespace VersionsPage {
     app: JupyterFrontEnd;
     core: IGenOpsCore;
     models: ModelsService;
+    rendermime: IRenderMimeRegistry;
     state: IStateDB | null;
   }
 }

@@ -1,5 +1,4 @@
 import type { IRenderMimeRegistry } from '@jupyterlab/rendermime';
-import { MimeModel } from '@jupyterlab/rendermime';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { editIcon } from '@jupyterlab/ui-components';
 import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
@@ -8,7 +7,6 @@ import * as React from 'react';
 
 import {
   ActionButton,
-  ApiError,
   Callout,
   FollowingView,
   IconButton,
@@ -21,6 +19,9 @@ import type { ICard, ICardSection } from '../card';
 import { CardModel, METADATA, bodyOf } from '../card';
 import { chooseVersion } from '../choosing';
 import type { ICommandsOptions } from '../commands';
+
+import { Markdown } from './markdown';
+import { useAction } from './use-action';
 
 import '../../../style/registry/card.css';
 
@@ -343,48 +344,4 @@ function Editor(props: {
       </div>
     </div>
   );
-}
-
-/** Markdown by JupyterLab's own renderer, which removes scripts. */
-function Markdown(props: {
-  text: string;
-  rendermime: IRenderMimeRegistry;
-}): React.ReactElement {
-  const { text, rendermime } = props;
-  const host = React.useRef<HTMLDivElement>(null);
-  React.useEffect(() => {
-    const renderer = rendermime.createRenderer('text/markdown');
-    const data = { 'text/markdown': text };
-    void renderer.renderModel(new MimeModel({ data, trusted: false }));
-    host.current?.replaceChildren(renderer.node);
-    return () => renderer.dispose();
-  }, [text, rendermime]);
-  return <div ref={host} className="gol-Card-text" />;
-}
-
-/** An action of a button: whether it runs, and its error as an alert. */
-function useAction(trans: TranslationBundle): {
-  busy: boolean;
-  error: React.ReactNode;
-  run: (action: () => Promise<void>, done?: () => void) => Promise<void>;
-} {
-  const [busy, setBusy] = React.useState(false);
-  const [failure, setFailure] = React.useState<ApiError | null>(null);
-  const run = async (action: () => Promise<void>, done?: () => void) => {
-    setBusy(true);
-    setFailure(null);
-    try {
-      await action();
-      done?.();
-    } catch (reason) {
-      setFailure(ApiError.from(reason, trans));
-    }
-    setBusy(false);
-  };
-  const error = failure && (
-    <p className="gol-Field-error" role="alert">
-      {failure.message} {failure.hint}
-    </p>
-  );
-  return { busy, error, run };
 }

@@ -1,3 +1,4 @@
+import type { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
@@ -14,6 +15,7 @@ import {
 import type { ModelsModel } from '../model';
 import type { IModelVersion, IRegisteredModel } from '../service';
 
+import { Described } from './described';
 import { VersionRow } from './version-row';
 
 import '../../../style/registry/registry.css';
@@ -80,6 +82,7 @@ export function ModelsSection(props: ModelsSection.IProps): React.ReactElement {
 export namespace ModelsSection {
   export interface IProps extends IVersionActions {
     model: ModelsModel;
+    rendermime: IRenderMimeRegistry;
     trans: TranslationBundle;
     onRegister: () => void;
     /** Open the history of a model's aliases. */
@@ -135,7 +138,14 @@ function Versions(
   const shown = all ? versions : versions.slice(0, FIRST_SHOWN);
   return (
     <>
-      {description && <p className="gol-Note">{description}</p>}
+      <Described
+        described={{ name, version: '', description, tags: registered.tags }}
+        full={name}
+        api={service.api}
+        rendermime={props.rendermime}
+        onSaved={() => props.model.list.refresh()}
+        trans={trans}
+      />
       <ul
         className="gol-List"
         aria-label={trans.__('Versions of %1', registered.name)}

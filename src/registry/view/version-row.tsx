@@ -1,3 +1,4 @@
+import type { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import {
   caretRightIcon,
@@ -23,6 +24,7 @@ import { loadingCode } from '../importing';
 import { describeOrigin } from '../origin';
 import type { IModelVersion, ModelsService } from '../service';
 
+import { Described } from './described';
 import type { IVersionActions } from './section';
 import { VersionFacts } from './version-facts';
 
@@ -135,8 +137,13 @@ export function VersionRow(props: VersionRow.IProps): React.ReactElement {
           {origin}
         </p>
       )}
-      {version.description && (
-        <p className="gol-Note gol-Version-origin">{version.description}</p>
+      {version.description && !open && (
+        <p
+          className="gol-Note gol-Version-origin gol-Version-brief"
+          title={version.description}
+        >
+          {version.description}
+        </p>
       )}
       {open && (
         <div id={id}>
@@ -166,6 +173,14 @@ export function VersionRow(props: VersionRow.IProps): React.ReactElement {
               trans={trans}
             />
           </div>
+          <Described
+            described={version}
+            full={full}
+            api={props.service.api}
+            rendermime={props.rendermime}
+            onSaved={() => props.model.list.refresh()}
+            trans={trans}
+          />
           <VersionFacts
             version={version}
             service={props.service}
@@ -193,6 +208,7 @@ export namespace VersionRow {
     version: IModelVersion;
     model: ModelsModel;
     service: ModelsService;
+    rendermime: IRenderMimeRegistry;
     trans: TranslationBundle;
   }
 }

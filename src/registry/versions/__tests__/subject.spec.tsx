@@ -35,6 +35,7 @@ describe('the first columns', () => {
       'version',
       'aliases',
       'deployed',
+      'format',
       'metrics.holdout@3f2a/f1',
       'metrics.loss',
       'created',

@@ -1,3 +1,4 @@
+import type { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
@@ -13,7 +14,9 @@ import {
 import { columnLabel } from '../../../experiments/table/column-messages';
 import type { RunTableModel } from '../../../experiments/table/model';
 import { Drawer } from '../../../experiments/table/view/drawer';
+import { isOwnTag, ownTags } from '../../describing';
 import type { ModelsService } from '../../service';
+import { Described } from '../../view/described';
 import { VersionFacts } from '../../view/version-facts';
 import type { IVersionCommands } from '../actions';
 import type { IVersionId, IVersionRow, VersionTableService } from '../service';
@@ -31,6 +34,9 @@ export const LINES = [
   'stage',
   'description'
 ];
+/** Lines with a place of their own in the details. */
+const ELSEWHERE = ['run', 'description'];
+const MOST_TAGS = 200;
 const READ = [
   'status',
   'aliases',
@@ -49,9 +55,15 @@ export function VersionDrawer(props: VersionDrawer.IProps): React.ReactElement {
   const resource = React.useMemo(
     () =>
       new Resource<{ row: IVersionRow | null }>({
-        fetch: async signal => ({
-          row: await service.one(versionOf(id), READ, signal)
-        }),
+        fetch: async signal => {
+          const { columns } = await service.columns(signal);
+          const tags = columns
+            .map(({ column }) => column)
+            .filter(isOwnTag)
+            .slice(0, MOST_TAGS);
+          const read = [...READ, ...tags];
+          return { row: await service.one(versionOf(id), read, signal) };
+        },
         trans
       }),
     [service, id, trans]
@@ -87,7 +99,12 @@ export function VersionDrawer(props: VersionDrawer.IProps): React.ReactElement {
       >
         {({ row }) =>
           row ? (
-            <Detail {...props} version={version} row={row} />
+            <Detail
+              {...props}
+              version={version}
+              row={row}
+              onSaved={() => resource.refresh()}
+            />
           ) : (
             <EmptyState
               text={trans.__('This version does not exist any more.')}
@@ -105,6 +122,7 @@ export namespace VersionDrawer {
     model: RunTableModel;
     service: VersionTableService;
     models: ModelsService;
+    rendermime: IRenderMimeRegistry;
     commands: IVersionCommands;
     onClose: () => void;
     trans: TranslationBundle;
@@ -112,7 +130,11 @@ export namespace VersionDrawer {
 }
 
 function Detail(
-  props: VersionDrawer.IProps & { version: IVersionId; row: IVersionRow }
+  props: VersionDrawer.IProps & {
+    version: IVersionId;
+    row: IVersionRow;
+    onSaved: () => Promise<unknown>;
+  }
 ): React.ReactElement {
   const { row, version, commands, trans } = props;
   const { deploy } = commands;
@@ -143,6 +165,19 @@ function Detail(
           onClick={() => commands.remove(version)}
         />
       </div>
+      <Described
+        described={{
+          name: version.model,
+          version: version.version,
+          description: text('description'),
+          tags: ownTags(row)
+        }}
+        full={trans.__('%1 version %2', version.model, version.version)}
+        api={props.models.api}
+        rendermime={props.rendermime}
+        onSaved={props.onSaved}
+        trans={trans}
+      />
       <Facts
         facts={[
           [
@@ -188,7 +223,7 @@ function Detail(
                 )
               ]
             : null,
-          ...LINES.filter(name => name !== 'run').map(name =>
+          ...LINES.filter(name => !ELSEWHERE.includes(name)).map(name =>
             text(name)
               ? ([columnLabel(name, trans), text(name)] as const)
               : null

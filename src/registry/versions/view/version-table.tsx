@@ -1,3 +1,4 @@
+import type { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
@@ -201,7 +202,15 @@ export function VersionTable(props: VersionTable.IProps): React.ReactElement {
           )}
           {rows.length === 0 && total !== null && !switching && !queryError && (
             <div className="gol-RunTable-empty">
-              <NoVersions {...props} total={total} />
+              {state?.complete === false && !error ? (
+                <EmptyState
+                  text={trans.__(
+                    'MLflow has not answered yet. The versions appear as they are read.'
+                  )}
+                />
+              ) : (
+                <NoVersions {...props} total={total} />
+              )}
             </div>
           )}
         </div>
@@ -282,6 +291,7 @@ export namespace VersionTable {
     model: RunTableModel;
     service: VersionTableService;
     models: ModelsService;
+    rendermime: IRenderMimeRegistry;
     commands: IVersionCommands;
     trans: TranslationBundle;
   }
