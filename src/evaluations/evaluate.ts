@@ -1,12 +1,10 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import type { components } from '../api/generated';
 import { ApiError, FormModel } from '../core';
 import type { IRegisteredModel } from '../registry/service';
+import type { IDeployCheck } from '../registry/view/file-check';
 
 import type { EvaluationsService, IBegunEvaluation } from './service';
-
-export type IDeployCheck = components['schemas']['DeployCheck'];
 
 /** Against no other version. */
 export const NONE = '';
