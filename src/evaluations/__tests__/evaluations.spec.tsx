@@ -174,6 +174,10 @@ describe('the form of an evaluation', () => {
     ]) {
       expect(screen.getByText(text)).toBeTruthy();
     }
+    expect(form.snapshot.error).toMatchObject({
+      message: 'Files of an unknown origin need your confirmation.',
+      hint: 'Confirm above that you trust them, then evaluate.'
+    });
     fireEvent.click(screen.getByRole('checkbox'));
     expect(await form.submit()).toBe(true);
     expect(sent[1]).toMatchObject({ trust: ['sha256:ab'] });
