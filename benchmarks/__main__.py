@@ -14,6 +14,7 @@ from . import (
     front_end,
     hosts,
     kernel,
+    lineage,
     memory,
     neighbours,
     profile_capture,
@@ -53,6 +54,7 @@ SUITES: dict[str, Callable[[], Iterator[Figure]]] = {
     "signatures": signatures.figures,
     "statistics": statistics.figures,
     "versions": versions.figures,
+    "lineage": lineage.figures,
 }
 #: They install much: run when they are named.
 ASKED_FOR = ("neighbours", "profiles", "setup")
