@@ -14,6 +14,7 @@ from . import (
     front_end,
     hosts,
     kernel,
+    lineage,
     memory,
     neighbours,
     profile_capture,
@@ -54,6 +55,7 @@ SUITES: dict[str, Callable[[], Iterator[Figure]]] = {
     "signatures": signatures.figures,
     "statistics": statistics.figures,
     "versions": versions.figures,
+    "lineage": lineage.figures,
 }
 #: They install much, or are part of another: run when they are named.
 ASKED_FOR = ("front_end_sizes", "neighbours", "profiles", "setup")

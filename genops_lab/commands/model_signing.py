@@ -47,7 +47,7 @@ def sign(
 ) -> None:
     """Sign the files of a version with a private key.
 
-    The signature is one of OpenSSF model-signing.
+    The signature is one of OpenSSF model-signing. It replaces an earlier one by the same key, and no other.
     """
     with command(json) as session:
         where = key if key.startswith(PKCS11) else str(_file(key))
@@ -71,9 +71,9 @@ def verify(
     version: Version = "",
     json: Json = False,
 ) -> None:
-    """Compare the files of a version with their signature.
+    """Compare the files of a version with their signatures.
 
-    The exit code is 1 unless they are the files that were signed.
+    The exit code is 1 unless one of the keys signed exactly these files.
     """
     with command(json) as session:
         texts = {path.name: _read(path) for path in map(_file, keys or [])}
@@ -111,6 +111,7 @@ def _document(name: str, version: str, found: Signature, state: str) -> Document
                     ("key", found.who),
                     ("reason", found.reason),
                     ("file", found.place),
+                    ("others", "; ".join(found.others)),
                 ]
             )
         ]

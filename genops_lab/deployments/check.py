@@ -159,7 +159,7 @@ class ModelChecker:
             verdict=found.verdict,
             title=question.title(found),
             findings=question.findings(found),
-            advice=found.advice or "Deploy it only if you trust who made it.",
+            advice=found.advice or "Load it only if you trust who made it.",
             flavors=description.names,
             loader=description.loader,
             holds_pickle=holds_pickle,

@@ -26,6 +26,7 @@ class Graph:
         self.found_by: dict[str, str] = {}
         self.ancestors: set[str] = set()
         self.notes: list[str] = []
+        self._unread: list[LineageFold] = []
 
     def add(self, node: LineageNode, of: str, kind: EdgeKind, *, upward: bool, context: str = "") -> bool:
         """Add a neighbour of the node ``of`` and their edge. Return whether the node is new."""
@@ -43,6 +44,16 @@ class Graph:
         if upward:
             self.ancestors.add(node.id)
         return True
+
+    def add_unread(self, runs: int, *, without_version: bool = False, at_least: bool = False) -> None:
+        """Count runs below the root that are not read."""
+        if runs > 0:
+            self._unread.append(
+                LineageFold(
+                    kind="run", count=runs, upward=False, column=_FIRST_COLUMN["run"],
+                    without_version=without_version, at_least=at_least,
+                )
+            )  # fmt: skip
 
     def note(self, text: str) -> None:
         """Keep a sentence about what could not be read, once."""
@@ -82,10 +93,14 @@ class Graph:
             for id, node in self.nodes.items()
             if id not in kept
         )
+        groups = [each for each in self._unread if each.without_version]
+        for each in self._unread:
+            if not each.without_version:
+                counts[each.kind, each.column, each.upward] += each.count
         return [
             LineageFold(kind=kind, count=count, upward=upward, column=column)
             for (kind, column, upward), count in counts.items()
-        ]
+        ] + groups
 
     def _columns(self) -> dict[str, int]:
         """Return the column of each node: sources, runs, versions, what is derived from those, deployments."""

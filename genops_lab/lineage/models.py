@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from genops_lab.core.paging import PageQuery
+
 NodeKind = Literal["data", "base", "commit", "run", "version", "deployment"]
 #: input: a run read the data; logged: a run made the version; evaluated: a run judged the version; derived: a version
 #: was made from another; base: a version was made from a model outside of the registry.
@@ -23,6 +25,12 @@ class LineageQuery(msgspec.Struct, frozen=True, kw_only=True):
     of: str
     direction: Direction = "both"
     limit: int = 200
+
+
+class LineageRunsQuery(PageQuery, frozen=True, kw_only=True):
+    """``of``: ``data:NAME@DIGEST`` or ``commit:SHA``, of which the runs without a version are listed."""
+
+    of: str
 
 
 class LineageNode(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,12 +74,18 @@ class LineageEdge(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LineageFold(msgspec.Struct, frozen=True, kw_only=True):
-    """``count`` further nodes of a kind in a column that are not sent; ``upward``: the root was made from them."""
+    """``count`` further nodes of a kind in a column that are not sent; ``upward``: the root was made from them.
+
+    ``without_version``: runs that lead to no version. ``GET /lineage/runs`` lists all of these. ``at_least``: MLflow
+    does not count, and there may be more.
+    """
 
     kind: NodeKind
     count: int
     upward: bool
     column: int
+    without_version: bool = False
+    at_least: bool = False
 
 
 class Lineage(msgspec.Struct, frozen=True, kw_only=True):

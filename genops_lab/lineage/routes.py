@@ -9,4 +9,7 @@ if TYPE_CHECKING:
 else:
     Service = LazyService(__package__, "service", "LineageService")
 
-OPERATIONS = [Operation("GET", "/lineage", Service.get_lineage)]
+OPERATIONS = [
+    Operation("GET", "/lineage", Service.get_lineage),
+    Operation("GET", "/lineage/runs", Service.list_runs_without_version),
+]

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from genops_lab.core.errors import GenOpsError, InvalidRequest, NotFound
-from genops_lab.core.paging import MOST, PageQuery
+from genops_lab.core.paging import MOST, Page, PageQuery
 from genops_lab.experiments.query.errors import did_you_mean
 
 from .backends.walking import MlflowLineage, Serving
-from .models import Lineage, LineageQuery
+from .models import Lineage, LineageNode, LineageQuery, LineageRunsQuery
 from .names import Start, parse
 
 if TYPE_CHECKING:
@@ -55,6 +55,10 @@ class LineageService:
             _check_known(start.name, [each.label for each in serving])
         found = await self._mlflow.call(MlflowLineage.lineage, start, query.direction, query.limit, serving)
         return replace(found, notes=[*found.notes, *notes])
+
+    async def list_runs_without_version(self, query: LineageRunsQuery) -> Page[LineageNode]:
+        """Return the runs of a data set or commit that lead to no version, newest first."""
+        return await self._mlflow.call(MlflowLineage.runs_without_version, parse(query.of), query)
 
     async def _serving(self) -> tuple[list[Serving], list[str]]:
         """Return the deployments of this Lab and of the team, and notes about those that cannot be read."""

@@ -47,7 +47,7 @@ class SignaturesService:
         self._events = events
 
     async def sign_version(self, name: str, version: str, body: SignVersion) -> Signature:
-        """Sign the files of a version, and keep the signature beside them."""
+        """Sign the files of a version, and keep the signature beside those of other keys."""
         check_name(name)
         if not body.key.startswith(PKCS11) and not Path(body.key).is_absolute():
             raise InvalidRequest(
@@ -58,7 +58,7 @@ class SignaturesService:
         return found
 
     async def verify_version(self, name: str, version: str, body: VerifyVersion) -> Signature:
-        """Compare the files of a version with its signature. Nothing is loaded."""
+        """Compare the files of a version with its signatures. Nothing is loaded."""
         check_name(name)
         for each in body.keys:
             if not _KEY_NAME.fullmatch(each):

@@ -1,34 +1,42 @@
 """Sign the files of a model and verify signatures, with OpenSSF model-signing. Nothing of the model is loaded.
 
-The signature is a Sigstore bundle over an in-toto statement that lists the SHA-256 of each file. It lies beside the
-model's folder, so that it is not one of the model's files. All functions block.
+A signature is a Sigstore bundle over an in-toto statement that lists the SHA-256 of each file. The signatures, one file
+a key, lie beside the model's folder, so that they are none of the model's files. All functions block.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hashlib
 import json
+import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from genops_lab.core.errors import Failed, InvalidRequest
 from genops_lab.runtime.model_files import file_digest
 
 from .files.folder import MAX_FILES, entries
 
+#: The only signature of a version that an older GenOps Lab signed.
 SIGNATURE = "model.sig"
+#: Signatures of one version that are read: those of the given keys first.
+MAX_SIGNATURES = 32
 INSTALL = "Install it beside GenOps Lab: pip install 'genops-lab[signing]'"
 PKCS11 = "pkcs11:"
 #: A larger file is not read. A line of a signature has some 250 bytes a file.
 MAX_SIGNATURE_BYTES = 20_000_000
 _PREDICATE = "https://model_signing/signature/v1.0"
 _SHOWN = 3
+_SHOWN_HEX = 16
+_NAME = re.compile(r"model-[0-9a-f]{16}\.sig")
 
 SignatureState = Literal["valid", "invalid", "unsigned", "cannot be checked"]
 
@@ -36,9 +44,10 @@ SignatureState = Literal["valid", "invalid", "unsigned", "cannot be checked"]
 class Signature(msgspec.Struct, frozen=True, kw_only=True):
     """The state of a model's signature.
 
-    ``who`` names the key: the file of the public key and its fingerprint. ``reason`` says why the state is not
-    "valid", as a sentence. ``place`` is the URI of the signature's file. ``demanded``: the gate file of the version
-    demands it of deployments.
+    ``who`` names the keys of all valid signatures: the file of each public key and its fingerprint. ``reason`` says
+    why the state is not "valid", as a sentence. ``place`` is the path or URI of the signature's file. ``demanded``:
+    the gate file of the version demands it of deployments. ``others``: what the further signatures say, a sentence
+    each.
     """
 
     state: SignatureState
@@ -46,15 +55,35 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     place: str = ""
     demanded: bool = False
+    others: list[str] = []
 
 
 def beside(folder: Path) -> Path:
-    """Return the path of a folder's signature.
+    """Return the folder of a folder's signatures.
 
     >>> beside(Path("artifacts/model")).as_posix()
-    'artifacts/model.genops/model.sig'
+    'artifacts/model.genops'
     """
-    return folder.with_name(f"{folder.name}.genops") / SIGNATURE
+    return folder.with_name(f"{folder.name}.genops")
+
+
+def file_name(fingerprint: str) -> str:
+    """Return the name of the file of a key's signature.
+
+    >>> file_name("0123456789abcdef0123")
+    'model-0123456789abcdef.sig'
+    """
+    return f"model-{fingerprint[:_SHOWN_HEX]}.sig"
+
+
+def signatures_among(names: Iterable[str], keys: Sequence[Path] = ()) -> list[str]:
+    """Return the files that are signatures, those of the keys first, at most 32."""
+    first = {SIGNATURE}
+    for key in keys:
+        with contextlib.suppress(InvalidRequest):
+            first.add(file_name(fingerprint(key)))
+    found = [name for name in names if name == SIGNATURE or _NAME.fullmatch(name)]
+    return sorted(found, key=lambda name: (name not in first, name))[:MAX_SIGNATURES]
 
 
 def sign(folder: Path, key: str, password: str = "") -> tuple[bytes, str]:
@@ -86,11 +115,13 @@ def sign(folder: Path, key: str, password: str = "") -> tuple[bytes, str]:
                 f"The files cannot be signed: {_first_line(error)}.", hint="Check the key and its PIN."
             ) from error
         content = written.read_bytes()
-    return content, _signed_by(content)
+    return content, signed_by(content)
 
 
-def verify(folder: Path, key: Path | Sequence[Path], signature: Path | None = None) -> Signature:
-    """Return whether ``signature`` (default: beside the folder) is one of all files of ``folder`` by one of the keys.
+def verify(
+    folder: Path, key: Path | Sequence[Path], signatures: Path | Sequence[Path] | None = None
+) -> Signature:
+    """Return whether one of the keys signed all files of ``folder``, by ``signatures`` (default: beside the folder).
 
     A file that changed, was added or removed, a link and a special file make it invalid. Raises OSError for model
     files that cannot be read.
@@ -98,14 +129,37 @@ def verify(folder: Path, key: Path | Sequence[Path], signature: Path | None = No
     >>> verify(Path("model"), Path("release.pub")).state  # doctest: +SKIP
     'valid'
     """
-    place = signature or beside(folder)
+    keys = [key] if isinstance(key, Path) else list(key)
+    if signatures is None:
+        there = [each.name for each in beside(folder).iterdir()] if beside(folder).is_dir() else []
+        places = [beside(folder) / name for name in signatures_among(there, keys)]
+    else:
+        places = [signatures] if isinstance(signatures, Path) else list(signatures)
+    return _together([replace(_verified(folder, keys, place), place=str(place)) for place in places])
+
+
+#: The most telling state first.
+_ORDER: tuple[SignatureState, ...] = ("valid", "invalid", "cannot be checked", "unsigned")
+
+
+def _together(found: Sequence[Signature]) -> Signature:
+    """Return the state of all signatures: one valid one is enough, and all valid ones are named."""
+    if not found:
+        return Signature(state="unsigned", reason="The files are not signed.")
+    # A known key whose files changed tells more than an unknown key.
+    first = min(found, key=lambda each: (_ORDER.index(each.state), each.who.startswith("key ")))
+    same = [each for each in found if (each.state, each.reason) == (first.state, first.reason)]
+    others = [f"{each.who}: {each.reason}" if each.who else each.reason for each in found if each not in same]
+    return replace(first, who=", ".join(dict.fromkeys(each.who for each in same)), others=others)
+
+
+def _verified(folder: Path, keys: Sequence[Path], place: Path) -> Signature:
     try:
         if place.stat().st_size > MAX_SIGNATURE_BYTES:
             return Signature(state="invalid", reason="The signature's file is larger than 20 MB.")
         content = place.read_bytes()
     except FileNotFoundError:
         return Signature(state="unsigned", reason="The files are not signed.")
-    keys = [key] if isinstance(key, Path) else list(key)
     if not keys:
         return _unknown("No public key is given. Name one with --key, or in GenOpsLab.trusted_keys.")
     try:
@@ -113,7 +167,7 @@ def verify(folder: Path, key: Path | Sequence[Path], signature: Path | None = No
     except ImportError:
         return _unknown(f"The package model-signing is missing. {INSTALL}")
     try:
-        hint = _signed_by(content)
+        hint = signed_by(content)
         statement = _statement(content)
     except (ValueError, KeyError, TypeError, IndexError, RecursionError):
         return Signature(state="invalid", reason="The signature's file is damaged.")
@@ -254,8 +308,8 @@ def _bundle(content: bytes) -> dict[str, Any]:
     return found
 
 
-def _signed_by(content: bytes) -> str:
-    """Return the fingerprint that a signature names. Raises ValueError, KeyError, TypeError."""
+def signed_by(content: bytes) -> str:
+    """Return the fingerprint that a signature names, which is not verified. Raises ValueError, KeyError, TypeError."""
     hint = _bundle(content)["verificationMaterial"]["publicKey"]["hint"]
     if not isinstance(hint, str) or not hint:
         raise ValueError("no key")  # of a version before 1.0 of the library

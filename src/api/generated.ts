@@ -1910,7 +1910,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Sign the files of a version, and keep the signature beside them. */
+        /** Sign the files of a version, and keep the signature beside those of other keys. */
         post: operations["registry.sign_version"];
         delete?: never;
         options?: never;
@@ -1927,7 +1927,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Compare the files of a version with its signature. Nothing is loaded. */
+        /** Compare the files of a version with its signatures. Nothing is loaded. */
         post: operations["registry.verify_version"];
         delete?: never;
         options?: never;
@@ -2528,6 +2528,23 @@ export interface paths {
         };
         /** Return what an object was made from and what stands on it. Raises NotFound and InvalidRequest. */
         get: operations["lineage.get_lineage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/lineage/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return the runs of a data set or commit that lead to no version, newest first. */
+        get: operations["lineage.list_runs_without_version"];
         put?: never;
         post?: never;
         delete?: never;
@@ -6595,9 +6612,10 @@ export interface components {
          * Signature
          * @description The state of a model's signature.
          *
-         *     ``who`` names the key: the file of the public key and its fingerprint. ``reason`` says why the state is not
-         *     "valid", as a sentence. ``place`` is the URI of the signature's file. ``demanded``: the gate file of the version
-         *     demands it of deployments.
+         *     ``who`` names the keys of all valid signatures: the file of each public key and its fingerprint. ``reason`` says
+         *     why the state is not "valid", as a sentence. ``place`` is the path or URI of the signature's file. ``demanded``:
+         *     the gate file of the version demands it of deployments. ``others``: what the further signatures say, a sentence
+         *     each.
          */
         Signature: {
             /** @enum {unknown} */
@@ -6610,6 +6628,8 @@ export interface components {
             place: string;
             /** @default false */
             demanded: boolean;
+            /** @default [] */
+            others: string[];
         };
         /**
          * VerifyVersion
@@ -7454,6 +7474,9 @@ export interface components {
         /**
          * LineageFold
          * @description ``count`` further nodes of a kind in a column that are not sent; ``upward``: the root was made from them.
+         *
+         *     ``without_version``: runs that lead to no version. ``GET /lineage/runs`` lists all of these. ``at_least``: MLflow
+         *     does not count, and there may be more.
          */
         LineageFold: {
             /** @enum {unknown} */
@@ -7461,6 +7484,19 @@ export interface components {
             count: number;
             upward: boolean;
             column: number;
+            /** @default false */
+            without_version: boolean;
+            /** @default false */
+            at_least: boolean;
+        };
+        /**
+         * Page[LineageNode]
+         * @description A page of a list. ``next`` is the cursor of the next page, empty on the last page.
+         */
+        Page_LineageNode_: {
+            items: components["schemas"]["LineageNode"][];
+            /** @default  */
+            next: string;
         };
         /**
          * Card
@@ -12843,6 +12879,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Lineage"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "lineage.list_runs_without_version": {
+        parameters: {
+            query: {
+                limit?: number;
+                after?: string;
+                of: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_LineageNode_"];
                 };
             };
             /** @description The error. */

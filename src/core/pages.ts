@@ -15,25 +15,32 @@ export class Pages<T extends Widget> {
       namespace: string;
       /** The command that opens a page. */
       command: string;
-      /** The arguments of the command for a page. */
-      args?: (content: T) => ReadonlyPartialJSONObject;
       restorer: ILayoutRestorer | null;
     }
   ) {
-    const { namespace, command, args } = options;
+    const { namespace, command } = options;
     this._tracker = new WidgetTracker({ namespace });
     void options.restorer?.restore(this._tracker, {
       command,
       name: ({ id }) => id,
-      args: ({ content }) => args?.(content) ?? {}
+      args: ({ id }) => this._args.get(id) ?? {}
     });
   }
 
-  /** Open the page of an id, or bring it to the front. The content names itself by its title. */
-  async open(id: string, make: () => Promise<T>): Promise<MainAreaWidget<T>> {
+  /**
+   * Open the page of an id, or bring it to the front. The content names itself by its title. `args`: the arguments of
+   * the command that opens it again. `below`: a new page goes below the current one.
+   */
+  async open(
+    id: string,
+    make: () => Promise<T>,
+    args: ReadonlyPartialJSONObject = {},
+    below = false
+  ): Promise<MainAreaWidget<T>> {
     let opening = this._opened.get(id);
     if (!opening) {
-      opening = this._add(id, make);
+      this._args.set(id, args);
+      opening = this._add(id, make, below);
       this._opened.set(id, opening);
       opening.catch(() => this._opened.delete(id));
     }
@@ -44,17 +51,19 @@ export class Pages<T extends Widget> {
 
   private async _add(
     id: string,
-    make: () => Promise<T>
+    make: () => Promise<T>,
+    below: boolean
   ): Promise<MainAreaWidget<T>> {
     const page = new MainAreaWidget({ content: await make() });
     page.id = id;
     page.toolbar.hide();
     page.disposed.connect(() => this._opened.delete(id));
     await this._tracker.add(page);
-    this._app.shell.add(page, 'main');
+    this._app.shell.add(page, 'main', below ? { mode: 'split-bottom' } : {});
     return page;
   }
 
   private _tracker: WidgetTracker<MainAreaWidget<T>>;
+  private _args = new Map<string, ReadonlyPartialJSONObject>();
   private _opened = new Map<string, Promise<MainAreaWidget<T>>>();
 }

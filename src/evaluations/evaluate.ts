@@ -1,12 +1,10 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import type { components } from '../api/generated';
 import { ApiError, FormModel } from '../core';
 import type { IRegisteredModel } from '../registry/service';
+import type { IDeployCheck } from '../registry/view/file-check';
 
 import type { EvaluationsService, IBegunEvaluation } from './service';
-
-export type IDeployCheck = components['schemas']['DeployCheck'];
 
 /** Against no other version. */
 export const NONE = '';
@@ -111,6 +109,17 @@ export class EvaluateForm extends FormModel<IEvaluateFields, IBegunEvaluation> {
       if (error.code === 'confirmation_needed') {
         const checks = (error.details.checks ?? []) as IDeployCheck[];
         this.set({ checks, trust: false });
+        // The server's message says what the form shows, and its hint is for the command.
+        throw new ApiError({
+          status: error.status,
+          code: error.code,
+          message: this.trans.__(
+            'Files of an unknown origin need your confirmation.'
+          ),
+          hint: this.trans.__(
+            'Confirm above that you trust them, then evaluate.'
+          )
+        });
       }
       throw error;
     }

@@ -9,7 +9,7 @@ export type ILineageFold = components['schemas']['LineageFold'];
 /** Sizes in pixels. */
 export const CARD = { width: 176, height: 58 };
 const GAP = { x: 46, y: 12 };
-const FOLD_HEIGHT = 28;
+const FOLD_HEIGHT = { line: 28, group: 44 };
 const PASSES = 3;
 
 /** A card at its place. */
@@ -70,7 +70,8 @@ export function layout(lineage: ILineage): ILayout {
     const at = used.indexOf(fold.column);
     const own = columns[at].length;
     const y = ends.get(at) ?? (tallest + own * pitch) / 2;
-    ends.set(at, y + FOLD_HEIGHT);
+    const { line, group } = FOLD_HEIGHT;
+    ends.set(at, y + (fold.without_version ? group : line));
     return { fold, x: at * (CARD.width + GAP.x), y };
   });
   const places = new Map(cards.map(card => [card.node.id, card]));

@@ -125,24 +125,51 @@ export function relationOf(
 
 /** How many further objects are not shown. */
 export function foldText(
-  { kind, count }: ILineageFold,
+  { kind, count, without_version, at_least }: ILineageFold,
   trans: TranslationBundle
 ): string {
+  const told = count.toLocaleString();
+  if (without_version) {
+    return at_least
+      ? trans._n(
+          'At least %2 run without a version',
+          'At least %2 runs without a version',
+          count,
+          told
+        )
+      : trans._n(
+          '%2 run without a version',
+          '%2 runs without a version',
+          count,
+          told
+        );
+  }
   switch (kind) {
     case 'run':
-      return trans._n('and %1 more run', 'and %1 more runs', count);
+      return trans._n('and %2 more run', 'and %2 more runs', count, told);
     case 'version':
-      return trans._n('and %1 more version', 'and %1 more versions', count);
+      return trans._n(
+        'and %2 more version',
+        'and %2 more versions',
+        count,
+        told
+      );
     case 'deployment':
       return trans._n(
-        'and %1 more deployment',
-        'and %1 more deployments',
-        count
+        'and %2 more deployment',
+        'and %2 more deployments',
+        count,
+        told
       );
     case 'data':
-      return trans._n('and %1 more data set', 'and %1 more data sets', count);
+      return trans._n(
+        'and %2 more data set',
+        'and %2 more data sets',
+        count,
+        told
+      );
     default:
-      return trans._n('and %1 more', 'and %1 more', count);
+      return trans._n('and %2 more', 'and %2 more', count, told);
   }
 }
 

@@ -1,10 +1,11 @@
 /** Opens pages of lineage; loaded with the first. */
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import { InputDialog } from '@jupyterlab/apputils';
+import type { Widget } from '@lumino/widgets';
 
 import type { IGenOpsCore } from '../core';
-import { Resource, titled } from '../core';
-import { Pages } from '../core/pages';
+import { PagedResource, Resource, titled } from '../core';
+import type { Pages } from '../core/pages';
 import { ResourcePage } from '../core/ui/page';
 
 import { lineageIcon } from './icon';
@@ -12,13 +13,14 @@ import type { ILineage, ILineageNode } from './layout';
 import { nameOf } from './messages';
 import { LineageView } from './view/lineage';
 
+/** Runs of a page of the list below the picture. */
+const RUNS = 50;
 const COMMAND = 'genops:open-lineage';
-
-let pages: Pages<ResourcePage<ILineage>> | undefined;
 
 /** Open the lineage of an object, such as `model:digits@3`; ask for its name if it is empty. */
 export async function openLineage(
   app: JupyterFrontEnd,
+  pages: Pages<Widget>,
   core: IGenOpsCore,
   given: string
 ): Promise<void> {
@@ -26,13 +28,8 @@ export async function openLineage(
   if (!of) {
     return;
   }
-  pages ??= new Pages(app, {
-    namespace: 'genops-lineage',
-    command: COMMAND,
-    restorer: null
-  });
-  const id = `genops-lineage-${of}`;
-  await pages.open(id, async () => page(app, core, of));
+  const make = () => Promise.resolve(page(app, core, of));
+  await pages.open(`genops-lineage-${of}`, make, { of });
 }
 
 async function askName({ trans }: IGenOpsCore): Promise<string> {
@@ -73,13 +70,26 @@ function page(
     const [command, args] = target(node);
     void app.commands.execute(command, args);
   };
+  const runs = () =>
+    new PagedResource<ILineageNode>({
+      fetch: (query, signal) =>
+        api.data(
+          api.http.GET('/lineage/runs', {
+            params: { query: { of, limit: RUNS, ...query } },
+            signal
+          })
+        ),
+      key: ({ id }) => id,
+      trans
+    });
   const recentre = ({ id }: ILineageNode) =>
     void app.commands.execute(COMMAND, { of: id });
   return new ResourcePage(resource, {
     title: trans.__('Lineage'),
     icon: lineageIcon,
     titleOf,
-    render: () => LineageView({ resource, titleOf, open, recentre, trans })
+    render: () =>
+      LineageView({ resource, titleOf, open, recentre, runs, trans })
   });
 }
 

@@ -49,18 +49,20 @@ export function addCommands(options: ICommandsOptions): void {
   const { commands } = app;
   const { service } = model;
   const define = definer(app, palette, trans);
-  const pages = new Pages(app, {
-    namespace: 'genops-versions',
-    command: CommandIDs.openVersions,
-    restorer: options.restorer
-  });
+  const { restorer } = options;
+  const pagesOf = (namespace: string, command: string) =>
+    new Pages(app, { namespace, command, restorer });
+  const versions = pagesOf('genops-versions', CommandIDs.openVersions);
+  const histories = pagesOf('genops-alias-history', CommandIDs.openHistory);
+  const lineages = pagesOf('genops-lineage', CommandIDs.openLineage);
+  const cards = pagesOf('genops-model-card', CommandIDs.openCard);
 
   define(CommandIDs.openVersions, {
     label: trans.__('Open All Model Versions'),
     icon: modelIcon,
     args: {},
     execute: () =>
-      pages.open('genops-versions', async () => {
+      versions.open('genops-versions', async () => {
         const { VersionsPage } = await import('./versions/widget');
         return new VersionsPage({ ...options, models: service });
       })
@@ -240,7 +242,7 @@ export function addCommands(options: ICommandsOptions): void {
       const name = await (await choosing()).chooseModel(model, args, trans);
       if (name) {
         const { openHistory } = await import('./view/history');
-        openHistory(app, core, name);
+        await openHistory(histories, core, name);
       }
     }
   });
@@ -251,6 +253,7 @@ export function addCommands(options: ICommandsOptions): void {
     execute: async args =>
       (await import('../lineage/opening')).openLineage(
         app,
+        lineages,
         core,
         textOf(args.of)
       )
@@ -280,6 +283,7 @@ export function addCommands(options: ICommandsOptions): void {
         trans.__('Version of the model; a dialog asks if it is missing')
       )
     },
-    execute: async args => (await import('./view/card')).openCard(options, args)
+    execute: async args =>
+      (await import('./view/card')).openCard(cards, options, args)
   });
 }

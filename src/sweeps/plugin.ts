@@ -64,7 +64,6 @@ export const sweepsPlugin: JupyterFrontEndPlugin<void> = {
     const sweeps = new Pages<SweepPage>(app, {
       namespace: 'genops-sweep',
       command: CommandIDs.openSweep,
-      args: ({ sweepId }) => ({ id: sweepId }),
       restorer
     });
     define(CommandIDs.openSweep, {
@@ -80,8 +79,10 @@ export const sweepsPlugin: JupyterFrontEndPlugin<void> = {
         const pages = await make();
         const id = textOf(args.id) || (await pages.choose());
         return id
-          ? sweeps.open(`genops-sweep-${id}`, () =>
-              Promise.resolve(pages.one(id))
+          ? sweeps.open(
+              `genops-sweep-${id}`,
+              () => Promise.resolve(pages.one(id)),
+              { id }
             )
           : undefined;
       }

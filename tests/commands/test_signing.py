@@ -28,7 +28,7 @@ def test_a_version_is_signed_and_verified(lab: RunningLab, digits: Logged, tmp_p
 
     signed = lab.call("models", "sign", "to sign", "--key", str(keys.private))
     assert signed.code == 0, signed.err
-    assert "signed" in signed.out and "model.sig" in signed.out
+    assert "signed" in signed.out and ".genops/model-" in signed.out
     valid = lab.call(*verify)
     assert valid.code == 0, valid.err
     assert "valid" in valid.out and "release.pub" in valid.out

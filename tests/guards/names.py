@@ -102,7 +102,7 @@ WIDGETS = _words(
 genops-charts genops-comparison genops-comparison- genops-diagnosis genops-full-output genops-full-output-
 genops-kernel-log- genops-lab-panel genops-lab-section- genops-memory-snapshot genops-ncu-report genops-nsys-export
 genops-packed-json genops-perfetto genops-perfetto- genops-profile genops-profile- genops-profile-difference
-genops-alias-history- genops-lineage genops-lineage-
+genops-alias-history genops-alias-history- genops-lineage genops-lineage- genops-model-card
 genops-alias-history- genops-model-card-
 genops-profile-file genops-profiles genops-profiles- genops-runs genops-sweep genops-sweep- genops-sweeps
 genops-versions
@@ -645,7 +645,7 @@ genops kernels logs: --bytes --json --target kernel
 genops kernels nsight: --compute --json --set kernel
 genops kernels stop: --grace --json --target kernel
 genops kernels:
-genops lineage show: --down --json --limit --up of
+genops lineage show: --down --json --limit --runs --up of
 genops lineage:
 genops models add: --alias --allow-code --base --best --experiment --from --json --model --path --run
     --secret --smallest name source

@@ -12,7 +12,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 #: What makes a view. Dialogs of JupyterLab with a text or one input look alike: one of each is enough.
 MAKERS = {
-    "page": r"new MainAreaWidget\b|\bopenBelow\(app|addWidgetFactory\(|new Pages\b",
+    "page": r"new MainAreaWidget\b|\bopenBelow\(app|addWidgetFactory\(|"
+    r"new Pages\b(?!\(app, \{ namespace, command)|\bpagesOf\(",
     "section": r"\bpanel\.addSection\(\{",
     "dialog": r"\bawait openForm\(\{|return openForm\(\{|new ModelDialog\(\{|new Dialog\(\{",
     "popup": r"class \w*Popup extends",
@@ -42,7 +43,6 @@ VIEWS = {
     ("hosts/view/storage-dialog.tsx", "dialog"): ["environments free-space"],
     ("kernels/outputs/full/commands.ts", "page"): ["long_outputs full-output"],
     ("kernels/plugin.tsx", "section"): ["panel_actions full"],
-    ("lineage/opening.ts", "page"): ["lineage lineage"],
     ("panel/notebook/plugin.tsx", "section"): ["panel_actions full"],
     ("profiling/commands.ts", "page"): ["profiles profiles"],
     ("profiling/main/opening.ts", "page"): ["profile_flame flame-zoomed"],
@@ -50,10 +50,13 @@ VIEWS = {
     ("profiling/timeline/files.ts", "page"): ["profile_timeline timeline-flow"],
     ("profiling/timeline/plugin.ts", "page"): ["profile_ranks ranks-tied"],
     ("registry/commands.tsx", "dialog"): ["panel_actions register", "panel_actions alias"],
-    ("registry/commands.tsx", "page"): ["versions versions"],
+    ("registry/commands.tsx", "page"): [
+        "versions versions",
+        "alias_history alias-history",
+        "lineage lineage",
+        "model_card model-card",
+    ],
     ("registry/plugin.tsx", "section"): ["panel_actions full"],
-    ("registry/view/card.tsx", "page"): ["model_card model-card"],
-    ("registry/view/history.tsx", "page"): ["alias_history alias-history"],
     ("sweeps/plugin.ts", "page"): ["sweeps sweeps", "sweeps sweep-page"],
     ("tasks/commands.ts", "page"): ["panel_actions task-log"],
     ("tasks/plugin.tsx", "section"): ["panel_actions full"],
@@ -67,6 +70,8 @@ STATES = [
     "comparing comparison-artifacts",
     "comparing comparison-code",
     "evaluations evaluations",
+    "panel_actions evaluate-trust",
+    "lineage lineage-group",
     "gates version-gates",
     "media media-comparison",
     "media media-panel",

@@ -17,8 +17,10 @@ from genops_lab.core.errors import GenOpsError, InvalidRequest, NotFound, Unavai
 from genops_lab.core.settings import Settings
 from genops_lab.core.store.shared_tables import deployment_specs
 from genops_lab.core.store.tables import deployments
-from genops_lab.lineage.backends import reading
-from genops_lab.lineage.models import Direction, Lineage, LineageNode, LineageQuery
+from genops_lab.lineage.backends import uses
+from genops_lab.lineage.backends.walking import MlflowLineage
+from genops_lab.lineage.models import Direction, Lineage, LineageNode, LineageQuery, LineageRunsQuery
+from genops_lab.lineage.names import parse
 from genops_lab.lineage.service import LineageService
 from tests.support.faults import closed_port
 from tests.support.homes import Home, temporary_home
@@ -114,6 +116,11 @@ class World:
 
     def ask(self, of: str, direction: Direction = "both", **more: Any) -> Lineage:
         return self.rooms.run(self.service.get_lineage(LineageQuery(of=of, direction=direction, **more)))
+
+    def here(self, of: str, limit: int = 200) -> Lineage:
+        """Ask in this process, whose limits a test may change, for what stands on an object."""
+        serving, _ = self.rooms.run(self.service._serving())
+        return MlflowLineage(self.client.tracking_uri).lineage(parse(of), "down", limit, serving)
 
     def names(self, of: str, direction: Direction = "both") -> set[str]:
         found = self.ask(of, direction)
@@ -307,30 +314,71 @@ def test_evaluations_by_mlflow_itself_are_found_both_ways(
     assert "data:exam@eee5" in {each.id for each in up.nodes}
 
 
-def test_a_deployed_run_is_found_among_more_runs_than_are_read(lab: World) -> None:
-    deployed = lab.run("the oldest", {"many": "fff6"})
+def test_of_many_runs_those_with_versions_are_read_and_the_others_counted_and_paged(
+    lab: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed = lab.run("the oldest", {"many": "fff6"}, commit="abcd" * 10)
     lab.version("served", deployed)
-    lab.deploy("oldest", "served", "1")
-    for number in range(4):
-        lab.run(f"newer {number}", {"many": "fff6"})
-    found = lab.rooms.run(_with_few_runs(lab, "data:many@fff6"))
-    assert {"run:" + deployed, "model:served@1", "deployment:oldest"} <= {each.id for each in found.nodes}
-    assert found.notes and "More than" in found.notes[0]
-    assert "newer 0" not in {each.name for each in found.nodes}
+    lab.version("served-int8", None, {"genops.parent": "models:/served/1"})
+    lab.deploy("oldest", "served-int8", "1")
+    judge = lab.run("many judge", {"many": "fff6"})
+    lab.client.set_tag(judge, "genops.evaluation.model", "served")
+    lab.client.set_tag(judge, "genops.evaluation.version", "1")
+    champion = lab.run("the champion's", {"many": "fff6"})
+    lab.client.set_registered_model_alias("many", "champion", lab.version("many", champion))
+    newest = [lab.run(f"logs {number}", {"many": "fff6"}) for number in range(2)]
+    for run in newest:
+        lab.version("many", run)
+    bare = [lab.run(f"bare {number}", {"many": "fff6"}, commit="abcd" * 10) for number in range(7)]
+    monkeypatch.setattr(uses, "FEW", 2)
+    monkeypatch.setattr(uses, "NEWEST", 4)
+    counts = not lab.client.tracking_uri.startswith("http")
+
+    found = lab.here("data:many@fff6", limit=6)  # three runs with versions, and that of the deployment
+    read = lab.here("data:many@fff6").nodes
+    runs = {each.run_id for each in read if each.kind == "run"}
+    assert {deployed, champion, *newest} <= runs and not runs & set(bare)
+    assert {"deployment:oldest", "model:served@1", "model:many@1"} <= {each.id for each in read}
+    [group] = [fold for fold in found.folds if fold.without_version]
+    assert (group.kind, group.column, group.upward) == ("run", 1, False)
+    if counts:
+        assert (group.count, group.at_least, found.notes) == (7, False, [])
+        assert judge in runs
+        hidden = sum(fold.count for fold in found.folds if fold.kind == "run" and not fold.without_version)
+        assert hidden + sum(each.kind == "run" for each in found.nodes) == 5
+    else:  # MLflow's API does not count
+        assert (group.count, group.at_least) == (4, True)
+        assert re.match("More than 4 runs used this data set", found.notes[0])
+    assert "deployment:oldest" in {each.id for each in found.nodes}  # first of what is shown
+
+    pages: list[str] = []
+    query = LineageRunsQuery(of="data:many@fff6", limit=3)
+    while True:
+        page = lab.rooms.run(lab.service.list_runs_without_version(query))
+        pages += [each.run_id for each in page.items]
+        if not page.next:
+            break
+        query = LineageRunsQuery(of="data:many@fff6", limit=3, after=page.next)
+    assert sorted(pages) == sorted(bare)
+    of_commit = lab.rooms.run(lab.service.list_runs_without_version(LineageRunsQuery(of="commit:abcd")))
+    assert {each.run_id for each in of_commit.items} == set(bare) and of_commit.next == ""
+    by_commit = lab.here("commit:abcd")
+    assert deployed in {each.run_id for each in by_commit.nodes} and by_commit.folds[-1].without_version
 
 
-async def _with_few_runs(lab: World, of: str) -> Lineage:
-    """Ask in this process, which reads fewer runs than the worker does."""
-    from genops_lab.lineage.backends.walking import MlflowLineage
-    from genops_lab.lineage.names import parse
+def test_few_runs_without_a_version_are_drawn(lab: World) -> None:
+    bare = [lab.run(f"alone {number}", {"few": "fff7"}) for number in range(3)]
+    found = lab.ask("data:few@fff7")
+    assert {each.run_id for each in found.nodes if each.kind == "run"} == set(bare) and found.folds == []
 
-    serving, _ = await lab.service._serving()
-    usual = reading.MAX_RUNS
-    reading.MAX_RUNS = 3
-    try:
-        return MlflowLineage(lab.client.tracking_uri).lineage(parse(of), "down", 200, serving)
-    finally:
-        reading.MAX_RUNS = usual
+
+def test_a_page_of_runs_is_refused_for_other_objects_and_cursors(lab: World) -> None:
+    for of, after, message in (
+        ("model:digits@1", "", "'model:digits@1' is neither a data set nor a commit"),
+        ("data:train@aaa1", "nonsense", "after='nonsense' is not a cursor of this list"),
+    ):
+        with pytest.raises(InvalidRequest, match=message):
+            lab.rooms.run(lab.service.list_runs_without_version(LineageRunsQuery(of=of, after=after)))
 
 
 def test_without_mlflow_or_the_shared_store_the_answer_says_so(home: Home, lab: World) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from genops_lab.commands.terminal import render
-from genops_lab.commands.views.lineage import lineage_tree
+from genops_lab.commands.views.lineage import lineage_tree, runs_without_version
 from genops_lab.lineage.graph import Graph
 from genops_lab.lineage.models import LineageNode
 
@@ -51,3 +51,21 @@ def test_what_is_not_known_or_not_shown_is_said() -> None:
         graph.add(node(f"v{number}"), "root", "derived", upward=False)
     text = render(lineage_tree(graph.shown(2), "down"), width=80)
     assert "and 2 more versions" in text and "made from" not in text
+
+
+def test_runs_without_a_version_are_counted_and_listed() -> None:
+    graph = Graph(node("root"))
+    graph.add_unread(4950, without_version=True)
+    text = render(lineage_tree(graph.shown(200), "down"), width=80)
+    assert "and 4,950 runs without a version: --runs lists them" in text
+    graph = Graph(node("root"))
+    graph.add_unread(1, without_version=True, at_least=True)
+    graph.add_unread(1200)
+    text = render(lineage_tree(graph.shown(200), "down"), width=80)
+    assert "and at least 1 run without a version" in text and "and 1,200 more runs" in text
+    listed = [node(f"r{at}", kind="run", name="übung " + "数" * 250, run_id=f"{at}" * 32) for at in range(2)]
+    text = render(runs_without_version(listed, "data:d@1", True), width=200)
+    assert f"run übung {'数' * 53}… (11111111)" in text and "These are the newest 2 runs." in text
+    assert "All runs of data:d@1 lead to a version." in render(
+        runs_without_version([], "data:d@1", False), width=80
+    )

@@ -12,6 +12,7 @@ import pytest
 from genops_lab.core.errors import GenOpsError, InvalidRequest, NotFound
 from genops_lab.core.settings import Settings
 from genops_lab.experiments.hashes import model_digest
+from genops_lab.registry import signing
 from genops_lab.registry.models import RegisterModel
 from genops_lab.registry.signatures import SignaturesService, SignVersion, VerifyVersion
 from genops_lab.registry.signing import Signature
@@ -56,6 +57,16 @@ class Place(NamedTuple):
         return SignaturesService(self.rooms.settings, self.rooms.mlflow, self.rooms.events)
 
 
+def kept_beside(folder: Path, keys: Keys) -> Path:
+    """Return where the signature of a key lies."""
+    return signing.beside(folder) / signing.file_name(signing.fingerprint(keys.public))
+
+
+def released(found: Signature) -> str:
+    """Return how the key of release.pub is named."""
+    return next(each for each in found.who.split(", ") if each.startswith("release.pub"))
+
+
 @pytest.fixture(scope="module", params=["file", "server"])
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     import mlflow
@@ -93,9 +104,9 @@ def test_a_version_is_signed_beside_its_files(place: Place, files: Path) -> None
     signed = place.sign("signed")
     assert signed.state == "valid"
     assert model_digest(folder) == digest, "the signature is none of the model's files"
-    kept = folder.with_name("model.genops") / "model.sig"
+    kept = kept_beside(folder, place.keys)
     assert kept.is_file()
-    assert signed.place.endswith("/model.genops/model.sig")
+    assert signed.place.endswith(f"/model.genops/{kept.name}")
     assert place.client.get_model_version("signed", "1").tags["genops.signature"] == signed.place
     found = place.verify("signed")
     assert (found.state, found.reason, found.place) == ("valid", "", signed.place)
@@ -110,7 +121,67 @@ def test_a_version_is_signed_beside_its_files(place: Place, files: Path) -> None
     )
     place.sign("signed")
     assert place.verify("signed").state == "valid", "the new signature replaces the earlier one"
-    assert [each.name for each in kept.parent.iterdir()] == ["model.sig"]
+    assert [each.name for each in kept.parent.iterdir()] == [kept.name]
+
+
+def test_a_second_signer_adds_a_signature_and_each_replaces_only_its_own(
+    place: Place, files: Path, tmp_path: Path
+) -> None:
+    other, third = make_keys(tmp_path, "other"), make_keys(tmp_path, "third")
+    folder = place.registered("twice", files)
+    place.sign("twice")
+    place.sign("twice", other.private)
+    kept = {kept_beside(folder, each).name for each in (place.keys, other)}
+    assert {each.name for each in (folder.with_name("model.genops")).iterdir()} == kept
+    both = place.verify("twice", place.keys.public, other.public)
+    assert both.state == "valid" and both.others == []
+    assert "release.pub (key " in both.who and "other.pub (key " in both.who
+    for keys in (place.keys, other):
+        one = place.verify("twice", keys.public, third.public)
+        assert one.state == "valid" and one.who.startswith(keys.public.name) and "," not in one.who
+        assert [each for each in one.others if "Another key signed the files" in each]
+    unknown = place.verify("twice", third.public)
+    assert unknown.state == "invalid" and unknown.who.count("key ") == 2
+    assert unknown.reason == "Another key signed the files, not that of third.pub."
+
+    (folder / "data" / "weights.bin").write_bytes(b"1" * 5_000)
+    place.sign("twice", other.private)
+    changed = place.verify("twice", place.keys.public, other.public)
+    assert changed.state == "valid" and changed.who.startswith("other.pub")
+    assert changed.others == [f"{released(both)}: Since the files were signed: data/weights.bin changed."]
+    assert place.verify("twice").reason == "Since the files were signed: data/weights.bin changed."
+    assert place.verify("twice").who.startswith("release.pub"), "a known key tells more than an unknown one"
+    place.sign("twice")
+    assert place.verify("twice", place.keys.public, other.public).who == both.who
+    assert {each.name for each in (folder.with_name("model.genops")).iterdir()} == kept
+
+
+def test_the_signature_of_an_older_genops_lab_is_read_and_replaced_in_its_place(
+    place: Place, files: Path, tmp_path: Path
+) -> None:
+    other = make_keys(tmp_path, "other")
+    folder = place.registered("older", files)
+    place.sign("older")
+    old = folder.with_name("model.genops") / "model.sig"
+    kept_beside(folder, place.keys).rename(old)
+    found = place.verify("older")
+    assert found.state == "valid" and found.place.endswith("/model.genops/model.sig")
+    place.sign("older", other.private)
+    before = old.read_bytes()
+    signed = place.sign("older")
+    assert signed.place == found.place and old.read_bytes() != before
+    assert {each.name for each in old.parent.iterdir()} == {"model.sig", kept_beside(folder, other).name}
+    assert place.verify("older", place.keys.public, other.public).who.count("(key ") == 2
+    (old.parent / "model-0000000000000000.sig").write_text("{}")
+    assert place.verify("older").state == "valid", "a damaged file hides no signature"
+
+
+def test_many_files_that_look_like_signatures_hide_none(place: Place, files: Path) -> None:
+    folder = place.registered("flooded", files)
+    place.sign("flooded")
+    for number in range(40):
+        (folder.with_name("model.genops") / f"model-{number:016x}.sig").write_text("{}")
+    assert place.verify("flooded").state == "valid"
 
 
 def test_a_tag_that_names_another_place_changes_nothing(place: Place, files: Path, tmp_path: Path) -> None:
@@ -129,9 +200,7 @@ def test_another_key_and_another_models_signature_are_refused(
     (files / "data" / "weights.bin").write_bytes(b"2")
     second = place.registered("second", files)
     place.sign("second")
-    (first.with_name("model.genops") / "model.sig").write_bytes(
-        (second.with_name("model.genops") / "model.sig").read_bytes()
-    )
+    kept_beside(first, place.keys).write_bytes(kept_beside(second, place.keys).read_bytes())
     assert place.verify("first").reason == "Since the files were signed: data/weights.bin changed."
 
 
@@ -142,7 +211,7 @@ def test_a_logged_model_of_mlflow_3_is_signed(place: Place) -> None:
     place.rooms.run(place.rooms.registry.register_model(RegisterModel(name="digits", run=logged.run_id)))
     assert place.sign("digits", version="").state == "valid"
     assert place.verify("digits", version="").state == "valid"
-    assert (logged.folder.with_name(f"{logged.folder.name}.genops") / "model.sig").is_file()
+    assert kept_beside(logged.folder, place.keys).is_file()
 
 
 def test_what_is_missing_is_said(place: Place, files: Path, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def write_model(folder: Path, weights: str = "weights") -> Path:
 def sign(model: Path, keys: Keys, password: str = "") -> str:
     """Sign as the service does; the fingerprint."""
     content, fingerprint = signing.sign(model, str(keys.private), password)
-    place = signing.beside(model)
+    place = signing.beside(model) / signing.SIGNATURE
     place.parent.mkdir(exist_ok=True)
     place.write_bytes(content)
     return fingerprint
@@ -55,15 +55,19 @@ def sign(model: Path, keys: Keys, password: str = "") -> str:
 def test_a_signed_model_is_valid_and_says_whose_key_it_was(model: Path, keys: Keys) -> None:
     fingerprint = sign(model, keys)
     found = signing.verify(model, keys.public)
-    assert found == Signature(state="valid", who=f"release.pub (key {fingerprint[:16]})")
+    assert found == Signature(
+        state="valid",
+        who=f"release.pub (key {fingerprint[:16]})",
+        place=str(signing.beside(model) / signing.SIGNATURE),
+    )
     moved = model.rename(model.with_name("renamed"))
-    assert signing.verify(moved, keys.public, signing.beside(model)).state == "valid"
+    assert signing.verify(moved, keys.public, signing.beside(model) / signing.SIGNATURE).state == "valid"
     assert signing.verify(moved, keys.public).state == "unsigned"
 
 
 def test_the_signature_is_a_sigstore_bundle_that_the_library_verifies_itself(model: Path, keys: Keys) -> None:
     sign(model, keys)
-    place = signing.beside(model)
+    place = signing.beside(model) / signing.SIGNATURE
     assert json.loads(place.read_bytes())["mediaType"] == "application/vnd.dev.sigstore.bundle.v0.3+json"
     command = [sys.executable, "-m", "model_signing", "verify", "key", "--signature", str(place)]
     command += ["--public_key", str(keys.public), "--no-ignore-git-paths", str(model)]
@@ -124,7 +128,7 @@ def test_a_signature_that_leaves_paths_out_does_not_cover_files_there(model: Pat
     from model_signing import hashing
     from model_signing import signing as library
 
-    place = signing.beside(model)
+    place = signing.beside(model) / signing.SIGNATURE
     place.parent.mkdir()
     config = library.Config().use_elliptic_key_signer(private_key=keys.private)
     config.set_hashing_config(hashing.Config().set_ignored_paths(paths=["data"])).sign(model, place)
@@ -145,9 +149,9 @@ def test_another_key_is_refused_and_each_trusted_one_counts(model: Path, keys: K
     assert found.reason == "Another key signed the files, not that of release.pub."
     assert signing.verify(model, [keys.public, other.public]).who.startswith("other.pub")
     # A signature that names the trusted key, and is of another one.
-    bundle = json.loads(signing.beside(model).read_bytes())
+    bundle = json.loads((signing.beside(model) / signing.SIGNATURE).read_bytes())
     bundle["verificationMaterial"]["publicKey"]["hint"] = signing.fingerprint(keys.public)
-    signing.beside(model).write_text(json.dumps(bundle))
+    (signing.beside(model) / signing.SIGNATURE).write_text(json.dumps(bundle))
     forged = signing.verify(model, keys.public)
     assert (forged.state, forged.reason[:25]) == ("invalid", "The signature is damaged:")
 
@@ -155,7 +159,7 @@ def test_another_key_is_refused_and_each_trusted_one_counts(model: Path, keys: K
 def test_the_signature_of_another_model_is_refused(model: Path, keys: Keys, tmp_path: Path) -> None:
     other = write_model(tmp_path / "other", "other weights")
     sign(other, keys)
-    found = signing.verify(model, keys.public, signing.beside(other))
+    found = signing.verify(model, keys.public, signing.beside(other) / signing.SIGNATURE)
     assert (found.state, found.reason) == (
         "invalid",
         "Since the files were signed: data/Gewichte ü.bin changed.",
@@ -193,7 +197,7 @@ def damaged(content: bytes) -> dict[str, bytes]:
 )
 def test_a_damaged_signature_is_invalid(model: Path, keys: Keys, how: str) -> None:
     sign(model, keys)
-    place = signing.beside(model)
+    place = signing.beside(model) / signing.SIGNATURE
     place.write_bytes(damaged(place.read_bytes())[how])
     found = signing.verify(model, keys.public)
     assert found.state == "invalid"

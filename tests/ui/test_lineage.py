@@ -41,6 +41,9 @@ for _ in range(2):
     client.create_model_version("traced", f"{trained.artifact_uri}/model", trained.run_id)
 client.set_registered_model_alias("traced", "champion", "2")
 client.create_model_version("traced-int8", "s3://elsewhere/model", tags={"genops.parent": "models:/traced/2"})
+for number in range(60):
+    run(f"crowd {number}", "crowd", "training")
+client.create_model_version("traced", "s3://elsewhere/crowd", run("crowned", "crowd", "training").run_id)
 client.set_tag(judged.run_id, "genops.evaluation.model", "traced")
 client.set_tag(judged.run_id, "genops.evaluation.version", "2")
 client.set_model_version_tag("traced", "2", "genops.evaluation.exam:3fa4b2c1", judged.run_id)
@@ -105,6 +108,49 @@ def test_the_lineage_of_a_version_is_walked_with_the_keyboard(lab: LabPage, serv
             "heading", name="Lineage of trained"
         )
     ).to_be_visible()
+
+
+def test_runs_without_a_version_are_counted_and_listed_by_keyboard(lab: LabPage) -> None:
+    lab.execute("genops:open-lineage", {"of": "data:crowd@3fa4b2c1"})
+    page = lab.page.locator(".gol-Page:has(.gol-Lineage):visible")
+    picture = page.get_by_role("group", name=re.compile("^Lineage"))
+    expect(picture.get_by_role("button", name=re.compile("crowned"))).to_be_visible()
+    group = picture.get_by_role("button", name="60 runs without a version")
+    lab.looks("lineage-group", ".gol-Page:has(.gol-Lineage)", NARROW, WIDE)
+    group.focus()
+    lab.page.keyboard.press("Enter")
+    listed = page.get_by_role("list", name="Runs without a version")
+    expect(listed.get_by_role("listitem")).to_have_count(50)
+    expect(listed.get_by_role("button").first).to_have_text("crowd 59")
+    expect(page.get_by_role("button", name="60 runs without a version").last).to_be_focused()
+    lab.shot("lineage-group-listed")
+    page.get_by_role("button", name="Show more").click()
+    expect(listed.get_by_role("listitem")).to_have_count(60)
+
+
+def test_a_reload_brings_back_lineage_card_and_history(lab: LabPage) -> None:
+    lab.execute("genops:open-alias-history", {"model": "traced"})
+    lab.execute("genops:open-model-card", {"model": "traced", "version": "2"})
+    card = lab.page.locator(".gol-Card:visible")
+    expect(card).to_contain_text("The files of traced version 2 do not exist.")
+    lab.execute("genops:open-lineage", {"of": "model:traced@champion"})
+    heading = lab.page.locator(".gol-Page:has(.gol-Lineage):visible").get_by_role(
+        "heading", name="Lineage of traced version 2"
+    )
+    expect(heading).to_be_visible()
+    lab.kept_open(
+        "genops-lineage:genops-lineage-model:traced@champion",
+        "genops-model-card:genops-model-card-traced-2",
+        "genops-alias-history:genops-alias-history-traced",
+    )
+    lab.page.reload()
+    lab.ready()
+    expect(heading).to_be_visible()
+    for title in ("Lineage of traced version 2", "Card of traced version 2", "Aliases of traced"):
+        expect(lab.page.locator(".lm-TabBar-tabLabel", has_text=title)).to_have_count(1)
+    expect(card).to_contain_text("The files of traced version 2 do not exist.")
+    lab.execute("genops:open-alias-history", {"model": "traced"})
+    expect(lab.page.locator(".gol-History:visible")).to_contain_text("Alias history of traced")
 
 
 def test_an_unknown_object_is_asked_for_and_refused_with_a_hint(lab: LabPage) -> None:

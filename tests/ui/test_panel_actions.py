@@ -131,6 +131,28 @@ def test_the_files_of_a_version_are_read_when_it_opens(lab: LabPage) -> None:
     expect(facts).to_have_count(0)
 
 
+def test_the_question_before_an_evaluation_shows_what_that_before_a_deployment_shows(
+    lab: LabPage, tmp_path: Path
+) -> None:
+    data = tmp_path / "rows.csv"
+    data.write_text("x,label\n1,3\n2,5\n")
+    lab.execute("genops:deploy-model", {"model": "line", "version": "1"})
+    dialog = lab.page.get_by_role("dialog")
+    files = dialog.locator(".gol-Callout:has(.gol-Files)")
+    expect(files).to_contain_text("Load it only if you trust who made it.")
+    deploying = files.inner_text()
+    lab.page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    lab.execute("genops:evaluate-model", {"model": "line", "version": "1"})
+    dialog.get_by_label("Data", exact=True).fill(str(data))
+    dialog.get_by_role("button", name="Evaluate", exact=True).click()
+    expect(dialog.get_by_role("checkbox", name=re.compile("^I trust these files"))).to_be_visible()
+    assert files.inner_text() == f"Version 1: {deploying}"
+    lab.looks("evaluate-trust", ".jp-Dialog", (1280, 800))
+    lab.page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+
+
 def test_a_double_click_makes_one_deployment(lab: LabPage, server: LabServer) -> None:
     deploy = lab.section("Models").get_by_role("button", name="Deploy line version 1…")
     deploy.dblclick()

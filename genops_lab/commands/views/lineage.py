@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from genops_lab.lineage.models import Direction, Lineage, LineageEdge, LineageNode
+from genops_lab.lineage.models import Direction, Lineage, LineageEdge, LineageFold, LineageNode
 
 from ..document import SHORT_ID, Block, Document, Facts, Lines, Note, clean, moment
 
@@ -36,13 +36,29 @@ def lineage_tree(found: Lineage, direction: Direction) -> Document:
             here, there = (edge.end, edge.start) if upward else (edge.start, edge.end)
             neighbours.setdefault(here, []).append((there, edge))
         lines = list(_branches(root.id, "", neighbours, nodes, upward, {root.id}))
-        lines += [
-            f"and {fold.count:,} more {_NOUNS[fold.kind][fold.count != 1]}"
-            for fold in found.folds
-            if fold.upward == upward
-        ]
+        lines += [_fold(fold) for fold in found.folds if fold.upward == upward]
         blocks.append(Lines([f"{title}:", *lines]) if lines else Note(none, "dim"))
     return Document([*blocks, *(Note(note, "dim") for note in found.notes)])
+
+
+def runs_without_version(found: list[LineageNode], of: str, more: bool) -> Document:
+    """``lineage show --runs``."""
+    if not found:
+        return Document([Note(f"All runs of {of} lead to a version.", "dim")])
+    note = (
+        [Note(f"These are the newest {len(found):,} runs. A larger --limit shows more.", "dim")]
+        if more
+        else []
+    )
+    return Document([Lines([_line(node) for node in found]), *note])
+
+
+def _fold(fold: LineageFold) -> str:
+    noun = _NOUNS[fold.kind][fold.count != 1]
+    if not fold.without_version:
+        return f"and {fold.count:,} more {noun}"
+    least = "at least " if fold.at_least else ""
+    return f"and {least}{fold.count:,} {noun} without a version: --runs lists them"
 
 
 def _branches(

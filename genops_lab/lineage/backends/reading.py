@@ -16,7 +16,7 @@ from genops_lab.lineage.names import version_of
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-#: Most runs that are read of one data set or commit.
+#: Runs that are read to find what a name means.
 MAX_RUNS = 300
 #: Ids in one search.
 _AT_ONCE = 100
@@ -54,8 +54,8 @@ class Reading:
             for each in all_pages(self._client.search_experiments, view_type=ViewType.ALL)
         }
 
-    def runs_where(self, condition: str, limit: int = 0) -> tuple[list[Any], bool]:
-        """Return the newest runs that match, deleted ones too, and whether there are more."""
+    def runs_where(self, condition: str, limit: int = 0, after: Any = None) -> tuple[list[Any], Any]:
+        """Return the newest runs that match, deleted ones too, and MLflow's token of the next page."""
         from mlflow.entities import ViewType
 
         page = self._client.search_runs(
@@ -64,24 +64,31 @@ class Reading:
             run_view_type=ViewType.ALL,
             max_results=limit or MAX_RUNS,
             order_by=["attributes.start_time DESC"],
+            page_token=after,
         )
         self._runs.update({run.info.run_id: run for run in page})
-        return list(page), bool(page.token)
+        return list(page), page.token
 
     def runs(self, ids: Iterable[str]) -> dict[str, Any]:
         """Return runs by id, deleted ones too; those that MLflow does not have are missing."""
         wanted = list(dict.fromkeys(ids))
-        for some in _parts([id for id in wanted if id not in self._runs and "'" not in id]):
-            self.runs_where(f"attributes.run_id IN ({_listed(some)})", limit=len(some))
+        for some in parts([id for id in wanted if id not in self._runs and "'" not in id]):
+            self.runs_where(f"attributes.run_id IN ({listed(some)})", limit=len(some))
         return {id: self._runs[id] for id in wanted if id in self._runs}
 
     def versions_of_runs(self, ids: Iterable[str]) -> list[Any]:
         """Return the versions that runs logged."""
         return [
             version
-            for some in _parts([id for id in ids if "'" not in id])
-            for version in self._found(f"run_id IN ({_listed(some)})")
+            for some in parts([id for id in ids if "'" not in id])
+            for version in self._found(f"run_id IN ({listed(some)})")
         ]
+
+    def newest_versions(self) -> list[Any]:
+        """Return the newest 1,000 versions of all models."""
+        return list(
+            self._client.search_model_versions(max_results=PAGE, order_by=["creation_timestamp DESC"])
+        )
 
     def versions_with_source(self, uri: str) -> list[Any]:
         """Return the versions with this source."""
@@ -123,9 +130,9 @@ class Reading:
         found: dict[tuple[str, str], list[str]] = {}
         wanted = list(dict.fromkeys(names))
         models: list[Any] = []
-        for some in _parts([name for name in wanted if "'" not in name]):
+        for some in parts([name for name in wanted if "'" not in name]):
             try:
-                models += self._client.search_registered_models(f"name IN ({_listed(some)})", PAGE)
+                models += self._client.search_registered_models(f"name IN ({listed(some)})", PAGE)
             except MlflowException as error:
                 if error.error_code not in _INVALID:
                     raise
@@ -212,12 +219,14 @@ def _known(read: Any, missing: Sequence[str]) -> Any:
         raise
 
 
-def _parts(items: Sequence[str]) -> Iterator[Sequence[str]]:
+def parts(items: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield the ids in parts that fit into one search."""
     for begin in range(0, len(items), _AT_ONCE):
         yield items[begin : begin + _AT_ONCE]
 
 
-def _listed(items: Iterable[str]) -> str:
+def listed(items: Iterable[str]) -> str:
+    """Return ids for ``IN (...)``."""
     return ", ".join(f"'{each}'" for each in items)
 
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from genops_lab.core.errors import GenOpsError, InvalidRequest, NotFound
+from genops_lab.core.paging import Page
 from genops_lab.experiments.backends.client import MlflowBackend, mlflow_errors, quoted
 from genops_lab.experiments.backends.run_source import MlflowKept, datasets_of
 from genops_lab.experiments.backends.runs import RUN_KEY_TAG
 from genops_lab.experiments.query.errors import did_you_mean
 from genops_lab.lineage.graph import Graph
-from genops_lab.lineage.models import Direction, Lineage, LineageNode
+from genops_lab.lineage.models import Direction, Lineage, LineageNode, LineageRunsQuery
 from genops_lab.lineage.names import Start, data_id, version_id
 from genops_lab.registry.backends.mlflow_models import MlflowModels
 
+from . import uses
 from .reading import (
     COMMIT,
     MAX_RUNS,
@@ -30,6 +33,7 @@ from .reading import (
     origin_of,
     parents,
 )
+from .uses import Store, Subject, store_of, with_data
 
 #: Most nodes that one question reads.
 MAX_NODES = 2000
@@ -62,8 +66,7 @@ class MlflowLineage(MlflowBackend):
 
     def lineage(self, start: Start, direction: Direction, limit: int, deployments: list[Serving]) -> Lineage:
         """Return what an object was made from and what stands on it. Raises NotFound and InvalidRequest."""
-        with mlflow_errors("The lineage could not be read"):
-            walk = Walk(Reading(self._client), deployments)
+        with mlflow_errors("The lineage could not be read"), self._walk(deployments, max(1, limit // 2)) as walk:
             root = self._root(walk, start)
             graph = Graph(root)
             if direction != "down":
@@ -76,12 +79,42 @@ class MlflowLineage(MlflowBackend):
             self._count_cells(graph, walk.tracked)
             return graph.shown(limit)
 
+    def runs_without_version(self, start: Start, query: LineageRunsQuery) -> Page[LineageNode]:
+        """Return a page of the runs of a data set or commit that lead to no version, newest first."""
+        if start.kind not in ("data", "commit"):
+            raise InvalidRequest(
+                f"{query.of[:200]!r} is neither a data set nor a commit.",
+                hint="Name it as data:NAME@DIGEST or commit:SHA.",
+            )
+        from mlflow.exceptions import MlflowException
+
+        with mlflow_errors("The runs could not be read"), self._walk([], 1) as walk:
+            subject = subject_of(self._root(walk, start))
+            try:
+                ids, after = walk.store.bare(subject, walk.judging(subject), query.limit, query.after)
+            except ValueError as error:
+                raise query.bad_cursor() from error
+            except MlflowException as error:
+                if query.after and "page token" in str(error.message).lower():
+                    raise query.bad_cursor() from error
+                raise
+            return Page(items=[walk.run(id, run) for id, run in walk.reading.runs(ids).items()], next=after)
+
+    @contextlib.contextmanager
+    def _walk(self, deployments: list[Serving], most_runs: int) -> Iterator[Walk]:
+        reading = Reading(self._client)
+        store = store_of(self._client.tracking_uri, reading)
+        try:
+            yield Walk(reading, store, deployments, most_runs)
+        finally:
+            store.close()
+
     def _root(self, walk: Walk, start: Start) -> LineageNode:
         reading = walk.reading
         if start.kind == "data":
-            return self._data(reading, start)
+            return self._data(walk, start)
         if start.kind == "commit":
-            return self._commit(reading, start.name)
+            return self._commit(walk, start.name)
         if start.kind == "base":
             return self._base(reading, start.name)
         if start.kind == "run":
@@ -97,24 +130,25 @@ class MlflowLineage(MlflowBackend):
             pair = start.name, str(number)
         return walk.version(pair, reading.versions([pair]).get(pair))
 
-    def _data(self, reading: Reading, start: Start) -> LineageNode:
+    def _data(self, walk: Walk, start: Start) -> LineageNode:
         # The exact digest first: it may be the beginning of another one.
-        runs, _ = reading.runs_where(_with_data(start.name, f"= {quoted(start.part)}"), limit=1)
-        if not runs:
-            runs, _ = reading.runs_where(_with_data(start.name, f"LIKE {quoted(start.part + '%')}"))
-        found = {
-            each.digest: each
-            for run in runs
-            for each in datasets_of(run)
-            if each.name == start.name and each.digest.startswith(start.part)
-        }
-        if start.part in found:
-            found = {start.part: found[start.part]}
-        if len(found) > 1:
-            raise _several(f"data set {start.name!r}", [data_id(start.name, each) for each in found])
-        if not found:
-            raise self._no_data(reading, start)
-        return data_node(next(iter(found.values())))
+        found = self._named(walk, start) if start.part else None
+        if found is None:
+            digests = walk.store.digests(start.name, start.part)
+            if len(digests) > 1:
+                raise _several(f"data set {start.name!r}", [data_id(start.name, each) for each in digests])
+            found = self._named(walk, start._replace(part=digests[0])) if digests else None
+        if found is None:
+            raise self._no_data(walk.reading, start)
+        return found
+
+    @staticmethod
+    def _named(walk: Walk, start: Start) -> LineageNode | None:
+        runs, _ = walk.reading.runs_where(with_data(start.name, f"= {quoted(start.part)}"), limit=1)
+        data = [each for run in runs for each in datasets_of(run)]
+        return next(
+            (data_node(each) for each in data if (each.name, each.digest) == (start.name, start.part)), None
+        )
 
     def _no_data(self, reading: Reading, start: Start) -> NotFound:
         runs, _ = reading.runs_where("")
@@ -130,13 +164,12 @@ class MlflowLineage(MlflowBackend):
             hint=f"{advice} Keep a run's data with it: genops.dataset(data, name='train')".strip()[:1500],
         )
 
-    def _commit(self, reading: Reading, given: str) -> LineageNode:
+    def _commit(self, walk: Walk, given: str) -> LineageNode:
         if not _COMMIT.fullmatch(given):
             raise InvalidRequest(
                 f"{given[:70]!r} is not a commit.", hint="Give 4 or more of the commit's hexadecimal digits."
             )
-        runs, _ = reading.runs_where(f"tags.`{COMMIT}` LIKE {quoted(given.lower() + '%')}")
-        found = sorted({str(run.data.tags[COMMIT]) for run in runs})
+        found = walk.store.commits(given.lower())
         if len(found) > 1:
             raise _several(f"commit {given!r}", [f"commit:{each}" for each in found])
         if not found:
@@ -183,8 +216,12 @@ Neighbours = Callable[[Graph, list[LineageNode]], list[LineageNode]]
 class Walk:
     """Finds the neighbours of nodes, many nodes at once."""
 
-    def __init__(self, reading: Reading, deployments: Sequence[Serving]) -> None:
+    def __init__(
+        self, reading: Reading, store: Store, deployments: Sequence[Serving], most_runs: int
+    ) -> None:
         self.reading = reading
+        self.store = store
+        self._most_runs = most_runs
         self.deployments = deployments
         #: The ids of the nodes of runs that GenOps Lab tracked.
         self.tracked: set[str] = set()
@@ -256,11 +293,11 @@ class Walk:
 
         for node in front:
             if node.kind == "data":
-                for run, contexts in self._runs_of_data(graph, node):
-                    for context in contexts:
+                for run in self._users(graph, node):
+                    for context in subject_of(node).contexts(run):
                         add(self.run(run.info.run_id, run), node, "input", context)
             elif node.kind == "commit":
-                for run in self._runs_of_commit(graph, node):
+                for run in self._users(graph, node):
                     add(self.run(run.info.run_id, run), node, "commit")
             elif node.kind == "base":
                 for version in self.reading.versions_with_base(node.name):
@@ -293,40 +330,47 @@ class Walk:
                 for version in self.reading.versions_with_source(f"models:/{model_id}"):
                     add(self.version(_pair(version), version), nodes[id], "evaluated")
 
-    def _runs_of_data(self, graph: Graph, node: LineageNode) -> list[tuple[Any, list[str]]]:
-        def contexts(run: Any) -> list[str]:
-            return [
-                each.context
-                for each in datasets_of(run)
-                if (each.name, each.digest) == (node.name, node.digest)
-            ]
-
-        runs, more = self.reading.runs_where(_with_data(node.name, f"= {quoted(node.digest)}"))
-        for run_id, model_id in self.reading.models_judged_on(node.name, node.digest):
+    def judging(self, subject: Subject) -> list[str]:
+        """Return the runs that judged logged models on a data set by MLflow's own means."""
+        if subject.commit:
+            return []
+        found = self.reading.models_judged_on(subject.name, subject.digest)
+        for run_id, model_id in found:
             self._judged.setdefault(run_id, set()).add(model_id)
-        runs = self._with_deployed(graph, runs, more, "data set")
-        return [(run, found) for run in runs if (found := contexts(run))]
+        return list(dict.fromkeys(run_id for run_id, _ in found))[:MAX_RUNS]
 
-    def _runs_of_commit(self, graph: Graph, node: LineageNode) -> list[Any]:
-        runs, more = self.reading.runs_where(f"tags.`{COMMIT}` = {quoted(node.commit)}")
-        runs = self._with_deployed(graph, runs, more, "commit")
-        return [run for run in runs if run.data.tags.get(COMMIT) == node.commit]
+    def _users(self, graph: Graph, node: LineageNode) -> list[Any]:
+        """Return the runs of a data set or commit that the picture needs; the others are counted."""
+        subject = subject_of(node)
+        found = self.store.uses(subject, self._most_runs, self.judging(subject))
+        ids = found.with_version
+        if not found.exact or found.leading > len(ids):
+            ids = list(dict.fromkeys([*ids, *self._deployed()]))
+        runs = self.reading.runs([*ids, *found.without_version])
+        used = {id: run for id, run in runs.items() if subject.used_by(run)}
+        graph.add_unread(found.leading - len(used.keys() & set(ids)))
+        if not found.without_version:
+            graph.add_unread(found.bare, without_version=True, at_least=not found.exact)
+        if not found.exact:
+            what = "commit" if subject.commit else "data set"
+            graph.note(
+                f"More than {uses.NEWEST} runs used this {what}. GenOps Lab reads the newest, those of the newest "
+                "1,000 versions, and all that deployments stand on."
+            )
+        return list(used.values())
 
-    def _with_deployed(self, graph: Graph, runs: list[Any], more: bool, what: str) -> list[Any]:
-        """Add the runs that deployments stand on where not all runs are read: those must never be missing."""
-        if not more:
-            return runs
-        graph.note(
-            f"More than {MAX_RUNS} runs used this {what}. The newest are read, and all that deployments stand on."
-        )
-        ids = {run.info.run_id for run in runs}
-        served = [node_of(each) for each in self.deployments]
-        if not served:
-            return runs
-        above = Graph(served[0], *served[1:])
-        self.go(above, self.above, served)
-        reached = [node.run_id for node in _of_kind(above.nodes.values(), "run") if node.run_id not in ids]
-        return [*runs, *self.reading.runs(reached).values()]
+    def _deployed(self) -> list[str]:
+        """Return the runs that deployments stand on: those must never be missing."""
+        runs: list[str] = []
+        seen: set[tuple[str, str]] = set()
+        front = {(each.model, each.version) for each in self.deployments}
+        while front:
+            seen |= front
+            versions = self.reading.versions(front).values()
+            for version in versions:
+                runs += [version.run_id or "", *evaluations_of(version)]
+            front = {pair for version in versions for pair in parents(version)} - seen
+        return [id for id in dict.fromkeys(runs) if id]
 
     def name_aliases(self, graph: Graph) -> None:
         """Add the aliases, which MLflow leaves out of its answer to a search."""
@@ -367,6 +411,11 @@ class Walk:
         return msgspec.structs.replace(node, run_id=version.run_id or "", source=origin_of(version))
 
 
+def subject_of(node: LineageNode) -> Subject:
+    """Return the data set or commit of a node."""
+    return Subject("", "", node.commit) if node.kind == "commit" else Subject(node.name, node.digest)
+
+
 def data_node(data: Any) -> LineageNode:
     """Return the node of a data set."""
     return LineageNode(
@@ -394,12 +443,6 @@ def node_of(each: Serving) -> LineageNode:
         state=each.state,
         owner=each.owner,
     )
-
-
-def _with_data(name: str, digest: str) -> str:
-    """Return the condition of a data set; one with both kinds of quotes cannot be named in MLflow's filters."""
-    named = "" if "'" in name and '"' in name else f"dataset.name = {quoted(name)} AND "
-    return f"{named}dataset.digest {digest}"
 
 
 def _of_kind(nodes: Any, kind: str) -> list[LineageNode]:

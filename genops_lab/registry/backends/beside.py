@@ -34,10 +34,22 @@ def model_location(client: MlflowClient, name: str, version: str) -> str:
 def place_of(location: str, name: str) -> str:
     """Return the URI of a file beside a model's folder.
 
-    >>> place_of("s3://bucket/1/models/m-7/artifacts", "model.sig")
-    's3://bucket/1/models/m-7/artifacts.genops/model.sig'
+    >>> place_of("s3://bucket/1/models/m-7/artifacts", "model-0123456789abcdef.sig")
+    's3://bucket/1/models/m-7/artifacts.genops/model-0123456789abcdef.sig'
     """
     return f"{location}.genops/{name}"
+
+
+def names(client: MlflowClient, location: str) -> list[str]:
+    """Return the names of the files beside a model's folder. Raises OSError."""
+    folder = local_path(location)
+    if folder is not None:
+        try:
+            return [each.name for each in folder.with_name(f"{folder.name}.genops").iterdir()]
+        except FileNotFoundError:
+            return []
+    repository, inside = _repository(client, location)
+    return [each.path.rpartition("/")[2] for each in repository.list_artifacts(inside) if not each.is_dir]
 
 
 def read(client: MlflowClient, location: str, name: str) -> bytes | None:

@@ -34,13 +34,16 @@ class MlflowSignatures(MlflowModels):
         self._scratch = scratch
 
     def sign(self, name: str, version: str, key: str, password: str) -> Signature:
-        """Sign a version's files, and keep the signature beside them. Replaces an earlier signature."""
+        """Sign a version's files, and keep the signature beside them. Replaces an earlier one by the same key."""
         number = self.number(name, version)
         with mlflow_errors(f"Cannot sign {name!r} version {number}"):
             location = beside.model_location(self._client, name, number)
             with self._files(name, number, location) as folder:
                 content, fingerprint = signing.sign(folder, key, password)
-            place = beside.write(self._client, location, signing.SIGNATURE, content)
+            file = signing.file_name(fingerprint)
+            if self._older_by(location) == fingerprint:
+                file = signing.SIGNATURE
+            place = beside.write(self._client, location, file, content)
             self._client.set_model_version_tag(name, number, TAG, place)
         return Signature(state="valid", who=f"key {fingerprint[:16]}", place=place)
 
@@ -72,23 +75,27 @@ class MlflowSignatures(MlflowModels):
             return self._verified(location, Path(folder), {}, trusted)
 
     def _verified(self, location: str, folder: Path, keys: dict[str, str], trusted: list[str]) -> Signature:
-        content = beside.read(self._client, location, signing.SIGNATURE)
-        if content is None:
-            return Signature(state="unsigned", reason="The files are not signed.")
         with tempfile.TemporaryDirectory(prefix="genops-signature-", dir=self._scratch) as scratch:
-            signature = Path(scratch) / signing.SIGNATURE
-            signature.write_bytes(content)
             given = Path(scratch) / "keys"
             given.mkdir()
             for name, text in keys.items():
                 (given / name).write_text(text)
-            found = signing.verify(folder, [*given.iterdir(), *map(Path, trusted)], signature)
-        return Signature(
-            state=found.state,
-            who=found.who,
-            reason=found.reason,
-            place=beside.place_of(location, signing.SIGNATURE),
-        )
+            known = [*sorted(given.iterdir()), *map(Path, trusted)]
+            copies = []
+            for name in signing.signatures_among(beside.names(self._client, location), known):
+                content = beside.read(self._client, location, name)
+                if content is not None:
+                    copies.append(Path(scratch) / name)
+                    copies[-1].write_bytes(content)
+            found = signing.verify(folder, known, copies)
+        return replace(found, place=beside.place_of(location, Path(found.place).name) if found.place else "")
+
+    def _older_by(self, location: str) -> str:
+        """Return the fingerprint of the key of a signature by an older GenOps Lab; empty for none."""
+        content = beside.read(self._client, location, signing.SIGNATURE)
+        with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
+            return signing.signed_by(content) if content is not None else ""
+        return ""
 
     @contextlib.contextmanager
     def _files(self, name: str, number: str, location: str) -> Iterator[Path]:

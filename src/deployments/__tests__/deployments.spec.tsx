@@ -57,7 +57,7 @@ function check(part: Partial<IDeployCheck> = {}): IDeployCheck {
     verdict: 'data',
     title: 'This model comes from an unknown origin.',
     findings: ['The files hold data only.'],
-    advice: 'Deploy it only if you trust who made it.',
+    advice: 'Load it only if you trust who made it.',
     signature: null,
     files: [{ path: 'model.skops', size_bytes: 2048, sha256: 'ab' }],
     digest: 'sha256:ab',

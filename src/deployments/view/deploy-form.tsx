@@ -2,7 +2,8 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { buildIcon, historyIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import { Callout, Facts, Field, formatBytes } from '../../core';
+import { Callout, Field } from '../../core';
+import { FileCheck } from '../../registry/view/file-check';
 
 import type { DeployForm } from '../deploy';
 import type { IDeployCheck } from '../service';
@@ -127,23 +128,7 @@ function CheckView(props: {
           {check.reason}
         </Callout>
       ) : (
-        <Callout
-          tone={check.verdict === 'refused' ? 'error' : 'warning'}
-          title={check.title}
-        >
-          {check.findings.length === 1 ? (
-            <p>{check.findings[0]}</p>
-          ) : (
-            <ul className="gol-Findings">
-              {check.findings.map(finding => (
-                <li key={finding}>{finding}</li>
-              ))}
-            </ul>
-          )}
-          <p>{check.reason}</p>
-          <p>{check.advice}</p>
-          <Contents check={check} trans={trans} />
-        </Callout>
+        <FileCheck check={check} trans={trans} />
       )}
       {check.environment === 'build' && (
         <Callout
@@ -186,47 +171,6 @@ function CheckView(props: {
           {check.warning}
         </Callout>
       )}
-    </>
-  );
-}
-
-function Contents(props: {
-  check: IDeployCheck;
-  trans: TranslationBundle;
-}): React.ReactElement {
-  const { check, trans } = props;
-  const total = check.files.reduce((sum, file) => sum + file.size_bytes, 0);
-  return (
-    <>
-      <Facts
-        className="gol-Facts gol-Contents"
-        facts={[
-          [trans.__('Flavors'), check.flavors.join(', ') || trans.__('none')],
-          [
-            trans.__('Loader'),
-            check.loader || trans.__('none'),
-            { caption: check.loader }
-          ]
-        ]}
-      />
-      <details>
-        <summary>
-          {trans._n(
-            '%1 file, %2',
-            '%1 files, %2',
-            check.files.length,
-            formatBytes(total)
-          )}
-        </summary>
-        <ul className="gol-Files">
-          {check.files.map(file => (
-            <li key={file.path} title={`SHA-256 ${file.sha256}`}>
-              <span>{file.path}</span>
-              <span>{formatBytes(file.size_bytes)}</span>
-            </li>
-          ))}
-        </ul>
-      </details>
     </>
   );
 }

@@ -118,7 +118,12 @@ describe('the form of an evaluation', () => {
       digest: 'sha256:ab',
       title: 'Loading this model runs code.',
       findings: ['model.pkl is a pickle.'],
-      reason: 'Your runs did not record these files.'
+      reason: 'Your runs did not record these files.',
+      advice: 'Load it only if you trust who made it.',
+      verdict: 'code',
+      flavors: ['sklearn'],
+      loader: 'mlflow.sklearn',
+      files: [{ path: 'model.pkl', size_bytes: 2048, sha256: 'ab' }]
     };
     const bench = new Bench({
       'GET /models/digits': {
@@ -158,7 +163,21 @@ describe('the form of an evaluation', () => {
     });
     expect(form.valid).toBe(false);
     render(<EvaluateFields form={form} trans={trans} />);
-    expect(screen.getByText('model.pkl is a pickle.')).not.toBeNull();
+    for (const text of [
+      'Version 2: Loading this model runs code.',
+      'model.pkl is a pickle.',
+      'Your runs did not record these files.',
+      'Load it only if you trust who made it.',
+      'mlflow.sklearn',
+      '1 file, 2.0 KiB',
+      'model.pkl'
+    ]) {
+      expect(screen.getByText(text)).toBeTruthy();
+    }
+    expect(form.snapshot.error).toMatchObject({
+      message: 'Files of an unknown origin need your confirmation.',
+      hint: 'Confirm above that you trust them, then evaluate.'
+    });
     fireEvent.click(screen.getByRole('checkbox'));
     expect(await form.submit()).toBe(true);
     expect(sent[1]).toMatchObject({ trust: ['sha256:ab'] });

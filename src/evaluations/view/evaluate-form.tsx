@@ -1,7 +1,8 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { Callout, Field } from '../../core';
+import { Field } from '../../core';
+import { FileCheck } from '../../registry/view/file-check';
 
 import type { EvaluateForm } from '../evaluate';
 import { NONE } from '../evaluate';
@@ -88,18 +89,12 @@ export function EvaluateFields(props: {
         onChange={groups => form.set({ groups })}
       />
       {fields.checks.map(check => (
-        <Callout
+        <FileCheck
           key={check.digest}
-          tone="warning"
+          check={check}
           title={trans.__('Version %1: %2', check.version, check.title)}
-        >
-          <ul className="gol-Findings">
-            {check.findings.map(finding => (
-              <li key={finding}>{finding}</li>
-            ))}
-          </ul>
-          <p>{check.reason}</p>
-        </Callout>
+          trans={trans}
+        />
       ))}
       {fields.checks.length > 0 && (
         <label className="gol-Check">

@@ -7,10 +7,11 @@ import {
 } from '@testing-library/react';
 import * as React from 'react';
 
+import { PagedResource } from '../../core';
 import { trans } from '../../tasks/__tests__/support';
 import type { ILineage, ILineageEdge, ILineageNode } from '../layout';
 import { CARD, layout, next } from '../layout';
-import { nameOf, shortFacts } from '../messages';
+import { foldText, nameOf, shortFacts } from '../messages';
 import { target } from '../opening';
 import { LineageContent } from '../view/lineage';
 
@@ -75,7 +76,16 @@ const lineage = (): ILineage => ({
     edge('v1', 'small', 'derived'),
     edge('small', 'prod', 'serves')
   ],
-  folds: [{ kind: 'run', count: 37, upward: false, column: 1 }],
+  folds: [
+    {
+      kind: 'run',
+      count: 37,
+      upward: false,
+      column: 1,
+      without_version: false,
+      at_least: false
+    }
+  ],
   notes: ['The shared store does not answer.']
 });
 
@@ -154,11 +164,24 @@ describe('the layout of a lineage', () => {
 describe('the page of a lineage', () => {
   const open = jest.fn();
   const recentre = jest.fn();
+  const page = jest.fn(({ after }: { after?: string }) =>
+    Promise.resolve({
+      items: [
+        node(after ? 'old' : 'new', 'run', 1, { run_id: after ?? 'first' })
+      ],
+      next: after ? '' : 'more'
+    })
+  );
+  const runs = () =>
+    new PagedResource({ fetch: page, key: ({ id }) => id, trans });
 
   beforeEach(() => {
     jest.clearAllMocks();
     render(
-      <LineageContent {...{ open, recentre, trans }} lineage={lineage()} />
+      <LineageContent
+        {...{ open, recentre, runs, trans }}
+        lineage={lineage()}
+      />
     );
   });
 
@@ -207,6 +230,49 @@ describe('the page of a lineage', () => {
   it('says what is left out and what could not be read', () => {
     expect(within(picture()).getByText('and 37 more runs')).toBeTruthy();
     expect(screen.getByText('The shared store does not answer.')).toBeTruthy();
+  });
+
+  it('lists the runs without a version, page by page', async () => {
+    cleanup();
+    const grouped = lineage();
+    grouped.folds = [
+      {
+        kind: 'run',
+        count: 4950,
+        upward: false,
+        column: 1,
+        without_version: true,
+        at_least: false
+      }
+    ];
+    render(
+      <LineageContent {...{ open, recentre, runs, trans }} lineage={grouped} />
+    );
+    expect(page).not.toHaveBeenCalled();
+    fireEvent.click(
+      within(picture()).getByRole('button', {
+        name: '4,950 runs without a version'
+      })
+    );
+    const list = await screen.findByRole('list', {
+      name: 'Runs without a version'
+    });
+    expect(within(list).getAllByRole('button')).toHaveLength(1);
+    expect(document.activeElement!.getAttribute('aria-expanded')).toBe('true');
+    fireEvent.click(screen.getByText('Show more'));
+    fireEvent.click(await within(list).findByRole('button', { name: 'old' }));
+    expect(open).toHaveBeenCalledWith(expect.objectContaining({ id: 'old' }));
+    expect(screen.queryByText('Show more')).toBeNull();
+  });
+
+  it('says so where MLflow does not count', () => {
+    const fold = { ...lineage().folds[0], without_version: true };
+    expect(foldText({ ...fold, at_least: true }, trans)).toBe(
+      'At least 37 runs without a version'
+    );
+    expect(foldText({ ...fold, count: 1 }, trans)).toBe(
+      '1 run without a version'
+    );
   });
 
   it('has the same as a nested list', () => {

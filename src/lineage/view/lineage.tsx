@@ -8,7 +8,7 @@ import {
   Facts,
   ResourceView
 } from '../../core';
-import type { Resource } from '../../core';
+import type { PagedResource, Resource } from '../../core';
 import { PageHead } from '../../core/ui/page';
 
 import type { ILineage, ILineageNode } from '../layout';
@@ -16,6 +16,7 @@ import { allFacts, kindOf, nameOf } from '../messages';
 
 import { LineageList } from './list';
 import { LineagePicture } from './picture';
+import { RunsWithoutVersion } from './runs';
 
 import '../../../style/lineage/lineage.css';
 
@@ -25,6 +26,8 @@ export interface INodeActions {
   open: (node: ILineageNode) => void;
   /** Show the lineage of the node. */
   recentre: (node: ILineageNode) => void;
+  /** Return the list of the runs without a version, to be disposed by the caller. */
+  runs: () => PagedResource<ILineageNode>;
 }
 
 interface IProps extends INodeActions {
@@ -62,7 +65,10 @@ export function LineageContent(
   const [chosen, setChosen] = React.useState(lineage.root);
   const byId = new Map(lineage.nodes.map(node => [node.id, node]));
   const selected = byId.get(chosen) ?? byId.get(lineage.root)!;
-  const alone = lineage.edges.length === 0;
+  const group = lineage.folds.find(fold => fold.without_version);
+  const [listed, setListed] = React.useState(false);
+  const below = React.useRef<HTMLDivElement>(null);
+  const alone = lineage.edges.length === 0 && !group;
   return (
     <>
       {lineage.notes.map(note => (
@@ -82,6 +88,10 @@ export function LineageContent(
           {...props}
           selected={selected.id}
           onSelect={setChosen}
+          listRuns={() => {
+            setListed(true);
+            below.current?.querySelector('button')?.focus();
+          }}
         />
         <NodeDetail {...props} node={selected} />
       </div>
@@ -89,6 +99,16 @@ export function LineageContent(
         <p className="gol-Note">
           {trans.__('A dashed line leads from an evaluation to its version.')}
         </p>
+      )}
+      {group && (
+        <div ref={below}>
+          <RunsWithoutVersion
+            {...props}
+            fold={group}
+            isOpen={listed}
+            onToggle={setListed}
+          />
+        </div>
       )}
       {!alone && (
         <Disclosure title={trans.__('As a list')}>

@@ -19,18 +19,20 @@ export function LineageList(props: IProps): React.ReactElement {
         const title = upward ? trans.__('Made from') : trans.__('Stands on it');
         const drawn = new Set([lineage.root]);
         const branches = branch(props, lineage.root, upward, drawn);
+        const folds = lineage.folds.filter(fold => fold.upward === upward);
         return (
-          branches && (
+          (branches ?? folds.length > 0) && (
             <React.Fragment key={title}>
               <h3>{title}</h3>
               {branches}
-              {lineage.folds
-                .filter(fold => fold.upward === upward)
-                .map(fold => (
-                  <p key={`${fold.kind} ${fold.column}`} className="gol-Note">
-                    {foldText(fold, trans)}
-                  </p>
-                ))}
+              {folds.map(fold => (
+                <p
+                  key={`${fold.kind} ${fold.column} ${fold.without_version}`}
+                  className="gol-Note"
+                >
+                  {foldText(fold, trans)}
+                </p>
+              ))}
             </React.Fragment>
           )
         );

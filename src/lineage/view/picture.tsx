@@ -13,9 +13,11 @@ export function LineagePicture(props: {
   selected: string;
   onSelect: (id: string) => void;
   open: (node: ILineageNode) => void;
+  /** List the runs without a version. */
+  listRuns: () => void;
   trans: TranslationBundle;
 }): React.ReactElement {
-  const { lineage, selected, onSelect, open, trans } = props;
+  const { lineage, selected, onSelect, open, listRuns, trans } = props;
   const placed = React.useMemo(() => layout(lineage), [lineage]);
   const box = React.useRef<HTMLDivElement>(null);
   React.useEffect(() => {
@@ -113,15 +115,25 @@ export function LineagePicture(props: {
             </span>
           </button>
         ))}
-        {placed.folds.map(({ fold, x, y }) => (
-          <span
-            key={`${fold.kind} ${fold.column} ${fold.upward}`}
-            className="gol-Lineage-fold"
-            style={{ left: x, top: y, width: CARD.width }}
-          >
-            {foldText(fold, trans)}
-          </span>
-        ))}
+        {placed.folds.map(({ fold, x, y }) => {
+          const shown = {
+            key: `${fold.kind} ${fold.column} ${fold.upward} ${fold.without_version}`,
+            style: { left: x, top: y, width: CARD.width },
+            children: foldText(fold, trans)
+          };
+          return fold.without_version ? (
+            <button
+              {...shown}
+              key={shown.key}
+              type="button"
+              className="gol-Lineage-fold gol-LinkButton"
+              title={trans.__('List these runs below the picture')}
+              onClick={listRuns}
+            />
+          ) : (
+            <span {...shown} key={shown.key} className="gol-Lineage-fold" />
+          );
+        })}
       </div>
     </div>
   );

@@ -3,6 +3,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { editIcon } from '@jupyterlab/ui-components';
 import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 import type { Message } from '@lumino/messaging';
+import type { Widget } from '@lumino/widgets';
 import * as React from 'react';
 
 import {
@@ -12,9 +13,9 @@ import {
   IconButton,
   ResourceView,
   StatusBadge,
-  modelIcon,
-  openBelow
+  modelIcon
 } from '../../core';
+import type { Pages } from '../../core/pages';
 import type { ICard, ICardSection } from '../card';
 import { CardModel, METADATA, bodyOf } from '../card';
 import { chooseVersion } from '../choosing';
@@ -27,7 +28,8 @@ import '../../../style/registry/card.css';
 
 /** Open the model card of a version in the main area; ask for the version that the arguments do not name. */
 export async function openCard(
-  { app, core, model, rendermime }: ICommandsOptions,
+  pages: Pages<Widget>,
+  { core, model, rendermime }: ICommandsOptions,
   args: ReadonlyPartialJSONObject
 ): Promise<void> {
   const chosen = await chooseVersion(model, args, core.trans);
@@ -35,13 +37,16 @@ export async function openCard(
     return;
   }
   const { name, version } = chosen;
-  openBelow(app, {
-    id: `genops-model-card-${name}-${version}`,
-    title: core.trans.__('Card of %1 version %2', name, version),
-    icon: modelIcon,
-    content: () =>
-      new CardView(new CardModel(core, name, version), rendermime, core.trans)
-  });
+  const { trans } = core;
+  const make = () => {
+    const card = new CardModel(core, name, version);
+    const view = new CardView(card, rendermime, trans);
+    view.title.label = trans.__('Card of %1 version %2', name, version);
+    view.title.icon = modelIcon;
+    return Promise.resolve(view);
+  };
+  const id = `genops-model-card-${name}-${version}`;
+  await pages.open(id, make, { model: name, version }, true);
 }
 
 /** The card of a version, updated while visible. */

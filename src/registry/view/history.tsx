@@ -1,7 +1,7 @@
-import type { JupyterFrontEnd } from '@jupyterlab/application';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { historyIcon, launchIcon } from '@jupyterlab/ui-components';
 import type { Message } from '@lumino/messaging';
+import type { Widget } from '@lumino/widgets';
 import * as React from 'react';
 
 import type { IGenOpsCore } from '../../core';
@@ -13,9 +13,9 @@ import {
   ResourceView,
   ShowMore,
   StatusBadge,
-  formatMoment,
-  openBelow
+  formatMoment
 } from '../../core';
+import type { Pages } from '../../core/pages';
 import { useResource } from '../../core/ui/hooks';
 import type { IAliasMove } from '../history';
 import { HistoryModel, newest } from '../history';
@@ -25,17 +25,19 @@ import { VersionChange } from './version-change';
 import '../../../style/registry/history.css';
 
 /** Open the history of a model's aliases in the main area. */
-export function openHistory(
-  app: JupyterFrontEnd,
+export async function openHistory(
+  pages: Pages<Widget>,
   core: IGenOpsCore,
   name: string
-): void {
-  openBelow(app, {
-    id: `genops-alias-history-${name}`,
-    title: core.trans.__('Aliases of %1', name),
-    icon: historyIcon,
-    content: () => new HistoryView(new HistoryModel(core, name), core.trans)
-  });
+): Promise<void> {
+  const { trans } = core;
+  const make = () => {
+    const view = new HistoryView(new HistoryModel(core, name), trans);
+    view.title.label = trans.__('Aliases of %1', name);
+    view.title.icon = historyIcon;
+    return Promise.resolve(view);
+  };
+  await pages.open(`genops-alias-history-${name}`, make, { model: name }, true);
 }
 
 /** The history of a model's aliases, updated while visible. */
