@@ -6784,6 +6784,7 @@ export interface components {
          *       ``label`` or ``target``.
          *     - batch_rows: rows that a model gets in one call.
          *     - trust: the digests of files of an unknown origin that may be loaded.
+         *     - on: the connected target on whose host the models run; empty: this machine.
          */
         NewEvaluation: {
             model: string;
@@ -6792,6 +6793,8 @@ export interface components {
             data: string;
             /** @default null */
             against: string | null;
+            /** @default  */
+            on: string;
             /** @default  */
             name: string;
             /** @default  */
@@ -6832,6 +6835,8 @@ export interface components {
         /**
          * Evaluation
          * @description An evaluation of one version on one data set: a run of MLflow.
+         *
+         *     ``place`` is the target whose host predicted; empty for the Lab's machine.
          */
         Evaluation: {
             run_id: string;
@@ -6847,6 +6852,8 @@ export interface components {
              * @enum {unknown}
              */
             how: "evaluate" | "logged";
+            /** @default  */
+            place: string;
             /** @default {} */
             metrics: {
                 [key: string]: number;
@@ -6858,7 +6865,8 @@ export interface components {
          *
          *     ``path`` is a JSON file on the Lab's machine with the lists ids, labels, predictions, latency_s, and the objects
          *     scores and groups (lists by class and by name). ``data`` as in :class:`NewEvaluation`; ``digest`` and ``source`` are
-         *     those of the fingerprint of data that only the caller can read.
+         *     those of the fingerprint of data that only the caller can read. Predictions with the same ``key`` are kept once.
+         *     ``place``: the target of the kernel that computed them; empty: this machine.
          */
         LoggedPredictions: {
             path: string;
@@ -6872,6 +6880,10 @@ export interface components {
             source: string;
             /** @default  */
             source_type: string;
+            /** @default  */
+            key: string;
+            /** @default  */
+            place: string;
             /** @default null */
             against: string | null;
             /**
