@@ -1,4 +1,4 @@
-"""Run ``python -m genops_lab.agent attach|keep|build|probe``, or the same from the uploaded zip."""
+"""Run ``python -m genops_lab.agent attach|keep|build|evaluate|probe``, or the same from the uploaded zip."""
 
 from __future__ import annotations
 
@@ -21,6 +21,10 @@ def main(arguments: List[str]) -> int:
         from .build import main as build
 
         return build()
+    if command == "evaluate" and len(arguments) > 1:
+        from .evaluate import main as evaluate
+
+        return evaluate(arguments[1])
     if command == "probe":
         import json
 
@@ -28,7 +32,9 @@ def main(arguments: List[str]) -> int:
 
         print(json.dumps(probe(), indent=2))
         return 0
-    print("usage: agent attach | keep [--foreground] FOLDER | build | probe", file=sys.stderr)
+    print(
+        "usage: agent attach | keep [--foreground] FOLDER | build | evaluate FOLDER | probe", file=sys.stderr
+    )
     return 2
 
 

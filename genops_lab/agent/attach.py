@@ -55,6 +55,7 @@ class Attachment:
             "folder": self._serve_folder,
             "engine": _serve_engine,
             "build": _serve_build,
+            "evaluation": _serve_evaluation,
         }
 
     async def run(self) -> None:
@@ -127,6 +128,12 @@ async def _serve_build(channel: Channel) -> None:
     from .builds import Builds
 
     await Builds().serve(channel)
+
+
+async def _serve_evaluation(channel: Channel) -> None:
+    from . import evaluations
+
+    await evaluations.serve(channel)
 
 
 async def _cancel_build(params: Dict[str, Any]) -> Dict[str, Any]:

@@ -16,7 +16,7 @@ from .state_file import read_state
 from .units import Units
 
 #: A variable of all processes of a command, which identifies them where no keeper adopted them.
-_MARK = "GENOPS_COMMAND"
+MARK = "GENOPS_COMMAND"
 
 
 class Commands(Units):
@@ -41,7 +41,7 @@ class Commands(Units):
             except OSError as error:
                 raise ChannelReset(*disk_words(error, self.kind)) from error
             env = kernel_environment(order["env"], "", os.environ)
-            order["env"] = {**env, _MARK: order["incarnation"]}
+            order["env"] = {**env, MARK: order["incarnation"]}
             try:
                 return await start_keeper(sys.executable, folder, order, await self._how_to_survive())
             except ChannelReset as reset:
@@ -50,7 +50,7 @@ class Commands(Units):
                 return await self._found(folder, order)
 
     def _others(self, state: Dict[str, Any]) -> Set[int]:
-        return processes.with_variable(_MARK, state["incarnation"])
+        return processes.with_variable(MARK, state["incarnation"])
 
     async def _found(self, folder: str, order: Dict[str, Any]) -> Dict[str, Any]:
         info = await self.info(order)

@@ -22,6 +22,8 @@ from .state_file import FolderLock
 from .threads import in_thread
 
 LOCK, SPOOL = "lab.lock", "spool"
+#: Events of a run, and predictions (:mod:`genops_lab.runtime.kept_predictions`).
+_LEFT = (".jsonl", ".predictions")
 _PIECE_BYTES = 65536
 _FILES_AT_ONCE = 50
 _TORN_AFTER_S = 60.0
@@ -69,11 +71,11 @@ def _boot_time() -> float:
 
 
 def leftovers(folder: str) -> List[str]:
-    """Return the spool files of ended processes, the oldest first."""
+    """Return the spools and predictions of ended processes, the oldest first."""
     spool = os.path.join(folder, SPOOL)
     found = []
     try:
-        names = [name for name in os.listdir(spool) if name.endswith(".jsonl")]
+        names = [name for name in os.listdir(spool) if name.endswith(_LEFT)]
     except OSError:
         return []
     for name in names:
@@ -154,7 +156,7 @@ class KernelSockets:
             for run in (runs if isinstance(runs, list) else [])
             if isinstance(run, dict) and "run_key" in run and is_gone(run.get("pid"), run.get("created"))
         ]
-        return {"gone": gone, "spooled": [os.path.basename(path)[: -len(".jsonl")] for path in left]}
+        return {"gone": gone, "spooled": [os.path.splitext(os.path.basename(path))[0] for path in left]}
 
     async def _drain(self, kernel_id: str, folder: str, files: List[str]) -> None:
         """Let the kernel side send the files; the next sync looks at those that stay."""

@@ -12,7 +12,7 @@ from genops_lab.core.errors import Conflict
 from genops_lab.evaluations.models import BegunEvaluation, EvaluationReport, EvaluationsQuery, NewEvaluation
 from genops_lab.evaluations.service import EvaluationsService
 
-from .completion import model_names
+from .completion import model_names, target_names
 from .grammar import noun
 from .session import Json, Session, command
 from .terminal import render
@@ -83,6 +83,15 @@ def evaluate_version(
         Literal["", "classification", "regression"],
         typer.Option("--task", help="The kind of predictions. Default: from labels and predictions."),
     ] = "",
+    on: Annotated[
+        str,
+        typer.Option(
+            "--on",
+            metavar="TARGET",
+            help="Run the models on the host of this connected target. Default: this machine.",
+            autocompletion=target_names,
+        ),
+    ] = "",
     batch_rows: Annotated[
         int, typer.Option("--batch-rows", metavar="ROWS", help="The rows that a model gets in one call.")
     ] = 256,
@@ -114,6 +123,7 @@ def evaluate_version(
             groups=group or [],
             task=task,
             batch_rows=batch_rows,
+            on=on,
             trust=trust or [],
         )
         begun = _begun(session, body)

@@ -20,6 +20,7 @@ from weakref import WeakValueDictionary
 
 from genops_lab.core.errors import Failed
 from genops_lab.core.paths import private_dir
+from genops_lab.evaluations.loading import HostPython, Requirements
 from genops_lab.experiments.model_yaml import UnreadableModel, bounded_bytes, parse_yaml, read_description
 
 from .targets.environment_filter import building_environment
@@ -33,6 +34,16 @@ _HARMLESS_OPTIONS = (
     "-c", "--constraint", "-i", "--index-url", "--extra-index-url", "-f", "--find-links", "--trusted-host",
     "--pre", "--prefer-binary", "--no-index",
 )  # fmt: skip
+#: Options that a host's environment may be built with: they name no file.
+_BY_NAME = (
+    "-i",
+    "--index-url",
+    "--extra-index-url",
+    "--trusted-host",
+    "--pre",
+    "--prefer-binary",
+    "--no-index",
+)
 _MAKING = "Creating an environment."
 _INSTALLING = "Installing the model's requirements."
 _KEPT_LINES = 15
@@ -113,13 +124,39 @@ def python_of(model: Path) -> str:
     return known[0] if known else ""
 
 
-def missing_requirements(model: Path) -> list[str]:
-    """Return the model's requirements that this interpreter lacks, as text for the user."""
+def missing_requirements(model: Path, host: HostPython | None = None) -> list[str]:
+    """Return the model's requirements that this interpreter, or that of a host, lacks, as text for the user."""
     missing = []
-    python, here = python_of(model), "{}.{}".format(*sys.version_info)
+    python, here = python_of(model), host.version if host else "{}.{}".format(*sys.version_info)
     if python and python != here:
-        missing.append(f"python {python} (here: {here})")
-    return missing + [text for line in requirement_lines(model) if (text := _missing(line))]
+        missing.append(f"python {python} ({'there' if host else 'here'}: {here})")
+    return missing + [text for line in requirement_lines(model) if (text := _missing(line, host))]
+
+
+def requirements_on(model: Path, host: HostPython) -> Requirements:
+    """Return what an evaluation of the model needs on a host. Raises Failed if it needs files of its own to install."""
+    lines, missing = requirement_lines(model), missing_requirements(model, host)
+    packages = _beside(lines, ("mlflow",))
+    own = [
+        line for line in lines if _requirement(line) is None and line.split("=")[0].split()[0] not in _BY_NAME
+    ]
+    if not any(each.partition("==")[0] == "mlflow" for each in packages):
+        packages = ["mlflow"]  # a build has at least one package, and this one is there already
+    elif "mlflow" not in host.packages:
+        missing.append("mlflow")
+    if missing and own:
+        raise Failed(
+            f"A host cannot build the environment of the model, because of a line of its requirements.txt: {own[0]}",
+            hint="Evaluate on this machine, or log the model again with packages of an index alone.",
+        )
+    return Requirements(lines=lines, python=python_of(model), packages=packages, missing=missing)
+
+
+def _beside(lines: list[str], needed: Sequence[str]) -> list[str]:
+    """Return the packages that the process of the model needs beside its requirements."""
+    names = {found.name.lower() for found in map(_requirement, lines) if found is not None}
+    here = importlib.metadata.version("mlflow")
+    return [f"mlflow=={here}" if name == "mlflow" else name for name in needed if name not in names]
 
 
 def _requirement(line: str) -> Requirement | None:
@@ -131,21 +168,32 @@ def _requirement(line: str) -> Requirement | None:
         return None
 
 
-def _missing(line: str) -> str:
+def _missing(line: str, host: HostPython | None = None) -> str:
     if line.startswith("-"):
         return "" if line.replace("=", " ").split()[0] in _HARMLESS_OPTIONS else line
     requirement = _requirement(line)
     if requirement is None:
         return line
-    if requirement.marker is not None and not requirement.marker.evaluate():
+    markers = None if host is None else {**host.markers, "extra": ""}
+    if requirement.marker is not None and not requirement.marker.evaluate(markers):
         return ""
+    found = _version(requirement.name, host)
+    if not found or requirement.url:
+        return line
+    where = "there" if host else "here"
+    return "" if requirement.specifier.contains(found, prereleases=True) else f"{line} ({where}: {found})"
+
+
+def _version(name: str, host: HostPython | None) -> str:
+    """Return the version of a package, here or on a host; empty if it is not installed."""
+    from packaging.utils import canonicalize_name
+
+    if host is not None:
+        return host.packages.get(canonicalize_name(name), "")
     try:
-        found = importlib.metadata.version(requirement.name)
+        return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
-        return line
-    if requirement.url:
-        return line
-    return "" if requirement.specifier.contains(found, prereleases=True) else f"{line} (here: {found})"
+        return ""
 
 
 class Environments:
@@ -164,7 +212,7 @@ class Environments:
             return Path(sys.executable)
         log(f"Missing in this environment: {', '.join(missing[:8])}.")
         lines, python = requirement_lines(model), python_of(model)
-        extra = self._also_needed(lines)
+        extra = _beside(lines, self._serving)
         digest = hashlib.sha256("\n".join([python or sys.version, *lines, *extra]).encode()).hexdigest()[:20]
         lock = self._building.setdefault(digest, asyncio.Lock())
         async with lock:
@@ -174,12 +222,6 @@ class Environments:
             else:
                 log(f"Using the environment {digest}, which was built before.")
         return _python_in(final)
-
-    def _also_needed(self, lines: list[str]) -> list[str]:
-        names = {found.name.lower() for found in map(_requirement, lines) if found is not None}
-        needed = [name for name in self._serving if name not in names]
-        here = importlib.metadata.version("mlflow")
-        return [f"mlflow=={here}" if name == "mlflow" else name for name in needed]
 
     async def _build(
         self, final: Path, model: Path, python: str, extra: list[str], log: Callable[[str], None]

@@ -6,13 +6,13 @@ import os
 
 import msgspec
 
+from genops_lab.agent.model_variables import model_environment
 from genops_lab.core.errors import Conflict
 from genops_lab.evaluations.loading import CheckedVersion, ModelLoading
 from genops_lab.registry.models import ModelVersion
 
 from .check import ModelChecker, refuse_misleading
-from .environments import Environments
-from .targets.environment_filter import model_environment
+from .environments import Environments, requirements_on
 
 
 def model_loading(checker: ModelChecker, environments: Environments) -> ModelLoading:
@@ -38,4 +38,4 @@ def model_loading(checker: ModelChecker, environments: Environments) -> ModelLoa
     def environment(allow_pickle: bool) -> dict[str, str]:
         return model_environment(os.environ, allow_pickle=allow_pickle)
 
-    return ModelLoading(check, checker.take, environments.interpreter, environment)
+    return ModelLoading(check, checker.take, environments.interpreter, environment, requirements_on)

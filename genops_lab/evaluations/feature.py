@@ -17,6 +17,7 @@ def _provide(services: Services) -> None:
     from genops_lab.core.settings import Settings
     from genops_lab.core.work import WorkService
     from genops_lab.experiments.mlflow import MlflowConnection
+    from genops_lab.hosts.service import TargetsService
     from genops_lab.registry.service import RegistryService
 
     from .loading import ModelLoading
@@ -26,7 +27,7 @@ def _provide(services: Services) -> None:
         EvaluationsService,
         lambda get: EvaluationsService(
             get(Settings), get(MlflowConnection), get(RegistryService), get(ModelLoading), get(EventBus),
-            get(WorkService),
+            get(WorkService), get(TargetsService),
         ),
     )  # fmt: skip
 

@@ -27,12 +27,14 @@ class NewEvaluation(msgspec.Struct, frozen=True, kw_only=True):
       ``label`` or ``target``.
     - batch_rows: rows that a model gets in one call.
     - trust: the digests of files of an unknown origin that may be loaded.
+    - on: the connected target on whose host the models run; empty: this machine.
     """
 
     model: str
     version: str = ""
     data: str
     against: str | None = None
+    on: str = ""
     name: str = ""
     id: str = ""
     label: str = ""
@@ -56,7 +58,8 @@ class LoggedPredictions(msgspec.Struct, frozen=True, kw_only=True):
 
     ``path`` is a JSON file on the Lab's machine with the lists ids, labels, predictions, latency_s, and the objects
     scores and groups (lists by class and by name). ``data`` as in :class:`NewEvaluation`; ``digest`` and ``source`` are
-    those of the fingerprint of data that only the caller can read.
+    those of the fingerprint of data that only the caller can read. Predictions with the same ``key`` are kept once.
+    ``place``: the target of the kernel that computed them; empty: this machine.
     """
 
     path: str
@@ -66,6 +69,8 @@ class LoggedPredictions(msgspec.Struct, frozen=True, kw_only=True):
     digest: str = ""
     source: str = ""
     source_type: str = ""
+    key: str = ""
+    place: str = ""
     against: str | None = None
     task: Literal["", "classification", "regression"] = ""
 
@@ -110,7 +115,10 @@ class JudgedMetric(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
-    """An evaluation of one version on one data set: a run of MLflow."""
+    """An evaluation of one version on one data set: a run of MLflow.
+
+    ``place`` is the target whose host predicted; empty for the Lab's machine.
+    """
 
     run_id: str
     model: str
@@ -120,6 +128,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     session: str
     made_at: float | None = None
     how: How = "evaluate"
+    place: str = ""
     metrics: dict[str, float] = {}
 
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from genops_lab.core.operations import LazyService, Operation
+from genops_lab.core.operations import ANYONE, LazyService, Operation
 
 if TYPE_CHECKING:
     from .service import EvaluationsService as Service
@@ -13,7 +13,7 @@ OPERATIONS = [
     Operation("POST", "/evaluations", Service.evaluate, action="execute", named=("model", "version")),
     Operation("GET", "/evaluations", Service.list_evaluations),
     # It reads files of this machine by their paths, as the evaluation does.
-    Operation("POST", "/evaluations/predictions", Service.log_predictions, action="execute"),
+    Operation("POST", "/evaluations/predictions", Service.log_predictions, action="execute", admits=ANYONE),
     Operation("GET", "/evaluations/{run_id}", Service.get_evaluation),
     Operation("GET", "/models/{name}/versions/{version}/evaluations", Service.list_version_evaluations),
 ]

@@ -3,7 +3,8 @@
 Any interpreter with the model's requirements runs this as a plain file (``python runner.py spec.json``). It imports the
 standard library, mlflow, and what mlflow brings (numpy, pandas, pyarrow). The Lab writes ``{"batch": 3}`` lines to its
 standard input; the answers are lines of its standard output, and the predictions are in ``batch-3.json`` in the folder
-``out``. The process ends with its input, so it ends with the Lab.
+``out``. The process ends with its input, so it ends with the Lab. With ``pack`` in the specification it loads no model:
+it writes the batches into ``answers.parquet``.
 """
 
 from __future__ import annotations
@@ -219,6 +220,47 @@ def named(value: Any) -> str:
     return str(value)
 
 
+ANSWERS = "answers.parquet"
+
+
+def merged(out: Path) -> tuple[list[Any], dict[str, list[Any]], list[float]]:
+    """Return the predictions of all batches in a folder, their scores by class, and the seconds of each row."""
+    answers: list[Any] = []
+    scores: dict[str, list[Any]] = {}
+    latency: list[float] = []
+    at = 0
+    while (part := out / f"batch-{at}.json").exists():
+        batch = json.loads(part.read_bytes())
+        rows = len(batch["predictions"])
+        answers += batch["predictions"]
+        latency += [batch["seconds"] / max(1, rows)] * rows
+        for name in scores.keys() | batch["scores"].keys():
+            before = scores.setdefault(name, [None] * (len(answers) - rows))
+            before += batch["scores"].get(name, [None] * rows)
+        at += 1
+    return answers, scores, latency
+
+
+def pack(out: Path) -> None:
+    """Write the batches into :data:`ANSWERS`: the columns prediction, score.<class> and latency_s."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    answers, scores, latency = merged(out)
+    kinds = {type(each) for each in answers if each is not None}
+    if kinds <= {int, float}:
+        answers = [None if each is None else float(each) for each in answers]
+    elif len(kinds) > 1:
+        answers = [None if each is None else named(each) for each in answers]
+    columns = {
+        "prediction": pa.array(answers),
+        **{f"score.{name}": pa.array(each, pa.float64()) for name, each in sorted(scores.items())},
+        "latency_s": pa.array(latency, pa.float64()),
+    }
+    pq.write_table(pa.table(columns), out / f".{ANSWERS}", compression="zstd")
+    (out / f".{ANSWERS}").replace(out / ANSWERS)
+
+
 def main(spec_path: str) -> int:
     """Predict the batches that the Lab asks for. Return 0 at the end of the input, 1 after an error."""
     # What a model prints goes to the log; only the answers go to the Lab.
@@ -231,6 +273,10 @@ def main(spec_path: str) -> int:
 
     try:
         spec = json.loads(Path(spec_path).read_text(encoding="utf-8"))
+        if spec.get("pack"):
+            pack(Path(spec["out"]))
+            say({"packed": True})
+            return 0
         import pyarrow.parquet as pq
 
         predictor = Predictor(spec["model"], spec["left_out"])

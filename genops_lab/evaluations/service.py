@@ -34,12 +34,15 @@ from .models import (
     NewEvaluation,
     ReportQuery,
 )
-from .processes import ModelSpec, predict_in_turn
+from .processes import ModelSpec, PlannedModel, Rows, predict_in_turn
 
 if TYPE_CHECKING:
     from genops_lab.core.work import WorkService
     from genops_lab.experiments.mlflow import MlflowConnection
+    from genops_lab.hosts.service import TargetsService
     from genops_lab.registry.service import RegistryService
+
+    from .on_target import TargetEvaluations
 
 #: The kind of durable work; its subject is ``evaluation:<model>/<version>``.
 KIND = "evaluation"
@@ -65,7 +68,9 @@ class EvaluationsService(Service):
         loading: ModelLoading,
         events: EventBus,
         work: WorkService,
+        targets: TargetsService | None = None,
     ) -> None:
+        """Without ``targets``, models run on this machine alone."""
         # Imported late: the table of routes needs only this class, and SQLAlchemy costs 135 ms.
         from genops_lab.core.work import WorkKind
 
@@ -76,6 +81,7 @@ class EvaluationsService(Service):
         self._events = events
         self._work = work
         self._files = settings.root_dir
+        self._targets, self._data_dir = targets, settings.data_dir
         steps = {"prepare": self._prepare, "predict": self._predict, "record": self._record}
         work.register(
             WorkKind(KIND, {name: self._cleaning(step) for name, step in steps.items()}, self._remove)
@@ -90,6 +96,8 @@ class EvaluationsService(Service):
             raise InvalidRequest(
                 f"batch_rows is {body.batch_rows}.", hint=f"Give 1 to {MOST_BATCH_ROWS:,} rows."
             )
+        if body.on:
+            await self._on_target().check(body.on)
         body = msgspec.structs.replace(body, data=await asyncio.to_thread(self._located, body.data))
         versions = await self._versions(body.model, body.version, body.against)
         data = await self._mlflow.call(EvaluationData.find, body.data, body.name)
@@ -101,7 +109,8 @@ class EvaluationsService(Service):
             "versions": [_planned(each) for each in checks],
         }
         names = [each.version for each in versions]
-        title = f"Evaluate {body.model} version {' against '.join(names)} on {data.name}"
+        where = f" on the target {body.on}" if body.on else ""
+        title = f"Evaluate {body.model} version {' against '.join(names)} on {data.name}{where}"
         await asyncio.to_thread(self._remove_left)
         subject = f"evaluation:{body.model}/{names[0]}"
         task = await self._work.begin(KIND, plan, title=title, subject=subject)
@@ -113,7 +122,7 @@ class EvaluationsService(Service):
         versions = await self._versions(body.model, body.version, body.against)
         against = versions[1] if len(versions) > 1 else None
         found = await self._mlflow.call_long(
-            EvaluationRecords.record_logged, secrets.token_hex(8), body, versions[0], against
+            EvaluationRecords.record_logged, body.key or secrets.token_hex(8), body, versions[0], against
         )
         self._events.emit("evaluation", found.evaluation.run_id)
         return found
@@ -173,38 +182,46 @@ class EvaluationsService(Service):
         )
         if data.digest != plan["digest"]:
             raise Failed(f"{data.name} changed while it was read.", hint="Evaluate again once it is written.")
-        interpreters = []
-        for at, planned in enumerate(plan["versions"]):
-            version = msgspec.convert(planned["version"], ModelVersion)
-            handle.progress(f"Preparing the environment of version {version.version}.")
+        versions = [msgspec.convert(each["version"], ModelVersion) for each in plan["versions"]]
+        await self._mlflow.call(EvaluationRecords.claim, data.digest, versions)
+        found: dict[str, Any] = {"data": msgspec.to_builtins(data), "interpreters": [], "command": []}
+        for at, (planned, version) in enumerate(zip(plan["versions"], versions, strict=True)):
+            handle.progress(f"Fetching version {version.version}.")
             out = private_dir(folder / f"model-{at}")
             if not (out / "model").exists():
                 taken = await self._loading.take(version, planned["digest"], tuple(planned["stamp"]))
                 taken.rename(out / "model")
-            interpreters.append(str(await self._loading.interpreter(out / "model", handle.say)))
-        return {"data": msgspec.to_builtins(data), "interpreters": interpreters}
+            if not body.on:
+                handle.progress(f"Preparing the environment of version {version.version}.")
+                found["interpreters"].append(str(await self._loading.interpreter(out / "model", handle.say)))
+        if body.on:
+            session = {"rows": data.rows, "left_out": _left_out(data), "batch_rows": body.batch_rows}
+            models = self._models(handle, plan)
+            found["command"] = await self._on_target().prepare(handle, body.on, folder, session, models)
+        return found
 
     async def _predict(
         self, handle: TaskHandle, plan: dict[str, Any], data: dict[str, Any]
     ) -> dict[str, Any]:
         body, rows = msgspec.convert(plan["body"], NewEvaluation), msgspec.convert(data["data"], DataSet)
         folder = self._folder(handle)
+        handle.progress("Loading the models.")
+        if body.on:
+            models = self._models(handle, plan)
+            await self._on_target().predict(handle, body.on, data["command"], models, rows.rows)
+            return data
         specs = [
             ModelSpec(
-                name=f"{body.model} version {planned['version']['version']}",
-                model=folder / f"model-{at}" / "model",
-                interpreter=Path(data["interpreters"][at]),
-                environment=self._loading.environment(planned["allow_pickle"]),
-                out=folder / f"model-{at}",
+                name=each.name,
+                model=str(each.folder / "model"),
+                interpreter=interpreter,
+                environment=self._loading.environment(each.allow_pickle),
+                out=str(each.folder),
             )
-            for at, planned in enumerate(plan["versions"])
+            for each, interpreter in zip(self._models(handle, plan), data["interpreters"], strict=True)
         ]
-        handle.progress("Loading the models.")
-        left_out = [each for each in (rows.id, *rows.groups) if each]
-        await predict_in_turn(
-            specs, folder / ROWS, rows.rows, left_out=left_out, batch_rows=body.batch_rows,
-            progress=handle.progress, say=handle.say,
-        )  # fmt: skip
+        given = Rows(str(folder / ROWS), rows.rows, _left_out(rows), body.batch_rows)
+        await predict_in_turn(specs, given, progress=handle.progress, say=handle.say)
         return data
 
     async def _record(self, handle: TaskHandle, plan: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
@@ -221,6 +238,7 @@ class EvaluationsService(Service):
             versions,
             body.batch_rows,
             body.task,
+            body.on,
         )
         await self._remove(handle, plan, data)
         for each in kept:
@@ -230,17 +248,22 @@ class EvaluationsService(Service):
         )
         return {"message": shown}
 
-    async def _remove(self, handle: TaskHandle, _plan: dict[str, Any], _data: dict[str, Any]) -> None:
+    async def _remove(self, handle: TaskHandle, plan: dict[str, Any], _data: dict[str, Any]) -> None:
+        if on := plan["body"].get("on"):
+            await self._on_target().remove(handle, on)
         await asyncio.to_thread(shutil.rmtree, self._folder(handle), ignore_errors=True)
 
     def _cleaning(
         self, step: Callable[[TaskHandle, dict[str, Any], dict[str, Any]], Awaitable[dict[str, Any]]]
     ) -> Callable[[TaskHandle, dict[str, Any], dict[str, Any]], Awaitable[dict[str, Any]]]:
-        """Return the step, which removes the folder of the evaluation if it fails."""
+        """Return the step, which removes what the evaluation left if it fails."""
+        from genops_lab.core.store.work import OldToken
 
         async def cleaned(handle: TaskHandle, plan: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
             try:
                 return await step(handle, plan, data)
+            except OldToken:  # another Lab goes on with these files
+                raise
             except GenOpsError:
                 await self._remove(handle, plan, data)
                 raise
@@ -253,6 +276,23 @@ class EvaluationsService(Service):
 
         return cleaned
 
+    def _on_target(self) -> TargetEvaluations:
+        from .on_target import TargetEvaluations
+
+        if self._targets is None:
+            raise InvalidRequest("This Lab has no targets.", hint="Evaluate on this machine: leave out --on.")
+        return TargetEvaluations(self._targets, self._loading, self._data_dir)
+
+    def _models(self, handle: TaskHandle, plan: dict[str, Any]) -> list[PlannedModel]:
+        return [
+            PlannedModel(
+                f"{planned['version']['name']} version {planned['version']['version']}",
+                self._folder(handle) / f"model-{at}",
+                planned["allow_pickle"],
+            )
+            for at, planned in enumerate(plan["versions"])
+        ]
+
     def _folder(self, handle: TaskHandle) -> Path:
         return self._root / handle.id
 
@@ -262,6 +302,11 @@ class EvaluationsService(Service):
         for folder in self._root.iterdir():
             if not folder.name.startswith(".") and folder.stat().st_mtime < time.time() - _LEFT_S:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _left_out(data: DataSet) -> list[str]:
+    """Return the columns that no model gets."""
+    return [each for each in (data.id, *data.groups) if each]
 
 
 def _planned(checked: CheckedVersion) -> dict[str, Any]:

@@ -19,6 +19,8 @@ DIGEST: Final = "genops.evaluation.digest"
 SESSION: Final = "genops.evaluation.session"
 #: "evaluate", or "logged" for predictions that a person computed.
 HOW: Final = "genops.evaluation.how"
+#: The target whose host predicted; missing: the Lab's machine.
+PLACE: Final = "genops.evaluation.place"
 #: On the run that keeps the data set's file: the path of the artifact.
 FILE: Final = "genops.evaluation.file"
 

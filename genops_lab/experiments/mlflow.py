@@ -87,6 +87,8 @@ class MlflowConnection(Service):
             "database": str(self._database),
             "scratch": str(self.scratch),
             "spool": str(self.spool),
+            "address": self.shown_uri,
+            "store_url": settings.store_url,
         }
         self.worker = Worker("MLflow", config, env=environment)
         #: Copies large files: a server may store one for longer than other answers take.

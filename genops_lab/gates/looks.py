@@ -74,14 +74,17 @@ def count(looks: list[Look], look: Look) -> tuple[int, Look | None, list[Look]]:
     >>> count([first], Look("aa", "holdout", "1", "m2", "t1", 2))[0]
     2
     """
-    same = [
-        each for each in looks if (each.plan, each.data, each.against) == (look.plan, look.data, look.against)
-    ]
+    same = [each for each in looks if same_plan(each, look)]
     for at, each in enumerate(same):
         if each.mine == look.mine and (each.theirs == look.theirs or not each.theirs or not look.theirs):
             fuller = look if look.theirs and not each.theirs else each
             return at + 1, same[at - 1] if at else None, [fuller if one is each else one for one in looks]
     return len(same) + 1, same[-1] if same else None, [*looks, look]
+
+
+def same_plan(one: Look, other: Look) -> bool:
+    """Return whether two looks are at the same plan: the gate file, the data and the other version."""
+    return (one.plan, one.data, one.against) == (other.plan, other.data, other.against)
 
 
 def look_at(plan: str, data: str, against: str, mine: str, theirs: str, at: float) -> Look:

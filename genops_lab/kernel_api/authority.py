@@ -8,6 +8,8 @@ is refused.
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import re
 import shutil
 import uuid
 from collections.abc import Awaitable, Callable
@@ -17,10 +19,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from genops_lab.core.errors import InvalidRequest, NotAllowed, NotFound
+from genops_lab.core.errors import GenOpsError, InvalidRequest, NotAllowed, NotFound
 from genops_lab.core.operations import Operation
 from genops_lab.core.paths import private_dir
 from genops_lab.core.principals import Principal
+from genops_lab.evaluations.models import EvaluationReport, LoggedPredictions
 from genops_lab.experiments.limits import moment
 from genops_lab.experiments.models import (
     ResumableRun,
@@ -40,7 +43,9 @@ if TYPE_CHECKING:
 MAX_EVENTS = 1000
 MAX_OPEN_RUNS = 200
 MAX_TITLE = 500
+MAX_TEXT = 10_000
 _MAX_PID = 2**31
+_KEY = re.compile(r"[0-9a-f]{32}")
 
 #: The operation itself, with its service.
 Do = Callable[..., Awaitable[Any]]
@@ -131,6 +136,34 @@ class KernelAuthority:
             )
         return self._for_kernel(await do(profile_id=profile_id))
 
+    async def _log_predictions(self, do: Do, body: LoggedPredictions) -> EvaluationReport:
+        """Keep predictions; ``path`` is the ticket of their file, and no file of the Lab's machine is data."""
+        if not _KEY.fullmatch(body.key):
+            raise InvalidRequest(
+                "The predictions have no key.", hint="Send a random one, 32 hexadecimal digits."
+            )
+        if not body.digest and (body.data.startswith("~") or "/" in body.data or "\\" in body.data):
+            raise NotAllowed(
+                f"A kernel on another host cannot name a file of the Lab's machine: {body.data[:80]!r}.",
+                hint="Give NAME@DIGEST of a data set that MLflow knows, or a file of the kernel's host.",
+            )
+        file = await asyncio.to_thread(self._files.take, self._kernel, body.path, "predictions")
+        own = hashlib.sha256(f"{self._kernel.target}\n{self._kernel.name}\n{body.key}".encode()).hexdigest()
+        asked = msgspec.structs.replace(
+            body, path=str(file), key=own[:32], place=self._kernel.target, source=body.source[:MAX_TEXT],
+            source_type=body.source_type[:MAX_TITLE], data=body.data[:MAX_TITLE], digest=body.digest[:MAX_TITLE],
+        )  # fmt: skip
+        try:
+            found: EvaluationReport = await do(body=asked)
+        except GenOpsError as error:
+            if error.code != "file_gone":  # its message has a path of the Lab's machine
+                raise
+            raise InvalidRequest(
+                f"The file of the data set {body.data[:80]!r} is gone.", hint="Give the labels: labels=y."
+            ) from None
+        await asyncio.to_thread(self._files.discard, self._kernel, body.path)
+        return found
+
     def _bounded(self, body: NewProfile, trace_path: str) -> NewProfile:
         """Return a kernel's profile with bounded texts."""
         return NewProfile(
@@ -208,6 +241,7 @@ RULES: Final[dict[str, Callable[..., Awaitable[Any]]]] = {
     "profiling.add_profile": KernelAuthority._add_profile,
     "profiling.add_profile_beside": KernelAuthority._add_profile_beside,
     "profiling.get_profile": KernelAuthority._get_profile,
+    "evaluations.log_predictions": KernelAuthority._log_predictions,
     "kernels.ask_to_pull": KernelAuthority._as_asked,
     "kernels.get_pull": KernelAuthority._as_asked,
     "kernel_api.offer_file": KernelAuthority._as_asked,

@@ -1,4 +1,6 @@
-"""Send the spools that ended processes of this kernel left: ``python -m genops_lab.runtime.drain FILE ...``.
+"""Send what ended processes of this kernel left: ``python -m genops_lab.runtime.drain FILE ...``.
+
+The files are spools and predictions.
 
 The agent on a kernel's host starts this program while the Lab is connected. A file is deleted when all of it
 is safe. A file that the Lab refuses for good is renamed to ``.broken``. The exit code is 1 if events are
@@ -12,6 +14,7 @@ import os
 import sys
 from typing import List
 
+from . import kept_predictions
 from .sender import Sender
 from .spool import Spool
 
@@ -19,7 +22,15 @@ WAIT_S = 24 * 3600.0
 
 
 def drain(path: str) -> bool:
-    """Send a spool and return whether it is finished. Its parent, or the run it continues, is sent first."""
+    """Send a spool and return whether it is finished. Its parent, or the run it continues, is sent first.
+
+    The file may also be one of predictions.
+    """
+    if path.endswith(kept_predictions.SUFFIX):
+        reason = kept_predictions.try_to_send(path) if os.path.exists(path) else ""
+        if reason:
+            print(f"{os.path.basename(path)} is set aside: {reason}", file=sys.stderr)
+        return reason is not None
     before = _before(path)
     if before and os.path.exists(before) and not drain(before):
         return False

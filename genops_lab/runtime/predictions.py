@@ -6,9 +6,10 @@ import contextlib
 import json
 import os
 import tempfile
+import uuid
 from typing import Any, Dict, List, Optional
 
-from . import lab
+from . import kept_predictions, lab
 from .datasets import fingerprint
 from .errors import GenOpsError
 from .paths import is_remote
@@ -30,12 +31,10 @@ def keep(
     against: Optional[str],
     task: str,
 ) -> GenOpsResult:
-    """Send the predictions to the Lab and return its report. Raises GenOpsError."""
-    if is_remote():
-        raise GenOpsError(
-            "A kernel on another host cannot log predictions.",
-            "Save them to a file, copy the file here, and call genops.log_predictions in a local kernel.",
-        )
+    """Send the predictions to the Lab and return its report. Raises GenOpsError.
+
+    On another host they are written to its disk first. If the Lab is away, they are sent once it is back.
+    """
     answers = _listed(predictions, "predictions")
     taken = float(latency_s) if isinstance(latency_s, (int, float)) else None
     content = {
@@ -49,6 +48,8 @@ def keep(
     if latency_s is not None and taken is None:
         content["latency_s"] = _listed(latency_s, "latency_s")
     asked = {"model": model, "version": str(version), "against": against, "task": task, **_named(data)}
+    if is_remote():
+        return _kept_here(asked, content)
     # A file, because a request to the Lab has at most 16 MB; mkstemp makes it readable for this user alone.
     descriptor, path = tempfile.mkstemp(prefix="genops-predictions-", suffix=".json")
     try:
@@ -61,11 +62,38 @@ def keep(
     return GenOpsResult(report, text=_said(report))
 
 
+def _kept_here(asked: Dict[str, Any], content: Dict[str, Any]) -> GenOpsResult:
+    key = uuid.uuid4().hex
+    try:
+        path = kept_predictions.write(key, {**asked, "key": key}, content)
+    except OSError as error:
+        raise GenOpsError(
+            f"The predictions cannot be written on this host: {error.strerror or error}.",
+            "Free some disk space.",
+        ) from error
+    try:
+        report = kept_predictions.send(path)
+    except GenOpsError as error:
+        if not kept_predictions.may_take_later(error):
+            kept_predictions.remove(path)
+            raise
+        kept_predictions.send_later(path)
+        told = f"{error.message} The predictions are kept on this host, and are sent once the Lab takes them."
+        return GenOpsResult({"sent": False, "key": key}, text=told)
+    return GenOpsResult(report, text=_said(report))
+
+
 def _named(data: Any) -> Dict[str, str]:
-    """Return how the Lab finds the data: a file, a name that MLflow knows, or the fingerprint of an object."""
+    """Return how the Lab finds the data: a file, a name that MLflow knows, or the fingerprint of an object.
+
+    The Lab cannot open a file of another host, so it gets the fingerprint.
+    """
     if isinstance(data, (str, os.PathLike)):
         text = os.fsdecode(os.fspath(data))
-        return {"data": os.path.abspath(text) if os.path.isfile(text) else text}
+        if not os.path.isfile(text):
+            return {"data": text}
+        if not is_remote():
+            return {"data": os.path.abspath(text)}
     made = fingerprint(data)
     event = made.event("evaluation")
     return {

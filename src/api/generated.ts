@@ -6869,6 +6869,7 @@ export interface components {
          *       ``label`` or ``target``.
          *     - batch_rows: rows that a model gets in one call.
          *     - trust: the digests of files of an unknown origin that may be loaded.
+         *     - on: the connected target on whose host the models run; empty: this machine.
          */
         NewEvaluation: {
             model: string;
@@ -6877,6 +6878,8 @@ export interface components {
             data: string;
             /** @default null */
             against: string | null;
+            /** @default  */
+            on: string;
             /** @default  */
             name: string;
             /** @default  */
@@ -6917,6 +6920,8 @@ export interface components {
         /**
          * Evaluation
          * @description An evaluation of one version on one data set: a run of MLflow.
+         *
+         *     ``place`` is the target whose host predicted; empty for the Lab's machine.
          */
         Evaluation: {
             run_id: string;
@@ -6932,6 +6937,8 @@ export interface components {
              * @enum {unknown}
              */
             how: "evaluate" | "logged";
+            /** @default  */
+            place: string;
             /** @default {} */
             metrics: {
                 [key: string]: number;
@@ -6943,7 +6950,8 @@ export interface components {
          *
          *     ``path`` is a JSON file on the Lab's machine with the lists ids, labels, predictions, latency_s, and the objects
          *     scores and groups (lists by class and by name). ``data`` as in :class:`NewEvaluation`; ``digest`` and ``source`` are
-         *     those of the fingerprint of data that only the caller can read.
+         *     those of the fingerprint of data that only the caller can read. Predictions with the same ``key`` are kept once.
+         *     ``place``: the target of the kernel that computed them; empty: this machine.
          */
         LoggedPredictions: {
             path: string;
@@ -6957,6 +6965,10 @@ export interface components {
             source: string;
             /** @default  */
             source_type: string;
+            /** @default  */
+            key: string;
+            /** @default  */
+            place: string;
             /** @default null */
             against: string | null;
             /**

@@ -6,14 +6,20 @@ import type { IDeployCheck } from '../registry/view/file-check';
 
 import type { EvaluationsService, IBegunEvaluation } from './service';
 
+export type ITarget = components['schemas']['Target'];
+
 /** Against no other version. */
 export const NONE = '';
+/** Models run on the machine of the Lab. */
+export const HERE = '';
 
 export interface IEvaluateFields {
   /** A file, or NAME@DIGEST of a data set that MLflow knows. */
   data: string;
   /** The version that is compared; {@link NONE} for none. */
   against: string;
+  /** The target on whose host the models run; {@link HERE} for none. */
+  on: string;
   id: string;
   label: string;
   /** Columns, separated by commas. */
@@ -22,6 +28,8 @@ export interface IEvaluateFields {
   model: IRegisteredModel | undefined;
   /** Data sets of earlier evaluations of the model. */
   known: readonly string[];
+  /** All targets; models run on connected ones. */
+  targets: readonly ITarget[];
   /** Files of an unknown origin that need a confirmation. */
   checks: readonly IDeployCheck[];
   trust: boolean;
@@ -39,11 +47,13 @@ export class EvaluateForm extends FormModel<IEvaluateFields, IBegunEvaluation> {
       {
         data: '',
         against: NONE,
+        on: HERE,
         id: '',
         label: '',
         groups: '',
         model: undefined,
         known: [],
+        targets: [],
         checks: [],
         trust: false
       },
@@ -59,9 +69,11 @@ export class EvaluateForm extends FormModel<IEvaluateFields, IBegunEvaluation> {
   /** Load the versions to compare with, and the data sets of before. */
   async load(): Promise<void> {
     try {
-      const [model, evaluations] = await Promise.all([
+      const [model, evaluations, targets] = await Promise.all([
         this._service.model(this.name),
-        this._service.ofModel(this.name)
+        this._service.ofModel(this.name),
+        // An administrator may have switched targets off.
+        this._service.targets().catch(() => [])
       ]);
       const champion = model.versions.find(({ aliases }) =>
         aliases.includes('champion')
@@ -71,6 +83,7 @@ export class EvaluateForm extends FormModel<IEvaluateFields, IBegunEvaluation> {
       );
       this.set({
         model,
+        targets,
         known: [...known],
         data: this.fields.data || ([...known][0] ?? ''),
         against:
@@ -92,6 +105,7 @@ export class EvaluateForm extends FormModel<IEvaluateFields, IBegunEvaluation> {
         version: this.version,
         data: fields.data.trim(),
         against: fields.against,
+        on: fields.on,
         name: '',
         id: fields.id.trim(),
         label: fields.label.trim(),

@@ -42,6 +42,10 @@ export class EvaluationsService {
     );
   }
 
+  targets(): Promise<components['schemas']['Target'][]> {
+    return this._api.data(this._api.http.GET('/targets'));
+  }
+
   evaluate(body: INewEvaluation): Promise<IBegunEvaluation> {
     return this._api.data(this._api.http.POST('/evaluations', { body }));
   }

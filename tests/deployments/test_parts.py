@@ -13,6 +13,7 @@ import psutil
 import pytest
 from sqlalchemy import select
 
+from genops_lab.agent.model_variables import scoring_environment
 from genops_lab.core.errors import Failed, NotFound
 from genops_lab.core.store import LocalStore, SharedStore
 from genops_lab.core.store.outbox import Outbox
@@ -24,7 +25,7 @@ from genops_lab.deployments.logs import LogFollower, tail
 from genops_lab.deployments.names import default_name, is_name
 from genops_lab.deployments.record import Record
 from genops_lab.deployments.records import KeyUsed, Records
-from genops_lab.deployments.targets.environment_filter import building_environment, scoring_environment
+from genops_lab.deployments.targets.environment_filter import building_environment
 
 SESSION = "0::/user.slice/user-1000.slice/session-3.scope\n"
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from genops_lab.agent import turns
 from genops_lab.core.errors import Conflict, GenOpsError, InvalidRequest, NotFound
 from genops_lab.core.settings import Settings
 from genops_lab.core.store.work import WorkTable
-from genops_lab.evaluations import processes
 from genops_lab.evaluations.models import EvaluationsQuery, NewEvaluation
 from genops_lab.registry.models import RegisterModel
 from tests.support.processes import commands_with
@@ -149,15 +149,15 @@ def test_a_killed_process_is_said_and_leaves_nothing(
     rooms: Rooms, digits: str, holdout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed: list[int] = []
-    whole = processes.ModelProcess.predict
+    whole = turns.ModelProcess.predict
 
-    async def predict(self: processes.ModelProcess, batch: int, rows: str) -> None:
+    def predict(self: turns.ModelProcess, batch: int, rows: str) -> None:
         if batch == 2 and not killed:
-            killed.append(self._process.pid)
-            os.kill(self._process.pid, signal.SIGKILL)
-        await whole(self, batch, rows)
+            killed.append(self.process.pid)
+            os.kill(self.process.pid, signal.SIGKILL)
+        whole(self, batch, rows)
 
-    monkeypatch.setattr(processes.ModelProcess, "predict", predict)
+    monkeypatch.setattr(turns.ModelProcess, "predict", predict)
     with cold_scoring():
         task, found = evaluated(rooms, model=digits, data=str(holdout), batch_rows=50, **BOTH)
     assert task.state == "failed"

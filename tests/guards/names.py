@@ -31,7 +31,7 @@ TAGS = _words(
 genops.diverged genops.extremes genops.failure genops.idempotency_key genops.kernel genops.notes genops.pruned
 genops.gates genops.gates.hash genops.gates.looks genops.source
 genops.evaluation.data genops.evaluation.digest genops.evaluation.file genops.evaluation.how genops.evaluation.model
-genops.evaluation.session genops.evaluation.version
+genops.evaluation.place genops.evaluation.session genops.evaluation.version
 genops.import genops.manifest
 genops.repeat genops.run_key genops.superseded_by_sweep genops.sweep genops.target genops.trial genops.trial_attempt
 genops.base_model genops.card genops.parent genops.signature genops.signature.key
@@ -234,6 +234,7 @@ KERNEL_OPERATIONS = _lines(
     """
 GET /folder/pull/{request_id}
 GET /profiles/{profile_id}
+POST /evaluations/predictions
 POST /folder/pull
 POST /profiles
 POST /profiles/beside
@@ -308,6 +309,7 @@ service build
 service call
 service command
 service engine
+service evaluation
 service folder
 service kernel
 """,
@@ -430,6 +432,25 @@ genops_idempotency.operation
 genops_idempotency.owner
 genops_idempotency.subject
 genops_idempotency.team
+genops_judgings.at
+genops_judgings.digest
+genops_judgings.model
+genops_judgings.owner
+genops_judgings.registry
+genops_judgings.team
+genops_judgings.version
+genops_looks.against
+genops_looks.at
+genops_looks.data
+genops_looks.made
+genops_looks.mine
+genops_looks.number
+genops_looks.owner
+genops_looks.plan
+genops_looks.registry
+genops_looks.team
+genops_looks.theirs
+genops_looks.version
 genops_revisions.kind
 genops_revisions.revision
 host_traces.deleted_at
@@ -654,7 +675,7 @@ genops models code: --json --version name
 genops models bom: --json --output --version name
 genops models card: --from --html --json --keep --output --version name
 genops models delete: --force --json --version --yes -y name
-genops models evaluate: --against --alone --batch-rows --data --group --id --json --label --name --task --trust
+genops models evaluate: --against --alone --batch-rows --data --group --id --json --label --name --on --task --trust
     --version model
 genops models history: --alias --json name
 genops models alias-history: --alias --json name

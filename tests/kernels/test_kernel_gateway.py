@@ -34,6 +34,7 @@ from genops_lab.core.store import SharedStore
 from genops_lab.core.store.outbox import Outbox
 from genops_lab.core.store.shared_tables import audit
 from genops_lab.core.store.tables import model_hashes, tracked_runs
+from genops_lab.evaluations.service import EvaluationsService
 from genops_lab.experiments.models import MetricsQuery, TrackedProcess, TrackingBatch, TrackingEvent
 from genops_lab.kernel_api.authority import MAX_EVENTS, RULES, KernelAuthority
 from genops_lab.kernel_api.gateway import KernelGateway
@@ -105,6 +106,8 @@ async def open_door(room: Room) -> AsyncIterator[Door]:  # noqa: F811
         services.provide(type(each), lambda _get, each=each: each)
     # What reads beside a trace has tests of its own, with a host (test_tracking.py).
     services.provide(RemoteAnalysisService, lambda _get: object.__new__(RemoteAnalysisService))
+    # Predictions have tests with a kernel (test_predictions.py); here is what never reaches the service.
+    services.provide(EvaluationsService, lambda _get: object.__new__(EvaluationsService))
     doorway = KernelGateway(Features(FEATURES).operations("kernel"), services)
     for kernel_id in (MINE, OTHER):
         doorway.admit("gpu1", kernel_id)
@@ -120,6 +123,23 @@ def event(seq: int, kind: str, **data: Any) -> dict[str, Any]:
 
 def metric(seq: int, **values: float) -> dict[str, Any]:
     return event(seq, "metrics", values=values, step=seq, timestamp=1000.0 + seq)
+
+
+async def test_predictions_name_no_file_of_the_lab(room: Room, tmp_path: Path) -> None:  # noqa: F811
+    secret = tmp_path / "rows.csv"
+    secret.write_text("id,label\n1,1\n")
+    async with open_door(room) as door:
+        path = "/v1/evaluations/predictions"
+        ticket = await door.hand_over(b"{}", "predictions")
+        body = {"path": ticket, "model": "digits", "data": "holdout", "key": "0" * 32}
+        for data in (str(secret), "../rows.csv", "~/rows.csv"):
+            refused = await door.ask("POST", path, {**body, "data": data})
+            assert refused.status == 403, refused
+            assert "cannot name a file of the Lab's machine" in refused.body["error"]["message"]
+        for given in ({"path": str(secret)}, {"path": await door.hand_over(b"{}")}):
+            assert (await door.ask("POST", path, {**body, **given})).status == 404
+        assert (await door.ask("POST", path, body, OTHER)).status == 404
+        assert (await door.ask("POST", path, {**body, "key": "x"})).status == 400
 
 
 async def test_a_run_with_a_file_and_a_profile(room: Room) -> None:  # noqa: F811

@@ -15,9 +15,11 @@ from genops_lab.app.features import FEATURES
 from genops_lab.core.features import Features
 from genops_lab.core.services import Services
 from genops_lab.core.settings import Settings
+from genops_lab.core.store import SharedStore
 from genops_lab.core.store.work import WorkTable
 from genops_lab.core.tasks import TasksService
 from genops_lab.core.work import WorkService
+from genops_lab.evaluations.service import EvaluationsService
 from genops_lab.experiments.models import MetricsQuery, Run, RunDetail, RunQuery
 from genops_lab.hosts.link.connection import HostConnection
 from genops_lab.hosts.link.route import Route
@@ -27,6 +29,8 @@ from genops_lab.kernel_api.uploads import IncomingFiles
 from genops_lab.kernels.folders.requests import FolderRequests
 from genops_lab.profiling.remote_analysis.service import RemoteAnalysisService
 from genops_lab.profiling.service import ProfilesService
+from genops_lab.registry.moves import AliasMoves
+from genops_lab.registry.service import RegistryService
 from tests.experiments.conftest import Room, move_made, open_room
 from tests.support.homes import Home
 
@@ -62,10 +66,18 @@ class TrackingLab:
         self.tasks = TasksService(self.room.events, table)
         work = WorkService(Settings(data_dir=data), self.tasks, table)
         self.beside = RemoteAnalysisService(Settings(data_dir=data), self.profiles, targets, self.tasks, work)
+        settings, room = Settings(data_dir=data), self.room
+        self.shared = SharedStore.at("", data)
+        moves = AliasMoves(settings, room.mlflow, self.shared, work, room.events)
+        self.registry = RegistryService(room.mlflow, room.experiments, room.store, room.events, moves)
+        loading: Any = None  # no model is loaded here
+        self.evaluations = EvaluationsService(
+            settings, room.mlflow, self.registry, loading, room.events, work
+        )
         services = Services()
         folders: Any = None  # nobody asks for a pull here
         for each in (
-            self.room.tracking, self.profiles, self.beside, IncomingFiles(data / "incoming"),
+            self.room.tracking, self.profiles, self.beside, IncomingFiles(data / "incoming"), self.evaluations,
             FolderRequests(folders, folders, folders),
         ):  # fmt: skip
             services.provide(type(each), lambda _get, each=each: each)
@@ -94,6 +106,7 @@ class TrackingLab:
         await self.tasks.close()
         await self.profiles.close()
         await self.room.close()
+        self.shared.close()
 
     # What MLflow has
 

@@ -57,6 +57,7 @@ def report(shown: EvaluationReport) -> Document:
                 ("against", rival),
                 ("data", f"{evaluation.data}@{evaluation.digest}"),
                 ("rows", f"{shown.rows:,}"),
+                ("on", evaluation.place),
                 ("run", evaluation.run_id),
             ]
         ),

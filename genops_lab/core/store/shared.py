@@ -21,12 +21,13 @@ _HINT = (
 
 
 class SharedStore(Store):
-    """The data that others may read: the audit log, the specs of deployments and the history of aliases.
+    """The data that others may read: the audit log, the specs of deployments, the history of aliases and the
+    looks at data.
 
     The store is opened at its first use, because its server may not answer. Each row has ``owner`` and ``team``.
     """
 
-    schema = Schema(metadata, Path(__file__).parent / "shared_migrations", "0003", PREFIX)
+    schema = Schema(metadata, Path(__file__).parent / "shared_migrations", "0004", PREFIX)
     title = "The shared GenOps store"
     newer_hint = "Upgrade genops-lab, or set GenOpsLab.store_url to another database."
 

@@ -85,3 +85,35 @@ aliases = Table(
     Column("moving", String(64), nullable=False),  # id of the move under way; empty for none
     Column("seen_at", Float, nullable=False),
 )
+
+#: Versions that a data set has judged. ``registry`` is a digest of MLflow's address.
+judgings = Table(
+    f"{PREFIX}judgings",
+    metadata,
+    Column("registry", String(64), primary_key=True),
+    Column("digest", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("version", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("team", Text, nullable=False),
+    Column("at", Float, nullable=False),  # seconds since 1970
+)
+
+#: Looks at the plan of a gate file, numbered by version, plan, data and other version. ``registry`` is a digest of
+#: MLflow's address and the model's name, ``made`` the time in ms at which MLflow made the version.
+looks = Table(
+    f"{PREFIX}looks",
+    metadata,
+    Column("registry", String(64), primary_key=True),
+    Column("made", BigInteger, primary_key=True),
+    Column("version", Text, primary_key=True),
+    Column("plan", Text, primary_key=True),
+    Column("data", Text, primary_key=True),
+    Column("against", Text, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("team", Text, nullable=False),
+    Column("mine", Text, nullable=False),  # fingerprint of the predictions
+    Column("theirs", Text, nullable=False),  # of the other version's; empty for none yet
+    Column("at", BigInteger, nullable=False),  # seconds since 1970
+)

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from genops_lab.agent.model_variables import model_environment
 from genops_lab.core.errors import Failed
 from genops_lab.core.locks import locked
 from genops_lab.core.paths import contained, private_dir, write_private
@@ -38,7 +39,6 @@ from .base import (
     Revision,
     Step,
 )
-from .environment_filter import model_environment
 
 T = TypeVar("T")
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from genops_lab.core.errors import Failed
-from genops_lab.evaluations.predictions import GROUP, Predictions, of_texts, of_values
+from genops_lab.evaluations.predictions import GROUP, SCORE, Predictions, of_texts, of_values
+from genops_lab.evaluations.runner import ANSWERS, merged
 
 from .data_sets import ROLES
 
@@ -20,21 +20,7 @@ def predictions_of(folder: Path, model: Path | None, about: dict[str, Any]) -> P
 
     roles = pq.read_table(folder / ROLES)
     ids = of_texts(roles["id"].to_pylist())
-    answers: list[Any] = []
-    scores: dict[str, list[Any]] = {}
-    latency: list[float] = []
-    at = 0
-    while model is not None and (part := model / f"batch-{at}.json").exists():
-        batch = json.loads(part.read_bytes())
-        rows = len(batch["predictions"])
-        answers += batch["predictions"]
-        latency += [batch["seconds"] / max(1, rows)] * rows
-        for name in scores.keys() | batch["scores"].keys():
-            before = scores.setdefault(name, [None] * (len(answers) - rows))
-            before += batch["scores"].get(name, [None] * rows)
-        at += 1
-    if model is None:
-        answers = [None] * len(ids)
+    answers, scores, latency = ([None] * len(ids), {}, []) if model is None else _answers(model)
     if len(answers) != len(ids):
         raise Failed(
             f"{len(answers):,} of {len(ids):,} rows were predicted.", hint="Evaluate the version again."
@@ -52,3 +38,27 @@ def predictions_of(folder: Path, model: Path | None, about: dict[str, Any]) -> P
         latency_s=np.array(latency, np.float64) if latency else None,
         about=about,
     )
+
+
+def _answers(model: Path) -> tuple[list[Any], dict[str, list[Any]], list[float]]:
+    """Return predictions, scores and latencies: of the batches, or of the file that came from a host."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not (model / ANSWERS).exists():
+        return merged(model)
+    try:
+        table = pq.read_table(model / ANSWERS)
+        scores = {
+            name.removeprefix(SCORE): table[name] for name in table.column_names if name.startswith(SCORE)
+        }
+        return (
+            table["prediction"].to_pylist(),
+            {name: each.cast(pa.float64()).to_pylist() for name, each in scores.items()},
+            table["latency_s"].cast(pa.float64()).to_pylist(),
+        )
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise Failed(
+            f"The predictions that came from the host cannot be read: {error}.",
+            hint="Evaluate the version again.",
+        ) from error

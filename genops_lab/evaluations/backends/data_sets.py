@@ -169,6 +169,7 @@ class EvaluationData(MlflowBackend):
                 raise NotFound(
                     f"The file of {found.name}@{found.digest} is gone: {local}.",
                     hint="Put the file back, or evaluate on another one: --data FILE.",
+                    code="file_gone",
                 )
             return local
         return self._loaded(found, scratch)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from genops_lab.core.errors import Failed, InvalidRequest, NotFound
+from genops_lab.core.errors import Failed, InvalidRequest, NotFound, Unavailable
 from genops_lab.core.paging import Page
 from genops_lab.evaluations import tags
 from genops_lab.evaluations.models import (
@@ -41,6 +41,18 @@ MOST_OF_VERSION = 20
 class EvaluationRecords(MlflowBackend):
     """The evaluations of one MLflow: runs with tags, a data set, metrics and files."""
 
+    def __init__(self, tracking_uri: str, store_url: str = "", address: str = "", **others: Any) -> None:
+        from .judgings import Judgings, team_store  # SQLAlchemy, which commands do not need
+
+        super().__init__(tracking_uri, **others)
+        store = team_store(store_url)
+        self._judgings = Judgings(store, address) if store is not None else None
+
+    def claim(self, digest: str, versions: list[ModelVersion]) -> None:
+        """Count that the data set judges the versions, in the store of the team if there is one. Raises Unavailable."""
+        if self._judgings is not None:
+            self._judgings.claim(digest, [(each.name, each.version) for each in versions])
+
     def record(
         self,
         session: str,
@@ -49,6 +61,7 @@ class EvaluationRecords(MlflowBackend):
         versions: list[ModelVersion],
         batch_rows: int,
         task: str,
+        place: str = "",
     ) -> list[Evaluation]:
         """Keep the predictions of versions that were evaluated together, the candidate first.
 
@@ -59,7 +72,7 @@ class EvaluationRecords(MlflowBackend):
         made_at = time.time()
         found = []
         for at, version in enumerate(versions):
-            about = {**_about(version, data, "evaluate", made_at), "batch_rows": batch_rows}
+            about = {**_about(version, data, "evaluate", made_at, place), "batch_rows": batch_rows}
             if task:
                 about["task"] = task
             found.append(predictions_of(Path(folder), Path(folder) / f"model-{at}", about))
@@ -75,6 +88,7 @@ class EvaluationRecords(MlflowBackend):
     ) -> EvaluationReport:
         """Keep predictions that a person computed; their file is JSON. Raises InvalidRequest."""
         data, predictions = self._logged(body, version)
+        self.claim(data.digest, [version])
         rival = self._newest_of(against, data) if against is not None else None
         champion = self._predictions(rival.run_id) if rival is not None else None
         made = self._kept(session, version, data, predictions, champion, rival)
@@ -140,9 +154,9 @@ class EvaluationRecords(MlflowBackend):
                 )
             champion = self._predictions(against) if against else None
             found = make_report(self._predictions(run_id), champion, evaluation, rival)
-        judged = self._judged(evaluation.digest)
+        judged, notes = self._judged(evaluation.digest)
         return msgspec.structs.replace(
-            found, evaluation=evaluation, judged=judged, notes=[*found.notes, judged_note(judged)]
+            found, evaluation=evaluation, judged=judged, notes=[*found.notes, judged_note(judged), *notes]
         )
 
     def _kept(
@@ -161,7 +175,7 @@ class EvaluationRecords(MlflowBackend):
         with mlflow_errors(what):
             run = self._earlier(session, version)
             if run is None:
-                run_id = self._begin(session, version, data, str(predictions.about["how"]))
+                run_id = self._begin(session, version, data, predictions.about)
                 draft = _evaluation(self._client.get_run(run_id))
                 report = make_report(predictions, champion, draft, against)
                 try:
@@ -198,7 +212,7 @@ class EvaluationRecords(MlflowBackend):
             self._client.delete_run(run.info.run_id)
         return None
 
-    def _begin(self, session: str, version: ModelVersion, data: DataSet, how: How | str) -> str:
+    def _begin(self, session: str, version: ModelVersion, data: DataSet, about: dict[str, Any]) -> str:
         made = self._client.create_run(
             self._experiment_of(version),
             run_name=f"{version.name} v{version.version} on {data.name}"[:250],
@@ -208,7 +222,8 @@ class EvaluationRecords(MlflowBackend):
                 tags.DATA: data.name,
                 tags.DIGEST: data.digest,
                 tags.SESSION: session,
-                tags.HOW: how,
+                tags.HOW: str(about["how"]),
+                **({tags.PLACE: str(about["place"])} if about.get("place") else {}),
             },
         )
         return str(made.info.run_id)
@@ -304,13 +319,18 @@ class EvaluationRecords(MlflowBackend):
         except NotFound:
             return None
 
-    def _judged(self, digest: str) -> int:
+    def _judged(self, digest: str) -> tuple[int, list[str]]:
+        """Return how many versions the data set has judged, and a note if the team's store does not answer."""
         clause = f"tags.`{tags.DIGEST}` = {quoted(digest)} AND attributes.status = 'FINISHED'"
         with mlflow_errors("The evaluations on this data set could not be counted"):
             runs = all_pages(
                 self._client.search_runs, experiment_ids=self._experiments(), filter_string=clause
             )
-        return len({(run.data.tags.get(tags.MODEL), run.data.tags.get(tags.VERSION)) for run in runs})
+        found = {(run.data.tags.get(tags.MODEL, ""), run.data.tags.get(tags.VERSION, "")) for run in runs}
+        try:
+            return len(found | (self._judgings.of(digest) if self._judgings is not None else set())), []
+        except Unavailable as error:
+            return len(found), [f"The versions are counted in MLflow alone. {error.message}"]
 
     def _logged(self, body: LoggedPredictions, version: ModelVersion) -> tuple[DataSet, Predictions]:
         from .batches import predictions_of
@@ -329,17 +349,21 @@ class EvaluationRecords(MlflowBackend):
         else:
             data = sets.find(body.data, "")
         if given.get("labels") is None:
-            if body.digest:
-                raise InvalidRequest(
-                    "The labels are unknown: the data is an object that only the caller has.",
-                    hint="Give them: genops.log_predictions(..., labels=y).",
-                )
+            named = f"{body.data}@{body.digest}" if body.digest else body.data
             with tempfile.TemporaryDirectory(prefix="evaluation-", dir=self._scratch) as folder:
-                data = sets.prepare(
-                    body.data, "", DataSet(name="", digest="", source_type="", source=""), folder
-                )
+                try:
+                    data = sets.prepare(
+                        named, "", DataSet(name="", digest="", source_type="", source=""), folder
+                    )
+                except NotFound as error:
+                    if not body.digest:
+                        raise
+                    raise InvalidRequest(
+                        "The labels are unknown: only the caller has the data.",
+                        hint="Give them: genops.log_predictions(..., labels=y).",
+                    ) from error
                 roles = predictions_of(Path(folder), None, {})
-        about = _about(version, data, "logged", time.time())
+        about = _about(version, data, "logged", time.time(), body.place)
         if body.task:
             about["task"] = body.task
         return data, joined(given, roles, about)
@@ -364,7 +388,7 @@ def _values(metrics: list[JudgedMetric]) -> list[tuple[JudgedMetric, float]]:
     return [(each, each.candidate.value) for each in metrics if each.candidate.value is not None]
 
 
-def _about(version: ModelVersion, data: DataSet, how: How, made_at: float) -> dict[str, Any]:
+def _about(version: ModelVersion, data: DataSet, how: How, made_at: float, place: str) -> dict[str, Any]:
     return {
         "model": version.name,
         "version": version.version,
@@ -372,6 +396,7 @@ def _about(version: ModelVersion, data: DataSet, how: How, made_at: float) -> di
         "digest": data.digest,
         "made_at": made_at,
         "how": how,
+        **({"place": place} if place else {}),
     }
 
 
@@ -387,5 +412,6 @@ def _evaluation(run: Any) -> Evaluation:
         session=found.get(tags.SESSION, ""),
         made_at=None if started is None else started / 1000,
         how="logged" if found.get(tags.HOW) == "logged" else "evaluate",
+        place=found.get(tags.PLACE, ""),
         metrics=dict(run.data.metrics),
     )

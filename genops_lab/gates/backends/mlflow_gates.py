@@ -14,6 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from genops_lab.core.errors import Failed, GenOpsError, InvalidRequest, NotFound
+from genops_lab.evaluations.backends.judgings import team_store
 from genops_lab.evaluations.predictions import FILE, Predictions, describe_ids, join, read
 from genops_lab.evaluations.tags import SESSION, newest, version_tag
 from genops_lab.experiments.backends.artifacts import MlflowArtifacts
@@ -32,6 +33,7 @@ from genops_lab.gates.looks import (
     fingerprint,
     kept_looks,
     look_at,
+    same_plan,
     tag_of,
 )
 from genops_lab.gates.models import Approver, CheckGates, GateReport, JudgedData, RuleVerdict
@@ -42,6 +44,7 @@ from genops_lab.registry.backends.signatures import KEY_TAG, MlflowSignatures
 from genops_lab.registry.signing import Signature
 from genops_lab.version import __version__
 
+from .look_ledger import LookLedger
 from .mlflow_login import login
 from .training_data import TrainingData
 
@@ -67,8 +70,9 @@ class KeptVerdict(msgspec.Struct, frozen=True, kw_only=True):
 class MlflowGates(MlflowSignatures):
     """Judges versions of one MLflow."""
 
-    def __init__(self, tracking_uri: str, **others: Any) -> None:
+    def __init__(self, tracking_uri: str, store_url: str = "", address: str = "", **others: Any) -> None:
         super().__init__(tracking_uri, **others)
+        self._store, self._address = team_store(store_url), address
         self._artifacts = MlflowArtifacts(tracking_uri, **others)
 
     def judge(
@@ -88,8 +92,9 @@ class MlflowGates(MlflowSignatures):
         against = self._against(name, plan.against)
         with mlflow_errors(f"Cannot read version {number} of the model {name!r}"):
             training = TrainingData(self._client.tracking_uri, self._scratch)
+            ledger = LookLedger(self._store, self._address, name) if self._store is not None else None
             return _Judging(
-                self._client, self._artifacts, self._facts, training, self.verify, plan, body, approvers
+                self._client, self._artifacts, self._facts, training, self.verify, plan, body, approvers, ledger
             ).report(name, number, against)
 
     def last_report(self, name: str, version: str) -> GateReport:
@@ -141,9 +146,11 @@ class _Judging:
         plan: Gates,
         body: CheckGates,
         approvers: Sequence[Approver],
+        ledger: LookLedger | None,
     ) -> None:
         self._client, self._files, self._facts, self._training = client, files, facts, training
         self._verify, self._plan, self._body, self._approvers = verify, plan, body, approvers
+        self._ledger = ledger
         self._hash = blob_hash(body.text.encode())
         self._notes: list[str] = []
         self._data: dict[str, JudgedData] = {}
@@ -393,9 +400,14 @@ class _Judging:
     def _look(self, data: str, mine: Predictions, theirs: Predictions | None) -> tuple[int, Look | None]:
         """Count a look before its verdict is known, so that it counts whatever happens then."""
         look = look_at(self._hash, data, self._other, fingerprint(mine), fingerprint(theirs), time.time())
-        tags = self._client.get_model_version(self._name, self._version).tags
-        before = kept_looks(tags.get(LOOKS_TAG, ""))
-        number, last, looks = count(before, look)
+        version = self._client.get_model_version(self._name, self._version)
+        before = kept_looks(version.tags.get(LOOKS_TAG, ""))
+        if self._ledger is None:
+            number, last, looks = count(before, look)
+        else:
+            made = int(version.creation_timestamp or 0)
+            number, last, at_plan = self._ledger.claim(self._version, made, look, before, self._plan.looks)
+            looks = [*(each for each in before if not same_plan(each, look)), *at_plan]
         if looks != before and number <= self._plan.looks:
             self._client.set_model_version_tag(self._name, self._version, LOOKS_TAG, tag_of(looks))
         return number, last

@@ -29,6 +29,7 @@ const evaluation = {
   session: 's',
   made_at: Date.now() / 1000 - 60,
   how: 'evaluate' as const,
+  place: '',
   metrics: { accuracy: 0.937 }
 };
 const accuracy: IJudgedMetric = {
@@ -134,6 +135,10 @@ describe('the form of an evaluation', () => {
         ]
       },
       'GET /evaluations': page([evaluation, evaluation]),
+      'GET /targets': [
+        { name: 'box', state: 'up' },
+        { name: 'far', state: 'idle' }
+      ],
       'POST /evaluations': (body: unknown) => {
         sent.push(body);
         return sent.length === 1
@@ -159,6 +164,7 @@ describe('the form of an evaluation', () => {
       against: '1',
       label: 'y',
       groups: ['region', 'age'],
+      on: '',
       trust: []
     });
     expect(form.valid).toBe(false);
@@ -179,8 +185,21 @@ describe('the form of an evaluation', () => {
       hint: 'Confirm above that you trust them, then evaluate.'
     });
     fireEvent.click(screen.getByRole('checkbox'));
+    // Only a connected target can be chosen.
+    const where = screen.getByRole('combobox', { name: 'Where' });
+    expect(
+      [...where.querySelectorAll('option')].map(each => [
+        each.textContent,
+        each.disabled
+      ])
+    ).toEqual([
+      ['This machine', false],
+      ['box', false],
+      ['far (not connected)', true]
+    ]);
+    fireEvent.change(where, { target: { value: 'box' } });
     expect(await form.submit()).toBe(true);
-    expect(sent[1]).toMatchObject({ trust: ['sha256:ab'] });
+    expect(sent[1]).toMatchObject({ on: 'box', trust: ['sha256:ab'] });
     bench.dispose();
   });
 });

@@ -5,7 +5,7 @@ import { Field } from '../../core';
 import { FileCheck } from '../../registry/view/file-check';
 
 import type { EvaluateForm } from '../evaluate';
-import { NONE } from '../evaluate';
+import { HERE, NONE } from '../evaluate';
 
 /** The fields of "Evaluate a version". */
 export function EvaluateFields(props: {
@@ -64,6 +64,29 @@ export function EvaluateFields(props: {
           </select>
         )}
       </Field>
+      {fields.targets.length > 0 && (
+        <Field
+          label={trans.__('Where')}
+          help={trans.__(
+            'On a target, the rows and the files of the models are sent to its host.'
+          )}
+        >
+          {control => (
+            <select
+              {...control}
+              value={fields.on}
+              onChange={event => form.set({ on: event.target.value })}
+            >
+              <option value={HERE}>{trans.__('This machine')}</option>
+              {fields.targets.map(({ name, state }) => (
+                <option key={name} value={name} disabled={state !== 'up'}>
+                  {state === 'up' ? name : trans.__('%1 (not connected)', name)}
+                </option>
+              ))}
+            </select>
+          )}
+        </Field>
+      )}
       <Column
         label={trans.__('Label column (optional)')}
         help={trans.__(
@@ -104,9 +127,14 @@ export function EvaluateFields(props: {
             onChange={event => form.set({ trust: event.target.checked })}
           />
           <span>
-            {trans.__(
-              'I trust these files: they may run code on this machine.'
-            )}
+            {fields.on === HERE
+              ? trans.__(
+                  'I trust these files: they may run code on this machine.'
+                )
+              : trans.__(
+                  'I trust these files: they may run code on the host of %1.',
+                  fields.on
+                )}
           </span>
         </label>
       )}
