@@ -80,9 +80,9 @@ class _Running:
         assert self.process.stdin is not None
         self.process.stdin.write(LENGTH.pack(len(payload)) + payload)
 
-    async def follow(self, call: Call, told: Callable[[int], None]) -> Reply:
+    async def follow(self, call: Call, on_progress: Callable[[int], None]) -> Reply:
         """Send a call, report its progress and return the reply. A cancellation ends the call in the child too."""
-        self.listeners[call.id] = told
+        self.listeners[call.id] = on_progress
         sending = asyncio.create_task(self.send(call))
         try:
             return await asyncio.shield(sending)
@@ -170,20 +170,20 @@ class Worker:
 
     async def follow(
         self,
-        told: Callable[[int], None],
+        on_progress: Callable[[int], None],
         method: Callable[Concatenate[S, P], R],
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> R:
-        """Run ``method`` as :meth:`call` does, and call ``told`` with the progress that it tells.
+        """Run ``method`` as :meth:`call` does, and call ``on_progress`` with the progress that it tells.
 
         See :func:`.call_progress.tell`. A cancellation ends the method at its next report. It is waited for, up to 1 s.
         """
-        return await self._run(told, method, *args, **kwargs)
+        return await self._run(on_progress, method, *args, **kwargs)
 
     async def _run(
         self,
-        told: Callable[[int], None] | None,
+        on_progress: Callable[[int], None] | None,
         method: Callable[Concatenate[S, P], R],
         *args: P.args,
         **kwargs: P.kwargs,
@@ -194,7 +194,7 @@ class Worker:
         running = await self._started()
         call = Call(next(self._ids), backend, name, arguments)
         try:
-            reply = await (running.send(call) if told is None else running.follow(call, told))
+            reply = await (running.send(call) if on_progress is None else running.follow(call, on_progress))
         finally:
             self._retire_when_idle(running)
         if not reply.ok:

@@ -178,13 +178,13 @@ class TargetEvaluations:
         }
         loop = asyncio.get_running_loop()
 
-        def told(event: dict[str, Any]) -> None:
+        def listener(event: dict[str, Any]) -> None:
             words = str(event.get("step") or event.get("line") or "")
             if words:
                 loop.call_soon_threadsafe(handle.say, words)
 
         with _watching(link, handle):
-            end = await self._targets.connections.run(build(link, order, told))
+            end = await self._targets.connections.run(build(link, order, listener))
         if end["state"] != "done":
             reason = str(end.get("message") or "the build was cancelled.")
             raise Failed(

@@ -1,6 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { ApiError, FormModel } from '../core';
+import type { components } from '../api/generated';
 import type { IRegisteredModel } from '../registry/service';
 import type { IDeployCheck } from '../registry/view/file-check';
 

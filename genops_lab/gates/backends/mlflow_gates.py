@@ -94,7 +94,15 @@ class MlflowGates(MlflowSignatures):
             training = TrainingData(self._client.tracking_uri, self._scratch)
             ledger = LookLedger(self._store, self._address, name) if self._store is not None else None
             return _Judging(
-                self._client, self._artifacts, self._facts, training, self.verify, plan, body, approvers, ledger
+                self._client,
+                self._artifacts,
+                self._facts,
+                training,
+                self.verify,
+                plan,
+                body,
+                approvers,
+                ledger,
             ).report(name, number, against)
 
     def last_report(self, name: str, version: str) -> GateReport:

@@ -66,7 +66,10 @@ class MlflowLineage(MlflowBackend):
 
     def lineage(self, start: Start, direction: Direction, limit: int, deployments: list[Serving]) -> Lineage:
         """Return what an object was made from and what stands on it. Raises NotFound and InvalidRequest."""
-        with mlflow_errors("The lineage could not be read"), self._walk(deployments, max(1, limit // 2)) as walk:
+        with (
+            mlflow_errors("The lineage could not be read"),
+            self._walk(deployments, max(1, limit // 2)) as walk,
+        ):
             root = self._root(walk, start)
             graph = Graph(root)
             if direction != "down":

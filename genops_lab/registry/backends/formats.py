@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from genops_lab.core.errors import GenOpsError
-from genops_lab.experiments.backends.client import MlflowBackend, told
+from genops_lab.experiments.backends.client import MlflowBackend, mlflow_errors
 
 from .version_facts import VersionFacts
 
@@ -22,7 +22,7 @@ class MlflowFormats(MlflowBackend):
         found: list[str | None] = []
         for name, version in versions:
             try:
-                with told(f"Cannot read the files of {name!r} version {version}"):
+                with mlflow_errors(f"Cannot read the files of {name!r} version {version}"):
                     found.append(", ".join(self._facts.read(name, version).formats))
             except GenOpsError:
                 found.append(None)
