@@ -78,7 +78,7 @@ function PerfettoView(
   const { page, cut, busy, error } = model;
   // An empty frame is white in each theme, so it is seen from its first trace on.
   const drawn = React.useRef(false);
-  drawn.current ||= page !== null && cut !== null && !busy;
+  drawn.current ||= cut !== null && !busy;
   return (
     <>
       {error && model.isElsewhere && (
