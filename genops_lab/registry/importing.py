@@ -151,7 +151,7 @@ class ModelImports:
                 progress.begin(f"Fetching file {number} of {len(listing.files)}: {file.path}", done)
                 await again(
                     handle,
-                    lambda file=file: there.fetch(location, file, folder, progress.told),  # type: ignore[misc]
+                    lambda file=file: there.fetch(location, file, folder, progress.show),  # type: ignore[misc]
                     progress,
                 )
                 done += file.size or 0
@@ -195,7 +195,7 @@ class ModelImports:
                 await again(
                     handle,
                     lambda file=file: self._mlflow.follow_transfers(  # type: ignore[misc]
-                        progress.told, ModelFiles.upload, run, data["root"], file
+                        progress.show, ModelFiles.upload, run, data["root"], file
                     ),
                     progress,
                 )

@@ -43,7 +43,7 @@ class Progress:
         self._marks.clear()
         self._handle.progress(f"{title}.", self._at(before))
 
-    def told(self, done: int) -> None:
+    def show(self, done: int) -> None:
         """Show that ``done`` bytes of this part are there, how many arrive in a second, and the time left."""
         now, there = time.monotonic(), self._before + done
         self.furthest = max(self.furthest, there)

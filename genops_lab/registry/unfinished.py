@@ -1,7 +1,7 @@
 """Keep what a copy of a version's files has so far, so that the next one goes on from there.
 
-``ROOT/files`` becomes the new folder when it is whole. ``ROOT/about.json`` says which version it is. ``ROOT/lock`` is
-held by the process that copies. All functions block.
+``ROOT/files`` becomes the new folder when it is whole. ``ROOT/about.json`` says which version it is. The process that
+copies holds a lock in the Lab's folder: the disk of a pull may know no locks. All functions block.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from genops_lab.core.locks import FileLock
 from genops_lab.core.paths import private_dir, write_private
 
 ENDING = ".genops-pull"
+_LOCK = ".lock"
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,11 +38,13 @@ class Unfinished:
         self.root = root
         self.files = root / "files"
         self._record = record
-        self._lock = FileLock(root / "lock")
+        self._lock = FileLock(record.with_name(f"{record.name}{_LOCK}") if record else root / "lock")
 
     def open(self, about: About) -> None:
         """Take the copy up. Files of another version are deleted. Raises OSError, and Conflict while another copies."""
         self.root.mkdir(parents=True, exist_ok=True)
+        if self._record is not None:
+            private_dir(self._record.parent)
         if not self._lock.try_acquire():
             raise Conflict(
                 f"{about.model} version {about.version} is being copied to {about.folder or 'the hub'} already.",
@@ -51,7 +54,6 @@ class Unfinished:
             shutil.rmtree(self.files, ignore_errors=True)
             write_private(self.root / "about.json", msgspec.json.encode(about).decode())
         if self._record is not None:
-            private_dir(self._record.parent)
             write_private(self._record, str(self.root))
         self.files.mkdir(exist_ok=True)
 
@@ -95,11 +97,18 @@ class Unfinished:
         return not free
 
     def delete_if_free(self) -> bool:
-        """Delete the copy, unless a process copies now. Return whether it is gone."""
+        """Delete the copy, unless a process copies now. Return whether it is gone. Raises Failed."""
         if not self._lock.try_acquire():
             return False
-        self.delete()
-        self._lock.release()
+        try:
+            shutil.rmtree(self.root)
+            self.delete()
+        except OSError as error:
+            raise Failed(
+                f"Cannot delete {self.root}: {error.strerror}.", hint="Check the rights of the folder."
+            ) from error
+        finally:
+            self._lock.release()
         return True
 
     def delete(self) -> None:
@@ -107,6 +116,7 @@ class Unfinished:
         shutil.rmtree(self.root, ignore_errors=True)
         if self._record is not None:
             self._record.unlink(missing_ok=True)
+            self._lock.path.unlink(missing_ok=True)
 
 
 def pulls_of(data_dir: Path) -> Path:
@@ -132,7 +142,7 @@ def push_from(scratch: Path, about: About) -> Unfinished:
 def all_of(records: Path, scratch: Path) -> list[Unfinished]:
     """List the unfinished copies of this Lab."""
     found = [Unfinished(each) for each in sorted(scratch.glob("push-*"))]
-    for record in sorted(records.glob("*")):
+    for record in sorted(each for each in records.glob("*") if each.suffix != _LOCK):
         root = Path(record.read_text())
         if root.name.endswith(ENDING) and root.is_dir():
             found.append(Unfinished(root, record))

@@ -131,7 +131,7 @@ class ModelUses:
                 message = f"{version.name} version {version.version}"
                 names = sorted(each.path for each in files)
                 commit = await again(
-                    handle, lambda: hub.push(copy.files, names, message, progress.told), progress
+                    handle, lambda: hub.push(copy.files, names, message, progress.show), progress
                 )
             await asyncio.to_thread(copy.delete)
         return f"{message} is at hf:{target.place}, commit {commit[:12]}."
@@ -159,7 +159,7 @@ class ModelUses:
             await again(
                 handle,
                 lambda file=file: self._mlflow.follow_transfers(  # type: ignore[misc]
-                    progress.told, MlflowSource.fetch, location, file, str(folder)
+                    progress.show, MlflowSource.fetch, location, file, str(folder)
                 ),
                 progress,
             )

@@ -179,14 +179,14 @@ def test_a_version_that_is_deleted_meanwhile_leaves_no_evaluation(
     run = rooms.run(rooms.registry.resolve(digits, "2")).run_id
     rooms.run(rooms.registry.register_model(RegisterModel(name="vanishing", run=run)))
     client = mlflow.MlflowClient(rooms.mlflow.uri)
-    whole = processes.ModelProcess.predict
+    whole = turns.ModelProcess.predict
 
-    async def predict(self: processes.ModelProcess, batch: int, rows: str) -> None:
+    def predict(self: turns.ModelProcess, batch: int, rows: str) -> None:
         if batch == 1:
             client.delete_model_version("vanishing", "1")
-        await whole(self, batch, rows)
+        whole(self, batch, rows)
 
-    monkeypatch.setattr(processes.ModelProcess, "predict", predict)
+    monkeypatch.setattr(turns.ModelProcess, "predict", predict)
     task, found = evaluated(rooms, model="vanishing", data=str(holdout), **BOTH)
     assert task.state == "failed" and found == []
     said = "The evaluation of 'vanishing' version 1 could not be written: Model Version (name=vanishing, version=1) not"

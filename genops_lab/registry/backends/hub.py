@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import inspect
 import io
 import posixpath
 import re
@@ -72,9 +73,9 @@ class HubFiles:
             from huggingface_hub import constants, hf_hub_download
 
             constants.DOWNLOAD_CHUNK_SIZE = _CHUNK  # 10 MB take long on a slow line
-            place = hf_hub_download(
-                repository, file.path, revision=commit, local_dir=folder, tqdm_class=_progress_bar()
-            )
+            known = inspect.signature(hf_hub_download).parameters
+            bar = {"tqdm_class": _progress_bar()} if "tqdm_class" in known else {}
+            place = hf_hub_download(repository, file.path, revision=commit, local_dir=folder, **bar)
         try:
             wrong = _differs(Path(place), file)
         except OSError as error:
