@@ -96,6 +96,7 @@ class GateReport(msgspec.Struct, frozen=True, kw_only=True):
     - file: the path of the gate file, hash: git's hash of its content, hash_before: the hash at the start of the
       version's run, empty if it is unknown.
     - run: the run that keeps this report; empty if none does.
+    - picture: the intervals of the rules as an SVG document; empty if no rule has one. The run keeps it as a file.
     """
 
     model: str
@@ -115,6 +116,7 @@ class GateReport(msgspec.Struct, frozen=True, kw_only=True):
     at: float = 0.0
     run: str = ""
     program: str = ""
+    picture: str = ""
 
 
 class Approver(msgspec.Struct, frozen=True, kw_only=True):

@@ -37,14 +37,14 @@ class GatesService:
         who = [*hub_user(), *await asyncio.to_thread(approvers, body.folder, os.environ)]
         report = await self._mlflow.call_long(MlflowGates.judge, name, _number(version), body, who)
         self._events.emit("model", name)
-        return report
+        return _pictured(report)
 
     async def get_gates(self, name: str, version: str) -> GateReport:
         """Return the last report on a version."""
         from .backends.mlflow_gates import MlflowGates
 
         check_name(name)
-        return await self._mlflow.call(MlflowGates.last_report, name, _number(version))
+        return _pictured(await self._mlflow.call(MlflowGates.last_report, name, _number(version)))
 
     async def promote_version(self, name: str, version: str, body: PromoteVersion) -> Promotion:
         """Judge a version, and point the alias at it if the verdict is a pass.
@@ -79,6 +79,14 @@ class GatesService:
         # A client that goes away stops the check, never a move that has begun.
         await asyncio.shield(self._registry.point(name, body.alias, move))
         return Promotion(report=report, moved=True)
+
+
+def _pictured(report: GateReport) -> GateReport:
+    from msgspec.structs import replace
+
+    from .picture import picture
+
+    return replace(report, picture=picture(report))
 
 
 def _number(version: str) -> str:

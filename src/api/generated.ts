@@ -7063,6 +7063,7 @@ export interface components {
          *     - file: the path of the gate file, hash: git's hash of its content, hash_before: the hash at the start of the
          *       version's run, empty if it is unknown.
          *     - run: the run that keeps this report; empty if none does.
+         *     - picture: the intervals of the rules as an SVG document; empty if no rule has one. The run keeps it as a file.
          */
         GateReport: {
             model: string;
@@ -7095,6 +7096,8 @@ export interface components {
             run: string;
             /** @default  */
             program: string;
+            /** @default  */
+            picture: string;
         };
         /**
          * RuleVerdict

@@ -65,6 +65,9 @@ def test_the_verdict_is_shown_before_the_move_and_a_red_one_refuses(
     lab.page.keyboard.press("Enter")
     expect(dialog.get_by_role("status").get_by_text(DEMO_SENTENCE)).to_be_visible()
     dialog.get_by_text("2 rules").click()
+    picture = dialog.get_by_role("img", name=re.compile("Intervals of the rules"))
+    expect(picture).to_be_visible()
+    assert picture.evaluate("each => each.naturalWidth") > 400, "the SVG is drawn"
     lab.looks("promote-red", ".jp-Dialog", NARROW, WIDE)
     expect(dialog.get_by_role("button", name="Promote", exact=True)).to_be_disabled()
     lab.page.keyboard.press("Escape")

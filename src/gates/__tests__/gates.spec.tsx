@@ -63,6 +63,7 @@ const report = (part: Partial<IGateReport> = {}): IGateReport => ({
   at: 1,
   run: '',
   program: '',
+  picture: '',
   ...part
 });
 
@@ -93,6 +94,17 @@ describe('the verdict on a version', () => {
     screen.getByText('Not enough data');
     screen.getByText('Groups too small: C (12)');
     screen.getByText('A note.');
+    expect(screen.queryByRole('img', { name: /Intervals/ })).toBeNull();
+  });
+
+  it('has the picture of its rules, which cannot run a script in the page', async () => {
+    await show(report({ picture: '<svg><title>100 %</title></svg>' }));
+    fireEvent.click(screen.getByText('1 rule'));
+    expect(
+      screen.getByRole('img', { name: /Intervals/ }).getAttribute('src')
+    ).toBe(
+      'data:image/svg+xml;charset=utf-8,%3Csvg%3E%3Ctitle%3E100%20%25%3C%2Ftitle%3E%3C%2Fsvg%3E'
+    );
   });
 
   it('is missing before the first check', async () => {

@@ -57,6 +57,22 @@ export function ReportView(props: {
             <Rule key={at} rule={rule} trans={trans} />
           ))}
         </ul>
+        {report.picture && (
+          // The picture is wide: a narrow panel scrolls it, also by keys.
+          <div
+            className="gol-Gates-picture"
+            role="group"
+            aria-label={trans.__('Picture of the rules')}
+            tabIndex={0}
+          >
+            <img
+              src={`data:image/svg+xml;charset=utf-8,${encodeURIComponent(report.picture)}`}
+              alt={trans.__(
+                'Intervals of the rules. The list above says the same in words.'
+              )}
+            />
+          </div>
+        )}
         {report.notes.map(note => (
           <p key={note} className="gol-Note">
             {note}
