@@ -46,7 +46,7 @@ def test_an_mlflow_that_is_down_is_told_and_retried(browser: Browser, home: Home
         lab.execute("genops:open-versions")
         away = table(lab).locator(".gol-DownState")
         expect(away).to_contain_text("The versions cannot be read.", timeout=BACK_MS)
-        expect(away).to_contain_text(f"the MLflow server at 127.0.0.1:{port} does not answer")
+        expect(away).to_contain_text(f"The MLflow server at 127.0.0.1:{port} does not answer")
         expect(away.locator(".gol-DownState-hint")).not_to_be_empty()
         lab.looks("versions-down", ".gol-RunTable")
         with lab.page.expect_response(re.compile("/version-table")) as asked:
