@@ -77,7 +77,7 @@ def test_two_reports_of_nsight_compute(home: Home) -> None:
     for name, us in (("a", 100.0), ("b", 60.0)):
         (home.work / f"{name}.ncu-rep").write_bytes(ncu_reports.report([ncu_reports.kernel("gemm", us)]))
     text = genops(home, "profiles", "diff", "a.ncu-rep", "b.ncu-rep").out
-    assert "Times of all measured kernels, over all devices" in text and "whole trace" not in text
+    assert "Times of all measured GPU kernels, over all devices" in text and "whole trace" not in text
     assert "−40.000 µs (−40.0 %)" in text and "[64, 1, 1] × [256, 1, 1]" in text
 
 

@@ -109,7 +109,7 @@ def test_a_cell_has_a_report_of_its_own_kernels_with_its_lines(
         trace = Path(profiles[-1]["trace_path"])
         assert trace.name == "measured.ncu-rep" and trace.stat().st_mode & 0o777 == 0o600
         assert kernels_in(trace, home) == names
-        many = f"{len(names)} kernel{'s' if len(names) > 1 else ''}"
+        many = f"{len(names)} GPU kernel{'s' if len(names) > 1 else ''}"
         assert f"Nsight Compute measured {many} (full set) in" in said_on(cell)
         assert "This tool has no --stacks." in said_on(cell)
     ranges = trace.read_bytes()
@@ -203,18 +203,18 @@ def calls(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calls:
 @pytest.mark.parametrize(
     ("wishes", "measured", "said"),
     [
-        (RecordingOptions(), ["step 3"], "measured 1 kernel of 1 optimizer step (basic set)"),
+        (RecordingOptions(), ["step 3"], "measured 1 GPU kernel of 1 optimizer step (basic set)"),
         (
             RecordingOptions(warmup=1, steps=2),
             ["step 2", "step 3"],
-            "measured 2 kernels of 2 optimizer steps",
+            "measured 2 GPU kernels of 2 optimizer steps",
         ),
         (
             RecordingOptions(warmup=0, steps=2),
             ["step 1", "step 2"],
-            "measured 2 kernels of 2 optimizer steps",
+            "measured 2 GPU kernels of 2 optimizer steps",
         ),
-        (RecordingOptions(warmup=9), ["step 1"], "measured 1 kernel (basic set)"),
+        (RecordingOptions(warmup=9), ["step 1"], "measured 1 GPU kernel (basic set)"),
     ],
 )
 def test_a_step_behind_others_is_measured(
@@ -249,13 +249,13 @@ def test_what_ncu_has_not_written_is_said(
         log.write('==PROF== Profiling "lost" - 1: 0%\n')
     capture.close()
     capture._written()
-    assert "1 measured kernels are missing in ncu's report." in capture.note
+    assert "1 measured GPU kernels are missing in ncu's report." in capture.note
     again = NcuCapture("t", Measuring(tmp_path, "basic"), {}, RecordingOptions())
     again.start()
     with calls.log.open("a") as log:
         log.write('==PROF== Profiling "lost" - 2: 0%\n')
     again.close()
-    with pytest.raises(GenOpsError, match="measured 1 kernels but wrote none"):
+    with pytest.raises(GenOpsError, match="measured 1 GPU kernels but wrote none"):
         again._written()
 
 
@@ -279,7 +279,7 @@ def test_a_cell_has_none_of_the_kernels_that_ncu_still_writes_of_the_one_before(
     capture._written()
     writing.join()
     assert kernels_in(Path(capture.trace_path), home) == ["new 1", "new 2"]
-    assert "measured 2 kernels" in capture.note and "missing in ncu's report" not in capture.note
+    assert "measured 2 GPU kernels" in capture.note and "missing in ncu's report" not in capture.note
 
 
 def test_an_interrupt_behind_the_beginning_leaves_nothing(

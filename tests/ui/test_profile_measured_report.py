@@ -71,7 +71,7 @@ def test_a_double_click_leads_to_its_kernels_and_their_metrics(lab: LabPage) -> 
     first.get_by_role("gridcell").first.click()
     lab.page.keyboard.press("ArrowDown")
     expect(panel.get_by_role("heading", level=3)).to_have_text("triton_poi_fused_relu_0")
-    expect(panel.get_by_text("40 µs, 12 % of all kernels, in 2 launches")).to_be_visible()
+    expect(panel.get_by_text("40 µs, 12 % of all GPU kernels, in 2 launches")).to_be_visible()
     expect(panel.get_by_role("region", name="Occupancy", exact=True)).to_contain_text(
         "Shared memory limits the occupancy (48.0 KiB per block)"
     )

@@ -135,7 +135,7 @@ def test_a_cell_that_was_out_of_memory(lab: LabPage) -> None:
     assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
     download.value.save_as(SHOTS / "memory-saved.png")
     expect(
-        part.get_by_role("heading", name=re.compile(r"^event [\d,]+, [\d.]+ ms: [\d.]+ GiB$"))
+        part.get_by_role("heading", name=re.compile(r"^Event [\d,]+, [\d.]+ ms: [\d.]+ GiB$"))
     ).to_be_visible()
     looked_at(lab, "oom", daily=True)
     lab.page.set_viewport_size({"width": 1400, "height": 850})
@@ -144,7 +144,7 @@ def test_a_cell_that_was_out_of_memory(lab: LabPage) -> None:
     assert box is not None
     lab.page.mouse.click(box["x"] + 0.3 * box["width"], box["y"] + 100)
     expect(slider).not_to_have_attribute("aria-valuenow", str(peak))
-    early = part.get_by_role("heading", name=re.compile("^event"))
+    early = part.get_by_role("heading", name=re.compile("^Event"))
     expect(rows(part).nth(1)).not_to_contain_text("line 10")
     # So does a drag.
     lab.page.mouse.move(box["x"] + 0.4 * box["width"], box["y"] + 100)
@@ -155,7 +155,7 @@ def test_a_cell_that_was_out_of_memory(lab: LabPage) -> None:
     # Keys go from event to event, and to the ends.
     slider.press("Home")
     expect(slider).to_have_attribute("aria-valuenow", "0")
-    expect(early).to_have_text(re.compile("^event 0, "))
+    expect(early).to_have_text(re.compile("^Event 0, "))
     expect(part.get_by_text("allocates 40.0 MiB, [4] line 2")).to_be_visible()
     expect(rows(part)).to_have_count(1 + 2)
     slider.press("ArrowRight")
@@ -199,7 +199,7 @@ def test_a_real_snapshot_is_zoomed(lab: LabPage) -> None:
     part = opened(lab, "forward.pickle", "Device 0")
     slider = part.get_by_role("slider")
     expect(part.get_by_role("definition").filter(has_text="10.9 GiB")).to_be_visible()
-    expect(part.get_by_role("heading", name="event 8,943, 83 ms: 41.4 GiB")).to_be_visible()
+    expect(part.get_by_role("heading", name="Event 8,943, 83 ms: 41.4 GiB")).to_be_visible()
     expect(rows(part).nth(2)).to_contain_text(re.compile(r"adapters\.py:888 in step7\.6 GiB18 %435Optimizer"))
     looked_at(lab, "real")
     lab.page.set_viewport_size({"width": 1400, "height": 850})
@@ -233,7 +233,7 @@ def test_a_trace_has_its_memory_by_time(lab: LabPage) -> None:
     box = slider.bounding_box()
     assert box is not None
     lab.page.mouse.click(box["x"] + 0.7 * box["width"], box["y"] + 200)
-    expect(part.get_by_role("heading", name=re.compile("^event"))).to_be_visible()
+    expect(part.get_by_role("heading", name=re.compile("^Event"))).to_be_visible()
     looked_at(lab, "trace")
 
 
