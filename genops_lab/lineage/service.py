@@ -12,7 +12,6 @@ from genops_lab.core.errors import GenOpsError, InvalidRequest, NotFound
 from genops_lab.core.paging import MOST, Page, PageQuery
 from genops_lab.experiments.query.errors import did_you_mean
 
-from .backends.walking import MlflowLineage, Serving
 from .models import Lineage, LineageNode, LineageQuery, LineageRunsQuery
 from .names import Start, parse
 
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
     from genops_lab.deployments.service import DeploymentsService
     from genops_lab.experiments.mlflow import MlflowConnection
     from genops_lab.experiments.service import ExperimentsService
+
+    from .backends.walking import Serving
 
 MAX_NODES = 1000
 #: Time for the deployments of other Labs: without the shared store the rest is answered.
@@ -47,6 +48,8 @@ class LineageService:
         """Return what an object was made from and what stands on it. Raises NotFound and InvalidRequest."""
         if not 1 <= query.limit <= MAX_NODES:
             raise InvalidRequest(f"limit is {query.limit}.", hint=f"Request 1 to {MAX_NODES:,} nodes.")
+        from .backends.walking import MlflowLineage
+
         start = parse(query.of)
         serving, notes = await self._serving()
         if start.kind == "run" and not _RUN_ID.fullmatch(start.name):
@@ -58,10 +61,14 @@ class LineageService:
 
     async def list_runs_without_version(self, query: LineageRunsQuery) -> Page[LineageNode]:
         """Return the runs of a data set or commit that lead to no version, newest first."""
+        from .backends.walking import MlflowLineage
+
         return await self._mlflow.call(MlflowLineage.runs_without_version, parse(query.of), query)
 
     async def _serving(self) -> tuple[list[Serving], list[str]]:
         """Return the deployments of this Lab and of the team, and notes about those that cannot be read."""
+        from .backends.walking import Serving
+
         page = await self._deployments.list_deployments(PageQuery(limit=MOST))
         own = [
             Serving(name=each.name, model=each.model, version=each.version, state=each.state)
@@ -74,6 +81,8 @@ class LineageService:
 
     def _of_team(self) -> list[Serving]:
         from genops_lab.core.store.shared_tables import deployment_specs
+
+        from .backends.walking import Serving
 
         specs = deployment_specs.c
         with self._shared.reading() as connection:

@@ -144,7 +144,7 @@ def profile_card(profile: Mapping[str, Any]) -> str:
     measured = summary.get("measured")
     rows = _measured_rows(measured) if measured else _busy_rows(summary)
     if rows:
-        label = "Measured kernels" if measured else "Busy and idle time"
+        label = "Measured GPU kernels" if measured else "Busy and idle time"
         inner += f'<div style="margin-top:6px">{label}</div>{"".join(rows)}'
     most = _OPERATORS_BEHIND_LINES if found.get("lines") else MAX_OPERATORS
     operators = _operator_rows(summary, most)

@@ -42,7 +42,9 @@ def test_a_long_name_in_a_pipe_does_not_make_all_rows_as_long() -> None:
         kernels=[change(LONG, 9), change("gemm", 5), change("relu", 4)],
         lines=[],
     )
-    head, long, *short = terminal.render(difference(found)).partition("GPU kernels by change\n")[2].splitlines()
+    head, long, *short = (
+        terminal.render(difference(found)).partition("GPU kernels by change\n")[2].splitlines()
+    )
     assert long.startswith(LONG)
     assert {line.index("1.000 µs") for line in short} == {head.index("BEFORE") - 2}
     assert max(map(len, short)) < 160
@@ -66,4 +68,7 @@ def test_figures_show_fractions_of_a_step_and_their_coverage() -> None:
     rendered = [" ".join(line.split()) for line in terminal.render(difference(found)).splitlines()]
     assert "GPU kernels 2.6 2.4 −0.2 (−7.7 %)" in rendered
     assert "FLOPs 5e+12 4e+11 (9.1 % of the compute time) −4.6e+12 (−92.0 %)" in rendered
-    assert "Operators by change, their own CPU time and the device time of their GPU kernels together" in rendered
+    assert (
+        "Operators by change, their own CPU time and the device time of their GPU kernels together"
+        in rendered
+    )

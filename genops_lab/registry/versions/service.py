@@ -20,7 +20,6 @@ from genops_lab.experiments.query.models import Completion
 from genops_lab.registry.backends.formats import MlflowFormats
 
 from .backend import VersionMirror
-from .rows import id_of
 
 #: Versions whose files are read before the page hears of them.
 _READ_AT_ONCE = 8
@@ -114,6 +113,8 @@ class VersionTableService(Service):
 
     async def _deployed(self) -> dict[str, list[str]]:
         found = await self._deployments.of()
+        from .rows import id_of
+
         return {id_of(model, version): names for (model, version), names in found.items()}
 
     def _on_event(self, kind: str, id: str, _revision: int) -> None:
