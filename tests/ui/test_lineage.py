@@ -148,6 +148,7 @@ def test_a_reload_brings_back_lineage_card_and_history(lab: LabPage) -> None:
     expect(heading).to_be_visible()
     for title in ("Lineage of traced version 2", "Card of traced version 2", "Aliases of traced"):
         expect(lab.page.locator(".lm-TabBar-tabLabel", has_text=title)).to_have_count(1)
+    lab.page.locator(".lm-TabBar-tabLabel", has_text="Card of traced version 2").click()
     expect(card).to_contain_text("The files of traced version 2 do not exist.")
     lab.execute("genops:open-alias-history", {"model": "traced"})
     expect(lab.page.locator(".gol-History:visible")).to_contain_text("Alias history of traced")
