@@ -70,7 +70,7 @@ VERBS = (
 HEADINGS: dict[str, dict[str, tuple[str, ...]]] = {
     "models": {
         "Register and use": (
-            *("list", "show", "register", "set", "delete", "prune", "code", "pull", "push"),
+            *("list", "show", "register", "set", "delete", "prune", "code", "pull", "push", "free-space"),
         ),
         "Versions and aliases": ("alias", "unalias", "revert-alias", "alias-history", "stages"),
         "Evaluate and promote": ("evaluate", "promote"),

@@ -12,7 +12,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import pytest
 
 from genops_lab.core.errors import Conflict, NotFound
@@ -89,7 +88,9 @@ async def under_way(lab: Lab, task_id: str) -> Task:
 
 
 def predictions(uri: str, evaluation: Evaluation, folder: Path) -> Predictions:
-    return read(mlflow.MlflowClient(uri).download_artifacts(evaluation.run_id, FILE, str(folder)))
+    from mlflow import MlflowClient
+
+    return read(MlflowClient(uri).download_artifacts(evaluation.run_id, FILE, str(folder)))
 
 
 def left_on(host: Sshd) -> list[str]:

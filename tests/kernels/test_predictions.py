@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import mlflow
-
 from genops_lab.evaluations.models import Evaluation, EvaluationsQuery
 from genops_lab.evaluations.predictions import FILE, read
 from genops_lab.hosts.providers import route_of
@@ -44,10 +42,12 @@ def test_predictions_arrive_once_also_if_the_lab_is_away(
     made_folder: Path,  # noqa: F811
     tmp_path: Path,
 ) -> None:
+    from mlflow import MlflowClient
+
     route = route_of(target=TARGET, kind="local", python=sys.executable)
     with tracking_lab(home, made_folder, route) as lab:
         lab.run(lab.room.mlflow.ensure())
-        client = mlflow.MlflowClient(lab.room.mlflow.uri)
+        client = MlflowClient(lab.room.mlflow.uri)
         client.create_registered_model("far")
         client.create_model_version("far", tmp_path.as_uri())
         link = lab.place.remote.links.link(lab.place.route)

@@ -177,7 +177,7 @@ def test_a_description_is_written_and_a_change_from_outside_is_not_overwritten(
     lab.looks("versions-description", ".gol-RunTable")
     described.get_by_role("button", name="Replace").click()
     expect(edit).to_be_focused()
-    expect(described.locator(".gol-Card-text")).to_have_text("Mine")
+    expect(described.locator(".gol-Markdown")).to_have_text("Mine")
 
     described.get_by_role("button", name="Add tag to digits-of-versions version 2…").click()
     described.get_by_label("Tag", exact=True).fill("team")

@@ -2,6 +2,8 @@ import type { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { MimeModel } from '@jupyterlab/rendermime';
 import * as React from 'react';
 
+import '../../../style/registry/markdown.css';
+
 /** Markdown by JupyterLab's own renderer, which removes scripts. */
 export function Markdown(props: {
   text: string;
@@ -16,5 +18,5 @@ export function Markdown(props: {
     host.current?.replaceChildren(renderer.node);
     return () => renderer.dispose();
   }, [text, rendermime]);
-  return <div ref={host} className="gol-Card-text" />;
+  return <div ref={host} className="gol-Markdown" />;
 }
