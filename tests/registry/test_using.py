@@ -303,7 +303,7 @@ def test_what_others_wrote_meanwhile_is_not_overwritten(rooms: Rooms, one: Logge
         rooms.run(rooms.uses.describe_model("digits", Describe(description="x", expected="never there")))
     again = Describe(description="mine again", untag=["team"], expected="theirs", expected_tags={"team": "a"})
     version = rooms.run(rooms.uses.describe_version("digits", "1", again))
-    assert (version.description, version.tags) == ("mine again", {})
+    assert version.description == "mine again" and "team" not in version.tags
 
 
 def test_prompts_of_mlflow_are_no_models(rooms: Rooms, one: Logged) -> None:
