@@ -240,4 +240,5 @@ def test_of_two_labs_that_promote_at_once_one_is_told(
     ) or (not shared and len(moved) == 2), found  # fmt: skip
     # Each move that was made is in the history, also of a Lab that was not there.
     kept = [to for kind, _, to in place.moves(name) if kind == "lab"]
-    assert kept[0] == champion and set(moved) <= set(kept), (found, kept)
+    # Without a shared store nobody orders two moves of one instant.
+    assert champion in (kept[:1] if shared else kept) and set(moved) <= set(kept), (found, kept)

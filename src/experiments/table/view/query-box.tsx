@@ -220,6 +220,7 @@ export function QueryBox(props: QueryBox.IProps): React.ReactElement {
           ))}
         </ul>
       </div>
+      {/** The line stays without text too, so that nothing moves. */}
       <div className="gol-QueryBox-notes">
         {!error && query && props.doubts.length > 0 && (
           <p role="status">
