@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-#: What mlflow writes into the working folder when nobody told it where to write.
+#: The database that mlflow makes in the working folder if it gets no address.
 NAME = "mlflow.db"
 
 

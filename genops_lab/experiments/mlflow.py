@@ -191,14 +191,14 @@ class MlflowConnection(Service):
 
     async def follow_transfers(
         self,
-        told: Callable[[int], None],
+        on_progress: Callable[[int], None],
         method: Callable[Concatenate[Any, P], R],
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> R:
         """Call a method in ``transfers`` that tells how many bytes it has copied. A cancellation ends the copy."""
         await self.ensure()
-        return await self.transfers.follow(told, method, *args, **kwargs)
+        return await self.transfers.follow(on_progress, method, *args, **kwargs)
 
     @property
     def is_being_made(self) -> bool:

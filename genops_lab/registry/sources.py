@@ -151,20 +151,29 @@ class OpenSource:
         """Make the repository, unless it exists. Raises NotAllowed."""
         await self._worker.call(HubFiles.make, self._source.place, private)
 
-    async def push(self, folder: Path, names: list[str], message: str, told: Callable[[int], None]) -> str:
+    async def push(
+        self, folder: Path, names: list[str], message: str, on_progress: Callable[[int], None]
+    ) -> str:
         """Upload files of a folder to the repository as one commit, and return the commit. Raises NotAllowed.
 
-        ``told`` gets the bytes that are there.
+        ``on_progress`` gets the bytes that are there.
         """
-        return await self._worker.follow(told, HubFiles.push, self._source.place, str(folder), names, message)
+        return await self._worker.follow(
+            on_progress, HubFiles.push, self._source.place, str(folder), names, message
+        )
 
-    async def fetch(self, location: str, file: RemoteFile, folder: Path, told: Callable[[int], None]) -> None:
-        """Fetch one file into the folder; what is there of it is not fetched again. ``told`` gets its bytes so far."""
+    async def fetch(
+        self, location: str, file: RemoteFile, folder: Path, on_progress: Callable[[int], None]
+    ) -> None:
+        """Fetch one file into the folder; what is there of it is not fetched again.
+
+        ``on_progress`` gets its bytes so far.
+        """
         follow = self._worker.follow
         if self._source.kind == "hf":
-            await follow(told, HubFiles.fetch, self._source.place, location, file, str(folder))
+            await follow(on_progress, HubFiles.fetch, self._source.place, location, file, str(folder))
         else:
-            await follow(told, MlflowSource.fetch, location, file, str(folder))
+            await follow(on_progress, MlflowSource.fetch, location, file, str(folder))
 
 
 @contextlib.asynccontextmanager

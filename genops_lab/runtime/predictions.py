@@ -78,8 +78,8 @@ def _kept_here(asked: Dict[str, Any], content: Dict[str, Any]) -> GenOpsResult:
             kept_predictions.remove(path)
             raise
         kept_predictions.send_later(path)
-        told = f"{error.message} The predictions are kept on this host, and are sent once the Lab takes them."
-        return GenOpsResult({"sent": False, "key": key}, text=told)
+        text = f"{error.message} The predictions are kept on this host, and are sent once the Lab takes them."
+        return GenOpsResult({"sent": False, "key": key}, text=text)
     return GenOpsResult(report, text=_said(report))
 
 

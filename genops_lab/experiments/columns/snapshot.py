@@ -59,8 +59,8 @@ class Snapshot:
             base = replace(base, experiments=experiments)
         if not changes.runs:
             return base
-        told = changes.ids
-        new = [run_id for run_id in told if base.place(run_id) is None] if base.rows else told
+        changed_ids = changes.ids
+        new = [run_id for run_id in changed_ids if base.place(run_id) is None] if base.rows else changed_ids
         rows = base.rows + len(new)
         # A list and a dict that a later snapshot of the same base extended differently must not be shared.
         ids, places = base.ids, base.places
@@ -69,7 +69,7 @@ class Snapshot:
             places = {run_id: row for row, run_id in enumerate(ids)}
         places.update(zip(new, range(len(ids), rows), strict=True))
         ids.extend(new)
-        where = np.fromiter(map(places.__getitem__, told), np.int32, len(told))
+        where = np.fromiter(map(places.__getitem__, changed_ids), np.int32, len(changed_ids))
         columns: Columns = {kind: dict(base.columns[kind]) for kind in KINDS}
         old = where[where < base.rows]
         _put(columns["attribute"], changes.attributes(where), old)
