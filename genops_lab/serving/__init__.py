@@ -1,0 +1,1 @@
+"""Serve models to callers. ``gateway`` is the process that they speak to."""

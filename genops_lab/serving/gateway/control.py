@@ -1,0 +1,97 @@
+"""Take changes over a unix socket: one JSON line asks, one answers.
+
+=========  ===============================  ======================================================
+op         with                             answer
+=========  ===============================  ======================================================
+status                                      pid, port, ``waits_for`` (a port in use), generations
+set        route                            applied, generation (that of the newest known change)
+remove     name, generation                 applied, generation
+=========  ===============================  ======================================================
+
+An answer to ``set`` means that every request that arrives later follows the new route.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .routes import Route
+
+if TYPE_CHECKING:
+    from .server import Gateway
+
+MAX_LINE = 4 * 1024 * 1024
+
+
+class Control:
+    """The socket of the owner of this host. Its folder is private (0700)."""
+
+    def __init__(self, gateway: Gateway, path: Path) -> None:
+        self._gateway = gateway
+        self._path = path
+        self._server: asyncio.AbstractServer | None = None
+
+    async def open(self) -> None:
+        """Listen. A socket that a dead gateway left is replaced."""
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._path.unlink(missing_ok=True)
+        self._server = await asyncio.start_unix_server(self._serve, self._path, limit=MAX_LINE)
+        self._path.chmod(0o600)
+
+    async def keep(self) -> None:
+        """Listen again if somebody removed the socket, as cleaners of /tmp do."""
+        if not self._path.exists():
+            self.close()
+            with contextlib.suppress(OSError):
+                await self.open()
+
+    def close(self) -> None:
+        """Stop to listen."""
+        if self._server is not None:
+            self._server.close()
+
+    def remove(self) -> None:
+        """Remove the socket at the end."""
+        self.close()
+        self._path.unlink(missing_ok=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while line := await reader.readline():
+                writer.write(json.dumps(self._answer(line)).encode() + b"\n")
+                await writer.drain()
+        except (ConnectionError, ValueError):
+            pass  # the Lab has left, or sent a line that is too long
+        finally:
+            writer.close()
+
+    def _answer(self, line: bytes) -> dict[str, Any]:
+        try:
+            asked = json.loads(line)
+            if asked["op"] == "status":
+                return self._status()
+            if asked["op"] == "set":
+                route = Route.decode(asked["route"])
+                applied, name = self._gateway.set_route(route), route.name
+            elif asked["op"] == "remove":
+                name = str(asked["name"])
+                applied = self._gateway.remove_route(name, int(asked["generation"]))
+            else:
+                raise ValueError(f"There is no operation {asked['op']!r}.")
+        except (ValueError, KeyError, TypeError) as error:
+            return {"error": str(error) or type(error).__name__}
+        return {"applied": applied, "generation": self._gateway.routes.generation(name)}
+
+    def _status(self) -> dict[str, Any]:
+        routes = self._gateway.routes
+        return {
+            "pid": os.getpid(),
+            "port": self._gateway.port,
+            "waits_for": self._gateway.waits_for,
+            "generations": {each.name: each.generation for each in routes.all()},
+        }

@@ -1,0 +1,200 @@
+"""Carry one request to a scoring process and its answer back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .answers import Answer, connection_header, head, passed_on
+from .request import Request
+from .routes import Upstream
+from .upstream import Pool, UpstreamConnection
+
+if TYPE_CHECKING:
+    from .caller import CallerConnection
+    from .server import Gateway
+
+#: How often a request is sent that may be repeated, each time after the connection was lost.
+ATTEMPTS = 3
+LEFT = 499
+_NOT_RETURNED = frozenset({b"x-request-id", b"content-length"})
+
+
+class Exchange:
+    """A request on its way.
+
+    It is sent to the next candidate only if the one before took no connection, or if it may be repeated.
+    """
+
+    def __init__(self, gateway: Gateway, caller: CallerConnection, request: Request) -> None:
+        assert request.route is not None
+        self.request = request
+        self.over = False
+        self._gateway = gateway
+        self._caller = caller
+        self._route = request.route
+        self._loop = gateway.loop
+        self._until = request.arrived + request.timeout_s
+        self._candidates = request.route.candidates(request.unit)
+        self._next = 0
+        self._attempts = 0
+        self._pool: Pool | None = None
+        self._upstream: Upstream | None = None
+        self._connection: UpstreamConnection | None = None
+        self._status = 0
+        self._chunked = False
+        self._parts: list[bytes] = []
+        self._timer = self._loop.call_at(self._until, self._late)
+        self._try_next()
+
+    # To the scoring process -----------------------------------------------------------------------------------------
+
+    def _try_next(self) -> None:
+        if self._next >= len(self._candidates):
+            self._answer(
+                Answer(
+                    503,
+                    "unavailable",
+                    "No scoring process of this deployment takes requests.",
+                    retry_after_s=1,
+                )
+            )
+            return
+        self._upstream = self._candidates[self._next]
+        self._next += 1
+        self._pool = self._gateway.pools.of(self._upstream)
+        if not self._pool.give(self, self._route):
+            self._answer(
+                Answer(
+                    429, "too_many_requests", "Too many requests wait for this deployment.", retry_after_s=1
+                )
+            )
+
+    def refused(self) -> None:
+        """The scoring process took no connection: the request was not sent."""
+        if not self.over:
+            self._try_next()
+
+    def send(self, connection: UpstreamConnection) -> None:
+        """Send the request on a connection."""
+        assert self._upstream is not None
+        self._connection = connection
+        self._attempts += 1
+        left_s = self._until - self._loop.time()
+        connection.send(self, self.request.encoded(self._upstream, left_s), self.request.body)
+
+    # From the scoring process ---------------------------------------------------------------------------------------
+
+    def began(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        """The head of the answer has arrived."""
+        assert self._upstream is not None
+        request = self.request
+        if status == 401:  # another program has the port of a scoring process that ended
+            self._drop()
+            self._answer(Answer(502, "bad_gateway", "The scoring process does not know the gateway's key."))
+            return
+        self._status = status
+        self._timer.cancel()
+        length = next((value for name, value in headers if name == b"content-length"), b"")
+        bodiless = request.method == b"HEAD" or status in (204, 304)
+        shown = passed_on(headers, _NOT_RETURNED)
+        shown.append((b"x-request-id", request.id))
+        shown.append((b"x-genops-revision", b"%d" % self._upstream.number))
+        if length:
+            shown.append((b"content-length", length))
+        elif not bodiless:
+            self._chunked = request.http_1_1
+            if self._chunked:
+                shown.append((b"transfer-encoding", b"chunked"))
+            else:
+                request.keep_alive = False  # the end of the connection is the end of the answer
+        shown += connection_header(close=not request.keep_alive, http_1_1=request.http_1_1)
+        self._parts.append(head(status, shown))
+
+    def body(self, data: bytes) -> None:
+        """A part of the answer has arrived."""
+        if self.over:
+            return
+        self._parts.append(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+
+    def flush(self) -> None:
+        """Pass on what has arrived."""
+        if self._parts and not self.over:
+            parts, self._parts = self._parts, []
+            self._caller.write(b"".join(parts))
+
+    def done(self) -> None:
+        """The answer is complete."""
+        if self.over:
+            return
+        self._connection = None
+        if self._chunked:
+            self._parts.append(b"0\r\n\r\n")
+        self.flush()
+        self._end(self._status)
+        self._caller.finished(self.request.keep_alive)
+
+    def broken(self) -> None:
+        """The connection was lost before the end of the answer."""
+        if self.over:
+            return
+        self._connection = None
+        if self._status:  # the caller must not take the part for the whole
+            self.flush()
+            self._end(502)
+            self._caller.abort()
+        elif self.request.repeatable and self._attempts < ATTEMPTS:
+            self._next = 0
+            self._try_next()
+        else:
+            self._answer(
+                Answer(
+                    502,
+                    "bad_gateway",
+                    "The scoring process ended while it had this request. Whether it was carried out is not known. "
+                    "A request with an Idempotency-Key header is sent again.",
+                )
+            )
+
+    # The end --------------------------------------------------------------------------------------------------------
+
+    def _late(self) -> None:
+        self._drop()
+        text = f"No answer within {self.request.timeout_s:g} s."
+        self._answer(Answer(504, "deadline_exceeded", text))
+
+    def left(self) -> None:
+        """The caller has left: the scoring process need not go on."""
+        if not self.over:
+            self._drop()
+            self._end(LEFT)
+
+    def hold(self) -> None:
+        """The caller reads slowly: read no more of the answer."""
+        if self._connection is not None and not self._connection.transport.is_closing():
+            self._connection.transport.pause_reading()
+
+    def go_on(self) -> None:
+        """The caller reads again."""
+        if self._connection is not None and not self._connection.transport.is_closing():
+            self._connection.transport.resume_reading()
+
+    def _drop(self) -> None:
+        if self._pool is not None:
+            self._pool.withdraw(self)
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.abandon()
+
+    def _answer(self, answer: Answer) -> None:
+        self._parts = []
+        own = answer.status in (429, 503)
+        self._end(answer.status, gateway=own)
+        self._caller.answer(self.request, answer)
+
+    def _end(self, status: int, *, gateway: bool = False) -> None:
+        self.over = True
+        self._timer.cancel()
+        revision = 0 if gateway or self._upstream is None else self._upstream.number
+        self._gateway.metrics.count(
+            self._route.name, revision, status, self._loop.time() - self.request.arrived
+        )

@@ -1,0 +1,264 @@
+"""Listen on the stable port, know all connections, and end when no scoring process is left."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import json
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from .answers import Answer
+from .caller import CallerConnection
+from .control import Control
+from .keys import RateLimits, find_key
+from .metrics import Metrics
+from .request import METRICS, Request
+from .routes import Route, Routes
+from .upstream import Pools
+
+#: Most connections that have not sent a key, and most in all.
+MAX_STRANGERS = 128
+MAX_CONNECTIONS = 2048
+FILES = 2 * MAX_CONNECTIONS + 128
+BACKLOG = 256
+SWEEP_S = 0.5
+PORT_S = 0.5
+#: How long a gateway without any scoring process stays, and how often it looks for one.
+EMPTY_S = 30.0
+LOOK_S = 5.0
+GRACE_S = 10.0
+
+
+def log(line: str) -> None:
+    """Write a line to the log; a full disk must not end the answers."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+
+
+class Gateway:
+    """The routes, the connections and the life of the process."""
+
+    def __init__(self, folder: Path, *, empty_s: float = EMPTY_S) -> None:
+        self._folder = folder
+        self._empty_s = empty_s
+        self.routes = Routes()
+        self.pools = Pools()
+        self.metrics = Metrics()
+        self.port = 0
+        #: The port that another program has; 0 if the gateway listens.
+        self.waits_for = 0
+        self.stopping = False
+        self._limits = RateLimits()
+        self._strangers: dict[CallerConnection, None] = {}
+        self._known: dict[CallerConnection, None] = {}
+        self._stop = asyncio.Event()
+        self.loop = asyncio.get_running_loop()
+
+    # Routes ---------------------------------------------------------------------------------------------------------
+
+    def set_route(self, route: Route) -> bool:
+        """Set a route for all requests that arrive from now on. Return False if a newer one is known."""
+        applied = self.routes.set(route)
+        if applied:
+            self.pools.set(route.name, route)
+            self._limits.forget(route.name, route.keys)
+        return applied
+
+    def remove_route(self, name: str, generation: int) -> bool:
+        """Remove a route. Return False if a newer one is known."""
+        applied = self.routes.remove(name, generation)
+        if applied:
+            self.pools.set(name, None)
+            self._limits.forget(name, ())
+            self.metrics.forget(name)
+        return applied
+
+    def read_routes(self, files: Iterable[Path]) -> None:
+        """Read the desired state, which a gateway that was killed left."""
+        for path in files:
+            try:
+                self.set_route(Route.decode(json.loads(path.read_bytes())))
+            except (OSError, ValueError) as error:
+                log(f"Cannot read {path.name} of {path.parent.name}: {error}")
+
+    # Requests -------------------------------------------------------------------------------------------------------
+
+    def own_answer(self, request: Request) -> Answer | None:
+        """Return the answer that needs no scoring process: the metrics, or the limit of a key."""
+        if request.target.partition(b"?")[0] == METRICS:
+            authorization = request.header(b"authorization")
+            names = [each.name for each in self.routes.all() if find_key(authorization, each.keys)]
+            text = self.metrics.text(names, self._waiting, self._at_work)
+            return Answer(200, "", text, content_type="text/plain; version=0.0.4; charset=utf-8")
+        assert request.route is not None and request.key is not None
+        wait_s = self._limits.wait_s(request.route, request.key, self.loop.time())
+        if not wait_s:
+            return None
+        self.metrics.count(request.route.name, 0, 429, 0.0)
+        text = f"The key {request.key.name!r} may send {request.key.limit} requests a minute."
+        return Answer(429, "too_many_requests", text, retry_after_s=wait_s)
+
+    def _waiting(self, name: str) -> int:
+        return sum(each.waiting for each in self.pools.among(name))
+
+    def _at_work(self, name: str) -> int:
+        return sum(each.at_work for each in self.pools.among(name))
+
+    # Connections ----------------------------------------------------------------------------------------------------
+
+    def opened(self, caller: CallerConnection) -> None:
+        """Count a connection; close the oldest one without a key if there are too many."""
+        self._strangers[caller] = None
+        if len(self._strangers) > MAX_STRANGERS or len(self._strangers) + len(self._known) > MAX_CONNECTIONS:
+            next(iter(self._strangers)).transport.abort()
+
+    def admitted(self, caller: CallerConnection) -> None:
+        """Count a connection as one of a caller that has a key."""
+        if caller in self._strangers:
+            del self._strangers[caller]
+            self._known[caller] = None
+
+    def closed(self, caller: CallerConnection) -> None:
+        """Forget a connection."""
+        self._strangers.pop(caller, None)
+        self._known.pop(caller, None)
+
+    @property
+    def connections(self) -> list[CallerConnection]:
+        """All connections of callers."""
+        return [*self._strangers, *self._known]
+
+    # The life of the process ----------------------------------------------------------------------------------------
+
+    async def serve(self, control: Path, files: Iterable[Path]) -> None:
+        """Answer requests until a signal, or until no scoring process has been there for a while."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+        if 0 < soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self.loop.add_signal_handler(number, self._stop.set)
+        self.read_routes(files)
+        socket_ = Control(self, control)
+        await socket_.open()
+        sweeping = asyncio.create_task(self._sweep(socket_))
+        looking = asyncio.create_task(self._end_when_empty())
+        listening = asyncio.create_task(self._listen())
+        listening.add_done_callback(lambda task: None if _listens(task) else self._stop.set())
+        await self._stop.wait()
+        self.stopping = True
+        looking.cancel()
+        if listening.done() and _listens(listening):
+            listening.result().close()
+        listening.cancel()
+        socket_.remove()
+        await self._drain()
+        sweeping.cancel()
+        log("stopped: The gateway has ended.")
+
+    async def _drain(self) -> None:
+        until = self.loop.time() + GRACE_S
+        while self.connections and self.loop.time() < until:
+            for each in self.connections:
+                each.stop()
+            await asyncio.sleep(0.05)
+        for each in self.connections:
+            each.transport.abort()
+
+    async def _listen(self) -> asyncio.AbstractServer:
+        """Listen on the port of before. If another program has it, wait for it while deployments need it."""
+        path = self._folder / "port"
+        try:
+            before = int(path.read_text())
+        except (OSError, ValueError):
+            before = 0
+        while True:
+            try:
+                listener = _bound(before)
+                break
+            except OSError as error:
+                if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                    raise
+                if not self.routes.all():
+                    before = 0
+                    continue
+                if self.waits_for != before:
+                    log(f"waiting: another program uses port {before}.")
+                self.waits_for = before
+                await asyncio.sleep(PORT_S)
+        server = await self.loop.create_server(lambda: CallerConnection(self), sock=listener, backlog=BACKLOG)
+        port = int(listener.getsockname()[1])
+        if port != before:
+            try:
+                _write(path, str(port))
+            except OSError as error:  # the next gateway gets another port
+                log(f"Cannot write the port: {error}")
+        self.port, self.waits_for = port, 0
+        log(f"running: http://127.0.0.1:{port}")
+        return server
+
+    async def _sweep(self, control: Control) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            now = self.loop.time()
+            for caller in self.connections:
+                if caller.deadline < now:
+                    caller.late()
+            for pool in self.pools.all():
+                pool.sweep(now)
+            await control.keep()
+
+    async def _end_when_empty(self) -> None:
+        seen = self.loop.time()
+        while self.loop.time() - seen < self._empty_s:
+            await asyncio.sleep(min(LOOK_S, self._empty_s / 2))
+            for route in self.routes.all():
+                if await self._is_alive(route):
+                    seen = self.loop.time()
+                    break
+        log("ending: no scoring process is left.")
+        self._stop.set()
+
+    async def _is_alive(self, route: Route) -> bool:
+        for each in route.revisions:
+            if self.loop.time() - self.pools.of(each).answered_at < LOOK_S:
+                return True
+            with contextlib.suppress(OSError, asyncio.TimeoutError):
+                _, writer = await asyncio.wait_for(asyncio.open_connection(each.host, each.port), 3)
+                writer.close()
+                return True
+        return False
+
+
+def _listens(task: asyncio.Task[asyncio.AbstractServer]) -> bool:
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        log(f"failed: {error}")
+    return not task.cancelled() and error is None
+
+
+def _bound(port: int) -> socket.socket:
+    # asyncio turns Nagle's algorithm off only if the protocol is named; with Nagle an answer takes 44 ms.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.write_text(text)
+    temporary.chmod(0o600)
+    temporary.replace(path)
