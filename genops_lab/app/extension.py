@@ -53,6 +53,10 @@ class GenOpsLab(ExtensionApp):
     deployment_lease_hours = Float(
         24.0, help="Lease of a deployment, in hours: without requests and renewals it ends after this time."
     ).tag(config=True)
+    deployment_warm_hours = Float(
+        1.0,
+        help="Time in hours for which the revision before an update stays ready, so that one can go back at once.",
+    ).tag(config=True)
     trusted_keys = List(
         Unicode(),
         help="Files of public keys (PEM, ECDSA) whose signatures of models count. Deployments verify with them.",
@@ -174,6 +178,7 @@ class GenOpsLab(ExtensionApp):
             trusted_keys=tuple(self.trusted_keys),
             signature_required=self.signature_required,
             deployment_lease_s=self.deployment_lease_hours * 3600,
+            deployment_warm_s=self.deployment_warm_hours * 3600,
             outputs_left_to_page_s=self.outputs_left_to_page_s,
             cell_output_bytes=int(self.cell_output_mb * 1_000_000),
             cell_outputs=self.cell_outputs,

@@ -17,9 +17,11 @@ from genops_lab.deployments.models import (
     KeyedDeployment,
     LogQuery,
     NewDeployment,
+    RollBack,
 )
 from genops_lab.deployments.service import DeploymentsService
 
+from .caller_keys import caller_keys
 from .completion import deployment_names, model_names
 from .grammar import noun
 from .session import Json, Session, command
@@ -69,35 +71,93 @@ def add_deployment(
             help="Load the model of unknown origin whose files have this digest (sha256:...).",
         ),
     ] = "",
+    replace_first: Annotated[
+        bool,
+        typer.Option(
+            "--replace-first",
+            help="Stop the earlier version first, where memory is too small for both. Nobody is answered meanwhile.",
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Deploy a version of a model on this machine. `genops deploy` is short for it.
 
-    Without a running JupyterLab the command does the work itself, so it always waits.
+    A deployment of this name that runs is updated: it answers until the new version does. Without a running JupyterLab
+    the command does the work itself, so it always waits.
     """
     with command(json) as session:
         if not trust:
             check = session.call(
-                DeploymentsService.check_deploy, body=CheckDeploy(model=model, version=version)
+                DeploymentsService.check_deploy, body=CheckDeploy(model=model, version=version, name=name)
             )
             if not check.trusted:
                 _confirm(session, check)
                 trust = check.digest
             version = check.version
+            if check.update is not None and check.update.fits:
+                session.say(check.update.message)
         body = NewDeployment(
-            model=model, version=version, name=name, trust=trust, idempotency_key=secrets.token_hex(16)
+            model=model,
+            version=version,
+            name=name,
+            trust=trust,
+            replace_first=replace_first,
+            idempotency_key=secrets.token_hex(16),
         )
         deployment = session.call(DeploymentsService.deploy, body=body)
+        updating_to = deployment.updating_to
         if wait or session.local:
             try:
                 deployment = _settled(session, deployment, timeout)
             except (Failed, KeyboardInterrupt):
-                if session.local:  # else the next Lab would start it
-                    session.call(DeploymentsService.stop_deployment, name=deployment.name)
+                if session.local:  # else the next Lab would go on
+                    _undo(session, deployment)
                 raise
         session.show(deployment, views.deployment(deployment), view="deployment")
         if deployment.state in ("failed", "ended"):
             raise _failure(session, deployment)
+        if updating_to and not deployment.updating_to and deployment.revision != updating_to:
+            raise Failed(
+                deployment.message,
+                hint=f"Its log: genops deployments logs {deployment.name} --revision {updating_to}",
+            )
+
+
+def _undo(session: Session, deployment: Deployment) -> None:
+    """End what was begun: an update, or the whole deployment."""
+    if deployment.updating_to:
+        session.call(DeploymentsService.roll_back_deployment, name=deployment.name, body=RollBack())
+    else:
+        session.call(DeploymentsService.stop_deployment, name=deployment.name)
+
+
+@deployments.command("rollback")
+def roll_back(
+    name: Name,
+    to: Annotated[
+        int,
+        typer.Option(
+            "--to", metavar="REVISION", min=0, help="A revision. Default: the one before the current."
+        ),
+    ] = 0,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until the revision answers if it must be started again.")
+    ] = False,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", min=1, help="The most seconds to wait.")
+    ] = 900.0,
+    json: Json = False,
+) -> None:
+    """Go back to an earlier revision.
+
+    It answers at once while it is warm, else after a start. During an update this cancels the update.
+    """
+    with command(json) as session:
+        body = RollBack(to=to, idempotency_key=secrets.token_hex(16))
+        found = session.call(DeploymentsService.roll_back_deployment, name=name, body=body)
+        if wait or session.local:
+            found = _settled(session, found, timeout)
+        session.show(found, views.deployment(found), view="deployment")
 
 
 def _confirm(session: Session, check: DeployCheck) -> None:
@@ -122,7 +182,7 @@ def _confirm(session: Session, check: DeployCheck) -> None:
 def _settled(session: Session, deployment: Deployment, timeout_s: float) -> Deployment:
     deadline = time.monotonic() + timeout_s
     printed = ""
-    while deployment.state in _UNSETTLED:
+    while deployment.state in _UNSETTLED or deployment.updating_to:
         news = f"{deployment.name}: {deployment.state}" + (
             f", {deployment.message}" if deployment.message else ""
         )
@@ -168,7 +228,7 @@ def show_deployment(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Show a deployment: its state, address, version and end."""
+    """Show a deployment: its state, address, end and revisions."""
     with command(json) as session:
         found = session.call(DeploymentsService.get_deployment, name=name)
         key = ""
@@ -210,11 +270,15 @@ def show_log(
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Show new lines too, until the deployment ends.")
     ] = False,
+    revision: Annotated[
+        int,
+        typer.Option("--revision", min=0, help="A revision. Default: the current one, or that of an update."),
+    ] = 0,
     json: Json = False,
 ) -> None:
     """Show the last lines of the log of a deployment."""
     with command(json) as session:
-        query = LogQuery(lines=lines)
+        query = LogQuery(lines=lines, revision=revision)
         if follow:
             if session.notebook:
                 raise InvalidRequest(
@@ -225,3 +289,6 @@ def show_log(
             return
         tail = session.call(DeploymentsService.get_deployment_log, name=name, query=query)
         session.show(tail, views.log_tail(tail))
+
+
+deployments.add_typer(caller_keys)

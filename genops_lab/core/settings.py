@@ -32,6 +32,8 @@ class Settings:
     #: Whether a version without a valid signature is refused by deployments.
     signature_required: bool = False
     deployment_lease_s: float = 24 * 3600.0
+    #: How long an earlier revision stays ready after an update.
+    deployment_warm_s: float = 3600.0
     outputs_left_to_page_s: float = 20.0
     cell_output_bytes: int = 1_000_000
     cell_outputs: int = 2_000

@@ -12,10 +12,34 @@ from genops_lab.registry.signing import Signature
 DeploymentState = Literal["preparing", "starting", "running", "stopping", "stopped", "failed", "ended"]
 
 
+class DeploymentRevision(msgspec.Struct, frozen=True, kw_only=True):
+    """A version as it was deployed. ``weight`` is its share of the requests in percent.
+
+    ``is_current`` is true for the revision that gets the requests, ``is_update`` for one that is about to. A revision
+    that is ``running`` can take over at once; it ends at ``lease_until`` unless it gets requests.
+    """
+
+    number: int
+    model: str
+    version: str
+    state: DeploymentState
+    message: str = ""
+    is_current: bool = False
+    is_update: bool = False
+    weight: int = 0
+    requests: int = 0
+    errors: int = 0
+    latency_ms: float | None = None
+    created_at: float
+    lease_until: float = 0.0
+
+
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     """A deployed model version. Requests: ``POST url/invocations`` with ``Authorization: Bearer KEY``.
 
-    ``ended`` means that the deployment ended without a stop: with its Jupyter server or its lease.
+    ``model``, ``version`` and ``latency_ms`` are those of the current ``revision``. ``updating_to`` is the revision of
+    an update in progress; 0 without one. ``ended`` means that the deployment ended without a stop: with its Jupyter
+    server or its lease.
     """
 
     name: str
@@ -33,6 +57,49 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     task_id: str = ""
     created_at: float
     lease_until: float
+    revision: int = 1
+    updating_to: int = 0
+    revisions: list[DeploymentRevision] = []
+
+
+class RollBack(msgspec.Struct, frozen=True, kw_only=True):
+    """Go back to a revision (0: the one before the current). ``idempotency_key`` makes a repetition harmless."""
+
+    to: int = 0
+    idempotency_key: str = ""
+
+
+class NewCallerKey(msgspec.Struct, frozen=True, kw_only=True):
+    """Add a key for a person or program. ``limit`` is in requests a minute; 0 is no limit."""
+
+    name: str
+    limit: int = 0
+
+
+class DeploymentCallerKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A named key of a deployment. ``key`` is shown once, when the key is added; then only its hash is kept."""
+
+    name: str
+    limit: int = 0
+    created_at: float = 0.0
+    key: str = ""
+
+
+class UpdatePlan(msgspec.Struct, frozen=True, kw_only=True):
+    """The plan of an update of a running deployment: revision ``number`` takes the place of ``serving``.
+
+    If it does not fit beside it, ``message`` says so in numbers, and the earlier revision must be stopped first:
+    ``downtime`` says what that means.
+    """
+
+    name: str
+    number: int
+    serving: int
+    fits: bool
+    needs_bytes: int
+    free_bytes: int
+    message: str
+    downtime: str
 
 
 class DeploymentKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +131,8 @@ class DeployCheck(msgspec.Struct, frozen=True, kw_only=True):
     ``refused`` cannot be confirmed. ``digest`` (``sha256:...``) identifies exactly these files.
     ``package_sources``, if an environment is built, are the requirement lines that set where packages come from:
     indexes, links, constraints, addresses, ``${VARIABLES}``. ``signature`` is None where the administrator trusts no
-    keys. Where a signature is required, a version without a valid one has the verdict ``refused``.
+    keys. Where a signature is required, a version without a valid one has the verdict ``refused``. ``update`` is the
+    plan if the name is that of a running deployment.
     """
 
     model: str
@@ -86,20 +154,22 @@ class DeployCheck(msgspec.Struct, frozen=True, kw_only=True):
     outlives_server: bool
     warning: str = ""
     signature: Signature | None = None
+    update: UpdatePlan | None = None
 
 
 class CheckDeploy(msgspec.Struct, frozen=True, kw_only=True):
-    """Check a version: a number, an alias, or empty for the newest."""
+    """Check a version (a number, an alias, or empty for the newest) for a deployment (empty: the model's name)."""
 
     model: str
     version: str = ""
+    name: str = ""
 
 
 class NewDeployment(msgspec.Struct, frozen=True, kw_only=True):
-    """Deploy a version under a name (empty: the model's name).
+    """Deploy a version under a name (empty: the model's name). It takes the place of the version that runs there.
 
-    ``trust`` confirms an unknown origin: it is the ``digest`` of the check that the user saw. Other files need a new
-    confirmation.
+    ``replace_first`` stops the earlier version first, for a machine without memory for both. ``trust`` confirms an
+    unknown origin: it is the ``digest`` of the check that the user saw. Other files need a new confirmation.
     """
 
     model: str
@@ -107,6 +177,7 @@ class NewDeployment(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     trust: str = ""
     idempotency_key: str = ""
+    replace_first: bool = False
 
 
 class LogLines(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,6 +194,7 @@ class LogTail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """The number of lines, from 1 to 5,000."""
+    """The number of lines, from 1 to 5,000, and the revision (0: the current one or, during an update, the new one)."""
 
     lines: int = 100
+    revision: int = 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from genops_lab.core.errors import Conflict
@@ -11,18 +13,47 @@ from .models import DeploymentState
 ACTIVE = ("preparing", "starting", "running", "stopping")
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Further parts of the request, as JSON in ``Record.spec``. The lease is in seconds."""
+class CallerKey(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A named key that callers may send, as its SHA-256. ``limit`` is in requests a minute; 0 is no limit."""
 
-    lease_s: float = 0.0
+    name: str
+    sha256: str
+    limit: int = 0
+    created_at: float = 0.0
+
+
+class KnownRevision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A revision of a deployment: ``number`` on the screen, ``id`` for the target."""
+
+    number: int
+    id: int
+    model: str
+    version: str
+    created_at: float
     allow_pickle: bool = False
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """One deployment.
+class Wanted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Further parts of the request, as JSON in ``Record.spec``. The lease is in seconds.
 
-    ``generation`` grows with each change that the target is asked for. ``revision`` is the generation that started the
-    running process.
+    ``revisions`` has the current revision and earlier ones that one can go back to, the oldest first. ``update`` is the
+    id of the revision that an update in progress makes the current one. ``note`` is the end of the
+    last update that failed.
+    """
+
+    lease_s: float = 0.0
+    allow_pickle: bool = False
+    revisions: list[KnownRevision] = []
+    update: int | None = None
+    note: str = ""
+    keys: list[CallerKey] = []
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """One deployment; ``model``, ``version`` and ``revision`` are those of the current revision.
+
+    ``generation`` grows with each change that the target is asked for. ``revision`` is the id of a revision: the
+    generation in which it was made.
     """
 
     name: str
@@ -47,6 +78,37 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     def wanted(self) -> Wanted:
         """The further parts of the request."""
         return msgspec.json.decode(self.spec, type=Wanted)
+
+    @property
+    def revisions(self) -> list[KnownRevision]:
+        """The revisions, the oldest first. A record of an older version has one."""
+        only = KnownRevision(
+            number=1,
+            id=self.revision,
+            model=self.model,
+            version=self.version,
+            created_at=self.created_at,
+            allow_pickle=self.wanted.allow_pickle,
+        )
+        return self.wanted.revisions or [only]
+
+    def known(self, revision: int) -> KnownRevision | None:
+        """Return the revision with this id, or None."""
+        return next((each for each in self.revisions if each.id == revision), None)
+
+    def with_wanted(self, **changes: Any) -> Record:
+        """Return the record with changed parts of ``wanted``."""
+        wanted = msgspec.structs.replace(self.wanted, **changes)
+        return msgspec.structs.replace(self, spec=msgspec.json.encode(wanted).decode())
+
+
+def update_in_progress(name: str) -> Conflict:
+    """Return the error for a second update at once."""
+    return Conflict(
+        f"Another update of {name!r} began at the same time or is in progress.",
+        hint=f"Wait for it, or cancel it and stay with the current revision: genops deployments rollback {name}",
+        code="under_way",
+    )
 
 
 def name_in_use(record: Record) -> Conflict:

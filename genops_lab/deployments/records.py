@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -17,7 +18,10 @@ from genops_lab.core.store.shared_tables import deployment_specs
 from genops_lab.core.store.tables import deployments, idempotency, model_hashes
 from genops_lab.experiments.query.errors import did_you_mean
 
-from .record import Record, name_in_use
+from .record import CallerKey, KnownRevision, Record, name_in_use, update_in_progress
+
+#: How many earlier revisions one can go back to.
+KEPT_EARLIER = 4
 
 
 class KeyUsed(Exception):
@@ -73,9 +77,74 @@ class Records:
             connection.execute(deployments.delete().where(deployments.c.name == record.name))
             number = max(record.revision, found.generation + 1)
             record = msgspec.structs.replace(record, revision=number, generation=number)
+            record = _continued(record, found)
         connection.execute(deployments.insert().values(**msgspec.to_builtins(record)))
-        columns = ("name", "model", "version", "created_at", "spec")
-        post(connection, deployment_specs, {each: getattr(record, each) for each in columns})
+        _publish(connection, record)
+
+    def begin_update(self, connection: Connection, seen: Record, update: KnownRevision, key: str) -> None:
+        """Note that a revision is about to become the current one. Raises KeyUsed, and Conflict for a change meanwhile.
+
+        A deployment that has ended begins again with it.
+        """
+        if key and self._store.claim_in(connection, _stored(key), "deploy", seen.name) is not None:
+            raise KeyUsed
+        row = connection.execute(select(deployments).where(_is(seen))).one_or_none()
+        found = None if row is None else _record(row)
+        if found is None or found.generation != seen.generation or found.wanted.update is not None:
+            raise update_in_progress(seen.name)
+        others = [each for each in found.revisions if each.id != update.id]
+        listed = sorted([*others, update], key=lambda each: each.number)
+        if found.active:
+            found = found.with_wanted(revisions=listed, update=update.id, note="")
+        else:
+            found = _current(found.with_wanted(revisions=listed, update=None, note=""), update)
+            message = "Starting the revision again."
+            found = msgspec.structs.replace(found, state="preparing", message=message, hint="")
+        lease_until = max(found.lease_until, time.time() + found.wanted.lease_s)
+        values = {"generation": found.generation + 1, "lease_until": lease_until}
+        values = msgspec.to_builtins(found) | values
+        connection.execute(deployments.update().where(_is(seen)).values(**values))
+        _publish(connection, found)
+
+    def end_update(self, record: Record, revision: int, *, done: bool, note: str = "") -> Record:
+        """Make the revision of an update the current one or, if it is not ``done``, keep the ``note`` of its end.
+
+        Repeating this changes nothing. Raises NotFound if the deployment was deleted.
+        """
+        with self._store.transaction() as connection:
+            row = connection.execute(select(deployments).where(_is(record))).one_or_none()
+            if row is None:
+                raise _missing(record.name)
+            found = _record(row)
+            update = found.known(revision)
+            if found.wanted.update == revision and update is not None:
+                if done:
+                    others = [each for each in found.revisions if each.id != revision]
+                    kept = sorted([*others[-KEPT_EARLIER:], update], key=lambda each: each.number)
+                    found = _current(found.with_wanted(revisions=kept, update=None, note=""), update)
+                    # The revision before may have failed meanwhile.
+                    found = msgspec.structs.replace(found, state="running", message="", hint="")
+                else:
+                    found = found.with_wanted(update=None, note=note)
+                found = msgspec.structs.replace(found, generation=found.generation + 1)
+                values = msgspec.to_builtins(found)
+                connection.execute(deployments.update().where(_is(record)).values(**values))
+                _publish(connection, found)
+        return found
+
+    def change_keys(self, record: Record, change: Callable[[list[CallerKey]], list[CallerKey]]) -> Record:
+        """Replace the named keys by what ``change`` makes of them."""
+        with self._store.transaction() as connection:
+            row = connection.execute(select(deployments).where(_is(record))).one_or_none()
+            if row is None:
+                raise _missing(record.name)
+            found = _record(row)
+            found = found.with_wanted(keys=change(found.wanted.keys))
+            found = msgspec.structs.replace(found, generation=found.generation + 1)
+            connection.execute(
+                deployments.update().where(_is(record)).values(spec=found.spec, generation=found.generation)
+            )
+        return found
 
     def change(self, record: Record, *, asks: bool = False, **changes: Any) -> Record:
         """Write changes. Raises NotFound if another deployment has the name by now.
@@ -104,6 +173,27 @@ class Records:
         with self._store.transaction() as connection:
             if connection.execute(deployments.delete().where(_is(record))).rowcount:
                 post(connection, deployment_specs, {"name": record.name}, remove=True)
+
+
+def _continued(record: Record, found: Record) -> Record:
+    """Return the record of a new start with the earlier revisions and the keys of the deployment that has ended."""
+    earlier = found.revisions[-KEPT_EARLIER:]
+    now = record.revisions[-1]
+    again = msgspec.structs.replace(now, id=record.revision, number=max(each.number for each in earlier) + 1)
+    return record.with_wanted(revisions=[*earlier, again], keys=found.wanted.keys)
+
+
+def _current(record: Record, revision: KnownRevision) -> Record:
+    record = record.with_wanted(allow_pickle=revision.allow_pickle)
+    return msgspec.structs.replace(
+        record, revision=revision.id, model=revision.model, version=revision.version
+    )
+
+
+def _publish(connection: Connection, record: Record) -> None:
+    columns = ("name", "model", "version", "created_at", "spec")
+    shown = record.with_wanted(keys=[])
+    post(connection, deployment_specs, {each: getattr(shown, each) for each in columns})
 
 
 def _stored(key: str) -> str:

@@ -13,10 +13,12 @@ import errno
 import hmac
 import importlib.util
 import json
+import math
 import os
 import signal
 import socket
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -38,6 +40,7 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 MAX_BODY_BYTES = 64 * 1024 * 1024
 GRACE_S = 8
 FLUSH_S = 0.3
+REVIVE_S = 1.0
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
@@ -51,6 +54,7 @@ class Report:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.began = time.monotonic()
         self.state = "starting"
         self.message = "Loading the model."
         self.hint = ""
@@ -58,6 +62,7 @@ class Report:
         self.lease_until = 0.0
         self.requests = 0
         self.errors = 0
+        self.loading_s = 0.0
         self.latencies_ms: deque[float] = deque(maxlen=200)
 
     def write(self) -> None:
@@ -72,6 +77,7 @@ class Report:
             "lease_until": self.lease_until,
             "requests": self.requests,
             "errors": self.errors,
+            "loading_s": round(self.loading_s, 1),
             "latency_ms": round(statistics.median(self.latencies_ms), 3) if self.latencies_ms else None,
         }
         descriptor, temporary = tempfile.mkstemp(dir=self._path.parent, prefix=".state-")
@@ -97,14 +103,14 @@ class Lease:
 
     def __init__(self, path: Path, seconds: float) -> None:
         self._path = path
-        self._seconds = seconds
+        self._seconds = self._extends_s = seconds
         self._seen = 0
         self.until = 0.0
         self.read()
 
     def used(self) -> None:
         """Extend the lease after a request."""
-        self.until = max(self.until, time.time() + self._seconds)
+        self.until = max(self.until, time.time() + self._extends_s)
 
     def read(self) -> None:
         """Read a renewal by the Lab."""
@@ -112,7 +118,11 @@ class Lease:
             modified = self._path.stat().st_mtime_ns
             if modified != self._seen:
                 self._seen = modified
-                self.until = max(self.until, float(json.loads(self._path.read_text())["until"]))
+                found = json.loads(self._path.read_text())
+                until = float(found["until"])
+                # A revision that gets no requests any more stays for a shorter time.
+                self._extends_s = float(found.get("warm_s") or self._seconds)
+                self.until = until if "warm_s" in found else max(self.until, until)
         except (OSError, ValueError, KeyError) as error:
             _log(f"Cannot read the lease: {error}")
 
@@ -166,6 +176,7 @@ class RequestGuard:
 
     async def _score(self, scope: Message, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
+        timeout_s = min(self._timeout_s, _time_left(scope))
         status = 500
         started = False
 
@@ -180,10 +191,10 @@ class RequestGuard:
             if body is None:
                 await _answer(counted, *_TOO_LARGE)
             else:
-                await asyncio.wait_for(self._app(scope, _given(body, receive), counted), self._timeout_s)
+                await asyncio.wait_for(self._app(scope, _given(body, receive), counted), timeout_s)
         except (asyncio.TimeoutError, TimeoutError):
             if not started:
-                text = f"The model did not answer within {self._timeout_s:.0f} s."
+                text = f"The model did not answer within {timeout_s:.0f} s."
                 await _answer(counted, 504, "DEADLINE_EXCEEDED", text)
         finally:
             self._lease.used()
@@ -191,6 +202,14 @@ class RequestGuard:
             self._report.errors += status >= 400
             self._report.latencies_ms.append((time.perf_counter() - began) * 1000)
             self.changed.set()
+
+
+def _time_left(scope: Message) -> float:
+    """Return the seconds for which the caller still waits, as the gateway says."""
+    try:
+        return max(float(dict(scope["headers"]).get(b"x-request-timeout", b"inf")), 0.0)
+    except ValueError:
+        return math.inf
 
 
 _TOO_LARGE = (413, "REQUEST_TOO_LARGE", f"A request body may have at most {MAX_BODY_BYTES // 2**20} MiB.")
@@ -286,13 +305,13 @@ def load_failure(error: BaseException) -> tuple[str, str]:
 
 
 async def serve(
-    app: App, key: str, timeout_s: float, report: Report, lease: Lease, loopback: ModuleType
+    app: App, key: str, spec: dict[str, Any], report: Report, lease: Lease, loopback: ModuleType
 ) -> None:
     """Answer requests until a signal or the end of the lease."""
     import uvicorn
 
     connections: Connections = loopback.Connections()
-    guard = RequestGuard(app, key, report, lease, timeout_s, connections)
+    guard = RequestGuard(app, key, report, lease, float(spec.get("timeout_s", 60)), connections)
     config = uvicorn.Config(
         guard,
         http=connections.protocol(),
@@ -314,6 +333,7 @@ async def serve(
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets=sockets)
+            report.loading_s = time.monotonic() - report.began
             lease.used()  # the time for loading does not count
             report.lease_until = lease.until
             report.state, report.message = "running", ""
@@ -334,14 +354,45 @@ async def serve(
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", 0))
         report.port = listener.getsockname()[1]
-        keeper = asyncio.create_task(_keep(server, guard, report, lease))
+        keeper = asyncio.create_task(_keep(server, guard, report, lease, spec.get("gateway")))
         await server.serve(sockets=[listener])
         keeper.cancel()
 
 
-async def _keep(server: Any, guard: RequestGuard, report: Report, lease: Lease) -> None:
-    """Write the figures when they change; end the server with its lease."""
+def revive(gateway: dict[str, Any]) -> None:
+    """Start the gateway again if it was killed although it has a route to here: there may be no Lab that does.
+
+    A gateway holds the lock of its folder while it runs. If several start at once, one stays.
+    """
+    import fcntl
+
+    try:
+        if not Path(gateway["route"]).exists():
+            return
+        with open(gateway["lock"], "rb") as lock:  # noqa: PTH123 - for its descriptor
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with Path(gateway["log"]).open("ab") as log:
+            subprocess.Popen(
+                gateway["argv"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        _log("The gateway had ended and was started again.")
+    except OSError:
+        return  # it runs, or there was none yet
+
+
+async def _keep(
+    server: Any, guard: RequestGuard, report: Report, lease: Lease, gateway: dict[str, Any] | None
+) -> None:
+    """Write the figures when they change; end the server with its lease; see that there is a gateway."""
+    looked = time.monotonic()
     while not server.should_exit:
+        if gateway and time.monotonic() - looked > REVIVE_S:
+            looked = time.monotonic()
+            revive(gateway)
         with contextlib.suppress(asyncio.TimeoutError, TimeoutError):
             await asyncio.wait_for(guard.changed.wait(), 1.0)
         lease.read()
@@ -387,7 +438,7 @@ def main(spec_path: str) -> int:
         return 1
     try:
         key = Path(spec["key_file"]).read_text(encoding="utf-8").strip()
-        asyncio.run(serve(app, key, float(spec.get("timeout_s", 60)), report, lease, loopback))
+        asyncio.run(serve(app, key, spec, report, lease, loopback))
     except OSError as error:
         traceback.print_exc()
         full = error.errno == errno.ENOSPC

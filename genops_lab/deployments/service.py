@@ -6,43 +6,48 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import Counter
 from collections.abc import AsyncIterator
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest, NotFound
+from genops_lab.core.errors import Conflict, GenOpsError, InvalidRequest, NotFound
 from genops_lab.core.events import EventBus
 from genops_lab.core.live import LiveHub
 from genops_lab.core.paging import FIRST, Page, PageQuery
 from genops_lab.core.paths import private_dir
 from genops_lab.core.services import Service
 from genops_lab.core.settings import Settings
-from genops_lab.core.tasks import TaskHandle
 from genops_lab.registry.models import ModelVersion
 
+from . import caller_keys
 from .check import ModelChecker, refuse_misleading
+from .desired import KIND, POLL_S, spec
 from .logs import MAX_LOG_LINES
 from .models import (
     CheckDeploy,
     DeployCheck,
     Deployment,
+    DeploymentCallerKey,
     DeploymentKey,
-    DeploymentState,
     KeyedDeployment,
     LogLines,
     LogQuery,
     LogTail,
+    NewCallerKey,
     NewDeployment,
+    RollBack,
+    UpdatePlan,
 )
 from .names import check_name, default_name
-from .record import ACTIVE, Record, Wanted, name_in_use
+from .record import ACTIVE, CallerKey, KnownRevision, Record, Wanted, name_in_use, update_in_progress
+from .shown import deployment, state_of
 from .supervision import Supervision
-from .targets.base import DeploymentSpec, DeploymentTarget, Observed, Revision
+from .targets.base import DeploymentTarget
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy import Connection
 
     from genops_lab.core.store import LocalStore
@@ -52,9 +57,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("genops_lab")
 
-_POLL_S = 0.15
-#: The kind of durable work that starts a deployment; its subject is ``deployment:<name>``.
-KIND = "deployment"
+#: How long a way back to a warm revision is waited for.
+_BACK_S = 10.0
 
 
 class DeploymentsService(Service):
@@ -75,11 +79,11 @@ class DeploymentsService(Service):
         target: DeploymentTarget,
     ) -> None:
         # Imported late: the table of routes needs only this class, and SQLAlchemy costs 135 ms.
-        from genops_lab.core.work import WorkKind
-
         from .records import Records
+        from .rollouts import Rollouts
 
         self._lease_s = settings.deployment_lease_s
+        self._warm_s = settings.deployment_warm_s
         self._registry = registry
         self._events = events
         self._work, self._works = work, works
@@ -88,7 +92,7 @@ class DeploymentsService(Service):
         root = private_dir(settings.data_dir / "deployments")
         self._checker = ModelChecker(root / ".checked", registry, store, target.capabilities(), settings)
         self._supervision = Supervision(self._look, target, events, live)
-        work.register(WorkKind(KIND, {"start": self._start, "answer": self._until_it_answers}, self._give_up))
+        Rollouts(self._records, target, self._checker, work, self._warm_s, self.get_deployment, self._changed)
 
     async def supervise(self) -> None:
         """Watch processes and leases until cancelled; one JupyterLab of a user does this."""
@@ -148,49 +152,63 @@ class DeploymentsService(Service):
     async def check_deploy(self, body: CheckDeploy) -> DeployCheck:
         """Check a version before it is deployed: origin, files, environment, lifetime."""
         version = await self._registry.resolve(body.model, body.version)
-        return (await self._checker.check(version)).check
+        check = (await self._checker.check(version)).check
+        with contextlib.suppress(NotFound):
+            record = await asyncio.to_thread(self._records.get, body.name or default_name(body.model))
+            if record.state == "running" and record.wanted.update is None and not _serves(record, version):
+                return msgspec.structs.replace(check, update=await self._update_plan(record, check))
+        return check
 
     async def deploy(self, body: NewDeployment) -> Deployment:
-        """Deploy a model version; a task reports the progress."""
+        """Deploy a model version, or update a running deployment to it; a task reports the progress.
+
+        A running deployment that serves this version already is returned as it is.
+        """
         from .records import KeyUsed
 
         name = check_name(body.name) if body.name else default_name(body.model)
         earlier = await asyncio.to_thread(self._records.keyed, body.idempotency_key)
         if earlier is not None:
             return await self.get_deployment(earlier.name)
-        await self._refuse_active(name)
+        running = await self._running(name)
         version = await self._registry.resolve(body.model, body.version)
+        if running is not None and _serves(running, version):
+            return await self.get_deployment(name)
         checked = await self._checker.check(version)
         refuse_misleading(checked.check)
         if not checked.check.trusted and body.trust != checked.check.digest:
             raise _unconfirmed(checked.check, changed=bool(body.trust))
         now = time.time()
-        wanted = Wanted(lease_s=self._lease_s, allow_pickle=checked.allow_pickle)
         # A number that no earlier revision of this name has, even if the store was lost.
-        revision = int(now * 1000)
-        record = Record(
-            name=name,
+        id = max(int(now * 1000), 0 if running is None else running.generation + 1)
+        numbers = [0] if running is None else [each.number for each in running.revisions]
+        revision = KnownRevision(
+            number=max(numbers) + 1,
+            id=id,
             model=version.name,
             version=version.version,
-            target=self._target.name,
-            spec=msgspec.json.encode(wanted).decode(),
-            revision=revision,
-            generation=revision,
-            state="preparing",
-            message="Preparing the files.",
             created_at=now,
-            lease_until=now + self._lease_s,
+            allow_pickle=checked.allow_pickle,
         )
         plan = {
             "name": name,
-            "created_at": now,
+            "created_at": now if running is None else running.created_at,
             "version": msgspec.to_builtins(version),
             "digest": checked.check.digest,
             "stamp": checked.stamp,
         }
+        if running is not None:
+            planned = await self._update_plan(running, checked.check)
+            if not planned.fits and not body.replace_first:
+                raise _does_not_fit(planned)
+            plan |= {"revision": id, "replace_first": body.replace_first}
+        record = self._first(name, revision)
 
         def begin(connection: Connection) -> None:
-            self._records.begin(connection, record, body.idempotency_key)
+            if running is None:
+                self._records.begin(connection, record, body.idempotency_key)
+            else:
+                self._records.begin_update(connection, running, revision, body.idempotency_key)
 
         title = f"Deploy {record.model} version {record.version} as {name}"
         try:
@@ -205,86 +223,131 @@ class DeploymentsService(Service):
         self._changed(name)
         return await self.get_deployment(name)
 
-    async def _refuse_active(self, name: str) -> None:
+    def _first(self, name: str, revision: KnownRevision) -> Record:
+        """Return the record of a deployment that begins with a revision."""
+        wanted = Wanted(lease_s=self._lease_s, allow_pickle=revision.allow_pickle, revisions=[revision])
+        return Record(
+            name=name,
+            model=revision.model,
+            version=revision.version,
+            target=self._target.name,
+            spec=msgspec.json.encode(wanted).decode(),
+            revision=revision.id,
+            generation=revision.id,
+            state="preparing",
+            message="Preparing the files.",
+            created_at=revision.created_at,
+            lease_until=revision.created_at + self._lease_s,
+        )
+
+    async def _running(self, name: str) -> Record | None:
+        """Return the record of a deployment that can be updated, or None. Raises Conflict for one that is changing."""
         try:
             found = await self.get_deployment(name)
         except NotFound:
-            return
-        if found.url or found.state in ("preparing", "starting", "running", "stopping"):
-            raise name_in_use(await asyncio.to_thread(self._records.get, name))
+            return None
+        record = await asyncio.to_thread(self._records.get, name)
+        if record.wanted.update is not None:
+            raise update_in_progress(name)
+        if found.state in ("preparing", "starting", "stopping"):
+            raise name_in_use(record)
+        return record if found.state == "running" else None
 
-    # The steps of the durable work. Its failure becomes the record's (``_now``): an earlier Lab cannot overwrite it.
+    async def _update_plan(self, running: Record, check: DeployCheck) -> UpdatePlan:
+        from .memory import free_bytes, update_plan
 
-    async def _start(self, handle: TaskHandle, plan: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-        """Start the deployment on its target with the files that were checked."""
-        record = await self._asked_for(plan)
-        handle.progress("Preparing the files.")
-        files = None
-        if (await self._target.observe(record.name)).revision(record.revision) is None:
-            version = msgspec.convert(plan["version"], ModelVersion)
-            files = await self._checker.take(version, plan["digest"], tuple(plan["stamp"]))
-        await self._work.hold(handle)
-        check = self._work.check(handle)
-        await self._target.apply(_spec(record, files=files), record.generation, handle.say, check=check)
-        self._changed(record.name)
-        return data
-
-    async def _until_it_answers(
-        self, handle: TaskHandle, plan: dict[str, Any], _data: dict[str, Any]
-    ) -> dict[str, Any]:
-        record = await self._asked_for(plan)
-        handle.progress("Loading the model.")
-        copying = asyncio.ensure_future(self._copy_log(handle, record))
-        try:
-            while True:
-                await self._asked_for(plan)
-                found = await self.get_deployment(record.name)
-                if found.state not in ("preparing", "starting"):
-                    await asyncio.wait([copying], timeout=2 * _POLL_S)  # for the last lines of its log
-                if found.state == "running":
-                    return {"message": f"{record.name} answers at {found.url}/invocations."}
-                if found.state in ("failed", "ended"):
-                    raise Failed(
-                        found.message or f"{record.name} ended before it was ready.", hint=found.hint
-                    )
-                if found.state in ("stopped", "stopping"):
-                    return {"message": "Stopped before it was ready."}
-                await asyncio.sleep(_POLL_S)
-        finally:
-            copying.cancel()
-
-    async def _copy_log(self, handle: TaskHandle, record: Record) -> None:
-        copied = Counter(handle.lines)  # lines that the Lab before this one has copied
-        async for lines in self._target.logs(record.name, record.revision, lines=MAX_LOG_LINES, follow=True):
-            for line in lines:
-                if copied[line] > 0:
-                    copied[line] -= 1
-                else:
-                    handle.say(line)
-
-    async def _give_up(self, handle: TaskHandle, plan: dict[str, Any], _data: dict[str, Any]) -> None:
-        try:
-            record = await self._asked_for(plan)
-        except NotFound:
-            return
-        found = await self.get_deployment(record.name)
-        if found.state == "running" or not record.active:
-            return  # it is ready already: only the task is cancelled
-        asked = await asyncio.to_thread(self._records.change, record, asks=True)
-        await self._target.apply(_spec(asked, wanted=0), asked.generation, handle.say)
-        await asyncio.to_thread(
-            self._records.change, asked, state="stopped", message="Cancelled before it was ready.", hint=""
+        seen = (await self._target.observe(running.name)).revision(running.revision)
+        current = running.known(running.revision) or running.revisions[-1]
+        return update_plan(
+            name=running.name,
+            number=max(each.number for each in running.revisions) + 1,
+            serving=current.number,
+            files_bytes=sum(each.size_bytes for each in check.files),
+            loading_s=seen.loading_s if seen else 0.0,
+            free=await asyncio.to_thread(free_bytes),
         )
-        self._changed(record.name)
 
-    async def _asked_for(self, plan: dict[str, Any]) -> Record:
-        """Return the deployment of the work. Raises NotFound if it was deleted, even if a new one has its name."""
-        record = await asyncio.to_thread(self._records.get, plan["name"])
-        if record.created_at != plan["created_at"]:
-            raise NotFound(
-                f"The deployment {record.name!r} was deleted.", hint="A new deployment has its name."
-            )
-        return record
+    async def roll_back_deployment(self, name: str, body: RollBack) -> Deployment:
+        """Go back to an earlier revision: at once if it is warm, else after it was started again.
+
+        An update in progress is cancelled. Without another revision than the current one that is all.
+        """
+        from .records import KeyUsed
+
+        earlier = await asyncio.to_thread(self._records.keyed, body.idempotency_key)
+        if earlier is not None:
+            return await self.get_deployment(earlier.name)
+        await self.get_deployment(name)
+        record = await asyncio.to_thread(self._records.get, name)
+        before = record.revision
+        updating = record.wanted.update is not None
+        if updating:
+            await self._cancel_works(name)
+        else:
+            await self._works_end(name)
+        record = await asyncio.to_thread(self._records.get, name)
+        current = record.known(record.revision) or record.revisions[-1]
+        # An update that ended just before it was cancelled is one to go back from.
+        if updating and record.revision == before and body.to in (0, current.number):
+            return await self.get_deployment(name)
+        chosen = _earlier(record, current, body.to)
+        if chosen.id == current.id and record.active:
+            raise Conflict(f"Revision {chosen.number} of {name!r} is the current one already.")
+        plan = {"name": name, "created_at": record.created_at, "revision": chosen.id, "again": True}
+
+        def begin(connection: Connection) -> None:
+            self._records.begin_update(connection, record, chosen, body.idempotency_key)
+
+        title = f"Roll {name} back to revision {chosen.number}"
+        with contextlib.suppress(KeyUsed):
+            await self._work.begin(KIND, plan, title=title, subject=_subject(name), also=begin)
+        self._changed(name)
+        deadline = time.monotonic() + _BACK_S
+        found = await self.get_deployment(name)
+        while found.updating_to and time.monotonic() < deadline:
+            if any(each.number == chosen.number and each.state != "running" for each in found.revisions):
+                break  # it is started again: the task tells how it goes
+            await asyncio.sleep(POLL_S / 3)
+            found = await self.get_deployment(name)
+        return found
+
+    async def _works_end(self, name: str) -> None:
+        """Wait for work that has all but ended: its update is the current revision already."""
+        deadline = time.monotonic() + _BACK_S
+        while time.monotonic() < deadline:
+            if not await asyncio.to_thread(self._works.running, KIND, _subject(name)):
+                return
+            await asyncio.sleep(POLL_S)
+
+    async def _cancel_works(self, name: str) -> bool:
+        works = await asyncio.to_thread(self._works.running, KIND, _subject(name))
+        for work in works:
+            await self._work.cancel(work)
+        return bool(works)
+
+    async def list_caller_keys(self, name: str) -> list[DeploymentCallerKey]:
+        """List the named keys of a deployment, without the keys themselves."""
+        record = await asyncio.to_thread(self._records.get, name)
+        return [caller_keys.shown(each) for each in record.wanted.keys]
+
+    async def add_caller_key(self, name: str, body: NewCallerKey) -> DeploymentCallerKey:
+        """Add a named key. The answer has the key, which is not shown again."""
+        kept, text = caller_keys.new_key(name, body)
+        await self._change_keys(name, caller_keys.added(name, kept))
+        return caller_keys.shown(kept, text)
+
+    async def revoke_caller_key(self, name: str, key: str) -> None:
+        """Revoke a named key: requests with it are refused from now on. Idempotent."""
+        await self._change_keys(name, caller_keys.revoked(name, key))
+
+    async def _change_keys(self, name: str, change: Callable[[list[CallerKey]], list[CallerKey]]) -> None:
+        found = await self.get_deployment(name)
+        record = await asyncio.to_thread(self._records.get, name)
+        record = await asyncio.to_thread(self._records.change_keys, record, change)
+        if found.url:
+            asked = spec(record, warm_s=self._warm_s, weights={record.revision: 100})
+            await self._target.apply(asked, record.generation, log.debug)
+        self._changed(name)
 
     async def stop_deployment(self, name: str) -> Deployment:
         """Finish the requests in flight, then stop a deployment."""
@@ -292,9 +355,7 @@ class DeploymentsService(Service):
         record = await asyncio.to_thread(self._records.get, name)
         if not record.active:
             return found
-        if found.state in ("preparing", "starting"):
-            for work in await asyncio.to_thread(self._works.running, KIND, _subject(name)):
-                await self._work.cancel(work)
+        if await self._cancel_works(name):
             found = await self.get_deployment(name)
             record = await asyncio.to_thread(self._records.get, name)
             if not record.active:
@@ -309,7 +370,7 @@ class DeploymentsService(Service):
             self._records.change, record, asks=True, state="stopping", message=message
         )
         self._changed(name)
-        await self._target.apply(_spec(record, wanted=0), record.generation, log.debug)
+        await self._target.apply(spec(record, warm_s=self._warm_s, wanted=0), record.generation, log.debug)
         await asyncio.to_thread(self._records.change, record, state="stopped", message="Stopped.", hint="")
         self._changed(name)
         return await self.get_deployment(name)
@@ -324,7 +385,8 @@ class DeploymentsService(Service):
         record = await asyncio.to_thread(self._records.get, name)
         record = await asyncio.to_thread(self._records.change, record, asks=True)
         until = time.time() + self._lease_s
-        await self._target.apply(_spec(record, lease_until=until), record.generation, log.debug)
+        asked = spec(record, warm_s=self._warm_s, lease_until=until)
+        await self._target.apply(asked, record.generation, log.debug)
         await asyncio.to_thread(self._records.change, record, lease_until=until)
         self._changed(name)
         return await self.get_deployment(name)
@@ -346,22 +408,23 @@ class DeploymentsService(Service):
 
     async def get_deployment_log(self, name: str, query: LogQuery) -> LogTail:
         """Return the last lines of a deployment's log."""
-        record = await self._log_of(name, query)
-        found = [each async for each in self._target.logs(name, record.revision, lines=query.lines)]
+        revision = await self._log_of(name, query)
+        found = [each async for each in self._target.logs(name, revision, lines=query.lines)]
         return LogTail(name=name, lines=[line for lines in found for line in lines])
 
     async def follow_deployment_log(self, name: str, query: LogQuery) -> AsyncIterator[LogLines]:
         """Stream the last lines of a deployment's log, then new lines until the deployment ends."""
-        record = await self._log_of(name, query)
+        revision = await self._log_of(name, query)
         while (await self.get_deployment(name)).state == "preparing":
-            await asyncio.sleep(_POLL_S)
-        async for lines in self._target.logs(name, record.revision, lines=query.lines, follow=True):
+            await asyncio.sleep(POLL_S)
+        async for lines in self._target.logs(name, revision, lines=query.lines, follow=True):
             yield LogLines(lines=lines)
 
-    async def _log_of(self, name: str, query: LogQuery) -> Record:
+    async def _log_of(self, name: str, query: LogQuery) -> int:
         if not 1 <= query.lines <= MAX_LOG_LINES:
             raise InvalidRequest(f"lines is {query.lines}.", hint=f"Request 1 to {MAX_LOG_LINES:,} lines.")
-        return await asyncio.to_thread(self._records.get, name)
+        record = await asyncio.to_thread(self._records.get, name)
+        return _numbered(record, query.revision).id if query.revision else _log_revision(record)
 
     def _changed(self, name: str) -> None:
         self._events.emit("deployment", name)
@@ -384,71 +447,57 @@ class DeploymentsService(Service):
         if work is not None and work.created_at < record.created_at:
             work = None
         seen = await self._target.observe(record.name)
-        found = seen.revision(record.revision)
-        now = self._now(record, found, work)
+        now = state_of(record, seen, work, self._target.name)
         if record.active and now != (record.state, record.message, record.hint):
             state, message, hint = now
             record = await asyncio.to_thread(
                 self._records.observe, record, state=state, message=message, hint=hint
             )
-            now = self._now(record, found, work)
-        return self._deployment(record, now, seen if found is not None else Observed(), work)
+            now = state_of(record, seen, work, self._target.name)
+        self._supervision.log_revisions[record.name] = _log_revision(record)
+        return deployment(record, now, seen, work, self._target)
 
-    def _now(
-        self, record: Record, found: Revision | None, work: Work | None
-    ) -> tuple[DeploymentState, str, str]:
-        if not record.active:
-            return record.state, record.message, record.hint
-        if found is not None and found.state != "preparing":
-            if record.state == "stopping" and found.state in ("starting", "running"):
-                return record.state, record.message, record.hint
-            return found.state, found.reason, found.hint
-        if record.state == "stopping":
-            return "stopped", "Stopped.", ""
-        if record.state == "preparing" and work is not None:
-            if work.state == "running":
-                return record.state, record.message, record.hint
-            if work.state == "failed":
-                return "failed", work.message, work.hint
-        if record.state == "preparing" or found is not None:
-            return "failed", "JupyterLab ended while it prepared the deployment.", "Deploy the version again."
-        return "ended", f"The deployment is no longer on {self._target.name}.", "Deploy the version again."
 
-    def _deployment(
-        self, record: Record, now: tuple[DeploymentState, str, str], seen: Observed, work: Work | None
-    ) -> Deployment:
-        state, message, hint = now
-        known = seen if seen.revisions else self._target.capabilities()
-        return Deployment(
-            name=record.name,
-            model=record.model,
-            version=record.version,
-            state=state,
-            url=seen.address if state == "running" else "",
-            message=message,
-            hint=hint,
-            target=record.target or self._target.name,
-            requests=seen.requests,
-            errors=seen.errors,
-            latency_ms=seen.latency_ms,
-            outlives_server=known.outlives_server,
-            task_id="" if work is None else work.id,
-            created_at=record.created_at,
-            lease_until=max(record.lease_until, seen.lease_until),
+def _log_revision(record: Record) -> int:
+    """Return the id of the revision whose log is shown: that of an update in progress or the current one."""
+    return record.revision if record.wanted.update is None else record.wanted.update
+
+
+def _numbered(record: Record, number: int) -> KnownRevision:
+    found = next((each for each in record.revisions if each.number == number), None)
+    if found is None:
+        known = ", ".join(str(each.number) for each in record.revisions)
+        raise NotFound(f"{record.name!r} has no revision {number}.", hint=f"Its revisions: {known}.")
+    return found
+
+
+def _earlier(record: Record, current: KnownRevision, number: int) -> KnownRevision:
+    """Return the revision to go back to: the given one, or the one before the current."""
+    if number:
+        return _numbered(record, number)
+    earlier = [each for each in record.revisions if each.number < current.number]
+    if not earlier:
+        others = [each.number for each in record.revisions if each.id != current.id]
+        raise Conflict(
+            f"{record.name!r} has no revision before {current.number}.",
+            hint=f"Choose another one: genops deployments rollback {record.name} --to {others[-1]}"
+            if others
+            else f"Deploy another version: genops deploy {record.model} --version VERSION --name {record.name}",
         )
+    return earlier[-1]
 
 
-def _spec(record: Record, **changes: Any) -> DeploymentSpec:
-    """Return the desired state of a deployment."""
-    asked = DeploymentSpec(
-        name=record.name,
-        version=record.version,
-        revision=record.revision,
-        lease_s=record.wanted.lease_s,
-        lease_until=record.lease_until,
-        allow_pickle=record.wanted.allow_pickle,
+def _serves(record: Record, version: ModelVersion) -> bool:
+    return record.state == "running" and (record.model, record.version) == (version.name, version.version)
+
+
+def _does_not_fit(planned: UpdatePlan) -> Conflict:
+    return Conflict(
+        planned.message,
+        hint=f"Free some memory, or add --replace-first. {planned.downtime}",
+        code="memory",
+        details={"update": msgspec.to_builtins(planned)},
     )
-    return replace(asked, **changes)
 
 
 def _subject(name: str) -> str:

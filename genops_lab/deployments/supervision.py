@@ -25,28 +25,37 @@ TOPIC = "deployment"
 
 
 class _FollowedLog:
-    """Collect the new lines of a deployment's log: from now on, and from the start for the next revision."""
+    """Collect the new lines of a revision's log: from now on, and from the start for the next revision."""
 
-    def __init__(self, target: DeploymentTarget, name: str) -> None:
-        self._target, self._name = target, name
+    def __init__(self, target: DeploymentTarget, name: str, revision: int | None) -> None:
+        self._target, self._name, self._revision = target, name, revision
         self._lines: list[str] = []
         self._task = asyncio.ensure_future(self._follow(0))
 
     async def _follow(self, lines: int) -> None:
         try:
-            async for news in self._target.logs(self._name, lines=lines, follow=True):
+            async for news in self._target.logs(self._name, self._revision, lines=lines, follow=True):
                 self._lines += news
         except (GenOpsError, OSError) as error:
             log.warning("Cannot read the log of %s: %s", self._name, error)
 
-    def news(self, started: bool) -> list[str]:
+    def news(self, started: bool, revision: int | None) -> list[str]:
+        """Return the lines since the last call. A revision that was ``started`` and another one are read whole."""
         lines, self._lines = self._lines, []
-        if started and self._task.done():
+        if revision != self._revision or (started and self._task.done()):
+            self._task.cancel()
+            self._revision = revision
             self._task = asyncio.ensure_future(self._follow(MAX_LOG_LINES))
         return lines
 
     def close(self) -> None:
         self._task.cancel()
+
+
+def _shown(deployment: Deployment) -> tuple[Any, ...]:
+    """Return what is announced when it changes."""
+    revisions = [(each.number, each.state, each.weight, each.is_current) for each in deployment.revisions]
+    return (deployment.created_at, deployment.state, deployment.message, deployment.url, *revisions)
 
 
 class Supervision:
@@ -66,6 +75,8 @@ class Supervision:
         self._followers: dict[str, _FollowedLog] = {}
         self._states: dict[str, tuple[Any, ...]] | None = None
         self._figures: dict[str, tuple[Any, ...]] = {}
+        #: The revision whose log is shown, by deployment.
+        self.log_revisions: dict[str, int] = {}
         self._busy = True
         self._wake = asyncio.Event()
         live.produce(TOPIC, self._switch)
@@ -78,7 +89,7 @@ class Supervision:
     def _switch(self, topic: str, active: bool) -> None:
         name = topic.partition(":")[2]
         if active and is_name(name):
-            self._followers[name] = _FollowedLog(self._target, name)
+            self._followers[name] = _FollowedLog(self._target, name, self.log_revisions.get(name))
             self._figures.pop(name, None)
             self._wake.set()
         elif not active and (follower := self._followers.pop(name, None)) is not None:
@@ -90,6 +101,8 @@ class Supervision:
             while True:
                 if self._busy or self._followers or self._live.wanted(CHANGES):
                     try:
+                        if self._busy:
+                            await self._target.keep()
                         self._announce(await self._look())
                     except (GenOpsError, OSError) as error:
                         log.warning("Cannot observe the deployments: %s", error)
@@ -102,7 +115,7 @@ class Supervision:
 
     def _announce(self, deployments: Sequence[Deployment]) -> None:
         self._busy = any(each.state in ACTIVE for each in deployments)
-        states = {each.name: (each.created_at, each.state, each.message, each.url) for each in deployments}
+        states = {each.name: _shown(each) for each in deployments}
         known, self._states = self._states, states
         watched = self._live.wanted(CHANGES)
         for each in deployments:
@@ -120,7 +133,8 @@ class Supervision:
         follower = self._followers.get(deployment.name)
         if follower is None:
             return
-        lines = follower.news(deployment.state in ("starting", "running"))
+        revision = self.log_revisions.get(deployment.name)
+        lines = follower.news(deployment.state in ("starting", "running"), revision)
         if lines or counted:
             self._live.publish(
                 f"{TOPIC}:{deployment.name}",

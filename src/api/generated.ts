@@ -2391,7 +2391,7 @@ export interface paths {
         /** List deployments, newest first. */
         get: operations["deployments.list_deployments"];
         put?: never;
-        /** Deploy a model version; a task reports the progress. */
+        /** Deploy a model version, or update a running deployment to it; a task reports the progress. */
         post: operations["deployments.deploy"];
         delete?: never;
         options?: never;
@@ -2446,6 +2446,58 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/deployments/{name}/rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Go back to an earlier revision: at once if it is warm, else after it was started again. */
+        post: operations["deployments.roll_back_deployment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/deployments/{name}/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the named keys of a deployment, without the keys themselves. */
+        get: operations["deployments.list_caller_keys"];
+        put?: never;
+        /** Add a named key. The answer has the key, which is not shown again. */
+        post: operations["deployments.add_caller_key"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/deployments/{name}/keys/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Revoke a named key: requests with it are refused from now on. Idempotent. */
+        delete: operations["deployments.revoke_caller_key"];
         options?: never;
         head?: never;
         patch?: never;
@@ -7280,7 +7332,9 @@ export interface components {
          * Deployment
          * @description A deployed model version. Requests: ``POST url/invocations`` with ``Authorization: Bearer KEY``.
          *
-         *     ``ended`` means that the deployment ended without a stop: with its Jupyter server or its lease.
+         *     ``model``, ``version`` and ``latency_ms`` are those of the current ``revision``. ``updating_to`` is the revision of
+         *     an update in progress; 0 without one. ``ended`` means that the deployment ended without a stop: with its Jupyter
+         *     server or its lease.
          */
         Deployment: {
             name: string;
@@ -7308,13 +7362,50 @@ export interface components {
             task_id: string;
             created_at: number;
             lease_until: number;
+            /** @default 1 */
+            revision: number;
+            /** @default 0 */
+            updating_to: number;
+            /** @default [] */
+            revisions: components["schemas"]["DeploymentRevision"][];
+        };
+        /**
+         * DeploymentRevision
+         * @description A version as it was deployed. ``weight`` is its share of the requests in percent.
+         *
+         *     ``is_current`` is true for the revision that gets the requests, ``is_update`` for one that is about to. A revision
+         *     that is ``running`` can take over at once; it ends at ``lease_until`` unless it gets requests.
+         */
+        DeploymentRevision: {
+            number: number;
+            model: string;
+            version: string;
+            /** @enum {unknown} */
+            state: "ended" | "failed" | "preparing" | "running" | "starting" | "stopped" | "stopping";
+            /** @default  */
+            message: string;
+            /** @default false */
+            is_current: boolean;
+            /** @default false */
+            is_update: boolean;
+            /** @default 0 */
+            weight: number;
+            /** @default 0 */
+            requests: number;
+            /** @default 0 */
+            errors: number;
+            /** @default null */
+            latency_ms: number | null;
+            created_at: number;
+            /** @default 0 */
+            lease_until: number;
         };
         /**
          * NewDeployment
-         * @description Deploy a version under a name (empty: the model's name).
+         * @description Deploy a version under a name (empty: the model's name). It takes the place of the version that runs there.
          *
-         *     ``trust`` confirms an unknown origin: it is the ``digest`` of the check that the user saw. Other files need a new
-         *     confirmation.
+         *     ``replace_first`` stops the earlier version first, for a machine without memory for both. ``trust`` confirms an
+         *     unknown origin: it is the ``digest`` of the check that the user saw. Other files need a new confirmation.
          */
         NewDeployment: {
             model: string;
@@ -7326,15 +7417,19 @@ export interface components {
             trust: string;
             /** @default  */
             idempotency_key: string;
+            /** @default false */
+            replace_first: boolean;
         };
         /**
          * CheckDeploy
-         * @description Check a version: a number, an alias, or empty for the newest.
+         * @description Check a version (a number, an alias, or empty for the newest) for a deployment (empty: the model's name).
          */
         CheckDeploy: {
             model: string;
             /** @default  */
             version: string;
+            /** @default  */
+            name: string;
         };
         /**
          * DeployCheck
@@ -7345,7 +7440,8 @@ export interface components {
          *     ``refused`` cannot be confirmed. ``digest`` (``sha256:...``) identifies exactly these files.
          *     ``package_sources``, if an environment is built, are the requirement lines that set where packages come from:
          *     indexes, links, constraints, addresses, ``${VARIABLES}``. ``signature`` is None where the administrator trusts no
-         *     keys. Where a signature is required, a version without a valid one has the verdict ``refused``.
+         *     keys. Where a signature is required, a version without a valid one has the verdict ``refused``. ``update`` is the
+         *     plan if the name is that of a running deployment.
          */
         DeployCheck: {
             model: string;
@@ -7378,6 +7474,8 @@ export interface components {
             warning: string;
             /** @default null */
             signature: components["schemas"]["Signature"] | null;
+            /** @default null */
+            update: components["schemas"]["UpdatePlan"] | null;
         };
         /**
          * ModelFile
@@ -7389,12 +7487,61 @@ export interface components {
             sha256: string;
         };
         /**
+         * UpdatePlan
+         * @description What an update of a running deployment does: revision ``number`` takes the place of ``serving``.
+         *
+         *     If it does not fit beside it, ``message`` says so in numbers, and the earlier revision must be stopped first:
+         *     ``downtime`` says what that means.
+         */
+        UpdatePlan: {
+            name: string;
+            number: number;
+            serving: number;
+            fits: boolean;
+            needs_bytes: number;
+            free_bytes: number;
+            message: string;
+            downtime: string;
+        };
+        /**
          * DeploymentKey
          * @description The key that requests to a deployment must send.
          */
         DeploymentKey: {
             name: string;
             key: string;
+        };
+        /**
+         * RollBack
+         * @description Go back to a revision (0: the one before the current). ``idempotency_key`` makes a repetition harmless.
+         */
+        RollBack: {
+            /** @default 0 */
+            to: number;
+            /** @default  */
+            idempotency_key: string;
+        };
+        /**
+         * DeploymentCallerKey
+         * @description A named key of a deployment. ``key`` is shown once, when the key is added; then only its hash is kept.
+         */
+        DeploymentCallerKey: {
+            name: string;
+            /** @default 0 */
+            limit: number;
+            /** @default 0 */
+            created_at: number;
+            /** @default  */
+            key: string;
+        };
+        /**
+         * NewCallerKey
+         * @description Add a key for a person or program. ``limit`` is in requests a minute; 0 is no limit.
+         */
+        NewCallerKey: {
+            name: string;
+            /** @default 0 */
+            limit: number;
         };
         /**
          * LogTail
@@ -12746,6 +12893,137 @@ export interface operations {
             };
         };
     };
+    "deployments.roll_back_deployment": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RollBack"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Deployment"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "deployments.list_caller_keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeploymentCallerKey"][];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "deployments.add_caller_key": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewCallerKey"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeploymentCallerKey"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "deployments.revoke_caller_key": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     "deployments.stop_deployment": {
         parameters: {
             query?: never;
@@ -12812,6 +13090,7 @@ export interface operations {
         parameters: {
             query?: {
                 lines?: number;
+                revision?: number;
             };
             header?: never;
             path: {
@@ -12845,6 +13124,7 @@ export interface operations {
         parameters: {
             query?: {
                 lines?: number;
+                revision?: number;
             };
             header?: never;
             path: {

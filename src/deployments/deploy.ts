@@ -15,6 +15,8 @@ export interface IDeployFields {
   name: string;
   /** Whether the user trusts the model to run code. */
   trust: boolean;
+  /** Whether the earlier revision is stopped first, where memory is too small for both. */
+  replaceFirst: boolean;
   /** The choices; undefined until they are loaded. */
   models: readonly IRegisteredModel[] | undefined;
   /** The check of the selected version; undefined until it is done. */
@@ -34,6 +36,7 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
         version: start.version ?? '',
         name: start.name ?? '',
         trust: false,
+        replaceFirst: false,
         models: undefined,
         check: undefined
       },
@@ -52,10 +55,11 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
   }
 
   get valid(): boolean {
-    const { check, name, trust } = this.fields;
+    const { check, name, trust, replaceFirst } = this.fields;
     return (
       check !== undefined &&
       isName(name) &&
+      (!check.update || check.update.fits || replaceFirst) &&
       (check.trusted || (trust && check.verdict !== 'refused'))
     );
   }
@@ -80,22 +84,42 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
     this.set({ name });
   }
 
+  /** Check again for the name that was set: it may be that of a running deployment. */
+  async checkName(): Promise<void> {
+    const { model, version, name } = this.fields;
+    if (model && isName(name)) {
+      await this._check(model, version, name);
+    }
+  }
+
   /** Select a version (empty: the newest) and check it. */
   async choose(model: string, version: string): Promise<void> {
     const known = this.fields.models?.find(each => each.name === model);
     const chosen = version || known?.versions[0]?.version || '';
+    const name = this._named ? this.fields.name : defaultName(model);
     this.set({
       model,
       version: chosen,
-      name: this._named ? this.fields.name : defaultName(model),
+      name,
       // Trust in one version is no trust in another.
       trust: false,
+      replaceFirst: false,
       check: undefined
     });
+    await this._check(model, chosen, isName(name) ? name : '');
+  }
+
+  private async _check(
+    model: string,
+    version: string,
+    name: string
+  ): Promise<void> {
     const current = () =>
-      this.fields.model === model && this.fields.version === chosen;
+      this.fields.model === model &&
+      this.fields.version === version &&
+      (!name || this.fields.name === name);
     try {
-      const check = await this._service.check(model, chosen);
+      const check = await this._service.check(model, version, name);
       if (current()) {
         this.set({ check });
       }
@@ -115,6 +139,7 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
         name: fields.name,
         // The user trusts only the files that the form showed.
         trust: fields.trust && fields.check ? fields.check.digest : '',
+        replace_first: fields.replaceFirst,
         idempotency_key: this.key
       });
     } catch (reason) {
@@ -122,6 +147,10 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
       if (error.code === 'confirmation_needed' && error.details.check) {
         const check = error.details.check as IDeployCheck;
         this.set({ trust: false, check });
+      }
+      if (error.code === 'memory' && error.details.update && fields.check) {
+        const update = error.details.update as IDeployCheck['update'];
+        this.set({ replaceFirst: false, check: { ...fields.check, update } });
       }
       throw error;
     }

@@ -21,11 +21,21 @@ export class DeploymentsService {
     );
   }
 
-  /** Check a version (empty: the newest) before it is deployed. */
-  check(model: string, version: string): Promise<IDeployCheck> {
+  /** Check a version (empty: the newest) before it is deployed under a name (empty: the model's). */
+  check(model: string, version: string, name: string): Promise<IDeployCheck> {
     return this._api.data(
       this._api.http.POST('/deployment-checks', {
-        body: { model, version }
+        body: { model, version, name }
+      })
+    );
+  }
+
+  /** Go back to a revision; 0 cancels the update in progress. */
+  rollBack(name: string, to: number): Promise<IDeployment> {
+    return this._api.data(
+      this._api.http.POST('/deployments/{name}/rollback', {
+        ...path(name),
+        body: { to, idempotency_key: '' }
       })
     );
   }

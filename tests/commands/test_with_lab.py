@@ -110,7 +110,7 @@ def test_from_a_run_to_an_answer(
     assert "key" not in kernel_side.call("GET", "/deployments")[0]
     assert audited(lab) == ["deployments.get_deployment_key", "deployments.get_keyed_deployment"]
     again = lab.call("deploy", "digits", "--name", "d1", "--json")
-    assert (again.code, again.out) == (4, "")
+    assert (again.code, again.json["revision"]) == (0, 1), "it serves this version already"
     table = lab.call("deployments", "list").out
     assert table.splitlines()[0].split() == [
         "NAME", "STATE", "MODEL", "VERSION", "REQUESTS", "ERRORS", "LATENCY", "URL",
@@ -131,6 +131,22 @@ def test_from_a_run_to_an_answer(
         kept = lab.call("models", "delete", "digits", *words, "--yes", "--force")
         assert kept.code == 4 and "Version 1 of 'digits' is deployed as d1." in kept.err
         assert "genops deployments stop d1" in kept.err
+    made = lab.call("deployments", "add-key", "d1", "ci", "--limit", "60", "--json").json
+    assert made["limit"] == 60 and made["key"]
+    assert "60 a minute" in lab.call("deployments", "keys", "d1").out
+    assert lab.call("deployments", "revoke-key", "d1", "ci").code == 0
+    assert lab.call("deployments", "keys", "d1", "--json").json == []
+    assert lab.call("deployments", "rollback", "d1").code == 4, "there is no revision before"
+    assert lab.call("models", "register", "digits", "--run", digits.run_id, "--json").json["version"] == "2"
+    updated = lab.call("deploy", "digits", "--version", "2", "--name", "d1", "--wait", "--json")
+    assert updated.code == 0 and "Revision 2 starts beside revision 1" in updated.err, updated.err
+    assert (updated.json["version"], updated.json["url"]) == ("2", found["url"])
+    shown = lab.call("deployments", "show", "d1").out
+    assert "REVISION" in shown and shown.count("100 %") == 1
+    back = lab.call("deployments", "rollback", "d1", "--to", "1", "--json").json
+    assert (back["version"], back["revision"]) == ("1", 1)
+    logs = lab.call("deployments", "logs", "d1", "--revision", "2", "--json").json["lines"]
+    assert any(line.startswith("running: ") for line in logs)
     deleted = lab.call("runs", "delete", digits.run_id[:10])
     assert "Deployment d1 serves a model of this run and keeps running." in deleted.err, deleted.err
     assert lab.call("runs", "undelete", digits.run_id[:10]).code == 0

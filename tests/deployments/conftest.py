@@ -93,8 +93,14 @@ def handle_of(rooms: Rooms, name: str) -> Handle:
 
 
 def handle_path(rooms: Rooms, name: str) -> Path:
-    """The file of the handle."""
-    return rooms.settings.data_dir / "deployments" / name / "process.json"
+    """The file of the newest revision's handle."""
+    folders = rooms.settings.data_dir / "deployments" / name / "revisions"
+    return max(folders.iterdir(), key=lambda each: int(each.name)) / "process.json"
+
+
+def own_port(rooms: Rooms, name: str) -> int:
+    """The port of the newest revision's process itself, behind the gateway."""
+    return int(json.loads(handle_path(rooms, name).with_name("state.json").read_bytes())["port"])
 
 
 def key_of(rooms: Rooms, name: str) -> str:

@@ -48,7 +48,9 @@ def small_disk(rooms: Rooms) -> Iterator[Path]:
     mount, umount = shutil.which("mount"), shutil.which("umount")
     if os.geteuid() != 0 or not mount or not umount:
         pytest.skip("only root can mount the small disk that this test fills")
-    tried = subprocess.run([mount, "-t", "tmpfs", "-o", "size=64k", "none", str(folder)], capture_output=True)
+    tried = subprocess.run(
+        [mount, "-t", "tmpfs", "-o", "size=128k", "none", str(folder)], capture_output=True
+    )
     if tried.returncode != 0:
         pytest.skip("this machine lets nobody mount the small disk that this test fills")
     try:
@@ -58,7 +60,7 @@ def small_disk(rooms: Rooms) -> Iterator[Path]:
 
 
 def test_a_full_disk_is_told(rooms: Rooms, digits: Logged, small_disk: Path) -> None:
-    (small_disk / "filler").write_bytes(b"x" * 48 * 1024)
+    (small_disk / "filler").write_bytes(b"x" * 112 * 1024)
     with pytest.raises(GenOpsError) as caught:
         deploy(rooms, "digits", name="no-room")
     assert "No space left" in caught.value.message or "disk is full" in caught.value.message

@@ -8,8 +8,10 @@ import os
 import shutil
 import signal
 import time
+import urllib.request
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
@@ -20,7 +22,7 @@ from genops_lab.core.settings import Settings
 from genops_lab.core.store.tables import deployments
 from genops_lab.core.work import WorkService
 from genops_lab.deployments.lifetime import Lifetime
-from genops_lab.deployments.models import CheckDeploy, Deployment, LogQuery, NewDeployment
+from genops_lab.deployments.models import CheckDeploy, Deployment, LogQuery, NewDeployment, RollBack
 from genops_lab.deployments.records import Records
 from genops_lab.deployments.service import DeploymentsService
 from genops_lab.deployments.targets.local import LocalTarget
@@ -31,6 +33,7 @@ from tests.support.rooms import Logged, Rooms, Training, eventually, open_rooms
 from tests.support.warm import cold_scoring
 
 from .conftest import ask, deploy, handle_of, handle_path, key_of, process_of, register, shown
+from .older import start_as_before
 
 
 @pytest.fixture
@@ -227,33 +230,51 @@ def test_a_lab_that_was_held_up_starts_nothing_that_was_deleted(
         lab.goes_on.set()
         lab.process.join(60)
         assert lab.process.exitcode == 0
-    folder = handle_path(rooms, name).parent
-    assert not folder.exists() and commands_with(str(folder / "spec.json")) == []
+    folder = rooms.settings.data_dir / "deployments" / name
+    assert not folder.exists() and commands_with(f"{folder}/") == []
 
 
-def test_what_an_older_version_started_goes_on(rooms: Rooms, second_lab: Rooms, digits: Logged) -> None:
-    """It wrote the process into a row of the store, which a migration lets go of, and no handle."""
+def test_what_an_older_version_started_goes_on_and_is_updated(rooms: Rooms, digits: Logged) -> None:
+    """It had one process, in the deployment's own folder, with a port of its own. The oldest wrote no handle."""
+    register(rooms, "digits", digits)
     with cold_scoring():
-        deploy(second_lab, "digits", name="older")
-        assert second_lab.settled("older").state == "running"
-    process, key = process_of(second_lab, "older"), key_of(second_lab, "older")
-    second_lab.close()
-    handle_path(rooms, "older").unlink()
+        process = start_as_before(rooms.settings.data_dir / "deployments" / "older", digits.folder)
     with rooms.store.transaction() as connection:
-        row = {"target": "", "spec": "{}", "revision": 0, "generation": 0}
-        connection.execute(deployments.update().where(deployments.c.name == "older").values(**row))
-    second_lab.__post_init__()
-    found = second_lab.run(second_lab.deployments.get_deployment("older"))
-    assert (found.state, process_of(second_lab, "older"), key_of(second_lab, "older")) == (
-        "running",
-        process,
-        key,
-    )
-    assert ask(found.url, key, digits.inputs.tolist())[0] == 200
-    renewed = second_lab.run(second_lab.deployments.renew_deployment("older"))
-    assert renewed.lease_until > found.lease_until and runs(process.pid)
-    assert second_lab.run(second_lab.deployments.stop_deployment("older")).state == "stopped"
-    assert not runs(process.pid)
+        row = {
+            "name": "older",
+            "model": "digits",
+            "version": "1",
+            "state": "running",
+            "message": "",
+            "hint": "",
+        }
+        times = {"created_at": time.time(), "lease_until": time.time() + 600}
+        connection.execute(deployments.insert().values(**row, **times))
+    try:
+        found = rooms.settled("older")
+        key = key_of(rooms, "older")
+        assert (found.state, found.revision, urlsplit(found.url).path) == ("running", 1, "")
+        assert ask(found.url, key, digits.inputs.tolist())[0] == 200
+        renewed = rooms.run(rooms.deployments.renew_deployment("older"))
+        assert renewed.lease_until > found.lease_until and process.poll() is None
+        deploy(rooms, "digits", name="older", version="2")
+        updated = eventually(
+            lambda: rooms.run(rooms.deployments.get_deployment("older")), lambda seen: not seen.updating_to
+        )
+        assert (updated.state, updated.revision, updated.version) == ("running", 2, "2"), updated
+        assert updated.url != found.url and key_of(rooms, "older") == key
+        for url in (found.url, updated.url):
+            assert ask(url, key, digits.inputs.tolist())[1] == {"predictions": digits.predictions}
+        back = rooms.run(rooms.deployments.roll_back_deployment("older", RollBack()))
+        assert (back.revision, back.url) == (1, updated.url)
+        assert ask(back.url, key, digits.inputs.tolist())[0] == 200 and process.poll() is None
+        assert rooms.run(rooms.deployments.stop_deployment("older")).state == "stopped"
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait(10)
+    rooms.run(rooms.deployments.delete_deployment("older"))
+    assert not (rooms.settings.data_dir / "deployments" / "older").exists()
 
 
 def test_unknown_files_are_not_loaded_unasked(rooms: Rooms, training: Training) -> None:
@@ -366,7 +387,10 @@ def test_stopping_answers_the_requests_in_flight(rooms: Rooms, training: Trainin
     key = key_of(rooms, "slow")
     thread = threading.Thread(target=lambda: answers.append(ask(found.url, key, [[1.0]])))
     thread.start()
-    time.sleep(0.5)
+    metrics = found.url.rpartition("/")[0] + "/metrics"
+    request = urllib.request.Request(metrics, headers={"Authorization": f"Bearer {key}"})
+    gateways = lambda: urllib.request.urlopen(request, timeout=10).read().decode()  # noqa: E731
+    eventually(gateways, lambda text: 'genops_requests_in_flight{deployment="slow"} 1' in text)
     assert rooms.run(rooms.deployments.stop_deployment("slow")).state == "stopped"
     thread.join()
     assert answers == [(200, {"predictions": [7]})]
@@ -384,9 +408,9 @@ def test_stopping_while_it_starts_leaves_no_process(rooms: Rooms, digits: Logged
     folder = rooms.settings.data_dir / "deployments" / "hasty"
     shutil.rmtree(folder, ignore_errors=True)
     deploy(rooms, "digits", name="hasty")
-    eventually((folder / moment).exists, bool)
+    eventually(lambda: list(folder.glob(f"revisions/*/{moment}")), bool)
     assert rooms.run(rooms.deployments.stop_deployment("hasty")).state == "stopped"
-    assert commands_with(str(folder / "spec.json")) == []
+    assert commands_with(f"{folder}/") == []
 
 
 def test_a_torch_model_without_pickle_answers_as_in_the_notebook(rooms: Rooms, training: Training) -> None:

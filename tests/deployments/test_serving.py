@@ -8,6 +8,7 @@ import signal
 import stat
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -18,7 +19,7 @@ from tests.support.processes import runs
 from tests.support.rooms import Logged, Rooms, eventually
 from tests.support.strangers import half_open, is_cut, with_usual_files
 
-from .conftest import ask, deploy, process_of
+from .conftest import ask, deploy, handle_path, own_port, process_of
 
 
 def test_it_predicts_what_the_notebook_predicts(served: KeyedDeployment, digits: Logged) -> None:
@@ -51,14 +52,14 @@ def test_foreign_hosts_and_origins_are_refused(
 
 
 def test_the_names_of_this_machine_are_taken(served: KeyedDeployment, digits: Logged) -> None:
-    port = served.url.rpartition(":")[2]
+    port = urlsplit(served.url).port
     for host in (f"localhost:{port}", "localhost", f"[::1]:{port}"):
         assert ask(served.url, served.key, digits.inputs.tolist(), headers={"Host": host})[0] == 200
 
 
 def test_a_body_that_is_too_large_is_refused_unread(served: KeyedDeployment) -> None:
-    connection = http.client.HTTPConnection(served.url.removeprefix("http://"), timeout=10)
-    connection.putrequest("POST", "/invocations")
+    connection = http.client.HTTPConnection(urlsplit(served.url).netloc, timeout=10)
+    connection.putrequest("POST", "/served/invocations")
     connection.putheader("Authorization", f"Bearer {served.key}")
     connection.putheader("Content-Length", str(10**12))
     connection.endheaders()
@@ -67,8 +68,8 @@ def test_a_body_that_is_too_large_is_refused_unread(served: KeyedDeployment) -> 
 
 
 def test_a_content_length_that_is_no_number_is_refused(served: KeyedDeployment) -> None:
-    connection = http.client.HTTPConnection(served.url.removeprefix("http://"), timeout=10)
-    connection.putrequest("POST", "/invocations")
+    connection = http.client.HTTPConnection(urlsplit(served.url).netloc, timeout=10)
+    connection.putrequest("POST", "/served/invocations")
     connection.putheader("Authorization", f"Bearer {served.key}")
     connection.putheader("Content-Length", "many")
     connection.endheaders()
@@ -81,9 +82,9 @@ def test_strangers_who_hold_connections_stop_nobody_and_fill_no_log(
 ) -> None:
     process = process_of(rooms, "served")
     with_usual_files(process.pid)
-    log = rooms.settings.data_dir / "deployments" / "served" / "log.txt"
+    log = handle_path(rooms, "served").with_name("log.txt")
     before = log.stat().st_size
-    with half_open(int(served.url.rpartition(":")[2]), 3000) as held:
+    with half_open(own_port(rooms, "served"), 3000) as held:
         for _ in range(3):
             assert ask(served.url, served.key, digits.inputs.tolist())[0] == 200
         assert process.num_fds() < 512
@@ -92,7 +93,7 @@ def test_strangers_who_hold_connections_stop_nobody_and_fill_no_log(
 
 
 def test_a_log_that_a_model_fills_is_moved_away_and_read_on(rooms: Rooms, served: KeyedDeployment) -> None:
-    log = rooms.settings.data_dir / "deployments" / "served" / "log.txt"
+    log = handle_path(rooms, "served").with_name("log.txt")
     with log.open("ab") as stream:  # as a model's own programs write
         for number in range(140_000):
             stream.write(b"a model that prints, line %06d\n" % number)
@@ -164,15 +165,14 @@ def test_the_process_is_alone_and_its_environment_scrubbed(rooms: Rooms, served:
         name for name in environment if name.startswith(("JUPYTER", "JPY_", "SSH_")) or "TOKEN" in name
     ]
     listening = [each.laddr for each in process.net_connections(kind="inet") if each.status == "LISTEN"]
-    assert [(address.ip, f"http://{address.ip}:{address.port}") for address in listening] == [
-        ("127.0.0.1", served.url)
-    ]
+    assert [(address.ip, address.port) for address in listening] == [("127.0.0.1", own_port(rooms, "served"))]
+    direct = f"http://127.0.0.1:{own_port(rooms, 'served')}"
+    assert ask(direct, served.key, [[0]])[0] == 401, "the gateway alone knows the process's key"
 
 
-def test_a_name_in_use_is_refused(rooms: Rooms, served: KeyedDeployment) -> None:
-    with pytest.raises(Conflict, match="already running") as caught:
-        deploy(rooms, "digits", name="served")
-    assert caught.value.code == "name_in_use"
+def test_what_serves_already_is_not_deployed_again(rooms: Rooms, served: KeyedDeployment) -> None:
+    again = deploy(rooms, "digits", name="served")
+    assert (again.state, again.revision, again.updating_to, again.url) == ("running", 1, 0, served.url)
     with pytest.raises(Conflict, match="running"):
         rooms.run(rooms.deployments.delete_deployment("served"))
 
@@ -212,7 +212,7 @@ def test_unknown_names_are_not_found(rooms: Rooms, name: str) -> None:
 
 
 def test_the_log_is_told_from_its_end(rooms: Rooms, served: KeyedDeployment) -> None:
-    path = rooms.settings.data_dir / "deployments" / "served" / "log.txt"
+    path = handle_path(rooms, "served").with_name("log.txt")
     with path.open("a") as stream:
         stream.writelines(f"line {number}\n" for number in range(300_000))
     found = rooms.run(rooms.deployments.get_deployment_log("served", LogQuery(lines=3)))

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import multiprocessing
 import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from genops_lab.core import paths
@@ -47,9 +50,15 @@ class Place:
         """The same target as the next Lab knows it."""
         return local.LocalTarget(self.root / "deployments", Environments(self.root / "environments"))
 
+    @property
+    def gateway(self) -> str:
+        """A word of the gateway's command."""
+        return str(self.root / "gateway" / "spec.json")
+
     def running(self, name: str) -> int:
         """How many processes serve it."""
-        return len(commands_with(str(self.root / "deployments" / name / "spec.json")))
+        found = commands_with(str(self.root / "deployments" / name) + "/")
+        return sum(words[-1].endswith("/spec.json") for words in found)
 
     def spec(self, name: str, revision: int = 7) -> DeploymentSpec:
         """One copy of the model."""
@@ -95,10 +104,12 @@ async def log_of(target: DeploymentTarget, name: str) -> list[str]:
 
 
 def test_a_plan_is_pure(place: Place) -> None:
-    def seen(state: Any, wanted: int = 1) -> Observed:
+    def seen(state: Any, wanted: int = 1, **fields: Any) -> Observed:
         ready = int(state == "running")
-        revision = Revision(number=7, version="1", state=state, wanted=wanted, ready=ready)
-        return Observed(revisions=(revision,), lease_until=LEASE_UNTIL)
+        revision = Revision(
+            number=7, version="1", state=state, wanted=wanted, ready=ready, lease_until=LEASE_UNTIL
+        )
+        return Observed(revisions=(revision,), **fields)
 
     spec = place.spec("planned")
     before = sorted(place.root.rglob("*"))
@@ -120,6 +131,15 @@ def test_a_plan_is_pure(place: Place) -> None:
         for state in ("preparing", "starting", "running"):
             assert plan(stopped, seen(state)) == Changes(steps=("stop",)), state
         assert plan(stopped, seen("stopped", 0)) == plan(stopped, Observed()) == Changes()
+        assert plan(stopped, seen("running", weights={7: 1})) == Changes(steps=("unroute", "stop"))
+        beside = replace(next_one, beside=(7,))
+        assert plan(beside, seen("running")) == Changes(steps=("place", "start")), "the one before goes on"
+        routed = replace(spec, weights={7: 100})
+        assert plan(routed, seen("running")) == Changes(steps=("route",))
+        assert plan(routed, seen("running", weights={7: 100})) == Changes()
+        assert plan(spec, seen("running", weights={7: 100})) == Changes(), "weights stay as they are"
+        assert plan(replace(spec, since=1), seen("ended")) == Changes(steps=("start",))
+        assert plan(replace(spec, since=1), seen("running")) == Changes()
     assert sorted(place.root.rglob("*")) == before
     assert asyncio.run(place.target.observe("planned")) == Observed()
 
@@ -137,6 +157,10 @@ def test_twice_is_once_and_the_next_lab_finds_it(place: Place, digits: Logged) -
         assert place.running("twice") == 1
         target = place.restarted()
         key = await target.key("twice")
+        assert first.address == "", "requests are routed once it is ready"
+        spec = replace(spec, weights={7: 100})
+        await asyncio.gather(target.apply(spec, 7, say), target.apply(spec, 7, say))
+        first = await target.observe("twice")
         assert ask(first.address, key, digits.inputs.tolist())[0] == 200
         await target.apply(replace(spec, lease_until=5e9), 8, say)
         assert (await target.observe("twice")).lease_until == 5e9
@@ -182,14 +206,14 @@ def killed_at(moment: int) -> Iterator[None]:
         yield
 
 
-#: Of the local target: the model is moved, key and handle are written, the folder is named, spec, lease and handle
-#: are written, the process is started, its number is written.
-MOMENTS = 9
+#: Of the local target: the model is moved, key, handle, key of callers and generation are written, the folder is named,
+#: spec, lease and handle are written, the process is started, its number is written.
+MOMENTS = 11
 
 
 @pytest.mark.parametrize(
     "moment",
-    [pytest.param(each, marks=() if each in (3, 8) else pytest.mark.exhaustive) for each in range(MOMENTS)],
+    [pytest.param(each, marks=() if each in (5, 10) else pytest.mark.exhaustive) for each in range(MOMENTS)],
 )
 def test_what_was_killed_in_its_middle_is_done_again(place: Place, moment: int) -> None:
     spec = place.spec("cut")
@@ -215,6 +239,71 @@ def test_what_was_killed_in_its_middle_is_done_again(place: Place, moment: int) 
         assert place.running("cut") == 0
 
     asyncio.run(again())
+
+
+@pytest.mark.parametrize(
+    "moment", [pytest.param(each, marks=() if each == 2 else pytest.mark.exhaustive) for each in range(3)]
+)
+def test_a_route_that_was_killed_in_its_middle_is_set_again(place: Place, moment: int) -> None:
+    """The generation, the short lease of the revision before and the route are written."""
+    before = replace(place.spec("moved", 7), weights={7: 100})
+    after = replace(place.spec("moved", 8), number=2, beside=(7,))
+
+    async def start(spec: DeploymentSpec) -> Observed:
+        await place.target.apply(replace(spec, weights=None), spec.revision, say)
+        await settled(place.target, "moved")
+        await place.target.apply(spec, spec.revision, say)
+        return await place.target.observe("moved")
+
+    first = asyncio.run(start(before))
+    second = asyncio.run(start(after))
+    assert (first.weights, second.weights) == ({7: 100}, {7: 100}) and place.running("moved") == 2
+    after = replace(after, weights={8: 100})
+
+    def work() -> None:
+        with killed_at(moment):
+            asyncio.run(place.restarted().apply(after, 9, say))
+
+    process = _FORKED.Process(target=work)
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL, "it was done before"
+
+    async def again() -> None:
+        target = place.restarted()
+        key = await target.key("moved")
+        assert ask(first.address, key, [[0.0] * 64])[0] == 200, "requests went on"
+        for _ in range(2):
+            await target.apply(after, 9, say)
+        seen = await target.observe("moved")
+        assert (seen.weights, seen.address) == ({7: 0, 8: 100}, first.address)
+        warm = seen.revision(7)
+        assert warm is not None and warm.lease_until < time.time() + 3700 and warm.state == "running"
+        assert ask(seen.address, key, [[0.0] * 64])[0] == 200
+        await target.apply(replace(before, beside=(8,)), 8, say)
+        assert (await target.observe("moved")).weights == {7: 0, 8: 100}, "that was asked before"
+
+    asyncio.run(again())
+
+
+def test_a_killed_gateway_is_started_again_without_a_lab(place: Place) -> None:
+    async def work() -> None:
+        spec = place.spec("watched")
+        await place.target.apply(spec, 7, say)
+        await settled(place.target, "watched")
+        await place.target.apply(replace(spec, weights={7: 100}), 7, say)
+        address, key = (await place.target.observe("watched")).address, await place.target.key("watched")
+        (command,) = [each for each in psutil.process_iter() if commands_with(place.gateway, [each])]
+        command.kill()
+        command.wait(10)
+        for _ in range(400):
+            with contextlib.suppress(OSError):
+                if ask(address, key, [[0.0] * 64])[0] == 200:
+                    return
+            await asyncio.sleep(0.1)
+        raise AssertionError("the scoring process did not start it")
+
+    asyncio.run(work())
 
 
 def test_a_log_is_followed_to_its_end(place: Place) -> None:

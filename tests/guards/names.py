@@ -355,8 +355,9 @@ labextension genops-lab
 CONFIGURATION = _lines(
     "An operator's setting has no effect; a kernelspec does not start.",
     """
-GenOpsLab: allow_user_targets cell_output_mb cell_outputs data_dir deployment_lease_hours keep_local_kernels locked
-    mlflow_uri outputs_left_to_page_s rooms signature_required store_url target_fields targets trusted_keys
+GenOpsLab: allow_user_targets cell_output_mb cell_outputs data_dir deployment_lease_hours deployment_warm_hours
+    keep_local_kernels locked mlflow_uri outputs_left_to_page_s rooms signature_required store_url target_fields targets
+    trusted_keys
 GenOpsLocalProvisioner:
 GenOpsTargetProvisioner: cwd lease_s target
 """,
@@ -555,9 +556,12 @@ work.token
 JSON = _lines(
     "What was written before is refused or loses a value.",
     """
-deployments.spec: allow_pickle lease_s
-deployments/NAME/process.json: begun generation outlives_server pid pid_created revision version wanted
-deployments/NAME/state.json: errors hint latency_ms lease_until message pid port requests state
+deployments.spec: allow_pickle keys{created_at limit name sha256} lease_s note revisions{allow_pickle created_at id
+    model number version} update
+deployments/NAME/deployment.json: generation
+deployments/NAME/process.json: begun generation number outlives_server pid pid_created revision version wanted
+deployments/NAME/route.json: generation keys{created_at limit name sha256} name revisions{id key number port weight}
+deployments/NAME/state.json: errors hint latency_ms lease_until loading_s message pid port requests state
 display of cut outputs: bytes displays kernel_id lines msg_id running tail
 profiles.summary: advice{code code_hint evidence moments{end_us start_us} places{cell file function line text
     whole_function} rank saving_us severity suggestion title} attribution{attributed_us by device_us
@@ -597,7 +601,7 @@ targets.policy: folder folder_max_bytes folder_max_files idle_gpu_percent idle_m
 WORK = _lines(
     "Work that an older Lab began is left as it is for ever, or begins again from its first step.",
     """
-deployment: answer start
+deployment: answer serve start
 environment: build connect use
 evaluation: predict prepare record
 model_import: fetch read register upload
@@ -625,14 +629,18 @@ genops compute nsight: --json
 genops compute nsight-kernel: --compute --json --set kernel
 genops compute show: --json name
 genops compute:
-genops deploy: --json --name --timeout --trust --version --wait model
-genops deployments add: --json --name --timeout --trust --version --wait model
+genops deploy: --json --name --replace-first --timeout --trust --version --wait model
+genops deployments add-key: --json --limit deployment name
+genops deployments add: --json --name --replace-first --timeout --trust --version --wait model
 genops deployments delete: --json name
 genops deployments extend: --json name
 genops deployments extend-lifetime: --json name
+genops deployments keys: --json deployment
 genops deployments list: --json
-genops deployments logs: --follow --json --lines -f -n name
+genops deployments logs: --follow --json --lines --revision -f -n name
 genops deployments renew: --json name
+genops deployments revoke-key: --json deployment name
+genops deployments rollback: --json --timeout --to --wait name
 genops deployments show: --json --with-key name
 genops deployments stop: --json name
 genops deployments:

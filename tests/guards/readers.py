@@ -311,7 +311,7 @@ def work_kinds() -> set[str]:
 def json_keys() -> set[str]:
     """Keys of the JSON in columns of the store and of files, with those below them in braces."""
     from genops_lab.deployments.record import Wanted
-    from genops_lab.deployments.targets.local import Handle, ProcessState
+    from genops_lab.deployments.targets.folders import DeploymentFile, Handle, ProcessState, RouteFile
     from genops_lab.hosts.models import TargetPolicy
     from genops_lab.hosts.providers.ssh.config import SshConfig
     from genops_lab.kernels.outputs.output_limits import Excerpt
@@ -323,7 +323,8 @@ def json_keys() -> set[str]:
         "targets.options": SshConfig, "targets.policy": TargetPolicy, "sweeps.plan": Plan,
         "sweeps.summary": MetricSummary, "sweep_trials.trial": Trial, "profiles.summary": ProfileSummary,
         "sweeps/ID.json": Code, "deployments.spec": Wanted, "deployments/NAME/process.json": Handle,
-        "deployments/NAME/state.json": ProcessState, "display of cut outputs": Excerpt,
+        "deployments/NAME/state.json": ProcessState, "deployments/NAME/route.json": RouteFile,
+        "deployments/NAME/deployment.json": DeploymentFile, "display of cut outputs": Excerpt,
     }  # fmt: skip
     return {line(place, _keys(struct)) for place, struct in held.items()}
 

@@ -45,6 +45,12 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         text = b"x" * 8_000_000
     elif path == "/who":
         text = NAME.encode()
+    if path == "/half":
+        head = [(b"content-length", b"2")]
+        await send({"type": "http.response.start", "status": 200, "headers": head})
+        await send({"type": "http.response.body", "body": b"1", "more_body": True})
+        await asyncio.sleep(0.2)  # it is sent by then
+        os.kill(os.getpid(), signal.SIGKILL)
     own = [
         (b"content-length", str(len(text)).encode()),
         (b"connection", b"x-hop"),

@@ -312,6 +312,10 @@ def test_a_scorer_that_dies_is_told_and_another_takes_the_next_requests(
     assert found.status == 502 and "Idempotency-Key" in found.error
     again.kill()
     assert gateway.ask("/who").body == b"one", "the request was not sent to the dead one"
+    again = Scorer("again")
+    gateway.route((again, 1))
+    assert gateway.ask("/half").status == 502, "a small answer is passed on whole or not at all"
+    again.kill()
     third = Scorer("third")
     gateway.route((one, 0), (third, 1))
     # Killed with the request in its hands. The scorer that is left dies of the same path, so it asks for another one.

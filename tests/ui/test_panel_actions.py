@@ -195,6 +195,38 @@ def test_requests_and_the_log_are_seen_as_they_happen(lab: LabPage, server: LabS
     lab.shot("requests")
 
 
+def test_a_new_version_takes_over_and_one_goes_back_with_the_keyboard(
+    lab: LabPage, server: LabServer
+) -> None:
+    (registered,) = [each for each in server.get("genops/models") if each["name"] == "line"]
+    body = {"name": "line", "run": registered["versions"][0]["run_id"]}
+    status, made = server.request("POST", "genops/models", body)
+    assert status in (200, 201), made
+    models, address = lab.section("Models"), server.get("genops/deployments/line")["url"]
+    deploy = models.get_by_role("button", name="Deploy line version 2…")
+    deploy.press("Enter")
+    dialog = lab.page.get_by_role("dialog")
+    expect(dialog.get_by_text("This updates the deployment “line”.")).to_be_visible(timeout=30_000)
+    expect(dialog.get_by_text("Revision 2 starts beside revision 1")).to_be_visible()
+    dialog.get_by_role("checkbox", name="I trust this model: it may run code on this machine.").press("Space")
+    lab.looks("deploy-update", ".jp-Dialog", (1280, 800))
+    dialog.get_by_role("button", name="Deploy", exact=True).press("Enter")
+    expect(dialog).to_have_count(0)
+
+    found = deployment(lab)
+    revisions = found.get_by_role("list", name="Revisions of line").locator("> li")
+    first, second = revisions.filter(has_text="r1: line v1"), revisions.filter(has_text="r2: line v2")
+    expect(second).to_have_attribute("aria-current", "true", timeout=90_000)
+    expect(first.get_by_text("Running", exact=True)).to_be_visible()
+    assert ask(server, [[3.0]]) == {"predictions": [pytest.approx(7.0)]}
+    lab.looks("revisions", "#genops-lab-panel", (1280, 1400))
+    first.get_by_role("button", name="Roll back").press("Enter")
+    expect(first).to_have_attribute("aria-current", "true", timeout=30_000)
+    expect(first).to_contain_text("100 % of requests")
+    assert server.get("genops/deployments/line")["url"] == address
+    assert ask(server, [[3.0]]) == {"predictions": [pytest.approx(7.0)]}
+
+
 def test_a_full_panel_has_no_serious_findings(lab: LabPage) -> None:
     for name in SECTIONS:
         lab.section(name)
@@ -227,10 +259,10 @@ def test_it_is_stopped_by_a_double_click(lab: LabPage, server: LabServer, browse
             other = stack.enter_context(lab_page(browser, server))
             other.open()
             there = deployment(other)
-        expect(there.get_by_text("Running", exact=True)).to_be_visible()
+        expect(there.get_by_text("Running", exact=True).first).to_be_visible()
         there.get_by_role("button", name="Stop", exact=True).dblclick()
         for section in (there, deployments):
-            expect(section.get_by_text("Stopped", exact=True)).to_be_visible()
+            expect(section.get_by_text("Stopped", exact=True).first).to_be_visible()
     expect(deployments.get_by_role("button", name="Deploy again…")).to_be_visible()
     log = deployments.get_by_role("log", name="Log of line")
     expect(log).to_contain_text("stopped: ")

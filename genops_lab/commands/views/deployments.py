@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from genops_lab.deployments.models import DeployCheck, Deployment, LogLines, LogTail
+from genops_lab.deployments.models import DeployCheck, Deployment, DeploymentCallerKey, LogLines, LogTail
 
 from ..document import Column, Document, Facts, Lines, Note, Row, Table, moment, size, state_cell
 
@@ -46,12 +46,13 @@ def deployments(found: list[Deployment]) -> Document:
 def deployment(shown: Deployment, key: str = "") -> Document:
     """``deployments add`` and ``deployments show``; with the key if one is given."""
     alive = shown.state in ("preparing", "starting", "running")
-    blocks: list[Facts | Note] = [
+    blocks: list[Facts | Note | Table] = [
         Facts(
             [
                 ("deployment", shown.name),
                 ("state", state_cell(shown.state)),
                 ("model", f"{shown.model}, version {shown.version}"),
+                ("revision", str(shown.revision)),
                 ("url", shown.url),
                 ("key", key),
                 ("target", shown.target),
@@ -73,7 +74,58 @@ def deployment(shown: Deployment, key: str = "") -> Document:
                 "dim",
             )
         )
+    if len(shown.revisions) > 1:
+        blocks.append(_revisions(shown))
     return Document(blocks)
+
+
+def _revisions(shown: Deployment) -> Table:
+    columns = [
+        Column("revision", right=True),
+        Column("model", shrinks=True, narrowest=12, leaves=1),
+        Column("version", right=True),
+        Column("state"),
+        Column("requests to", right=True),
+        Column("requests", right=True),
+        Column("errors", right=True),
+        Column("p50", right=True, leaves=2),
+        Column("warm until"),
+    ]
+    rows: list[Row] = [
+        [
+            str(each.number),
+            each.model,
+            each.version,
+            state_cell(each.state),
+            f"{each.weight} %",
+            str(each.requests),
+            str(each.errors),
+            "" if each.latency_ms is None else f"{each.latency_ms:.1f} ms",
+            moment(each.lease_until) if each.state == "running" and not each.is_current else "",
+        ]
+        for each in shown.revisions
+    ]
+    return Table(columns, rows, title="Revisions")
+
+
+def new_key(deployment: str, made: DeploymentCallerKey, *, hidden: bool) -> Document:
+    """``deployments add-key``; a notebook does not show the key."""
+    return Document(
+        [
+            Facts([("deployment", deployment), ("name", made.name), ("key", "" if hidden else made.key)]),
+            Note("The key is not shown again. Send it as 'Authorization: Bearer KEY'.", "dim"),
+        ]
+    )
+
+
+def caller_keys(deployment: str, found: list[DeploymentCallerKey]) -> Document:
+    """``deployments keys``."""
+    rows: list[Row] = [
+        [each.name, f"{each.limit} a minute" if each.limit else "none", moment(each.created_at)]
+        for each in found
+    ]
+    empty = f"{deployment} has its own key alone. Add one: genops deployments add-key {deployment} NAME"
+    return Document([Table([Column("name"), Column("limit"), Column("added")], rows, empty=empty)])
 
 
 def origin(check: DeployCheck) -> Document:

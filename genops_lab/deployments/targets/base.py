@@ -6,20 +6,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from genops_lab.deployments.models import DeploymentState
-from genops_lab.deployments.record import ACTIVE
+from genops_lab.deployments.record import ACTIVE, CallerKey
 
 #: Receives a line of progress for the user.
 Progress = Callable[[str], None]
 #: Raises OldToken when another process has taken the work over. Blocks.
 Check = Callable[[], None]
-#: ``stop`` the process, ``place`` the files, ``start`` a process from them, ``renew`` the lease.
-Step = Literal["stop", "place", "start", "renew"]
+#: ``unroute`` and ``stop`` processes, ``place`` the files, ``start`` a process from them, ``renew`` the lease, and
+#: ``route`` requests by weight.
+Step = Literal["unroute", "stop", "place", "start", "renew", "route"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,22 +35,38 @@ class Capabilities:
 class DeploymentSpec:
     """The desired state: ``wanted`` replicas (0 after a stop) of a revision until ``lease_until``.
 
-    ``files`` is the folder of the checked model, which the target moves; None if the revision has its files already.
+    ``number`` is the revision on the screen. ``files`` is the folder of the checked model, which the target moves; None
+    if the revision has its files already. The revisions ``beside`` go on running, all others are stopped; those in
+    ``known`` keep their files. A revision that has ended is started again if an older generation than ``since``
+    started it. ``weights`` share the requests; None leaves them as they are. ``keys`` are
+    those that callers may send beside the deployment's own. A revision that loses its weight
+    stays ready for ``warm_s`` without requests.
     """
 
     name: str
     version: str
     revision: int
+    number: int = 1
     wanted: int = 1
     lease_s: float
     lease_until: float
     allow_pickle: bool = False
     files: Path | None = None
+    beside: tuple[int, ...] = ()
+    known: tuple[int, ...] = ()
+    since: int = 0
+    weights: Mapping[int, int] | None = None
+    keys: tuple[CallerKey, ...] = ()
+    warm_s: float = 3600.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Revision:
-    """The observed state of a revision: ``ready`` of ``wanted`` replicas answer; ``reason`` and ``hint`` explain."""
+    """The observed state of a revision: ``ready`` of ``wanted`` replicas answer; ``reason`` and ``hint`` explain.
+
+    ``number`` identifies it; ``generation`` is that of the change that started it. ``latency_ms`` is the median of the
+    latest requests, ``loading_s`` how long the model took to load.
+    """
 
     number: int
     version: str
@@ -58,6 +75,12 @@ class Revision:
     ready: int
     reason: str = ""
     hint: str = ""
+    generation: int = 0
+    lease_until: float = 0.0
+    requests: int = 0
+    errors: int = 0
+    latency_ms: float | None = None
+    loading_s: float = 0.0
 
     @property
     def active(self) -> bool:
@@ -69,20 +92,31 @@ class Revision:
 class Observed:
     """The observed state of a deployment.
 
-    ``address`` is empty until the deployment is ready. ``latency_ms`` is the median of the latest requests.
+    ``address`` is empty until requests are routed. ``weights`` and ``keys`` are those that are routed. ``problem`` is
+    what keeps the address from answering.
     """
 
     revisions: tuple[Revision, ...] = ()
     address: str = ""
+    weights: Mapping[int, int] = field(default_factory=dict)
+    keys: tuple[CallerKey, ...] = ()
+    problem: str = ""
     lease_until: float = 0.0
     outlives_server: bool = True
-    requests: int = 0
-    errors: int = 0
-    latency_ms: float | None = None
 
     def revision(self, number: int) -> Revision | None:
         """Return the revision with this number, or None."""
         return next((each for each in self.revisions if each.number == number), None)
+
+    @property
+    def requests(self) -> int:
+        """The requests to all revisions."""
+        return sum(each.requests for each in self.revisions)
+
+    @property
+    def errors(self) -> int:
+        """The errors of all revisions."""
+        return sum(each.errors for each in self.revisions)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +144,8 @@ class DeploymentTarget(ABC):
     async def apply(
         self, spec: DeploymentSpec, generation: int, progress: Progress, *, check: Check | None = None
     ) -> None:
-        """Run the steps of the plan. Return when a revision was started, before it is ready.
+        """Run the steps of the plan. Return when a revision was started, before it is ready, and when each new
+        request follows the weights. Only a ready revision gets requests.
 
         A spec of an older generation than the last one changes nothing. A deleted deployment has no generation:
         ``check`` is called when no other process can delete it, and its error prevents the placing of files. A
@@ -134,6 +169,10 @@ class DeploymentTarget(ABC):
     async def delete(self, name: str) -> None:
         """End a deployment and remove its files; do nothing if the target does not have it. Raises Failed."""
 
+    async def keep(self) -> None:
+        """Start again what has ended although it is wanted, such as a gateway. Called while deployments are active."""
+        return
+
     @abstractmethod
     async def key(self, name: str) -> str:
-        """Return the key that requests must send; empty if there is none."""
+        """Return the key of the deployment's own that requests may send; empty if there is none."""

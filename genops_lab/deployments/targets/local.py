@@ -1,11 +1,10 @@
-"""Run deployments on this machine, each in its own process that does not need JupyterLab."""
+"""Run deployments on this machine: scoring processes that do not need JupyterLab, behind one gateway."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import errno
-import http.client
 import os
 import secrets
 import shutil
@@ -13,7 +12,6 @@ import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +25,7 @@ from genops_lab.deployments.environments import Environments
 from genops_lab.deployments.lifetime import Lifetime, lifetime
 from genops_lab.deployments.logs import LogFollower, tail
 from genops_lab.deployments.models import DeploymentState
+from genops_lab.deployments.record import CallerKey
 
 from .base import (
     Capabilities,
@@ -39,52 +38,31 @@ from .base import (
     Revision,
     Step,
 )
+from .folders import (
+    OWN_KEY,
+    DeploymentFile,
+    DeploymentFolder,
+    Handle,
+    ProcessState,
+    RouteFile,
+    RouteRevision,
+    encoded,
+    hashed,
+    read,
+)
+from .local_gateway import LocalGateway
+from .processes import answers, created, exit_code, process_with, same
 
 T = TypeVar("T")
 
 SERVER = Path(__file__).resolve().parents[1] / "server.py"
 STOP_S = 10.0
 FOLLOW_S = 0.2
-# Most difference between two readings of a process's start time; no pid is reused that soon.
-_SAME_START_S = 2.0
 _ENDED = ("failed", "ended", "stopped")
 
 
-class ProcessState(msgspec.Struct, frozen=True, kw_only=True):
-    """The report of the scoring process in ``state.json``."""
-
-    pid: int
-    state: DeploymentState
-    message: str = ""
-    hint: str = ""
-    port: int = 0
-    lease_until: float = 0.0
-    requests: int = 0
-    errors: int = 0
-    latency_ms: float | None = None
-
-
-class Handle(msgspec.Struct, frozen=True, kw_only=True):
-    """The target's record of a deployment, in ``process.json``.
-
-    ``begun`` is written before the process starts, ``pid`` after: with only ``begun`` a process may exist.
-    """
-
-    revision: int = 0
-    version: str = ""
-    generation: int = 0
-    wanted: int = 1
-    outlives_server: bool = True
-    begun: bool = False
-    pid: int | None = None
-    pid_created: float | None = None
-
-
 class LocalTarget(DeploymentTarget):
-    """Deployments in folders ``root/<name>`` (0700).
-
-    A folder has model, process.json, spec.json, key (0600), lease.json, state.json and log.txt.
-    """
+    """Deployments in folders ``root/NAME`` (0700), as ``folders.py`` lays them out."""
 
     name = "this machine"
 
@@ -93,6 +71,7 @@ class LocalTarget(DeploymentTarget):
         self._lock = root / ".lock"
         self._environments = environments
         self._life = life or lifetime()
+        self._gateway = LocalGateway(root.with_name("gateway"), root)
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         #: Processes that this Lab saw alive; the others ended while no Lab observed them.
         self._seen: set[tuple[int, float]] = set()
@@ -103,46 +82,60 @@ class LocalTarget(DeploymentTarget):
     def plan(self, spec: DeploymentSpec, observed: Observed) -> Changes:
         found = observed.revision(spec.revision)
         steps: list[Step] = []
-        if any(each.active and (each is not found or not spec.wanted) for each in observed.revisions):
+        if not spec.wanted and observed.weights:
+            steps.append("unroute")
+        if any(each.active and not _goes_on(spec, each) for each in observed.revisions):
             steps.append("stop")
         if spec.wanted and found is None:
             steps += ["place", "start"]
-        elif spec.wanted and found is not None and found.state == "preparing":
-            steps.append("start")
-        elif spec.wanted and found is not None and found.active and spec.lease_until > observed.lease_until:
-            steps.append("renew")
+        elif spec.wanted and found is not None:
+            if found.state == "preparing" or (not found.active and found.generation < spec.since):
+                steps.append("start")
+            elif found.active and spec.lease_until > found.lease_until:
+                steps.append("renew")
+        if spec.wanted and spec.weights is not None and _routing(spec, observed) != _routed(observed):
+            steps.append("route")
         return Changes(steps=tuple(steps))
 
     async def apply(
         self, spec: DeploymentSpec, generation: int, progress: Progress, *, check: Check | None = None
     ) -> None:
-        handle = await asyncio.to_thread(self._handle, spec.name)
-        if handle is not None and (handle.generation > generation or handle.revision > spec.revision):
+        folder = self._of(spec.name)
+        if await asyncio.to_thread(folder.generation) > generation:
             return
         for step in self.plan(spec, await self.observe(spec.name)).steps:
             if step == "place":
                 await to_the_end(asyncio.to_thread(self._place, spec, generation, check))
             elif step == "start":
-                model = self._folder(spec.name) / "model"
+                model = folder.of(spec.revision) / "model"
                 interpreter = await self._environments.interpreter(model, progress)
                 await to_the_end(asyncio.to_thread(self._start, spec, generation, interpreter))
             elif step == "renew":
                 await asyncio.to_thread(self._renew, spec, generation)
+            elif step == "route":
+                await to_the_end(asyncio.to_thread(self._route, spec, generation))
+            elif step == "unroute":
+                await to_the_end(asyncio.to_thread(self._unroute, spec.name, generation))
             else:
-                await asyncio.to_thread(self._stop, spec.name, generation)
+                await asyncio.to_thread(self._stop, spec, generation)
         if not spec.wanted:
             await asyncio.to_thread(self._refuse_older, spec, generation)
 
     async def observe(self, name: str) -> Observed:
         return await asyncio.to_thread(self._observe, name)
 
+    async def keep(self) -> None:
+        await asyncio.to_thread(self._keep)
+
     async def logs(
         self, name: str, revision: int | None = None, *, lines: int, follow: bool = False
     ) -> AsyncIterator[list[str]]:
-        handle = await asyncio.to_thread(self._handle, name)
-        if handle is None or revision not in (None, handle.revision):
+        handles = await asyncio.to_thread(self._handles, name)
+        numbers = [each.revision for _, each in handles]
+        if not numbers or revision not in (None, *numbers):
             return
-        path = self._folder(name) / "log.txt"
+        which = max(numbers) if revision is None else revision
+        path = self._of(name).of(which) / "log.txt"
         if not follow:
             yield await asyncio.to_thread(tail, path, lines)
             return
@@ -151,7 +144,7 @@ class LocalTarget(DeploymentTarget):
             yield found
         while True:
             # Observe first: lines that were written before the end are then read after the end was seen.
-            seen = (await self.observe(name)).revision(handle.revision)
+            seen = (await self.observe(name)).revision(which)
             if news := await asyncio.to_thread(follower.news):
                 yield news
             if seen is None or not seen.active:
@@ -162,12 +155,12 @@ class LocalTarget(DeploymentTarget):
         await asyncio.to_thread(self._delete, name)
 
     async def key(self, name: str) -> str:
-        return await asyncio.to_thread(self._key, name)
+        return await asyncio.to_thread(self._of(name).key)
 
     # The methods below block ---------------------------------------------------------------------------------------
 
-    def _folder(self, name: str) -> Path:
-        return contained(self._root, name)
+    def _of(self, name: str) -> DeploymentFolder:
+        return DeploymentFolder(contained(self._root, name))
 
     @contextlib.contextmanager
     def _changing(self, name: str) -> Iterator[None]:
@@ -175,48 +168,56 @@ class LocalTarget(DeploymentTarget):
         with _disk_errors(name), locked(self._lock):
             yield
 
-    def _handle(self, name: str) -> Handle | None:
-        """Return the handle. A handle without a pid gets it by a search for the process.
+    def _takes(self, name: str, generation: int) -> bool:
+        """Return whether the deployment takes a change of this generation, and note the generation."""
+        folder = self._of(name)
+        known = folder.generation()
+        if known > generation:
+            return False
+        if known < generation and folder.path.is_dir():
+            with contextlib.suppress(OSError):  # a stop and a way back must work on a full disk
+                write_private(folder.path / "deployment.json", encoded(DeploymentFile(generation=generation)))
+        return True
+
+    def _handles(self, name: str) -> list[tuple[Path, Handle]]:
+        """Return the folders and handles of the revisions, the oldest first."""
+        found = [(each, self._handle(each)) for each in self._of(name).revisions()]
+        return [(folder, handle) for folder, handle in found if handle is not None]
+
+    def _handle(self, folder: Path) -> Handle | None:
+        """Return a handle. A handle without a pid gets it by a search for the process.
 
         An older GenOps Lab wrote no handle, and a Lab that was killed may have written no pid.
         """
-        handle = self._written(name)
-        if (handle is None or (handle.begun and handle.pid is None)) and self._spec(name).exists():
+        handle = _written(folder)
+        if (handle is None or (handle.begun and handle.pid is None)) and (folder / "spec.json").exists():
             with locked(self._lock):
-                handle = self._written(name) or Handle(begun=True, outlives_server=self._life.outlives_server)
+                handle = _written(folder) or Handle(begun=True, outlives_server=self._life.outlives_server)
                 if handle.begun and handle.pid is None:
-                    handle = self._adopt(name, handle)
+                    handle = self._adopt(folder, handle)
                     with contextlib.suppress(OSError):  # a full disk: the next call searches again
-                        self._write(name, handle)
+                        self._write(folder, handle)
         return handle
 
-    def _written(self, name: str) -> Handle | None:
-        try:
-            return msgspec.json.decode((self._folder(name) / "process.json").read_bytes(), type=Handle)
-        except (OSError, msgspec.DecodeError):
-            return None
-
-    def _write(self, name: str, handle: Handle) -> Handle:
-        write_private(self._folder(name) / "process.json", msgspec.json.encode(handle).decode())
+    def _write(self, folder: Path, handle: Handle) -> Handle:
+        write_private(folder / "process.json", encoded(handle))
         return handle
 
-    def _adopt(self, name: str, handle: Handle) -> Handle:
-        found, report = _process_with(str(self._spec(name))), self._report(name)
+    def _adopt(self, folder: Path, handle: Handle) -> Handle:
+        found, report = process_with(str(folder / "spec.json")), _report(folder)
         if found is not None:
             handle = msgspec.structs.replace(handle, pid=found[0], pid_created=found[1])
         elif report is not None:  # it ran and has ended
             handle = msgspec.structs.replace(handle, pid=report.pid, pid_created=0.0)
         return handle
 
-    def _spec(self, name: str) -> Path:
-        return self._folder(name) / "spec.json"
-
     def _place(self, spec: DeploymentSpec, generation: int, check: Check | None) -> None:
         with self._changing(spec.name):
             if check is not None:
                 check()
-            folder, written = self._folder(spec.name), self._written(spec.name)
-            if written is not None and (written.generation > generation or written.revision == spec.revision):
+            base = self._of(spec.name)
+            folder = base.of(spec.revision)
+            if base.generation() > generation or _written(folder) is not None:
                 return
             fresh = private_dir(self._root / f".new-{spec.name}-{spec.revision}")
             for each in self._unplaced(spec.name):
@@ -230,12 +231,22 @@ class LocalTarget(DeploymentTarget):
                 write_private(fresh / "key", secrets.token_urlsafe(32))
             handle = Handle(
                 revision=spec.revision,
+                number=spec.number,
                 version=spec.version,
                 generation=generation,
                 outlives_server=self._life.outlives_server,
             )
-            write_private(fresh / "process.json", msgspec.json.encode(handle).decode())
-            _remove(folder)
+            write_private(fresh / "process.json", encoded(handle))
+            private_dir(base.path)
+            if not base.key():
+                write_private(base.path / "key", secrets.token_urlsafe(32))
+            self._takes(spec.name, generation)
+            for each in base.revisions():
+                old = _written(each)
+                if old is None or (old.revision not in (*spec.known, *spec.beside) and not self._alive(old)):
+                    base.forget(each)
+            private_dir(folder.parent)
+            shutil.rmtree(folder, ignore_errors=True)  # a folder without a handle is none
             fresh.rename(folder)
 
     def _unplaced(self, name: str) -> list[Path]:
@@ -243,26 +254,34 @@ class LocalTarget(DeploymentTarget):
         return [each for each in self._root.iterdir() if each.name.rpartition("-")[0] == f".new-{name}"]
 
     def _start(self, spec: DeploymentSpec, generation: int, interpreter: Path) -> None:
-        name, folder = spec.name, self._folder(spec.name)
+        name, base = spec.name, self._of(spec.name)
+        folder = base.of(spec.revision)
         with self._changing(name):
-            handle = self._written(name)
-            if handle is None or handle.generation > generation or handle.revision != spec.revision:
+            handle = _written(folder)
+            if handle is None or not self._takes(name, generation):
                 return  # stopped, deleted or replaced meanwhile
+            if handle.begun and handle.generation < spec.since and self._has_ended(folder, handle):
+                (folder / "state.json").unlink(missing_ok=True)
+                handle = msgspec.structs.replace(
+                    handle, begun=False, pid=None, pid_created=None, wanted=1, generation=generation
+                )
+                self._write(folder, handle)
             if handle.begun:
-                handle = self._adopt(name, handle) if handle.pid is None else handle
+                handle = self._adopt(folder, handle) if handle.pid is None else handle
                 if handle.pid is not None:
-                    self._write(name, handle)
+                    self._write(folder, handle)
                     return
             own = {
                 "folder": str(folder),
                 "model": str(folder / "model"),
                 "key_file": str(folder / "key"),
                 "lease_s": spec.lease_s,
+                "gateway": {**self._gateway.revival(), "route": str(base.route_path)},
             }
             environment = model_environment(os.environ, allow_pickle=spec.allow_pickle)
             write_private(folder / "spec.json", msgspec.json.encode(own).decode())
-            self._lease(spec)
-            handle = self._write(name, msgspec.structs.replace(handle, begun=True))
+            _lease(folder, spec.lease_until)
+            handle = self._write(folder, msgspec.structs.replace(handle, begun=True))
             with (folder / "log.txt").open("ab") as log:
                 child = subprocess.Popen(
                     [str(interpreter), str(SERVER), str(folder / "spec.json")],
@@ -270,52 +289,86 @@ class LocalTarget(DeploymentTarget):
                     start_new_session=True,
                 )  # fmt: skip
             self._children[child.pid] = child
-            created = _created(child.pid) or time.time()
-            self._seen.add((child.pid, created))
+            began = created(child.pid) or time.time()
+            self._seen.add((child.pid, began))
             try:
-                self._write(name, msgspec.structs.replace(handle, pid=child.pid, pid_created=created))
+                self._write(folder, msgspec.structs.replace(handle, pid=child.pid, pid_created=began))
             except OSError:
                 os.killpg(child.pid, signal.SIGKILL)
                 raise
 
-    def _lease(self, spec: DeploymentSpec) -> None:
-        write_private(
-            self._folder(spec.name) / "lease.json", msgspec.json.encode({"until": spec.lease_until}).decode()
-        )
-
-    def _leased(self, name: str) -> float:
-        try:
-            return float(msgspec.json.decode((self._folder(name) / "lease.json").read_bytes())["until"])
-        except (OSError, msgspec.DecodeError, KeyError):
-            return 0.0
-
     def _renew(self, spec: DeploymentSpec, generation: int) -> None:
         with self._changing(spec.name):
-            handle = self._written(spec.name)
-            if handle is not None and handle.generation <= generation and handle.revision == spec.revision:
-                self._lease(spec)
-                self._write(spec.name, msgspec.structs.replace(handle, generation=generation))
+            folder = self._of(spec.name).of(spec.revision)
+            if _written(folder) is not None and self._takes(spec.name, generation):
+                _lease(folder, spec.lease_until)
 
-    def _stop(self, name: str, generation: int) -> None:
-        """Finish the requests in flight for up to 10 s, then stop the process."""
-        with self._changing(name):
-            handle = self._written(name)
-            if handle is None or handle.generation > generation:
+    def _route(self, spec: DeploymentSpec, generation: int) -> None:
+        """Share the requests by the weights. Before, revisions without one get a short lease, the others a long one."""
+        self._handles(spec.name)  # which completes them
+        with self._changing(spec.name):
+            base = self._of(spec.name)
+            if not base.revisions() or not self._takes(spec.name, generation):
                 return
-            handle = msgspec.structs.replace(handle, wanted=0, generation=generation)
-            with contextlib.suppress(OSError):  # a stop must work on a full disk
-                self._write(name, handle)
-        self._end(handle)
+            weights, processes = spec.weights or {}, []
+            for folder, handle in base.handles():
+                report = _report(folder)
+                if report is None or report.state != "running" or not self._alive(handle):
+                    continue
+                weight = weights.get(handle.revision, 0)
+                with contextlib.suppress(OSError):  # on a full disk requests go on
+                    if weight and (_is_warm(folder) or _leased(folder) < spec.lease_until):
+                        _lease(folder, spec.lease_until)
+                    elif not weight and _leased(folder) > time.time() + spec.warm_s:
+                        _lease(folder, time.time() + spec.warm_s, warm_s=spec.warm_s)
+                processes.append(
+                    RouteRevision(
+                        id=handle.revision, number=handle.number, port=report.port, key=base.key(folder), weight=weight
+                    )
+                )  # fmt: skip
+            if not any(each.weight for each in processes):
+                raise Failed(
+                    f"No process of {spec.name!r} that should get requests is ready.",
+                    hint=f"Look at its revisions: genops deployments show {spec.name}",
+                )
+            own = CallerKey(name=OWN_KEY, sha256=hashed(base.key()))
+            route = RouteFile(
+                name=spec.name, generation=generation, revisions=processes, keys=[own, *spec.keys]
+            )
+            self._gateway.set(route)
+            # Written when it is true: the address of the deployment is shown from then on.
+            with contextlib.suppress(OSError):  # on a full disk the gateway has it in memory
+                write_private(base.route_path, encoded(route))
+
+    def _unroute(self, name: str, generation: int) -> None:
+        with self._changing(name):
+            if self._takes(name, generation):
+                self._of(name).route_path.unlink(missing_ok=True)
+                self._gateway.remove(name, generation)
+
+    def _stop(self, spec: DeploymentSpec, generation: int) -> None:
+        """Finish the requests in flight for up to 10 s, then stop the processes that should not go on."""
+        ending = []
+        self._handles(spec.name)  # which completes them
+        with self._changing(spec.name):
+            if not self._takes(spec.name, generation):
+                return
+            for folder, handle in self._of(spec.name).handles():
+                if spec.wanted and handle.revision in (spec.revision, *spec.beside):
+                    continue
+                handle = msgspec.structs.replace(handle, wanted=0)
+                with contextlib.suppress(OSError):  # a stop must work on a full disk
+                    self._write(folder, handle)
+                ending.append(handle)
+        for handle in ending:
+            self._end(handle)
 
     def _refuse_older(self, spec: DeploymentSpec, generation: int) -> None:
-        """Write a handle that refuses a late start of an older generation, from a delayed Lab."""
+        """Note the generation, so that a late start by a delayed Lab is refused, also of an unknown deployment."""
         with self._changing(spec.name):
-            if self._written(spec.name) is None:
-                private_dir(self._folder(spec.name))
-                self._write(
-                    spec.name,
-                    Handle(revision=spec.revision, version=spec.version, generation=generation, wanted=0),
-                )
+            if self._of(spec.name).generation() < generation:
+                private_dir(self._of(spec.name).path)
+                self._takes(spec.name, generation)
 
     def _end(self, handle: Handle) -> None:
         if handle.pid is None or not self._alive(handle):
@@ -331,35 +384,76 @@ class LocalTarget(DeploymentTarget):
             time.sleep(0.05)
 
     def _delete(self, name: str) -> None:
-        handle = self._handle(name)
-        if handle is not None:
-            self._stop(name, handle.generation)
+        base = self._of(name)
+        generation = base.generation()
+        self._unroute(name, generation)
+        for folder, handle in self._handles(name):
+            with self._changing(name), contextlib.suppress(OSError):
+                self._write(folder, msgspec.structs.replace(handle, wanted=0))
+            self._end(handle)
         with self._changing(name):
-            for folder in (self._folder(name), *self._unplaced(name)):
-                _remove(folder)
+            if (
+                base.path.is_dir()
+            ):  # under another name first: a folder that is removed in part is no deployment
+                gone = self._root / f".gone-{name}-{secrets.token_hex(4)}"
+                base.path.rename(gone)
+            for each in [*self._unplaced(name), *self._root.glob(f".gone-{name}-*")]:
+                shutil.rmtree(each, ignore_errors=True)
+
+    def _keep(self) -> None:
+        if self._gateway.runs():
+            if self._gateway.problem:
+                self._gateway.keep()
+            return
+        for path in self._root.glob("*/route.json"):
+            if any(self._alive(handle) for _, handle in DeploymentFolder(path.parent).handles()):
+                self._gateway.keep()
+                return
 
     def _observe(self, name: str) -> Observed:
-        handle = self._handle(name)
-        if handle is None:
+        handles = self._handles(name)
+        if not handles:
             return Observed()
-        report = self._report(name)
-        state, reason, hint = self._state(name, handle, report)
-        revision = Revision(
-            number=handle.revision, version=handle.version, state=state, wanted=handle.wanted,
-            ready=int(state == "running"), reason=reason, hint=hint,
-        )  # fmt: skip
-        leased = self._leased(name)
-        seen = Observed(revisions=(revision,), outlives_server=handle.outlives_server, lease_until=leased)
-        if report is None:
-            return seen
-        return replace(
-            seen, address=f"http://127.0.0.1:{report.port}" if state == "running" and report.port else "",
-            lease_until=max(leased, report.lease_until), requests=report.requests, errors=report.errors,
-            latency_ms=report.latency_ms,
-        )  # fmt: skip
+        base, revisions, ports = self._of(name), [], {}
+        for folder, handle in handles:
+            report = _report(folder)
+            state, reason, hint = self._state(folder, handle, report)
+            shown = report or ProcessState(pid=0, state=state)
+            if state == "running":
+                ports[handle.revision] = shown.port
+            leased = _leased(folder)
+            revisions.append(
+                Revision(
+                    number=handle.revision, version=handle.version, state=state, wanted=handle.wanted,
+                    ready=int(state == "running"), reason=reason, hint=hint, generation=handle.generation,
+                    lease_until=leased if _is_warm(folder) else max(leased, shown.lease_until),
+                    requests=shown.requests, errors=shown.errors, latency_ms=shown.latency_ms,
+                    loading_s=shown.loading_s,
+                )
+            )  # fmt: skip
+        route = base.route()
+        weights = (
+            {each.id: each.weight for each in route.revisions if ports.get(each.id) == each.port}
+            if route
+            else {}
+        )
+        address = ""
+        if weights and self._gateway.port:
+            address = f"http://127.0.0.1:{self._gateway.port}/{name}"
+        elif route is None and handles[0][0] == base.path and handles[0][1].revision in ports:
+            address = f"http://127.0.0.1:{ports[handles[0][1].revision]}"  # an older GenOps Lab started it
+        return Observed(
+            revisions=tuple(revisions),
+            address=address,
+            weights=weights,
+            keys=tuple(each for each in route.keys if each.name != OWN_KEY) if route else (),
+            problem=self._gateway.problem if route else "",
+            lease_until=max(each.lease_until for each in revisions),
+            outlives_server=handles[-1][1].outlives_server,
+        )
 
     def _state(
-        self, name: str, handle: Handle, report: ProcessState | None
+        self, folder: Path, handle: Handle, report: ProcessState | None
     ) -> tuple[DeploymentState, str, str]:
         if handle.pid is None:
             return (
@@ -371,12 +465,12 @@ class LocalTarget(DeploymentTarget):
             return report.state, report.message, report.hint
         if not self._alive(handle):
             # The process may have written its final report meanwhile.
-            return self._gone(handle, self._report(name))
+            return self._gone(handle, _report(folder))
         if not handle.wanted:
             return "stopping", "Finishing the requests in flight.", ""
         if report is None:
             return "starting", "Loading the model.", ""
-        return report.state, self._first_contact(name, handle, report) or report.message, report.hint
+        return report.state, self._first_contact(folder, handle, report) or report.message, report.hint
 
     def _gone(self, handle: Handle, report: ProcessState | None) -> tuple[DeploymentState, str, str]:
         if report is not None and report.state in _ENDED:
@@ -384,7 +478,7 @@ class LocalTarget(DeploymentTarget):
         if not handle.wanted:
             return "stopped", "Stopped.", ""
         if (handle.pid, handle.pid_created) in self._seen:
-            code = _exit_code(self._children.get(handle.pid or 0))
+            code = exit_code(self._children.get(handle.pid or 0))
             how = f"was killed by signal {-code}" if code is not None and code < 0 else "ended unexpectedly"
             doing = " while it loaded the model" if report is None or report.state == "starting" else ""
             hint = "Read the log, then deploy the version again. The machine may have run out of memory."
@@ -396,12 +490,12 @@ class LocalTarget(DeploymentTarget):
         )
         return "ended", message, "Deploy the version again."
 
-    def _first_contact(self, name: str, handle: Handle, report: ProcessState) -> str:
+    def _first_contact(self, folder: Path, handle: Handle, report: ProcessState) -> str:
         """Check a process that another Lab started once with its key; return a message if it does not answer."""
         mark = (handle.pid or 0, handle.pid_created or 0.0)
         if mark in self._seen or report.state != "running":
             return ""
-        if not _answers(report.port, self._key(name)):
+        if not answers(report.port, DeploymentFolder(folder).key()):
             return "The deployment does not answer at the moment."
         self._seen.add(mark)
         return ""
@@ -410,19 +504,48 @@ class LocalTarget(DeploymentTarget):
         child = self._children.get(handle.pid or 0)
         if child is not None and child.poll() is not None:
             return False
-        return _same(_created(handle.pid), handle.pid_created)
+        return same(created(handle.pid), handle.pid_created)
 
-    def _report(self, name: str) -> ProcessState | None:
-        try:
-            return msgspec.json.decode((self._folder(name) / "state.json").read_bytes(), type=ProcessState)
-        except (OSError, msgspec.DecodeError):
-            return None
+    def _has_ended(self, folder: Path, handle: Handle) -> bool:
+        handle = self._adopt(folder, handle) if handle.pid is None else handle
+        return handle.pid is not None and not self._alive(handle)
 
-    def _key(self, name: str) -> str:
-        try:
-            return (self._folder(name) / "key").read_text(encoding="utf-8")
-        except OSError:
-            return ""
+
+def _goes_on(spec: DeploymentSpec, revision: Revision) -> bool:
+    return bool(spec.wanted) and revision.number in (spec.revision, *spec.beside)
+
+
+def _routing(spec: DeploymentSpec, observed: Observed) -> tuple[dict[int, int], tuple[CallerKey, ...]]:
+    """Return the weights of the processes that are ready, and the keys, as they should be."""
+    ready = [each.number for each in observed.revisions if each.state == "running" and _goes_on(spec, each)]
+    return {each: (spec.weights or {}).get(each, 0) for each in ready}, spec.keys
+
+
+def _routed(observed: Observed) -> tuple[dict[int, int], tuple[CallerKey, ...]]:
+    return dict(observed.weights), observed.keys
+
+
+def _written(folder: Path) -> Handle | None:
+    return read(folder / "process.json", Handle)
+
+
+def _report(folder: Path) -> ProcessState | None:
+    return read(folder / "state.json", ProcessState)
+
+
+def _lease(folder: Path, until: float, *, warm_s: float = 0.0) -> None:
+    """Write until when the process may run at least; with ``warm_s`` no longer, and so long after each request."""
+    content = {"until": until, "warm_s": warm_s} if warm_s else {"until": until}
+    write_private(folder / "lease.json", msgspec.json.encode(content).decode())
+
+
+def _leased(folder: Path) -> float:
+    found = read(folder / "lease.json", dict[str, Any])
+    return float((found or {}).get("until", 0.0))
+
+
+def _is_warm(folder: Path) -> bool:
+    return bool((read(folder / "lease.json", dict[str, Any]) or {}).get("warm_s"))
 
 
 async def to_the_end(step: Coroutine[Any, Any, T]) -> T:
@@ -433,66 +556,6 @@ async def to_the_end(step: Coroutine[Any, Any, T]) -> T:
     except asyncio.CancelledError:
         await asyncio.wait([running])
         raise
-
-
-def _remove(folder: Path) -> None:
-    """Remove a deployment's folder, the handle first, so that a partly removed folder is no deployment."""
-    (folder / "process.json").unlink(missing_ok=True)
-    (folder / "spec.json").unlink(missing_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def _process_with(spec: str) -> tuple[int, float] | None:
-    """Return the pid and start time of the scoring process with this ``spec.json``, or None."""
-    import psutil
-
-    for process in psutil.process_iter(["cmdline"]):
-        command: list[str] = process.info["cmdline"] or []
-        if len(command) > 2 and command[-1] == spec and command[-2].endswith(".py"):
-            created = _created(process.pid)
-            if created is not None:
-                return process.pid, created
-    return None
-
-
-def _exit_code(child: subprocess.Popen[bytes] | None) -> int | None:
-    """Return the exit code of a child that has ended; wait up to 1 s, as another thread may reap it."""
-    if child is None:
-        return None
-    try:
-        return child.wait(1)
-    except subprocess.TimeoutExpired:
-        return None
-
-
-def _created(pid: int | None) -> float | None:
-    """Return the start time of a process, or None if it has ended or is a zombie."""
-    import psutil
-
-    if pid is None:
-        return None
-    try:
-        process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return None
-        return float(process.create_time())
-    except psutil.Error:
-        return None
-
-
-def _same(found: float | None, recorded: float | None) -> bool:
-    return found is not None and recorded is not None and abs(found - recorded) < _SAME_START_S
-
-
-def _answers(port: int, key: str) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=3)
-    try:
-        connection.request("GET", "/ping", headers={"Authorization": f"Bearer {key}"})
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
 
 
 @contextlib.contextmanager

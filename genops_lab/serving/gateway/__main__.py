@@ -11,9 +11,13 @@ import fcntl
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 from .server import EMPTY_S, Gateway, log
+
+#: How often the lock is tried before another gateway is taken for the one that runs.
+LOOKS = 20
 
 
 def main(spec_path: str) -> int:
@@ -21,9 +25,7 @@ def main(spec_path: str) -> int:
     spec = json.loads(Path(spec_path).read_text(encoding="utf-8"))
     folder = Path(spec["folder"])
     lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    if not _locks(lock):
         return 0
     files = sorted(Path(spec["routes"]).glob("*/route.json"))
 
@@ -37,6 +39,17 @@ def main(spec_path: str) -> int:
         log(f"failed: {error}")
         return 1
     return 0
+
+
+def _locks(lock: int) -> bool:
+    """Take the lock. Others hold it for a moment when they look whether there is a gateway."""
+    for _ in range(LOOKS):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except OSError:
+            time.sleep(0.05)
+    return False
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ class Control:
 
     async def keep(self) -> None:
         """Listen again if somebody removed the socket, as cleaners of /tmp do."""
-        if not self._path.exists():
+        if not self._gateway.stopping and not self._path.exists():
             self.close()
             with contextlib.suppress(OSError):
                 await self.open()
@@ -71,6 +71,8 @@ class Control:
             writer.close()
 
     def _answer(self, line: bytes) -> dict[str, Any]:
+        if self._gateway.stopping:
+            return {"stopping": True}  # the next gateway takes the change
         try:
             asked = json.loads(line)
             if asked["op"] == "status":

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 #: How often a request is sent that may be repeated, each time after the connection was lost.
 ATTEMPTS = 3
 LEFT = 499
+#: An answer of up to so many bytes is passed on whole: if the process dies in it, the caller gets no part of it.
+HELD = 256 * 1024
 _NOT_RETURNED = frozenset({b"x-request-id", b"content-length"})
 
 
@@ -42,6 +44,7 @@ class Exchange:
         self._connection: UpstreamConnection | None = None
         self._status = 0
         self._chunked = False
+        self._holds = False
         self._parts: list[bytes] = []
         self._timer = self._loop.call_at(self._until, self._late)
         self._try_next()
@@ -93,8 +96,10 @@ class Exchange:
             self._answer(Answer(502, "bad_gateway", "The scoring process does not know the gateway's key."))
             return
         self._status = status
-        self._timer.cancel()
         length = next((value for name, value in headers if name == b"content-length"), b"")
+        self._holds = bool(length) and int(length) <= HELD
+        if not self._holds:
+            self._timer.cancel()
         bodiless = request.method == b"HEAD" or status in (204, 304)
         shown = passed_on(headers, _NOT_RETURNED)
         shown.append((b"x-request-id", request.id))
@@ -118,7 +123,7 @@ class Exchange:
 
     def flush(self) -> None:
         """Pass on what has arrived."""
-        if self._parts and not self.over:
+        if self._parts and not self.over and not self._holds:
             parts, self._parts = self._parts, []
             self._caller.write(b"".join(parts))
 
@@ -129,6 +134,7 @@ class Exchange:
         self._connection = None
         if self._chunked:
             self._parts.append(b"0\r\n\r\n")
+        self._holds = False
         self.flush()
         self._end(self._status)
         self._caller.finished(self.request.keep_alive)
@@ -138,11 +144,15 @@ class Exchange:
         if self.over:
             return
         self._connection = None
+        if self._holds:  # the caller has nothing of it yet
+            self._status, self._holds, self._parts = 0, False, []
         if self._status:  # the caller must not take the part for the whole
             self.flush()
             self._end(502)
             self._caller.abort()
         elif self.request.repeatable and self._attempts < ATTEMPTS:
+            assert self._pool is not None
+            self._pool.close_idle()  # those to a process that died look open for a moment
             self._next = 0
             self._try_next()
         else:

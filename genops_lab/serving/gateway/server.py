@@ -31,6 +31,8 @@ SWEEP_S = 0.5
 PORT_S = 0.5
 #: How long a gateway without any scoring process stays, and how often it looks for one.
 EMPTY_S = 30.0
+#: How long it stays after its last route was removed.
+LAST_S = 1.0
 LOOK_S = 5.0
 GRACE_S = 10.0
 
@@ -78,7 +80,13 @@ class Gateway:
             self.pools.set(name, None)
             self._limits.forget(name, ())
             self.metrics.forget(name)
+            if not self.routes.all():
+                self.loop.call_later(LAST_S, self._end_without_routes)
         return applied
+
+    def _end_without_routes(self) -> None:
+        if not self.routes.all():
+            self._stop.set()
 
     def read_routes(self, files: Iterable[Path]) -> None:
         """Read the desired state, which a gateway that was killed left."""

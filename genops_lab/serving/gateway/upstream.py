@@ -221,6 +221,10 @@ class Pool:
     def close(self) -> None:
         """Close idle connections; the others end with their requests."""
         self._closed = not self._waiting
+        self.close_idle()
+
+    def close_idle(self) -> None:
+        """Close idle connections, so that the next request gets a new one or is refused."""
         while self._idle:
             self._idle.popleft().transport.close()
 

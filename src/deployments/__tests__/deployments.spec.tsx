@@ -41,6 +41,9 @@ function deployment(part: Partial<IDeployment> = {}): IDeployment {
     task_id: '',
     created_at: Date.now() / 1000,
     lease_until: Date.now() / 1000 + 23.5 * 3600,
+    revision: 1,
+    updating_to: 0,
+    revisions: [],
     ...part
   };
 }
@@ -66,6 +69,7 @@ function check(part: Partial<IDeployCheck> = {}): IDeployCheck {
     package_sources: [],
     outlives_server: true,
     warning: '',
+    update: null,
     ...part
   };
 }
@@ -161,6 +165,72 @@ describe('the deployments section', () => {
     expect(actions.onStop).toHaveBeenCalledTimes(1);
     fireEvent.click(row('Extend the time of digits'));
     expect(actions.onRenew).toHaveBeenCalledTimes(1);
+  });
+
+  it('lists the revisions and goes back once', async () => {
+    const revision = (number: number, part: object) => ({
+      number,
+      model: 'digits',
+      version: String(number),
+      state: 'running' as const,
+      message: '',
+      is_current: false,
+      is_update: false,
+      weight: 0,
+      requests: 5,
+      errors: 0,
+      latency_ms: 1.25,
+      created_at: 1,
+      lease_until: 2e9,
+      ...part
+    });
+    bench.answers['GET /deployments'] = page([
+      deployment({
+        revision: 2,
+        message: 'Revision 3 (digits version 3) did not start: no.',
+        revisions: [
+          revision(2, { is_current: true, weight: 100, errors: 1 }),
+          revision(1, {})
+        ]
+      })
+    ]);
+    bench.answers['POST /deployments/digits/rollback'] = deployment();
+    await show();
+    expect(screen.getByText('r2: digits v2')).toBeTruthy();
+    expect(
+      screen.getByText(
+        '100 % of requests · 5 requests · 1 error · 1.25 ms (p50)'
+      )
+    ).toBeTruthy();
+    expect(screen.getByText(/did not start: no/)).toBeTruthy();
+    const back = screen.getAllByRole('button', { name: 'Roll back' });
+    expect(back).toHaveLength(1);
+    await act(async () => {
+      fireEvent.click(back[0]);
+      fireEvent.click(back[0]);
+      await settle();
+    });
+    const at = bench.calls.indexOf('POST /deployments/digits/rollback');
+    expect(bench.bodies[at]).toEqual({ to: 1, idempotency_key: '' });
+    expect(bench.calls.filter(each => each.startsWith('POST'))).toHaveLength(1);
+  });
+
+  it('tells an update in progress and cancels it', async () => {
+    bench.answers['GET /deployments'] = page([
+      deployment({ updating_to: 2, message: 'Updating to revision 2' })
+    ]);
+    bench.answers['POST /deployments/digits/rollback'] = new Refusal(
+      409,
+      'conflict',
+      'It is done already.'
+    );
+    await show();
+    expect(screen.getByText('Updating to revision 2')).toBeTruthy();
+    await act(async () => {
+      fireEvent.click(row('Cancel the update'));
+      await settle();
+    });
+    expect(screen.getByText('It is done already.')).toBeTruthy();
   });
 
   it('keeps the log open when the server goes away and comes back', async () => {
@@ -285,6 +355,7 @@ describe('the deploy dialog', () => {
         version: '2',
         name: 'digits',
         trust: '',
+        replace_first: false,
         idempotency_key: form.key
       }
     ]);
@@ -342,6 +413,29 @@ describe('the deploy dialog', () => {
     expect(form.valid).toBe(false);
     render(<DeployFields form={form} trans={trans} />);
     expect(screen.queryByRole('checkbox')).toBeNull();
+  });
+
+  it('says when an update does not fit, and stops the earlier revision if asked', async () => {
+    const update = {
+      name: 'digits',
+      number: 2,
+      serving: 1,
+      fits: false,
+      needs_bytes: 2,
+      free_bytes: 1,
+      message: 'It does not fit.',
+      downtime: 'Nobody is answered.'
+    };
+    bench.answers['POST /deployment-checks'] = check({ update });
+    const form = new DeployForm(model.service, {}, trans);
+    await act(() => form.load());
+    render(<DeployFields form={form} trans={trans} />);
+    expect(screen.getByText('It does not fit.')).toBeTruthy();
+    expect(form.valid).toBe(false);
+    act(() => {
+      fireEvent.click(screen.getByLabelText('Stop revision 1 first'));
+    });
+    expect(form.valid).toBe(true);
   });
 
   it('sends trust for the files that were shown, and asks anew for others', async () => {

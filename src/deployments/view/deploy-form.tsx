@@ -83,18 +83,34 @@ export function DeployFields(props: {
             autoComplete="off"
             spellCheck={false}
             onChange={event => form.rename(event.target.value)}
+            onBlur={() => void form.checkName()}
           />
         )}
       </Field>
       <div aria-live="polite">
         {check ? (
-          <CheckView check={check} trans={trans} />
+          <>
+            <UpdateView check={check} trans={trans} />
+            <CheckView check={check} trans={trans} />
+          </>
         ) : (
           !snapshot.error && (
             <p className="gol-Note">{trans.__('Checking the model…')}</p>
           )
         )}
       </div>
+      {check?.update && !check.update.fits && (
+        <label className="gol-Check">
+          <input
+            type="checkbox"
+            checked={fields.replaceFirst}
+            onChange={event => form.set({ replaceFirst: event.target.checked })}
+          />
+          <span>
+            {trans.__('Stop revision %1 first', check.update.serving)}
+          </span>
+        </label>
+      )}
       {check && !check.trusted && check.verdict !== 'refused' && (
         <label className="gol-Check">
           <input
@@ -108,6 +124,26 @@ export function DeployFields(props: {
         </label>
       )}
     </>
+  );
+}
+
+/** What happens to the deployment that runs under this name. */
+function UpdateView(props: {
+  check: IDeployCheck;
+  trans: TranslationBundle;
+}): React.ReactElement | null {
+  const { update } = props.check;
+  if (!update) {
+    return null;
+  }
+  return (
+    <Callout
+      tone={update.fits ? 'info' : 'warning'}
+      title={props.trans.__('This updates the deployment “%1”.', update.name)}
+    >
+      <p>{update.message}</p>
+      {!update.fits && <p>{update.downtime}</p>}
+    </Callout>
   );
 }
 

@@ -20,6 +20,7 @@ import type { IDriven } from '../../panel/tokens';
 
 import type { DeploymentsModel } from '../model';
 import { curlCommand, isActive } from '../model';
+import { Revisions } from './revisions';
 import type { IDeployment } from '../service';
 import type { IWatchSnapshot } from '../watch';
 
@@ -30,6 +31,8 @@ export interface IDeploymentActions {
   onDelete: (deployment: IDeployment) => void;
   onDeployAgain: (deployment: IDeployment) => void;
   onLineage: (deployment: IDeployment) => void;
+  /** Go back to a revision; 0 cancels an update. */
+  onRollBack: (deployment: IDeployment, to: number) => void;
 }
 
 /** The open row of a deployment: URL, figures, log and actions. */
@@ -42,6 +45,7 @@ export function DeploymentDetail(
   const { requests, errors, latency_ms } = figures ?? deployment;
   const ended = state === 'failed' || state === 'ended';
   const active = isActive(deployment);
+  const updating = Boolean(deployment.updating_to);
   return (
     <>
       {ended && (
@@ -55,8 +59,15 @@ export function DeploymentDetail(
           {hint}
         </Callout>
       )}
-      {!ended && active && state !== 'running' && message && (
-        <p className="gol-Note">{message}</p>
+      {!ended && message && (state !== 'running' || updating) && (
+        <p className="gol-Note" role="status">
+          {message}
+        </p>
+      )}
+      {state === 'running' && message && !updating && (
+        <Callout tone="warning" title={message}>
+          {hint}
+        </Callout>
       )}
       <Facts
         facts={[
@@ -122,6 +133,7 @@ export function DeploymentDetail(
         ]}
       />
       <DetailActions {...props} active={active} />
+      <Revisions {...props} />
       <Disclosure
         title={trans.__('Log')}
         initiallyOpen={state === 'failed' || state === 'starting'}
@@ -189,6 +201,16 @@ function DetailActions(
         disabled={state === 'stopping'}
         onClick={() => props.onStop(deployment)}
       />
+      {deployment.updating_to ? (
+        <ActionButton
+          label={trans.__('Cancel the update')}
+          caption={trans.__(
+            'Stop revision %1; the current one goes on',
+            deployment.updating_to
+          )}
+          onClick={() => props.onRollBack(deployment, 0)}
+        />
+      ) : null}
       {lineage}
       {url && state === 'running' && (
         <CopyButton

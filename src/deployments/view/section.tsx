@@ -1,6 +1,8 @@
 import * as React from 'react';
 
 import {
+  ApiError,
+  Callout,
   Disclosure,
   EmptyState,
   RelativeTime,
@@ -9,6 +11,7 @@ import {
 } from '../../core';
 
 import { describeState } from '../model';
+import type { IDeployment } from '../service';
 
 import { DeploymentDetail } from './detail';
 
@@ -19,6 +22,22 @@ export function DeploymentsSection(
   props: DeploymentsSection.IProps
 ): React.ReactElement {
   const { model, trans, onDeploy } = props;
+  const [failure, setFailure] = React.useState<ApiError>();
+  const busy = React.useRef(false);
+  const rollBack = (deployment: IDeployment, to: number) => {
+    if (busy.current) {
+      return; // the second click of a double click
+    }
+    busy.current = true;
+    setFailure(undefined);
+    model.service
+      .rollBack(deployment.name, to)
+      .then(() => model.list.refresh())
+      .catch((reason: unknown) => setFailure(ApiError.from(reason, trans)))
+      .finally(() => {
+        busy.current = false;
+      });
+  };
   return (
     <ResourceView
       resource={model.list}
@@ -35,40 +54,57 @@ export function DeploymentsSection(
       }
     >
       {deployments => (
-        <ul className="gol-List" aria-label={trans.__('Deployments')}>
-          {deployments.map(deployment => (
-            <li key={deployment.name}>
-              <Disclosure
-                title={deployment.name}
-                tip={`${deployment.name}: ${deployment.model} v${deployment.version}`}
-                initiallyOpen={deployments.length === 1}
-                meta={
-                  <>
-                    <StatusBadge
-                      {...describeState(deployment.state, trans)}
-                      caption={deployment.message}
-                    />
-                    <span className="gol-mod-wide">
-                      <RelativeTime
-                        seconds={deployment.created_at}
-                        trans={trans}
+        <>
+          {failure && (
+            <Callout tone="error" title={failure.message}>
+              {failure.hint}
+            </Callout>
+          )}
+          <ul className="gol-List" aria-label={trans.__('Deployments')}>
+            {deployments.map(deployment => (
+              <li key={deployment.name}>
+                <Disclosure
+                  title={deployment.name}
+                  tip={`${deployment.name}: ${deployment.model} v${deployment.version}`}
+                  initiallyOpen={deployments.length === 1}
+                  meta={
+                    <>
+                      <StatusBadge
+                        {...describeState(deployment.state, trans)}
+                        caption={deployment.message}
                       />
-                    </span>
-                  </>
-                }
-              >
-                <DeploymentDetail {...props} deployment={deployment} />
-              </Disclosure>
-            </li>
-          ))}
-        </ul>
+                      <span title={trans.__('The current revision')}>
+                        {trans.__('r%1', deployment.revision ?? 1)}
+                      </span>
+                      <span className="gol-mod-wide">
+                        <RelativeTime
+                          seconds={deployment.created_at}
+                          trans={trans}
+                        />
+                      </span>
+                    </>
+                  }
+                >
+                  <DeploymentDetail
+                    {...props}
+                    deployment={deployment}
+                    onRollBack={rollBack}
+                  />
+                </Disclosure>
+              </li>
+            ))}
+          </ul>
+        </>
       )}
     </ResourceView>
   );
 }
 
 export namespace DeploymentsSection {
-  export interface IProps extends Omit<DeploymentDetail.IProps, 'deployment'> {
+  export interface IProps extends Omit<
+    DeploymentDetail.IProps,
+    'deployment' | 'onRollBack'
+  > {
     onDeploy: () => void;
   }
 }

@@ -1,0 +1,58 @@
+"""Keep the named keys of a deployment's callers: only their hashes, with limits of requests."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+
+from genops_lab.core.errors import Conflict, InvalidRequest
+
+from .models import DeploymentCallerKey, NewCallerKey
+from .names import is_name
+from .record import CallerKey
+from .targets.folders import OWN_KEY, hashed
+
+MOST_LIMIT = 1_000_000_000
+
+
+def new_key(name: str, body: NewCallerKey) -> tuple[CallerKey, str]:
+    """Return a new key of the deployment ``name`` as it is kept, and the key itself. Raises InvalidRequest."""
+    if not is_name(body.name) or body.name == OWN_KEY:
+        raise InvalidRequest(
+            f"{body.name[:80]!r} is not a valid name of a key.",
+            hint="Use up to 63 letters (a-z, A-Z), digits, '.', '_' and '-'; 'default' is the deployment's own.",
+        )
+    if not 0 <= body.limit <= MOST_LIMIT:
+        raise InvalidRequest(f"limit is {body.limit}.", hint="Give requests a minute, or 0 for no limit.")
+    key = secrets.token_urlsafe(32)
+    return CallerKey(name=body.name, sha256=hashed(key), limit=body.limit, created_at=time.time()), key
+
+
+def added(name: str, key: CallerKey) -> Callable[[list[CallerKey]], list[CallerKey]]:
+    """Return the change that adds a key; it raises Conflict for a name in use."""
+
+    def change(keys: list[CallerKey]) -> list[CallerKey]:
+        if any(each.name == key.name for each in keys):
+            raise Conflict(
+                f"{name!r} has a key {key.name!r} already.",
+                hint=f"Revoke it first: genops deployments revoke-key {name} {key.name}",
+            )
+        return [*keys, key]
+
+    return change
+
+
+def revoked(name: str, key: str) -> Callable[[list[CallerKey]], list[CallerKey]]:
+    """Return the change that removes a key. Raises Conflict for the deployment's own."""
+    if key == OWN_KEY:
+        raise Conflict(
+            f"The key {key!r} is the own one of {name!r}, which GenOps Lab uses.",
+            hint=f"Delete the deployment to end it: genops deployments delete {name}",
+        )
+    return lambda keys: [each for each in keys if each.name != key]
+
+
+def shown(key: CallerKey, text: str = "") -> DeploymentCallerKey:
+    """Return a key for the wire, with its ``text`` where it is shown the only time."""
+    return DeploymentCallerKey(name=key.name, limit=key.limit, created_at=key.created_at, key=text)

@@ -1,0 +1,35 @@
+"""Say what a target should run for a record."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from .record import KnownRevision, Record
+from .targets.base import DeploymentSpec
+
+POLL_S = 0.15
+#: The kind of durable work that starts or updates a deployment; its subject is ``deployment:<name>``.
+KIND = "deployment"
+
+
+def spec(
+    record: Record, revision: KnownRevision | None = None, *, warm_s: float, **changes: Any
+) -> DeploymentSpec:
+    """Return the desired state: the current revision or a given one, with all others beside it as they are."""
+    chosen = revision or record.known(record.revision) or record.revisions[-1]
+    known = tuple(each.id for each in record.revisions)
+    asked = DeploymentSpec(
+        name=record.name,
+        version=chosen.version,
+        revision=chosen.id,
+        number=chosen.number,
+        lease_s=record.wanted.lease_s,
+        lease_until=record.lease_until,
+        allow_pickle=chosen.allow_pickle,
+        beside=tuple(each for each in known if each != chosen.id),
+        known=known,
+        keys=tuple(record.wanted.keys),
+        warm_s=warm_s,
+    )
+    return replace(asked, **changes)

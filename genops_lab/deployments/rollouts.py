@@ -1,0 +1,226 @@
+"""Carry out the start of a deployment and its updates: durable work that leads the requests to a revision."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from genops_lab.core.errors import Failed, GenOpsError, NotFound
+from genops_lab.core.tasks import TaskHandle
+from genops_lab.core.work import WorkKind, WorkService
+from genops_lab.registry.models import ModelVersion
+
+from .check import ModelChecker
+from .desired import KIND, POLL_S, spec
+from .logs import MAX_LOG_LINES
+from .models import Deployment
+from .record import KnownRevision, Record
+from .targets.base import DeploymentTarget
+
+if TYPE_CHECKING:
+    from .records import Records
+
+_LOG_END = 3
+
+
+class Rollouts:
+    """The steps: ``start`` a revision, wait until it can ``answer``, let it ``serve``.
+
+    An update that fails leaves the earlier revision as it was: the failure becomes a note of the deployment. That of a
+    first start becomes the deployment's own state (``service.py: _now``), so an earlier Lab cannot overwrite it.
+    """
+
+    def __init__(
+        self,
+        records: Records,
+        target: DeploymentTarget,
+        checker: ModelChecker,
+        work: WorkService,
+        warm_s: float,
+        get: Callable[[str], Awaitable[Deployment]],
+        changed: Callable[[str], None],
+    ) -> None:
+        self._records = records
+        self._target = target
+        self._checker = checker
+        self._work = work
+        self._warm_s = warm_s
+        self._get = get
+        self._changed = changed
+        steps = {"start": self._start, "answer": self._until_it_answers, "serve": self._serve}
+        work.register(WorkKind(KIND, steps, self._give_up))
+
+    async def _start(self, handle: TaskHandle, plan: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        """Start the revision on its target, with the files that were checked or that it has already."""
+        record, revision, updates = await self._asked_for(plan)
+        handle.progress("Preparing the files.")
+        try:
+            files = None
+            if (await self._target.observe(record.name)).revision(revision.id) is None:
+                if "version" not in plan:
+                    raise Failed(
+                        f"The files of revision {revision.number} are gone.",
+                        hint=f"Deploy version {revision.version} again.",
+                    )
+                version = msgspec.convert(plan["version"], ModelVersion)
+                files = await self._checker.take(version, plan["digest"], tuple(plan["stamp"]))
+            await self._work.hold(handle)
+            check = self._work.check(handle)
+            asked = spec(record, revision, warm_s=self._warm_s, files=files)
+            asked = replace(asked, since=record.generation if plan.get("again") else 0)
+            if plan.get("replace_first"):
+                asked = replace(asked, beside=())
+            await self._target.apply(asked, record.generation, handle.say, check=check)
+        except GenOpsError as error:
+            if updates:
+                await self._abandon(handle, plan, error)
+            raise
+        self._changed(record.name)
+        return data
+
+    async def _until_it_answers(
+        self, handle: TaskHandle, plan: dict[str, Any], _data: dict[str, Any]
+    ) -> dict[str, Any]:
+        record, revision, updates = await self._asked_for(plan)
+        handle.progress("Loading the model.")
+        copying = asyncio.ensure_future(self._copy_log(handle, record.name, revision.id))
+        try:
+            while True:
+                await self._asked_for(plan)
+                if not updates:
+                    await self._get(record.name)  # which notes the state
+                found = (await self._target.observe(record.name)).revision(revision.id)
+                if found is not None and found.state not in ("preparing", "starting"):
+                    await asyncio.wait([copying], timeout=2 * POLL_S)  # for the last lines of its log
+                if found is None and not updates:
+                    raise Failed(
+                        f"{record.name} is no longer on {self._target.name}.", hint="Deploy it again."
+                    )
+                if found is None or found.state in ("failed", "ended", "stopped", "stopping"):
+                    if not updates and found is not None and found.state in ("stopped", "stopping"):
+                        return {"message": "Stopped before it was ready."}
+                    reason = (found.reason if found else "") or "It ended before it was ready."
+                    raise Failed(reason, hint=found.hint if found else "Deploy the version again.")
+                if found.state == "running":
+                    return {}
+                await asyncio.sleep(POLL_S)
+        except GenOpsError as error:
+            if updates:
+                await self._abandon(handle, plan, error)
+            raise
+        finally:
+            copying.cancel()
+
+    async def _serve(self, handle: TaskHandle, plan: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        """Make the revision the current one and route the requests to it. The revision before stays warm."""
+        record, revision, updates = await self._asked_for(plan)
+        if data.get("message"):  # it was stopped
+            return data
+        before = record.known(record.revision)
+        if updates:
+            await self._work.hold(handle)
+            record = await asyncio.to_thread(self._records.end_update, record, revision.id, done=True)
+        try:
+            await self._route(record, handle)
+        except GenOpsError:
+            if not updates:  # else the gateway has the route of before, and `keep` starts it again
+                await self._end(record, handle)
+            raise
+        self._changed(record.name)
+        found = await self._get(record.name)
+        if not updates or before is None:
+            return {"message": f"{record.name} answers at {found.url}/invocations."}
+        return {
+            "message": f"Revision {revision.number} ({revision.model} version {revision.version}) answers."
+        }
+
+    async def _route(self, record: Record, handle: TaskHandle) -> None:
+        asked = spec(record, warm_s=self._warm_s, weights={record.revision: 100})
+        await self._target.apply(asked, record.generation, handle.say)
+
+    async def _end(self, record: Record, handle: TaskHandle) -> Record:
+        asked = await asyncio.to_thread(self._records.change, record, asks=True)
+        await self._target.apply(spec(asked, warm_s=self._warm_s, wanted=0), asked.generation, handle.say)
+        return asked
+
+    async def _abandon(self, handle: TaskHandle, plan: dict[str, Any], reason: GenOpsError | None) -> None:
+        """End the revision of an update; the current one goes on, or is started again if it was stopped first."""
+        record, revision, _ = await self._asked_for(plan)
+        current = record.known(record.revision)
+        if record.wanted.update != revision.id or current is None:
+            return
+        record = await asyncio.to_thread(self._records.change, record, asks=True)
+        asked = spec(record, warm_s=self._warm_s)
+        asked = replace(asked, beside=tuple(each for each in asked.beside if each != revision.id))
+        since = record.generation if plan.get("replace_first") else 0
+        await self._target.apply(replace(asked, since=since), record.generation, handle.say)
+        if plan.get("replace_first"):
+            handle.progress(f"Starting revision {current.number} again.")
+            await self._until_current_runs(record)
+            await self._route(record, handle)
+        what = f"Revision {revision.number} ({revision.model} version {revision.version})"
+        note = f"{what} was cancelled."
+        if reason is not None:
+            note = f"{what} did not start: {reason.message}"
+            lines = [each async for each in self._target.logs(record.name, revision.id, lines=_LOG_END)]
+            end = [line.strip() for found in lines for line in found if line.strip()]
+            if end and reason.message not in end[-1]:
+                note += f" Its log ends: {end[-1][:200]}"
+        note += f" Revision {current.number} goes on."
+        await asyncio.to_thread(self._records.end_update, record, revision.id, done=False, note=note)
+        self._changed(record.name)
+
+    async def _until_current_runs(self, record: Record) -> None:
+        while True:
+            found = (await self._target.observe(record.name)).revision(record.revision)
+            if found is None or found.state not in ("preparing", "starting"):
+                return
+            await asyncio.sleep(POLL_S)
+
+    async def _copy_log(self, handle: TaskHandle, name: str, revision: int) -> None:
+        copied = Counter(handle.lines)  # lines that the Lab before this one has copied
+        async for lines in self._target.logs(name, revision, lines=MAX_LOG_LINES, follow=True):
+            for line in lines:
+                if copied[line] > 0:
+                    copied[line] -= 1
+                else:
+                    handle.say(line)
+
+    async def _give_up(self, handle: TaskHandle, plan: dict[str, Any], _data: dict[str, Any]) -> None:
+        try:
+            record, _revision, updates = await self._asked_for(plan)
+        except NotFound:
+            return
+        if updates:
+            await self._abandon(handle, plan, None)
+            return
+        found = await self._get(record.name)
+        if found.state == "running" or not record.active:
+            return  # it is ready already: only the task is cancelled
+        asked = await self._end(record, handle)
+        await asyncio.to_thread(
+            self._records.change, asked, state="stopped", message="Cancelled before it was ready.", hint=""
+        )
+        self._changed(record.name)
+
+    async def _asked_for(self, plan: dict[str, Any]) -> tuple[Record, KnownRevision, bool]:
+        """Return the deployment of the work, its revision, and whether this is an update in progress.
+
+        Raises NotFound if the deployment was deleted, even if a new one has its name.
+        """
+        record = await asyncio.to_thread(self._records.get, plan["name"])
+        if record.created_at != plan["created_at"]:
+            raise NotFound(
+                f"The deployment {record.name!r} was deleted.", hint="A new deployment has its name."
+            )
+        revision = record.known(plan.get("revision", record.revision))
+        if revision is None:
+            raise NotFound(f"{record.name!r} no longer has this revision.", hint="Deploy its version again.")
+        if revision.id not in (record.revision, record.wanted.update):
+            raise NotFound(f"The update of {record.name!r} was cancelled.", hint="Deploy the version again.")
+        return record, revision, record.wanted.update == revision.id
