@@ -38,11 +38,11 @@ def _figures(scratch: Path) -> Iterator[Figure]:
     for part in range(10):
         (model / f"model-{part}.safetensors").write_bytes(os.urandom(SIZE // 10))
     before = time.process_time()
-    content, _ = signing.sign(model, str(private))
+    content, fingerprint = signing.sign(model, str(private))
     first = time.process_time() - before
     place = signing.beside(model)
-    place.parent.mkdir()
-    place.write_bytes(content)
+    place.mkdir()
+    (place / signing.file_name(fingerprint)).write_bytes(content)
     values = []
     for _ in range(5):
         before = time.process_time()
