@@ -168,12 +168,12 @@ def _requests(ways: dict[str, tuple[int, psutil.Process | None]]) -> Iterator[Fi
     }
     for peer in [each for each in rates if each != "gateway"] or [""]:
         yield Figure(
-            name="gateway_added_p50", unit="ms", values=added["gateway"], target=0.2,
+            name=f"gateway added p50, beside {peer}", unit="ms", values=added["gateway"], target=0.2,
             baseline=peer, baseline_values=added.get(peer, ()),
             notes={"direct_p50_ms": round(statistics.median(medians["direct"]), 3)},
         )  # fmt: skip
         yield Figure(
-            name="gateway_requests_per_cpu_second", unit="1/s", values=rates["gateway"], baseline=peer,
+            name=f"gateway requests per CPU second, beside {peer}", unit="1/s", values=rates["gateway"], baseline=peer,
             baseline_values=rates.get(peer, ()),
         )  # fmt: skip
 
@@ -185,7 +185,7 @@ def _streams(ways: dict[str, tuple[int, psutil.Process | None]]) -> Iterator[Fig
             rates[name].append(_chunks_per_s(port))
     shares = [each / direct for each, direct in zip(rates["gateway"], rates["direct"], strict=True)]
     yield Figure(
-        name="gateway_streamed_chunks", unit="1/s", values=rates["gateway"], baseline="direct",
+        name="gateway streamed chunks", unit="1/s", values=rates["gateway"], baseline="direct",
         baseline_values=rates["direct"], notes={"share_of_direct": round(statistics.median(shares), 3)},
     )  # fmt: skip
 
@@ -278,7 +278,7 @@ def _lost(folder: Path) -> Figure:
                     time.sleep(0.002)
         failed, done = list(callers.failed), callers.done
     return Figure(
-        name="gateway_failed_requests", unit="requests", values=[len(failed)], target=0,
+        name="gateway failed requests", unit="requests", values=[len(failed)], target=0,
         notes={"requests": done, "weight_changes": CHANGES, "scorer_kills": KILLS, "rollbacks": BACK,
                "first_failures": failed[:3]},
     )  # fmt: skip

@@ -91,6 +91,29 @@ events.
         ("profile ",),
     ),
     Sheet(
+        "models",
+        "Models",
+        """Versions of registered models, their lineage and signatures. The baselines are MLflow's own client on the
+same store.
+
+- `first rows`: until the table of versions has its first 100 rows.
+- `first picture`: of the lineage of a data set, in its own process.""",
+        (
+            "first rows of 10,000 versions", "newest: ", "sort: ", "query: ", "an alias ", "signature ",
+            "first picture ",
+        ),
+    ),
+    Sheet(
+        "deployments",
+        "Deployments",
+        """The gateway and the scoring process. The gateway checks keys and limits. aiohttp passes on without a check.
+HAProxy compares a key.
+
+- `gateway added p50`: what the gateway adds to the median time of a small request.
+- `gateway failed requests`: over changes of weights, killed scoring processes and ways back.""",
+        ("gateway ", "serving ", "scorer ", "rollout ", "llm "),
+    ),
+    Sheet(
         "tracking",
         "Runs, queries and charts",
         """The run table beside `MlflowClient.search_runs` on the same stores, queries of runs in memory, and charts.
