@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-TOLD_EVERY_S = 0.5
+REPORT_EVERY_S = 0.5
 
 _thread = threading.local()
 
@@ -24,16 +24,16 @@ class RunningCall:
 
     def __init__(self, send: Callable[[int], None]) -> None:
         self._send = send
-        self._told_at = 0.0
+        self._reported_at = 0.0
         self.cancelled = False
 
-    def tell(self, done: int) -> None:
-        """See :func:`tell`."""
+    def report(self, done: int) -> None:
+        """See :func:`report_progress`."""
         if self.cancelled:
             raise CallCancelled
         now = time.monotonic()
-        if now - self._told_at >= TOLD_EVERY_S:
-            self._told_at = now
+        if now - self._reported_at >= REPORT_EVERY_S:
+            self._reported_at = now
             self._send(done)
 
     @contextlib.contextmanager
@@ -46,7 +46,7 @@ class RunningCall:
             _thread.running = None
 
 
-def tell(done: int) -> None:
+def report_progress(done: int) -> None:
     """Report progress, such as bytes copied so far, to the caller of the running call; at most twice a second.
 
     Call it in the thread of the call. Does nothing outside of a worker process. Raises CallCancelled after the caller
@@ -54,4 +54,4 @@ def tell(done: int) -> None:
     """
     running: RunningCall | None = getattr(_thread, "running", None)
     if running is not None:
-        running.tell(done)
+        running.report(done)

@@ -175,9 +175,10 @@ class Worker:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> R:
-        """Run ``method`` as :meth:`call` does, and call ``on_progress`` with the progress that it tells.
+        """Run ``method`` as :meth:`call` does, and call ``on_progress`` with the progress that it reports.
 
-        See :func:`.call_progress.tell`. A cancellation ends the method at its next report. It is waited for, up to 1 s.
+        See :func:`.call_progress.report_progress`. A cancellation ends the method at its next report. It is waited for,
+        up to 1 s.
         """
         return await self._run(on_progress, method, *args, **kwargs)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -134,9 +135,7 @@ def by_group(candidate: Predictions, champion: Predictions | None) -> Iterator[J
 
 
 def _named(row: JudgedMetric, group: str, value: str) -> JudgedMetric:
-    from msgspec.structs import replace
-
-    return replace(row, group=group, value=value)
+    return msgspec.structs.replace(row, group=group, value=value)
 
 
 def _row(metric: Metric, other: Metric | None) -> JudgedMetric:
@@ -205,7 +204,15 @@ def _latency(candidate: Predictions, champion: Predictions | None) -> JudgedMetr
     if theirs is not None and len(theirs) != len(ours):
         theirs = None
     other = None if theirs is None else Metric("latency_s", "lower", theirs)
-    return _row(Metric("latency_s", "lower", ours), other)
+    row = _row(Metric("latency_s", "lower", ours), other)
+    return msgspec.structs.replace(
+        row, candidate=_not_negative(row.candidate), champion=row.champion and _not_negative(row.champion)
+    )
+
+
+def _not_negative(estimate: MetricEstimate) -> MetricEstimate:
+    """Cut the interval of a latency at 0: that of a few batches of very different latencies can pass it."""
+    return estimate if estimate.low is None else msgspec.structs.replace(estimate, low=max(0.0, estimate.low))
 
 
 def _batches(predictions: Predictions) -> Floats:

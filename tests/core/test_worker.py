@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from genops_lab.core.call_progress import tell
+from genops_lab.core.call_progress import report_progress
 from genops_lab.core.errors import GenOpsError, NotFound, Unavailable
 from genops_lab.core.worker import Worker
 from tests.support.processes import runs
@@ -54,7 +54,7 @@ class Backend:
         try:
             while True:
                 done += 1
-                tell(done)
+                report_progress(done)
                 time.sleep(0.01)
         finally:
             Path(file).write_text(str(done))

@@ -137,6 +137,13 @@ def test_latency_compares_in_one_session_alone() -> None:
     assert other.difference is None
 
 
+def test_no_latency_is_below_zero() -> None:
+    """The t-interval of a slow batch among few quick ones is wider than their mean."""
+    made = _made([1] * 3, [1] * 3, latency_s=np.array([0.001, 0.001, 0.9]), about={"batch_rows": 1})
+    found = compared(made, None, latency=True)[-1].candidate
+    assert found.low == 0.0 and found.value == pytest.approx(0.3007, abs=1e-3)
+
+
 def test_the_report_names_rows_that_only_one_version_has_and_labels_that_differ() -> None:
     one = _made([1, 0, 1, 1], [1, 0, 1, 0])
     two = _made([1, 0, 0], [1, 1, 0])

@@ -1,7 +1,7 @@
 """Copy one file from or into the store of an MLflow: in pieces, with progress, until the caller cancels it.
 
-MLflow's own copies of a file tell nothing, cannot be stopped, and begin anew after a broken line. Its client for object
-stores stays in use: there a file is copied whole.
+MLflow's own copies of a file report nothing, cannot be stopped, and begin anew after a broken line. Its client for
+object stores stays in use: there a file is copied whole.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from genops_lab.core.call_progress import tell
+from genops_lab.core.call_progress import report_progress
 from genops_lab.core.errors import Failed, NotFound, Unavailable
 from genops_lab.registry.remote import RemoteFile
 
@@ -150,13 +150,13 @@ def _broken(path: str) -> Unavailable:
 
 
 def _write(chunks: Iterator[bytes], target: Any, done: int) -> None:
-    tell(done)
+    report_progress(done)
     for chunk in chunks:
-        tell(done)  # a cancelled copy writes nothing more
+        report_progress(done)  # a cancelled copy writes nothing more
         target.write(chunk)
         target.flush()
         done += len(chunk)
-    tell(done)
+    report_progress(done)
 
 
 def _part(place: Path, tag: str) -> Path:
@@ -179,7 +179,7 @@ class _Counted(io.FileIO):
 
     def read(self, size: int | None = -1) -> bytes:
         found = super().read(size) or b""
-        tell(self.tell())
+        report_progress(self.tell())
         return found
 
 
@@ -232,7 +232,7 @@ def differs(place: Path, file: RemoteFile) -> bool:
     with place.open("rb") as stream:
         while chunk := stream.read(_CHUNK):
             digest.update(chunk)
-            tell(size)
+            report_progress(size)
     return digest.hexdigest() != file.sha256
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from genops_lab.core.call_progress import tell
+from genops_lab.core.call_progress import report_progress
 from genops_lab.core.errors import Failed, GenOpsError, InvalidRequest, NotAllowed, NotFound, Unavailable
 from genops_lab.experiments.backends.artifacts import checked
 from genops_lab.registry.remote import Listing, RemoteFile
@@ -112,7 +112,7 @@ class HubFiles:
                     additions.append(_addition(name, Path(folder, name), done))
                     done += size
                 hub.preupload_lfs_files(repository, additions, num_threads=1, free_memory=False)
-                tell(done)
+                report_progress(done)
                 operations += additions
             return str(hub.create_commit(repository, operations, commit_message=message).oid)
 
@@ -159,12 +159,12 @@ class _Counted(io.FileIO):
 
     def read(self, size: int | None = -1) -> bytes:
         found = super().read(size) or b""
-        tell(self._before + self.tell())
+        report_progress(self._before + self.tell())
         return found
 
 
 def _progress_bar() -> Any:
-    """Return a class of progress bars that draw nothing, and tell how many bytes are there."""
+    """Return a class of progress bars that draw nothing, and report how many bytes are there."""
     import tqdm.auto as bars  # type: ignore[import-untyped]
 
     class Bar(bars.tqdm):  # type: ignore[misc]
@@ -175,7 +175,7 @@ def _progress_bar() -> Any:
 
         def update(self, n: float | None = 1) -> None:
             self._there += int(n or 0)
-            tell(self._there)
+            report_progress(self._there)
 
     return Bar
 
