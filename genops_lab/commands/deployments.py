@@ -21,6 +21,7 @@ from genops_lab.deployments.models import (
 )
 from genops_lab.deployments.service import DeploymentsService
 
+from .batches import batches
 from .caller_keys import caller_keys
 from .completion import deployment_names, model_names
 from .grammar import noun
@@ -291,4 +292,5 @@ def show_log(
         session.show(tail, views.log_tail(tail))
 
 
+deployments.add_typer(batches)
 deployments.add_typer(caller_keys)

@@ -21,10 +21,12 @@ def _provide(services: Services) -> None:
     from genops_lab.core.work import WorkService
     from genops_lab.evaluations.loading import ModelLoading
     from genops_lab.experiments.columns.service import DeploymentsOfRuns
+    from genops_lab.experiments.mlflow import MlflowConnection
     from genops_lab.registry.deleting import DeploymentsOfModel
     from genops_lab.registry.service import RegistryService
     from genops_lab.registry.versions.service import DeployedVersions
 
+    from .batches.service import BatchesService
     from .check import ModelChecker
     from .environments import Environments
     from .loading import model_loading
@@ -52,6 +54,12 @@ def _provide(services: Services) -> None:
             get(WorkTable), get(LocalTarget),
         ),
     )  # fmt: skip
+    services.provide(
+        BatchesService,
+        lambda get: BatchesService(
+            get(Settings), get(MlflowConnection), get(DeploymentsService), get(WorkService)
+        ),
+    )
     services.provide(DeploymentsOfRuns, lambda get: DeploymentsOfRuns(get(DeploymentsService).serving))
     services.provide(DeploymentsOfModel, lambda get: DeploymentsOfModel(get(DeploymentsService).of_model))
     services.provide(DeployedVersions, lambda get: DeployedVersions(get(DeploymentsService).of_versions))

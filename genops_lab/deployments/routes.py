@@ -6,8 +6,10 @@ from genops_lab.core.operations import LazyService, Operation
 from genops_lab.core.paging import paged
 
 if TYPE_CHECKING:
+    from .batches.service import BatchesService as Batches
     from .service import DeploymentsService as Service
 else:
+    Batches = LazyService(f"{__package__}.batches", "service", "BatchesService")
     Service = LazyService(__package__, "service", "DeploymentsService")
 
 OPERATIONS = [
@@ -28,6 +30,7 @@ OPERATIONS = [
     Operation("GET", "/deployments/{name}/keys", Service.list_caller_keys),
     Operation("POST", "/deployments/{name}/keys", Service.add_caller_key, named=("name",)),
     Operation("DELETE", "/deployments/{name}/keys/{key}", Service.revoke_caller_key),
+    Operation("POST", "/deployments/{name}/batches", Batches.score_deployment, action="execute"),
     Operation("POST", "/deployments/{name}/stop", Service.stop_deployment),
     Operation("POST", "/deployments/{name}/renew", Service.renew_deployment),
     Operation("GET", "/deployments/{name}/log", Service.get_deployment_log),

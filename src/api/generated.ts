@@ -2503,6 +2503,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/deployments/{name}/batches": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Score the rows of a file with a running deployment. A task reports the progress. */
+        post: operations["deployments.score_deployment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/deployments/{name}/stop": {
         parameters: {
             query?: never;
@@ -7488,7 +7505,7 @@ export interface components {
         };
         /**
          * UpdatePlan
-         * @description What an update of a running deployment does: revision ``number`` takes the place of ``serving``.
+         * @description The plan of an update of a running deployment: revision ``number`` takes the place of ``serving``.
          *
          *     If it does not fit beside it, ``message`` says so in numbers, and the earlier revision must be stopped first:
          *     ``downtime`` says what that means.
@@ -7542,6 +7559,39 @@ export interface components {
             name: string;
             /** @default 0 */
             limit: number;
+        };
+        /**
+         * NewBatch
+         * @description Score the rows of ``data`` with a deployment, and write rows and answers into ``out``, a Parquet file.
+         *
+         *     data: the absolute path of a file on the Lab's machine, one below the Jupyter server's folder, or the NAME@DIGEST of
+         *     a data set that MLflow knows. ``without`` names columns that the model does not get. ``settings`` are parts of each
+         *     request to a language model, such as ``temperature``. ``parallel`` requests of ``batch_rows`` rows are under way at
+         *     once.
+         */
+        NewBatch: {
+            data: string;
+            out: string;
+            /** @default [] */
+            without: string[];
+            /** @default {} */
+            settings: {
+                [key: string]: number | string | boolean;
+            };
+            /** @default 256 */
+            batch_rows: number;
+            /** @default 4 */
+            parallel: number;
+            /** @default false */
+            overwrite: boolean;
+        };
+        /**
+         * BegunBatch
+         * @description A batch that a task scores. ``out`` is the absolute path of the file that it writes.
+         */
+        BegunBatch: {
+            task: components["schemas"]["Task"];
+            out: string;
         };
         /**
          * LogTail
@@ -13012,6 +13062,41 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "deployments.score_deployment": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewBatch"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BegunBatch"];
+                };
             };
             /** @description The error. */
             default: {

@@ -615,8 +615,8 @@ DATA_FILES = _words(
     "Runs, sweeps, profiles or deployments of before are no longer found; two Labs of two versions hold different "
     "locks.",
     """
-deployments environments evaluations folders incoming kernelspecs.lock mlflow outputs profiles pulls remote resuming
-runs said shared.db spool store.db supervisor.lock sweeps tracking.lock wheels work
+batches deployments environments evaluations folders incoming kernelspecs.lock mlflow outputs profiles pulls remote
+resuming runs said shared.db spool store.db supervisor.lock sweeps tracking.lock wheels work
 """,
 )
 
@@ -641,6 +641,7 @@ genops deployments logs: --follow --json --lines --revision -f -n name
 genops deployments renew: --json name
 genops deployments revoke-key: --json deployment name
 genops deployments rollback: --json --timeout --to --wait name
+genops deployments score: --batch-rows --data --json --out --overwrite --parallel --set --without deployment
 genops deployments show: --json --with-key name
 genops deployments stop: --json name
 genops deployments:
