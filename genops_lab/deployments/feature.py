@@ -28,6 +28,7 @@ def _provide(services: Services) -> None:
     from .check import ModelChecker
     from .environments import Environments
     from .loading import model_loading
+    from .rollout_service import RolloutsService
     from .service import DeploymentsService
     from .targets.local import LocalTarget
 
@@ -52,6 +53,7 @@ def _provide(services: Services) -> None:
             get(WorkTable), get(LocalTarget),
         ),
     )  # fmt: skip
+    services.provide(RolloutsService, lambda get: RolloutsService(get(DeploymentsService), get(LocalTarget)))
     services.provide(DeploymentsOfRuns, lambda get: DeploymentsOfRuns(get(DeploymentsService).serving))
     services.provide(DeploymentsOfModel, lambda get: DeploymentsOfModel(get(DeploymentsService).of_model))
     services.provide(DeployedVersions, lambda get: DeployedVersions(get(DeploymentsService).of_versions))

@@ -10,6 +10,8 @@ rollout    rollout                          begun
 decide     name, id, decision, by           refused (why; empty if taken)
 end        name, id                         ended
 evidence   name                             evidence (None without a rollout)
+feedback   name, body                       counted, reason
+traffic    name                             requests, failures, seconds: those since the gateway began
 =========  ===============================  ======================================================
 
 An answer to ``set`` means that every request that arrives later follows the new route.
@@ -30,6 +32,7 @@ from .routes import Route
 if TYPE_CHECKING:
     from .server import Gateway
 
+_ROLLOUTS = ("rollout", "decide", "end", "evidence", "feedback", "traffic")
 MAX_LINE = 4 * 1024 * 1024
 
 
@@ -82,7 +85,7 @@ class Control:
             asked = json.loads(line)
             if asked["op"] == "status":
                 return self._status()
-            if asked["op"] in ("rollout", "decide", "end", "evidence"):
+            if asked["op"] in _ROLLOUTS:
                 return self._rollout(asked)
             if asked["op"] == "set":
                 route = Route.decode(asked["route"])
@@ -102,6 +105,12 @@ class Control:
             rollouts.begin(Rollout.decode(asked["rollout"]))
             return {"begun": True}
         name = str(asked["name"])
+        if asked["op"] == "feedback":
+            status, _, found = rollouts.feedback(name, json.dumps(asked["body"]).encode())
+            return found if status == 200 else {"counted": False, "reason": found["message"]}
+        if asked["op"] == "traffic":
+            requests, failures = self._gateway.metrics.totals(name)
+            return {"requests": requests, "failures": failures, "seconds": self._gateway.runs_s}
         if asked["op"] == "decide":
             id, decision, by = (str(asked[each]) for each in ("id", "decision", "by"))
             return {"refused": rollouts.decide(name, id, decision, by)}

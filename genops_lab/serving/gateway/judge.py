@@ -272,7 +272,11 @@ class Judge:
             else:
                 self._hold("Every margin is excluded. A person decides: promote or roll back.")
         elif self.elapsed_s >= self.until_s:
-            self._hold(f"The time is used up ({self.until_s / 3600:.3g} h). {self.excluded()}")
+            why = f"The time is used up ({self.until_s / 3600:.3g} h). {self.excluded()}"
+            if self.rollout.used_up == "rollback":
+                self._end("rolled back", why, "the policy")
+            else:
+                self._hold(why)
 
     def _harm(self) -> str:
         """Return the harm that is shown; empty without any. A margin that is excluded already is no harm."""

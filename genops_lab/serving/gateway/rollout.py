@@ -67,6 +67,8 @@ class Rollout:
     outcomes: tuple[OutcomeRule, ...] = ()
     lasts_s: float = 86_400.0
     warm_up_s: float = 10.0
+    #: "rollback", or a person decides.
+    used_up: str = "hold"
     promotes: bool = True
     share: float = 0.0
     unit_requests: int = 20

@@ -63,9 +63,15 @@ class Gateway:
         self._known: dict[CallerConnection, None] = {}
         self._stop = asyncio.Event()
         self.loop = asyncio.get_running_loop()
+        self._began = self.loop.time()
         self.rollouts = Rollouts(routes, self._reroute, log)
         #: The routes as they were given, without what follows from rollouts.
         self._given: dict[str, Route] = {}
+
+    @property
+    def runs_s(self) -> float:
+        """For how long the gateway has run."""
+        return self.loop.time() - self._began
 
     # Routes ---------------------------------------------------------------------------------------------------------
 
